@@ -1,0 +1,160 @@
+"""Artifacts: what a stage leaves on disk, together with how it came to be.
+
+An artifact is a folder with a model, graph or report in it and a file ``artifact.json`` (its
+lineage). The folder is written under a temporary name and renamed when it is complete, so a folder
+that has an ``artifact.json`` is always whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import EdgeRobertaError
+
+SCHEMA_VERSION = 1
+LINEAGE_FILE = "artifact.json"
+
+
+class Kind(str, Enum):
+    """What an artifact's folder holds."""
+
+    CHECKPOINT = "checkpoint"  #: a Hugging Face folder: config, safetensors, tokenizer
+    GRAPH = "graph"  #: model.onnx with the config and tokenizer files beside it
+    DRAFT = "draft"  #: a bundle that runs but carries no verdict yet
+    REPORT = "report"  #: report.json: accuracy, agreement, latency, verdict
+    BUNDLE = "bundle"  #: what ships
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where an artifact comes from; enough to tell whether it can be reused.
+
+    Attributes:
+        stage: Name of the stage that made it.
+        key: Digest of all that determines the result (stage, config, seed, inputs).
+        config: The stage's resolved config.
+        seed: The run's seed.
+        inputs: Input name to content digest.
+        versions: Package name to version.
+        seconds: Wall time the stage took.
+        notes: What the stage has to say of its result (losses, choices, counts).
+    """
+
+    stage: str
+    key: str
+    config: Mapping[str, Any]
+    seed: int
+    inputs: Mapping[str, str]
+    versions: Mapping[str, str]
+    seconds: float
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished folder and its lineage."""
+
+    path: Path
+    kind: Kind
+    lineage: Lineage
+
+    @property
+    def digest(self) -> str:
+        """Content digest of the folder (sha256, hex); the lineage file is not part of it."""
+        return digest_tree(self.path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, flush it to disk and rename it into place."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, flush it to disk and rename it into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON the one way this project does: sorted keys, two spaces, final newline."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def digest_file(path: Path) -> str:
+    """Return the sha256 of a file, hex, read in constant memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest_tree(path: Path) -> str:
+    """Return one sha256 over all files below ``path`` (names and contents), lineage left out."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        if file.name == LINEAGE_FILE or file.name.startswith("."):
+            continue
+        total.update(file.relative_to(path).as_posix().encode() + b"\0")
+        total.update(digest_file(file).encode() + b"\0")
+    return total.hexdigest()
+
+
+def digest_value(value: Any) -> str:
+    """Return the sha256 of a JSON value in its canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def finish(path: Path, kind: Kind, lineage: Lineage, destination: Path) -> Artifact:
+    """Seal a freshly written folder with its lineage and rename it to its final name."""
+    write_json(path / LINEAGE_FILE, {"kind": kind.value, **asdict(lineage)})
+    os.replace(path, destination)
+    return Artifact(destination, kind, lineage)
+
+
+def load(path: Path) -> Artifact:
+    """Read back a finished artifact.
+
+    Args:
+        path: The artifact's folder.
+
+    Returns:
+        The artifact with its lineage.
+
+    Raises:
+        EdgeRobertaError: There is no readable lineage, or a newer version wrote it.
+    """
+    file = path / LINEAGE_FILE
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        kind = Kind(fields.pop("kind"))
+        lineage = Lineage(**fields)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EdgeRobertaError(
+            f"not a finished artifact ({error})",
+            where=str(file),
+            hint="delete the folder and run the command again",
+        ) from error
+    if lineage.schema_version > SCHEMA_VERSION:
+        raise EdgeRobertaError(
+            f"written by a newer version (schema {lineage.schema_version}, this one reads {SCHEMA_VERSION})",
+            where=str(file),
+            hint="pip install --upgrade edgeroberta",
+        )
+    return Artifact(path, kind, lineage)

@@ -1,0 +1,114 @@
+"""Every error a user can meet, and the exit code each one ends the command line with.
+
+::
+
+    EdgeRobertaError            1  something failed
+    ├── BundleError             1  a bundle is damaged, missing, foreign or too new
+    ├── EngineError             1  an inference engine failed to build or run
+    ├── UsageError              2  the command line or an argument is wrong
+    │   ├── RecipeError         2  a recipe does not validate
+    │   ├── DataError           2  a data file or column is unusable
+    │   └── CheckpointError     2  a model folder is unusable
+    ├── GateError               3  the compressed model did not pass its gate
+    └── UnavailableError        4  an extra or a device is missing
+
+This module is imported on the device: standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdgeRobertaError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        what: What is wrong, in one sentence.
+        where: The file, line, field or option that is wrong, e.g. ``reviews.csv:17``.
+        hint: What to do next, ideally a command.
+    """
+
+    exit_code: int = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.hint = hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.hint:
+            lines.append(f"  next: {self.hint}")
+        return "\n".join(lines)
+
+
+class BundleError(EdgeRobertaError):
+    """A bundle is damaged, missing, foreign or written by a newer version."""
+
+
+class EngineError(EdgeRobertaError):
+    """An inference engine refused a graph or failed while running it."""
+
+
+class UsageError(EdgeRobertaError):
+    """The command line, or an argument of the Python interface, is wrong."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe does not validate; ``where`` is the path of the bad field."""
+
+
+class DataError(UsageError):
+    """A data file, column or row is unusable; ``where`` carries the line number."""
+
+
+class CheckpointError(UsageError):
+    """A model folder or Hub id is not a checkpoint that can be compressed."""
+
+
+class GateError(EdgeRobertaError):
+    """The compressed model was measured and did not pass the recipe's gate."""
+
+    exit_code = 3
+
+
+class UnavailableError(EdgeRobertaError):
+    """A package or a device that this command needs is not here."""
+
+    exit_code = 4
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """Suggest the known name nearest to ``name``, as a sentence; never act on it.
+
+    Args:
+        name: What the user wrote.
+        known: What would have been accepted.
+
+    Returns:
+        ``"did you mean 'x'?"``, or None when nothing is near.
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else None
+
+
+def missing_extra(module: str, extra: str, *, purpose: str) -> UnavailableError:
+    """Make the error for an optional package that is not installed.
+
+    Args:
+        module: The import name that was not found.
+        extra: The extra of this package that brings it.
+        purpose: What needs it, completing "… needs the package 'module'".
+
+    Returns:
+        The error, with the pip line as its hint.
+    """
+    return UnavailableError(
+        f"{purpose} needs the package {module!r}, which is not installed",
+        hint=f"pip install 'edgeroberta[{extra}]'",
+    )

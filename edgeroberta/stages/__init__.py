@@ -1,0 +1,119 @@
+"""Stages: each takes artifacts and its own config and writes one new artifact.
+
+A stage is a frozen pydantic config and a function, joined by :func:`stage`. The module of a stage
+imports its heavy packages (torch, onnx) inside the function, so that recipes validate without them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from edgeroberta.artifact import Artifact, Kind
+
+if TYPE_CHECKING:
+    from edgeroberta.data import Splits
+    from edgeroberta.progress import Progress
+    from edgeroberta.targets import Target
+    from edgeroberta.tasks import Task
+
+
+class StageConfig(BaseModel):
+    """Base of all stage configs: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may use; it reads nothing else.
+
+    Attributes:
+        output: Empty folder to write the new artifact into; the pipeline renames it when done.
+        scratch: Folder that survives a kill (training checkpoints, teacher outputs).
+        inputs: The newest artifact of each kind made so far in this run.
+        full_size: Checkpoint folder of the full-size model, the teacher.
+        task: Kind of task, labels, single texts or pairs.
+        data: The user's rows, split.
+        target: The device class the result is for.
+        seed: Seed of everything random.
+        reference: Folder of a stored full-size reference, if one was given.
+        progress: Where to report progress.
+    """
+
+    output: Path
+    scratch: Path
+    inputs: Mapping[Kind, Artifact]
+    full_size: Path
+    task: Task
+    data: Splits
+    target: Target
+    seed: int
+    reference: Path | None
+    progress: Progress
+
+
+StageFunction = Callable[[Any, Context], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the pipeline sees it.
+
+    Attributes:
+        name: Its name in recipes.
+        config: Its config class.
+        run: Writes the artifact into ``context.output`` and returns notes for the lineage.
+        reads: Kinds of artifact that must exist before it.
+        writes: Kind of artifact it makes.
+        distributed: True when every process of an ``accelerate launch`` takes part in it;
+            other stages run on the main process alone.
+    """
+
+    name: str
+    config: type[StageConfig]
+    run: StageFunction
+    reads: tuple[Kind, ...]
+    writes: Kind
+    distributed: bool
+
+
+#: Stage name to the module that defines it; a new stage is a module and a row here.
+MODULES = {
+    "finetune": "edgeroberta.stages.finetune",
+    "distill": "edgeroberta.stages.distill",
+    "export": "edgeroberta.stages.export",
+    "quantize": "edgeroberta.stages.quantize",
+    "build": "edgeroberta.stages.build",
+    "verify": "edgeroberta.stages.verify",
+    "bundle": "edgeroberta.stages.bundle",
+}
+
+_REGISTRY: dict[str, Stage] = {}
+
+
+def stage(
+    name: str, *, config: type[StageConfig], reads: tuple[Kind, ...], writes: Kind, distributed: bool = False
+) -> Callable[[StageFunction], StageFunction]:
+    """Register the decorated function as the stage ``name``."""
+
+    def register(function: StageFunction) -> StageFunction:
+        _REGISTRY[name] = Stage(name, config, function, reads, writes, distributed)
+        return function
+
+    return register
+
+
+def get(name: str) -> Stage:
+    """Return the stage called ``name``, importing its module.
+
+    Raises:
+        KeyError: There is no such stage.
+    """
+    importlib.import_module(MODULES[name])
+    return _REGISTRY[name]
