@@ -1,0 +1,131 @@
+"""Fixtures for the whole suite: tiny seeded models in the Hugging Face layout, made once per session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+DATA = Path(__file__).parent / "data"
+SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 514,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "layer_norm_eps": 1e-5,
+    "initializer_range": 0.2,
+}
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test out of the user's cache."""
+    monkeypatch.setenv("EDGEROBERTA_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder() -> Path:
+    """The committed byte-level BPE tokenizer: 600 entries, ids of RoBERTa's special tokens."""
+    return DATA / "tokenizer"
+
+
+@pytest.fixture(scope="session")
+def xlmr_tokenizer_folder() -> Path:
+    """The committed Unigram tokenizer, built as XLM-R's is."""
+    return DATA / "tokenizer-xlm-roberta"
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path, xlmr_tokenizer_folder: Path
+) -> Callable[..., Path]:
+    """A function that writes a seeded checkpoint and returns its folder.
+
+    ``make_checkpoint(labels=("no", "yes"), problem="single_label_classification",
+    model_type="roberta", head=True, seed=0, **config)``: two layers, hidden size 32, four heads;
+    ``config`` overrides fields of the Hugging Face config. The same call gives the same weights.
+    """
+
+    def make(
+        labels: tuple[str, ...] = ("negative", "positive"),
+        problem: str | None = "single_label_classification",
+        *,
+        model_type: str = "roberta",
+        head: bool = True,
+        seed: int = 0,
+        **config: Any,
+    ) -> Path:
+        import torch
+        from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+        tokenizer = tokenizer_folder if model_type == "roberta" else xlmr_tokenizer_folder
+        settings = AutoConfig.for_model(
+            model_type,
+            **{**SIZES, "vocab_size": 600, "type_vocab_size": 1, **config},
+            id2label=dict(enumerate(labels)),
+            label2id={label: index for index, label in enumerate(labels)},
+            problem_type=problem,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = (AutoModelForSequenceClassification if head else AutoModel).from_config(settings)
+            # Fresh LayerNorms and biases are ones and zeros: a graph that mixes them up would pass.
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.ndim == 1:
+                        parameter.add_(torch.randn_like(parameter) * 0.1)
+        folder = tmp_path_factory.mktemp("checkpoint")
+        model.save_pretrained(folder)
+        for file in tokenizer.glob("*.json"):
+            shutil.copy(file, folder / file.name)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A two-label RoBERTa classifier (type_vocab 1, 514 positions). Do not write into it."""
+    return make_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def tiny_xlmr_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A three-label XLM-R classifier. Do not write into it."""
+    return make_checkpoint(("negative", "neutral", "positive"), model_type="xlm-roberta")
+
+
+@pytest.fixture(scope="session")
+def tiny_two_type_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A two-label RoBERTa classifier with two token types and layer-norm eps 1e-12."""
+    return make_checkpoint(type_vocab_size=2, layer_norm_eps=1e-12)
+
+
+@pytest.fixture(scope="session")
+def tiny_multi_label_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A three-label multi-label RoBERTa classifier. Do not write into it."""
+    return make_checkpoint(("plot", "music", "acting"), "multi_label_classification")
+
+
+@pytest.fixture(scope="session")
+def tiny_regression_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A RoBERTa with one regression output. Do not write into it."""
+    return make_checkpoint(("score",), "regression")
+
+
+@pytest.fixture(scope="session")
+def tiny_headless_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+    """A RoBERTa encoder without a classification head. Do not write into it."""
+    return make_checkpoint(head=False)
