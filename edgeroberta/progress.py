@@ -16,13 +16,17 @@ from typing import Protocol, TextIO
 PLAIN_SECONDS = 10.0
 #: Seconds between two redraws of a bar.
 BAR_SECONDS = 0.1
+#: What is reported within this many seconds of the start was done by an earlier run, and says
+#: nothing about the rate of this one.
+CARRIED_SECONDS = 0.01
 BAR_WIDTH = 24
 
 
 class Advance(Protocol):
-    """Says that ``n`` more units are done; ``note`` is a short text such as the current loss."""
+    """The function that a bar yields."""
 
-    def __call__(self, n: int = 1, note: str = "") -> None: ...
+    def __call__(self, n: int = 1, note: str = "") -> None:
+        """Say that ``n`` more units are done; ``note`` is a short text such as the current loss."""
 
 
 class Progress:
@@ -72,6 +76,7 @@ class Meter:
 
     Attributes:
         done: Units done.
+        carried: Units that were done before the meter started (a resumed run reports them at once).
         note: The newest note.
         shown: Clock of the last time the meter was shown.
     """
@@ -81,12 +86,15 @@ class Meter:
         self.total = total
         self.unit = unit
         self.done = 0
+        self.carried = 0
         self.note = ""
         self.started = time.monotonic()
         self.shown = self.started
 
     def add(self, n: int, note: str) -> None:
         """Count ``n`` more units; an empty note keeps the former one."""
+        if not self.done and self.elapsed < CARRIED_SECONDS:
+            self.carried = n
         self.done += n
         self.note = note or self.note
 
@@ -106,9 +114,10 @@ class Meter:
     @property
     def left(self) -> float | None:
         """Seconds left at the mean rate so far; None when nothing is known yet."""
-        if not self.total or not self.done:
+        fresh = self.done - self.carried
+        if not self.total or fresh <= 0:
             return None
-        return self.elapsed / self.done * max(0, self.total - self.done)
+        return self.elapsed / fresh * max(0, self.total - self.done)
 
     def counts(self) -> str:
         """Return ``120/400 steps``, or ``120 steps`` when the total is not known."""

@@ -1,1 +1,82 @@
-"""cli"""
+"""The command line: one module per command, no logic.
+
+A command module ``edgeroberta.cli.x`` has one function ``x`` with typer annotations. Nothing heavy is
+imported at the top of these modules: ``--help`` and the device commands work in a bare install.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from edgeroberta import __version__
+from edgeroberta.cli import console
+from edgeroberta.errors import EdgeRobertaError
+
+#: Command names in the order of the help; each is a module of this package with a function of that name.
+COMMANDS = ("compress", "run", "verify", "bench", "reference", "doctor", "recipes", "targets")
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        console.out(f"edgeroberta {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Distill, quantize, verify and run RoBERTa encoders on edge devices."""
+
+
+def application() -> typer.Typer:
+    """Build the typer application with every command registered."""
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for name in COMMANDS:
+        module = importlib.import_module(f"edgeroberta.cli.{name}")
+        app.command(name)(getattr(module, name))
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    Args:
+        arguments: The words after the program's name; those of the process when None.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Read before typer does, so that an error while the commands load shows its traceback, too.
+    debug = "--debug" in given
+    try:
+        application()(args=given, prog_name="edgeroberta")
+    except EdgeRobertaError as error:
+        if debug:
+            traceback.print_exc()
+        console.say_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.say("interrupted; the same command picks up where it stopped")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        console.say(f"error: unexpected {type(error).__name__}: {error}")
+        if not debug:
+            console.say(f"  next: edgeroberta --debug {' '.join(given)}")
+        sys.exit(1)

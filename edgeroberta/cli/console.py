@@ -1,0 +1,73 @@
+"""What the command line prints: results on stdout, everything for people on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.progress import PlainProgress, Progress, for_stream
+
+
+def out(text: str) -> None:
+    """Print a result on stdout."""
+    print(text)
+
+
+def out_json(value: Any) -> None:
+    """Print a result on stdout as JSON, sorted keys; nothing else may go to stdout then."""
+    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Tell people something, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def say_error(error: EdgeRobertaError) -> None:
+    """Tell people what went wrong, where, and what to do next, on stderr."""
+    say(f"error: {error}")
+
+
+def progress() -> Progress:
+    """Return the progress that fits stderr: a bar on a terminal, plain lines elsewhere."""
+    return for_stream(sys.stderr)
+
+
+def stderr_lines() -> PlainProgress:
+    """Return progress in plain lines on stderr, whatever stderr is."""
+    return PlainProgress(sys.stderr)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows in columns for people.
+
+    Args:
+        header: Column titles.
+        rows: Cells, as many per row as there are titles. A column of numbers is set flush right.
+
+    Returns:
+        Lines joined by newlines, without a final one.
+    """
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    right = [bool(rows) and all(_numeric(row[column]) for row in rows) for column in range(len(header))]
+    lines = []
+    for row in cells:
+        parts = [
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(parts).rstrip())
+    return "\n".join(lines)
+
+
+def megabytes(count: int | float) -> str:
+    """Return a size in bytes as people read it: ``118.4 MB`` (10^6 bytes)."""
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _numeric(cell: str) -> bool:
+    return bool(cell) and (cell == "–" or cell[0].isdigit() or cell[0] in "+-.")
