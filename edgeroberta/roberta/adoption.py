@@ -1,0 +1,167 @@
+"""Older checkpoints: pickled weights and slow tokenizers, converted into a copy in the cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import artifact
+from edgeroberta.errors import CheckpointError, UnavailableError
+from edgeroberta.roberta import inspection, tensorfile
+
+#: Every file a tokenizer of this family may consist of.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+)
+_PICKLE, _PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+#: Names that checkpoints from before 2019 give to LayerNorm's weight and bias.
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+
+
+def needed(folder: Path) -> bool:
+    """Tell whether a folder's weights or tokenizer have to be converted first.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        True when there are only pickled weights, or only slow tokenizer files.
+    """
+    pickled = not tensorfile.weight_files(folder) and bool(_pickles(folder))
+    return pickled or _slow_tokenizer(folder)
+
+
+def adopt(folder: Path, *, cache: Path, allow_pickle: bool) -> Path:
+    """Make a copy with safetensors and tokenizer.json; an earlier copy of the same files is reused.
+
+    Args:
+        folder: The model folder; it is not changed.
+        cache: Folder for the copy.
+        allow_pickle: Whether pickled weights may be read.
+
+    Returns:
+        The copy.
+
+    Raises:
+        CheckpointError: The weights are pickled and that was not allowed, or the conversion failed.
+        UnavailableError: The conversion needs a package that is not installed.
+    """
+    pickles = () if tensorfile.weight_files(folder) else _pickles(folder)
+    if pickles and not allow_pickle:
+        raise CheckpointError(
+            f"the weights are a pickle ({pickles[0].name}), which can run code when it is read",
+            where=str(folder),
+            hint="save the model with safetensors, or pass --allow-pickle if you trust its origin",
+        )
+    copy = cache / "checkpoints" / artifact.digest_tree(folder)[:32]
+    if copy.is_dir():
+        return copy
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=copy.parent, prefix=".partial-"))
+    try:
+        _convert(folder, partial, pickles)
+        try:
+            partial.rename(copy)
+        except OSError:  # another process was first; its copy comes from the same bytes
+            if not copy.is_dir():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return copy
+
+
+def _convert(folder: Path, copy: Path, pickles: tuple[Path, ...]) -> None:
+    for name in ("config.json", *TOKENIZER_FILES):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, copy / name)
+    if pickles:
+        _convert_weights(pickles, copy)
+    else:
+        for file in (*tensorfile.weight_files(folder), folder / tensorfile.INDEX):
+            if file.is_file():
+                shutil.copyfile(file, copy / file.name)
+    if _slow_tokenizer(folder):
+        _convert_tokenizer(folder, copy)
+
+
+def _pickles(folder: Path) -> tuple[Path, ...]:
+    if (folder / _PICKLE).is_file():
+        return (folder / _PICKLE,)
+    index = folder / _PICKLE_INDEX
+    if not index.is_file():
+        return ()
+    shards = inspection.load_object(index).get("weight_map")
+    names = sorted(set(shards.values())) if isinstance(shards, dict) else []
+    files = tuple(folder / str(name) for name in names)
+    for file in files:
+        if file.parent != folder or not file.is_file():
+            raise CheckpointError(f"the index names {file.name}, which is not there", where=str(index))
+    return files
+
+
+def _slow_tokenizer(folder: Path) -> bool:
+    if (folder / "tokenizer.json").is_file():
+        return False
+    byte_level = (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+    return byte_level or (folder / "sentencepiece.bpe.model").is_file()
+
+
+def _convert_weights(pickles: tuple[Path, ...], copy: Path) -> None:
+    from safetensors.torch import save_file
+
+    # Tied tensors share memory, which safetensors refuses: each gets its own.
+    tensors = {name: tensor.contiguous().clone() for file in pickles for name, tensor in _unpickle(file)}
+    path = copy / tensorfile.SINGLE
+    save_file(tensors, str(path), metadata={"format": "pt"})
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _unpickle(file: Path) -> Iterator[tuple[str, Any]]:
+    import pickle
+
+    import torch
+
+    try:
+        state = torch.load(str(file), map_location="cpu", weights_only=True)
+        items = [(str(name), tensor) for name, tensor in state.items() if isinstance(tensor, torch.Tensor)]
+    except (OSError, EOFError, RuntimeError, ValueError, AttributeError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            "not a file of plain tensors; nothing else is read from a pickle",
+            where=str(file),
+            hint="load the model where it was trained and save it with safetensors",
+        ) from error
+    for name, tensor in items:
+        for old, new in _OLD_NAMES.items():
+            name = name.replace(old, new)
+        yield name, tensor
+
+
+def _convert_tokenizer(folder: Path, copy: Path) -> None:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), use_fast=True, local_files_only=True)
+        tokenizer.save_pretrained(str(copy))
+    except ImportError as error:
+        raise UnavailableError(
+            "converting a SentencePiece tokenizer needs the packages 'sentencepiece' and 'protobuf'",
+            where=str(folder),
+            hint="pip install sentencepiece protobuf",
+        ) from error
+    except Exception as error:  # transformers and tokenizers raise many kinds, some of them bare
+        raise CheckpointError(
+            f"the tokenizer files cannot be converted to tokenizer.json ({error})",
+            where=str(folder),
+            hint="download or save the tokenizer again",
+        ) from error
