@@ -1,0 +1,146 @@
+"""What a model answers: one label, several labels or a number, and how its logits are read.
+
+Standard library and numpy only, so that the device may use it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.errors import CheckpointError, did_you_mean
+
+
+class Problem(str, Enum):
+    """Kind of sequence classification, under the names Hugging Face uses for ``problem_type``."""
+
+    SINGLE_LABEL = "single_label_classification"
+    MULTI_LABEL = "multi_label_classification"
+    REGRESSION = "regression"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+#: The metric each problem is judged by; GLUE's choice for single label and regression.
+METRICS = {
+    Problem.SINGLE_LABEL: "accuracy",
+    Problem.MULTI_LABEL: "micro_f1",
+    Problem.REGRESSION: "pearson",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task of a model: what its outputs mean.
+
+    Attributes:
+        problem: Kind of classification.
+        labels: Name of each output, in the order of the logits; one name for a regression.
+        pair: True when an input is two texts.
+    """
+
+    problem: Problem
+    labels: tuple[str, ...]
+    pair: bool = False
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of logits per input."""
+        return len(self.labels)
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric the task is judged by: ``accuracy``, ``micro_f1`` or ``pearson``."""
+        return METRICS[self.problem]
+
+    @property
+    def optimum_task(self) -> str:
+        """Name of the task in Optimum's ``TasksManager``."""
+        return "text-classification"
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, pair: bool = False) -> Task:
+        """Read the task from a Hugging Face ``config.json``.
+
+        Args:
+            config: The parsed file; ``id2label``, ``num_labels`` and ``problem_type`` are used.
+            pair: True when an input is two texts; the config does not say.
+
+        Returns:
+            The task. Without a ``problem_type``, one output is a regression (as transformers has
+            it) and more are one label of many.
+
+        Raises:
+            CheckpointError: The label table has holes or repeats, or the problem type is unknown.
+        """
+        labels = _labels(config)
+        return cls(_problem(config, labels), labels, pair)
+
+    def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Turn logits into predictions.
+
+        Args:
+            logits: float[n, L].
+
+        Returns:
+            int64[n] label ids (the first of equal maxima), bool[n, L] (probability above one
+            half), or float32[n] values, by problem.
+        """
+        if self.problem is Problem.SINGLE_LABEL:
+            return np.argmax(logits, axis=1).astype(np.int64)
+        if self.problem is Problem.MULTI_LABEL:
+            return logits > 0  # sigmoid(x) > 0.5 exactly when x > 0
+        return logits[:, 0].astype(np.float32)
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
+    table = config.get("id2label")
+    if table is None:
+        count = config.get("num_labels", 2)  # transformers' own default
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise CheckpointError(
+                f"must be a whole number of at least 1, not {count!r}", where="config.json: num_labels"
+            )
+        return tuple(f"LABEL_{i}" for i in range(count))
+    where = "config.json: id2label"
+    if not isinstance(table, Mapping) or not table:
+        raise CheckpointError(
+            "must be a table of label ids and names", where=where, hint='e.g. {"0": "no", "1": "yes"}'
+        )
+    try:
+        names = {int(key): str(name) for key, name in table.items()}
+    except ValueError as error:
+        raise CheckpointError("has a key that is not a whole number", where=where) from error
+    if sorted(names) != list(range(len(table))):
+        raise CheckpointError(f"the ids must be 0 to {len(table) - 1} without holes", where=where)
+    labels = tuple(names[i] for i in range(len(names)))
+    if len(set(labels)) != len(labels):
+        repeated = next(label for label in labels if labels.count(label) > 1)
+        raise CheckpointError(f"the name {repeated!r} stands for two labels", where=where)
+    return labels
+
+
+def _problem(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
+    name = config.get("problem_type")
+    if name is None:
+        return Problem.REGRESSION if len(labels) == 1 else Problem.SINGLE_LABEL
+    where = "config.json: problem_type"
+    known = [problem.value for problem in Problem]
+    if name not in known:
+        raise CheckpointError(
+            f"unknown problem type {name!r}",
+            where=where,
+            hint=did_you_mean(str(name), known) or f"one of {', '.join(known)}",
+        )
+    problem = Problem(name)
+    if problem is Problem.REGRESSION and len(labels) != 1:
+        raise CheckpointError(f"a regression has one output, this model has {len(labels)}", where=where)
+    if problem is Problem.SINGLE_LABEL and len(labels) == 1:
+        raise CheckpointError("choosing one label of many needs at least two labels", where=where)
+    return problem
