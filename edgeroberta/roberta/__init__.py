@@ -1,1 +1,1 @@
-"""roberta"""
+"""All knowledge of the RoBERTa architecture: configuration, weights, surgery and the ONNX writer."""

@@ -1,0 +1,116 @@
+"""What the quantizer decided: the numbers a graph writer needs to write a matmul in int8.
+
+Scheme: weights are symmetric int8 per output channel; activations are static, per tensor, int8
+with zero point 0 or uint8 with a zero point; biases stay float32 (Jacob et al., arXiv:1712.05877).
+Smoothing divides the activation by one factor per input channel and multiplies the weight's rows
+by it (SmoothQuant, arXiv:2211.10438).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ActivationRange:
+    """Static quantization of one activation tensor: ``q = round(x / scale) + zero_point``.
+
+    Attributes:
+        scale: Step of the integer grid, in the activation's units.
+        zero_point: Integer that stands for 0.0; always 0 when signed.
+        signed: int8 when True, uint8 otherwise.
+    """
+
+    scale: float
+    zero_point: int
+    signed: bool
+
+    @property
+    def dtype(self) -> type[np.signedinteger | np.unsignedinteger]:
+        """Integer type of the quantized tensor."""
+        return np.int8 if self.signed else np.uint8
+
+    @classmethod
+    def over(cls, low: float, high: float, *, signed: bool) -> ActivationRange:
+        """Make the grid that covers ``[low, high]`` and contains 0.0 exactly."""
+        tiny = float(np.finfo(np.float32).tiny)
+        if signed:
+            return cls(max(abs(low), abs(high), tiny) / 127, 0, True)
+        low, high = min(low, 0.0), max(high, 0.0)
+        scale = max(high - low, tiny) / 255
+        return cls(scale, int(np.clip(round(-low / scale), 0, 255)), False)
+
+    def fake_quantize(self, x: Float) -> Float:
+        """Round ``x`` (any shape) to the grid and return float32 again, in a new array."""
+        info = np.iinfo(self.dtype)
+        q = np.rint(x * np.float32(1 / self.scale))
+        np.clip(q, info.min - self.zero_point, info.max - self.zero_point, out=q)
+        q *= np.float32(self.scale)
+        return q
+
+
+@dataclass(frozen=True)
+class MatMulPlan:
+    """One matmul in int8.
+
+    Attributes:
+        activation: Grid of the (smoothed) input.
+        smoothing: float32 [inputs] the input is divided by; None for no smoothing.
+        weight: int8 [inputs, outputs], smoothing multiplied in.
+        weight_scale: float32 [outputs].
+        bias: float32 [outputs], with the mean quantization error taken out.
+    """
+
+    activation: ActivationRange
+    smoothing: Float | None
+    weight: NDArray[np.int8]
+    weight_scale: Float
+    bias: Float
+
+
+@dataclass(frozen=True)
+class RowQuantized:
+    """An embedding table as int8 rows: ``row ≈ values[i] * scale[i]``; scale is float32 [rows, 1]."""
+
+    values: NDArray[np.int8]
+    scale: Float
+
+
+@dataclass(frozen=True)
+class QuantizationPlan:
+    """Everything that is int8 in a graph; a matmul that is absent stays float.
+
+    Attributes:
+        matmuls: Site name to its int8 form.
+        word_embeddings: The word table in int8, or None to keep it float.
+    """
+
+    matmuls: Mapping[str, MatMulPlan]
+    word_embeddings: RowQuantized | None = None
+
+
+def quantize_weight(weight: Float) -> tuple[NDArray[np.int8], Float]:
+    """Quantize float32 [inputs, outputs] to symmetric int8 per output channel.
+
+    Returns:
+        int8 [inputs, outputs] in -127 … 127 and float32 scales [outputs].
+    """
+    scale = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / np.float32(127)
+    quantized = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
+    return quantized, scale.astype(np.float32)
+
+
+def quantize_rows(table: Float) -> RowQuantized:
+    """Quantize an embedding table float32 [rows, width] to int8 with one scale per row."""
+    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
+    values = np.empty(table.shape, np.int8)
+    for start in range(0, len(table), 8192):  # a slice at a time: XLM-R's table alone is 1 GB
+        part = slice(start, start + 8192)
+        values[part] = np.rint(table[part] / scale[part])
+    return RowQuantized(values, scale.astype(np.float32))

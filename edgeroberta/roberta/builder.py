@@ -1,0 +1,144 @@
+"""A small ONNX graph builder: nodes, deduplicated constants, and files larger than 2 GB.
+
+Knows nothing of RoBERTa; it holds arrays by reference and streams them to disk, so that writing a
+graph needs no second copy of the weights.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+#: IR version 8 is what opset 17 came with; every engine in use reads it.
+IR_VERSION = 8
+#: A protobuf message ends at 2 GiB; keep a margin for the nodes themselves.
+INLINE_LIMIT = 2**31 - 2**27
+#: Large tensors start on a page, so that an engine can map the file (ONNX external data spec).
+PAGE = 4096
+
+
+class GraphBuilder:
+    """Collects nodes and constants, then makes a ModelProto or writes a file.
+
+    Args:
+        name: Name of the graph.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, np.ndarray[Any, Any]] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, dtype: Any, shape: Sequence[str | int]) -> str:
+        """Declare a graph input; strings in ``shape`` are dynamic dimensions."""
+        self._inputs.append(_value_info(name, dtype, shape))
+        return name
+
+    def output(self, name: str, dtype: Any, shape: Sequence[str | int]) -> None:
+        """Declare a tensor as a graph output."""
+        self._outputs.append(_value_info(name, dtype, shape))
+
+    def constant(self, name: str, value: Any, dtype: Any = None) -> str:
+        """Add an initializer once; a second call with the same name returns the first."""
+        if name not in self._constants:
+            self._constants[name] = np.ascontiguousarray(value, dtype=dtype)
+            if np.ndim(value) == 0:  # ascontiguousarray makes scalars one-dimensional
+                self._constants[name] = self._constants[name].reshape(())
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
+        """Add a node with one output, called like the node, and return that output's name."""
+        return self.nodes(op, inputs, name, (name,), **attributes)[0]
+
+    def nodes(
+        self, op: str, inputs: Sequence[str], name: str, outputs: Sequence[str], **attributes: Any
+    ) -> tuple[str, ...]:
+        """Add a node with several outputs and return their names."""
+        from onnx import helper
+
+        self._nodes.append(helper.make_node(op, list(inputs), list(outputs), name=name, **attributes))
+        return tuple(outputs)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of all initializers."""
+        return sum(value.nbytes for value in self._constants.values())
+
+    def model(self) -> onnx.ModelProto:
+        """Make the model with its weights inside (under 2 GiB)."""
+        from onnx import numpy_helper
+
+        return self._model([numpy_helper.from_array(value, name) for name, value in self._constants.items()])
+
+    def save(self, path: Path, *, inline_limit: int = INLINE_LIMIT) -> tuple[Path, ...]:
+        """Write ``path`` and, for large models, ``path.data`` beside it.
+
+        Args:
+            path: The ``.onnx`` file; written under a temporary name and renamed.
+            inline_limit: Bytes of weights above which they go to the data file.
+
+        Returns:
+            The files written.
+        """
+        temporary = path.with_name(f".{path.name}.tmp")
+        if self.constant_bytes <= inline_limit:
+            model, data_path = self.model(), None
+        else:
+            data_path = path.with_name(f"{path.name}.data")
+            model = self._model(self._write_external(data_path))
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+        temporary.replace(path)
+        return (path,) if data_path is None else (path, data_path)
+
+    def _write_external(self, data_path: Path) -> list[onnx.TensorProto]:
+        from onnx import TensorProto, helper
+
+        tensors = []
+        temporary = data_path.with_name(f".{data_path.name}.tmp")
+        with temporary.open("wb") as handle:
+            for name, value in self._constants.items():
+                handle.seek(-handle.tell() % PAGE, os.SEEK_CUR)
+                tensor = TensorProto(
+                    name=name,
+                    data_type=helper.np_dtype_to_tensor_dtype(value.dtype),
+                    dims=value.shape,
+                    data_location=TensorProto.EXTERNAL,
+                )
+                place: Mapping[str, object] = {
+                    "location": data_path.name,
+                    "offset": handle.tell(),
+                    "length": value.nbytes,
+                }
+                for key, entry in place.items():
+                    tensor.external_data.add(key=key, value=str(entry))
+                handle.write(memoryview(value.reshape(-1)).cast("B"))
+                tensors.append(tensor)
+        temporary.replace(data_path)
+        return tensors
+
+    def _model(self, initializers: Sequence[onnx.TensorProto]) -> onnx.ModelProto:
+        from onnx import helper
+
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(initializers))
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="edgeroberta",
+        )
+
+
+def _value_info(name: str, dtype: Any, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
+    from onnx import helper
+
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape))

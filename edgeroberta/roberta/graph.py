@@ -1,0 +1,301 @@
+"""Writes RoBERTa as an ONNX graph straight from its weights, in float or in int8 with Q/DQ.
+
+The shape of the graph is chosen for what engines fuse (measured, see ``docs/architecture.md``):
+Q, K and V are one matmul with 1/sqrt(d) folded into Q; positions are a slice of a table, because
+inputs are right-padded; the mask is added as -10000, which half precision can hold; and the last
+layer computes only the first token, the one the classification head reads.
+
+Inputs are ``input_ids`` and ``attention_mask``, int64 [batch, length], right-padded; the output is
+``logits``, float32 [batch, labels].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeroberta.quantization.plan import ActivationRange, MatMulPlan, QuantizationPlan
+from edgeroberta.roberta.builder import GraphBuilder
+from edgeroberta.roberta.weights import Layer, LayerNorm, Linear, Weights, load_weights
+
+#: Added to the scores of padding; exp() of it is 0 in float16 and float32 alike.
+MASKED_SCORE = -10000.0
+
+
+@dataclass(frozen=True)
+class GraphForm:
+    """How to write the graph; independent of the weights.
+
+    Attributes:
+        body: Type of weights and activations outside the integer parts, float32 or float16.
+        first_token_only: Let the last layer compute only what the first token needs. Exact for
+            heads that read that token; one attention shape then differs from the rest.
+        taps: Make the input of every matmul site a graph output, for calibration.
+    """
+
+    body: type[np.floating] = np.float32
+    first_token_only: bool = True
+    taps: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """A matmul with weights, as the quantizer sees it.
+
+    Attributes:
+        name: E.g. ``layer.0.ffn.in``.
+        tensor: Name of its input tensor in the graph, float [..., inputs].
+        linear: Its float weights.
+    """
+
+    name: str
+    tensor: str
+    linear: Linear
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A written graph: the builder that can save it, and its sites in order."""
+
+    builder: GraphBuilder
+    sites: tuple[Site, ...]
+
+
+def build_graph(
+    weights: Weights, plan: QuantizationPlan | None = None, form: GraphForm | None = None
+) -> Graph:
+    """Write the graph of an encoder with its classification head.
+
+    Args:
+        weights: The model's parameters; per-layer shapes may differ.
+        plan: What to write in int8; None writes a float graph.
+        form: How to write it.
+
+    Returns:
+        The graph and its matmul sites.
+    """
+    return _Writer(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
+
+
+def write_float(checkpoint: Path, path: Path, form: GraphForm | None = None) -> tuple[Path, ...]:
+    """Write a checkpoint folder as a float graph and return the files written."""
+    return build_graph(load_weights(checkpoint), form=form).builder.save(path)
+
+
+class _Writer:
+    def __init__(self, weights: Weights, plan: QuantizationPlan, form: GraphForm) -> None:
+        self.weights, self.plan, self.form = weights, plan, form
+        self.config = weights.config
+        self.graph = GraphBuilder("roberta")
+        self.sites: list[Site] = []
+
+    def write(self) -> Graph:
+        graph = self.graph
+        ids = graph.input("input_ids", np.int64, ("batch", "length"))
+        mask = graph.input("attention_mask", np.int64, ("batch", "length"))
+        hidden = self.embeddings(ids)
+        bias = self.attention_bias(mask)
+        last = len(self.weights.layers) - 1
+        for index, layer in enumerate(self.weights.layers):
+            only_first = self.form.first_token_only and index == last
+            hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
+        self.head(hidden)
+        if self.form.taps:
+            for tensor, width in {site.tensor: len(site.linear.weight) for site in self.sites}.items():
+                graph.output(tensor, self.form.body, (*self._tap_dims(tensor), width))
+        return Graph(graph, tuple(self.sites))
+
+    def _tap_dims(self, tensor: str) -> tuple[str, ...]:
+        # The head's inputs are [batch, width]; everything before it is [batch, tokens, width].
+        return ("batch",) if tensor.startswith("head") else ("batch", f"tokens:{tensor}")
+
+    # Parts of the encoder -----------------------------------------------------------------
+
+    def embeddings(self, ids: str) -> str:
+        graph, table = self.graph, self.weights.embeddings
+        if self.plan.word_embeddings is None:
+            words = graph.node(
+                "Gather", (self.floats("embeddings.word", table.word), ids), "embeddings.words"
+            )
+        else:
+            rows = self.plan.word_embeddings
+            values = graph.node(
+                "Gather", (graph.constant("embeddings.word", rows.values), ids), "embeddings.rows"
+            )
+            scales = graph.node(
+                "Gather", (self.floats("embeddings.scale", rows.scale), ids), "embeddings.scales"
+            )
+            numbers = graph.node("Cast", (values,), "embeddings.numbers", to=_onnx_type(self.form.body))
+            words = graph.node("Mul", (numbers, scales), "embeddings.words")
+        shape = graph.node("Shape", (ids,), "embeddings.length", start=1, end=2)
+        positions = graph.node(
+            "Slice",
+            (
+                self.floats("embeddings.position", table.position),
+                graph.constant("index.0", [0], np.int64),
+                shape,
+                graph.constant("index.0", [0], np.int64),
+            ),
+            "embeddings.positions",
+        )
+        total = graph.node("Add", (words, positions), "embeddings.sum")
+        return self.layer_norm("embeddings.norm", table.norm, total)
+
+    def attention_bias(self, mask: str) -> str:
+        """Turn the mask int64 [batch, length] into float [batch, 1, 1, length]: 0 or -10000."""
+        graph = self.graph
+        kept = graph.node("Cast", (mask,), "mask.float", to=_onnx_type(self.form.body))
+        padded = graph.node("Sub", (self.scalar(1.0), kept), "mask.padded")
+        scores = graph.node("Mul", (padded, self.scalar(MASKED_SCORE)), "mask.scores")
+        axes = graph.constant("index.1,2", [1, 2], np.int64)
+        return graph.node("Unsqueeze", (scores, axes), "mask.bias")
+
+    def layer(self, name: str, layer: Layer, hidden: str, bias: str, *, only_first: bool) -> str:
+        residual = self.first_token(f"{name}.first", hidden) if only_first else hidden
+        query, key, value = self.projections(name, layer, hidden, residual if only_first else None)
+        context = self.attention(name, layer, query, key, value, bias)
+        attended = self.linear(f"{name}.attention.output", context, layer.attention_output)
+        total = self.graph.node("Add", (attended, residual), f"{name}.attention.sum")
+        hidden = self.layer_norm(f"{name}.attention.norm", layer.attention_norm, total)
+        inner = self.activation(f"{name}.ffn.act", self.linear(f"{name}.ffn.in", hidden, layer.ffn_in))
+        outer = self.linear(f"{name}.ffn.out", inner, layer.ffn_out)
+        total = self.graph.node("Add", (outer, hidden), f"{name}.ffn.sum")
+        return self.layer_norm(f"{name}.ffn.norm", layer.ffn_norm, total)
+
+    def projections(self, name: str, layer: Layer, hidden: str, first: str | None) -> tuple[str, str, str]:
+        """Project to query, key and value, float [batch, tokens, heads * d] each.
+
+        With ``first``, float [batch, 1, hidden], only that token gets a query.
+        """
+        scale = np.float32(1 / np.sqrt(self.config.head_size))
+        query = Linear(layer.query.weight * scale, layer.query.bias * scale)
+        width = query.weight.shape[1]
+        site = f"{name}.attention"
+        if first is None:
+            joint = self.linear(f"{site}.qkv", hidden, _join(query, layer.key, layer.value))
+            return self.split(f"{site}.split", joint, (f"{site}.q", f"{site}.k", f"{site}.v"), width)
+        joint = self.linear(f"{site}.kv", hidden, _join(layer.key, layer.value))
+        key, value = self.split(f"{site}.split", joint, (f"{site}.k", f"{site}.v"), width)
+        return self.linear(f"{site}.query", first, query), key, value
+
+    def attention(self, name: str, layer: Layer, query: str, key: str, value: str, bias: str) -> str:
+        graph, site = self.graph, f"{name}.attention"
+        # Key is transposed to [batch, heads, d, tokens] at once, the others to [.., tokens, d].
+        query = self.heads(f"{site}.q", query, layer.heads, (0, 2, 1, 3))
+        key = self.heads(f"{site}.k", key, layer.heads, (0, 2, 3, 1))
+        value = self.heads(f"{site}.v", value, layer.heads, (0, 2, 1, 3))
+        scores = graph.node("MatMul", (query, key), f"{site}.scores")
+        masked = graph.node("Add", (scores, bias), f"{site}.masked")
+        shares = graph.node("Softmax", (masked,), f"{site}.softmax", axis=-1)
+        context = graph.node("MatMul", (shares, value), f"{site}.context")
+        context = graph.node("Transpose", (context,), f"{site}.context.tokens", perm=(0, 2, 1, 3))
+        width = layer.value.weight.shape[1]
+        shape = graph.constant(f"shape.0,0,{width}", [0, 0, width], np.int64)
+        return graph.node("Reshape", (context, shape), f"{site}.context.joined")
+
+    def head(self, hidden: str) -> None:
+        graph, head = self.graph, self.weights.head
+        first = hidden if self.form.first_token_only else self.first_token("head.slice", hidden)
+        width = self.config.hidden_size
+        shape = graph.constant(f"shape.-1,{width}", [-1, width], np.int64)
+        first = graph.node("Reshape", (first, shape), "head.first")
+        dense = graph.node("Tanh", (self.linear("head.dense", first, head.dense),), "head.tanh")
+        result = self.linear("head.projection", dense, head.projection)
+        graph.node("Cast", (result,), "logits", to=_onnx_type(np.float32))
+        graph.output("logits", np.float32, ("batch", head.projection.weight.shape[1]))
+
+    # Building blocks ----------------------------------------------------------------------
+
+    def linear(self, site: str, x: str, linear: Linear) -> str:
+        """Write ``x @ weight + bias``, in int8 where the plan says so."""
+        self.sites.append(Site(site, x, linear))
+        choice = self.plan.matmuls.get(site)
+        if choice is None:
+            product = self.graph.node(
+                "MatMul", (x, self.floats(f"{site}.weight", linear.weight)), f"{site}.matmul"
+            )
+            return self.graph.node("Add", (product, self.floats(f"{site}.bias", linear.bias)), f"{site}.sum")
+        product = self.graph.node(
+            "MatMul",
+            (self.quantized_input(site, x, choice), self.int8_weight(site, choice)),
+            f"{site}.matmul",
+        )
+        return self.graph.node("Add", (product, self.floats(f"{site}.bias", choice.bias)), f"{site}.sum")
+
+    def quantized_input(self, site: str, x: str, choice: MatMulPlan) -> str:
+        if choice.smoothing is not None:
+            factors = self.floats(f"{site}.smoothing", 1 / choice.smoothing)
+            x = self.graph.node("Mul", (x, factors), f"{site}.smooth")
+        return self.quantize_dequantize(site, x, choice.activation)
+
+    def quantize_dequantize(self, site: str, x: str, grid: ActivationRange) -> str:
+        scale = self.floats(f"{site}.scale", grid.scale)
+        zero = self.graph.constant(f"{site}.zero_point", grid.zero_point, grid.dtype)
+        integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{site}.quantize")
+        return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{site}.dequantize")
+
+    def int8_weight(self, site: str, choice: MatMulPlan) -> str:
+        inputs = (
+            self.graph.constant(f"{site}.weight", choice.weight),
+            self.floats(f"{site}.weight_scale", choice.weight_scale),
+            self.graph.constant(f"{site}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
+        )
+        return self.graph.node("DequantizeLinear", inputs, f"{site}.weight.dequantize", axis=1)
+
+    def layer_norm(self, name: str, norm: LayerNorm, x: str) -> str:
+        inputs = (x, self.floats(f"{name}.scale", norm.scale), self.floats(f"{name}.shift", norm.shift))
+        return self.graph.node(
+            "LayerNormalization", inputs, name, axis=-1, epsilon=self.config.layer_norm_eps
+        )
+
+    def activation(self, name: str, x: str) -> str:
+        graph = self.graph
+        if self.config.activation == "relu":
+            return graph.node("Relu", (x,), name)
+        if self.config.activation == "gelu_tanh":
+            cubed = graph.node("Mul", (graph.node("Mul", (x, x), f"{name}.square"), x), f"{name}.cube")
+            small = graph.node("Mul", (cubed, self.scalar(0.044715)), f"{name}.small")
+            inner = graph.node("Add", (x, small), f"{name}.inner")
+            inner = graph.node("Mul", (inner, self.scalar(float(np.sqrt(2 / np.pi)))), f"{name}.scaled")
+            gate = graph.node("Tanh", (inner,), f"{name}.tanh")
+        else:
+            root = graph.node("Div", (x, self.scalar(float(np.sqrt(2)))), f"{name}.scaled")
+            gate = graph.node("Erf", (root,), f"{name}.erf")
+        # In this order, x * (1 + erf(x / sqrt 2)) * 0.5, engines recognise GELU and fuse it.
+        gate = graph.node("Add", (gate, self.scalar(1.0)), f"{name}.gate")
+        return graph.node("Mul", (graph.node("Mul", (x, gate), f"{name}.twice"), self.scalar(0.5)), name)
+
+    def heads(self, name: str, x: str, heads: int, order: tuple[int, ...]) -> str:
+        size = self.config.head_size
+        shape = self.graph.constant(f"shape.0,0,{heads},{size}", [0, 0, heads, size], np.int64)
+        split = self.graph.node("Reshape", (x, shape), f"{name}.heads")
+        return self.graph.node("Transpose", (split,), f"{name}.transposed", perm=order)
+
+    def split(self, name: str, x: str, outputs: tuple[str, ...], width: int) -> tuple[str, ...]:
+        sizes = self.graph.constant(f"sizes.{len(outputs)}x{width}", [width] * len(outputs), np.int64)
+        return self.graph.nodes("Split", (x, sizes), name, outputs, axis=-1)
+
+    def first_token(self, name: str, x: str) -> str:
+        zero = self.graph.constant("index.0", [0], np.int64)
+        one = self.graph.constant("index.1", [1], np.int64)
+        return self.graph.node("Slice", (x, zero, one, one), name)
+
+    def floats(self, name: str, value: object) -> str:
+        return self.graph.constant(name, value, self.form.body)
+
+    def scalar(self, value: float) -> str:
+        return self.floats(f"scalar.{value:g}", value)
+
+
+def _join(*parts: Linear) -> Linear:
+    """Put linear layers that read the same input side by side."""
+    weight = np.concatenate([part.weight for part in parts], axis=1)
+    return Linear(weight, np.concatenate([part.bias for part in parts]))
+
+
+def _onnx_type(dtype: type[np.floating]) -> int:
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

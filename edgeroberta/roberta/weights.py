@@ -1,0 +1,176 @@
+"""Weights of a checkpoint as float32 arrays, under the field's names and ready for a graph.
+
+Every linear layer is held as ``[inputs, outputs]``, the transpose of PyTorch's layout. Shapes are
+taken from the tensors themselves, so layers whose heads or FFN were pruned need nothing special.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta.config import EncoderConfig
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``y = x @ weight + bias`` with weight float32 [inputs, outputs] and bias float32 [outputs]."""
+
+    weight: Array
+    bias: Array
+
+
+@dataclass(frozen=True)
+class LayerNorm:
+    """Scale and shift of a layer norm, float32 [hidden] each."""
+
+    scale: Array
+    shift: Array
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Word table float32 [vocabulary, hidden], position table float32 [max_length, hidden], norm.
+
+    The rows below the position offset are dropped and token type 0 is added to every position:
+    RoBERTa's inputs are right-padded and of one type, so the sum is the same.
+    """
+
+    word: Array
+    position: Array
+    norm: LayerNorm
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One encoder layer; ``heads`` counts the heads that are left in it."""
+
+    query: Linear
+    key: Linear
+    value: Linear
+    attention_output: Linear
+    attention_norm: LayerNorm
+    ffn_in: Linear
+    ffn_out: Linear
+    ffn_norm: LayerNorm
+    heads: int
+
+
+@dataclass(frozen=True)
+class ClassificationHead:
+    """Dense, tanh, projection, on the first token."""
+
+    dense: Linear
+    projection: Linear
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All parameters of an encoder with a sequence-classification head."""
+
+    config: EncoderConfig
+    embeddings: Embeddings
+    layers: tuple[Layer, ...]
+    head: ClassificationHead
+
+
+def load_weights(path: Path) -> Weights:
+    """Load a Hugging Face sequence-classification checkpoint.
+
+    Args:
+        path: Folder with ``config.json`` and ``model.safetensors`` (or shards and their index).
+            Tensors may be float32, float16 or bfloat16.
+
+    Returns:
+        The weights as float32.
+
+    Raises:
+        CheckpointError: A tensor is missing or has another shape than ``config.json`` tells.
+    """
+    config = EncoderConfig.from_dir(path)
+    get = _tensor_getter(path)
+    layers = tuple(_layer(get, config, index) for index in range(config.layers))
+    head = ClassificationHead(_linear(get, "classifier.dense"), _linear(get, "classifier.out_proj"))
+    return Weights(config, _embeddings(get, config), layers, head)
+
+
+Getter = Callable[[str], Array]
+
+
+def _tensor_getter(path: Path) -> Getter:
+    """Return a function that reads one tensor by its name without the family's prefix."""
+    from safetensors import SafetensorError, safe_open
+
+    index = path / "model.safetensors.index.json"
+    try:
+        if index.exists():
+            files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        else:
+            files = ["model.safetensors"]
+        handles = [safe_open(path / name, framework="pt") for name in files]
+        owner = {key: handle for handle in handles for key in handle.keys()}  # noqa: SIM118
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"the weights cannot be read ({error})", where=str(path)) from error
+
+    def get(name: str) -> Array:
+        for key in (f"roberta.{name}", name):
+            if key in owner:
+                tensor: Array = owner[key].get_tensor(key).float().numpy()
+                return tensor
+        raise CheckpointError(
+            f"tensor {name!r} is missing",
+            where=str(path),
+            hint="a model fine-tuned for sequence classification is needed; to train one first, use "
+            "--recipe finetune-int8",
+        )
+
+    return get
+
+
+def _linear(get: Getter, name: str) -> Linear:
+    return Linear(np.ascontiguousarray(get(f"{name}.weight").T), get(f"{name}.bias"))
+
+
+def _norm(get: Getter, name: str) -> LayerNorm:
+    return LayerNorm(get(f"{name}.weight"), get(f"{name}.bias"))
+
+
+def _embeddings(get: Getter, config: EncoderConfig) -> Embeddings:
+    word = get("embeddings.word_embeddings.weight")
+    if word.shape != (config.vocab_size, config.hidden_size):
+        raise CheckpointError(
+            f"the word embeddings are {word.shape}, config.json tells "
+            f"({config.vocab_size}, {config.hidden_size})"
+        )
+    position = get("embeddings.position_embeddings.weight")[config.position_offset :]
+    kind = get("embeddings.token_type_embeddings.weight")[0]
+    return Embeddings(word, position + kind, _norm(get, "embeddings.LayerNorm"))
+
+
+def _layer(get: Getter, config: EncoderConfig, index: int) -> Layer:
+    prefix = f"encoder.layer.{index}"
+    query = _linear(get, f"{prefix}.attention.self.query")
+    if query.weight.shape[0] != config.hidden_size or query.weight.shape[1] % config.head_size:
+        raise CheckpointError(
+            f"{prefix}.attention.self.query is {query.weight.shape[::-1]}; config.json tells a hidden "
+            f"size of {config.hidden_size} and heads of {config.head_size}"
+        )
+    return Layer(
+        query=query,
+        key=_linear(get, f"{prefix}.attention.self.key"),
+        value=_linear(get, f"{prefix}.attention.self.value"),
+        attention_output=_linear(get, f"{prefix}.attention.output.dense"),
+        attention_norm=_norm(get, f"{prefix}.attention.output.LayerNorm"),
+        ffn_in=_linear(get, f"{prefix}.intermediate.dense"),
+        ffn_out=_linear(get, f"{prefix}.output.dense"),
+        ffn_norm=_norm(get, f"{prefix}.output.LayerNorm"),
+        heads=query.weight.shape[1] // config.head_size,
+    )
