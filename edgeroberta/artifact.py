@@ -1,8 +1,9 @@
 """Artifacts: what a stage leaves on disk, together with how it came to be.
 
 An artifact is a folder with a model, graph or report in it and a file ``artifact.json`` (its
-lineage). The folder is written under a temporary name and renamed when it is complete, so a folder
-that has an ``artifact.json`` is always whole.
+lineage). The folder is written under a temporary name, flushed to disk and renamed when it is
+complete, so a folder that has an ``artifact.json`` under its final name was whole when it got that
+name; :func:`verify` tells whether it still is.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ class Lineage:
         versions: Package name to version.
         seconds: Wall time the stage took.
         notes: What the stage has to say of its result (losses, choices, counts).
+        content: Digest of the folder's files, set when the folder is sealed.
     """
 
     stage: str
@@ -58,6 +61,7 @@ class Lineage:
     versions: Mapping[str, str]
     seconds: float
     notes: Mapping[str, Any] = field(default_factory=dict)
+    content: str = ""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -69,9 +73,9 @@ class Artifact:
     kind: Kind
     lineage: Lineage
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Content digest of the folder (sha256, hex); the lineage file is not part of it."""
+        """Content digest of the folder (sha256, hex), read once; the lineage file is not part of it."""
         return digest_tree(self.path)
 
 
@@ -87,7 +91,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -105,12 +109,16 @@ def digest_file(path: Path) -> str:
 
 
 def digest_tree(path: Path) -> str:
-    """Return one sha256 over all files below ``path`` (names and contents), lineage left out."""
+    """Return one sha256 over all files below ``path`` (names and contents).
+
+    Lineage files and everything hidden (a leading dot, as in ``.git`` or ``.cache``) are left out.
+    """
     total = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        if file.name == LINEAGE_FILE or file.name.startswith("."):
+        name = file.relative_to(path)
+        if file.name == LINEAGE_FILE or any(part.startswith(".") for part in name.parts):
             continue
-        total.update(file.relative_to(path).as_posix().encode() + b"\0")
+        total.update(name.as_posix().encode() + b"\0")
         total.update(digest_file(file).encode() + b"\0")
     return total.hexdigest()
 
@@ -121,11 +129,45 @@ def digest_value(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def flush(path: Path) -> None:
+    """Flush one file's contents, or one folder's list of names, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_tree(path: Path) -> None:
+    """Flush every file and folder below ``path``, so that a rename cannot outrun its contents."""
+    for item in [path, *path.rglob("*")]:
+        if not item.is_symlink():
+            flush(item)
+
+
 def finish(path: Path, kind: Kind, lineage: Lineage, destination: Path) -> Artifact:
-    """Seal a freshly written folder with its lineage and rename it to its final name."""
+    """Seal a freshly written folder with its lineage and rename it to its final name.
+
+    Args:
+        path: The folder, complete but for its lineage.
+        kind: What it holds.
+        lineage: How it came to be; ``content`` is filled in here.
+        destination: Its final name, in the same file system; nothing may be there.
+
+    Returns:
+        The artifact under its final name.
+    """
+    lineage = replace(lineage, content=digest_tree(path))
     write_json(path / LINEAGE_FILE, {"kind": kind.value, **asdict(lineage)})
-    os.replace(path, destination)
+    flush_tree(path)
+    path.replace(destination)
+    flush(destination.parent)
     return Artifact(destination, kind, lineage)
+
+
+def verify(artifact: Artifact) -> bool:
+    """Tell whether an artifact's files are still the ones it was sealed with."""
+    return bool(artifact.lineage.content) and artifact.digest == artifact.lineage.content
 
 
 def load(path: Path) -> Artifact:
@@ -143,6 +185,13 @@ def load(path: Path) -> Artifact:
     file = path / LINEAGE_FILE
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
+        version = int(fields["schema_version"])
+        if version > SCHEMA_VERSION:
+            raise EdgeRobertaError(
+                f"written by a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
+                where=str(file),
+                hint="pip install --upgrade edgeroberta",
+            )
         kind = Kind(fields.pop("kind"))
         lineage = Lineage(**fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -151,10 +200,4 @@ def load(path: Path) -> Artifact:
             where=str(file),
             hint="delete the folder and run the command again",
         ) from error
-    if lineage.schema_version > SCHEMA_VERSION:
-        raise EdgeRobertaError(
-            f"written by a newer version (schema {lineage.schema_version}, this one reads {SCHEMA_VERSION})",
-            where=str(file),
-            hint="pip install --upgrade edgeroberta",
-        )
     return Artifact(path, kind, lineage)

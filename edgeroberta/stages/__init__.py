@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from edgeroberta.artifact import Artifact, Kind
+from edgeroberta.artifact import Artifact, Kind, Lineage
 
 if TYPE_CHECKING:
     from edgeroberta.data import Splits
@@ -44,6 +44,8 @@ class Context:
         seed: Seed of everything random.
         reference: Folder of a stored full-size reference, if one was given.
         progress: Where to report progress.
+        recipe_text: The resolved recipe as YAML, every default written out.
+        history: Lineage of every artifact of this run so far, the source model's first.
     """
 
     output: Path
@@ -56,6 +58,8 @@ class Context:
     seed: int
     reference: Path | None
     progress: Progress
+    recipe_text: str = ""
+    history: tuple[Lineage, ...] = ()
 
 
 StageFunction = Callable[[Any, Context], Mapping[str, Any]]
@@ -93,6 +97,19 @@ MODULES = {
     "verify": "edgeroberta.stages.verify",
     "bundle": "edgeroberta.stages.bundle",
 }
+
+#: What a stage's result can depend on beside its config and its inputs, by the kind that it writes: a
+#: change of anything else does not run it again. The pipeline puts these into the stage's key.
+DEPENDS = {
+    Kind.CHECKPOINT: ("data", "seed"),
+    Kind.GRAPH: ("data", "seed", "target"),
+    Kind.DRAFT: ("data", "seed", "target"),
+    Kind.REPORT: ("data", "seed", "target", "reference"),
+    Kind.BUNDLE: ("data", "seed", "target", "reference", "recipe"),
+}
+
+#: Stages that make the full-size model when they stand first: what they write is the teacher.
+TEACHER_STAGES = ("finetune",)
 
 _REGISTRY: dict[str, Stage] = {}
 
