@@ -1,0 +1,74 @@
+"""The processes of one ``accelerate launch``: who is main, waiting for each other, sharing a value.
+
+A process started alone never imports torch here. The work folder must be on a file system that all
+machines of a launch see, since only the main process writes finished artifacts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+#: How long processes wait for the main one. The default of torch is 30 minutes, which quantizing and
+#: verifying a large model on the main process can exceed.
+PATIENCE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of the launch.
+
+    Attributes:
+        index: Its number, 0 for the main process.
+        count: How many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def main(self) -> bool:
+        """True for the process that writes and prints."""
+        return self.index == 0
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.count > 1:
+            _state().wait_for_everyone()
+
+    def share(self, value: Any) -> Any:
+        """Return the main process's value in every process.
+
+        Args:
+            value: Anything that can be pickled; what other processes than the main one give is ignored.
+        """
+        if self.count == 1:
+            return value
+        from accelerate.utils import broadcast_object_list
+
+        _state()
+        box = [value if self.main else None]
+        broadcast_object_list(box)
+        return box[0]
+
+
+def current(environment: Mapping[str, str] | None = None) -> Ranks:
+    """Read from the environment which process of a launch this is.
+
+    Args:
+        environment: ``RANK`` and ``WORLD_SIZE`` as torchrun and accelerate set them; that of this
+            process when None.
+    """
+    variables = os.environ if environment is None else environment
+    return Ranks(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))
+
+
+def _state() -> Any:
+    """Return accelerate's process group, opened on first use; later users of accelerate share it."""
+    from accelerate import PartialState
+
+    cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    return PartialState(cpu=cpu, timeout=PATIENCE)

@@ -1,0 +1,109 @@
+"""Turn what pydantic says of a bad config into one sentence with the path of the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from edgeroberta.errors import did_you_mean
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """The first thing that is wrong with a config.
+
+    Attributes:
+        path: Keys and indices that lead to the field.
+        what: One sentence.
+        hint: What to write instead, if that is known.
+    """
+
+    path: Path
+    what: str
+    hint: str | None
+
+
+def first_complaint(error: ValidationError, config: type[BaseModel], given: Mapping[str, Any]) -> Complaint:
+    """Pick the first error of a validation and put it into words.
+
+    Args:
+        error: What pydantic raised.
+        config: The model that was validated.
+        given: The values it was given.
+
+    Returns:
+        The complaint. The errors that a union gives, one per member, become one sentence.
+    """
+    errors = error.errors(include_url=False)
+    path = _real_path(errors[0]["loc"], given)
+    if errors[0]["type"] == "extra_forbidden":
+        name = str(path[-1])
+        known = fields_at(config, path[:-1])
+        return Complaint(
+            path, "unknown field", did_you_mean(name, known) or f"known fields: {', '.join(known)}"
+        )
+    if errors[0]["type"] == "missing":
+        return Complaint(path, "this field is required", None)
+    words = []
+    for entry in errors:
+        if _real_path(entry["loc"], given) == path and (text := _words(entry["msg"])) not in words:
+            words.append(text)
+    return Complaint(path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", None)
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Write a path as people do: ``stages[1].weights.hidden``."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def fields_at(config: type[BaseModel], path: Path) -> list[str]:
+    """Return the field names of the model that sits at ``path`` inside ``config``."""
+    model: type[BaseModel] | None = config
+    for key in path:
+        field = model.model_fields.get(str(key)) if model is not None else None
+        if field is None:
+            return []
+        model = _model_in(field.annotation)
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the config class inside ``X``, ``X | None`` or ``tuple[X, ...]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+
+
+def _real_path(location: Sequence[str | int], given: Any) -> Path:
+    """Drop the parts of a pydantic location that name members of a union, not keys of the input."""
+    path: list[str | int] = []
+    value = given
+    for position, key in enumerate(location):
+        listed = isinstance(value, (list, tuple)) and isinstance(key, int) and key < len(value)
+        if listed or (isinstance(value, Mapping) and key in value):
+            value = value[key]
+            path.append(key)
+        elif isinstance(value, Mapping) and position == len(location) - 1:
+            path.append(key)  # a field that is missing
+    return tuple(path)
+
+
+def _value_at(given: Any, path: Path) -> Any:
+    for key in path:
+        given = given[key]
+    return given
+
+
+def _words(message: str) -> str:
+    """``Input should be greater than 0`` reads ``should be greater than 0``."""
+    for start in ("Input ", "Value error, "):
+        message = message.removeprefix(start)
+    return message[:1].lower() + message[1:]
