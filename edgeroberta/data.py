@@ -2,117 +2,220 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+import logging
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.artifact import digest_value
+from edgeroberta import columns, labels, readers, sources, splitting
+from edgeroberta.errors import DataError
+from edgeroberta.readers import Table
+from edgeroberta.rows import DataSpec, Rows, Splits
+from edgeroberta.tasks import Problem, Task
+
+__all__ = ["DataSpec", "Rows", "Splits", "infer_task", "load_heldout", "load_splits"]
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Texts and what is known of them.
+def infer_task(spec: DataSpec) -> Task:
+    """Tell the task from the training rows, for a model that has no head yet.
 
-    Attributes:
-        texts: The texts, none empty.
-        pairs: The second text of each row, or None for single texts.
-        labels: int64[n] label ids, float32[n, L] zeros and ones for several labels per text,
-            float32[n] values of a regression, or None when there are no labels.
-        source: Where the rows come from, for people.
+    Args:
+        spec: Where the rows are.
+
+    Returns:
+        The task: problem, label names (sorted) and whether inputs are pairs.
+
+    Raises:
+        DataError: The data cannot be read, or all rows have one label.
+        UnavailableError: A package to read the data with is missing.
     """
+    return _infer(_training_table(spec, sources.open_parts(spec)), spec)
 
-    texts: tuple[str, ...]
-    pairs: tuple[str, ...] | None
-    labels: npt.NDArray[Any] | None
-    source: str
 
-    def __len__(self) -> int:
-        return len(self.texts)
+def load_splits(spec: DataSpec, *, task: Task | None) -> Splits:
+    """Read, check and split the user's rows.
 
-    def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Rows:
-        """Return the rows at ``indices``, in that order."""
-        chosen = [int(i) for i in indices]
-        return Rows(
-            texts=tuple(self.texts[i] for i in chosen),
-            pairs=None if self.pairs is None else tuple(self.pairs[i] for i in chosen),
-            labels=None if self.labels is None else self.labels[chosen],
-            source=self.source,
+    Parts that the data brings along (a folder's or a Hub data set's validation and test rows, or
+    ``spec.eval_data``) are used as they are; missing ones are drawn from the training rows, seeded
+    and in the proportions of the labels. A training text that is also a held-out text is left out.
+
+    Args:
+        spec: Where the rows are.
+        task: What the labels must be, or None to infer it (:func:`infer_task`).
+
+    Returns:
+        The splits.
+
+    Raises:
+        DataError: The data cannot be read, used or split; ``where`` has the file and line.
+        UnavailableError: A package to read the data with is missing.
+    """
+    parts = sources.open_parts(spec)
+    table = _training_table(spec, parts)
+    task = task or _infer(table, spec)
+    train = _limit(_rows(table, spec, task), spec, task)
+    if parts.heldout is not None:
+        heldout = _limit(_rows(parts.heldout(), spec, task), spec, task)
+        train = _without(train, heldout)
+    else:
+        count = max(1, round(len(set(_keys(train))) * spec.eval_fraction))
+        train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
+    if parts.validation is not None:
+        validation = _without(_limit(_rows(parts.validation(), spec, task), spec, task), heldout)
+        train = _without(train, validation)
+    else:
+        count = splitting.validation_count(len(set(_keys(train))))
+        train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
+    unlabelled = _unlabelled(spec, train)
+    if unlabelled is not None:
+        unlabelled = _without(_without(unlabelled, heldout), validation)
+    return Splits(train, validation, heldout, unlabelled, task.labels)
+
+
+def load_heldout(spec: DataSpec, task: Task) -> Rows:
+    """Read the rows the gate is measured on, the same ones as in :func:`load_splits`.
+
+    Args:
+        spec: Where the rows are.
+        task: What the labels must be.
+
+    Returns:
+        The held-out rows.
+
+    Raises:
+        DataError: The data cannot be read or used; ``where`` has the file and line.
+        UnavailableError: A package to read the data with is missing.
+    """
+    heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
+    if heldout is None:
+        return load_splits(spec, task=task).heldout
+    return _limit(_rows(heldout(), spec, task), spec, task)
+
+
+def _training_table(spec: DataSpec, parts: sources.Parts) -> Table:
+    if parts.train is None:
+        raise DataError("there are no training rows", where=spec.data, hint="add a file train.csv")
+    return parts.train()
+
+
+def _infer(table: Table, spec: DataSpec) -> Task:
+    chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
+    problem, names = labels.infer(table, str(chosen.label))
+    if len(names) == 1 and problem is not Problem.REGRESSION:
+        raise _one_label(table, repr(names[0]))
+    return Task(problem, names, pair=chosen.pair is not None)
+
+
+def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
+    """Check a table's cells against the task and make them rows."""
+    chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
+    if task.pair and chosen.pair is None:
+        raise DataError(
+            "the model takes pairs of texts and there is no second text column",
+            where=table.source,
+            hint="name it: --text-pair COLUMN",
         )
-
-    def inputs(self) -> list[str] | list[tuple[str, str]]:
-        """Return what the tokenizer and the runtime take: texts, or pairs of texts."""
-        if self.pairs is None:
-            return list(self.texts)
-        return list(zip(self.texts, self.pairs, strict=True))
-
-    @cached_property
-    def digest(self) -> str:
-        """The sha256 of texts, pairs and labels (hex); the source is not part of it."""
-        digest = hashlib.sha256()
-        for column in (self.texts, self.pairs or ()):
-            digest.update(f"{len(column)}:".encode())
-            for text in column:
-                data = text.encode("utf-8")
-                digest.update(b"%d:" % len(data) + data)
-        if self.labels is not None:
-            digest.update(f"{self.labels.dtype.str}{self.labels.shape}".encode())
-            digest.update(np.ascontiguousarray(self.labels).tobytes())
-        return digest.hexdigest()
+    texts = _texts(table, chosen.text)
+    pairs = None if chosen.pair is None else _texts(table, chosen.pair)
+    encoded = labels.encode(table, str(chosen.label), task)
+    if (encoded == encoded[0]).all():
+        raise _one_label(table, labels.describe(encoded[0], task))
+    return Rows(texts, pairs, encoded, table.source)
 
 
-@dataclass(frozen=True, eq=False)
-class Splits:
-    """The user's rows by what each part may be used for.
-
-    Attributes:
-        train: What models learn from and are calibrated on.
-        validation: What the best checkpoint is chosen by.
-        heldout: What the gate is measured on: never trained on, calibrated on or chosen by.
-        unlabelled: More texts to distil on, or None.
-        labels: Name of each label, in the order of the ids.
-    """
-
-    train: Rows
-    validation: Rows
-    heldout: Rows
-    unlabelled: Rows | None
-    labels: tuple[str, ...]
-
-    @cached_property
-    def digest(self) -> str:
-        """The sha256 over all parts and the label names (hex)."""
-        parts = (self.train, self.validation, self.heldout, self.unlabelled)
-        return digest_value([[part.digest if part else None for part in parts], list(self.labels)])
+def _one_label(table: Table, named: str) -> DataError:
+    return DataError(
+        f"all {len(table)} rows have the same label, {named}",
+        where=table.source,
+        hint="rows of at least two labels are needed to train and to measure",
+    )
 
 
-@dataclass(frozen=True)
-class DataSpec:
-    """Where the rows are and which columns hold what, as the user said it.
+def _texts(table: Table, column: str) -> tuple[str, ...]:
+    """Return a text column; refuse what is empty, not text, or not encodable."""
+    cells = table.columns[column]
+    empty = [
+        row for row, cell in enumerate(cells) if cell is None or (isinstance(cell, str) and not cell.strip())
+    ]
+    if empty:
+        count = f" (the first of {len(empty)} rows)" if len(empty) > 1 else ""
+        what = f"empty text in column {column!r}{count}"
+        raise DataError(what, where=table.where(empty[0]), hint="fill it in, or delete the row")
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, str):
+            what = f"column {column!r} holds {type(cell).__name__}, not text"
+            raise DataError(what, where=table.where(row), hint="name the text column: --text COLUMN")
+        try:
+            cell.encode("utf-8")
+        except UnicodeEncodeError as error:
+            what = f"half of a surrogate pair in column {column!r}, at character {error.start}"
+            raise DataError(
+                what, where=table.where(row), hint="write the file with a tool that knows UTF-8"
+            ) from error
+    return tuple(cells)
 
-    Attributes:
-        data: A file (CSV, TSV, JSONL, Parquet), a folder with train, validation and test files,
-            or a Hub dataset (``owner/name`` or ``owner/name:configuration``).
-        eval_data: Rows for the gate, all of them; otherwise a part of ``data`` is held out.
-        text: Column of the text; ``#6`` is the sixth column of a file without a header.
-        text_pair: Column of the second text.
-        label: Column of the label or value.
-        unlabelled: A file of further texts, without labels.
-        eval_fraction: Part of ``data`` that is held out, above 0 and below 1.
-        seed: Seed of the split.
-        limit: Use a random sample of at most this many rows of each file.
-    """
 
-    data: str
-    eval_data: str | None = None
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    unlabelled: str | None = None
-    eval_fraction: float = 0.1
-    seed: int = 0
-    limit: int | None = None
+def _unlabelled(spec: DataSpec, train: Rows) -> Rows | None:
+    if spec.unlabelled is None:
+        return None
+    names = (spec.text, spec.text_pair if train.pairs is not None else None)
+    table = readers.read(
+        Path(spec.unlabelled).expanduser(), source=spec.unlabelled, numbers=columns.numbers(names)
+    )
+    chosen = columns.choose(table, *names, None, labelled=False)
+    if train.pairs is None:
+        rows = Rows(_texts(table, chosen.text), None, None, table.source)
+    elif chosen.pair is None:
+        raise DataError("the labelled rows are pairs, these are single texts", where=table.source)
+    else:
+        rows = Rows(_texts(table, chosen.text), _texts(table, chosen.pair), None, table.source)
+    return _limit(rows, spec, None)
+
+
+def _keys(rows: Rows) -> list[str]:
+    """Return what makes two rows the same: their words, whatever the white space."""
+    seconds = rows.pairs or ("",) * len(rows)
+    return [
+        " ".join(first.split()) + "\0" + " ".join(second.split())
+        for first, second in zip(rows.texts, seconds, strict=True)
+    ]
+
+
+def _strata(rows: Rows, task: Task | None) -> npt.NDArray[np.int64] | None:
+    return rows.labels if task is not None and task.problem is Problem.SINGLE_LABEL else None
+
+
+def _limit(rows: Rows, spec: DataSpec, task: Task | None) -> Rows:
+    if spec.limit is None or len(rows) <= spec.limit:
+        return rows
+    keys = [str(i) for i in range(len(rows))]
+    mask = splitting.hold_out(keys, _strata(rows, task), spec.limit, purpose="sample", seed=spec.seed)
+    return rows.select(np.flatnonzero(mask))
+
+
+def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:
+    """Set about ``count`` distinct texts aside; return what stays and what was set aside."""
+    mask = splitting.hold_out(_keys(rows), _strata(rows, task), count, purpose=purpose, seed=seed)
+    if not mask.any():
+        raise DataError(
+            f"{len(rows)} rows are too few to split: every label needs a text to train on, "
+            "and some must remain to validate and to measure on",
+            where=rows.source,
+            hint="give more rows",
+        )
+    return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+
+
+def _without(rows: Rows, others: Rows) -> Rows:
+    """Leave out the rows whose text is also in ``others``."""
+    taken = set(_keys(others))
+    kept = [i for i, key in enumerate(_keys(rows)) if key not in taken]
+    if not kept:
+        raise DataError(f"every text is also in {others.source}, which it must not share", where=rows.source)
+    if len(kept) < len(rows):
+        logger.warning("%s: %d rows left out, also in %s", rows.source, len(rows) - len(kept), others.source)
+        return rows.select(kept)
+    return rows

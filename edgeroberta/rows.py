@@ -1,0 +1,130 @@
+"""Rows of text, their splits, and where they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.artifact import digest_value
+from edgeroberta.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Texts and what is known of them.
+
+    Attributes:
+        texts: The texts, none empty.
+        pairs: The second text of each row, or None for single texts.
+        labels: int64[n] label ids, float32[n, L] zeros and ones for several labels per text,
+            float32[n] values of a regression, or None when there are no labels.
+        source: Where the rows come from, for people.
+    """
+
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: npt.NDArray[Any] | None
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Rows:
+        """Return the rows at ``indices``, in that order."""
+        chosen = [int(i) for i in indices]
+        return Rows(
+            texts=tuple(self.texts[i] for i in chosen),
+            pairs=None if self.pairs is None else tuple(self.pairs[i] for i in chosen),
+            labels=None if self.labels is None else self.labels[chosen],
+            source=self.source,
+        )
+
+    def inputs(self) -> list[str] | list[tuple[str, str]]:
+        """Return what the tokenizer and the runtime take: texts, or pairs of texts."""
+        if self.pairs is None:
+            return list(self.texts)
+        return list(zip(self.texts, self.pairs, strict=True))
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of texts, pairs and labels (hex); the source is not part of it."""
+        digest = hashlib.sha256()
+        for column in (self.texts, self.pairs or ()):
+            digest.update(f"{len(column)}:".encode())
+            for text in column:
+                data = text.encode("utf-8")
+                digest.update(b"%d:" % len(data) + data)
+        if self.labels is not None:
+            digest.update(f"{self.labels.dtype.str}{self.labels.shape}".encode())
+            digest.update(np.ascontiguousarray(self.labels).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The user's rows by what each part may be used for.
+
+    Attributes:
+        train: What models learn from and are calibrated on.
+        validation: What the best checkpoint is chosen by.
+        heldout: What the gate is measured on: never trained on, calibrated on or chosen by.
+        unlabelled: More texts to distil on, or None.
+        labels: Name of each label, in the order of the ids.
+    """
+
+    train: Rows
+    validation: Rows
+    heldout: Rows
+    unlabelled: Rows | None
+    labels: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 over all parts and the label names (hex)."""
+        parts = (self.train, self.validation, self.heldout, self.unlabelled)
+        digests = [None if part is None else part.digest for part in parts]
+        return digest_value([digests, list(self.labels)])
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where the rows are and which columns hold what, as the user said it.
+
+    Attributes:
+        data: A file (CSV, TSV, JSONL, Parquet), a folder with train, validation and test files,
+            or a Hub dataset (``owner/name`` or ``owner/name:configuration``).
+        eval_data: Rows for the gate, all of them; otherwise a part of ``data`` is held out.
+        text: Column of the text; ``#6`` is the sixth column of a file without a header.
+        text_pair: Column of the second text.
+        label: Column of the label or value.
+        unlabelled: A file of further texts, without labels.
+        eval_fraction: Part of ``data`` that is held out, above 0 and below 1.
+        seed: Seed of the split.
+        limit: Use a random sample of at most this many rows of each file.
+    """
+
+    data: str
+    eval_data: str | None = None
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    unlabelled: str | None = None
+    eval_fraction: float = 0.1
+    seed: int = 0
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eval_fraction < 1:
+            raise DataError(
+                f"must be above 0 and below 1, not {self.eval_fraction}",
+                where="eval_fraction",
+                hint="to measure on a whole file, give it as the evaluation data",
+            )
+        if self.limit is not None and self.limit < 1:
+            raise DataError(f"must be at least 1, not {self.limit}", where="limit")

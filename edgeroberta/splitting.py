@@ -1,0 +1,63 @@
+"""Seeded splits: by label where there is one, and never one text on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+#: Which random stream each purpose draws from, so that one split does not shift another.
+STREAMS = {"heldout": 0, "validation": 1, "sample": 2}
+
+#: Validation takes 5 % of the training rows: at 1,000 rows the standard error of an accuracy is
+#: already below 1.6 points (sqrt(0.25 / 1000)), enough to choose between checkpoints.
+VALIDATION_FRACTION = 0.05
+VALIDATION_MAX = 1000
+
+
+def hold_out(
+    keys: Sequence[str], strata: npt.NDArray[np.int64] | None, count: int, *, purpose: str, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Choose rows to set aside, in the proportions of their labels.
+
+    Rows with equal keys stay together; every label keeps at least one distinct key on the side that
+    is not set aside.
+
+    Args:
+        keys: What makes a row the same as another, e.g. its text.
+        strata: int64[n] label ids, or None to draw from all rows alike.
+        count: How many distinct keys to set aside.
+        purpose: A name of ``STREAMS``.
+        seed: Seed of the draw.
+
+    Returns:
+        bool[n], True for the rows set aside. It is all False when there are too few keys.
+    """
+    groups: dict[str, int] = {}
+    group_of = np.array([groups.setdefault(key, len(groups)) for key in keys], dtype=np.int64)
+    _, first = np.unique(group_of, return_index=True)
+    group_strata = np.zeros(len(groups), dtype=np.int64) if strata is None else strata[first]
+    rng = np.random.default_rng([seed, STREAMS[purpose]])
+    order = rng.permutation(len(groups))
+    chosen = np.zeros(len(groups), dtype=bool)
+    for stratum, quota in _quotas(group_strata, count).items():
+        chosen[order[group_strata[order] == stratum][:quota]] = True
+    return chosen[group_of]
+
+
+def _quotas(strata: npt.NDArray[np.int64], count: int) -> dict[int, int]:
+    """Share ``count`` among the strata by largest remainder, leaving one member of each behind."""
+    names, sizes = np.unique(strata, return_counts=True)
+    shares = count * sizes / sizes.sum()
+    quotas = np.minimum(np.floor(shares).astype(np.int64), sizes - 1)
+    for index in np.argsort(-(shares - np.floor(shares)), kind="stable"):
+        if quotas.sum() >= count:
+            break
+        quotas[index] = min(quotas[index] + 1, sizes[index] - 1)
+    return {int(name): int(quota) for name, quota in zip(names, quotas, strict=True)}
+
+
+def validation_count(distinct: int) -> int:
+    """Return how many of ``distinct`` training texts to choose checkpoints by."""
+    return min(VALIDATION_MAX, max(1, round(distinct * VALIDATION_FRACTION)))
