@@ -1,0 +1,69 @@
+"""Where things that are costly to make once are kept between runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeroberta.artifact import flush_tree
+from edgeroberta.errors import EdgeRobertaError
+
+VARIABLE = "EDGEROBERTA_CACHE"
+
+
+def cache_dir() -> Path:
+    """Return the cache folder; it need not exist yet.
+
+    Returns:
+        ``$EDGEROBERTA_CACHE``, else ``$XDG_CACHE_HOME/edgeroberta``, else ``~/.cache/edgeroberta``.
+    """
+    if own := os.environ.get(VARIABLE):
+        return Path(own).expanduser()
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG base directory specification: a relative path is invalid and must be ignored.
+    return (shared if shared.is_absolute() else Path.home() / ".cache") / "edgeroberta"
+
+
+def folder(destination: Path, write: Callable[[Path], None]) -> Path:
+    """Return a cached folder, writing it first if it is not there.
+
+    It is written under a temporary name, flushed and renamed, so it is whole or absent. Of several
+    processes at it at once the first to finish wins; the others drop what they wrote.
+
+    Args:
+        destination: The folder's final path; its name must tell the content.
+        write: Fills the empty folder it is given.
+
+    Returns:
+        ``destination``.
+
+    Raises:
+        EdgeRobertaError: The cache cannot be written.
+    """
+    if destination.is_dir():
+        return destination
+    temporary = None
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        temporary.chmod(0o755)
+        write(temporary)
+        flush_tree(temporary)
+        try:
+            temporary.rename(destination)
+        except OSError:
+            if not destination.is_dir():
+                raise
+    except OSError as error:
+        raise EdgeRobertaError(
+            f"cannot write to the cache ({error.strerror or error})",
+            where=str(destination.parent),
+            hint=f"set {VARIABLE} to a folder with room that you may write to",
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return destination

