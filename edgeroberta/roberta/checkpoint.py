@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgeroberta.artifact import write_json
 from edgeroberta.errors import CheckpointError, missing_extra
 from edgeroberta.roberta import adoption, inspection, tensorfile
+from edgeroberta.roberta.config import EncoderConfig
 
 if TYPE_CHECKING:
     from edgeroberta.tasks import Task
@@ -205,8 +206,7 @@ def max_length(path: Path) -> int:
     Raises:
         CheckpointError: ``config.json`` is missing or not readable.
     """
-    config = load_config(path)
-    return int(config["max_position_embeddings"]) - int(config.get("pad_token_id", 1)) - 1
+    return EncoderConfig.from_dir(path).max_length
 
 
 def copy_tokenizer(source: Path, destination: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import tensorfile
+from edgeroberta.roberta.config import FAMILIES, EncoderConfig
 
-MODEL_TYPES = ("roberta", "xlm-roberta", "camembert")
 HEAD_OUTPUT = "classifier.out_proj.weight"
 _ENCODER = "roberta."
 _WORDS = "embeddings.word_embeddings.weight"
@@ -98,9 +98,9 @@ def check_config(folder: Path) -> None:
     """
     config, where = load_config(folder), str(folder / "config.json")
     family = config.get("model_type")
-    if family not in MODEL_TYPES:
+    if family not in FAMILIES:
         raise CheckpointError(
-            f"model_type is {family!r}; only {', '.join(MODEL_TYPES)} can be compressed",
+            f"model_type is {family!r}; only {', '.join(FAMILIES)} can be compressed",
             where=where,
             hint="DistilRoBERTa counts as roberta; name a model of this family",
         )
@@ -130,6 +130,7 @@ def check_config(folder: Path) -> None:
             where=where,
             hint=_DOWNLOAD,
         )
+    EncoderConfig.from_dict(config, where=where)
 
 
 def check(folder: Path) -> None:

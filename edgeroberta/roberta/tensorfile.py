@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -141,12 +142,12 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
     return entries
 
 
-def _entry(file: Path, base: int, fields: Mapping[str, object]) -> TensorEntry:
-    dtype, shape, (start, stop) = fields["dtype"], fields["shape"], fields["data_offsets"]  # type: ignore[misc]
-    entry = TensorEntry(file, str(dtype), tuple(int(n) for n in shape), base + start, base + stop)  # type: ignore[attr-defined]
-    if entry.dtype not in _DTYPES:
-        raise ValueError(f"unknown dtype {entry.dtype}")
-    if start < 0 or stop - start != entry.elements * _DTYPES[entry.dtype][0]:
+def _entry(file: Path, base: int, fields: Mapping[str, Any]) -> TensorEntry:
+    dtype, (start, stop) = str(fields["dtype"]), map(int, fields["data_offsets"])
+    entry = TensorEntry(file, dtype, tuple(map(int, fields["shape"])), base + start, base + stop)
+    if dtype not in _DTYPES:
+        raise ValueError(f"unknown dtype {dtype}")
+    if start < 0 or stop - start != entry.elements * _DTYPES[dtype][0]:
         raise ValueError("offsets and shape disagree")
     return entry
 

@@ -1,0 +1,68 @@
+"""Reading the inside of a Hugging Face encoder while it runs: layer outputs, queries, keys, values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+class Probe:
+    """Records what some layers put out in the newest forward pass, until closed.
+
+    Args:
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head.
+        layers: Indices of the layers whose outputs to record.
+        attention: Record queries, keys and values of the last layer.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, *, layers: Sequence[int] = (), attention: bool = False
+    ) -> None:
+        self._recorded: dict[Any, Tensor] = {}
+        self._layers = tuple(layers)
+        stack = model.base_model.encoder.layer
+        points: dict[Any, Any] = {index: stack[index] for index in self._layers}
+        if attention:
+            last = stack[len(stack) - 1].attention.self
+            points.update(query=last.query, key=last.key, value=last.value)
+        self._handles = [
+            module.register_forward_hook(self._recorder(name)) for name, module in points.items()
+        ]
+
+    def _recorder(self, name: object) -> Any:
+        def record(module: object, arguments: object, output: Any) -> None:
+            # transformers 4 layers return a tuple, transformers 5 layers the states alone
+            self._recorded[name] = output[0] if isinstance(output, tuple) else output
+
+        return record
+
+    def hidden(self) -> Tensor:
+        """Return the recorded layer outputs, float[n, S, k, H], in the order asked for."""
+        import torch
+
+        return torch.stack([self._recorded[index] for index in self._layers], dim=2)
+
+    def attention(self) -> Tensor:
+        """Return queries, keys and values of the last layer, float[n, S, 3, H]."""
+        import torch
+
+        return torch.stack([self._recorded[name] for name in ("query", "key", "value")], dim=2)
+
+    def close(self) -> None:
+        """Stop recording."""
+        for handle in self._handles:
+            handle.remove()
+        self._recorded.clear()
+
+    def __enter__(self) -> Probe:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
