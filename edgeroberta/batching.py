@@ -1,0 +1,154 @@
+"""Tokenized texts and the batches made of them: seeded, grouped by length, resumable anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+Indices = npt.NDArray[np.int64]
+
+#: Batches are cut from pools of this many: texts of one batch are then of similar length (2 to 3 %
+#: padding on sentences), while every epoch still mixes them anew.
+POOL_BATCHES = 50
+#: Texts tokenized before their ids are packed; bounds memory while reading large files.
+_CHUNK = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token ids of many texts, packed one after the other.
+
+    Attributes:
+        ids: int32[total], all ids.
+        offsets: int64[n + 1], where each text starts; the last entry is the total.
+        pad_id: Id that fills up a batch.
+    """
+
+    ids: npt.NDArray[np.int32]
+    offsets: Indices
+    pad_id: int
+
+    @classmethod
+    def pack(cls, sequences: Sequence[npt.ArrayLike], *, pad_id: int) -> Tokens:
+        """Pack token id sequences, one per text."""
+        lengths = np.fromiter((np.size(s) for s in sequences), np.int64, len(sequences))
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        ids = np.empty(int(offsets[-1]), np.int32)
+        for sequence, start, stop in zip(sequences, offsets[:-1], offsets[1:], strict=True):
+            ids[start:stop] = sequence
+        return cls(ids, offsets, pad_id)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Indices:
+        """Tokens of each text, int64[n]."""
+        return np.diff(self.offsets)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 over all ids and lengths (hex)."""
+        digest = hashlib.sha256(self.offsets.tobytes())
+        digest.update(self.ids.tobytes())
+        return digest.hexdigest()
+
+    def batch(self, rows: Indices) -> tuple[Indices, Indices]:
+        """Pad the texts at ``rows`` on the right to the longest of them.
+
+        Args:
+            rows: int64[B], which texts.
+
+        Returns:
+            Token ids and attention mask, int64[B, S] each.
+        """
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        columns = np.arange(int(lengths.max()))
+        mask = columns < lengths[:, None]
+        places = np.where(mask, starts[:, None] + columns, 0)
+        ids = np.where(mask, self.ids[places].astype(np.int64), self.pad_id)
+        return ids, mask.astype(np.int64)
+
+
+def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int) -> Tokens:
+    """Tokenize texts as the device will.
+
+    Args:
+        folder: Model folder with a ``config.json`` and a ``tokenizer.json``.
+        inputs: Texts, or pairs of texts.
+        max_length: Tokens after which a text is cut off; the model's own limit where that is lower.
+
+    Returns:
+        The token ids.
+    """
+    config = EncoderConfig.from_dir(folder)
+    tokenizer = TextTokenizer.open(folder, min(max_length, config.max_length))
+    sequences: list[npt.NDArray[np.int32]] = []
+    for start in range(0, len(inputs), _CHUNK):
+        encodings = tokenizer.encode(inputs[start : start + _CHUNK])
+        sequences += [encoding.ids.astype(np.int32) for encoding in encodings]
+    return Tokens.pack(sequences, pad_id=config.pad_token_id)
+
+
+def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> list[Indices]:
+    """Cut one epoch into batches of texts of similar length, in random order.
+
+    Every text is in exactly one batch, and all batches but one are full.
+
+    Args:
+        lengths: int64[n], tokens of each text.
+        batch_size: Texts per batch.
+        seed: Seed of the order.
+        epoch: Number of the epoch; each has its own order.
+
+    Returns:
+        Row indices of each batch; a function of the arguments alone, so that a resumed run finds
+        the same batches.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    pool = batch_size * POOL_BATCHES
+    batches: list[Indices] = []
+    for start in range(0, len(order), pool):
+        rows = order[start : start + pool]
+        rows = rows[np.argsort(-lengths[rows], kind="stable")]
+        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def by_length(lengths: Indices, *, batch_size: int) -> list[Indices]:
+    """Cut texts into batches for inference, longest first, so that memory runs out early or never.
+
+    Args:
+        lengths: int64[n], tokens of each text.
+        batch_size: Texts per batch.
+
+    Returns:
+        Row indices of each batch.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+
+def share(rows: Indices, *, rank: int, processes: int) -> Indices:
+    """Return the part of a batch that one of several processes works on.
+
+    Rows are dealt out in turn, so that every process gets texts of about the same lengths.
+
+    Args:
+        rows: int64[B], the batch.
+        rank: Number of the process, from 0.
+        processes: How many there are.
+
+    Returns:
+        Its rows; empty when there are fewer rows than processes.
+    """
+    return rows[rank::processes]

@@ -1,0 +1,116 @@
+"""Losses of fine-tuning and distillation, each as one number per text.
+
+They are summed per text, not averaged over the batch, so that a step split over several forward
+passes or processes weighs every text alike.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from edgeroberta.tasks import Problem
+
+
+def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
+    """Distance of the logits from the true labels.
+
+    Args:
+        logits: float[n, L].
+        labels: int64[n], float[n, L] (zeros and ones) or float[n], by problem.
+        problem: Kind of classification.
+
+    Returns:
+        float[n]: cross entropy; binary cross entropy, mean over labels; or squared error.
+    """
+    if problem is Problem.SINGLE_LABEL:
+        return functional.cross_entropy(logits, labels, reduction="none")
+    if problem is Problem.MULTI_LABEL:
+        return functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
+    return (logits[:, 0] - labels).square()
+
+
+def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: float) -> Tensor:
+    """Distance of the student's answer from the teacher's (Hinton et al., arXiv:1503.02531).
+
+    Args:
+        logits: The student's, float[n, L].
+        teacher: The teacher's, float[n, L].
+        problem: Kind of classification.
+        temperature: Both are divided by it first; the loss is multiplied by its square, which
+            keeps the gradients' size. A regression has none.
+
+    Returns:
+        float[n]: Kullback-Leibler divergence from the teacher's softmax; binary cross entropy with
+        the teacher's sigmoid, mean over labels; or squared error.
+    """
+    if problem is Problem.REGRESSION:
+        return (logits - teacher).square().mean(1)
+    student, target = logits / temperature, teacher / temperature
+    if problem is Problem.MULTI_LABEL:
+        each = functional.binary_cross_entropy_with_logits(student, target.sigmoid(), reduction="none")
+        return each.mean(1) * temperature**2
+    divergence = functional.kl_div(
+        student.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True
+    )
+    return divergence.sum(1) * temperature**2
+
+
+def hidden(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """Distance of normalized hidden states (patient distillation, Sun et al., arXiv:1908.09355).
+
+    The states of a token are scaled to length 1 first, since a few channels of RoBERTa are a hundred
+    times larger than the rest from one layer to the next.
+
+    Args:
+        student: float[n, S, H], output of a student layer.
+        teacher: float[n, S, H], output of the teacher layer it stands for.
+        mask: int[n, S], 1 where there is a token.
+
+    Returns:
+        float[n]: squared distance, mean over the tokens of each text; between 0 and 4.
+    """
+    distance = functional.normalize(student, dim=-1) - functional.normalize(teacher, dim=-1)
+    return _token_mean(distance.square().sum(-1), mask)
+
+
+def relations(student: Tensor, teacher: Tensor, mask: Tensor, *, heads: int) -> Tensor:
+    """Distance of query, key and value relations (MiniLMv2, Wang et al., arXiv:2012.15828).
+
+    Queries are regrouped into ``heads`` relation heads; their scaled dot products with each other,
+    after softmax, say which tokens belong together. Keys and values likewise. Teacher and student may
+    differ in width and in attention heads.
+
+    Args:
+        student: float[n, S, 3, H], queries, keys and values of the student's last layer.
+        teacher: float[n, S, 3, H'], those of the teacher's.
+        mask: int[n, S], 1 where there is a token.
+        heads: Number of relation heads; divides H and H'.
+
+    Returns:
+        float[n]: Kullback-Leibler divergence from the teacher's relations, mean over the three
+        kinds, the relation heads and the tokens of each text.
+    """
+    divergence = functional.kl_div(
+        _relation(student, mask, heads), _relation(teacher, mask, heads), reduction="none", log_target=True
+    )
+    # A masked column has probability 0 in both: its term is 0 * (-inf + inf), which is not a number.
+    columns = mask[:, None, None, None, :].bool()
+    per_token = divergence.masked_fill(~columns, 0.0).sum(-1).mean((1, 2))
+    return _token_mean(per_token, mask)
+
+
+def _relation(states: Tensor, mask: Tensor, heads: int) -> Tensor:
+    """Log-softmax of scaled dot products, float[n, 3, heads, S, S]."""
+    n, length, kinds, width = states.shape
+    split = states.reshape(n, length, kinds, heads, width // heads).permute(0, 2, 3, 1, 4)
+    scores = split @ split.transpose(-1, -2) / (width // heads) ** 0.5
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(~mask[:, None, None, None, :].bool(), lowest).log_softmax(-1)
+
+
+def _token_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the tokens of each text, float[n, S] to float[n]."""
+    weights = mask.to(values.dtype)
+    return (values * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -1,0 +1,70 @@
+"""The ``finetune`` stage: a base encoder becomes a classifier on the user's labelled texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from edgeroberta.artifact import Kind, digest_value
+from edgeroberta.errors import DataError
+from edgeroberta.hyperparameters import Hyperparameters
+from edgeroberta.stages import Context, stage
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from edgeroberta.prediction import Batch
+
+
+class FinetuneConfig(Hyperparameters):
+    """Training of a base model on the task; all fields are those of every training stage."""
+
+
+@stage("finetune", config=FinetuneConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
+def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
+    """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows.
+
+    Args:
+        config: Hyperparameters.
+        context: The run.
+
+    Returns:
+        Notes: metric, best score and step, history of losses, steps, precision, processes.
+
+    Raises:
+        DataError: The training rows have no labels.
+        EdgeRobertaError: The loss is no longer a finite number.
+    """
+    import torch
+
+    from edgeroberta import batching, fitting, losses
+    from edgeroberta.roberta.loading import load_classifier
+
+    rows, source = context.data.train, context.inputs[Kind.CHECKPOINT].path
+    if rows.labels is None:
+        raise DataError("fine-tuning needs labels; these rows have none", where=rows.source)
+    labels, problem = torch.from_numpy(rows.labels), context.task.problem
+    model = load_classifier(
+        source,
+        context.task,
+        seed=context.seed,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+    )
+
+    def objective(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
+        return {"hard": losses.hard(logits, labels[batch.rows].to(logits.device), problem)}
+
+    return fitting.run(
+        fitting.Fit(
+            label="finetune",
+            model=model,
+            tokenizer=source,
+            settings=config,
+            objective=objective,
+            tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
+            key=digest_value([rows.digest, context.inputs[Kind.CHECKPOINT].digest]),
+        ),
+        context,
+    )

@@ -1,0 +1,116 @@
+"""Where a training run stands, kept on disk so that a killed run goes on as if nothing had been.
+
+A state holds all that the rest of the run depends on. Batches and dropout are functions of the seed
+and the step, so no random generator has to be kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgeroberta.artifact import flush
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+KEPT = 2  # the newest, and the one before it in case the newest cannot be read
+_PREFIX = "step-"
+_FILE = "state.pt"
+
+
+@dataclass
+class TrainingState:
+    """Everything the rest of a run depends on.
+
+    Attributes:
+        key: Digest of what determines the run; a state of another run is not used.
+        step: Optimizer steps done.
+        weights: Trainable parameters by name.
+        optimizer: State of the optimizer.
+        best_score: Task metric of the best evaluation so far, None before the first.
+        best_step: Step of that evaluation.
+        best_weights: Trainable parameters at that step.
+        history: One entry per evaluation: epoch, step, mean losses since the last, score.
+        sums: Sum of each loss since the last evaluation.
+        rows: Texts those sums run over.
+    """
+
+    key: str
+    step: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    best_score: float | None = None
+    best_step: int = 0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    rows: int = 0
+
+
+def save(folder: Path, state: TrainingState) -> None:
+    """Keep a state under a temporary name, flush it to disk, rename it, and drop the oldest.
+
+    Args:
+        folder: Where the run's states lie.
+        state: The state.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"{_PREFIX}{state.step:08d}"
+    partial = folder / f".partial-{os.getpid()}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    fields = dict(vars(state))
+    torch.save({"schema_version": SCHEMA_VERSION, **fields}, partial / _FILE)
+    flush(partial / _FILE)
+    flush(partial)
+    if final.exists():
+        shutil.rmtree(final)
+    partial.replace(final)
+    flush(folder)
+    for old in _states(folder)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def restore(folder: Path, key: str) -> TrainingState | None:
+    """Read back the newest state of a run.
+
+    Args:
+        folder: Where the run's states lie; it need not exist.
+        key: Digest of what determines the run.
+
+    Returns:
+        The state, or None when there is none of this run. A state that cannot be read is passed over
+        with a warning.
+    """
+    for leftover in folder.glob(".partial-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for path in _states(folder):
+        try:
+            fields = torch.load(path / _FILE, map_location="cpu", weights_only=True)
+            version = fields.pop("schema_version")
+            state = TrainingState(**fields)
+        except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            logger.warning("%s cannot be read (%s); going back to an earlier one", path, error)
+            continue
+        if version == SCHEMA_VERSION and state.key == key:
+            return state
+    return None
+
+
+def _states(folder: Path) -> list[Path]:
+    """Return the finished states of a folder, newest first."""
+    return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+
+
+def as_notes(state: TrainingState) -> dict[str, Any]:
+    """Return what of a state is worth keeping in the lineage."""
+    return {"best_score": state.best_score, "best_step": state.best_step, "history": state.history}
