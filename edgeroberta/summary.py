@@ -1,0 +1,123 @@
+"""What ``edgeroberta compress`` tells at its end: sizes, accuracy, speed, the verdict, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.pipeline import Result
+from edgeroberta.progress import duration
+
+SCHEMA_VERSION = 1
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """Return the outcome of a run for machines.
+
+    Args:
+        result: What the pipeline gave.
+
+    Returns:
+        A JSON object; ``verdict`` is None when the recipe does not verify.
+    """
+    report = result.report
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "bundle": str(result.bundle),
+        "bytes": sum(file.stat().st_size for file in result.bundle.rglob("*") if file.is_file()),
+        "verdict": verdict(result),
+        "report": report,
+        "stages": [
+            {
+                "stage": made.artifact.lineage.stage,
+                "reused": made.reused,
+                "seconds": made.artifact.lineage.seconds,
+            }
+            for made in result.stages
+        ],
+    }
+
+
+def verdict(result: Result) -> str | None:
+    """Return ``PASS``, ``FAIL`` or ``INCONCLUSIVE``, or None when nothing was verified."""
+    return str(result.report["judgement"]["verdict"]) if result.report else None
+
+
+def to_text(result: Result) -> str:
+    """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands."""
+    bundle = _shown(result.bundle)
+    fresh = [made.artifact.lineage.seconds for made in result.stages if not made.reused]
+    reused = len(result.stages) - len(fresh)
+    spent = f"{len(fresh)} stages in {duration(sum(fresh))}"
+    lines = ["", f"{spent}, {reused} reused" if reused else spent]
+    if result.report:
+        lines += ["", *_comparison(result.report), "", *_verdict(result.report)]
+    lines += [
+        "",
+        f"bundle: {bundle}",
+        f'next:   edgeroberta run {bundle} "…"',
+        f"        edgeroberta bench {bundle}",
+    ]
+    return "\n".join(lines)
+
+
+def _comparison(report: Mapping[str, Any]) -> list[str]:
+    """Lay out the full-size model and the bundle on each engine, one row each."""
+    metric = report["metric"]
+    full_size = report["full_size"]
+    rows = [("", "size", metric, "same answer", "p50", "p99")]
+    rows.append(
+        (
+            "full size",
+            _megabytes(full_size.get("bytes")),
+            _percent(full_size["metrics"].get(metric), metric),
+            "",
+            *_latency(full_size.get("latency")),
+        )
+    )
+    for engine in report["engines"]:
+        rows.append(
+            (
+                engine["engine"],
+                _megabytes(engine["bytes"]),
+                _percent((engine["metrics"] or {}).get(metric), metric),
+                _percent(engine["agreement"], "agreement"),
+                *_latency(engine["latency"]),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+
+
+def _verdict(report: Mapping[str, Any]) -> list[str]:
+    judgement = report["judgement"]
+    return [f"{judgement['verdict']}: {judgement['reason']}"]
+
+
+def _latency(latency: Mapping[str, Any] | None) -> tuple[str, str]:
+    if latency is None:
+        return "–", "–"
+    return f"{latency['p50_ms']:.2f} ms", f"{latency['p99_ms']:.2f} ms"
+
+
+def _megabytes(count: int | None) -> str:
+    return "–" if count is None else f"{count / 1e6:,.1f} MB"
+
+
+def _percent(value: float | None, metric: str) -> str:
+    """Write a share as a percentage; a correlation stays a number."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if metric == "pearson" else f"{value:.1%}"
+
+
+def _shown(path: Path) -> str:
+    """Return a path relative to the current folder where it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
