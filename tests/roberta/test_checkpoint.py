@@ -1,0 +1,485 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from edgeroberta import artifact
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import checkpoint
+from edgeroberta.tasks import Problem, Task
+
+FIRST_QUERY = "roberta.encoder.layer.0.attention.self.query.weight"
+
+
+def edit_config(folder: Path, **fields: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **fields}))
+
+
+def drop_field(folder: Path, name: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config[name]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def poison(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[FIRST_QUERY][3, 5] = float("nan")
+
+
+def cut_file(file: Path, size: int) -> None:
+    file.write_bytes(file.read_bytes()[:size])
+
+
+def pickle_weights(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def break_index(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {FIRST_QUERY: "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def escape_index(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {FIRST_QUERY: "../elsewhere.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def grow_vocabulary(folder: Path) -> None:
+    file = folder / "tokenizer.json"
+    tokenizer = json.loads(file.read_text(encoding="utf-8"))
+    tokenizer["model"]["vocab"]["neverheard"] = 777
+    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+
+
+def lie_about_header(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes((1 << 20).to_bytes(8, "little") + file.read_bytes()[8:])
+
+
+#: What is done to a good checkpoint, and the error that must follow; {d} is the folder.
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no config": (
+        lambda d: (d / "config.json").unlink(),
+        "{d}: no config.json in this folder\n"
+        "  next: name the folder that save_pretrained wrote, or a Hub id",
+    ),
+    "config is not JSON": (
+        lambda d: (d / "config.json").write_text('{\n "model_type": roberta}'),
+        "{d}/config.json:2: not JSON (Expecting value at column 16)\n  next: download or save the model again",
+    ),
+    "config is not an object": (
+        lambda d: (d / "config.json").write_text("[]"),
+        "{d}/config.json: not a JSON object\n  next: download or save the model again",
+    ),
+    "config is not UTF-8": (
+        lambda d: (d / "config.json").write_bytes(b'{"a": "\xff"}'),
+        "{d}/config.json: not UTF-8 at byte 7\n  next: download or save the model again",
+    ),
+    "another family": (
+        lambda d: edit_config(d, model_type="bert"),
+        "{d}/config.json: model_type is 'bert'; only roberta, xlm-roberta, camembert can be compressed\n"
+        "  next: DistilRoBERTa counts as roberta; name a model of this family",
+    ),
+    "no family": (
+        lambda d: drop_field(d, "model_type"),
+        "{d}/config.json: model_type is None; only roberta, xlm-roberta, camembert can be compressed\n"
+        "  next: DistilRoBERTa counts as roberta; name a model of this family",
+    ),
+    "token classification": (
+        lambda d: edit_config(d, architectures=["RobertaForTokenClassification"]),
+        "{d}/config.json: RobertaForTokenClassification is a model for token classification;"
+        " only sequence classification can be compressed\n"
+        "  next: name a model fine-tuned for sequence classification, or a base model to fine-tune",
+    ),
+    "question answering": (
+        lambda d: edit_config(d, architectures=["XLMRobertaForQuestionAnswering"]),
+        "{d}/config.json: XLMRobertaForQuestionAnswering is a model for question answering;"
+        " only sequence classification can be compressed\n"
+        "  next: name a model fine-tuned for sequence classification, or a base model to fine-tune",
+    ),
+    "relative positions": (
+        lambda d: edit_config(d, position_embedding_type="relative_key"),
+        "{d}/config.json: position_embedding_type is 'relative_key'; only 'absolute' can be compressed",
+    ),
+    "a decoder": (
+        lambda d: edit_config(d, is_decoder=True),
+        "{d}/config.json: is_decoder is True; only False can be compressed",
+    ),
+    "a size that is missing": (
+        lambda d: drop_field(d, "hidden_size"),
+        "{d}/config.json: hidden_size must be a positive whole number, not None\n"
+        "  next: download or save the model again",
+    ),
+    "a size that is no number": (
+        lambda d: edit_config(d, vocab_size="many"),
+        "{d}/config.json: vocab_size must be a positive whole number, not 'many'\n"
+        "  next: download or save the model again",
+    ),
+    "heads that do not divide": (
+        lambda d: edit_config(d, num_attention_heads=5),
+        "{d}/config.json: hidden_size 32 is not a multiple of num_attention_heads 5\n"
+        "  next: download or save the model again",
+    ),
+    "no weights": (
+        lambda d: (d / "model.safetensors").unlink(),
+        "{d}: no model.safetensors in this folder\n"
+        "  next: save the model with safetensors; --allow-pickle takes a pytorch_model.bin that you trust",
+    ),
+    "pickled weights": (
+        pickle_weights,
+        "{d}: the weights are a pickle (pytorch_model.bin), which can run code when it is read\n"
+        "  next: save the model with safetensors, or pass --allow-pickle if you trust its origin",
+    ),
+    "empty weights": (
+        lambda d: (d / "model.safetensors").write_bytes(b""),
+        "{d}/model.safetensors: not a safetensors file\n"
+        "  next: copy or download the file again; it is not whole",
+    ),
+    "a Git LFS pointer": (
+        lambda d: (d / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
+        "{d}/model.safetensors: not a safetensors file\n"
+        "  next: copy or download the file again; it is not whole",
+    ),
+    "truncated weights": (
+        lambda d: cut_file(d / "model.safetensors", 50_000),
+        "{d}/model.safetensors: truncated: the tensors end at byte {size}, the file has 50000\n"
+        "  next: copy or download the file again; it is not whole",
+    ),
+    "a truncated header": (
+        lie_about_header,
+        "{d}/model.safetensors: truncated: the header takes 1048576 bytes, the file has {size}\n"
+        "  next: copy or download the file again; it is not whole",
+    ),
+    "a header of noise": (
+        lambda d: (d / "model.safetensors").write_bytes((9).to_bytes(8, "little") + b"{not json"),
+        "{d}/model.safetensors: the safetensors header is not readable (Expecting property name"
+        " enclosed in double quotes: line 1 column 2 (char 1))\n"
+        "  next: copy or download the file again; it is not whole",
+    ),
+    "a missing shard": (
+        break_index,
+        "{d}/model.safetensors.index.json: the index names model-00001-of-00002.safetensors,"
+        " which is not there\n  next: download the model again, with all its weight files",
+    ),
+    "a shard outside the folder": (
+        escape_index,
+        "{d}/model.safetensors.index.json: the index names '../elsewhere.safetensors',"
+        " which is not a file beside it",
+    ),
+    "an index that is not readable": (
+        lambda d: (
+            (d / "model.safetensors").unlink(),
+            (d / "model.safetensors.index.json").write_text("{}"),
+        ),
+        "{d}/model.safetensors.index.json: the index of the weight files is not readable",
+    ),
+    "NaN weights": (
+        lambda d: edit_weights(d, poison),
+        "{d}/model.safetensors: " + FIRST_QUERY + " holds NaN or infinite values\n"
+        "  next: train the model again, with a lower learning rate or in float32",
+    ),
+    "a missing tensor": (
+        lambda d: edit_weights(d, lambda tensors: tensors.pop(FIRST_QUERY)),
+        "{d}: the weights lack " + FIRST_QUERY + "\n  next: download or save the model again",
+    ),
+    "another shape": (
+        lambda d: edit_config(d, intermediate_size=128),
+        "{d}/model.safetensors: roberta.encoder.layer.0.intermediate.dense.weight has shape [64, 32],"
+        " config.json says [128, 32]\n"
+        "  next: config.json and the weights are of different models; download them together",
+    ),
+    "another number of labels": (
+        lambda d: edit_config(d, id2label={"0": "a", "1": "b", "2": "c"}),
+        "{d}/model.safetensors: classifier.out_proj.weight has shape [2, 32], config.json says [3, 32]\n"
+        "  next: config.json and the weights are of different models; download them together",
+    ),
+    "quantized weights": (
+        lambda d: edit_weights(
+            d, lambda tensors: tensors.update({FIRST_QUERY: torch.zeros(32, 32, dtype=torch.int8)})
+        ),
+        "{d}/model.safetensors: " + FIRST_QUERY + " is stored as I8, not as floating point\n"
+        "  next: name the checkpoint from before quantization",
+    ),
+    "no tokenizer": (
+        lambda d: (d / "tokenizer.json").unlink(),
+        "{d}: no tokenizer files in this folder\n  next: download or save the model again",
+    ),
+    "a tokenizer that is not JSON": (
+        lambda d: (d / "tokenizer.json").write_text("{"),
+        "{d}/tokenizer.json: not a tokenizer (EOF while parsing an object at line 1 column 1)\n"
+        "  next: download or save the model again",
+    ),
+    "a tokenizer of another model": (
+        grow_vocabulary,
+        "{d}/tokenizer.json: the tokenizer has ids up to 777, the embedding table 600 rows\n"
+        "  next: the tokenizer is another model's; take the one that the model was trained with",
+    ),
+}
+
+
+@pytest.fixture
+def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_resolve_refuses(name: str, copy: Path, tmp_path: Path) -> None:
+    size = (copy / "model.safetensors").stat().st_size
+    damage, message = BAD[name]
+    damage(copy)
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+    assert str(caught.value) == message.format(d=copy, size=size)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            "./nowhere",
+            "./nowhere: no such model folder\n"
+            "  next: name a Hugging Face model folder, or a Hub id such as textattack/roberta-base-SST-2",
+        ),
+        (
+            "a/b/c",
+            "a/b/c: no such model folder\n"
+            "  next: name a Hugging Face model folder, or a Hub id such as textattack/roberta-base-SST-2",
+        ),
+    ],
+)
+def test_resolve_refuses_a_name_that_is_neither_folder_nor_id(
+    model: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resolve(model, cache=tmp_path)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+def test_resolve_refuses_a_file(copy: Path, tmp_path: Path) -> None:
+    file = copy / "model.safetensors"
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resolve(str(file), cache=tmp_path)
+    assert str(caught.value) == (
+        f"{file}: a file, not a model folder\n  next: name the folder that holds config.json"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_resolve_refuses_a_hub_id_when_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: object, **options: object) -> str:
+        raise huggingface_hub.errors.LocalEntryNotFoundError("no network, nothing stored")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resolve("someone/some-roberta", cache=tmp_path)
+    assert str(caught.value) == (
+        "someone/some-roberta: neither a folder here nor a model that the Hub gave"
+        " (LocalEntryNotFoundError)\n"
+        "  next: check the name; without a network, download the model elsewhere and name its folder"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_resolve_takes_a_model_from_the_hub(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(model: str, *, allow_patterns: list[str]) -> str:
+        asked.append((model, allow_patterns))
+        return str(tiny_checkpoint)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert checkpoint.resolve("someone/some-roberta", cache=tmp_path) == tiny_checkpoint
+    assert len(asked) == 1
+    assert asked[0][0] == "someone/some-roberta"
+    assert not any(pattern.endswith(".bin") for pattern in asked[0][1])
+
+
+def test_resolve_downloads_pickles_only_when_allowed(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickle_weights(copy)
+    asked = []
+
+    def download(model: str, *, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        return str(copy)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    checkpoint.resolve("someone/some-roberta", allow_pickle=True, cache=tmp_path / "cache")
+    assert [any(pattern.endswith(".bin") for pattern in patterns) for patterns in asked] == [False, True]
+
+
+def test_resolve_returns_a_good_folder_itself(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    assert checkpoint.resolve(str(tiny_checkpoint), cache=tmp_path / "cache") == tiny_checkpoint
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny_xlmr_checkpoint", "tiny_two_type_checkpoint", "tiny_headless_checkpoint"]
+)
+def test_resolve_takes_every_kind_of_the_family(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(name)
+    assert checkpoint.resolve(str(folder), cache=tmp_path) == folder
+
+
+def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy: Path, tmp_path: Path) -> None:
+    wanted = load_file(copy / "model.safetensors")
+    pickle_weights(copy)
+    before = artifact.digest_tree(copy)
+    result = checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
+    assert result.is_relative_to(tmp_path / "cache")
+    assert artifact.digest_tree(copy) == before
+    found = load_file(result / "model.safetensors")
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache") == result
+
+
+def test_old_names_of_layer_norm_are_understood(copy: Path, tmp_path: Path) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+        for name, value in tensors.items()
+    }
+    torch.save(old, copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+    result = checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
+    assert load_file(result / "model.safetensors").keys() == tensors.keys()
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return Path.touch, (Path("sprung"),)
+
+
+def test_a_pickle_with_code_is_refused_even_when_allowed(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (copy / "model.safetensors").unlink()
+    torch.save({"trap": Trap()}, copy / "pytorch_model.bin")
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
+    assert str(caught.value) == (
+        f"{copy}/pytorch_model.bin: not a file of plain tensors; nothing else is read from a pickle\n"
+        "  next: load the model where it was trained and save it with safetensors"
+    )
+    assert not (tmp_path / "sprung").exists()
+    assert list((tmp_path / "cache" / "checkpoints").iterdir()) == []
+
+
+def test_a_slow_tokenizer_is_converted_to_the_same_ids(copy: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    fast = Tokenizer.from_file(str(copy / "tokenizer.json"))
+    model = json.loads((copy / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    (copy / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+    (copy / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
+    (copy / "tokenizer.json").unlink()
+    result = checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+    converted = Tokenizer.from_file(str(result / "tokenizer.json"))
+    for text in ("a great film", "Ünïcode  and 1,000 emoji 🙂", ""):
+        assert converted.encode(text).ids == fast.encode(text).ids
+
+
+def test_a_checkpoint_in_shards_is_taken(copy: Path, tmp_path: Path) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    names = sorted(tensors)
+    halves = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for file, part in halves.items():
+        save_file({name: tensors[name] for name in part}, copy / file, metadata={"format": "pt"})
+    whole = checkpoint.parameters(copy)
+    (copy / "model.safetensors").unlink()
+    index = {"weight_map": {name: file for file, part in halves.items() for name in part}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert checkpoint.resolve(str(copy), cache=tmp_path) == copy
+    assert checkpoint.parameters(copy) == whole
+    assert checkpoint.weight_bytes(copy) == sum((copy / file).stat().st_size for file in halves)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_float_format_is_taken_and_its_infinities_are_found(
+    dtype: torch.dtype, copy: Path, tmp_path: Path
+) -> None:
+    edit_weights(copy, lambda t: t.update({name: value.to(dtype) for name, value in t.items()}))
+    assert checkpoint.resolve(str(copy), cache=tmp_path) == copy
+    edit_weights(copy, lambda t: t[FIRST_QUERY].view(-1)[-1:].fill_(float("-inf")))
+    with pytest.raises(CheckpointError, match="holds NaN or infinite values"):
+        checkpoint.resolve(str(copy), cache=tmp_path)
+
+
+def test_parameters_are_counted_as_torch_counts_them(tiny_checkpoint: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint)
+    assert checkpoint.parameters(tiny_checkpoint) == model.num_parameters()
+
+
+def test_the_task_is_read_from_the_config(tiny_multi_label_checkpoint: Path) -> None:
+    task = checkpoint.task_of(tiny_multi_label_checkpoint)
+    assert task == Task(Problem.MULTI_LABEL, ("plot", "music", "acting"))
+
+
+def test_a_base_model_has_no_head_and_is_refused_where_one_is_needed(
+    tiny_checkpoint: Path, tiny_headless_checkpoint: Path
+) -> None:
+    assert checkpoint.has_head(tiny_checkpoint)
+    assert not checkpoint.has_head(tiny_headless_checkpoint)
+    checkpoint.require_head(tiny_checkpoint)
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.require_head(tiny_headless_checkpoint)
+    assert str(caught.value) == (
+        f"{tiny_headless_checkpoint}: a base model without a classification head;"
+        " there is nothing to compress yet\n"
+        "  next: fine-tune it first: put a finetune stage at the start of the recipe"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_the_longest_input_leaves_out_the_position_offset(tiny_checkpoint: Path) -> None:
+    assert checkpoint.max_length(tiny_checkpoint) == 512
+
+
+def test_copied_tokenizer_files_are_complete(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bare, copied = tmp_path / "bare", tmp_path / "copied"
+    bare.mkdir()
+    copied.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(tiny_checkpoint / name, bare / name)
+    checkpoint.copy_tokenizer(bare, copied)
+    assert sorted(file.name for file in copied.iterdir()) == [
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert json.loads((copied / "special_tokens_map.json").read_text())["pad_token"] == "<pad>"
+    shutil.copy(tiny_checkpoint / "config.json", copied / "config.json")
+    from transformers import AutoTokenizer
+
+    ours = AutoTokenizer.from_pretrained(copied)("a great film")["input_ids"]
+    assert np.array_equal(ours, AutoTokenizer.from_pretrained(tiny_checkpoint)("a great film")["input_ids"])
