@@ -1,0 +1,29 @@
+"""Builds for ONNX Runtime: the graph as it is, with its external data where it has some."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from edgeroberta.backends import GRAPH, source_graph
+
+
+def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
+    """Copy the graph.
+
+    Args:
+        graph_dir: Folder with the graph.
+        output: Bundle folder.
+
+    Returns:
+        Names of the files written.
+    """
+    source = source_graph("onnxruntime", graph_dir)
+    shutil.copyfile(source, output / GRAPH)
+    # Graphs over 2 GB, protobuf's limit, keep their weights in a file beside them. The graph refers
+    # to that file by name, so it keeps its name.
+    data = source.with_name(f"{source.name}.data")
+    if not data.is_file():
+        return (GRAPH,)
+    shutil.copyfile(data, output / data.name)
+    return (GRAPH, data.name)

@@ -1,0 +1,270 @@
+"""The runtime: opens a bundle and answers texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+
+from edgeroberta.errors import BundleError, EngineError, UsageError
+from edgeroberta.runtime import goldens as golden
+from edgeroberta.runtime import lengths, manifest
+from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.runtime.postprocess import Prediction, interpret
+from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
+from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Encoding, Input, TextTokenizer, explain
+from edgeroberta.tasks import Problem, Task
+
+
+class Runtime:
+    """A bundle, loaded and ready to answer; safe to use from several threads at once.
+
+    ::
+
+        with Runtime.open("out/") as runtime:
+            runtime("great film").label
+
+    Attributes:
+        task: What the outputs mean.
+        max_length: Longest input in tokens; more is cut off.
+        engine: Name of the engine in use.
+        engine_version: Its version.
+        manifest: The bundle's manifest; None for a fake.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tokenizer: Any,
+        task: Task,
+        *,
+        pad_token_id: int = 1,
+        max_batch: int = 32,
+        manifest: Manifest | None = None,
+    ) -> None:
+        self._session: Session | None = session
+        self._tokenizer = tokenizer
+        self._pad = pad_token_id
+        self._max_batch = max_batch
+        self.task = task
+        self.max_length: int = tokenizer.max_length
+        self.engine = session.name
+        self.engine_version = session.version
+        self.manifest = manifest
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, engine: str | None = None, threads: int | None = None, max_batch: int = 32
+    ) -> Runtime:
+        """Open a bundle: check its files, load it, and once per machine check its answers.
+
+        Args:
+            path: The bundle's folder.
+            engine: Engine to run on; the first of the bundle's that is installed when None.
+            threads: Threads for one call; what the bundle's target says when None.
+            max_batch: Most texts in one call of the engine.
+
+        Returns:
+            The runtime.
+
+        Raises:
+            BundleError: The bundle is damaged, missing, foreign or of a newer version.
+            EngineError: The engine refuses the graph, or gives other answers than it should.
+            UnavailableError: The engine is not installed.
+            UsageError: The bundle was not built for the engine, or a number is below 1.
+        """
+        for name, value in (("threads", threads), ("max_batch", max_batch)):
+            if value is not None and value < 1:
+                raise UsageError(f"must be at least 1, not {value}", where=name)
+        facts = manifest.read(Path(path))
+        chosen = choose_engine(engine, facts.engines)
+        for needed in (TOKENIZER_FILE, golden.GOLDENS_FILE, *ENGINES[chosen].files):
+            if needed not in facts.files:
+                raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
+        manifest.check_files(facts)
+        tokenizer = TextTokenizer.open(facts.folder, facts.max_length)
+        session = open_session(
+            chosen,
+            facts.folder,
+            threads=threads or facts.threads,
+            lengths=lengths.choose(facts.lengths, facts.max_length),
+        )
+        runtime = cls(
+            session,
+            tokenizer,
+            facts.task,
+            pad_token_id=facts.pad_token_id,
+            max_batch=max_batch,
+            manifest=facts,
+        )
+        runtime._check_goldens(facts)
+        return runtime
+
+    @classmethod
+    def fake(
+        cls,
+        labels: Sequence[str] = ("negative", "positive"),
+        answers: Mapping[Input, Any] | None = None,
+        *,
+        problem: Problem = Problem.SINGLE_LABEL,
+        pair: bool = False,
+    ) -> Runtime:
+        """Make a runtime without bundle or engine, for the tests of programs that use one.
+
+        Args:
+            labels: Names of the outputs.
+            answers: Input to its answer: a label, a tuple of labels, a number, or a mapping of
+                labels to logits, as the problem has it. Other inputs get the first label (none
+                where several can apply; 0.0 for a regression).
+            problem: Kind of task.
+            pair: True when an input is two texts.
+
+        Returns:
+            The runtime.
+        """
+        from edgeroberta.runtime.fake import FakeSession, FakeTokenizer
+
+        task = Task(Problem(problem), tuple(labels), pair)
+        tokenizer = FakeTokenizer()
+        return cls(FakeSession(task, tokenizer, answers or {}), tokenizer, task)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each output, in the order of the logits."""
+        return self.task.labels
+
+    @property
+    def session(self) -> Session:
+        """The engine's session; an EngineError once the runtime is closed."""
+        if self._session is None:
+            raise EngineError("the runtime is closed", hint="open it again with Runtime.open")
+        return self._session
+
+    @overload
+    def __call__(self, inputs: Input) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, inputs: Sequence[Input]) -> list[Prediction]: ...
+
+    def __call__(self, inputs: Input | Sequence[Input]) -> Prediction | list[Prediction]:
+        """Answer one text, one pair (a tuple of two texts), or a list of them.
+
+        Args:
+            inputs: The text, the pair, or the list.
+
+        Returns:
+            The prediction, or a list of them in the same order.
+
+        Raises:
+            UsageError: An input is not text, or a pair where a text is wanted (or the reverse).
+            EngineError: The engine failed.
+        """
+        if isinstance(inputs, (str, tuple)):
+            self._check_input(inputs)
+            encoding: Encoding = self._tokenizer.encode_one(inputs)
+            logits = self._run_one(encoding.ids)
+            return interpret(self.task, logits, truncated=encoding.truncated)
+        encodings = self.encode(inputs)
+        rows = self.run_ids([encoding.ids for encoding in encodings])
+        return [
+            interpret(self.task, row, truncated=encoding.truncated)
+            for row, encoding in zip(rows, encodings, strict=True)
+        ]
+
+    def logits(self, inputs: Sequence[Input]) -> Logits:
+        """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels]."""
+        return self.run_ids([encoding.ids for encoding in self.encode(inputs)])
+
+    def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
+        """Tokenize texts or pairs: int64 ids of each, and whether it was cut off."""
+        if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
+            raise UsageError(f"expected a text, a pair or a list of them, not {type(inputs).__name__}")
+        for number, item in enumerate(inputs):
+            self._check_input(item, number)
+        encodings: list[Encoding] = self._tokenizer.encode(inputs)
+        return encodings
+
+    def run_ids(self, ids: Sequence[Ids]) -> Logits:
+        """Run token ids, in batches of texts of one length.
+
+        Args:
+            ids: int64 [length] each, of 1 to ``max_length`` tokens.
+
+        Returns:
+            float32 [inputs, labels], in the order of ``ids``.
+
+        Raises:
+            EngineError: The engine failed, or the runtime is closed.
+            UsageError: An input has no tokens or too many.
+        """
+        session = self.session
+        result = np.empty((len(ids), len(self.task.labels)), np.float32)
+        groups: dict[int, list[int]] = {}
+        for index, one in enumerate(ids):
+            if not 1 <= len(one) <= self.max_length:
+                raise UsageError(
+                    f"{len(one)} tokens, where 1 to {self.max_length} are possible", where=f"input {index}"
+                )
+            groups.setdefault(session.padded_length(len(one)), []).append(index)
+        for length, members in groups.items():
+            for start in range(0, len(members), self._max_batch):
+                chosen = members[start : start + self._max_batch]
+                batch, mask = self._pad_to(length, [ids[i] for i in chosen])
+                result[chosen] = session.run(batch, mask)
+        return result
+
+    def close(self) -> None:
+        """Let go of the engine; calls after this are refused."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = "fake" if self.manifest is None else str(self.manifest.folder)
+        return f"<Runtime {where} on {self.engine} {self.engine_version}, {self.task.problem}>"
+
+    def _run_one(self, ids: Ids) -> Logits:
+        """Run one input the shortest way: this is what a device does all day."""
+        session = self.session
+        length = session.padded_length(len(ids))
+        if length == len(ids):
+            batch = ids[np.newaxis]
+            return session.run(batch, np.ones_like(batch))[0]
+        return session.run(*self._pad_to(length, [ids]))[0]
+
+    def _pad_to(self, length: int, ids: Sequence[Ids]) -> tuple[Ids, Ids]:
+        batch = np.full((len(ids), length), self._pad, np.int64)
+        mask = np.zeros((len(ids), length), np.int64)
+        for row, one in enumerate(ids):
+            batch[row, : len(one)] = one
+            mask[row, : len(one)] = 1
+        return batch, mask
+
+    def _check_input(self, item: object, number: int | None = None) -> None:
+        if isinstance(item, tuple if self.task.pair else str):
+            return
+        where = None if number is None else f"input {number}"
+        if not isinstance(item, (str, tuple)):
+            raise UsageError(explain(item).what, where=where)
+        if self.task.pair:
+            raise UsageError("this model takes pairs: pass a tuple of two texts", where=where)
+        raise UsageError("this model takes single texts; for several, pass a list", where=where)
+
+    def _check_goldens(self, facts: Manifest) -> None:
+        wanted = golden.load(facts.folder)
+        golden.check_tokens(wanted, self._tokenizer, facts.folder)
+        passed = golden.Passed(facts.digest, self.engine, self.engine_version)
+        if not passed:
+            golden.check_answers(wanted, self.run_ids, engine=f"{self.engine} {self.engine_version}")
+            passed.remember()

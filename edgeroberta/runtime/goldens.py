@@ -1,0 +1,175 @@
+"""Goldens: a few inputs with the logits they must give, replayed when a bundle first runs on a machine.
+
+Hashes tell that the files are whole; goldens tell that this engine, on this processor, computes with
+them what it should.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta.cache import cache_dir
+from edgeroberta.errors import BundleError, EngineError
+from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
+from edgeroberta.runtime.session import Logits
+from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
+
+GOLDENS_FILE = "goldens.json"
+SCHEMA_VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+RunIds = Callable[[Sequence[Any]], Logits]
+
+
+@dataclass(frozen=True)
+class Goldens:
+    """Inputs and the answers they must give.
+
+    Attributes:
+        inputs: Texts or pairs.
+        ids: Token ids of each.
+        logits: float32 [inputs, labels], from ONNX Runtime on the machine that made the bundle.
+        atol: Largest absolute difference of a logit that still is the same answer.
+    """
+
+    inputs: tuple[Input, ...]
+    ids: tuple[tuple[int, ...], ...]
+    logits: Logits
+    atol: float
+
+    def to_bytes(self) -> bytes:
+        """Serialize as ``goldens.json``."""
+        fields = {
+            "schema_version": SCHEMA_VERSION,
+            "inputs": [item if isinstance(item, str) else list(item) for item in self.inputs],
+            "ids": [list(ids) for ids in self.ids],
+            "logits": self.logits.astype(float).tolist(),
+            "atol": self.atol,
+        }
+        return canonical(fields)
+
+
+def load(folder: Path) -> Goldens:
+    """Read ``goldens.json``.
+
+    Args:
+        folder: The bundle.
+
+    Returns:
+        The goldens.
+
+    Raises:
+        BundleError: The file is missing or damaged.
+    """
+    file = folder / GOLDENS_FILE
+    try:
+        data = file.read_bytes()
+        fields = json.loads(data.decode("utf-8"))
+        goldens = Goldens(
+            inputs=tuple(item if isinstance(item, str) else (item[0], item[1]) for item in fields["inputs"]),
+            ids=tuple(tuple(ids) for ids in fields["ids"]),
+            logits=np.array(fields["logits"], np.float32),
+            atol=float(fields["atol"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise damaged(file, f"not readable ({error})") from error
+    if not is_canonical(fields, data) or not (len(goldens.inputs) == len(goldens.ids) == len(goldens.logits)):
+        raise damaged(file, "not as it was written")
+    return goldens
+
+
+def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> list[Encoding]:
+    """Check that the texts still give the ids they gave where the bundle was made.
+
+    Returns:
+        The encodings.
+
+    Raises:
+        BundleError: One gives others.
+    """
+    encodings = tokenizer.encode(goldens.inputs)
+    for item, encoding, ids in zip(goldens.inputs, encodings, goldens.ids, strict=True):
+        if tuple(encoding.ids.tolist()) != ids:
+            raise BundleError(
+                f"the tokenizer gives other tokens for {item!r} than where the bundle was made",
+                where=str(folder),
+                hint="pip install --upgrade tokenizers",
+            )
+    return encodings
+
+
+def deviation(goldens: Goldens, logits: Logits) -> float:
+    """Return the largest absolute difference to the golden logits; infinite where one is not finite."""
+    if logits.shape != goldens.logits.shape or not np.isfinite(logits).all():
+        return float("inf")
+    return float(np.abs(logits - goldens.logits).max(initial=0.0))
+
+
+def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str) -> float:
+    """Run the golden inputs and compare.
+
+    Args:
+        goldens: Inputs and answers.
+        run_ids: Maps int64 id arrays to float32 [inputs, labels].
+        engine: Name and version, for the message.
+
+    Returns:
+        The largest absolute difference of a logit.
+
+    Raises:
+        EngineError: It is more than the goldens allow.
+    """
+    found = deviation(goldens, run_ids([np.array(ids, np.int64) for ids in goldens.ids]))
+    if not found <= goldens.atol:
+        raise EngineError(
+            f"{engine} gives other answers here than where the bundle was made: "
+            f"logits differ by {found:.3g}, allowed is {goldens.atol:.3g}",
+            where=GOLDENS_FILE,
+            hint="open the bundle with another engine, or run: edgeroberta doctor",
+        )
+    return found
+
+
+class Passed:
+    """Remembers, in the user's cache, that the goldens passed for a bundle and engine on this machine."""
+
+    def __init__(self, *facts: str) -> None:
+        machine = (platform.node(), platform.machine(), _processor())
+        key = hashlib.sha256("\0".join((*facts, *machine)).encode()).hexdigest()
+        self._file = cache_dir() / "goldens" / key
+
+    def __bool__(self) -> bool:
+        """True when they have passed before."""
+        try:
+            return self._file.is_file()
+        except OSError:
+            return False
+
+    def remember(self) -> None:
+        """Note that they passed. Where the cache is not writable they are replayed each time."""
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.touch()
+        except OSError as error:
+            logger.info("cannot remember that the goldens passed (%s); they run again next time", error)
+
+
+def _processor() -> str:
+    """Return the processor's model, since a cache may be shared by machines that differ in it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    # x86 names the model; ARM gives implementer, part and revision numbers instead.
+    names = ("model name", "CPU implementer", "CPU part", "CPU revision")
+    return "\n".join(sorted({line for line in lines if line.startswith(names)}))

@@ -1,0 +1,95 @@
+"""Reads texts to answer from a file: one per line, or JSON Lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from edgeroberta.errors import DataError, UsageError
+from edgeroberta.runtime.tokenizer import Input
+
+STDIN = "-"
+_PAIR_HINT = {
+    False: 'a text, or an object with the field "text"',
+    True: 'a list of two texts, or an object with the fields "text" and "text_pair"',
+}
+
+
+def pair_up(texts: Sequence[str]) -> list[Input]:
+    """Make pairs of the words of a command line: the first with the second, and so on.
+
+    Args:
+        texts: An even number of texts.
+
+    Returns:
+        Half as many pairs.
+
+    Raises:
+        UsageError: The number is odd.
+    """
+    if len(texts) % 2:
+        raise UsageError(f"--pair takes texts two by two, but there are {len(texts)}", where="TEXT")
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def read(file: Path, *, pair: bool) -> Iterator[Input]:
+    """Read inputs one by one, in constant memory.
+
+    Args:
+        file: UTF-8. ``.jsonl``: a JSON value per line, namely a text, a list of two, or an object
+            with ``text`` and ``text_pair``. Anything else: a text per line, an empty line being an
+            empty text; a pair is two texts with a tab between them. ``-`` is standard input.
+        pair: True when an input is two texts.
+
+    Yields:
+        Texts, or tuples of two texts.
+
+    Raises:
+        DataError: The file cannot be read, or a line is malformed.
+    """
+    parse = _from_json if file.suffix == ".jsonl" else _from_text
+    try:
+        with _open(file) as handle:
+            for number, raw in enumerate(handle, 1):
+                where = f"{file}:{number}"
+                try:
+                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"not UTF-8 (byte {error.start} of the line)", where=where, hint="save it as UTF-8"
+                    ) from error
+                # Only these end a line: U+2028 and its like are part of a text.
+                yield parse(line.rstrip("\r\n"), pair, where)
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=str(file)) from error
+
+
+def _open(file: Path) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if str(file) == STDIN else file.open("rb")
+
+
+def _from_text(line: str, pair: bool, where: str) -> Input:
+    if not pair:
+        return line
+    first, tab, second = line.partition("\t")
+    if not tab:
+        raise DataError("a pair is two texts with a tab between them; there is no tab", where=where)
+    return (first, second)
+
+
+def _from_json(line: str, pair: bool, where: str) -> Input:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON ({error})", where=where) from error
+    if isinstance(value, dict):
+        value = [value.get("text"), value.get("text_pair")] if pair else value.get("text")
+    if pair and isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value):
+        return (value[0], value[1])
+    if not pair and isinstance(value, str):
+        return value
+    raise DataError(f"each line is {_PAIR_HINT[pair]}", where=where)

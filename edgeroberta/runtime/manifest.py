@@ -1,0 +1,239 @@
+"""Reads ``manifest.json``, and refuses a bundle that is damaged, foreign, too new or unsafe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgeroberta.artifact import digest_file, digest_value
+from edgeroberta.errors import BundleError
+from edgeroberta.tasks import Problem, Task
+
+MANIFEST_FILE = "manifest.json"
+KIND = "edgeroberta-bundle"
+SCHEMA_VERSION = 1
+
+_COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a file of the bundle must be: sha256 (hex) and size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself.
+
+    Attributes:
+        folder: Where it was read from.
+        created_by: Version of this package that made it.
+        task: What the outputs mean.
+        max_length: Longest input in tokens, special tokens included.
+        pad_token_id: Id that fills up an input.
+        engines: Engines it was built for, the preferred one first.
+        files: Path below the folder, with ``/``, to what the file must be.
+        target: Name of the device class it was made for.
+        threads: Threads an engine uses unless told otherwise.
+        lengths: Training texts per 16-token bin of length; see :mod:`edgeroberta.runtime.lengths`.
+        precision: ``int8`` or ``fp32``.
+        lineage: The stages that made it, in order.
+        full_size: The full-size model: ``model``, ``digest``, ``parameters``, ``bytes``.
+        gate: The gate's verdict and figures; None in a draft.
+        digest: sha256 of everything above as canonical JSON.
+    """
+
+    folder: Path
+    created_by: str
+    task: Task
+    max_length: int
+    pad_token_id: int
+    engines: tuple[str, ...]
+    files: Mapping[str, FileEntry]
+    target: str
+    threads: int
+    lengths: tuple[int, ...]
+    precision: str
+    lineage: Sequence[Mapping[str, Any]]
+    full_size: Mapping[str, Any]
+    gate: Mapping[str, Any] | None
+    digest: str
+
+
+def canonical(value: Any) -> bytes:
+    """Serialize JSON the one way that manifests and goldens are written."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def is_canonical(value: Any, data: bytes) -> bool:
+    """Tell whether ``data`` is the canonical form of ``value``; a change of even a space is seen."""
+    try:
+        return canonical(value) == data
+    except ValueError:  # NaN, or half a surrogate pair
+        return False
+
+
+def content_digest(fields: Mapping[str, Any]) -> str:
+    """Return the sha256 (hex) of a manifest's fields, ``digest`` itself left out."""
+    return digest_value({name: value for name, value in fields.items() if name != "digest"})
+
+
+def read(folder: Path) -> Manifest:
+    """Read and check a bundle's manifest; the files it lists are checked by :func:`check_files`.
+
+    Args:
+        folder: The bundle.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BundleError: There is none, or it is damaged, foreign, unsafe or of a newer version.
+    """
+    file = folder / MANIFEST_FILE
+    if not folder.is_dir():
+        what = "is a file, not a bundle's folder" if folder.exists() else "there is no such folder"
+        raise BundleError(what, where=str(folder), hint=f"edgeroberta compress MODEL --data DATA -o {folder}")
+    if not file.is_file():
+        raise BundleError(
+            f"not a bundle: there is no {MANIFEST_FILE} in it",
+            where=str(folder),
+            hint=f"edgeroberta compress {folder} --data DATA -o out/",
+        )
+    data = file.read_bytes()
+    try:
+        fields = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, f"not JSON ({error})") from error
+    if not isinstance(fields, dict) or fields.get("kind") != KIND:
+        raise BundleError(f"not the manifest of a bundle (its kind is not {KIND!r})", where=str(file))
+    version = fields.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"written by a newer version (schema {version}, this one reads up to {SCHEMA_VERSION})",
+            where=str(file),
+            hint="pip install --upgrade edgeroberta",
+        )
+    if version != SCHEMA_VERSION or not is_canonical(fields, data):
+        raise damaged(file, "not as it was written")
+    if fields.get("digest") != content_digest(fields):
+        raise damaged(file, "its digest does not match its contents")
+    return _parse(folder, fields)
+
+
+def check_files(manifest: Manifest) -> None:
+    """Check that every file the manifest lists is there, inside the folder, and unchanged.
+
+    Raises:
+        BundleError: One is missing, damaged or outside.
+    """
+    root = manifest.folder.resolve()
+    for name, entry in manifest.files.items():
+        file = manifest.folder / name
+        # Also catches symbolic links that lead out; those that stay inside are harmless.
+        if not file.resolve().is_relative_to(root):
+            raise BundleError(
+                "a link that leads out of the bundle",
+                where=str(file),
+                hint="copy the bundle with its links resolved: cp -rL",
+            )
+        if not file.is_file():
+            raise BundleError("a file of the bundle is missing", where=str(file), hint=_COPY_AGAIN)
+        if file.stat().st_size != entry.bytes:
+            raise damaged(file, f"{file.stat().st_size} bytes instead of {entry.bytes}")
+        if digest_file(file) != entry.sha256:
+            raise damaged(file, "its sha256 does not match the manifest")
+
+
+def damaged(file: Path, how: str) -> BundleError:
+    """Make the error for a file that is not what it was."""
+    return BundleError(f"damaged: {how}", where=str(file), hint=_COPY_AGAIN)
+
+
+def safe_path(name: str) -> bool:
+    """Tell whether a path from a manifest stays inside the bundle on every system.
+
+    Args:
+        name: The path as written.
+
+    Returns:
+        False for absolute paths, ``..``, backslashes, drive letters, control characters and
+        anything not in its simplest form.
+    """
+    if not name or any(character in '\\:<>"|?*' or ord(character) < 32 for character in name):
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name != "."
+
+
+def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
+    try:
+        task = fields["task"]
+        manifest = Manifest(
+            folder=folder,
+            created_by=_text(fields["created_by"]),
+            task=Task(Problem(task["problem"]), _texts(task["labels"]), _boolean(task["pair"])),
+            max_length=_count(fields["max_length"], least=2),
+            pad_token_id=_count(fields["pad_token_id"]),
+            engines=_texts(fields["engines"]),
+            files={name: _entry(entry) for name, entry in fields["files"].items()},
+            target=_text(fields["target"]),
+            threads=_count(fields["threads"], least=1),
+            lengths=tuple(_count(count) for count in fields["lengths"]["counts"]),
+            precision=_text(fields["precision"]),
+            lineage=list(fields["lineage"]),
+            full_size=dict(fields["full_size"]),
+            gate=None if fields["gate"] is None else dict(fields["gate"]),
+            digest=_text(fields["digest"]),
+        )
+    except KeyError as error:
+        raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise damaged(folder / MANIFEST_FILE, f"a field is malformed ({error})") from error
+    for name in manifest.files:
+        if not safe_path(name):
+            raise BundleError(
+                f"lists a path that could leave the bundle's folder: {name!r}",
+                where=str(folder / MANIFEST_FILE),
+                hint="do not use this bundle; ask whoever made it",
+            )
+    return manifest
+
+
+def _entry(value: Mapping[str, Any]) -> FileEntry:
+    sha256 = _text(value["sha256"])
+    if len(sha256) != hashlib.sha256().digest_size * 2:
+        raise ValueError(f"{sha256!r} is not a sha256")
+    return FileEntry(sha256, _count(value["bytes"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"{value!r} is not a list of texts")
+    return tuple(_text(item) for item in value)
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is not true or false")
+    return value
+
+
+def _count(value: object, *, least: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise TypeError(f"{value!r} is not a whole number of at least {least}")
+    return value

@@ -1,0 +1,74 @@
+"""Runs bundles in ONNX Runtime: any length as it is, nothing padded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import EngineError, missing_extra
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import Ids, Logits
+
+GRAPH = "model.onnx"
+
+
+class OnnxRuntimeSession:
+    """A session on the CPU provider."""
+
+    name = "onnxruntime"
+
+    def __init__(self, session: Any, version: str) -> None:
+        self._session = session
+        self.version = version
+
+    def padded_length(self, length: int) -> int:
+        """Return ``length``: every length runs equally well."""
+        return length
+
+    def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Run one batch; see :class:`edgeroberta.runtime.session.Session`."""
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        try:
+            logits: Logits = self._session.run(("logits",), feed)[0]
+        # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.31).
+        except Exception as error:
+            raise EngineError(f"ONNX Runtime failed: {error}", where=GRAPH) from error
+        return logits
+
+    def close(self) -> None:
+        """Let go of the engine's memory."""
+        self._session = None
+
+
+def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
+    """Load ``model.onnx``.
+
+    Args:
+        folder: The bundle.
+        threads: Threads for one call.
+        lengths: Not used; ONNX Runtime takes any length.
+
+    Returns:
+        The session.
+
+    Raises:
+        UnavailableError: ONNX Runtime is not installed.
+        EngineError: It refuses the graph.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_extra("onnxruntime", "onnxruntime", purpose="the engine onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it logs as an error it raises as well
+    try:
+        session = onnxruntime.InferenceSession(
+            str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}", where=str(folder / GRAPH)
+        ) from error
+    return OnnxRuntimeSession(session, onnxruntime.__version__)

@@ -1,0 +1,128 @@
+"""Engines: what each one needs, and the two methods that a session on it has."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.errors import UnavailableError, UsageError, did_you_mean, missing_extra
+from edgeroberta.runtime.lengths import Lengths
+
+Ids = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float32]
+
+
+class Session(Protocol):
+    """A graph loaded into an engine; :meth:`run` may be called from several threads at once."""
+
+    name: str
+    version: str
+
+    def padded_length(self, length: int) -> int:
+        """Return the length that an input of ``length`` tokens is to be padded to; often the same."""
+
+    def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Run one batch.
+
+        Args:
+            input_ids: int64 [batch, length], padded on the right.
+            attention_mask: int64 [batch, length], 1 for tokens and 0 for padding.
+
+        Returns:
+            float32 [batch, labels], a fresh array.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+
+    def close(self) -> None:
+        """Let go of the engine's memory."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What an engine needs.
+
+    Attributes:
+        package: Name its Python package is imported by.
+        extra: Extra of this package that installs it.
+        files: Files in a bundle that it runs.
+    """
+
+    package: str
+    extra: str
+    files: tuple[str, ...]
+
+
+#: Engine name to what it needs. ``edgeroberta.backends.<name>`` builds for it and
+#: ``edgeroberta.runtime.<name>`` runs it; a new engine is those two files and a row here.
+ENGINES = {
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",)),
+    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin")),
+}
+
+
+def installed(name: str) -> bool:
+    """Tell whether the engine's package is installed, without importing it."""
+    return importlib.util.find_spec(ENGINES[name].package) is not None
+
+
+def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
+    """Choose the engine to run a bundle on.
+
+    Args:
+        wanted: The engine the user asks for; None for the first of ``offered`` that is installed.
+        offered: Engines the bundle was built for, the preferred one first.
+
+    Returns:
+        Its name.
+
+    Raises:
+        UsageError: The bundle was not built for it.
+        UnavailableError: It is not installed, or none is.
+    """
+    if wanted is not None and wanted not in offered:
+        suggestion = did_you_mean(wanted, offered)
+        raise UsageError(
+            f"the bundle was not built for {wanted!r}, only for {', '.join(offered)}"
+            + (f"; {suggestion}" if suggestion else ""),
+            where="engine",
+        )
+    known = [name for name in ([wanted] if wanted is not None else offered) if name in ENGINES]
+    for name in known:
+        if installed(name):
+            return name
+    if not known:
+        raise UnavailableError(
+            f"this version knows none of the bundle's engines ({', '.join(offered)})",
+            hint="pip install --upgrade edgeroberta",
+        )
+    raise missing_extra(ENGINES[known[0]].package, ENGINES[known[0]].extra, purpose="this bundle")
+
+
+def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
+    """Load a bundle's graph into an engine.
+
+    Args:
+        name: A key of :data:`ENGINES`.
+        folder: The bundle.
+        threads: Threads for one call.
+        lengths: Lengths to prepare, for engines that pad.
+
+    Returns:
+        The session.
+
+    Raises:
+        UnavailableError: The engine is not installed.
+        EngineError: It refuses the graph.
+    """
+    module: Any = importlib.import_module(f"edgeroberta.runtime.{name}")
+    session: Session = module.open(folder, threads=threads, lengths=lengths)
+    return session

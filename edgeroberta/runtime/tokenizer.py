@@ -1,0 +1,167 @@
+"""Text to token ids, as Hugging Face's fast tokenizers do it, with the ``tokenizers`` package alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from edgeroberta.errors import BundleError, UsageError
+
+#: A text, or a pair of texts.
+Input = str | tuple[str, str]
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+# Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
+# (about 1 kB per token) stay under some tens of MB.
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The token ids of one text or pair.
+
+    Attributes:
+        ids: int64 [length], special tokens included.
+        truncated: True when the text was longer than the model takes and its end was cut off.
+    """
+
+    ids: npt.NDArray[np.int64]
+    truncated: bool
+
+
+class TextTokenizer:
+    """Turns texts into ids; safe to use from several threads at once."""
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self.max_length = max_length
+
+    @classmethod
+    def open(cls, folder: Path, max_length: int) -> TextTokenizer:
+        """Read ``tokenizer.json``, and ``add_prefix_space`` of ``tokenizer_config.json`` over it.
+
+        Args:
+            folder: Bundle or model folder.
+            max_length: Most tokens per input, special tokens included. Of a pair that is too long
+                the longer text is cut (``longest_first`` in Hugging Face's terms).
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            BundleError: The file is missing or is not a tokenizer.
+        """
+        file = folder / TOKENIZER_FILE
+        try:
+            tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        # The Rust side raises bare Exception for whatever it cannot parse (tokenizers 0.20 to 0.23).
+        except Exception as error:
+            raise BundleError(
+                f"not a readable tokenizer ({error})",
+                where=str(file),
+                hint="copy the folder again from where it was made",
+            ) from error
+        _apply_prefix_space(tokenizer, folder / CONFIG_FILE)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        return cls(tokenizer, max_length)
+
+    def encode_one(self, item: Input) -> Encoding:
+        """Tokenize one text or pair.
+
+        Args:
+            item: The text, or a tuple of two texts.
+
+        Returns:
+            Its ids.
+
+        Raises:
+            UsageError: It is neither, or holds a lone surrogate.
+        """
+        try:
+            if isinstance(item, str):
+                found = self._tokenizer.encode(item)
+            else:
+                first, second = item
+                found = self._tokenizer.encode(first, second)
+        except (TypeError, ValueError) as error:
+            raise explain(item) from error
+        return self._wrap(found)
+
+    def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
+        """Tokenize texts or pairs, on all cores.
+
+        Args:
+            inputs: Texts, or tuples of two texts.
+
+        Returns:
+            The ids of each, in the same order.
+
+        Raises:
+            UsageError: One of them is not text.
+        """
+        results: list[Encoding] = []
+        for start in range(0, len(inputs), _CHUNK):
+            chunk = list(inputs[start : start + _CHUNK])
+            try:
+                found = self._tokenizer.encode_batch_fast(chunk)
+            except (TypeError, ValueError):
+                # One by one, to name the input that is wrong.
+                found = []
+                for number, item in enumerate(chunk, start):
+                    results.append(self._numbered(number, item))
+            results.extend(self._wrap(one) for one in found)
+        return results
+
+    def _numbered(self, number: int, item: Input) -> Encoding:
+        try:
+            return self.encode_one(item)
+        except UsageError as error:
+            raise UsageError(error.what, where=f"input {number}", hint=error.hint) from error
+
+    def _wrap(self, found: object) -> Encoding:
+        ids = np.array(found.ids, np.int64)  # type: ignore[attr-defined]
+        # `overflowing` copies, so it is only asked for where it can be non-empty.
+        cut = len(ids) >= self.max_length and bool(found.overflowing)  # type: ignore[attr-defined]
+        return Encoding(ids, cut)
+
+
+def _apply_prefix_space(tokenizer: Tokenizer, config: Path) -> None:
+    """Let ``tokenizer_config.json`` overrule ``add_prefix_space`` of byte-level tokenizers."""
+    if not config.is_file() or not hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
+        return
+    try:
+        stated = json.loads(config.read_text(encoding="utf-8")).get("add_prefix_space")
+    except (ValueError, AttributeError) as error:
+        raise BundleError(f"not a JSON object ({error})", where=str(config)) from error
+    if isinstance(stated, bool):
+        # The property hands out a copy, so it has to be put back.
+        step = tokenizer.pre_tokenizer
+        step.add_prefix_space = stated
+        tokenizer.pre_tokenizer = step
+
+
+def explain(item: object) -> UsageError:
+    """Say what is wrong with an input that the tokenizer refused."""
+    texts = (item,) if isinstance(item, str) else item
+    if not isinstance(texts, tuple) or len(texts) != 2 - isinstance(item, str):
+        kind = f"tuple of {len(texts)}" if isinstance(texts, tuple) else type(item).__name__
+        return UsageError(f"an input is a text or a tuple of two texts, not a {kind}")
+    for text in texts:
+        if not isinstance(text, str):
+            return UsageError(f"an input is a text or a tuple of two texts, not a {type(text).__name__}")
+        for index, character in enumerate(text):
+            if "\ud800" <= character <= "\udfff":
+                return UsageError(
+                    f"lone surrogate U+{ord(character):04X} at character {index}: this is not valid Unicode",
+                    hint="decode the text with errors='replace'",
+                )
+    return UsageError("the tokenizer refuses this text")
