@@ -1,0 +1,115 @@
+"""Writes bundles: the manifest that seals a folder, and the goldens that it must answer to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import __version__
+from edgeroberta.artifact import LINEAGE_FILE, digest_file, write_bytes
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.runtime.goldens import GOLDENS_FILE, Goldens
+from edgeroberta.runtime.manifest import (
+    KIND,
+    MANIFEST_FILE,
+    SCHEMA_VERSION,
+    Manifest,
+    canonical,
+    content_digest,
+    read,
+    safe_path,
+)
+from edgeroberta.runtime.session import Session
+from edgeroberta.runtime.tokenizer import Input, TextTokenizer
+
+#: What every bundle is asked: none of the user's own texts, which may be private. Short, so that an
+#: engine which prepares lengths need not prepare one for them alone; together they use letters,
+#: digits, punctuation, other scripts, an emoji, and no text at all.
+GOLDEN_TEXTS = (
+    "",
+    "Yes.",
+    "The train leaves at half past nine from platform four.",
+    "I would have liked it more if the second half had been shorter, but the music was good!",
+    "Prices rose by 3.5 % in 2024, from $1,200 to $1,242.",
+    "Zwölf Boxkämpfer jagen Viktor quer über den Sylter Deich.",
+    "Здравствуйте, こんにちは, مرحبا",
+    "a 😀 b",
+)
+
+# Part of the goldens' own range within which an answer counts as the same. Seen: int8 in OpenVINO
+# differs from ONNX Runtime by 1 % of it, ONNX Runtime on ARM from x86 by less; a processor that
+# computes something else is off by the whole range. Float graphs agree to 1e-5.
+_TOLERANCE = {"int8": 0.05, "fp32": 0.005}
+_LEAST_TOLERANCE = 0.001
+
+
+def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, precision: str) -> Goldens:
+    """Ask a session the golden texts.
+
+    Args:
+        tokenizer: The bundle's tokenizer.
+        session: The graph in ONNX Runtime, which takes each text at its own length.
+        pair: True when an input is two texts.
+        precision: ``int8`` or ``fp32``; sets the tolerance.
+
+    Returns:
+        The goldens.
+    """
+    inputs: tuple[Input, ...] = GOLDEN_TEXTS
+    if pair:
+        inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
+    ids = [encoding.ids for encoding in tokenizer.encode(inputs)]
+    logits = np.concatenate([session.run(one[np.newaxis], np.ones((1, len(one)), np.int64)) for one in ids])
+    atol = max(float(np.ptp(logits)) * _TOLERANCE[precision], _LEAST_TOLERANCE)
+    # Four digits are plenty for a tolerance, and read better.
+    return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), logits, float(f"{atol:.4g}"))
+
+
+def write_goldens(goldens: Goldens, folder: Path) -> None:
+    """Write ``goldens.json``."""
+    write_bytes(folder / GOLDENS_FILE, goldens.to_bytes())
+
+
+def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
+    """Write the manifest of a finished folder: what it is and the sha256 of every file in it.
+
+    Args:
+        folder: The bundle, complete but for its manifest.
+        fields: Everything the manifest says except ``schema_version``, ``kind``, ``created_by``,
+            ``files`` and ``digest``.
+
+    Returns:
+        The manifest, read back and checked.
+
+    Raises:
+        EdgeRobertaError: A file has a name that cannot travel to every system.
+    """
+    sealed: dict[str, Any] = {
+        **fields,
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "created_by": __version__,
+        "files": {name: _entry(folder / name) for name in _files(folder)},
+    }
+    sealed["digest"] = content_digest(sealed)
+    write_bytes(folder / MANIFEST_FILE, canonical(sealed))
+    return read(folder)
+
+
+def _files(folder: Path) -> list[str]:
+    names = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = file.relative_to(folder).as_posix()
+        if name in (MANIFEST_FILE, LINEAGE_FILE):
+            continue
+        if not safe_path(name):
+            raise EdgeRobertaError(f"a file name that cannot be in a bundle: {name!r}", where=str(folder))
+        names.append(name)
+    return names
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    return {"sha256": digest_file(file), "bytes": file.stat().st_size}

@@ -1,0 +1,168 @@
+"""Writes a bundle's README.md: a model card with the front matter that the Hugging Face Hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from edgeroberta.runtime.session import ENGINES
+
+#: Our metric names to those of the Hub's ``evaluate`` library.
+_HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
+
+_VERDICTS = {
+    "PASS": "It **passed** its gate",
+    "FAIL": "It **did not pass** its gate, and should not be used in place of the full-size model",
+    "INCONCLUSIVE": "Its gate is **inconclusive**",
+}
+
+_OPTIMUM = {
+    "onnxruntime": "ORTModelForSequenceClassification",
+    "openvino": "OVModelForSequenceClassification",
+}
+
+
+def write(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Write the card.
+
+    Args:
+        manifest: Fields of the manifest, the gate included.
+        report: ``report.json``.
+
+    Returns:
+        Markdown with YAML front matter.
+    """
+    parts = (
+        _title(manifest, report),
+        _results(manifest, report),
+        _use(manifest),
+        _limits(manifest),
+        _making(manifest),
+    )
+    return _front_matter(manifest, report) + "\n" + "\n".join("\n".join(part) + "\n" for part in parts)
+
+
+def _name(manifest: Mapping[str, Any]) -> str:
+    """Return the full-size model's name without the path it had on the machine that compressed it."""
+    return PurePath(str(manifest["full_size"]["model"])).name
+
+
+def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    import yaml
+
+    metric = report["metric"]
+    measured = [result for result in report["engines"] if result["metrics"]]
+    fields: dict[str, Any] = {
+        "library_name": "edgeroberta",
+        "pipeline_tag": "text-classification",
+        "tags": ["edgeroberta", "roberta", "onnx", manifest["precision"], *manifest["engines"]],
+    }
+    if measured:
+        source = {"name": Path(report["data"]["source"]).name, "type": "held-out"}
+        value = {
+            "type": _HUB_METRICS.get(metric, metric),
+            "name": f"{metric} ({measured[0]['engine']})",
+            "value": round(measured[0]["metrics"][metric], 4),
+        }
+        task = {"type": "text-classification"}
+        results = [{"task": task, "dataset": source, "metrics": [value]}]
+        fields["model-index"] = [{"name": f"{_name(manifest)}-{manifest['precision']}", "results": results}]
+    body: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    return f"---\n{body}---\n"
+
+
+def _title(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+    judgement = report["judgement"]
+    full = manifest["full_size"]
+    yield f"# {_name(manifest)}, compressed to {manifest['precision']}"
+    yield ""
+    yield (
+        f"A {manifest['task']['problem'].replace('_', ' ')} model, compressed by EdgeRoBERTa "
+        f"{manifest['created_by']} from a full-size model of {full['parameters']:,} parameters "
+        f"({full['bytes'] / 1e6:.1f} MB) for the target `{manifest['target']}`."
+    )
+    yield ""
+    yield f"{_VERDICTS[judgement['verdict']]}: {judgement['reason']}"
+
+
+def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+    metric, full = report["metric"], report["full_size"]
+    yield "## Results"
+    yield ""
+    yield f"On {report['data']['rows']:,} held-out rows, the same for all."
+    yield ""
+    yield f"| model | {metric} | same answer | p50 ms | status |"
+    yield "|---|---:|---:|---:|---|"
+    where = f"{full['dtype']}, {full['device']}"
+    yield f"| full size, {where} | {_cell(full['metrics'][metric])} | | {_p50(full)} | |"
+    for result in report["engines"]:
+        value = (result["metrics"] or {}).get(metric)
+        engine = f"{result['engine']} {result['version'] or ''}".rstrip()
+        yield (
+            f"| this, {engine} | {_cell(value)} | {_percent(result['agreement'])} | {_p50(result)} "
+            f"| {result['status']} |"
+        )
+    yield ""
+    yield (
+        "Latency is for single texts with tokenization, on the machine named in "
+        "[reports/report.md](reports/report.md), which also has the interval of the loss, "
+        "examples of changed answers and the choices of the quantizer."
+    )
+
+
+def _use(manifest: Mapping[str, Any]) -> Iterator[str]:
+    call = '("first text", "second text")' if manifest["task"]["pair"] else '"some text"'
+    engine = manifest["engines"][0]
+    extra = ENGINES[engine].extra if engine in ENGINES else engine
+    yield "## Use"
+    yield ""
+    yield "```python"
+    yield f"# pip install 'edgeroberta[{extra}]'"
+    yield "from edgeroberta.runtime import Runtime"
+    yield ""
+    yield 'runtime = Runtime.open("path/to/this/folder")'
+    yield f"print(runtime({call}))"
+    yield "```"
+    for name in manifest["engines"]:
+        if name in _OPTIMUM:
+            yield ""
+            yield f"It also loads in Optimum as `{_OPTIMUM[name]}`."
+    yield ""
+    yield "Labels: " + ", ".join(f"`{label}`" for label in manifest["task"]["labels"]) + "."
+
+
+def _limits(manifest: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Limits"
+    yield ""
+    yield (
+        f"Texts are cut off after {manifest['max_length']} tokens (`truncated` says when). The model has the "
+        "biases and blind spots of the full-size model and of the texts it was trained on; on texts "
+        "unlike the held-out ones, the figures above do not hold."
+    )
+
+
+def _making(manifest: Mapping[str, Any]) -> Iterator[str]:
+    yield "## How it was made"
+    yield ""
+    yield "`recipe.yaml` is the recipe with every default written out; `manifest.json` has the lineage."
+    stages: Sequence[Mapping[str, Any]] = manifest["lineage"]
+    if stages:
+        yield ""
+        yield "| stage | seconds |"
+        yield "|---|---:|"
+        for stage in stages:
+            yield f"| {stage['stage']} | {stage['seconds']:.1f} |"
+
+
+def _cell(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _p50(measured: Mapping[str, Any]) -> str:
+    latency = measured.get("latency")
+    return "–" if not latency else f"{latency['p50_ms']:.2f}"

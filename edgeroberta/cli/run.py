@@ -1,0 +1,82 @@
+"""``edgeroberta run``: answer texts with a bundle."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeroberta.cli import console
+from edgeroberta.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgeroberta.runtime import Prediction, Runtime
+    from edgeroberta.runtime.tokenizer import Input
+
+# Answered and printed at once: a few batches, so that a long file shows its first answers soon.
+_CHUNK = 256
+_SHOWN = 60
+
+
+def run(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
+    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to answer.")] = None,
+    pair: Annotated[bool, typer.Option("--pair", help="Inputs are pairs of texts: two TEXTs each.")] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="Engine to run on; else the bundle's first that is installed.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the engine; else what the bundle's target says.")
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--input", metavar="FILE", help="File with a text per line, or .jsonl; '-' is standard input."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Answer texts, from the command line or a file, with a compressed model."""
+    from edgeroberta.runtime import Runtime
+
+    inputs = _inputs(texts or [], source, pair)
+    with Runtime.open(bundle, engine=engine, threads=threads) as runtime:
+        answers = _answers(runtime, inputs)
+        if json:
+            predictions = [{"input": item, **asdict(answer)} for item, answer in answers]
+            about = {"engine": runtime.engine, "engine_version": runtime.engine_version}
+            console.out_json({"bundle": str(bundle), **about, "predictions": predictions})
+            return
+        for item, answer in answers:
+            console.out(_line(item, answer))
+
+
+def _inputs(texts: list[str], source: Path | None, pair: bool) -> Iterable[Input]:
+    from edgeroberta.runtime import inputs
+
+    if bool(texts) == (source is not None):
+        what = "texts and --input together" if texts else "no text to answer"
+        raise UsageError(what, hint="edgeroberta run BUNDLE 'some text', or --input FILE")
+    if source is not None:
+        return inputs.read(source, pair=pair)
+    return inputs.pair_up(texts) if pair else texts
+
+
+def _answers(runtime: Runtime, inputs: Iterable[Input]) -> Iterator[tuple[Input, Prediction]]:
+    remaining = iter(inputs)
+    while chunk := list(itertools.islice(remaining, _CHUNK)):
+        yield from zip(chunk, runtime(chunk), strict=True)
+
+
+def _line(item: Input, answer: Prediction) -> str:
+    """Lay out one answer: ``positive  0.981  great film``."""
+    text = " ".join((item if isinstance(item, str) else " | ".join(item)).split())
+    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    label = ", ".join(answer.labels) or ("none" if len(answer.scores) > 1 else "")
+    parts = [label, f"{answer.score:.3f}", shown, "(cut off)" if answer.truncated else ""]
+    return "  ".join(part for part in parts if part)

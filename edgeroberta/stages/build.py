@@ -1,0 +1,166 @@
+"""The stage ``build``: make a graph into a bundle that runs, for each engine of the target."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from edgeroberta.artifact import Kind
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.stages import Context, StageConfig, stage
+
+if TYPE_CHECKING:
+    from edgeroberta.runtime.goldens import Goldens
+    from edgeroberta.runtime.manifest import Manifest
+
+#: Files of a model folder that a bundle carries as they are, so that other tools can load it.
+MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+# Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
+_COUNTED_TEXTS = 2000
+
+
+class BuildConfig(StageConfig):
+    """What to build for."""
+
+    engines: Literal["target"] | tuple[str, ...] = Field(
+        "target", description="Engines to build for, the preferred one first: those of the target, or a list."
+    )
+    max_length: int | None = Field(
+        None, ge=2, description="Cut texts at this many tokens; the model's own limit when left out."
+    )
+
+
+@stage("build", config=BuildConfig, reads=(Kind.GRAPH,), writes=Kind.DRAFT)
+def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
+    """Write a bundle without a verdict.
+
+    Args:
+        config: What to build for.
+        context: The graph, the target, and texts whose lengths tell what to prepare for.
+
+    Returns:
+        Notes: the engines, their files, and how far each one's answers are from ONNX Runtime's.
+
+    Raises:
+        EngineError: An engine refuses the graph.
+        UnavailableError: An engine is not installed here.
+    """
+    from edgeroberta import backends, bundle
+    from edgeroberta.roberta import checkpoint
+
+    graph, output = context.inputs[Kind.GRAPH].path, context.output
+    engines = context.target.engines if config.engines == "target" else config.engines
+    backends.require(engines)
+    for name in MODEL_FILES:
+        if not (graph / name).is_file():
+            raise EdgeRobertaError(f"the graph comes without its {name}", where=str(graph))
+        shutil.copyfile(graph / name, output / name)
+    files = {engine: backends.build(engine, graph, output) for engine in engines}
+    limit = checkpoint.max_length(graph)
+    max_length = min(limit, config.max_length or limit)
+    precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
+    goldens = _goldens(graph, max_length, pair=context.task.pair, precision=precision)
+    bundle.write_goldens(goldens, output)
+    manifest = bundle.seal(
+        output,
+        {
+            "task": {
+                "problem": context.task.problem.value,
+                "labels": list(context.task.labels),
+                "pair": context.task.pair,
+            },
+            "max_length": max_length,
+            "pad_token_id": checkpoint.load_config(graph).get("pad_token_id", 1),
+            "engines": list(engines),
+            "target": context.target.name,
+            "threads": context.target.threads,
+            "lengths": _lengths(graph, max_length, context),
+            "precision": precision,
+            "lineage": lineage(context),
+            "full_size": _full_size(context.full_size),
+            "gate": None,
+        },
+    )
+    return {
+        "engines": list(engines),
+        "files": {engine: list(names) for engine, names in files.items()},
+        "deviation": {engine: _replay(engine, goldens, manifest, context) for engine in engines},
+    }
+
+
+def lineage(context: Context) -> list[dict[str, Any]]:
+    """Return the run's history as a manifest carries it: without the stages' notes, which are long."""
+    return [
+        {name: value for name, value in asdict(step).items() if name != "notes"} for step in context.history
+    ]
+
+
+def _goldens(graph: Path, max_length: int, *, pair: bool, precision: str) -> Goldens:
+    from edgeroberta import bundle
+    from edgeroberta.runtime.lengths import Lengths
+    from edgeroberta.runtime.session import open_session
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
+    try:
+        tokenizer = TextTokenizer.open(graph, max_length)
+        return bundle.make_goldens(tokenizer, session, pair=pair, precision=precision)
+    finally:
+        session.close()
+
+
+def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context) -> float | None:
+    """Ask one engine the goldens; a wrong answer is for ``verify`` to fail, here it is only told.
+
+    Returns:
+        The largest difference of a logit; None where an answer is not a number.
+    """
+    import numpy as np
+
+    from edgeroberta.runtime.core import Runtime
+    from edgeroberta.runtime.goldens import deviation
+    from edgeroberta.runtime.lengths import choose
+    from edgeroberta.runtime.session import open_session
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    folder, longest = manifest.folder, manifest.max_length
+    session = open_session(
+        engine, folder, threads=manifest.threads, lengths=choose(manifest.lengths, longest)
+    )
+    tokenizer = TextTokenizer.open(folder, longest)
+    with Runtime(session, tokenizer, manifest.task, pad_token_id=manifest.pad_token_id) as runtime:
+        found = deviation(goldens, runtime.run_ids([np.array(ids, np.int64) for ids in goldens.ids]))
+    if not found <= goldens.atol:
+        context.progress.line(
+            f"{engine}: answers differ from ONNX Runtime's by {found:.3g} (allowed: {goldens.atol:.3g}); "
+            "the bundle will not open on it"
+        )
+    return found if np.isfinite(found) else None
+
+
+def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
+    from edgeroberta.runtime.lengths import BIN, histogram
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    inputs = context.data.train.inputs()
+    chosen = inputs[:: -(-len(inputs) // _COUNTED_TEXTS)]
+    encodings = TextTokenizer.open(graph, max_length).encode(chosen)
+    return {"bin": BIN, "counts": list(histogram((len(one.ids) for one in encodings), max_length))}
+
+
+def _full_size(model: Path) -> dict[str, Any]:
+    from edgeroberta import reference
+    from edgeroberta.roberta import checkpoint
+
+    return {
+        "model": str(model),
+        "digest": reference.digest_model(model),
+        "parameters": checkpoint.parameters(model),
+        "bytes": checkpoint.weight_bytes(model),
+    }

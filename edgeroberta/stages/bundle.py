@@ -1,0 +1,79 @@
+"""The stage ``bundle``: put draft, verdict, reports, recipe and model card into the folder that ships."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from edgeroberta.artifact import LINEAGE_FILE, Kind, write_text
+from edgeroberta.stages import Context, StageConfig, stage
+
+
+class BundleConfig(StageConfig):
+    """Nothing to choose: a bundle is what the stages before it made."""
+
+
+@stage("bundle", config=BundleConfig, reads=(Kind.DRAFT, Kind.REPORT), writes=Kind.BUNDLE)
+def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
+    """Write the bundle; one that did not pass its gate is written, too, and says so.
+
+    Args:
+        config: Empty.
+        context: The draft and its report.
+
+    Returns:
+        Notes: the verdict, the bundle's digest and its size in bytes.
+    """
+    from edgeroberta import card
+    from edgeroberta.bundle import seal
+    from edgeroberta.runtime.manifest import MANIFEST_FILE
+    from edgeroberta.stages.build import lineage
+
+    draft, report_folder = context.inputs[Kind.DRAFT].path, context.inputs[Kind.REPORT].path
+    output = context.output
+    left_out = shutil.ignore_patterns(LINEAGE_FILE)
+    shutil.copytree(draft, output, ignore=left_out, dirs_exist_ok=True)
+    shutil.copytree(report_folder, output / "reports", ignore=left_out)
+    report = json.loads((report_folder / "report.json").read_text(encoding="utf-8"))
+    fields = json.loads((draft / MANIFEST_FILE).read_text(encoding="utf-8"))
+    fields.update(gate=gate(report), lineage=lineage(context))
+    write_text(output / "recipe.yaml", context.recipe_text)
+    write_text(output / "README.md", card.write(fields, report))
+    sealed = seal(output, fields)
+    return {
+        "verdict": report["judgement"]["verdict"],
+        "digest": sealed.digest,
+        "bytes": sum(entry.bytes for entry in sealed.files.values()),
+    }
+
+
+def gate(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the manifest says of the gate.
+
+    Args:
+        report: ``report.json``.
+
+    Returns:
+        Verdict and reason; the metric of the full-size model and, per engine, metric, drop (mean,
+        low, high) and agreement; what was allowed; and on how many rows of which data.
+    """
+    metric = report["metric"]
+    return {
+        **report["judgement"],
+        "allowed": report["gate"],
+        "metric": metric,
+        "full_size": report["full_size"]["metrics"][metric],
+        "engines": {
+            result["engine"]: {
+                "verdict": result["judgement"]["verdict"],
+                metric: (result["metrics"] or {}).get(metric),
+                "drop": result["drop"],
+                "agreement": result["agreement"],
+            }
+            for result in report["engines"]
+        },
+        "rows": report["data"]["rows"],
+        "data_digest": report["data"]["digest"],
+    }
