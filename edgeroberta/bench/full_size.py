@@ -1,0 +1,160 @@
+"""The full-size model as its users run it: transformers, PyTorch, float32."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta.bench.protocol import Inputs, Spec
+from edgeroberta.errors import UsageError, missing_extra
+
+_log = logging.getLogger(__name__)
+
+#: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
+#: Activations of RoBERTa-large stay below 1 GB.
+BATCH_TOKENS = 8192
+
+
+class FullSize:
+    """A Hugging Face sequence classifier in float32.
+
+    Args:
+        folder: Model folder.
+        device: ``cpu`` or ``cuda``.
+
+    Attributes:
+        engine: ``torch``.
+        version: Version of torch.
+        device: ``cpu``, or the name of the GPU.
+        bytes: Size of the weight files.
+        vocab_size: Rows of the word embedding.
+        max_length: Tokens at which texts are cut: the tokenizer's own limit, or the position table's.
+    """
+
+    engine = "torch"
+
+    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
+        torch, transformers = _import()
+        self._torch = torch
+        self._where = torch.device(device)
+        # TF32 would make a float32 reference one of 10-bit mantissas (default off; the environment
+        # variable TORCH_ALLOW_TF32_CUBLAS_OVERRIDE can switch it on).
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        with warnings.catch_warnings():
+            # What transformers has to say of old config fields is no news to someone who measures.
+            warnings.simplefilter("ignore")
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+            model = transformers.AutoModelForSequenceClassification.from_pretrained(
+                str(folder), dtype=torch.float32
+            )
+        self.model = model.eval().to(self._where)
+        config = model.config
+        positions = config.max_position_embeddings - config.pad_token_id - 1
+        self.max_length = int(min(self.tokenizer.model_max_length, positions))
+        self.vocab_size = int(config.vocab_size)
+        self.version = str(torch.__version__)
+        self.device = torch.cuda.get_device_name(self._where) if device == "cuda" else "cpu"
+        self.bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+    def answer(self, inputs: Inputs) -> list[int]:
+        """Tokenize, run, and bring the first label of each text back to the CPU."""
+        found: list[int] = self._run(self._encode(list(inputs))).argmax(-1).tolist()
+        return found
+
+    def answer_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 logits of int64 ids ``[batch, length]``, all of them tokens."""
+        tensor = self._torch.from_numpy(ids).to(self._where)
+        batch = {"input_ids": tensor, "attention_mask": self._torch.ones_like(tensor)}
+        return self._run(batch).cpu().numpy()
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``, batched by length."""
+        order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
+        result: np.ndarray | None = None
+        for rows in _batches(order, self._lengths(inputs)):
+            values = self._run(self._encode([inputs[row] for row in rows])).cpu().numpy()
+            if result is None:
+                result = np.empty((len(inputs), values.shape[1]), dtype=np.float32)
+            result[rows] = values
+        return np.empty((0, 0), dtype=np.float32) if result is None else result
+
+    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
+        return np.concatenate([self._run(self._encode([each], length)).cpu().numpy() for each in inputs])
+
+    def _encode(self, inputs: Any, length: int | None = None) -> Any:
+        texts = inputs
+        pairs = None
+        if not isinstance(inputs[0], str):
+            texts, pairs = [each[0] for each in inputs], [each[1] for each in inputs]
+        tokens = self.tokenizer(
+            texts, pairs, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
+        )
+        if length is not None and tokens["input_ids"].shape[1] < length:
+            tokens = self.tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
+        return tokens.to(self._where)
+
+    def _lengths(self, inputs: Inputs) -> list[int]:
+        # Characters bound the tokens closely enough to size batches: a token is at least one byte.
+        return [min(self.max_length, len(str(each).encode("utf-8", "replace")) + 4) for each in inputs]
+
+    def _run(self, batch: Any) -> Any:
+        with self._torch.inference_mode():
+            return self.model(**batch).logits.float()
+
+
+def open_full_size(spec: Spec) -> FullSize:
+    """Open the full-size model in a worker, with the threads it was given."""
+    torch, _ = _import()
+    torch.set_num_threads(spec.threads)
+    return FullSize(Path(spec.path), device=pick_device(spec.device))
+
+
+def pick_device(device: str) -> str:
+    """Turn ``auto`` into ``cuda`` where torch sees a GPU, else ``cpu``.
+
+    Raises:
+        UsageError: ``cuda`` was asked for and there is none, or the name is another.
+    """
+    torch, _ = _import()
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"unknown device {device!r} (auto, cpu, cuda)", where="--device")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UsageError(
+            "torch sees no CUDA device here", where="--device", hint="leave it out, or --device cpu"
+        )
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    return device
+
+
+def _import() -> tuple[Any, Any]:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise missing_extra(
+            error.name or "torch", "compress", purpose="measuring the full-size model"
+        ) from error
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return torch, transformers
+
+
+def _batches(order: list[int], lengths: list[int]) -> list[list[int]]:
+    batches: list[list[int]] = []
+    current: list[int] = []
+    longest = 0
+    for row in order:
+        longest = max(longest, lengths[row])
+        if current and (len(current) + 1) * longest > BATCH_TOKENS:
+            batches.append(current)
+            current, longest = [], lengths[row]
+        current.append(row)
+    return [*batches, current] if current else batches

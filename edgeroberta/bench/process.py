@@ -1,0 +1,188 @@
+"""The parent's half of a worker: start it, ask it, notice when it dies or hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeroberta.bench.protocol import Opened, Spec, Status
+from edgeroberta.errors import EngineError, UnavailableError
+
+#: Longest wait for an answer, in seconds: an accuracy pass of a large model on a small board.
+TIMEOUT = 1800.0
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+class WorkerError(EngineError):
+    """A measured process failed; ``status`` says in which way."""
+
+    def __init__(self, status: Status, what: str, *, hint: str | None = None) -> None:
+        self.status = status
+        super().__init__(what, hint=hint)
+
+
+class Measured(Protocol):
+    """A model that can be asked; the process behind it is one way to have one."""
+
+    spec: Spec
+
+    def open(self) -> Opened:
+        """Open the model and answer one text."""
+
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float) -> list[float]:
+        """Answer rows of the inputs, one call per group; return the seconds of each call."""
+
+    def time_ids(self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float) -> list[float]:
+        """Run random ids ``[batch, length]``, a call per length; return the seconds of each call."""
+
+    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
+        """Return float32 logits ``[rows, labels]``; ``way`` as in :mod:`edgeroberta.bench.worker`."""
+
+    def memory(self) -> int:
+        """Return the peak memory so far, in bytes."""
+
+    def close(self) -> None:
+        """Let go of it; safe to call more than once."""
+
+
+class Worker:
+    """One model in one process of its own.
+
+    Args:
+        spec: What to open.
+        timeout: Longest wait for an answer, in seconds.
+
+    Attributes:
+        spec: What it opens.
+    """
+
+    def __init__(self, spec: Spec, *, timeout: float = TIMEOUT) -> None:
+        self.spec = spec
+        self.timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+
+    def open(self) -> Opened:
+        """Start the process, open the model and answer one text.
+
+        Raises:
+            WorkerError: It could not be opened, died or took too long.
+        """
+        environment = dict(os.environ)
+        path = [str(_PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        threads = str(self.spec.threads)
+        environment.update(
+            PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS=threads, TOKENIZERS_PARALLELISM="false"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edgeroberta.bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env=environment,
+        )
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        return Opened(**self._ask(self.spec.to_json()))
+
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float) -> list[float]:
+        """See :class:`Measured`."""
+        request = {"do": "time", "calls": [list(rows) for rows in calls], "limit_s": limit_s}
+        return self._ask(request)["seconds"]
+
+    def time_ids(self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float) -> list[float]:
+        """See :class:`Measured`."""
+        request = {
+            "do": "time_ids",
+            "lengths": list(lengths),
+            "batch": batch,
+            "seed": seed,
+            "limit_s": limit_s,
+        }
+        return self._ask(request)["seconds"]
+
+    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
+        """See :class:`Measured`."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = str(Path(folder, "logits.npy"))
+            self._ask({"do": "logits", "rows": [int(row) for row in rows], "way": way, "file": file})
+            return np.load(file, allow_pickle=False)
+
+    def memory(self) -> int:
+        """See :class:`Measured`."""
+        return self._ask({"do": "memory"})["peak_bytes"]
+
+    def close(self) -> None:
+        """Stop the process, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process = None
+        self._complaints.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdout is not None:
+            try:
+                for line in iter(process.stdout.readline, b""):
+                    self._answers.put(line)
+            except ValueError:  # closed while it was read
+                pass
+        self._answers.put(b"")
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        if self._process is None or self._process.stdin is None:
+            raise WorkerError(Status.FAILED, "the worker is not running")
+        try:
+            self._process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died; the answer that does not come tells how
+        try:
+            line = self._answers.get(timeout=self.timeout)
+        except queue.Empty:
+            self._process.kill()
+            raise WorkerError(Status.TIMED_OUT, f"no answer within {self.timeout:g} s") from None
+        if not line.endswith(b"\n"):
+            raise WorkerError(Status.CRASHED, self._last_words(self._process.wait()))
+        answer = json.loads(line)
+        if "error" in answer:
+            raise _as_error(answer["error"])
+        return answer
+
+    def _last_words(self, code: int) -> str:
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode("utf-8", errors="replace").strip().splitlines()
+        said = f": {lines[-1].strip()}" if lines else ""
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}{said}"
+        return f"ended with exit code {code}{said}"
+
+
+def _as_error(fields: dict[str, Any]) -> WorkerError:
+    missing = fields["exit_code"] == UnavailableError.exit_code
+    what = f"{fields['where']}: {fields['what']}" if fields["where"] else fields["what"]
+    return WorkerError(Status.MISSING if missing else Status.FAILED, what, hint=fields["hint"])

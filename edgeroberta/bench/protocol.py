@@ -1,0 +1,84 @@
+"""What goes between the parent and a worker: one JSON object per line, both ways.
+
+The first line to a worker is a :class:`Spec`; its answer says what was opened and how long that took.
+After that, each line to it is a request with a field ``do`` (see ``worker``) and each line from it an
+answer, or an object ``{"error": …}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+Inputs = Sequence[str] | Sequence[tuple[str, str]]
+
+
+class Status(str, Enum):
+    """How a row of a table ended; "ran" and "still right" are two things."""
+
+    OK = "ok"  #: it ran, and its answers were checked
+    WRONG = "wrong"  #: it ran, and its answers are not those of the full-size model
+    UNCHECKED = "unchecked"  #: it ran; nothing was there to check its answers against
+    MISSING = "not installed"  #: a package it needs is not here
+    FAILED = "failed"  #: it said what went wrong
+    CRASHED = "crashed"  #: its process died
+    TIMED_OUT = "timed out"  #: it did not answer in time and was stopped
+    STORED = "stored"  #: measured elsewhere, or earlier
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a worker is to open.
+
+    Attributes:
+        subject: ``module:function`` that opens it; see the table in ``subjects``.
+        path: Bundle or model folder.
+        inputs: Texts or pairs that requests refer to by number.
+        threads: Threads for the engine.
+        engine: Engine name, where there is a choice.
+        device: ``cpu`` or ``cuda``, where there is a choice.
+    """
+
+    subject: str
+    path: str
+    inputs: Inputs
+    threads: int = 1
+    engine: str | None = None
+    device: str = "cpu"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Spec:
+        """Read :meth:`to_json`'s object back; JSON's lists become pairs again."""
+        inputs = [tuple(each) if isinstance(each, list) else each for each in fields["inputs"]]
+        return cls(**{**fields, "inputs": inputs})
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A worker's first answer.
+
+    Attributes:
+        engine: What runs the model.
+        version: Version of the engine.
+        device: What it runs on, ``cpu`` or the name of a GPU.
+        bytes: Size on disk of the files it loads.
+        cold_start_s: Seconds from before the first import to the first answer (Python's own start is
+            left out; the files may well be in the system's cache).
+        vocab_size: Token ids there are, for random input.
+    """
+
+    engine: str
+    version: str
+    device: str
+    bytes: int
+    cold_start_s: float
+    vocab_size: int

@@ -1,0 +1,186 @@
+"""Taking turns: all rows of a table are measured in the same rounds, so that noise falls on all of them.
+
+A shared machine slows down for seconds at a time. Measuring one row after the other would charge that to
+whichever row was on. Here every process is opened first, and each round gives each of them a turn on
+the same texts, in an order that rotates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.bench.measure import Latency, Shape, spread, summarise
+from edgeroberta.bench.process import Measured, WorkerError
+from edgeroberta.bench.protocol import Opened, Status
+from edgeroberta.progress import Progress
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each process is asked in its turns.
+
+    Attributes:
+        rounds: How many turns each gets.
+        calls: Calls in a turn, at most.
+        turn_seconds: A turn ends early after this long; slow models get fewer calls.
+        warmup: Calls before the first turn, not counted. They include the longest inputs, so that an
+            engine that prepares lengths when it first meets them has done so.
+        batch: Texts per call.
+        tokens: Lengths in tokens to draw random ids of; None for the texts of the data.
+        threads: Threads the engines were given; recorded with the numbers.
+        seed: Seed of the random ids of a fixed shape.
+    """
+
+    rounds: int = 5
+    calls: int = 100
+    turn_seconds: float = 10.0
+    warmup: int = 20
+    batch: int = 1
+    tokens: tuple[int, ...] | None = None
+    threads: int = 1
+    seed: int = 0
+
+    @property
+    def shape(self) -> Shape:
+        """What a call is given."""
+        tokens = set(self.tokens or ())
+        return Shape(
+            warmup=self.warmup,
+            batch=self.batch,
+            length=tokens.pop() if len(tokens) == 1 else None,
+            tokenized=self.tokens is None,
+            threads=self.threads,
+        )
+
+
+@dataclass
+class Entry:
+    """One process and what is known of it so far; the first failure ends its turns, not the others'.
+
+    Attributes:
+        name: Name of the row.
+        worker: The process.
+        opened: What it said when it opened.
+        rounds: Seconds of each call, per round.
+        peak_bytes: Peak memory after the timed calls.
+        logits: float32 ``[rows, labels]`` of the accuracy pass.
+        error: How it failed.
+    """
+
+    name: str
+    worker: Measured
+    opened: Opened | None = None
+    rounds: list[list[float]] = field(default_factory=list)
+    peak_bytes: int | None = None
+    logits: npt.NDArray[np.float32] | None = None
+    error: WorkerError | None = None
+
+    def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Call one step unless an earlier one failed; keep the failure of this one."""
+        if self.error is not None:
+            return
+        try:
+            step(*arguments)
+        except WorkerError as error:
+            self.error = error
+            self.worker.close()
+
+    def latency(self, plan: Plan) -> Latency | None:
+        """Sum up the turns it had; None when it never had one."""
+        return summarise(self.rounds, plan.shape) if any(self.rounds) else None
+
+
+def take_turns(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int], progress: Progress) -> None:
+    """Open every process and time it in turns; results go into the entries.
+
+    Args:
+        entries: The processes, in the order of the table.
+        plan: What to ask.
+        lengths: Length of each text, in any unit, to draw texts that are as long as the data's.
+        progress: Where to report.
+    """
+    with progress.bar("open", len(entries), "processes") as advance:
+        for entry in entries:
+            entry.attempt(_open, entry, plan, lengths)
+            advance(1, entry.name)
+    with progress.bar("measure", plan.rounds * len(entries), "turns") as advance:
+        for turn in range(plan.rounds):
+            shift = turn % max(1, len(entries))
+            for entry in [*entries[shift:], *entries[:shift]]:
+                entry.attempt(_turn, entry, plan, lengths, turn)
+                advance(1, entry.name)
+    for entry in entries:
+        entry.attempt(_peak, entry)
+
+
+def answer_all(entries: Sequence[Entry], rows: int, progress: Progress) -> None:
+    """Let every process answer all rows, one process after the other; logits go into the entries."""
+    with progress.bar("answer", len(entries), "processes") as advance:
+        for entry in entries:
+            entry.attempt(_answer, entry, rows)
+            advance(1, entry.name)
+
+
+def groups(lengths: Sequence[int], plan: Plan, turn: int) -> list[list[int]]:
+    """Choose the rows of one turn: the same for every process, other rows each turn where there are any.
+
+    Args:
+        lengths: Length of each row.
+        plan: How many calls and texts per call.
+        turn: Number of the turn.
+
+    Returns:
+        Row numbers, one list per call. Their lengths are distributed as those of all rows; rows come
+        again when there are fewer than a turn needs.
+    """
+    needed = plan.calls * plan.batch
+    pool = spread(lengths, min(len(lengths), needed * plan.rounds))
+    order = [pool[index] for index in np.random.default_rng([plan.seed, 1]).permutation(len(pool))]
+    chosen = [order[(turn * needed + offset) % len(order)] for offset in range(needed)]
+    return [chosen[at : at + plan.batch] for at in range(0, needed, plan.batch)]
+
+
+def warmup_groups(lengths: Sequence[int], plan: Plan) -> list[list[int]]:
+    """Choose the rows to warm up on: half of them the longest, half spread over all lengths."""
+    longest = sorted(range(len(lengths)), key=lambda row: -lengths[row])[: plan.warmup // 2]
+    rows = [*spread(lengths, plan.warmup - len(longest)), *longest]
+    return [[rows[(call + offset) % len(rows)] for offset in range(plan.batch)] for call in range(len(rows))]
+
+
+def _open(entry: Entry, plan: Plan, lengths: Sequence[int]) -> None:
+    entry.opened = entry.worker.open()
+    if plan.tokens is not None:
+        longest = sorted(plan.tokens)[-plan.warmup :]
+        drawn = [longest[call % len(longest)] for call in range(plan.warmup)]
+        entry.worker.time_ids(drawn, batch=plan.batch, seed=plan.seed, limit_s=plan.turn_seconds)
+    else:
+        entry.worker.time(warmup_groups(lengths, plan), limit_s=plan.turn_seconds)
+
+
+def _turn(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int) -> None:
+    if plan.tokens is not None:
+        rng = np.random.default_rng([plan.seed, turn])
+        drawn = [int(length) for length in rng.choice(plan.tokens, plan.calls)]
+        seconds = entry.worker.time_ids(
+            drawn, batch=plan.batch, seed=plan.seed + turn, limit_s=plan.turn_seconds
+        )
+    else:
+        seconds = entry.worker.time(groups(lengths, plan, turn), limit_s=plan.turn_seconds)
+    entry.rounds.append(seconds)
+
+
+def _peak(entry: Entry) -> None:
+    entry.peak_bytes = entry.worker.memory()
+
+
+def _answer(entry: Entry, rows: int) -> None:
+    logits = entry.worker.logits(range(rows))
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        raise WorkerError(Status.WRONG, f"its logits are not finite, first for row {broken[0]}")
+    entry.logits = logits

@@ -1,0 +1,196 @@
+"""What can be measured: a bundle on an engine, and the full-size model as float32 ONNX.
+
+Each is opened in a worker by a function named in :data:`SUBJECTS`; the full-size model in PyTorch is in
+``full_size``, apart, since importing it is heavy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeroberta.bench.protocol import Inputs, Spec
+
+if TYPE_CHECKING:
+    from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime.session import Session
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+#: What a worker opens, as ``module:function`` of a :class:`Spec`.
+SUBJECTS = {
+    "bundle": "edgeroberta.bench.subjects:open_bundle",
+    "onnx": "edgeroberta.bench.subjects:open_float_onnx",
+    "torch": "edgeroberta.bench.full_size:open_full_size",
+}
+
+
+class BundleSubject:
+    """A bundle as its users run it: text in, labels out."""
+
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
+        self._runtime = runtime
+        self._folder = folder
+        self.engine = runtime.engine
+        self.version = runtime.engine_version
+        self.device = "cpu"
+        self.bytes = engine_bytes(folder, runtime.engine)
+        self.vocab_size = vocab_size(folder)
+
+    def answer(self, inputs: Inputs) -> object:
+        """Answer one text, or a list of them, with labels and scores."""
+        return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
+
+    def answer_ids(self, ids: np.ndarray) -> object:
+        """Run the engine on int64 ids ``[batch, length]``."""
+        return self._runtime.run_ids(list(ids))
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``."""
+        return self._runtime.logits(list(inputs))
+
+    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
+        """Return float32 logits, each text padded to ``length`` tokens or left as it is if longer."""
+        from edgeroberta.runtime import manifest
+        from edgeroberta.runtime.lengths import Lengths
+        from edgeroberta.runtime.session import open_session
+
+        facts = manifest.read(self._folder)
+        limit = min(length, facts.max_length)
+        encodings = self._runtime.encode(list(inputs))
+        # The runtime decides by itself how much to pad, so the graph is asked directly; longer texts
+        # than the limit run at their own length.
+        own = sorted({limit, *(len(each.ids) for each in encodings if len(each.ids) > limit)})
+        session = open_session(
+            self.engine, self._folder, threads=facts.threads, lengths=Lengths((limit,), tuple(own[1:]))
+        )
+        try:
+            return run_padded(session, [each.ids for each in encodings], limit, facts.pad_token_id)
+        finally:
+            session.close()
+
+
+class FloatOnnxSubject:
+    """The full-size model as a float32 graph in ONNX Runtime, with the runtime's own tokenizer."""
+
+    device = "cpu"
+
+    def __init__(self, session: Session, tokenizer: TextTokenizer, folder: Path) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self.engine = session.name
+        self.version = session.version
+        self.bytes = engine_bytes(folder, session.name)
+        self.vocab_size = vocab_size(folder)
+
+    def answer(self, inputs: Inputs) -> object:
+        """Tokenize, run, and pick the first label of each text."""
+        return self.logits(inputs).argmax(-1).tolist()
+
+    def answer_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 logits ``[batch, labels]`` of int64 ids ``[batch, length]``."""
+        return self._session.run(ids, np.ones_like(ids))
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``, one text at a time, nothing padded."""
+        return np.concatenate(
+            [self.answer_ids(self._tokenizer.encode_one(each).ids[None]) for each in inputs]
+        )
+
+    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
+        """Return float32 logits, each text padded to ``length`` tokens or left as it is if longer."""
+        ids = [self._tokenizer.encode_one(each).ids for each in inputs]
+        return run_padded(self._session, ids, min(length, self._tokenizer.max_length), 1)
+
+
+def open_bundle(spec: Spec) -> BundleSubject:
+    """Open a bundle on the engine that the spec names."""
+    from edgeroberta.runtime import Runtime
+
+    folder = Path(spec.path)
+    return BundleSubject(Runtime.open(folder, engine=spec.engine, threads=spec.threads), folder)
+
+
+def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
+    """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
+    from edgeroberta.runtime.lengths import Lengths
+    from edgeroberta.runtime.session import open_session
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    folder = Path(spec.path)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    longest = config["max_position_embeddings"] - config["pad_token_id"] - 1
+    session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
+    return FloatOnnxSubject(session, TextTokenizer.open(folder, longest), folder)
+
+
+def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
+    """Run each row alone, padded on the right.
+
+    Args:
+        session: The engine.
+        rows: int64 ids ``[tokens]``.
+        length: Length to pad to; a longer row is left as it is.
+        pad: Id of the padding token.
+
+    Returns:
+        float32 ``[len(rows), labels]``.
+    """
+    results = []
+    for ids in rows:
+        missing = max(0, length - len(ids))
+        padded = np.pad(ids, (0, missing), constant_values=pad)[None]
+        mask = np.pad(np.ones_like(ids), (0, missing))[None]
+        results.append(session.run(padded, mask))
+    return np.concatenate(results)
+
+
+def engine_bytes(folder: Path, engine: str) -> int:
+    """Return the bytes an engine loads of a bundle: its graph, external weights and the tokenizer."""
+    from edgeroberta.runtime.session import ENGINES
+
+    names = [*ENGINES[engine].files, "tokenizer.json"]
+    names += [f"{name}.data" for name in names]
+    return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
+
+
+def vocab_size(folder: Path) -> int:
+    """Return how many token ids the model of a bundle or checkpoint folder has."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return int(config["vocab_size"])
+
+
+def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int) -> list[Spec]:
+    """Say how to open a bundle on each engine.
+
+    Args:
+        folder: The bundle.
+        inputs: Texts or pairs to measure on.
+        engines: Engines to take; None for all that the bundle was built for.
+        threads: Threads for each.
+
+    Returns:
+        One spec per engine, in the order asked for.
+
+    Raises:
+        BundleError: It is not a bundle, or a damaged one.
+        UsageError: It was not built for one of the engines.
+    """
+    from edgeroberta.errors import UsageError, did_you_mean
+    from edgeroberta.runtime import manifest
+
+    offered = manifest.read(folder).engines
+    for engine in engines or ():
+        if engine not in offered:
+            raise UsageError(
+                f"the bundle was not built for {engine!r}, only for {', '.join(offered)}",
+                where="--engines",
+                hint=did_you_mean(engine, offered),
+            )
+    return [
+        Spec(SUBJECTS["bundle"], str(folder), inputs, threads=threads, engine=engine)
+        for engine in engines or offered
+    ]
