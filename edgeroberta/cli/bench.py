@@ -1,0 +1,69 @@
+"""``edgeroberta bench``: one table of the full-size model and the bundle on each engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeroberta.cli import console
+
+
+def bench(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    data: Annotated[
+        str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
+    ] = None,
+    eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Check answers on at most this many rows.")] = 1000,
+    target: Annotated[
+        str | None, typer.Option("-t", "--target", help="Measure on this target; this machine if not given.")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Texts per call.")] = 1,
+    length: Annotated[
+        int | None, typer.Option(min=2, help="Time random ids of this many tokens, not the data's texts.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads for one call.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that each row gets.")] = 5,
+    engines: Annotated[
+        str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="The full-size model, where it is not where it was."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""
+    from edgeroberta.bench import table
+    from edgeroberta.bench.benchmark import Request, benchmark, write
+    from edgeroberta.errors import EdgeRobertaError
+    from edgeroberta.recheck import data_spec
+
+    columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
+    request = Request(
+        bundle=bundle,
+        data=data_spec(data, columns),
+        target=target,
+        model=model,
+        engines=tuple(engines.split(",")) if engines else None,
+        rows=rows,
+        batch=batch,
+        length=length,
+        threads=threads,
+        rounds=rounds,
+    )
+    comparison = benchmark(request, progress=console.progress())
+    if json:
+        console.out_json(comparison.to_json())
+    else:
+        console.out(table.text(comparison).rstrip())
+    try:
+        console.say(f"written to {write(comparison, bundle)}")
+    except EdgeRobertaError as error:  # a read-only bundle: the table has been printed all the same
+        console.say(f"warning: {error}")

@@ -1,0 +1,43 @@
+"""``edgeroberta reference``: measure the full-size model here, for use elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeroberta.cli import console
+from edgeroberta.extras import require
+
+
+def reference(
+    model: Annotated[str, typer.Argument(help="Hugging Face model folder or Hub id, fine-tuned.")],
+    data: Annotated[str, typer.Option(help="Rows, as given to 'edgeroberta compress'.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the reference into.")],
+    eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    eval_fraction: Annotated[float, typer.Option(help="Part of --data that is held out.")] = 0.1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print the reference as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Store what the full-size model answers, and how fast, for --reference on another machine."""
+    require("compress", purpose="edgeroberta reference")
+    from edgeroberta.bench.reference import Options, make
+    from edgeroberta.reference import describe
+    from edgeroberta.rows import DataSpec
+
+    spec = DataSpec(data, eval_data, text, text_pair, label, None, eval_fraction, seed, limit)
+    options = Options(device=device, threads=threads)
+    found = make(model, spec, output, options)
+    if json:
+        console.out_json(found.to_json())
+    else:
+        console.out(describe(found))
+        console.say(f"written to {output}")

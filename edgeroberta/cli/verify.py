@@ -1,0 +1,59 @@
+"""``edgeroberta verify``: measure a bundle again and hold it to its gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeroberta.cli import console
+
+GATE_NOT_PASSED = 3
+
+
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
+    data: Annotated[
+        str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
+    ] = None,
+    eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,
+    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
+    ] = None,
+    engines: Annotated[
+        str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads for one call.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for report.json, report.md and report.html.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
+    from edgeroberta import report_text
+    from edgeroberta.recheck import Request, data_spec, recheck
+    from edgeroberta.report import Verdict, write
+
+    columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
+    request = Request(
+        bundle=bundle,
+        data=data_spec(data, columns),
+        reference=reference,
+        engines=tuple(engines.split(",")) if engines else None,
+        threads=threads,
+    )
+    report = recheck(request, progress=console.progress())
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        write(report, output)
+    if json:
+        console.out_json(report.to_json())
+    else:
+        console.out(report_text.markdown(report_text.sections(report)[:2]))
+    if report.verdict is Verdict.FAIL:
+        raise typer.Exit(GATE_NOT_PASSED)

@@ -1,0 +1,117 @@
+"""The stage ``verify``: measure the draft on each engine of its target and ask the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from edgeroberta.artifact import Kind
+from edgeroberta.errors import UsageError
+from edgeroberta.reference import Reference
+from edgeroberta.stages import Context, StageConfig, stage
+
+
+class GateConfig(StageConfig):
+    """How much the compressed model may lose."""
+
+    max_drop: float = Field(
+        0.01, ge=0, le=1, description="Largest loss of the task's metric; 0.01 is one point."
+    )
+    min_agreement: float = Field(
+        0.95, ge=0, le=1, description="Smallest share of rows with the full-size model's answer."
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="Of the two-sided interval that the loss must lie in."
+    )
+
+
+class VerifyConfig(StageConfig):
+    """What to measure, and the gate."""
+
+    gate: GateConfig = Field(
+        default_factory=lambda: GateConfig.model_validate({}), description="What may be lost."
+    )
+    engines: Literal["target"] | tuple[str, ...] = Field(
+        "target", description="Engines to measure: those of the target, or a list of names."
+    )
+    latency_rows: int = Field(100, ge=1, description="Texts timed in each of three rounds.")
+    examples: int = Field(
+        10, ge=0, description="Changed answers to show with their texts; 0 keeps texts out of the report."
+    )
+
+
+@stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
+def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
+    """Write ``report.{json,md,html}`` and the folder ``reference`` with the full-size answers.
+
+    Args:
+        config: What to measure, and the gate.
+        context: The draft, the held-out rows, and the full-size model or its stored reference.
+
+    Returns:
+        The verdict and its reason. A verdict of FAIL is no error here: the bundle is still written.
+
+    Raises:
+        UsageError: The given reference is of other rows, labels or another model.
+    """
+    from edgeroberta import reference, report, verification
+
+    full = _reference(context)
+    found = verification.verify(
+        context.inputs[Kind.DRAFT].path,
+        context.data.heldout,
+        full,
+        gate=report.Gate(**config.gate.model_dump()),
+        options=verification.Options(
+            engines=None if config.engines == "target" else config.engines,
+            latency_rows=config.latency_rows,
+            threads=context.target.threads,
+            examples=config.examples,
+            seed=context.seed,
+        ),
+        progress=context.progress,
+    )
+    sites = [
+        site
+        for lineage in context.history
+        if lineage.stage == "quantize"
+        for site in lineage.notes.get("sites", ())
+    ]
+    lineages = [{**asdict(lineage), "notes": {}} for lineage in context.history]
+    report.write(found.with_history(sites, lineages), context.output)
+    reference.save(full, context.output / "reference")
+    context.progress.line(f"verdict: {found.verdict}: {found.judgement.reason}")
+    return {
+        "verdict": found.verdict.value,
+        "reason": found.judgement.reason,
+        "rows_needed": found.judgement.rows_needed,
+    }
+
+
+def _reference(context: Context) -> Reference:
+    """Take the reference that was given; else the one an interrupted run left; else measure it."""
+    from edgeroberta import reference
+    from edgeroberta.bench.reference import measure
+
+    rows, task, model = context.data.heldout, context.task, context.full_size
+    digest = reference.digest_model(model)
+    if context.reference is not None:
+        given = reference.load(context.reference)
+        reference.check(given, rows=rows, task=task, model_digest=digest)
+        return given
+    scratch: Path = context.scratch / "reference"
+    if (scratch / reference.JSON_FILE).is_file():
+        try:
+            left = reference.load(scratch)
+            reference.check(left, rows=rows, task=task, model_digest=digest)
+            return left
+        except UsageError as error:
+            context.progress.line(f"measuring the full-size model again ({error.what})")
+    context.progress.line(f"measuring the full-size model on {len(rows):,} rows")
+    fresh = measure(model, rows, task)
+    reference.save(fresh, scratch)
+    return fresh
