@@ -129,3 +129,65 @@ def tiny_regression_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
 def tiny_headless_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
     """A RoBERTa encoder without a classification head. Do not write into it."""
     return make_checkpoint(head=False)
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that builds a float bundle without a verdict from a checkpoint, as the stages do.
+
+    ``make_bundle(checkpoint, engines=("onnxruntime",), pair=False, max_length=None, texts=...)``
+    returns a fresh folder each time.
+    """
+
+    def make(
+        checkpoint: Path,
+        engines: tuple[str, ...] = ("onnxruntime",),
+        *,
+        pair: bool = False,
+        max_length: int | None = None,
+        texts: tuple[str, ...] = ("The film is great.", "The story is dull, and I would not see it again."),
+    ) -> Path:
+        import json
+        from dataclasses import replace
+
+        import numpy as np
+
+        from edgeroberta import targets
+        from edgeroberta.artifact import Artifact, Kind, Lineage
+        from edgeroberta.data import Rows, Splits
+        from edgeroberta.progress import SilentProgress
+        from edgeroberta.roberta.graph import write_float
+        from edgeroberta.stages import Context
+        from edgeroberta.stages.build import BuildConfig, build
+        from edgeroberta.tasks import Task
+
+        graph = tmp_path_factory.mktemp("graph")
+        for file in checkpoint.glob("*.json"):
+            shutil.copy(file, graph / file.name)
+        write_float(checkpoint, graph / "model.onnx")
+        task = Task.from_config(json.loads((checkpoint / "config.json").read_text()), pair=pair)
+        rows = Rows(texts, texts if pair else None, np.zeros(len(texts), np.int64), "texts")
+        lineage = Lineage("export", "0" * 64, {}, 0, {}, {"edgeroberta": "0"}, 0.5)
+        context = Context(
+            output=tmp_path_factory.mktemp("bundle"),
+            scratch=graph,
+            inputs={Kind.GRAPH: Artifact(graph, Kind.GRAPH, lineage)},
+            full_size=checkpoint,
+            task=task,
+            data=Splits(rows, rows, rows, None, task.labels),
+            target=replace(targets.load("cpu"), engines=engines),
+            seed=0,
+            reference=None,
+            progress=SilentProgress(),
+            history=(lineage,),
+        )
+        build(BuildConfig(max_length=max_length), context)
+        return context.output
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(make_bundle: Callable[..., Path], tiny_checkpoint: Path) -> Path:
+    """A bundle of ``tiny_checkpoint`` for both engines. Do not write into it; copy it first."""
+    return make_bundle(tiny_checkpoint, ("onnxruntime", "openvino"))
