@@ -45,11 +45,13 @@ def histogram(lengths: Iterable[int], max_length: int) -> tuple[int, ...]:
         max_length: The longest input of the model.
 
     Returns:
-        One count per bin.
+        One count per bin, up to the last one that is not empty.
     """
     counts = [0] * -(-max_length // BIN)
     for length in lengths:
         counts[(length - 1) // BIN] += 1
+    while counts and not counts[-1]:
+        counts.pop()
     return tuple(counts)
 
 
@@ -57,7 +59,7 @@ def choose(counts: tuple[int, ...], max_length: int) -> Lengths:
     """Choose the lengths that waste the least padding on texts as long as those in a histogram.
 
     Args:
-        counts: A histogram as :func:`histogram` makes it; all zeros means that nothing is known.
+        counts: A histogram as :func:`histogram` makes it; an empty one means that nothing is known.
         max_length: The longest input of the model.
 
     Returns:
