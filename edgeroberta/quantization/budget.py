@@ -1,0 +1,89 @@
+"""Keeps an int8 graph inside its budget: a matmul whose rounding costs answers stays float.
+
+The whole graph is measured against the float graph on texts that calibration did not see. Only when
+too many answers change are single matmuls examined: each in turn is put back to float, and the one
+that brings the logits closest to the float graph's stays so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeroberta.quantization.plan import Float
+
+logger = logging.getLogger(__name__)
+
+#: Runs a graph in which the named matmuls are float; returns logits float32 [texts, labels].
+Measure = Callable[[frozenset[str]], Float]
+#: Share of texts with the same answer, 0 … 1.
+Agreement = Callable[[Float, Float], float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The outcome.
+
+    Attributes:
+        kept_float: Matmuls that stay float, with the reason for each.
+        agreement: Share of the texts that keep the float graph's answer.
+        error: Mean squared difference of the logits.
+        max_error: Largest absolute difference of a logit.
+        met: False when the budget of float matmuls did not suffice.
+    """
+
+    kept_float: Mapping[str, str]
+    agreement: float
+    error: float
+    max_error: float
+    met: bool
+
+
+def fit(
+    measure: Measure,
+    agreement: Agreement,
+    exact: Float,
+    sites: Sequence[str],
+    *,
+    min_agreement: float,
+    max_float: int,
+) -> Fit:
+    """Put back to float as few matmuls as the budget needs.
+
+    Args:
+        measure: Runs the graph with a given set of float matmuls.
+        agreement: Compares two sets of logits.
+        exact: Logits of the float graph, float32 [texts, labels].
+        sites: All matmuls that may be put back.
+        min_agreement: Share of the texts that must keep their answer, 0 … 1.
+        max_float: Most matmuls to put back.
+
+    Returns:
+        What stays float and what that achieves; it is returned even when the budget is not met.
+    """
+    kept: dict[str, str] = {}
+    logits = measure(frozenset())
+    share = agreement(exact, logits)
+    while share < min_agreement and len(kept) < max_float:
+        logger.info("int8 keeps %.2f %% of the answers; looking for the matmul to blame", 100 * share)
+        trials = {site: measure(frozenset({*kept, site})) for site in sites if site not in kept}
+        site = min(trials, key=lambda name: _error(trials[name], exact))
+        if _error(trials[site], exact) >= _error(logits, exact):
+            break
+        before, logits = share, trials[site]
+        share = agreement(exact, logits)
+        kept[site] = (
+            f"int8 kept {100 * before:.1f} % of the answers, under {100 * min_agreement:.1f} %; "
+            f"float here brings {100 * share:.1f} %"
+        )
+    difference = np.abs(logits - exact)
+    return Fit(kept, share, _error(logits, exact), float(difference.max()), share >= min_agreement)
+
+
+def _error(logits: Float, exact: Float) -> float:
+    difference: NDArray[np.float32] = logits - exact
+    return float(np.square(difference).mean())

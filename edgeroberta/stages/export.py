@@ -1,0 +1,47 @@
+"""The stage ``export``: write a checkpoint as a float ONNX graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.artifact import Kind
+from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.stages.build import MODEL_FILES
+
+#: Name of the graph in every folder that holds one.
+GRAPH_FILE = "model.onnx"
+
+
+class ExportConfig(StageConfig):
+    """How to export; there is nothing to choose yet."""
+
+
+@stage("export", config=ExportConfig, reads=(Kind.CHECKPOINT,), writes=Kind.GRAPH)
+def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
+    """Write ``model.onnx`` in float32, with the config and tokenizer files beside it.
+
+    Args:
+        config: Nothing to choose.
+        context: The checkpoint to write.
+
+    Returns:
+        Notes: bytes of the graph, and the engine files written.
+
+    Raises:
+        CheckpointError: A tensor is missing or has an unexpected shape.
+    """
+    from edgeroberta.roberta.graph import write_float
+
+    checkpoint = context.inputs[Kind.CHECKPOINT].path
+    files = write_float(checkpoint, context.output / GRAPH_FILE)
+    copy_model_files(checkpoint, context.output)
+    return {"bytes": sum(file.stat().st_size for file in files), "files": [file.name for file in files]}
+
+
+def copy_model_files(source: Path, destination: Path) -> None:
+    """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
+    for name in MODEL_FILES:
+        shutil.copyfile(source / name, destination / name)

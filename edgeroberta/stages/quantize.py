@@ -1,0 +1,196 @@
+"""The stage ``quantize``: int8 weights and activations, chosen per matmul by measured error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from edgeroberta.artifact import Kind
+from edgeroberta.stages import Context, StageConfig, stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeroberta.quantization.budget import Fit
+    from edgeroberta.quantization.search import Choice
+    from edgeroberta.roberta.weights import Weights
+
+logger = logging.getLogger(__name__)
+
+#: Longest calibration text, in tokens: ranges come from token rows, and a long text adds rows like
+#: those it already gave, at a cost that grows with the square of its length.
+CALIBRATION_LENGTH = 256
+
+
+class QuantizeConfig(StageConfig):
+    """How to quantize."""
+
+    samples: int = Field(256, ge=8, description="Calibration texts, drawn from the training rows.")
+    check_samples: int = Field(
+        256,
+        ge=0,
+        description="Further training rows that the int8 graph is compared with the float graph on.",
+    )
+    rows: int = Field(512, ge=64, description="Token rows kept per tensor, on which errors are measured.")
+    symmetric: bool = Field(
+        False,
+        description="Only int8 activations with zero point 0 (TensorRT); else uint8 where that is better.",
+    )
+    embeddings: bool = Field(True, description="Store the word embeddings as int8 rows.")
+    min_agreement: float = Field(
+        0.98, ge=0, le=1, description="Share of the checked texts that must keep the float graph's answer."
+    )
+    max_float: int = Field(2, ge=0, description="Most matmuls that may stay float to reach min_agreement.")
+
+
+@stage("quantize", config=QuantizeConfig, reads=(Kind.CHECKPOINT, Kind.GRAPH), writes=Kind.GRAPH)
+def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
+    """Write the int8 form of the exported graph.
+
+    Args:
+        config: How to quantize.
+        context: The checkpoint, its float graph, and the training rows to calibrate on.
+
+    Returns:
+        Notes: per matmul what was chosen and why, and how close the int8 graph stays to the float one.
+    """
+    from edgeroberta.quantization.plan import QuantizationPlan, quantize_rows
+    from edgeroberta.roberta.graph import build_graph
+    from edgeroberta.roberta.weights import load_weights
+    from edgeroberta.stages.export import GRAPH_FILE, copy_model_files
+
+    float_graph = context.inputs[Kind.GRAPH].path
+    weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
+    calibration, check = _texts(config, context, float_graph)
+    choices = _choose(weights, calibration, config, context)
+    rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
+    fitted = _fit(weights, choices, check, config, context)
+    plans = {site: choice.plan for site, choice in choices.items() if site not in fitted.kept_float}
+    files = build_graph(weights, QuantizationPlan(plans, rows)).builder.save(context.output / GRAPH_FILE)
+    copy_model_files(float_graph, context.output)
+    if not fitted.met:
+        context.progress.line(
+            f"int8 keeps {100 * fitted.agreement:.1f} % of the answers, under {100 * config.min_agreement:.1f} %, "
+            f"with {len(fitted.kept_float)} matmuls float; allow more with --set quantize.max_float=N"
+        )
+    return {
+        "bytes": sum(file.stat().st_size for file in files),
+        "calibration_texts": len(calibration),
+        "checked_texts": len(check),
+        "check": {
+            "agreement": fitted.agreement,
+            "logit_mse": fitted.error,
+            "max_logit_error": fitted.max_error,
+            "met": fitted.met,
+        },
+        "matmuls": _report(choices, fitted),
+        "embeddings": "int8 rows" if config.embeddings else "float",
+    }
+
+
+def _texts(
+    config: QuantizeConfig, context: Context, folder: Path
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """Draw token ids of calibration and check texts, disjoint, from the training rows."""
+    import numpy as np
+
+    from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    length = min(CALIBRATION_LENGTH, EncoderConfig.from_dir(folder).max_length)
+    order = np.random.default_rng(context.seed).permutation(len(context.data.train))
+    # With few rows, calibration comes first, but some are always left to check on.
+    wanted = min(config.samples, max(len(order) - config.check_samples, (len(order) + 1) // 2))
+    rows = context.data.train.select(order[: wanted + config.check_samples])
+    ids = [encoding.ids for encoding in TextTokenizer.open(folder, length).encode(rows.inputs())]
+    return ids[:wanted], ids[wanted:]
+
+
+def _choose(
+    weights: Weights, calibration: list[NDArray[np.int64]], config: QuantizeConfig, context: Context
+) -> dict[str, Choice]:
+    from edgeroberta.quantization import search
+    from edgeroberta.quantization.calibrate import collect
+    from edgeroberta.roberta.graph import GraphForm, build_graph
+
+    graph = build_graph(weights, form=GraphForm(taps=True))
+    taps = context.scratch / "taps.onnx"
+    files = graph.builder.save(taps)
+    with context.progress.bar("calibrate", len(calibration), "texts") as advance:
+
+        def counted() -> Any:
+            for ids in calibration:
+                yield ids
+                advance()
+
+        tensors = list(dict.fromkeys(site.tensor for site in graph.sites))
+        statistics = collect(taps, tensors, counted(), rows=config.rows, seed=context.seed)
+    for file in files:
+        file.unlink()
+    choices = {}
+    with context.progress.bar("quantize", len(graph.sites), "matmuls") as advance:
+        for site in graph.sites:
+            choices[site.name] = search.choose(
+                site.linear.weight, site.linear.bias, statistics[site.tensor], symmetric=config.symmetric
+            )
+            advance(note=site.name)
+    return choices
+
+
+def _fit(
+    weights: Weights,
+    choices: Mapping[str, Choice],
+    check: list[NDArray[np.int64]],
+    config: QuantizeConfig,
+    context: Context,
+) -> Fit:
+    from edgeroberta.metrics import agreement
+    from edgeroberta.quantization import budget
+    from edgeroberta.quantization.engine import open_session, run_logits
+    from edgeroberta.quantization.plan import QuantizationPlan
+    from edgeroberta.roberta.graph import build_graph
+    from edgeroberta.stages.export import GRAPH_FILE
+
+    if not check:
+        return budget.Fit({}, float("nan"), float("nan"), float("nan"), met=True)
+    trial = context.scratch / "trial.onnx"
+
+    def measure(kept_float: frozenset[str]) -> NDArray[np.float32]:
+        plans = {site: choice.plan for site, choice in choices.items() if site not in kept_float}
+        files = build_graph(weights, QuantizationPlan(plans)).builder.save(trial)
+        logits = run_logits(open_session(trial), check)
+        for file in files:
+            file.unlink()
+        return logits
+
+    exact = run_logits(open_session(context.inputs[Kind.GRAPH].path / GRAPH_FILE), check)
+    return budget.fit(
+        measure,
+        lambda a, b: agreement(context.task, a, b),
+        exact,
+        list(choices),
+        min_agreement=config.min_agreement,
+        max_float=config.max_float,
+    )
+
+
+def _report(choices: Mapping[str, Choice], fitted: Fit) -> list[dict[str, Any]]:
+    """Tell, per matmul, what was chosen, its measured error, and why."""
+    table = []
+    for site, choice in choices.items():
+        kept = fitted.kept_float.get(site)
+        table.append(
+            {
+                "site": site,
+                "choice": "float" if kept else choice.describe(),
+                "error": 0.0 if kept else choice.error,
+                "minmax_error": choice.plain_error,
+                "reason": kept or choice.reason(),
+            }
+        )
+    return table
