@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
 
 #: Files of a model folder that a bundle carries as they are, so that other tools can load it.
-MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+MODEL_FILES = ("config.json", "tokenizer.json")
+#: The same, where the checkpoint has them: transformers 5 writes no special_tokens_map.json any more.
+OPTIONAL_MODEL_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -57,10 +59,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     graph, output = context.inputs[Kind.GRAPH].path, context.output
     engines = context.target.engines if config.engines == "target" else config.engines
     backends.require(engines)
-    for name in MODEL_FILES:
-        if not (graph / name).is_file():
-            raise EdgeRobertaError(f"the graph comes without its {name}", where=str(graph))
-        shutil.copyfile(graph / name, output / name)
+    copy_model_files(graph, output)
     files = {engine: backends.build(engine, graph, output) for engine in engines}
     limit = checkpoint.max_length(graph)
     max_length = min(limit, config.max_length or limit)
@@ -92,6 +91,19 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         "files": {engine: list(names) for engine, names in files.items()},
         "deviation": {engine: _replay(engine, goldens, manifest, context) for engine in engines},
     }
+
+
+def copy_model_files(source: Path, destination: Path) -> None:
+    """Copy config and tokenizer files, as Hugging Face writes them, beside a graph.
+
+    Raises:
+        EdgeRobertaError: One that is needed is missing.
+    """
+    for name in (*MODEL_FILES, *OPTIONAL_MODEL_FILES):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, destination / name)
+        elif name in MODEL_FILES:
+            raise EdgeRobertaError(f"the model comes without its {name}", where=str(source))
 
 
 def lineage(context: Context) -> list[dict[str, Any]]:

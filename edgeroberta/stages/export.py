@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from edgeroberta.artifact import Kind
 from edgeroberta.stages import Context, StageConfig, stage
-from edgeroberta.stages.build import MODEL_FILES
+from edgeroberta.stages.build import copy_model_files
 
 #: Name of the graph in every folder that holds one.
 GRAPH_FILE = "model.onnx"
@@ -39,9 +37,3 @@ def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     files = write_float(checkpoint, context.output / GRAPH_FILE)
     copy_model_files(checkpoint, context.output)
     return {"bytes": sum(file.stat().st_size for file in files), "files": [file.name for file in files]}
-
-
-def copy_model_files(source: Path, destination: Path) -> None:
-    """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
-    for name in MODEL_FILES:
-        shutil.copyfile(source / name, destination / name)

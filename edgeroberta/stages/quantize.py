@@ -62,7 +62,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.quantization.plan import QuantizationPlan, quantize_rows
     from edgeroberta.roberta.graph import build_graph
     from edgeroberta.roberta.weights import load_weights
-    from edgeroberta.stages.export import GRAPH_FILE, copy_model_files
+    from edgeroberta.stages.build import copy_model_files
+    from edgeroberta.stages.export import GRAPH_FILE
 
     float_graph = context.inputs[Kind.GRAPH].path
     weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
@@ -75,7 +76,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     copy_model_files(float_graph, context.output)
     if not fitted.met:
         context.progress.line(
-            f"int8 keeps {100 * fitted.agreement:.1f} % of the answers, under {100 * config.min_agreement:.1f} %, "
+            f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
             f"with {len(fitted.kept_float)} matmuls float; allow more with --set quantize.max_float=N"
         )
     return {
@@ -88,7 +89,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
             "max_logit_error": fitted.max_error,
             "met": fitted.met,
         },
-        "matmuls": _report(choices, fitted),
+        "sites": _report(choices, fitted),
         "embeddings": "int8 rows" if config.embeddings else "float",
     }
 
