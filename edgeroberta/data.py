@@ -128,7 +128,7 @@ def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
 
 def _one_label(table: Table, named: str) -> DataError:
     return DataError(
-        f"all {len(table)} rows have the same label, {named}",
+        f"every row has the same label, {named}",
         where=table.source,
         hint="rows of at least two labels are needed to train and to measure",
     )

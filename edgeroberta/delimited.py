@@ -15,7 +15,7 @@ from edgeroberta.errors import DataError
 # One field and what ends it. The quoted form is "unrolled" ([^"]* ("" [^"]*)*), so that a quote that
 # is never closed fails in linear time. A quote inside an unquoted field is an ordinary character.
 _CSV_FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n][^,\r\n]*|))(,|\r\n|[\r\n]|\Z)')
-_CLOSED_QUOTE = re.compile(r'"[^"]*(?:""[^"]*)*"')
+_CLOSED_QUOTE = re.compile(r'"[^"]*(?:""[^"]*)*"(?!")')
 _NEWLINE = re.compile(r"\r\n|[\r\n]")
 
 
@@ -83,10 +83,10 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def has_tabs_only(text: str) -> bool:
-    """Tell whether the first line is separated by tabs: it has some, and no comma."""
+def looks_tab_separated(text: str) -> bool:
+    """Tell whether the first line has more tabs than commas."""
     first = text.split("\n", 1)[0]
-    return "\t" in first and "," not in first
+    return first.count("\t") > first.count(",")
 
 
 def _broken_quote(text: str, position: int, where: str) -> DataError:

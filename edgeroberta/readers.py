@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.delimited import csv_rows, has_tabs_only, lines, tsv_rows
+from edgeroberta.delimited import csv_rows, lines, looks_tab_separated, tsv_rows
 from edgeroberta.errors import DataError, did_you_mean, missing_extra
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
     if path.is_dir():
         raise DataError("is a folder, a file is needed here", where=source)
     if not path.is_file():
-        raise DataError("no such file or folder", where=source, hint="check the path given with --data")
+        raise DataError("no such file or folder", where=source, hint="check the path")
     extension = path.suffix.lower()
     reader = READERS.get(extension)
     if reader is None:
@@ -102,9 +102,9 @@ def _decode(data: bytes, source: str) -> str:
 
 def _read_csv(data: bytes, source: str, numbers: Sequence[int]) -> Table:
     text = _decode(data, source)
-    if has_tabs_only(text):
+    if looks_tab_separated(text):
         # STS-B, among others, is distributed as tab-separated text under the name .csv.
-        logger.info("%s: the first line has tabs and no comma, so it is read as tab-separated", source)
+        logger.info("%s: the first line has more tabs than commas, so it is read as tab-separated", source)
         return _delimited(tsv_rows(text), source, numbers)
     return _delimited(csv_rows(text, source), source, numbers, hint="put a field with a comma in quotes")
 
@@ -129,10 +129,10 @@ def _delimited(
     kept: list[list[str]] = []
     for line, fields in rows:
         if numbers and len(fields) < max(numbers):
-            what = f"{len(fields)} fields, so there is no column #{max(numbers)}"
+            what = f"{_fields(fields)}, so there is no column #{max(numbers)}"
             raise DataError(what, where=f"{source}:{line}", hint=hint)
         if not numbers and len(fields) != len(header):
-            what = f"{len(fields)} fields where the header has {len(header)}"
+            what = f"{_fields(fields)} where the header has {len(header)}"
             raise DataError(what, where=f"{source}:{line}", hint=hint)
         starts.append(line)
         kept.append(fields)
@@ -144,6 +144,10 @@ def _delimited(
     else:
         columns = {name: [fields[i] for fields in kept] for i, name in enumerate(header)}
     return Table(source, columns, starts)
+
+
+def _fields(fields: Sequence[str]) -> str:
+    return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
 
 
 def _refuse_repeats(names: Sequence[str], where: str) -> None:

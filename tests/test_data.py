@@ -1,0 +1,731 @@
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeroberta.data import DataSpec, Rows, infer_task, load_heldout, load_splits
+from edgeroberta.errors import DataError, EdgeRobertaError, UnavailableError
+from edgeroberta.tasks import Problem, Task
+
+SENTIMENT = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
+TOPICS = Task(Problem.MULTI_LABEL, ("plot", "music", "acting"))
+SCORE = Task(Problem.REGRESSION, ("score",))
+PAIRS = Task(Problem.SINGLE_LABEL, ("entailment", "not_entailment"), pair=True)
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _write(name: str, text: str) -> str:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_bytes(text.encode())
+    return name
+
+
+def _reviews(count: int, *, first: int = 0, header: str = "text,label") -> str:
+    """A CSV of ``count`` numbered texts, every fourth of them negative."""
+    names = ("negative", "positive", "positive", "positive")
+    return header + "\n" + "".join(f"review {i},{names[i % 4]}\n" for i in range(first, first + count))
+
+
+def _texts(*parts: Rows | None) -> set[str]:
+    return {text for part in parts if part is not None for text in part.texts}
+
+
+# --- splits ---------------------------------------------------------------------------------------
+
+
+def test_the_parts_are_disjoint_complete_and_keep_the_labels_proportions() -> None:
+    splits = load_splits(DataSpec(_write("x.csv", _reviews(400))), task=SENTIMENT)
+    assert [len(splits.train), len(splits.validation), len(splits.heldout)] == [342, 18, 40]
+    assert _texts(splits.train, splits.validation, splits.heldout) == {f"review {i}" for i in range(400)}
+    assert np.bincount(splits.heldout.labels).tolist() == [10, 30]
+    assert np.bincount(splits.validation.labels).tolist() == [5, 13]
+    assert splits.labels == ("negative", "positive")
+    assert splits.unlabelled is None
+
+
+def test_labels_stay_with_their_texts() -> None:
+    splits = load_splits(DataSpec(_write("x.csv", _reviews(100))), task=SENTIMENT)
+    for part in (splits.train, splits.validation, splits.heldout):
+        assert part.labels is not None
+        assert part.labels.dtype == np.int64
+        assert [int(text.split()[1]) % 4 > 0 for text in part.texts] == part.labels.astype(bool).tolist()
+
+
+def test_the_seed_and_nothing_else_moves_the_split() -> None:
+    data = _write("x.csv", _reviews(100))
+    first = load_splits(DataSpec(data), task=SENTIMENT)
+    assert load_splits(DataSpec(data), task=SENTIMENT).digest == first.digest
+    assert load_splits(DataSpec(data, seed=1), task=SENTIMENT).heldout.digest != first.heldout.digest
+
+
+def test_another_held_out_fraction_takes_as_many_rows() -> None:
+    splits = load_splits(DataSpec(_write("x.csv", _reviews(200)), eval_fraction=0.25), task=SENTIMENT)
+    assert len(splits.heldout) == 50
+
+
+def test_equal_texts_never_land_on_both_sides() -> None:
+    rows = "".join(f"same  text {i % 30},{'positive' if i % 30 % 2 else 'negative'}\n" for i in range(300))
+    rows += "".join(f" same text {i},{'positive' if i % 2 else 'negative'}\n" for i in range(30))
+    splits = load_splits(DataSpec(_write("x.csv", "text,label\n" + rows), eval_fraction=0.3), task=SENTIMENT)
+    parts = (splits.train, splits.validation, splits.heldout)
+    words = [{" ".join(text.split()) for text in part.texts} for part in parts]
+    assert sum(map(len, parts)) == 330
+    assert sum(map(len, words)) == len(set.union(*words)) == 30
+
+
+def test_every_label_stays_in_training_even_if_it_has_one_text() -> None:
+    rows = _reviews(40) + "only one,mixed\n"
+    task = Task(Problem.SINGLE_LABEL, ("mixed", "negative", "positive"))
+    for seed in range(5):
+        train = load_splits(DataSpec(_write("x.csv", rows), eval_fraction=0.5, seed=seed), task=task).train
+        assert set(train.labels.tolist()) == {0, 1, 2}
+
+
+def test_evaluation_data_is_the_held_out_part_entire_and_leaves_training() -> None:
+    data, evaluation = _write("x.csv", _reviews(60)), _write("e.csv", _reviews(40, first=40))
+    splits = load_splits(DataSpec(data, eval_data=evaluation), task=SENTIMENT)
+    assert splits.heldout.texts == tuple(f"review {i}" for i in range(40, 80))
+    assert _texts(splits.train, splits.validation) == {f"review {i}" for i in range(40)}
+    assert len(splits.validation) == 2
+
+
+def test_rows_that_are_left_out_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    data, evaluation = _write("x.csv", _reviews(60)), _write("e.csv", _reviews(40, first=40))
+    with caplog.at_level(logging.WARNING, "edgeroberta"):
+        load_splits(DataSpec(data, eval_data=evaluation), task=SENTIMENT)
+    assert caplog.messages == ["x.csv: 20 rows left out, also in e.csv"]
+
+
+def test_a_limit_takes_a_seeded_sample_in_the_labels_proportions() -> None:
+    data, evaluation = _write("x.csv", _reviews(400)), _write("e.csv", _reviews(100, first=500))
+    spec = DataSpec(data, eval_data=evaluation, limit=40)
+    splits = load_splits(spec, task=SENTIMENT)
+    assert len(splits.train) + len(splits.validation) == 40
+    assert np.bincount(splits.heldout.labels).tolist() == [10, 30]
+    assert load_splits(spec, task=SENTIMENT).digest == splits.digest
+
+
+@pytest.mark.parametrize("with_eval", [False, True])
+@pytest.mark.parametrize("limit", [None, 30])
+def test_the_held_out_rows_alone_are_those_of_the_splits(with_eval: bool, limit: int | None) -> None:
+    evaluation = _write("e.csv", _reviews(50, first=500)) if with_eval else None
+    spec = DataSpec(_write("x.csv", _reviews(90)), eval_data=evaluation, limit=limit, seed=3)
+    assert load_heldout(spec, SENTIMENT).digest == load_splits(spec, task=SENTIMENT).heldout.digest
+
+
+def test_the_held_out_rows_can_be_read_when_the_training_rows_are_gone() -> None:
+    spec = DataSpec("gone.csv", eval_data=_write("e.csv", _reviews(8)))
+    assert len(load_heldout(spec, SENTIMENT)) == 8
+
+
+def test_unlabelled_texts_come_along_without_those_of_the_gate() -> None:
+    data = _write("x.csv", _reviews(40))
+    lines = _write("more.txt", "review 0\nsomething else\n" + "".join(f"review {i}\n" for i in range(1, 40)))
+    splits = load_splits(DataSpec(data, unlabelled=lines), task=SENTIMENT)
+    assert splits.unlabelled is not None
+    assert splits.unlabelled.labels is None
+    assert _texts(splits.unlabelled) == _texts(splits.train) | {"something else"}
+
+
+def test_unlabelled_pairs_have_both_texts() -> None:
+    header = "premise\thypothesis\tlabel\n"
+    rows = header + "".join(
+        f"p {i}\th {i}\t{'entailment' if i % 2 else 'not_entailment'}\n" for i in range(30)
+    )
+    more = _write("more.jsonl", '{"premise": "p", "hypothesis": "h"}\n')
+    splits = load_splits(DataSpec(_write("x.tsv", rows), unlabelled=more), task=PAIRS)
+    assert splits.unlabelled is not None
+    assert splits.unlabelled.inputs() == [("p", "h")]
+    assert all(first[2:] == second[2:] for first, second in splits.heldout.inputs())
+
+
+# --- folders and the Hub --------------------------------------------------------------------------
+
+
+def test_a_folder_brings_its_own_parts() -> None:
+    _write("d/train.csv", _reviews(20))
+    _write("d/dev.csv", _reviews(8, first=100))
+    _write("d/test.csv", _reviews(12, first=200))
+    splits = load_splits(DataSpec("d"), task=SENTIMENT)
+    assert [len(splits.train), len(splits.validation), len(splits.heldout)] == [20, 8, 12]
+    assert load_heldout(DataSpec("d"), SENTIMENT).digest == splits.heldout.digest
+
+
+@pytest.mark.parametrize("test_rows", ["text\nno label\n", "text,label\nhidden,-1\nhidden too,-1\n"])
+def test_test_rows_without_labels_leave_the_gate_to_the_validation_rows(test_rows: str) -> None:
+    _write("d/train.csv", _reviews(40))
+    _write("d/validation.csv", _reviews(8, first=100))
+    _write("d/test.csv", test_rows)
+    splits = load_splits(DataSpec("d"), task=SENTIMENT)
+    assert splits.heldout.texts == tuple(f"review {i}" for i in range(100, 108))
+    assert [len(splits.train), len(splits.validation)] == [38, 2]
+
+
+def _fake_hub(monkeypatch: pytest.MonkeyPatch, splits: Mapping[str, Any], calls: list[Any]) -> None:
+    class Rows(dict):
+        features: Mapping[str, Any]
+        column_names = property(list)
+
+    def load_dataset(name: str, configuration: str | None) -> dict[str, Rows]:
+        calls.append((name, configuration))
+        if name == "someone/nothing":
+            raise FileNotFoundError("Dataset 'someone/nothing' doesn't exist on the Hub")
+        loaded = {}
+        for split, columns in splits.items():
+            loaded[split] = Rows(columns)
+            loaded[split].features = {
+                "text": object(),
+                "label": SimpleNamespace(names=["Positive", "Negative"]),
+            }
+        return loaded
+
+    module = ModuleType("datasets")
+    module.load_dataset = load_dataset  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "datasets", module)
+
+
+def test_a_hub_data_set_uses_its_own_splits_and_maps_its_ids_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    train = {"text": [f"t {i}" for i in range(30)], "label": [i % 2 for i in range(30)]}
+    hub = {"train": train, "test": {"text": ["good", "bad"], "label": [0, 1]}, "extra": {"text": ["x"]}}
+    _fake_hub(monkeypatch, hub, calls)
+    splits = load_splits(DataSpec("someone/reviews:short"), task=SENTIMENT)
+    assert calls == [("someone/reviews", "short")]
+    assert splits.heldout.texts == ("good", "bad")
+    assert splits.heldout.labels.tolist() == [1, 0]  # the data set's ids are the other way round
+    assert infer_task(DataSpec("someone/reviews")).labels == ("Positive", "Negative")
+
+
+def test_a_hub_data_set_with_other_names_is_matched_by_position_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _fake_hub(monkeypatch, {"test": {"text": ["a", "b"], "label": [1, 0]}}, [])
+    with caplog.at_level(logging.WARNING, "edgeroberta"):
+        rows = load_heldout(DataSpec("someone/reviews"), Task(Problem.SINGLE_LABEL, ("LABEL_0", "LABEL_1")))
+    assert rows.labels.tolist() == [1, 0]
+    assert caplog.messages == [
+        "someone/reviews[test]: 'Positive', 'Negative' taken for 'LABEL_0', 'LABEL_1', in this order"
+    ]
+
+
+def test_a_hub_data_set_with_another_number_of_labels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake_hub(monkeypatch, {"test": {"text": ["a", "b"], "label": [1, 0]}}, [])
+    with pytest.raises(DataError) as caught:
+        load_heldout(DataSpec("someone/reviews"), Task(Problem.SINGLE_LABEL, ("bad", "so so", "good")))
+    assert str(caught.value) == (
+        "someone/reviews[test]: column 'label' holds 'Positive', 'Negative'; "
+        "the model's labels are 'bad', 'so so', 'good'"
+    )
+
+
+def test_a_data_set_the_hub_does_not_have_is_a_data_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake_hub(monkeypatch, {}, [])
+    with pytest.raises(DataError) as caught:
+        load_splits(DataSpec("someone/nothing"), task=SENTIMENT)
+    assert str(caught.value) == (
+        "someone/nothing: no such file or folder, and not loaded from the Hub "
+        "(FileNotFoundError: Dataset 'someone/nothing' doesn't exist on the Hub)\n"
+        "  next: check the path or the id; offline, give a file"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_a_hub_data_set_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UnavailableError) as caught:
+        load_splits(DataSpec("someone/reviews"), task=SENTIMENT)
+    assert str(caught.value) == (
+        "'someone/reviews' is no file or folder here, and reading it from the Hub "
+        "needs the package 'datasets', which is not installed\n  next: pip install 'edgeroberta[hub]'"
+    )
+    assert caught.value.exit_code == 4
+
+
+def test_a_file_missing_from_a_folder_that_exists_is_not_looked_for_on_the_hub() -> None:
+    Path("reviews").mkdir()
+    with pytest.raises(DataError, match=r"^reviews/small: no such file or folder\n"):
+        load_splits(DataSpec("reviews/small"), task=SENTIMENT)
+
+
+# --- labels and columns ---------------------------------------------------------------------------
+
+
+def _labels(cells: list[str], task: Task) -> Any:
+    rows = "text,label\n" + "".join(f"t {i},{cell}\n" for i, cell in enumerate(cells))
+    return load_heldout(DataSpec("-", eval_data=_write("x.csv", rows)), task).labels.tolist()
+
+
+def test_labels_are_names_or_ids() -> None:
+    assert _labels(["positive", "negative"], SENTIMENT) == [1, 0]
+    assert _labels(["1", "0"], SENTIMENT) == [1, 0]
+    assert _labels(["1.0", "0.0"], SENTIMENT) == [1, 0]
+
+
+def test_numbers_that_are_names_count_as_names() -> None:
+    stars = Task(Problem.SINGLE_LABEL, ("1", "2", "3"))
+    assert _labels(["1", "3", "2"], stars) == [0, 2, 1]
+    assert _labels(["0", "1", "2"], stars) == [0, 1, 2]  # "0" is no name, so all are ids
+
+
+def test_several_labels_per_text_come_from_bars_lists_and_empty_cells() -> None:
+    assert _labels(["plot|acting", "", "1"], Task(Problem.MULTI_LABEL, ("plot", "1", "acting"))) == [
+        [1, 0, 1],
+        [0, 0, 0],
+        [0, 1, 0],
+    ]
+    lines = [
+        {"text": "a", "labels": ["music", "plot"]},
+        {"text": "b", "labels": []},
+        {"text": "c", "labels": ["acting"]},
+    ]
+    data = _write("x.jsonl", "\n".join(map(json.dumps, lines)))
+    rows = load_heldout(DataSpec("-", eval_data=data), TOPICS)
+    assert rows.labels.dtype == np.float32
+    assert rows.labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_values_are_float32() -> None:
+    rows = load_heldout(DataSpec("-", eval_data=_write("x.tsv", "text\tscore\na\t3\nb\t-1e-2\n")), SCORE)
+    assert rows.labels.dtype == np.float32
+    assert rows.labels.tolist() == [3, pytest.approx(-0.01)]
+
+
+def test_text_is_kept_as_it_is() -> None:
+    text = " a\0b\u2028c\u0085\td\U0001f600 "
+    data = _write(
+        "x.jsonl", json.dumps({"text": text, "label": 0}) + "\n" + json.dumps({"text": "x", "label": 1})
+    )
+    assert load_heldout(DataSpec("-", eval_data=data), SENTIMENT).texts == (text, "x")
+
+
+def test_columns_without_a_header_go_by_number() -> None:
+    rows = "".join(f'main\t{i % 5}.5\tA {i}.\tB "{i}\n' for i in range(40))
+    spec = DataSpec(_write("sts.csv", rows), text="#3", text_pair="#4", label="#2")
+    assert infer_task(spec) == Task(Problem.REGRESSION, ("score",), pair=True)
+    splits = load_splits(spec, task=None)
+    assert _texts(splits.train, splits.validation, splits.heldout) == {f"A {i}." for i in range(40)}
+    assert splits.heldout.labels.dtype == np.float32
+
+
+def test_a_usual_pair_of_columns_is_taken_as_a_pair() -> None:
+    rows = "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\tc\td\tnot_entailment\n"
+    assert load_heldout(DataSpec("-", eval_data=_write("x.tsv", rows)), PAIRS).inputs() == [
+        ("a", "b"),
+        ("c", "d"),
+    ]
+
+
+def test_a_named_text_column_is_taken_alone() -> None:
+    rows = "sentence1,sentence2,label\na,b,0\nc,d,1\n"
+    spec = DataSpec("-", eval_data=_write("x.csv", rows), text="sentence2")
+    assert load_heldout(spec, SENTIMENT).inputs() == ["b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["good", "bad", "good"], Task(Problem.SINGLE_LABEL, ("bad", "good"))),
+        (["10", "9", "10"], Task(Problem.SINGLE_LABEL, ("9", "10"))),
+        (["3.5", "4", "-1e3"], SCORE),
+        (["3.5", "4", "many"], Task(Problem.SINGLE_LABEL, ("3.5", "4", "many"))),
+        (["a|b", "", "c"], Task(Problem.MULTI_LABEL, ("a", "b", "c"))),
+        ([["b"], ["a", "b"]], Task(Problem.MULTI_LABEL, ("a", "b"))),
+        ([1, 0, 1], Task(Problem.SINGLE_LABEL, ("0", "1"))),
+        ([1.0, 0.5], SCORE),
+        ([True, False], Task(Problem.SINGLE_LABEL, ("false", "true"))),
+    ],
+)
+def test_the_task_is_inferred_from_the_labels(cells: list[Any], expected: Task) -> None:
+    lines = [json.dumps({"text": f"t {i}", "label": cell}) for i, cell in enumerate(cells)]
+    assert infer_task(DataSpec(_write("x.jsonl", "\n".join(lines)))) == expected
+
+
+def test_splits_of_an_inferred_task_use_its_labels() -> None:
+    spec = DataSpec(_write("x.csv", _reviews(40)))
+    assert load_splits(spec, task=None).digest == load_splits(spec, task=infer_task(spec)).digest
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def test_rows_are_selected_in_the_order_asked_for() -> None:
+    rows = Rows(("a", "b", "c"), ("x", "y", "z"), np.array([0, 1, 2]), "x")
+    chosen = rows.select([2, 0])
+    assert chosen.inputs() == [("c", "z"), ("a", "x")]
+    assert chosen.labels.tolist() == [2, 0]
+    assert len(chosen) == 2
+
+
+def test_the_digest_tells_contents_apart_and_ignores_the_source() -> None:
+    def digest(texts: tuple[str, ...], pairs: Any = None, labels: Any = None, source: str = "x") -> str:
+        return Rows(texts, pairs, None if labels is None else np.array(labels), source).digest
+
+    assert digest(("a", "b"), source="x") == digest(("a", "b"), source="y")
+    others = [
+        digest(("a", "b")),
+        digest(("ab",)),
+        digest(("b", "a")),
+        digest(("a",), ("b",)),
+        digest(("a", "b"), labels=[0, 1]),
+        digest(("a", "b"), labels=[1, 0]),
+        digest(("a", "b"), labels=[0.0, 1.0]),
+    ]
+    assert Counter(others).most_common(1)[0][1] == 1
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+GOOD = _reviews(40)
+FRACTION_HINT = "\n  next: to measure on a whole file, give it as the evaluation data"
+TWO_HINT = "\n  next: rows of at least two labels are needed to train and to measure"
+FILL_HINT = "\n  next: fill it in, or delete the row"
+
+BAD: dict[str, tuple[dict[str, str], dict[str, Any], Task | None, str]] = {
+    "missing file": (
+        {},
+        {"data": "reviews.csv"},
+        SENTIMENT,
+        "reviews.csv: no such file or folder\n  next: check the path",
+    ),
+    "missing evaluation file": (
+        {"x.csv": GOOD},
+        {"data": "x.csv", "eval_data": "dev.csv"},
+        SENTIMENT,
+        "dev.csv: no such file or folder\n  next: check the path",
+    ),
+    "evaluation data is a folder": (
+        {"x.csv": GOOD, "d/test.csv": GOOD},
+        {"data": "x.csv", "eval_data": "d"},
+        SENTIMENT,
+        "d: is a folder, a file is needed here",
+    ),
+    "named column is missing": (
+        {"x.csv": "text,sentiment\na,1\n"},
+        {"data": "x.csv", "label": "Sentiment"},
+        SENTIMENT,
+        "x.csv: no column 'Sentiment'; the columns are 'text', 'sentiment'\n"
+        "  next: did you mean 'sentiment'?",
+    ),
+    "named column is far from all": (
+        {"x.csv": "text,label\na,1\n"},
+        {"data": "x.csv", "text": "body"},
+        SENTIMENT,
+        "x.csv: no column 'body'; the columns are 'text', 'label'\n  next: name one of them: --text COLUMN",
+    ),
+    "pair column is missing": (
+        {"x.csv": "premise,hypotheses,label\na,b,1\n"},
+        {"data": "x.csv", "text": "premise", "text_pair": "hypothesis"},
+        PAIRS,
+        "x.csv: no column 'hypothesis'; the columns are 'premise', 'hypotheses', 'label'\n"
+        "  next: did you mean 'hypotheses'?",
+    ),
+    "no usual text column": (
+        {"x.csv": "body,label\na,1\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv: no text column found among 'body', 'label'\n"
+        "  next: name it: --text COLUMN; in a file without a header by number: --text '#1'",
+    ),
+    "no usual label column": (
+        {"x.csv": "text,verdict\na,1\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv: no label column found among 'text', 'verdict'\n"
+        "  next: name it: --label COLUMN; in a file without a header by number: --label '#1'",
+    ),
+    "the model takes pairs": (
+        {"x.csv": GOOD},
+        {"data": "x.csv"},
+        PAIRS,
+        "x.csv: the model takes pairs of texts and there is no second text column\n"
+        "  next: name it: --text-pair COLUMN",
+    ),
+    "one column for two things": (
+        {"x.csv": GOOD},
+        {"data": "x.csv", "text": "text", "label": "text"},
+        SENTIMENT,
+        "--text, --text-pair, --label: the column 'text' is taken for two things",
+    ),
+    "one column for two things, one by default": (
+        {"x.csv": GOOD},
+        {"data": "x.csv", "label": "text"},
+        SENTIMENT,
+        "x.csv: the column 'text' is taken for both text and label",
+    ),
+    "columns by name and number": (
+        {"x.csv": GOOD},
+        {"data": "x.csv", "text": "#1", "label": "label"},
+        SENTIMENT,
+        "--text, --text-pair, --label: columns are given by name and by number; "
+        "a file has a header or has none\n"
+        "  next: give all by number, e.g. --text '#1' --label '#2'",
+    ),
+    "label column has no number": (
+        {"x.csv": GOOD},
+        {"data": "x.csv", "text": "#1"},
+        SENTIMENT,
+        "x.csv: a file without a header needs the numbers of both text and label\n"
+        "  next: --text '#1' --label '#2'",
+    ),
+    "column appears twice": (
+        {"x.csv": "label,text,label\n1,a,0\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv:1: the column 'label' is there 2 times",
+    ),
+    "empty text": (
+        {"x.csv": 'text,label\n"two\nlines",1\n  ,0\n'},
+        {"data": "x.csv"},
+        SENTIMENT,
+        f"x.csv:4: empty text in column 'text'{FILL_HINT}",
+    ),
+    "several empty texts": (
+        {"x.jsonl": '{"text": "a", "label": 1}\n{"text": null, "label": 1}\n{"label": 0}\n'},
+        {"data": "x.jsonl"},
+        SENTIMENT,
+        f"x.jsonl:2: empty text in column 'text' (the first of 2 rows){FILL_HINT}",
+    ),
+    "empty second text": (
+        {"x.tsv": "sentence1\tsentence2\tlabel\na\tb\tentailment\nc\t\tentailment\n"},
+        {"data": "x.tsv"},
+        PAIRS,
+        f"x.tsv:3: empty text in column 'sentence2'{FILL_HINT}",
+    ),
+    "text is a number": (
+        {"x.jsonl": '{"text": "a", "label": 1}\n{"text": 7, "label": 1}\n'},
+        {"data": "x.jsonl"},
+        SENTIMENT,
+        "x.jsonl:2: column 'text' holds int, not text\n  next: name the text column: --text COLUMN",
+    ),
+    "half of a surrogate pair": (
+        {"x.jsonl": '{"text": "ok \\ud83d", "label": 1}\n'},
+        {"data": "x.jsonl"},
+        SENTIMENT,
+        "x.jsonl:1: half of a surrogate pair in column 'text', at character 3\n"
+        "  next: write the file with a tool that knows UTF-8",
+    ),
+    "empty label": (
+        {"x.csv": "text,label\na,positive\nb,\nc,negative\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        f"x.csv:3: empty label in column 'label'{FILL_HINT}",
+    ),
+    "empty label while inferring": (
+        {"x.csv": "text,label\na,\nb, \nc,negative\n"},
+        {"data": "x.csv"},
+        None,
+        f"x.csv:2: empty label in column 'label' (the first of 2 rows){FILL_HINT}",
+    ),
+    "unknown label in other case": (
+        {"x.csv": "text,label\na,positive\nb,Negative\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv:3: unknown label 'Negative'; the labels are 'negative', 'positive'\n"
+        "  next: did you mean 'negative'?",
+    ),
+    "misspelt label": (
+        {"x.csv": "text,label\na,positive\nb,negativ\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv:3: unknown label 'negativ'; the labels are 'negative', 'positive'\n"
+        "  next: did you mean 'negative'?",
+    ),
+    "id out of range": (
+        {"x.csv": "text,label\na,1\nb,2\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv:3: unknown label '2'; the labels are 'negative', 'positive'\n"
+        "  next: name the label column: --label COLUMN",
+    ),
+    "names and ids mixed": (
+        {"x.csv": "text,label\na,positive\nb,0\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv:3: unknown label '0'; the labels are 'negative', 'positive'\n"
+        "  next: name the label column: --label COLUMN",
+    ),
+    "evaluation label not among the inferred": (
+        {"x.csv": GOOD, "e.csv": "text,label\nz,positive\ny,neutral\n"},
+        {"data": "x.csv", "eval_data": "e.csv"},
+        None,
+        "e.csv:3: unknown label 'neutral'; the labels are 'negative', 'positive'\n"
+        "  next: name the label column: --label COLUMN",
+    ),
+    "unknown one of several labels": (
+        {"x.csv": "text,label\na,plot\nb,plot|musik\n"},
+        {"data": "x.csv"},
+        TOPICS,
+        "x.csv:3: unknown label 'musik'; the labels are 'plot', 'music', 'acting'\n"
+        "  next: did you mean 'music'?",
+    ),
+    "a list where one label belongs": (
+        {"x.jsonl": '{"text": "a", "label": ["positive"]}\n'},
+        {"data": "x.jsonl"},
+        SENTIMENT,
+        "x.jsonl:1: ['positive'] in column 'label', but the model gives one label per text",
+    ),
+    "one class only": (
+        {"x.csv": "text,label\na,positive\nb,positive\nc,positive\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        f"x.csv: every row has the same label, 'positive'{TWO_HINT}",
+    ),
+    "one class only while inferring": (
+        {"x.csv": "text,label\na,fine\nb,fine\n"},
+        {"data": "x.csv"},
+        None,
+        f"x.csv: every row has the same label, 'fine'{TWO_HINT}",
+    ),
+    "one class only to measure on": (
+        {"x.csv": GOOD, "e.csv": "text,label\nz,negative\n"},
+        {"data": "x.csv", "eval_data": "e.csv"},
+        SENTIMENT,
+        f"e.csv: every row has the same label, 'negative'{TWO_HINT}",
+    ),
+    "one set of labels only": (
+        {"x.csv": "text,label\na,plot|acting\nb,plot|acting\n"},
+        {"data": "x.csv"},
+        TOPICS,
+        f"x.csv: every row has the same label, 'plot', 'acting'{TWO_HINT}",
+    ),
+    "one value only": (
+        {"x.csv": "text,score\na,2.5\nb,2.50\n"},
+        {"data": "x.csv"},
+        SCORE,
+        f"x.csv: every row has the same label, 2.5{TWO_HINT}",
+    ),
+    "score is not a number": (
+        {"x.csv": 'text,score\na,2.5\nb,"3,5"\n'},
+        {"data": "x.csv"},
+        SCORE,
+        "x.csv:3: '3,5' in column 'score' is not a number",
+    ),
+    "score is NaN": (
+        {"x.csv": "text,score\na,2.5\nb,nan\n"},
+        {"data": "x.csv"},
+        SCORE,
+        "x.csv:3: 'nan' in column 'score' is not a finite number",
+    ),
+    "score is infinite": (
+        {"x.jsonl": '{"text": "a", "score": 1.5}\n{"text": "b", "score": -Infinity}\n'},
+        {"data": "x.jsonl"},
+        SCORE,
+        "x.jsonl:2: '-inf' in column 'score' is not a finite number",
+    ),
+    "score is beyond float32": (
+        {"x.csv": "text,score\na,2.5\nb,1e39\n"},
+        {"data": "x.csv"},
+        SCORE,
+        "x.csv:3: '1e39' in column 'score' is not a finite number",
+    ),
+    "header only": (
+        {"x.csv": "text,label\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv: a header and no rows",
+    ),
+    "empty file": ({"x.csv": ""}, {"data": "x.csv"}, SENTIMENT, "x.csv: the file is empty"),
+    "unterminated quote": (
+        {"x.csv": 'text,label\na,1\n"b,0\n'},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv:3: a quote is opened and never closed\n"
+        "  next: close it, or save the file as .tsv, where quotes are ordinary characters",
+    ),
+    "labels wanted of a text file": (
+        {"x.txt": "a\nb\n"},
+        {"data": "x.txt"},
+        SENTIMENT,
+        "x.txt: a .txt file has no labels\n  next: give a CSV, TSV or JSONL file",
+    ),
+    "too few rows to split": (
+        {"x.csv": "text,label\na,positive\nb,negative\n"},
+        {"data": "x.csv"},
+        SENTIMENT,
+        "x.csv: 2 rows are too few to split: every label needs a text to train on, and some must remain to "
+        "validate and to measure on\n  next: give more rows",
+    ),
+    "training rows are the held-out rows": (
+        {"x.csv": GOOD},
+        {"data": "x.csv", "eval_data": "x.csv"},
+        SENTIMENT,
+        "x.csv: every text is also in x.csv, which it must not share",
+    ),
+    "unlabelled single texts for pairs": (
+        {
+            "x.tsv": "premise\thypothesis\tlabel\n" + "".join(f"p {i}\th\t{i % 2}\n" for i in range(40)),
+            "u.txt": "a\n",
+        },
+        {"data": "x.tsv", "unlabelled": "u.txt"},
+        PAIRS,
+        "u.txt: the labelled rows are pairs, these are single texts",
+    ),
+    "folder without parts": (
+        {"d/reviews.csv": GOOD},
+        {"data": "d"},
+        SENTIMENT,
+        "d: no train, validation or test file in this folder\n"
+        "  next: name the files train.csv, validation.csv and test.csv",
+    ),
+    "folder with two training files": (
+        {"d/train.csv": GOOD, "d/train.tsv": GOOD},
+        {"data": "d"},
+        SENTIMENT,
+        "d: both train.csv and train.tsv could be the train rows\n  next: move one of them away",
+    ),
+    "folder without training rows": (
+        {"d/test.csv": GOOD},
+        {"data": "d"},
+        SENTIMENT,
+        "d: there are no training rows\n  next: add a file train.csv",
+    ),
+    "mistake in a folder's file": (
+        {"d/train.csv": GOOD, "d/dev.csv": "text,label\na\n"},
+        {"data": "d"},
+        SENTIMENT,
+        "d/dev.csv:2: 1 field where the header has 2\n  next: put a field with a comma in quotes",
+    ),
+    "fraction of nothing": (
+        {},
+        {"data": "x.csv", "eval_fraction": 0.0},
+        SENTIMENT,
+        f"eval_fraction: must be above 0 and below 1, not 0.0{FRACTION_HINT}",
+    ),
+    "fraction of all": (
+        {},
+        {"data": "x.csv", "eval_fraction": 1.0},
+        SENTIMENT,
+        f"eval_fraction: must be above 0 and below 1, not 1.0{FRACTION_HINT}",
+    ),
+    "fraction is NaN": (
+        {},
+        {"data": "x.csv", "eval_fraction": float("nan")},
+        SENTIMENT,
+        f"eval_fraction: must be above 0 and below 1, not nan{FRACTION_HINT}",
+    ),
+    "limit of nothing": ({}, {"data": "x.csv", "limit": 0}, SENTIMENT, "limit: must be at least 1, not 0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_is_refused_with_its_place_and_the_next_step(case: str) -> None:
+    files, arguments, task, message = BAD[case]
+    for name, text in files.items():
+        _write(name, text)
+    with pytest.raises(EdgeRobertaError) as caught:
+        load_splits(DataSpec(**arguments), task=task)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
