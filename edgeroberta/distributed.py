@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from edgeroberta.errors import EdgeRobertaError
+
 #: How long processes wait for the main one. The default of torch is 30 minutes, which quantizing and
 #: verifying a large model on the main process can exceed.
 PATIENCE = timedelta(days=2)
@@ -37,7 +39,7 @@ class Ranks:
     def wait(self) -> None:
         """Wait until every process is here."""
         if self.count > 1:
-            _state().wait_for_everyone()
+            _state(self.count).wait_for_everyone()
 
     def share(self, value: Any) -> Any:
         """Return the main process's value in every process.
@@ -49,7 +51,7 @@ class Ranks:
             return value
         from accelerate.utils import broadcast_object_list
 
-        _state()
+        _state(self.count)
         box = [value if self.main else None]
         broadcast_object_list(box)
         return box[0]
@@ -66,9 +68,21 @@ def current(environment: Mapping[str, str] | None = None) -> Ranks:
     return Ranks(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))
 
 
-def _state() -> Any:
+def _state(count: int) -> Any:
     """Return accelerate's process group, opened on first use; later users of accelerate share it."""
+    import torch
     from accelerate import PartialState
 
-    cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
-    return PartialState(cpu=cpu, timeout=PATIENCE)
+    # Without "cpu", accelerate 1.15 opens no group on a machine that has no accelerator, and every
+    # process takes itself for the only one.
+    state = PartialState(cpu=not torch.accelerator.is_available() or _cpu_wanted(), timeout=PATIENCE)
+    if state.num_processes != count:
+        raise EdgeRobertaError(
+            f"started as one of {count} processes, but accelerate sees {state.num_processes}",
+            hint="accelerate env shows how accelerate is configured; run 'accelerate config'",
+        )
+    return state
+
+
+def _cpu_wanted() -> bool:
+    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")

@@ -1,0 +1,149 @@
+"""Quick stages for tests: each leaves a line in a log, and its output follows from its input."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import distributed, targets
+from edgeroberta.artifact import Kind, digest_value, write_json, write_text
+from edgeroberta.data import Rows, Splits
+from edgeroberta.job import Job
+from edgeroberta.recipe import Recipe, Step
+from edgeroberta.stages import Context, Stage, StageConfig
+from edgeroberta.tasks import Problem, Task
+
+TRAINING_STEPS = 3
+
+
+class FakeConfig(StageConfig):
+    """``log`` is part of the config only because a stage reads nothing but its config and context."""
+
+    log: Path
+    value: int = 0
+    verdict: str = "PASS"
+    seconds: float = 0.0
+
+
+def started(log: Path) -> list[str]:
+    """What ran, in order: names of stages, and one line per training step."""
+    return log.read_text().split() if log.exists() else []
+
+
+def note(log: Path, line: str) -> None:
+    with log.open("a") as handle:
+        handle.write(line + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _write(name: str, config: FakeConfig, context: Context, reads: tuple[Kind, ...]) -> None:
+    before = [context.inputs[kind].lineage.content for kind in reads]
+    assert not list(context.output.iterdir()), "the output folder must be empty"
+    (context.output / "inner").mkdir()
+    write_text(
+        context.output / "inner" / "content.txt", digest_value([name, config.value, context.seed, before])
+    )
+
+
+def train(config: FakeConfig, context: Context) -> Mapping[str, Any]:
+    note(config.log, "finetune")
+    if not distributed.current().main:
+        return {}
+    checkpoint = context.scratch / "step"
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    with context.progress.bar("train", TRAINING_STEPS, "steps") as advance:
+        advance(done)
+        for step in range(done, TRAINING_STEPS):
+            note(config.log, "step")
+            write_text(checkpoint, str(step + 1))
+            advance()
+    _write("train", config, context, (Kind.CHECKPOINT,))
+    write_json(context.output / "config.json", {"trained": True})
+    return {"full_size": str(context.full_size)}
+
+
+def export(config: FakeConfig, context: Context) -> Mapping[str, Any]:
+    note(config.log, "export")
+    _write("export", config, context, (Kind.CHECKPOINT,))
+    return {}
+
+
+def build(config: FakeConfig, context: Context) -> Mapping[str, Any]:
+    note(config.log, "build")
+    time.sleep(config.seconds)
+    _write("build", config, context, (Kind.GRAPH,))
+    return {}
+
+
+def verify(config: FakeConfig, context: Context) -> Mapping[str, Any]:
+    note(config.log, "verify")
+    _write("verify", config, context, (Kind.DRAFT,))
+    write_json(
+        context.output / "report.json",
+        REPORT | {"judgement": {"verdict": config.verdict, "reason": "because"}},
+    )
+    return {}
+
+
+def bundle(config: FakeConfig, context: Context) -> Mapping[str, Any]:
+    note(config.log, "bundle")
+    _write("bundle", config, context, (Kind.DRAFT, Kind.REPORT))
+    write_json(context.output / "manifest.json", {"kind": "edgeroberta-bundle"})
+    write_text(context.output / "recipe.yaml", context.recipe_text)
+    return {"stages": [lineage.stage for lineage in context.history]}
+
+
+LATENCY = {"p50_ms": 1.25, "p90_ms": 2.0, "p99_ms": 2.5}
+REPORT = {
+    "metric": "accuracy",
+    "full_size": {"bytes": 120_000_000, "metrics": {"accuracy": 0.875}, "latency": None},
+    "engines": [
+        {
+            "engine": "onnxruntime",
+            "bytes": 30_000_000,
+            "metrics": {"accuracy": 0.8625},
+            "agreement": 0.975,
+            "latency": LATENCY,
+        }
+    ],
+}
+
+CHECKPOINT, GRAPH, DRAFT, REPORT_KIND, BUNDLE = Kind
+STAGES = (
+    Stage("finetune", FakeConfig, train, (CHECKPOINT,), CHECKPOINT, True),
+    Stage("export", FakeConfig, export, (CHECKPOINT,), GRAPH, False),
+    Stage("build", FakeConfig, build, (GRAPH,), DRAFT, False),
+    Stage("verify", FakeConfig, verify, (DRAFT,), REPORT_KIND, False),
+    Stage("bundle", FakeConfig, bundle, (DRAFT, REPORT_KIND), BUNDLE, False),
+)
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+def recipe(log: Path, **settings: Mapping[str, Any]) -> Recipe:
+    """The five stages in order; ``settings`` by the name of the stage."""
+    steps = tuple(Step(stage, FakeConfig(log=log, **settings.get(stage.name, {}))) for stage in STAGES)
+    return Recipe("fake", "for tests", steps, "fake.yaml", f"name: fake\nsettings: {json.dumps(settings)}\n")
+
+
+def rows(*texts: str) -> Rows:
+    return Rows(texts, None, np.arange(len(texts), dtype=np.int64) % 2, "reviews.csv")
+
+
+def job(folder: Path, *, texts: tuple[str, ...] = ("good", "bad"), target: str = "cpu", **fields: Any) -> Job:
+    """A job on a model folder that is made here, with output and work folder below ``folder``."""
+    model = folder / "model"
+    model.mkdir(exist_ok=True)
+    if not (model / "config.json").exists():
+        (model / "config.json").write_text("{}")
+        (model / "model.safetensors").write_bytes(b"weights")
+    task = Task(Problem.SINGLE_LABEL, ("no", "yes"))
+    data = Splits(rows(*texts), rows("so so"), rows("fine"), None, task.labels)
+    places = {"output": folder / "out", "work": folder / "out.work"}
+    return Job(model, task, data, targets.load(target), **{**places, **fields})
