@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from edgeroberta.errors import BundleError, EngineError, UsageError
-from edgeroberta.runtime import goldens as golden
-from edgeroberta.runtime import lengths, manifest
-from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.postprocess import Prediction, interpret
 from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Encoding, Input, TextTokenizer, explain
 from edgeroberta.tasks import Problem, Task
+
+if TYPE_CHECKING:
+    from edgeroberta.runtime.manifest import Manifest
 
 
 class Runtime:
@@ -76,12 +76,15 @@ class Runtime:
             UnavailableError: The engine is not installed.
             UsageError: The bundle was not built for the engine, or a number is below 1.
         """
+        # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
+        from edgeroberta.runtime import goldens, lengths, manifest
+
         for name, value in (("threads", threads), ("max_batch", max_batch)):
             if value is not None and value < 1:
                 raise UsageError(f"must be at least 1, not {value}", where=name)
         facts = manifest.read(Path(path))
         chosen = choose_engine(engine, facts.engines)
-        for needed in (TOKENIZER_FILE, golden.GOLDENS_FILE, *ENGINES[chosen].files):
+        for needed in (TOKENIZER_FILE, goldens.GOLDENS_FILE, *ENGINES[chosen].files):
             if needed not in facts.files:
                 raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
         manifest.check_files(facts)
@@ -262,9 +265,11 @@ class Runtime:
         raise UsageError("this model takes single texts; for several, pass a list", where=where)
 
     def _check_goldens(self, facts: Manifest) -> None:
-        wanted = golden.load(facts.folder)
-        golden.check_tokens(wanted, self._tokenizer, facts.folder)
-        passed = golden.Passed(facts.digest, self.engine, self.engine_version)
+        from edgeroberta.runtime import goldens
+
+        wanted = goldens.load(facts.folder)
+        goldens.check_tokens(wanted, self._tokenizer, facts.folder)
+        passed = goldens.Passed(facts.digest, self.engine, self.engine_version)
         if not passed:
-            golden.check_answers(wanted, self.run_ids, engine=f"{self.engine} {self.engine_version}")
+            goldens.check_answers(wanted, self.run_ids, engine=f"{self.engine} {self.engine_version}")
             passed.remember()

@@ -62,6 +62,8 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
+    options.enable_mem_pattern = False
     options.log_severity_level = 4  # what it logs as an error it raises as well
     try:
         session = onnxruntime.InferenceSession(

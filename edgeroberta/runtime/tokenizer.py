@@ -6,12 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from edgeroberta.errors import BundleError, UsageError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 #: A text, or a pair of texts.
 Input = str | tuple[str, str]
@@ -59,6 +62,8 @@ class TextTokenizer:
         Raises:
             BundleError: The file is missing or is not a tokenizer.
         """
+        from tokenizers import Tokenizer
+
         file = folder / TOKENIZER_FILE
         try:
             tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
