@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Read before typer does, so that an error while the commands load shows its traceback, too.
     debug = "--debug" in given
+    console.show_log()
     try:
         application()(args=given, prog_name="edgeroberta")
     except EdgeRobertaError as error:
@@ -71,7 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.say_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        console.say("interrupted; the same command picks up where it stopped")
         sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:

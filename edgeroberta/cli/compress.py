@@ -20,7 +20,7 @@ GATE_NOT_PASSED = 3
 
 def compress(
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Hugging Face model folder or Hub id.")
+        str | None, typer.Argument(metavar="MODEL", help="Hugging Face model folder or Hub id.")
     ] = None,
     recipe: Annotated[
         str, typer.Option("-r", "--recipe", help="Name of a shipped recipe, or path of a YAML file.")
@@ -123,6 +123,7 @@ def _preview(request: Request, *, json: bool) -> None:
         console.out_json(
             {
                 "recipe": plan.recipe.name,
+                "fine_tunes_packaged_model": plan.job is None,
                 "stages": [
                     {
                         "stage": step.stage.name,
@@ -135,5 +136,7 @@ def _preview(request: Request, *, json: bool) -> None:
         )
         return
     console.out(plan.recipe.text.rstrip())
+    if plan.job is None:
+        console.say("the packaged default's full-size model would be fine-tuned first")
     for step, reused in zip(plan.recipe.stages, plan.reused, strict=True):
         console.say(f"{step.stage.name}: {'reused' if reused else 'would run'}")

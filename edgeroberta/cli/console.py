@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.progress import PlainProgress, Progress, for_stream
+from edgeroberta.progress import Progress, for_stream
 
 
 def out(text: str) -> None:
@@ -31,14 +32,24 @@ def say_error(error: EdgeRobertaError) -> None:
     say(f"error: {error}")
 
 
+class _Log(logging.Handler):
+    """Says what library code logs; looks up stderr anew each time, since callers may replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one record."""
+        say(f"{record.levelname.lower()}: {self.format(record)}")
+
+
+def show_log() -> None:
+    """Show the warnings of this package on stderr; a second call changes nothing."""
+    logger = logging.getLogger("edgeroberta")
+    if not any(isinstance(handler, _Log) for handler in logger.handlers):
+        logger.addHandler(_Log(logging.WARNING))
+
+
 def progress() -> Progress:
     """Return the progress that fits stderr: a bar on a terminal, plain lines elsewhere."""
     return for_stream(sys.stderr)
-
-
-def stderr_lines() -> PlainProgress:
-    """Return progress in plain lines on stderr, whatever stderr is."""
-    return PlainProgress(sys.stderr)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

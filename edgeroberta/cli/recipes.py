@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(metavar="[RECIPE]", help="Show this recipe, every default written out.")
+        str | None, typer.Argument(metavar="RECIPE", help="Show this recipe, every default written out.")
     ] = None,
     stage: Annotated[
         str | None, typer.Option(help="List the settings of this stage instead, with their defaults.")

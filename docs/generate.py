@@ -1,0 +1,118 @@
+"""Write the parts of ``docs/`` that follow from the code: every option, every setting.
+
+Run by ``make docs``; ``tests/test_docs.py`` fails when what is committed is not what this writes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, get_args, get_type_hints
+
+from edgeroberta import recipe, settings, stages
+from edgeroberta.cli import COMMANDS
+
+DOCS = Path(__file__).parent
+MARK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def options() -> str:
+    """Every command with its arguments and options."""
+    parts = []
+    for name in COMMANDS:
+        function = getattr(importlib.import_module(f"edgeroberta.cli.{name}"), name)
+        found = parameters(function)
+        usage = " ".join(["edgeroberta", name, *(p.usage for p in found if p.usage), "[OPTIONS]"])
+        rows = [(p.names, _cell(p.help), p.default) for p in found]
+        text = inspect.cleandoc(function.__doc__)
+        parts.append(f"## edgeroberta {name}\n\n{text}\n\n    {usage}\n")
+        parts.append(_table(("option", "meaning", "default"), rows))
+    return "\n".join(parts)
+
+
+class Parameter(NamedTuple):
+    """An argument or option of a command, as a row of its table; ``usage`` is empty for an option."""
+
+    names: str
+    help: str
+    default: str
+    usage: str
+
+
+def parameters(function: Callable[..., None]) -> list[Parameter]:
+    """Read a command's arguments and options from its signature."""
+    hints = get_type_hints(function, include_extras=True)
+    found = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind, info = get_args(hints[name])[0], get_args(hints[name])[1]
+        required = parameter.default is inspect.Parameter.empty
+        if type(info).__name__ == "ArgumentInfo":
+            shown = (info.metavar or name.upper()).strip("[].") + ("…" if "list" in str(kind) else "")
+            found.append(Parameter(f"`{shown}`", info.help, "", shown if required else f"[{shown}]"))
+            continue
+        # typer takes an option that is declared without a name from the position of the default.
+        declared = [d for d in (info.default, *(info.param_decls or ())) if isinstance(d, str)]
+        names = ", ".join(f"`{d}`" for d in declared or ["--" + name.replace("_", "-")])
+        value = "" if kind is bool else f" {info.metavar or name.upper().replace('_', '-')}"
+        plain = parameter.default is None or parameter.default is False
+        default = "required" if required else "" if plain else f"`{parameter.default}`"
+        found.append(Parameter(names + value, info.help, default, ""))
+    return found
+
+
+def stage_settings() -> str:
+    """The settings of every stage."""
+    parts = []
+    for name in stages.MODULES:
+        found = settings.of_stage(name)
+        parts.append(f"### {name}\n")
+        if not found:
+            parts.append("No settings.\n")
+            continue
+        rows = [
+            (f"`{each.key}`", _cell(each.kind), f"`{each.default}`", _cell(each.description))
+            for each in found
+        ]
+        parts.append(_table(("setting", "type", "default", "meaning"), rows))
+    return "\n".join(parts)
+
+
+def recipes() -> str:
+    """The shipped recipes."""
+    found = [recipe.load(name) for name in recipe.names()]
+    rows = [
+        (f"`{each.name}`", " → ".join(step.stage.name for step in each.stages), _cell(each.description))
+        for each in found
+    ]
+    return _table(("recipe", "stages", "what it does"), rows)
+
+
+GENERATED = {"options": options, "settings": stage_settings, "recipes": recipes}
+
+
+def renewed(text: str) -> str:
+    """Return a page with its generated parts written anew."""
+    return MARK.sub(lambda found: f"{found[1]}\n{GENERATED[found[2]]()}\n{found[3]}", text)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def main() -> None:
+    """Write every page anew."""
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(renewed(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
