@@ -67,10 +67,8 @@ def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Mea
         full = stored
     rows = provenance.heldout_rows(facts, request.data)
     reference.check(full, rows=rows, task=facts.task)
-    options = verification.Options(engines=request.engines, threads=request.threads)
-    found = verification.verify(
-        request.bundle, rows, full, gate=gate, options=options, progress=progress, start=start
-    )
+    options = verification.Options(gate=gate, engines=request.engines, threads=request.threads)
+    found = verification.verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)
     return found.with_history((), lineage)
 

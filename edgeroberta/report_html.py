@@ -91,7 +91,7 @@ def _intervals(report: Report) -> str:
     for number, (engine, drop) in enumerate(shown):
         y = _ROW * (number + 1) + 8
         parts.append(f'<text x="0" y="{y + 4}">{escape(engine)}</text>')
-        ends = f'x1="{x(drop.low)}" x2="{x(drop.high)}" y1="{y}" y2="{y}"'
-        parts.append(f'<line {ends} stroke="#0969da" stroke-width="4"/>')
+        span = f'x1="{x(drop.low)}" x2="{x(drop.high)}" y1="{y}" y2="{y}"'
+        parts.append(f'<line {span} stroke="#0969da" stroke-width="4"/>')
         parts.append(f'<circle cx="{x(drop.mean)}" cy="{y}" r="6" fill="#0969da"/>')
     return "\n".join([*parts, "</svg>"])

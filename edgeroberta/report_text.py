@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from edgeroberta.report import EngineResult, Report
 
 ABSENT = "–"
+
+#: What GitHub Markdown may take for markup; an underscore inside a word is none.
+_MARKUP = re.compile(r"[\\`*<>\[\]|]|(?<!\w)_|_(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,7 @@ def markdown(parts: Sequence[Section]) -> str:
 
 def escape(cell: str) -> str:
     """Make a text safe inside a Markdown table: no pipes, no line breaks, no markup of its own."""
-    for sign in "\\`*_<>[]|":
-        cell = cell.replace(sign, f"\\{sign}")
-    return " ".join(cell.split())
+    return " ".join(_MARKUP.sub(r"\\\g<0>", cell).split())
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -91,7 +93,7 @@ def _verdict(report: Report) -> Section:
         f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
         "those of the full-size model."
     )
-    return Section(f"Verdict: {report.verdict}", (_sentence(report.judgement.reason), asked))
+    return Section(f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", asked))
 
 
 def _measured(report: Report) -> Section:
@@ -164,7 +166,7 @@ def _flips(report: Report) -> Section:
     ran = next(result for result in report.engines if result.flips is not None)
     sentence = (
         f"{ran.flips:,} of {report.data['rows']:,} rows on {ran.engine}; "
-        f"here are {len(report.flips)}, those the full-size model was surest of first."
+        f"shown: {len(report.flips)}, those the full-size model was surest of first."
     )
     rows = tuple(
         (
@@ -214,7 +216,7 @@ def _sites(report: Report) -> Section:
 def _lineage(report: Report) -> Section:
     rows = []
     for step in report.lineage:
-        config = ", ".join(f"{name}={_cell(value)}" for name, value in sorted(step["config"].items()))
+        config = _cell(step["config"])
         rows.append((step["stage"], config or ABSENT, str(step["seed"]), f"{step['seconds']:.1f}"))
     return Section("How it was made", (), ("stage", "config", "seed", "seconds"), tuple(rows))
 
@@ -245,8 +247,6 @@ def _versions(versions: Mapping[str, str]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ABSENT
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_cell(item)}" for name, item in sorted(value.items()) if item is not None)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

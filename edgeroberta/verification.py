@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ class Options:
     """How to verify.
 
     Attributes:
+        gate: What may be lost.
         engines: Engines to measure; None for all that the bundle has.
         latency_rows: Calls in each of three rounds.
         threads: Threads an engine gets.
@@ -55,6 +56,7 @@ class Options:
         seed: Seed of the bootstrap and of the choice of texts.
     """
 
+    gate: Gate = field(default_factory=Gate)
     engines: tuple[str, ...] | None = None
     latency_rows: int = 100
     threads: int = 1
@@ -67,7 +69,6 @@ def verify(
     rows: Rows,
     reference: Reference,
     *,
-    gate: Gate,
     options: Options,
     progress: Progress,
     start: Start = Worker,
@@ -78,8 +79,7 @@ def verify(
         bundle: Bundle folder, with or without a verdict.
         rows: Labelled rows that nothing was trained or calibrated on.
         reference: What the full-size model answers on these rows; checked by the caller.
-        gate: What may be lost.
-        options: How to verify.
+        options: How to verify, and the gate.
         progress: Where to report.
         start: Makes the process that holds a model.
 
@@ -107,13 +107,11 @@ def verify(
             entry.worker.close()
     if all(entry.error and entry.error.status is Status.MISSING for entry in entries):
         raise _none_installed(entries)
-    results = tuple(
-        _result(entry, plan, rows, reference, gate, options.seed, steady[entry.name]) for entry in entries
-    )
+    results = tuple(_result(entry, plan, rows, reference, options, steady[entry.name]) for entry in entries)
     shown = next((entry.logits for entry in entries if entry.logits is not None), None)
     return Report(
         judgement=worst(results),
-        gate=gate,
+        gate=options.gate,
         metric=task.metric,
         problem=task.problem.value,
         labels=task.labels,
@@ -204,16 +202,15 @@ def _result(
     plan: Plan,
     rows: Rows,
     reference: Reference,
-    gate: Gate,
-    seed: int,
+    options: Options,
     steady: Invariance | None,
 ) -> EngineResult:
     opened, logits = entry.opened, entry.logits
     if entry.error is not None or opened is None or logits is None or rows.labels is None:
         return _failed(entry)
-    task = reference.task
+    task, gate = reference.task, options.gate
     drop = metrics.paired_bootstrap(
-        task, reference.logits, logits, rows.labels, seed=seed, confidence=gate.confidence
+        task, reference.logits, logits, rows.labels, seed=options.seed, confidence=gate.confidence
     )
     agreement = metrics.agreement(task, reference.logits, logits)
     judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric)

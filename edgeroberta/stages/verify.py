@@ -65,8 +65,8 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         context.inputs[Kind.DRAFT].path,
         context.data.heldout,
         full,
-        gate=report.Gate(**config.gate.model_dump()),
         options=verification.Options(
+            gate=report.Gate(**config.gate.model_dump()),
             engines=None if config.engines == "target" else config.engines,
             latency_rows=config.latency_rows,
             threads=context.target.threads,
