@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fake_bundles
+import numpy as np
+import pytest
+from fake_bundles import FakeWorker
+
+from edgeroberta.bench.benchmark import Request, benchmark, write
+from edgeroberta.bench.comparison import FLOAT_ONNX, FULL_SIZE, Comparison
+from edgeroberta.bench.process import WorkerError
+from edgeroberta.bench.protocol import Spec, Status
+from edgeroberta.bench.subjects import SUBJECTS
+from edgeroberta.data import load_heldout
+from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
+from edgeroberta.progress import SilentProgress
+from edgeroberta.rows import DataSpec
+from edgeroberta.runtime import Runtime
+
+ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_bundles.write(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def data(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_bundles.write_data(tmp_path_factory.mktemp("data") / "rows.csv", ROWS, toy)
+
+
+@pytest.fixture(scope="module")
+def bundle(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Agrees with its reference on 198 of 200 rows."""
+    return fake_bundles.with_reports(tmp_path_factory.mktemp("bundle"), data, wrong=2)
+
+
+def right_logits(bundle: Path, spec: Spec) -> np.ndarray:
+    with Runtime.open(bundle) as runtime:
+        return runtime.logits(spec.inputs)
+
+
+def run(request: Request, *, wrong: int = 0, **fails: WorkerError) -> tuple[Comparison, list[FakeWorker]]:
+    """Benchmark with fake processes; every one but the full-size model answers ``wrong`` rows wrong."""
+    workers: list[FakeWorker] = []
+
+    def start(spec: Spec) -> FakeWorker:
+        logits = right_logits(request.bundle, spec)
+        torch = spec.subject == SUBJECTS["torch"]
+        logits[: 0 if torch else wrong] *= -1
+        seconds = 0.010 if torch else 0.002
+        errors: dict[str, Any] = dict(fails) if not torch else {}
+        workers.append(FakeWorker(spec, logits, seconds=seconds, fails=errors))
+        return workers[-1]
+
+    return benchmark(request, progress=SilentProgress(), start=start), workers
+
+
+def test_the_reference_and_each_engine_are_rows(bundle: Path) -> None:
+    found, _ = run(Request(bundle))
+    assert [(row.name, row.status) for row in found.rows] == [
+        ("reference", Status.STORED),
+        ("bundle", Status.OK),
+    ]
+    assert found.rows[0].latency is not None
+    assert found.rows[0].device == "NVIDIA H200"
+    assert found.rows[1].agreement == pytest.approx(198 / ROWS)
+    assert found.rows[1].metric == 1.0
+    assert found.data is not None
+    assert found.data["rows"] == ROWS
+    assert found.notes == (
+        "The full-size model is not here, so there is no speed-up over it: name it with --model.",
+    )
+
+
+def test_a_bundle_that_runs_but_answers_wrong_says_so(bundle: Path) -> None:
+    found, _ = run(Request(bundle), wrong=40)
+    row = found.rows[1]
+    assert row.status is Status.WRONG
+    assert row.latency is not None
+    assert row.detail == "the same answer on 81.0% of 200 rows, the gate asks for 95.0%"
+
+
+def test_a_crash_is_a_row_and_not_the_end(bundle: Path) -> None:
+    found, _ = run(Request(bundle), time=WorkerError(Status.CRASHED, "killed by SIGSEGV"))
+    row = found.rows[1]
+    assert (row.status, row.detail, row.latency) == (Status.CRASHED, "killed by SIGSEGV", None)
+
+
+def test_answers_are_checked_on_a_sample_against_the_same_rows_of_the_reference(bundle: Path) -> None:
+    found, workers = run(Request(bundle, rows=50))
+    assert found.data is not None
+    assert found.data["rows"] == 50
+    assert len(workers[0].spec.inputs) == 50
+    agreement = found.rows[1].agreement
+    assert agreement is not None
+    assert agreement >= 48 / 50  # at most the two rows that the reference has otherwise
+
+
+def test_the_full_size_model_here_is_a_row_and_what_speed_is_held_against(
+    bundle: Path, tiny_checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    """A bundle without a stored reference is held against the full-size model that runs beside it."""
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    found, workers = run(Request(bare, model=str(tiny_checkpoint)), wrong=20)
+    assert [row.name for row in found.rows] == [FULL_SIZE, FLOAT_ONNX, "bundle"]
+    assert [row.speed_up for row in found.rows] == pytest.approx([1.0, 5.0, 5.0])
+    assert [row.agreement for row in found.rows] == pytest.approx([1.0, 0.9, 0.9])
+    assert found.rows[1].status is Status.WRONG
+    assert [worker.spec.subject for worker in workers] == [
+        SUBJECTS["torch"],
+        SUBJECTS["onnx"],
+        SUBJECTS["bundle"],
+    ]
+
+
+def test_another_full_size_model_than_the_bundle_s_is_refused(bundle: Path, tiny_checkpoint: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        run(Request(bundle, model=str(tiny_checkpoint)))
+    assert str(error.value) == f"--model {tiny_checkpoint}: not the model this bundle came from (full/)"
+
+
+def test_without_data_lengths_come_from_the_manifest_and_answers_are_unchecked(tmp_path: Path) -> None:
+    bundle = fake_bundles.write(tmp_path / "bundle")
+    found, workers = run(Request(bundle))
+    assert [row.status for row in found.rows] == [Status.UNCHECKED]
+    assert found.data is None
+    assert found.plan.tokens == (8,) * 6 + (24,) * 3 + (40,)
+    assert not [detail for what, detail in workers[0].asked if what == "logits"]
+    assert found.notes[0] == "No data: the bundle does not say which data it was made with."
+
+
+def test_data_that_is_gone_is_a_note(data: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.csv"
+    bundle = fake_bundles.write(tmp_path / "bundle", data=gone)
+    found, _ = run(Request(bundle))
+    assert found.notes[0].startswith("No data: the data that the bundle was made with cannot be read here")
+
+
+def test_data_that_the_user_names_must_be_there(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"gone\.csv"):
+        run(Request(bundle, data=DataSpec(str(tmp_path / "gone.csv"))))
+
+
+def test_other_rows_are_not_held_against_the_stored_reference(
+    bundle: Path, toy: Path, tmp_path: Path
+) -> None:
+    other = fake_bundles.write_data(tmp_path / "other.csv", 40, toy)
+    found, _ = run(Request(bundle, data=DataSpec(str(other), eval_data=str(other))))
+    assert found.rows[1].agreement is None
+    assert found.rows[1].status is Status.UNCHECKED
+    assert found.rows[1].metric == 1.0
+    assert found.notes[0].startswith("The stored reference is of other rows")
+
+
+def test_a_fixed_shape_is_measured_on_ids_and_answers_are_still_checked(bundle: Path) -> None:
+    found, workers = run(Request(bundle, batch=8, length=128, rounds=2))
+    latency = found.rows[1].latency
+    assert latency is not None
+    assert (latency.batch, latency.length, latency.tokenized, latency.rounds) == (8, 128, False, 2)
+    assert found.rows[1].status is Status.OK
+    assert {tuple(set(detail[0])) for what, detail in workers[0].asked if what == "time_ids"} == {(128,)}
+
+
+def test_a_length_that_the_bundle_cannot_take_is_refused(bundle: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        run(Request(bundle, length=513))
+    assert str(error.value) == "--length: must be 2 to 512 for this bundle"
+
+
+def test_a_remote_target_is_refused(bundle: Path) -> None:
+    with pytest.raises(UnavailableError) as error:
+        run(Request(bundle, target="jetson"))
+    assert error.value.exit_code == 4
+    assert str(error.value) == (
+        "--target: the target 'jetson' is another machine, and measuring there comes with a later release\n"
+        "  next: copy the bundle to the device and run there: edgeroberta bench BUNDLE"
+    )
+
+
+def test_an_unknown_target_is_refused_with_the_near_name(bundle: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'cpu'"):
+        run(Request(bundle, target="cpuu"))
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="not a bundle"):
+        run(Request(tmp_path))
+
+
+def test_the_table_is_kept_in_the_bundle_which_still_opens(bundle: Path) -> None:
+    found, _ = run(Request(bundle))
+    file = write(found, bundle)
+    assert file == bundle / "reports" / "bench.md"
+    assert file.read_text(encoding="utf-8").startswith("# Benchmark\n\n| model | engine |")
+    assert fake_bundles.read_json(bundle / "reports" / "bench.json")["kind"] == "edgeroberta-bench"
+    Runtime.open(bundle).close()
+
+
+def test_a_table_that_cannot_be_kept_says_where(bundle: Path, tmp_path: Path) -> None:
+    found, _ = run(Request(bundle))
+    (tmp_path / "reports").write_text("a file where the folder should go", encoding="utf-8")
+    with pytest.raises(EdgeRobertaError, match="the table could not be kept in the bundle") as error:
+        write(found, tmp_path)
+    assert error.value.where == str(tmp_path / "reports")
+
+
+def test_the_real_process_gives_the_bundle_s_own_answers(bundle: Path, data: Path) -> None:
+    found = benchmark(Request(bundle, rounds=1), progress=SilentProgress())
+    row = found.rows[1]
+    assert (row.status, row.detail) == (Status.OK, "")
+    assert row.agreement == pytest.approx(198 / ROWS)
+    assert row.latency is not None
+    assert row.latency.calls == 100
+    assert row.peak_bytes is not None
+    assert row.peak_bytes < 200_000_000
+    rows = load_heldout(DataSpec(str(data), eval_data=str(data)), fake_bundles.TASK)
+    assert row.metric == 1.0
+    assert len(rows) == ROWS

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import fake_bundles
+import numpy as np
+from fake_bundles import FakeWorker
+
+from edgeroberta.bench.process import WorkerError
+from edgeroberta.bench.protocol import Spec, Status
+from edgeroberta.bench.rounds import Entry, Plan, answer_all, groups, take_turns, warmup_groups
+from edgeroberta.progress import SilentProgress
+
+LENGTHS = [5] * 30 + [50] * 10
+LOGITS = np.zeros((40, 2), np.float32)
+
+
+def entry(name: str, **options: object) -> tuple[Entry, FakeWorker]:
+    worker = FakeWorker(Spec("fake", "", ["text"] * 40, engine=name), LOGITS, **options)  # type: ignore[arg-type]
+    return Entry(name, worker), worker
+
+
+def asked(worker: FakeWorker, what: str) -> list[object]:
+    return [detail for name, detail in worker.asked if name == what]
+
+
+def test_all_rows_are_asked_the_same_texts_in_every_round() -> None:
+    (first, one), (second, two) = entry("one"), entry("two")
+    take_turns([first, second], Plan(rounds=3, calls=4, warmup=2), LENGTHS, SilentProgress())
+    assert asked(one, "time") == asked(two, "time")
+    assert len(asked(one, "time")) == 1 + 3
+    assert [len(turn) for turn in first.rounds] == [4, 4, 4]
+
+
+def test_the_order_of_turns_rotates() -> None:
+    order: list[str] = []
+    entries = []
+    for name in ("one", "two", "three"):
+        made, worker = entry(name)
+        worker.time = lambda calls, limit_s, name=name: order.append(name) or [0.1]  # type: ignore[assignment,misc]
+        entries.append(made)
+    take_turns(entries, Plan(rounds=3, calls=1), LENGTHS, SilentProgress())
+    assert order[3:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
+
+
+def test_a_row_that_fails_ends_there_and_the_others_go_on() -> None:
+    error = WorkerError(Status.CRASHED, "gone")
+    (bad, broken), (good, _) = entry("bad", fails={"time": error}), entry("good")
+    take_turns([bad, good], Plan(rounds=2, calls=3), LENGTHS, SilentProgress())
+    answer_all([bad, good], 40, SilentProgress())
+    assert bad.error is error
+    assert broken.closed
+    assert (bad.rounds, bad.peak_bytes, bad.logits) == ([], None, None)
+    assert bad.latency(Plan()) is None
+    assert good.peak_bytes == 100_000_000
+    assert good.logits is not None
+
+
+def test_memory_is_read_before_the_accuracy_pass() -> None:
+    made, worker = entry("one")
+    take_turns([made], Plan(rounds=1, calls=1), LENGTHS, SilentProgress())
+    answer_all([made], 40, SilentProgress())
+    names = [name for name, _ in worker.asked]
+    assert names == ["open", "time", "time", "memory", "logits"]
+
+
+def test_turns_use_other_texts_each_and_keep_the_data_s_lengths() -> None:
+    plan = Plan(rounds=2, calls=10)
+    turns = [groups(LENGTHS, plan, turn) for turn in range(2)]
+    rows = [row for turn in turns for (row,) in turn]
+    assert len(set(rows)) == 20
+    assert sum(LENGTHS[row] == 50 for row in rows) == 5  # a quarter, as in the data
+
+
+def test_few_texts_come_again() -> None:
+    found = groups([3, 4], Plan(rounds=1, calls=3, batch=2), 0)
+    assert [len(group) for group in found] == [2, 2, 2]
+    assert {row for group in found for row in group} == {0, 1}
+
+
+def test_warm_up_covers_the_longest_texts() -> None:
+    lengths = [*range(100), 999]
+    rows = {row for group in warmup_groups(lengths, Plan(warmup=4, batch=1)) for row in group}
+    assert 100 in rows
+    assert len(rows) >= 3
+
+
+def test_a_fixed_shape_is_timed_on_random_ids() -> None:
+    made, worker = entry("one")
+    plan = Plan(rounds=2, calls=3, warmup=2, batch=8, tokens=(128,))
+    take_turns([made], plan, LENGTHS, SilentProgress())
+    assert asked(worker, "time_ids") == [([128] * 2, 8), ([128] * 3, 8), ([128] * 3, 8)]
+    latency = made.latency(plan)
+    assert latency is not None
+    assert (latency.batch, latency.length, latency.tokenized) == (8, 128, False)
+
+
+def test_lengths_of_a_histogram_are_drawn_in_proportion() -> None:
+    made, worker = entry("one")
+    tokens = (8,) * 90 + (300,) * 10
+    take_turns([made], Plan(rounds=1, calls=1000, warmup=2, tokens=tokens), LENGTHS, SilentProgress())
+    (warm, _), (drawn, _) = asked(worker, "time_ids")
+    assert warm == [300, 300]
+    assert 60 < drawn.count(300) < 140
+    latency = made.latency(Plan(tokens=tokens))
+    assert latency is not None
+    assert latency.length is None
+
+
+def test_the_toy_bundle_s_vocabulary_is_that_of_its_tokenizer() -> None:
+    config = fake_bundles.read_json(fake_bundles.TOKENIZER / "tokenizer.json")
+    assert len(config["model"]["vocab"]) == fake_bundles.VOCAB

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import fake_bundles
+import pytest
+
+from edgeroberta.bench import table
+from edgeroberta.bench.comparison import Comparison, Row
+from edgeroberta.bench.measure import Shape, summarise
+from edgeroberta.bench.protocol import Status
+from edgeroberta.bench.rounds import Plan
+
+GOLDEN = Path(__file__).parent / "golden"
+SHAPE = Shape(warmup=20)
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    slow = summarise([[0.0104, 0.0109, 0.0170]] * 5, SHAPE)
+    fast = summarise([[0.00136, 0.0014, 0.00262]] * 5, SHAPE)
+    full = Row(
+        name="full-size",
+        engine="torch 2.13.0",
+        device="Example CPU",
+        status=Status.OK,
+        bytes=120_000_000,
+        metric=0.866,
+        agreement=0.999,
+        latency=slow,
+        peak_bytes=612_000_000,
+        cold_start_s=4.2,
+        speed_up=1.0,
+    )
+    ours = replace(
+        full,
+        name="bundle",
+        engine="onnxruntime 1.31.1",
+        bytes=31_200_000,
+        metric=0.875,
+        agreement=0.98,
+        latency=fast,
+        peak_bytes=141_000_000,
+        cold_start_s=0.31,
+        speed_up=7.8,
+    )
+    wrong = replace(
+        ours,
+        engine="openvino 2026.4",
+        status=Status.WRONG,
+        detail="the same answer on 61.0% of 872 rows",
+        metric=0.55,
+        agreement=0.61,
+    )
+    stored = Row("reference", "torch 2.13.0", "NVIDIA H200", Status.STORED, bytes=120_000_000, latency=slow)
+    crashed = Row("bundle", "tensorrt", "Example CPU", Status.CRASHED, "killed by SIGSEGV:\nlast | words")
+    rows = (stored, full, ours, wrong, crashed)
+    data = {"source": "dev.tsv", "rows": 872}
+    return Comparison(rows, Plan(), "accuracy", data, fake_bundles.DEVICE, ("Something to note.",))
+
+
+def check(name: str, text: str) -> None:
+    file = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDENS"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
+def test_the_table_reads_as_it_should_in_markdown(comparison: Comparison) -> None:
+    check("bench.md", table.markdown(comparison))
+
+
+def test_the_table_reads_as_it_should_on_a_terminal(comparison: Comparison) -> None:
+    check("bench.txt", table.text(comparison))
+
+
+def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
+    wrong = dict(zip(table.header(comparison), table.cells(comparison.rows[3]), strict=True))
+    assert (wrong["speed-up"], wrong["same answer %"], wrong["status"]) == ("7.80×", "61.0", "wrong")
+
+
+@pytest.mark.parametrize(
+    ("plan", "data", "said"),
+    [
+        (
+            Plan(batch=8, tokens=(128,)),
+            None,
+            "Timed on random ids, 8 × 128 tokens, without tokenization. "
+            "No data to check answers on: name it with --data.",
+        ),
+        (
+            Plan(tokens=(8, 24)),
+            None,
+            "Timed on random ids of the lengths the training texts had, without tokenization. "
+            "No data to check answers on: name it with --data.",
+        ),
+        (
+            Plan(batch=4),
+            {"source": "x.csv", "rows": 1200},
+            "Timed on 4 texts per call, tokenization included, at the lengths the data has. "
+            "Answers: 1,200 rows of x.csv.",
+        ),
+    ],
+)
+def test_the_table_says_what_was_timed(
+    comparison: Comparison, plan: Plan, data: dict[str, object] | None, said: str
+) -> None:
+    assert table.facts(replace(comparison, plan=plan, data=data))[0] == said
+
+
+def test_a_table_is_json_with_its_circumstances(comparison: Comparison) -> None:
+    found = comparison.to_json()
+    assert found["schema_version"] == 1
+    assert found["rows"][2]["latency"]["warmup"] == 20
+    assert found["rows"][4]["status"] == "crashed"
+    assert found["machine"]["cpu"] == "Example CPU"

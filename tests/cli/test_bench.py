@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import fake_bundles
+import pytest
+
+from edgeroberta import cli
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    toy = fake_bundles.write(folder / "toy")
+    data = fake_bundles.write_data(folder / "rows.csv", 100, toy)
+    return fake_bundles.with_reports(folder / "bundle", data, wrong=1)
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as leave:
+        cli.main([str(word) for word in words])
+    return leave.value.code if isinstance(leave.value.code, int) else 0
+
+
+def test_the_table_is_printed_and_kept(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", bundle, "--rounds", 1) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0].split()[:3] == ["model", "engine", "size"]
+    assert [line.split()[0] for line in lines[1:3]] == ["reference", "bundle"]
+    assert [line.split()[-1] for line in lines[1:3]] == ["stored", "ok"]
+    assert said.err.splitlines()[-1] == f"written to {bundle}/reports/bench.md"
+    assert (bundle / "reports" / "bench.md").read_text(encoding="utf-8").startswith("# Benchmark")
+
+
+def test_json_is_json_and_nothing_else(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", bundle, "--rounds", 2, "--batch", 4, "--length", 32, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    latency = found["rows"][1]["latency"]
+    assert (latency["batch"], latency["length"], latency["rounds"]) == (4, 32, 2)
+    assert found["rows"][1]["agreement"] == 0.99
+
+
+def test_a_jetson_is_for_later_with_exit_4(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", bundle, "--target", "jetson") == 4
+    assert capsys.readouterr().err == (
+        "error: --target: the target 'jetson' is another machine, "
+        "and measuring there comes with a later release\n"
+        "  next: copy the bundle to the device and run there: edgeroberta bench BUNDLE\n"
+    )
+
+
+def test_an_engine_the_bundle_lacks_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", bundle, "--engines", "onnxruntim") == 2
+    assert capsys.readouterr().err == (
+        "error: --engines: the bundle was not built for 'onnxruntim', only for onnxruntime\n"
+        "  next: did you mean 'onnxruntime'?\n"
+    )
+
+
+def test_an_engine_whose_files_are_missing_is_a_row(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row fails, the other is measured, and the command still ends well."""
+    data = bundle.parent / "rows.csv"
+    both = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0, engines=("onnxruntime", "openvino"))
+    assert run("bench", both, "--rounds", 1, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["status"] for row in rows[1:]] == ["ok", "failed"]
+    assert "does not list openvino_model.xml" in rows[2]["detail"]
+    assert rows[2]["latency"] is None
+
+
+def test_a_bundle_that_cannot_be_written_still_gets_its_table(
+    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("edgeroberta.artifact.write_json", full)
+    assert run("bench", bundle, "--rounds", 1) == 0
+    said = capsys.readouterr()
+    assert "onnxruntime" in said.out
+    assert "warning: " in said.err
+    assert "No space left on device" in said.err
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", tmp_path) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: not a bundle")

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import fake_bundles
+import pytest
+
+from edgeroberta import cli, reference
+from edgeroberta.report import Gate
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    toy = fake_bundles.write(tmp_path_factory.mktemp("toy"))
+    return fake_bundles.write_data(tmp_path_factory.mktemp("data") / "rows.csv", ROWS, toy)
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as leave:
+        cli.main([str(word) for word in words])
+    return leave.value.code if isinstance(leave.value.code, int) else 0
+
+
+def test_a_bundle_that_answers_as_its_reference_passes(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
+    assert run("verify", bundle, "-o", tmp_path / "report") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("# Verdict: PASS\n")
+    assert f"on {ROWS:,} rows" in said
+    assert sorted(file.name for file in (tmp_path / "report").iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+
+
+def test_a_bundle_that_answers_a_tenth_otherwise_fails_with_exit_3(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=30)
+    assert run("verify", bundle, "--json") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["judgement"]["verdict"] == "FAIL"
+    assert found["judgement"]["reason"] == (
+        "onnxruntime: the same answer on 90.0% of 300 rows, the gate asks for 95.0%"
+    )
+    assert found["engines"][0]["flips"] == 30
+
+
+def test_a_bundle_that_loses_accuracy_fails_on_the_drop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The full-size model is right on 30 rows where the bundle is not; agreement is let through."""
+    toy = fake_bundles.write(tmp_path / "toy")
+    labelled = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=30)
+    gate = Gate(max_drop=0.02, min_agreement=0.5)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", labelled, wrong=30, gate=gate)
+    assert run("verify", bundle, "--json") == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["engines"][0]["drop"]["mean"] == pytest.approx(0.1)
+    assert "the drop of accuracy is +10.0" in found["judgement"]["reason"]
+
+
+def test_too_few_rows_are_inconclusive_and_say_how_many_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = fake_bundles.write(tmp_path / "toy")
+    few = fake_bundles.write_data(tmp_path / "few.csv", 40, toy, wrong=1)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", few, wrong=1)
+    assert run("verify", bundle) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("# Verdict: INCONCLUSIVE\n")
+    assert "more rows (" in said
+
+
+def test_other_rows_than_the_reference_s_are_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
+    other = fake_bundles.write_data(tmp_path / "other.csv", 50, bundle)
+    assert run("verify", bundle, "--data", other, "--eval-data", other) == 2
+    assert capsys.readouterr().err == (
+        f"error: --reference: the reference was measured on other rows (300 of {data}; here 50 of {other})\n"
+        "  next: measure it again on the same model and data: "
+        "edgeroberta reference MODEL --data … -o ref/\n"
+    )
+
+
+def test_a_reference_for_other_rows_can_be_given(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=30)
+    stored = reference.load(bundle / "reports" / "reference")
+    logits = stored.logits.copy()
+    logits[:30] *= -1  # what the bundle says after all
+    reference.save(replace(stored, logits=logits), tmp_path / "ref")
+    assert run("verify", bundle, "--reference", tmp_path / "ref") == 0
+    assert capsys.readouterr().out.startswith("# Verdict: PASS\n")
+
+
+def test_a_bundle_without_a_report_has_no_gate(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = fake_bundles.write(tmp_path / "bundle", data=data)
+    assert run("verify", bundle) == 1
+    assert capsys.readouterr().err == (
+        f"error: {bundle}/reports/report.json: the bundle carries no report, "
+        "so there is no gate to hold it to\n"
+        "  next: make it with a recipe that has a verify stage, such as int8\n"
+    )
+
+
+def test_a_damaged_bundle_is_a_failed_engine(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
+    graph = bytearray((bundle / "model.onnx").read_bytes())
+    graph[len(graph) // 2] ^= 1
+    (bundle / "model.onnx").write_bytes(bytes(graph))
+    assert run("verify", bundle, "--json") == 3
+    reason = json.loads(capsys.readouterr().out)["judgement"]["reason"]
+    assert reason.startswith(f"onnxruntime: failed: {bundle}/model.onnx: damaged")
+
+
+@pytest.mark.parametrize("option", ["--text", "--label", "--eval-data"])
+def test_a_column_without_data_is_refused(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", tmp_path, option, "x") == 2
+    assert capsys.readouterr().err == (
+        f"error: {option}: {option} is given but no --data\n  next: add --data FILE\n"
+    )
+
+
+def test_data_that_is_gone_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy = fake_bundles.write(tmp_path / "toy")
+    rows = fake_bundles.write_data(tmp_path / "rows.csv", 20, toy)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", rows, wrong=0)
+    rows.unlink()
+    assert run("verify", bundle) == 2
+    said = capsys.readouterr().err
+    assert "the data that the bundle was made with cannot be read here" in said
+    assert "next: name it: --data FILE" in said

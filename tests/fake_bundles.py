@@ -1,0 +1,233 @@
+"""Tiny bundles with a chosen number of wrong answers, for tests of everything that measures.
+
+The graph adds up a row of a table per token, so it takes milliseconds to write and to open, and its
+answer does not depend on padding. Which answers are wrong is decided by the reference: it says what the
+bundle says, except on the first ``wrong`` rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import artifact, bundle, reference
+from edgeroberta.bench.device import Device
+from edgeroberta.bench.measure import Shape, summarise
+from edgeroberta.bench.process import WorkerError
+from edgeroberta.bench.protocol import Opened, Spec
+from edgeroberta.data import load_heldout
+from edgeroberta.metrics import all_metrics
+from edgeroberta.reference import Reference
+from edgeroberta.report import Gate
+from edgeroberta.rows import DataSpec, Rows
+from edgeroberta.runtime import Runtime
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import open_session
+from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.tasks import Problem, Task
+
+TOKENIZER = Path(__file__).parent / "data" / "tokenizer"
+VOCAB, MAX_LENGTH = 600, 512
+TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
+WORDS = ("film", "plot", "music", "actor", "scene", "story", "ending", "script", "camera", "silence")
+
+
+def write(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = ("onnxruntime",)) -> Path:
+    """Write a bundle without reports into an empty folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _graph(folder / "model.onnx")
+    for file in TOKENIZER.glob("*.json"):
+        shutil.copyfile(file, folder / file.name)
+    artifact.write_json(folder / "config.json", {"vocab_size": VOCAB, "model_type": "roberta"})
+    session = open_session("onnxruntime", folder, threads=1, lengths=Lengths((MAX_LENGTH,), ()))
+    goldens = bundle.make_goldens(
+        TextTokenizer.open(folder, MAX_LENGTH), session, pair=False, precision="fp32"
+    )
+    bundle.write_goldens(goldens, folder)
+    seal(folder, data=data, engines=engines)
+    return folder
+
+
+def seal(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = ("onnxruntime",)) -> None:
+    spec = None if data is None else asdict(DataSpec(str(data), eval_data=str(data)))
+    source = {"stage": "source", "config": {"model": "full/", "data": spec}, "seed": 0, "seconds": 0.0}
+    bundle.seal(
+        folder,
+        {
+            "task": {"problem": TASK.problem.value, "labels": list(TASK.labels), "pair": False},
+            "max_length": MAX_LENGTH,
+            "pad_token_id": 1,
+            "engines": list(engines),
+            "target": "cpu",
+            "threads": 1,
+            "lengths": {"bin": 16, "counts": [6, 3, 1] + [0] * 29},
+            "precision": "fp32",
+            "lineage": [source],
+            "full_size": {"model": "full/", "digest": "0" * 64, "parameters": 1, "bytes": 1},
+            "gate": None,
+        },
+    )
+
+
+def with_reports(
+    folder: Path,
+    data: Path,
+    *,
+    wrong: int,
+    gate: Gate | None = None,
+    engines: tuple[str, ...] = ("onnxruntime",),
+) -> Path:
+    """Write a bundle that answers ``wrong`` of the rows of ``data`` in another way than its reference."""
+    write(folder, data=data)
+    rows = load_heldout(DataSpec(str(data), eval_data=str(data)), TASK)
+    reference.save(make_reference(folder, rows, wrong=wrong), folder / "reports" / "reference")
+    artifact.write_json(folder / "reports" / "report.json", {"gate": asdict(gate or Gate())})
+    seal(folder, data=data, engines=engines)
+    return folder
+
+
+def write_data(file: Path, count: int, folder: Path, *, wrong: int = 0) -> Path:
+    """Write labelled rows; the bundle in ``folder`` answers all but the first ``wrong`` as labelled."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join([*rng.choice(WORDS, size=int(rng.integers(1, 12))), str(row)]) for row in range(count)]
+    with Runtime.open(folder) as runtime:
+        labels = [str(answer.label) for answer in runtime(texts)]
+    for row in range(wrong):
+        labels[row] = TASK.labels[1 - TASK.labels.index(labels[row])]
+    with file.open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([("text", "label"), *zip(texts, labels, strict=True)])
+    return file
+
+
+def make_reference(folder: Path, rows: Rows, *, wrong: int) -> Reference:
+    """Make a reference that answers the first ``wrong`` rows in the other way than the bundle does."""
+    with Runtime.open(folder) as runtime:
+        logits = runtime.logits(rows.inputs())
+    logits[:wrong] *= -1
+    return fixed_reference(rows, logits)
+
+
+def fixed_reference(rows: Rows, logits: np.ndarray, **changes: Any) -> Reference:
+    """Make a reference of given logits, with fixed facts around them."""
+    facts: dict[str, Any] = {
+        "model": "full/",
+        "model_digest": "1" * 64,
+        "parameters": 30_000_000,
+        "bytes": 120_000_000,
+        "task": TASK,
+        "data_digest": rows.digest,
+        "data_source": rows.source,
+        "rows": len(rows),
+        "metrics": all_metrics(TASK, logits, rows.labels),
+        "logits": logits.astype(np.float32),
+        "dtype": "float32",
+        "max_length": 512,
+        "device": "NVIDIA H200",
+        "machine": DEVICE,
+        "latency": summarise([[0.010, 0.011, 0.012]], Shape(warmup=10)),
+    }
+    return Reference(**{**facts, **changes})
+
+
+DEVICE = Device(
+    cpu="Example CPU",
+    flags=("avx2", "avx512_vnni"),
+    cores=2,
+    memory_bytes=8 << 30,
+    system="Linux 6.1 x86_64",
+    python="3.11.7",
+    load=0.25,
+    versions={"edgeroberta": "0.1.0", "onnxruntime": "1.31.1", "torch": "2.13.0"},
+)
+
+
+def _graph(file: Path) -> None:
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    table = np.random.default_rng(1).normal(size=(VOCAB, len(TASK.labels))).astype(np.float32)
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "two"], ["column"]),
+        helper.make_node("Mul", ["rows", "column"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "one"], ["logits"], keepdims=0),
+    ]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"])
+        for name in ("input_ids", "attention_mask")
+    ]
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(TASK.labels)])
+    constants = [
+        numpy_helper.from_array(table, "table"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.array([2], np.int64), "two"),
+    ]
+    graph = helper.make_graph(nodes, "toy", inputs, [output], constants)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(file))
+
+
+def read_json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+class FakeWorker:
+    """A model that answers from a table of logits, in this process; see ``edgeroberta.bench.process``.
+
+    Args:
+        spec: What it pretends to have opened.
+        logits: float32 ``[rows, labels]``.
+        padded: Added to the logits of padded texts.
+        fails: Method name to the error it raises.
+        seconds: What every call takes.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        logits: np.ndarray,
+        *,
+        padded: float = 0.0,
+        fails: dict[str, WorkerError] | None = None,
+        seconds: float = 0.001,
+    ) -> None:
+        self.spec, self.table, self.padded = spec, logits, padded
+        self.fails, self.seconds = fails or {}, seconds
+        self.asked: list[Any] = []
+        self.closed = False
+
+    def open(self) -> Opened:
+        self._note("open", None)
+        engine = self.spec.engine or self.spec.subject
+        return Opened(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB)
+
+    def time(self, calls: Any, *, limit_s: float) -> list[float]:
+        self._note("time", [list(rows) for rows in calls])
+        return [self.seconds] * len(calls)
+
+    def time_ids(self, lengths: Any, *, batch: int, seed: int, limit_s: float) -> list[float]:
+        self._note("time_ids", (list(lengths), batch))
+        return [self.seconds] * len(lengths)
+
+    def logits(self, rows: Any, *, way: str = "batched") -> np.ndarray:
+        self._note("logits", way)
+        found = self.table[list(rows)]
+        return found + np.float32(self.padded) * np.array([1, -1], np.float32) if "padded" in way else found
+
+    def memory(self) -> int:
+        self._note("memory", None)
+        return 100_000_000
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _note(self, what: str, detail: Any) -> None:
+        assert not self.closed
+        self.asked.append((what, detail))
+        if what in self.fails:
+            raise self.fails[what]

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fake_bundles
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from edgeroberta import reference, stages, targets
+from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.errors import UsageError
+from edgeroberta.progress import SilentProgress
+from edgeroberta.rows import Rows, Splits
+from edgeroberta.stages import Context
+from edgeroberta.stages.verify import VerifyConfig, verify
+
+SITES = [{"site": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": "the worst"}]
+CONFIG = VerifyConfig(latency_rows=5)
+
+
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def context(tmp_path: Path, tiny_checkpoint: Path) -> Context:
+    """A toy draft, held against a tiny full-size model that knows nothing of it."""
+    draft = fake_bundles.write(tmp_path / "draft")
+    rng = np.random.default_rng(0)
+    texts = tuple(" ".join(rng.choice(fake_bundles.WORDS, size=6)) + f" {row}" for row in range(60))
+    rows = Rows(texts, None, np.arange(60) % 2, "rows.csv")
+    lineage = Lineage("quantize", "k", {"samples": 8}, 0, {}, {}, 1.5, notes={"sites": SITES})
+    for name in ("output", "scratch"):
+        (tmp_path / name).mkdir()
+    return Context(
+        output=tmp_path / "output",
+        scratch=tmp_path / "scratch",
+        inputs={Kind.DRAFT: Artifact(draft, Kind.DRAFT, lineage)},
+        full_size=tiny_checkpoint,
+        task=fake_bundles.TASK,
+        data=Splits(rows, rows, rows, None, fake_bundles.TASK.labels),
+        target=targets.load("cpu"),
+        seed=0,
+        reference=None,
+        progress=Heard(),
+        history=(lineage,),
+    )
+
+
+def agreeing_reference(context: Context, *, wrong: int, **changes: Any) -> Context:
+    draft = context.inputs[Kind.DRAFT].path
+    made = fake_bundles.make_reference(draft, context.data.heldout, wrong=wrong)
+    facts = {"model_digest": reference.digest_model(context.full_size), **changes}
+    reference.save(replace(made, **facts), context.scratch / "given")
+    return replace(context, reference=context.scratch / "given")
+
+
+def test_the_stage_measures_the_full_size_model_and_keeps_it(context: Context) -> None:
+    notes = verify(CONFIG, context)
+    # The toy's answers have nothing to do with those of the full-size model.
+    assert notes["verdict"] == "FAIL"
+    assert "the gate asks for 95.0%" in notes["reason"]
+    stored = reference.load(context.output / "reference")
+    assert stored.rows == 60
+    assert stored.model_digest == reference.digest_model(context.full_size)
+    written = sorted(file.name for file in context.output.iterdir())
+    assert written == ["reference", "report.html", "report.json", "report.md"]
+    found = fake_bundles.read_json(context.output / "report.json")
+    assert found["sites"] == SITES
+    assert found["lineage"][0]["stage"] == "quantize"
+    assert found["lineage"][0]["notes"] == {}
+    assert found["full_size"]["latency"]["calls"] == 60
+
+
+def test_an_interrupted_run_does_not_measure_the_full_size_model_again(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify(CONFIG, context)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr("edgeroberta.bench.reference.measure", never)
+    verify(CONFIG, context)
+
+
+def test_a_left_over_reference_of_other_rows_is_measured_again(context: Context) -> None:
+    verify(CONFIG, context)
+    fewer = replace(context.data, heldout=context.data.heldout.select(range(40)))
+    again = replace(context, data=fewer)
+    verify(CONFIG, again)
+    assert reference.load(context.output / "reference").rows == 40
+    assert isinstance(context.progress, Heard)
+    assert any(line.startswith("measuring the full-size model again") for line in context.progress.lines)
+
+
+@pytest.mark.parametrize(("wrong", "verdict"), [(0, "PASS"), (6, "FAIL")])
+def test_a_given_reference_decides(context: Context, wrong: int, verdict: str) -> None:
+    """60 rows labelled without regard to the toy: agreement alone decides at 6 of 60."""
+    notes = verify(CONFIG, agreeing_reference(context, wrong=wrong))
+    assert notes["verdict"] == verdict
+    assert reference.load(context.output / "reference").device == "NVIDIA H200"
+
+
+def test_a_given_reference_of_another_model_is_refused(context: Context) -> None:
+    with pytest.raises(UsageError, match="the reference is of another model"):
+        verify(CONFIG, agreeing_reference(context, wrong=0, model_digest="5" * 64))
+
+
+def test_a_given_reference_of_other_rows_is_refused(context: Context) -> None:
+    with pytest.raises(UsageError, match="the reference was measured on other rows"):
+        verify(CONFIG, agreeing_reference(context, wrong=0, data_digest="5" * 64))
+
+
+def test_the_gate_is_the_recipe_s(context: Context) -> None:
+    lenient = VerifyConfig.model_validate(
+        {"gate": {"max_drop": 1, "min_agreement": 0}, "latency_rows": 5, "examples": 0}
+    )
+    assert verify(lenient, context)["verdict"] == "PASS"
+    found = fake_bundles.read_json(context.output / "report.json")
+    assert found["gate"] == {"max_drop": 1.0, "min_agreement": 0.0, "confidence": 0.95}
+    assert found["flips"] == []
+
+
+def test_the_stage_is_registered_with_what_it_reads_and_writes() -> None:
+    found = stages.get("verify")
+    assert (found.reads, found.writes, found.distributed) == ((Kind.DRAFT,), Kind.REPORT, False)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gate": {"max_drop": -0.1}},
+        {"gate": {"min_agreement": 1.2}},
+        {"gate": {"confidence": 1}},
+        {"gate": {"max_dorp": 0.1}},
+        {"latency_rows": 0},
+        {"engines": "all"},
+    ],
+)
+def test_a_bad_config_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        VerifyConfig.model_validate(fields)
+
+
+def test_every_field_is_described() -> None:
+    for model in (VerifyConfig, type(CONFIG.gate)):
+        assert all(field.description for field in model.model_fields.values())
