@@ -106,4 +106,5 @@ def _least_padding(edges: list[int], counts: tuple[int, ...]) -> tuple[int, ...]
                 current[i] = min(options)
         best.append(current)
     end = len(edges) - 1
-    return min(level[end] for level in best if end in level)[1]
+    # The first of equal costs is the one with the fewest lengths.
+    return min((level[end] for level in best if end in level), key=lambda option: option[0])[1]

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from edgeroberta.errors import BundleError, UsageError
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+DATA = Path(__file__).parents[1] / "data"
+FOLDERS = ("tokenizer", "tokenizer-xlm-roberta")
+MAX_LENGTH = 24
+SURROGATE_HINT = "decode the text with errors='replace'"
+
+# Letters the tokenizers know, the special tokens themselves, and the rest of Unicode.
+PIECES = st.one_of(
+    st.sampled_from(["great film ", "The story", " ", "  ", "<mask>", "</s>", "<s>", "<pad>", "<unk>", "'t"]),
+    st.text(max_size=20),
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+
+AWKWARD = (
+    "",
+    " ",
+    "\n\t ",
+    "\0",
+    "a\0b",
+    "line\u2028separator\u2029paragraph",
+    "😀👩‍👩‍👧‍👦🏳️‍🌈",
+    "שלום עולם، مرحبا بالعالم",
+    "\u202eright to left override",
+    "\ufeffbyte order mark",
+    "e\u0301 \u00e9 ﬁ Ⅷ",
+    "great <mask> film</s></s> the end",
+    "word " * 3000,
+    "x" * 20_000,
+)
+
+
+@cache
+def ours(folder: str, max_length: int = MAX_LENGTH) -> TextTokenizer:
+    return TextTokenizer.open(DATA / folder, max_length)
+
+
+@cache
+def theirs(folder: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(DATA / folder)
+
+
+def expected(folder: str, *texts: str, max_length: int = MAX_LENGTH) -> list[int]:
+    # As lists of one: called with two texts, Hugging Face drops the second where it is empty; called
+    # with two lists it does not.
+    batch = theirs(folder)(*([text] for text in texts), truncation=True, max_length=max_length)
+    ids: list[int] = batch["input_ids"][0]
+    return ids
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(text=TEXTS)
+def test_ids_are_those_of_hugging_face(folder, text):
+    assert ours(folder).encode_one(text).ids.tolist() == expected(folder, text)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(first=TEXTS, second=TEXTS)
+@example(first="", second="")
+@example(first="short", second="word " * 500)
+@example(first="word " * 500, second="short")
+@example(first="word " * 500, second="story " * 500)
+def test_ids_of_a_pair_are_those_of_hugging_face(folder, first, second):
+    assert ours(folder).encode_one((first, second)).ids.tolist() == expected(folder, first, second)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("text", AWKWARD, ids=[repr(text[:12]) for text in AWKWARD])
+def test_awkward_texts_give_the_ids_of_hugging_face(folder, text):
+    for max_length in (MAX_LENGTH, 512):
+        tokenizer = ours(folder, max_length)
+        wanted = expected(folder, text, max_length=max_length)
+        assert tokenizer.encode_one(text).ids.tolist() == wanted
+        assert tokenizer.encode([text])[0].ids.tolist() == wanted
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(text=TEXTS)
+def test_truncated_says_whether_tokens_are_missing(text):
+    encoding = ours("tokenizer").encode_one(text)
+    whole = ours("tokenizer", 100_000).encode_one(text)
+    assert encoding.truncated == (len(whole.ids) > MAX_LENGTH)
+    assert len(encoding.ids) <= MAX_LENGTH
+    assert not whole.truncated
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(texts=st.lists(TEXTS, max_size=5))
+def test_a_list_gives_what_each_text_gives_alone(texts):
+    tokenizer = ours("tokenizer")
+    for text, encoding in zip(texts, tokenizer.encode(texts), strict=True):
+        alone = tokenizer.encode_one(text)
+        assert encoding.ids.tolist() == alone.ids.tolist()
+        assert encoding.truncated == alone.truncated
+
+
+def test_a_text_of_exactly_the_longest_length_is_not_truncated():
+    tokenizer = ours("tokenizer")
+    text = " film" * (MAX_LENGTH - 2)
+    exact = tokenizer.encode_one(text)
+    assert (len(exact.ids), exact.truncated) == (MAX_LENGTH, False)
+    assert tokenizer.encode([text, text + " film"])[1].truncated
+
+
+def test_ids_are_int64_in_order_over_many_texts():
+    tokenizer = ours("tokenizer")
+    texts = [f"film {number}" for number in range(2500)]  # more than one chunk
+    encodings = tokenizer.encode(texts)
+    assert len(encodings) == len(texts)
+    assert encodings[2400].ids.dtype == np.int64
+    assert encodings[2400].ids.tolist() == tokenizer.encode_one("film 2400").ids.tolist()
+
+
+@pytest.mark.parametrize(
+    ("item", "what", "hint"),
+    [
+        (
+            "ab\ud800",
+            "lone surrogate U+D800 at character 2: this is not valid Unicode",
+            SURROGATE_HINT,
+        ),
+        (
+            ("fine", "\udfff"),
+            "lone surrogate U+DFFF at character 0: this is not valid Unicode",
+            SURROGATE_HINT,
+        ),
+        (None, "an input is a text or a tuple of two texts, not a NoneType", None),
+        (b"bytes", "an input is a text or a tuple of two texts, not a bytes", None),
+        (7, "an input is a text or a tuple of two texts, not a int", None),
+        (("one",), "an input is a text or a tuple of two texts, not a tuple of 1", None),
+        (("a", "b", "c"), "an input is a text or a tuple of two texts, not a tuple of 3", None),
+        (("a", 3), "an input is a text or a tuple of two texts, not a int", None),
+    ],
+)
+def test_what_is_not_text_is_refused(item, what, hint):
+    with pytest.raises(UsageError) as alone:
+        ours("tokenizer").encode_one(item)
+    assert (alone.value.what, alone.value.hint, alone.value.exit_code) == (what, hint, 2)
+    with pytest.raises(UsageError) as listed:
+        ours("tokenizer").encode(["fine", "fine", item])
+    assert (listed.value.what, listed.value.where) == (what, "input 2")
+
+
+def test_padding_and_truncation_stored_in_the_file_do_not_count(tokenizer_folder, tmp_path):
+    from tokenizers import Tokenizer
+
+    stored = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    stored.enable_padding(length=64, pad_id=1, pad_token="<pad>")
+    stored.enable_truncation(4)
+    stored.save(str(tmp_path / "tokenizer.json"))
+    found = TextTokenizer.open(tmp_path, MAX_LENGTH).encode_one("a great film, really")
+    assert found.ids.tolist() == expected("tokenizer", "a great film, really")
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_prefix_space_of_the_config_counts_as_in_hugging_face(tokenizer_folder, tmp_path, stated):
+    from transformers import AutoTokenizer
+
+    shutil.copytree(tokenizer_folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "add_prefix_space": stated}))
+    wanted = AutoTokenizer.from_pretrained(tmp_path)("film")["input_ids"]
+    assert TextTokenizer.open(tmp_path, MAX_LENGTH).encode_one("film").ids.tolist() == wanted
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", "not json", '{"model": {"type": "BPE"}}'])
+def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
+    file = tmp_path / "tokenizer.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(BundleError) as caught:
+        TextTokenizer.open(tmp_path, MAX_LENGTH)
+    assert caught.value.what.startswith("not a readable tokenizer (")
+    assert (caught.value.where, caught.value.exit_code) == (str(file), 1)
+    assert caught.value.hint == "copy the folder again from where it was made"
+
+
+def test_a_tokenizer_config_that_is_no_object_is_refused(tokenizer_folder, tmp_path):
+    shutil.copytree(tokenizer_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer_config.json").write_text("[]")
+    with pytest.raises(BundleError, match="not a JSON object"):
+        TextTokenizer.open(tmp_path, MAX_LENGTH)
