@@ -78,12 +78,12 @@ def lie_about_header(folder: Path) -> None:
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (
         lambda d: (d / "config.json").unlink(),
-        "{d}: no config.json in this folder\n"
-        "  next: name the folder that save_pretrained wrote, or a Hub id",
+        "{d}: no config.json in this folder\n  next: name the folder that save_pretrained wrote, or a Hub id",
     ),
     "config is not JSON": (
         lambda d: (d / "config.json").write_text('{\n "model_type": roberta}'),
-        "{d}/config.json:2: not JSON (Expecting value at column 16)\n  next: download or save the model again",
+        "{d}/config.json:2: not JSON (Expecting value at column 16)\n"
+        "  next: download or save the model again",
     ),
     "config is not an object": (
         lambda d: (d / "config.json").write_text("[]"),
