@@ -106,7 +106,6 @@ def check_engine(name: str, graph: Path) -> EngineCheck:
     spent = round((time.perf_counter() - started) * 1000, 1)
     if np.allclose(logits, [EXPECTED], rtol=0, atol=TOLERANCE):
         return EngineCheck(name, OK, version, spent, "")
-    detail = (
-        f"gave {np.round(logits[0], 4).tolist()}, not {list(EXPECTED)}: do not trust it on this processor"
-    )
+    given = [round(float(logit), 4) for logit in logits[0]]
+    detail = f"gave {given}, not {list(EXPECTED)}: do not trust it on this processor"
     return EngineCheck(name, WRONG, version, spent, detail)

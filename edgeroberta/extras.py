@@ -11,8 +11,8 @@ EXTRAS = {
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
     "compress": (
-        "pydantic",
         "yaml",
+        "pydantic",
         "torch",
         "transformers",
         "accelerate",
