@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgeroberta.errors import BundleError, EngineError
+from edgeroberta.runtime import Runtime, goldens
+from edgeroberta.runtime.goldens import GOLDENS_FILE, Passed, check_answers, load
+from edgeroberta.runtime.manifest import canonical, digest_file
+
+
+@pytest.fixture
+def rewrite(bundle, edit_manifest):
+    """A function that replaces the goldens of the copy, and their hash in the manifest."""
+
+    def write(wanted):
+        file = bundle / GOLDENS_FILE
+        file.write_bytes(wanted.to_bytes())
+        entry = {"sha256": digest_file(file), "bytes": file.stat().st_size}
+        edit_manifest(lambda fields: fields["files"].update({GOLDENS_FILE: entry}))
+
+    return write
+
+
+def test_goldens_survive_a_round_trip(tiny_bundle):
+    found = load(tiny_bundle)
+    assert found.to_bytes() == (tiny_bundle / GOLDENS_FILE).read_bytes()
+    assert len(found.inputs) == 8
+    assert found.logits.dtype == np.float32
+    assert 0 < found.atol < 0.1
+
+
+def test_pairs_survive_a_round_trip(make_bundle, tiny_checkpoint):
+    found = load(make_bundle(tiny_checkpoint, pair=True))
+    assert found.inputs[1] == ("Yes.", "The train leaves at half past nine from platform four.")
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_other_answers_are_refused(bundle, rewrite, engine):
+    wanted = load(bundle)
+    logits = wanted.logits.copy()
+    logits[3, 1] += 2 * wanted.atol
+    rewrite(replace(wanted, logits=logits))
+    with pytest.raises(EngineError) as caught:
+        Runtime.open(bundle, engine=engine)
+    assert f"{engine} " in caught.value.what
+    assert "gives other answers here than where the bundle was made: logits differ by " in caught.value.what
+    assert f"allowed is {wanted.atol:.3g}" in caught.value.what
+    assert caught.value.where == "goldens.json"
+    assert caught.value.hint == "open the bundle with another engine, or run: edgeroberta doctor"
+
+
+def test_a_tokenizer_that_gives_other_tokens_is_refused(bundle, rewrite):
+    wanted = load(bundle)
+    rewrite(replace(wanted, ids=((0, 5, 2), *wanted.ids[1:])))
+    with pytest.raises(BundleError) as caught:
+        Runtime.open(bundle)
+    assert caught.value.what == "the tokenizer gives other tokens for '' than where the bundle was made"
+    assert caught.value.hint == "pip install --upgrade tokenizers"
+
+
+def test_answers_that_are_not_numbers_are_refused(tiny_bundle):
+    wanted = load(tiny_bundle)
+    with pytest.raises(EngineError, match="logits differ by inf"):
+        check_answers(wanted, lambda ids: np.full((8, 2), np.nan, np.float32), engine="broken 1")
+    with pytest.raises(EngineError, match="logits differ by inf"):
+        check_answers(wanted, lambda ids: np.zeros((8, 3), np.float32), engine="broken 1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: fields.pop("atol"),
+        lambda fields: fields["logits"].pop(),
+        lambda fields: fields.update(ids=3),
+        lambda fields: fields.update(logits=[["x"]]),
+    ],
+)
+def test_malformed_goldens_are_refused(bundle, change):
+    fields = json.loads((bundle / GOLDENS_FILE).read_text(encoding="utf-8"))
+    change(fields)
+    (bundle / GOLDENS_FILE).write_bytes(canonical(fields))
+    with pytest.raises(BundleError, match=r"goldens.json: damaged: not"):
+        load(bundle)
+
+
+def test_goldens_run_once_per_bundle_and_engine(bundle, monkeypatch):
+    calls = []
+    real = goldens.check_answers
+
+    def counted(*args, **keywords):
+        calls.append(keywords["engine"].split()[0])
+        return real(*args, **keywords)
+
+    monkeypatch.setattr(goldens, "check_answers", counted)
+    for engine in ("onnxruntime", "onnxruntime", "openvino", "openvino", "onnxruntime"):
+        Runtime.open(bundle, engine=engine).close()
+    assert calls == ["onnxruntime", "openvino"]
+
+
+def test_what_passed_is_remembered_for_the_same_facts_only():
+    assert not Passed("a", "b")
+    Passed("a", "b").remember()
+    assert Passed("a", "b")
+    assert not Passed("a", "c")
+    assert not Passed("ab", "")
+
+
+def test_a_cache_that_cannot_be_written_means_asking_each_time(bundle, tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGEROBERTA_CACHE", str(tmp_path / "file" / "cache"))
+    with caplog.at_level(logging.INFO, logger="edgeroberta"):
+        for _ in range(2):
+            assert Runtime.open(bundle)("great film").label
+    assert caplog.text.count("cannot remember that the goldens passed") == 2
