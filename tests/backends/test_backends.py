@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from edgeroberta import backends
+from edgeroberta.errors import EdgeRobertaError, EngineError, UnavailableError, UsageError
+from edgeroberta.roberta.graph import write_float
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import ENGINES, open_session
+
+
+@pytest.fixture
+def graph(tiny_checkpoint, tmp_path):
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    write_float(tiny_checkpoint, folder / "model.onnx")
+    return folder
+
+
+@pytest.fixture
+def output(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_engine_builds_the_files_that_its_session_opens(graph, output, engine):
+    written = backends.build(engine, graph, output)
+    assert written == ENGINES[engine].files
+    assert sorted(written) == sorted(file.name for file in output.iterdir())
+    session = open_session(engine, output, threads=1, lengths=Lengths((16,), (512,)))
+    ids = np.full((1, 16), 5)
+    assert session.run(ids, np.ones_like(ids)).shape == (1, 2)
+
+
+def test_building_leaves_the_graph_as_it_was(graph, output):
+    before = (graph / "model.onnx").read_bytes()
+    for engine in ENGINES:
+        backends.build(engine, graph, output)
+    assert (graph / "model.onnx").read_bytes() == before
+    assert [file.name for file in graph.iterdir()] == ["model.onnx"]
+
+
+def test_nothing_of_this_machine_is_written_into_the_openvino_model(graph, output):
+    backends.build("openvino", graph, output)
+    assert str(graph.parent) not in (output / "openvino_model.xml").read_text(encoding="utf-8")
+
+
+def test_openvino_keeps_float_weights_whole(graph, output):
+    backends.build("openvino", graph, output)
+    assert 'element_type="f16"' not in (output / "openvino_model.xml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engines_own_graph_is_preferred(graph, output, engine):
+    own = graph / f"model.{engine}.onnx"
+    (graph / "model.onnx").rename(own)
+    (graph / "model.onnx").write_bytes(b"another graph")
+    assert backends.source_graph(engine, graph) == own
+    assert backends.build(engine, graph, output) == ENGINES[engine].files
+    assert (output / "model.onnx").exists() == (engine == "onnxruntime")
+
+
+def test_external_weights_travel_along(graph, output):
+    import onnx
+
+    model = onnx.load(graph / "model.onnx")
+    onnx.save(model, graph / "model.onnx", save_as_external_data=True, location="model.onnx.data")
+    assert backends.build("onnxruntime", graph, output) == ("model.onnx", "model.onnx.data")
+    session = open_session("onnxruntime", output, threads=1, lengths=Lengths((512,), ()))
+    assert session.run(np.full((1, 4), 5), np.ones((1, 4), np.int64)).shape == (1, 2)
+
+
+def test_a_folder_without_graph_is_refused(output):
+    for engine in ENGINES:
+        with pytest.raises(EdgeRobertaError) as caught:
+            backends.build(engine, output, output)
+        assert str(caught.value) == (
+            f"{output}: no model.onnx to build from\n  next: run the recipe's export stage again"
+        )
+
+
+def test_openvino_says_which_graph_it_refuses(graph, output):
+    (graph / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(EngineError, match=r"model.onnx: OpenVINO refuses the graph: "):
+        backends.build("openvino", graph, output)
+
+
+def test_all_engines_here_can_be_built_for():
+    backends.require(tuple(ENGINES))
+
+
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(UsageError) as caught:
+        backends.require(("onnxruntime", "opnvino"))
+    assert str(caught.value) == (
+        "engines: there is no engine 'opnvino' (engines: onnxruntime, openvino)\n"
+        "  next: did you mean 'openvino'?"
+    )
+
+
+def test_tensorrt_is_announced():
+    with pytest.raises(UnavailableError) as caught:
+        backends.require(("tensorrt",))
+    assert caught.value.what == "bundles for TensorRT come with a later release"
+    assert caught.value.exit_code == 4
+
+
+def test_a_missing_package_is_told_before_hours_of_work(monkeypatch):
+    monkeypatch.setattr(backends, "installed", "onnxruntime".__eq__)
+    with pytest.raises(UnavailableError) as caught:
+        backends.require(("onnxruntime", "openvino"))
+    assert str(caught.value) == (
+        "building for openvino needs the package 'openvino', which is not installed\n"
+        "  next: pip install 'edgeroberta[openvino]'"
+    )
+
+
+def test_bundles_keep_the_names_that_optimum_looks_for(tiny_bundle):
+    assert {"model.onnx", "openvino_model.xml", "openvino_model.bin", "config.json"} <= {
+        file.name for file in tiny_bundle.iterdir()
+    }
+    config = json.loads((tiny_bundle / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["RobertaForSequenceClassification"]
+    assert config["id2label"] == {"0": "negative", "1": "positive"}
