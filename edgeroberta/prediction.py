@@ -41,8 +41,12 @@ class Batch:
 
 
 def accelerator() -> Accelerator:
-    """Return Accelerate's view of devices and processes; precision is this module's own business."""
-    return Accelerator(mixed_precision="no")
+    """Return Accelerate's view of devices and processes; precision is this module's own business.
+
+    On a machine without a GPU it has to be told so: it would otherwise take each process of a launch
+    for the only one (seen in accelerate 1.15).
+    """
+    return Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
 
 
 def precision_of(wanted: Precision, device: torch.device) -> torch.dtype:

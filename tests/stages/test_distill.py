@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from edgeroberta import batching, prediction, stages, targets, teacher, training
+from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
+from edgeroberta.errors import CheckpointError, RecipeError
+from edgeroberta.hyperparameters import Precision
+from edgeroberta.progress import Meter, Progress
+from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.rows import Rows, Splits
+from edgeroberta.stages import Context
+from edgeroberta.tasks import Problem, Task
+
+TASKS = {
+    "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
+    "pair": Task(Problem.SINGLE_LABEL, ("bad", "good"), pair=True),
+    "multi": Task(Problem.MULTI_LABEL, ("plot", "music", "acting")),
+    "regression": Task(Problem.REGRESSION, ("score",)),
+}
+FAST: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "dropout": 0,
+    "precision": "fp32",
+    "layers": 2,
+}
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+class Kill(Progress):
+    """Dies when a piece of work called ``label`` has come to ``done`` units."""
+
+    def __init__(self, label: str, done: int) -> None:
+        self.label, self.done = label, done
+
+    def _step(self, meter: Meter) -> None:
+        if meter.label == self.label and meter.done >= self.done:
+            raise Killed
+
+
+def rows_of(task: Task, count: int, seed: int) -> Rows:
+    random = np.random.default_rng(seed)
+    words = ["a", "the", "film", "plot", "music", "great", "boring", "lovely", "bad", "good", "and", "of"]
+    texts = tuple(" ".join(random.choice(words, random.integers(2, 9))) for _ in range(count))
+    yes = random.integers(0, 2, count)
+    labels: Any = {
+        Problem.SINGLE_LABEL: yes,
+        Problem.MULTI_LABEL: np.stack([yes, 1 - yes, yes], 1).astype(np.float32),
+        Problem.REGRESSION: yes.astype(np.float32),
+    }[task.problem]
+    return Rows(texts, texts[::-1] if task.pair else None, labels, "reviews.csv")
+
+
+def wrap(folder: Path) -> Artifact:
+    return Artifact(folder, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))
+
+
+@pytest.fixture(scope="module")
+def deep(make_checkpoint: Callable[..., Path]) -> dict[str, Path]:
+    """A four-layer classifier for each kind of task."""
+    return {
+        kind: make_checkpoint(task.labels, task.problem.value, num_hidden_layers=4)
+        for kind, task in TASKS.items()
+    }
+
+
+@pytest.fixture
+def make_context(deep: dict[str, Path], tmp_path: Path) -> Callable[..., Context]:
+    def make(name: str = "run", kind: str = "single", unlabelled: int = 0, **fields: Any) -> Context:
+        folder, task = tmp_path / name, TASKS[kind]
+        for part in ("output", "scratch"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        more = replace(rows_of(task, unlabelled, 3), labels=None) if unlabelled else None
+        context = Context(
+            output=folder / "output",
+            scratch=folder / "scratch",
+            inputs={Kind.CHECKPOINT: wrap(deep[kind])},
+            full_size=deep[kind],
+            task=task,
+            data=Splits(rows_of(task, 40, 0), rows_of(task, 16, 1), rows_of(task, 16, 2), more, task.labels),
+            target=targets.load("cpu"),
+            seed=0,
+            reference=None,
+            progress=Progress(),
+        )
+        return replace(context, **fields)
+
+    return make
+
+
+def distill(context: Context, **config: Any) -> dict[str, Any]:
+    stage = stages.get("distill")
+    return dict(stage.run(stage.config(**{**FAST, **config}), context))
+
+
+def only(**weights: float) -> dict[str, float]:
+    return {"logits": 0, "hard": 0, "hidden": 0, "attention": 0, **weights}
+
+
+def logits_of(folder: Path, context: Context) -> Any:
+    model = load_classifier(folder, context.task)
+    tokens = batching.tokenize(folder, context.data.train.inputs(), max_length=128)
+    return prediction.predict(model, tokens, precision=Precision.FP32)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_student_is_a_checked_model_nearer_to_the_teacher_than_untrained_layers(
+    kind: str, make_context: Callable[..., Context], deep: dict[str, Path], tmp_path: Path
+) -> None:
+    context, untrained = make_context("trained", kind), make_context("untrained", kind)
+    notes = distill(context, weights=only(logits=1), epochs=4)
+    distill(untrained, weights=only(logits=1), epochs=1, learning_rate=1e-12)
+    assert checkpoint.resolve(str(context.output), cache=tmp_path / "cache") == context.output
+    assert checkpoint.task_of(context.output) == replace(TASKS[kind], pair=False)
+    assert notes["layers"] == [0, 3]
+    assert notes["parameters"] == checkpoint.parameters(context.output) < notes["parameters_before"]
+    wanted = logits_of(deep[kind], context)
+    trained = np.abs(logits_of(context.output, context) - wanted).mean()
+    before = np.abs(logits_of(untrained.output, untrained) - wanted).mean()
+    assert trained < 0.7 * before
+    json.dumps(notes, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["logits", "hard", "hidden", "attention"])
+def test_each_loss_alone_falls_over_the_epochs(name: str, make_context: Callable[..., Context]) -> None:
+    notes = distill(make_context(), weights=only(**{name: 1.0}), epochs=10)
+    losses = [entry[f"loss_{name}"] for entry in notes["history"]]
+    assert losses[-1] < 0.8 * losses[0]
+    assert [key for key in notes["history"][0] if key.startswith("loss_")] == [f"loss_{name}"]
+
+
+def test_all_losses_together_are_weighted(make_context: Callable[..., Context]) -> None:
+    still = {"epochs": 1, "learning_rate": 1e-12}
+    one = distill(make_context("a"), weights=dict.fromkeys(only(), 1.0), **still)["history"][0]
+    two = distill(make_context("b"), weights=dict.fromkeys(only(), 2.0), **still)["history"][0]
+    names = [key for key in one if key.startswith("loss_")]
+    assert names == ["loss_attention", "loss_hard", "loss_hidden", "loss_logits"]
+    for name in names:
+        assert two[name] == pytest.approx(2 * one[name], rel=1e-4)
+
+
+def test_a_student_of_all_layers_has_nothing_to_learn_from_hidden_states(
+    make_context: Callable[..., Context],
+) -> None:
+    weights = {"logits": 1, "hard": 0, "hidden": 1, "attention": 1}
+    notes = distill(make_context(), layers=4, weights=weights, epochs=1, learning_rate=1e-12)
+    # what is left is the rounding of stored teacher states to float16
+    assert all(abs(notes["history"][0][f"loss_{name}"]) < 1e-5 for name in ("logits", "hidden", "attention"))
+
+
+def test_unlabelled_texts_are_learnt_from_without_the_hard_loss(
+    make_context: Callable[..., Context], tmp_path: Path
+) -> None:
+    still = {"epochs": 1, "learning_rate": 1e-12, "weights": only(hard=1.0)}
+    alone = distill(make_context("a"), **still)
+    more = distill(make_context("b", unlabelled=40), **still)
+    assert (alone["texts"], more["texts"]) == (40, 80)
+    # the same sum of losses over twice the texts
+    assert more["history"][0]["loss_hard"] == pytest.approx(alone["history"][0]["loss_hard"] / 2, rel=1e-4)
+    soft = distill(make_context("c", unlabelled=40), weights=only(logits=1.0))
+    assert soft["steps"] == 20
+    assert len(np.load(tmp_path / "c" / "scratch" / "teacher" / "shard-000000" / "logits.npy")) == 80
+
+
+def test_teacher_outputs_are_computed_once_for_all_epochs(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr(
+        teacher,
+        "_run",
+        lambda *a, run=teacher._run: calls.append(a[2]) or run(*a),  # shard number
+    )
+    distill(make_context(), epochs=3)
+    assert calls == [0]
+
+
+@pytest.mark.parametrize(("label", "done"), [("teacher outputs", 16), ("distill", 1), ("distill", 7)])
+def test_a_killed_stage_run_again_gives_the_same_files(
+    label: str, done: int, make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_PAUSE", 0)
+    monkeypatch.setattr(teacher, "SHARD", 16)
+    config = {"checkpoint_seconds": 0, "dropout": 0.1, "weights": dict.fromkeys(only(), 1.0)}
+    straight = make_context("straight")
+    notes = distill(straight, **config)
+    with pytest.raises(Killed):
+        distill(make_context("resumed", progress=Kill(label, done)), **config)
+    resumed = make_context("resumed")
+    assert distill(resumed, **config) == notes
+    assert digest_tree(resumed.output) == digest_tree(straight.output)
+
+
+@pytest.mark.parametrize(
+    ("layers", "kept"), [("auto", [0, 2, 3]), (1, [0]), (3, [0, 2, 3]), ([1, 2], [1, 2])]
+)
+def test_layers_are_chosen_or_named(
+    layers: Any, kept: list[int], make_context: Callable[..., Context]
+) -> None:
+    context = make_context()
+    assert distill(context, layers=layers, epochs=1)["layers"] == kept
+    assert checkpoint.load_config(context.output)["num_hidden_layers"] == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"layers": 5},
+            "distill.layers: a student of 5 layers cannot be cut from a teacher of 4\n"
+            "  next: choose 1 to 4 layers",
+        ),
+        (
+            {"layers": [0, 9]},
+            "distill.layers: there is no layer 9; the model has 4\n  next: choose from 0 to 3",
+        ),
+        (
+            {"layers": [3, 0]},
+            "distill.layers: layers must rise, each at most once: [3, 0]\n  next: e.g. [0, 2, 4, 5]",
+        ),
+        (
+            {"relation_heads": 5, "weights": {"attention": 1}},
+            "distill.relation_heads: 5 relation heads do not divide a width of 32 and 32\n"
+            "  next: the teacher has 4 attention heads",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_the_model_are_refused(
+    config: dict[str, Any], message: str, make_context: Callable[..., Context]
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        distill(make_context(), **config)
+    assert str(caught.value) == message
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"weights": only()}, ("weights",)),
+        ({"weights": {"logits": -1}}, ("weights", "logits")),
+        ({"weights": {"soft": 1}}, ("weights", "soft")),
+        ({"temperature": 0}, ("temperature",)),
+        ({"layer": 3}, ("layer",)),
+    ],
+)
+def test_bad_settings_are_refused_by_field(config: dict[str, Any], place: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        stages.get("distill").config(**config)
+    assert [error["loc"] for error in caught.value.errors()] == [place]
+
+
+def test_a_teacher_without_a_head_is_refused(
+    make_context: Callable[..., Context], tiny_headless_checkpoint: Path
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        distill(make_context(full_size=tiny_headless_checkpoint))
+    assert caught.value.what == (
+        "a base model without a classification head; there is nothing to compress yet"
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_a_student_may_be_cut_from_another_model_than_the_teacher(
+    make_context: Callable[..., Context], tiny_checkpoint: Path, make_checkpoint: Callable[..., Path]
+) -> None:
+    context = make_context(inputs={Kind.CHECKPOINT: wrap(tiny_checkpoint)})
+    notes = distill(context, layers=2, weights=dict.fromkeys(only(), 1.0))
+    assert notes["layers"] == [0, 1]
+    wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=4)
+    context = make_context("wide", full_size=wide)
+    with pytest.raises(RecipeError) as caught:
+        distill(context, weights=only(hidden=1))
+    assert str(caught.value) == (
+        "distill.weights.hidden: hidden states of width 32 cannot be compared with the teacher's of 48\n"
+        "  next: set it to 0; attention relations do not depend on the width"
+    )
+    assert distill(context, weights=only(logits=1, attention=1))["steps"] == 10
+
+
+def test_the_source_is_not_changed(make_context: Callable[..., Context], deep: dict[str, Path]) -> None:
+    before = digest_tree(deep["single"])
+    distill(make_context(), epochs=1)
+    assert digest_tree(deep["single"]) == before
+
+
+def test_mixed_precision_distils_with_every_loss(make_context: Callable[..., Context]) -> None:
+    context = make_context()
+    notes = distill(context, precision="bf16", weights=dict.fromkeys(only(), 1.0))
+    assert notes["precision"] == "bfloat16"
+    dtypes = {value.dtype for value in load_classifier(context.output, context.task).state_dict().values()}
+    assert dtypes == {torch.float32}
+
+
+def test_every_setting_is_described() -> None:
+    config = stages.get("distill").config
+    fields = {**config.model_fields, **type(config().weights).model_fields}
+    assert [name for name, field in fields.items() if not field.description] == []

@@ -1,0 +1,151 @@
+"""The same program under ``accelerate launch`` with two CPU processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgeroberta.roberta import checkpoint
+
+ROWS = 21  # not a multiple of the batch size, nor of two
+EPOCHS = 2
+BATCH = 4
+STEPS = 12  # 2 epochs of 21 / 4, rounded up
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from edgeroberta import prediction, stages, targets, teacher, training
+from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.progress import Progress
+from edgeroberta.rows import Rows, Splits
+from edgeroberta.tasks import Problem, Task
+
+source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+teacher.SHARD = 8
+training.CHECKPOINT_PAUSE = 0
+task = Task(Problem.SINGLE_LABEL, ("bad", "good"))
+
+def rows(count, start):
+    texts = [f"film {i} is " + "very " * (i % 5) + "good" * (i % 2) for i in range(start, start + count)]
+    return Rows(tuple(texts), None, np.arange(count) % 2, "reviews.csv")
+
+class KillAt(Progress):
+    def _step(self, meter):
+        if meter.label == "distill" and meter.done == settings["kill_at"]:
+            raise SystemExit(9)
+
+process = prediction.accelerator()
+for part in ("output", "scratch"):
+    (folder / part).mkdir(parents=True, exist_ok=True)
+context = stages.Context(
+    output=folder / "output", scratch=folder / "scratch",
+    inputs={Kind.CHECKPOINT: Artifact(source, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))},
+    full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), None, task.labels),
+    target=targets.load("cpu"), seed=0, reference=None, progress=KillAt(),
+)
+stage = stages.get("distill")
+notes = stage.run(stage.config(**settings["config"]), context)
+(folder / f"notes-{process.process_index}.json").write_text(json.dumps(notes))
+process.end_training()
+""".replace("rows(ROWS", f"rows({ROWS}")
+
+CONFIG: dict[str, Any] = {
+    "epochs": EPOCHS,
+    "batch_size": BATCH,
+    "layers": 1,
+    "learning_rate": 1e-3,
+    "precision": "fp32",
+    "dropout": 0,
+    "checkpoint_seconds": 0,
+    "weights": {"logits": 1, "hard": 0.5, "hidden": 1, "attention": 1},
+}
+
+
+def launch(
+    source: Path, folder: Path, *, processes: int, config: dict[str, Any], kill_at: int = -1
+) -> subprocess.CompletedProcess[str]:
+    program = folder.with_suffix(".py")
+    program.write_text(PROGRAM)
+    command = [sys.executable]
+    if processes > 1:
+        command += [
+            "-m",
+            "accelerate.commands.launch",
+            "--multi_gpu",
+            "--num_machines=1",
+            "--num_cpu_threads_per_process=1",
+        ]
+        command += [f"--num_processes={processes}", "--mixed_precision=no", "--dynamo_backend=no"]
+        command += ["--main_process_ip=127.0.0.1", "--main_process_port=0"]
+    command += [str(program), str(source), str(folder), json.dumps({"config": config, "kill_at": kill_at})]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "HF_HOME": str(folder.parent / "hf"),
+    }
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same training by one process and by two."""
+    base = tmp_path_factory.mktemp("runs")
+    folders = {name: base / name for name in ("one", "two")}
+    for name, processes in (("one", 1), ("two", 2)):
+        done = launch(tiny_checkpoint, folders[name], processes=processes, config=CONFIG)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return folders
+
+
+def notes(folder: Path, rank: int) -> dict[str, Any]:
+    return dict(json.loads((folder / f"notes-{rank}.json").read_text()))
+
+
+def test_two_processes_take_as_many_steps_as_one_and_agree(runs: dict[str, Path]) -> None:
+    assert notes(runs["one"], 0)["steps"] == STEPS
+    assert notes(runs["two"], 0) == notes(runs["two"], 1)
+    assert notes(runs["two"], 0)["steps"] == STEPS
+    assert (notes(runs["one"], 0)["processes"], notes(runs["two"], 0)["processes"]) == (1, 2)
+
+
+def test_two_processes_leave_one_finished_checkpoint(runs: dict[str, Path], tmp_path: Path) -> None:
+    one, two = runs["one"], runs["two"]
+    names = sorted(str(p.relative_to(one)) for p in one.rglob("*") if "notes" not in p.name)
+    assert sorted(str(p.relative_to(two)) for p in two.rglob("*") if "notes" not in p.name) == names
+    assert checkpoint.resolve(str(two / "output"), cache=tmp_path) == two / "output"
+
+
+def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:
+    one, two = (load_file(runs[name] / "output" / "model.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        # the same gradients, summed in another order, through twelve steps of Adam
+        torch.testing.assert_close(two[name], value, rtol=0, atol=2e-3)
+    for first, second in zip(notes(runs["one"], 0)["history"], notes(runs["two"], 0)["history"], strict=True):
+        for key, value in first.items():
+            assert second[key] == pytest.approx(value, rel=1e-2, abs=1e-4), key
+
+
+@pytest.mark.slow
+def test_two_killed_processes_resume_to_the_same_weights(
+    runs: dict[str, Path], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "resumed"
+    killed = launch(tiny_checkpoint, folder, processes=2, config=CONFIG, kill_at=7)
+    assert killed.returncode != 0
+    assert not (folder / "output" / "model.safetensors").exists()
+    done = launch(tiny_checkpoint, folder, processes=2, config=CONFIG)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two, resumed = (load_file(path / "output" / "model.safetensors") for path in (runs["two"], folder))
+    assert [name for name in two if not torch.equal(two[name], resumed[name])] == []
+    assert notes(folder, 0) == notes(runs["two"], 0)
