@@ -149,7 +149,9 @@ def warmup_groups(lengths: Sequence[int], plan: Plan) -> list[list[int]]:
     """Choose the rows to warm up on: half of them the longest, half spread over all lengths."""
     longest = sorted(range(len(lengths)), key=lambda row: -lengths[row])[: plan.warmup // 2]
     rows = [*spread(lengths, plan.warmup - len(longest)), *longest]
-    return [[rows[(call + offset) % len(rows)] for offset in range(plan.batch)] for call in range(len(rows))]
+    return [
+        [rows[(call + offset) % len(rows)] for offset in range(plan.batch)] for call in range(plan.warmup)
+    ]
 
 
 def _open(entry: Entry, plan: Plan, lengths: Sequence[int]) -> None:

@@ -83,6 +83,10 @@ def test_warm_up_covers_the_longest_texts() -> None:
     assert len(rows) >= 3
 
 
+def test_warm_up_is_as_long_as_it_says_even_on_one_text() -> None:
+    assert warmup_groups([7], Plan(warmup=4, batch=2)) == [[0, 0]] * 4
+
+
 def test_a_fixed_shape_is_timed_on_random_ids() -> None:
     made, worker = entry("one")
     plan = Plan(rounds=2, calls=3, warmup=2, batch=8, tokens=(128,))
