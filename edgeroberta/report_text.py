@@ -207,10 +207,13 @@ def _steadiness(report: Report) -> Section:
 
 
 def _sites(report: Report) -> Section:
-    columns = [name for name in ("site", "choice", "error", "reason") if name in report.sites[0]]
+    known = ("site", "choice", "error", "minmax_error", "reason")
+    columns = [name for name in known if name in report.sites[0]]
     rows = tuple(tuple(_cell(site.get(name)) for name in columns) for site in report.sites)
     sentence = "What the quantizer chose for each matmul, by the error it measured on the user's own text."
-    return Section("Quantization, matmul by matmul", (sentence,), tuple(columns), rows)
+    return Section(
+        "Quantization, matmul by matmul", (sentence,), tuple(name.replace("_", " ") for name in columns), rows
+    )
 
 
 def _lineage(report: Report) -> Section:
