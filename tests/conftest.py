@@ -132,11 +132,11 @@ def tiny_headless_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A function that builds a float bundle without a verdict from a checkpoint, as the stages do.
+def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """A function that exports a checkpoint as a float graph and makes the context of a build stage.
 
-    ``make_bundle(checkpoint, engines=("onnxruntime",), pair=False, max_length=None, texts=...)``
-    returns a fresh folder each time.
+    ``make_build_context(checkpoint, engines=("onnxruntime",), pair=False, texts=...)`` returns a
+    ``Context`` with fresh folders each time.
     """
 
     def make(
@@ -144,9 +144,8 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         engines: tuple[str, ...] = ("onnxruntime",),
         *,
         pair: bool = False,
-        max_length: int | None = None,
         texts: tuple[str, ...] = ("The film is great.", "The story is dull, and I would not see it again."),
-    ) -> Path:
+    ) -> Any:
         import json
         from dataclasses import replace
 
@@ -158,7 +157,6 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         from edgeroberta.progress import SilentProgress
         from edgeroberta.roberta.graph import write_float
         from edgeroberta.stages import Context
-        from edgeroberta.stages.build import BuildConfig, build
         from edgeroberta.tasks import Task
 
         graph = tmp_path_factory.mktemp("graph")
@@ -167,8 +165,8 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         write_float(checkpoint, graph / "model.onnx")
         task = Task.from_config(json.loads((checkpoint / "config.json").read_text()), pair=pair)
         rows = Rows(texts, texts if pair else None, np.zeros(len(texts), np.int64), "texts")
-        lineage = Lineage("export", "0" * 64, {}, 0, {}, {"edgeroberta": "0"}, 0.5)
-        context = Context(
+        lineage = Lineage("export", "0" * 64, {}, 0, {}, {"edgeroberta": "0"}, 0.5, {"nodes": 80})
+        return Context(
             output=tmp_path_factory.mktemp("bundle"),
             scratch=graph,
             inputs={Kind.GRAPH: Artifact(graph, Kind.GRAPH, lineage)},
@@ -181,8 +179,31 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             progress=SilentProgress(),
             history=(lineage,),
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_bundle(make_build_context: Callable[..., Any]) -> Callable[..., Path]:
+    """A function that builds a float bundle without a verdict from a checkpoint, as the stages do.
+
+    ``make_bundle(checkpoint, engines=("onnxruntime",), pair=False, max_length=None, texts=...)``
+    returns a fresh folder each time.
+    """
+
+    def make(
+        checkpoint: Path,
+        engines: tuple[str, ...] = ("onnxruntime",),
+        *,
+        max_length: int | None = None,
+        **others: Any,
+    ) -> Path:
+        from edgeroberta.stages.build import BuildConfig, build
+
+        context = make_build_context(checkpoint, engines, **others)
         build(BuildConfig(max_length=max_length), context)
-        return context.output
+        folder: Path = context.output
+        return folder
 
     return make
 

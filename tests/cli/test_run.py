@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgeroberta import cli
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as leave:
+        cli.main(["run", *(str(word) for word in words)])
+    return leave.value.code if isinstance(leave.value.code, int) else 0
+
+
+def test_a_text_is_answered_in_a_line(tiny_bundle, capsys):
+    assert run(tiny_bundle, "great film", "word " * 600) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    label, score, text = first.split("  ")
+    assert label in ("negative", "positive")
+    assert 0.5 <= float(score) <= 1
+    assert text == "great film"
+    assert second.endswith("…  (cut off)")
+    assert len(second) < 100
+
+
+def test_json_is_json_and_nothing_else(tiny_bundle, capsys):
+    assert run(tiny_bundle, "great film", "--engine", "openvino", "--threads", 1, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bundle"] == str(tiny_bundle)
+    assert found["engine"] == "openvino"
+    assert len(found["predictions"]) == 1
+    answer = found["predictions"][0]
+    assert sorted(answer) == ["input", "label", "labels", "score", "scores", "truncated"]
+    assert answer["input"] == "great film"
+    assert answer["scores"][answer["label"]] == answer["score"]
+
+
+def test_a_file_is_answered_line_by_line(tiny_bundle, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("one\n\nthree\n" * 100)
+    assert run(tiny_bundle, "--input", tmp_path / "texts.txt") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 300
+    assert lines[299].endswith("  three")
+
+
+def test_pairs_are_answered(make_bundle, tiny_checkpoint, tmp_path, capsys):
+    bundle = make_bundle(tiny_checkpoint, pair=True)
+    (tmp_path / "x.jsonl").write_text('["a", "b"]\n{"text": "c", "text_pair": "d"}\n')
+    assert run(bundle, "--pair", "a", "b") == 0
+    assert run(bundle, "--pair", "--input", tmp_path / "x.jsonl") == 0
+    assert [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()] == [
+        "a | b",
+        "a | b",
+        "c | d",
+    ]
+
+
+def test_several_labels_and_values_are_printed(
+    make_bundle, tiny_multi_label_checkpoint, tiny_regression_checkpoint, capsys
+):
+    assert run(make_bundle(tiny_regression_checkpoint), "great film") == 0
+    value, text = capsys.readouterr().out.strip().split("  ")
+    float(value)
+    assert text == "great film"
+    assert run(make_bundle(tiny_multi_label_checkpoint), "great film") == 0
+    labels = capsys.readouterr().out.split("  ")[0].split(", ")
+    assert set(labels) <= {"plot", "music", "acting", "none"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((), 2, "error: no text to answer\n  next: edgeroberta run BUNDLE 'some text', or --input FILE\n"),
+        (
+            ("a", "--input", "x.txt"),
+            2,
+            "error: texts and --input together\n"
+            "  next: edgeroberta run BUNDLE 'some text', or --input FILE\n",
+        ),
+        (("a", "--pair"), 2, "error: TEXT: --pair takes texts two by two, but there are 1\n"),
+        (
+            ("a", "b", "--pair"),
+            2,
+            "error: input 0: this model takes single texts; for several, pass a list\n",
+        ),
+        (("--input", "none.txt"), 2, "error: none.txt: cannot be read (No such file or directory)\n"),
+        (
+            ("a", "--engine", "opnvino"),
+            2,
+            "error: engine: the bundle was not built for 'opnvino', only for onnxruntime, openvino; "
+            "did you mean 'openvino'?\n",
+        ),
+    ],
+)
+def test_wrong_words_end_with_a_message(tiny_bundle, capsys, words, code, message):
+    assert run(tiny_bundle, *words) == code
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", message)
+
+
+def test_a_folder_that_is_no_bundle_ends_with_1(tmp_path, capsys):
+    assert run(tmp_path, "a") == 1
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}: not a bundle: there is no manifest.json in it\n"
+        f"  next: edgeroberta compress {tmp_path} --data DATA -o out/\n"
+    )
+
+
+def test_a_missing_engine_ends_with_4(tiny_bundle, monkeypatch, capsys):
+    from edgeroberta.runtime import session
+
+    monkeypatch.setattr(session, "installed", lambda name: False)
+    assert run(tiny_bundle, "a") == 4
+    assert "pip install 'edgeroberta[onnxruntime]'" in capsys.readouterr().err
+
+
+def test_threads_below_one_are_a_usage_error(tiny_bundle, capsys):
+    assert run(tiny_bundle, "a", "--threads", 0) == 2
+    assert "--threads" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from edgeroberta import targets
+from edgeroberta.artifact import Kind
+from edgeroberta.errors import EdgeRobertaError, UnavailableError, UsageError
+from edgeroberta.runtime import Runtime
+from edgeroberta.runtime.manifest import check_files, read
+from edgeroberta.stages import get
+from edgeroberta.stages.build import MODEL_FILES, OPTIONAL_MODEL_FILES, BuildConfig, build
+
+
+@pytest.fixture
+def context(make_build_context, tiny_checkpoint):
+    return make_build_context(tiny_checkpoint, ("onnxruntime", "openvino"))
+
+
+def test_the_stage_makes_a_draft_of_a_graph():
+    stage = get("build")
+    assert (stage.reads, stage.writes, stage.distributed) == ((Kind.GRAPH,), Kind.DRAFT, False)
+
+
+def test_a_draft_runs_on_each_engine(context):
+    notes = build(BuildConfig(), context)
+    assert notes["engines"] == ["onnxruntime", "openvino"]
+    assert notes["files"] == {
+        "onnxruntime": ["model.onnx"],
+        "openvino": ["openvino_model.xml", "openvino_model.bin"],
+    }
+    assert all(0 <= notes["deviation"][engine] < 1e-4 for engine in notes["engines"])
+    answers = []
+    for engine in notes["engines"]:
+        with Runtime.open(context.output, engine=engine) as runtime:
+            answers.append(runtime("great film").label)
+    assert answers[0] == answers[1]
+
+
+def test_a_draft_says_what_it_is_made_of(context, tiny_checkpoint):
+    build(BuildConfig(), context)
+    found = read(context.output)
+    check_files(found)
+    assert found.gate is None
+    assert found.lengths == (2,)
+    assert found.full_size["model"] == str(tiny_checkpoint)
+    assert found.full_size["bytes"] == (tiny_checkpoint / "model.safetensors").stat().st_size
+    assert found.lineage[0]["stage"] == "export"
+    assert "notes" not in found.lineage[0]
+
+
+def test_a_quantized_graph_makes_an_int8_bundle(context):
+    graph = context.inputs[Kind.GRAPH]
+    quantized = replace(graph, lineage=replace(graph.lineage, stage="quantize"))
+    build(BuildConfig(), replace(context, inputs={Kind.GRAPH: quantized}))
+    assert read(context.output).precision == "int8"
+
+
+def test_the_files_of_the_model_are_carried_as_they_are(context, tiny_checkpoint):
+    build(BuildConfig(), context)
+    for name in (*MODEL_FILES, *OPTIONAL_MODEL_FILES):
+        assert (context.output / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
+
+
+@pytest.mark.parametrize(("asked", "given"), [(None, 512), (40, 40), (4000, 512)])
+def test_texts_are_cut_where_asked_but_never_beyond_the_model(context, asked, given):
+    build(BuildConfig(engines=("onnxruntime",), max_length=asked), context)
+    assert read(context.output).max_length == given
+
+
+def test_engines_may_be_chosen(context):
+    build(BuildConfig(engines=("openvino",)), context)
+    assert read(context.output).engines == ("openvino",)
+    assert not (context.output / "model.onnx").exists()
+
+
+def test_an_engine_that_answers_otherwise_is_told(context, monkeypatch):
+    from edgeroberta.runtime.openvino import OpenVinoSession
+
+    real = OpenVinoSession.run
+    monkeypatch.setattr(OpenVinoSession, "run", lambda self, ids, mask: real(self, ids, mask) + 1.0)
+    said = []
+    monkeypatch.setattr(type(context.progress), "line", lambda self, text: said.append(text))
+    notes = build(BuildConfig(), context)
+    assert notes["deviation"]["openvino"] == pytest.approx(1.0, abs=1e-3)
+    assert len(said) == 1
+    assert said[0].startswith("openvino: answers differ from ONNX Runtime's by 1 (allowed: 0.00")
+    assert said[0].endswith("the bundle will not open on it")
+    json.dumps(dict(notes), allow_nan=False)
+
+
+def test_a_model_without_the_files_that_transformers_5_leaves_out_is_built(context):
+    for name in OPTIONAL_MODEL_FILES:
+        (context.inputs[Kind.GRAPH].path / name).unlink()
+    build(BuildConfig(engines=("onnxruntime",)), context)
+    with Runtime.open(context.output) as runtime:
+        assert runtime("great film").label
+
+
+def test_a_graph_without_its_tokenizer_is_refused(context):
+    graph = context.inputs[Kind.GRAPH].path
+    (graph / "tokenizer.json").unlink()
+    with pytest.raises(EdgeRobertaError) as caught:
+        build(BuildConfig(), context)
+    assert str(caught.value) == f"{graph}: the graph comes without its tokenizer.json"
+
+
+def test_a_target_of_a_later_release_is_refused(context):
+    with pytest.raises(UnavailableError) as caught:
+        build(BuildConfig(), replace(context, target=targets.load("jetson")))
+    assert (caught.value.exit_code, caught.value.where) == (4, "--target")
+
+
+def test_an_unknown_engine_is_refused(context):
+    with pytest.raises(UsageError, match="there is no engine 'onnx'"):
+        build(BuildConfig(engines=("onnx",)), context)

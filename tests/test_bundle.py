@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from edgeroberta import __version__, bundle
+from edgeroberta.bundle import GOLDEN_TEXTS, make_goldens, seal
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.runtime.manifest import MANIFEST_FILE, check_files
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+FIELDS = {
+    "task": {"problem": "single_label_classification", "labels": ["no", "yes"], "pair": False},
+    "max_length": 512,
+    "pad_token_id": 1,
+    "engines": ["onnxruntime"],
+    "target": "cpu",
+    "threads": 1,
+    "lengths": {"bin": 16, "counts": [3]},
+    "precision": "fp32",
+    "lineage": [],
+    "full_size": {"model": "m", "digest": "0", "parameters": 1, "bytes": 4},
+    "gate": None,
+}
+
+
+class Echo:
+    """A session whose logits are 10 and -10 times the share of the second token."""
+
+    name, version = "echo", "1"
+
+    def __init__(self, factor: float = 10.0) -> None:
+        self.factor = factor
+
+    def run(self, input_ids, attention_mask):
+        share = input_ids[:, 1:2] / 600 * self.factor
+        return np.concatenate([share, -share], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def tokenizer(tokenizer_folder):
+    return TextTokenizer.open(tokenizer_folder, 512)
+
+
+def test_every_file_is_sealed_but_the_manifest_and_the_lineage(tmp_path):
+    (tmp_path / "reports").mkdir()
+    for name in ("model.onnx", "reports/report.md", "artifact.json"):
+        (tmp_path / name).write_text(name)
+    sealed = seal(tmp_path, FIELDS)
+    assert set(sealed.files) == {"model.onnx", "reports/report.md"}
+    entry = sealed.files["model.onnx"]
+    assert (entry.sha256, entry.bytes) == (hashlib.sha256(b"model.onnx").hexdigest(), 10)
+    assert sealed.created_by == __version__
+    check_files(sealed)
+
+
+def test_a_manifest_is_read_without_us(tmp_path):
+    seal(tmp_path, FIELDS)
+    text = (tmp_path / MANIFEST_FILE).read_text(encoding="utf-8")
+    fields = json.loads(text)
+    assert (fields["schema_version"], fields["kind"]) == (1, "edgeroberta-bundle")
+    assert list(fields) == sorted(fields)
+    assert text.endswith("}\n")
+
+
+def test_sealing_again_changes_nothing(tmp_path):
+    (tmp_path / "model.onnx").write_text("x")
+    first = seal(tmp_path, FIELDS)
+    assert seal(tmp_path, FIELDS) == first
+
+
+def test_another_file_is_another_digest(tmp_path):
+    (tmp_path / "model.onnx").write_text("x")
+    first = seal(tmp_path, FIELDS).digest
+    (tmp_path / "model.onnx").write_text("y")
+    assert seal(tmp_path, FIELDS).digest != first
+
+
+def test_a_file_name_that_cannot_travel_is_refused(tmp_path):
+    (tmp_path / "a:b.txt").write_text("x")
+    with pytest.raises(EdgeRobertaError) as caught:
+        seal(tmp_path, FIELDS)
+    assert str(caught.value) == f"{tmp_path}: a file name that cannot be in a bundle: 'a:b.txt'"
+
+
+def test_goldens_are_our_own_short_texts(tokenizer):
+    found = make_goldens(tokenizer, Echo(), pair=False, precision="int8")
+    assert found.inputs == GOLDEN_TEXTS
+    assert [list(ids) for ids in found.ids] == [
+        tokenizer.encode_one(text).ids.tolist() for text in GOLDEN_TEXTS
+    ]
+    assert found.logits.shape == (8, 2)
+
+
+def test_goldens_of_pairs_pair_the_texts(tokenizer):
+    found = make_goldens(tokenizer, Echo(), pair=True, precision="int8")
+    assert found.inputs[0] == ("", "Yes.")
+    assert found.inputs[-1] == ("a 😀 b", "")
+
+
+@pytest.mark.parametrize(("precision", "share"), [("int8", 0.05), ("fp32", 0.005)])
+def test_what_goldens_tolerate_grows_with_their_range(tokenizer, precision, share):
+    found = make_goldens(tokenizer, Echo(), pair=False, precision=precision)
+    assert found.atol == pytest.approx(share * np.ptp(found.logits), rel=1e-3)
+    flat = make_goldens(tokenizer, Echo(0.0), pair=False, precision=precision)
+    assert flat.atol == 0.001
+
+
+def test_goldens_are_written_as_they_are_read(tokenizer, tmp_path):
+    from edgeroberta.runtime.goldens import load
+
+    made = make_goldens(tokenizer, Echo(), pair=False, precision="int8")
+    bundle.write_goldens(made, tmp_path)
+    read = load(tmp_path)
+    assert (read.inputs, read.ids, read.atol) == (made.inputs, made.ids, made.atol)
+    np.testing.assert_array_equal(read.logits, made.logits)
+
+
+def test_a_bundle_may_be_moved(tiny_bundle, tmp_path):
+    from edgeroberta.runtime import Runtime
+
+    moved = shutil.copytree(tiny_bundle, tmp_path / "päth with spaces")
+    assert Runtime.open(moved)("great film").label

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from edgeroberta import card
+
+
+@pytest.fixture
+def manifest():
+    return {
+        "task": {"problem": "single_label_classification", "labels": ["negative", "positive"], "pair": False},
+        "max_length": 512,
+        "engines": ["onnxruntime", "openvino"],
+        "created_by": "0.1.0",
+        "target": "cpu",
+        "precision": "int8",
+        "lineage": [{"stage": "distill", "seconds": 61.26}, {"stage": "quantize", "seconds": 12.0}],
+        "full_size": {
+            "model": "/home/someone/models/reviews",
+            "parameters": 30_300_000,
+            "bytes": 121_200_000,
+        },
+    }
+
+
+@pytest.fixture
+def report():
+    latency = {"p50_ms": 1.234}
+    good = {
+        "engine": "onnxruntime",
+        "version": "1.31.1",
+        "status": "ok",
+        "metrics": {"accuracy": 0.809},
+        "agreement": 0.981,
+        "latency": latency,
+    }
+    absent = {"metrics": None, "agreement": None, "latency": None, "version": None}
+    return {
+        "judgement": {"verdict": "PASS", "reason": "the drop is small", "rows_needed": None},
+        "metric": "accuracy",
+        "data": {"source": "/home/someone/reviews.csv", "rows": 1000},
+        "full_size": {
+            "dtype": "float32",
+            "device": "NVIDIA H200",
+            "metrics": {"accuracy": 0.818},
+            "latency": None,
+        },
+        "engines": [good, {**absent, "engine": "openvino", "status": "not installed"}],
+    }
+
+
+def front_matter(text):
+    assert text.startswith("---\n")
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_the_front_matter_is_what_the_hub_reads(manifest, report):
+    found = front_matter(card.write(manifest, report))
+    assert found == {
+        "library_name": "edgeroberta",
+        "pipeline_tag": "text-classification",
+        "tags": ["edgeroberta", "roberta", "onnx", "int8", "onnxruntime", "openvino"],
+        "model-index": [
+            {
+                "name": "reviews-int8",
+                "results": [
+                    {
+                        "task": {"type": "text-classification"},
+                        "dataset": {"name": "reviews.csv", "type": "held-out"},
+                        "metrics": [
+                            {"type": "accuracy", "name": "accuracy (onnxruntime)", "value": 0.809},
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def test_the_hub_accepts_the_front_matter(manifest, report):
+    from huggingface_hub import ModelCard
+
+    found = ModelCard(card.write(manifest, report))
+    assert found.data.eval_results[0].metric_value == 0.809
+    assert found.data.library_name == "edgeroberta"
+
+
+def test_results_have_a_row_per_model_and_say_what_is_missing(manifest, report):
+    lines = card.write(manifest, report).splitlines()
+    start = lines.index("| model | accuracy | same answer | p50 ms | status |")
+    assert lines[start + 2 : start + 5] == [
+        "| full size, float32, NVIDIA H200 | 0.8180 | | – | |",
+        "| this, onnxruntime 1.31.1 | 0.8090 | 98.1 % | 1.23 | ok |",
+        "| this, openvino | – | – | – | not installed |",
+    ]
+
+
+def test_no_path_of_the_machine_is_on_the_card(manifest, report):
+    text = card.write(manifest, report)
+    assert "/home" not in text
+    assert "# reviews, compressed to int8" in text
+
+
+def test_a_pair_is_used_as_a_pair(manifest, report):
+    assert 'runtime("some text")' in card.write(manifest, report)
+    manifest["task"]["pair"] = True
+    assert 'runtime(("first text", "second text"))' in card.write(manifest, report)
+
+
+def test_the_stages_are_listed_with_their_time(manifest, report):
+    text = card.write(manifest, report)
+    assert "| distill | 61.3 |\n| quantize | 12.0 |" in text
+
+
+def test_nothing_measured_leaves_the_index_out(manifest, report):
+    report["engines"] = report["engines"][1:]
+    assert "model-index" not in front_matter(card.write(manifest, report))
+
+
+def test_the_python_of_the_card_is_python(manifest, report):
+    code = card.write(manifest, report).split("```python\n")[1].split("```")[0]
+    compile(code, "card", "exec")
+    assert "pip install 'edgeroberta[onnxruntime]'" in code
