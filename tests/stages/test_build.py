@@ -104,7 +104,7 @@ def test_a_graph_without_its_tokenizer_is_refused(context):
     (graph / "tokenizer.json").unlink()
     with pytest.raises(EdgeRobertaError) as caught:
         build(BuildConfig(), context)
-    assert str(caught.value) == f"{graph}: the graph comes without its tokenizer.json"
+    assert str(caught.value) == f"{graph}: the model comes without its tokenizer.json"
 
 
 def test_a_target_of_a_later_release_is_refused(context):
