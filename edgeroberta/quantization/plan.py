@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
+#: Smallest step of a grid. Far below any activation or weight that matters, and far above float32's
+#: subnormals, which engines flush to zero and then divide by.
+SMALLEST_STEP = np.float32(1e-12)
+
 
 @dataclass(frozen=True)
 class ActivationRange:
@@ -39,11 +43,10 @@ class ActivationRange:
     @classmethod
     def over(cls, low: float, high: float, *, signed: bool) -> ActivationRange:
         """Make the grid that covers ``[low, high]`` and contains 0.0 exactly."""
-        tiny = float(np.finfo(np.float32).tiny)
         if signed:
-            return cls(max(abs(low), abs(high), tiny) / 127, 0, True)
+            return cls(max(abs(low), abs(high), 127 * float(SMALLEST_STEP)) / 127, 0, True)
         low, high = min(low, 0.0), max(high, 0.0)
-        scale = max(high - low, tiny) / 255
+        scale = max(high - low, 255 * float(SMALLEST_STEP)) / 255
         return cls(scale, int(np.clip(round(-low / scale), 0, 255)), False)
 
     def fake_quantize(self, x: Float) -> Float:
@@ -101,14 +104,14 @@ def quantize_weight(weight: Float) -> tuple[NDArray[np.int8], Float]:
     Returns:
         int8 [inputs, outputs] in -127 … 127 and float32 scales [outputs].
     """
-    scale = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / np.float32(127)
+    scale = np.maximum(np.abs(weight).max(axis=0) / np.float32(127), SMALLEST_STEP)
     quantized = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
     return quantized, scale.astype(np.float32)
 
 
 def quantize_rows(table: Float) -> RowQuantized:
     """Quantize an embedding table float32 [rows, width] to int8 with one scale per row."""
-    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
+    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True) / np.float32(127), SMALLEST_STEP)
     values = np.empty(table.shape, np.int8)
     for start in range(0, len(table), 8192):  # a slice at a time: XLM-R's table alone is 1 GB
         part = slice(start, start + 8192)

@@ -21,6 +21,9 @@ OPSET = 17
 IR_VERSION = 8
 #: A protobuf message ends at 2 GiB; keep a margin for the nodes themselves.
 INLINE_LIMIT = 2**31 - 2**27
+#: Tensors up to this size stay inside: shape inference reads shapes and split sizes from the model
+#: alone (onnxruntime 1.31: "Cannot parse data from external tensors").
+SMALL = 1024
 #: Large tensors start on a page, so that an engine can map the file (ONNX external data spec).
 PAGE = 4096
 
@@ -101,12 +104,15 @@ class GraphBuilder:
         return (path,) if data_path is None else (path, data_path)
 
     def _write_external(self, data_path: Path) -> list[onnx.TensorProto]:
-        from onnx import TensorProto, helper
+        from onnx import TensorProto, helper, numpy_helper
 
         tensors = []
         temporary = data_path.with_name(f".{data_path.name}.tmp")
         with temporary.open("wb") as handle:
             for name, value in self._constants.items():
+                if value.nbytes <= SMALL:
+                    tensors.append(numpy_helper.from_array(value, name))
+                    continue
                 handle.seek(-handle.tell() % PAGE, os.SEEK_CUR)
                 tensor = TensorProto(
                     name=name,

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+
+from edgeroberta.quantization import budget
+
+SITES = ("a", "b", "c")
+EXACT = np.zeros((100, 2), np.float32)
+#: What each matmul in int8 adds to the error of the logits, and the answers it changes.
+HARM = {"a": (0.01, 0), "b": (0.5, 6), "c": (0.2, 3)}
+
+
+class Model:
+    def __init__(self) -> None:
+        self.measured: list[frozenset[str]] = []
+
+    def measure(self, kept_float: frozenset[str]) -> np.ndarray:
+        self.measured.append(kept_float)
+        logits = EXACT.copy()
+        changed = sum(HARM[s][1] for s in SITES if s not in kept_float)
+        logits[:, 0] = sum(HARM[s][0] for s in SITES if s not in kept_float)
+        logits[:changed, 1] = 1
+        return logits
+
+
+def same(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a[:, 1] == b[:, 1]).mean())
+
+
+def fit(min_agreement: float, max_float: int) -> tuple[budget.Fit, Model]:
+    model = Model()
+    found = budget.fit(model.measure, same, EXACT, SITES, min_agreement=min_agreement, max_float=max_float)
+    return found, model
+
+
+def test_a_graph_within_the_budget_is_measured_once_and_stays_int8() -> None:
+    found, model = fit(0.9, 2)
+    assert (found.kept_float, found.met, len(model.measured)) == ({}, True, 1)
+    assert found.agreement == 0.91
+
+
+def test_the_worst_matmul_is_put_back_and_no_more_than_needed() -> None:
+    found, _ = fit(0.95, 2)
+    assert list(found.kept_float) == ["b"]
+    assert found.kept_float["b"] == "int8 kept 91.0 % of the answers, under 95.0 %; float here brings 97.0 %"
+    assert found.met
+
+
+def test_a_second_one_follows_when_the_first_does_not_suffice() -> None:
+    found, _ = fit(0.99, 2)
+    assert list(found.kept_float) == ["b", "c"]
+    assert found.agreement == 1.0
+
+
+def test_a_budget_that_cannot_be_met_says_so_and_keeps_the_best() -> None:
+    found, _ = fit(0.99, 1)
+    assert (list(found.kept_float), found.met, found.agreement) == (["b"], False, 0.97)

@@ -1,0 +1,252 @@
+"""The graph writer against Hugging Face, on both engines, and the forms it can write."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeroberta.errors import CheckpointError
+from edgeroberta.quantization.plan import (
+    ActivationRange,
+    MatMulPlan,
+    QuantizationPlan,
+    quantize_rows,
+    quantize_weight,
+)
+from edgeroberta.roberta.graph import Graph, GraphForm, build_graph, write_float
+from edgeroberta.roberta.weights import Layer, Linear, load_weights
+
+LENGTHS = (1, 2, 7, 64, 128, 512)
+#: Family and token types; the demo encoder has two types and eps 1e-12, XLM-R and CamemBERT one.
+MODELS: Mapping[str, Mapping[str, Any]] = {
+    "roberta": {},
+    "two-type": {"type_vocab_size": 2, "layer_norm_eps": 1e-12},
+    "xlm-roberta": {"model_type": "xlm-roberta", "labels": ("a", "b", "c")},
+    "camembert": {"model_type": "camembert"},
+    "regression": {"labels": ("score",), "problem": "regression"},
+    "gelu-tanh": {"hidden_act": "gelu_new"},
+    "relu": {"hidden_act": "relu"},
+}
+
+
+def padded_batch(length: int, *, seed: int = 0, vocabulary: int = 600) -> tuple[Any, Any]:
+    """Three rows int64 [3, length]: a full one, one half padding, one of a single token."""
+    ids = np.random.default_rng(seed).integers(5, vocabulary, (3, length))
+    ids[:, 0] = 0
+    mask = np.ones_like(ids)
+    for row, kept in enumerate((length, max(1, length // 2), 1)):
+        ids[row, kept:], mask[row, kept:] = 1, 0
+    return ids, mask
+
+
+def run_onnxruntime(path: Path, ids: Any, mask: Any) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+
+
+def run_openvino(path: Path, ids: Any, mask: Any) -> Any:
+    import openvino
+
+    # On CPUs with bf16 instructions OpenVINO computes in bf16 unless told otherwise.
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    return compiled({"input_ids": ids, "attention_mask": mask})["logits"]
+
+
+ENGINES: Mapping[str, Callable[[Path, Any, Any], Any]] = {
+    "onnxruntime": run_onnxruntime,
+    "openvino": run_openvino,
+}
+
+
+def hugging_face(checkpoint: Path, ids: Any, mask: Any) -> Any:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
+    with torch.inference_mode():
+        return model(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits.numpy()
+
+
+def save(graph: Graph, folder: Path) -> Path:
+    graph.builder.save(folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def evaluate(graph: Graph, folder: Path, ids: Any, mask: Any) -> Any:
+    return run_onnxruntime(save(graph, folder), ids, mask)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("model", MODELS)
+def test_the_float_graph_equals_hugging_face_at_every_length(
+    make_checkpoint: Callable[..., Path], tmp_path: Path, model: str, engine: str
+) -> None:
+    checkpoint = make_checkpoint(**MODELS[model])
+    write_float(checkpoint, tmp_path / "model.onnx")
+    for length in LENGTHS:
+        ids, mask = padded_batch(length)
+        found = ENGINES[engine](tmp_path / "model.onnx", ids, mask)
+        np.testing.assert_allclose(found, hugging_face(checkpoint, ids, mask), atol=1e-5, rtol=0)
+
+
+def test_computing_only_the_first_token_changes_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(33)
+    short = evaluate(build_graph(weights, form=GraphForm(first_token_only=True)), tmp_path, ids, mask)
+    whole = evaluate(build_graph(weights, form=GraphForm(first_token_only=False)), tmp_path, ids, mask)
+    np.testing.assert_allclose(short, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("first_token_only", [True, False])
+def test_the_checker_finds_nothing_and_the_opset_is_old_enough(
+    tiny_checkpoint: Path, tmp_path: Path, first_token_only: bool
+) -> None:
+    weights = load_weights(tiny_checkpoint)
+    form = GraphForm(first_token_only=first_token_only)
+    for plan in (None, int8_plan(build_graph(weights, form=form))):
+        path = save(build_graph(weights, plan, form), tmp_path)
+        onnx.checker.check_model(str(path), full_check=True)
+        assert [entry.version for entry in onnx.load(path).opset_import] <= [20]
+
+
+def test_batch_and_length_are_dynamic(tiny_checkpoint: Path) -> None:
+    model = build_graph(load_weights(tiny_checkpoint)).builder.model()
+    shapes = [[d.dim_param for d in value.type.tensor_type.shape.dim] for value in model.graph.input]
+    assert shapes == [["batch", "length"]] * 2
+
+
+def test_weights_beyond_the_limit_go_to_a_data_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    graph, (ids, mask) = build_graph(load_weights(tiny_checkpoint)), padded_batch(9)
+    inside = evaluate(graph, tmp_path, ids, mask)
+    (tmp_path / "large").mkdir()
+    files = graph.builder.save(tmp_path / "large" / "model.onnx", inline_limit=1000)
+    assert [file.name for file in files] == ["model.onnx", "model.onnx.data"]
+    assert files[0].stat().st_size < files[1].stat().st_size
+    onnx.checker.check_model(str(files[0]))
+    for engine in ENGINES.values():
+        np.testing.assert_allclose(engine(files[0], ids, mask), inside, atol=1e-6)
+
+
+def test_uneven_heads_and_ffn_equal_the_masked_model(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(21)
+    first = weights.layers[0]
+    columns = np.r_[0:8, 24:32]  # heads 0 and 3 of four, eight columns each
+    neurons = np.arange(0, 64, 3)
+    pruned = dataclasses.replace(weights, layers=(prune(first, columns, neurons), weights.layers[1]))
+    masked = dataclasses.replace(weights, layers=(blank(first, columns, neurons), weights.layers[1]))
+    found = evaluate(build_graph(pruned), tmp_path, ids, mask)
+    np.testing.assert_allclose(found, evaluate(build_graph(masked), tmp_path, ids, mask), atol=1e-5)
+
+
+def prune(layer: Layer, columns: Any, neurons: Any) -> Layer:
+    def outputs(linear: Linear, kept: Any) -> Linear:
+        return Linear(linear.weight[:, kept], linear.bias[kept])
+
+    return dataclasses.replace(
+        layer,
+        query=outputs(layer.query, columns),
+        key=outputs(layer.key, columns),
+        value=outputs(layer.value, columns),
+        attention_output=Linear(layer.attention_output.weight[columns], layer.attention_output.bias),
+        ffn_in=outputs(layer.ffn_in, neurons),
+        ffn_out=Linear(layer.ffn_out.weight[neurons], layer.ffn_out.bias),
+        heads=len(columns) // 8,
+    )
+
+
+def blank(layer: Layer, columns: Any, neurons: Any) -> Layer:
+    """Zero the rows that read what :func:`prune` removes."""
+
+    def only(linear: Linear, kept: Any) -> Linear:
+        weight = np.zeros_like(linear.weight)
+        weight[kept] = linear.weight[kept]
+        return Linear(weight, linear.bias)
+
+    return dataclasses.replace(
+        layer,
+        attention_output=only(layer.attention_output, columns),
+        ffn_out=only(layer.ffn_out, neurons),
+    )
+
+
+def test_a_half_precision_body_stays_close(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(15)
+    half = build_graph(weights, form=GraphForm(body=np.float16))
+    types = {onnx.TensorProto.DataType.Name(t.data_type) for t in half.builder.model().graph.initializer}
+    assert types == {"FLOAT16", "INT64"}
+    exact = evaluate(build_graph(weights), tmp_path, ids, mask)
+    np.testing.assert_allclose(evaluate(half, tmp_path, ids, mask), exact, atol=2e-2)
+
+
+def int8_plan(graph: Graph, reach: float = 8.0) -> QuantizationPlan:
+    """Quantize every site with one fixed range; smoothing on the FFN."""
+    plans = {}
+    for site in graph.sites:
+        factors = np.full(len(site.linear.weight), 2.0, np.float32) if "ffn" in site.name else None
+        weight = site.linear.weight if factors is None else site.linear.weight * factors[:, None]
+        grid = ActivationRange.over(-reach, reach, signed="ffn" in site.name)
+        plans[site.name] = MatMulPlan(grid, factors, *quantize_weight(weight), site.linear.bias)
+    return QuantizationPlan(plans)
+
+
+def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_checkpoint: Path) -> None:
+    weights = load_weights(tiny_checkpoint)
+    plan = int8_plan(build_graph(weights))
+    kept = {site: choice for site, choice in plan.matmuls.items() if site != "layer.0.ffn.out"}
+    model = build_graph(
+        weights, QuantizationPlan(kept, quantize_rows(weights.embeddings.word))
+    ).builder.model()
+    types = {t.name: t.data_type for t in model.graph.initializer}
+    assert {s for s in plan.matmuls if types[f"{s}.weight"] == onnx.TensorProto.INT8} == set(kept)
+    assert types["layer.0.ffn.out.weight"] == onnx.TensorProto.FLOAT
+    assert types["embeddings.word"] == onnx.TensorProto.INT8
+    quantized = [node.name for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert quantized == [f"{site}.quantize" for site in kept]  # no Q/DQ on outputs
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_int8_graph_stays_close_on_every_engine(
+    tiny_checkpoint: Path, tmp_path: Path, engine: str
+) -> None:
+    weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(40)
+    exact = evaluate(build_graph(weights), tmp_path, ids, mask)
+    plan = dataclasses.replace(
+        int8_plan(build_graph(weights)), word_embeddings=quantize_rows(weights.embeddings.word)
+    )
+    found = ENGINES[engine](save(build_graph(weights, plan), tmp_path), ids, mask)
+    assert 0 < np.abs(found - exact).max() < 0.3
+
+
+def test_a_missing_tensor_is_named(tiny_headless_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"tensor 'classifier\.dense\.weight' is missing") as caught:
+        write_float(tiny_headless_checkpoint, tmp_path / "model.onnx")
+    assert caught.value.exit_code == 2
+    assert "--recipe finetune-int8" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_packaged_encoder_equals_hugging_face(tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from edgeroberta import demo
+
+    base = demo.prepare(tmp_path / "cache").base
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_pretrained(base).save_pretrained(tmp_path / "model")
+    write_float(tmp_path / "model", tmp_path / "model.onnx")
+    for length in LENGTHS:
+        ids, mask = padded_batch(length, vocabulary=50000)
+        exact = hugging_face(tmp_path / "model", ids, mask)
+        for engine in ENGINES.values():
+            np.testing.assert_allclose(engine(tmp_path / "model.onnx", ids, mask), exact, atol=1e-5, rtol=0)
