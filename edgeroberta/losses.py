@@ -42,15 +42,17 @@ def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: floa
             keeps the gradients' size. A regression has none.
 
     Returns:
-        float[n]: Kullback-Leibler divergence from the teacher's softmax; binary cross entropy with
-        the teacher's sigmoid, mean over labels; or squared error.
+        float[n]: Kullback-Leibler divergence from the teacher's softmax, or from its sigmoid (mean
+        over labels), or squared error; 0 where the two agree.
     """
     if problem is Problem.REGRESSION:
         return (logits - teacher).square().mean(1)
     student, target = logits / temperature, teacher / temperature
     if problem is Problem.MULTI_LABEL:
-        each = functional.binary_cross_entropy_with_logits(student, target.sigmoid(), reduction="none")
-        return each.mean(1) * temperature**2
+        chance = target.sigmoid()
+        cross = functional.binary_cross_entropy_with_logits(student, chance, reduction="none")
+        entropy = functional.binary_cross_entropy_with_logits(target, chance, reduction="none")
+        return (cross - entropy).mean(1) * temperature**2
     divergence = functional.kl_div(
         student.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True
     )

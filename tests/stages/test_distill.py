@@ -11,10 +11,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgeroberta import batching, prediction, stages, targets, teacher, training
+from edgeroberta import stages, targets, teacher, training
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.errors import CheckpointError, RecipeError
-from edgeroberta.hyperparameters import Precision
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.loading import load_classifier
@@ -112,27 +111,17 @@ def only(**weights: float) -> dict[str, float]:
     return {"logits": 0, "hard": 0, "hidden": 0, "attention": 0, **weights}
 
 
-def logits_of(folder: Path, context: Context) -> Any:
-    model = load_classifier(folder, context.task)
-    tokens = batching.tokenize(folder, context.data.train.inputs(), max_length=128)
-    return prediction.predict(model, tokens, precision=Precision.FP32)
-
-
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_student_is_a_checked_model_nearer_to_the_teacher_than_untrained_layers(
-    kind: str, make_context: Callable[..., Context], deep: dict[str, Path], tmp_path: Path
+def test_a_student_of_every_kind_of_task_learns_and_is_a_checked_model(
+    kind: str, make_context: Callable[..., Context], tmp_path: Path
 ) -> None:
-    context, untrained = make_context("trained", kind), make_context("untrained", kind)
-    notes = distill(context, weights=only(logits=1), epochs=4)
-    distill(untrained, weights=only(logits=1), epochs=1, learning_rate=1e-12)
+    context = make_context(kind=kind)
+    notes = distill(context, weights=only(logits=1), epochs=8)
+    assert notes["history"][-1]["loss_logits"] < 0.8 * notes["history"][0]["loss_logits"]
     assert checkpoint.resolve(str(context.output), cache=tmp_path / "cache") == context.output
     assert checkpoint.task_of(context.output) == replace(TASKS[kind], pair=False)
     assert notes["layers"] == [0, 3]
     assert notes["parameters"] == checkpoint.parameters(context.output) < notes["parameters_before"]
-    wanted = logits_of(deep[kind], context)
-    trained = np.abs(logits_of(context.output, context) - wanted).mean()
-    before = np.abs(logits_of(untrained.output, untrained) - wanted).mean()
-    assert trained < 0.7 * before
     json.dumps(notes, allow_nan=False)
 
 
