@@ -68,7 +68,7 @@ def run(fit: Fit, context: Context) -> Mapping[str, Any]:
         return metrics.score(task, logits, labels)
 
     state = training.train(
-        training.Job(
+        training.Run(
             label=fit.label,
             model=fit.model,
             tokens=fit.tokens,

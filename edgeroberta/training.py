@@ -42,7 +42,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class Run:
     """One training run.
 
     Attributes:
@@ -93,14 +93,14 @@ def learning_rate(settings: Hyperparameters, step: int, total: int) -> float:
     return settings.learning_rate * shape[settings.schedule]
 
 
-def train(job: Job) -> TrainingState:
+def train(run: Run) -> TrainingState:
     """Train a model, going on from the last checkpoint of the same run where there is one.
 
-    Under ``accelerate launch`` all processes call this with the same job; a step's texts are divided
+    Under ``accelerate launch`` all processes call this with the same run; a step's texts are divided
     among them, and only the main process writes.
 
     Args:
-        job: The run; ``job.model`` ends with the weights of the best evaluation.
+        run: The run; ``run.model`` ends with the weights of the best evaluation.
 
     Returns:
         The last state, with the history of evaluations.
@@ -108,31 +108,31 @@ def train(job: Job) -> TrainingState:
     Raises:
         EdgeRobertaError: The loss is no longer a finite number.
     """
-    loop = _Loop(job)
+    loop = _Loop(run)
     total = loop.total
-    with job.progress.bar(job.label, total, "steps") as advance:
+    with run.progress.bar(run.label, total, "steps") as advance:
         advance(loop.state.step)
         while loop.state.step < total:
             note = loop.step()
             advance(1, note)
     loop.model.load_state_dict({**loop.model.state_dict(), **loop.state.best_weights})
-    job.model.eval()
+    run.model.eval()
     return loop.state
 
 
 class _Loop:
-    """The mutable part of a run; everything else is in :class:`Job`."""
+    """The mutable part of a run; everything else is in :class:`Run`."""
 
-    def __init__(self, job: Job) -> None:
-        self.job, self.settings = job, job.settings
+    def __init__(self, run: Run) -> None:
+        self.run, self.settings = run, run.settings
         self.accelerator = prediction.accelerator()
         self.device = self.accelerator.device
         self.dtype = prediction.precision_of(self.settings.precision, self.device)
-        self.folder = job.scratch / "checkpoints"
+        self.folder = run.scratch / "checkpoints"
         per_step = self.settings.batch_size * self.settings.accumulation
-        self.steps_per_epoch = math.ceil(len(job.tokens) / per_step)
+        self.steps_per_epoch = math.ceil(len(run.tokens) / per_step)
         self.total = self.steps_per_epoch * self.settings.epochs
-        self.model = job.model.to(self.device)
+        self.model = run.model.to(self.device)
         if self.settings.freeze_embeddings:
             self.model.base_model.embeddings.requires_grad_(False)
         self.trainable = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
@@ -154,7 +154,7 @@ class _Loop:
 
     def _restore(self) -> TrainingState:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
-        key = digest_value([self.job.label, settings, self.job.seed, self.job.tokens.digest, self.job.key])
+        key = digest_value([self.run.label, settings, self.run.seed, self.run.tokens.digest, self.run.key])
         state = training_state.restore(self.folder, key)
         if state is None:
             return TrainingState(key)
@@ -193,7 +193,7 @@ class _Loop:
         micro = self._batches_of(number)
         rows = sum(len(batch) for batch in micro)
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
-        random = np.random.SeedSequence([self.job.seed, number, rank])
+        random = np.random.SeedSequence([self.run.seed, number, rank])
         sums: dict[str, Tensor] = {}
         self.wrapped.train()
         devices = [self.device] if self.device.type == "cuda" else []
@@ -202,11 +202,11 @@ class _Loop:
             for index, batch in enumerate(micro):
                 mine = batching.share(batch, rank=rank, processes=processes)
                 idle = len(mine) == 0  # fewer texts than processes: run one along, at weight 0
-                part = prediction.to_device(self.job.tokens, batch[:1] if idle else mine, self.device)
+                part = prediction.to_device(self.run.tokens, batch[:1] if idle else mine, self.device)
                 last = index == len(micro) - 1
                 with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                     with prediction.computing(self.dtype, self.device):
-                        losses = self.job.objective(self.wrapped, part)
+                        losses = self.run.objective(self.wrapped, part)
                     each = {name: value.sum() * (0.0 if idle else 1.0) for name, value in losses.items()}
                     # processes average their gradients, so each counts its own rows that much more
                     self.accelerator.backward(torch.stack(list(each.values())).sum() * (processes / rows))
@@ -220,9 +220,9 @@ class _Loop:
         epoch, position = divmod(number, self.steps_per_epoch)
         if epoch != self.epoch:
             self.batches = batching.shuffled(
-                self.job.tokens.lengths,
+                self.run.tokens.lengths,
                 batch_size=self.settings.batch_size,
-                seed=self.job.seed,
+                seed=self.run.seed,
                 epoch=epoch,
             )
             self.epoch = epoch
@@ -231,7 +231,7 @@ class _Loop:
 
     def _evaluate(self) -> None:
         state = self.state
-        score = float(self.job.evaluate(self.model))
+        score = float(self.run.evaluate(self.model))
         state.history.append(
             {
                 "epoch": round(state.step / self.steps_per_epoch, 3),
@@ -265,7 +265,7 @@ class _Loop:
         return EdgeRobertaError(
             f"the loss is no longer a finite number at step {number + 1} of {self.total}"
             f" (epoch {epoch}; {stated})",
-            where=self.job.label,
-            hint=f"--set {self.job.label}.learning_rate={self.settings.learning_rate / 4:g}"
-            f" (it is {self.settings.learning_rate:g}), or --set {self.job.label}.precision=fp32",
+            where=self.run.label,
+            hint=f"--set {self.run.label}.learning_rate={self.settings.learning_rate / 4:g}"
+            f" (it is {self.settings.learning_rate:g}), or --set {self.run.label}.precision=fp32",
         )

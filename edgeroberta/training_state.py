@@ -88,8 +88,8 @@ def restore(folder: Path, key: str) -> TrainingState | None:
         key: Digest of what determines the run.
 
     Returns:
-        The state, or None when there is none of this run. A state that cannot be read is passed over
-        with a warning.
+        The state, or None when there is none of this run; states of other runs are then deleted. A
+        state that cannot be read is passed over with a warning.
     """
     for leftover in folder.glob(".partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -103,6 +103,8 @@ def restore(folder: Path, key: str) -> TrainingState | None:
             continue
         if version == SCHEMA_VERSION and state.key == key:
             return state
+    for path in _states(folder):  # of another run: were they kept, their steps would count as newer
+        shutil.rmtree(path, ignore_errors=True)
     return None
 
 
