@@ -174,7 +174,8 @@ def _source(request: Request, chosen: Recipe) -> _Source:
                 hint="edgeroberta compress MODEL --data …, with a model folder or a Hub id",
             )
         sources = demo.prepare(cache_dir())
-        model, spec, said = sources.base, replace(sources.data, limit=request.limit), {"model": "packaged"}
+        model, spec = sources.base, replace(sources.data, limit=request.limit)
+        said: dict[str, Any] = {"model": "packaged"}
         task = infer_task(spec)
     elif request.data is None:
         raise UsageError(
@@ -184,7 +185,8 @@ def _source(request: Request, chosen: Recipe) -> _Source:
         )
     else:
         model = checkpoint.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
-        spec, said = request.data, {"model": request.model, "data": asdict(request.data)}
+        spec = request.data
+        said = {"model": request.model, "data": asdict(spec)}
         if trains:
             task = infer_task(spec)
         else:

@@ -150,7 +150,8 @@ class PlainProgress(Progress):
         self.line(f"{meter.label}: {total}")
 
     def _step(self, meter: Meter) -> None:
-        if meter.due(self.seconds):
+        complete = meter.total and meter.done >= meter.total  # the last line says so
+        if not complete and meter.due(self.seconds):
             left = f", {duration(meter.left)} left" if meter.left is not None else ""
             self.line(f"{meter.label}: {meter.counts()}{left}{_noted(meter)}")
 

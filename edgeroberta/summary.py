@@ -50,7 +50,9 @@ def to_text(result: Result) -> str:
     fresh = [made.artifact.lineage.seconds for made in result.stages if not made.reused]
     reused = len(result.stages) - len(fresh)
     spent = f"{len(fresh)} stages in {duration(sum(fresh))}"
-    lines = ["", f"{spent}, {reused} reused" if reused else spent]
+    if reused:
+        spent = f"{spent}, {reused} reused" if fresh else f"all {reused} stages reused"
+    lines = ["", spent]
     if result.report:
         lines += ["", *_comparison(result.report), "", *_verdict(result.report)]
     lines += [

@@ -19,9 +19,7 @@ GATE_NOT_PASSED = 3
 
 
 def compress(
-    model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="Hugging Face model folder or Hub id.")
-    ] = None,
+    model: Annotated[str | None, typer.Argument(help="Hugging Face model folder or Hub id.")] = None,
     recipe: Annotated[
         str, typer.Option("-r", "--recipe", help="Name of a shipped recipe, or path of a YAML file.")
     ] = "int8-distill",

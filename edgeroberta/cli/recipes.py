@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def recipes(
-    name: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="Show this recipe, every default written out.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Argument(help="Show this recipe, every default written out.")] = None,
     stage: Annotated[
         str | None, typer.Option(help="List the settings of this stage instead, with their defaults.")
     ] = None,
@@ -25,12 +23,12 @@ def recipes(
 ) -> None:
     """List the shipped recipes, or show one."""
     require("compress", purpose="edgeroberta recipes")
-    if name is not None and stage is not None:
+    if recipe is not None and stage is not None:
         raise UsageError("a recipe and --stage exclude each other", where="--stage")
     if stage is not None:
         _show_settings(stage, json=json)
-    elif name is not None:
-        _show(name, json=json)
+    elif recipe is not None:
+        _show(recipe, json=json)
     else:
         _list(json=json)
 

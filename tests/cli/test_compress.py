@@ -144,7 +144,9 @@ def test_the_same_command_again_reuses_everything(
     capsys.readouterr()
     assert run(*command) == 0
     assert ran(tmp_path) == list(fake_stages.NAMES)
-    assert "[1/5] finetune: reused\n" in capsys.readouterr().err
+    text = capsys.readouterr().err
+    assert "[1/5] finetune: reused\n" in text
+    assert "\nall 5 stages reused\n" in text
 
 
 @pytest.mark.parametrize(
@@ -396,3 +398,26 @@ def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: 
     )
     assert answered.returncode == 0, answered.stderr
     assert "positive" in answered.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launch", [["--cpu"], ["--multi_gpu"]], ids=["one-process", "two-processes"])
+def test_a_real_run_under_accelerate_launch(
+    tmp_path: Path, tiny_checkpoint: Path, data: Path, launch: list[str]
+) -> None:
+    # On a machine without MPI, "accelerate launch --cpu" starts one process whatever it is asked for.
+    accelerate = ["-m", "accelerate.commands.launch", *launch, "--num_processes=2", "--num_machines=1"]
+    settings = ["verify.latency_rows=5", "distill.epochs=1", "distill.layers=1"]
+    done = subprocess.run(
+        [sys.executable, *accelerate, "--mixed_precision=no", "--dynamo_backend=no", "-m", "edgeroberta"]
+        + ["compress", str(tiny_checkpoint), "--data", str(data), "-r", "int8-distill", "-o", "out", "--json"]
+        + [word for setting in settings for word in ("--set", setting)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    assert (tmp_path / "out" / "manifest.json").is_file(), done.stderr
+    found = json.loads(done.stdout)
+    assert [each["stage"] for each in found["stages"]][:2] == ["distill", "export"]
+    assert done.returncode == (0 if found["verdict"] != "FAIL" else 1), "the launcher reports 3 as 1"
