@@ -7,7 +7,7 @@ graph needs no second copy of the weights.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,14 +120,14 @@ class GraphBuilder:
                     dims=value.shape,
                     data_location=TensorProto.EXTERNAL,
                 )
-                place: Mapping[str, object] = {
+                place = {
                     "location": data_path.name,
                     "offset": handle.tell(),
                     "length": value.nbytes,
                 }
                 for key, entry in place.items():
                     tensor.external_data.add(key=key, value=str(entry))
-                handle.write(memoryview(value.reshape(-1)).cast("B"))
+                handle.write(value.reshape(-1).view(np.uint8).data)
                 tensors.append(tensor)
         temporary.replace(data_path)
         return tensors

@@ -227,6 +227,23 @@ def test_the_int8_graph_stays_close_on_every_engine(
     assert 0 < np.abs(found - exact).max() < 0.3
 
 
+def test_onnxruntime_runs_every_quantized_matmul_in_integers(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    weights = load_weights(tiny_checkpoint)
+    plan = int8_plan(build_graph(weights))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    path = save(build_graph(weights, plan), tmp_path)
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert operators.count("MatMulIntegerToFloat") == len(plan.matmuls)
+    assert "DequantizeLinear" not in operators  # a weight would be dequantized at every call
+    assert operators.count("BiasGelu") == len(weights.layers)
+    assert "SkipLayerNormalization" not in operators  # slower than what it replaces
+
+
 def test_a_missing_tensor_is_named(tiny_headless_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"tensor 'classifier\.dense\.weight' is missing") as caught:
         write_float(tiny_headless_checkpoint, tmp_path / "model.onnx")
