@@ -1,0 +1,1 @@
+"""Reproducible measurements; see benchmarks/README.md. Workers import this in foreign environments."""

@@ -1,0 +1,1 @@
+"""Side-by-side comparison with the tools a user would pick instead."""

@@ -1,0 +1,110 @@
+"""How each contestant of the comparison is opened, in its own environment; text in, label index out.
+
+Imported by :mod:`benchmarks.worker` in foreign environments: packages are imported inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TextContestant:
+    """A classifier of one text at a time; tokenization is part of the timed call."""
+
+    packages: Sequence[str]
+    size_mb: float
+    classify: Callable[[str], int]
+
+    def prepare(self, item: str) -> str:
+        """Nothing to make ready: a user has a text."""
+        return item
+
+    def answer(self, prepared: str) -> int:
+        """Classify one text."""
+        return self.classify(prepared)
+
+
+def padded(model: str, max_length: int, threads: int) -> TextContestant:
+    """transformers, fp32, every text padded to ``max_length``: what many tutorials show."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.set_num_threads(threads)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    network = AutoModelForSequenceClassification.from_pretrained(model).eval()
+
+    def classify(text: str) -> int:
+        inputs = tokenizer(
+            text, padding="max_length", truncation=True, max_length=max_length, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            return int(network(**inputs).logits.argmax(-1))
+
+    return TextContestant(("transformers", "torch"), weights_mb(model, "*.safetensors"), classify)
+
+
+def transformers_pipeline(model: str, max_length: int, threads: int) -> TextContestant:
+    """transformers' own pipeline, fp32."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    torch.set_num_threads(threads)
+    network = AutoModelForSequenceClassification.from_pretrained(model).eval()
+    classify = in_pipeline(network, AutoTokenizer.from_pretrained(model), max_length)
+    return TextContestant(("transformers", "torch"), weights_mb(model, "*.safetensors"), classify)
+
+
+def optimum(model: str, file_name: str, max_length: int, threads: int) -> TextContestant:
+    """Optimum's ORTModel in the pipeline, as its documentation shows; one ORT thread pool."""
+    import onnxruntime
+    import torch
+    from optimum.onnxruntime import ORTModelForSequenceClassification
+    from transformers import AutoTokenizer
+
+    torch.set_num_threads(threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    network = ORTModelForSequenceClassification.from_pretrained(
+        model, file_name=file_name, session_options=options, provider="CPUExecutionProvider"
+    )
+    classify = in_pipeline(network, AutoTokenizer.from_pretrained(model), max_length)
+    packages = ("optimum", "optimum-onnx", "transformers", "onnxruntime", "torch")
+    return TextContestant(packages, weights_mb(model, "*.onnx*"), classify)
+
+
+def edgeroberta(bundle: str, engine: str, threads: int) -> TextContestant:
+    """This project's runtime on a bundle; the bundle carries its own maximum length."""
+    from edgeroberta.runtime import Runtime
+
+    runtime = Runtime.open(bundle, engine=engine, threads=threads)
+    index = {label: number for number, label in enumerate(runtime.labels)}
+    files = {"onnxruntime": "model.onnx*", "openvino": "openvino_model.*"}[engine]
+
+    def classify(text: str) -> int:
+        return index[runtime(text).label]  # type: ignore[index]
+
+    packages = ("edgeroberta", engine, "tokenizers", "numpy")
+    return TextContestant(packages, weights_mb(bundle, files), classify)
+
+
+def in_pipeline(network: Any, tokenizer: Any, max_length: int) -> Callable[[str], int]:
+    """Wrap a model in transformers' text-classification pipeline, on the CPU."""
+    from transformers import pipeline
+
+    pipe = pipeline("text-classification", model=network, tokenizer=tokenizer, device="cpu")
+    index = network.config.label2id
+
+    def classify(text: str) -> int:
+        return int(index[pipe(text, truncation=True, max_length=max_length)[0]["label"]])
+
+    return classify
+
+
+def weights_mb(folder: str, pattern: str) -> float:
+    """Return the size of a model's files in MB (10^6 bytes)."""
+    return round(sum(path.stat().st_size for path in Path(folder).glob(pattern)) / 1e6, 2)

@@ -1,0 +1,74 @@
+"""Virtual environments of the peers, each with the peer's own pins, made once in a cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from edgeroberta.errors import EdgeRobertaError
+
+logger = logging.getLogger(__name__)
+
+#: Environment name to the packages it holds.
+REQUIREMENTS = {
+    "transformers": Path(__file__).parent / "requirements-transformers.txt",
+    "optimum": Path(__file__).parent / "requirements-optimum.txt",
+}
+
+
+def cache_folder() -> Path:
+    """Return the peers' cache: ``$EDGEROBERTA_PEERS``, else ``~/.cache/edgeroberta/peers``."""
+    return Path(os.environ.get("EDGEROBERTA_PEERS") or Path.home() / ".cache" / "edgeroberta" / "peers")
+
+
+def environment(name: str, *, cache: Path | None = None) -> Path:
+    """Return the interpreter of a peer's environment, creating the environment the first time.
+
+    The folder's name carries the digest of the requirements, so changed pins make a new environment.
+    A half-made one has no ``complete`` file and is made again.
+
+    Args:
+        name: A key of :data:`REQUIREMENTS`.
+        cache: Folder for the environments; see :func:`cache_folder` for the default.
+
+    Returns:
+        Path of its ``python``.
+
+    Raises:
+        EdgeRobertaError: pip failed.
+    """
+    requirements = REQUIREMENTS[name]
+    lines = [
+        line for line in requirements.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
+    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    digest = hashlib.sha256("\n".join([python, *lines]).encode()).hexdigest()[:12]
+    folder = (cache or cache_folder()) / f"{name}-{digest}"
+    interpreter = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    complete = folder / "complete"
+    if complete.exists():
+        return interpreter
+    logger.info("creating the environment %s (once, about a minute)", folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    # torch first: with it in place, nothing later can pull another build of it.
+    torch = [line for line in lines if line.startswith("torch")]
+    for wanted in (torch, ["-r", str(requirements)]):
+        _run([str(interpreter), "-m", "pip", "install", "--quiet", *wanted])
+    complete.touch()
+    return interpreter
+
+
+def _run(command: list[str]) -> None:
+    """Run a command, its output kept for the error message."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EdgeRobertaError(
+            f"{' '.join(command[1:4])} ended with {done.returncode}: {done.stderr.strip()[-500:]}",
+            where="benchmarks/peers",
+            hint="check the package index, then run the command again",
+        )

@@ -1,0 +1,210 @@
+"""Makes the tables in README.md, docs/ and benchmarks/README.md from benchmarks/results.
+
+    python -m benchmarks.tables            write the tables
+    python -m benchmarks.tables --check    only say which files are not current; exit code 1 if any is not
+
+A table stands between two markers, which name a file below benchmarks/results and what of it to show
+(``rows`` or ``checks``; ``checks`` of a machine's folder shows those of all its results)::
+
+    <!-- results: some-machine/peers rows -->
+    <!-- /results -->
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
+from edgeroberta.artifact import write_text
+from edgeroberta.errors import EdgeRobertaError
+
+ROOT = Path(__file__).parent.parent
+MARKED = re.compile(
+    r"(?P<open><!-- results: (?P<path>[\w./-]+) (?P<what>[a-z]+) -->\n).*?(?P<close><!-- /results -->)",
+    re.DOTALL,
+)
+OPENING = "<!-- results:"
+
+#: Column title to the cell's text, in order; a column no row fills is left out.
+COLUMNS: dict[str, Callable[[Row], str]] = {
+    "": lambda row: row.title if row.status == "ok" else f"{row.title} (failed)",
+    "accuracy": lambda row: "" if row.accuracy is None else f"{row.accuracy * 100:.1f}",
+    "same answers": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
+    "p50 ms": lambda row: "" if row.latency is None else figures(row.latency.p50),
+    "p90 ms": lambda row: "" if row.latency is None else figures(row.latency.p90),
+    "p99 ms": lambda row: "" if row.latency is None else figures(row.latency.p99),
+    "times as fast": lambda row: "" if row.ratio is None else f"{row.ratio:.2f}",
+    "MB": lambda row: "" if row.size_mb is None else figures(row.size_mb),
+}
+
+
+def figures(value: float) -> str:
+    """Write a number with three significant figures, thousands never shortened."""
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Lay out a Markdown table; all columns but the first are right-aligned."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, rule, *lines))
+
+
+def rows_table(result: Result) -> str:
+    """Make one table per group of rows, with a line that says where and how it was measured."""
+    parts = []
+    for group, members in groupby(result.rows, key=lambda row: row.group):
+        rows = list(members)
+        heading = f"**{group}**\n\n" if group else ""
+        parts.append(
+            heading + (values_table(rows) if any(row.values for row in rows) else latency_table(rows))
+        )
+    return "\n".join(parts) + "\n" + caption(result) + "\n"
+
+
+def latency_table(rows: Sequence[Row]) -> str:
+    """Lay out contestants, one per line; columns that no row fills are left out."""
+    kept = [name for name, cell in COLUMNS.items() if not name or any(cell(row) for row in rows)]
+    return markdown(kept, [[COLUMNS[name](row) or "–" for name in kept] for row in rows])
+
+
+def values_table(rows: Sequence[Row]) -> str:
+    """Lay out rows that have values of their own, one value per line."""
+    names = dict.fromkeys(name for row in rows for name, _ in row.values)
+    header = [COLUMNS[""](row) for row in rows]
+    cells = [dict(row.values) for row in rows]
+    lines = [
+        [name, *(figures(values[name]) if name in values else "–" for values in cells)] for name in names
+    ]
+    return markdown(["", *header], lines)
+
+
+def caption(result: Result) -> str:
+    """Say where, when and how a result was measured."""
+    settings = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in result.settings.items()
+        if not name.endswith("digest") and isinstance(value, (str, int, float))
+    )
+    return f"*{describe(result.machine)}; {result.measured[:10]}; {settings}.*"
+
+
+def describe(machine: Machine) -> str:
+    """Describe a machine in a line."""
+    telling = [
+        flag for flag in machine.flags if "vnni" in flag or "bf16" in flag or "amx" in flag or "i8mm" in flag
+    ]
+    return ", ".join([machine.cpu, f"{machine.cores} cores", *telling])
+
+
+def checks_table(checks: Sequence[Check]) -> str:
+    """Make the table of promises and what was measured."""
+    lines = [
+        [
+            check.title,
+            f"{bound(check)} {number(check.bar, check)}",
+            number(check.value, check),
+            verdict(check),
+        ]
+        for check in checks
+    ]
+    return markdown(["", "promised", "measured", ""], lines)
+
+
+def bound(check: Check) -> str:
+    """Return the sign of the promise."""
+    return "≥" if check.direction == "at least" else "≤"
+
+
+def number(value: float, check: Check) -> str:
+    """Write a value of a check: four significant figures and the unit, or a share with four decimals."""
+    return f"{value:.4g} {check.unit}" if check.unit else f"{value:.4f}"
+
+
+def verdict(check: Check) -> str:
+    """Say whether the promise holds."""
+    return "kept" if check.ok else "**missed**"
+
+
+def table(path: str, what: str, results: Path) -> str:
+    """Make the table a marker asks for.
+
+    Raises:
+        EdgeRobertaError: The marker names no result or asks for something else than rows or checks.
+    """
+    if what == "rows":
+        return rows_table(load(results / f"{path}.json"))
+    if what != "checks":
+        raise EdgeRobertaError(f"'{what}' is neither 'rows' nor 'checks'", where=f"marker {path}")
+    if not (results / path).is_dir():
+        return checks_table(load(results / f"{path}.json").checks)
+    found = [load(file) for file in sorted((results / path).glob("*.json"))]
+    return checks_table([check for result in found for check in result.checks])
+
+
+def updated(text: str, results: Path) -> str:
+    """Return the text of a Markdown file with all its tables current.
+
+    Raises:
+        EdgeRobertaError: A marker is not closed, or names something that does not exist.
+    """
+    if len(MARKED.findall(text)) != text.count(OPENING):
+        raise EdgeRobertaError(
+            "a results marker is malformed or not closed",
+            hint="<!-- results: machine/name rows -->, a line break, <!-- /results -->",
+        )
+    return MARKED.sub(
+        lambda found: found["open"] + table(found["path"], found["what"], results) + found["close"], text
+    )
+
+
+def documents(root: Path) -> list[Path]:
+    """Return the files that may hold tables."""
+    named = [root / "README.md", root / "benchmarks" / "README.md"]
+    return [path for path in (*named, *sorted((root / "docs").rglob("*.md"))) if path.exists()]
+
+
+def stale(root: Path, results: Path) -> dict[Path, str]:
+    """Return the files whose tables are not current, with what they should say."""
+    found = {}
+    for path in documents(root):
+        text = path.read_text(encoding="utf-8")
+        try:
+            wanted = updated(text, results)
+        except EdgeRobertaError as error:
+            where = f"{path}: {error.where}" if error.where else str(path)
+            raise EdgeRobertaError(error.what, where=where, hint=error.hint) from error
+        if wanted != text:
+            found[path] = wanted
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write or check the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit code 1 if a table is stale"
+    )
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    results = RESULTS if options.root == ROOT else options.root / "benchmarks" / "results"
+    changed = stale(options.root, results)
+    for path, text in changed.items():
+        print(f"{path.relative_to(options.root)}: {'not current' if options.check else 'written'}")
+        if not options.check:
+            write_text(path, text)
+    if options.check and changed:
+        print("next: python -m benchmarks.tables", file=sys.stderr)
+    return 1 if options.check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

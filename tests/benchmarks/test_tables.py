@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import tables
+from benchmarks.results import Check, Latency, Machine, Result, Row, load, write
+from edgeroberta.errors import EdgeRobertaError
+
+ROOT = Path(__file__).parents[2]
+MACHINE = Machine(
+    name="box", cpu="Some CPU", flags=("avx2", "avx512_vnni"), cores=2, memory_gb=8.0,
+    system="Linux", python="3.12.0", load=0.1,
+)  # fmt: skip
+LATENCY = Latency(n=10, warm_up=5, p50=1.234, p90=12.34, p99=123.4, round_p50=(1.2, 1.3))
+PEERS = Result(
+    benchmark="peers",
+    measured="2026-01-02T03:04:05Z",
+    machine=MACHINE,
+    settings={"rounds": 2, "data_digest": "abc"},
+    rows=(
+        Row(name="a", title="Ours", latency=LATENCY, accuracy=0.875, ratio=1.5),
+        Row(name="b", title="Theirs", status="failed", error="boom"),
+    ),
+    checks=(Check(title="speed", value=1.5, unit="x", direction="at least", bar=1.4),),
+)
+RUNTIME = Result(
+    benchmark="runtime",
+    measured="2026-01-02T03:04:05Z",
+    machine=MACHINE,
+    settings={},
+    rows=(Row(name="c", title="Engine", values=(("resident MB", 150.0), ("growth MB", 0.5))),),
+    checks=(Check(title="memory", value=250.0, unit="MB", direction="at most", bar=200.0),),
+)
+ROWS = """\
+|  | accuracy | p50 ms | p90 ms | p99 ms | times as fast |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| Ours | 87.5 | 1.23 | 12.3 | 123 | 1.50 |
+| Theirs (failed) | – | – | – | – | – |
+
+*Some CPU, 2 cores, avx512_vnni; 2026-01-02; rounds 2.*
+"""
+CHECKS = """\
+|  | promised | measured |  |
+| --- | ---: | ---: | ---: |
+| speed | ≥ 1.4 x | 1.5 x | kept |
+| memory | ≤ 200 MB | 250 MB | **missed** |
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    results = tmp_path / "benchmarks" / "results"
+    write(PEERS, folder=results)
+    write(RUNTIME, folder=results)
+    readme = (
+        "# Title\n<!-- results: box/peers rows -->\nstale\n<!-- /results -->\ntext\n"
+        "<!-- results: box checks -->\n<!-- /results -->\n"
+    )
+    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_tables_of_this_repository_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.tables", "--check"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_all_results_of_this_repository_fit_the_schema() -> None:
+    for path in (ROOT / "benchmarks" / "results").rglob("*.json"):
+        result = load(path)
+        assert (result.machine.name, result.benchmark) == (path.parent.name, path.stem)
+
+
+def test_tables_are_written_between_their_markers_only(clone: Path) -> None:
+    assert tables.main(["--root", str(clone)]) == 0
+    text = (clone / "README.md").read_text(encoding="utf-8")
+    assert text == (
+        f"# Title\n<!-- results: box/peers rows -->\n{ROWS}<!-- /results -->\ntext\n"
+        f"<!-- results: box checks -->\n{CHECKS}<!-- /results -->\n"
+    )
+
+
+def test_check_names_a_stale_file_and_leaves_it_alone(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (clone / "README.md").read_bytes()
+    assert tables.main(["--check", "--root", str(clone)]) == 1
+    assert capsys.readouterr() == ("README.md: not current\n", "next: python -m benchmarks.tables\n")
+    assert (clone / "README.md").read_bytes() == before
+
+
+def test_check_is_content_with_current_tables(clone: Path) -> None:
+    tables.main(["--root", str(clone)])
+    assert tables.main(["--check", "--root", str(clone)]) == 0
+
+
+def test_values_stand_one_per_line_in_their_own_order() -> None:
+    assert tables.rows_table(RUNTIME).startswith(
+        "|  | Engine |\n| --- | ---: |\n| resident MB | 150 |\n| growth MB | 0.50 |\n"
+    )
+
+
+def test_an_unclosed_marker_is_refused(clone: Path) -> None:
+    (clone / "README.md").write_text("<!-- results: box/peers rows -->\n", encoding="utf-8")
+    with pytest.raises(EdgeRobertaError, match="a results marker is malformed or not closed"):
+        tables.main(["--root", str(clone)])
+
+
+def test_a_marker_for_something_else_is_refused(clone: Path) -> None:
+    text = "<!-- results: box/peers colours -->\n<!-- /results -->\n"
+    (clone / "README.md").write_text(text, encoding="utf-8")
+    with pytest.raises(EdgeRobertaError, match="'colours' is neither 'rows' nor 'checks'"):
+        tables.main(["--root", str(clone)])
+
+
+def test_a_result_with_an_unknown_field_is_refused(clone: Path) -> None:
+    path = clone / "benchmarks" / "results" / "box" / "peers.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"checks"', '"cheques"'), encoding="utf-8")
+    with pytest.raises(EdgeRobertaError, match="not a benchmark result"):
+        load(path)
