@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, get_args, get_type_hints
 
-from edgeroberta import recipe, settings, stages
+from edgeroberta import recipe, stages
 from edgeroberta.cli import COMMANDS
+from edgeroberta.recipe import settings
 
 DOCS = Path(__file__).parent
 MARK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

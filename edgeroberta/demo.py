@@ -12,11 +12,11 @@ import numpy as np
 
 from edgeroberta import cache as cached
 from edgeroberta.artifact import digest_file, digest_value, write_bytes, write_json, write_text
+from edgeroberta.data.readers import read
+from edgeroberta.data.rows import DataSpec
+from edgeroberta.data.splitting import hold_out
 from edgeroberta.errors import DataError, missing_extra
-from edgeroberta.readers import read
 from edgeroberta.roberta import hmsemb
-from edgeroberta.rows import DataSpec
-from edgeroberta.splitting import hold_out
 
 LABELS = ("negative", "positive")
 HELDOUT_ROWS = 1000

@@ -16,23 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import artifact, bundle, reference
+from edgeroberta import artifact, bundle
 from edgeroberta.bench.device import Device
 from edgeroberta.bench.measure import Shape, summarise
 from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Opened, Spec
 from edgeroberta.data import load_heldout
+from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.metrics import all_metrics
-from edgeroberta.reference import Reference
-from edgeroberta.report import Gate
-from edgeroberta.rows import DataSpec, Rows
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.verification import reference
+from edgeroberta.verification.reference import Reference
+from edgeroberta.verification.report import Gate
 
-TOKENIZER = Path(__file__).parent / "data" / "tokenizer"
+TOKENIZER = Path(__file__).parent / "fixtures" / "tokenizer"
 VOCAB, MAX_LENGTH = 600, 512
 TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 WORDS = ("film", "plot", "music", "actor", "scene", "story", "ending", "script", "camera", "silence")

@@ -14,7 +14,7 @@ import numpy as np
 from edgeroberta import distributed, targets
 from edgeroberta.artifact import Kind, digest_value, write_json, write_text
 from edgeroberta.data import Rows, Splits
-from edgeroberta.job import Job
+from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Recipe, Step
 from edgeroberta.stages import Context, Stage, StageConfig
 from edgeroberta.tasks import Problem, Task

@@ -24,10 +24,11 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from edgeroberta import prediction, stages, targets, teacher, training
+from edgeroberta.training import prediction, teacher
+from edgeroberta import stages, targets, training
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.progress import Progress
-from edgeroberta.rows import Rows, Splits
+from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.tasks import Problem, Task
 
 source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])

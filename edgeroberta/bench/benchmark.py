@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeroberta import artifact, provenance, reference, targets
+from edgeroberta import artifact, targets
 from edgeroberta.bench import table
 from edgeroberta.bench.comparison import (
     BUNDLE,
@@ -27,15 +27,16 @@ from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.rounds import Plan
 from edgeroberta.bench.subjects import SUBJECTS, bundle_specs
 from edgeroberta.cache import cache_dir
+from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
 from edgeroberta.extras import missing
 from edgeroberta.progress import Progress
-from edgeroberta.reference import Reference
-from edgeroberta.report import Gate
-from edgeroberta.rows import DataSpec, Rows
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.verification import provenance, reference
+from edgeroberta.verification.reference import Reference
+from edgeroberta.verification.report import Gate
 
 #: What processes answer first when there is no data; its words do not matter.
 _TEXT = "It was better than I had expected, and the ending is lovely."

@@ -15,12 +15,12 @@ from edgeroberta.bench.measure import Latency, speed_up
 from edgeroberta.bench.process import Measured
 from edgeroberta.bench.protocol import Inputs, Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan, answer_all, take_turns
+from edgeroberta.data.rows import Rows
 from edgeroberta.progress import Progress
-from edgeroberta.reference import Reference
-from edgeroberta.report import Gate, Verdict
-from edgeroberta.rows import Rows
 from edgeroberta.tasks import Task
 from edgeroberta.verification import judge
+from edgeroberta.verification.reference import Reference
+from edgeroberta.verification.report import Gate, Verdict
 
 SCHEMA_VERSION = 1
 #: Names of the rows.

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from edgeroberta.bench.device import here
 from edgeroberta.bench.measure import Latency, Shape, spread, summarise, time_calls
 from edgeroberta.errors import DataError, UsageError
-from edgeroberta.reference import JSON_FILE, Reference, digest_model, save
 from edgeroberta.tasks import Task
+from edgeroberta.verification.reference import JSON_FILE, Reference, digest_model, save
 
 if TYPE_CHECKING:
     from edgeroberta.bench.full_size import FullSize
-    from edgeroberta.rows import DataSpec, Rows
+    from edgeroberta.data.rows import DataSpec, Rows
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeroberta.bench.comparison import Comparison, Row
 from edgeroberta.bench.protocol import Status
-from edgeroberta.report_text import ABSENT, escape, megabytes, points
+from edgeroberta.verification.report_text import ABSENT, escape, megabytes, points
 
 _FAILED = (Status.WRONG, Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status.MISSING)
 _LEFT = 2  # model and engine are words; everything after them is set flush right

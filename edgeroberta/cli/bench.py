@@ -43,7 +43,7 @@ def bench(
     from edgeroberta.bench import table
     from edgeroberta.bench.benchmark import Request, benchmark, write
     from edgeroberta.errors import EdgeRobertaError
-    from edgeroberta.recheck import data_spec
+    from edgeroberta.verification.recheck import data_spec
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
     request = Request(

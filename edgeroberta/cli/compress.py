@@ -12,8 +12,8 @@ from edgeroberta.errors import UsageError
 from edgeroberta.extras import require
 
 if TYPE_CHECKING:
-    from edgeroberta.compression import Request
     from edgeroberta.data import DataSpec
+    from edgeroberta.pipeline.compression import Request
 
 GATE_NOT_PASSED = 3
 
@@ -58,7 +58,7 @@ def compress(
     resumes when the same command is given again.
     """
     require("compress", purpose="edgeroberta compress")
-    from edgeroberta.compression import Request
+    from edgeroberta.pipeline.compression import Request
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
     spec = _data_spec(
@@ -98,8 +98,9 @@ def _data_spec(
 
 
 def _compress(request: Request, *, json: bool) -> None:
-    from edgeroberta import distributed, summary
-    from edgeroberta.compression import compress as run
+    from edgeroberta import distributed
+    from edgeroberta.pipeline import summary
+    from edgeroberta.pipeline.compression import compress as run
     from edgeroberta.progress import SilentProgress
 
     main = distributed.current().main
@@ -114,7 +115,7 @@ def _compress(request: Request, *, json: bool) -> None:
 
 
 def _preview(request: Request, *, json: bool) -> None:
-    from edgeroberta.compression import preview
+    from edgeroberta.pipeline.compression import preview
 
     plan = preview(request)
     if json:

@@ -57,7 +57,7 @@ def _show(name: str, *, json: bool) -> None:
 
 
 def _show_settings(stage: str, *, json: bool) -> None:
-    from edgeroberta import settings
+    from edgeroberta.recipe import settings
 
     found = settings.of_stage(stage)
     if json:

@@ -30,8 +30,8 @@ def reference(
     """Store what the full-size model answers, and how fast, for --reference on another machine."""
     require("compress", purpose="edgeroberta reference")
     from edgeroberta.bench.reference import Options, make
-    from edgeroberta.reference import describe
-    from edgeroberta.rows import DataSpec
+    from edgeroberta.data.rows import DataSpec
+    from edgeroberta.verification.reference import describe
 
     spec = DataSpec(data, eval_data, text, text_pair, label, None, eval_fraction, seed, limit)
     options = Options(device=device, threads=threads)

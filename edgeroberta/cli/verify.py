@@ -35,9 +35,9 @@ def verify(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
-    from edgeroberta import report_text
-    from edgeroberta.recheck import Request, data_spec, recheck
-    from edgeroberta.report import Verdict, write
+    from edgeroberta.verification import report_text
+    from edgeroberta.verification.recheck import Request, data_spec, recheck
+    from edgeroberta.verification.report import Verdict, write
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
     request = Request(

@@ -167,8 +167,8 @@ def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
 
 
 def _full_size(model: Path) -> dict[str, Any]:
-    from edgeroberta import reference
     from edgeroberta.roberta import checkpoint
+    from edgeroberta.verification import reference
 
     return {
         "model": str(model),

@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 
 from edgeroberta.artifact import Artifact, Kind, digest_value
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.hyperparameters import Hyperparameters
 from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from edgeroberta.batching import Tokens
-    from edgeroberta.teacher import TeacherOutputs, Wanted
+    from edgeroberta.training.batching import Tokens
+    from edgeroberta.training.teacher import TeacherOutputs, Wanted
 
 
 class DistillWeights(StageConfig):
@@ -69,9 +69,9 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
         RecipeError: The layers or relation heads do not fit the models.
         EdgeRobertaError: The loss is no longer a finite number.
     """
-    from edgeroberta import fitting
-    from edgeroberta.distillation import DistillObjective
     from edgeroberta.roberta import checkpoint, loading, surgery
+    from edgeroberta.training import fitting
+    from edgeroberta.training.distillation import DistillObjective
 
     source = context.inputs[Kind.CHECKPOINT]
     checkpoint.require_head(context.full_size)
@@ -136,7 +136,7 @@ def _wanted(
     ``layers`` are those the student was cut from, None when that model is of another depth than the
     teacher: hidden states are then paired by place.
     """
-    from edgeroberta.teacher import Wanted
+    from edgeroberta.training.teacher import Wanted
 
     widths = student.config.hidden_size, teacher.config.hidden_size
     if config.weights.hidden and widths[0] != widths[1]:
@@ -163,7 +163,7 @@ def _wanted(
 
 def _tokens(config: DistillConfig, context: Context, source: Artifact) -> Tokens:
     """Tokenize the training rows, then the unlabelled ones."""
-    from edgeroberta import batching
+    from edgeroberta.training import batching
 
     rows = [context.data.train, *([context.data.unlabelled] if context.data.unlabelled else [])]
     inputs: list[Any] = [text for part in rows for text in part.inputs()]
@@ -180,9 +180,10 @@ def _teach(
     teacher: PreTrainedModel, tokens: Tokens, wanted: Wanted, key: str, context: Context
 ) -> tuple[TeacherOutputs, float]:
     """Compute the teacher's outputs and its own score on the validation rows."""
-    from edgeroberta import batching, fitting, metrics, prediction
+    from edgeroberta import metrics
     from edgeroberta.progress import Progress
-    from edgeroberta.teacher import compute
+    from edgeroberta.training import batching, fitting, prediction
+    from edgeroberta.training.teacher import compute
 
     quiet = not prediction.accelerator().is_main_process
     outputs = compute(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.artifact import Kind, digest_value
 from edgeroberta.errors import DataError
-from edgeroberta.hyperparameters import Hyperparameters
 from edgeroberta.stages import Context, stage
+from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from edgeroberta.prediction import Batch
+    from edgeroberta.training.prediction import Batch
 
 
 class FinetuneConfig(Hyperparameters):
@@ -37,8 +37,8 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """
     import torch
 
-    from edgeroberta import batching, fitting, losses
     from edgeroberta.roberta.loading import load_classifier
+    from edgeroberta.training import batching, fitting, losses
 
     rows, source = context.data.train, context.inputs[Kind.CHECKPOINT].path
     if rows.labels is None:

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import UsageError
-from edgeroberta.reference import Reference
 from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.verification.reference import Reference
 
 
 class GateConfig(StageConfig):
@@ -58,7 +58,8 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     Raises:
         UsageError: The given reference is of other rows, labels or another model.
     """
-    from edgeroberta import reference, report, verification
+    from edgeroberta import verification
+    from edgeroberta.verification import reference, report
 
     full = _reference(context)
     found = verification.verify(
@@ -94,8 +95,8 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
 
 def _reference(context: Context) -> Reference:
     """Take the reference that was given; else the one an interrupted run left; else measure it."""
-    from edgeroberta import reference
     from edgeroberta.bench.reference import measure
+    from edgeroberta.verification import reference
 
     rows, task, model = context.data.heldout, context.task, context.full_size
     digest = reference.digest_model(model)

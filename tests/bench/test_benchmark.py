@@ -14,9 +14,9 @@ from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Spec, Status
 from edgeroberta.bench.subjects import SUBJECTS
 from edgeroberta.data import load_heldout
+from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
 from edgeroberta.progress import SilentProgress
-from edgeroberta.rows import DataSpec
 from edgeroberta.runtime import Runtime
 
 ROWS = 200

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeroberta import cli, reference
+from edgeroberta import cli
+from edgeroberta.verification import reference
 
 TEXTS = [f"sentence number {row} about a film" for row in range(40)]
 
@@ -30,8 +31,8 @@ def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(
     tiny_checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from edgeroberta.data import load_splits
+    from edgeroberta.data.rows import DataSpec
     from edgeroberta.roberta import checkpoint
-    from edgeroberta.rows import DataSpec
 
     columns = ("--text", "sentence", "--label", "grade")
     options = ("--eval-fraction", 0.25, "--seed", 3, "--device", "cpu")

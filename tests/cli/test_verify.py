@@ -7,8 +7,9 @@ from pathlib import Path
 import fake_bundles
 import pytest
 
-from edgeroberta import cli, reference
-from edgeroberta.report import Gate
+from edgeroberta import cli
+from edgeroberta.verification import reference
+from edgeroberta.verification.report import Gate
 
 ROWS = 300
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.tokenizer import TextTokenizer
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "fixtures"
 FOLDERS = ("tokenizer", "tokenizer-xlm-roberta")
 MAX_LENGTH = 24
 SURROGATE_HINT = "decode the text with errors='replace'"

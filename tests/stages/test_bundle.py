@@ -7,17 +7,18 @@ import fake_bundles
 import numpy as np
 import pytest
 
-from edgeroberta import artifact, reference
+from edgeroberta import artifact
 from edgeroberta.artifact import Artifact, Kind
 from edgeroberta.bench.protocol import Status
+from edgeroberta.data.rows import Rows
 from edgeroberta.metrics import Interval
-from edgeroberta.report import EngineResult, Gate, Judgement, Report, Verdict, write
-from edgeroberta.rows import Rows
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
 from edgeroberta.stages import get
 from edgeroberta.stages.build import BuildConfig, build
 from edgeroberta.stages.bundle import BundleConfig, bundle
+from edgeroberta.verification import reference
+from edgeroberta.verification.report import EngineResult, Gate, Judgement, Report, Verdict, write
 
 
 @pytest.fixture

@@ -11,15 +11,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgeroberta import stages, targets, teacher, training
+from edgeroberta import stages, targets, training
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
+from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import CheckpointError, RecipeError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.loading import load_classifier
-from edgeroberta.rows import Rows, Splits
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.training import teacher
 
 TASKS = {
     "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),

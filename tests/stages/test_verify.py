@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edgeroberta import reference, stages, targets
+from edgeroberta import stages, targets
 from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
 from edgeroberta.progress import SilentProgress
-from edgeroberta.rows import Rows, Splits
 from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
+from edgeroberta.verification import reference
 
 SITES = [{"site": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": "the worst"}]
 CONFIG = VerifyConfig(latency_rows=5)

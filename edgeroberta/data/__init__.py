@@ -1,0 +1,221 @@
+"""The user's rows: read from files or the Hub, checked, and split for training and the gate."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.data import columns, labels, readers, sources, splitting
+from edgeroberta.data.readers import Table
+from edgeroberta.data.rows import DataSpec, Rows, Splits
+from edgeroberta.errors import DataError
+from edgeroberta.tasks import Problem, Task
+
+__all__ = ["DataSpec", "Rows", "Splits", "infer_task", "load_heldout", "load_splits"]
+
+logger = logging.getLogger(__name__)
+
+
+def infer_task(spec: DataSpec) -> Task:
+    """Tell the task from the training rows, for a model that has no head yet.
+
+    Args:
+        spec: Where the rows are.
+
+    Returns:
+        The task: problem, label names (sorted) and whether inputs are pairs.
+
+    Raises:
+        DataError: The data cannot be read, or all rows have one label.
+        UnavailableError: A package to read the data with is missing.
+    """
+    return _infer(_training_table(spec, sources.open_parts(spec)), spec)
+
+
+def load_splits(spec: DataSpec, *, task: Task | None) -> Splits:
+    """Read, check and split the user's rows.
+
+    Parts that the data brings along (a folder's or a Hub data set's validation and test rows, or
+    ``spec.eval_data``) are used as they are; missing ones are drawn from the training rows, seeded
+    and in the proportions of the labels. A training text that is also a held-out text is left out.
+
+    Args:
+        spec: Where the rows are.
+        task: What the labels must be, or None to infer it (:func:`infer_task`).
+
+    Returns:
+        The splits.
+
+    Raises:
+        DataError: The data cannot be read, used or split; ``where`` has the file and line.
+        UnavailableError: A package to read the data with is missing.
+    """
+    parts = sources.open_parts(spec)
+    table = _training_table(spec, parts)
+    task = task or _infer(table, spec)
+    train = _limit(_rows(table, spec, task), spec, task)
+    if parts.heldout is not None:
+        heldout = _limit(_rows(parts.heldout(), spec, task), spec, task)
+        train = _without(train, heldout)
+    else:
+        count = max(1, round(len(set(_keys(train))) * spec.eval_fraction))
+        train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
+    if parts.validation is not None:
+        validation = _without(_limit(_rows(parts.validation(), spec, task), spec, task), heldout)
+        train = _without(train, validation)
+    else:
+        count = splitting.validation_count(len(set(_keys(train))))
+        train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
+    unlabelled = _unlabelled(spec, train)
+    if unlabelled is not None:
+        unlabelled = _without(_without(unlabelled, heldout), validation)
+    return Splits(train, validation, heldout, unlabelled, task.labels)
+
+
+def load_heldout(spec: DataSpec, task: Task) -> Rows:
+    """Read the rows the gate is measured on, the same ones as in :func:`load_splits`.
+
+    Args:
+        spec: Where the rows are.
+        task: What the labels must be.
+
+    Returns:
+        The held-out rows.
+
+    Raises:
+        DataError: The data cannot be read or used; ``where`` has the file and line.
+        UnavailableError: A package to read the data with is missing.
+    """
+    heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
+    if heldout is None:
+        return load_splits(spec, task=task).heldout
+    return _limit(_rows(heldout(), spec, task), spec, task)
+
+
+def _training_table(spec: DataSpec, parts: sources.Parts) -> Table:
+    if parts.train is None:
+        raise DataError("there are no training rows", where=spec.data, hint="add a file train.csv")
+    return parts.train()
+
+
+def _infer(table: Table, spec: DataSpec) -> Task:
+    chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
+    problem, names = labels.infer(table, str(chosen.label))
+    if len(names) == 1 and problem is not Problem.REGRESSION:
+        raise _one_label(table, repr(names[0]))
+    return Task(problem, names, pair=chosen.pair is not None)
+
+
+def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
+    """Check a table's cells against the task and make them rows."""
+    chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
+    if task.pair and chosen.pair is None:
+        raise DataError(
+            "the model takes pairs of texts and there is no second text column",
+            where=table.source,
+            hint="name it: --text-pair COLUMN",
+        )
+    texts = _texts(table, chosen.text)
+    pairs = None if chosen.pair is None else _texts(table, chosen.pair)
+    encoded = labels.encode(table, str(chosen.label), task)
+    if (encoded == encoded[0]).all():
+        raise _one_label(table, labels.describe(encoded[0], task))
+    return Rows(texts, pairs, encoded, table.source)
+
+
+def _one_label(table: Table, named: str) -> DataError:
+    return DataError(
+        f"every row has the same label, {named}",
+        where=table.source,
+        hint="rows of at least two labels are needed to train and to measure",
+    )
+
+
+def _texts(table: Table, column: str) -> tuple[str, ...]:
+    """Return a text column; refuse what is empty, not text, or not encodable."""
+    cells = table.columns[column]
+    empty = [
+        row for row, cell in enumerate(cells) if cell is None or (isinstance(cell, str) and not cell.strip())
+    ]
+    if empty:
+        count = f" (the first of {len(empty)} rows)" if len(empty) > 1 else ""
+        what = f"empty text in column {column!r}{count}"
+        raise DataError(what, where=table.where(empty[0]), hint="fill it in, or delete the row")
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, str):
+            what = f"column {column!r} holds {type(cell).__name__}, not text"
+            raise DataError(what, where=table.where(row), hint="name the text column: --text COLUMN")
+        try:
+            cell.encode("utf-8")
+        except UnicodeEncodeError as error:
+            what = f"half of a surrogate pair in column {column!r}, at character {error.start}"
+            raise DataError(
+                what, where=table.where(row), hint="write the file with a tool that knows UTF-8"
+            ) from error
+    return tuple(cells)
+
+
+def _unlabelled(spec: DataSpec, train: Rows) -> Rows | None:
+    if spec.unlabelled is None:
+        return None
+    names = (spec.text, spec.text_pair if train.pairs is not None else None)
+    table = readers.read(
+        Path(spec.unlabelled).expanduser(), source=spec.unlabelled, numbers=columns.numbers(names)
+    )
+    chosen = columns.choose(table, *names, None, labelled=False)
+    if train.pairs is None:
+        rows = Rows(_texts(table, chosen.text), None, None, table.source)
+    elif chosen.pair is None:
+        raise DataError("the labelled rows are pairs, these are single texts", where=table.source)
+    else:
+        rows = Rows(_texts(table, chosen.text), _texts(table, chosen.pair), None, table.source)
+    return _limit(rows, spec, None)
+
+
+def _keys(rows: Rows) -> list[str]:
+    """Return what makes two rows the same: their words, whatever the white space."""
+    seconds = rows.pairs or ("",) * len(rows)
+    return [
+        " ".join(first.split()) + "\0" + " ".join(second.split())
+        for first, second in zip(rows.texts, seconds, strict=True)
+    ]
+
+
+def _strata(rows: Rows, task: Task | None) -> npt.NDArray[np.int64] | None:
+    return rows.labels if task is not None and task.problem is Problem.SINGLE_LABEL else None
+
+
+def _limit(rows: Rows, spec: DataSpec, task: Task | None) -> Rows:
+    if spec.limit is None or len(rows) <= spec.limit:
+        return rows
+    keys = [str(i) for i in range(len(rows))]
+    mask = splitting.hold_out(keys, _strata(rows, task), spec.limit, purpose="sample", seed=spec.seed)
+    return rows.select(np.flatnonzero(mask))
+
+
+def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:
+    """Set about ``count`` distinct texts aside; return what stays and what was set aside."""
+    mask = splitting.hold_out(_keys(rows), _strata(rows, task), count, purpose=purpose, seed=seed)
+    if not mask.any():
+        raise DataError(
+            f"{len(rows)} rows are too few to split: every label needs a text to train on, "
+            "and some must remain to validate and to measure on",
+            where=rows.source,
+            hint="give more rows",
+        )
+    return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+
+
+def _without(rows: Rows, others: Rows) -> Rows:
+    """Leave out the rows whose text is also in ``others``."""
+    taken = set(_keys(others))
+    kept = [i for i, key in enumerate(_keys(rows)) if key not in taken]
+    if not kept:
+        raise DataError(f"every text is also in {others.source}, which it must not share", where=rows.source)
+    if len(kept) < len(rows):
+        logger.warning("%s: %d rows left out, also in %s", rows.source, len(rows) - len(kept), others.source)
+        return rows.select(kept)
+    return rows

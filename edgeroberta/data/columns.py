@@ -1,0 +1,121 @@
+"""Which columns of a table hold the text, the second text and the label."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from edgeroberta.data.readers import Table
+from edgeroberta.errors import DataError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+#: Names looked for when the user gives none, first match first; pairs go before single texts, so
+#: that a second sentence is never left out unnoticed.
+PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("text", "text_pair"),
+)
+TEXTS = ("text", "sentence", "review", "content", "sentence1", "premise", "question", "comment", "title")
+LABELS = ("label", "labels", "score", "class", "category", "intent", "sentiment", "stars", "target")
+
+_NUMBER = re.compile(r"#([1-9][0-9]*)")
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns in use; None where there is none."""
+
+    text: str
+    pair: str | None
+    label: str | None
+
+
+def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
+    """Return the column numbers in ``names`` (``#6`` is 6), or nothing when they are names.
+
+    Raises:
+        DataError: Some columns are named and some are numbered, or one is taken twice.
+    """
+    given = [name for name in names if name is not None]
+    for name in given:
+        if given.count(name) > 1:
+            raise DataError(
+                f"the column {name!r} is taken for two things", where="--text, --text-pair, --label"
+            )
+    found = [match for name in given if (match := _NUMBER.fullmatch(name))]
+    if found and len(found) != len(given):
+        raise DataError(
+            "columns are given by name and by number; a file has a header or has none",
+            where="--text, --text-pair, --label",
+            hint="give all by number, e.g. --text '#1' --label '#2'",
+        )
+    return tuple(int(match[1]) for match in found)
+
+
+def choose(table: Table, text: str | None, pair: str | None, label: str | None, *, labelled: bool) -> Columns:
+    """Choose the columns of a table: those the user named, else those with a usual name.
+
+    Args:
+        table: The table.
+        text: Column of the text, if named.
+        pair: Column of the second text, if named.
+        label: Column of the label, if named.
+        labelled: Whether a label column is needed.
+
+    Returns:
+        The columns.
+
+    Raises:
+        DataError: A named column is not there, or none has a usual name.
+    """
+    if table.plain:
+        if labelled:
+            raise DataError(
+                "a .txt file has no labels", where=table.source, hint="give a CSV, TSV or JSONL file"
+            )
+        return Columns("text", None, None)
+    for name, option in ((text, "--text"), (pair, "--text-pair"), (label if labelled else None, "--label")):
+        if name is not None and name not in table.columns:
+            raise _no_column(table, name, option)
+    if text is None and pair is None:
+        text, pair = next((both for both in PAIRS if set(both) <= set(table.columns)), (None, None))
+    if text is None:
+        text = _usual(table, TEXTS, "text", "--text")
+    if not labelled:
+        return Columns(text, pair, None)
+    if label is None:
+        label = _usual(table, LABELS, "label", "--label")
+    if label in (text, pair):
+        raise DataError(f"the column {label!r} is taken for both text and label", where=table.source)
+    logger.info("%s: text %r, second text %r, label %r", table.source, text, pair, label)
+    return Columns(text, pair, label)
+
+
+def _usual(table: Table, usual: Sequence[str], what: str, option: str) -> str:
+    for name in usual:
+        if name in table.columns:
+            return name
+    hint = f"name it: {option} COLUMN; in a file without a header by number: {option} '#1'"
+    raise DataError(f"no {what} column found among {quoted(table.columns)}", where=table.source, hint=hint)
+
+
+def _no_column(table: Table, name: str, option: str) -> DataError:
+    by_case = {column.casefold(): column for column in table.columns}
+    near = by_case.get(name.strip().casefold())
+    hint = f"did you mean {near!r}?" if near else did_you_mean(name, table.columns)
+    what = f"no column {name!r}; the columns are {quoted(table.columns)}"
+    return DataError(what, where=table.source, hint=hint or f"name one of them: {option} COLUMN")
+
+
+def quoted(names: Iterable[str]) -> str:
+    """List names for an error, the first dozen of them."""
+    quoted = [repr(name) for name in names]
+    more = ["…"] if len(quoted) > _SHOWN else []
+    return ", ".join(quoted[:_SHOWN] + more)

@@ -1,0 +1,123 @@
+"""Where the parts of a data set are: one file, a folder of files, or the Hub."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from edgeroberta.data import columns, labels, readers
+from edgeroberta.data import hub as hub_data
+from edgeroberta.data.readers import Table
+from edgeroberta.data.rows import DataSpec
+from edgeroberta.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+Opener = Callable[[], Table]
+
+#: Names that files and Hub splits go by, for each part.
+STEMS = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How to read each part; None where the data does not bring it along."""
+
+    train: Opener | None
+    validation: Opener | None
+    heldout: Opener | None
+
+
+def open_parts(spec: DataSpec) -> Parts:
+    """Find the parts of a data set; they are read when called.
+
+    Test rows become the held-out rows if they have labels. Otherwise (GLUE keeps its test labels
+    to itself) the validation rows do, and checkpoints are chosen on a part of the training rows.
+
+    Args:
+        spec: Where the rows are.
+
+    Returns:
+        The parts.
+
+    Raises:
+        DataError: There is no such file, folder or data set.
+        UnavailableError: The data is on the Hub and ``datasets`` is not installed.
+    """
+    found = _find(spec.data, _numbers(spec))
+    if spec.eval_data is not None:
+        return Parts(found.get("train"), found.get("validation"), open_evaluation(spec))
+    test = found.get("test")
+    if test is not None and _is_labelled(test(), spec):
+        return Parts(found.get("train"), found.get("validation"), test)
+    return Parts(found.get("train"), None, found.get("validation"))
+
+
+def open_evaluation(spec: DataSpec) -> Opener | None:
+    """Return how to read ``spec.eval_data``, whether or not the training rows are still there."""
+    if spec.eval_data is None:
+        return None
+    path = Path(spec.eval_data).expanduser()
+    return partial(readers.read, path, source=spec.eval_data, numbers=_numbers(spec))
+
+
+def _numbers(spec: DataSpec) -> tuple[int, ...]:
+    numbers = columns.numbers((spec.text, spec.text_pair, spec.label))
+    if numbers and (spec.label is None or spec.text is None):
+        raise DataError(
+            "a file without a header needs the numbers of both text and label",
+            where=spec.data,
+            hint="--text '#1' --label '#2'",
+        )
+    return numbers
+
+
+def _find(name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(path, name, numbers)
+    if not path.exists() and hub_data.is_id(name):
+        tables = hub_data.load(name)
+        stems = {stem: part for part, names in STEMS.items() for stem in names}
+        return {stems[split]: partial(_same, table) for split, table in tables.items() if split in stems}
+    return {"train": partial(readers.read, path, source=name, numbers=numbers)}
+
+
+def _same(table: Table) -> Table:
+    return table
+
+
+def _folder(path: Path, name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
+    found: dict[str, Opener] = {}
+    for part, stems in STEMS.items():
+        files = [
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in readers.READERS and file.stem.lower() in stems
+        ]
+        if len(files) > 1:
+            what = f"both {files[0].name} and {files[1].name} could be the {part} rows"
+            raise DataError(what, where=name, hint="move one of them away")
+        if files:
+            source = f"{name.rstrip('/')}/{files[0].name}"
+            found[part] = partial(readers.read, files[0], source=source, numbers=numbers)
+    if not found:
+        what = "no train, validation or test file in this folder"
+        raise DataError(what, where=name, hint="name the files train.csv, validation.csv and test.csv")
+    return found
+
+
+def _is_labelled(table: Table, spec: DataSpec) -> bool:
+    names = (spec.label,) if spec.label is not None else columns.LABELS
+    label = next((name for name in names if name in table.columns), None)
+    if label is None or labels.all_unknown(table.columns[label]):
+        logger.info("%s has no labels and is not used", table.source)
+        return False
+    return True

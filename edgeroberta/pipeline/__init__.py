@@ -1,0 +1,232 @@
+"""Run the stages of a recipe, reuse what is finished, and resume what was killed.
+
+Each stage writes into ``.partial-…/output`` of the work folder and is sealed and renamed when it
+returns. Its key is a digest of all that determines the result, so the same command finds its finished
+stages again, and a changed setting runs that stage and those after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import __version__, artifact, distributed
+from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.bench.device import versions
+from edgeroberta.distributed import Ranks
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.pipeline import delivery, workspace
+from edgeroberta.pipeline.job import Job, State, name_and_key, start
+from edgeroberta.pipeline.workspace import Workspace
+from edgeroberta.progress import Progress, SilentProgress
+from edgeroberta.recipe import Recipe, Step
+from edgeroberta.stages import Context
+
+REPORT_FILE = "report.json"
+
+#: Packages whose versions are kept in every lineage.
+_RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx", "onnxruntime", "openvino")
+
+_DISK = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """One stage that is through.
+
+    Attributes:
+        artifact: What it made.
+        reused: True when a former run had made it.
+    """
+
+    artifact: Artifact
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives.
+
+    Attributes:
+        bundle: The bundle's folder.
+        report: Content of ``report.json``, None when the recipe does not verify.
+        stages: Every stage, in order.
+    """
+
+    bundle: Path
+    report: Mapping[str, Any] | None
+    stages: tuple[Made, ...]
+
+
+def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
+    """Run a recipe and deliver its bundle.
+
+    Args:
+        recipe: Which stages, with which settings.
+        job: The model, the rows, and where things go.
+        progress: Where to report.
+
+    Returns:
+        The bundle with its report. A bundle that failed its gate is delivered, too.
+
+    Raises:
+        UsageError: The output or work folder holds something else; it is left untouched.
+        EdgeRobertaError: A stage failed, the disk is full, or another run uses the work folder.
+    """
+    ranks = distributed.current()
+    if ranks.main:
+        delivery.check(job.output)
+    made = make(recipe.stages, job, progress=progress, recipe_text=recipe.text)
+    if ranks.main:
+        with _disk_errors(job.output):
+            delivery.deliver(made[-1].artifact, job.output)
+            Workspace(job.work).tidy()
+    ranks.wait()
+    reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
+    report = json.loads((reports[-1].path / REPORT_FILE).read_text(encoding="utf-8")) if reports else None
+    return Result(job.output, report, made)
+
+
+def make(
+    steps: Sequence[Step], job: Job, *, progress: Progress, recipe_text: str = "", wait: bool = False
+) -> tuple[Made, ...]:
+    """Run stages one after the other in the job's work folder.
+
+    Args:
+        steps: The stages with their configs.
+        job: What they run on; its output is not touched.
+        progress: Where the main process reports.
+        recipe_text: The resolved recipe, for the bundle.
+        wait: Wait for another run of this work folder instead of refusing.
+
+    Returns:
+        What each stage made, in order.
+
+    Raises:
+        EdgeRobertaError: A stage failed, the disk is full, or another run uses the work folder.
+    """
+    ranks = distributed.current()
+    if not ranks.main:
+        progress = SilentProgress()
+    made: list[Made] = []
+    with contextlib.ExitStack() as held:
+        held.enter_context(_disk_errors(job.work))
+        work = Workspace(job.work) if ranks.main else None
+        if work:
+            held.enter_context(work.lock(wait=wait))
+        ranks.wait()
+        state = start(job)
+        for index, step in enumerate(steps):
+            label = f"[{index + 1}/{len(steps)}] {step.stage.name}"
+            name, key = ranks.share(name_and_key(index, step, state, job, recipe_text) if work else None)
+            found = work.find(name, key) if work else None
+            reused = ranks.share(found is not None)
+            progress.line(f"{label}: reused" if reused else label)
+            if not reused:
+                context = _context(job, state, name, progress, recipe_text)
+                found = _run(step, context, key, work, ranks)
+            done = found or artifact.load(job.work / name)
+            made.append(Made(done, reused))
+            state = state.after(step.stage, done)
+    return tuple(made)
+
+
+def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Artifact, ...]:
+    """Find what a run would reuse, without running or writing anything.
+
+    Args:
+        steps: The stages with their configs.
+        job: What they would run on.
+        recipe_text: The resolved recipe.
+
+    Returns:
+        The finished artifacts of the first stages; a run would begin with the stage after them.
+
+    Raises:
+        UsageError: The work folder holds something else.
+    """
+    workspace.check(job.work)
+    state = start(job)
+    reusable: list[Artifact] = []
+    for index, step in enumerate(steps):
+        name, key = name_and_key(index, step, state, job, recipe_text)
+        path = job.work / name
+        found = workspace.peek(path, key) if path.is_dir() else None
+        if found is None:
+            break
+        reusable.append(found)
+        state = state.after(step.stage, found)
+    return tuple(reusable)
+
+
+def _run(step: Step, context: Context, key: str, work: Workspace | None, ranks: Ranks) -> Artifact | None:
+    """Run one stage; the main process, which has ``work``, returns the sealed artifact, others None."""
+    stage = step.stage
+    name = context.output.parent.name.removeprefix(workspace.PARTIAL)
+    if work:
+        work.begin(name)
+    ranks.wait()
+    started = time.monotonic()
+    notes: Mapping[str, Any] = {}
+    if work or stage.distributed:
+        notes = stage.run(step.config, context)
+    ranks.wait()
+    done = None
+    if work:
+        lineage = Lineage(
+            stage=stage.name,
+            key=key,
+            config=step.config.model_dump(mode="json"),
+            seed=context.seed,
+            inputs={kind.value: context.inputs[kind].lineage.content for kind in stage.reads},
+            versions={"edgeroberta": __version__, **versions(_RECORDED)},
+            seconds=round(time.monotonic() - started, 3),
+            notes=dict(notes),
+        )
+        done = work.finish(name, stage.writes, lineage)
+    ranks.wait()
+    return done
+
+
+def _context(job: Job, state: State, name: str, progress: Progress, recipe_text: str) -> Context:
+    partial = job.work / f"{workspace.PARTIAL}{name}"
+    return Context(
+        output=partial / "output",
+        scratch=partial / "scratch",
+        inputs=state.inputs,
+        full_size=state.full_size.path,
+        task=job.task,
+        data=job.data,
+        target=job.target,
+        seed=job.seed,
+        reference=job.reference,
+        progress=progress,
+        recipe_text=recipe_text,
+        history=state.history,
+    )
+
+
+@contextlib.contextmanager
+def _disk_errors(place: Path) -> Iterator[None]:
+    """Put a full or unwritable disk into words; what is finished stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise EdgeRobertaError(
+            _DISK[error.errno],
+            where=str(error.filename or place),
+            hint="make room or name another folder with --work and -o; the same command then resumes",
+        ) from error

@@ -1,0 +1,231 @@
+"""From what the user asks for to a delivered bundle: find the model and the rows, then run the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import demo, pipeline, recipe, stages, targets
+from edgeroberta.cache import cache_dir
+from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
+from edgeroberta.errors import UnavailableError, UsageError
+from edgeroberta.pipeline import Result, delivery, workspace
+from edgeroberta.pipeline.job import Job
+from edgeroberta.progress import Progress
+from edgeroberta.recipe import Recipe, Step
+from edgeroberta.roberta import checkpoint
+from edgeroberta.targets import Target
+from edgeroberta.tasks import Task
+from edgeroberta.verification import reference
+
+#: Where the bundle of the packaged default goes when the user does not say.
+DEMO_OUTPUT = Path("out/demo")
+#: The shipped recipe whose first stage makes the packaged default's teacher.
+TEACHER_RECIPE = "finetune-int8"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for.
+
+    Attributes:
+        model: Model folder or Hub id; None, with ``data`` None too, for the packaged default.
+        data: Where the rows are.
+        recipe: Name or path of the recipe.
+        overrides: ``stage.key=value`` settings that win over the recipe's file.
+        target: Name of the target.
+        output: Where the bundle goes.
+        work: Work folder; beside the output when None.
+        reference: Folder of a stored full-size reference.
+        seed: Seed of everything random.
+        limit: Use at most this many rows of each file.
+        allow_pickle: Accept weights that are only there as a pickle.
+    """
+
+    model: str | None
+    data: DataSpec | None
+    recipe: str
+    overrides: tuple[str, ...]
+    target: str
+    output: Path | None
+    work: Path | None
+    reference: Path | None
+    seed: int = 0
+    limit: int | None = None
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do.
+
+    Attributes:
+        recipe: The resolved recipe.
+        job: What it would run on; None when the packaged default's teacher has yet to be fine-tuned.
+        reused: For each stage, whether a former run's artifact would be reused.
+    """
+
+    recipe: Recipe
+    job: Job | None
+    reused: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The model and the rows, found and checked."""
+
+    model: Path
+    task: Task
+    data: Splits
+    said: Mapping[str, Any]
+
+
+def compress(request: Request, *, progress: Progress) -> Result:
+    """Do what the user asks for.
+
+    Args:
+        request: The model, the rows, the recipe, where things go.
+        progress: Where to report.
+
+    Returns:
+        The delivered bundle and its report, whatever the verdict.
+
+    Raises:
+        EdgeRobertaError: See :mod:`edgeroberta.errors`; the message says what to do next.
+    """
+    chosen = recipe.load(request.recipe, request.overrides)
+    target = _target(request.target)
+    output, work = _folders(request)
+    source = _source(request, chosen)
+    teacher = _teacher_job(request, chosen, source, target)
+    if teacher:
+        progress.line(
+            "no MODEL and no --data: using the packaged default, granite-embedding-30m-english "
+            "(dequantized from int8) and Rotten Tomatoes sentences"
+        )
+        made = pipeline.make((_teacher_step(),), teacher, progress=progress, wait=True)
+        source = replace(source, model=made[-1].artifact.path)
+    return pipeline.run(chosen, _job(request, source, target, output, work), progress=progress)
+
+
+def preview(request: Request) -> Preview:
+    """Check everything that can be checked without running a stage.
+
+    Args:
+        request: As for :func:`compress`.
+
+    Returns:
+        The resolved recipe and what would be reused.
+
+    Raises:
+        EdgeRobertaError: As :func:`compress` before its first stage.
+    """
+    chosen = recipe.load(request.recipe, request.overrides)
+    target = _target(request.target)
+    output, work = _folders(request)
+    source = _source(request, chosen)
+    teacher = _teacher_job(request, chosen, source, target)
+    if teacher:
+        found = pipeline.plan((_teacher_step(),), teacher)
+        if not found:
+            return Preview(chosen, None, (False,) * len(chosen.stages))
+        source = replace(source, model=found[-1].path)
+    job = _job(request, source, target, output, work)
+    found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
+    return Preview(chosen, job, tuple(index < len(found) for index in range(len(chosen.stages))))
+
+
+def _target(name: str) -> Target:
+    target = targets.load(name)
+    if target.remote:
+        raise UnavailableError(
+            f"the target {name!r} comes with a later release",
+            where="--target",
+            hint="edgeroberta targets lists those that work here",
+        )
+    return target
+
+
+def _folders(request: Request) -> tuple[Path, Path]:
+    """Return the output and the work folder, absolute; refuse those that hold something else."""
+    output = request.output
+    if output is None:
+        if request.model is not None:
+            raise UsageError("say where the bundle goes", where="-o/--output", hint="add -o out/")
+        output = DEMO_OUTPUT
+    output = output.expanduser().resolve()
+    work = request.work.expanduser().resolve() if request.work else output.with_name(output.name + ".work")
+    if work == output:
+        raise UsageError("the work folder cannot be the output", where="--work", hint="leave --work out")
+    delivery.check(output)
+    workspace.check(work)
+    return output, work
+
+
+def _source(request: Request, chosen: Recipe) -> _Source:
+    """Find the model and read the rows; the packaged default's model is its base encoder."""
+    trains = _trains(chosen)
+    if request.model is None:
+        if request.data is not None:
+            raise UsageError(
+                "--data is given but no MODEL",
+                where="MODEL",
+                hint="edgeroberta compress MODEL --data …, with a model folder or a Hub id",
+            )
+        sources = demo.prepare(cache_dir())
+        model, spec = sources.base, replace(sources.data, limit=request.limit)
+        said: dict[str, Any] = {"model": "packaged", "limit": request.limit}
+        task = infer_task(spec)
+    elif request.data is None:
+        raise UsageError(
+            "a MODEL needs rows to be calibrated and judged on",
+            where="--data",
+            hint=f"edgeroberta compress {request.model} --data reviews.csv -o out/",
+        )
+    else:
+        model = checkpoint.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
+        spec = request.data
+        said = {"model": request.model, "data": asdict(spec)}
+        if trains:
+            task = infer_task(spec)
+        else:
+            checkpoint.require_head(model)
+            task = checkpoint.task_of(model)
+    splits = load_splits(spec, task=task)
+    task = replace(task, pair=splits.train.pairs is not None)
+    if request.reference is not None:
+        reference.check(reference.load(request.reference), rows=splits.heldout, task=task)
+    return _Source(model, task, splits, said)
+
+
+def _trains(chosen: Recipe) -> bool:
+    """Tell whether the recipe makes its own full-size model from a base model."""
+    return chosen.stages[0].stage.name in stages.TEACHER_STAGES
+
+
+def _teacher_step() -> Step:
+    return recipe.load(TEACHER_RECIPE).stages[0]
+
+
+def _teacher_job(request: Request, chosen: Recipe, source: _Source, target: Target) -> Job | None:
+    """Return the job that makes the packaged default's teacher, in the cache; None when none is needed."""
+    if request.model is not None or _trains(chosen):
+        return None
+    work = cache_dir() / "teacher"
+    return Job(source.model, source.task, source.data, target, work, work, request.seed, source=source.said)
+
+
+def _job(request: Request, source: _Source, target: Target, output: Path, work: Path) -> Job:
+    return Job(
+        model=source.model,
+        task=source.task,
+        data=source.data,
+        target=target,
+        output=output,
+        work=work,
+        seed=request.seed,
+        reference=request.reference,
+        source=source.said,
+    )

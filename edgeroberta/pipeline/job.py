@@ -1,0 +1,134 @@
+"""What a recipe is run on, what its stages have made so far, and the key that each stage gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import __version__, artifact, stages
+from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
+from edgeroberta.bench.device import versions
+from edgeroberta.data import Splits
+from edgeroberta.recipe import Step
+from edgeroberta.stages import Stage
+from edgeroberta.targets import Target
+from edgeroberta.tasks import Task
+
+#: Packages whose major or minor version changes what a stage makes, by the kind that it writes.
+_SHAPING = {
+    Kind.CHECKPOINT: ("torch", "transformers"),
+    Kind.GRAPH: ("onnx", "onnxruntime"),
+    Kind.DRAFT: ("onnxruntime", "openvino"),
+    Kind.REPORT: ("onnxruntime", "openvino", "torch", "transformers"),
+    Kind.BUNDLE: (),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a recipe is run on.
+
+    Attributes:
+        model: Checkpoint folder; never written to.
+        task: Kind of task, labels, single texts or pairs.
+        data: The rows, split.
+        target: The device class the result is for.
+        output: Where the bundle goes.
+        work: Work folder, see :mod:`edgeroberta.pipeline.workspace`.
+        seed: Seed of everything random.
+        reference: Folder of a stored full-size reference.
+        source: What the user called the model and the data; kept in the lineage.
+    """
+
+    model: Path
+    task: Task
+    data: Splits
+    target: Target
+    output: Path
+    work: Path
+    seed: int = 0
+    reference: Path | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the stages so far have left."""
+
+    inputs: Mapping[Kind, Artifact]
+    full_size: Artifact
+    history: tuple[Lineage, ...]
+
+    def after(self, stage: Stage, made: Artifact) -> State:
+        """Return the state once ``stage`` has made ``made``."""
+        leading = all(lineage.stage in ("source", *stages.TEACHER_STAGES) for lineage in self.history)
+        teacher = made if leading and stage.name in stages.TEACHER_STAGES else self.full_size
+        return State({**self.inputs, stage.writes: made}, teacher, (*self.history, made.lineage))
+
+
+def start(job: Job) -> State:
+    """Wrap the user's model as the first artifact, where it lies."""
+    content = _digest_checkpoint(job.model)
+    lineage = Lineage(
+        stage="source",
+        key=content,
+        config=dict(job.source),
+        seed=job.seed,
+        inputs={"data": job.data.digest},
+        versions={},
+        seconds=0.0,
+        content=content,
+    )
+    source = Artifact(job.model, Kind.CHECKPOINT, lineage)
+    return State({Kind.CHECKPOINT: source}, source, (lineage,))
+
+
+def _digest_checkpoint(model: Path) -> str:
+    """Digest the files of a model folder that can matter: not its README, not an optimizer's state."""
+    files = sorted(
+        file
+        for file in model.iterdir()
+        if file.suffix in (".json", ".txt", ".model", ".safetensors") and not file.name.startswith(".")
+    )
+    return digest_value({file.name: artifact.digest_file(file) for file in files})
+
+
+def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:
+    """Name the artifact that a stage will make.
+
+    Args:
+        index: The stage's position in the recipe.
+        step: The stage and its config.
+        state: What the stages before it have made.
+        job: What the recipe runs on.
+        recipe_text: The resolved recipe.
+
+    Returns:
+        The artifact's folder name, and the digest of all that determines its content.
+    """
+    stage = step.stage
+    available = {
+        "data": lambda: job.data.digest,
+        "seed": lambda: job.seed,
+        "target": lambda: asdict(job.target),
+        "reference": lambda: artifact.digest_tree(job.reference) if job.reference else None,
+        "recipe": lambda: recipe_text,
+    }
+    shaping = versions(_SHAPING[stage.writes])
+    key = digest_value(
+        {
+            "stage": stage.name,
+            "config": step.config.model_dump(mode="json"),
+            "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
+            "full_size": state.full_size.lineage.content,
+            "task": [str(job.task.problem), job.task.labels, job.task.pair],
+            "versions": {
+                package: version.split(".")[:2]
+                for package, version in {"edgeroberta": __version__, **shaping}.items()
+            },
+            **{what: available[what]() for what in stages.DEPENDS[stage.writes]},
+        }
+    )
+    return f"{index:02d}-{stage.name}-{key[:12]}", key

@@ -1,0 +1,108 @@
+"""What all training stages do around the loop: tokenize, evaluate on validation rows, save."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from edgeroberta import metrics, training
+from edgeroberta.data.rows import Rows
+from edgeroberta.errors import DataError
+from edgeroberta.progress import Progress
+from edgeroberta.roberta.loading import save_classifier
+from edgeroberta.stages import Context
+from edgeroberta.training import batching, prediction
+from edgeroberta.training import state as training_state
+from edgeroberta.training.batching import Tokens
+from edgeroberta.training.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A model and what it is to learn.
+
+    Attributes:
+        label: Name of the stage.
+        model: What to train.
+        tokenizer: Model folder whose tokenizer the result keeps.
+        settings: Hyperparameters.
+        objective: What to train for.
+        tokens: The training texts.
+        key: Digest of all else that determines the run: labels, weights, teacher.
+    """
+
+    label: str
+    model: PreTrainedModel
+    tokenizer: Path
+    settings: Hyperparameters
+    objective: training.Objective
+    tokens: Tokens
+    key: str
+
+
+def run(fit: Fit, context: Context) -> Mapping[str, Any]:
+    """Train a model and write it to ``context.output``.
+
+    Args:
+        fit: The model and what it is to learn.
+        context: The run; the best checkpoint is chosen by the task's metric on its validation rows.
+
+    Returns:
+        Notes for the lineage.
+
+    Raises:
+        EdgeRobertaError: The loss is no longer a finite number.
+    """
+    process = prediction.accelerator()
+    rows, task = context.data.validation, context.task
+    labels = labels_of(rows)
+    validation = batching.tokenize(fit.tokenizer, rows.inputs(), max_length=fit.settings.max_length)
+
+    def evaluate(model: PreTrainedModel) -> float:
+        logits = prediction.predict(model, validation, precision=fit.settings.precision)
+        return metrics.score(task, logits, labels)
+
+    state = training.train(
+        training.Run(
+            label=fit.label,
+            model=fit.model,
+            tokens=fit.tokens,
+            objective=fit.objective,
+            evaluate=evaluate,
+            settings=fit.settings,
+            scratch=context.scratch,
+            seed=context.seed,
+            progress=context.progress if process.is_main_process else Progress(),
+            key=fit.key,
+        )
+    )
+    if process.is_main_process:
+        save_classifier(fit.model.to("cpu"), context.output, tokenizer=fit.tokenizer)
+    process.wait_for_everyone()
+    return {
+        "metric": task.metric,
+        "steps": state.step,
+        "texts": len(fit.tokens),
+        "precision": str(prediction.precision_of(fit.settings.precision, process.device)).split(".")[1],
+        "device": process.device.type,
+        "processes": process.num_processes,
+        **training_state.as_notes(state),
+    }
+
+
+def labels_of(rows: Rows) -> npt.NDArray[Any]:
+    """Return the labels of rows that a model is to be scored on.
+
+    Raises:
+        DataError: They have none.
+    """
+    if rows.labels is None:
+        raise DataError("choosing the best checkpoint needs labels; these rows have none", where=rows.source)
+    return rows.labels

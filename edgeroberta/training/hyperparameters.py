@@ -1,0 +1,66 @@
+"""The hyperparameters that every training stage shares, with their defaults and bounds."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pydantic import Field
+
+from edgeroberta.stages import StageConfig
+
+
+class Schedule(str, Enum):
+    """How the learning rate falls after warm-up."""
+
+    COSINE = "cosine"
+    LINEAR = "linear"
+    CONSTANT = "constant"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Precision(str, Enum):
+    """Number format of the matrix products; weights and optimizer stay float32."""
+
+    AUTO = "auto"  #: bf16 where the processor multiplies it natively, fp32 elsewhere
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Hyperparameters(StageConfig):
+    """What a training run is governed by.
+
+    One optimizer step sees ``batch_size * accumulation`` texts over all processes together, so a
+    recipe means the same on one CPU and on several GPUs.
+    """
+
+    epochs: int = Field(2, ge=1, description="Passes over the training texts.")
+    batch_size: int = Field(32, ge=1, description="Texts per forward pass, over all processes together.")
+    accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step.")
+    learning_rate: float = Field(2e-4, gt=0, le=1, description="Highest learning rate of AdamW.")
+    warmup: float = Field(0.1, ge=0, lt=1, description="Fraction of all steps in which the rate rises.")
+    schedule: Schedule = Field(Schedule.LINEAR, description="How the learning rate falls after warm-up.")
+    weight_decay: float = Field(
+        0.01, ge=0, lt=1, description="Weight decay of matrices; biases and norms have none."
+    )
+    max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of hidden states.")
+    attention_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout of attention weights; above 0, no fused attention on GPUs."
+    )
+    max_length: int = Field(128, ge=4, description="Longest training text in tokens; the rest is cut off.")
+    freeze_embeddings: bool = Field(
+        True,
+        description="Leave the embeddings as they are: they are most of a small model's parameters.",
+    )
+    precision: Precision = Field(Precision.AUTO, description="Number format of the matrix products.")
+    eval_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps between evaluations; by default one evaluation per epoch."
+    )
+    checkpoint_seconds: float = Field(
+        60, ge=0, description="Least seconds between two checkpoints to resume from."
+    )

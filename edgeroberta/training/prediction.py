@@ -1,0 +1,118 @@
+"""Running PyTorch models over texts: devices, number formats, batches by length."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from edgeroberta.training import batching
+from edgeroberta.training.batching import Indices, Tokens
+from edgeroberta.training.hyperparameters import Precision
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+#: Texts per batch of an evaluation; no gradients are kept, so it may be larger than in training.
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One process's part of a batch.
+
+    Attributes:
+        rows: int64[B] on the host, which texts.
+        ids: Token ids, int64[B, S].
+        mask: Attention mask, int64[B, S].
+    """
+
+    rows: Indices
+    ids: Tensor
+    mask: Tensor
+
+
+def accelerator() -> Accelerator:
+    """Return Accelerate's view of devices and processes; precision is this module's own business.
+
+    On a machine without a GPU it has to be told so: it would otherwise take each process of a launch
+    for the only one (seen in accelerate 1.15).
+    """
+    return Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
+
+
+def precision_of(wanted: Precision, device: torch.device) -> torch.dtype:
+    """Return the number format of the matrix products on a device.
+
+    Args:
+        wanted: What the recipe asks for; ``auto`` takes bfloat16 where the processor multiplies it.
+        device: Where the model runs.
+
+    Returns:
+        ``torch.bfloat16`` or ``torch.float32``.
+    """
+    if wanted is Precision.AUTO:
+        if device.type == "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            fast = device.type == "cpu" and _cpu_multiplies_bf16()
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if wanted is Precision.BF16 else torch.float32
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Tell whether the CPU has AVX512-BF16 or AMX; torch names both under private names only."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+
+
+@contextlib.contextmanager
+def computing(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
+    """Run matrix products in ``dtype``."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+        yield
+
+
+def predict(
+    model: PreTrainedModel, tokens: Tokens, *, precision: Precision = Precision.AUTO
+) -> npt.NDArray[np.float32]:
+    """Run a classifier over texts, divided among all processes.
+
+    Args:
+        model: The classifier, on its device; left in evaluation mode.
+        tokens: The texts.
+        precision: Number format of the matrix products.
+
+    Returns:
+        Logits, float32[n, L], on every process.
+    """
+    device, process = model.device, accelerator()
+    model.eval()
+    parts: list[tuple[Indices, npt.NDArray[np.float32]]] = []
+    batches = batching.by_length(tokens.lengths, batch_size=EVALUATION_BATCH)
+    with torch.inference_mode(), computing(precision_of(precision, device), device):
+        for rows in batches[process.process_index :: process.num_processes]:
+            batch = to_device(tokens, rows, device)
+            logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+            parts.append((rows, logits.float().cpu().numpy()))
+    gathered: Sequence[tuple[Indices, npt.NDArray[np.float32]]] = (
+        gather_object(parts) if process.num_processes > 1 else parts
+    )
+    result = np.empty((len(tokens), model.config.num_labels), np.float32)
+    for rows, values in gathered:
+        result[rows] = values
+    return result
+
+
+def to_device(tokens: Tokens, rows: Indices, device: torch.device) -> Batch:
+    """Pad the texts at ``rows`` and put them on a device."""
+    ids, mask = tokens.batch(rows)
+    return Batch(rows, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))

@@ -1,0 +1,257 @@
+"""Verification: is the compressed model still as right as the full-size one?
+
+Both models answer the same held-out rows. The loss of the task's metric gets an interval from a paired
+bootstrap (Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation"), and the gate
+is asked whether the whole interval lies on one side of what it allows.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.bench import subjects
+from edgeroberta.bench.device import here
+from edgeroberta.bench.measure import spread
+from edgeroberta.bench.process import Measured, Worker
+from edgeroberta.bench.protocol import Inputs, Spec, Status
+from edgeroberta.bench.rounds import Entry, Plan, answer_all, take_turns
+from edgeroberta.data import Rows
+from edgeroberta.errors import DataError, UnavailableError
+from edgeroberta.metrics import Interval
+from edgeroberta.progress import Progress
+from edgeroberta.tasks import Task
+from edgeroberta.verification import flips
+from edgeroberta.verification.reference import Reference
+from edgeroberta.verification.report import EngineResult, Gate, Invariance, Judgement, Report, Verdict
+from edgeroberta.verification.report_text import interval as interval_text
+from edgeroberta.verification.report_text import points
+
+_log = logging.getLogger(__name__)
+
+Logits = npt.NDArray[np.float32]
+Start = Callable[[Spec], Measured]
+
+#: Texts asked alone, in a batch and padded; 32 of them cover the lengths of most data.
+INVARIANCE_ROWS = 32
+PADDED = (64, 128, 512)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to verify.
+
+    Attributes:
+        gate: What may be lost.
+        engines: Engines to measure; None for all that the bundle has.
+        latency_rows: Calls in each of three rounds.
+        threads: Threads an engine gets.
+        examples: Changed answers to show, with their texts; 0 keeps texts out of the report.
+        seed: Seed of the bootstrap and of the choice of texts.
+    """
+
+    gate: Gate = field(default_factory=Gate)
+    engines: tuple[str, ...] | None = None
+    latency_rows: int = 100
+    threads: int = 1
+    examples: int = 10
+    seed: int = 0
+
+
+def verify(
+    bundle: Path,
+    rows: Rows,
+    reference: Reference,
+    *,
+    options: Options,
+    progress: Progress,
+    start: Start = Worker,
+) -> Report:
+    """Measure a bundle on each of its engines against the full-size reference.
+
+    Args:
+        bundle: Bundle folder, with or without a verdict.
+        rows: Labelled rows that nothing was trained or calibrated on.
+        reference: What the full-size model answers on these rows; checked by the caller.
+        options: How to verify, and the gate.
+        progress: Where to report.
+        start: Makes the process that holds a model.
+
+    Returns:
+        The report. An engine that fails is a row with the verdict FAIL, or INCONCLUSIVE where its
+        package is not installed.
+
+    Raises:
+        DataError: The rows carry no labels.
+        UnavailableError: None of the engines is installed.
+    """
+    if rows.labels is None:
+        raise DataError("verification needs labels, these rows have none", where=rows.source)
+    task = reference.task
+    inputs = rows.inputs()
+    specs = subjects.bundle_specs(bundle, inputs, engines=options.engines, threads=options.threads)
+    entries = [Entry(str(spec.engine), start(spec)) for spec in specs]
+    plan = Plan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
+    try:
+        take_turns(entries, plan, [len(str(each)) for each in inputs], progress)
+        answer_all(entries, len(rows), progress)
+        steady = {entry.name: invariance(entry, task, inputs) for entry in entries}
+    finally:
+        for entry in entries:
+            entry.worker.close()
+    if all(entry.error and entry.error.status is Status.MISSING for entry in entries):
+        raise _none_installed(entries)
+    results = tuple(_result(entry, plan, rows, reference, options, steady[entry.name]) for entry in entries)
+    shown = next((entry.logits for entry in entries if entry.logits is not None), None)
+    return Report(
+        judgement=worst(results),
+        gate=options.gate,
+        metric=task.metric,
+        problem=task.problem.value,
+        labels=task.labels,
+        data={"source": rows.source, "digest": rows.digest, "rows": len(rows)},
+        full_size=reference.to_json(),
+        engines=results,
+        flips=() if shown is None else flips.examples(rows, reference, shown, options.examples),
+        machine=here(),
+        measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def judge(drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: str) -> Judgement:
+    """Ask the gate.
+
+    Args:
+        drop: Full-size metric minus compressed metric, with its interval.
+        agreement: Share of rows with the same answer.
+        gate: What may be lost.
+        rows: Rows that were measured.
+        metric: Name of the metric.
+
+    Returns:
+        FAIL when too few answers agree or the whole interval lies above what the gate allows, PASS
+        when the whole interval lies within it, INCONCLUSIVE otherwise.
+    """
+    if agreement < gate.min_agreement:
+        return Judgement(
+            Verdict.FAIL,
+            f"the same answer on {agreement:.1%} of {rows:,} rows, "
+            f"the gate asks for {gate.min_agreement:.1%}",
+        )
+    numbers = (
+        f"the drop of {metric} is {interval_text(drop.mean, drop.low, drop.high)} points on {rows:,} rows, "
+        f"the gate allows {points(gate.max_drop)}"
+    )
+    if drop.low > gate.max_drop:
+        return Judgement(Verdict.FAIL, numbers)
+    if drop.high <= gate.max_drop:
+        return Judgement(Verdict.PASS, numbers)
+    needed = metrics.rows_to_decide(drop, rows, gate.max_drop)
+    more = max(1, needed - rows)
+    return Judgement(
+        Verdict.INCONCLUSIVE, f"{numbers}; about {more:,} more rows ({needed:,} in all) would decide", needed
+    )
+
+
+def worst(results: Sequence[EngineResult]) -> Judgement:
+    """Return the judgement of the bundle: that of its worst engine, which the reason names."""
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    result = min(results, key=lambda each: order.index(each.judgement.verdict))
+    found = result.judgement
+    return Judgement(found.verdict, f"{result.engine}: {found.reason}", found.rows_needed)
+
+
+def invariance(entry: Entry, task: Task, inputs: Inputs) -> Invariance | None:
+    """Ask some texts alone, batched and padded, and compare.
+
+    Args:
+        entry: An open process; a failure is kept in it.
+        task: How to read logits.
+        inputs: All texts; a few are drawn, of lengths distributed as theirs.
+
+    Returns:
+        What differed, or None when the process failed.
+    """
+    chosen = spread([len(str(each)) for each in inputs], INVARIANCE_ROWS)
+    ways = ["batched", *(f"padded-{length}" for length in PADDED)]
+    found: dict[str, Logits] = {}
+    for way in ["alone", *ways]:
+        entry.attempt(_ask, entry, chosen, way, found)
+    if entry.error is not None:
+        return None
+    alone = found["alone"]
+    changed = np.zeros(len(chosen), dtype=bool)
+    for way in ways:
+        changed |= flips.differing(task, alone, found[way])
+    delta = max(float(np.abs(alone - found[way]).max()) for way in ways)
+    return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
+
+
+def _ask(entry: Entry, rows: Sequence[int], way: str, found: dict[str, Logits]) -> None:
+    found[way] = entry.worker.logits(rows, way=way)
+
+
+def _result(
+    entry: Entry,
+    plan: Plan,
+    rows: Rows,
+    reference: Reference,
+    options: Options,
+    steady: Invariance | None,
+) -> EngineResult:
+    opened, logits = entry.opened, entry.logits
+    if entry.error is not None or opened is None or logits is None or rows.labels is None:
+        return _failed(entry)
+    task, gate = reference.task, options.gate
+    drop = metrics.paired_bootstrap(
+        task, reference.logits, logits, rows.labels, seed=options.seed, confidence=gate.confidence
+    )
+    agreement = metrics.agreement(task, reference.logits, logits)
+    judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric)
+    if steady is not None and steady.flips:
+        judgement = Judgement(
+            Verdict.FAIL,
+            f"{steady.flips} of {steady.rows} texts change their answer with their batch or padding",
+        )
+    return EngineResult(
+        engine=entry.name,
+        version=opened.version,
+        status=Status.WRONG if judgement.verdict is Verdict.FAIL else Status.OK,
+        judgement=judgement,
+        metrics=metrics.all_metrics(task, logits, rows.labels),
+        drop=drop,
+        agreement=agreement,
+        flips=int(flips.differing(task, reference.logits, logits).sum()),
+        latency=entry.latency(plan),
+        cold_start_s=opened.cold_start_s,
+        peak_bytes=entry.peak_bytes,
+        bytes=opened.bytes,
+        invariance=steady,
+    )
+
+
+def _none_installed(entries: Sequence[Entry]) -> UnavailableError:
+    missing = [entry.error for entry in entries if entry.error is not None]
+    return UnavailableError("; ".join(error.what for error in missing), hint=missing[0].hint)
+
+
+def _failed(entry: Entry) -> EngineResult:
+    error = entry.error
+    status = error.status if error else Status.FAILED
+    missing = status is Status.MISSING
+    return EngineResult(
+        engine=entry.name,
+        version=entry.opened.version if entry.opened else None,
+        status=status,
+        judgement=Judgement(
+            Verdict.INCONCLUSIVE if missing else Verdict.FAIL,
+            f"{status}: {error.what}" if error else str(status),
+        ),
+    )

@@ -1,0 +1,86 @@
+"""Flips: rows that the compressed model answers in another way than the full-size one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.data.rows import Rows
+from edgeroberta.tasks import Problem, Task
+from edgeroberta.verification.reference import Reference
+from edgeroberta.verification.report import Flip
+
+Logits = npt.NDArray[np.float32]
+
+
+def differing(task: Task, ours: Logits, theirs: Logits) -> npt.NDArray[np.bool_]:
+    """Tell which rows have different answers, by the same measure as the agreement.
+
+    Args:
+        task: How to read logits.
+        ours: float32 ``[n, labels]``.
+        theirs: float32 ``[n, labels]``.
+
+    Returns:
+        bool ``[n]``.
+    """
+    first, second = task.decide(ours), task.decide(theirs)
+    if task.problem is Problem.REGRESSION:
+        changed = np.abs(first - second) > metrics.REGRESSION_TOLERANCE * np.ptp(first)
+    elif task.problem is Problem.MULTI_LABEL:
+        changed = (first != second).any(axis=1)
+    else:
+        changed = first != second
+    return np.asarray(changed, dtype=bool)
+
+
+def examples(rows: Rows, reference: Reference, logits: Logits, limit: int) -> tuple[Flip, ...]:
+    """Show changed answers, those that the full-size model was surest of first.
+
+    Args:
+        rows: Labelled rows.
+        reference: The full-size model's answers to them.
+        logits: float32 ``[rows, labels]`` of the compressed model.
+        limit: How many to show, at most.
+
+    Returns:
+        The examples.
+    """
+    if rows.labels is None:
+        return ()
+    task = reference.task
+    flipped = np.flatnonzero(differing(task, reference.logits, logits))
+    surest = flipped[np.argsort(-_sureness(task, reference.logits, logits)[flipped], kind="stable")]
+    return tuple(
+        Flip(
+            row=int(row),
+            text=rows.texts[row],
+            pair=None if rows.pairs is None else rows.pairs[row],
+            truth=_name(task, rows.labels[row]),
+            full_size=_name(task, task.decide(reference.logits[[row]])[0]),
+            compressed=_name(task, task.decide(logits[[row]])[0]),
+        )
+        for row in surest[:limit]
+    )
+
+
+def _sureness(task: Task, full: Logits, compressed: Logits) -> npt.NDArray[np.float32]:
+    """Rate rows by how sure the full-size model was; a regression by how far the values are apart."""
+    if task.problem is Problem.REGRESSION:
+        return np.abs(full - compressed)[:, 0]
+    if task.problem is Problem.MULTI_LABEL:
+        return np.abs(full).min(axis=1)
+    ordered = np.sort(full, axis=1)
+    return ordered[:, -1] - ordered[:, -2]
+
+
+def _name(task: Task, answer: Any) -> str:
+    if task.problem is Problem.REGRESSION:
+        return f"{float(answer):.3g}"
+    if task.problem is Problem.MULTI_LABEL:
+        chosen = [label for label, on in zip(task.labels, answer, strict=True) if on]
+        return ", ".join(chosen) or "none"
+    return task.labels[int(answer)]

@@ -1,0 +1,96 @@
+"""Verify a finished bundle again: on this machine, on the same or other rows, against its own gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import verification
+from edgeroberta.bench.process import Measured, Worker
+from edgeroberta.bench.protocol import Spec
+from edgeroberta.data.rows import DataSpec
+from edgeroberta.errors import UsageError
+from edgeroberta.progress import Progress
+from edgeroberta.runtime import manifest
+from edgeroberta.verification import provenance, reference
+from edgeroberta.verification.report import Report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to verify.
+
+    Attributes:
+        bundle: Bundle folder.
+        data: Where the rows are; None for the data the bundle was made with.
+        reference: Folder of the full-size reference; None for the one the bundle carries.
+        engines: Engines to measure; None for all of the bundle's.
+        threads: Threads for each.
+    """
+
+    bundle: Path
+    data: DataSpec | None = None
+    reference: Path | None = None
+    engines: tuple[str, ...] | None = None
+    threads: int = 1
+
+
+def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Measured] = Worker) -> Report:
+    """Measure a bundle and ask its gate.
+
+    Args:
+        request: What to verify.
+        progress: Where to report.
+        start: Makes the process that holds a model.
+
+    Returns:
+        The report; the bundle is not changed.
+
+    Raises:
+        BundleError: It is not a bundle, is damaged, or carries no gate.
+        UsageError: There is no reference, or it is of other rows or labels.
+        UnavailableError: None of the engines is installed.
+    """
+    facts = manifest.read(request.bundle)
+    gate = provenance.stored_gate(request.bundle)
+    if request.reference is not None:
+        full = reference.load(request.reference)
+    else:
+        stored = provenance.stored_reference(request.bundle)
+        if stored is None:
+            raise UsageError(
+                "the bundle carries no full-size reference",
+                where=str(request.bundle),
+                hint="edgeroberta reference MODEL --data … -o ref/, then add --reference ref/",
+            )
+        full = stored
+    rows = provenance.heldout_rows(facts, request.data)
+    reference.check(full, rows=rows, task=facts.task)
+    options = verification.Options(gate=gate, engines=request.engines, threads=request.threads)
+    found = verification.verify(request.bundle, rows, full, options=options, progress=progress, start=start)
+    lineage: list[Mapping[str, Any]] = list(facts.lineage)
+    return found.with_history((), lineage)
+
+
+def data_spec(data: str | None, columns: Mapping[str, str | None]) -> DataSpec | None:
+    """Read the data options of a command that measures.
+
+    Args:
+        data: What ``--data`` says.
+        columns: Field of :class:`~edgeroberta.data.DataSpec` to what its option says.
+
+    Returns:
+        Where the rows are, or None when nothing was said.
+
+    Raises:
+        UsageError: A column is named and no data.
+    """
+    given = {name: value for name, value in columns.items() if value is not None}
+    if data is not None:
+        return DataSpec(data, **given)  # type: ignore[arg-type]
+    if given:
+        option = "--" + next(iter(given)).replace("_", "-")
+        raise UsageError(f"{option} is given but no --data", where=option, hint="add --data FILE")
+    return None

@@ -1,0 +1,197 @@
+"""The full-size reference: what the uncompressed model answers, and how fast, measured once and stored.
+
+It is a folder with ``reference.json`` and ``logits.npy``, small enough to travel: made on a GPU server
+with ``edgeroberta reference``, it serves ``compress --reference`` and ``verify --reference`` elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import artifact
+from edgeroberta.bench.device import Device
+from edgeroberta.bench.measure import Latency
+from edgeroberta.errors import UsageError
+from edgeroberta.tasks import Problem, Task
+
+if TYPE_CHECKING:
+    from edgeroberta.data.rows import Rows
+
+SCHEMA_VERSION = 1
+JSON_FILE = "reference.json"
+LOGITS_FILE = "logits.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What the full-size model answered, and on what.
+
+    Attributes:
+        model: What the user called the model.
+        model_digest: sha256 over its weights, tokenizer and config.
+        parameters: Number of parameters.
+        bytes: Size of the weight files.
+        task: What the logits mean.
+        data_digest: sha256 of the rows.
+        data_source: Where the rows come from.
+        rows: Number of rows.
+        metrics: All metrics of the task.
+        logits: float32 ``[rows, labels]``.
+        dtype: Type the model ran in.
+        max_length: Tokens at which texts were cut.
+        device: CPU model or GPU name.
+        machine: Facts of the machine.
+        latency: Single texts, tokenization included; None when not timed.
+    """
+
+    model: str
+    model_digest: str
+    parameters: int
+    bytes: int
+    task: Task
+    data_digest: str
+    data_source: str
+    rows: int
+    metrics: Mapping[str, float]
+    logits: npt.NDArray[np.float32]
+    dtype: str
+    max_length: int
+    device: str
+    machine: Device
+    latency: Latency | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the logits as a JSON object."""
+        fields = {name: value for name, value in vars(self).items() if name != "logits"}
+        fields["task"] = {
+            "problem": self.task.problem.value,
+            "labels": list(self.task.labels),
+            "pair": self.task.pair,
+        }
+        fields["machine"] = asdict(self.machine)
+        fields["latency"] = asdict(self.latency) if self.latency else None
+        return {"schema_version": SCHEMA_VERSION, **fields, "metrics": dict(self.metrics)}
+
+
+def describe(reference: Reference) -> str:
+    """Return a reference in a few lines for people."""
+    metric = reference.task.metric
+    lines = [
+        f"{reference.model}: {reference.parameters / 1e6:.1f} M parameters, {reference.dtype}",
+        f"{metric} {100 * reference.metrics[metric]:.1f} on {reference.rows:,} rows "
+        f"of {reference.data_source}",
+    ]
+    if (latency := reference.latency) is not None:
+        times = f"p50 {latency.p50_ms:.2f} ms, p90 {latency.p90_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
+        calls = f"{latency.calls} calls after {latency.warmup} to warm up"
+        lines.append(f"{times} per text, tokenization included, {calls}")
+    return "\n".join([*lines, f"on {reference.device}, torch {reference.machine.versions.get('torch', '?')}"])
+
+
+def save(reference: Reference, folder: Path) -> None:
+    """Write a reference; the JSON comes last, so a folder that has it is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / JSON_FILE).unlink(missing_ok=True)
+    temporary = folder / f".{LOGITS_FILE}"
+    with temporary.open("wb") as handle:
+        np.save(handle, reference.logits, allow_pickle=False)
+    temporary.replace(folder / LOGITS_FILE)
+    fields = {**reference.to_json(), "logits_sha256": artifact.digest_file(folder / LOGITS_FILE)}
+    artifact.write_json(folder / JSON_FILE, fields)
+
+
+def load(folder: Path) -> Reference:
+    """Read a reference back.
+
+    Args:
+        folder: What :func:`save` wrote.
+
+    Returns:
+        The reference.
+
+    Raises:
+        UsageError: It is missing, damaged, foreign or newer than this version.
+    """
+    hint = "edgeroberta reference MODEL --data … -o " + str(folder)
+    file = folder / JSON_FILE
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+        version = fields.pop("schema_version")
+    except OSError as error:
+        raise UsageError(
+            f"no reference here ({JSON_FILE} is missing)", where=str(folder), hint=hint
+        ) from error
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UsageError("not a reference file", where=str(file), hint=hint) from error
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise UsageError(
+            f"written by a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
+            where=str(file),
+            hint="pip install --upgrade edgeroberta",
+        )
+    try:
+        if artifact.digest_file(folder / LOGITS_FILE) != fields.pop("logits_sha256"):
+            raise UsageError(f"{LOGITS_FILE} is damaged (wrong sha256)", where=str(folder), hint=hint)
+        logits = np.load(folder / LOGITS_FILE, allow_pickle=False)
+        return Reference(**{**fields, **_typed(fields), "logits": logits})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"a damaged reference ({error})", where=str(file), hint=hint) from error
+
+
+def check(reference: Reference, *, rows: Rows, task: Task, model_digest: str | None = None) -> None:
+    """Refuse a reference that was measured on something else.
+
+    Args:
+        reference: The stored reference.
+        rows: The rows it is to be compared on.
+        task: The task at hand.
+        model_digest: :func:`digest_model` of the full-size model, where that is known.
+
+    Raises:
+        UsageError: Rows, labels or model differ.
+    """
+    hint = "measure it again on the same model and data: edgeroberta reference MODEL --data … -o ref/"
+    mine, theirs = task.labels, reference.task.labels
+    if (task.problem, mine) != (reference.task.problem, theirs):
+        raise UsageError(
+            f"the reference has the labels {', '.join(theirs)}, this model {', '.join(mine)}",
+            where="--reference",
+            hint=hint,
+        )
+    if reference.data_digest != rows.digest:
+        raise UsageError(
+            f"the reference was measured on other rows ({reference.rows:,} of {reference.data_source}; "
+            f"here {len(rows):,} of {rows.source})",
+            where="--reference",
+            hint=hint,
+        )
+    if model_digest is not None and model_digest != reference.model_digest:
+        raise UsageError(
+            f"the reference is of another model ({reference.model})", where="--reference", hint=hint
+        )
+
+
+def digest_model(model: Path) -> str:
+    """Return one sha256 over what decides a model's answers: weights, tokenizer and config.
+
+    Other files (README, ONNX exports, training state) differ between a download and a saved copy.
+    """
+    names = sorted([*model.glob("*.safetensors"), model / "tokenizer.json", model / "config.json"])
+    return artifact.digest_value({file.name: artifact.digest_file(file) for file in names if file.is_file()})
+
+
+def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the nested records of ``reference.json``."""
+    task, latency, facts = fields["task"], fields["latency"], fields["machine"]
+    return {
+        "task": Task(Problem(task["problem"]), tuple(task["labels"]), bool(task["pair"])),
+        "machine": Device(**{**facts, "flags": tuple(facts["flags"])}),
+        "latency": latency and Latency(**{**latency, "round_p50_ms": tuple(latency["round_p50_ms"])}),
+    }

@@ -1,0 +1,495 @@
+"""The pipeline on quick stages: reuse, resuming, refusing what is not ours."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fake_stages
+import pytest
+
+from edgeroberta import pipeline, stages
+from edgeroberta.artifact import Kind, digest_tree, load
+from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.pipeline.job import Job
+from edgeroberta.progress import PlainProgress, SilentProgress
+from edgeroberta.stages import Stage
+
+TESTS = Path(__file__).parents[1]
+ALL = list(fake_stages.NAMES)
+
+
+def run(job: Job, **settings: Any) -> list[str]:
+    """Run the fake recipe and return the names of the stages that ran."""
+    log = job.output.parent / "runs.log"
+    before = len(fake_stages.started(log))
+    pipeline.run(fake_stages.recipe(log, **settings), job, progress=SilentProgress())
+    return [name for name in fake_stages.started(log)[before:] if name != "step"]
+
+
+def kill_everywhere(folder: Path, *mode: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, TESTS / "kill_driver.py", folder, *mode],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    tries: list[dict[str, Any]] = json.loads(done.stdout)
+    return tries
+
+
+@pytest.fixture(scope="module")
+def tries(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What came of a kill at every change of the disk, one entry per kill."""
+    return kill_everywhere(tmp_path_factory.mktemp("kills"))
+
+
+def test_a_run_makes_every_stage_once_and_delivers_the_bundle(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    result = pipeline.run(fake_stages.recipe(tmp_path / "runs.log"), job, progress=SilentProgress())
+    assert fake_stages.started(tmp_path / "runs.log") == ["finetune", "step", "step", "step", *ALL[1:]]
+    assert result.bundle == tmp_path / "out"
+    assert [made.reused for made in result.stages] == [False] * 5
+    assert result.report is not None
+    assert result.report["judgement"]["verdict"] == "PASS"
+    assert sorted(p.name for p in result.bundle.iterdir()) == ["inner", "manifest.json", "recipe.yaml"]
+
+
+def test_the_same_run_again_runs_nothing(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    assert run(job) == ALL
+    assert run(job) == []
+
+
+def test_an_identical_bundle_is_not_replaced_so_that_files_put_into_it_stay(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    (job.output / "bench.md").write_text("mine")
+    run(job)
+    assert (job.output / "bench.md").read_text() == "mine"
+
+
+def test_a_damaged_bundle_is_replaced_from_the_work_folder(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    whole = digest_tree(job.output)
+    (job.output / "inner" / "content.txt").write_text("damaged")
+    assert run(job) == []
+    assert digest_tree(job.output) == whole
+
+
+def test_a_run_killed_at_any_change_of_the_disk_resumes_to_the_same_bundle(
+    tries: list[dict[str, Any]],
+) -> None:
+    assert len(tries) > 50
+    assert not tries[-1]["killed"], "the last try is the one that no kill reached"
+    for number, each in enumerate(tries, 1):
+        assert each["resumed"] == 0, number
+        assert each["same"], number
+        assert each["output"] in ("none", "new"), number
+        assert each["litter"] == [], number
+        assert not set(each["finished"]) & set(each["after"]), f"{number}: a finished stage ran again"
+        assert set(each["finished"]) | set(each["after"]) >= set(ALL), number
+
+
+def test_a_run_killed_inside_training_resumes_at_its_last_checkpoint(tries: list[dict[str, Any]]) -> None:
+    steps = {each["after"].count("step") for each in tries if "finetune" in each["after"]}
+    assert steps == {0, 1, 2, 3}
+
+
+def test_a_kill_while_a_former_bundle_is_replaced_leaves_the_old_or_the_new_one(tmp_path: Path) -> None:
+    tries = kill_everywhere(tmp_path, "former")
+    seen = [each["output"] for each in tries]
+    assert "old" in seen
+    assert "torn" not in seen
+    assert seen.count("none") <= 1, "the old one is aside, the new one not yet in place"
+    assert all(each["same"] and each["after"] == [] and each["litter"] == [] for each in tries)
+
+
+@pytest.mark.parametrize(
+    ("stage", "again"),
+    [(name, ALL[position:]) for position, name in enumerate(ALL)],
+)
+def test_a_changed_setting_runs_its_stage_and_those_after_it(
+    tmp_path: Path, stage: str, again: list[str]
+) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    assert run(job, **{stage: {"value": 1}}) == again
+
+
+def test_going_back_to_a_former_setting_runs_nothing(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    run(job, export={"value": 1})
+    assert run(job) == []
+
+
+def test_a_changed_seed_model_or_row_runs_everything(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    assert run(replace(job, seed=1)) == ALL
+    assert run(fake_stages.job(tmp_path, texts=("good", "worse"))) == ALL
+    (job.model / "model.safetensors").write_bytes(b"other")
+    assert run(job) == ALL
+
+
+def test_a_file_that_does_not_belong_to_the_model_changes_nothing(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    (job.model / "optimizer.pt").write_bytes(b"state")
+    (job.model / "README.md").write_text("about")
+    assert run(job) == []
+
+
+def test_another_target_does_not_train_again(tmp_path: Path) -> None:
+    run(fake_stages.job(tmp_path))
+    assert run(fake_stages.job(tmp_path, target="intel-cpu")) == ALL[1:]
+
+
+def test_a_reference_verifies_again_and_no_more(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    (tmp_path / "ref").mkdir()
+    (tmp_path / "ref" / "reference.json").write_text("{}")
+    assert run(replace(job, reference=tmp_path / "ref")) == ["verify", "bundle"]
+
+
+def test_another_version_of_torch_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    monkeypatch.setattr(
+        "edgeroberta.pipeline.job.versions", lambda packages: dict.fromkeys(packages, "99.9.0")
+    )
+    assert run(job) == ALL[:-1], "the bundle's inputs come out the same"
+
+
+def _damage_content(artifact: Path) -> None:
+    file = artifact / "inner" / "content.txt"
+    data = bytearray(file.read_bytes())
+    data[0] ^= 1
+    file.write_bytes(data)
+
+
+def _remove_file(artifact: Path) -> None:
+    (artifact / "inner" / "content.txt").unlink()
+
+
+def _add_file(artifact: Path) -> None:
+    (artifact / "extra.bin").write_bytes(b"")
+
+
+def _damage_lineage(artifact: Path) -> None:
+    (artifact / "artifact.json").write_text("{")
+
+
+def _remove_lineage(artifact: Path) -> None:
+    (artifact / "artifact.json").unlink()
+
+
+def _other_key(artifact: Path) -> None:
+    file = artifact / "artifact.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "key": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    "damage", [_damage_content, _remove_file, _add_file, _damage_lineage, _remove_lineage, _other_key]
+)
+def test_a_damaged_artifact_is_made_again(tmp_path: Path, damage: Any) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    whole = digest_tree(job.output)
+    damage(next(job.work.glob("01-export-*")))
+    assert run(job) == ["export"], "what follows has the same input as before"
+    assert digest_tree(job.output) == whole
+
+
+def test_half_an_output_of_a_killed_stage_is_started_over(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    done = next(job.work.glob("02-build-*"))
+    half = job.work / f".partial-{done.name}" / "output"
+    half.parent.mkdir()
+    done.replace(half)
+    (half / "artifact.json").unlink()
+    assert run(job) == ["build"]
+    assert not half.parent.exists()
+
+
+def test_each_artifact_keeps_its_lineage(tmp_path: Path) -> None:
+    job = replace(fake_stages.job(tmp_path), source={"model": "roberta"}, seed=3)
+    result = pipeline.run(fake_stages.recipe(tmp_path / "runs.log"), job, progress=SilentProgress())
+    made = {each.artifact.lineage.stage: each.artifact for each in result.stages}
+    lineage = load(made["build"].path).lineage
+    assert lineage.config["value"] == 0
+    assert lineage.seed == 3
+    assert lineage.inputs == {"graph": made["export"].digest}
+    assert lineage.versions["edgeroberta"] == "0.1.0"
+    assert "numpy" in lineage.versions
+    assert lineage.seconds >= 0
+    assert made["bundle"].lineage.notes == {"stages": ["source", *ALL[:-1]]}
+
+
+def test_the_fine_tuned_model_becomes_the_full_size_one_for_the_stages_after_it(tmp_path: Path) -> None:
+    seen: dict[str, Path] = {}
+
+    def spy(config: Any, context: stages.Context) -> dict[str, Any]:
+        seen["build"] = context.full_size
+        return dict(fake_stages.build(config, context))
+
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+    steps = list(recipe.stages)
+    steps[2] = steps[2]._replace(stage=replace(steps[2].stage, run=spy))
+    job = fake_stages.job(tmp_path)
+    result = pipeline.run(replace(recipe, stages=tuple(steps)), job, progress=SilentProgress())
+    trained = result.stages[0].artifact
+    assert trained.lineage.notes == {"full_size": str(job.model)}
+    assert seen["build"] == trained.path
+
+
+def test_a_stage_that_fails_leaves_the_finished_ones_to_resume_from(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+
+    def fail(config: Any, context: stages.Context) -> dict[str, Any]:
+        raise EdgeRobertaError("the loss is no longer a number")
+
+    broken = list(recipe.stages)
+    broken[2] = broken[2]._replace(stage=replace(broken[2].stage, run=fail))
+    with pytest.raises(EdgeRobertaError, match="the loss is no longer a number"):
+        pipeline.run(replace(recipe, stages=tuple(broken)), job, progress=SilentProgress())
+    assert not job.output.exists()
+    assert run(job) == ALL[2:]
+
+
+def test_a_full_disk_is_said_and_what_is_finished_stays(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+
+    def full(config: Any, context: stages.Context) -> dict[str, Any]:
+        raise OSError(errno.ENOSPC, "No space left on device", str(context.output / "model.onnx"))
+
+    broken = list(recipe.stages)
+    broken[1] = broken[1]._replace(stage=replace(broken[1].stage, run=full))
+    with pytest.raises(EdgeRobertaError) as caught:
+        pipeline.run(replace(recipe, stages=tuple(broken)), job, progress=SilentProgress())
+    assert caught.value.what == "no space left on the disk"
+    assert str(caught.value.where).endswith("output/model.onnx")
+    assert caught.value.exit_code == 1
+    assert run(job) == ALL[1:]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_said(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(EdgeRobertaError) as caught:
+        run(replace(job, work=locked / "work"))
+    assert caught.value.what == "permission denied"
+
+
+def test_an_unexpected_os_error_is_not_dressed_up(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+
+    def missing(config: Any, context: stages.Context) -> dict[str, Any]:
+        raise FileNotFoundError(errno.ENOENT, "gone", "x")
+
+    broken = (recipe.stages[0]._replace(stage=replace(recipe.stages[0].stage, run=missing)),)
+    with pytest.raises(FileNotFoundError):
+        pipeline.make(broken, job, progress=SilentProgress())
+
+
+@contextlib.contextmanager
+def _running(folder: Path) -> Iterator[int]:
+    """Another process that is inside the stage ``build`` of a run in the same work folder."""
+    script = (
+        "import fake_stages; from pathlib import Path; from edgeroberta import pipeline, progress;"
+        f"folder = Path({str(folder)!r});"
+        "recipe = fake_stages.recipe(folder / 'runs.log', build={'seconds': 60});"
+        "pipeline.run(recipe, fake_stages.job(folder), progress=progress.SilentProgress())"
+    )
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path})
+    try:
+        deadline = time.monotonic() + 60
+        while "build" not in fake_stages.started(folder / "runs.log"):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_second_run_in_the_same_work_folder_is_refused_until_the_first_is_dead(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    with _running(tmp_path) as process:
+        with pytest.raises(EdgeRobertaError) as caught:
+            run(job)
+        assert str(caught.value) == (
+            f"{tmp_path}/out.work: another run (process {process}) is using this work folder\n"
+            "  next: wait for it, or give this run its own folder with --work"
+        )
+        assert caught.value.exit_code == 1
+    assert run(job) == ALL[2:]
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("content", ["{}", '{"kind": "something-else"}', "[]", "not json"])
+def test_a_foreign_output_folder_is_refused_and_left_untouched(tmp_path: Path, content: str) -> None:
+    job = fake_stages.job(tmp_path)
+    job.output.mkdir()
+    (job.output / "manifest.json").write_text(content)
+    (job.output / "thesis.txt").write_text("years of work")
+    before = _texts(job.output)
+    with pytest.raises(UsageError) as caught:
+        run(job)
+    assert str(caught.value) == (
+        f"{tmp_path}/out: not empty, and not a bundle; it is left untouched\n"
+        "  next: choose another folder with -o, or move this one away"
+    )
+    assert caught.value.exit_code == 2
+    assert _texts(job.output) == before
+    assert not job.work.exists(), "refused before any work"
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    job.output.write_text("mine")
+    with pytest.raises(UsageError, match="out: a file, where the bundle's folder should go"):
+        run(job)
+    assert job.output.read_text() == "mine"
+
+
+def test_an_empty_output_folder_is_used(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    job.output.mkdir()
+    assert run(job) == ALL
+
+
+def test_an_output_behind_a_link_is_replaced_where_it_points(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    job.output.symlink_to(tmp_path / "elsewhere")
+    run(job)
+    run(job, bundle={"value": 1})
+    assert job.output.is_symlink()
+    assert (tmp_path / "elsewhere" / "manifest.json").is_file()
+
+
+def test_a_foreign_work_folder_is_refused_and_left_untouched(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    job.work.mkdir()
+    (job.work / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError) as caught:
+        run(job)
+    assert caught.value.what == "not empty, and not a work folder of edgeroberta"
+    assert caught.value.where == str(job.work)
+    assert _texts(job.work) == {"thesis.txt": "years of work"}
+
+
+def test_a_work_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    job.work.write_text("mine")
+    with pytest.raises(UsageError, match="a file, where a work folder is needed"):
+        run(job)
+
+
+def test_a_work_folder_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    job.work.mkdir()
+    (job.work / "work.json").write_text('{"schema_version": 99}')
+    with pytest.raises(UsageError) as caught:
+        run(job)
+    assert caught.value.what == "written by a newer version (schema 99, this one reads 1)"
+
+
+def test_a_work_folder_with_a_damaged_marker_is_refused(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    job.work.mkdir()
+    (job.work / "work.json").write_text("{")
+    with pytest.raises(UsageError, match="not a work folder of edgeroberta"):
+        run(job)
+
+
+def test_plan_tells_what_would_be_reused_and_writes_nothing(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+    assert pipeline.plan(recipe.stages, job, recipe_text=recipe.text) == ()
+    assert not job.work.exists()
+    pipeline.run(recipe, job, progress=SilentProgress())
+    names = [made.lineage.stage for made in pipeline.plan(recipe.stages, job, recipe_text=recipe.text)]
+    assert names == ALL
+    changed = fake_stages.recipe(tmp_path / "runs.log", build={"value": 1})
+    names = [made.lineage.stage for made in pipeline.plan(changed.stages, job, recipe_text=changed.text)]
+    assert names == ["finetune", "export"]
+
+
+def test_plan_leaves_a_damaged_artifact_alone(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+    pipeline.run(recipe, job, progress=SilentProgress())
+    damaged = next(job.work.glob("01-export-*"))
+    _damage_content(damaged)
+    assert len(pipeline.plan(recipe.stages, job, recipe_text=recipe.text)) == 1
+    assert damaged.is_dir()
+
+
+def test_a_run_says_which_stage_it_is_at_and_what_it_reuses(tmp_path: Path, capsys: Any) -> None:
+    job = fake_stages.job(tmp_path)
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+    pipeline.run(recipe, job, progress=PlainProgress(sys.stdout))
+    assert "[1/5] finetune\ntrain: 3 steps\n" in capsys.readouterr().out
+    pipeline.run(recipe, job, progress=PlainProgress(sys.stdout))
+    assert capsys.readouterr().out.splitlines() == [
+        f"[{number}/5] {name}: reused" for number, name in enumerate(ALL, 1)
+    ]
+
+
+def test_every_kind_says_what_its_stages_depend_on() -> None:
+    assert set(stages.DEPENDS) == set(Kind)
+    assert isinstance(fake_stages.STAGES[0], Stage)
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_distributed_stages_and_the_main_one_does_the_rest(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import fake_stages, os; from pathlib import Path; from edgeroberta import pipeline, progress\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "recipe = fake_stages.recipe(folder / 'runs.log')\n"
+        "result = pipeline.run(recipe, fake_stages.job(folder), progress=progress.SilentProgress())\n"
+        "print(os.environ['RANK'], [made.reused for made in result.stages], flush=True)\n"
+    )
+    fake_stages.job(tmp_path)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+    path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    for reused in (False, True):
+        done = subprocess.run(
+            [*command, "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", str(script)],
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answer = str([reused] * 5)
+        assert sorted(line for line in done.stdout.splitlines() if line) == [f"0 {answer}", f"1 {answer}"]
+    log = fake_stages.started(tmp_path / "runs.log")
+    assert log.count("finetune") == 2
+    assert [log.count(name) for name in ALL[1:]] == [1, 1, 1, 1]

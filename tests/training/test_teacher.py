@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgeroberta.progress import Meter, Progress
+from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.roberta.probe import Probe
+from edgeroberta.tasks import Problem, Task
+from edgeroberta.training import teacher
+from edgeroberta.training.batching import Tokens
+from edgeroberta.training.hyperparameters import Precision
+from edgeroberta.training.teacher import TeacherOutputs, Wanted, compute
+
+TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
+ALL = Wanted(layers=(0, 1), attention=True, precision=Precision.FP32)
+ROWS = 22
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+class KillAt(Progress):
+    def __init__(self, texts: int) -> None:
+        self.texts = texts
+
+    def _step(self, meter: Meter) -> None:
+        if meter.done >= self.texts:
+            raise Killed
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teacher, "SHARD", 5)
+
+
+@pytest.fixture(scope="module")
+def tokens() -> Tokens:
+    random = np.random.default_rng(0)
+    return Tokens.pack([[0, *random.integers(3, 600, n), 2] for n in random.integers(1, 12, ROWS)], pad_id=1)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_checkpoint: Path) -> torch.nn.Module:
+    return load_classifier(tiny_checkpoint, TWO)
+
+
+@pytest.fixture
+def run(model: torch.nn.Module, tokens: Tokens, tmp_path: Path) -> Callable[..., TeacherOutputs]:
+    def run(wanted: Wanted = ALL, key: str = "teacher", progress: Progress | None = None) -> TeacherOutputs:
+        return compute(
+            model,  # type: ignore[arg-type]
+            tokens,
+            folder=tmp_path / "teacher",
+            wanted=wanted,
+            key=key,
+            progress=progress or Progress(),
+        )
+
+    return run
+
+
+def test_outputs_are_what_the_model_says_of_each_text(
+    run: Callable[..., TeacherOutputs], model: torch.nn.Module, tokens: Tokens
+) -> None:
+    rows = np.array([17, 3, 21, 4])
+    found = run().batch(rows)
+    assert found.hidden is not None
+    assert found.attention is not None
+    assert (found.logits.dtype, found.hidden.dtype, found.attention.dtype) == ("f4", "f2", "f2")
+    with torch.no_grad(), Probe(model, layers=(0, 1), attention=True) as probe:  # type: ignore[arg-type]
+        for place, row in enumerate(rows):
+            ids, mask = map(torch.from_numpy, tokens.batch(np.array([row])))
+            logits, length = model(ids, mask).logits[0], ids.shape[1]
+            np.testing.assert_allclose(found.logits[place], logits, atol=1e-5)
+            np.testing.assert_allclose(found.hidden[place, :length], probe.hidden()[0], atol=4e-3)
+            np.testing.assert_allclose(found.attention[place, :length], probe.attention()[0], atol=4e-3)
+            assert not found.hidden[place, length:].any()
+
+
+def test_outputs_are_padded_as_the_tokens_are(run: Callable[..., TeacherOutputs], tokens: Tokens) -> None:
+    rows = np.array([0, 9, 20])
+    found = run().batch(rows)
+    assert found.hidden is not None
+    assert found.hidden.shape == (*tokens.batch(rows)[0].shape, 2, 32)
+
+
+def test_only_what_is_wanted_is_kept(run: Callable[..., TeacherOutputs], tmp_path: Path) -> None:
+    found = run(Wanted()).batch(np.array([0]))
+    assert found.hidden is None
+    assert found.attention is None
+    assert {file.name for file in tmp_path.glob("teacher/shard-*/*")} == {"logits.npy"}
+
+
+def test_all_logits_come_in_the_order_of_the_texts(run: Callable[..., TeacherOutputs]) -> None:
+    outputs = run()
+    np.testing.assert_array_equal(outputs.logits(), outputs.batch(np.arange(ROWS)).logits)
+
+
+def test_a_killed_run_goes_on_with_the_next_shard(
+    run: Callable[..., TeacherOutputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = run().logits()
+    shutil.rmtree(tmp_path / "teacher")
+    with pytest.raises(Killed):
+        run(progress=KillAt(10))
+    assert sorted(path.name for path in (tmp_path / "teacher").glob("shard-*")) == [
+        "shard-000000",
+        "shard-000001",
+    ]
+    computed = []
+    monkeypatch.setattr(
+        teacher,
+        "_write_shard",
+        lambda path, arrays, write=teacher._write_shard: (computed.append(path.name), write(path, arrays)),
+    )
+    np.testing.assert_array_equal(run().logits(), wanted)
+    assert computed == ["shard-000002", "shard-000003", "shard-000004"]
+
+
+def test_a_shard_that_was_being_written_is_made_again(
+    run: Callable[..., TeacherOutputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(path: Path) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher, "flush_tree", die)
+        with pytest.raises(Killed):
+            run()
+    assert len(list((tmp_path / "teacher").glob(".partial-*"))) == 1
+    assert len(run().logits()) == ROWS
+    assert list((tmp_path / "teacher").glob(".partial-*")) == []
+
+
+def test_finished_outputs_are_not_computed_again(
+    run: Callable[..., TeacherOutputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run().logits()
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(teacher, "_run", refuse)
+    np.testing.assert_array_equal(run().logits(), first)
+
+
+@pytest.mark.parametrize("change", [{"key": "another"}, {"wanted": Wanted(precision=Precision.FP32)}])
+def test_outputs_of_another_teacher_or_kind_are_thrown_away(
+    change: dict[str, object], run: Callable[..., TeacherOutputs], tmp_path: Path
+) -> None:
+    run()
+    marker = tmp_path / "teacher" / "shard-000000" / "old"
+    marker.touch()
+    run(**change)
+    assert not marker.exists()
+
+
+def test_progress_counts_shards_that_were_there(run: Callable[..., TeacherOutputs]) -> None:
+    run()
+    seen: list[int] = []
+
+    class Watch(Progress):
+        def _step(self, meter: Meter) -> None:
+            seen.append(meter.done)
+
+    run(progress=Watch())
+    assert seen == [ROWS]

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fake_bundles
+import numpy as np
+import pytest
+from fake_bundles import FakeWorker
+
+from edgeroberta import verification
+from edgeroberta.bench.process import WorkerError
+from edgeroberta.bench.protocol import Status
+from edgeroberta.data.rows import Rows
+from edgeroberta.errors import DataError, UnavailableError, UsageError
+from edgeroberta.metrics import Interval
+from edgeroberta.progress import SilentProgress
+from edgeroberta.tasks import Problem, Task
+from edgeroberta.verification import Options, flips, judge, verify
+from edgeroberta.verification.report import Gate, Report, Verdict
+
+GATE = Gate(max_drop=0.01, min_agreement=0.95, confidence=0.95)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_bundles.write(tmp_path_factory.mktemp("bundle"), engines=("onnxruntime", "openvino"))
+
+
+def rows_of(count: int) -> Rows:
+    labels = np.arange(count) % 2
+    return Rows(tuple(f"text number {row}" for row in range(count)), None, labels, "rows.csv")
+
+
+def right(rows: Rows) -> np.ndarray:
+    """Logits that answer every row with its label, surer with each row."""
+    assert rows.labels is not None
+    logits = np.zeros((len(rows), 2), np.float32)
+    logits[np.arange(len(rows)), rows.labels] = 1 + np.arange(len(rows)) / len(rows)
+    return logits
+
+
+def wrong_on(logits: np.ndarray, count: int) -> np.ndarray:
+    changed = logits.copy()
+    changed[:count] = changed[:count, ::-1]
+    return changed
+
+
+def measured(bundle: Path, rows: Rows, workers: dict[str, dict[str, Any]], **options: Any) -> Report:
+    def start(spec: Any) -> FakeWorker:
+        return FakeWorker(spec, **workers[spec.engine])
+
+    reference = fake_bundles.fixed_reference(rows, right(rows))
+    settings = Options(gate=GATE, latency_rows=5, **options)
+    return verify(bundle, rows, reference, options=settings, progress=SilentProgress(), start=start)
+
+
+def test_the_gate_passes_a_drop_whose_whole_interval_is_within_it() -> None:
+    found = judge(Interval(0.002, -0.003, 0.01), 0.99, GATE, rows=1000, metric="accuracy")
+    assert found.verdict is Verdict.PASS
+    assert found.reason == (
+        "the drop of accuracy is +0.2 (-0.3 to +1.0) points on 1,000 rows, the gate allows 1.0"
+    )
+
+
+def test_the_gate_fails_a_drop_whose_whole_interval_is_above_it() -> None:
+    found = judge(Interval(0.03, 0.0101, 0.05), 0.99, GATE, rows=1000, metric="accuracy")
+    assert found.verdict is Verdict.FAIL
+    assert found.reason == (
+        "the drop of accuracy is +3.0 (+1.0 to +5.0) points on 1,000 rows, the gate allows 1.0"
+    )
+
+
+def test_the_gate_fails_too_little_agreement_whatever_the_drop() -> None:
+    found = judge(Interval(0.0, 0.0, 0.0), 0.949, GATE, rows=1000, metric="accuracy")
+    assert found.verdict is Verdict.FAIL
+    assert found.reason == "the same answer on 94.9% of 1,000 rows, the gate asks for 95.0%"
+
+
+def test_an_interval_across_the_gate_is_inconclusive_and_says_how_many_rows_more() -> None:
+    # Half-width 2 points at 100 rows, 1 point from the gate: 4 times the rows make it 1 point.
+    found = judge(Interval(0.0, -0.02, 0.02), 1.0, GATE, rows=100, metric="accuracy")
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.rows_needed == 400
+    assert found.reason == (
+        "the drop of accuracy is 0.0 (-2.0 to +2.0) points on 100 rows, the gate allows 1.0; "
+        "about 300 more rows (400 in all) would decide"
+    )
+
+
+def test_a_bundle_that_answers_as_the_full_size_model_passes(bundle: Path) -> None:
+    rows = rows_of(400)
+    report = measured(
+        bundle, rows, {"onnxruntime": {"logits": right(rows)}, "openvino": {"logits": right(rows)}}
+    )
+    assert report.verdict is Verdict.PASS
+    assert [result.engine for result in report.engines] == ["onnxruntime", "openvino"]
+    assert [result.agreement for result in report.engines] == [1.0, 1.0]
+    assert report.flips == ()
+    first = report.engines[0]
+    assert first.latency is not None
+    assert (first.latency.rounds, first.latency.calls, first.latency.warmup) == (3, 15, 20)
+    assert (first.cold_start_s, first.peak_bytes, first.bytes) == (0.5, 100_000_000, 30_000_000)
+
+
+def test_one_wrong_engine_fails_the_bundle_and_is_named(bundle: Path) -> None:
+    rows = rows_of(400)
+    wrong = wrong_on(right(rows), 40)
+    report = measured(bundle, rows, {"onnxruntime": {"logits": right(rows)}, "openvino": {"logits": wrong}})
+    assert report.verdict is Verdict.FAIL
+    assert report.judgement.reason == (
+        "openvino: the same answer on 90.0% of 400 rows, the gate asks for 95.0%"
+    )
+    assert [result.status for result in report.engines] == [Status.OK, Status.WRONG]
+    assert [result.flips for result in report.engines] == [0, 40]
+    drop = report.engines[1].drop
+    assert drop is not None
+    assert drop.mean == pytest.approx(0.1)
+
+
+def test_few_rows_are_inconclusive(bundle: Path) -> None:
+    rows = rows_of(60)
+    report = measured(
+        bundle, rows, {"onnxruntime": {"logits": wrong_on(right(rows), 1)}}, engines=("onnxruntime",)
+    )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.judgement.rows_needed is not None
+    assert report.judgement.rows_needed > 60
+    assert "more rows" in report.judgement.reason
+
+
+def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured(bundle: Path) -> None:
+    rows = rows_of(100)
+    crash = {"logits": WorkerError(Status.CRASHED, "killed by SIGSEGV")}
+    report = measured(
+        bundle,
+        rows,
+        {"onnxruntime": {"logits": right(rows)}, "openvino": {"logits": right(rows), "fails": crash}},
+    )
+    assert report.verdict is Verdict.FAIL
+    assert report.judgement.reason == "openvino: crashed: killed by SIGSEGV"
+    assert [result.status for result in report.engines] == [Status.OK, Status.CRASHED]
+
+
+def test_an_engine_that_is_not_installed_leaves_the_verdict_open(bundle: Path) -> None:
+    rows = rows_of(100)
+    missing = {"open": WorkerError(Status.MISSING, "no openvino here", hint="pip install it")}
+    report = measured(
+        bundle,
+        rows,
+        {"onnxruntime": {"logits": right(rows)}, "openvino": {"logits": right(rows), "fails": missing}},
+    )
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.judgement.reason == "openvino: not installed: no openvino here"
+
+
+def test_verification_needs_at_least_one_engine(bundle: Path) -> None:
+    rows = rows_of(10)
+    missing = {"open": WorkerError(Status.MISSING, "no engine here", hint="pip install it")}
+    with pytest.raises(UnavailableError) as error:
+        measured(bundle, rows, {"openvino": {"logits": right(rows), "fails": missing}}, engines=("openvino",))
+    assert str(error.value) == "no engine here\n  next: pip install it"
+
+
+def test_answers_that_depend_on_padding_fail(bundle: Path) -> None:
+    rows = rows_of(100)
+    report = measured(
+        bundle, rows, {"onnxruntime": {"logits": right(rows), "padded": 5.0}}, engines=("onnxruntime",)
+    )
+    assert report.verdict is Verdict.FAIL
+    # Adding 5 to the first logit and taking it from the second turns every answer "positive".
+    assert report.judgement.reason == (
+        "onnxruntime: 16 of 32 texts change their answer with their batch or padding"
+    )
+    invariance = report.engines[0].invariance
+    assert invariance is not None
+    assert invariance.max_delta == pytest.approx(5.0)
+
+
+def test_logits_that_are_not_finite_fail(bundle: Path) -> None:
+    rows = rows_of(50)
+    broken = right(rows)
+    broken[7, 0] = np.nan
+    report = measured(bundle, rows, {"onnxruntime": {"logits": broken}}, engines=("onnxruntime",))
+    assert report.judgement.reason == "onnxruntime: wrong: its logits are not finite, first for row 7"
+    assert report.verdict is Verdict.FAIL
+
+
+def test_rows_without_labels_are_refused(bundle: Path) -> None:
+    rows = replace(rows_of(4), labels=None)
+    reference = fake_bundles.fixed_reference(rows_of(4), right(rows_of(4)))
+    with pytest.raises(DataError) as error:
+        verify(bundle, rows, reference, options=Options(), progress=SilentProgress())
+    assert str(error.value) == "rows.csv: verification needs labels, these rows have none"
+
+
+def test_an_engine_the_bundle_was_not_built_for_is_refused(bundle: Path) -> None:
+    rows = rows_of(4)
+    with pytest.raises(UsageError) as error:
+        measured(bundle, rows, {}, engines=("openvin",))
+    assert str(error.value) == (
+        "--engines: the bundle was not built for 'openvin', only for onnxruntime, openvino\n"
+        "  next: did you mean 'openvino'?"
+    )
+
+
+def test_workers_are_closed_even_when_measuring_fails(bundle: Path) -> None:
+    rows = rows_of(10)
+    started: list[FakeWorker] = []
+
+    def start(spec: Any) -> FakeWorker:
+        started.append(FakeWorker(spec, right(rows)[:3]))  # too few rows: an IndexError, not ours
+        return started[-1]
+
+    reference = fake_bundles.fixed_reference(rows, right(rows))
+    with pytest.raises(IndexError):
+        verify(bundle, rows, reference, options=Options(), progress=SilentProgress(), start=start)
+    assert [worker.closed for worker in started] == [True, True]
+
+
+def test_changed_answers_are_shown_with_those_the_full_size_model_was_surest_of_first() -> None:
+    rows = rows_of(20)
+    reference = fake_bundles.fixed_reference(rows, right(rows))
+    changed = wrong_on(right(rows), 6)
+    found = flips.examples(rows, reference, changed, 2)
+    assert [(flip.row, flip.text, flip.truth, flip.full_size, flip.compressed) for flip in found] == [
+        (5, "text number 5", "positive", "positive", "negative"),
+        (4, "text number 4", "negative", "negative", "positive"),
+    ]
+
+
+def test_a_report_without_examples_carries_no_texts(bundle: Path) -> None:
+    rows = rows_of(40)
+    wrong = wrong_on(right(rows), 10)
+    report = measured(bundle, rows, {"onnxruntime": {"logits": wrong}}, engines=("onnxruntime",), examples=0)
+    assert report.engines[0].flips == 10
+    assert "text number" not in str(report.to_json())
+
+
+def test_several_labels_and_numbers_are_named_as_people_say_them() -> None:
+    multi = Task(Problem.MULTI_LABEL, ("plot", "music"))
+    rows = Rows(("a", "b"), ("c", "d"), np.array([[1, 1], [0, 0]], np.float32), "rows.csv")
+    full = np.array([[2, 3], [-1, -1]], np.float32)
+    plain = fake_bundles.fixed_reference(rows_of(2), np.zeros((2, 2), np.float32))
+    reference = replace(plain, task=multi, logits=full)
+    (flip,) = flips.examples(rows, reference, np.array([[2, -3], [-1, -1]], np.float32), 10)
+    assert (flip.pair, flip.truth, flip.full_size, flip.compressed) == (
+        "c",
+        "plot, music",
+        "plot, music",
+        "plot",
+    )
+    number = Task(Problem.REGRESSION, ("score",))
+    scored = Rows(("a", "b"), None, np.array([0, 5], np.float32), "rows.csv")
+    reference = replace(plain, task=number, logits=np.array([[0], [5]], np.float32))
+    found = flips.examples(scored, reference, np.array([[0.2], [4]], np.float32), 10)
+    assert [(flip.truth, flip.full_size, flip.compressed) for flip in found] == [("5", "5", "4")]
+
+
+def test_invariance_is_not_told_of_a_process_that_failed() -> None:
+    rows = rows_of(4)
+    error = WorkerError(Status.CRASHED, "gone")
+    spec = fake_bundles.Spec("fake", "", rows.inputs(), engine="fake")
+    entry = verification.Entry("fake", FakeWorker(spec, right(rows), fails={"logits": error}))
+    assert verification.invariance(entry, fake_bundles.TASK, rows.inputs()) is None
+    assert entry.error is error
