@@ -43,7 +43,9 @@ GOLDEN_TEXTS = (
 # differs from ONNX Runtime by 1 % of it, ONNX Runtime on ARM from x86 by less; a processor that
 # computes something else is off by the whole range. Float graphs agree to 1e-5.
 _TOLERANCE = {"int8": 0.05, "fp32": 0.005}
-_LEAST_TOLERANCE = 0.001
+# The same in logits, for models whose answers to the goldens hardly differ: on 12 random layers int8 in
+# OpenVINO was 0.012 off, with a range of 0.2.
+_LEAST_TOLERANCE = {"int8": 0.05, "fp32": 0.001}
 
 
 def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, precision: str) -> Goldens:
@@ -63,7 +65,7 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
     ids = [encoding.ids for encoding in tokenizer.encode(inputs)]
     logits = np.concatenate([session.run(one[np.newaxis], np.ones((1, len(one)), np.int64)) for one in ids])
-    atol = max(float(np.ptp(logits)) * _TOLERANCE[precision], _LEAST_TOLERANCE)
+    atol = max(float(np.ptp(logits)) * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
     # Four digits are plenty for a tolerance, and read better.
     return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), logits, float(f"{atol:.4g}"))
 

@@ -102,12 +102,12 @@ def test_goldens_of_pairs_pair_the_texts(tokenizer):
     assert found.inputs[-1] == ("a 😀 b", "")
 
 
-@pytest.mark.parametrize(("precision", "share"), [("int8", 0.05), ("fp32", 0.005)])
-def test_what_goldens_tolerate_grows_with_their_range(tokenizer, precision, share):
+@pytest.mark.parametrize(("precision", "share", "least"), [("int8", 0.05, 0.05), ("fp32", 0.005, 0.001)])
+def test_what_goldens_tolerate_grows_with_their_range(tokenizer, precision, share, least):
     found = make_goldens(tokenizer, Echo(), pair=False, precision=precision)
-    assert found.atol == pytest.approx(share * np.ptp(found.logits), rel=1e-3)
+    assert found.atol == pytest.approx(max(share * np.ptp(found.logits), least), rel=1e-3)
     flat = make_goldens(tokenizer, Echo(0.0), pair=False, precision=precision)
-    assert flat.atol == 0.001
+    assert flat.atol == least
 
 
 def test_goldens_are_written_as_they_are_read(tokenizer, tmp_path):

@@ -39,8 +39,8 @@ _log = logging.getLogger(__name__)
 Logits = npt.NDArray[np.float32]
 Start = Callable[[Spec], Measured]
 
-#: Texts asked alone, in a batch and padded; 32 of them cover the lengths of most data.
-INVARIANCE_ROWS = 32
+#: Texts asked alone, in a batch and padded; 16 of them cover the lengths of most data.
+INVARIANCE_ROWS = 16
 PADDED = (64, 128, 512)
 
 
