@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 #: Calls before the clock starts: torch tunes and allocates in its first few.
 WARMUP = 10
+#: Timing ends after this long: 100 calls of a large model on one thread would take minutes.
+LATENCY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _latency(full: FullSize, rows: Rows, options: Options) -> Latency:
     calls = [[inputs[row]] for row in chosen]
     with _threads(options.threads):
         time_calls(full.answer, calls[:WARMUP])
-        seconds = time_calls(full.answer, calls)
+        seconds = time_calls(full.answer, calls, limit_s=LATENCY_SECONDS)
     return summarise([seconds], Shape(warmup=min(WARMUP, len(calls)), threads=options.threads))
 
 
