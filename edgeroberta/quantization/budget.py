@@ -7,19 +7,22 @@ that brings the logits closest to the float graph's stays so.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeroberta.progress import Progress
 from edgeroberta.quantization.plan import Float
 
-logger = logging.getLogger(__name__)
+#: Texts that single matmuls are examined on: the logits' error ranks them well long before counted
+#: answers do, and there is a graph to write and run for every one of them.
+RANKING_TEXTS = 64
 
-#: Runs a graph in which the named matmuls are float; returns logits float32 [texts, labels].
-Measure = Callable[[frozenset[str]], Float]
+#: Runs a graph in which the named matmuls are float over the first so many texts; returns logits
+#: float32 [texts, labels].
+Measure = Callable[[frozenset[str], int], Float]
 #: Share of texts with the same answer, 0 … 1.
 Agreement = Callable[[Float, Float], float]
 
@@ -51,6 +54,7 @@ def fit(
     *,
     min_agreement: float,
     max_float: int,
+    progress: Progress,
 ) -> Fit:
     """Put back to float as few matmuls as the budget needs.
 
@@ -61,20 +65,20 @@ def fit(
         sites: All matmuls that may be put back.
         min_agreement: Share of the texts that must keep their answer, 0 … 1.
         max_float: Most matmuls to put back.
+        progress: Where to report a search.
 
     Returns:
         What stays float and what that achieves; it is returned even when the budget is not met.
     """
     kept: dict[str, str] = {}
-    logits = measure(frozenset())
+    logits = measure(frozenset(), len(exact))
     share = agreement(exact, logits)
     while share < min_agreement and len(kept) < max_float:
-        logger.info("int8 keeps %.2f %% of the answers; looking for the matmul to blame", 100 * share)
-        trials = {site: measure(frozenset({*kept, site})) for site in sites if site not in kept}
-        site = min(trials, key=lambda name: _error(trials[name], exact))
-        if _error(trials[site], exact) >= _error(logits, exact):
+        site = _worst(measure, exact, [site for site in sites if site not in kept], kept, progress)
+        better = measure(frozenset({*kept, site}), len(exact))
+        if _error(better, exact) >= _error(logits, exact):
             break
-        before, logits = share, trials[site]
+        before, logits = share, better
         share = agreement(exact, logits)
         kept[site] = (
             f"int8 kept {100 * before:.1f} % of the answers, under {100 * min_agreement:.1f} %; "
@@ -82,6 +86,19 @@ def fit(
         )
     difference = np.abs(logits - exact)
     return Fit(kept, share, _error(logits, exact), float(difference.max()), share >= min_agreement)
+
+
+def _worst(
+    measure: Measure, exact: Float, sites: Sequence[str], kept: Iterable[str], progress: Progress
+) -> str:
+    """Return the matmul whose return to float brings the logits closest to the float graph's."""
+    few = exact[:RANKING_TEXTS]
+    errors = {}
+    with progress.bar("find the matmul that costs answers", len(sites), "matmuls") as advance:
+        for site in sites:
+            errors[site] = _error(measure(frozenset({*kept, site}), len(few)), few)
+            advance(note=site)
+    return min(errors, key=lambda site: errors[site])
 
 
 def _error(logits: Float, exact: Float) -> float:

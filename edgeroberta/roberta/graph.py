@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeroberta.quantization.plan import ActivationRange, MatMulPlan, QuantizationPlan
+from edgeroberta.quantization.plan import QuantizationPlan
+from edgeroberta.roberta.blocks import Blocks, Site
 from edgeroberta.roberta.builder import GraphBuilder
 from edgeroberta.roberta.weights import Array, Layer, LayerNorm, Linear, Weights, load_weights
 
@@ -38,21 +39,6 @@ class GraphForm:
     body: type[np.floating] = np.float32
     first_token_only: bool = True
     taps: bool = False
-
-
-@dataclass(frozen=True)
-class Site:
-    """A matmul with weights, as the quantizer sees it.
-
-    Attributes:
-        name: E.g. ``layer.0.ffn.in``.
-        tensor: Name of its input tensor in the graph, float [..., inputs].
-        linear: Its float weights.
-    """
-
-    name: str
-    tensor: str
-    linear: Linear
 
 
 @dataclass(frozen=True)
@@ -89,7 +75,7 @@ class _Writer:
         self.weights, self.plan, self.form = weights, plan, form
         self.config = weights.config
         self.graph = GraphBuilder("roberta")
-        self.sites: list[Site] = []
+        self.blocks = Blocks(self.graph, plan, form.body)
 
     def write(self) -> Graph:
         graph = self.graph
@@ -103,9 +89,9 @@ class _Writer:
             hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
         self.head(hidden)
         if self.form.taps:
-            for tensor, width in {site.tensor: len(site.linear.weight) for site in self.sites}.items():
+            for tensor, width in {site.tensor: len(site.linear.weight) for site in self.blocks.sites}.items():
                 graph.output(tensor, self.form.body, ("batch", f"tokens:{tensor}", width))
-        return Graph(graph, tuple(self.sites))
+        return Graph(graph, tuple(self.blocks.sites))
 
     # Parts of the encoder -----------------------------------------------------------------
 
@@ -113,7 +99,7 @@ class _Writer:
         graph, table = self.graph, self.weights.embeddings
         if self.plan.word_embeddings is None:
             words = graph.node(
-                "Gather", (self.floats("embeddings.word", table.word), ids), "embeddings.words"
+                "Gather", (self.blocks.floats("embeddings.word", table.word), ids), "embeddings.words"
             )
         else:
             rows = self.plan.word_embeddings
@@ -121,7 +107,7 @@ class _Writer:
                 "Gather", (graph.constant("embeddings.word", rows.values), ids), "embeddings.rows"
             )
             scales = graph.node(
-                "Gather", (self.floats("embeddings.scale", rows.scale), ids), "embeddings.scales"
+                "Gather", (self.blocks.floats("embeddings.scale", rows.scale), ids), "embeddings.scales"
             )
             numbers = graph.node("Cast", (values,), "embeddings.numbers", to=_onnx_type(self.form.body))
             words = graph.node("Mul", (numbers, scales), "embeddings.words")
@@ -129,7 +115,7 @@ class _Writer:
         positions = graph.node(
             "Slice",
             (
-                self.floats("embeddings.position", table.position),
+                self.blocks.floats("embeddings.position", table.position),
                 graph.constant("index.0", [0], np.int64),
                 shape,
                 graph.constant("index.0", [0], np.int64),
@@ -137,30 +123,36 @@ class _Writer:
             "embeddings.positions",
         )
         total = graph.node("Add", (words, positions), "embeddings.sum")
-        return self.layer_norm("embeddings.norm", table.norm, total)
+        return self.blocks.layer_norm(
+            "embeddings.norm", table.norm, total, epsilon=self.config.layer_norm_eps
+        )
 
     def attention_bias(self, mask: str) -> str:
         """Turn the mask int64 [batch, length] into float [batch, 1, 1, length]: 0 or -10000."""
         graph = self.graph
         kept = graph.node("Cast", (mask,), "mask.float", to=_onnx_type(self.form.body))
-        padded = graph.node("Sub", (self.scalar(1.0), kept), "mask.padded")
-        scores = graph.node("Mul", (padded, self.scalar(MASKED_SCORE)), "mask.scores")
+        padded = graph.node("Sub", (self.blocks.scalar(1.0), kept), "mask.padded")
+        scores = graph.node("Mul", (padded, self.blocks.scalar(MASKED_SCORE)), "mask.scores")
         axes = graph.constant("index.1,2", [1, 2], np.int64)
         return graph.node("Unsqueeze", (scores, axes), "mask.bias")
 
     def layer(self, name: str, layer: Layer, hidden: str, bias: str, *, only_first: bool) -> str:
-        residual = self.first_token(f"{name}.first", hidden) if only_first else hidden
+        residual = self.blocks.first_token(f"{name}.first", hidden) if only_first else hidden
         query, key, value, value_bias = self.projections(
             name, layer, hidden, residual if only_first else None
         )
         context = self.attention(name, layer, query, key, value, bias)
         output = layer.attention_output
-        attended = self.linear(
-            f"{name}.attention.output", context, output, extra_bias=value_bias @ output.weight
+        attended = self.blocks.linear(
+            f"{name}.attention.output", context, output, extra_bias=value_bias @ output.weight, smoothed=True
         )
         hidden = self.add_and_norm(f"{name}.attention", layer.attention_norm, attended, residual)
-        inner = self.activation(f"{name}.ffn.act", self.linear(f"{name}.ffn.in", hidden, layer.ffn_in))
-        outer = self.linear(f"{name}.ffn.out", inner, layer.ffn_out)
+        inner = self.blocks.activation(
+            f"{name}.ffn.act",
+            self.blocks.linear(f"{name}.ffn.in", hidden, layer.ffn_in),
+            kind=self.config.activation,
+        )
+        outer = self.blocks.linear(f"{name}.ffn.out", inner, layer.ffn_out)
         return self.add_and_norm(f"{name}.ffn", layer.ffn_norm, outer, hidden)
 
     def add_and_norm(self, name: str, norm: LayerNorm, x: str, residual: str) -> str:
@@ -168,7 +160,7 @@ class _Writer:
         # and lose by it: 2.5 ms instead of 0.8 for 12 of them at 128 x 384 (1.31.1, AVX-512). It loses
         # track of the length at the slice of the position table, so nothing has to prevent it.
         total = self.graph.node("Add", (x, residual), f"{name}.sum")
-        return self.layer_norm(f"{name}.norm", norm, total)
+        return self.blocks.layer_norm(f"{name}.norm", norm, total, epsilon=self.config.layer_norm_eps)
 
     def projections(
         self, name: str, layer: Layer, hidden: str, first: str | None
@@ -177,7 +169,8 @@ class _Writer:
 
         Only the query gets its bias here. That of the keys adds the same number to all scores of a
         query, which softmax ignores; that of the values passes through the attention unchanged,
-        because its shares add up to 1, and is returned for the next bias to take in.
+        because its shares add up to 1, and is returned for the next bias to take in. The values come
+        out divided by the smoothing of the next matmul, which costs nothing here.
 
         With ``first``, float [batch, 1, hidden], only that token gets a query.
         """
@@ -185,22 +178,28 @@ class _Writer:
         query = Linear(layer.query.weight * scale, layer.query.bias * scale)
         width = query.weight.shape[1]
         site = f"{name}.attention"
+        ones = np.ones(width, np.float32)
+        output = self.plan.matmuls.get(f"{site}.output")
+        values = ones if output is None or output.smoothing is None else output.smoothing
         if first is None:
-            joint, bias = self.product(f"{site}.qkv", hidden, _join(query, layer.key, layer.value))
+            joint = _join(query, layer.key, layer.value)
+            divisor = np.concatenate([ones, ones, values])
+            product, bias = self.blocks.product(f"{site}.qkv", hidden, joint, divisor=divisor)
             parts = (f"{site}.q.product", f"{site}.k", f"{site}.v")
-            product, key, value = self.split(f"{site}.split", joint, parts, width)
-            total = self.add_bias(f"{site}.q", product, bias[:width])
+            product, key, value = self.blocks.split(f"{site}.split", product, parts, width)
+            total = self.blocks.add_bias(f"{site}.q", product, bias[:width])
             return total, key, value, bias[2 * width :]
-        joint, bias = self.product(f"{site}.kv", hidden, _join(layer.key, layer.value))
-        key, value = self.split(f"{site}.split", joint, (f"{site}.k", f"{site}.v"), width)
-        return self.linear(f"{site}.query", first, query), key, value, bias[width:]
+        joint, divisor = _join(layer.key, layer.value), np.concatenate([ones, values])
+        product, bias = self.blocks.product(f"{site}.kv", hidden, joint, divisor=divisor)
+        key, value = self.blocks.split(f"{site}.split", product, (f"{site}.k", f"{site}.v"), width)
+        return self.blocks.linear(f"{site}.query", first, query), key, value, bias[width:]
 
     def attention(self, name: str, layer: Layer, query: str, key: str, value: str, bias: str) -> str:
         graph, site = self.graph, f"{name}.attention"
         # Key is transposed to [batch, heads, d, tokens] at once, the others to [.., tokens, d].
-        query = self.heads(f"{site}.q", query, layer.heads, (0, 2, 1, 3))
-        key = self.heads(f"{site}.k", key, layer.heads, (0, 2, 3, 1))
-        value = self.heads(f"{site}.v", value, layer.heads, (0, 2, 1, 3))
+        query = self.heads(f"{site}.q", query, layer, (0, 2, 1, 3))
+        key = self.heads(f"{site}.k", key, layer, (0, 2, 3, 1))
+        value = self.heads(f"{site}.v", value, layer, (0, 2, 1, 3))
         scores = graph.node("MatMul", (query, key), f"{site}.scores")
         masked = graph.node("Add", (scores, bias), f"{site}.masked")
         shares = graph.node("Softmax", (masked,), f"{site}.softmax", axis=-1)
@@ -210,105 +209,21 @@ class _Writer:
         shape = graph.constant(f"shape.0,0,{width}", [0, 0, width], np.int64)
         return graph.node("Reshape", (context, shape), f"{site}.context.joined")
 
+    def heads(self, name: str, x: str, layer: Layer, order: tuple[int, ...]) -> str:
+        return self.blocks.heads(name, x, heads=layer.heads, size=self.config.head_size, order=order)
+
     def head(self, hidden: str) -> None:
         graph, head = self.graph, self.weights.head
         # [batch, 1, hidden] throughout: of a matrix product of two dimensions and a bias, ONNX Runtime
         # makes a Gemm, which has no int8 form there, and dequantizes the weight at every call.
-        first = hidden if self.form.first_token_only else self.first_token("head.first", hidden)
-        dense = graph.node("Tanh", (self.linear("head.dense", first, head.dense),), "head.tanh")
-        result = self.linear("head.projection", dense, head.projection)
+        first = hidden if self.form.first_token_only else self.blocks.first_token("head.first", hidden)
+        dense = graph.node("Tanh", (self.blocks.linear("head.dense", first, head.dense),), "head.tanh")
+        result = self.blocks.linear("head.projection", dense, head.projection)
         count = head.projection.weight.shape[1]
         shape = graph.constant(f"shape.-1,{count}", [-1, count], np.int64)
         result = graph.node("Reshape", (result, shape), "head.result")
         graph.node("Cast", (result,), "logits", to=_onnx_type(np.float32))
         graph.output("logits", np.float32, ("batch", count))
-
-    # Building blocks ----------------------------------------------------------------------
-
-    def linear(self, site: str, x: str, linear: Linear, *, extra_bias: Array | None = None) -> str:
-        """Write ``x @ weight + bias``, in int8 where the plan says so."""
-        product, bias = self.product(site, x, linear)
-        return self.add_bias(site, product, bias if extra_bias is None else bias + extra_bias)
-
-    def product(self, site: str, x: str, linear: Linear) -> tuple[str, Array]:
-        """Write ``x @ weight``; return it and the bias that is still to add."""
-        self.sites.append(Site(site, x, linear))
-        choice = self.plan.matmuls.get(site)
-        if choice is None:
-            inputs, bias = (x, self.floats(f"{site}.weight", linear.weight)), linear.bias
-        else:
-            inputs, bias = (
-                (self.quantized_input(site, x, choice), self.int8_weight(site, choice)),
-                choice.bias,
-            )
-        return self.graph.node("MatMul", inputs, f"{site}.matmul"), bias
-
-    def add_bias(self, name: str, product: str, bias: Array) -> str:
-        return self.graph.node("Add", (product, self.floats(f"{name}.bias", bias)), f"{name}.biased")
-
-    def quantized_input(self, site: str, x: str, choice: MatMulPlan) -> str:
-        if choice.smoothing is not None:
-            factors = self.floats(f"{site}.smoothing", 1 / choice.smoothing)
-            x = self.graph.node("Mul", (x, factors), f"{site}.smooth")
-        return self.quantize_dequantize(site, x, choice.activation)
-
-    def quantize_dequantize(self, site: str, x: str, grid: ActivationRange) -> str:
-        scale = self.floats(f"{site}.scale", grid.scale)
-        zero = self.graph.constant(f"{site}.zero_point", grid.zero_point, grid.dtype)
-        integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{site}.quantize")
-        return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{site}.dequantize")
-
-    def int8_weight(self, site: str, choice: MatMulPlan) -> str:
-        inputs = (
-            self.graph.constant(f"{site}.weight", choice.weight),
-            self.floats(f"{site}.weight_scale", choice.weight_scale),
-            self.graph.constant(f"{site}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
-        )
-        return self.graph.node("DequantizeLinear", inputs, f"{site}.weight.dequantize", axis=1)
-
-    def layer_norm(self, name: str, norm: LayerNorm, x: str) -> str:
-        inputs = (x, self.floats(f"{name}.scale", norm.scale), self.floats(f"{name}.shift", norm.shift))
-        return self.graph.node(
-            "LayerNormalization", inputs, name, axis=-1, epsilon=self.config.layer_norm_eps
-        )
-
-    def activation(self, name: str, x: str) -> str:
-        graph = self.graph
-        if self.config.activation == "relu":
-            return graph.node("Relu", (x,), name)
-        if self.config.activation == "gelu_tanh":
-            cubed = graph.node("Mul", (graph.node("Mul", (x, x), f"{name}.square"), x), f"{name}.cube")
-            small = graph.node("Mul", (cubed, self.scalar(0.044715)), f"{name}.small")
-            inner = graph.node("Add", (x, small), f"{name}.inner")
-            inner = graph.node("Mul", (inner, self.scalar(float(np.sqrt(2 / np.pi)))), f"{name}.scaled")
-            gate = graph.node("Tanh", (inner,), f"{name}.tanh")
-        else:
-            root = graph.node("Div", (x, self.scalar(float(np.sqrt(2)))), f"{name}.scaled")
-            gate = graph.node("Erf", (root,), f"{name}.erf")
-        # In this order, x * (1 + erf(x / sqrt 2)) * 0.5, engines recognise GELU and fuse it.
-        gate = graph.node("Add", (gate, self.scalar(1.0)), f"{name}.gate")
-        return graph.node("Mul", (graph.node("Mul", (x, gate), f"{name}.twice"), self.scalar(0.5)), name)
-
-    def heads(self, name: str, x: str, heads: int, order: tuple[int, ...]) -> str:
-        size = self.config.head_size
-        shape = self.graph.constant(f"shape.0,0,{heads},{size}", [0, 0, heads, size], np.int64)
-        split = self.graph.node("Reshape", (x, shape), f"{name}.heads")
-        return self.graph.node("Transpose", (split,), f"{name}.transposed", perm=order)
-
-    def split(self, name: str, x: str, outputs: tuple[str, ...], width: int) -> tuple[str, ...]:
-        sizes = self.graph.constant(f"sizes.{len(outputs)}x{width}", [width] * len(outputs), np.int64)
-        return self.graph.nodes("Split", (x, sizes), name, outputs, axis=-1)
-
-    def first_token(self, name: str, x: str) -> str:
-        zero = self.graph.constant("index.0", [0], np.int64)
-        one = self.graph.constant("index.1", [1], np.int64)
-        return self.graph.node("Slice", (x, zero, one, one), name)
-
-    def floats(self, name: str, value: object) -> str:
-        return self.graph.constant(name, value, self.form.body)
-
-    def scalar(self, value: float) -> str:
-        return self.floats(f"scalar.{value:g}", value)
 
 
 def _join(*parts: Linear) -> Linear:

@@ -6,7 +6,6 @@ taken from the tensors themselves, so layers whose heads or FFN were pruned need
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import tensorfile
 from edgeroberta.roberta.config import EncoderConfig
 
 Array = NDArray[np.float32]
@@ -109,15 +109,10 @@ def _tensor_getter(path: Path) -> Getter:
     """Return a function that reads one tensor by its name without the family's prefix."""
     from safetensors import SafetensorError, safe_open
 
-    index = path / "model.safetensors.index.json"
     try:
-        if index.exists():
-            files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        else:
-            files = ["model.safetensors"]
-        handles = [safe_open(path / name, framework="pt") for name in files]
+        handles = [safe_open(file, framework="pt") for file in tensorfile.weight_files(path)]
         owner = {key: handle for handle in handles for key in handle.keys()}  # noqa: SIM118
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"the weights cannot be read ({error})", where=str(path)) from error
 
     def get(name: str) -> Array:

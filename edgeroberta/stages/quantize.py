@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeroberta.quantization.budget import Fit
+    from edgeroberta.quantization.plan import RowQuantized
     from edgeroberta.quantization.search import Choice
     from edgeroberta.roberta.weights import Weights
-
-logger = logging.getLogger(__name__)
 
 #: Longest calibration text, in tokens: ranges come from token rows, and a long text adds rows like
 #: those it already gave, at a cost that grows with the square of its length.
@@ -33,7 +31,7 @@ class QuantizeConfig(StageConfig):
     samples: int = Field(256, ge=8, description="Calibration texts, drawn from the training rows.")
     check_samples: int = Field(
         256,
-        ge=0,
+        ge=1,
         description="Further training rows that the int8 graph is compared with the float graph on.",
     )
     rows: int = Field(512, ge=64, description="Token rows kept per tensor, on which errors are measured.")
@@ -70,7 +68,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     calibration, check = _texts(config, context, float_graph)
     choices = _choose(weights, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
-    fitted = _fit(weights, choices, check, config, context)
+    fitted = _fit(weights, choices, rows, check or calibration, config, context)
     plans = {site: choice.plan for site, choice in choices.items() if site not in fitted.kept_float}
     files = build_graph(weights, QuantizationPlan(plans, rows)).builder.save(context.output / GRAPH_FILE)
     copy_model_files(float_graph, context.output)
@@ -82,7 +80,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     return {
         "bytes": sum(file.stat().st_size for file in files),
         "calibration_texts": len(calibration),
-        "checked_texts": len(check),
+        "checked_texts": len(check or calibration),
         "check": {
             "agreement": fitted.agreement,
             "logit_mse": fitted.error,
@@ -146,6 +144,7 @@ def _choose(
 def _fit(
     weights: Weights,
     choices: Mapping[str, Choice],
+    rows: RowQuantized | None,
     check: list[NDArray[np.int64]],
     config: QuantizeConfig,
     context: Context,
@@ -157,14 +156,13 @@ def _fit(
     from edgeroberta.roberta.graph import build_graph
     from edgeroberta.stages.export import GRAPH_FILE
 
-    if not check:
-        return budget.Fit({}, float("nan"), float("nan"), float("nan"), met=True)
     trial = context.scratch / "trial.onnx"
 
-    def measure(kept_float: frozenset[str]) -> NDArray[np.float32]:
+    def measure(kept_float: frozenset[str], texts: int) -> NDArray[np.float32]:
         plans = {site: choice.plan for site, choice in choices.items() if site not in kept_float}
-        files = build_graph(weights, QuantizationPlan(plans)).builder.save(trial)
-        logits = run_logits(open_session(trial), check)
+        # Weights beside the graph: many graphs may have to be written, and this is the quicker way.
+        files = build_graph(weights, QuantizationPlan(plans, rows)).builder.save(trial, inline_limit=0)
+        logits = run_logits(open_session(trial), check[:texts])
         for file in files:
             file.unlink()
         return logits
@@ -177,6 +175,7 @@ def _fit(
         list(choices),
         min_agreement=config.min_agreement,
         max_float=config.max_float,
+        progress=context.progress,
     )
 
 

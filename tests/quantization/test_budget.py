@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgeroberta.progress import Progress
 from edgeroberta.quantization import budget
 
 SITES = ("a", "b", "c")
@@ -14,9 +15,9 @@ class Model:
     def __init__(self) -> None:
         self.measured: list[frozenset[str]] = []
 
-    def measure(self, kept_float: frozenset[str]) -> np.ndarray:
+    def measure(self, kept_float: frozenset[str], texts: int) -> np.ndarray:
         self.measured.append(kept_float)
-        logits = EXACT.copy()
+        logits = EXACT[:texts].copy()
         changed = sum(HARM[s][1] for s in SITES if s not in kept_float)
         logits[:, 0] = sum(HARM[s][0] for s in SITES if s not in kept_float)
         logits[:changed, 1] = 1
@@ -29,7 +30,15 @@ def same(a: np.ndarray, b: np.ndarray) -> float:
 
 def fit(min_agreement: float, max_float: int) -> tuple[budget.Fit, Model]:
     model = Model()
-    found = budget.fit(model.measure, same, EXACT, SITES, min_agreement=min_agreement, max_float=max_float)
+    found = budget.fit(
+        model.measure,
+        same,
+        EXACT,
+        SITES,
+        min_agreement=min_agreement,
+        max_float=max_float,
+        progress=Progress(),
+    )
     return found, model
 
 

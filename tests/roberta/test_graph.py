@@ -130,7 +130,7 @@ def test_weights_beyond_the_limit_go_to_a_data_file(tiny_checkpoint: Path, tmp_p
     inside = evaluate(graph, tmp_path, ids, mask)
     (tmp_path / "large").mkdir()
     files = graph.builder.save(tmp_path / "large" / "model.onnx", inline_limit=1000)
-    assert [file.name for file in files] == ["model.onnx", "model.onnx.data"]
+    assert [file.name for file in files] == ["model.onnx", "model.onnx_data"]
     assert files[0].stat().st_size < files[1].stat().st_size
     onnx.checker.check_model(str(files[0]))
     for engine in ENGINES.values():
@@ -189,10 +189,11 @@ def test_a_half_precision_body_stays_close(tiny_checkpoint: Path, tmp_path: Path
 
 
 def int8_plan(graph: Graph, reach: float = 8.0) -> QuantizationPlan:
-    """Quantize every site with one fixed range; smoothing on the FFN."""
+    """Quantize every site with one fixed range; uneven smoothing on the FFN and behind the attention."""
     plans = {}
     for site in graph.sites:
-        factors = np.full(len(site.linear.weight), 2.0, np.float32) if "ffn" in site.name else None
+        smooth = "ffn" in site.name or site.name.endswith("attention.output")
+        factors = np.linspace(0.5, 2, len(site.linear.weight), dtype=np.float32) if smooth else None
         weight = site.linear.weight if factors is None else site.linear.weight * factors[:, None]
         grid = ActivationRange.over(-reach, reach, signed="ffn" in site.name)
         plans[site.name] = MatMulPlan(grid, factors, *quantize_weight(weight), site.linear.bias)
@@ -225,6 +226,15 @@ def test_the_int8_graph_stays_close_on_every_engine(
     )
     found = ENGINES[engine](save(build_graph(weights, plan), tmp_path), ids, mask)
     assert 0 < np.abs(found - exact).max() < 0.3
+
+
+def test_smoothing_behind_the_attention_is_part_of_the_values_weights(tiny_checkpoint: Path) -> None:
+    weights = load_weights(tiny_checkpoint)
+    names = {
+        node.name for node in build_graph(weights, int8_plan(build_graph(weights))).builder.model().graph.node
+    }
+    assert "layer.0.ffn.in.smooth" in names
+    assert "layer.0.attention.output.smooth" not in names
 
 
 def test_onnxruntime_runs_every_quantized_matmul_in_integers(tiny_checkpoint: Path, tmp_path: Path) -> None:

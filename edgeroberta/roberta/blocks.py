@@ -1,0 +1,149 @@
+"""The parts that encoder graphs are made of: matmuls in float or int8, norms, activations, heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeroberta.quantization.plan import ActivationRange, MatMulPlan, QuantizationPlan
+from edgeroberta.roberta.builder import GraphBuilder
+from edgeroberta.roberta.weights import Array, LayerNorm, Linear
+
+
+@dataclass(frozen=True)
+class Site:
+    """A matmul with weights, as the quantizer sees it.
+
+    Attributes:
+        name: E.g. ``layer.0.ffn.in``.
+        tensor: Name of its input tensor in the graph, float [..., inputs].
+        linear: Its float weights.
+    """
+
+    name: str
+    tensor: str
+    linear: Linear
+
+
+class Blocks:
+    """Writes parts into a graph and keeps a list of its matmul sites.
+
+    Args:
+        graph: Where to write.
+        plan: Which sites are int8, and how.
+        body: Type of everything that is not an integer, float32 or float16.
+    """
+
+    def __init__(self, graph: GraphBuilder, plan: QuantizationPlan, body: type[np.floating]) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.body = body
+        self.sites: list[Site] = []
+
+    def linear(
+        self, site: str, x: str, linear: Linear, *, extra_bias: Array | None = None, smoothed: bool = False
+    ) -> str:
+        """Write ``x @ weight + bias``, in int8 where the plan says so.
+
+        Args:
+            site: Name of the matmul.
+            x: Its input.
+            linear: Its float weights.
+            extra_bias: float32 [outputs] to add to the bias.
+            smoothed: The input was divided by the plan's smoothing already.
+
+        Returns:
+            The sum.
+        """
+        product, bias = self.product(site, x, linear, smoothed=smoothed)
+        return self.add_bias(site, product, bias if extra_bias is None else bias + extra_bias)
+
+    def product(
+        self, site: str, x: str, linear: Linear, *, divisor: Array | None = None, smoothed: bool = False
+    ) -> tuple[str, Array]:
+        """Write ``x @ weight``, each output divided by ``divisor`` float32 [outputs].
+
+        Returns:
+            The product, and the bias that is still to add (not divided).
+        """
+        self.sites.append(Site(site, x, linear))
+        choice = self.plan.matmuls.get(site)
+        if choice is None:
+            weight = linear.weight if divisor is None else linear.weight / divisor
+            inputs, bias = (x, self.floats(f"{site}.weight", weight)), linear.bias
+        else:
+            if choice.smoothing is not None and not smoothed:
+                factors = self.floats(f"{site}.smoothing", 1 / choice.smoothing)
+                x = self.graph.node("Mul", (x, factors), f"{site}.smooth")
+            x = self.quantize_dequantize(site, x, choice.activation)
+            inputs, bias = (x, self._int8_weight(site, choice, divisor)), choice.bias
+        return self.graph.node("MatMul", inputs, f"{site}.matmul"), bias
+
+    def add_bias(self, name: str, product: str, bias: Array) -> str:
+        """Add a bias float32 [outputs]."""
+        return self.graph.node("Add", (product, self.floats(f"{name}.bias", bias)), f"{name}.biased")
+
+    def quantize_dequantize(self, site: str, x: str, grid: ActivationRange) -> str:
+        """Round ``x`` to the integers of ``grid``, as engines recognise it: Q, then DQ."""
+        scale = self.floats(f"{site}.scale", grid.scale)
+        zero = self.graph.constant(f"{site}.zero_point", grid.zero_point, grid.dtype)
+        integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{site}.quantize")
+        return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{site}.dequantize")
+
+    def _int8_weight(self, site: str, choice: MatMulPlan, divisor: Array | None) -> str:
+        scale = choice.weight_scale if divisor is None else choice.weight_scale / divisor
+        inputs = (
+            self.graph.constant(f"{site}.weight", choice.weight),
+            self.floats(f"{site}.weight_scale", scale),
+            self.graph.constant(f"{site}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
+        )
+        return self.graph.node("DequantizeLinear", inputs, f"{site}.weight.dequantize", axis=1)
+
+    def layer_norm(self, name: str, norm: LayerNorm, x: str, *, epsilon: float) -> str:
+        """Normalize the last axis."""
+        inputs = (x, self.floats(f"{name}.scale", norm.scale), self.floats(f"{name}.shift", norm.shift))
+        return self.graph.node("LayerNormalization", inputs, name, axis=-1, epsilon=epsilon)
+
+    def activation(self, name: str, x: str, *, kind: str) -> str:
+        """Apply ``gelu`` (erf), ``gelu_tanh`` or ``relu``."""
+        graph = self.graph
+        if kind == "relu":
+            return graph.node("Relu", (x,), name)
+        if kind == "gelu_tanh":
+            cubed = graph.node("Mul", (graph.node("Mul", (x, x), f"{name}.square"), x), f"{name}.cube")
+            small = graph.node("Mul", (cubed, self.scalar(0.044715)), f"{name}.small")
+            inner = graph.node("Add", (x, small), f"{name}.inner")
+            inner = graph.node("Mul", (inner, self.scalar(float(np.sqrt(2 / np.pi)))), f"{name}.scaled")
+            gate = graph.node("Tanh", (inner,), f"{name}.tanh")
+        else:
+            root = graph.node("Div", (x, self.scalar(float(np.sqrt(2)))), f"{name}.scaled")
+            gate = graph.node("Erf", (root,), f"{name}.erf")
+        # In this order, x * (1 + erf(x / sqrt 2)) * 0.5, engines recognise GELU and fuse it.
+        gate = graph.node("Add", (gate, self.scalar(1.0)), f"{name}.gate")
+        return graph.node("Mul", (graph.node("Mul", (x, gate), f"{name}.twice"), self.scalar(0.5)), name)
+
+    def heads(self, name: str, x: str, *, heads: int, size: int, order: tuple[int, ...]) -> str:
+        """Split the last axis into heads, [batch, tokens, heads, size], and permute by ``order``."""
+        shape = self.graph.constant(f"shape.0,0,{heads},{size}", [0, 0, heads, size], np.int64)
+        split = self.graph.node("Reshape", (x, shape), f"{name}.heads")
+        return self.graph.node("Transpose", (split,), f"{name}.transposed", perm=order)
+
+    def split(self, name: str, x: str, outputs: tuple[str, ...], width: int) -> tuple[str, ...]:
+        """Cut the last axis into parts of ``width`` each."""
+        sizes = self.graph.constant(f"sizes.{len(outputs)}x{width}", [width] * len(outputs), np.int64)
+        return self.graph.nodes("Split", (x, sizes), name, outputs, axis=-1)
+
+    def first_token(self, name: str, x: str) -> str:
+        """Keep token 0, as [batch, 1, width]."""
+        zero = self.graph.constant("index.0", [0], np.int64)
+        one = self.graph.constant("index.1", [1], np.int64)
+        return self.graph.node("Slice", (x, zero, one, one), name)
+
+    def floats(self, name: str, value: object) -> str:
+        """Add a constant in the type of the body."""
+        return self.graph.constant(name, value, self.body)
+
+    def scalar(self, value: float) -> str:
+        """Add a number in the type of the body; equal ones are shared."""
+        return self.floats(f"scalar.{value:g}", value)

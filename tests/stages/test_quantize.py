@@ -1,0 +1,138 @@
+"""The stage ``quantize``: on a tiny seeded model, and (slow) on the real encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from edgeroberta.artifact import Artifact, Kind
+from edgeroberta.stages.quantize import QuantizeConfig, quantize
+
+TEXTS = tuple(
+    f"The {a} is {b}, said number {n}." for n in range(12) for a in ("film", "plot") for b in ("good", "bad")
+)
+
+
+def settings(**fields: Any) -> QuantizeConfig:
+    return QuantizeConfig.model_validate({"samples": 24, "check_samples": 24, "rows": 128, **fields})
+
+
+@pytest.fixture
+def context(tiny_checkpoint: Path, make_build_context: Callable[..., Any]) -> Any:
+    made = make_build_context(tiny_checkpoint, texts=TEXTS)
+    checkpoint = Artifact(tiny_checkpoint, Kind.CHECKPOINT, made.inputs[Kind.GRAPH].lineage)
+    return dataclasses.replace(made, inputs={**made.inputs, Kind.CHECKPOINT: checkpoint})
+
+
+def types(folder: Path) -> dict[str, int]:
+    return {t.name: t.data_type for t in onnx.load(folder / "model.onnx").graph.initializer}
+
+
+def test_every_matmul_and_the_embeddings_become_int8(context: Any) -> None:
+    notes = quantize(settings(), context)
+    found = types(context.output)
+    assert [site["site"] for site in notes["sites"]] == [
+        *(f"layer.0.{part}" for part in ("attention.qkv", "attention.output", "ffn.in", "ffn.out")),
+        *(f"layer.1.{part}" for part in ("attention.kv", "attention.query", "attention.output")),
+        *(f"layer.1.{part}" for part in ("ffn.in", "ffn.out")),
+        "head.dense",
+        "head.projection",
+    ]
+    for site in notes["sites"]:
+        assert found[f"{site['site']}.weight"] == onnx.TensorProto.INT8
+        assert site["error"] <= site["minmax_error"]
+        assert site["choice"].startswith(("int8", "uint8"))
+        assert site["reason"]
+    assert found["embeddings.word"] == onnx.TensorProto.INT8
+    assert notes["check"]["met"]
+    assert notes["check"]["agreement"] >= 0.98
+
+
+def test_the_notes_are_json_and_the_folder_is_a_model(context: Any) -> None:
+    notes = quantize(settings(), context)
+    json.dumps(notes, allow_nan=False)
+    assert {file.name for file in context.output.iterdir()} >= {"model.onnx", "config.json", "tokenizer.json"}
+    assert not list(context.scratch.glob("t*.onnx*")), "taps and trials are deleted"
+
+
+def test_the_same_seed_gives_the_same_file(context: Any, tmp_path: Path) -> None:
+    quantize(settings(), context)
+    (tmp_path / "again").mkdir()
+    quantize(settings(), dataclasses.replace(context, output=tmp_path / "again"))
+    again = (tmp_path / "again" / "model.onnx").read_bytes()
+    assert again == (context.output / "model.onnx").read_bytes()
+
+
+def test_symmetric_activations_have_no_zero_point(context: Any) -> None:
+    quantize(settings(symmetric=True, embeddings=False), context)
+    found = types(context.output)
+    zeros = {name: kind for name, kind in found.items() if name.endswith(".zero_point")}
+    assert set(zeros.values()) == {onnx.TensorProto.INT8}
+    assert found["embeddings.word"] == onnx.TensorProto.FLOAT
+
+
+def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(
+    context: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "edgeroberta.metrics.agreement", lambda task, a, b: float((np.abs(a - b) < 1e-6).mean())
+    )
+    said: list[str] = []
+    monkeypatch.setattr(context.progress, "line", said.append, raising=False)
+    notes = quantize(settings(min_agreement=0.99, max_float=2), context)
+    kept = [site for site in notes["sites"] if site["choice"] == "float"]
+    assert len(kept) == 2
+    assert all("int8 kept" in site["reason"] for site in kept)
+    assert not notes["check"]["met"]
+    assert "allow more with --set quantize.max_float=N" in said[-1]
+    found = types(context.output)
+    assert all(found[f"{site['site']}.weight"] == onnx.TensorProto.FLOAT for site in kept)
+
+
+def test_checking_on_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="check_samples"):
+        settings(check_samples=0)
+
+
+@pytest.mark.slow
+def test_the_real_encoder_keeps_its_answers_in_int8_on_both_engines(tmp_path: Path) -> None:
+    """Packaged encoder, one epoch on film sentences; 98 % of 1,000 held-out answers stay."""
+    from edgeroberta.runtime import Runtime
+
+    bundle = compress_packaged(tmp_path)
+    report = json.loads((bundle / "reports" / "report.json").read_text())
+    assert sum(site["choice"] == "float" for site in report["sites"]) <= 2
+    for engine in report["engines"]:
+        assert engine["agreement"] >= 0.98, engine["engine"]
+        assert engine["invariance"]["flips"] == 0
+        assert engine["invariance"]["max_delta"] <= 1e-3
+    with Runtime.open(bundle) as runtime:
+        assert runtime("a gorgeous , witty , seductive movie").label == "positive"
+
+
+def compress_packaged(folder: Path) -> Path:
+    import subprocess
+    import sys
+
+    from edgeroberta import cache, demo
+
+    sources = demo.prepare(cache.cache_dir())
+    command = ["compress", str(sources.base), "--recipe", "finetune-int8", "--set", "finetune.epochs=1"]
+    command += [
+        "--data",
+        sources.data.data,
+        "--eval-data",
+        str(sources.data.eval_data),
+        "-o",
+        str(folder / "b"),
+    ]
+    run = subprocess.run([sys.executable, "-m", "edgeroberta", *command], capture_output=True, text=True)
+    assert run.returncode in (0, 3), run.stderr
+    return folder / "b"
