@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from edgeroberta.backends import GRAPH, source_graph
+from edgeroberta.roberta.builder import external_data
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
@@ -20,9 +21,9 @@ def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
     """
     source = source_graph("onnxruntime", graph_dir)
     shutil.copyfile(source, output / GRAPH)
-    # Graphs over 2 GB, protobuf's limit, keep their weights in a file beside them. The graph refers
-    # to that file by name, so it keeps its name.
-    data = source.with_name(f"{source.name}.data")
+    # Large graphs keep their weights in a file beside them. The graph refers to that file by name, so
+    # it keeps its name.
+    data = external_data(source)
     if not data.is_file():
         return (GRAPH,)
     shutil.copyfile(data, output / data.name)

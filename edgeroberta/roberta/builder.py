@@ -29,6 +29,11 @@ SMALL = 1024
 PAGE = 4096
 
 
+def external_data(path: Path) -> Path:
+    """Return the file for large weights beside a graph: ``model.onnx_data``, Optimum's and the Hub's name."""
+    return path.with_name(f"{path.stem}.onnx_data")
+
+
 class GraphBuilder:
     """Collects nodes and constants, then makes a ModelProto or writes a file.
 
@@ -85,10 +90,10 @@ class GraphBuilder:
         return self._model([numpy_helper.from_array(value, name) for name, value in self._constants.items()])
 
     def save(self, path: Path, *, inline_limit: int = INLINE_LIMIT) -> tuple[Path, ...]:
-        """Write ``path`` and, for large models, ``path.data`` beside it.
+        """Write ``model.onnx`` and, for large models, ``model.onnx_data`` beside it, as the Hub names them.
 
         Args:
-            path: The ``.onnx`` file; written under a temporary name and renamed.
+            path: The ``.onnx`` file, here ``model.onnx``; written under a temporary name and renamed.
             inline_limit: Bytes of weights above which they go to the data file.
 
         Returns:
@@ -98,7 +103,7 @@ class GraphBuilder:
         if self.constant_bytes <= inline_limit:
             model, data_path = self.model(), None
         else:
-            data_path = path.with_name(f"{path.name}.data")
+            data_path = external_data(path)
             model = self._model(self._write_external(data_path))
         temporary.write_bytes(model.SerializeToString(deterministic=True))
         temporary.replace(path)

@@ -69,8 +69,8 @@ def test_external_weights_travel_along(graph, output):
     import onnx
 
     model = onnx.load(graph / "model.onnx")
-    onnx.save(model, graph / "model.onnx", save_as_external_data=True, location="model.onnx.data")
-    assert backends.build("onnxruntime", graph, output) == ("model.onnx", "model.onnx.data")
+    onnx.save(model, graph / "model.onnx", save_as_external_data=True, location="model.onnx_data")
+    assert backends.build("onnxruntime", graph, output) == ("model.onnx", "model.onnx_data")
     session = open_session("onnxruntime", output, threads=1, lengths=Lengths((512,), ()))
     assert session.run(np.full((1, 4), 5), np.ones((1, 4), np.int64)).shape == (1, 2)
 

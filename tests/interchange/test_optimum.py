@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +50,40 @@ def optimum_python() -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(request: pytest.FixtureRequest, precision: str) -> Path:
-    """A float or int8 bundle for both engines; the int8 one comes out of ``edgeroberta compress``."""
+    """A bundle for both engines; the int8 one comes out of ``edgeroberta compress``."""
     if precision == "fp32":
         path: Path = request.getfixturevalue("tiny_bundle")
         return path
+    if precision == "external":
+        return make_external_bundle(
+            request.getfixturevalue("tiny_checkpoint"), request.getfixturevalue("make_build_context")
+        )
     return make_int8_bundle(
         request.getfixturevalue("tiny_checkpoint"),
         request.getfixturevalue("tmp_path_factory").mktemp("int8"),
     )
 
 
-@pytest.fixture(scope="session", params=["fp32", "int8"])
+@pytest.fixture(scope="session", params=["fp32", "int8", "external"])
 def precision(request: pytest.FixtureRequest) -> str:
-    """What the weights of the bundle under test are."""
+    """What the weights of the bundle under test are; external ones are float, in a file beside the graph."""
     return str(request.param)
+
+
+def make_external_bundle(checkpoint: Path, make_build_context: Callable[..., Any]) -> Path:
+    """Build a float bundle whose weights lie beside the graph, as those of large models do."""
+    from edgeroberta.artifact import Kind
+    from edgeroberta.roberta.graph import build_graph
+    from edgeroberta.roberta.weights import load_weights
+    from edgeroberta.stages.build import BuildConfig, build
+
+    context = make_build_context(checkpoint, ENGINES)
+    graph = context.inputs[Kind.GRAPH].path / "model.onnx"
+    build_graph(load_weights(checkpoint)).builder.save(graph, inline_limit=0)
+    build(BuildConfig(), context)
+    folder: Path = context.output
+    assert (folder / "model.onnx_data").is_file()
+    return folder
 
 
 def make_int8_bundle(checkpoint: Path, folder: Path) -> Path:
