@@ -20,7 +20,7 @@ import numpy as np
 from edgeroberta.bench.protocol import Opened, Spec, Status
 from edgeroberta.errors import EngineError, UnavailableError
 
-#: Longest wait for an answer, in seconds: an accuracy pass of a large model on a small board.
+#: Longest wait for an answer, in seconds; see ``rounds.BLOCK`` for the longest answer there is.
 TIMEOUT = 1800.0
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import fake_bundles
 import numpy as np
+import pytest
 from fake_bundles import FakeWorker
 
+from edgeroberta.bench import rounds
 from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan, answer_all, groups, take_turns, warmup_groups
-from edgeroberta.progress import SilentProgress
+from edgeroberta.progress import Advance, SilentProgress
 
 LENGTHS = [5] * 30 + [50] * 10
 LOGITS = np.zeros((40, 2), np.float32)
@@ -60,6 +65,48 @@ def test_memory_is_read_before_the_accuracy_pass() -> None:
     answer_all([made], 40, SilentProgress())
     names = [name for name, _ in worker.asked]
     assert names == ["open", "time", "time", "memory", "logits"]
+
+
+class Counting(SilentProgress):
+    """Keeps how far each bar went."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[int]] = {}
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+        steps = self.steps.setdefault(f"{label} {total} {unit}", [])
+
+        def advance(n: int = 1, note: str = "") -> None:
+            steps.append(n)
+
+        yield advance
+
+
+def test_rows_are_asked_for_in_blocks_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One answer must come within the timeout, so no request may hold all rows of a large data set."""
+    monkeypatch.setattr(rounds, "BLOCK", 16)
+    table = np.arange(80, dtype=np.float32).reshape(40, 2)
+    made, worker = entry("one")
+    worker.table = table
+    progress = Counting()
+    answer_all([made], 40, progress)
+    assert asked(worker, "logits") == ["batched"] * 3
+    assert made.logits is not None
+    np.testing.assert_array_equal(made.logits, table)
+    assert progress.steps == {"answer 40 rows": [16, 16, 8]}
+
+
+def test_a_process_that_fails_in_a_later_block_has_no_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rounds, "BLOCK", 16)
+    made, worker = entry("one")
+    worker.table = LOGITS.copy()
+    worker.table[20] = np.nan
+    answer_all([made], 40, SilentProgress())
+    assert made.logits is None
+    assert made.error is not None
+    assert made.error.what == "its logits are not finite, first for row 20"
+    assert len(asked(worker, "logits")) == 2
 
 
 def test_turns_use_other_texts_each_and_keep_the_data_s_lengths() -> None:
