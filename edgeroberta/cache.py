@@ -19,12 +19,21 @@ def cache_dir() -> Path:
 
     Returns:
         ``$EDGEROBERTA_CACHE``, else ``$XDG_CACHE_HOME/edgeroberta``, else ``~/.cache/edgeroberta``.
+
+    Raises:
+        EdgeRobertaError: None of the variables is set, and the user has no home folder.
     """
-    if own := os.environ.get(VARIABLE):
-        return Path(own).expanduser()
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG base directory specification: a relative path is invalid and must be ignored.
-    return (shared if shared.is_absolute() else Path.home() / ".cache") / "edgeroberta"
+    try:
+        if own := os.environ.get(VARIABLE):
+            return Path(own).expanduser()
+        shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        # The XDG base directory specification: a relative path is invalid and must be ignored.
+        return (shared if shared.is_absolute() else Path.home() / ".cache") / "edgeroberta"
+    except RuntimeError as error:  # as in a container: no HOME, and a user id without an account
+        raise EdgeRobertaError(
+            "there is no home folder to keep a cache in",
+            hint=f"set {VARIABLE} to a folder with room that you may write to",
+        ) from error
 
 
 def folder(destination: Path, write: Callable[[Path], None]) -> Path:

@@ -32,6 +32,22 @@ def test_without_a_valid_shared_cache_it_is_below_home(
     assert cache_dir() == Path("/home/someone/.cache/edgeroberta")
 
 
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_without_a_home_folder_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEROBERTA_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(EdgeRobertaError) as error:
+        cache_dir()
+    assert str(error.value) == (
+        "there is no home folder to keep a cache in\n"
+        "  next: set EDGEROBERTA_CACHE to a folder with room that you may write to"
+    )
+
+
 def test_a_folder_is_written_once_and_leaves_nothing_else(tmp_path: Path) -> None:
     calls = []
 

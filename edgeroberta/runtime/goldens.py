@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.cache import cache_dir
-from edgeroberta.errors import BundleError, EngineError
+from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
@@ -141,22 +141,31 @@ def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str) -> float:
 
 
 class Passed:
-    """Remembers, in the user's cache, that the goldens passed for a bundle and engine on this machine."""
+    """Remembers, in the user's cache, that the goldens passed for a bundle and engine on this machine.
+
+    Where there is no cache, or it is not writable, nothing is remembered and they run each time.
+    """
 
     def __init__(self, *facts: str) -> None:
         machine = (platform.node(), platform.machine(), _processor())
         key = hashlib.sha256("\0".join((*facts, *machine)).encode()).hexdigest()
-        self._file = cache_dir() / "goldens" / key
+        try:
+            self._file: Path | None = cache_dir() / "goldens" / key
+        except EdgeRobertaError as error:
+            self._file = None
+            logger.info("goldens run at every opening (%s)", error.what)
 
     def __bool__(self) -> bool:
         """True when they have passed before."""
         try:
-            return self._file.is_file()
+            return self._file is not None and self._file.is_file()
         except OSError:
             return False
 
     def remember(self) -> None:
-        """Note that they passed. Where the cache is not writable they are replayed each time."""
+        """Note that they passed."""
+        if self._file is None:
+            return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.touch()

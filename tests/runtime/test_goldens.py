@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,3 +118,18 @@ def test_a_cache_that_cannot_be_written_means_asking_each_time(bundle, tmp_path,
         for _ in range(2):
             assert Runtime.open(bundle)("great film").label
     assert caplog.text.count("cannot remember that the goldens passed") == 2
+
+
+def test_without_a_home_folder_goldens_run_each_time(bundle, monkeypatch, caplog):
+    """As in a container: no HOME, and a user id without an account."""
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("EDGEROBERTA_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with caplog.at_level(logging.INFO, logger="edgeroberta"):
+        for _ in range(2):
+            assert Runtime.open(bundle)("great film").label
+    assert caplog.text.count("goldens run at every opening (there is no home folder") == 2
