@@ -130,8 +130,10 @@ def paired_bootstrap(
 
     Rows are drawn with replacement, the same ones for both models, so that what both get wrong
     cancels out (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; Koehn,
-    Statistical Significance Tests for Machine Translation Evaluation, 2004). When the models agree
-    on every row the interval has no width, however few the rows are.
+    Statistical Significance Tests for Machine Translation Evaluation, 2004). Samples of the rows
+    cannot show a change that none of the rows shows: where the models agree on all of them, the
+    percentiles have no width, however few the rows are. So the upper end lies at least
+    :func:`unseen` above the drop.
 
     Args:
         task: The task.
@@ -140,7 +142,7 @@ def paired_bootstrap(
         labels: int[n], float[n, L] or float[n], by problem.
         samples: Number of bootstrap samples.
         seed: Seed of the draws.
-        confidence: Part of the samples inside the interval.
+        confidence: Of the two-sided interval.
 
     Returns:
         The drop ``metric(ref) - metric(new)``; 0.01 is one point.
@@ -163,19 +165,39 @@ def paired_bootstrap(
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.concatenate(drops), [tail, 1 - tail])
     total = statistics.sum(axis=0)
-    return Interval(float(_metric(task, total[:half]) - _metric(task, total[half:])), float(low), float(high))
+    mean = float(_metric(task, total[:half]) - _metric(task, total[half:]))
+    return Interval(mean, float(low), max(float(high), mean + unseen(rows, confidence)))
 
 
-def rows_to_decide(interval: Interval, n: int, threshold: float) -> int:
+def unseen(n: int, confidence: float = 0.95) -> float:
+    """Return how large a share of all texts may change in a way that none of ``n`` rows shows.
+
+    The one-sided Clopper-Pearson bound for none of ``n``, 3.7 / n at 97.5 % (the "rule of three":
+    Hanley and Lippman-Hand, If Nothing Goes Wrong, Is Everything All Right?, 1983). A changed row
+    weighs 1 / n of an accuracy, and about that of the other metrics.
+
+    Args:
+        n: Number of rows.
+        confidence: Of the two-sided interval that this is the upper half of.
+
+    Returns:
+        0 … 1.
+    """
+    return float(-np.expm1(math.log((1 - confidence) / 2) / n))
+
+
+def rows_to_decide(interval: Interval, n: int, threshold: float, *, confidence: float = 0.95) -> int:
     """Estimate how many rows would settle on which side of a threshold the drop lies.
 
     The interval's half-width shrinks with one over the square root of the rows, its middle is taken
-    to stay. A drop nearer to the threshold than half a row counts as half a row away.
+    to stay. An upper half that is :func:`unseen` alone shrinks with one over the rows. A drop nearer
+    to the threshold than half a row counts as half a row away.
 
     Args:
         interval: The interval of the drop on the rows there are.
         n: How many rows those are.
         threshold: The largest drop allowed, as a fraction.
+        confidence: Of the interval.
 
     Returns:
         The total number of rows; ``n`` when the interval already is on one side.
@@ -185,6 +207,9 @@ def rows_to_decide(interval: Interval, n: int, threshold: float) -> int:
     below = interval.mean <= threshold
     half = interval.high - interval.mean if below else interval.mean - interval.low
     distance = max(abs(threshold - interval.mean), 0.5 / n)
+    if below and math.isclose(half, unseen(n, confidence), rel_tol=1e-6):
+        room = threshold - interval.mean or distance
+        return max(n + 1, math.ceil(math.log((1 - confidence) / 2) / math.log1p(-room)))
     return max(n + 1, math.ceil(n * (half / distance) ** 2))
 
 

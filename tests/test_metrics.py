@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.metrics import Interval, agreement, all_metrics, paired_bootstrap, rows_to_decide, score
+from edgeroberta.metrics import (
+    Interval,
+    agreement,
+    all_metrics,
+    paired_bootstrap,
+    rows_to_decide,
+    score,
+    unseen,
+)
 from edgeroberta.tasks import Problem, Task
 
 SINGLE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
@@ -120,6 +128,44 @@ def test_bootstrap_in_several_blocks_gives_one_interval(monkeypatch: pytest.Monk
     whole = paired_bootstrap(SINGLE, ref, _one_hot([1] * 50), labels, samples=100, seed=1)
     monkeypatch.setattr("edgeroberta.metrics._CELLS_PER_BLOCK", 50 * 7)
     assert paired_bootstrap(SINGLE, ref, _one_hot([1] * 50), labels, samples=100, seed=1) == whole
+
+
+@pytest.mark.parametrize("rows", [1, 5, 400, 100_000])
+def test_what_no_row_shows_is_bounded_as_clopper_and_pearson_have_it(rows: int) -> None:
+    # At this share of changed rows, a sample of so many shows none of them once in forty times.
+    assert (1 - unseen(rows)) ** rows == pytest.approx(0.025)
+    assert unseen(rows) <= 3.69 / rows
+
+
+@pytest.mark.parametrize("task", [SINGLE, MULTI, VALUE], ids=lambda task: task.metric)
+def test_models_that_agree_on_few_rows_are_not_known_to_agree(task: Task) -> None:
+    logits = np.random.default_rng(0).normal(size=(5, task.num_outputs)).astype(np.float32)
+    labels = task.decide(logits) if task is SINGLE else task.decide(logits).astype(np.float32)
+    interval = paired_bootstrap(task, logits, logits, labels, seed=0)
+    assert (interval.mean, interval.low) == (0, 0)
+    assert interval.high == pytest.approx(unseen(5))
+    wider = paired_bootstrap(task, logits, logits, labels, seed=0, confidence=0.99)
+    assert wider.high == pytest.approx(unseen(5, 0.99))
+    assert wider.high > interval.high
+
+
+def test_a_row_won_does_not_make_few_rows_certain() -> None:
+    """The bootstrap's samples of a single gain are all gains."""
+    ref, new = _one_hot([1, 0, 0, 0, 0]), _one_hot([0, 0, 0, 0, 0])
+    interval = paired_bootstrap(SINGLE, ref, new, np.zeros(5, int), seed=0)
+    assert interval.mean == pytest.approx(-0.2)
+    assert interval.high == pytest.approx(unseen(5) - 0.2)
+
+
+def test_agreeing_rows_decide_as_soon_as_there_are_enough() -> None:
+    def agreeing(rows: int) -> Interval:
+        logits = _one_hot([0] * rows)
+        return paired_bootstrap(SINGLE, logits, logits, np.zeros(rows, int), samples=10, seed=0)
+
+    needed = rows_to_decide(agreeing(5), 5, 0.01)
+    assert needed == 368
+    assert agreeing(needed - 1).high > 0.01 >= agreeing(needed).high
+    assert rows_to_decide(agreeing(5), 5, 0.0) > 5
 
 
 def test_rows_to_decide_grows_with_the_square_of_the_missing_precision() -> None:

@@ -8,7 +8,6 @@ is asked whether the whole interval lies on one side of what it allows.
 from __future__ import annotations
 
 import datetime
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,8 +32,6 @@ from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import EngineResult, Gate, Invariance, Judgement, Report, Verdict
 from edgeroberta.verification.report_text import interval as interval_text
 from edgeroberta.verification.report_text import points
-
-_log = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 Start = Callable[[Spec], Measured]
@@ -153,7 +150,7 @@ def judge(drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: st
         return Judgement(Verdict.FAIL, numbers)
     if drop.high <= gate.max_drop:
         return Judgement(Verdict.PASS, numbers)
-    needed = metrics.rows_to_decide(drop, rows, gate.max_drop)
+    needed = metrics.rows_to_decide(drop, rows, gate.max_drop, confidence=gate.confidence)
     more = max(1, needed - rows)
     return Judgement(
         Verdict.INCONCLUSIVE, f"{numbers}; about {more:,} more rows ({needed:,} in all) would decide", needed

@@ -11,7 +11,7 @@ from edgeroberta import cli
 from edgeroberta.verification import reference
 from edgeroberta.verification.report import Gate
 
-ROWS = 300
+ROWS = 400
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +44,24 @@ def test_a_bundle_that_answers_as_its_reference_passes(
 def test_a_bundle_that_answers_a_tenth_otherwise_fails_with_exit_3(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=30)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=40)
     assert run("verify", bundle, "--json") == 3
     found = json.loads(capsys.readouterr().out)
     assert found["judgement"]["verdict"] == "FAIL"
     assert found["judgement"]["reason"] == (
-        "onnxruntime: the same answer on 90.0% of 300 rows, the gate asks for 95.0%"
+        "onnxruntime: the same answer on 90.0% of 400 rows, the gate asks for 95.0%"
     )
-    assert found["engines"][0]["flips"] == 30
+    assert found["engines"][0]["flips"] == 40
 
 
 def test_a_bundle_that_loses_accuracy_fails_on_the_drop(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The full-size model is right on 30 rows where the bundle is not; agreement is let through."""
+    """The full-size model is right on 40 rows where the bundle is not; agreement is let through."""
     toy = fake_bundles.write(tmp_path / "toy")
-    labelled = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=30)
+    labelled = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=40)
     gate = Gate(max_drop=0.02, min_agreement=0.5)
-    bundle = fake_bundles.with_reports(tmp_path / "bundle", labelled, wrong=30, gate=gate)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", labelled, wrong=40, gate=gate)
     assert run("verify", bundle, "--json") == 3
     found = json.loads(capsys.readouterr().out)
     assert found["engines"][0]["drop"]["mean"] == pytest.approx(0.1)
@@ -87,7 +87,7 @@ def test_other_rows_than_the_reference_s_are_refused(
     other = fake_bundles.write_data(tmp_path / "other.csv", 50, bundle)
     assert run("verify", bundle, "--data", other, "--eval-data", other) == 2
     assert capsys.readouterr().err == (
-        f"error: --reference: the reference was measured on other rows (300 of {data}; here 50 of {other})\n"
+        f"error: --reference: the reference was measured on other rows (400 of {data}; here 50 of {other})\n"
         "  next: measure it again on the same model and data: "
         "edgeroberta reference MODEL --data … -o ref/\n"
     )
@@ -96,10 +96,10 @@ def test_other_rows_than_the_reference_s_are_refused(
 def test_a_reference_for_other_rows_can_be_given(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=30)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=40)
     stored = reference.load(bundle / "reports" / "reference")
     logits = stored.logits.copy()
-    logits[:30] *= -1  # what the bundle says after all
+    logits[:40] *= -1  # what the bundle says after all
     reference.save(replace(stored, logits=logits), tmp_path / "ref")
     assert run("verify", bundle, "--reference", tmp_path / "ref") == 0
     assert capsys.readouterr().out.startswith("# Verdict: PASS\n")

@@ -130,6 +130,18 @@ def test_few_rows_are_inconclusive(bundle: Path) -> None:
     assert "more rows" in report.judgement.reason
 
 
+def test_few_rows_are_inconclusive_even_when_all_answers_agree(bundle: Path) -> None:
+    rows = rows_of(6)
+    report = measured(bundle, rows, {"onnxruntime": {"logits": right(rows)}}, engines=("onnxruntime",))
+    assert report.engines[0].agreement == 1.0
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.judgement.rows_needed == 368
+    assert report.judgement.reason == (
+        "onnxruntime: the drop of accuracy is 0.0 (0.0 to +45.9) points on 6 rows, the gate allows 1.0; "
+        "about 362 more rows (368 in all) would decide"
+    )
+
+
 def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured(bundle: Path) -> None:
     rows = rows_of(100)
     crash = {"logits": WorkerError(Status.CRASHED, "killed by SIGSEGV")}
@@ -144,7 +156,7 @@ def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured
 
 
 def test_an_engine_that_is_not_installed_leaves_the_verdict_open(bundle: Path) -> None:
-    rows = rows_of(100)
+    rows = rows_of(400)
     missing = {"open": WorkerError(Status.MISSING, "no openvino here", hint="pip install it")}
     report = measured(
         bundle,
