@@ -39,7 +39,7 @@ test: lint  ## Lint, type-check and run the quick tests
 	$(BIN)/python -m pytest -m 'not slow and not interchange'
 
 test-slow: $(STAMPS)/dev  ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m 'slow and not interchange'
 
 test-optimum: $(STAMPS)/dev  ## Load bundles in Optimum, in an environment of its own
 	$(BIN)/python -m pytest -m interchange

@@ -194,6 +194,7 @@ def _step(name: str, values: dict[str, Any], where: str, origins: Sequence[Origi
 def _check_order(steps: Sequence[Step], where: str) -> None:
     """Refuse a recipe whose stages cannot follow one another."""
     made: dict[Kind, str] = {Kind.CHECKPOINT: "the model"}
+    passed: set[str] = set()
     for index, (stage, _) in enumerate(steps):
         place = f"{where}: stages[{index}].{stage.name}"
         for kind in stage.reads:
@@ -211,8 +212,10 @@ def _check_order(steps: Sequence[Step], where: str) -> None:
                     where=place,
                     hint=f"put {stage.name} before {made[later]}",
                 )
-        if stage.writes is not Kind.CHECKPOINT and stage.name in made.values():
+        # Only training goes on from its own result; any other stage would throw away what was made of it.
+        if stage.writes is not Kind.CHECKPOINT and stage.name in passed:
             raise RecipeError(f"{stage.name} can stand in a recipe only once", where=place)
+        passed.add(stage.name)
         made[stage.writes] = stage.name
     if Kind.BUNDLE not in made:
         raise RecipeError(

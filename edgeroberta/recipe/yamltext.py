@@ -24,6 +24,10 @@ _Loader.add_implicit_resolver(
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a {key_node.id} cannot be a key", key_node.start_mark
+            )
         key = key_node.value
         if key in seen:
             raise yaml.constructor.ConstructorError(

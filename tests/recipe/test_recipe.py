@@ -110,6 +110,14 @@ BAD = {
         GOOD + "name: again\n",
         "mine.yaml:11: not valid YAML: the key 'name' is given twice",
     ),
+    "a list as a key": (
+        "? [schema_version, name]\n: 1\n",
+        "mine.yaml:1: not valid YAML: a sequence cannot be a key",
+    ),
+    "a mapping as the key of a setting": (
+        _replaced("{samples: 64}", "{{samples: 64}: 1}"),
+        "mine.yaml:7: not valid YAML: a mapping cannot be a key",
+    ),
     "a python object": (
         "name: !!python/object/apply:os.system [ls]\n",
         "mine.yaml:1: not valid YAML: could not determine a constructor for the tag "
@@ -205,6 +213,10 @@ BAD = {
     "a stage twice": (
         _replaced("- build: {}", "- quantize: {}\n  - build: {}"),
         "mine.yaml: stages[3].quantize: quantize can stand in a recipe only once",
+    ),
+    "export after quantize": (
+        _replaced("- build: {}", "- export: {}\n  - build: {}"),
+        "mine.yaml: stages[3].export: export can stand in a recipe only once",
     ),
     "no bundle": (
         _replaced("  - bundle: {}\n", ""),
