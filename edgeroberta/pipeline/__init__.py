@@ -87,12 +87,13 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     ranks = distributed.current()
     if ranks.main:
         delivery.check(job.output)
-    made = make(recipe.stages, job, progress=progress, recipe_text=recipe.text)
-    if ranks.main:
-        with _disk_errors(job.output):
-            delivery.deliver(made[-1].artifact, job.output)
-            Workspace(job.work).tidy()
-    ranks.wait()
+    with _held(job.work, ranks) as work:
+        made = _make(recipe.stages, job, progress, recipe.text, work)
+        if work:
+            with _disk_errors(job.output):
+                delivery.deliver(made[-1].artifact, job.output)
+            work.tidy([item.artifact.path.name for item in made])
+        ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
     report = json.loads((reports[-1].path / REPORT_FILE).read_text(encoding="utf-8")) if reports else None
     return Result(job.output, report, made)
@@ -116,30 +117,8 @@ def make(
     Raises:
         EdgeRobertaError: A stage failed, the disk is full, or another run uses the work folder.
     """
-    ranks = distributed.current()
-    if not ranks.main:
-        progress = SilentProgress()
-    made: list[Made] = []
-    with contextlib.ExitStack() as held:
-        held.enter_context(_disk_errors(job.work))
-        work = Workspace(job.work) if ranks.main else None
-        if work:
-            held.enter_context(work.lock(wait=wait))
-        ranks.wait()
-        state = start(job)
-        for index, step in enumerate(steps):
-            label = f"[{index + 1}/{len(steps)}] {step.stage.name}"
-            name, key = ranks.share(name_and_key(index, step, state, job, recipe_text) if work else None)
-            found = work.find(name, key) if work else None
-            reused = ranks.share(found is not None)
-            progress.line(f"{label}: reused" if reused else label)
-            if not reused:
-                context = _context(job, state, name, progress, recipe_text)
-                found = _run(step, context, key, work, ranks)
-            done = found or artifact.load(job.work / name)
-            made.append(Made(done, reused))
-            state = state.after(step.stage, done)
-    return tuple(made)
+    with _held(job.work, distributed.current(), wait=wait) as work:
+        return _make(steps, job, progress, recipe_text, work)
 
 
 def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Artifact, ...]:
@@ -168,6 +147,41 @@ def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Art
         reusable.append(found)
         state = state.after(step.stage, found)
     return tuple(reusable)
+
+
+@contextlib.contextmanager
+def _held(path: Path, ranks: Ranks, *, wait: bool = False) -> Iterator[Workspace | None]:
+    """Hold the work folder: the main process gets it, others None, once the main one has it."""
+    with _disk_errors(path), contextlib.ExitStack() as held:
+        work = Workspace(path) if ranks.main else None
+        if work:
+            held.enter_context(work.lock(wait=wait))
+        ranks.wait()
+        yield work
+
+
+def _make(
+    steps: Sequence[Step], job: Job, progress: Progress, recipe_text: str, work: Workspace | None
+) -> tuple[Made, ...]:
+    """Run stages in a work folder that is held; ``work`` is None but for the main process."""
+    ranks = distributed.current()
+    if not ranks.main:
+        progress = SilentProgress()
+    made: list[Made] = []
+    state = start(job)
+    for index, step in enumerate(steps):
+        label = f"[{index + 1}/{len(steps)}] {step.stage.name}"
+        name, key = ranks.share(name_and_key(index, step, state, job, recipe_text) if work else None)
+        found = work.find(name, key) if work else None
+        reused = ranks.share(found is not None)
+        progress.line(f"{label}: reused" if reused else label)
+        if not reused:
+            context = _context(job, state, name, progress, recipe_text)
+            found = _run(step, context, key, work, ranks)
+        done = found or artifact.load(job.work / name)
+        made.append(Made(done, reused))
+        state = state.after(step.stage, done)
+    return tuple(made)
 
 
 def _run(step: Step, context: Context, key: str, work: Workspace | None, ranks: Ranks) -> Artifact | None:

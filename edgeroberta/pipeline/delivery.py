@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgeroberta import artifact
 from edgeroberta.artifact import LINEAGE_FILE, Artifact
@@ -13,6 +15,9 @@ from edgeroberta.errors import UsageError
 
 MANIFEST = "manifest.json"
 BUNDLE_KIND = "edgeroberta-bundle"
+
+#: What ``edgeroberta bench`` puts beside a bundle's own files; it is about that bundle, not the next.
+_MEASURED = ("reports/bench.json", "reports/bench.md")
 
 
 def check(output: Path) -> None:
@@ -31,8 +36,10 @@ def check(output: Path) -> None:
 def deliver(bundle: Artifact, output: Path) -> None:
     """Copy a finished bundle to ``output``, replacing a former bundle.
 
-    The copy is made beside ``output`` and renamed, so a reader sees the old bundle or the new one, and
-    a kill at any point is repaired by the next run.
+    The copy is made beside ``output`` and renamed, so a reader never sees half a bundle. A former bundle
+    is renamed out of the way first: between these two renames there is nothing at ``output``, and a run
+    that is killed right there is repaired by the next one. Files that the user has put into a former
+    bundle, which its manifest does not list, go along into the new one.
 
     Args:
         bundle: The finished artifact.
@@ -42,13 +49,16 @@ def deliver(bundle: Artifact, output: Path) -> None:
         UsageError: Something else is there by now.
     """
     output = output.resolve()
-    check(output)
     output.parent.mkdir(parents=True, exist_ok=True)
+    _restore(output)
+    check(output)
     _sweep(output)
     if _holds(output, bundle.path):
         return
     fresh = _beside(output, "new")
     shutil.copytree(bundle.path, fresh, ignore=shutil.ignore_patterns(LINEAGE_FILE))
+    if output.is_dir():
+        _carry_over(output, fresh)
     artifact.flush_tree(fresh)
     if output.is_dir():
         aside = _beside(output, "old")
@@ -60,12 +70,28 @@ def deliver(bundle: Artifact, output: Path) -> None:
     artifact.flush(output.parent)
 
 
-def _is_bundle(folder: Path) -> bool:
+def _manifest(folder: Path) -> Mapping[str, Any] | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("kind") == BUNDLE_KIND
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("kind") == BUNDLE_KIND else None
+
+
+def _is_bundle(folder: Path) -> bool:
+    return _manifest(folder) is not None
+
+
+def _carry_over(former: Path, fresh: Path) -> None:
+    """Copy what the user has put into a former bundle into the one that replaces it."""
+    listed = {*((_manifest(former) or {}).get("files") or ()), *_MEASURED}
+    for item in sorted(former.rglob("*")):
+        name = item.relative_to(former)
+        if (item.is_dir() and not item.is_symlink()) or name.as_posix() in listed:
+            continue
+        if not (fresh / name).exists():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(item, fresh / name, follow_symlinks=False)
 
 
 def _beside(output: Path, role: str) -> Path:
@@ -81,6 +107,16 @@ def _holds(output: Path, bundle: Path) -> bool:
         for file in files
         if file.name != LINEAGE_FILE
     )
+
+
+def _restore(output: Path) -> None:
+    """Put back a former bundle that a run moved aside before it was killed."""
+    if output.exists():
+        return
+    for aside in sorted(output.parent.iterdir()):
+        if aside.name.startswith(f".{output.name}.old-") and _is_bundle(aside):
+            aside.replace(output)
+            return
 
 
 def _sweep(output: Path) -> None:

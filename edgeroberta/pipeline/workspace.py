@@ -18,7 +18,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edgeroberta import artifact
@@ -109,10 +109,16 @@ class Workspace:
         discard(partial)
         return done
 
-    def tidy(self) -> None:
-        """Remove what unfinished stages have left, once the run is through."""
+    def tidy(self, names: Sequence[str]) -> None:
+        """Remove what killed runs have left; unfinished stages of other recipes stay, to be resumed.
+
+        Args:
+            names: The artifacts of the run that is through.
+        """
+        done = {self.partial(name) for name in names}
         for leftover in sorted(self.path.glob(".*")):
-            discard(leftover)
+            if leftover in done or not leftover.name.startswith(PARTIAL):
+                discard(leftover)
 
 
 def peek(path: Path, key: str) -> Artifact | None:

@@ -157,6 +157,29 @@ def test_another_target_does_not_train_again(tmp_path: Path) -> None:
     assert run(fake_stages.job(tmp_path, target="intel-cpu")) == ALL[1:]
 
 
+def test_other_held_out_rows_verify_again_and_no_more(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    other = replace(job.data, heldout=fake_stages.rows("fine", "finer"))
+    assert run(replace(job, data=other)) == ["verify", "bundle"]
+    for part in ("train", "validation", "unlabelled"):
+        changed = replace(job.data, **{part: fake_stages.rows("new", part)})
+        assert run(replace(job, data=changed)) == ALL, part
+
+
+def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path: Path) -> None:
+    from edgeroberta.pipeline.job import start
+
+    job = fake_stages.job(tmp_path)
+
+    def config(**source: Any) -> Any:
+        return start(replace(job, source=source)).history[0].config
+
+    assert config(model="someone/roberta", data={})["hub_id"] == "someone/roberta"
+    assert "hub_id" not in config(model=str(job.model), data={})
+    assert "hub_id" not in config(model="packaged")
+
+
 def test_a_reference_verifies_again_and_no_more(tmp_path: Path) -> None:
     job = fake_stages.job(tmp_path)
     run(job)
@@ -345,6 +368,73 @@ def test_a_second_run_in_the_same_work_folder_is_refused_until_the_first_is_dead
         )
         assert caught.value.exit_code == 1
     assert run(job) == ALL[2:]
+
+
+@pytest.mark.parametrize("step", ["delivery.deliver", "Workspace.tidy"])
+def test_the_work_folder_is_held_until_the_bundle_is_delivered_and_all_is_tidy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    job = fake_stages.job(tmp_path)
+    script = (
+        "import sys; from pathlib import Path; from edgeroberta.pipeline.workspace import Workspace\n"
+        f"with Workspace(Path({str(job.work)!r})).lock(): pass"
+    )
+    said: list[str] = []
+
+    def try_to_lock(*_: object) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        said.append(done.stderr)
+
+    monkeypatch.setattr(f"edgeroberta.pipeline.{step}", try_to_lock)
+    run(job)
+    assert len(said) == 1
+    assert f"another run (process {os.getpid()}) is using this work folder" in said[0]
+
+
+def test_the_unfinished_stages_of_another_recipe_stay_to_be_resumed(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    other = job.work / ".partial-00-finetune-ffffffffffff"
+    own = job.work / f".partial-{next(job.work.glob('02-build-*')).name}"
+    for leftover in (other, own, job.work / ".discard-01-export-000000000000"):
+        leftover.mkdir()
+    run(job)
+    assert sorted(path.name for path in job.work.glob(".*")) == [other.name]
+
+
+def _with_former_bundle(folder: Path) -> Job:
+    """A job whose output holds the bundle of another run and, beside its files, one of the user's."""
+    job = fake_stages.job(folder)
+    run(job, bundle={"value": 7})
+    manifest = {"kind": "edgeroberta-bundle", "files": {"inner/content.txt": {}, "old_engine.bin": {}}}
+    (job.output / "manifest.json").write_text(json.dumps(manifest))
+    (job.output / "reports").mkdir()
+    for name in ("old_engine.bin", "reports/bench.md", "inner/notes.txt", "content.txt"):
+        (job.output / name).write_text(name)
+    return job
+
+
+def _kept(job: Job) -> list[str]:
+    return sorted(str(p.relative_to(job.output)) for p in job.output.rglob("*") if p.is_file())
+
+
+FILES_AND_THE_USER_S = ["content.txt", "inner/content.txt", "inner/notes.txt", "manifest.json", "recipe.yaml"]
+
+
+def test_files_that_the_user_put_into_a_former_bundle_go_along_into_the_new_one(tmp_path: Path) -> None:
+    job = _with_former_bundle(tmp_path)
+    run(job)
+    assert _kept(job) == FILES_AND_THE_USER_S
+    assert (job.output / "inner" / "notes.txt").read_text() == "inner/notes.txt"
+
+
+def test_the_user_s_files_outlive_a_kill_between_the_two_renames(tmp_path: Path) -> None:
+    job = _with_former_bundle(tmp_path)
+    job.output.replace(tmp_path / ".out.old-99")
+    run(job)
+    assert _kept(job) == FILES_AND_THE_USER_S
+    assert not (tmp_path / ".out.old-99").exists()
 
 
 def _texts(folder: Path) -> dict[str, str]:
