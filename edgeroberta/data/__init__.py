@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def infer_task(spec: DataSpec) -> Task:
     return _infer(_training_table(spec, sources.open_parts(spec)), spec)
 
 
-def load_splits(spec: DataSpec, *, task: Task | None) -> Splits:
+def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None] | None = None) -> Splits:
     """Read, check and split the user's rows.
 
     Parts that the data brings along (a folder's or a Hub data set's validation and test rows, or
@@ -45,6 +46,8 @@ def load_splits(spec: DataSpec, *, task: Task | None) -> Splits:
     Args:
         spec: Where the rows are.
         task: What the labels must be, or None to infer it (:func:`infer_task`).
+        tell: Called with a line for people on each choice that they did not make: columns that were
+            found by their names, and parts that are not used.
 
     Returns:
         The splits.
@@ -55,16 +58,19 @@ def load_splits(spec: DataSpec, *, task: Task | None) -> Splits:
     """
     parts = sources.open_parts(spec)
     table = _training_table(spec, parts)
+    for line in (*_guessed(table, spec), *parts.unused):
+        (tell or logger.info)(line)
     task = task or _infer(table, spec)
     train = _limit(_rows(table, spec, task), spec, task)
     if parts.heldout is not None:
-        heldout = _limit(_rows(parts.heldout(), spec, task), spec, task)
+        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task), spec, task))
         train = _without(train, heldout)
     else:
         count = max(1, round(len(set(_keys(train))) * spec.eval_fraction))
         train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
     if parts.validation is not None:
-        validation = _without(_limit(_rows(parts.validation(), spec, task), spec, task), heldout)
+        validation = _like(train, _limit(_rows(parts.validation(), spec, task), spec, task))
+        validation = _without(validation, heldout)
         train = _without(train, validation)
     else:
         count = splitting.validation_count(len(set(_keys(train))))
@@ -109,6 +115,14 @@ def _infer(table: Table, spec: DataSpec) -> Task:
     return Task(problem, names, pair=chosen.pair is not None)
 
 
+def _guessed(table: Table, spec: DataSpec) -> tuple[str, ...]:
+    """Say which columns were found by their names, where the user has not named them."""
+    if spec.text is not None and spec.label is not None:
+        return ()
+    chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
+    return (f"{table.source}: {chosen}; --text, --text-pair and --label choose other columns",)
+
+
 def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
     """Check a table's cells against the task and make them rows."""
     chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
@@ -124,6 +138,19 @@ def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
     if (encoded == encoded[0]).all():
         raise _one_label(table, labels.describe(encoded[0], task))
     return Rows(texts, pairs, encoded, table.source)
+
+
+def _like(train: Rows, rows: Rows) -> Rows:
+    """Refuse pairs beside single texts, which would be measured as another task than was trained."""
+    if (rows.pairs is None) == (train.pairs is None):
+        return rows
+    kinds = ("single texts", "pairs of texts")
+    raise DataError(
+        f"{kinds[rows.pairs is not None]}, but the training rows of {train.source} are "
+        f"{kinds[train.pairs is not None]}",
+        where=rows.source,
+        hint="name the columns, the same in every file: --text COLUMN, and --text-pair COLUMN for pairs",
+    )
 
 
 def _one_label(table: Table, named: str) -> DataError:

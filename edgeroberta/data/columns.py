@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgeroberta.data.readers import Table
 from edgeroberta.errors import DataError, did_you_mean
-
-logger = logging.getLogger(__name__)
 
 #: Names looked for when the user gives none, first match first; pairs go before single texts, so
 #: that a second sentence is never left out unnoticed.
@@ -35,6 +32,10 @@ class Columns:
     text: str
     pair: str | None
     label: str | None
+
+    def __str__(self) -> str:
+        named = {"text": self.text, "second text": self.pair, "label": self.label}
+        return ", ".join(f"{what} {name!r}" for what, name in named.items() if name is not None)
 
 
 def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
@@ -94,7 +95,6 @@ def choose(table: Table, text: str | None, pair: str | None, label: str | None, 
         label = _usual(table, LABELS, "label", "--label")
     if label in (text, pair):
         raise DataError(f"the column {label!r} is taken for both text and label", where=table.source)
-    logger.info("%s: text %r, second text %r, label %r", table.source, text, pair, label)
     return Columns(text, pair, label)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +12,6 @@ from edgeroberta.data import hub as hub_data
 from edgeroberta.data.readers import Table
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 Opener = Callable[[], Table]
 
@@ -28,11 +25,19 @@ STEMS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """How to read each part; None where the data does not bring it along."""
+    """How to read each part; None where the data does not bring it along.
+
+    Attributes:
+        train: The training rows.
+        validation: The rows that checkpoints are chosen by.
+        heldout: The rows of the gate.
+        unused: Of each part that is there and not used, a sentence for people.
+    """
 
     train: Opener | None
     validation: Opener | None
     heldout: Opener | None
+    unused: tuple[str, ...] = ()
 
 
 def open_parts(spec: DataSpec) -> Parts:
@@ -52,12 +57,20 @@ def open_parts(spec: DataSpec) -> Parts:
         UnavailableError: The data is on the Hub and ``datasets`` is not installed.
     """
     found = _find(spec.data, _numbers(spec))
+    train, validation, test = (found.get(part) for part in STEMS)
+    unused = {part: "" for part in found if part not in STEMS}
     if spec.eval_data is not None:
-        return Parts(found.get("train"), found.get("validation"), open_evaluation(spec))
-    test = found.get("test")
-    if test is not None and _is_labelled(test(), spec):
-        return Parts(found.get("train"), found.get("validation"), test)
-    return Parts(found.get("train"), None, found.get("validation"))
+        heldout = open_evaluation(spec)
+        if test is not None:
+            unused["test"] = f", {spec.eval_data} is measured on"
+    elif test is not None and _is_labelled(test(), spec):
+        heldout = test
+    else:
+        validation, heldout = None, validation
+        if test is not None:
+            unused["test"] = ", they have no labels"
+    said = tuple(f"{spec.data}: the {part} rows are not used{why}" for part, why in unused.items())
+    return Parts(train, validation, heldout, said)
 
 
 def open_evaluation(spec: DataSpec) -> Opener | None:
@@ -86,7 +99,7 @@ def _find(name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
     if not path.exists() and hub_data.is_id(name):
         tables = hub_data.load(name)
         stems = {stem: part for part, names in STEMS.items() for stem in names}
-        return {stems[split]: partial(_same, table) for split, table in tables.items() if split in stems}
+        return {stems.get(split, split): partial(_same, table) for split, table in tables.items()}
     return {"train": partial(readers.read, path, source=name, numbers=numbers)}
 
 
@@ -117,7 +130,4 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...]) -> Mapping[str, Ope
 def _is_labelled(table: Table, spec: DataSpec) -> bool:
     names = (spec.label,) if spec.label is not None else columns.LABELS
     label = next((name for name in names if name in table.columns), None)
-    if label is None or labels.all_unknown(table.columns[label]):
-        logger.info("%s has no labels and is not used", table.source)
-        return False
-    return True
+    return label is not None and not labels.all_unknown(table.columns[label])

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import demo, pipeline, recipe, stages, targets
+from edgeroberta import backends, demo, pipeline, recipe, stages, targets
+from edgeroberta.artifact import Kind
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
 from edgeroberta.errors import UnavailableError, UsageError
@@ -74,12 +75,13 @@ class Preview:
 
 @dataclass(frozen=True)
 class _Source:
-    """The model and the rows, found and checked."""
+    """The model and the rows, found and checked; ``told`` is what was chosen for the user there."""
 
     model: Path
     task: Task
     data: Splits
     said: Mapping[str, Any]
+    told: tuple[str, ...]
 
 
 def compress(request: Request, *, progress: Progress) -> Result:
@@ -97,8 +99,11 @@ def compress(request: Request, *, progress: Progress) -> Result:
     """
     chosen = recipe.load(request.recipe, request.overrides)
     target = _target(request.target)
+    _check_engines(chosen, target)
     output, work = _folders(request)
     source = _source(request, chosen)
+    for line in source.told:
+        progress.line(line)
     teacher = _teacher_job(request, chosen, source, target)
     if teacher:
         progress.line(
@@ -107,6 +112,7 @@ def compress(request: Request, *, progress: Progress) -> Result:
         )
         made = pipeline.make((_teacher_step(),), teacher, progress=progress, wait=True)
         source = replace(source, model=made[-1].artifact.path)
+        _check_reference(request, source, known=True)
     return pipeline.run(chosen, _job(request, source, target, output, work), progress=progress)
 
 
@@ -124,6 +130,7 @@ def preview(request: Request) -> Preview:
     """
     chosen = recipe.load(request.recipe, request.overrides)
     target = _target(request.target)
+    _check_engines(chosen, target)
     output, work = _folders(request)
     source = _source(request, chosen)
     teacher = _teacher_job(request, chosen, source, target)
@@ -132,6 +139,7 @@ def preview(request: Request) -> Preview:
         if not found:
             return Preview(chosen, None, (False,) * len(chosen.stages))
         source = replace(source, model=found[-1].path)
+        _check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
     return Preview(chosen, job, tuple(index < len(found) for index in range(len(chosen.stages))))
@@ -146,6 +154,26 @@ def _target(name: str) -> Target:
             hint="edgeroberta targets lists those that work here",
         )
     return target
+
+
+def _check_engines(chosen: Recipe, target: Target) -> None:
+    """Refuse engines that are not here, or that the bundle would not have, before hours of work."""
+    built: tuple[str, ...] = target.engines
+    for index, (stage, config) in enumerate(chosen.stages):
+        listed = getattr(config, "engines", None)
+        if listed is None:
+            continue
+        engines = target.engines if listed == "target" else tuple(listed)
+        backends.require(engines)
+        if stage.writes is Kind.DRAFT:
+            built = engines
+        for engine in engines if listed != "target" else ():
+            if engine not in built:
+                raise UsageError(
+                    f"the bundle is not built for {engine!r}, only for {', '.join(built)}",
+                    where=f"{Path(chosen.source).name}: stages[{index}].{stage.name}.engines",
+                    hint="add it to the engines of the build stage, or leave it out here",
+                )
 
 
 def _folders(request: Request) -> tuple[Path, Path]:
@@ -167,6 +195,12 @@ def _folders(request: Request) -> tuple[Path, Path]:
 def _source(request: Request, chosen: Recipe) -> _Source:
     """Find the model and read the rows; the packaged default's model is its base encoder."""
     trains = _trains(chosen)
+    if trains and request.reference is not None:
+        raise UsageError(
+            f"the recipe {chosen.name!r} makes its own full-size model, so no reference is of it yet",
+            where="--reference",
+            hint="leave --reference out, or fine-tune first and give the result as MODEL",
+        )
     if request.model is None:
         if request.data is not None:
             raise UsageError(
@@ -185,19 +219,42 @@ def _source(request: Request, chosen: Recipe) -> _Source:
             hint=f"edgeroberta compress {request.model} --data reviews.csv -o out/",
         )
     else:
-        model = checkpoint.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
+        model = checkpoint.resolve(
+            request.model, allow_pickle=request.allow_pickle, cache=cache_dir()
+        ).resolve()
         spec = request.data
-        said = {"model": request.model, "data": asdict(spec)}
+        said = {"model": _absolute(request.model), "data": _recorded(spec)}
         if trains:
             task = infer_task(spec)
         else:
             checkpoint.require_head(model)
             task = checkpoint.task_of(model)
-    splits = load_splits(spec, task=task)
+    told: list[str] = []
+    splits = load_splits(spec, task=task, tell=told.append)
     task = replace(task, pair=splits.train.pairs is not None)
+    source = _Source(model, task, splits, said, tuple(told) if request.data else ())
+    _check_reference(request, source, known=request.model is not None)
+    return source
+
+
+def _check_reference(request: Request, source: _Source, *, known: bool) -> None:
+    """Refuse a reference of something else; ``known`` when the full-size model is there already."""
     if request.reference is not None:
-        reference.check(reference.load(request.reference), rows=splits.heldout, task=task)
-    return _Source(model, task, splits, said)
+        digest = reference.digest_model(source.model) if known else None
+        stored = reference.load(request.reference)
+        reference.check(stored, rows=source.data.heldout, task=source.task, model_digest=digest)
+
+
+def _absolute(name: str) -> str:
+    """Return a path as it is from any folder; an id on the Hub, where no such path is, stays as it is."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if path.exists() else name
+
+
+def _recorded(spec: DataSpec) -> dict[str, Any]:
+    """Return what the bundle keeps of where the rows are, for a command in any folder to find them."""
+    paths = {name: getattr(spec, name) for name in ("data", "eval_data", "unlabelled")}
+    return {**asdict(spec), **{name: _absolute(path) for name, path in paths.items() if path is not None}}
 
 
 def _trains(chosen: Recipe) -> bool:

@@ -11,12 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fake_bundles
 import fake_stages
+import numpy as np
 import pytest
 
 import edgeroberta
 from edgeroberta import cli, pipeline, recipe
+from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
+from edgeroberta.verification import reference
 
 ROOT = Path(edgeroberta.__file__).parents[1]
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
@@ -70,6 +74,9 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
     captured = capsys.readouterr()
     assert captured.out == ""
     lines = captured.err.splitlines()
+    assert lines[0] == (
+        f"{data}: text 'text', label 'label'; --text, --text-pair and --label choose other columns"
+    )
     assert lines[lines.index("[5/5] bundle") + 1 :] == [
         "",
         "5 stages in 0 s",
@@ -183,7 +190,7 @@ def test_the_work_folder_can_be_named(
     assert not (tmp_path / "out.work").exists()
 
 
-def test_the_lineage_keeps_what_the_user_said(
+def test_the_lineage_keeps_what_the_user_said_with_paths_that_hold_from_any_folder(
     fake: Callable[..., None],
     tmp_path: Path,
     tiny_checkpoint: Path,
@@ -191,6 +198,7 @@ def test_the_lineage_keeps_what_the_user_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake()
+    (tmp_path / "more.csv").write_text("text,label\na,negative\nb,positive\n")
     seen: list[pipeline.Job] = []
     real = pipeline.run
 
@@ -199,9 +207,14 @@ def test_the_lineage_keeps_what_the_user_said(
         return real(recipe, job, **options)
 
     monkeypatch.setattr(pipeline, "run", spy)
-    run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "--text", "text")
-    assert seen[0].source["model"] == str(tiny_checkpoint)
-    assert (seen[0].source["data"]["data"], seen[0].source["data"]["text"]) == (str(data), "text")
+    monkeypatch.chdir(tmp_path)
+    model = os.path.relpath(tiny_checkpoint)
+    run(model, "--data", "reviews.csv", "--eval-data", "./more.csv", "-o", "out", "--text", "text")
+    assert seen[0].source["model"] == str(tiny_checkpoint.resolve())
+    assert seen[0].model == tiny_checkpoint.resolve()
+    said = seen[0].source["data"]
+    assert (said["data"], said["eval_data"]) == (str(data.resolve()), str(data.resolve().parent / "more.csv"))
+    assert (said["text"], said["unlabelled"]) == ("text", None)
 
 
 BAD = {
@@ -289,6 +302,28 @@ BAD = {
         "Invalid value for '--limit': ",
     ),
     "two models": (["MODEL", "MODEL", "--data", "DATA", "-o", "out"], 2, "Got unexpected extra argument"),
+    "an engine to measure that is not built": (
+        [
+            *["MODEL", "--data", "DATA", "-o", "out", "-r", "int8"],
+            *["--set", "build.engines=[onnxruntime]", "--set", "verify.engines=[openvino]"],
+        ],
+        2,
+        "int8.yaml: stages[3].verify.engines: the bundle is not built for 'openvino', only for onnxruntime\n"
+        "  next: add it to the engines of the build stage, or leave it out here",
+    ),
+    "an unknown engine": (
+        ["MODEL", "--data", "DATA", "-o", "out", "-r", "int8", "--set", "build.engines=[onnxruntim]"],
+        2,
+        "engines: there is no engine 'onnxruntim' (engines: onnxruntime, openvino)\n"
+        "  next: did you mean 'onnxruntime'?",
+    ),
+    "a reference for a model that is yet to be made": (
+        ["BASE", "--data", "DATA", "-o", "out", "-r", "finetune-int8", "--reference", "ref"],
+        2,
+        "--reference: the recipe 'finetune-int8' makes its own full-size model, "
+        "so no reference is of it yet\n"
+        "  next: leave --reference out, or fine-tune first and give the result as MODEL",
+    ),
     "a reference that is none": (
         ["MODEL", "--data", "DATA", "-o", "out", "--reference", "nowhere"],
         2,
@@ -324,6 +359,44 @@ def test_a_bad_command_line_is_refused_before_any_stage(
     else:
         assert said == f"error: {message}\n"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reviews.csv"], "nothing was written"
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
+@pytest.mark.parametrize("engines", [[], ["--set", "build.engines=[openvino]"]], ids=["target", "listed"])
+def test_an_engine_that_is_not_installed_is_asked_for_before_any_stage(
+    engines: list[str],
+    dry: list[str],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("edgeroberta.backends.installed", lambda name: name != "openvino")
+    command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
+    assert run(*command, *engines, *dry) == 4
+    assert capsys.readouterr().err == (
+        "error: building for openvino needs the package 'openvino', which is not installed\n"
+        "  next: pip install 'edgeroberta[openvino]'\n"
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["reviews.csv"], "nothing was written"
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
+def test_a_reference_of_another_model_is_refused_before_any_stage(
+    dry: list[str],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heldout = load_splits(DataSpec(str(data)), task=fake_bundles.TASK).heldout
+    logits = np.eye(2, dtype=np.float32)[np.arange(len(heldout)) % 2]
+    reference.save(fake_bundles.fixed_reference(heldout, logits), tmp_path / "ref")
+    command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
+    assert run(*command, "--reference", tmp_path / "ref", *dry) == 2
+    assert capsys.readouterr().err.startswith("error: --reference: the reference is of another model (full/)")
+    assert not (tmp_path / "out.work").exists()
 
 
 def test_the_demo_s_packages_are_asked_for_when_there_is_neither_model_nor_data(
