@@ -64,7 +64,8 @@ class Runtime:
         Args:
             path: The bundle's folder.
             engine: Engine to run on; the first of the bundle's that is installed when None.
-            threads: Threads for one call; what the bundle's target says when None.
+            threads: Threads for one call; what the bundle's target says when None. Lists are tokenized
+                on all cores unless this is 1.
             max_batch: Most texts in one call of the engine.
 
         Returns:
@@ -88,11 +89,12 @@ class Runtime:
             if needed not in facts.files:
                 raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
         manifest.check_files(facts)
-        tokenizer = TextTokenizer.open(facts.folder, facts.max_length)
+        threads = threads or facts.threads
+        tokenizer = TextTokenizer.open(facts.folder, facts.max_length, threads=threads)
         session = open_session(
             chosen,
             facts.folder,
-            threads=threads or facts.threads,
+            threads=threads,
             lengths=lengths.choose(facts.lengths, facts.max_length),
         )
         runtime = cls(

@@ -43,18 +43,22 @@ class Encoding:
 class TextTokenizer:
     """Turns texts into ids; safe to use from several threads at once."""
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int, threads: int | None = None) -> None:
         self._tokenizer = tokenizer
+        self._threads = threads
         self.max_length = max_length
 
     @classmethod
-    def open(cls, folder: Path, max_length: int) -> TextTokenizer:
+    def open(cls, folder: Path, max_length: int, *, threads: int | None = None) -> TextTokenizer:
         """Read ``tokenizer.json``, and ``add_prefix_space`` of ``tokenizer_config.json`` over it.
 
         Args:
             folder: Bundle or model folder.
             max_length: Most tokens per input, special tokens included. Of a pair that is too long
                 the longer text is cut (``longest_first`` in Hugging Face's terms).
+            threads: 1 to tokenize lists in the calling thread alone. Any other number is not kept
+                to, and lists use all cores: the size of the package's thread pool is one setting of
+                the whole process (``RAYON_NUM_THREADS``).
 
         Returns:
             The tokenizer.
@@ -77,7 +81,7 @@ class TextTokenizer:
         _apply_prefix_space(tokenizer, folder / CONFIG_FILE)
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_length, strategy="longest_first")
-        return cls(tokenizer, max_length)
+        return cls(tokenizer, max_length, threads)
 
     def encode_one(self, item: Input) -> Encoding:
         """Tokenize one text or pair.
@@ -89,7 +93,7 @@ class TextTokenizer:
             Its ids.
 
         Raises:
-            UsageError: It is neither, or holds a lone surrogate.
+            UsageError: It is neither, holds a lone surrogate, or the tokenizer refuses it.
         """
         try:
             if isinstance(item, str):
@@ -97,12 +101,13 @@ class TextTokenizer:
             else:
                 first, second = item
                 found = self._tokenizer.encode(first, second)
-        except (TypeError, ValueError) as error:
+        # TypeError and ValueError from Python, bare Exception from the Rust side (tokenizers 0.20 to 0.23).
+        except Exception as error:
             raise explain(item) from error
         return self._wrap(found)
 
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
-        """Tokenize texts or pairs, on all cores.
+        """Tokenize texts or pairs, on all cores unless opened for one thread.
 
         Args:
             inputs: Texts, or tuples of two texts.
@@ -111,14 +116,16 @@ class TextTokenizer:
             The ids of each, in the same order.
 
         Raises:
-            UsageError: One of them is not text.
+            UsageError: One of them is not text, or the tokenizer refuses it.
         """
+        if self._threads == 1:
+            return [self._numbered(number, item) for number, item in enumerate(inputs)]
         results: list[Encoding] = []
         for start in range(0, len(inputs), _CHUNK):
             chunk = list(inputs[start : start + _CHUNK])
             try:
                 found = self._tokenizer.encode_batch_fast(chunk)
-            except (TypeError, ValueError):
+            except Exception:  # as in encode_one
                 # One by one, to name the input that is wrong.
                 found = []
                 for number, item in enumerate(chunk, start):

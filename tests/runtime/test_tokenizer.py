@@ -198,3 +198,40 @@ def test_a_tokenizer_config_that_is_no_object_is_refused(tokenizer_folder, tmp_p
     (tmp_path / "tokenizer_config.json").write_text("[]")
     with pytest.raises(BundleError, match="not a JSON object"):
         TextTokenizer.open(tmp_path, MAX_LENGTH)
+
+
+class Refusing:
+    """Stands for the Rust side on a text that it cannot take."""
+
+    def encode(self, *texts):
+        raise Exception("Unk token `<unk>` not found in the vocabulary")
+
+    encode_batch_fast = encode
+
+
+@pytest.mark.parametrize("threads", [None, 1])
+def test_a_text_that_the_rust_side_refuses_is_a_clear_error(threads):
+    tokenizer = TextTokenizer(Refusing(), MAX_LENGTH, threads)
+    with pytest.raises(UsageError) as alone:
+        tokenizer.encode_one("film")
+    assert str(alone.value) == "the tokenizer refuses this text"
+    with pytest.raises(UsageError) as listed:
+        tokenizer.encode(["film"])
+    assert str(listed.value) == "input 0: the tokenizer refuses this text"
+
+
+def test_a_list_is_tokenized_without_the_thread_pool_where_one_thread_is_asked_for(tokenizer_folder):
+    class Alone:
+        """The real tokenizer, whose thread pool must not be used."""
+
+        def __init__(self, real):
+            self.encode = real.encode
+
+        def encode_batch_fast(self, inputs):
+            pytest.fail("the thread pool was used")
+
+    tokenizer = TextTokenizer.open(tokenizer_folder, MAX_LENGTH, threads=1)
+    tokenizer._tokenizer = Alone(tokenizer._tokenizer)
+    texts = ["a great film", ("first", "second"), "word " * 100]
+    for found, wanted in zip(tokenizer.encode(texts), ours("tokenizer").encode(texts), strict=True):
+        assert (found.ids.tolist(), found.truncated) == (wanted.ids.tolist(), wanted.truncated)
