@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from edgeroberta.artifact import digest_value
+from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.training import batching, prediction
@@ -156,7 +157,8 @@ class _Loop:
     def _restore(self) -> TrainingState:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
         key = digest_value([self.run.label, settings, self.run.seed, self.run.tokens.digest, self.run.key])
-        state = training_state.restore(self.folder, key)
+        ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
+        state = training_state.restore(self.folder, key, ranks)
         if state is None:
             return TrainingState(key)
         self.model.load_state_dict({**self.model.state_dict(), **state.weights})

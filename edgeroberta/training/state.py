@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from edgeroberta.artifact import flush
+from edgeroberta.distributed import Ranks
+from edgeroberta.errors import EdgeRobertaError
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ SCHEMA_VERSION = 1
 KEPT = 2  # the newest, and the one before it in case the newest cannot be read
 _PREFIX = "step-"
 _FILE = "state.pt"
+_ALONE = Ranks()
+#: What torch.load raises on files that are cut off, overwritten or of another program.
+_UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError)
 
 
 @dataclass
@@ -64,7 +69,7 @@ def save(folder: Path, state: TrainingState) -> None:
         state: The state.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    final = folder / f"{_PREFIX}{state.step:08d}"
+    final = _place(folder, state.step)
     partial = folder / f".partial-{os.getpid()}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -80,25 +85,43 @@ def save(folder: Path, state: TrainingState) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def restore(folder: Path, key: str) -> TrainingState | None:
-    """Read back the newest state of a run.
+def restore(folder: Path, key: str, ranks: Ranks = _ALONE) -> TrainingState | None:
+    """Read back the newest state of a run; the main process decides which one that is for all.
 
     Args:
         folder: Where the run's states lie; it need not exist.
         key: Digest of what determines the run.
+        ranks: This process among those of the launch; all of them call this.
 
     Returns:
-        The state, or None when there is none of this run; states of other runs are then deleted. A
-        state that cannot be read is passed over with a warning.
+        The state, or None when there is none of this run; the main process then deletes the states of
+        other runs. A state that it cannot read is passed over with a warning.
+
+    Raises:
+        EdgeRobertaError: Another process cannot read the state that the main one has read.
     """
+    state = _newest(folder, key) if ranks.main else None
+    step = ranks.share(None if state is None else state.step)
+    if ranks.main or step is None:
+        return state
+    path = _place(folder, step)
+    try:
+        return _read(path)[1]
+    except _UNREADABLE as error:
+        raise EdgeRobertaError(
+            f"process {ranks.index} cannot read a state that the main process has read ({error})",
+            where=str(path),
+            hint="put the work folder on a file system that all machines of the launch see",
+        ) from error
+
+
+def _newest(folder: Path, key: str) -> TrainingState | None:
     for leftover in folder.glob(".partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for path in _states(folder):
         try:
-            fields = torch.load(path / _FILE, map_location="cpu", weights_only=True)
-            version = fields.pop("schema_version")
-            state = TrainingState(**fields)
-        except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            version, state = _read(path)
+        except _UNREADABLE as error:
             logger.warning("%s cannot be read (%s); going back to an earlier one", path, error)
             continue
         if version == SCHEMA_VERSION and state.key == key:
@@ -106,6 +129,16 @@ def restore(folder: Path, key: str) -> TrainingState | None:
     for path in _states(folder):  # of another run: were they kept, their steps would count as newer
         shutil.rmtree(path, ignore_errors=True)
     return None
+
+
+def _read(path: Path) -> tuple[int, TrainingState]:
+    """Return a state and the version of its layout."""
+    fields = torch.load(path / _FILE, map_location="cpu", weights_only=True)
+    return fields.pop("schema_version"), TrainingState(**fields)
+
+
+def _place(folder: Path, step: int) -> Path:
+    return folder / f"{_PREFIX}{step:08d}"
 
 
 def _states(folder: Path) -> list[Path]:

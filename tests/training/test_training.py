@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from edgeroberta import training
+from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta.loading import load_classifier
@@ -211,6 +212,49 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
         train(resumed)
     assert f"{newest} cannot be read" in caplog.text
     assert_same(weights_of(resumed), weights_of(straight))
+
+
+class Told(Ranks):
+    """One process of two, without the other: it hears ``answer`` and keeps what it said."""
+
+    def __init__(self, index: int, answer: Any = None) -> None:
+        super().__init__(index, 2)
+        vars(self).update(answer=answer, said=[])
+
+    def share(self, value: Any) -> Any:
+        vars(self)["said"].append(value)
+        return value if self.main else vars(self)["answer"]
+
+
+def test_of_several_processes_the_main_one_decides_where_to_go_on(tmp_path: Path) -> None:
+    for step in (3, 4):
+        training_state.save(tmp_path, training_state.TrainingState("key", step))
+    # what the main process cannot read, another one may see whole
+    other = training_state.restore(tmp_path, "key", Told(1, 3))
+    assert other is not None
+    assert other.step == 3
+    os.truncate(tmp_path / "step-00000004" / "state.pt", 100)
+    main = Told(0)
+    state = training_state.restore(tmp_path, "key", main)
+    assert state is not None
+    assert (state.step, vars(main)["said"]) == (3, [3])
+
+
+def test_of_several_processes_only_the_main_one_deletes_states(tmp_path: Path) -> None:
+    training_state.save(tmp_path, training_state.TrainingState("key", 3))
+    (tmp_path / ".partial-1").mkdir()
+    assert training_state.restore(tmp_path, "another", Told(1, None)) is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-1", "step-00000003"]
+    assert training_state.restore(tmp_path, "another", Told(0)) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_does_not_see_the_shared_state_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EdgeRobertaError) as caught:
+        training_state.restore(tmp_path, "key", Told(1, 3))
+    assert caught.value.what.startswith("process 1 cannot read a state that the main process has read (")
+    assert caught.value.where == str(tmp_path / "step-00000003")
+    assert caught.value.hint == "put the work folder on a file system that all machines of the launch see"
 
 
 def test_two_checkpoints_are_kept_and_no_partial_one(make_run: Callable[..., Run]) -> None:
