@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgeroberta import artifact
+from edgeroberta import cache as cached
 from edgeroberta.errors import CheckpointError, UnavailableError
-from edgeroberta.roberta import inspection, tensorfile
+from edgeroberta.roberta import tensorfile
+from edgeroberta.roberta.config import load_object
 
 #: Every file a tokenizer of this family may consist of.
 TOKENIZER_FILES = (
@@ -64,24 +64,11 @@ def adopt(folder: Path, *, cache: Path, allow_pickle: bool) -> Path:
             hint="save the model with safetensors, or pass --allow-pickle if you trust its origin",
         )
     copy = cache / "checkpoints" / artifact.digest_tree(folder)[:32]
-    if copy.is_dir():
-        return copy
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=copy.parent, prefix=".partial-"))
-    try:
-        _convert(folder, partial, pickles)
-        try:
-            partial.rename(copy)
-        except OSError:  # another process was first; its copy comes from the same bytes
-            if not copy.is_dir():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return copy
+    return cached.folder(copy, lambda partial: _convert(folder, partial, pickles))
 
 
 def _convert(folder: Path, copy: Path, pickles: tuple[Path, ...]) -> None:
-    for name in ("config.json", *TOKENIZER_FILES):
+    for name in ("config.json", "README.md", *TOKENIZER_FILES):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, copy / name)
     if pickles:
@@ -100,7 +87,7 @@ def _pickles(folder: Path) -> tuple[Path, ...]:
     index = folder / _PICKLE_INDEX
     if not index.is_file():
         return ()
-    shards = inspection.load_object(index).get("weight_map")
+    shards = load_object(index).get("weight_map")
     names = sorted(set(shards.values())) if isinstance(shards, dict) else []
     files = tuple(folder / str(name) for name in names)
     for file in files:
@@ -121,10 +108,7 @@ def _convert_weights(pickles: tuple[Path, ...], copy: Path) -> None:
 
     # Tied tensors share memory, which safetensors refuses: each gets its own.
     tensors = {name: tensor.contiguous().clone() for file in pickles for name, tensor in _unpickle(file)}
-    path = copy / tensorfile.SINGLE
-    save_file(tensors, str(path), metadata={"format": "pt"})
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
+    save_file(tensors, str(copy / tensorfile.SINGLE), metadata={"format": "pt"})
 
 
 def _unpickle(file: Path) -> Iterator[tuple[str, Any]]:

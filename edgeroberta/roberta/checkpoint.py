@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.artifact import write_json
+from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import adoption, inspection, tensorfile
+from edgeroberta.roberta import adoption, config, inspection, tensorfile
 from edgeroberta.roberta.config import EncoderConfig
 
 if TYPE_CHECKING:
@@ -23,11 +22,14 @@ if TYPE_CHECKING:
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _HUB_FILES = (
     "config.json",
+    "README.md",  # states the licence
     tensorfile.SINGLE,
     "model-*.safetensors",
     tensorfile.INDEX,
     *adoption.TOKENIZER_FILES,
 )
+#: What makes a fast tokenizer; transformers 5 writes no special_tokens_map.json any more.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _HUB_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
@@ -58,6 +60,22 @@ def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Path:
     return folder
 
 
+def hub_id(model: str) -> str | None:
+    """Tell whether what the user called the model is its id on the Hub; a folder of that name wins.
+
+    Args:
+        model: What the user called it.
+
+    Returns:
+        The id, or None when it is a path.
+    """
+    return model if _is_hub_id(model) and not Path(model).expanduser().exists() else None
+
+
+def _is_hub_id(model: str) -> bool:
+    return bool(_HUB_ID.fullmatch(model)) and not model.endswith((".json", ".safetensors", ".bin", ".onnx"))
+
+
 def _locate(model: str, *, allow_pickle: bool) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():
@@ -66,7 +84,7 @@ def _locate(model: str, *, allow_pickle: bool) -> Path:
         raise CheckpointError(
             "a file, not a model folder", where=model, hint="name the folder that holds config.json"
         )
-    if not _HUB_ID.fullmatch(model) or model.endswith((".json", ".safetensors", ".bin", ".onnx")):
+    if not _is_hub_id(model):
         raise CheckpointError(
             "no such model folder",
             where=model,
@@ -109,7 +127,7 @@ def load_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing, not JSON, or not an object.
     """
-    return inspection.load_config(path)
+    return config.load_config(path)
 
 
 def task_of(path: Path) -> Task:
@@ -192,10 +210,32 @@ def weight_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in tensorfile.weight_files(path))
 
 
-def max_length(path: Path) -> int:
-    """Return the longest input the checkpoint takes, in tokens, special tokens included.
+def digest(path: Path) -> str:
+    """Return one sha256 over what decides a model's answers: weights, tokenizer and config.
 
-    RoBERTa counts positions from ``pad_token_id + 1``, so a table of 514 rows takes 512 tokens.
+    Other files (README, ONNX exports, an optimizer's state) differ between a download and a saved copy,
+    and can be larger than the model.
+
+    Args:
+        path: The model folder.
+
+    Returns:
+        The digest, hex.
+
+    Raises:
+        CheckpointError: The index of the weights is damaged or names an absent file.
+    """
+    files = [path / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")]
+    files += tensorfile.weight_files(path)
+    return digest_value({file.name: digest_file(file) for file in files if file.is_file()})
+
+
+def max_length(path: Path) -> int:
+    """Return the number of tokens at which inputs are cut, special tokens included.
+
+    It is the limit that ``tokenizer_config.json`` states (``model_max_length``), as transformers has it,
+    and at most what the position table takes: RoBERTa counts positions from ``pad_token_id + 1``, so a
+    table of 514 rows takes 512 tokens.
 
     Args:
         path: The model folder.
@@ -204,55 +244,22 @@ def max_length(path: Path) -> int:
         Number of tokens.
 
     Raises:
-        CheckpointError: ``config.json`` is missing or not readable.
+        CheckpointError: ``config.json`` is missing or one of the files is not readable.
     """
-    return EncoderConfig.from_dir(path).max_length
+    positions = EncoderConfig.from_dir(path).max_length
+    file = path / "tokenizer_config.json"
+    stated = config.load_object(file).get("model_max_length") if file.is_file() else None
+    # transformers writes 1e30 where the tokenizer knows no limit.
+    return min(positions, int(stated)) if isinstance(stated, (int, float)) and stated >= 2 else positions
 
 
 def copy_tokenizer(source: Path, destination: Path) -> None:
-    """Copy the tokenizer files of one model folder into another.
-
-    Where ``tokenizer_config.json`` or ``special_tokens_map.json`` is absent (transformers 5 does not
-    write the latter), it is made from the special tokens that all models of this family share, since
-    other tools look for them.
+    """Copy the tokenizer files of one model folder into another, those that are there.
 
     Args:
         source: Model folder with a ``tokenizer.json``.
         destination: Folder to copy into.
     """
-    for name in adoption.TOKENIZER_FILES:
+    for name in TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, destination / name)
-    tokens = _special_tokens(destination)
-    if not (destination / "special_tokens_map.json").is_file():
-        write_json(destination / "special_tokens_map.json", tokens)
-    if not (destination / "tokenizer_config.json").is_file():
-        write_json(
-            destination / "tokenizer_config.json",
-            {
-                "model_max_length": max_length(source),
-                "tokenizer_class": "PreTrainedTokenizerFast",
-                **tokens,
-            },
-        )
-
-
-_SPECIAL_TOKENS = {
-    "bos_token": "<s>",
-    "cls_token": "<s>",
-    "eos_token": "</s>",
-    "mask_token": "<mask>",
-    "pad_token": "<pad>",
-    "sep_token": "</s>",
-    "unk_token": "<unk>",
-}
-
-
-def _special_tokens(folder: Path) -> Mapping[str, str]:
-    file = folder / "tokenizer_config.json"
-    stated = inspection.load_object(file) if file.is_file() else {}
-    tokens = {}
-    for role, usual in _SPECIAL_TOKENS.items():
-        token = stated.get(role, usual)
-        tokens[role] = token["content"] if isinstance(token, dict) else str(token)
-    return tokens

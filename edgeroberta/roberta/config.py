@@ -8,13 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import CheckpointError, did_you_mean
+from edgeroberta.errors import CheckpointError
 
 #: Model families with RoBERTa's architecture and parameter names.
 FAMILIES = ("roberta", "xlm-roberta", "camembert")
 
 #: ``hidden_act`` in ``config.json`` to the activation the graph writer knows.
 ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
+
+#: Config fields that change the architecture, and the values that leave it RoBERTa.
+_PLAIN = {
+    "position_embedding_type": ("absolute", None),
+    "is_decoder": (False, None),
+    "add_cross_attention": (False, None),
+}
+_SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "type_vocab_size",
+    "vocab_size",
+)
+#: What to do about a damaged model folder.
+DOWNLOAD = "download or save the model again"
 
 
 @dataclass(frozen=True)
@@ -81,19 +99,18 @@ class EncoderConfig:
         family = fields.get("model_type")
         if family not in FAMILIES:
             raise CheckpointError(
-                f"model_type is {family!r}, not of the RoBERTa family",
+                f"model_type is {family!r}; only {', '.join(FAMILIES)} can be compressed",
                 where=where,
-                hint=did_you_mean(str(family), FAMILIES) or f"use one of: {', '.join(FAMILIES)}",
+                hint="DistilRoBERTa counts as roberta; name a model of this family",
             )
-        if fields.get("position_embedding_type", "absolute") != "absolute":
-            raise CheckpointError("only absolute position embeddings are known", where=where)
+        _check_fields(fields, where)
         activation = ACTIVATIONS.get(fields.get("hidden_act", "gelu"))
         if activation is None:
             known = ", ".join(ACTIVATIONS)
             raise CheckpointError(f"hidden_act is {fields['hidden_act']!r}, known are {known}", where=where)
         labels = fields.get("id2label")
         try:
-            config = cls(
+            return cls(
                 family=family,
                 vocab_size=int(fields["vocab_size"]),
                 hidden_size=int(fields["hidden_size"]),
@@ -101,21 +118,14 @@ class EncoderConfig:
                 heads=int(fields["num_attention_heads"]),
                 intermediate_size=int(fields["intermediate_size"]),
                 max_positions=int(fields["max_position_embeddings"]),
-                type_vocab_size=int(fields.get("type_vocab_size", 1)),
+                type_vocab_size=int(fields["type_vocab_size"]),
                 layer_norm_eps=float(fields.get("layer_norm_eps", 1e-12)),
                 pad_token_id=int(fields.get("pad_token_id", 1)),
                 activation=activation,
                 num_labels=len(labels) if labels else int(fields.get("num_labels", 2)),
             )
-        except KeyError as error:
-            raise CheckpointError(f"field {error.args[0]!r} is missing", where=where) from error
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"a field has the wrong type ({error})", where=where) from error
-        if config.heads < 1 or config.hidden_size % config.heads:
-            raise CheckpointError(
-                f"hidden_size {config.hidden_size} is not a multiple of {config.heads} heads", where=where
-            )
-        return config
 
     @classmethod
     def from_dir(cls, path: Path) -> EncoderConfig:
@@ -124,15 +134,73 @@ class EncoderConfig:
         Raises:
             CheckpointError: The file is missing, not JSON, or not a RoBERTa.
         """
-        file = path / "config.json"
-        try:
-            fields = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
+        return cls.from_dict(load_config(path), where=str(path / "config.json"))
+
+
+def _check_fields(fields: Mapping[str, Any], where: str) -> None:
+    """Refuse fields that stand for another architecture, and sizes that are none."""
+    for field, accepted in _PLAIN.items():
+        if fields.get(field) not in accepted:
             raise CheckpointError(
-                "there is no config.json", where=str(path), hint="name a Hugging Face model folder"
-            ) from error
-        except ValueError as error:
-            raise CheckpointError(f"config.json is not JSON ({error})", where=str(file)) from error
-        if not isinstance(fields, dict):
-            raise CheckpointError("config.json is not a JSON object", where=str(file))
-        return cls.from_dict(fields, where=str(file))
+                f"{field} is {fields[field]!r}; only {accepted[0]!r} can be compressed", where=where
+            )
+    for field in _SIZES:
+        value = fields.get(field)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise CheckpointError(
+                f"{field} must be a positive whole number, not {value!r}", where=where, hint=DOWNLOAD
+            )
+    if fields["hidden_size"] % fields["num_attention_heads"]:
+        raise CheckpointError(
+            f"hidden_size {fields['hidden_size']} is not a multiple of"
+            f" num_attention_heads {fields['num_attention_heads']}",
+            where=where,
+            hint=DOWNLOAD,
+        )
+
+
+def load_object(file: Path) -> dict[str, Any]:
+    """Read a JSON file that must hold an object.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        CheckpointError: It is not UTF-8 JSON, or not an object.
+    """
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(
+            f"not JSON ({error.msg} at column {error.colno})", where=f"{file}:{error.lineno}", hint=DOWNLOAD
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"not UTF-8 at byte {error.start}", where=str(file), hint=DOWNLOAD) from error
+    if not isinstance(value, dict):
+        raise CheckpointError("not a JSON object", where=str(file), hint=DOWNLOAD)
+    return value
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json`` of a model folder.
+
+    Args:
+        folder: The model folder.
+
+    Returns:
+        Its content.
+
+    Raises:
+        CheckpointError: It is missing, not JSON, or not an object.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        raise CheckpointError(
+            "no config.json in this folder",
+            where=str(folder),
+            hint="name the folder that save_pretrained wrote, or a Hub id",
+        )
+    return load_object(file)

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from edgeroberta.runtime.goldens import Goldens
     from edgeroberta.runtime.manifest import Manifest
 
-#: Files of a model folder that a bundle carries as they are, so that other tools can load it.
+#: Files of a model folder that a bundle must carry, so that it and other tools can load it.
 MODEL_FILES = ("config.json", "tokenizer.json")
-#: The same, where the checkpoint has them: transformers 5 writes no special_tokens_map.json any more.
-OPTIONAL_MODEL_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -99,11 +97,13 @@ def copy_model_files(source: Path, destination: Path) -> None:
     Raises:
         EdgeRobertaError: One that is needed is missing.
     """
-    for name in (*MODEL_FILES, *OPTIONAL_MODEL_FILES):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, destination / name)
-        elif name in MODEL_FILES:
+    from edgeroberta.roberta import checkpoint
+
+    for name in MODEL_FILES:
+        if not (source / name).is_file():
             raise EdgeRobertaError(f"the model comes without its {name}", where=str(source))
+    shutil.copyfile(source / "config.json", destination / "config.json")
+    checkpoint.copy_tokenizer(source, destination)
 
 
 def lineage(context: Context) -> list[dict[str, Any]]:

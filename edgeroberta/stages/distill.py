@@ -171,9 +171,10 @@ def _tokens(config: DistillConfig, context: Context, source: Artifact) -> Tokens
 
 
 def _digest_of_teacher(context: Context, source: Artifact, *, same: bool) -> str:
-    from edgeroberta.artifact import digest_tree
+    from edgeroberta.roberta import checkpoint
 
-    return source.digest if same else digest_value([source.digest, digest_tree(context.full_size)])
+    student = checkpoint.digest(source.path)
+    return student if same else digest_value([student, checkpoint.digest(context.full_size)])
 
 
 def _teach(

@@ -37,6 +37,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """
     import torch
 
+    from edgeroberta.roberta import checkpoint
     from edgeroberta.roberta.loading import load_classifier
     from edgeroberta.training import batching, fitting, losses
 
@@ -64,7 +65,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
             settings=config,
             objective=objective,
             tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
-            key=digest_value([rows.digest, context.inputs[Kind.CHECKPOINT].digest]),
+            key=digest_value([rows.digest, checkpoint.digest(source)]),
         ),
         context,
     )

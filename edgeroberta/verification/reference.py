@@ -179,12 +179,10 @@ def check(reference: Reference, *, rows: Rows, task: Task, model_digest: str | N
 
 
 def digest_model(model: Path) -> str:
-    """Return one sha256 over what decides a model's answers: weights, tokenizer and config.
+    """Return :func:`edgeroberta.roberta.checkpoint.digest` of a model folder."""
+    from edgeroberta.roberta import checkpoint
 
-    Other files (README, ONNX exports, training state) differ between a download and a saved copy.
-    """
-    names = sorted([*model.glob("*.safetensors"), model / "tokenizer.json", model / "config.json"])
-    return artifact.digest_value({file.name: artifact.digest_file(file) for file in names if file.is_file()})
+    return checkpoint.digest(model)
 
 
 def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from edgeroberta import artifact
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.tasks import Problem, Task
 
 FIRST_QUERY = "roberta.encoder.layer.0.attention.self.query.weight"
@@ -461,25 +462,58 @@ def test_a_base_model_has_no_head_and_is_refused_where_one_is_needed(
     assert caught.value.exit_code == 2
 
 
+def test_the_digest_is_of_what_decides_the_answers(copy: Path) -> None:
+    before = checkpoint.digest(copy)
+    (copy / "optimizer.pt").write_bytes(b"state")
+    (copy / "README.md").write_text("about")
+    (copy / "onnx").mkdir()
+    (copy / "onnx" / "model.onnx").write_bytes(b"graph")
+    assert checkpoint.digest(copy) == before
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content[:-1] + b" ")
+        assert checkpoint.digest(copy) != before, name
+        (copy / name).write_bytes(content)
+
+
+def test_a_folder_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.hub_id("models/reviews") == "models/reviews"
+    (tmp_path / "models" / "reviews").mkdir(parents=True)
+    assert checkpoint.hub_id("models/reviews") is None
+    assert checkpoint.hub_id(str(tmp_path)) is None
+
+
 def test_the_longest_input_leaves_out_the_position_offset(tiny_checkpoint: Path) -> None:
     assert checkpoint.max_length(tiny_checkpoint) == 512
 
 
-def test_copied_tokenizer_files_are_complete(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_tokenizer_files_are_copied_as_they_are_and_none_is_made_up(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     bare, copied = tmp_path / "bare", tmp_path / "copied"
     bare.mkdir()
     copied.mkdir()
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(tiny_checkpoint / name, bare / name)
     checkpoint.copy_tokenizer(bare, copied)
-    assert sorted(file.name for file in copied.iterdir()) == [
-        "special_tokens_map.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    ]
-    assert json.loads((copied / "special_tokens_map.json").read_text())["pad_token"] == "<pad>"
+    assert [file.name for file in copied.iterdir()] == ["tokenizer.json"]
     shutil.copy(tiny_checkpoint / "config.json", copied / "config.json")
     from transformers import AutoTokenizer
 
     ours = AutoTokenizer.from_pretrained(copied)("a great film")["input_ids"]
     assert np.array_equal(ours, AutoTokenizer.from_pretrained(tiny_checkpoint)("a great film")["input_ids"])
+    checkpoint.copy_tokenizer(tiny_checkpoint, copied)
+    for name in checkpoint.TOKENIZER_FILES:
+        assert (copied / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["another family", "relative positions", "a size that is missing", "heads that do not divide"]
+)
+def test_every_reader_of_a_config_refuses_it_in_the_same_words(name: str, copy: Path) -> None:
+    damage, message = BAD[name]
+    damage(copy)
+    with pytest.raises(CheckpointError) as caught:
+        EncoderConfig.from_dir(copy)
+    assert str(caught.value) == message.format(d=copy)

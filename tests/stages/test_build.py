@@ -8,10 +8,11 @@ import pytest
 from edgeroberta import targets
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import EdgeRobertaError, UnavailableError, UsageError
+from edgeroberta.roberta.checkpoint import TOKENIZER_FILES
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
 from edgeroberta.stages import get
-from edgeroberta.stages.build import MODEL_FILES, OPTIONAL_MODEL_FILES, BuildConfig, build
+from edgeroberta.stages.build import BuildConfig, build
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_quantized_graph_makes_an_int8_bundle(context):
 
 def test_the_files_of_the_model_are_carried_as_they_are(context, tiny_checkpoint):
     build(BuildConfig(), context)
-    for name in (*MODEL_FILES, *OPTIONAL_MODEL_FILES):
+    for name in ("config.json", *TOKENIZER_FILES):
         assert (context.output / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
 
 
@@ -92,7 +93,7 @@ def test_an_engine_that_answers_otherwise_is_told(context, monkeypatch):
 
 
 def test_a_model_without_the_files_that_transformers_5_leaves_out_is_built(context):
-    for name in OPTIONAL_MODEL_FILES:
+    for name in TOKENIZER_FILES[1:]:
         (context.inputs[Kind.GRAPH].path / name).unlink()
     build(BuildConfig(engines=("onnxruntime",)), context)
     with Runtime.open(context.output) as runtime:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -301,3 +303,21 @@ def test_every_setting_is_described() -> None:
     config = stages.get("distill").config
     fields = {**config.model_fields, **type(config().weights).model_fields}
     assert [name for name, field in fields.items() if not field.description] == []
+
+
+def test_the_key_of_a_run_does_not_depend_on_files_beside_the_models(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    from edgeroberta.stages import distill as module
+
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
+    source = wrap(folder)
+    context: Any = SimpleNamespace(full_size=folder)
+
+    def keys() -> list[str]:
+        return [module._digest_of_teacher(context, source, same=same) for same in (True, False)]
+
+    before = keys()
+    assert len(set(before)) == 2
+    (folder / "optimizer.pt").write_bytes(b"state")
+    assert keys() == before
