@@ -87,7 +87,12 @@ class Splits:
     @cached_property
     def digest(self) -> str:
         """The sha256 over all parts and the label names (hex)."""
-        parts = (self.train, self.validation, self.heldout, self.unlabelled)
+        return digest_value([self.training_digest, self.heldout.digest])
+
+    @cached_property
+    def training_digest(self) -> str:
+        """The sha256 over what models learn from and are chosen by: all but the held-out rows (hex)."""
+        parts = (self.train, self.validation, self.unlabelled)
         digests = [None if part is None else part.digest for part in parts]
         return digest_value([digests, list(self.labels)])
 

@@ -12,6 +12,7 @@ from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.bench.device import versions
 from edgeroberta.data import Splits
 from edgeroberta.recipe import Step
+from edgeroberta.roberta import checkpoint
 from edgeroberta.stages import Stage
 from edgeroberta.targets import Target
 from edgeroberta.tasks import Task
@@ -70,11 +71,14 @@ class State:
 
 def start(job: Job) -> State:
     """Wrap the user's model as the first artifact, where it lies."""
-    content = _digest_checkpoint(job.model)
+    content = checkpoint.digest(job.model)
+    said = dict(job.source)
+    if "data" in said and (hub_id := checkpoint.hub_id(str(said.get("model")))):
+        said["hub_id"] = hub_id
     lineage = Lineage(
         stage="source",
         key=content,
-        config=dict(job.source),
+        config=said,
         seed=job.seed,
         inputs={"data": job.data.digest},
         versions={},
@@ -83,16 +87,6 @@ def start(job: Job) -> State:
     )
     source = Artifact(job.model, Kind.CHECKPOINT, lineage)
     return State({Kind.CHECKPOINT: source}, source, (lineage,))
-
-
-def _digest_checkpoint(model: Path) -> str:
-    """Digest the files of a model folder that can matter: not its README, not an optimizer's state."""
-    files = sorted(
-        file
-        for file in model.iterdir()
-        if file.suffix in (".json", ".txt", ".model", ".safetensors") and not file.name.startswith(".")
-    )
-    return digest_value({file.name: artifact.digest_file(file) for file in files})
 
 
 def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:
@@ -111,6 +105,7 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
     stage = step.stage
     available = {
         "data": lambda: job.data.digest,
+        "training_data": lambda: job.data.training_digest,
         "seed": lambda: job.seed,
         "target": lambda: asdict(job.target),
         "reference": lambda: artifact.digest_tree(job.reference) if job.reference else None,

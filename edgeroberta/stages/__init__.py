@@ -99,11 +99,12 @@ MODULES = {
 }
 
 #: What a stage's result can depend on beside its config and its inputs, by the kind that it writes: a
-#: change of anything else does not run it again. The pipeline puts these into the stage's key.
+#: change of anything else does not run it again. The pipeline puts these into the stage's key. Nothing
+#: before ``verify`` sees the held-out rows: others do not train, calibrate or build again.
 DEPENDS = {
-    Kind.CHECKPOINT: ("data", "seed"),
-    Kind.GRAPH: ("data", "seed", "target"),
-    Kind.DRAFT: ("data", "seed", "target"),
+    Kind.CHECKPOINT: ("training_data", "seed"),
+    Kind.GRAPH: ("training_data", "seed", "target"),
+    Kind.DRAFT: ("training_data", "seed", "target"),
     Kind.REPORT: ("data", "seed", "target", "reference"),
     Kind.BUNDLE: ("data", "seed", "target", "reference", "recipe"),
 }
