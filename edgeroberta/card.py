@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from edgeroberta import demo
 from edgeroberta.runtime.session import ENGINES
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
@@ -23,32 +25,83 @@ _OPTIMUM = {
 }
 
 
-def write(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+#: Values of a card's ``license`` that name none.
+_NO_LICENSE = ("other", "unknown")
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a bundle was made from.
+
+    Attributes:
+        name: What people call the model, without a path.
+        base_model: Its id on the Hub; None for a folder of the user's.
+        license: Identifier of its licence, None where it is not known.
+    """
+
+    name: str
+    base_model: str | None
+    license: str | None
+
+
+def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id: str | None = None) -> str:
     """Write the card.
 
     Args:
         manifest: Fields of the manifest, the gate included.
         report: ``report.json``.
+        license_id: Licence of the full-size model (:func:`stated_license`), None where it is not known.
 
     Returns:
         Markdown with YAML front matter.
     """
+    origin = _origin(manifest, license_id)
     parts = (
-        _title(manifest, report),
+        _title(manifest, report, origin),
         _results(manifest, report),
         _use(manifest),
         _limits(manifest),
         _making(manifest),
     )
-    return _front_matter(manifest, report) + "\n" + "\n".join("\n".join(part) + "\n" for part in parts)
+    front = _front_matter(manifest, report, origin)
+    return front + "\n" + "\n".join("\n".join(part) + "\n" for part in parts)
 
 
-def _name(manifest: Mapping[str, Any]) -> str:
-    """Return the full-size model's name without the path it had on the machine that compressed it."""
-    return PurePath(str(manifest["full_size"]["model"])).name
+def stated_license(model: Path) -> str | None:
+    """Return the licence that the model card in a model folder states.
+
+    Args:
+        model: The model folder.
+
+    Returns:
+        The identifier, e.g. ``mit``; None where there is no card or it names no licence.
+    """
+    import yaml
+
+    try:
+        parts = (model / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+        fields = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    stated = fields.get("license") if isinstance(fields, dict) else None
+    return stated if isinstance(stated, str) and stated not in _NO_LICENSE else None
 
 
-def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _Origin:
+    """Name what the user named: the folder a model lies in on this machine can be a digest."""
+    stages = manifest["lineage"]
+    source = stages[0].get("config", {}) if stages else {}
+    typed = source.get("model")
+    if typed == demo.PACKAGED and "data" not in source:
+        return _Origin(demo.NAME, demo.MODEL, demo.LICENSE)
+    hub_id = source.get("hub_id")
+    name = hub_id or PurePath(str(typed or manifest["full_size"]["model"])).name
+    if any(stage["stage"] == "finetune" for stage in stages):
+        name = f"{name}, fine-tuned"
+    return _Origin(name, hub_id, license_id)
+
+
+def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Origin) -> str:
     import yaml
 
     metric = report["metric"]
@@ -58,24 +111,27 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> str
         "pipeline_tag": "text-classification",
         "tags": ["edgeroberta", "roberta", "onnx", manifest["precision"], *manifest["engines"]],
     }
+    for field in ("license", "base_model"):
+        if value := getattr(origin, field):
+            fields[field] = value
     if measured:
         source = {"name": Path(report["data"]["source"]).name, "type": "held-out"}
-        value = {
+        measure = {
             "type": _HUB_METRICS.get(metric, metric),
             "name": f"{metric} ({measured[0]['engine']})",
             "value": round(measured[0]["metrics"][metric], 4),
         }
         task = {"type": "text-classification"}
-        results = [{"task": task, "dataset": source, "metrics": [value]}]
-        fields["model-index"] = [{"name": f"{_name(manifest)}-{manifest['precision']}", "results": results}]
+        results = [{"task": task, "dataset": source, "metrics": [measure]}]
+        fields["model-index"] = [{"name": f"{origin.name} ({manifest['precision']})", "results": results}]
     body: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
     return f"---\n{body}---\n"
 
 
-def _title(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+def _title(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Origin) -> Iterator[str]:
     judgement = report["judgement"]
     full = manifest["full_size"]
-    yield f"# {_name(manifest)}, compressed to {manifest['precision']}"
+    yield f"# {origin.name}, compressed to {manifest['precision']}"
     yield ""
     yield (
         f"A {manifest['task']['problem'].replace('_', ' ')} model, compressed by EdgeRoBERTa "
@@ -128,6 +184,12 @@ def _use(manifest: Mapping[str, Any]) -> Iterator[str]:
         if name in _OPTIMUM:
             yield ""
             yield f"It also loads in Optimum as `{_OPTIMUM[name]}`."
+        if name == "openvino":
+            yield (
+                "For the same logits as with EdgeRoBERTa, set `INFERENCE_PRECISION_HINT` to `f32` in its "
+                "`ov_config` and fix the shapes with `model.reshape(batch, length)`: with its default, "
+                "dynamic shapes, int8 logits differ a little (up to 0.1 seen)."
+            )
     yield ""
     yield "Labels: " + ", ".join(f"`{label}`" for label in manifest["task"]["labels"]) + "."
 

@@ -18,6 +18,13 @@ from edgeroberta.data.splitting import hold_out
 from edgeroberta.errors import DataError, missing_extra
 from edgeroberta.roberta import hmsemb
 
+#: The encoder's id on the Hub and its licence there, and what the packaged default's teacher is called.
+MODEL = "ibm-granite/granite-embedding-30m-english"
+LICENSE = "apache-2.0"
+NAME = "granite-embedding-30m-english fine-tuned on Rotten Tomatoes"
+#: What the lineage has in place of a model that the user named.
+PACKAGED = "packaged"
+
 LABELS = ("negative", "positive")
 HELDOUT_ROWS = 1000
 SEED = 0
@@ -38,7 +45,7 @@ _SPECIAL = {
 }
 
 _README = """---
-license: apache-2.0
+license: {license}
 base_model: {model}
 ---
 # {model}, dequantized from int8
@@ -142,7 +149,8 @@ def _write_base(file: Path, folder: Path) -> None:
         {**_SPECIAL, "tokenizer_class": "RobertaTokenizer", "model_max_length": pack.max_length},
     )
     write_json(folder / "special_tokens_map.json", _SPECIAL)
-    write_text(folder / "README.md", _README.format(model=pack.model, revision=pack.revision))
+    readme = _README.format(license=LICENSE, model=pack.model, revision=pack.revision)
+    write_text(folder / "README.md", readme)
     save_file(pack.weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 

@@ -63,7 +63,7 @@ def test_the_front_matter_is_what_the_hub_reads(manifest, report):
         "tags": ["edgeroberta", "roberta", "onnx", "int8", "onnxruntime", "openvino"],
         "model-index": [
             {
-                "name": "reviews-int8",
+                "name": "reviews (int8)",
                 "results": [
                     {
                         "task": {"type": "text-classification"},
@@ -100,6 +100,75 @@ def test_no_path_of_the_machine_is_on_the_card(manifest, report):
     text = card.write(manifest, report)
     assert "/home" not in text
     assert "# reviews, compressed to int8" in text
+
+
+SNAPSHOT = "/home/someone/.cache/models--someone--roberta/snapshots/0f3e9"
+
+
+def test_a_model_of_the_hub_goes_by_its_id(manifest, report):
+    manifest["full_size"]["model"] = SNAPSHOT
+    config = {"model": "someone/roberta", "hub_id": "someone/roberta", "data": {"data": "x.csv"}}
+    manifest["lineage"].insert(0, {"stage": "source", "seconds": 0.0, "config": config})
+    text = card.write(manifest, report, license_id="mit")
+    assert "# someone/roberta, compressed to int8\n" in text
+    found = front_matter(text)
+    assert (found["base_model"], found["license"]) == ("someone/roberta", "mit")
+    assert found["model-index"][0]["name"] == "someone/roberta (int8)"
+    assert "0f3e9" not in text
+
+
+def test_a_folder_goes_by_the_name_that_was_typed_and_has_no_base_model(manifest, report):
+    manifest["full_size"]["model"] = "/home/someone/.cache/edgeroberta/checkpoints/0f3e9"
+    config = {"model": "models/reviews", "data": {"data": "x.csv"}}
+    manifest["lineage"].insert(0, {"stage": "source", "seconds": 0.0, "config": config})
+    text = card.write(manifest, report)
+    assert "# reviews, compressed to int8\n" in text
+    assert not {"base_model", "license"} & set(front_matter(text))
+
+
+def test_a_base_model_that_was_fine_tuned_first_is_called_so(manifest, report):
+    config = {"model": "someone/roberta", "hub_id": "someone/roberta", "data": {"data": "x.csv"}}
+    source = {"stage": "source", "seconds": 0.0, "config": config}
+    manifest["lineage"] = [source, {"stage": "finetune", "seconds": 9.0}]
+    text = card.write(manifest, report)
+    assert "# someone/roberta, fine-tuned, compressed to int8\n" in text
+
+
+def test_the_packaged_default_names_its_encoder_and_licence(manifest, report):
+    config = {"model": "packaged", "limit": None}
+    manifest["lineage"].insert(0, {"stage": "source", "seconds": 0.0, "config": config})
+    manifest["full_size"]["model"] = "/home/someone/.cache/edgeroberta/teacher/00-finetune-0f3e9"
+    text = card.write(manifest, report)
+    name = "granite-embedding-30m-english fine-tuned on Rotten Tomatoes"
+    assert f"# {name}, compressed to int8\n" in text
+    found = front_matter(text)
+    assert found["base_model"] == "ibm-granite/granite-embedding-30m-english"
+    assert found["license"] == "apache-2.0"
+    assert found["model-index"][0]["name"] == f"{name} (int8)"
+
+
+@pytest.mark.parametrize(
+    ("readme", "stated"),
+    [
+        ("---\nlicense: mit\n---\n# A model\n", "mit"),
+        ("---\nlicense: other\n---\n", None),
+        ("---\ntags: [roberta]\n---\n", None),
+        ("---\nlicense: [\n---\n", None),
+        ("# A model\n\n---\nlicense: mit\n---\n", None),
+        (None, None),
+    ],
+)
+def test_the_licence_is_the_one_that_the_models_own_card_states(tmp_path, readme, stated):
+    if readme is not None:
+        (tmp_path / "README.md").write_text(readme)
+    assert card.stated_license(tmp_path) == stated
+
+
+def test_how_optimum_gives_the_same_logits_is_said_for_openvino(manifest, report):
+    line = "set `INFERENCE_PRECISION_HINT` to `f32` in its `ov_config` and fix the shapes"
+    assert card.write(manifest, report).count(line) == 1
+    manifest["engines"] = ["onnxruntime"]
+    assert line not in card.write(manifest, report)
 
 
 def test_a_pair_is_used_as_a_pair(manifest, report):

@@ -40,7 +40,8 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     fields = json.loads((draft / MANIFEST_FILE).read_text(encoding="utf-8"))
     fields.update(gate=gate(report), lineage=lineage(context))
     write_text(output / "recipe.yaml", context.recipe_text)
-    write_text(output / "README.md", card.write(fields, report))
+    license_id = card.stated_license(context.full_size)
+    write_text(output / "README.md", card.write(fields, report, license_id=license_id))
     sealed = seal(output, fields)
     return {
         "verdict": report["judgement"]["verdict"],
