@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.bench.protocol import Inputs, Spec
-from edgeroberta.errors import UsageError, missing_extra
-
-_log = logging.getLogger(__name__)
+from edgeroberta.errors import UnavailableError, UsageError, missing_extra
+from edgeroberta.roberta import checkpoint
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -32,7 +30,7 @@ class FullSize:
         device: ``cpu``, or the name of the GPU.
         bytes: Size of the weight files.
         vocab_size: Rows of the word embedding.
-        max_length: Tokens at which texts are cut: the tokenizer's own limit, or the position table's.
+        max_length: Tokens at which texts are cut.
     """
 
     engine = "torch"
@@ -48,15 +46,14 @@ class FullSize:
         with warnings.catch_warnings():
             # What transformers has to say of old config fields is no news to someone who measures.
             warnings.simplefilter("ignore")
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            # The folder may be one that a bundle names: no download, and no pickle, which runs code.
             model = transformers.AutoModelForSequenceClassification.from_pretrained(
-                str(folder), dtype=torch.float32
+                str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
             )
         self.model = model.eval().to(self._where)
-        config = model.config
-        positions = config.max_position_embeddings - config.pad_token_id - 1
-        self.max_length = int(min(self.tokenizer.model_max_length, positions))
-        self.vocab_size = int(config.vocab_size)
+        self.max_length = checkpoint.max_length(folder)
+        self.vocab_size = int(model.config.vocab_size)
         self.version = str(torch.__version__)
         self.device = torch.cuda.get_device_name(self._where) if device == "cuda" else "cpu"
         self.bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
@@ -83,11 +80,7 @@ class FullSize:
             result[rows] = values
         return np.empty((0, 0), dtype=np.float32) if result is None else result
 
-    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
-        return np.concatenate([self._run(self._encode([each], length)).cpu().numpy() for each in inputs])
-
-    def _encode(self, inputs: Any, length: int | None = None) -> Any:
+    def _encode(self, inputs: Any) -> Any:
         texts = inputs
         pairs = None
         if not isinstance(inputs[0], str):
@@ -95,8 +88,6 @@ class FullSize:
         tokens = self.tokenizer(
             texts, pairs, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
         )
-        if length is not None and tokens["input_ids"].shape[1] < length:
-            tokens = self.tokenizer.pad(tokens, padding="max_length", max_length=length, return_tensors="pt")
         return tokens.to(self._where)
 
     def _lengths(self, inputs: Inputs) -> list[int]:
@@ -112,21 +103,22 @@ def open_full_size(spec: Spec) -> FullSize:
     """Open the full-size model in a worker, with the threads it was given."""
     torch, _ = _import()
     torch.set_num_threads(spec.threads)
-    return FullSize(Path(spec.path), device=pick_device(spec.device))
+    return FullSize(Path(spec.path))
 
 
 def pick_device(device: str) -> str:
     """Turn ``auto`` into ``cuda`` where torch sees a GPU, else ``cpu``.
 
     Raises:
-        UsageError: ``cuda`` was asked for and there is none, or the name is another.
+        UnavailableError: ``cuda`` was asked for and there is none.
+        UsageError: The name is another.
     """
     torch, _ = _import()
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {device!r} (auto, cpu, cuda)", where="--device")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise UsageError(
+        raise UnavailableError(
             "torch sees no CUDA device here", where="--device", hint="leave it out, or --device cpu"
         )
     if device == "auto":

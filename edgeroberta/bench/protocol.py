@@ -41,7 +41,6 @@ class Spec:
         inputs: Texts or pairs that requests refer to by number.
         threads: Threads for the engine.
         engine: Engine name, where there is a choice.
-        device: ``cpu`` or ``cuda``, where there is a choice.
     """
 
     subject: str
@@ -49,7 +48,6 @@ class Spec:
     inputs: Inputs
     threads: int = 1
     engine: str | None = None
-    device: str = "cpu"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

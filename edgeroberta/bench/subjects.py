@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ from edgeroberta.bench.protocol import Inputs, Spec
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.session import Session
-    from edgeroberta.runtime.tokenizer import TextTokenizer
 
 #: What a worker opens, as ``module:function`` of a :class:`Spec`.
 SUBJECTS = {
@@ -74,16 +74,15 @@ class BundleSubject:
 
 
 class FloatOnnxSubject:
-    """The full-size model as a float32 graph in ONNX Runtime, with the runtime's own tokenizer."""
+    """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
 
     device = "cpu"
 
-    def __init__(self, session: Session, tokenizer: TextTokenizer, folder: Path) -> None:
-        self._session = session
-        self._tokenizer = tokenizer
-        self.engine = session.name
-        self.version = session.version
-        self.bytes = engine_bytes(folder, session.name)
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
+        self._runtime = runtime
+        self.engine = runtime.engine
+        self.version = runtime.engine_version
+        self.bytes = engine_bytes(folder, runtime.engine)
         self.vocab_size = vocab_size(folder)
 
     def answer(self, inputs: Inputs) -> object:
@@ -92,18 +91,11 @@ class FloatOnnxSubject:
 
     def answer_ids(self, ids: np.ndarray) -> np.ndarray:
         """Return float32 logits ``[batch, labels]`` of int64 ids ``[batch, length]``."""
-        return self._session.run(ids, np.ones_like(ids))
+        return self._runtime.run_ids(list(ids))
 
     def logits(self, inputs: Inputs) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``, one text at a time, nothing padded."""
-        return np.concatenate(
-            [self.answer_ids(self._tokenizer.encode_one(each).ids[None]) for each in inputs]
-        )
-
-    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
-        """Return float32 logits, each text padded to ``length`` tokens or left as it is if longer."""
-        ids = [self._tokenizer.encode_one(each).ids for each in inputs]
-        return run_padded(self._session, ids, min(length, self._tokenizer.max_length), 1)
+        """Return float32 logits ``[len(inputs), labels]``, texts of one length together."""
+        return self._runtime.logits(list(inputs))
 
 
 def open_bundle(spec: Spec) -> BundleSubject:
@@ -116,15 +108,17 @@ def open_bundle(spec: Spec) -> BundleSubject:
 
 def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
     """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
+    from edgeroberta.roberta import checkpoint
+    from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
     folder = Path(spec.path)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    longest = config["max_position_embeddings"] - config["pad_token_id"] - 1
+    longest = checkpoint.max_length(folder)
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
-    return FloatOnnxSubject(session, TextTokenizer.open(folder, longest), folder)
+    task = replace(checkpoint.task_of(folder), pair=not isinstance(spec.inputs[0], str))
+    return FloatOnnxSubject(Runtime(session, TextTokenizer.open(folder, longest), task), folder)
 
 
 def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
@@ -153,7 +147,7 @@ def engine_bytes(folder: Path, engine: str) -> int:
     from edgeroberta.runtime.session import ENGINES
 
     names = [*ENGINES[engine].files, "tokenizer.json"]
-    names += [f"{name}.data" for name in names]
+    names += [f"{name.removesuffix('.onnx')}.onnx_data" for name in names if name.endswith(".onnx")]
     return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
 
 

@@ -8,8 +8,8 @@ Requests, each with its answer:
     the same, on random ids, a call per length
 ``{"do": "logits", "rows": [0, 1], "way": "batched", "file": "x.npy"}``
     float32 ``[rows, labels]`` in the file; ``way`` is one of ``batched`` (as the model is used for many
-    texts), ``alone`` (a call per text), and ``padded-64`` and so on (each text padded to that length, or
-    left at its own if it is longer)
+    texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on (each text padded to that
+    length, or left at its own if it is longer)
 ``{"do": "memory"}``
     bytes of peak memory so far
 
@@ -24,7 +24,7 @@ import os
 import sys
 import time
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Subject(Protocol):
 
     def logits(self, inputs: Inputs) -> np.ndarray:
         """Return float32 logits ``[len(inputs), labels]``."""
+
+
+class Paddable(Subject, Protocol):
+    """A bundle, which must answer alike whatever padding a text gets."""
 
     def padded(self, inputs: Inputs, length: int) -> np.ndarray:
         """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
@@ -117,7 +121,7 @@ def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:
     if way == "alone":
         return np.concatenate([subject.logits([each]) for each in inputs])
     if way.startswith("padded-"):
-        return subject.padded(inputs, int(way.partition("-")[2]))
+        return cast(Paddable, subject).padded(inputs, int(way.partition("-")[2]))
     return subject.logits(inputs)
 
 
