@@ -32,13 +32,11 @@ class Options:
     """How to measure.
 
     Attributes:
-        max_length: Cut texts at this many tokens; None for the model's own limit.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
         latency_rows: Texts to time, of lengths distributed as the data's; 0 times nothing.
         threads: Threads of the timed calls on a CPU; the accuracy pass uses all.
     """
 
-    max_length: int | None = None
     device: str = "auto"
     latency_rows: int = 100
     threads: int = 1
@@ -68,7 +66,6 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
     if rows.labels is None:
         raise DataError("a reference needs labels, these rows have none", where=rows.source)
     full = FullSize(model, device=pick_device(options.device))
-    full.max_length = min(full.max_length, options.max_length or full.max_length)
     facts = here()
     _log.info("full-size model on %s, %d rows", full.device, len(rows))
     logits = full.logits(rows.inputs())
@@ -96,7 +93,9 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
     )
 
 
-def make(model: str, spec: DataSpec, output: Path, options: Options) -> Reference:
+def make(
+    model: str, spec: DataSpec, *, output: Path, options: Options, allow_pickle: bool = False
+) -> Reference:
     """Measure a model on its held-out rows and store the reference.
 
     Args:
@@ -104,6 +103,7 @@ def make(model: str, spec: DataSpec, output: Path, options: Options) -> Referenc
         spec: Where the rows are; the same as for the compression, or the rows will differ.
         output: Folder to write into.
         options: How to measure.
+        allow_pickle: Accept weights that are only there as a pickle.
 
     Returns:
         The reference, as written.
@@ -119,7 +119,7 @@ def make(model: str, spec: DataSpec, output: Path, options: Options) -> Referenc
 
     if output.exists() and not (output / JSON_FILE).is_file() and (output.is_file() or any(output.iterdir())):
         raise UsageError("not empty, and not a reference; it is left untouched", where=str(output))
-    folder = checkpoint.resolve(model, cache=cache_dir())
+    folder = checkpoint.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
     checkpoint.require_head(folder)
     task = checkpoint.task_of(folder)
     rows = load_heldout(spec, task)

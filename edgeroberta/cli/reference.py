@@ -24,6 +24,9 @@ def reference(
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the reference as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -33,9 +36,18 @@ def reference(
     from edgeroberta.data.rows import DataSpec
     from edgeroberta.verification.reference import describe
 
-    spec = DataSpec(data, eval_data, text, text_pair, label, None, eval_fraction, seed, limit)
+    spec = DataSpec(
+        data,
+        eval_data=eval_data,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        eval_fraction=eval_fraction,
+        seed=seed,
+        limit=limit,
+    )
     options = Options(device=device, threads=threads)
-    found = make(model, spec, output, options)
+    found = make(model, spec, output=output, options=options, allow_pickle=allow_pickle)
     if json:
         console.out_json(found.to_json())
     else:

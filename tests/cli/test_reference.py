@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,22 @@ def test_a_reference_as_json(
     assert found["rows"] == 40
     assert found["task"]["labels"] == ["negative", "positive"]
     assert found["machine"]["versions"]["torch"]
+
+
+def test_a_pickle_is_read_only_when_allowed(
+    tiny_checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    model = tmp_path / "model"
+    shutil.copytree(tiny_checkpoint, model)
+    torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    words = ("--text", "sentence", "--label", "grade", "--eval-data", data, "--device", "cpu")
+    assert run("reference", model, "--data", data, "-o", tmp_path / "ref", *words) == 2
+    assert "pass --allow-pickle if you trust its origin" in capsys.readouterr().err
+    assert run("reference", model, "--data", data, "-o", tmp_path / "ref", *words, "--allow-pickle") == 0
 
 
 def test_a_missing_column_is_told(

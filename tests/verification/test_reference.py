@@ -12,7 +12,7 @@ import pytest
 
 from edgeroberta.bench.reference import Options, make, measure
 from edgeroberta.data.rows import DataSpec, Rows
-from edgeroberta.errors import CheckpointError, DataError, UsageError
+from edgeroberta.errors import CheckpointError, DataError, UnavailableError, UsageError
 from edgeroberta.tasks import Task
 from edgeroberta.verification import reference
 
@@ -179,13 +179,17 @@ def test_a_gpu_that_is_not_there_is_refused(
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    said = message(measure, tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cuda"))
-    assert said == "--device: torch sees no CUDA device here\n  next: leave it out, or --device cpu"
+    with pytest.raises(UnavailableError) as error:
+        measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cuda"))
+    assert (
+        str(error.value) == "--device: torch sees no CUDA device here\n  next: leave it out, or --device cpu"
+    )
+    assert error.value.exit_code == 4
 
 
 def test_a_reference_is_not_written_over_other_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
-    said = message(make, str(tiny_checkpoint), DataSpec("rows.csv"), tmp_path, Options())
+    said = message(make, str(tiny_checkpoint), DataSpec("rows.csv"), output=tmp_path, options=Options())
     assert said == f"{tmp_path}: not empty, and not a reference; it is left untouched"
 
 
@@ -194,8 +198,8 @@ def test_a_reference_of_a_base_model_is_refused(tiny_headless_checkpoint: Path, 
         make,
         str(tiny_headless_checkpoint),
         DataSpec("rows.csv"),
-        tmp_path / "ref",
-        Options(),
+        output=tmp_path / "ref",
+        options=Options(),
         error=CheckpointError,
     )
     assert "a base model without a classification head" in said
