@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 NO_ENGINE = 4
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
     """Run one inference per engine and say what is missing, with the line that installs it."""
     from edgeroberta.doctor import examine
 

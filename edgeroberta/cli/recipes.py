@@ -20,6 +20,7 @@ def recipes(
         str | None, typer.Option(help="List the settings of this stage instead, with their defaults.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """List the shipped recipes, or show one."""
     require("compress", purpose="edgeroberta recipes")

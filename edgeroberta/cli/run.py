@@ -46,6 +46,12 @@ def run(
 
     inputs = _inputs(texts or [], source, pair)
     with Runtime.open(bundle, engine=engine, threads=threads) as runtime:
+        if runtime.task.pair and not pair:
+            raise UsageError(
+                "this model takes pairs of texts",
+                where=str(bundle),
+                hint=f"edgeroberta run {bundle} --pair 'one text' 'the other'",
+            )
         answers = _answers(runtime, inputs)
         if json:
             predictions = [{"input": item, **asdict(answer)} for item, answer in answers]

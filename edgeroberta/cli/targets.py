@@ -12,6 +12,7 @@ from edgeroberta.cli import console
 
 def targets(
     json: Annotated[bool, typer.Option("--json", help="Print the targets as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """List the classes of devices that bundles are made for."""
     from edgeroberta import targets as known

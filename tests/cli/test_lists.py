@@ -82,6 +82,14 @@ def test_a_recipe_and_a_stage_exclude_each_other(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == "error: --stage: a recipe and --stage exclude each other\n"
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_takes_debug_after_its_name_too(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, "--debug", "--help") == 0
+    assert "--debug" in capsys.readouterr().out
+
+
 def test_the_doctor_lists_every_engine_and_extra(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor") == 0
     words = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line}

@@ -56,6 +56,15 @@ def test_pairs_are_answered(make_bundle, tiny_checkpoint, tmp_path, capsys):
     ]
 
 
+def test_a_model_of_pairs_asks_for_pair(make_bundle, tiny_checkpoint, capsys):
+    bundle = make_bundle(tiny_checkpoint, pair=True)
+    assert run(bundle, "a", "b") == 2
+    assert capsys.readouterr().err == (
+        f"error: {bundle}: this model takes pairs of texts\n"
+        f"  next: edgeroberta run {bundle} --pair 'one text' 'the other'\n"
+    )
+
+
 def test_several_labels_and_values_are_printed(
     make_bundle, tiny_multi_label_checkpoint, tiny_regression_checkpoint, capsys
 ):
