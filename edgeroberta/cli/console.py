@@ -75,10 +75,5 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def megabytes(count: int | float) -> str:
-    """Return a size in bytes as people read it: ``118.4 MB`` (10^6 bytes)."""
-    return f"{count / 1e6:,.1f} MB"
-
-
 def _numeric(cell: str) -> bool:
     return bool(cell) and (cell == "–" or cell[0].isdigit() or cell[0] in "+-.")

@@ -161,10 +161,6 @@ def test_json_is_sorted_and_keeps_every_alphabet(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == '{\n  "a": 1,\n  "b": "é"\n}\n'
 
 
-def test_megabytes_are_a_million_bytes() -> None:
-    assert console.megabytes(118_400_000) == "118.4 MB"
-
-
 def test_the_module_runs_as_the_command_does() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"edgeroberta {edgeroberta.__version__}\n")
