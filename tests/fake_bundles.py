@@ -55,7 +55,14 @@ def write(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = 
     return folder
 
 
-def seal(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = ("onnxruntime",)) -> None:
+def seal(
+    folder: Path,
+    *,
+    data: Path | None = None,
+    engines: tuple[str, ...] = ("onnxruntime",),
+    model: str = "full/",
+    digest: str = "1" * 64,
+) -> None:
     spec = None if data is None else asdict(DataSpec(str(data), eval_data=str(data)))
     source = {"stage": "source", "config": {"model": "full/", "data": spec}, "seed": 0, "seconds": 0.0}
     bundle.seal(
@@ -70,7 +77,7 @@ def seal(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = (
             "lengths": {"bin": 16, "counts": [6, 3, 1] + [0] * 29},
             "precision": "fp32",
             "lineage": [source],
-            "full_size": {"model": "full/", "digest": "0" * 64, "parameters": 1, "bytes": 1},
+            "full_size": {"model": model, "digest": digest, "parameters": 1, "bytes": 1},
             "gate": None,
         },
     )

@@ -28,7 +28,13 @@ from edgeroberta.bench.rounds import Plan
 from edgeroberta.bench.subjects import SUBJECTS, bundle_specs
 from edgeroberta.cache import cache_dir
 from edgeroberta.data.rows import DataSpec, Rows
-from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
+from edgeroberta.errors import (
+    BundleError,
+    CheckpointError,
+    EdgeRobertaError,
+    UnavailableError,
+    UsageError,
+)
 from edgeroberta.extras import missing
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import manifest
@@ -50,7 +56,9 @@ class Request:
         bundle: Bundle folder.
         data: Where the rows are; None for the data the bundle was made with, if it is here.
         target: Name of the device class to measure on; None for this machine.
+        reference: Folder of the full-size reference; None for the one the bundle carries, if any.
         model: The full-size model; None for the one the bundle was made from, if it is here.
+        allow_pickle: Accept weights of ``model`` that are only there as a pickle.
         engines: Engines to take; None for all of the bundle's.
         rows: Rows to check answers on, at most; a seeded sample.
         batch: Texts per call.
@@ -62,7 +70,9 @@ class Request:
     bundle: Path
     data: DataSpec | None = None
     target: str | None = None
+    reference: Path | None = None
     model: str | None = None
+    allow_pickle: bool = False
     engines: tuple[str, ...] | None = None
     rows: int = 1000
     batch: int = 1
@@ -87,7 +97,7 @@ def benchmark(
     Raises:
         BundleError: It is not a bundle, or a damaged one.
         UnavailableError: The target is another machine.
-        UsageError: An option does not fit the bundle.
+        UsageError: An option does not fit the bundle, or the reference is of another model or rows.
     """
     _check_target(request.target)
     facts = manifest.read(request.bundle)
@@ -147,8 +157,10 @@ def _check_target(name: str | None) -> None:
 
 
 def _material(request: Request, facts: Manifest, notes: list[str]) -> Material:
-    stored = provenance.stored_reference(request.bundle)
-    rows = _rows(request, facts, notes)
+    stored = _reference(request)
+    rows = _rows(request, facts, stored, notes)
+    if request.reference is not None and stored is not None and rows is not None:
+        reference.check(stored, rows=rows, task=facts.task, model_digest=facts.full_size.get("digest"))
     if rows is None:
         inputs: Inputs = [(_TEXT, _TEXT)] if facts.task.pair else [_TEXT]
         return Material(facts.task, inputs, reference=stored)
@@ -164,11 +176,18 @@ def _material(request: Request, facts: Manifest, notes: list[str]) -> Material:
     return Material(facts.task, rows.inputs(), rows, full, stored)
 
 
-def _rows(request: Request, facts: Manifest, notes: list[str]) -> Rows | None:
+def _reference(request: Request) -> Reference | None:
+    """Take the reference that the user names, else the bundle's own, if it has one."""
+    if request.reference is None:
+        return provenance.stored_reference(request.bundle)
+    return reference.load(request.reference)
+
+
+def _rows(request: Request, facts: Manifest, stored: Reference | None, notes: list[str]) -> Rows | None:
     try:
-        return provenance.heldout_rows(facts, request.data)
+        return provenance.heldout_rows(facts, request.data, digest=stored.data_digest if stored else None)
     except EdgeRobertaError as error:
-        if request.data is not None:
+        if request.data is not None or request.reference is not None:
             raise
         notes.append(f"No data: {error.what}.")
         return None
@@ -221,23 +240,36 @@ def _full_size(
 
 
 def _model(request: Request, facts: Manifest, stored: Reference | None, notes: list[str]) -> Path | None:
-    """Find the full-size model; one that the user names must be the one the bundle came from."""
+    """Find the full-size model: it must be the one the bundle came from, whoever names it.
+
+    A bundle may come from anyone: a folder that its manifest names is loaded only if it holds just what
+    the manifest says, and nothing is downloaded.
+    """
+    digest = facts.full_size.get("digest")
     if request.model is not None:
         from edgeroberta.roberta import checkpoint
 
-        model = checkpoint.resolve(request.model, cache=cache_dir())
-        if stored is not None and reference.digest_model(model) != stored.model_digest:
+        model = checkpoint.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
+        if reference.digest_model(model) != digest:
             raise UsageError(
-                f"not the model this bundle came from ({stored.model})", where=f"--model {request.model}"
+                f"not the model this bundle came from ({facts.full_size.get('model')})",
+                where=f"--model {request.model}",
             )
         return model
     known = [str(facts.full_size.get("model", "")), stored.model if stored else ""]
     for name in filter(None, known):
         model = Path(name)
         if (model / "config.json").is_file():
-            if stored is None or reference.digest_model(model) == stored.model_digest:
+            if _holds(model, digest):
                 return model
             notes.append(f"The full-size model has changed since ({model}).")
             return None
     notes.append("The full-size model is not here, so there is no speed-up over it: name it with --model.")
     return None
+
+
+def _holds(model: Path, digest: str | None) -> bool:
+    try:
+        return reference.digest_model(model) == digest
+    except (CheckpointError, OSError):  # no model any more
+        return False

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import data_spec
 
 
 def bench(
@@ -15,7 +16,10 @@ def bench(
     data: Annotated[
         str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
     ] = None,
-    eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,
+    eval_data: Annotated[
+        str | None,
+        typer.Option(help="Rows to measure on; else those once held out of --data, or all of another file."),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
@@ -32,10 +36,16 @@ def bench(
     engines: Annotated[
         str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
     ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("-m", "--model", help="The full-size model, where it is not where it was."),
     ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -43,14 +53,15 @@ def bench(
     from edgeroberta.bench import table
     from edgeroberta.bench.benchmark import Request, benchmark, write
     from edgeroberta.errors import EdgeRobertaError
-    from edgeroberta.verification.recheck import data_spec
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
     request = Request(
         bundle=bundle,
         data=data_spec(data, columns),
         target=target,
+        reference=reference,
         model=model,
+        allow_pickle=allow_pickle,
         engines=tuple(engines.split(",")) if engines else None,
         rows=rows,
         batch=batch,

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.errors import UsageError
+from edgeroberta.cli.options import data_spec
+from edgeroberta.errors import GateError
 from edgeroberta.extras import require
 
 if TYPE_CHECKING:
-    from edgeroberta.data import DataSpec
     from edgeroberta.pipeline.compression import Request
-
-GATE_NOT_PASSED = 3
 
 
 def compress(
@@ -61,12 +59,10 @@ def compress(
     from edgeroberta.pipeline.compression import Request
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
-    spec = _data_spec(
-        data, {**columns, "unlabelled": unlabelled, "eval_fraction": eval_fraction}, seed, limit
-    )
+    options = {**columns, "unlabelled": unlabelled, "eval_fraction": eval_fraction}
     request = Request(
         model=model,
-        data=spec,
+        data=data_spec(data, options, seed=seed, limit=limit),
         recipe=recipe,
         overrides=tuple(override or ()),
         target=target,
@@ -83,20 +79,6 @@ def compress(
         _compress(request, json=json)
 
 
-def _data_spec(
-    data: str | None, options: dict[str, str | float | None], seed: int, limit: int | None
-) -> DataSpec | None:
-    from edgeroberta.data import DataSpec
-
-    given = {name: value for name, value in options.items() if value is not None}
-    if data is not None:
-        return DataSpec(data, **given, seed=seed, limit=limit)  # type: ignore[arg-type]
-    if given:
-        option = "--" + next(iter(given)).replace("_", "-")
-        raise UsageError(f"{option} is given but no --data", where=option, hint="add --data FILE")
-    return None
-
-
 def _compress(request: Request, *, json: bool) -> None:
     from edgeroberta import distributed
     from edgeroberta.pipeline import summary
@@ -111,7 +93,7 @@ def _compress(request: Request, *, json: bool) -> None:
         else:
             console.say(summary.to_text(result))
     if summary.verdict(result) == "FAIL":
-        raise typer.Exit(GATE_NOT_PASSED)
+        raise typer.Exit(GateError.exit_code)
 
 
 def _preview(request: Request, *, json: bool) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-
-GATE_NOT_PASSED = 3
+from edgeroberta.cli.options import data_spec
+from edgeroberta.errors import GateError
 
 
 def verify(
@@ -17,7 +17,10 @@ def verify(
     data: Annotated[
         str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
     ] = None,
-    eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,
+    eval_data: Annotated[
+        str | None,
+        typer.Option(help="Rows to measure on; else those once held out of --data, or all of another file."),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
@@ -36,7 +39,7 @@ def verify(
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
     from edgeroberta.verification import report_text
-    from edgeroberta.verification.recheck import Request, data_spec, recheck
+    from edgeroberta.verification.recheck import Request, recheck
     from edgeroberta.verification.report import Verdict, write
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
@@ -56,4 +59,4 @@ def verify(
     else:
         console.out(report_text.markdown(report_text.sections(report)[:2]))
     if report.verdict is Verdict.FAIL:
-        raise typer.Exit(GATE_NOT_PASSED)
+        raise typer.Exit(GateError.exit_code)

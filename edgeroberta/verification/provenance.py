@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from edgeroberta import demo
 from edgeroberta.cache import cache_dir
-from edgeroberta.data import DataSpec, Rows, load_heldout
+from edgeroberta.data import DataSpec, Rows, hub, load_heldout
 from edgeroberta.errors import BundleError, DataError, UsageError
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.verification import reference
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import Gate
+
+logger = logging.getLogger(__name__)
 
 REPORT_FILE = "reports/report.json"
 REFERENCE_FOLDER = "reports/reference"
@@ -70,7 +73,11 @@ def stored_spec(manifest: Manifest) -> DataSpec | None:
     """
     source: Any = manifest.lineage[0].get("config", {}) if manifest.lineage else {}
     if source.get("model") == "packaged":
-        return demo.prepare(cache_dir()).data
+        return replace(demo.prepare(cache_dir()).data, limit=source.get("limit"))
+    return _recorded(source)
+
+
+def _recorded(source: Mapping[str, Any]) -> DataSpec | None:
     recorded = source.get("data")
     if not isinstance(recorded, Mapping):
         return None
@@ -78,12 +85,17 @@ def stored_spec(manifest: Manifest) -> DataSpec | None:
     return DataSpec(**{name: value for name, value in recorded.items() if name in known})
 
 
-def heldout_rows(manifest: Manifest, spec: DataSpec | None) -> Rows:
+def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | None = None) -> Rows:
     """Load the rows to measure a bundle on.
+
+    A bundle may come from anyone, so a Hub data set that only its manifest names is not downloaded.
 
     Args:
         manifest: The bundle's manifest.
-        spec: What the user named; None for the data that the bundle was made with.
+        spec: What the user named; None for the data that the bundle was made with. If it is that data,
+            it is split as it was then; any other file is taken whole.
+        digest: Digest of the rows that the bundle was judged on, where that is known. A file that gives
+            these rows, split as it was then, is the bundle's own, whatever its name is here.
 
     Returns:
         Labelled rows.
@@ -93,11 +105,16 @@ def heldout_rows(manifest: Manifest, spec: DataSpec | None) -> Rows:
         UsageError: None was named, and the bundle's own is not here.
     """
     if spec is not None:
-        return load_heldout(spec, manifest.task)
+        return _named_rows(manifest, spec, digest)
     stored = stored_spec(manifest)
     hint = "name it: --data FILE (with --text and --label where the columns need naming)"
     if stored is None:
         raise UsageError("the bundle does not say which data it was made with", hint=hint)
+    if stored.eval_data is None and _on_the_hub(stored.data):
+        raise UsageError(
+            f"the bundle was made with {stored.data!r}, which is not here; it is not downloaded unasked",
+            hint=f"name it: --data {stored.data} (with --text and --label where the columns need naming)",
+        )
     try:
         return load_heldout(stored, manifest.task)
     except DataError as error:
@@ -106,3 +123,47 @@ def heldout_rows(manifest: Manifest, spec: DataSpec | None) -> Rows:
             where=error.where,
             hint=hint,
         ) from error
+
+
+def _on_the_hub(name: str) -> bool:
+    return not Path(name).expanduser().exists() and hub.is_id(name)
+
+
+def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
+    """Load the data that the user named; only its held-out part where the rest has been trained on."""
+    stored = _recorded(manifest.lineage[0].get("config", {})) if manifest.lineage else None
+    if stored is not None:
+        columns = spec if spec.text or spec.text_pair or spec.label else stored
+        split = replace(
+            stored,
+            data=spec.data,
+            eval_data=spec.eval_data or stored.eval_data,
+            text=columns.text,
+            text_pair=columns.text_pair,
+            label=columns.label,
+            unlabelled=None,
+        )
+        if _same(spec.data, stored.data) and _same(split.eval_data, stored.eval_data):
+            return load_heldout(split, manifest.task)
+        named = split.eval_data == spec.eval_data
+        if digest is not None and named and (rows := _rows_of(split, manifest, digest)) is not None:
+            return rows
+    # A folder or a data set on the Hub has its own held-out part.
+    whole = spec.eval_data or (spec.data if Path(spec.data).expanduser().is_file() else None)
+    return load_heldout(replace(spec, eval_data=whole), manifest.task)
+
+
+def _rows_of(split: DataSpec, manifest: Manifest, digest: str) -> Rows | None:
+    """Return the held-out rows if they are the ones with this digest."""
+    try:
+        rows = load_heldout(split, manifest.task)
+    except DataError as error:  # other data: what is wrong with it shows when it is read as the user said
+        logger.debug("not split as the bundle's own data: %s", error)
+        return None
+    return rows if rows.digest == digest else None
+
+
+def _same(name: str | None, other: str | None) -> bool:
+    if name is None or other is None:
+        return name is other
+    return name == other or Path(name).expanduser().resolve() == Path(other).expanduser().resolve()

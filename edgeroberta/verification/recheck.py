@@ -66,31 +66,9 @@ def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Mea
                 hint="edgeroberta reference MODEL --data … -o ref/, then add --reference ref/",
             )
         full = stored
-    rows = provenance.heldout_rows(facts, request.data)
+    rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
     reference.check(full, rows=rows, task=facts.task)
     options = verification.Options(gate=gate, engines=request.engines, threads=request.threads)
     found = verification.verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)
     return found.with_history((), lineage)
-
-
-def data_spec(data: str | None, columns: Mapping[str, str | None]) -> DataSpec | None:
-    """Read the data options of a command that measures.
-
-    Args:
-        data: What ``--data`` says.
-        columns: Field of :class:`~edgeroberta.data.DataSpec` to what its option says.
-
-    Returns:
-        Where the rows are, or None when nothing was said.
-
-    Raises:
-        UsageError: A column is named and no data.
-    """
-    given = {name: value for name, value in columns.items() if value is not None}
-    if data is not None:
-        return DataSpec(data, **given)  # type: ignore[arg-type]
-    if given:
-        option = "--" + next(iter(given)).replace("_", "-")
-        raise UsageError(f"{option} is given but no --data", where=option, hint="add --data FILE")
-    return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
 from edgeroberta.progress import SilentProgress
 from edgeroberta.runtime import Runtime
+from edgeroberta.verification import reference
 
 ROWS = 200
 
@@ -105,6 +107,7 @@ def test_the_full_size_model_here_is_a_row_and_what_speed_is_held_against(
 ) -> None:
     """A bundle without a stored reference is held against the full-size model that runs beside it."""
     bare = fake_bundles.write(tmp_path / "bare", data=data)
+    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
     found, workers = run(Request(bare, model=str(tiny_checkpoint)), wrong=20)
     assert [row.name for row in found.rows] == [FULL_SIZE, FLOAT_ONNX, "bundle"]
     assert [row.speed_up for row in found.rows] == pytest.approx([1.0, 5.0, 5.0])
@@ -121,6 +124,72 @@ def test_another_full_size_model_than_the_bundle_s_is_refused(bundle: Path, tiny
     with pytest.raises(UsageError) as error:
         run(Request(bundle, model=str(tiny_checkpoint)))
     assert str(error.value) == f"--model {tiny_checkpoint}: not the model this bundle came from (full/)"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_model_that_the_bundle_names_is_loaded_only_if_it_is_the_one(
+    data: Path, tiny_checkpoint: Path, tmp_path: Path, same: bool
+) -> None:
+    """A manifest may name any folder of this machine; one with other content stays closed."""
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    digest = reference.digest_model(tiny_checkpoint) if same else "2" * 64
+    fake_bundles.seal(bare, data=data, model=str(tiny_checkpoint), digest=digest)
+    found, workers = run(Request(bare))
+    opened = [worker.spec.subject for worker in workers]
+    if same:
+        assert opened == [SUBJECTS["torch"], SUBJECTS["onnx"], SUBJECTS["bundle"]]
+    else:
+        assert opened == [SUBJECTS["bundle"]]
+        assert found.notes == (f"The full-size model has changed since ({tiny_checkpoint}).",)
+
+
+def test_a_folder_that_holds_no_model_any_more_has_changed(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model" / "model.safetensors.index.json").write_text("[", encoding="utf-8")
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    fake_bundles.seal(bare, data=data, model=str(tmp_path / "model"))
+    found, _ = run(Request(bare))
+    assert found.notes == (f"The full-size model has changed since ({tmp_path / 'model'}).",)
+
+
+def test_a_reference_that_the_user_names_comes_before_the_bundle_s_own(
+    bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    rows = load_heldout(DataSpec(str(data), eval_data=str(data)), fake_bundles.TASK)
+    given = fake_bundles.make_reference(bundle, rows, wrong=10)
+    reference.save(replace(given, device="NVIDIA B200"), tmp_path / "ref")
+    found, _ = run(Request(bundle, reference=tmp_path / "ref"))
+    assert (found.rows[0].name, found.rows[0].device) == ("reference", "NVIDIA B200")
+    assert found.rows[1].agreement == pytest.approx(190 / ROWS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_digest": "5" * 64}, "--reference: the reference was measured on other rows"),
+        ({"model_digest": "5" * 64}, "--reference: the reference is of another model"),
+        (
+            {"task": replace(fake_bundles.TASK, labels=("no", "yes"))},
+            "--reference: the reference has the labels",
+        ),
+    ],
+)
+def test_a_reference_of_something_else_is_refused(
+    bundle: Path, data: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    rows = load_heldout(DataSpec(str(data), eval_data=str(data)), fake_bundles.TASK)
+    given = fake_bundles.make_reference(bundle, rows, wrong=0)
+    reference.save(replace(given, **changes), tmp_path / "ref")
+    with pytest.raises(UsageError) as error:
+        run(Request(bundle, reference=tmp_path / "ref"))
+    assert str(error.value).startswith(message)
+
+
+def test_a_reference_cannot_be_compared_without_rows(bundle: Path, tmp_path: Path) -> None:
+    bare = fake_bundles.write(tmp_path / "bundle")
+    with pytest.raises(UsageError, match="the bundle does not say which data it was made with"):
+        run(Request(bare, reference=bundle / "reports" / "reference"))
 
 
 def test_without_data_lengths_come_from_the_manifest_and_answers_are_unchecked(tmp_path: Path) -> None:

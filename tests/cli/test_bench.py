@@ -42,6 +42,14 @@ def test_json_is_json_and_nothing_else(bundle: Path, capsys: pytest.CaptureFixtu
     assert found["rows"][1]["agreement"] == 0.99
 
 
+def test_a_reference_made_elsewhere_is_a_row(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = bundle / "reports" / "reference"
+    assert run("bench", bundle, "--rounds", 1, "--reference", folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "reference"
+    assert run("bench", bundle, "--reference", bundle) == 2
+    assert "no reference here (reference.json is missing)" in capsys.readouterr().err
+
+
 def test_a_jetson_is_for_later_with_exit_4(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", bundle, "--target", "jetson") == 4
     assert capsys.readouterr().err == (

@@ -174,6 +174,23 @@ def test_test_rows_without_labels_leave_the_gate_to_the_validation_rows(test_row
     assert [len(splits.train), len(splits.validation)] == [38, 2]
 
 
+def test_columns_found_by_their_names_and_parts_that_are_not_used_are_told() -> None:
+    _write("d/train.csv", _reviews(40))
+    _write("d/validation.csv", _reviews(8, first=100))
+    _write("d/test.csv", "text\nno label\n")
+    said: list[str] = []
+    load_splits(DataSpec("d"), task=SENTIMENT, tell=said.append)
+    assert said == [
+        "d/train.csv: text 'text', label 'label'; --text, --text-pair and --label choose other columns",
+        "d: the test rows are not used, they have no labels",
+    ]
+    said.clear()
+    evaluation = _write("e.csv", _reviews(8, first=200))
+    named = DataSpec("d", text="text", label="label", eval_data=evaluation)
+    load_splits(named, task=SENTIMENT, tell=said.append)
+    assert said == ["d: the test rows are not used, e.csv is measured on"]
+
+
 def _fake_hub(monkeypatch: pytest.MonkeyPatch, splits: Mapping[str, Any], calls: list[Any]) -> None:
     class Rows(dict):
         features: Mapping[str, Any]
@@ -389,6 +406,9 @@ def test_the_digest_tells_contents_apart_and_ignores_the_source() -> None:
 # --- bad input ------------------------------------------------------------------------------------
 
 GOOD = _reviews(40)
+SHAPE_HINT = (
+    "\n  next: name the columns, the same in every file: --text COLUMN, and --text-pair COLUMN for pairs"
+)
 FRACTION_HINT = "\n  next: to measure on a whole file, give it as the evaluation data"
 TWO_HINT = "\n  next: rows of at least two labels are needed to train and to measure"
 FILL_HINT = "\n  next: fill it in, or delete the row"
@@ -672,6 +692,34 @@ BAD: dict[str, tuple[dict[str, str], dict[str, Any], Task | None, str]] = {
         {"data": "x.tsv", "unlabelled": "u.txt"},
         PAIRS,
         "u.txt: the labelled rows are pairs, these are single texts",
+    ),
+    "held-out pairs beside single texts": (
+        {
+            "x.csv": _reviews(40),
+            "y.csv": "text,text_pair,label\na,b,positive\nc,d,negative\n",
+        },
+        {"data": "x.csv", "eval_data": "y.csv"},
+        SENTIMENT,
+        f"y.csv: pairs of texts, but the training rows of x.csv are single texts{SHAPE_HINT}",
+    ),
+    "held-out single texts beside pairs": (
+        {
+            "x.csv": "text,text_pair,label\n" + "".join(f"p {i},h,{i % 2}\n" for i in range(40)),
+            "y.csv": "text,label\na,0\nb,1\n",
+        },
+        {"data": "x.csv", "eval_data": "y.csv"},
+        SENTIMENT,
+        f"y.csv: single texts, but the training rows of x.csv are pairs of texts{SHAPE_HINT}",
+    ),
+    "validation pairs beside single texts": (
+        {
+            "d/train.csv": _reviews(40),
+            "d/dev.csv": "text,text_pair,label\na,b,positive\nc,d,negative\n",
+            "d/test.csv": _reviews(8, first=100),
+        },
+        {"data": "d"},
+        SENTIMENT,
+        f"d/dev.csv: pairs of texts, but the training rows of d/train.csv are single texts{SHAPE_HINT}",
     ),
     "folder without parts": (
         {"d/reviews.csv": GOOD},

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import fake_bundles
 import pytest
 
+from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime import manifest
+from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.verification import provenance
 from edgeroberta.verification.report import Gate
 
@@ -38,13 +40,78 @@ def test_data_that_the_user_names_comes_first(bundle: Path, tmp_path: Path) -> N
     assert len(rows) == 12
 
 
+def _judged_on(bundle: Path, spec: DataSpec) -> tuple[Manifest, str]:
+    """The bundle's manifest as if it had been made with ``spec``, and the digest of its held-out rows."""
+    source = {"stage": "source", "config": {"model": "full/", "data": asdict(spec)}}
+    facts = replace(manifest.read(bundle), lineage=[source])
+    return facts, load_heldout(spec, facts.task).digest
+
+
+def test_the_bundle_s_own_file_is_split_as_it_was_then(bundle: Path) -> None:
+    data = str(bundle.parent / "rows.csv")
+    facts, digest = _judged_on(bundle, DataSpec(data, eval_fraction=0.3, seed=3, limit=25))
+    rows = provenance.heldout_rows(facts, DataSpec(data))
+    assert rows.digest == digest
+    assert len(rows) < 10
+
+
+def test_the_bundle_s_own_file_is_known_in_another_folder(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, digest = _judged_on(bundle, DataSpec(str(bundle.parent / "rows.csv"), seed=3))
+    (tmp_path / "here.csv").write_bytes((bundle.parent / "rows.csv").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert provenance.heldout_rows(facts, DataSpec("here.csv"), digest=digest).digest == digest
+
+
+def test_columns_that_the_user_names_win_over_the_recorded_ones(bundle: Path, tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("old,new,y\n" + "".join(f"o {i},n {i},{i % 2}\n" for i in range(40)))
+    facts, _ = _judged_on(bundle, DataSpec(str(data), text="old", label="y", seed=3))
+    rows = provenance.heldout_rows(facts, DataSpec(str(data), text="new", label="y"))
+    assert {text.split()[0] for text in rows.texts} == {"n"}
+
+
+def test_another_file_is_taken_whole(bundle: Path, tmp_path: Path) -> None:
+    other = fake_bundles.write_data(tmp_path / "other.csv", 40, bundle)
+    facts, digest = _judged_on(bundle, DataSpec(str(bundle.parent / "rows.csv"), seed=3))
+    assert len(provenance.heldout_rows(facts, DataSpec(str(other)), digest=digest)) == 40
+
+
+def test_another_file_is_not_mistaken_for_the_evaluation_data_of_then(bundle: Path, tmp_path: Path) -> None:
+    other = fake_bundles.write_data(tmp_path / "other.csv", 40, bundle)
+    data = str(bundle.parent / "rows.csv")
+    facts, digest = _judged_on(bundle, DataSpec(data, eval_data=data))
+    assert len(provenance.heldout_rows(facts, DataSpec(str(other)), digest=digest)) == 40
+
+
 def test_a_bundle_of_the_packaged_default_finds_its_data_in_the_cache(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = DataSpec("reviews.csv", eval_data="heldout.csv")
     monkeypatch.setattr("edgeroberta.demo.prepare", lambda cache: SimpleNamespace(data=spec))
-    facts = replace(manifest.read(bundle), lineage=[{"stage": "source", "config": {"model": "packaged"}}])
+    source = {"stage": "source", "config": {"model": "packaged", "limit": 200}}
+    facts = replace(manifest.read(bundle), lineage=[source])
+    assert provenance.stored_spec(facts) == replace(spec, limit=200)
+    del source["config"]["limit"]  # type: ignore[attr-defined]
     assert provenance.stored_spec(facts) == spec
+
+
+def test_a_hub_data_set_that_only_the_manifest_names_is_not_downloaded(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(name: str) -> None:
+        raise AssertionError(f"{name} was asked for")
+
+    monkeypatch.setattr("edgeroberta.data.hub.load", never)
+    source = {"stage": "source", "config": {"model": "m", "data": {"data": "someone/reviews"}}}
+    with pytest.raises(UsageError) as error:
+        provenance.heldout_rows(replace(manifest.read(bundle), lineage=[source]), None)
+    assert str(error.value) == (
+        "the bundle was made with 'someone/reviews', which is not here; it is not downloaded unasked\n"
+        "  next: name it: --data someone/reviews "
+        "(with --text and --label where the columns need naming)"
+    )
 
 
 @pytest.mark.parametrize("lineage", [[], [{"stage": "source"}], [{"stage": "source", "config": {"data": 3}}]])
