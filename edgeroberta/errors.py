@@ -72,7 +72,10 @@ class CheckpointError(UsageError):
 
 
 class GateError(EdgeRobertaError):
-    """The compressed model was measured and did not pass the recipe's gate."""
+    """The compressed model was measured and did not pass the recipe's gate.
+
+    The commands print the report and end with this exit code instead of raising: the bundle is there.
+    """
 
     exit_code = 3
 
