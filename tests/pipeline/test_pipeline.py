@@ -157,29 +157,6 @@ def test_another_target_does_not_train_again(tmp_path: Path) -> None:
     assert run(fake_stages.job(tmp_path, target="intel-cpu")) == ALL[1:]
 
 
-def test_other_held_out_rows_verify_again_and_no_more(tmp_path: Path) -> None:
-    job = fake_stages.job(tmp_path)
-    run(job)
-    other = replace(job.data, heldout=fake_stages.rows("fine", "finer"))
-    assert run(replace(job, data=other)) == ["verify", "bundle"]
-    for part in ("train", "validation", "unlabelled"):
-        changed = replace(job.data, **{part: fake_stages.rows("new", part)})
-        assert run(replace(job, data=changed)) == ALL, part
-
-
-def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path: Path) -> None:
-    from edgeroberta.pipeline.job import start
-
-    job = fake_stages.job(tmp_path)
-
-    def config(**source: Any) -> Any:
-        return start(replace(job, source=source)).history[0].config
-
-    assert config(model="someone/roberta", data={})["hub_id"] == "someone/roberta"
-    assert "hub_id" not in config(model=str(job.model), data={})
-    assert "hub_id" not in config(model="packaged")
-
-
 def test_a_reference_verifies_again_and_no_more(tmp_path: Path) -> None:
     job = fake_stages.job(tmp_path)
     run(job)
