@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from edgeroberta.bench.comparison import Comparison, Row
 from edgeroberta.bench.protocol import Status
+from edgeroberta.layout import columns
 from edgeroberta.verification.report_text import ABSENT, escape, megabytes, points
 
 _FAILED = (Status.WRONG, Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status.MISSING)
-_LEFT = 2  # model and engine are words; everything after them is set flush right
+_LEFT = 2  # model and engine are words; all but the status after them is set flush right
 
 
 def header(comparison: Comparison) -> tuple[str, ...]:
@@ -51,15 +52,7 @@ def cells(row: Row) -> tuple[str, ...]:
 def text(comparison: Comparison) -> str:
     """Lay the table out for a terminal, with what it was measured on below it."""
     lines = [header(comparison), *(cells(row) for row in comparison.rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    last = len(widths) - 1
-    laid = [
-        "  ".join(
-            cell.ljust(width) if column < _LEFT or column == last else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    laid = columns(lines, left=(*range(_LEFT), len(lines[0]) - 1))
     return "\n".join([*laid, "", *facts(comparison)]) + "\n"
 
 

@@ -12,9 +12,7 @@ from typing import Any
 from edgeroberta import artifact
 from edgeroberta.artifact import LINEAGE_FILE, Artifact
 from edgeroberta.errors import UsageError
-
-MANIFEST = "manifest.json"
-BUNDLE_KIND = "edgeroberta-bundle"
+from edgeroberta.runtime.manifest import KIND, MANIFEST_FILE
 
 #: What ``edgeroberta bench`` puts beside a bundle's own files; it is about that bundle, not the next.
 _MEASURED = ("reports/bench.json", "reports/bench.md")
@@ -72,10 +70,10 @@ def deliver(bundle: Artifact, output: Path) -> None:
 
 def _manifest(folder: Path) -> Mapping[str, Any] | None:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("kind") == BUNDLE_KIND else None
+    return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None
 
 
 def _is_bundle(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.layout import columns
 from edgeroberta.pipeline import Result
 from edgeroberta.progress import duration
 
@@ -88,11 +89,7 @@ def _comparison(report: Mapping[str, Any]) -> list[str]:
                 *_latency(engine["latency"]),
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    ]
+    return columns(rows, left=(0,))
 
 
 def _verdict(report: Mapping[str, Any]) -> list[str]:
