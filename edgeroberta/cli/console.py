@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.layout import columns
 from edgeroberta.progress import Progress, for_stream
 
 
@@ -62,17 +63,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     Returns:
         Lines joined by newlines, without a final one.
     """
-    cells = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    right = [bool(rows) and all(_numeric(row[column]) for row in rows) for column in range(len(header))]
-    lines = []
-    for row in cells:
-        parts = [
-            cell.rjust(width) if flush else cell.ljust(width)
-            for cell, width, flush in zip(row, widths, right, strict=True)
-        ]
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+    left = [i for i in range(len(header)) if not rows or not all(_numeric(row[i]) for row in rows)]
+    return "\n".join(columns([header, *rows], left=left))
 
 
 def _numeric(cell: str) -> bool:
