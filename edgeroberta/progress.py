@@ -30,7 +30,7 @@ class Advance(Protocol):
 
 
 class Progress:
-    """What library code reports to; this base says nothing."""
+    """What library code reports to; this base says nothing, as other processes than the main one should."""
 
     def line(self, text: str) -> None:
         """Say one sentence."""
@@ -122,10 +122,6 @@ class Meter:
     def counts(self) -> str:
         """Return ``120/400 steps``, or ``120 steps`` when the total is not known."""
         return f"{self.done:,}/{self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
-
-
-class SilentProgress(Progress):
-    """Says nothing: for ``accelerate``'s other processes and for tests."""
 
 
 class PlainProgress(Progress):

@@ -154,7 +154,7 @@ def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
         from edgeroberta import targets
         from edgeroberta.artifact import Artifact, Kind, Lineage
         from edgeroberta.data import Rows, Splits
-        from edgeroberta.progress import SilentProgress
+        from edgeroberta.progress import Progress
         from edgeroberta.roberta.graph import write_float
         from edgeroberta.stages import Context
         from edgeroberta.tasks import Task
@@ -176,7 +176,7 @@ def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
             target=replace(targets.load("cpu"), engines=engines),
             seed=0,
             reference=None,
-            progress=SilentProgress(),
+            progress=Progress(),
             history=(lineage,),
         )
 

@@ -19,7 +19,7 @@ import fake_stages
 
 from edgeroberta import pipeline
 from edgeroberta.artifact import digest_tree
-from edgeroberta.progress import SilentProgress
+from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe
 
 #: Audit events of calls that change the disk; the hook is called before each of them.
@@ -32,7 +32,7 @@ def recipe(folder: Path, value: int = 0) -> Recipe:
 
 
 def run(folder: Path, value: int = 0) -> None:
-    pipeline.run(recipe(folder, value), fake_stages.job(folder), progress=SilentProgress())
+    pipeline.run(recipe(folder, value), fake_stages.job(folder), progress=Progress())
 
 
 def forked(folder: Path, kill_at: int | None = None) -> int:
@@ -75,7 +75,7 @@ def prepare(folder: Path, former: bool) -> str | None:
     if not former:
         return None
     run(folder, value=7)
-    pipeline.make(recipe(folder).stages, job, progress=SilentProgress(), recipe_text=recipe(folder).text)
+    pipeline.make(recipe(folder).stages, job, progress=Progress(), recipe_text=recipe(folder).text)
     (folder / "runs.log").unlink()
     return digest_tree(folder / "out")
 

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from edgeroberta import progress
-from edgeroberta.progress import Meter, PlainProgress, SilentProgress, TerminalProgress
+from edgeroberta.progress import Meter, PlainProgress, Progress, TerminalProgress
 
 
 class Terminal(io.StringIO):
@@ -135,8 +135,8 @@ def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch, clock: list[float
     assert "\x1b[2m" not in stream.getvalue()
 
 
-def test_silent_progress_counts_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    silent = SilentProgress()
+def test_the_base_counts_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    silent = Progress()
     silent.line("hello")
     with silent.bar("distill", 4, "steps") as advance:
         advance(2, "note")

@@ -83,10 +83,10 @@ def _compress(request: Request, *, json: bool) -> None:
     from edgeroberta import distributed
     from edgeroberta.pipeline import summary
     from edgeroberta.pipeline.compression import compress as run
-    from edgeroberta.progress import SilentProgress
+    from edgeroberta.progress import Progress
 
     main = distributed.current().main
-    result = run(request, progress=console.progress() if main else SilentProgress())
+    result = run(request, progress=console.progress() if main else Progress())
     if main:
         if json:
             console.out_json(summary.to_json(result))

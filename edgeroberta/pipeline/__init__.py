@@ -24,7 +24,7 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.pipeline.job import Job, State, name_and_key, start
 from edgeroberta.pipeline.workspace import Workspace
-from edgeroberta.progress import Progress, SilentProgress
+from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, Step
 from edgeroberta.stages import Context
 
@@ -166,7 +166,7 @@ def _make(
     """Run stages in a work folder that is held; ``work`` is None but for the main process."""
     ranks = distributed.current()
     if not ranks.main:
-        progress = SilentProgress()
+        progress = Progress()
     made: list[Made] = []
     state = start(job)
     for index, step in enumerate(steps):

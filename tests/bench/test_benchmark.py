@@ -17,7 +17,7 @@ from edgeroberta.bench.subjects import SUBJECTS
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
-from edgeroberta.progress import SilentProgress
+from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime
 from edgeroberta.verification import reference
 
@@ -58,7 +58,7 @@ def run(request: Request, *, wrong: int = 0, **fails: WorkerError) -> tuple[Comp
         workers.append(FakeWorker(spec, logits, seconds=seconds, fails=errors))
         return workers[-1]
 
-    return benchmark(request, progress=SilentProgress(), start=start), workers
+    return benchmark(request, progress=Progress(), start=start), workers
 
 
 def test_the_reference_and_each_engine_are_rows(bundle: Path) -> None:
@@ -278,7 +278,7 @@ def test_a_table_that_cannot_be_kept_says_where(bundle: Path, tmp_path: Path) ->
 
 
 def test_the_real_process_gives_the_bundle_s_own_answers(bundle: Path, data: Path) -> None:
-    found = benchmark(Request(bundle, rounds=1), progress=SilentProgress())
+    found = benchmark(Request(bundle, rounds=1), progress=Progress())
     row = found.rows[1]
     assert (row.status, row.detail) == (Status.OK, "")
     assert row.agreement == pytest.approx(198 / ROWS)

@@ -12,7 +12,7 @@ from edgeroberta.bench import rounds
 from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan, answer_all, groups, take_turns, warmup_groups
-from edgeroberta.progress import Advance, SilentProgress
+from edgeroberta.progress import Advance, Progress
 
 LENGTHS = [5] * 30 + [50] * 10
 LOGITS = np.zeros((40, 2), np.float32)
@@ -29,7 +29,7 @@ def asked(worker: FakeWorker, what: str) -> list[object]:
 
 def test_all_rows_are_asked_the_same_texts_in_every_round() -> None:
     (first, one), (second, two) = entry("one"), entry("two")
-    take_turns([first, second], Plan(rounds=3, calls=4, warmup=2), LENGTHS, SilentProgress())
+    take_turns([first, second], Plan(rounds=3, calls=4, warmup=2), LENGTHS, Progress())
     assert asked(one, "time") == asked(two, "time")
     assert len(asked(one, "time")) == 1 + 3
     assert [len(turn) for turn in first.rounds] == [4, 4, 4]
@@ -42,15 +42,15 @@ def test_the_order_of_turns_rotates() -> None:
         made, worker = entry(name)
         worker.time = lambda calls, limit_s, name=name: order.append(name) or [0.1]  # type: ignore[assignment,misc]
         entries.append(made)
-    take_turns(entries, Plan(rounds=3, calls=1), LENGTHS, SilentProgress())
+    take_turns(entries, Plan(rounds=3, calls=1), LENGTHS, Progress())
     assert order[3:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
 
 
 def test_a_row_that_fails_ends_there_and_the_others_go_on() -> None:
     error = WorkerError(Status.CRASHED, "gone")
     (bad, broken), (good, _) = entry("bad", fails={"time": error}), entry("good")
-    take_turns([bad, good], Plan(rounds=2, calls=3), LENGTHS, SilentProgress())
-    answer_all([bad, good], 40, SilentProgress())
+    take_turns([bad, good], Plan(rounds=2, calls=3), LENGTHS, Progress())
+    answer_all([bad, good], 40, Progress())
     assert bad.error is error
     assert broken.closed
     assert (bad.rounds, bad.peak_bytes, bad.logits) == ([], None, None)
@@ -61,13 +61,13 @@ def test_a_row_that_fails_ends_there_and_the_others_go_on() -> None:
 
 def test_memory_is_read_before_the_accuracy_pass() -> None:
     made, worker = entry("one")
-    take_turns([made], Plan(rounds=1, calls=1), LENGTHS, SilentProgress())
-    answer_all([made], 40, SilentProgress())
+    take_turns([made], Plan(rounds=1, calls=1), LENGTHS, Progress())
+    answer_all([made], 40, Progress())
     names = [name for name, _ in worker.asked]
     assert names == ["open", "time", "time", "memory", "logits"]
 
 
-class Counting(SilentProgress):
+class Counting(Progress):
     """Keeps how far each bar went."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def test_a_process_that_fails_in_a_later_block_has_no_answers(monkeypatch: pytes
     made, worker = entry("one")
     worker.table = LOGITS.copy()
     worker.table[20] = np.nan
-    answer_all([made], 40, SilentProgress())
+    answer_all([made], 40, Progress())
     assert made.logits is None
     assert made.error is not None
     assert made.error.what == "its logits are not finite, first for row 20"
@@ -137,7 +137,7 @@ def test_warm_up_is_as_long_as_it_says_even_on_one_text() -> None:
 def test_a_fixed_shape_is_timed_on_random_ids() -> None:
     made, worker = entry("one")
     plan = Plan(rounds=2, calls=3, warmup=2, batch=8, tokens=(128,))
-    take_turns([made], plan, LENGTHS, SilentProgress())
+    take_turns([made], plan, LENGTHS, Progress())
     assert asked(worker, "time_ids") == [([128] * 2, 8), ([128] * 3, 8), ([128] * 3, 8)]
     latency = made.latency(plan)
     assert latency is not None
@@ -147,7 +147,7 @@ def test_a_fixed_shape_is_timed_on_random_ids() -> None:
 def test_lengths_of_a_histogram_are_drawn_in_proportion() -> None:
     made, worker = entry("one")
     tokens = (8,) * 90 + (300,) * 10
-    take_turns([made], Plan(rounds=1, calls=1000, warmup=2, tokens=tokens), LENGTHS, SilentProgress())
+    take_turns([made], Plan(rounds=1, calls=1000, warmup=2, tokens=tokens), LENGTHS, Progress())
     (warm, _), (drawn, _) = asked(worker, "time_ids")
     assert warm == [300, 300]
     assert 60 < drawn.count(300) < 140

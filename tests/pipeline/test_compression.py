@@ -16,7 +16,7 @@ from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec
 from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.compression import Request
-from edgeroberta.progress import PlainProgress, SilentProgress
+from edgeroberta.progress import PlainProgress, Progress
 
 TEACHER = ("finetune", "step", "step", "step")
 
@@ -57,16 +57,16 @@ def request(folder: Path, **fields: Any) -> Request:
 
 
 def test_the_teacher_is_fine_tuned_once_for_every_output(packaged: Path, tmp_path: Path) -> None:
-    compression.compress(request(tmp_path), progress=SilentProgress())
+    compression.compress(request(tmp_path), progress=Progress())
     assert fake_stages.started(packaged) == [*TEACHER, *fake_stages.NAMES[1:]]
-    compression.compress(request(tmp_path, output=tmp_path / "other"), progress=SilentProgress())
+    compression.compress(request(tmp_path, output=tmp_path / "other"), progress=Progress())
     assert fake_stages.started(packaged)[8:] == list(fake_stages.NAMES[1:])
 
 
 def test_the_teacher_lies_in_the_cache_and_is_what_the_stages_start_from(
     packaged: Path, tmp_path: Path
 ) -> None:
-    result = compression.compress(request(tmp_path), progress=SilentProgress())
+    result = compression.compress(request(tmp_path), progress=Progress())
     (teacher,) = (cache_dir() / "teacher").glob("00-finetune-*")
     assert (teacher / "config.json").is_file()
     assert result.stages[0].artifact.lineage.stage == "export"
@@ -89,12 +89,12 @@ def test_the_packaged_default_goes_to_out_demo(
     packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = compression.compress(request(tmp_path, output=None), progress=SilentProgress())
+    result = compression.compress(request(tmp_path, output=None), progress=Progress())
     assert result.bundle == tmp_path / "out" / "demo"
 
 
 def test_a_recipe_that_fine_tunes_starts_from_the_packaged_base_model(packaged: Path, tmp_path: Path) -> None:
-    result = compression.compress(request(tmp_path, recipe="from-base"), progress=SilentProgress())
+    result = compression.compress(request(tmp_path, recipe="from-base"), progress=Progress())
     assert result.stages[0].artifact.lineage.stage == "finetune"
     assert not (cache_dir() / "teacher").exists()
 
@@ -104,7 +104,7 @@ def test_a_preview_knows_whether_the_teacher_is_there(packaged: Path, tmp_path: 
     assert before.job is None
     assert before.reused == (False,) * 4
     assert not (cache_dir() / "teacher").exists()
-    compression.compress(request(tmp_path), progress=SilentProgress())
+    compression.compress(request(tmp_path), progress=Progress())
     after = compression.preview(request(tmp_path))
     assert after.job is not None
     assert after.reused == (True,) * 4
@@ -112,6 +112,6 @@ def test_a_preview_knows_whether_the_teacher_is_there(packaged: Path, tmp_path: 
 
 
 def test_another_limit_fine_tunes_another_teacher(packaged: Path, tmp_path: Path) -> None:
-    compression.compress(request(tmp_path), progress=SilentProgress())
-    compression.compress(request(tmp_path, limit=30), progress=SilentProgress())
+    compression.compress(request(tmp_path), progress=Progress())
+    compression.compress(request(tmp_path, limit=30), progress=Progress())
     assert fake_stages.started(packaged).count("finetune") == 2

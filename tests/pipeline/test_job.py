@@ -8,14 +8,14 @@ import fake_stages
 
 from edgeroberta import pipeline
 from edgeroberta.pipeline.job import Job, start
-from edgeroberta.progress import SilentProgress
+from edgeroberta.progress import Progress
 
 
 def _run(job: Job) -> list[str]:
     """Run the five stages and return the names of those that ran, without training steps."""
     log = job.work.with_name("runs.log")
     before = len(fake_stages.started(log))
-    pipeline.run(fake_stages.recipe(log), job, progress=SilentProgress())
+    pipeline.run(fake_stages.recipe(log), job, progress=Progress())
     return [name for name in fake_stages.started(log)[before:] if name != "step"]
 
 

@@ -21,7 +21,7 @@ from edgeroberta import pipeline, stages
 from edgeroberta.artifact import Kind, digest_tree, load
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.pipeline.job import Job
-from edgeroberta.progress import PlainProgress, SilentProgress
+from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.stages import Stage
 
 TESTS = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ def run(job: Job, **settings: Any) -> list[str]:
     """Run the fake recipe and return the names of the stages that ran."""
     log = job.output.parent / "runs.log"
     before = len(fake_stages.started(log))
-    pipeline.run(fake_stages.recipe(log, **settings), job, progress=SilentProgress())
+    pipeline.run(fake_stages.recipe(log, **settings), job, progress=Progress())
     return [name for name in fake_stages.started(log)[before:] if name != "step"]
 
 
@@ -56,7 +56,7 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def test_a_run_makes_every_stage_once_and_delivers_the_bundle(tmp_path: Path) -> None:
     job = fake_stages.job(tmp_path)
-    result = pipeline.run(fake_stages.recipe(tmp_path / "runs.log"), job, progress=SilentProgress())
+    result = pipeline.run(fake_stages.recipe(tmp_path / "runs.log"), job, progress=Progress())
     assert fake_stages.started(tmp_path / "runs.log") == ["finetune", "step", "step", "step", *ALL[1:]]
     assert result.bundle == tmp_path / "out"
     assert [made.reused for made in result.stages] == [False] * 5
@@ -228,7 +228,7 @@ def test_half_an_output_of_a_killed_stage_is_started_over(tmp_path: Path) -> Non
 
 def test_each_artifact_keeps_its_lineage(tmp_path: Path) -> None:
     job = replace(fake_stages.job(tmp_path), source={"model": "roberta"}, seed=3)
-    result = pipeline.run(fake_stages.recipe(tmp_path / "runs.log"), job, progress=SilentProgress())
+    result = pipeline.run(fake_stages.recipe(tmp_path / "runs.log"), job, progress=Progress())
     made = {each.artifact.lineage.stage: each.artifact for each in result.stages}
     lineage = load(made["build"].path).lineage
     assert lineage.config["value"] == 0
@@ -251,7 +251,7 @@ def test_the_fine_tuned_model_becomes_the_full_size_one_for_the_stages_after_it(
     steps = list(recipe.stages)
     steps[2] = steps[2]._replace(stage=replace(steps[2].stage, run=spy))
     job = fake_stages.job(tmp_path)
-    result = pipeline.run(replace(recipe, stages=tuple(steps)), job, progress=SilentProgress())
+    result = pipeline.run(replace(recipe, stages=tuple(steps)), job, progress=Progress())
     trained = result.stages[0].artifact
     assert trained.lineage.notes == {"full_size": str(job.model)}
     assert seen["build"] == trained.path
@@ -267,7 +267,7 @@ def test_a_stage_that_fails_leaves_the_finished_ones_to_resume_from(tmp_path: Pa
     broken = list(recipe.stages)
     broken[2] = broken[2]._replace(stage=replace(broken[2].stage, run=fail))
     with pytest.raises(EdgeRobertaError, match="the loss is no longer a number"):
-        pipeline.run(replace(recipe, stages=tuple(broken)), job, progress=SilentProgress())
+        pipeline.run(replace(recipe, stages=tuple(broken)), job, progress=Progress())
     assert not job.output.exists()
     assert run(job) == ALL[2:]
 
@@ -282,7 +282,7 @@ def test_a_full_disk_is_said_and_what_is_finished_stays(tmp_path: Path) -> None:
     broken = list(recipe.stages)
     broken[1] = broken[1]._replace(stage=replace(broken[1].stage, run=full))
     with pytest.raises(EdgeRobertaError) as caught:
-        pipeline.run(replace(recipe, stages=tuple(broken)), job, progress=SilentProgress())
+        pipeline.run(replace(recipe, stages=tuple(broken)), job, progress=Progress())
     assert caught.value.what == "no space left on the disk"
     assert str(caught.value.where).endswith("output/model.onnx")
     assert caught.value.exit_code == 1
@@ -308,7 +308,7 @@ def test_an_unexpected_os_error_is_not_dressed_up(tmp_path: Path) -> None:
 
     broken = (recipe.stages[0]._replace(stage=replace(recipe.stages[0].stage, run=missing)),)
     with pytest.raises(FileNotFoundError):
-        pipeline.make(broken, job, progress=SilentProgress())
+        pipeline.make(broken, job, progress=Progress())
 
 
 @contextlib.contextmanager
@@ -318,7 +318,7 @@ def _running(folder: Path) -> Iterator[int]:
         "import fake_stages; from pathlib import Path; from edgeroberta import pipeline, progress;"
         f"folder = Path({str(folder)!r});"
         "recipe = fake_stages.recipe(folder / 'runs.log', build={'seconds': 60});"
-        "pipeline.run(recipe, fake_stages.job(folder), progress=progress.SilentProgress())"
+        "pipeline.run(recipe, fake_stages.job(folder), progress=progress.Progress())"
     )
     path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
     process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path})
@@ -500,7 +500,7 @@ def test_plan_tells_what_would_be_reused_and_writes_nothing(tmp_path: Path) -> N
     recipe = fake_stages.recipe(tmp_path / "runs.log")
     assert pipeline.plan(recipe.stages, job, recipe_text=recipe.text) == ()
     assert not job.work.exists()
-    pipeline.run(recipe, job, progress=SilentProgress())
+    pipeline.run(recipe, job, progress=Progress())
     names = [made.lineage.stage for made in pipeline.plan(recipe.stages, job, recipe_text=recipe.text)]
     assert names == ALL
     changed = fake_stages.recipe(tmp_path / "runs.log", build={"value": 1})
@@ -511,7 +511,7 @@ def test_plan_tells_what_would_be_reused_and_writes_nothing(tmp_path: Path) -> N
 def test_plan_leaves_a_damaged_artifact_alone(tmp_path: Path) -> None:
     job = fake_stages.job(tmp_path)
     recipe = fake_stages.recipe(tmp_path / "runs.log")
-    pipeline.run(recipe, job, progress=SilentProgress())
+    pipeline.run(recipe, job, progress=Progress())
     damaged = next(job.work.glob("01-export-*"))
     _damage_content(damaged)
     assert len(pipeline.plan(recipe.stages, job, recipe_text=recipe.text)) == 1
@@ -541,7 +541,7 @@ def test_two_processes_share_the_distributed_stages_and_the_main_one_does_the_re
         "import fake_stages, os; from pathlib import Path; from edgeroberta import pipeline, progress\n"
         f"folder = Path({str(tmp_path)!r})\n"
         "recipe = fake_stages.recipe(folder / 'runs.log')\n"
-        "result = pipeline.run(recipe, fake_stages.job(folder), progress=progress.SilentProgress())\n"
+        "result = pipeline.run(recipe, fake_stages.job(folder), progress=progress.Progress())\n"
         "print(os.environ['RANK'], [made.reused for made in result.stages], flush=True)\n"
     )
     fake_stages.job(tmp_path)

@@ -13,7 +13,7 @@ from edgeroberta import stages, targets
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
-from edgeroberta.progress import SilentProgress
+from edgeroberta.progress import Progress
 from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
 from edgeroberta.verification import reference
@@ -22,7 +22,7 @@ SITES = [{"site": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": 
 CONFIG = VerifyConfig(latency_rows=5)
 
 
-class Heard(SilentProgress):
+class Heard(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 

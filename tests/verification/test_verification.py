@@ -15,7 +15,7 @@ from edgeroberta.bench.protocol import Status
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError, UnavailableError, UsageError
 from edgeroberta.metrics import Interval
-from edgeroberta.progress import SilentProgress
+from edgeroberta.progress import Progress
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.verification import Options, flips, judge, verify
 from edgeroberta.verification.report import Gate, Report, Verdict
@@ -53,7 +53,7 @@ def measured(bundle: Path, rows: Rows, workers: dict[str, dict[str, Any]], **opt
 
     reference = fake_bundles.fixed_reference(rows, right(rows))
     settings = Options(gate=GATE, latency_rows=5, **options)
-    return verify(bundle, rows, reference, options=settings, progress=SilentProgress(), start=start)
+    return verify(bundle, rows, reference, options=settings, progress=Progress(), start=start)
 
 
 def test_the_gate_passes_a_drop_whose_whole_interval_is_within_it() -> None:
@@ -203,7 +203,7 @@ def test_rows_without_labels_are_refused(bundle: Path) -> None:
     rows = replace(rows_of(4), labels=None)
     reference = fake_bundles.fixed_reference(rows_of(4), right(rows_of(4)))
     with pytest.raises(DataError) as error:
-        verify(bundle, rows, reference, options=Options(), progress=SilentProgress())
+        verify(bundle, rows, reference, options=Options(), progress=Progress())
     assert str(error.value) == "rows.csv: verification needs labels, these rows have none"
 
 
@@ -227,7 +227,7 @@ def test_workers_are_closed_even_when_measuring_fails(bundle: Path) -> None:
 
     reference = fake_bundles.fixed_reference(rows, right(rows))
     with pytest.raises(IndexError):
-        verify(bundle, rows, reference, options=Options(), progress=SilentProgress(), start=start)
+        verify(bundle, rows, reference, options=Options(), progress=Progress(), start=start)
     assert [worker.closed for worker in started] == [True, True]
 
 
