@@ -210,7 +210,7 @@ def _source(request: Request, chosen: Recipe) -> _Source:
             )
         sources = demo.prepare(cache_dir())
         model, spec = sources.base, replace(sources.data, limit=request.limit)
-        said: dict[str, Any] = {"model": "packaged", "limit": request.limit}
+        said: dict[str, Any] = {"model": demo.PACKAGED, "limit": request.limit}
         task = infer_task(spec)
     elif request.data is None:
         raise UsageError(

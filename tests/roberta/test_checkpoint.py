@@ -315,6 +315,7 @@ def test_resolve_takes_a_model_from_the_hub(
     assert len(asked) == 1
     assert asked[0][0] == "someone/some-roberta"
     assert not any(pattern.endswith(".bin") for pattern in asked[0][1])
+    assert "README.md" in asked[0][1]  # the licence is in it
 
 
 def test_resolve_downloads_pickles_only_when_allowed(
@@ -350,10 +351,12 @@ def test_resolve_takes_every_kind_of_the_family(
 def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy: Path, tmp_path: Path) -> None:
     wanted = load_file(copy / "model.safetensors")
     pickle_weights(copy)
+    (copy / "README.md").write_text("---\nlicense: mit\n---\n")
     before = artifact.digest_tree(copy)
     result = checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
     assert result.is_relative_to(tmp_path / "cache")
     assert artifact.digest_tree(copy) == before
+    assert (result / "README.md").read_text() == "---\nlicense: mit\n---\n"
     found = load_file(result / "model.safetensors")
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
