@@ -83,7 +83,7 @@ def test_the_hub_accepts_the_front_matter(manifest, report):
 
     found = ModelCard(card.write(manifest, report))
     assert found.data.eval_results[0].metric_value == 0.809
-    assert found.data.library_name == "edgeroberta"
+    assert found.data.to_dict()["library_name"] == "edgeroberta"
 
 
 def test_results_have_a_row_per_model_and_say_what_is_missing(manifest, report):
