@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeroberta.bench.device import jetson, reading
+
 #: Instruction sets that int8 and bf16 speed depends on, as ``/proc/cpuinfo`` names them.
 NOTABLE_FLAGS = (
     "avx2",
@@ -26,6 +28,8 @@ NOTABLE_FLAGS = (
 )
 #: Packages whose version can change a measurement.
 PACKAGES = ("edgeroberta", "numpy", "tokenizers", "onnxruntime", "openvino", "torch", "transformers")
+#: Names under which pip knows TensorRT; on a Jetson it comes from dpkg.
+TENSORRT_DISTRIBUTIONS = ("tensorrt", "tensorrt_cu13", "tensorrt_cu12", "tensorrt_rtx")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,12 @@ class Device:
         load: One-minute load average when the measurement began; None when unknown. Above zero, other
             programs shared the machine.
         versions: Package name to version, for those installed.
+        board: Model of the board or PC; None when unknown, as in files of version 0.1.
+        soc: ``tegra234``, ``bcm2712``; None elsewhere.
+        l4t: Jetson Linux release.
+        jetpack: JetPack of that release.
+        cuda: CUDA toolkit.
+        tensorrt: TensorRT.
     """
 
     cpu: str
@@ -52,10 +62,18 @@ class Device:
     python: str
     load: float | None
     versions: dict[str, str]
+    board: str | None = None
+    soc: str | None = None
+    l4t: str | None = None
+    jetpack: str | None = None
+    cuda: str | None = None
+    tensorrt: str | None = None
 
     def describe(self) -> str:
         """Return one line: ``AMD EPYC, 2 cores, avx512_vnni, Linux x86_64, load 0.3``."""
         parts = [self.cpu, f"{self.cores} cores", *self.flags[-3:], self.system]
+        if self.l4t:
+            parts.append(f"JetPack {self.jetpack}" if self.jetpack else f"L4T {self.l4t}")
         if self.load is not None:
             parts.append(f"load {self.load:.1f}")
         return ", ".join(parts)
@@ -70,7 +88,8 @@ def here(root: Path = Path("/")) -> Device:
     Returns:
         What could be found out; nothing here fails.
     """
-    cpuinfo = _read(root / "proc/cpuinfo")
+    cpuinfo = reading.text(root / "proc/cpuinfo")
+    board = jetson.board(root)
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -79,11 +98,17 @@ def here(root: Path = Path("/")) -> Device:
         cpu=_cpu_name(cpuinfo, root),
         flags=_flags(cpuinfo),
         cores=cores,
-        memory_bytes=_memory(_read(root / "proc/meminfo")),
+        memory_bytes=memory(root, "MemTotal") or 0,
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=platform.python_version(),
-        load=_load(_read(root / "proc/loadavg")),
+        load=load(root),
         versions=versions(PACKAGES),
+        board=board.model,
+        soc=board.soc,
+        l4t=board.l4t,
+        jetpack=board.jetpack,
+        cuda=board.cuda,
+        tensorrt=board.tensorrt or _pip_tensorrt(root),
     )
 
 
@@ -98,36 +123,32 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+def memory(root: Path, name: str) -> int | None:
+    """Return a field of ``/proc/meminfo`` in bytes, None when it is missing or no number."""
+    words = (reading.field(reading.text(root / "proc/meminfo"), name) or "").split()
+    kilobytes = reading.whole(words[0]) if words else None
+    return kilobytes * 1024 if kilobytes is not None and kilobytes >= 0 else None
 
 
-def _field(text: str, *names: str) -> str | None:
-    for line in text.splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name.strip() in names and value.strip():
-            return value.strip()
-    return None
+def load(root: Path) -> float | None:
+    """Return the one-minute load average, None when unknown."""
+    words = (reading.text(root / "proc/loadavg") or "").split()
+    found = reading.decimal(words[0]) if words else None
+    return found if found is not None and found >= 0 else None
 
 
-def _cpu_name(cpuinfo: str, root: Path) -> str:
+def _cpu_name(cpuinfo: str | None, root: Path) -> str:
     # ARM kernels give no model name; boards name themselves in the device tree.
-    board = _read(root / "proc/device-tree/model").rstrip("\0\n")
-    return _field(cpuinfo, "model name") or board or platform.processor() or platform.machine()
+    board = reading.text(root / "proc/device-tree/model")
+    return reading.field(cpuinfo, "model name") or board or platform.processor() or platform.machine()
 
 
-def _flags(cpuinfo: str) -> tuple[str, ...]:
-    present = set((_field(cpuinfo, "flags", "Features") or "").split())
+def _flags(cpuinfo: str | None) -> tuple[str, ...]:
+    present = set((reading.field(cpuinfo, "flags", "Features") or "").split())
     return tuple(flag for flag in NOTABLE_FLAGS if flag in present)
 
 
-def _memory(meminfo: str) -> int:
-    total = _field(meminfo, "MemTotal")
-    return int(total.split()[0]) * 1024 if total else 0
-
-
-def _load(loadavg: str) -> float | None:
-    return float(loadavg.split()[0]) if loadavg else None
+def _pip_tensorrt(root: Path) -> str | None:
+    # A tree that stands for another machine says nothing about this one's packages.
+    installed = versions(TENSORRT_DISTRIBUTIONS) if root == Path("/") else {}
+    return next(iter(installed.values()), None)
