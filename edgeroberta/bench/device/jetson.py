@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edgeroberta.bench.device import reading
 
-#: L4T release to JetPack, releases of NVIDIA's archive only (https://developer.nvidia.com/embedded/jetpack-archive
-#: and https://developer.nvidia.com/embedded/jetson-linux-archive). An unlisted release has no JetPack: a guess
+#: L4T release to JetPack, as in NVIDIA's archives (https://developer.nvidia.com/embedded/jetpack-archive and
+#: https://developer.nvidia.com/embedded/jetson-linux-archive). An unlisted release has no JetPack: a guess
 #: from its neighbours would stand beside a measurement as a fact. 36.4.7 is an update of 36.4.4's packages.
 JETPACKS = {
     "35.1.0": "5.0.2",
@@ -145,14 +145,13 @@ def dpkg_versions(root: Path, names: Collection[str]) -> dict[str, str]:
         Name to version as dpkg has it, for those whose status says installed.
     """
     found: dict[str, str] = {}
-    name = version = None
-    installed = False
+    name, version, installed = "", "", False
     try:
         with (root / "var/lib/dpkg/status").open(encoding="utf-8", errors="replace") as lines:
             for line in lines.read(MOST_DPKG_BYTES).split("\n"):
                 key, _, value = line.partition(":")
                 if key == "Package":
-                    name, version, installed = value.strip(), None, False
+                    name, version, installed = value.strip(), "", False
                 elif key == "Status":
                     installed = value.split()[-1:] == ["installed"]
                 elif key == "Version":

@@ -95,7 +95,7 @@ def children(folder: Path, pattern: str = "*") -> list[Path]:
         Their paths: ``cpu2`` before ``cpu10``.
     """
     try:
-        names = os.listdir(folder)
+        names = [path.name for path in folder.iterdir()]
     except (OSError, ValueError):
         return []
     return [folder / name for name in sorted(fnmatch.filter(names, pattern), key=_natural)]
