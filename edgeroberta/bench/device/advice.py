@@ -14,7 +14,7 @@ HOT_CELSIUS = 75.0
 LEAST_MEMORY = 512 << 20
 #: One core's worth of other work; our own start-up counts for less in a one-minute average.
 MOST_LOAD = 1.0
-SLOW_GOVERNORS = ("powersave", "conservative")
+SLOW_GOVERNORS = {"powersave", "conservative"}
 SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 
 
@@ -44,18 +44,22 @@ def _clocks(state: State) -> Iterator[str]:
         floating = ", ".join(clock.name for clock in state.clocks if clock.locked is False)
         yield f"the clocks float ({floating}): sudo jetson_clocks"
     elif not state.board.jetson:
-        slow = [name for name in state.governors if name in SLOW_GOVERNORS]
-        if slow and not state.clocks_locked:
-            yield f"the governor {', '.join(slow)} keeps the clocks low: {SET_GOVERNOR}"
+        moving = [name for name in state.governors if name != "performance"]
+        if moving and not state.clocks_locked:
+            does = "keeps the clocks low" if set(moving) <= SLOW_GOVERNORS else "lets the clocks float"
+            yield f"the governor {', '.join(moving)} {does}: {SET_GOVERNOR}"
+        yield from _capped(state)
+
+
+def _capped(state: State) -> Iterator[str]:
     for clock in state.clocks:
-        capped = clock.limit_hz and clock.maximum_hz and clock.maximum_hz < 0.99 * clock.limit_hz
-        if capped and not state.board.jetson:
+        most, limit = clock.maximum_hz, clock.limit_hz
+        if most and limit and most < 0.99 * limit:
             yield (
-                f"{clock.name} is held to {clock.maximum_hz or 0:,} Hz of {clock.limit_hz:,} Hz: "
-                f"echo {(clock.limit_hz or 0) // 1000} | "
-                "sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq"
+                f"{clock.name} is held to {most / 1e6:,.0f} MHz of {limit / 1e6:,.0f} MHz: "
+                f"echo {limit // 1000} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_max_freq"
             )
-            break
+            return
 
 
 def _heat(state: State) -> Iterator[str]:

@@ -96,7 +96,7 @@ def pi_flags(root: Path) -> int | None:
 
 def pi_causes(flags: int | None) -> tuple[str, ...]:
     """Return what the lowest four flags of the Raspberry Pi's firmware say."""
-    return tuple(name for bit, name in PI_BITS.items() if (flags or 0) >> bit & 1)
+    return tuple(name for bit, name in PI_BITS.items() if max(flags or 0, 0) >> bit & 1)
 
 
 def pi_flags_file(root: Path) -> Path | None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,10 @@ ARM = """processor\t: 0
 Features\t: fp asimd asimddp i8mm bf16
 CPU implementer\t: 0x41
 """
+
+
+#: Fields that files of version 0.1 do not have.
+NEW = ("board", "soc", "l4t", "jetpack", "cuda", "tensorrt")
 
 
 def recorded(root: Path, cpuinfo: str, **files: str) -> Path:
@@ -58,3 +65,31 @@ def test_the_description_carries_the_load(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("platform.release", lambda: "6.1")
     assert "Platinum 8480+, " in device.here(root).describe()
     assert device.here(root).describe().endswith(", load 1.3")
+
+
+def test_facts_written_before_boards_were_read_still_load() -> None:
+    old = {name: value for name, value in asdict(device.here()).items() if name not in NEW}
+    found = device.Device(**old)
+    assert {name: getattr(found, name) for name in NEW} == dict.fromkeys(NEW)
+
+
+def test_a_damaged_proc_is_still_described(tmp_path: Path) -> None:
+    root = recorded(tmp_path, X86, meminfo="MemTotal: lots\n", loadavg="high")
+    found = device.here(root)
+    assert (found.memory_bytes, found.load) == (0, None)
+
+
+def test_a_jetson_s_description_names_its_jetpack() -> None:
+    trees = Path(__file__).parents[2] / "fixtures" / "devices"
+    assert "JetPack 6.2" in device.here(trees / "orin-nano").describe()
+
+
+@pytest.mark.parametrize(
+    "file", sorted(Path(device.__file__).parent.glob("*.py")), ids=lambda file: file.name
+)
+def test_the_state_of_a_device_needs_the_standard_library_only(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    others = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert all(name.startswith("edgeroberta.bench.device") for name in others)
