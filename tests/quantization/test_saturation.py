@@ -54,8 +54,8 @@ def random() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize("first", (-127, -65, -64, -1, 0, 1, 63, 64, 65, 100, 127))
-@pytest.mark.parametrize("second", (-127, -65, -64, -63, 0, 1, 63, 64, 65, 127))
+@pytest.mark.parametrize("first", [-127, -65, -64, -1, 0, 1, 63, 64, 65, 100, 127])
+@pytest.mark.parametrize("second", [-127, -65, -64, -63, 0, 1, 63, 64, 65, 127])
 def test_a_pair_is_at_risk_exactly_when_some_activations_saturate_it(first: int, second: int) -> None:
     weight = np.array([[first], [second]], np.int8)
     sums = [a * first + b * second for a, b in itertools.product(EXTREMES, EXTREMES)]
@@ -75,7 +75,7 @@ def test_the_limit_of_a_pair_is_the_largest_that_fits() -> None:
     assert -255 * PAIR_LIMIT >= -32768 > -255 * (PAIR_LIMIT + 1)
 
 
-@pytest.mark.parametrize("inputs", (1, 2, 7, 8))
+@pytest.mark.parametrize("inputs", [1, 2, 7, 8])
 def test_the_check_finds_exactly_the_columns_that_brute_force_finds(
     random: np.random.Generator, inputs: int
 ) -> None:
@@ -173,12 +173,14 @@ def test_safe_weights_lose_less_than_7_bits_would(random: np.random.Generator) -
 def test_zeros_and_a_single_input_are_harmless() -> None:
     for shape in ((4, 3), (1, 3)):
         values, scale = quantize_safely(np.zeros(shape, np.float32))
-        assert values.shape == shape and not values.any()
-        assert np.isfinite(scale).all() and (scale > 0).all()
+        assert values.shape == shape
+        assert not values.any()
+        assert np.isfinite(scale).all()
+        assert (scale > 0).all()
 
 
-@pytest.mark.parametrize("signed", (False, True))
-@pytest.mark.parametrize("inputs", (16, 17))
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("inputs", [16, 17])
 def test_the_measured_clipping_is_that_of_the_emulation(
     random: np.random.Generator, signed: bool, inputs: int
 ) -> None:
@@ -220,7 +222,8 @@ def test_the_search_measures_its_candidates_with_the_weights_they_will_get(
     safe = choose(weight, bias, statistics, symmetric=False, avoid_saturation=True)
     assert at_risk(free.plan.weight).any()
     assert not at_risk(safe.plan.weight).any()
-    assert free.bits == 8 and 7 <= safe.bits < 8
+    assert free.bits == 8
+    assert 7 <= safe.bits < 8
     assert safe.error > safe.free_error
     assert f"{safe.bits:.1f} bits" in safe.describe()
     assert "saturate int16 without VNNI" in safe.reason()
@@ -309,8 +312,8 @@ needs_x86 = pytest.mark.skipif(
 
 
 @needs_x86
-@pytest.mark.parametrize("isa", ("AVX2", "AVX512_CORE"))
-@pytest.mark.parametrize(("signed", "inputs"), ((False, 64), (True, 62), (False, 63)))
+@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
+@pytest.mark.parametrize(("signed", "inputs"), [(False, 64), (True, 62), (False, 63)])
 def test_openvino_without_vnni_computes_what_the_emulation_does(
     tmp_path: Path, isa: str, signed: bool, inputs: int
 ) -> None:
@@ -322,7 +325,7 @@ def test_openvino_without_vnni_computes_what_the_emulation_does(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("signed", "inputs"), ((False, 64), (True, 62), (False, 63)))
+@pytest.mark.parametrize(("signed", "inputs"), [(False, 64), (True, 62), (False, 63)])
 def test_onnx_runtime_on_a_haswell_computes_what_the_emulation_does_unless_asked_to_be_exact(
     tmp_path: Path, signed: bool, inputs: int
 ) -> None:

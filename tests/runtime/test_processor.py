@@ -15,7 +15,7 @@ from edgeroberta.runtime import Runtime, processor
 from edgeroberta.runtime.manifest import read
 from edgeroberta.runtime.saturation import advise, declared_safe
 
-X86 = "processor\t: 0\nvendor_id\t: {vendor}\nmodel name\t: {model}\nflags\t\t: fpu sse4_2 avx fma avx2 {more}\n"
+X86 = "processor\t: 0\nvendor_id : {vendor}\nmodel name\t: {model}\nflags\t: fpu avx fma avx2 {more}\n"
 RECORDED = {
     "haswell": X86.format(
         vendor="GenuineIntel", model="Intel(R) Core(TM) i7-4770 CPU @ 3.40GHz", more="bmi2"
@@ -31,9 +31,7 @@ RECORDED = {
         model="Intel(R) Xeon(R) Platinum 8358 CPU @ 2.60GHz",
         more="avx512f avx512_vnni",
     ),
-    "alderlake": X86.format(
-        vendor="GenuineIntel", model="12th Gen Intel(R) Core(TM) i5-12500", more="avx_vnni"
-    ),
+    "alderlake": X86.format(vendor="GenuineIntel", model="12th Gen Intel i5-12500", more="avx_vnni"),
     "zen4": X86.format(vendor="AuthenticAMD", model="AMD EPYC 9354 32-Core Processor", more="avx512_vnni"),
     "cortex-a72": (
         "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd evtstrm crc32 cpuid\n"
@@ -132,7 +130,8 @@ def test_an_older_bundle_is_read_and_said_not_to_know(int8, machine):
 
 def test_a_safe_bundle_and_a_float_one_are_left_alone(int8, machine):
     facts = read(int8(SAFE))
-    assert facts.saturation is not None and facts.saturation.safe
+    assert facts.saturation is not None
+    assert facts.saturation.safe
     assert advise(facts, "openvino", machine("haswell")) is None
     assert declared_safe(facts.folder)
     assert advise(read(int8(None, "fp32")), "openvino", machine("haswell")) is None
