@@ -8,9 +8,9 @@ wrong product. Signed activations are shifted by 128 first and meet the same ins
 Who computes so: ONNX Runtime's kernels for AVX2 and for AVX-512 without VNNI (``QgemmU8X8KernelAvx2.S``,
 https://github.com/microsoft/onnxruntime/pull/12088; seen in 1.32.0 with a Haswell's instructions) and
 oneDNN, which OpenVINO uses (https://oneapi-src.github.io/oneDNN/dev_guide_int8_computations.html; seen in
-2026.4.1 limited to AVX2 and to AVX-512). Who does not: VNNI and AMX add four products in an int32; ARM
-multiplies int8 by int8 and adds pairs in an int16 at most, 2 · 127 · 128 = 32,512, or adds four in an
-int32 (``sdot``). Matmuls of two activations (attention) are float on processors and not concerned.
+2026.4.1 limited to AVX2 and to AVX-512). Who does not: VNNI and AMX add four products in an int32, as ARM's
+``sdot`` does; without that, ONNX Runtime on ARM adds pairs of int8 by int8 in an int16, which holds them,
+2 · 127 · 128 = 32,512 (``QgemmS8S8KernelNeon.S``), and widens uint8 (``QgemmU8X8KernelNeon.S``). Matmuls of two activations (attention) are float on processors and not concerned.
 """
 
 from __future__ import annotations
