@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NO_ENGINE = 4
 
-_SATURATES = "without VNNI: products of two can saturate; bundles are made for it with --target cpu-avx2"
+_SATURATES = "x86 without VNNI: products of two can saturate; make bundles with --target cpu-avx2"
 
 
 def doctor(

@@ -10,7 +10,8 @@ https://github.com/microsoft/onnxruntime/pull/12088; seen in 1.32.0 with a Haswe
 oneDNN, which OpenVINO uses (https://oneapi-src.github.io/oneDNN/dev_guide_int8_computations.html; seen in
 2026.4.1 limited to AVX2 and to AVX-512). Who does not: VNNI and AMX add four products in an int32, as ARM's
 ``sdot`` does; without that, ONNX Runtime on ARM adds pairs of int8 by int8 in an int16, which holds them,
-2 · 127 · 128 = 32,512 (``QgemmS8S8KernelNeon.S``), and widens uint8 (``QgemmU8X8KernelNeon.S``). Matmuls of two activations (attention) are float on processors and not concerned.
+2 · 127 · 128 = 32,512 (``QgemmS8S8KernelNeon.S``), and widens uint8 (``QgemmU8X8KernelNeon.S``). Attention's
+matmuls of two activations are float on processors and not concerned.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ BAD = {
     "an unknown target": (
         ["MODEL", "--data", "DATA", "-o", "out", "-t", "intel"],
         2,
-        "--target: there is no target 'intel' (targets: arm, cpu, intel-cpu, jetson)\n"
+        "--target: there is no target 'intel' (targets: arm, cpu, cpu-avx2, intel-cpu, jetson)\n"
         "  next: did you mean 'intel-cpu'?",
     ),
     "a remote target": (
