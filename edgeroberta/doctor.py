@@ -17,6 +17,7 @@ from edgeroberta import __version__
 from edgeroberta.bench.device import Device, State, for_json, here, read_state
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.extras import EXTRAS, missing
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import ENGINES, open_session
 
@@ -60,6 +61,7 @@ class Diagnosis:
         state: How it is doing: power mode, clocks, temperatures, throttling, energy sensors.
         engines: One check per engine.
         extras: The other extras, each with the modules of it that are not installed.
+        int8_saturates: Whether products of two int8 pairs can saturate here; None when unknown.
     """
 
     version: str
@@ -67,6 +69,7 @@ class Diagnosis:
     state: State
     engines: tuple[EngineCheck, ...]
     extras: dict[str, tuple[str, ...]]
+    int8_saturates: bool | None = None
 
     @property
     def usable(self) -> bool:
@@ -91,7 +94,7 @@ def examine(graph: Path = GRAPH) -> Diagnosis:
     extras = {extra: missing(extra) for extra in EXTRAS if extra not in ENGINES}
     device, state = here(), read_state()  # before the engines run: they would be the load that is seen
     engines = tuple(check_engine(name, graph) for name in ENGINES)
-    return Diagnosis(__version__, device, state, engines, extras)
+    return Diagnosis(__version__, device, state, engines, extras, processor.saturates())
 
 
 def check_engine(name: str, graph: Path) -> EngineCheck:

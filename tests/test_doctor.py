@@ -94,3 +94,17 @@ def test_the_state_of_the_device_is_part_of_the_findings(
     found = json.loads(capsys.readouterr().out)["state"]
     assert found["energy_rails"] == ["VDD_IN"]
     assert found["warnings"][0].endswith("sudo nvpmodel -m 2")
+
+
+@pytest.mark.parametrize(("saturates", "said"), [(True, True), (False, False), (None, False)])
+def test_a_processor_whose_int8_saturates_is_told(
+    monkeypatch: pytest.MonkeyPatch, saturates: bool | None, said: bool
+) -> None:
+    from edgeroberta.cli.doctor import _text
+    from edgeroberta.runtime import processor
+
+    monkeypatch.setattr(processor, "saturates", lambda: saturates)
+    monkeypatch.setattr(doctor, "ENGINES", {})
+    diagnosis = doctor.examine()
+    assert diagnosis.to_json()["int8_saturates"] is saturates
+    assert ("without VNNI: products of two can saturate" in _text(diagnosis)) == said

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NO_ENGINE = 4
 
+_SATURATES = "x86 without VNNI: products of two can saturate; make bundles with --target cpu-avx2"
+
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
@@ -46,6 +48,8 @@ def _text(diagnosis: Diagnosis) -> str:
     ]
     warned = [f"warning: {warning}" for warning in warnings(diagnosis.state)]
     unknown = [f"unknown: {note}" for note in diagnosis.state.notes]
+    if diagnosis.int8_saturates:
+        facts.insert(5, ("int8", _SATURATES))
     width = max(len(name) for name, _ in facts)
     engines = [
         (
