@@ -27,6 +27,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     found: dict[str, Any] = {
         "machine": platform.machine(),
+        "engine": request["engine"],
         "package": str(Path(edgeroberta.__file__).parent),
         "spoiled": {bundle: _refusal(bundle, request["engine"]) for bundle in request["spoiled"]},
     }
