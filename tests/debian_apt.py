@@ -79,7 +79,7 @@ class Apt:
         done = call(words, environment=self._environment, folder=self._folder)
         if done.returncode:
             raise UnavailableError(
-                f"{' '.join(words[:2])} failed: {last_line(done)}",
+                f"{' '.join(words[:2])} failed: {reason(done)}",
                 hint="see that the network is up, and try again",
             )
         return done.stdout
@@ -208,8 +208,8 @@ def call(
     )
 
 
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the last line that says what went wrong."""
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that says what went wrong: the first error, else the last line."""
     lines = [line for line in (done.stderr or "").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("E:", "ERROR:"))]
-    return (errors or lines or ["it says nothing"])[-1].strip()
+    return (errors[:1] or lines[-1:] or ["it says nothing"])[0].strip()

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from debian_apt import Apt, call, last_line, release
+from debian_apt import Apt, call, reason, release
 
 from edgeroberta import cache
 from edgeroberta.artifact import digest_value
@@ -115,7 +115,7 @@ class DebianRoot:
             done = call([*pip, *platforms, *options, *requirements])
             if done.returncode:
                 raise EdgeRobertaError(
-                    f"pip has no wheels for {machine} and Python {version}: {last_line(done)}",
+                    f"pip has no wheels for {machine} and Python {version}: {reason(done)}",
                     where=", ".join(requirements),
                 )
             for archive in archives.glob("*.whl"):
@@ -194,4 +194,4 @@ def unpack(package: Path, folder: Path) -> None:
     if archive.stdout:
         archive.stdout.close()
     if archive.wait() or done.returncode:
-        raise EdgeRobertaError(f"cannot be unpacked: {last_line(done)}", where=package.name)
+        raise EdgeRobertaError(f"cannot be unpacked: {reason(done)}", where=package.name)

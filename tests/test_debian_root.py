@@ -119,3 +119,12 @@ def test_a_package_unpacks_into_usr_through_links(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\necho broken >&2\nexit 2\n")
     with pytest.raises(EdgeRobertaError, match=r"x\.deb: cannot be unpacked"):
         debian_root.unpack(tmp_path / "x.deb", tmp_path / "root")
+
+
+def test_a_failed_command_is_told_by_its_first_error():
+    def said(text):
+        return debian_apt.reason(debian_apt.call(["sh", "-c", f"printf '{text}' >&2; exit 1"]))
+
+    assert said("W: odd\\nE: no route\\nE: some files failed\\n") == "E: no route"
+    assert said("one\\ntwo\\n") == "two"
+    assert said("") == "it says nothing"
