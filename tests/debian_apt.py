@@ -124,7 +124,7 @@ def debian_sources(folder: Path = Path("/etc/apt"), name: str | None = None) -> 
         for stanza in stanzas
         if "deb" in stanza.get("Types", "").split()
         and stanza.get("Enabled", "yes") != "no"
-        and any(suite.partition("-")[0] == name for suite in stanza["Suites"].split())
+        and any(suite.partition("-")[0] == name for suite in stanza.get("Suites", "").split())
     ]
     main = next((stanza for stanza in ours if name in stanza["Suites"].split()), None)
     if main is None:
