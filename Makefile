@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-optimum lint fix docs clean
+.PHONY: help demo test test-slow test-optimum test-arm lint fix docs clean
 
 help:  ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,13 +36,16 @@ lint: $(STAMPS)/dev  ## Check style and types
 	$(BIN)/mypy
 
 test: lint  ## Lint, type-check and run the quick tests
-	$(BIN)/python -m pytest -m 'not slow and not interchange'
+	$(BIN)/python -m pytest -m 'not slow and not interchange and not arm'
 
 test-slow: $(STAMPS)/dev  ## Run the tests that take minutes
-	$(BIN)/python -m pytest -m 'slow and not interchange'
+	$(BIN)/python -m pytest -m 'slow and not interchange and not arm'
 
 test-optimum: $(STAMPS)/dev  ## Load bundles in Optimum, in an environment of its own
 	$(BIN)/python -m pytest -m interchange
+
+test-arm: $(STAMPS)/dev  ## Run the runtime on emulated ARM, made from nothing
+	$(BIN)/python -m pytest -m 'arm' -rs
 
 fix: $(STAMPS)/dev  ## Format, and repair what the linter can
 	$(BIN)/ruff check --fix .
