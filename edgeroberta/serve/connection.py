@@ -133,7 +133,8 @@ class Connection(asyncio.Protocol):
     def _advance(self) -> None:
         """Answer what is complete, until a request has to wait for its worker or for more bytes."""
         self._transport.resume_reading()
-        while self._job is None and not self._blocked and not self._closing:
+        # A transport that failed in a write says so only later, by connection_lost.
+        while self._job is None and not (self._blocked or self._closing or self._transport.is_closing()):
             try:
                 if not self._read_head() or not self._answer_if_complete():
                     break
