@@ -117,6 +117,8 @@ def test_compose_has_a_service_for_every_serving_image():
         assert service["build"] == {"context": "..", "dockerfile": f"docker/Dockerfile.{name}"}
         assert service["image"] == f"edgeroberta:{name}"
         assert service.get("runtime") == ("nvidia" if "jetson" in name else None)
+        # The devices of a Jetson's GPU belong to this group, and the server is not root.
+        assert service.get("group_add") == (["video"] if "jetson" in name else None)
 
 
 def test_services_are_confined_and_reachable_from_this_machine_alone():
