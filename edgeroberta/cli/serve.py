@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,9 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="Most texts in one request.")] = 32,
     max_bytes: Annotated[int, typer.Option(min=1, help="Most bytes in one request.")] = 1 << 20,
     timeout: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Answer texts over HTTP: POST /predict, GET /health, GET /metrics."""
@@ -43,5 +47,14 @@ def serve(
         timeout=timeout,
     )  # fmt: skip
     with Runtime.open(bundle, engine=engine, threads=threads) as runtime:
-        about = f"{bundle} on {runtime.engine} {runtime.engine_version}"
-        run(runtime, settings, ready=lambda address: console.say(f"serving {about} at {address}"))
+        about = {"bundle": str(bundle), "engine": runtime.engine, "engine_version": runtime.engine_version}
+
+        def ready(address: str) -> None:
+            if json:
+                console.out_json({"address": address, **about})
+                sys.stdout.flush()  # whoever started this waits for it, perhaps at the end of a pipe
+            else:
+                engine_name = f"{runtime.engine} {runtime.engine_version}"
+                console.say(f"serving {bundle} on {engine_name} at {address}")
+
+        run(runtime, settings, ready=ready)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
 
 import fake_bundles
@@ -38,6 +41,23 @@ def test_a_bundle_is_served_until_sigterm_and_no_text_is_logged(bundle):
     ]
     assert (code, said) == (0, "")
     assert "great" not in command.first
+
+
+def test_a_program_that_starts_the_server_reads_its_address_as_json(bundle):
+    words = [sys.executable, "-m", "edgeroberta", "serve", str(bundle), "--port", "0", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(served.ROOT)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        text = ""
+        while not text.endswith("}\n"):
+            text += process.stdout.readline()
+        found = json.loads(text)
+        assert sorted(found) == ["address", "bundle", "engine", "engine_version"]
+        with urllib.request.urlopen(f"{found['address']}/health", timeout=10) as reply:
+            assert reply.status == 200
+        process.terminate()
+        assert process.wait(served.WAIT) == 0
+        assert process.stdout.read() == ""
 
 
 def test_an_address_that_others_reach_is_warned_of(bundle):
