@@ -1,0 +1,60 @@
+"""``edgeroberta serve``: answer texts over HTTP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeroberta.cli import console
+
+
+def serve(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on; 0.0.0.0 lets other machines ask."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for one that is free.")] = 8080,
+    engine: Annotated[
+        str | None, typer.Option(help="Engine to run on; else the bundle's first that is installed.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the engine; else what the bundle's target says.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Requests answered at once; else as the cores allow, up to 4.")
+    ] = None,
+    queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; more are answered 503.")] = 64,
+    max_batch: Annotated[int, typer.Option(min=1, help="Most texts in one request.")] = 32,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Most bytes in one request.")] = 1 << 20,
+    timeout: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Answer texts over HTTP: POST /predict, GET /health, GET /metrics."""
+    from edgeroberta.runtime import Runtime
+    from edgeroberta.serve import Settings
+    from edgeroberta.serve import serve as run
+
+    # First, so that a wrong number is said before an engine is built.
+    settings = Settings(
+        host=host, port=port, workers=workers, queue=queue, max_batch=max_batch, max_bytes=max_bytes,
+        timeout=timeout,
+    )  # fmt: skip
+    with Runtime.open(bundle, engine=engine, threads=threads) as runtime:
+        about = {"bundle": str(bundle), "engine": runtime.engine, "engine_version": runtime.engine_version}
+
+        def ready(address: str) -> None:
+            if json:
+                console.out_json({"address": address, **about})
+                sys.stdout.flush()  # whoever started this waits for it, perhaps at the end of a pipe
+            else:
+                engine_name = f"{runtime.engine} {runtime.engine_version}"
+                console.say(f"serving {bundle} on {engine_name} at {address}")
+
+        run(runtime, settings, ready=ready)

@@ -1,0 +1,146 @@
+"""The body of ``POST /predict``: JSON to inputs of the runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from edgeroberta.errors import did_you_mean
+from edgeroberta.runtime.tokenizer import Input, explain
+from edgeroberta.serve.messages import Refusal
+
+SINGLE = '{"text": "…"} or {"texts": ["…", "…"]}'
+PAIR = '{"text": "…", "text_pair": "…"} or {"texts": [["…", "…"], …]}'
+_FIELDS = ("text", "text_pair", "texts")
+
+
+def check_content_type(headers: Mapping[str, str]) -> None:
+    """Take JSON in UTF-8 and nothing else.
+
+    A body without a type is refused, too: a web page may send one to any address without asking, and
+    a type of application/json only after a question that this server never answers with yes.
+
+    Raises:
+        Refusal: It is something else.
+    """
+    stated = headers.get("content-type", "")
+    kind, *parameters = (part.strip().lower() for part in stated.split(";"))
+    charsets = {
+        parameter.removeprefix("charset=").strip('"')
+        for parameter in parameters
+        if parameter.startswith("charset=")
+    }
+    if kind != "application/json" or not charsets <= {"utf-8", "utf8"}:
+        raise Refusal(
+            415,
+            f"{stated!r} is not read here" if stated else "the header is missing",
+            where="Content-Type",
+            hint="Content-Type: application/json",
+        )
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(415, "compressed bodies are not read here", where="Content-Encoding")
+
+
+def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
+    """Read the inputs of a request.
+
+    Args:
+        body: UTF-8, a JSON object with ``text``, ``text`` and ``text_pair``, or ``texts``: a list of
+            texts, of lists of two, or of objects with ``text`` and ``text_pair``.
+        pair: True when the model takes pairs.
+        max_batch: Most inputs.
+
+    Returns:
+        The inputs, at least one.
+
+    Raises:
+        Refusal: The body is not that.
+    """
+    value = _load(body)
+    if not isinstance(value, dict):
+        raise Refusal(400, f"a JSON object is wanted, not {_kind(value)}", where="body", hint=_hint(pair))
+    for name in value:
+        if name not in _FIELDS:
+            near = did_you_mean(name, _FIELDS)
+            raise Refusal(400, "there is no such field", where=_shown(name), hint=near or _hint(pair))
+    if "texts" not in value:
+        return [_input(value, pair, "")]
+    if len(value) > 1:
+        raise Refusal(400, "either this or text, not both", where="texts", hint=_hint(pair))
+    items = value["texts"]
+    if not isinstance(items, list) or not items:
+        what = "an empty list" if items == [] else _kind(items)
+        raise Refusal(400, f"a list of texts is wanted, not {what}", where="texts", hint=_hint(pair))
+    if len(items) > max_batch:
+        raise Refusal(
+            413,
+            f"{len(items)} texts, where at most {max_batch} are taken at once",
+            where="texts",
+            hint="send them in several requests",
+        )
+    return [_input(item, pair, f"texts[{number}]") for number, item in enumerate(items)]
+
+
+def _load(body: bytes) -> Any:
+    try:
+        # Decoded here, since json.loads would take UTF-16 and UTF-32 as well.
+        return json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        what = f"not UTF-8 (byte {error.start})"
+    except (ValueError, RecursionError) as error:
+        what = f"not JSON ({error})"
+    raise Refusal(400, what, where="body")
+
+
+def _input(item: Any, pair: bool, where: str) -> Input:
+    if isinstance(item, dict):
+        for name in item:
+            if name not in ("text", "text_pair"):
+                raise Refusal(
+                    400, "there is no such field", where=f"{where}.{_shown(name)}", hint=_hint(pair)
+                )
+        fields = ("text", "text_pair") if "text_pair" in item or pair else ("text",)
+        if missing := [name for name in fields if name not in item]:
+            raise Refusal(
+                400, "the field is missing", where=f"{where}.{missing[0]}".lstrip("."), hint=_hint(pair)
+            )
+        item = item["text"] if len(fields) == 1 else [item["text"], item["text_pair"]]
+        where = where or "text"
+    found = tuple(item) if isinstance(item, list) else item
+    if not (isinstance(found, str) if not pair else _is_pair(found)):
+        wanted = "two texts are" if pair else "a text is"
+        given = "two texts" if _is_pair(found) else _kind(item)
+        raise Refusal(400, f"{wanted} wanted, not {given}", where=where, hint=_hint(pair))
+    for text in (found,) if isinstance(found, str) else found:
+        if not text.isascii() and not _is_unicode(text):
+            error = explain(found)
+            raise Refusal(400, error.what, where=where, hint="replace such characters")
+    return found
+
+
+def _is_pair(value: object) -> TypeGuard[tuple[str, str]]:
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(text, str) for text in value)
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text holds no half of a surrogate pair; an escape in JSON can make one."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _hint(pair: bool) -> str:
+    return PAIR if pair else SINGLE
+
+
+def _kind(value: object) -> str:
+    names = {str: "a text", dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _shown(name: str) -> str:
+    """Show a field's name in an error: what a client sent may be long, or no valid Unicode."""
+    return name[:40].encode("ascii", "backslashreplace").decode("ascii")

@@ -1,0 +1,62 @@
+"""What a server allows: sizes, counts and seconds."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, fields
+
+from edgeroberta.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of a server.
+
+    Attributes:
+        host: Address to listen on.
+        port: TCP port; 0 for one that is free.
+        workers: Threads that call the runtime; None for as many as the processor has room for.
+        queue: Requests that may wait for a worker; the next one is turned away with 503.
+        max_batch: Most texts in one request.
+        max_bytes: Most bytes of a request's body.
+        timeout: Seconds from a whole request to its answer; then it is 504 and the answer is dropped.
+        read_timeout: Seconds from the first byte of a request to its last.
+        idle_timeout: Seconds a connection may stay open between requests.
+        grace: Seconds that requests under way get when the server is told to stop.
+        connections: Most connections at once.
+        max_head_bytes: Most bytes of a request's line and headers together.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int | None = None
+    queue: int = 64
+    max_batch: int = 32
+    max_bytes: int = 1 << 20
+    timeout: float = 10.0
+    read_timeout: float = 10.0
+    # Above the 60 s for which common proxies keep a connection, so that they close first.
+    idle_timeout: float = 75.0
+    grace: float = 10.0
+    # A quarter of the 1,024 open files that most systems allow a process.
+    connections: int = 256
+    max_head_bytes: int = 16 << 10
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that would make a server which answers nothing."""
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"a port is 0 to 65535, not {self.port}", where="port")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("host", "port", "workers") and not value > 0:
+                raise UsageError(f"must be above 0, not {value}", where=field.name)
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"must be at least 1, not {self.workers}", where="workers")
+
+    @property
+    def loopback(self) -> bool:
+        """True when only programs on this machine can reach the address."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:  # a name, which may resolve to anything
+            return False
