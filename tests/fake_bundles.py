@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeroberta import artifact, bundle
 from edgeroberta.bench.device import Device
-from edgeroberta.bench.measure import Shape, summarise
+from edgeroberta.bench.measure import Calls, Shape, summarise
 from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Opened, Spec
 from edgeroberta.data import load_heldout
@@ -193,6 +193,7 @@ class FakeWorker:
         padded: Added to the logits of padded texts.
         fails: Method name to the error it raises.
         seconds: What every call takes.
+        device_clock: Has a clock of its own.
     """
 
     def __init__(
@@ -203,24 +204,33 @@ class FakeWorker:
         padded: float = 0.0,
         fails: dict[str, WorkerError] | None = None,
         seconds: float = 0.001,
+        device_clock: bool = False,
     ) -> None:
         self.spec, self.table, self.padded = spec, logits, padded
         self.fails, self.seconds = fails or {}, seconds
+        self.device_clock = device_clock
         self.asked: list[Any] = []
         self.closed = False
 
     def open(self) -> Opened:
         self._note("open", None)
         engine = self.spec.engine or self.spec.subject
-        return Opened(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB)
+        return Opened(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB, self.device_clock)
 
-    def time(self, calls: Any, *, limit_s: float) -> list[float]:
-        self._note("time", [list(rows) for rows in calls])
-        return [self.seconds] * len(calls)
+    def time(self, calls: Any, *, limit_s: float, device: bool = False) -> Calls:
+        self._note("device" if device else "time", [list(rows) for rows in calls])
+        return self._calls(len(calls), device)
 
-    def time_ids(self, lengths: Any, *, batch: int, seed: int, limit_s: float) -> list[float]:
-        self._note("time_ids", (list(lengths), batch))
-        return [self.seconds] * len(lengths)
+    def time_ids(self, lengths: Any, *, batch: int, seed: int, limit_s: float, device: bool = False) -> Calls:
+        self._note("device_ids" if device else "time_ids", (list(lengths), batch))
+        return self._calls(len(lengths), device)
+
+    def _calls(self, count: int, device: bool) -> Calls:
+        """A tenth of a call is the tokenizer's, seven tenths the engine's, half the device's."""
+        parts = {"tokenize": 0.1, "engine": 0.7, **({"device": 0.5} if device else {})}
+        return Calls(
+            [self.seconds] * count, **{name: [part * self.seconds] * count for name, part in parts.items()}
+        )
 
     def logits(self, rows: Any, *, way: str = "batched") -> np.ndarray:
         self._note("logits", way)

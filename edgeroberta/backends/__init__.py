@@ -28,7 +28,7 @@ def require(engines: Sequence[str]) -> None:
         UnavailableError: This version cannot build for it, or its package is not installed.
     """
     for name in engines:
-        if name == "tensorrt":
+        if name.startswith("tensorrt"):
             raise UnavailableError(
                 "bundles for TensorRT come with a later release",
                 where="--target",
@@ -40,7 +40,7 @@ def require(engines: Sequence[str]) -> None:
                 where="engines",
                 hint=did_you_mean(name, ENGINES),
             )
-        if not installed(name):
+        if not ENGINES[name].on_device and not installed(name):
             raise missing_extra(ENGINES[name].package, ENGINES[name].extra, purpose=f"building for {name}")
 
 
@@ -59,9 +59,9 @@ def build(engine: str, graph_dir: Path, output: Path) -> tuple[str, ...]:
         EngineError: The engine refuses the graph.
         UnavailableError: The engine is not installed.
     """
-    written: tuple[str, ...] = importlib.import_module(f"edgeroberta.backends.{engine}").build(
-        graph_dir, output
-    )
+    written: tuple[str, ...] = importlib.import_module(
+        f"edgeroberta.backends.{ENGINES[engine].module}"
+    ).build(graph_dir, output)
     return written
 
 

@@ -1,7 +1,8 @@
-"""The full-size model as its users run it: transformers, PyTorch, float32."""
+"""The full-size model as its users run it: transformers and PyTorch, in float32 or half as wide."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.bench.protocol import Inputs, Spec
+from edgeroberta.bench.request import DTYPES
+from edgeroberta.bench.stopwatch import Stopwatch
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
 from edgeroberta.roberta import checkpoint
 
@@ -18,11 +21,15 @@ BATCH_TOKENS = 8192
 
 
 class FullSize:
-    """A Hugging Face sequence classifier in float32.
+    """A Hugging Face sequence classifier.
+
+    A half-wide model has all its weights in that type, as one would serve it; nothing is cast call by call
+    (no autocast). Logits come back as float32 whatever it runs in.
 
     Args:
         folder: Model folder.
         device: ``cpu`` or ``cuda``.
+        dtype: ``float32``, ``float16`` or ``bfloat16``.
 
     Attributes:
         engine: ``torch``.
@@ -31,12 +38,17 @@ class FullSize:
         bytes: Size of the weight files.
         vocab_size: Rows of the word embedding.
         max_length: Tokens at which texts are cut.
+        dtype: Type of the weights.
+        watch: Where the time of the last call went.
+        device_clock: True on a GPU, where CUDA events time the model alone.
     """
 
     engine = "torch"
 
-    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, *, device: str = "cpu", dtype: str = "float32") -> None:
         torch, transformers = _import()
+        if dtype not in DTYPES:
+            raise UsageError(f"unknown type {dtype!r} ({', '.join(DTYPES)})", where="--dtype")
         self._torch = torch
         self._where = torch.device(device)
         # TF32 would make a float32 reference one of 10-bit mantissas (default off; the environment
@@ -49,18 +61,24 @@ class FullSize:
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
             model = transformers.AutoModelForSequenceClassification.from_pretrained(
-                str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+                str(folder), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
             )
         self.model = model.eval().to(self._where)
         self.max_length = checkpoint.max_length(folder)
         self.vocab_size = int(model.config.vocab_size)
         self.version = str(torch.__version__)
         self.device = torch.cuda.get_device_name(self._where) if device == "cuda" else "cpu"
+        self.dtype = dtype
+        self.watch = Stopwatch()
+        self.device_clock = device == "cuda"
         self.bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
 
     def answer(self, inputs: Inputs) -> list[int]:
         """Tokenize, run, and bring the first label of each text back to the CPU."""
-        found: list[int] = self._run(self._encode(list(inputs))).argmax(-1).tolist()
+        started = time.perf_counter()
+        batch = self._encode(list(inputs))
+        self.watch.tokenize += time.perf_counter() - started
+        found: list[int] = self._run(batch).argmax(-1).tolist()
         return found
 
     def answer_ids(self, ids: np.ndarray) -> np.ndarray:
@@ -95,15 +113,33 @@ class FullSize:
         return [min(self.max_length, len(str(each).encode("utf-8", "replace")) + 4) for each in inputs]
 
     def _run(self, batch: Any) -> Any:
+        started = time.perf_counter()
         with self._torch.inference_mode():
-            return self.model(**batch).logits.float()
+            if self.device_clock and self.watch.ask_device:
+                logits = self._run_on_the_clock(batch)
+            else:
+                logits = self.model(**batch).logits.float()
+            if self.device_clock:
+                # Kernels run on after the call has returned; the caller waits for them all the same.
+                self._torch.cuda.synchronize(self._where)
+        self.watch.engine += time.perf_counter() - started
+        return logits
+
+    def _run_on_the_clock(self, batch: Any) -> Any:
+        begin, end = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        logits = self.model(**batch).logits.float()
+        end.record()
+        self._torch.cuda.synchronize(self._where)
+        self.watch.device = (self.watch.device or 0.0) + begin.elapsed_time(end) / 1000
+        return logits
 
 
 def open_full_size(spec: Spec) -> FullSize:
     """Open the full-size model in a worker, with the threads it was given."""
     torch, _ = _import()
     torch.set_num_threads(spec.threads)
-    return FullSize(Path(spec.path))
+    return FullSize(Path(spec.path), device=pick_device(spec.device), dtype=spec.dtype)
 
 
 def pick_device(device: str) -> str:

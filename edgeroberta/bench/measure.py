@@ -6,13 +6,51 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from edgeroberta.bench.intervals import percentile_intervals
+from edgeroberta.bench.stopwatch import Stopwatch
+
 Input = TypeVar("Input")
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls that were timed, in their order.
+
+    Attributes:
+        seconds: What each took from end to end.
+        tokenize: Of that, the seconds in the tokenizer; empty where the model does not tell them apart.
+        engine: Of that, the seconds in the engine, copies to a GPU and back included; empty likewise.
+        device: Seconds by the device's own clock, copies left out; empty where there is no such clock or
+            it was not asked.
+    """
+
+    seconds: list[float]
+    tokenize: list[float] = field(default_factory=list)
+    engine: list[float] = field(default_factory=list)
+    device: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Where the time of a call goes: medians of all calls, in milliseconds per text.
+
+    Attributes:
+        tokenize_ms: Text to ids.
+        engine_ms: Ids to logits, as the caller waits for it.
+        rest_ms: What is left: padding, labels and scores, Python.
+        device_ms: The engine by the device's own clock, copies left out; None where there is none.
+    """
+
+    tokenize_ms: float
+    engine_ms: float
+    rest_ms: float
+    device_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -26,12 +64,17 @@ class Latency:
         texts_per_second: Texts answered divided by the time the calls took.
         calls: Calls in the percentiles.
         rounds: Turns the calls were spread over.
-        warmup: Calls made before, in each process, and left out.
+        warmup: Calls made before and left out; as many as it took, see ``warmup``.
         batch: Texts per call.
         length: Tokens per text where all have the same; None for a mix of lengths.
         tokenized: True when calls began with texts; False when they began with random ids.
         threads: Threads the engine was given.
         round_p50_ms: Median of each round. Rows that took turns are compared round by round.
+        steady: False when the times still moved at the end of the warm-up.
+        p50_interval_ms: 95 % interval of ``p50_ms``, see ``intervals``; None for too few calls.
+        p90_interval_ms: The same for ``p90_ms``.
+        p99_interval_ms: The same for ``p99_ms``.
+        breakdown: Where the time goes; None where the model does not tell.
     """
 
     p50_ms: float
@@ -46,6 +89,28 @@ class Latency:
     tokenized: bool
     threads: int
     round_p50_ms: tuple[float, ...]
+    steady: bool = True
+    p50_interval_ms: tuple[float, float] | None = None
+    p90_interval_ms: tuple[float, float] | None = None
+    p99_interval_ms: tuple[float, float] | None = None
+    breakdown: Breakdown | None = None
+
+    @property
+    def spread(self) -> float | None:
+        """How far the rounds' medians lie apart, as a part of their median; None for a single round."""
+        if len(self.round_p50_ms) < 2:
+            return None
+        return float(np.ptp(self.round_p50_ms) / np.median(self.round_p50_ms))
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Latency:
+        """Read back what ``dataclasses.asdict`` made and JSON stored, of this version or an older one."""
+        typed: dict[str, Any] = {
+            name: tuple(value) for name, value in fields.items() if isinstance(value, list)
+        }
+        if fields.get("breakdown") is not None:
+            typed["breakdown"] = Breakdown(**fields["breakdown"])
+        return cls(**{**fields, **typed})
 
 
 @dataclass(frozen=True)
@@ -57,6 +122,7 @@ class Shape:
     length: int | None = None
     tokenized: bool = True
     threads: int = 1
+    steady: bool = True
 
 
 def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
@@ -71,7 +137,8 @@ def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
     """
     kept = [np.asarray(calls, dtype=np.float64) * 1000 for calls in rounds if len(calls)]
     pooled = np.concatenate(kept)
-    p50, p90, p99 = np.percentile(pooled, [50, 90, 99])
+    p50, p90, p99 = np.percentile(pooled, PERCENTILES)
+    found = percentile_intervals(kept, PERCENTILES)
     return Latency(
         p50_ms=float(p50),
         p90_ms=float(p90),
@@ -85,36 +152,80 @@ def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
         tokenized=shape.tokenized,
         threads=shape.threads,
         round_p50_ms=tuple(float(np.median(calls)) for calls in kept),
+        steady=shape.steady,
+        p50_interval_ms=found[0] if found else None,
+        p90_interval_ms=found[1] if found else None,
+        p99_interval_ms=found[2] if found else None,
     )
 
 
+def break_down(rounds: Sequence[Calls], device: Sequence[Calls], batch: int) -> Breakdown | None:
+    """Say where the time of calls goes.
+
+    Args:
+        rounds: Calls that were timed from end to end.
+        device: Calls that were timed by the device's own clock; none where it has none.
+        batch: Texts per call.
+
+    Returns:
+        Medians per text, or None when the model did not tell its parts apart.
+    """
+    engine = np.concatenate([np.asarray(calls.engine) for calls in rounds] or [np.empty(0)])
+    if not len(engine):
+        return None
+    seconds = np.concatenate([calls.seconds for calls in rounds])
+    tokenize = np.concatenate([calls.tokenize for calls in rounds])
+    own = np.concatenate([np.asarray(calls.device) for calls in device] or [np.empty(0)])
+    scale = 1000 / batch
+    return Breakdown(
+        tokenize_ms=float(np.median(tokenize) * scale),
+        engine_ms=float(np.median(engine) * scale),
+        rest_ms=float(np.median(seconds - tokenize - engine) * scale),
+        device_ms=float(np.median(own) * scale) if len(own) else None,
+    )
+
+
+#: The percentiles that are told; the second is what MLPerf Inference rates a single stream by.
+PERCENTILES = (50, 90, 99)
 #: Calls that are made however long they take, so that a slow model still has a median.
 LEAST_CALLS = 5
 
 
 def time_calls(
-    call: Callable[[Input], object], inputs: Iterable[Input], *, limit_s: float = math.inf
-) -> list[float]:
+    call: Callable[[Input], object],
+    inputs: Iterable[Input],
+    *,
+    limit_s: float = math.inf,
+    watch: Stopwatch | None = None,
+) -> Calls:
     """Call once per input.
 
     Args:
         call: What is timed.
         inputs: Its inputs.
         limit_s: Stop early after this many seconds, though not before :data:`LEAST_CALLS` calls.
+        watch: Where the model keeps the time of its parts; None when it does not.
 
     Returns:
-        Seconds of each call that was made.
+        Times of each call that was made.
     """
-    seconds: list[float] = []
+    found = Calls([])
     clock = time.perf_counter
     stop = clock() + limit_s
     for value in inputs:
-        if len(seconds) >= LEAST_CALLS and clock() >= stop:
+        if len(found.seconds) >= LEAST_CALLS and clock() >= stop:
             break
+        if watch is not None:
+            watch.reset()
         start = clock()
         call(value)
-        seconds.append(clock() - start)
-    return seconds
+        found.seconds.append(clock() - start)
+        if watch is not None:
+            found.tokenize.append(watch.tokenize)
+            found.engine.append(watch.engine)
+            if watch.device is not None:
+                found.device.append(watch.device)
+    return found
 
 
 def speed_up(baseline: Latency, other: Latency) -> float:

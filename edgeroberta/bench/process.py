@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgeroberta.bench.measure import Calls
 from edgeroberta.bench.protocol import Opened, Spec, Status
 from edgeroberta.errors import EngineError, UnavailableError
 
@@ -42,11 +43,13 @@ class Measured(Protocol):
     def open(self) -> Opened:
         """Open the model and answer one text."""
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float) -> list[float]:
-        """Answer rows of the inputs, one call per group; return the seconds of each call."""
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> Calls:
+        """Answer rows of the inputs, one call per group; ``device`` asks the device's own clock, too."""
 
-    def time_ids(self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float) -> list[float]:
-        """Run random ids ``[batch, length]``, a call per length; return the seconds of each call."""
+    def time_ids(
+        self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
+    ) -> Calls:
+        """Run random ids ``[batch, length]``, a call per length."""
 
     def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
         """Return float32 logits ``[rows, labels]``; ``way`` as in :mod:`edgeroberta.bench.worker`."""
@@ -98,12 +101,14 @@ class Worker:
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         return Opened(**self._ask(self.spec.to_json()))
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float) -> list[float]:
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> Calls:
         """See :class:`Measured`."""
-        request = {"do": "time", "calls": [list(rows) for rows in calls], "limit_s": limit_s}
-        return self._ask(request)["seconds"]
+        rows = [list(rows) for rows in calls]
+        return Calls(**self._ask({"do": "time", "calls": rows, "limit_s": limit_s, "device": device}))
 
-    def time_ids(self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float) -> list[float]:
+    def time_ids(
+        self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
+    ) -> Calls:
         """See :class:`Measured`."""
         request = {
             "do": "time_ids",
@@ -111,8 +116,9 @@ class Worker:
             "batch": batch,
             "seed": seed,
             "limit_s": limit_s,
+            "device": device,
         }
-        return self._ask(request)["seconds"]
+        return Calls(**self._ask(request))
 
     def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
         """See :class:`Measured`."""

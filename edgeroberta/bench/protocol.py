@@ -25,6 +25,7 @@ class Status(str, Enum):
     FAILED = "failed"  #: it said what went wrong
     CRASHED = "crashed"  #: its process died
     TIMED_OUT = "timed out"  #: it did not answer in time and was stopped
+    INVALID = "invalid"  #: it ran and its answers were not found wrong, but the device throttled
     STORED = "stored"  #: measured elsewhere, or earlier
 
     def __str__(self) -> str:
@@ -41,6 +42,8 @@ class Spec:
         inputs: Texts or pairs that requests refer to by number.
         threads: Threads for the engine.
         engine: Engine name, where there is a choice.
+        device: ``cpu`` or ``cuda``, for what PyTorch runs.
+        dtype: Type that PyTorch's weights have: ``float32``, ``float16`` or ``bfloat16``.
     """
 
     subject: str
@@ -48,6 +51,8 @@ class Spec:
     inputs: Inputs
     threads: int = 1
     engine: str | None = None
+    device: str = "cpu"
+    dtype: str = "float32"
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
@@ -72,6 +77,7 @@ class Opened:
         cold_start_s: Seconds from before the first import to the first answer (Python's own start is
             left out; the files may well be in the system's cache).
         vocab_size: Token ids there are, for random input.
+        device_clock: True when the engine can tell its time by the device's own clock.
     """
 
     engine: str
@@ -80,3 +86,4 @@ class Opened:
     bytes: int
     cold_start_s: float
     vocab_size: int
+    device_clock: bool = False

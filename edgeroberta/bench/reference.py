@@ -1,16 +1,21 @@
-"""Measures the full-size reference: torch, float32, on a GPU where there is one."""
+"""Measures the full-size reference: torch, on a GPU where there is one."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.bench import gpu, offline
+from edgeroberta.bench.conditions import Blind, Watch
 from edgeroberta.bench.device import here
-from edgeroberta.bench.measure import Latency, Shape, spread, summarise, time_calls
+from edgeroberta.bench.gpu import GpuWatch
+from edgeroberta.bench.measure import Latency, Shape, break_down, spread, summarise, time_calls
+from edgeroberta.bench.offline import Offline
+from edgeroberta.bench.warmup import warm_up
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Task
 from edgeroberta.verification.reference import JSON_FILE, Reference, digest_model, save
@@ -21,8 +26,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Calls before the clock starts: torch tunes and allocates in its first few.
+#: Calls in a window of the warm-up: torch tunes and allocates in its first few.
 WARMUP = 10
+#: Calls that are made again by the GPU's own clock.
+DEVICE_CALLS = 20
 #: Timing ends after this long: 100 calls of a large model on one thread would take minutes.
 LATENCY_SECONDS = 10.0
 
@@ -33,11 +40,13 @@ class Options:
 
     Attributes:
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+        dtype: ``float32``, ``float16`` or ``bfloat16``.
         latency_rows: Texts to time, of lengths distributed as the data's; 0 times nothing.
         threads: Threads of the timed calls on a CPU; the accuracy pass uses all.
     """
 
     device: str = "auto"
+    dtype: str = "float32"
     latency_rows: int = 100
     threads: int = 1
 
@@ -65,7 +74,7 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
     options = options or Options()
     if rows.labels is None:
         raise DataError("a reference needs labels, these rows have none", where=rows.source)
-    full = FullSize(model, device=pick_device(options.device))
+    full = FullSize(model, device=pick_device(options.device), dtype=options.dtype)
     facts = here()
     _log.info("full-size model on %s, %d rows", full.device, len(rows))
     logits = full.logits(rows.inputs())
@@ -74,6 +83,8 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
             f"the model gives {logits.shape[1]} numbers per text, the task has {task.num_outputs} labels",
             where=str(model),
         )
+    timed = _timed(full, rows, options) if options.latency_rows else None
+    card = gpu.look() if full.device != "cpu" else None
     return Reference(
         model=str(model),
         model_digest=digest_model(model),
@@ -85,11 +96,15 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
         rows=len(rows),
         metrics=all_metrics(task, logits, rows.labels),
         logits=logits,
-        dtype="float32",
+        dtype=full.dtype,
         max_length=full.max_length,
         device=facts.cpu if full.device == "cpu" else full.device,
         machine=facts,
-        latency=_latency(full, rows, options) if options.latency_rows else None,
+        latency=timed.latency if timed else None,
+        offline=timed.offline if timed else None,
+        energy_mj=timed.energy_mj if timed else None,
+        throttled=timed.throttled if timed else (),
+        gpu=asdict(card) if card else None,
     )
 
 
@@ -128,14 +143,47 @@ def make(
     return found
 
 
-def _latency(full: FullSize, rows: Rows, options: Options) -> Latency:
+@dataclass(frozen=True)
+class _Timed:
+    latency: Latency
+    offline: Offline | None
+    energy_mj: float | None
+    throttled: tuple[str, ...]
+
+
+def _timed(full: FullSize, rows: Rows, options: Options) -> _Timed:
     inputs: list[Any] = list(rows.inputs())
-    chosen = spread([len(str(each)) for each in inputs], options.latency_rows)
-    calls = [[inputs[row]] for row in chosen]
+    lengths = [len(str(each)) for each in inputs]
+    calls = [[inputs[row]] for row in spread(lengths, options.latency_rows)]
+    looking: Watch = GpuWatch() if full.device_clock else Blind()
     with _threads(options.threads):
-        time_calls(full.answer, calls[:WARMUP])
-        seconds = time_calls(full.answer, calls, limit_s=LATENCY_SECONDS)
-    return summarise([seconds], Shape(warmup=min(WARMUP, len(calls)), threads=options.threads))
+        warmed = warm_up(lambda: time_calls(full.answer, calls[:WARMUP]).seconds)
+        with looking:
+            timed = time_calls(full.answer, calls, limit_s=LATENCY_SECONDS, watch=full.watch)
+        full.watch.ask_device = full.device_clock
+        own = time_calls(full.answer, calls[:DEVICE_CALLS], watch=full.watch) if full.device_clock else None
+        full.watch.ask_device = False
+        many = _offline(full, inputs, lengths)
+    shape = Shape(warmup=warmed.calls, threads=options.threads, steady=warmed.steady)
+    parts = break_down([timed], [own] if own else [], 1)
+    seen = looking.watched
+    return _Timed(
+        latency=replace(summarise([timed.seconds], shape), breakdown=parts),
+        offline=many,
+        energy_mj=None if seen.energy_j is None else 1000 * seen.energy_j / len(timed.seconds),
+        throttled=seen.reasons,
+    )
+
+
+def _offline(full: FullSize, inputs: list[Any], lengths: list[int]) -> Offline | None:
+    found = []
+    # A GPU is busy with far more texts at once than a processor.
+    for size in (*offline.BATCHES, *((128,) if full.device_clock else ())):
+        groups = offline.batches(spread(lengths, offline.TEXTS), lengths, size)
+        calls = [[inputs[row] for row in group] for group in groups]
+        seconds = time_calls(full.answer, calls, limit_s=offline.SECONDS).seconds
+        found.append(offline.Timed(size, tuple(map(len, calls)), tuple(seconds)))
+    return offline.best(found)
 
 
 @contextlib.contextmanager

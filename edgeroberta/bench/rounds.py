@@ -8,21 +8,29 @@ the same texts, in an order that rotates.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.bench.measure import Latency, Shape, spread, summarise
+from edgeroberta.bench import offline
+from edgeroberta.bench.conditions import Seen, Watch, blind
+from edgeroberta.bench.measure import Calls, Latency, Shape, break_down, spread, summarise
+from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.process import Measured, WorkerError
 from edgeroberta.bench.protocol import Opened, Status
+from edgeroberta.bench.warmup import WarmUp, warm_up
 from edgeroberta.progress import Progress
 
 #: Rows that a process is asked for at once in the accuracy pass. RoBERTa-large takes 0.35 TFLOP for a
 #: text of 512 tokens; a core of a small board that does 20 GFLOP/s needs 18 s for it, so that 100 of
 #: the longest texts just fit into ``process.TIMEOUT``.
 BLOCK = 100
+
+
+#: Calls of a turn that are made again when the device has a clock of its own.
+DEVICE_CALLS = 20
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class Plan:
         rounds: How many turns each gets.
         calls: Calls in a turn, at most.
         turn_seconds: A turn ends early after this long; slow models get fewer calls.
-        warmup: Calls before the first turn, not counted. They include the longest inputs, so that an
-            engine that prepares lengths when it first meets them has done so.
+        warmup: Calls in a window of the warm-up, see ``warmup``. They include the longest inputs, so that
+            an engine that prepares lengths when it first meets them has done so.
         batch: Texts per call.
         tokens: Lengths in tokens to draw random ids of; None for the texts of the data.
         threads: Threads the engines were given; recorded with the numbers.
@@ -71,7 +79,11 @@ class Entry:
         name: Name of the row.
         worker: The process.
         opened: What it said when it opened.
-        rounds: Seconds of each call, per round.
+        warmed: How its warm-up went.
+        rounds: Times of each call, per round.
+        device_rounds: Calls timed by the device's own clock, per round; none where it has none.
+        seen: What the device did in each of its turns.
+        offline: How many texts it answers in a second when all are there.
         peak_bytes: Peak memory after the timed calls.
         logits: float32 ``[rows, labels]`` of the accuracy pass.
         error: How it failed.
@@ -80,7 +92,11 @@ class Entry:
     name: str
     worker: Measured
     opened: Opened | None = None
-    rounds: list[list[float]] = field(default_factory=list)
+    warmed: WarmUp | None = None
+    rounds: list[Calls] = field(default_factory=list)
+    device_rounds: list[Calls] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+    offline: Offline | None = None
     peak_bytes: int | None = None
     logits: npt.NDArray[np.float32] | None = None
     error: WorkerError | None = None
@@ -97,10 +113,31 @@ class Entry:
 
     def latency(self, plan: Plan) -> Latency | None:
         """Sum up the turns it had; None when it never had one."""
-        return summarise(self.rounds, plan.shape) if any(self.rounds) else None
+        if not any(calls.seconds for calls in self.rounds):
+            return None
+        shape = plan.shape
+        if self.warmed is not None:
+            shape = replace(shape, warmup=self.warmed.calls, steady=self.warmed.steady)
+        found = summarise([calls.seconds for calls in self.rounds], shape)
+        return replace(found, breakdown=break_down(self.rounds, self.device_rounds, plan.batch))
+
+    def energy_per_text(self, plan: Plan) -> float | None:
+        """Return joules per text over all turns; None when a turn's energy is not known."""
+        joules = [seen.energy_j for seen in self.seen]
+        texts = sum(len(calls.seconds) for calls in self.rounds) * plan.batch
+        if not texts or len(joules) < len(self.rounds):
+            return None
+        known = [energy for energy in joules if energy is not None]
+        return sum(known) / texts if len(known) == len(joules) else None
 
 
-def take_turns(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int], progress: Progress) -> None:
+def take_turns(
+    entries: Sequence[Entry],
+    plan: Plan,
+    lengths: Sequence[int],
+    progress: Progress,
+    look: Callable[[str], Watch] = blind,
+) -> None:
     """Open every process and time it in turns; results go into the entries.
 
     Args:
@@ -108,6 +145,7 @@ def take_turns(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int], pro
         plan: What to ask.
         lengths: Length of each text, in any unit, to draw texts that are as long as the data's.
         progress: Where to report.
+        look: Makes what looks at the device during a turn, given what the model runs on.
     """
     with progress.bar("open", len(entries), "processes") as advance:
         for entry in entries:
@@ -117,7 +155,7 @@ def take_turns(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int], pro
         for turn in range(plan.rounds):
             shift = turn % max(1, len(entries))
             for entry in [*entries[shift:], *entries[:shift]]:
-                entry.attempt(_turn, entry, plan, lengths, turn)
+                entry.attempt(_turn, entry, plan, lengths, turn, look)
                 advance(1, entry.name)
     for entry in entries:
         entry.attempt(_peak, entry)
@@ -137,6 +175,26 @@ def answer_all(entries: Sequence[Entry], rows: int, progress: Progress) -> None:
                 advance(len(block), entry.name)
             if entry.error is None:
                 entry.logits = np.concatenate(blocks)
+
+
+def answer_offline(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int], progress: Progress) -> None:
+    """Time every process with each batch size, in turns; the best goes into the entries.
+
+    Args:
+        entries: The processes.
+        plan: What was asked in the turns: texts, or random ids of the same lengths.
+        lengths: Length of each text, in any unit.
+        progress: Where to report.
+    """
+    timed: dict[int, list[offline.Timed]] = {index: [] for index in range(len(entries))}
+    with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
+        for size in offline.BATCHES:
+            for index, entry in enumerate(entries):
+                entry.attempt(_offline, entry, plan, lengths, size, timed[index])
+                advance(1, entry.name)
+    for index, entry in enumerate(entries):
+        if entry.error is None:
+            entry.offline = offline.best(timed[index])
 
 
 def groups(lengths: Sequence[int], plan: Plan, turn: int) -> list[list[int]]:
@@ -169,24 +227,50 @@ def warmup_groups(lengths: Sequence[int], plan: Plan) -> list[list[int]]:
 
 def _open(entry: Entry, plan: Plan, lengths: Sequence[int]) -> None:
     entry.opened = entry.worker.open()
-    if plan.tokens is not None:
+
+    def window() -> list[float]:
+        if plan.tokens is None:
+            return entry.worker.time(warmup_groups(lengths, plan), limit_s=plan.turn_seconds).seconds
         longest = sorted(plan.tokens)[-plan.warmup :]
         drawn = [longest[call % len(longest)] for call in range(plan.warmup)]
-        entry.worker.time_ids(drawn, batch=plan.batch, seed=plan.seed, limit_s=plan.turn_seconds)
-    else:
-        entry.worker.time(warmup_groups(lengths, plan), limit_s=plan.turn_seconds)
+        timed = entry.worker.time_ids(drawn, batch=plan.batch, seed=plan.seed, limit_s=plan.turn_seconds)
+        return timed.seconds
+
+    entry.warmed = warm_up(window)
 
 
-def _turn(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int) -> None:
-    if plan.tokens is not None:
-        rng = np.random.default_rng([plan.seed, turn])
-        drawn = [int(length) for length in rng.choice(plan.tokens, plan.calls)]
-        seconds = entry.worker.time_ids(
-            drawn, batch=plan.batch, seed=plan.seed + turn, limit_s=plan.turn_seconds
-        )
-    else:
-        seconds = entry.worker.time(groups(lengths, plan, turn), limit_s=plan.turn_seconds)
-    entry.rounds.append(seconds)
+def _turn(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int, look: Callable[[str], Watch]) -> None:
+    looking = look(entry.opened.device if entry.opened else "cpu")
+    with looking:
+        calls = _time(entry, plan, lengths, turn, device=False)
+    entry.rounds.append(calls)
+    entry.seen.append(looking.watched)
+    if entry.opened is not None and entry.opened.device_clock:
+        fewer = replace(plan, calls=min(plan.calls, DEVICE_CALLS))
+        entry.device_rounds.append(_time(entry, fewer, lengths, turn, device=True))
+
+
+def _time(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int, *, device: bool) -> Calls:
+    if plan.tokens is None:
+        chosen = groups(lengths, plan, turn)
+        return entry.worker.time(chosen, limit_s=plan.turn_seconds, device=device)
+    rng = np.random.default_rng([plan.seed, turn])
+    drawn = [int(length) for length in rng.choice(plan.tokens, plan.calls)]
+    return entry.worker.time_ids(
+        drawn, batch=plan.batch, seed=plan.seed + turn, limit_s=plan.turn_seconds, device=device
+    )
+
+
+def _offline(entry: Entry, plan: Plan, lengths: Sequence[int], size: int, timed: list[offline.Timed]) -> None:
+    if plan.tokens is None:
+        calls = offline.batches(spread(lengths, offline.TEXTS), lengths, size)
+        found = entry.worker.time(calls, limit_s=offline.SECONDS)
+        timed.append(offline.Timed(size, tuple(map(len, calls)), tuple(found.seconds)))
+        return
+    rng = np.random.default_rng([plan.seed, 2])
+    drawn = [int(length) for length in rng.choice(plan.tokens, -(-offline.TEXTS // size))]
+    found = entry.worker.time_ids(drawn, batch=size, seed=plan.seed, limit_s=offline.SECONDS)
+    timed.append(offline.Timed(size, (size,) * len(drawn), tuple(found.seconds)))
 
 
 def _peak(entry: Entry) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta.bench.protocol import Inputs, Spec
+from edgeroberta.bench.stopwatch import Stopwatch, timed
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
@@ -32,11 +33,13 @@ class BundleSubject:
     """A bundle as its users run it: text in, labels out."""
 
     def __init__(self, runtime: Runtime, folder: Path) -> None:
-        self._runtime = runtime
+        self.watch = Stopwatch()
+        self._runtime = timed(runtime, self.watch)
         self._folder = folder
         self.engine = runtime.engine
         self.version = runtime.engine_version
-        self.device = "cpu"
+        self.device = runs_on(runtime.engine)
+        self.device_clock = hasattr(runtime.session, "run_timed")
         self.bytes = engine_bytes(folder, runtime.engine)
         self.vocab_size = vocab_size(folder)
 
@@ -79,7 +82,8 @@ class FloatOnnxSubject:
     device = "cpu"
 
     def __init__(self, runtime: Runtime, folder: Path) -> None:
-        self._runtime = runtime
+        self.watch = Stopwatch()
+        self._runtime = timed(runtime, self.watch)
         self.engine = runtime.engine
         self.version = runtime.engine_version
         self.bytes = engine_bytes(folder, runtime.engine)
@@ -140,6 +144,19 @@ def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: i
         mask = np.pad(np.ones_like(ids), (0, missing))[None]
         results.append(session.run(padded, mask))
     return np.concatenate(results)
+
+
+def runs_on(engine: str) -> str:
+    """Return what an engine runs on: ``cpu``, or the GPU's name where the machine tells it."""
+    from edgeroberta.runtime.session import ENGINES
+
+    if not ENGINES[engine].on_device:
+        return "cpu"
+    from edgeroberta.bench.device import here
+    from edgeroberta.targets.matching import machine
+
+    found = machine(here())
+    return next(iter(found.gpus), found.board or "gpu")
 
 
 def engine_bytes(folder: Path, engine: str) -> int:

@@ -2,105 +2,135 @@
 
 from __future__ import annotations
 
-from edgeroberta.bench.comparison import Comparison, Row
-from edgeroberta.bench.protocol import Status
+from collections.abc import Callable, Sequence
+
+from edgeroberta.bench.circumstances import facts
+from edgeroberta.bench.comparison import Comparison
+from edgeroberta.bench.row import Row
 from edgeroberta.layout import columns
 from edgeroberta.verification.report_text import ABSENT, escape, megabytes, points
 
-_FAILED = (Status.WRONG, Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status.MISSING)
-_LEFT = 2  # model and engine are words; all but the status after them is set flush right
+_LEFT = 3  # model, engine and status are words; the rest is set flush right
+Cells = tuple[str, ...]
 
 
-def header(comparison: Comparison) -> tuple[str, ...]:
+def header(comparison: Comparison) -> Cells:
     """Return the column titles."""
     return (
         "model",
         "engine",
-        "size MB",
-        comparison.metric,
-        "same answer %",
+        "status",
         "p50 ms",
         "p90 ms",
         "p99 ms",
+        "engine ms",
         "texts/s",
+        comparison.metric,
+        "same answer %",
+        "size MB",
         "peak MB",
-        "cold start s",
+        "mJ/text",
         "speed-up",
-        "status",
     )
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> Cells:
     """Return a row as texts, one per column."""
     latency = row.latency
     times = (latency.p50_ms, latency.p90_ms, latency.p99_ms) if latency else (None, None, None)
+    engine = latency.breakdown.engine_ms if latency and latency.breakdown else None
     return (
         row.name,
         row.engine,
-        megabytes(row.bytes),
+        f"{row.status}, noisy" if row.noisy else str(row.status),
+        *(_number(value) for value in times),
+        _number(engine),
+        _rate(row),
         ABSENT if row.metric is None else points(row.metric),
         ABSENT if row.agreement is None else points(row.agreement),
-        *(ABSENT if value is None else f"{value:.2f}" for value in times),
-        f"{latency.texts_per_second:,.0f}" if latency else ABSENT,
+        megabytes(row.bytes),
         megabytes(row.peak_bytes),
-        ABSENT if row.cold_start_s is None else f"{row.cold_start_s:.2f}",
+        _number(row.energy_mj, 1),
         ABSENT if row.speed_up is None else f"{row.speed_up:.2f}×",
-        str(row.status),
+    )
+
+
+#: Columns of the second table, which says how good the numbers of the first are.
+DETAILS = (
+    "model",
+    "engine",
+    "p50 95 %",
+    "p90 95 %",
+    "p99 95 %",
+    "tokenize ms",
+    "rest ms",
+    "device ms",
+    "best batch",
+    "warm-up",
+    "spread %",
+    "cold start s",
+)
+
+
+def details(row: Row) -> Cells:
+    """Return what there is to know about a row's numbers, one text per column of :data:`DETAILS`."""
+    latency = row.latency
+    parts = latency.breakdown if latency else None
+    ends = (
+        (latency.p50_interval_ms, latency.p90_interval_ms, latency.p99_interval_ms)
+        if latency
+        else (None, None, None)
+    )
+    spread = latency.spread if latency else None
+    warm = ABSENT if latency is None else str(latency.warmup) + ("" if latency.steady else ", not steady")
+    return (
+        row.name,
+        row.engine,
+        *(ABSENT if end is None else f"{end[0]:.2f}–{end[1]:.2f}" for end in ends),
+        _number(parts.tokenize_ms if parts else None),
+        _number(parts.rest_ms if parts else None),
+        _number(parts.device_ms if parts else None),
+        ABSENT if row.offline is None else str(row.offline.batch),
+        warm,
+        ABSENT if spread is None else f"{100 * spread:.1f}",
+        _number(row.cold_start_s),
     )
 
 
 def text(comparison: Comparison) -> str:
-    """Lay the table out for a terminal, with what it was measured on below it."""
+    """Lay the tables out for a terminal, with what they were measured on below them."""
     lines = [header(comparison), *(cells(row) for row in comparison.rows)]
-    laid = columns(lines, left=(*range(_LEFT), len(lines[0]) - 1))
+    more = [DETAILS, *(details(row) for row in comparison.rows if row.latency)]
+    laid = columns(lines, left=range(_LEFT))
+    if len(more) > 1:
+        laid += ["", *columns(more, left=range(2))]
     return "\n".join([*laid, "", *facts(comparison)]) + "\n"
 
 
 def markdown(comparison: Comparison) -> str:
-    """Write the table as GitHub Markdown, with what it was measured on below it."""
-    titles = header(comparison)
-    right = ["---:" if _LEFT <= column < len(titles) - 1 else "---" for column in range(len(titles))]
-    lines = ["# Benchmark", "", _line(titles), _line(right)]
-    lines += [_line([escape(cell) for cell in cells(row)]) for row in comparison.rows]
+    """Write the tables as GitHub Markdown, with what they were measured on below them."""
+    lines = ["# Benchmark", "", *_table(header(comparison), comparison.rows, cells, _LEFT)]
+    timed = [row for row in comparison.rows if row.latency]
+    if timed:
+        lines += ["", *_table(DETAILS, timed, details, 2)]
     return "\n".join([*lines, "", *(f"- {escape(fact)}" for fact in facts(comparison))]) + "\n"
 
 
-def facts(comparison: Comparison) -> list[str]:
-    """Say what the numbers are: input, method, machine, versions, and what failed."""
-    plan, machine = comparison.plan, comparison.machine
-    found = [_input(comparison)]
-    found.append(
-        f"Each row in a process of its own with {plan.threads} thread(s), all in turns: {plan.rounds} rounds "
-        f"of up to {plan.calls} calls or {plan.turn_seconds:g} s, after {plan.warmup} to warm up; "
-        "percentiles are of all calls, the speed-up over full-size is the median over rounds."
-    )
-    for row in comparison.rows:
-        if row.status is Status.STORED:
-            single = "single texts" if row.latency else "not timed"
-            found.append(f"The reference was measured on {row.device} ({single}, {row.engine}).")
-    found.append(f"Here: {machine.describe()}; Python {machine.python}.")
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
-    found.append(f"Versions: {versions}.")
-    for row in comparison.rows:
-        if row.status in _FAILED and row.detail:
-            found.append(f"{row.name} on {row.engine}: {row.status}: {' '.join(row.detail.split())}")
-    return [*found, *comparison.notes]
+def _table(titles: Cells, rows: Sequence[Row], cut: Callable[[Row], Cells], left: int) -> list[str]:
+    rule = ["---" if column < left else "---:" for column in range(len(titles))]
+    return [_line(titles), _line(rule), *(_line([escape(cell) for cell in cut(row)]) for row in rows)]
 
 
-def _input(comparison: Comparison) -> str:
-    plan, data = comparison.plan, comparison.data
-    shape = plan.shape
-    if shape.length is not None:
-        timed = f"Timed on random ids, {plan.batch} × {shape.length} tokens, without tokenization."
-    elif not shape.tokenized:
-        timed = "Timed on random ids of the lengths the training texts had, without tokenization."
-    else:
-        each = "a text" if plan.batch == 1 else f"{plan.batch} texts"
-        timed = f"Timed on {each} per call, tokenization included, at the lengths the data has."
-    if data is None:
-        return f"{timed} No data to check answers on: name it with --data."
-    return f"{timed} Answers: {data['rows']:,} rows of {data['source']}."
+def _rate(row: Row) -> str:
+    """Offline where it was measured; older references tell only what their timed calls gave."""
+    if row.offline is not None:
+        return f"{row.offline.texts_per_second:,.0f}"
+    return f"{row.latency.texts_per_second:,.0f}" if row.latency else ABSENT
 
 
-def _line(cells: tuple[str, ...] | list[str]) -> str:
+def _number(value: float | None, digits: int = 2) -> str:
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"

@@ -2,9 +2,10 @@
 
 Requests, each with its answer:
 
-``{"do": "time", "calls": [[0], [7], …], "limit_s": 10}``
-    seconds of each call; the numbers are rows of the inputs; ends early after ``limit_s``
-``{"do": "time_ids", "lengths": [128, 128, …], "batch": 8, "seed": 0, "limit_s": 10}``
+``{"do": "time", "calls": [[0], [7], …], "limit_s": 10, "device": false}``
+    times of each call, see ``measure.Calls``; the numbers are rows of the inputs; ends early after
+    ``limit_s``; ``device`` asks the device's own clock, too
+``{"do": "time_ids", "lengths": [128, 128, …], "batch": 8, "seed": 0, "limit_s": 10, "device": false}``
     the same, on random ids, a call per length
 ``{"do": "logits", "rows": [0, 1], "way": "batched", "file": "x.npy"}``
     float32 ``[rows, labels]`` in the file; ``way`` is one of ``batched`` (as the model is used for many
@@ -23,6 +24,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol, cast
 
@@ -30,11 +32,16 @@ import numpy as np
 
 from edgeroberta.bench.measure import peak_memory, time_calls
 from edgeroberta.bench.protocol import Inputs, Opened, Spec
+from edgeroberta.bench.stopwatch import Stopwatch
 from edgeroberta.errors import EdgeRobertaError
 
 
 class Subject(Protocol):
-    """A model that is measured."""
+    """A model that is measured.
+
+    It may have an attribute ``watch``, a :class:`~edgeroberta.bench.stopwatch.Stopwatch` that tells where
+    its calls' time went, and ``device_clock``, True when that can ask the device's own clock.
+    """
 
     engine: str
     version: str
@@ -95,6 +102,7 @@ def _open(spec: Spec) -> tuple[Subject, Opened]:
         bytes=subject.bytes,
         cold_start_s=cold,
         vocab_size=subject.vocab_size,
+        device_clock=getattr(subject, "device_clock", False),
     )
     return subject, opened
 
@@ -103,18 +111,27 @@ def _serve(subject: Subject, spec: Spec, request: dict[str, Any]) -> dict[str, A
     do = request["do"]
     if do == "time":
         calls = [[spec.inputs[row] for row in rows] for rows in request["calls"]]
-        return {"seconds": time_calls(subject.answer, calls, limit_s=request["limit_s"])}
+        return _timed(subject, subject.answer, calls, request)
     if do == "time_ids":
         rng = np.random.default_rng(request["seed"])
         # Ids below 5 are special tokens in this family of models; keep clear of them.
         shapes = [(request["batch"], length) for length in request["lengths"]]
         ids = [rng.integers(5, subject.vocab_size, shape, dtype=np.int64) for shape in shapes]
-        return {"seconds": time_calls(subject.answer_ids, ids, limit_s=request["limit_s"])}
+        return _timed(subject, subject.answer_ids, ids, request)
     if do == "logits":
         inputs = [spec.inputs[row] for row in request["rows"]]
         np.save(request["file"], _logits(subject, inputs, request["way"]), allow_pickle=False)
         return {"rows": len(inputs)}
     return {"peak_bytes": peak_memory()}
+
+
+def _timed(
+    subject: Subject, call: Callable[[Any], object], inputs: list[Any], request: dict[str, Any]
+) -> dict[str, Any]:
+    watch: Stopwatch | None = getattr(subject, "watch", None)
+    if watch is not None:
+        watch.ask_device = request["device"]
+    return asdict(time_calls(call, inputs, limit_s=request["limit_s"], watch=watch))
 
 
 def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:

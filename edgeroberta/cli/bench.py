@@ -33,6 +33,10 @@ def bench(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads for one call.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each row gets.")] = 5,
+    dtype: Annotated[
+        str,
+        typer.Option(help="Types, with commas, in which the full-size model is timed where there is a GPU."),
+    ] = "float32,float16,bfloat16",
     engines: Annotated[
         str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
     ] = None,
@@ -51,7 +55,8 @@ def bench(
 ) -> None:
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""
     from edgeroberta.bench import table
-    from edgeroberta.bench.benchmark import Request, benchmark, write
+    from edgeroberta.bench.benchmark import Request, benchmark, remember, write
+    from edgeroberta.bench.conditions import require_valid
     from edgeroberta.errors import EdgeRobertaError
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
@@ -68,6 +73,7 @@ def bench(
         length=length,
         threads=threads,
         rounds=rounds,
+        dtypes=tuple(dtype.split(",")),
     )
     comparison = benchmark(request, progress=console.progress())
     if json:
@@ -78,3 +84,6 @@ def bench(
         console.say(f"written to {write(comparison, bundle)}")
     except EdgeRobertaError as error:  # a read-only bundle: the table has been printed all the same
         console.say(f"warning: {error}")
+    if (engine := remember(comparison, request)) is not None:
+        console.say(f"{engine} is the fastest that passed: this device runs the bundle on it from now on")
+    require_valid(comparison.validity)

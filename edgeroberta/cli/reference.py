@@ -23,6 +23,7 @@ def reference(
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="Type it runs in: float32, float16 or bfloat16.")] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
@@ -46,7 +47,7 @@ def reference(
         seed=seed,
         limit=limit,
     )
-    options = Options(device=device, threads=threads)
+    options = Options(device=device, dtype=dtype, threads=threads)
     found = make(model, spec, output=output, options=options, allow_pickle=allow_pickle)
     if json:
         console.out_json(found.to_json())

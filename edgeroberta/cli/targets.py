@@ -14,12 +14,18 @@ def targets(
     json: Annotated[bool, typer.Option("--json", help="Print the targets as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """List the classes of devices that bundles are made for."""
+    """List the classes of devices that bundles are made for, and which of them this machine is."""
     from edgeroberta import targets as known
+    from edgeroberta.bench.device import here
+    from edgeroberta.targets.matching import matching
 
     found = [known.load(name) for name in known.names()]
+    this = matching(here())
     if json:
-        console.out_json([asdict(target) for target in found])
+        console.out_json([{**asdict(target), "here": target.name in this} for target in found])
         return
-    rows = [(target.name, ", ".join(target.engines), target.description) for target in found]
-    console.out(console.table(("target", "engines", "description"), rows))
+    rows = [
+        (target.name, "yes" if target.name in this else "", ", ".join(target.engines), target.description)
+        for target in found
+    ]
+    console.out(console.table(("target", "here", "engines", "description"), rows))

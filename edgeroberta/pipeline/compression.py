@@ -11,7 +11,7 @@ from edgeroberta import backends, demo, pipeline, recipe, stages, targets
 from edgeroberta.artifact import Kind
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
-from edgeroberta.errors import UnavailableError, UsageError
+from edgeroberta.errors import UsageError
 from edgeroberta.pipeline import Result, delivery, workspace
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
@@ -98,7 +98,7 @@ def compress(request: Request, *, progress: Progress) -> Result:
         EdgeRobertaError: See :mod:`edgeroberta.errors`; the message says what to do next.
     """
     chosen = recipe.load(request.recipe, request.overrides)
-    target = _target(request.target)
+    target = targets.load(request.target)
     _check_engines(chosen, target)
     output, work = _folders(request)
     source = _source(request, chosen)
@@ -129,7 +129,7 @@ def preview(request: Request) -> Preview:
         EdgeRobertaError: As :func:`compress` before its first stage.
     """
     chosen = recipe.load(request.recipe, request.overrides)
-    target = _target(request.target)
+    target = targets.load(request.target)
     _check_engines(chosen, target)
     output, work = _folders(request)
     source = _source(request, chosen)
@@ -143,17 +143,6 @@ def preview(request: Request) -> Preview:
     job = _job(request, source, target, output, work)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
     return Preview(chosen, job, tuple(index < len(found) for index in range(len(chosen.stages))))
-
-
-def _target(name: str) -> Target:
-    target = targets.load(name)
-    if target.remote:
-        raise UnavailableError(
-            f"the target {name!r} comes with a later release",
-            where="--target",
-            hint="edgeroberta targets lists those that work here",
-        )
-    return target
 
 
 def _check_engines(chosen: Recipe, target: Target) -> None:

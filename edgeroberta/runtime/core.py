@@ -153,6 +153,11 @@ class Runtime:
             raise EngineError("the runtime is closed", hint="open it again with Runtime.open")
         return self._session
 
+    @property
+    def tokenizer(self) -> Any:
+        """What makes ids of texts; as long-lived as the runtime."""
+        return self._tokenizer
+
     @overload
     def __call__(self, inputs: Input) -> Prediction: ...  # type: ignore[overload-overlap]
 

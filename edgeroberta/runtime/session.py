@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,24 +55,64 @@ class Engine:
         package: Name its Python package is imported by.
         extra: Extra of this package that installs it.
         files: Files in a bundle that it runs.
+        module: Module of ``edgeroberta.backends`` and of ``edgeroberta.runtime`` that is for it.
+        packages: Import names of which any will do, the preferred one first.
+        on_device: True where it runs on a GPU, and nothing of it is needed to make a bundle for it.
+        library: Pattern of a file in the package's folder without which the engine is not part of it.
+        install: Command that installs it, where that is not the extra.
     """
 
     package: str
     extra: str
     files: tuple[str, ...]
+    module: str
+    packages: tuple[str, ...] = ()
+    on_device: bool = False
+    library: str | None = None
+    install: str | None = None
 
 
-#: Engine name to what it needs. ``edgeroberta.backends.<name>`` builds for it and
-#: ``edgeroberta.runtime.<name>`` runs it; a new engine is those two files and a row here.
+#: Engine name to what it needs. ``edgeroberta.backends.<module>`` builds for it and
+#: ``edgeroberta.runtime.<module>`` runs it; a new engine is those two files and a row here.
 ENGINES = {
-    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",)),
-    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin")),
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
+    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
+    "onnxruntime-cuda": Engine(
+        "onnxruntime",
+        "onnxruntime",
+        ("model_fp16.onnx",),
+        "onnxruntime_cuda",
+        on_device=True,
+        library="capi/*onnxruntime_providers_cuda*",
+        # Both packages own the folder "onnxruntime", so that one of them has to go.
+        install="pip uninstall onnxruntime; pip install onnxruntime-gpu",
+    ),
 }
 
 
 def installed(name: str) -> bool:
     """Tell whether the engine's package is installed, without importing it."""
-    return importlib.util.find_spec(ENGINES[name].package) is not None
+    engine = ENGINES[name]
+    for package in engine.packages or (engine.package,):
+        found = importlib.util.find_spec(package)
+        if found is not None and _has(found, engine.library):
+            return True
+    return False
+
+
+def _has(package: ModuleSpec, library: str | None) -> bool:
+    if library is None:
+        return True
+    return any(any(Path(folder).glob(library)) for folder in package.submodule_search_locations or ())
+
+
+def not_installed(name: str, *, purpose: str) -> UnavailableError:
+    """Make the error for an engine that is not installed, with the command that installs it."""
+    engine = ENGINES[name]
+    error = missing_extra(engine.package, engine.extra, purpose=purpose)
+    if engine.install is None:
+        return error
+    return UnavailableError(f"{purpose} needs {name}, which is not installed", hint=engine.install)
 
 
 def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
@@ -104,7 +145,7 @@ def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
             f"this version knows none of the bundle's engines ({', '.join(offered)})",
             hint="pip install --upgrade edgeroberta",
         )
-    raise missing_extra(ENGINES[known[0]].package, ENGINES[known[0]].extra, purpose="this bundle")
+    raise not_installed(known[0], purpose="this bundle")
 
 
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
@@ -123,6 +164,6 @@ def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> 
         UnavailableError: The engine is not installed.
         EngineError: It refuses the graph.
     """
-    module: Any = importlib.import_module(f"edgeroberta.runtime.{name}")
+    module: Any = importlib.import_module(f"edgeroberta.runtime.{ENGINES[name].module}")
     session: Session = module.open(folder, threads=threads, lengths=lengths)
     return session

@@ -20,21 +20,37 @@ _FOLDER = Path(__file__).parent
 class Target:
     """A class of devices that bundles are made for.
 
+    Which machine is of the class is decided by :mod:`edgeroberta.targets.matching`.
+
     Attributes:
         name: Name on the command line; the name of its TOML file.
         description: One line for ``edgeroberta targets``.
         engines: Engines to build for, the preferred one first.
         threads: Threads an engine uses there unless told otherwise.
-        remote: True when the device is another machine, so nothing can be measured here.
+        remote: True when bundles are hardly ever made on such a device itself: ``bench`` then offers to
+            measure over ssh.
+        machines: Machine types of the class, as ``uname -m`` tells them.
+        devices: Parts of the names of boards, processors or GPUs that are of the class, in any case; empty
+            where every machine of the right type is.
+        gpu: True where ``devices`` are names of GPUs in a computer; a Jetson is a board.
+        lacks: Instruction sets whose presence rules a machine out.
+        family: The target that resolves into this one on the device.
         saturating: True when int8 kernels there add products in an int16, which saturates.
+        workspace_mb: Most memory TensorRT may use while it builds and runs, in MiB; None for its default.
     """
 
     name: str
     description: str
     engines: tuple[str, ...]
     threads: int
-    remote: bool
+    remote: bool = False
+    machines: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    gpu: bool = False
+    lacks: tuple[str, ...] = ()
+    family: str | None = None
     saturating: bool = False
+    workspace_mb: int | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -61,11 +77,5 @@ def load(name: str) -> Target:
             hint=did_you_mean(name, names()) or "edgeroberta targets",
         )
     fields = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    return Target(
-        name=name,
-        description=fields["description"],
-        engines=tuple(fields["engines"]),
-        threads=fields["threads"],
-        remote=fields["remote"],
-        saturating=fields.get("saturating", False),
-    )
+    listed = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+    return Target(name=name, **{**fields, **listed})

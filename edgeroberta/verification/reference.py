@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edgeroberta import artifact
 from edgeroberta.bench.device import Device
 from edgeroberta.bench.measure import Latency
+from edgeroberta.bench.offline import Offline
 from edgeroberta.errors import UsageError
 from edgeroberta.tasks import Problem, Task
 
@@ -49,6 +50,10 @@ class Reference:
         device: CPU model or GPU name.
         machine: Facts of the machine.
         latency: Single texts, tokenization included; None when not timed.
+        offline: Texts per second when all are there; None when not timed.
+        energy_mj: Millijoules of the GPU's board per timed text; None when not measured.
+        throttled: What says that the GPU slowed itself down while single texts were timed.
+        gpu: What the driver told of the GPU, see ``bench.gpu.Gpu``; None on a CPU.
     """
 
     model: str
@@ -66,6 +71,10 @@ class Reference:
     device: str
     machine: Device
     latency: Latency | None
+    offline: Offline | None = None
+    energy_mj: float | None = None
+    throttled: tuple[str, ...] = ()
+    gpu: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the logits as a JSON object."""
@@ -77,6 +86,7 @@ class Reference:
         }
         fields["machine"] = asdict(self.machine)
         fields["latency"] = asdict(self.latency) if self.latency else None
+        fields["offline"] = asdict(self.offline) if self.offline else None
         return {"schema_version": SCHEMA_VERSION, **fields, "metrics": dict(self.metrics)}
 
 
@@ -92,6 +102,14 @@ def describe(reference: Reference) -> str:
         times = f"p50 {latency.p50_ms:.2f} ms, p90 {latency.p90_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
         calls = f"{latency.calls} calls after {latency.warmup} to warm up"
         lines.append(f"{times} per text, tokenization included, {calls}")
+        if not latency.steady:
+            lines.append("not steady: the times still moved when the warm-up was given up")
+    if (many := reference.offline) is not None:
+        lines.append(f"{many.texts_per_second:,.0f} texts/s when all are there, {many.batch} per call")
+    if reference.energy_mj is not None:
+        lines.append(f"{reference.energy_mj:.1f} mJ per text (the GPU's board, idle power included)")
+    if reference.throttled:
+        lines.append(f"not valid: the GPU throttled ({', '.join(reference.throttled)}); let it cool")
     return "\n".join([*lines, f"on {reference.device}, torch {reference.machine.versions.get('torch', '?')}"])
 
 
@@ -191,5 +209,8 @@ def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "task": Task(Problem(task["problem"]), tuple(task["labels"]), bool(task["pair"])),
         "machine": Device(**{**facts, "flags": tuple(facts["flags"])}),
-        "latency": latency and Latency(**{**latency, "round_p50_ms": tuple(latency["round_p50_ms"])}),
+        "latency": latency and Latency.from_json(latency),
+        # Not in references of version 0.1.
+        "offline": fields.get("offline") and Offline.from_json(fields["offline"]),
+        "throttled": tuple(fields.get("throttled", ())),
     }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,19 @@ import numpy as np
 import pytest
 from fake_bundles import FakeWorker
 
-from edgeroberta.bench.benchmark import Request, benchmark, write
-from edgeroberta.bench.comparison import FLOAT_ONNX, FULL_SIZE, Comparison
+from edgeroberta.bench.benchmark import Request, benchmark, remember, write
+from edgeroberta.bench.comparison import Comparison
+from edgeroberta.bench.conditions import Verdict
 from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Spec, Status
+from edgeroberta.bench.row import FLOAT_ONNX, FULL_SIZE
 from edgeroberta.bench.subjects import SUBJECTS
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
 from edgeroberta.progress import Progress
-from edgeroberta.runtime import Runtime
+from edgeroberta.runtime import Runtime, manifest
+from edgeroberta.targets.matching import Machine
 from edgeroberta.verification import reference
 
 ROWS = 200
@@ -45,7 +49,28 @@ def right_logits(bundle: Path, spec: Spec) -> np.ndarray:
         return runtime.logits(spec.inputs)
 
 
-def run(request: Request, *, wrong: int = 0, **fails: WorkerError) -> tuple[Comparison, list[FakeWorker]]:
+@dataclass(frozen=True)
+class Turn:
+    """A watch on a device that behaves the same in every turn."""
+
+    energy_j: float | None = None
+    throttled: bool | None = None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def watched(self) -> Turn:
+        return self
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def run(
+    request: Request, *, wrong: int = 0, turn: Turn | None = None, **fails: WorkerError
+) -> tuple[Comparison, list[FakeWorker]]:
     """Benchmark with fake processes; every one but the full-size model answers ``wrong`` rows wrong."""
     workers: list[FakeWorker] = []
 
@@ -58,7 +83,8 @@ def run(request: Request, *, wrong: int = 0, **fails: WorkerError) -> tuple[Comp
         workers.append(FakeWorker(spec, logits, seconds=seconds, fails=errors))
         return workers[-1]
 
-    return benchmark(request, progress=Progress(), start=start), workers
+    seen = turn or Turn()
+    return benchmark(request, progress=Progress(), start=start, look=lambda runs_on: seen), workers
 
 
 def test_the_reference_and_each_engine_are_rows(bundle: Path) -> None:
@@ -240,14 +266,19 @@ def test_a_length_that_the_bundle_cannot_take_is_refused(bundle: Path) -> None:
     assert str(error.value) == "--length: must be 2 to 512 for this bundle"
 
 
-def test_a_remote_target_is_refused(bundle: Path) -> None:
+def test_a_target_that_is_another_machine_is_refused(bundle: Path) -> None:
     with pytest.raises(UnavailableError) as error:
         run(Request(bundle, target="jetson"))
     assert error.value.exit_code == 4
-    assert str(error.value) == (
-        "--target: the target 'jetson' is another machine, and measuring there comes with a later release\n"
-        "  next: copy the bundle to the device and run there: edgeroberta bench BUNDLE"
+    assert error.value.what.startswith(
+        "the target 'jetson' is another machine than this one: looked for a machine of type aarch64 "
+        "with 'Jetson' or 'NVIDIA Orin' in the name of its board or processor; here: "
     )
+
+
+def test_a_target_that_is_this_machine_is_in_the_table(bundle: Path) -> None:
+    found, _ = run(Request(bundle, target="cpu"))
+    assert found.target == "cpu"
 
 
 def test_an_unknown_target_is_refused_with_the_near_name(bundle: Path) -> None:
@@ -289,6 +320,126 @@ def test_the_real_process_gives_the_bundle_s_own_answers(bundle: Path, data: Pat
     rows = load_heldout(DataSpec(str(data), eval_data=str(data)), fake_bundles.TASK)
     assert row.metric == 1.0
     assert len(rows) == ROWS
+
+
+def test_energy_is_told_per_text_over_all_turns(bundle: Path) -> None:
+    found, _ = run(Request(bundle, rounds=3, batch=2), turn=Turn(energy_j=10.0))
+    assert found.rows[1].energy_mj == pytest.approx(3 * 10_000 / (3 * 100 * 2))
+
+
+def test_a_run_that_throttled_makes_no_claim(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    request = Request(bare, model=str(tiny_checkpoint))
+    hot = Turn(throttled=True, reasons=("thermal zone gpu",))
+    found, _ = run(request, wrong=20, turn=hot)
+    assert [row.status for row in found.rows] == [Status.INVALID, Status.WRONG, Status.WRONG]
+    assert [row.speed_up for row in found.rows] == [None, None, None]
+    assert found.validity.verdict is Verdict.INVALID
+    assert found.validity.reasons == ("The device throttled: thermal zone gpu.",)
+    assert remember(found, request) is None
+
+
+def test_where_the_time_goes_and_offline_are_told(bundle: Path) -> None:
+    found, _ = run(Request(bundle))
+    latency, offline = found.rows[1].latency, found.rows[1].offline
+    assert latency is not None
+    assert latency.breakdown is not None
+    parts = (latency.breakdown.tokenize_ms, latency.breakdown.engine_ms, latency.breakdown.rest_ms)
+    assert parts == pytest.approx((0.2, 1.4, 0.4))
+    assert latency.breakdown.device_ms is None
+    assert offline is not None
+    assert (offline.batch, offline.texts) == (32, 200)  # every call of the fake takes as long
+    assert [size for size, _ in offline.tried] == [1, 8, 32]
+    assert latency.p50_interval_ms == pytest.approx((2.0, 2.0))
+
+
+def test_a_gpu_here_gets_rows_of_the_full_size_model(
+    data: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Machine("x86_64", "Example CPU", gpus=("NVIDIA H200",))
+    monkeypatch.setattr("edgeroberta.bench.contenders.machine", lambda device: here)
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    found, workers = run(Request(bare, model=str(tiny_checkpoint), dtypes=("float16", "bfloat16")))
+    assert [row.name for row in found.rows] == [
+        "full-size",
+        "full-size, cuda float16",
+        "full-size, cuda bfloat16",
+        "full-size, onnx fp32",
+        "bundle",
+    ]
+    assert [(each.spec.device, each.spec.dtype) for each in workers[:3]] == [
+        ("cpu", "float32"),
+        ("cuda", "float16"),
+        ("cuda", "bfloat16"),
+    ]
+
+
+def test_an_unknown_type_is_refused_with_the_near_name(bundle: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        run(Request(bundle, dtypes=("float61",)))
+    assert (error.value.where, error.value.hint) == ("--dtype", "did you mean 'float16'?")
+
+
+class Preferences:
+    """Stands in for the module that keeps preferences."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, str, str]] = []
+
+    def remember(self, bundle: str, engine: str, *, why: str, figures: dict[str, Any]) -> bool:
+        assert figures["p50_ms"] > 0
+        self.kept.append((bundle, engine, why))
+        return True
+
+
+@pytest.fixture
+def preferences(monkeypatch: pytest.MonkeyPatch) -> Preferences:
+    found = Preferences()
+    monkeypatch.setitem(sys.modules, "edgeroberta.runtime.preferences", found)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: object())
+    return found
+
+
+def two_engines(data: Path, folder: Path) -> Path:
+    return fake_bundles.with_reports(folder, data, wrong=0, engines=("onnxruntime", "openvino"))
+
+
+def timed(request: Request, seconds: dict[str, float], wrong: str = "") -> Comparison:
+    def start(spec: Spec) -> FakeWorker:
+        logits = right_logits(request.bundle, spec) * (-1 if spec.engine == wrong else 1)
+        return FakeWorker(spec, logits, seconds=seconds[str(spec.engine)])
+
+    return benchmark(request, progress=Progress(), start=start, look=lambda runs_on: Turn())
+
+
+def test_the_fastest_engine_that_passed_is_remembered(
+    data: Path, tmp_path: Path, preferences: Preferences
+) -> None:
+    request = Request(two_engines(data, tmp_path / "bundle"))
+    found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002})
+    assert remember(found, request) == "openvino"
+    digest = manifest.read(request.bundle).digest
+    assert preferences.kept == [(digest, "openvino", "the fastest that passed in a bench")]
+
+
+def test_a_faster_engine_that_answers_wrong_is_not_remembered(
+    data: Path, tmp_path: Path, preferences: Preferences
+) -> None:
+    request = Request(two_engines(data, tmp_path / "bundle"))
+    found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002}, wrong="openvino")
+    assert remember(found, request) == "onnxruntime"
+
+
+@pytest.mark.parametrize("options", [{"batch": 8}, {"length": 128}, {"engines": ("openvino",)}])
+def test_another_question_than_single_texts_on_all_engines_changes_no_preference(
+    data: Path, tmp_path: Path, preferences: Preferences, options: dict[str, Any]
+) -> None:
+    request = Request(two_engines(data, tmp_path / "bundle"), **options)
+    found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002})
+    assert remember(found, request) is None
+    assert preferences.kept == []
 
 
 def test_int8_that_can_saturate_here_is_a_note(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from edgeroberta.bench import full_size
 from edgeroberta.bench.full_size import FullSize
+from edgeroberta.bench.measure import time_calls
 from edgeroberta.bench.protocol import Spec
 from edgeroberta.bench.subjects import open_float_onnx
+from edgeroberta.errors import UsageError
 from edgeroberta.roberta import checkpoint, graph
 
 TEXTS = ["a film", "", "a much longer text about a film and its music " * 12, "fine"]
@@ -116,3 +119,69 @@ def test_the_float_onnx_row_runs_texts_of_one_length_together(
     assert shapes == [4, 4]
     subject.answer_ids(np.full((8, 16), 7, np.int64))
     assert shapes == [4, 4, 8]
+
+
+@pytest.mark.parametrize(("dtype", "apart"), [("float16", 0.02), ("bfloat16", 0.1)])
+def test_a_half_wide_model_has_half_wide_weights_and_answers_nearly_the_same(
+    model: FullSize, tiny_checkpoint: Path, dtype: str, apart: float
+) -> None:
+    half = FullSize(tiny_checkpoint, dtype=dtype)
+    assert {str(each.dtype) for each in half.model.parameters()} == {f"torch.{dtype}"}
+    logits = half.logits(TEXTS)
+    assert logits.dtype == np.float32
+    delta = np.abs(logits - model.logits(TEXTS)).max()
+    assert 0 < delta < apart
+
+
+def test_an_unknown_type_is_refused(tiny_checkpoint: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        FullSize(tiny_checkpoint, dtype="float8")
+    assert str(caught.value) == "--dtype: unknown type 'float8' (float32, float16, bfloat16)"
+
+
+def test_its_time_is_told_apart(model: FullSize) -> None:
+    calls = time_calls(model.answer, [TEXTS[2:3]] * 5, watch=model.watch)
+    assert all(part > 0 for part in (*calls.tokenize, *calls.engine))
+    assert np.all(np.add(calls.tokenize, calls.engine) <= calls.seconds)
+    assert calls.device == []
+
+
+class Event:
+    """A CUDA event: the second of two is 3 ms after the first."""
+
+    made: ClassVar[list[Event]] = []
+
+    def __init__(self, *, enable_timing: bool) -> None:
+        assert enable_timing
+        self.recorded = False
+        Event.made.append(self)
+
+    def record(self) -> None:
+        self.recorded = True
+
+    def elapsed_time(self, other: Event) -> float:
+        assert self.recorded
+        assert other.recorded
+        return 3.0
+
+
+def test_on_a_gpu_calls_end_when_its_kernels_have(model: FullSize, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch comes back before its kernels are done; a clock without synchronisation times the launch."""
+    import torch
+
+    waits: list[object] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(model, "device_clock", True)
+    calls = time_calls(model.answer, [TEXTS[:1]] * 2, watch=model.watch)
+    assert len(waits) == 2
+    assert (calls.device, Event.made) == ([], [])
+    monkeypatch.setattr(model.watch, "ask_device", True)
+    calls = time_calls(model.answer, [TEXTS[:1]] * 2, watch=model.watch)
+    assert calls.device == [0.003, 0.003]
+    assert len(waits) == 6
+
+
+def test_the_worker_opens_it_where_and_as_the_spec_says(tiny_checkpoint: Path) -> None:
+    found = full_size.open_full_size(Spec("", str(tiny_checkpoint), TEXTS, dtype="bfloat16"))
+    assert (found.dtype, found.device, found.device_clock) == ("bfloat16", "cpu", False)

@@ -41,8 +41,8 @@ def test_a_worker_opens_times_and_answers(start: Start) -> None:
     opened = worker.open()
     assert (opened.engine, opened.version, opened.bytes, opened.vocab_size) == ("fake", "1.0", 1234, 600)
     assert opened.cold_start_s > 0
-    assert len(worker.time([[0], [1], [0, 1]], limit_s=9)) == 3
-    short, long = worker.time_ids([10, 1000], batch=2, seed=0, limit_s=9)
+    assert len(worker.time([[0], [1], [0, 1]], limit_s=9).seconds) == 3
+    short, long = worker.time_ids([10, 1000], batch=2, seed=0, limit_s=9).seconds
     assert short >= 0.0002
     assert long >= 0.02
     np.testing.assert_array_equal(worker.logits([1, 0, 2]), [[2, 3], [1, 3], [6, 3]])
@@ -54,7 +54,7 @@ def test_a_worker_opens_times_and_answers(start: Start) -> None:
 def test_what_an_engine_prints_does_not_reach_the_answers(start: Start) -> None:
     worker = start("Noisy")
     worker.open()
-    assert len(worker.time([[0]] * 6, limit_s=9)) == 6
+    assert len(worker.time([[0]] * 6, limit_s=9).seconds) == 6
 
 
 def test_a_crash_is_told_with_its_signal_and_last_words(start: Start) -> None:
@@ -118,9 +118,20 @@ def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path: Path) -> Non
         alone = worker.logits([0, 1], way="alone")
         for way in ("batched", "padded-64", "padded-512"):
             np.testing.assert_allclose(worker.logits([0, 1], way=way), alone, atol=1e-4)
-        assert len(worker.time_ids([16, 16], batch=4, seed=0, limit_s=9)) == 2
+        assert len(worker.time_ids([16, 16], batch=4, seed=0, limit_s=9).seconds) == 2
 
 
 def test_pairs_reach_the_worker_as_pairs() -> None:
     spec = Spec("x:y", "", [("a", "b"), ("c", "d")])
     assert Spec.from_json(spec.to_json() | {"inputs": [["a", "b"], ["c", "d"]]}) == spec
+
+
+def test_a_real_bundle_tells_where_its_time_goes(tmp_path: Path) -> None:
+    folder = fake_bundles.write(tmp_path / "bundle")
+    spec = Spec(SUBJECTS["bundle"], str(folder), ["a film " * 60], engine="onnxruntime")
+    with Worker(spec) as worker:
+        assert worker.open().device_clock is False
+        calls = worker.time([[0]] * 6, limit_s=9)
+        assert min(calls.tokenize) > 0
+        assert min(calls.engine) > 0
+        assert worker.time_ids([16, 16], batch=4, seed=0, limit_s=9).tokenize == [0.0, 0.0]

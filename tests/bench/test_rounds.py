@@ -9,9 +9,20 @@ import pytest
 from fake_bundles import FakeWorker
 
 from edgeroberta.bench import rounds
+from edgeroberta.bench.conditions import Nothing
+from edgeroberta.bench.measure import Calls
 from edgeroberta.bench.process import WorkerError
 from edgeroberta.bench.protocol import Spec, Status
-from edgeroberta.bench.rounds import Entry, Plan, answer_all, groups, take_turns, warmup_groups
+from edgeroberta.bench.rounds import (
+    Entry,
+    Plan,
+    answer_all,
+    answer_offline,
+    groups,
+    take_turns,
+    warmup_groups,
+)
+from edgeroberta.bench.warmup import WarmUp
 from edgeroberta.progress import Advance, Progress
 
 LENGTHS = [5] * 30 + [50] * 10
@@ -31,8 +42,9 @@ def test_all_rows_are_asked_the_same_texts_in_every_round() -> None:
     (first, one), (second, two) = entry("one"), entry("two")
     take_turns([first, second], Plan(rounds=3, calls=4, warmup=2), LENGTHS, Progress())
     assert asked(one, "time") == asked(two, "time")
-    assert len(asked(one, "time")) == 1 + 3
-    assert [len(turn) for turn in first.rounds] == [4, 4, 4]
+    assert len(asked(one, "time")) == 2 + 3  # it is warm after two windows that took as long
+    assert [len(turn.seconds) for turn in first.rounds] == [4, 4, 4]
+    assert first.warmed == WarmUp(4, True)
 
 
 def test_the_order_of_turns_rotates() -> None:
@@ -40,10 +52,10 @@ def test_the_order_of_turns_rotates() -> None:
     entries = []
     for name in ("one", "two", "three"):
         made, worker = entry(name)
-        worker.time = lambda calls, limit_s, name=name: order.append(name) or [0.1]  # type: ignore[assignment,misc]
+        worker.time = lambda calls, limit_s, device=False, name=name: order.append(name) or Calls([0.1])  # type: ignore[assignment,misc]
         entries.append(made)
     take_turns(entries, Plan(rounds=3, calls=1), LENGTHS, Progress())
-    assert order[3:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
+    assert order[6:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
 
 
 def test_a_row_that_fails_ends_there_and_the_others_go_on() -> None:
@@ -64,7 +76,7 @@ def test_memory_is_read_before_the_accuracy_pass() -> None:
     take_turns([made], Plan(rounds=1, calls=1), LENGTHS, Progress())
     answer_all([made], 40, Progress())
     names = [name for name, _ in worker.asked]
-    assert names == ["open", "time", "time", "memory", "logits"]
+    assert names == ["open", "time", "time", "time", "memory", "logits"]
 
 
 class Counting(Progress):
@@ -138,7 +150,7 @@ def test_a_fixed_shape_is_timed_on_random_ids() -> None:
     made, worker = entry("one")
     plan = Plan(rounds=2, calls=3, warmup=2, batch=8, tokens=(128,))
     take_turns([made], plan, LENGTHS, Progress())
-    assert asked(worker, "time_ids") == [([128] * 2, 8), ([128] * 3, 8), ([128] * 3, 8)]
+    assert asked(worker, "time_ids") == [([128] * 2, 8)] * 2 + [([128] * 3, 8)] * 2
     latency = made.latency(plan)
     assert latency is not None
     assert (latency.batch, latency.length, latency.tokenized) == (8, 128, False)
@@ -148,7 +160,7 @@ def test_lengths_of_a_histogram_are_drawn_in_proportion() -> None:
     made, worker = entry("one")
     tokens = (8,) * 90 + (300,) * 10
     take_turns([made], Plan(rounds=1, calls=1000, warmup=2, tokens=tokens), LENGTHS, Progress())
-    (warm, _), (drawn, _) = asked(worker, "time_ids")
+    (warm, _), _, (drawn, _) = asked(worker, "time_ids")
     assert warm == [300, 300]
     assert 60 < drawn.count(300) < 140
     latency = made.latency(Plan(tokens=tokens))
@@ -159,3 +171,53 @@ def test_lengths_of_a_histogram_are_drawn_in_proportion() -> None:
 def test_the_toy_bundle_s_vocabulary_is_that_of_its_tokenizer() -> None:
     config = fake_bundles.read_json(fake_bundles.TOKENIZER / "tokenizer.json")
     assert len(config["model"]["vocab"]) == fake_bundles.VOCAB
+
+
+def test_a_device_with_a_clock_of_its_own_is_asked_for_it_in_calls_apart() -> None:
+    made, worker = entry("one", device_clock=True, seconds=0.002)
+    plan = Plan(rounds=2, calls=30, warmup=2)
+    take_turns([made], plan, LENGTHS, Progress())
+    assert [len(turn) for turn in asked(worker, "device")] == [20, 20]  # type: ignore[arg-type]
+    latency = made.latency(plan)
+    assert latency is not None
+    assert latency.calls == 60
+    assert latency.breakdown is not None
+    assert latency.breakdown.device_ms == pytest.approx(1.0)
+
+
+def test_energy_of_a_turn_that_was_not_measured_is_not_made_up() -> None:
+    class Watch:
+        watched = Nothing(energy_j=3.0)
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    made, _ = entry("one")
+    plan = Plan(rounds=2, calls=5, warmup=2, batch=2)
+    take_turns([made], plan, LENGTHS, Progress(), lambda runs_on: Watch())
+    assert made.energy_per_text(plan) == pytest.approx(6.0 / 20)
+    made.seen[1] = Nothing()
+    assert made.energy_per_text(plan) is None
+
+
+def test_every_batch_size_is_timed_offline_and_the_best_is_kept() -> None:
+    made, worker = entry("one")
+    plan = Plan(rounds=1, calls=2, warmup=2)
+    take_turns([made], plan, LENGTHS, Progress())
+    before = len(asked(worker, "time"))
+    answer_offline([made], plan, LENGTHS, Progress())
+    assert [max(map(len, turn)) for turn in asked(worker, "time")[before:]] == [1, 8, 32]  # type: ignore[call-overload]
+    assert made.offline is not None
+    assert (made.offline.batch, made.offline.texts) == (32, 40)
+
+
+def test_offline_of_a_fixed_shape_runs_ids_of_that_length() -> None:
+    made, worker = entry("one")
+    plan = Plan(rounds=1, calls=2, warmup=2, tokens=(128,), batch=8)
+    take_turns([made], plan, LENGTHS, Progress())
+    before = len(asked(worker, "time_ids"))
+    answer_offline([made], plan, LENGTHS, Progress())
+    assert asked(worker, "time_ids")[before:] == [([128] * (256 // size), size) for size in (1, 8, 32)]

@@ -7,11 +7,14 @@ from pathlib import Path
 import fake_bundles
 import pytest
 
-from edgeroberta.bench import table
-from edgeroberta.bench.comparison import Comparison, Row
-from edgeroberta.bench.measure import Shape, summarise
+from edgeroberta.bench import circumstances, table
+from edgeroberta.bench.comparison import Comparison
+from edgeroberta.bench.conditions import Surroundings, Validity, Verdict
+from edgeroberta.bench.measure import Breakdown, Shape, summarise
+from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.protocol import Status
 from edgeroberta.bench.rounds import Plan
+from edgeroberta.bench.row import Row
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPE = Shape(warmup=20)
@@ -19,8 +22,10 @@ SHAPE = Shape(warmup=20)
 
 @pytest.fixture
 def comparison() -> Comparison:
-    slow = summarise([[0.0104, 0.0109, 0.0170]] * 5, SHAPE)
-    fast = summarise([[0.00136, 0.0014, 0.00262]] * 5, SHAPE)
+    slow = summarise([[0.0104, 0.0109, 0.0170] * 10] * 5, SHAPE)
+    fast = replace(
+        summarise([[0.00136, 0.0014, 0.00262] * 10] * 5, SHAPE), breakdown=Breakdown(0.11, 1.24, 0.05, 0.98)
+    )
     full = Row(
         name="full-size",
         engine="torch 2.13.0",
@@ -45,10 +50,13 @@ def comparison() -> Comparison:
         peak_bytes=141_000_000,
         cold_start_s=0.31,
         speed_up=7.8,
+        offline=Offline(1234.5, 32, 256, ((1, 558.0), (8, 900.0), (32, 1234.5))),
+        energy_mj=12.34,
     )
     wrong = replace(
         ours,
         engine="openvino 2026.4",
+        latency=replace(fast, steady=False, warmup=200),
         status=Status.WRONG,
         detail="the same answer on 61.0% of 872 rows",
         metric=0.55,
@@ -78,7 +86,7 @@ def test_the_table_reads_as_it_should_on_a_terminal(comparison: Comparison) -> N
 
 def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
     wrong = dict(zip(table.header(comparison), table.cells(comparison.rows[3]), strict=True))
-    assert (wrong["speed-up"], wrong["same answer %"], wrong["status"]) == ("7.80×", "61.0", "wrong")
+    assert (wrong["speed-up"], wrong["same answer %"], wrong["status"]) == ("7.80×", "61.0", "wrong, noisy")
 
 
 @pytest.mark.parametrize(
@@ -107,12 +115,32 @@ def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
 def test_the_table_says_what_was_timed(
     comparison: Comparison, plan: Plan, data: dict[str, object] | None, said: str
 ) -> None:
-    assert table.facts(replace(comparison, plan=plan, data=data))[0] == said
+    assert circumstances.facts(replace(comparison, plan=plan, data=data))[0] == said
 
 
 def test_a_table_is_json_with_its_circumstances(comparison: Comparison) -> None:
     found = comparison.to_json()
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert found["rows"][2]["latency"]["warmup"] == 20
     assert found["rows"][4]["status"] == "crashed"
     assert found["machine"]["cpu"] == "Example CPU"
+    assert found["rows"][3]["noisy"] is True
+    assert found["rows"][2]["offline"]["batch"] == 32
+    assert found["rows"][2]["latency"]["breakdown"]["engine_ms"] == 1.24
+    assert found["validity"]["verdict"] == "valid"
+
+
+def test_what_speaks_against_the_numbers_comes_first(comparison: Comparison) -> None:
+    around = Surroundings(warnings=("power mode 15W is not the maximal one (MAXN): sudo nvpmodel -m 0",))
+    noisy = replace(comparison, around=around, validity=Validity(Verdict.NOISY, ("It moved.", "More.")))
+    assert circumstances.facts(noisy)[:2] == [
+        "Noisy. It moved. More.",
+        "Warning: power mode 15W is not the maximal one (MAXN): sudo nvpmodel -m 0.",
+    ]
+    hot = replace(comparison, validity=Validity(Verdict.INVALID, ("The device throttled: heat.",)))
+    assert circumstances.facts(hot)[0] == "NOT VALID, no speed-up is told. The device throttled: heat."
+
+
+def test_a_target_is_named_beside_the_machine(comparison: Comparison) -> None:
+    named = circumstances.facts(replace(comparison, target="jetson-thor"))
+    assert any(fact.startswith("Here (target jetson-thor): Example CPU") for fact in named)

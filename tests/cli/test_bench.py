@@ -7,6 +7,7 @@ import fake_bundles
 import pytest
 
 from edgeroberta import cli
+from edgeroberta.bench.conditions import Nothing
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +28,9 @@ def test_the_table_is_printed_and_kept(bundle: Path, capsys: pytest.CaptureFixtu
     assert run("bench", bundle, "--rounds", 1) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
-    assert lines[0].split()[:3] == ["model", "engine", "size"]
+    assert lines[0].split()[:3] == ["model", "engine", "status"]
     assert [line.split()[0] for line in lines[1:3]] == ["reference", "bundle"]
-    assert [line.split()[-1] for line in lines[1:3]] == ["stored", "ok"]
+    assert [line.split()[3].rstrip(",") for line in lines[1:3]] == ["stored", "ok"]
     assert said.err.splitlines()[-1] == f"written to {bundle}/reports/bench.md"
     assert (bundle / "reports" / "bench.md").read_text(encoding="utf-8").startswith("# Benchmark")
 
@@ -50,12 +51,17 @@ def test_a_reference_made_elsewhere_is_a_row(bundle: Path, capsys: pytest.Captur
     assert "no reference here (reference.json is missing)" in capsys.readouterr().err
 
 
-def test_a_jetson_is_for_later_with_exit_4(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_jetson_elsewhere_ends_with_exit_4_and_what_to_do(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("bench", bundle, "--target", "jetson") == 4
-    assert capsys.readouterr().err == (
-        "error: --target: the target 'jetson' is another machine, "
-        "and measuring there comes with a later release\n"
-        "  next: copy the bundle to the device and run there: edgeroberta bench BUNDLE\n"
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, second = said.err.splitlines()
+    assert first.startswith("error: --target: the target 'jetson' is another machine than this one: looked")
+    assert second == (
+        "  next: edgeroberta bench BUNDLE --target jetson --host user@jetson, "
+        "or without a device: edgeroberta check BUNDLE --target jetson"
     )
 
 
@@ -97,3 +103,26 @@ def test_a_bundle_that_cannot_be_written_still_gets_its_table(
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", tmp_path) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: not a bundle")
+
+
+def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(
+    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hot:
+        watched = Nothing(throttled=True, reasons=("heat",))
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    monkeypatch.setattr("edgeroberta.bench.surroundings.watch_on", lambda device: lambda runs_on: Hot())
+    assert run("bench", bundle, "--rounds", 1, "--json") == 1
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["validity"]["verdict"] == "invalid"
+    assert found["rows"][1]["status"] == "invalid"
+    assert "error: the run is not valid: The device throttled: heat." in said.err
+    kept = json.loads((bundle / "reports" / "bench.json").read_text(encoding="utf-8"))
+    assert kept["validity"] == found["validity"]

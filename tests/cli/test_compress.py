@@ -258,14 +258,14 @@ BAD = {
     "an unknown target": (
         ["MODEL", "--data", "DATA", "-o", "out", "-t", "intel"],
         2,
-        "--target: there is no target 'intel' (targets: arm, cpu, cpu-avx2, intel-cpu, jetson)\n"
+        "--target: there is no target 'intel' (targets: arm, cpu, cpu-avx2, intel-cpu, jetson, "
+        "jetson-agx-orin, jetson-orin-nano, jetson-thor, nvidia-gpu)\n"
         "  next: did you mean 'intel-cpu'?",
     ),
     "a remote target": (
         ["MODEL", "--data", "DATA", "-o", "out", "-t", "jetson"],
         4,
-        "--target: the target 'jetson' comes with a later release\n"
-        "  next: edgeroberta targets lists those that work here",
+        "--target: bundles for TensorRT come with a later release\n  next: edgeroberta targets",
     ),
     "a model that is not there": (
         ["./nowhere", "--data", "DATA", "-o", "out"],
@@ -314,7 +314,7 @@ BAD = {
     "an unknown engine": (
         ["MODEL", "--data", "DATA", "-o", "out", "-r", "int8", "--set", "build.engines=[onnxruntim]"],
         2,
-        "engines: there is no engine 'onnxruntim' (engines: onnxruntime, openvino)\n"
+        "engines: there is no engine 'onnxruntim' (engines: onnxruntime, openvino, onnxruntime-cuda)\n"
         "  next: did you mean 'onnxruntime'?",
     ),
     "a reference for a model that is yet to be made": (

@@ -27,6 +27,8 @@ def test_targets_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in found] == list(targets.names())
     assert found[1]["engines"] == ["onnxruntime", "openvino"]
+    assert found[1]["here"] is True
+    assert all(not each["here"] for each in found if each["family"] == "jetson")
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,8 +19,8 @@ def installed(monkeypatch):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_has_its_two_files(name):
-    assert callable(importlib.import_module(f"edgeroberta.runtime.{name}").open)
-    assert callable(importlib.import_module(f"edgeroberta.backends.{name}").build)
+    assert callable(importlib.import_module(f"edgeroberta.runtime.{ENGINES[name].module}").open)
+    assert callable(importlib.import_module(f"edgeroberta.backends.{ENGINES[name].module}").build)
 
 
 def test_every_engine_has_its_extra():

@@ -203,3 +203,96 @@ def test_a_reference_of_a_base_model_is_refused(tiny_headless_checkpoint: Path, 
         error=CheckpointError,
     )
     assert "a base model without a classification head" in said
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_second(
+    tiny_checkpoint: Path, rows: Rows, tmp_path: Path, dtype: str
+) -> None:
+    found = measure(
+        tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", dtype=dtype, latency_rows=2)
+    )
+    assert found.dtype == dtype
+    assert found.offline is not None
+    assert [size for size, _ in found.offline.tried] == [1, 8, 32]
+    assert found.latency is not None
+    assert found.latency.breakdown is not None
+    assert found.latency.breakdown.device_ms is None
+    assert (found.gpu, found.energy_mj, found.throttled) == (None, None, ())
+    reference.save(found, tmp_path)
+    again = reference.load(tmp_path)
+    assert (again.latency, again.offline, again.dtype) == (found.latency, found.offline, dtype)
+    assert f"{dtype}" in reference.describe(again)
+
+
+def test_a_reference_of_version_0_1_is_read(stored: Path) -> None:
+    """It has none of the fields that came later."""
+    fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
+    for name in ("offline", "energy_mj", "throttled", "gpu"):
+        del fields[name]
+    for name in ("steady", "p50_interval_ms", "p90_interval_ms", "p99_interval_ms", "breakdown"):
+        del fields["latency"][name]
+    (stored / "reference.json").write_text(json.dumps(fields), encoding="utf-8")
+    found = reference.load(stored)
+    assert (found.offline, found.energy_mj, found.throttled, found.gpu) == (None, None, (), None)
+    assert found.latency is not None
+    assert found.latency.steady
+
+
+def test_what_the_gpu_did_is_kept_and_told(stored: Path, tmp_path: Path) -> None:
+    found = reference.load(stored)
+    gpu = {"name": "NVIDIA H200", "driver": "570.86.15", "max_sm_mhz": 1980.0}
+    reference.save(replace(found, energy_mj=450.0, throttled=("hw slowdown",), gpu=gpu), tmp_path / "gpu")
+    again = reference.load(tmp_path / "gpu")
+    assert again.gpu == gpu
+    said = reference.describe(again)
+    assert "450.0 mJ per text (the GPU's board, idle power included)" in said
+    assert "not valid: the GPU throttled (hw slowdown); let it cool" in said
+
+
+def test_on_a_gpu_power_and_its_own_clock_are_asked(
+    tiny_checkpoint: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU stood in for by the CPU: what is asked of it, and where the answers go."""
+    from edgeroberta.bench import full_size, gpu
+    from edgeroberta.bench import reference as measuring
+
+    class OnCard(full_size.FullSize):
+        def __init__(self, folder: Path, *, device: str, dtype: str) -> None:
+            super().__init__(folder, dtype=dtype)
+            self.device, self.device_clock = "NVIDIA H200", True
+
+        def _run(self, batch: object) -> object:
+            self.device_clock = False
+            try:
+                found = super()._run(batch)
+            finally:
+                self.device_clock = True
+            if self.watch.ask_device:
+                self.watch.device = 0.002
+            return found
+
+    class Watch:
+        watched = gpu.GpuSeen(energy_j=2.0, throttled=False, samples=9)
+
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    monkeypatch.setattr(full_size, "FullSize", OnCard)
+    monkeypatch.setattr(full_size, "pick_device", lambda device: "cuda")
+    monkeypatch.setattr(measuring, "GpuWatch", Watch)
+    card = gpu.Gpu("NVIDIA H200", "570.86.15", 1980.0, 345.0, 700.0, 143771.0)
+    monkeypatch.setattr(gpu, "look", lambda: card)
+    found = measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(latency_rows=4))
+    assert found.device == "NVIDIA H200"
+    assert found.gpu is not None
+    assert found.gpu["driver"] == "570.86.15"
+    assert found.energy_mj == pytest.approx(2000 / 4)
+    assert found.latency is not None
+    assert found.latency.breakdown is not None
+    assert found.latency.breakdown.device_ms == pytest.approx(2.0)
+    assert found.offline is not None
+    assert [size for size, _ in found.offline.tried] == [1, 8, 32, 128]

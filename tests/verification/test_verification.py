@@ -100,7 +100,7 @@ def test_a_bundle_that_answers_as_the_full_size_model_passes(bundle: Path) -> No
     assert report.flips == ()
     first = report.engines[0]
     assert first.latency is not None
-    assert (first.latency.rounds, first.latency.calls, first.latency.warmup) == (3, 15, 20)
+    assert (first.latency.rounds, first.latency.calls, first.latency.warmup) == (3, 15, 40)
     assert (first.cold_start_s, first.peak_bytes, first.bytes) == (0.5, 100_000_000, 30_000_000)
 
 

@@ -8,7 +8,20 @@ from edgeroberta.runtime.session import ENGINES
 
 
 def test_the_targets_are_those_of_the_documentation():
-    assert targets.names() == ("arm", "cpu", "cpu-avx2", "intel-cpu", "jetson")
+    assert targets.names() == NAMES
+
+
+NAMES = (
+    "arm",
+    "cpu",
+    "cpu-avx2",
+    "intel-cpu",
+    "jetson",
+    "jetson-agx-orin",
+    "jetson-orin-nano",
+    "jetson-thor",
+    "nvidia-gpu",
+)
 
 
 @pytest.mark.parametrize("name", targets.names())
@@ -21,19 +34,27 @@ def test_every_target_is_complete(name):
 
 
 @pytest.mark.parametrize("name", targets.names())
-def test_every_engine_of_a_local_target_is_known(name):
+def test_every_engine_of_a_target_is_known(name):
     found = targets.load(name)
-    assert found.remote or set(found.engines) <= set(ENGINES)
+    assert set(found.engines) - {"tensorrt", "tensorrt-fp16"} <= set(ENGINES)
 
 
 def test_the_preferred_engine_comes_first():
     assert targets.load("cpu").engines == ("onnxruntime", "openvino")
     assert targets.load("intel-cpu").engines == ("openvino", "onnxruntime")
-    assert targets.load("jetson").remote
+    assert targets.load("jetson").engines == ("tensorrt", "tensorrt-fp16", "onnxruntime")
+    assert targets.load("nvidia-gpu").engines[-2:] == ("onnxruntime-cuda", "onnxruntime")
 
 
-def test_int8_saturates_on_the_processors_without_vnni_alone():
-    assert [name for name in targets.names() if targets.load(name).saturating] == ["cpu-avx2"]
+def test_only_a_processor_without_vnni_saturates():
+    assert [name for name in NAMES if targets.load(name).saturating] == ["cpu-avx2"]
+
+
+def test_members_of_a_family_are_built_for_as_the_family_is():
+    members = [found for found in map(targets.load, NAMES) if found.family]
+    assert len(members) == 3
+    assert all(targets.load(found.family).engines == found.engines for found in members)
+    assert all(found.remote for found in members)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +66,5 @@ def test_an_unknown_target_is_refused(name, hint):
         targets.load(name)
     assert caught.value.exit_code == 2
     assert caught.value.where == "--target"
-    assert (
-        caught.value.what == f"there is no target {name!r} (targets: arm, cpu, cpu-avx2, intel-cpu, jetson)"
-    )
+    assert caught.value.what == f"there is no target {name!r} (targets: {', '.join(NAMES)})"
     assert hint is None or caught.value.hint == hint

@@ -1,0 +1,72 @@
+"""What the numbers of a comparison are, in sentences: input, method, machine, versions, what failed."""
+
+from __future__ import annotations
+
+from edgeroberta.bench.comparison import Comparison
+from edgeroberta.bench.conditions import MOST_SPREAD, Verdict
+from edgeroberta.bench.protocol import Status
+from edgeroberta.bench.warmup import TOLERANCE
+
+_FAILED = (Status.WRONG, Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status.MISSING)
+
+
+def facts(comparison: Comparison) -> list[str]:
+    """Say what the numbers are, what speaks against them first."""
+    plan, machine = comparison.plan, comparison.machine
+    found = [*_validity(comparison), _input(comparison)]
+    found.append(
+        f"Each row in a process of its own with {plan.threads} thread(s), all in turns: {plan.rounds} rounds "
+        f"of up to {plan.calls} calls or {plan.turn_seconds:g} s, after windows of {plan.warmup} calls until "
+        f"two medians lie within {TOLERANCE:.0%}; percentiles are of all calls, intervals from drawing "
+        "blocks of calls, the speed-up over full-size is the median over rounds."
+    )
+    if any(row.noisy for row in comparison.rows):
+        found.append(
+            f"Noisy is a row whose rounds lie more than {MOST_SPREAD:.0%} apart, or that was not steady."
+        )
+    if any(row.offline for row in comparison.rows):
+        found.append(
+            "texts/s is with all texts there and the best number of them per call (MLPerf's offline "
+            "scenario; its single-stream figure is p90)."
+        )
+    if any(row.energy_mj is not None for row in comparison.rows):
+        found.append(
+            "mJ/text is all that the measured rails used while a row was timed, idle power included."
+        )
+    for row in comparison.rows:
+        if row.status is Status.STORED:
+            single = "single texts" if row.latency else "not timed"
+            found.append(f"The reference was measured on {row.device} ({single}, {row.engine}).")
+    named = f" (target {comparison.target})" if comparison.target else ""
+    found.append(f"Here{named}: {machine.describe()}; Python {machine.python}.")
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
+    found.append(f"Versions: {versions}.")
+    for row in comparison.rows:
+        if row.status in _FAILED and row.detail:
+            found.append(f"{row.name} on {row.engine}: {row.status}: {' '.join(row.detail.split())}")
+    return [*found, *comparison.notes]
+
+
+def _validity(comparison: Comparison) -> list[str]:
+    found = [f"Warning: {warning}." for warning in comparison.around.warnings]
+    validity = comparison.validity
+    if validity.verdict is Verdict.INVALID:
+        return [f"NOT VALID, no speed-up is told. {' '.join(validity.reasons)}", *found]
+    if validity.verdict is Verdict.NOISY:
+        return [f"Noisy. {' '.join(validity.reasons)}", *found]
+    return found
+
+
+def _input(comparison: Comparison) -> str:
+    plan, data = comparison.plan, comparison.data
+    shape = plan.shape
+    if shape.length is not None:
+        timed = f"Timed on random ids, {plan.batch} × {shape.length} tokens, without tokenization."
+    elif not shape.tokenized:
+        timed = "Timed on random ids of the lengths the training texts had, without tokenization."
+    else:
+        each = "a text" if plan.batch == 1 else f"{plan.batch} texts"
+        timed = f"Timed on {each} per call, tokenization included, at the lengths the data has."
+    if data is None:
+        return f"{timed} No data to check answers on: name it with --data."
+    return f"{timed} Answers: {data['rows']:,} rows of {data['source']}."

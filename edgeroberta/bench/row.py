@@ -1,0 +1,202 @@
+"""A row of the table: what one model took and how right it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.bench.conditions import MOST_SPREAD
+from edgeroberta.bench.device import Device
+from edgeroberta.bench.measure import Latency, speed_up
+from edgeroberta.bench.offline import Offline
+from edgeroberta.bench.protocol import Inputs, Spec, Status
+from edgeroberta.bench.rounds import Entry, Plan
+from edgeroberta.data.rows import Rows
+from edgeroberta.tasks import Task
+from edgeroberta.verification import judge
+from edgeroberta.verification.reference import Reference
+from edgeroberta.verification.report import Gate, Verdict
+
+#: Names of the rows; the full-size model on a GPU is named with its type besides.
+REFERENCE, FULL_SIZE, FLOAT_ONNX, BUNDLE = "reference", "full-size", "full-size, onnx fp32", "bundle"
+#: float32 on another machine or engine may flip a row that lies on the edge, not one in a hundred.
+SAME_MODEL = Gate(max_drop=0.01, min_agreement=0.99)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A row to measure.
+
+    Attributes:
+        name: One of the names above.
+        spec: How to open it.
+        gate: What its answers may differ by from those of the full-size model before the row is
+            called wrong.
+    """
+
+    name: str
+    spec: Spec
+    gate: Gate
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table; what could not be measured is None.
+
+    Attributes:
+        name: What was measured.
+        engine: What it ran on, with its version.
+        device: CPU or GPU it ran on.
+        status: How it ended.
+        detail: What went wrong, if anything.
+        bytes: Size of the files it loads.
+        metric: The task's metric on the rows of data.
+        agreement: Share of rows with the full-size model's answer.
+        latency: How long calls took.
+        offline: How many texts it answers in a second when all are there.
+        energy_mj: Millijoules per text over the timed calls, all that the device used included.
+        throttled: What says that the device slowed itself down in the row's turns.
+        peak_bytes: Peak memory of the process after the timed calls.
+        cold_start_s: From before the first import to the first answer.
+        speed_up: Times faster than the full-size model here, in the same rounds.
+    """
+
+    name: str
+    engine: str
+    device: str
+    status: Status
+    detail: str = ""
+    bytes: int | None = None
+    metric: float | None = None
+    agreement: float | None = None
+    latency: Latency | None = None
+    offline: Offline | None = None
+    energy_mj: float | None = None
+    throttled: tuple[str, ...] = ()
+    peak_bytes: int | None = None
+    cold_start_s: float | None = None
+    speed_up: float | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """True when its rounds were too far apart, or it was measured before it was warm."""
+        latency = self.latency
+        if latency is None or self.status is Status.STORED:
+            return False
+        return not latency.steady or (latency.spread or 0.0) > MOST_SPREAD
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What rows are measured on and held against.
+
+    Attributes:
+        task: What the models answer.
+        inputs: Texts or pairs.
+        rows: The same with labels; None when there is no data.
+        full_logits: The full-size model's answers to the rows, where they are stored.
+        reference: The stored reference, shown as a row of its own.
+    """
+
+    task: Task
+    inputs: Inputs
+    rows: Rows | None = None
+    full_logits: npt.NDArray[np.float32] | None = None
+    reference: Reference | None = None
+
+
+def make_rows(
+    contenders: Sequence[Contender],
+    entries: Sequence[Entry],
+    material: Material,
+    plan: Plan,
+    machine: Device,
+) -> list[Row]:
+    """Make the rows of what was measured here, in the order of the contenders, without speed-ups."""
+    pairs = list(zip(contenders, entries, strict=True))
+    if material.full_logits is None:
+        # Without stored answers for these rows, those that the full-size model gave just now.
+        full = (entry.logits for contender, entry in pairs if contender.name in (FULL_SIZE, FLOAT_ONNX))
+        material = replace(material, full_logits=next((each for each in full if each is not None), None))
+    return [_row(contender, entry, material, plan, machine) for contender, entry in pairs]
+
+
+def reference_row(reference: Reference) -> Row:
+    """Show a stored reference as a row; nothing of it was measured now."""
+    version = reference.machine.versions.get("torch", "")
+    dtype = "" if reference.dtype == "float32" else reference.dtype
+    return Row(
+        name=REFERENCE,
+        engine=" ".join(filter(None, ("torch", version, dtype))),
+        device=reference.device,
+        status=Status.STORED,
+        bytes=reference.bytes,
+        metric=reference.metrics[reference.task.metric],
+        latency=reference.latency,
+        offline=reference.offline,
+        energy_mj=reference.energy_mj,
+    )
+
+
+def with_speed_up(rows: Sequence[Row]) -> list[Row]:
+    """Fill in how many times faster each row is than the full-size model in the same rounds."""
+    base = next((row.latency for row in rows if row.name == FULL_SIZE and row.latency), None)
+    if base is None:
+        return list(rows)
+    return [replace(row, speed_up=speed_up(base, row.latency)) if row.latency else row for row in rows]
+
+
+def invalidated(rows: Sequence[Row]) -> list[Row]:
+    """Mark rows whose times are those of a device that throttled; what answers wrong stays wrong."""
+    fine = (Status.OK, Status.UNCHECKED)
+    return [replace(row, status=Status.INVALID) if row.status in fine else row for row in rows]
+
+
+def _row(contender: Contender, entry: Entry, material: Material, plan: Plan, machine: Device) -> Row:
+    opened, error = entry.opened, entry.error
+    engine = contender.spec.engine or ("torch" if contender.name.startswith(FULL_SIZE) else "onnxruntime")
+    energy = entry.energy_per_text(plan)
+    row = Row(
+        name=contender.name,
+        engine=f"{opened.engine} {opened.version}" if opened else engine,
+        device=opened.device if opened and opened.device != "cpu" else machine.cpu,
+        status=error.status if error else Status.UNCHECKED,
+        detail=str(error) if error else "",
+        bytes=opened.bytes if opened else None,
+        latency=entry.latency(plan),
+        offline=entry.offline,
+        energy_mj=None if energy is None else 1000 * energy,
+        throttled=tuple(dict.fromkeys(why for seen in entry.seen if seen.throttled for why in seen.reasons)),
+        peak_bytes=entry.peak_bytes,
+        cold_start_s=opened.cold_start_s if opened else None,
+    )
+    return row if error else _checked(row, contender.gate, entry.logits, material)
+
+
+def _checked(row: Row, gate: Gate, logits: npt.NDArray[np.float32] | None, material: Material) -> Row:
+    """Fill in how right the answers are; a row that runs and answers wrong says so."""
+    task, rows, full = material.task, material.rows, material.full_logits
+    if logits is None or rows is None:
+        return row
+    if logits.shape != (len(rows), task.num_outputs):
+        shape = f"gives {logits.shape[1]} numbers per text, not {task.num_outputs}"
+        return replace(row, status=Status.WRONG, detail=shape)
+    if rows.labels is not None:
+        row = replace(row, metric=metrics.score(task, logits, rows.labels))
+    if full is None:
+        return row
+    agreement = metrics.agreement(task, full, logits)
+    row = replace(row, agreement=agreement, status=Status.OK)
+    if rows.labels is not None:
+        drop = metrics.paired_bootstrap(task, full, logits, rows.labels, seed=0, confidence=gate.confidence)
+        judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric)
+        if judgement.verdict is Verdict.FAIL:
+            return replace(row, status=Status.WRONG, detail=judgement.reason)
+    elif agreement < gate.min_agreement:
+        detail = f"the same answer on {agreement:.1%} of {len(rows):,} rows"
+        return replace(row, status=Status.WRONG, detail=detail)
+    return row

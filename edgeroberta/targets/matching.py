@@ -1,0 +1,139 @@
+"""Whether this machine is what a target describes: asked before anything is measured in its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeroberta.errors import UnavailableError
+from edgeroberta.targets import Target, load, names
+
+if TYPE_CHECKING:
+    from edgeroberta.bench.device import Device
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What targets look at.
+
+    Attributes:
+        kind: Machine type, ``x86_64`` or ``aarch64``.
+        cpu: Model name of the processor.
+        flags: Notable instruction sets.
+        board: Name of the board in the device tree; None elsewhere.
+        gpus: Names of the NVIDIA GPUs that the driver lists.
+    """
+
+    kind: str
+    cpu: str
+    flags: tuple[str, ...] = ()
+    board: str | None = None
+    gpus: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Return one line: ``x86_64, AMD EPYC, no NVIDIA GPU``."""
+        found = [self.kind, self.board or self.cpu]
+        return ", ".join([*found, *(self.gpus or ("no NVIDIA GPU",))])
+
+
+def machine(device: Device, root: Path = Path("/")) -> Machine:
+    """Gather what targets look at.
+
+    Args:
+        device: Facts of the machine.
+        root: Where ``proc`` is; tests give a recorded tree.
+
+    Returns:
+        What was found; nothing here fails.
+    """
+    return Machine(
+        kind=device.system.rpartition(" ")[2],
+        cpu=device.cpu,
+        flags=device.flags,
+        board=_read(root / "proc/device-tree/model").strip("\0 \n") or None,
+        gpus=_gpus(root),
+    )
+
+
+def matches(target: Target, here: Machine) -> bool:
+    """Tell whether a machine is of a target's class."""
+    if here.kind not in target.machines or set(here.flags) & set(target.lacks):
+        return False
+    if target.gpu:
+        names_here = () if here.board else here.gpus
+    else:
+        names_here = (here.board or here.cpu,)
+    known = [name.lower() for name in names_here]
+    return not target.devices or any(part.lower() in name for part in target.devices for name in known)
+
+
+def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
+    """Find the target that this machine is, when asked for one by name.
+
+    Args:
+        name: One of :func:`edgeroberta.targets.names`; a family resolves into its member.
+        device: Facts of this machine.
+        root: Where ``proc`` is.
+
+    Returns:
+        The target of that name, or the member of the family that this machine is.
+
+    Raises:
+        UsageError: There is no such target.
+        UnavailableError: This machine is another.
+    """
+    target, here = load(name), machine(device, root)
+    members = [member for member in map(load, names()) if member.family == name and matches(member, here)]
+    if members:
+        return members[0]
+    if matches(target, here):
+        return target
+    raise UnavailableError(
+        f"the target {name!r} is another machine than this one: {_wanted(target)}; here: {here.describe()}",
+        where="--target",
+        hint=_elsewhere(target),
+    )
+
+
+def matching(device: Device, *, root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the names of all targets that this machine is."""
+    here = machine(device, root)
+    return tuple(name for name in names() if matches(load(name), here))
+
+
+def _wanted(target: Target) -> str:
+    parts = [f"looked for a machine of type {' or '.join(target.machines)}"]
+    what = "GPU" if target.gpu else "board or processor"
+    if target.devices:
+        parts.append(f"with {' or '.join(map(repr, target.devices))} in the name of its {what}")
+    if target.lacks:
+        parts.append(f"without {' and '.join(target.lacks)}")
+    return " ".join(parts)
+
+
+def _elsewhere(target: Target) -> str:
+    if target.remote:
+        return (
+            f"edgeroberta bench BUNDLE --target {target.name} --host user@{target.family or target.name}"
+            f", or without a device: edgeroberta check BUNDLE --target {target.name}"
+        )
+    return "leave --target out to measure on this machine, or run this on such a machine"
+
+
+def _gpus(root: Path) -> tuple[str, ...]:
+    """Read the driver's own list, a folder per GPU; there is none on a Jetson, whose board tells."""
+    found = []
+    for file in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
+        for line in _read(file).splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "Model" and value.strip():
+                found.append(value.strip())
+    return tuple(found)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

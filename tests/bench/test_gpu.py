@@ -1,0 +1,67 @@
+"""The driver's tool stood in for by a script that prints what it prints."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeroberta.bench import gpu
+from edgeroberta.bench.gpu import Gpu, GpuSeen, GpuWatch, sum_up
+
+
+@pytest.fixture
+def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An ``nvidia-smi`` that comes first on the path and says nothing yet."""
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    file = tmp_path / "nvidia-smi"
+    file.write_text("#!/bin/sh\n", encoding="ascii")
+    file.chmod(0o755)
+    return file
+
+
+def test_the_first_gpu_is_told_with_its_driver(tool: Path) -> None:
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.86.15, 1980, 345, 700.00, 143771'\n", encoding="ascii")
+    assert gpu.look() == Gpu("NVIDIA H200", "570.86.15", 1980.0, 345.0, 700.0, 143771.0)
+
+
+def test_what_a_driver_does_not_tell_is_none(tool: Path) -> None:
+    tool.write_text("#!/bin/sh\necho 'Orin (nvgpu), 540.4.0, [N/A], [N/A], [N/A], [N/A]'\n", encoding="ascii")
+    assert gpu.look() == Gpu("Orin (nvgpu)", "540.4.0", None, None, None, None)
+
+
+@pytest.mark.parametrize("script", ["exit 9", "echo nonsense", ""])
+def test_a_driver_that_fails_tells_of_no_gpu(tool: Path, script: str) -> None:
+    tool.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+    assert gpu.look() is None
+
+
+def test_no_driver_tells_of_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu.look() is None
+    with GpuWatch() as watch:
+        pass
+    assert watch.watched == GpuSeen()
+
+
+def test_energy_is_mean_power_times_time() -> None:
+    found = sum_up("100.0, Not Active, Not Active\n300.0, Not Active, Not Active\n", 2.0)
+    assert found == GpuSeen(400.0, False, (), 2)
+
+
+def test_a_slow_down_in_any_sample_is_told() -> None:
+    found = sum_up("100.0, Not Active, Active\n[N/A], Not Active, Not Active\n30", 1.0)
+    assert found == GpuSeen(100.0, True, ("sw thermal slowdown",), 1)
+
+
+def test_a_gpu_is_sampled_while_it_is_watched(tool: Path) -> None:
+    tool.write_text(
+        "#!/bin/sh\nwhile :; do echo '50.0, Not Active, Not Active'; sleep 0.02; done\n", encoding="ascii"
+    )
+    with GpuWatch() as watch:
+        time.sleep(0.5)
+    assert watch.watched.samples >= 2
+    assert watch.watched.energy_j == pytest.approx(25, rel=0.5)
+    assert watch.watched.throttled is False
