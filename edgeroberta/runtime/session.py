@@ -51,35 +51,55 @@ class Engine:
     """What an engine needs.
 
     Attributes:
-        package: Name its Python package is imported by.
+        packages: Names its Python package is imported by; the first that is installed is used.
         extra: Extra of this package that installs it.
         files: Files in a bundle that it runs.
+        module: Its module in ``edgeroberta.runtime`` and ``edgeroberta.backends``.
+        opener: The function of the runtime's module that opens it.
+        precision: What it computes in where the graph says ``int8``: ``int8`` or ``fp16``.
+        on_device: True where an engine is built on the device from the bundle's files, and kept there.
     """
 
-    package: str
+    packages: tuple[str, ...]
     extra: str
     files: tuple[str, ...]
+    module: str
+    opener: str = "open"
+    precision: str = "int8"
+    on_device: bool = False
+
+    @property
+    def package(self) -> str:
+        """The package that a user is told to install."""
+        return self.packages[0]
 
 
-#: Engine name to what it needs. ``edgeroberta.backends.<name>`` builds for it and
-#: ``edgeroberta.runtime.<name>`` runs it; a new engine is those two files and a row here.
+_TENSORRT = ("tensorrt", "tensorrt_rtx")
+
+#: Engine name to what it needs. ``edgeroberta.backends.<module>`` builds for it and
+#: ``edgeroberta.runtime.<module>`` runs it; a new engine is those two files and a row here.
 ENGINES = {
-    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",)),
-    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin")),
+    "onnxruntime": Engine(("onnxruntime",), "onnxruntime", ("model.onnx",), "onnxruntime"),
+    "openvino": Engine(("openvino",), "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
+    "tensorrt": Engine(_TENSORRT, "tensorrt", ("tensorrt.onnx",), "tensorrt", on_device=True),
+    "tensorrt-fp16": Engine(
+        _TENSORRT, "tensorrt", ("model_fp16.onnx",), "tensorrt", "open_fp16", "fp16", on_device=True
+    ),
 }
 
 
 def installed(name: str) -> bool:
-    """Tell whether the engine's package is installed, without importing it."""
-    return importlib.util.find_spec(ENGINES[name].package) is not None
+    """Tell whether one of the engine's packages is installed, without importing it."""
+    return any(importlib.util.find_spec(package) is not None for package in ENGINES[name].packages)
 
 
-def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
+def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str | None = None) -> str:
     """Choose the engine to run a bundle on.
 
     Args:
         wanted: The engine the user asks for; None for the first of ``offered`` that is installed.
         offered: Engines the bundle was built for, the preferred one first.
+        preferred: The engine that was found best on this device; it counts where none is wanted.
 
     Returns:
         Its name.
@@ -95,6 +115,8 @@ def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
             + (f"; {suggestion}" if suggestion else ""),
             where="engine",
         )
+    if wanted is None and preferred in offered:
+        offered = (str(preferred), *offered)
     known = [name for name in ([wanted] if wanted is not None else offered) if name in ENGINES]
     for name in known:
         if installed(name):
@@ -123,6 +145,7 @@ def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> 
         UnavailableError: The engine is not installed.
         EngineError: It refuses the graph.
     """
-    module: Any = importlib.import_module(f"edgeroberta.runtime.{name}")
-    session: Session = module.open(folder, threads=threads, lengths=lengths)
+    engine = ENGINES[name]
+    module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
+    session: Session = getattr(module, engine.opener)(folder, threads=threads, lengths=lengths)
     return session

@@ -165,7 +165,10 @@ def parse(library: Library, builder: Any, graph: Path, log: Log) -> Any:
 
 
 def _described(error: Any) -> str:
-    name, operator = error.node_name(), error.node_operator()
+    # Not all of 10.x tell the node, and an error about an error would hide the reason.
+    name, operator = (
+        getattr(error, field)() if hasattr(error, field) else "" for field in ("node_name", "node_operator")
+    )
     node = f" (node {name or '?'}, {operator})" if name or operator else ""
     return f"{error.desc()}{node}"
 

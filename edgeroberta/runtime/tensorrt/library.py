@@ -119,7 +119,7 @@ class Log:
         messages, limit = self.messages, _SEVERITIES.index(least)
         base: Any = library.module.ILogger
 
-        class Keeping(base):  # type: ignore[misc]
+        class Keeping(base):
             def __init__(self) -> None:
                 base.__init__(self)
 
