@@ -215,11 +215,10 @@ def test_a_full_disk_costs_a_build_each_time_and_says_so(fake, folder, caplog, m
 
     monkeypatch.setattr(store, "write_json", full)
     assert open_session(folder)["kept"] is None
-    assert (
-        "the engine is not kept and will be built again next time" in caplog.text
-        and "No space left on device" in caplog.text
-        and "EDGEROBERTA_CACHE" in caplog.text
-    )
+    said = caplog.text
+    assert "the engine is not kept and will be built again next time" in said
+    assert "No space left on device" in said
+    assert "EDGEROBERTA_CACHE" in said
     engines = cache_dir() / "engines"
     assert [each.name for each in engines.iterdir() if each.is_dir()] == []  # nothing half-written
     open_session(folder)
