@@ -41,7 +41,8 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
         "l4t": _text(root / "etc/nv_tegra_release").partition("\n")[0],
         "gpus": ", ".join(_gpus(root)),
     }
-    for package in sorted({package for engine in ENGINES.values() for package in engine.packages}):
+    packages = {name for engine in ENGINES.values() for name in (engine.package, *engine.packages)}
+    for package in sorted(packages):
         try:
             facts[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

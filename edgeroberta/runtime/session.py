@@ -51,27 +51,24 @@ class Engine:
     """What an engine needs.
 
     Attributes:
-        packages: Names its Python package is imported by; the first that is installed is used.
+        package: Name its Python package is imported by.
         extra: Extra of this package that installs it.
         files: Files in a bundle that it runs.
-        module: Its module in ``edgeroberta.runtime`` and ``edgeroberta.backends``.
+        module: Module of ``edgeroberta.backends`` and of ``edgeroberta.runtime`` that is for it.
+        packages: Import names of which any will do, the preferred one first; empty for ``package`` alone.
         opener: The function of the runtime's module that opens it.
-        precision: What it computes in where the graph says ``int8``: ``int8`` or ``fp16``.
+        precision: What it computes a quantized model in, ``int8`` or ``fp16``.
         on_device: True where an engine is built on the device from the bundle's files, and kept there.
     """
 
-    packages: tuple[str, ...]
+    package: str
     extra: str
     files: tuple[str, ...]
     module: str
+    packages: tuple[str, ...] = ()
     opener: str = "open"
     precision: str = "int8"
     on_device: bool = False
-
-    @property
-    def package(self) -> str:
-        """The package that a user is told to install."""
-        return self.packages[0]
 
 
 _TENSORRT = ("tensorrt", "tensorrt_rtx")
@@ -79,18 +76,27 @@ _TENSORRT = ("tensorrt", "tensorrt_rtx")
 #: Engine name to what it needs. ``edgeroberta.backends.<module>`` builds for it and
 #: ``edgeroberta.runtime.<module>`` runs it; a new engine is those two files and a row here.
 ENGINES = {
-    "onnxruntime": Engine(("onnxruntime",), "onnxruntime", ("model.onnx",), "onnxruntime"),
-    "openvino": Engine(("openvino",), "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
-    "tensorrt": Engine(_TENSORRT, "tensorrt", ("tensorrt.onnx",), "tensorrt", on_device=True),
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
+    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
+    "tensorrt": Engine("tensorrt", "tensorrt", ("tensorrt.onnx",), "tensorrt", _TENSORRT, on_device=True),
     "tensorrt-fp16": Engine(
-        _TENSORRT, "tensorrt", ("model_fp16.onnx",), "tensorrt", "open_fp16", "fp16", on_device=True
+        "tensorrt",
+        "tensorrt",
+        ("model_fp16.onnx",),
+        "tensorrt",
+        _TENSORRT,
+        opener="open_fp16",
+        precision="fp16",
+        on_device=True,
     ),
 }
 
 
 def installed(name: str) -> bool:
     """Tell whether one of the engine's packages is installed, without importing it."""
-    return any(importlib.util.find_spec(package) is not None for package in ENGINES[name].packages)
+    engine = ENGINES[name]
+    packages = engine.packages or (engine.package,)
+    return any(importlib.util.find_spec(package) is not None for package in packages)
 
 
 def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str | None = None) -> str:
@@ -118,15 +124,27 @@ def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str 
     if wanted is None and preferred in offered:
         offered = (str(preferred), *offered)
     known = [name for name in ([wanted] if wanted is not None else offered) if name in ENGINES]
-    for name in known:
-        if installed(name):
+    here = [name for name in known if installed(name)]
+    for name in here:
+        if wanted is not None or _has_device(name):
             return name
+    if here:
+        return here[0]  # opening it tells what is missing
     if not known:
         raise UnavailableError(
             f"this version knows none of the bundle's engines ({', '.join(offered)})",
             hint="pip install --upgrade edgeroberta",
         )
     raise missing_extra(ENGINES[known[0]].package, ENGINES[known[0]].extra, purpose="this bundle")
+
+
+def _has_device(name: str) -> bool:
+    """Tell whether the machine has what an engine runs on; builders without a GPU have the package, too."""
+    if not ENGINES[name].on_device:
+        return True
+    from edgeroberta.runtime.tensorrt import cuda
+
+    return cuda.driver_version() is not None
 
 
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:

@@ -120,7 +120,7 @@ class EngineCache:
     ) -> Stored:
         reason = reason or self._outdated(key, source)
         logger.warning(
-            "building the %s engine of %s%s; this takes minutes on a small device, once",
+            "building the %s engine of %s%s; this can take minutes, once",
             key.get("precision", ""),
             source,
             f" anew: {reason}" if reason else "",

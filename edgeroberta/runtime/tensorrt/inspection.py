@@ -15,10 +15,11 @@ from typing import Any
 from edgeroberta.runtime.tensorrt.loaded import Loaded
 
 # "Format/Datatype" in TensorRT 10 ("Row major Int8 format"), a field of its own since 11.
-_TYPE_FIELDS = ("Format/Datatype", "DataType", "Datatype", "Format")
-# How kernels are called: sm80_xmma_gemm_i8f16_i8i32_…, ampere_int8_…_imma, _gemm_mha_v2_int8.
+_TYPE_FIELDS = ("Format/Datatype", "Datatype", "DataType")
+# How kernels are called: sm80_xmma_gemm_i8i8_i32_…, ampere_int8_…, …imma….
 _INT8_KERNEL = re.compile(r"int8|i8i8|i8f16|i8i32|imma", re.IGNORECASE)
-_MATMUL = re.compile(r"gemm|matmul|mha|conv|fc", re.IGNORECASE)
+# Layers that multiply matrices, by type ("gemm") or by name ("_gemm_mha_v2_…", "__myl_FcMul_…").
+_MATMUL = re.compile(r"gemm|matmul|mha|attention|convolution|_Fc")
 
 
 @dataclass(frozen=True)
@@ -27,26 +28,18 @@ class Inspection:
 
     Attributes:
         layers: How many there are.
-        typed: How many name their data types.
-        int8: How many of those read int8.
-        int8_kernels: How many name a kernel that multiplies int8.
+        matmuls: How many of them are known to multiply matrices and name their data types.
+        int8: How many of those multiply int8.
     """
 
     layers: int
-    typed: int
+    matmuls: int
     int8: int
-    int8_kernels: int
 
     @property
     def computes_int8(self) -> bool | None:
-        """True or False where the layers tell, None where they do not.
-
-        A quantize layer writes int8 and a dequantize layer reads it, float or not, so a kernel's name
-        counts most; without such names, int8 inputs of other layers do.
-        """
-        if self.int8_kernels or self.int8:
-            return True
-        return False if self.typed else None
+        """True or False where the layers tell, None where they do not."""
+        return self.int8 > 0 if self.matmuls else None
 
 
 def inspect(loaded: Loaded) -> Inspection:
@@ -70,20 +63,18 @@ def read(text: str) -> Inspection:
         text: JSON of TensorRT 10 or 11: ``{"Layers": [...]}``, each a name or an object.
 
     Returns:
-        The counts; zeros where it is not that.
+        The counts; all 0 where it is not that.
     """
     try:
         layers = json.loads(text)["Layers"]
     except (ValueError, KeyError, TypeError):
-        return Inspection(0, 0, 0, 0)
-    objects = [layer for layer in layers if isinstance(layer, Mapping)]
-    typed = [layer for layer in objects if any(_types(layer.get("Inputs")))]
-    return Inspection(
-        layers=len(layers),
-        typed=len(typed),
-        int8=sum(1 for layer in typed if _multiplies(layer) and _reads_int8(layer)),
-        int8_kernels=sum(1 for layer in objects if _INT8_KERNEL.search(_kernel(layer))),
-    )
+        return Inspection(0, 0, 0)
+    matmuls = [
+        layer
+        for layer in layers
+        if isinstance(layer, Mapping) and _multiplies(layer) and any(_types(layer.get("Inputs")))
+    ]
+    return Inspection(len(layers), len(matmuls), sum(1 for layer in matmuls if _in_int8(layer)))
 
 
 def _types(tensors: Any) -> Iterator[str]:
@@ -92,17 +83,14 @@ def _types(tensors: Any) -> Iterator[str]:
             yield from (str(tensor[name]) for name in _TYPE_FIELDS if name in tensor)
 
 
-def _reads_int8(layer: Mapping[str, Any]) -> bool:
-    return any("int8" in text.lower() for text in _types(layer.get("Inputs")))
-
-
 def _multiplies(layer: Mapping[str, Any]) -> bool:
-    fields = (layer.get("LayerType"), layer.get("Name"), layer.get("TacticName"))
-    return bool(_MATMUL.search(" ".join(str(field) for field in fields)))
+    return bool(_MATMUL.search(f"{layer.get('LayerType')} {layer.get('Name')}"))
 
 
-def _kernel(layer: Mapping[str, Any]) -> str:
-    return str(layer.get("TacticName") or "")
+def _in_int8(layer: Mapping[str, Any]) -> bool:
+    # A matmul that fell back reads float: the dequantize layer before it has turned int8 into that.
+    reads = any("int8" in text.lower() for text in _types(layer.get("Inputs")))
+    return reads or bool(_INT8_KERNEL.search(str(layer.get("TacticName") or "")))
 
 
 def fell_back_by_size(int8_plan: int, fp16_plan: int, int8_graph: int, fp16_graph: int) -> bool:
