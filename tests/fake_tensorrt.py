@@ -26,6 +26,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from fake_cuda import FakeCuda
 
 from edgeroberta.runtime.tensorrt import cuda
@@ -92,26 +93,22 @@ class FakeTensorRt:
         module.Runtime = lambda logger: _Runtime(self, logger)
         return module
 
+    def install(self, patch: pytest.MonkeyPatch) -> FakeTensorRt:
+        """Be what ``import tensorrt`` and ``import cuda.bindings.runtime`` find, and nothing else."""
+        for name in _NAMES:
+            patch.setitem(sys.modules, name, None)
+        patch.setitem(sys.modules, self.module.__name__, self.module)
+        for name in ("cuda", "cuda.bindings"):
+            patch.setitem(sys.modules, name, ModuleType(name))
+        patch.setitem(sys.modules, "cuda.bindings.runtime", self.gpu.module)
+        patch.setattr(cuda, "driver_version", lambda: (12, 6))
+        return self
+
     @contextlib.contextmanager
     def installed(self) -> Iterator[FakeTensorRt]:
-        """Be what ``import tensorrt`` and ``import cuda.bindings.runtime`` find, and nothing else."""
-        kept = {name: sys.modules.get(name) for name in _NAMES}
-        driver = cuda.driver_version
-        for name in _NAMES:
-            sys.modules[name] = None  # type: ignore[assignment]
-        sys.modules[self.module.__name__] = self.module
-        for name in ("cuda", "cuda.bindings"):
-            sys.modules[name] = ModuleType(name)
-        sys.modules["cuda.bindings.runtime"] = self.gpu.module
-        cuda.driver_version = lambda: (12, 6)
-        try:
-            yield self
-        finally:
-            cuda.driver_version = driver
-            for name, module in kept.items():
-                sys.modules.pop(name, None)
-                if module is not None:
-                    sys.modules[name] = module
+        """Be installed for as long as the context is open; see :meth:`install`."""
+        with pytest.MonkeyPatch.context() as patch:
+            yield self.install(patch)
 
 
 _NAMES = ("tensorrt", "tensorrt_rtx", "cuda", "cuda.bindings", "cuda.bindings.runtime", "cuda.cudart")

@@ -61,10 +61,12 @@ def test_tensorrt_really_builds_and_runs_the_graph(engine: str) -> None:
         assert fake.gpu.alive == 0
 
 
-def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something() -> None:
-    with FakeTensorRt().installed():
-        cuda.driver_version = lambda: None
-        check = doctor.check_engine("tensorrt", doctor.GRAPH)
+def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    FakeTensorRt().install(monkeypatch)
+    monkeypatch.setattr(cuda, "driver_version", lambda: None)
+    check = doctor.check_engine("tensorrt", doctor.GRAPH)
     assert check.status == "missing"
     assert check.detail.startswith("there is no NVIDIA driver on this machine")
 

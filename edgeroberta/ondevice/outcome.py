@@ -20,7 +20,7 @@ class Candidate:
         precision: ``int8`` or ``fp16``.
         version: TensorRT's version.
         facts: What the session tells of itself: build seconds, bytes, CUDA graphs, device.
-        deviation: Largest difference of a logit to the goldens.
+        deviation: Largest difference of a logit to the goldens, where that is within what they allow.
         allowed: What the goldens allow.
         layers: Layers of the engine, as it tells them.
         matmuls: Those of them that multiply matrices and name their data types.

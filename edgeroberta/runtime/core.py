@@ -277,5 +277,10 @@ class Runtime:
         build = [str(self.session.fingerprint)] if hasattr(self.session, "fingerprint") else []
         passed = goldens.Passed(facts.digest, self.engine, self.engine_version, *build)
         if not passed:
-            goldens.check_answers(wanted, self.run_ids, engine=f"{self.engine} {self.engine_version}")
+            goldens.check_answers(
+                wanted,
+                self.run_ids,
+                engine=f"{self.engine} {self.engine_version}",
+                precision=ENGINES[self.engine].precision,
+            )
             passed.remember()

@@ -7,7 +7,6 @@ another bundle, machine or engine version is never taken for this one's.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
 import platform
@@ -35,6 +34,8 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
     Returns:
         Name to value: the machine, its board, L4T release and GPUs, and each installed engine's version.
     """
+    from importlib import metadata  # 10 ms, for those only who have a preference
+
     facts = {
         "machine": f"{platform.node()} {platform.machine()}",
         "board": _text(root / "proc/device-tree/model").rstrip("\0\n"),
@@ -44,8 +45,8 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
     packages = {name for engine in ENGINES.values() for name in (engine.package, *engine.packages)}
     for package in sorted(packages):
         try:
-            facts[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
+            facts[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
             continue
     return facts
 
@@ -60,8 +61,10 @@ def preferred(bundle: str, root: Path = Path("/")) -> str | None:
     Returns:
         A name that :func:`~edgeroberta.runtime.session.choose_engine` takes or ignores.
     """
-    key = _key(bundle, root)
     try:
+        if not (cache_dir() / FOLDER).is_dir():  # as nearly everywhere: then no facts need be gathered
+            return None
+        key = _key(bundle, root)
         fields = json.loads(_file(key).read_text(encoding="utf-8"))
         if fields["schema_version"] == SCHEMA_VERSION and fields["key"] == key:
             return str(fields["engine"])

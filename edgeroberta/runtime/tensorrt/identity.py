@@ -9,7 +9,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.artifact import digest_value
+from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.runtime.tensorrt.cuda import Gpu
 from edgeroberta.runtime.tensorrt.engine import Profile
 from edgeroberta.runtime.tensorrt.library import Library
@@ -69,12 +69,13 @@ def l4t_release(root: Path = Path("/")) -> str:
 
 
 def graph_digest(graph: Path) -> str:
-    """Return the sha256 (hex) of an ONNX file and of the weights in the file beside it."""
-    digest = hashlib.sha256()
-    for file in (graph, graph.with_name(f"{graph.name}_data")):
-        if file.is_file():
-            digest.update(file.name.encode() + b"\0")
-            with file.open("rb") as handle:
-                while block := handle.read(1 << 20):
-                    digest.update(block)
+    """Return the sha256 (hex) of an ONNX file and of the files beside it that hold its weights.
+
+    Those are found by their names, which the graph has in it as they are.
+    """
+    data = graph.read_bytes()
+    digest = hashlib.sha256(data)
+    for file in sorted(graph.parent.glob("*data*")):
+        if file != graph and file.is_file() and file.name.encode() in data:
+            digest.update(f"\0{file.name}\0{digest_file(file)}".encode())
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,18 +10,16 @@ from fake_tensorrt import RTX, VERSIONS, FakeTensorRt
 
 
 @pytest.fixture(params=[*VERSIONS, "rtx"])
-def every(request: pytest.FixtureRequest) -> Iterator[FakeTensorRt]:
+def every(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeTensorRt:
     """Each version in turn, installed."""
     fake = FakeTensorRt(RTX, rtx=True) if request.param == "rtx" else FakeTensorRt(request.param)
-    with fake.installed():
-        yield fake
+    return fake.install(monkeypatch)
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeTensorRt]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRt:
     """TensorRT 10.3 on an Orin, installed."""
-    with FakeTensorRt().installed() as installed:
-        yield installed
+    return FakeTensorRt().install(monkeypatch)
 
 
 @pytest.fixture

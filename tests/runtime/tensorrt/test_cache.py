@@ -139,7 +139,10 @@ def test_weights_beside_the_graph_are_part_of_the_key(tmp_path):
     before = identity.graph_digest(tmp_path / "tensorrt.onnx")
     with (tmp_path / "tensorrt.onnx_data").open("ab") as handle:
         handle.write(b"\0")
-    assert identity.graph_digest(tmp_path / "tensorrt.onnx") != before
+    changed = identity.graph_digest(tmp_path / "tensorrt.onnx")
+    assert changed != before
+    (tmp_path / "model.onnx_data").write_bytes(b"of another graph")
+    assert identity.graph_digest(tmp_path / "tensorrt.onnx") == changed
 
 
 def test_the_l4t_release_is_read_from_its_file(tmp_path):
