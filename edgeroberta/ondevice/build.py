@@ -145,8 +145,8 @@ def _require_device(request: Request) -> None:
         target = request.target or "jetson"
         raise UnavailableError(
             f"engines are built on the device, and this machine cannot: {error.what}",
-            hint=f"without a device: edgeroberta check {request.bundle} --target {target}; on one: "
-            f"edgeroberta bench {request.bundle} --target {target} --host USER@DEVICE; here: {error.hint}",
+            hint=f"{error.hint}; without one: edgeroberta check {request.bundle} --target {target}, "
+            f"or over ssh: edgeroberta bench {request.bundle} --target {target} --host USER@DEVICE",
         ) from error
 
 

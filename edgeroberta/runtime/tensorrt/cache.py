@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeroberta.artifact import digest_value, write_bytes
 from edgeroberta.cache import VARIABLE, cache_dir
@@ -44,6 +43,20 @@ class Stored:
     seconds: float
     reused: bool
     folder: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """An engine in the cache: its folder, key and graph file, and when it was last used."""
+
+    folder: Path
+    key: Key
+    source: str
+    used: float
+
+    def of(self, key: Key, source: Path) -> bool:
+        """Tell whether it was built from the same file in the same precision."""
+        return self.source == str(source) and self.key.get("precision") == key["precision"]
 
 
 class EngineCache:
@@ -79,6 +92,7 @@ class EngineCache:
             EngineError: It cannot be built.
         """
         if self.root is None:
+            _announce(key, source, None)
             return self._built(build(), None)
         folder = self.root / digest_value(key)[:32]
         reading = read(folder, key)
@@ -118,13 +132,7 @@ class EngineCache:
     def _make(
         self, folder: Path, key: Key, source: Path, build: Callable[[], Built], reason: str | None
     ) -> Stored:
-        reason = reason or self._outdated(key, source)
-        logger.warning(
-            "building the %s engine of %s%s; this can take minutes, once",
-            key.get("precision", ""),
-            source,
-            f" anew: {reason}" if reason else "",
-        )
+        _announce(key, source, reason or self._outdated(key, source))
         built = build()
         try:
             write(folder, key, source, built)
@@ -137,7 +145,7 @@ class EngineCache:
                 VARIABLE,
             )
             return self._built(built, None)
-        self._collect(folder, source)
+        self._collect(folder, key, source)
         return self._built(built, folder)
 
     @staticmethod
@@ -146,35 +154,27 @@ class EngineCache:
 
     def _outdated(self, key: Key, source: Path) -> str | None:
         """Say how the newest engine of the same graph file and precision differs from what is wanted."""
-        for facts in sorted(self._facts(), key=lambda each: -float(each[0])):
-            former = facts[1]
-            if former["source"] == str(source) and former["key"].get("precision") == key.get("precision"):
-                return difference(former["key"], key)
-        return None
+        former = next((each for each in self._kept() if each.of(key, source)), None)
+        return None if former is None else difference(former.key, key)
 
-    def _facts(self) -> Iterator[tuple[float, dict[str, Any], Path]]:
-        """Yield time, facts and folder of every readable engine."""
-        assert self.root is not None
-        for file in self.root.glob(f"*/{FACTS}"):
+    def _collect(self, folder: Path, key: Key, source: Path) -> None:
+        """Remove the engines that have not been used for longest; a program that runs one keeps it."""
+        kept = [each for each in self._kept() if each.folder != folder]
+        same = [each for each in kept if each.of(key, source)]
+        # One of each number is the engine that was just built.
+        for each in {*same[_PER_SOURCE - 1 :], *kept[_IN_ALL - 1 :]}:
+            remove(each.folder)
+
+    def _kept(self) -> list[Kept]:
+        """Return every readable engine, the one that was used last first."""
+        found = []
+        for file in self.root.glob(f"[!.]*/{FACTS}") if self.root is not None else ():
             try:
                 facts = json.loads(file.read_text(encoding="utf-8"))
-                dict(facts["key"]), str(facts["source"])
-                yield file.stat().st_mtime, facts, file.parent
+                found.append(Kept(file.parent, facts["key"], str(facts["source"]), file.stat().st_mtime))
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-
-    def _collect(self, kept: Path, source: Path) -> None:
-        """Remove the engines that have not been used for longest; a program that runs one keeps it."""
-        newest = sorted(self._facts(), key=lambda each: -each[0])
-        precision = next((each[1]["key"].get("precision") for each in newest if each[2] == kept), None)
-        same = [
-            each[2]
-            for each in newest
-            if each[1]["source"] == str(source) and each[1]["key"].get("precision") == precision
-        ]
-        surplus = {*same[_PER_SOURCE:], *[each[2] for each in newest[_IN_ALL:]]} - {kept}
-        for folder in surplus:
-            remove(folder)
+        return sorted(found, key=lambda each: -each.used)
 
     @contextlib.contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
@@ -193,6 +193,11 @@ class EngineCache:
             os.close(handle)  # lets go of the lock as well
 
 
+def _announce(key: Key, source: Path, reason: str | None) -> None:
+    anew = f" anew: {reason}" if reason else ""
+    logger.warning("building the %s engine of %s%s; this can take minutes", key["precision"], source, anew)
+
+
 def _hold(handle: int) -> None:
     try:
         import fcntl
@@ -200,6 +205,8 @@ def _hold(handle: int) -> None:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         logger.warning("another process is building this engine; waiting for it")
         fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:  # a file system without locks
+        logger.info("no lock on the engine cache (%s)", error)

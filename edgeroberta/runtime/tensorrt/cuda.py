@@ -177,8 +177,7 @@ def load() -> Cuda:
     if driver is None:
         raise UnavailableError(
             "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)",
-            hint="run this on the device; what can be known without one: edgeroberta check BUNDLE "
-            "--target jetson",
+            hint="run this on a machine with an NVIDIA GPU",
         )
     for name in _MODULES:
         try:
