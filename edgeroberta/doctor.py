@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import __version__
-from edgeroberta.bench.device import Device, here
+from edgeroberta.bench.device import Device, State, for_json, here, read_state
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.extras import EXTRAS, missing
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import ENGINES, open_session
 
@@ -58,14 +59,18 @@ class Diagnosis:
     Attributes:
         version: This package's version.
         device: Facts of the machine.
+        state: How it is doing: power mode, clocks, temperatures, throttling, energy sensors.
         engines: One check per engine.
         extras: The other extras, each with the modules of it that are not installed.
+        int8_saturates: Whether products of two int8 pairs can saturate here; None when unknown.
     """
 
     version: str
     device: Device
+    state: State
     engines: tuple[EngineCheck, ...]
     extras: dict[str, tuple[str, ...]]
+    int8_saturates: bool | None = None
 
     @property
     def usable(self) -> bool:
@@ -74,7 +79,8 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        return {"schema_version": SCHEMA_VERSION, "usable": self.usable, **asdict(self)}
+        fields = {**asdict(self), "state": for_json(self.state)}
+        return {"schema_version": SCHEMA_VERSION, "usable": self.usable, **fields}
 
 
 def examine(graph: Path = GRAPH) -> Diagnosis:
@@ -87,7 +93,9 @@ def examine(graph: Path = GRAPH) -> Diagnosis:
         What was found.
     """
     extras = {extra: missing(extra) for extra in EXTRAS if extra not in ENGINES}
-    return Diagnosis(__version__, here(), tuple(check_engine(name, graph) for name in ENGINES), extras)
+    device, state = here(), read_state()  # before the engines run: they would be the load that is seen
+    engines = tuple(check_engine(name, graph) for name in ENGINES)
+    return Diagnosis(__version__, device, state, engines, extras, processor.saturates())
 
 
 def check_engine(name: str, graph: Path) -> EngineCheck:

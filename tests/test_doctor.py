@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from fake_tensorrt import FakeTensorRt
 
 from edgeroberta import doctor
+from edgeroberta.bench.device import read_state
+from edgeroberta.cli import main
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import cuda
 
@@ -95,3 +98,34 @@ def test_a_library_that_does_not_load_has_failed(monkeypatch: pytest.MonkeyPatch
     assert {check.status for check in diagnosis.engines} == {"failed"}
     assert not diagnosis.usable
     assert diagnosis.engines[0].detail == "libgomp.so.1: cannot open shared object file"
+
+
+def test_the_state_of_the_device_is_part_of_the_findings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = Path(__file__).parent / "fixtures" / "devices" / "orin-nano"
+    monkeypatch.setattr(doctor, "read_state", lambda: read_state(tree))
+    with pytest.raises(SystemExit, match="0"):
+        main(["doctor"])
+    said = capsys.readouterr().out
+    assert "power mode     25W (mode 1), not the maximal one (MAXN_SUPER)" in said
+    assert "warning: the clocks float (cpu0, cpu4, gpu): sudo jetson_clocks" in said
+    with pytest.raises(SystemExit, match="0"):
+        main(["doctor", "--json"])
+    found = json.loads(capsys.readouterr().out)["state"]
+    assert found["energy_rails"] == ["VDD_IN"]
+    assert found["warnings"][0].endswith("sudo nvpmodel -m 2")
+
+
+@pytest.mark.parametrize(("saturates", "said"), [(True, True), (False, False), (None, False)])
+def test_a_processor_whose_int8_saturates_is_told(
+    monkeypatch: pytest.MonkeyPatch, saturates: bool | None, said: bool
+) -> None:
+    from edgeroberta.cli.doctor import _text
+    from edgeroberta.runtime import processor
+
+    monkeypatch.setattr(processor, "saturates", lambda: saturates)
+    monkeypatch.setattr(doctor, "ENGINES", {})
+    diagnosis = doctor.examine()
+    assert diagnosis.to_json()["int8_saturates"] is saturates
+    assert ("without VNNI: products of two can saturate" in _text(diagnosis)) == said

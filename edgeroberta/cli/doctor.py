@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NO_ENGINE = 4
 
+_SATURATES = "x86 without VNNI: products of two can saturate; make bundles with --target cpu-avx2"
+
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
@@ -31,6 +33,8 @@ def doctor(
 
 
 def _text(diagnosis: Diagnosis) -> str:
+    from edgeroberta.bench.device import rows, warnings
+
     device = diagnosis.device
     memory = f"{device.memory_bytes / 1e9:.1f} GB" if device.memory_bytes else "unknown"
     facts = [
@@ -40,7 +44,12 @@ def _text(diagnosis: Diagnosis) -> str:
         ("cpu", f"{device.cpu}, {device.cores} cores"),
         ("int8 and bf16", ", ".join(device.flags) or "none of the known instruction sets"),
         ("memory", memory),
+        *rows(diagnosis.state),
     ]
+    warned = [f"warning: {warning}" for warning in warnings(diagnosis.state)]
+    unknown = [f"unknown: {note}" for note in diagnosis.state.notes]
+    if diagnosis.int8_saturates:
+        facts.insert(5, ("int8", _SATURATES))
     width = max(len(name) for name, _ in facts)
     engines = [
         (
@@ -59,6 +68,7 @@ def _text(diagnosis: Diagnosis) -> str:
     return "\n".join(
         [
             *(f"{name.ljust(width)}  {value}" for name, value in facts),
+            *(["", *warned, *unknown] if warned or unknown else []),
             "",
             console.table(("engine", "status", "version", "open + run", ""), engines),
             "",

@@ -19,6 +19,7 @@ import numpy as np
 
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
@@ -42,6 +43,7 @@ class Goldens:
         atol: Largest absolute difference of a logit that still is the same answer.
         float_logits: The same of the float graph, which engines that compute in fp16 are held to; None where
             no engine does.
+        float_atol: What ``atol`` is to ``float_logits``.
     """
 
     inputs: tuple[Input, ...]
@@ -49,6 +51,13 @@ class Goldens:
     logits: Logits
     atol: float
     float_logits: Logits | None = None
+    float_atol: float | None = None
+
+    def allowed(self, precision: str) -> float:
+        """Return the largest difference to :meth:`answers` that still is the same answer."""
+        if precision == "fp16" and self.float_atol is not None:
+            return self.float_atol
+        return self.atol
 
     def answers(self, precision: str) -> Logits:
         """Return the logits that an engine of a precision must give."""
@@ -67,6 +76,7 @@ class Goldens:
         }
         if self.float_logits is not None:
             fields["float_logits"] = self.float_logits.astype(float).tolist()
+            fields["float_atol"] = self.float_atol
         return canonical(fields)
 
 
@@ -92,6 +102,7 @@ def load(folder: Path) -> Goldens:
             logits=np.array(fields["logits"], np.float32),
             atol=float(fields["atol"]),
             float_logits=np.array(fields["float_logits"], np.float32) if "float_logits" in fields else None,
+            float_atol=float(fields["float_atol"]) if "float_logits" in fields else None,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise damaged(file, f"not readable ({error})") from error
@@ -145,10 +156,11 @@ def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: 
     """
     logits = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
     found = deviation(goldens, logits, precision=precision)
-    if not found <= goldens.atol:
+    allowed = goldens.allowed(precision)
+    if not found <= allowed:
         raise EngineError(
             f"{engine} gives other answers here than where the bundle was made: "
-            f"logits differ by {found:.3g}, allowed is {goldens.atol:.3g}",
+            f"logits differ by {found:.3g}, allowed is {allowed:.3g}",
             where=GOLDENS_FILE,
             hint="open the bundle with another engine, or run: edgeroberta doctor",
         )
@@ -162,7 +174,7 @@ class Passed:
     """
 
     def __init__(self, *facts: str) -> None:
-        machine = (platform.node(), platform.machine(), _processor())
+        machine = (platform.node(), platform.machine(), processor.identity())
         key = hashlib.sha256("\0".join((*facts, *machine)).encode()).hexdigest()
         try:
             self._file: Path | None = cache_dir() / "goldens" / key
@@ -186,14 +198,3 @@ class Passed:
             self._file.touch()
         except OSError as error:
             logger.info("cannot remember that the goldens passed (%s); they run again next time", error)
-
-
-def _processor() -> str:
-    """Return the processor's model, since a cache may be shared by machines that differ in it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    # x86 names the model; ARM gives implementer, part and revision numbers instead.
-    names = ("model name", "CPU implementer", "CPU part", "CPU revision")
-    return "\n".join(sorted({line for line in lines if line.startswith(names)}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgeroberta.quantization.budget import Fit
     from edgeroberta.quantization.plan import RowQuantized
+    from edgeroberta.quantization.saturation import Risk
     from edgeroberta.quantization.search import Choice
     from edgeroberta.roberta.weights import Weights
 
@@ -44,6 +45,17 @@ class QuantizeConfig(StageConfig):
         0.98, ge=0, le=1, description="Share of the checked texts that must keep the float graph's answer."
     )
     max_float: int = Field(2, ge=0, description="Most matmuls that may stay float to reach min_agreement.")
+    saturation: Literal["auto", "avoid", "ignore"] = Field(
+        "auto",
+        description="Weights whose int8 products saturate an int16 on x86 without VNNI: avoid or ignore; "
+        "auto avoids them where the target is such a processor.",
+    )
+    max_saturation_loss: float = Field(
+        0.01,
+        ge=0,
+        description="Output error, relative to the output's energy, that avoiding saturation may bring to a "
+        "matmul; one with more stays float, beside those that max_float counts.",
+    )
 
 
 @stage("quantize", config=QuantizeConfig, reads=(Kind.CHECKPOINT, Kind.GRAPH), writes=Kind.GRAPH)
@@ -66,16 +78,24 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     float_graph = context.inputs[Kind.GRAPH].path
     weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
     calibration, check = _texts(config, context, float_graph)
-    choices = _choose(weights, calibration, config, context)
+    choices, kept_float, risks = _choose(weights, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
-    fitted = _fit(weights, choices, rows, check or calibration, config, context)
-    plans = {site: choice.plan for site, choice in choices.items() if site not in fitted.kept_float}
+    fitted = _fit(
+        weights,
+        {site: choice for site, choice in choices.items() if site not in kept_float},
+        rows,
+        check or calibration,
+        config,
+        context,
+    )
+    kept_float = {**kept_float, **fitted.kept_float}
+    plans = {site: choice.plan for site, choice in choices.items() if site not in kept_float}
     files = build_graph(weights, QuantizationPlan(plans, rows)).builder.save(context.output / GRAPH_FILE)
     copy_model_files(float_graph, context.output)
     if not fitted.met:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
-            f"with {len(fitted.kept_float)} matmuls float; allow more with --set quantize.max_float=N"
+            f"with {len(kept_float)} matmuls float; allow more with --set quantize.max_float=N"
         )
     return {
         "bytes": sum(file.stat().st_size for file in files),
@@ -87,7 +107,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
             "max_logit_error": fitted.max_error,
             "met": fitted.met,
         },
-        "sites": _report(choices, fitted),
+        "sites": _report(choices, kept_float, risks),
+        "saturation": _saturation({site: risks[site] for site in plans}),
         "embeddings": "int8 rows" if config.embeddings else "float",
     }
 
@@ -112,8 +133,13 @@ def _texts(
 
 def _choose(
     weights: Weights, calibration: list[NDArray[np.int64]], config: QuantizeConfig, context: Context
-) -> dict[str, Choice]:
-    from edgeroberta.quantization import search
+) -> tuple[dict[str, Choice], dict[str, str], dict[str, Risk]]:
+    """Choose every matmul's int8 form.
+
+    Returns:
+        The choices, the matmuls that saturation keeps float with the reason for each, and the risks.
+    """
+    from edgeroberta.quantization import saturation, search
     from edgeroberta.quantization.calibrate import collect
     from edgeroberta.roberta.graph import GraphForm, build_graph
 
@@ -131,14 +157,27 @@ def _choose(
         statistics = collect(taps, tensors, counted(), rows=config.rows, seed=context.seed)
     for file in files:
         file.unlink()
-    choices = {}
+    choices, kept_float, risks = {}, {}, {}
+    avoid = config.saturation == "avoid" or (config.saturation == "auto" and context.target.saturating)
     with context.progress.bar("quantize", len(graph.sites), "matmuls") as advance:
         for site in graph.sites:
-            choices[site.name] = search.choose(
-                site.linear.weight, site.linear.bias, statistics[site.tensor], symmetric=config.symmetric
+            seen = statistics[site.tensor]
+            choice = search.choose(
+                site.linear.weight,
+                site.linear.bias,
+                seen,
+                symmetric=config.symmetric,
+                avoid_saturation=avoid,
             )
+            choices[site.name] = choice
+            risks[site.name] = saturation.examine(choice.plan, seen.rows)
+            if choice.error - choice.free_error > config.max_saturation_loss:
+                kept_float[site.name] = (
+                    f"weights that cannot saturate would bring {choice.error:.3g} of output error, "
+                    f"not {choice.free_error:.3g}"
+                )
             advance(note=site.name)
-    return choices
+    return choices, kept_float, risks
 
 
 def _fit(
@@ -179,11 +218,19 @@ def _fit(
     )
 
 
-def _report(choices: Mapping[str, Choice], fitted: Fit) -> list[dict[str, Any]]:
+def _saturation(risks: Mapping[str, Risk]) -> dict[str, Any]:
+    """Tell whether the int8 weights can saturate an int16 on x86 without VNNI, and where."""
+    sites = [site for site, risk in risks.items() if not risk.safe]
+    return {"safe": not sites, "sites": sites}
+
+
+def _report(
+    choices: Mapping[str, Choice], kept_float: Mapping[str, str], risks: Mapping[str, Risk]
+) -> list[dict[str, Any]]:
     """Tell, per matmul, what was chosen, its measured error, and why."""
     table = []
     for site, choice in choices.items():
-        kept = fitted.kept_float.get(site)
+        kept = kept_float.get(site)
         table.append(
             {
                 "site": site,
@@ -191,6 +238,7 @@ def _report(choices: Mapping[str, Choice], fitted: Fit) -> list[dict[str, Any]]:
                 "error": 0.0 if kept else choice.error,
                 "minmax_error": choice.plain_error,
                 "reason": kept or choice.reason(),
+                "saturation": None if kept else risks[site].to_json(),
             }
         )
     return table
