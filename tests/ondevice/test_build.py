@@ -162,10 +162,12 @@ def test_the_fp16_engine_is_held_to_the_float_graph_s_answers(fake, tmp_path):
     bundle = tensorrt_bundles.write(tmp_path / "bundle")
     goldens = json.loads((bundle / "goldens.json").read_text(encoding="utf-8"))
     goldens["float_logits"] = (np.array(goldens["logits"]) + 3).tolist()
+    goldens["float_atol"] = 0.5
     (bundle / "goldens.json").write_bytes(manifest.canonical(goldens))
     fake_bundles.seal(bundle, engines=tensorrt_bundles.ENGINES)
     int8, fp16 = build(bundle).candidates
     assert int8.error is None
+    assert fp16.allowed == 0.5
     assert "logits differ by 3" in fp16.error
     with pytest.raises(EngineError, match=r"tensorrt-fp16 10\.3\.0 gives other answers here"):
         Runtime.open(bundle, engine="tensorrt-fp16")
