@@ -362,7 +362,8 @@ class _Context:
 
     def __init__(self, engine: _Engine) -> None:
         self._engine, self._fake = engine, engine.fake
-        self.active_optimization_profile = -1
+        self.active_optimization_profile = 0
+        self._memory = False  # with ON_PROFILE_CHANGE there is none before a profile is set
         self.shapes: dict[str, Any] = {}
         self.addresses: dict[str, int] = {}
         self.state = 0  # counts changes
@@ -372,7 +373,7 @@ class _Context:
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
         assert isinstance(stream, int)
         assert stream in self._fake.gpu.streams
-        self.active_optimization_profile, self.shapes = index, {}
+        self.active_optimization_profile, self.shapes, self._memory = index, {}, True
         self.state += 1
         return True
 
@@ -397,6 +398,7 @@ class _Context:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
+        assert self._memory, "no profile was set, so there is no memory for activations"
         on, state = self._fake.gpu.streams[stream], self.state
         if on.recording is not None and (self._flushed != state or not self._fake.capturable):
             # What a new shape needs cannot be captured; nor can some engines at all.

@@ -58,14 +58,17 @@ class _Context:
         self._log = loaded.log
         self.context: Any = loaded.context(graphs=use.wanted)
         self._call: Call | None = None
+        self._profile: int | None = None
 
     def set(self, call: Call, addresses: dict[str, int], stream: int) -> None:
         if call == self._call:
             return
         self._call, context = None, self.context
-        profile = context.active_optimization_profile
-        if profile != call.profile:
+        # A new context may call profile 0 active without having the memory for it.
+        if call.profile != self._profile:
+            self._profile = None
             self._check(context.set_optimization_profile_async(call.profile, stream), "the profile")
+            self._profile = call.profile
         for name in (IDS, MASK):
             self._check(context.set_input_shape(name, (call.batch, call.length)), f"the shape of {name}")
         for name, address in addresses.items():
