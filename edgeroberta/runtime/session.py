@@ -56,7 +56,9 @@ class Engine:
         extra: Extra of this package that installs it.
         files: Files in a bundle that it runs.
         module: Module of ``edgeroberta.backends`` and of ``edgeroberta.runtime`` that is for it.
-        packages: Import names of which any will do, the preferred one first.
+        packages: Import names of which any will do, the preferred one first; empty for ``package`` alone.
+        opener: The function of the runtime's module that opens it.
+        precision: What it computes a quantized model in, ``int8`` or ``fp16``.
         on_device: True where it runs on a GPU, and nothing of it is needed to make a bundle for it.
         library: Pattern of a file in the package's folder without which the engine is not part of it.
         install: Command that installs it, where that is not the extra.
@@ -67,21 +69,37 @@ class Engine:
     files: tuple[str, ...]
     module: str
     packages: tuple[str, ...] = ()
+    opener: str = "open"
+    precision: str = "int8"
     on_device: bool = False
     library: str | None = None
     install: str | None = None
 
+
+_TENSORRT = ("tensorrt", "tensorrt_rtx")
 
 #: Engine name to what it needs. ``edgeroberta.backends.<module>`` builds for it and
 #: ``edgeroberta.runtime.<module>`` runs it; a new engine is those two files and a row here.
 ENGINES = {
     "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
     "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
+    "tensorrt": Engine("tensorrt", "tensorrt", ("tensorrt.onnx",), "tensorrt", _TENSORRT, on_device=True),
+    "tensorrt-fp16": Engine(
+        "tensorrt",
+        "tensorrt",
+        ("model_fp16.onnx",),
+        "tensorrt",
+        _TENSORRT,
+        opener="open_fp16",
+        precision="fp16",
+        on_device=True,
+    ),
     "onnxruntime-cuda": Engine(
         "onnxruntime",
         "onnxruntime",
         ("model_fp16.onnx",),
         "onnxruntime_cuda",
+        precision="fp16",
         on_device=True,
         library="capi/*onnxruntime_providers_cuda*",
         # Both packages own the folder "onnxruntime", so that one of them has to go.
@@ -115,12 +133,13 @@ def not_installed(name: str, *, purpose: str) -> UnavailableError:
     return UnavailableError(f"{purpose} needs {name}, which is not installed", hint=engine.install)
 
 
-def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
+def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str | None = None) -> str:
     """Choose the engine to run a bundle on.
 
     Args:
         wanted: The engine the user asks for; None for the first of ``offered`` that is installed.
         offered: Engines the bundle was built for, the preferred one first.
+        preferred: The engine that was found best on this device; it counts where none is wanted.
 
     Returns:
         Its name.
@@ -136,16 +155,30 @@ def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
             + (f"; {suggestion}" if suggestion else ""),
             where="engine",
         )
+    if wanted is None and preferred in offered:
+        offered = (str(preferred), *offered)
     known = [name for name in ([wanted] if wanted is not None else offered) if name in ENGINES]
-    for name in known:
-        if installed(name):
+    here = [name for name in known if installed(name)]
+    for name in here:
+        if wanted is not None or _has_device(name):
             return name
+    if here:
+        return here[0]  # opening it tells what is missing
     if not known:
         raise UnavailableError(
             f"this version knows none of the bundle's engines ({', '.join(offered)})",
             hint="pip install --upgrade edgeroberta",
         )
     raise not_installed(known[0], purpose="this bundle")
+
+
+def _has_device(name: str) -> bool:
+    """Tell whether the machine has what an engine runs on; builders without a GPU have the package, too."""
+    if not ENGINES[name].on_device:
+        return True
+    from edgeroberta.runtime.tensorrt import cuda
+
+    return cuda.driver_version() is not None
 
 
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
@@ -164,6 +197,7 @@ def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> 
         UnavailableError: The engine is not installed.
         EngineError: It refuses the graph.
     """
-    module: Any = importlib.import_module(f"edgeroberta.runtime.{ENGINES[name].module}")
-    session: Session = module.open(folder, threads=threads, lengths=lengths)
+    engine = ENGINES[name]
+    module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
+    session: Session = getattr(module, engine.opener)(folder, threads=threads, lengths=lengths)
     return session

@@ -20,6 +20,7 @@ import edgeroberta
 from edgeroberta import cli, pipeline, recipe
 from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
+from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification import reference
 
 ROOT = Path(edgeroberta.__file__).parents[1]
@@ -314,7 +315,7 @@ BAD = {
     "an unknown engine": (
         ["MODEL", "--data", "DATA", "-o", "out", "-r", "int8", "--set", "build.engines=[onnxruntim]"],
         2,
-        "engines: there is no engine 'onnxruntim' (engines: onnxruntime, openvino, onnxruntime-cuda)\n"
+        f"engines: there is no engine 'onnxruntim' (engines: {', '.join(ENGINES)})\n"
         "  next: did you mean 'onnxruntime'?",
     ),
     "a reference for a model that is yet to be made": (

@@ -15,7 +15,7 @@ import pytest
 import edgeroberta
 
 PACKAGE = Path(edgeroberta.__file__).parent
-RUNTIME = sorted((PACKAGE / "runtime").glob("*.py"))
+RUNTIME = sorted((PACKAGE / "runtime").rglob("*.py"))
 ENGINES = {"onnxruntime", "openvino"}
 ALLOWED = {"numpy", "tokenizers"}
 

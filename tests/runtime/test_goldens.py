@@ -35,6 +35,20 @@ def test_goldens_survive_a_round_trip(tiny_bundle):
     assert 0 < found.atol < 0.1
 
 
+def test_the_float_graph_s_answers_are_for_fp16_engines_only(tiny_bundle, tmp_path):
+    found = load(tiny_bundle)
+    assert found.answers("fp16") is found.logits
+    both = replace(found, float_logits=found.logits + 1, float_atol=0.5)
+    (tmp_path / GOLDENS_FILE).write_bytes(both.to_bytes())
+    again = load(tmp_path)
+    np.testing.assert_array_equal(again.answers("fp16"), again.logits + 1)
+    assert again.answers("int8") is again.logits
+    assert (again.allowed("fp16"), again.allowed("int8")) == (0.5, found.atol)
+    assert check_answers(again, lambda ids: again.logits + 1, engine="x", precision="fp16") == 0
+    with pytest.raises(EngineError):
+        check_answers(again, lambda ids: again.logits + 1, engine="x")
+
+
 def test_pairs_survive_a_round_trip(make_bundle, tiny_checkpoint):
     found = load(make_bundle(tiny_checkpoint, pair=True))
     assert found.inputs[1] == ("Yes.", "The train leaves at half past nine from platform four.")
