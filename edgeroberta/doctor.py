@@ -1,7 +1,8 @@
 """Find out what works on this machine: one real inference per engine, and what is not installed.
 
 The graph in ``doctor_graph/`` is int8 with explicit quantize and dequantize nodes, like the ones in
-bundles, so an engine that computes int8 wrongly on this processor is found out, too.
+bundles, so an engine that computes int8 wrongly on this processor is found out, too. For TensorRT an engine
+is built from it on the GPU, and kept; ``tensorrt-fp16`` runs the same numbers in half precision.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ def check_engine(name: str, graph: Path) -> EngineCheck:
         version = session.version
         session.close()
     except UnavailableError as error:
-        return EngineCheck(name, MISSING, None, None, error.hint or error.what)
+        # What is built on a device may lack more than a package: the reason comes before the advice.
+        told = "; ".join(filter(None, (error.what, error.hint))) if ENGINES[name].on_device else error.hint
+        return EngineCheck(name, MISSING, None, None, told or error.what)
     # An engine whose own libraries do not load says so by ImportError or OSError, not by ours.
     except (EdgeRobertaError, ImportError, OSError) as error:
         return EngineCheck(name, FAILED, None, None, str(error).splitlines()[0])

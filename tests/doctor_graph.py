@@ -40,16 +40,47 @@ def build() -> onnx.ModelProto:
         node("DequantizeLinear", ["weight", "scale", "zero"], ["right"]),
         node("MatMul", ["left", "right"], ["logits"]),
     ]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", LABELS])]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    return _model(nodes, outputs, tensors)
+
+
+def build_fp16() -> onnx.ModelProto:
+    """The same in float16 without Q/DQ; every number in it is a multiple of 1/256 and exact."""
+    random = np.random.default_rng(0)
+    constants = {
+        "table": (random.integers(-8, 8, (ROWS, WIDTH)) * SCALE).astype(np.float16),
+        "weight": (random.integers(-8, 8, (WIDTH, LABELS)) * SCALE).astype(np.float16),
+        "last": np.array([2], np.int64),
+        "words": np.array([1], np.int64),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Gather", ["table", "input_ids"], ["embedded"]),
+        node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT16),
+        node("Unsqueeze", ["mask", "last"], ["column"]),
+        node("Mul", ["embedded", "column"], ["masked"]),
+        node("ReduceSum", ["masked", "words"], ["summed"], keepdims=0),
+        node("MatMul", ["summed", "weight"], ["half"]),
+        node("Cast", ["half"], ["logits"], to=TensorProto.FLOAT),
+    ]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", LABELS])]
+    return _model(nodes, outputs, [numpy_helper.from_array(value, name) for name, value in constants.items()])
+
+
+def _model(nodes: list, outputs: list, tensors: list) -> onnx.ModelProto:
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"])
         for name in ("input_ids", "attention_mask")
     ]
-    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", LABELS])]
-    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "doctor", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+#: File of the folder to the function that makes it; TensorRT takes the int8 graph as it is.
+GRAPHS = {"model.onnx": build, "tensorrt.onnx": build, "model_fp16.onnx": build_fp16}
 
 
 def write(folder: Path) -> None:
@@ -57,7 +88,8 @@ def write(folder: Path) -> None:
     import openvino
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(build().SerializeToString(deterministic=True))
+    for name, make in GRAPHS.items():
+        (folder / name).write_bytes(make().SerializeToString(deterministic=True))
     model = openvino.convert_model(str(folder / "model.onnx"))
     openvino.save_model(model, str(folder / "openvino_model.xml"), compress_to_fp16=False)
 

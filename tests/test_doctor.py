@@ -8,9 +8,11 @@ from pathlib import Path
 import doctor_graph
 import numpy as np
 import pytest
+from fake_tensorrt import FakeTensorRt
 
 from edgeroberta import doctor
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.runtime.tensorrt import cuda
 
 
 def test_every_installed_engine_gives_the_right_answer() -> None:
@@ -31,8 +33,8 @@ def test_the_expected_answer_follows_from_the_graph_s_numbers() -> None:
 
 
 def test_the_graph_in_the_tree_is_the_one_that_its_script_makes() -> None:
-    made = doctor_graph.build().SerializeToString(deterministic=True)
-    assert (doctor.GRAPH / "model.onnx").read_bytes() == made
+    for name, make in doctor_graph.GRAPHS.items():
+        assert (doctor.GRAPH / name).read_bytes() == make().SerializeToString(deterministic=True)
 
 
 def test_the_graph_is_there_for_every_engine() -> None:
@@ -48,6 +50,23 @@ def test_an_engine_that_is_not_installed_is_missing_with_its_pip_line(
     check = doctor.check_engine("onnxruntime", doctor.GRAPH)
     assert (check.status, check.version) == ("missing", None)
     assert check.detail == "pip install 'edgeroberta[onnxruntime]'"
+
+
+@pytest.mark.parametrize("engine", ["tensorrt", "tensorrt-fp16"])
+def test_tensorrt_really_builds_and_runs_the_graph(engine: str) -> None:
+    with FakeTensorRt().installed() as fake:
+        check = doctor.check_engine(engine, doctor.GRAPH)
+        assert (check.status, check.version, check.detail) == ("ok", "10.3.0", "")
+        assert len(fake.builds) == 1
+        assert fake.gpu.alive == 0
+
+
+def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something() -> None:
+    with FakeTensorRt().installed():
+        cuda.driver_version = lambda: None
+        check = doctor.check_engine("tensorrt", doctor.GRAPH)
+    assert check.status == "missing"
+    assert check.detail.startswith("there is no NVIDIA driver on this machine")
 
 
 def test_an_engine_that_computes_something_else_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,8 @@ class Runtime:
 
         Args:
             path: The bundle's folder.
-            engine: Engine to run on; the first of the bundle's that is installed when None.
+            engine: Engine to run on; when None, the one that ``edgeroberta build`` or ``bench`` found best
+                on this device, else the first of the bundle's that is installed.
             threads: Threads for one call; what the bundle's target says when None. Lists are tokenized
                 on all cores unless this is 1.
             max_batch: Most texts in one call of the engine.
@@ -78,13 +79,14 @@ class Runtime:
             UsageError: The bundle was not built for the engine, or a number is below 1.
         """
         # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
-        from edgeroberta.runtime import goldens, lengths, manifest
+        from edgeroberta.runtime import goldens, lengths, manifest, preferences
 
         for name, value in (("threads", threads), ("max_batch", max_batch)):
             if value is not None and value < 1:
                 raise UsageError(f"must be at least 1, not {value}", where=name)
         facts = manifest.read(Path(path))
-        chosen = choose_engine(engine, facts.engines)
+        preferred = preferences.preferred(facts.digest) if engine is None else None
+        chosen = choose_engine(engine, facts.engines, preferred=preferred)
         for needed in (TOKENIZER_FILE, goldens.GOLDENS_FILE, *ENGINES[chosen].files):
             if needed not in facts.files:
                 raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
@@ -271,7 +273,9 @@ class Runtime:
 
         wanted = goldens.load(facts.folder)
         goldens.check_tokens(wanted, self._tokenizer, facts.folder)
-        passed = goldens.Passed(facts.digest, self.engine, self.engine_version)
+        # Engines that are built on the device: another build may give other answers.
+        build = [str(self.session.fingerprint)] if hasattr(self.session, "fingerprint") else []
+        passed = goldens.Passed(facts.digest, self.engine, self.engine_version, *build)
         if not passed:
             goldens.check_answers(wanted, self.run_ids, engine=f"{self.engine} {self.engine_version}")
             passed.remember()

@@ -54,32 +54,58 @@ class Engine:
         package: Name its Python package is imported by.
         extra: Extra of this package that installs it.
         files: Files in a bundle that it runs.
+        module: Module of ``edgeroberta.backends`` and of ``edgeroberta.runtime`` that is for it.
+        packages: Import names of which any will do, the preferred one first; empty for ``package`` alone.
+        opener: The function of the runtime's module that opens it.
+        precision: What it computes a quantized model in, ``int8`` or ``fp16``.
+        on_device: True where an engine is built on the device from the bundle's files, and kept there.
     """
 
     package: str
     extra: str
     files: tuple[str, ...]
+    module: str
+    packages: tuple[str, ...] = ()
+    opener: str = "open"
+    precision: str = "int8"
+    on_device: bool = False
 
 
-#: Engine name to what it needs. ``edgeroberta.backends.<name>`` builds for it and
-#: ``edgeroberta.runtime.<name>`` runs it; a new engine is those two files and a row here.
+_TENSORRT = ("tensorrt", "tensorrt_rtx")
+
+#: Engine name to what it needs. ``edgeroberta.backends.<module>`` builds for it and
+#: ``edgeroberta.runtime.<module>`` runs it; a new engine is those two files and a row here.
 ENGINES = {
-    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",)),
-    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin")),
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
+    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
+    "tensorrt": Engine("tensorrt", "tensorrt", ("tensorrt.onnx",), "tensorrt", _TENSORRT, on_device=True),
+    "tensorrt-fp16": Engine(
+        "tensorrt",
+        "tensorrt",
+        ("model_fp16.onnx",),
+        "tensorrt",
+        _TENSORRT,
+        opener="open_fp16",
+        precision="fp16",
+        on_device=True,
+    ),
 }
 
 
 def installed(name: str) -> bool:
-    """Tell whether the engine's package is installed, without importing it."""
-    return importlib.util.find_spec(ENGINES[name].package) is not None
+    """Tell whether one of the engine's packages is installed, without importing it."""
+    engine = ENGINES[name]
+    packages = engine.packages or (engine.package,)
+    return any(importlib.util.find_spec(package) is not None for package in packages)
 
 
-def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
+def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str | None = None) -> str:
     """Choose the engine to run a bundle on.
 
     Args:
         wanted: The engine the user asks for; None for the first of ``offered`` that is installed.
         offered: Engines the bundle was built for, the preferred one first.
+        preferred: The engine that was found best on this device; it counts where none is wanted.
 
     Returns:
         Its name.
@@ -95,16 +121,30 @@ def choose_engine(wanted: str | None, offered: Sequence[str]) -> str:
             + (f"; {suggestion}" if suggestion else ""),
             where="engine",
         )
+    if wanted is None and preferred in offered:
+        offered = (str(preferred), *offered)
     known = [name for name in ([wanted] if wanted is not None else offered) if name in ENGINES]
-    for name in known:
-        if installed(name):
+    here = [name for name in known if installed(name)]
+    for name in here:
+        if wanted is not None or _has_device(name):
             return name
+    if here:
+        return here[0]  # opening it tells what is missing
     if not known:
         raise UnavailableError(
             f"this version knows none of the bundle's engines ({', '.join(offered)})",
             hint="pip install --upgrade edgeroberta",
         )
     raise missing_extra(ENGINES[known[0]].package, ENGINES[known[0]].extra, purpose="this bundle")
+
+
+def _has_device(name: str) -> bool:
+    """Tell whether the machine has what an engine runs on; builders without a GPU have the package, too."""
+    if not ENGINES[name].on_device:
+        return True
+    from edgeroberta.runtime.tensorrt import cuda
+
+    return cuda.driver_version() is not None
 
 
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
@@ -123,6 +163,7 @@ def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> 
         UnavailableError: The engine is not installed.
         EngineError: It refuses the graph.
     """
-    module: Any = importlib.import_module(f"edgeroberta.runtime.{name}")
-    session: Session = module.open(folder, threads=threads, lengths=lengths)
+    engine = ENGINES[name]
+    module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
+    session: Session = getattr(module, engine.opener)(folder, threads=threads, lengths=lengths)
     return session

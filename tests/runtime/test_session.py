@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 import pytest
 
@@ -19,8 +20,10 @@ def installed(monkeypatch):
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_engine_has_its_two_files(name):
-    assert callable(importlib.import_module(f"edgeroberta.runtime.{name}").open)
-    assert callable(importlib.import_module(f"edgeroberta.backends.{name}").build)
+    engine = ENGINES[name]
+    runtime = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
+    assert callable(getattr(runtime, engine.opener))
+    assert callable(importlib.import_module(f"edgeroberta.backends.{engine.module}").build)
 
 
 def test_every_engine_has_its_extra():
@@ -35,6 +38,34 @@ def test_the_first_engine_that_is_installed_is_chosen(installed):
     assert choose_engine(None, ("openvino", "onnxruntime")) == "openvino"
     installed.remove("openvino")
     assert choose_engine(None, ("openvino", "onnxruntime")) == "onnxruntime"
+
+
+def test_the_engine_that_is_preferred_here_comes_first_unless_another_is_asked_for(installed):
+    offered = ("openvino", "onnxruntime")
+    assert choose_engine(None, offered, preferred="onnxruntime") == "onnxruntime"
+    assert choose_engine("openvino", offered, preferred="onnxruntime") == "openvino"
+    installed.remove("onnxruntime")
+    assert choose_engine(None, offered, preferred="onnxruntime") == "openvino"
+    assert choose_engine(None, offered, preferred="tensorrt") == "openvino"
+
+
+def test_an_engine_without_its_gpu_is_passed_over_unless_it_is_asked_for(installed, monkeypatch):
+    from edgeroberta.runtime.tensorrt import cuda
+
+    offered = ("tensorrt", "onnxruntime")
+    monkeypatch.setattr(cuda, "driver_version", lambda: None)
+    assert choose_engine(None, offered) == "onnxruntime"
+    assert choose_engine(None, offered, preferred="tensorrt") == "onnxruntime"
+    assert choose_engine("tensorrt", offered) == "tensorrt"
+    assert choose_engine(None, ("tensorrt",)) == "tensorrt"
+    monkeypatch.setattr(cuda, "driver_version", lambda: (12, 6))
+    assert choose_engine(None, offered) == "tensorrt"
+
+
+def test_either_of_two_packages_is_enough(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == "tensorrt_rtx" else None)
+    assert session.installed("tensorrt")
+    assert not session.installed("onnxruntime")
 
 
 def test_the_engine_asked_for_is_never_replaced(installed):

@@ -1,0 +1,216 @@
+"""Builds a bundle's engines on the device, checks each against the goldens, and keeps the faster one."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeroberta.bench.subjects import vocab_size
+from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_you_mean
+from edgeroberta.ondevice.fallback import without_fallbacks
+from edgeroberta.ondevice.outcome import Candidate, Outcome, choose
+from edgeroberta.ondevice.timing import Plan, Timing, take_turns
+from edgeroberta.progress import Progress
+from edgeroberta.runtime import Runtime, goldens, lengths, manifest, preferences
+from edgeroberta.runtime.session import ENGINES
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+if TYPE_CHECKING:
+    from edgeroberta.data.rows import DataSpec
+    from edgeroberta.runtime.manifest import Manifest
+    from edgeroberta.verification.report import Report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build.
+
+    Attributes:
+        bundle: The bundle's folder.
+        engines: Engines to build; None for all of the bundle's that are built on a device.
+        target: Device class, for its cap on memory; None for caps by what is free.
+        data: Rows for the gate; None to ask no gate unless there is a ``reference``.
+        reference: Folder of the full-size reference, for the gate.
+        plan: How much is timed.
+    """
+
+    bundle: Path
+    engines: tuple[str, ...] | None = None
+    target: str | None = None
+    data: DataSpec | None = None
+    reference: Path | None = None
+    plan: Plan = field(default_factory=Plan)
+
+
+#: Measures the bundle against its gate; a parameter, so that tests need no processes.
+Gate = Callable[[Request, tuple[str, ...], Progress], "Report"]
+
+
+def build(request: Request, *, progress: Progress, gate: Gate | None = None) -> Outcome:
+    """Build, check, time and choose.
+
+    Args:
+        request: What to build.
+        progress: Where to report.
+        gate: Asks the gate; :func:`ask_gate` when None.
+
+    Returns:
+        What became of each engine. A choice is remembered on this device.
+
+    Raises:
+        BundleError: It is not a bundle, or a damaged one.
+        UsageError: It has no engine that is built on a device, or not the one asked for.
+        UnavailableError: TensorRT or a GPU is missing.
+    """
+    facts = manifest.read(request.bundle)
+    manifest.check_files(facts)
+    names = _names(request, facts)
+    cap = _workspace(request.target)
+    _require_device(request)
+    with contextlib.ExitStack() as stack:
+        candidates, runtimes = [], {}
+        with progress.bar("build", len(names), "engines") as advance:
+            for name in names:
+                candidate, runtime = _build_one(facts, name, cap)
+                candidates.append(candidate)
+                if runtime is not None:
+                    runtimes[name] = stack.enter_context(runtime)
+                advance(1, name)
+        candidates = without_fallbacks(facts, candidates)
+        running = {each.engine: runtimes[each.engine] for each in candidates if each.eligible}
+        if running:
+            progress.line(f"timing {', '.join(running)} in turns")
+            vocab = vocab_size(facts.folder)
+            timings = take_turns(running, facts.lengths, vocab, request.plan)
+            candidates = [_timed(each, timings.get(each.engine)) for each in candidates]
+    verdict = None
+    if running and (request.data is not None or request.reference is not None):
+        report = (gate or ask_gate)(request, tuple(running), progress)
+        verdict = str(report.verdict)
+        candidates = [_judged(each, report) for each in candidates]
+    kept, why = choose(candidates)
+    remembered = kept is not None and _remember(facts, kept, why, candidates)
+    return Outcome(str(request.bundle), tuple(candidates), kept, why, remembered, verdict)
+
+
+def ask_gate(request: Request, engines: tuple[str, ...], progress: Progress) -> Report:
+    """Measure the engines on rows and hold them to the bundle's own gate."""
+    from edgeroberta.verification import recheck
+
+    wanted = recheck.Request(
+        bundle=request.bundle, data=request.data, reference=request.reference, engines=engines
+    )
+    return recheck.recheck(wanted, progress=progress)
+
+
+def _names(request: Request, facts: Manifest) -> tuple[str, ...]:
+    offered = tuple(name for name in facts.engines if name in ENGINES and ENGINES[name].on_device)
+    if not offered:
+        raise UsageError(
+            f"the bundle has no engine that is built on a device, only {', '.join(facts.engines)}",
+            where=str(request.bundle),
+            hint="edgeroberta compress MODEL --target jetson makes one that has",
+        )
+    for name in request.engines or ():
+        if name not in offered:
+            raise UsageError(
+                f"{name!r} is not built on a device, or the bundle was not made for it; "
+                f"there is {', '.join(offered)}",
+                where="--engines",
+                hint=did_you_mean(name, offered),
+            )
+    return tuple(request.engines or offered)
+
+
+def _workspace(target: str | None) -> int | None:
+    if target is None:
+        return None
+    from edgeroberta import targets
+
+    megabytes = getattr(targets.load(target), "workspace_mb", None)
+    return None if megabytes is None else int(megabytes) << 20
+
+
+def _require_device(request: Request) -> None:
+    from edgeroberta.runtime.tensorrt import cuda, library
+
+    try:
+        library.find()
+        cuda.load()
+    except UnavailableError as error:
+        target = request.target or "jetson"
+        raise UnavailableError(
+            f"engines are built on the device, and this machine cannot: {error.what}",
+            hint=f"without a device: edgeroberta check {request.bundle} --target {target}; on one: "
+            f"edgeroberta bench {request.bundle} --target {target} --host USER@DEVICE; here: {error.hint}",
+        ) from error
+
+
+def _build_one(facts: Manifest, name: str, cap: int | None) -> tuple[Candidate, Runtime | None]:
+    """Build or load one engine and replay the goldens on it."""
+    engine = ENGINES[name]
+    candidate = Candidate(name, engine.precision)
+    for needed in engine.files:
+        if needed not in facts.files:
+            return candidate.refuse(f"the bundle has no {needed}"), None
+    tokenizer = TextTokenizer.open(facts.folder, facts.max_length, threads=facts.threads)
+    wanted = goldens.load(facts.folder)
+    goldens.check_tokens(wanted, tokenizer, facts.folder)
+    module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
+    prepared = lengths.choose(facts.lengths, facts.max_length)
+    try:
+        session = getattr(module, engine.opener)(
+            facts.folder, threads=facts.threads, lengths=prepared, workspace_bytes=cap
+        )
+    except EngineError as error:
+        return candidate.refuse(error.what), None
+    runtime = Runtime(session, tokenizer, facts.task, pad_token_id=facts.pad_token_id, manifest=facts)
+    try:
+        found = goldens.deviation(wanted, runtime.run_ids([np.array(ids, np.int64) for ids in wanted.ids]))
+        seen = session.inspection()
+    except EngineError as error:
+        runtime.close()
+        return candidate.refuse(error.what), None
+    candidate = replace(
+        candidate,
+        version=session.version,
+        facts=session.facts(),
+        deviation=found,
+        allowed=wanted.atol,
+        layers=seen.layers,
+        matmuls=seen.matmuls,
+        int8=seen.int8,
+    )
+    if not found <= wanted.atol:
+        candidate = candidate.refuse(
+            f"its logits differ by {found:.3g} from where the bundle was made, allowed is {wanted.atol:.3g}"
+        )
+    return candidate, runtime
+
+
+def _timed(candidate: Candidate, timing: Timing | None) -> Candidate:
+    if timing is None:
+        return candidate
+    return replace(candidate, engine_only=timing.engine_only, call=timing.call)
+
+
+def _judged(candidate: Candidate, report: Report) -> Candidate:
+    for result in report.engines:
+        if result.engine == candidate.engine:
+            verdict = str(result.judgement.verdict)
+            candidate = replace(candidate, gate=verdict)
+            return (
+                candidate.refuse(f"the gate: {result.judgement.reason}") if verdict == "FAIL" else candidate
+            )
+    return candidate
+
+
+def _remember(facts: Manifest, kept: str, why: str, candidates: list[Candidate]) -> bool:
+    figures = {each.engine: each.call.p50_ms for each in candidates if each.call is not None}
+    return preferences.remember(facts.digest, kept, why=why, figures={"p50_ms": figures})

@@ -1,0 +1,111 @@
+"""What became of each engine that was built, which one is kept, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from edgeroberta.bench.measure import Latency
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One engine. What could not be found out is None.
+
+    Attributes:
+        engine: Its name.
+        precision: ``int8`` or ``fp16``.
+        version: TensorRT's version.
+        facts: What the session tells of itself: build seconds, bytes, CUDA graphs, device.
+        deviation: Largest difference of a logit to the goldens.
+        allowed: What the goldens allow.
+        layers: Layers of the engine, as it tells them.
+        matmuls: Those of them that multiply matrices and name their data types.
+        int8: Those of these that multiply int8.
+        engine_only: Time on the device alone, one text per call.
+        call: From token ids to logits: padding and copies included, tokenization not.
+        gate: The gate's verdict on this engine; None where it was not asked.
+        warning: What to know about it although it runs.
+        error: Why it is not eligible.
+    """
+
+    engine: str
+    precision: str
+    version: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    deviation: float | None = None
+    allowed: float | None = None
+    layers: int | None = None
+    matmuls: int | None = None
+    int8: int | None = None
+    engine_only: Latency | None = None
+    call: Latency | None = None
+    gate: str | None = None
+    warning: str | None = None
+    error: str | None = None
+
+    @property
+    def eligible(self) -> bool:
+        """True when it may be kept: it runs, answers right and did not fail the gate."""
+        return self.error is None
+
+    def refuse(self, why: str) -> Candidate:
+        """Return it with a reason why it is not eligible; the first reason stays."""
+        return self if self.error else replace(self, error=why)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All engines of a bundle on this device.
+
+    Attributes:
+        bundle: The bundle's folder.
+        candidates: Every engine that was to be built.
+        kept: The one that is first from now on; None when none is eligible.
+        why: The reason, in one sentence.
+        remembered: False where the choice could not be written to the cache.
+        gate: The gate's verdict over all engines; None where it was not asked.
+    """
+
+    bundle: str
+    candidates: tuple[Candidate, ...]
+    kept: str | None
+    why: str
+    remembered: bool
+    gate: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+
+def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
+    """Choose the fastest engine of those that are eligible.
+
+    Args:
+        candidates: What was built.
+
+    Returns:
+        Its name, None when there is none, and the reason in one sentence.
+    """
+    running = [each for each in candidates if each.eligible and each.call is not None]
+    if not running:
+        reasons = "; ".join(f"{each.engine}: {each.error or 'not timed'}" for each in candidates)
+        return None, f"no engine can be kept ({reasons})"
+    best = min(running, key=lambda each: _p50(each.call))
+    others = [each for each in running if each is not best]
+    if others:
+        compared = ", ".join(f"{each.engine} {_p50(each.call):.2f} ms" for each in others)
+        return best.engine, f"{best.precision} is faster here: {_p50(best.call):.2f} ms per call, {compared}"
+    refused = [each for each in candidates if not each.eligible]
+    if refused:
+        reasons = "; ".join(f"{each.engine}: {each.error}" for each in refused)
+        return best.engine, f"the only one that passes ({reasons})"
+    return best.engine, "the only one that was built"
+
+
+def _p50(latency: Latency | None) -> float:
+    return float("inf") if latency is None else latency.p50_ms

@@ -1,0 +1,119 @@
+"""Remembers which of a bundle's engines is best on this device, in the user's cache.
+
+``edgeroberta build`` and ``bench`` measure it; whoever opens the bundle without naming an engine gets it.
+The file is named after the bundle and the facts of the device and holds both in full, so a preference of
+another bundle, machine or engine version is never taken for this one's.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.artifact import digest_value, write_json
+from edgeroberta.cache import cache_dir
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.runtime.session import ENGINES
+
+SCHEMA_VERSION = 1
+FOLDER = "preferences"
+
+logger = logging.getLogger(__name__)
+
+
+def device_facts(root: Path = Path("/")) -> dict[str, str]:
+    """Return what the order of engines may depend on; cheap, since nothing is imported for it.
+
+    Args:
+        root: Where ``proc`` and ``etc`` are; tests give a recorded tree.
+
+    Returns:
+        Name to value: the machine, its board, L4T release and GPUs, and each installed engine's version.
+    """
+    facts = {
+        "machine": f"{platform.node()} {platform.machine()}",
+        "board": _text(root / "proc/device-tree/model").rstrip("\0\n"),
+        "l4t": _text(root / "etc/nv_tegra_release").partition("\n")[0],
+        "gpus": ", ".join(_gpus(root)),
+    }
+    packages = {name for engine in ENGINES.values() for name in (engine.package, *engine.packages)}
+    for package in sorted(packages):
+        try:
+            facts[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return facts
+
+
+def preferred(bundle: str, root: Path = Path("/")) -> str | None:
+    """Return the engine that was found best for a bundle on this device; None when nothing is known.
+
+    Args:
+        bundle: The manifest's digest.
+        root: See :func:`device_facts`.
+
+    Returns:
+        A name that :func:`~edgeroberta.runtime.session.choose_engine` takes or ignores.
+    """
+    key = _key(bundle, root)
+    try:
+        fields = json.loads(_file(key).read_text(encoding="utf-8"))
+        if fields["schema_version"] == SCHEMA_VERSION and fields["key"] == key:
+            return str(fields["engine"])
+    except (EdgeRobertaError, OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
+
+
+def remember(
+    bundle: str, engine: str, *, why: str, figures: Mapping[str, Any], root: Path = Path("/")
+) -> bool:
+    """Note which engine is best for a bundle on this device.
+
+    Args:
+        bundle: The manifest's digest.
+        engine: Its name.
+        why: One sentence for people.
+        figures: What was measured, as JSON values.
+        root: See :func:`device_facts`.
+
+    Returns:
+        False where it could not be written; a warning has said so.
+    """
+    key = _key(bundle, root)
+    try:
+        file = _file(key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fields = {"key": key, "engine": engine, "why": why, "figures": dict(figures)}
+        write_json(file, {"schema_version": SCHEMA_VERSION, **fields})
+    except (EdgeRobertaError, OSError) as error:
+        logger.warning("cannot remember that %s is the engine of choice here (%s)", engine, error)
+        return False
+    return True
+
+
+def _key(bundle: str, root: Path) -> dict[str, Any]:
+    return {"bundle": bundle, "device": device_facts(root)}
+
+
+def _file(key: Mapping[str, Any]) -> Path:
+    return cache_dir() / FOLDER / f"{digest_value(key)}.json"
+
+
+def _gpus(root: Path) -> list[str]:
+    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does."""
+    files = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [line for file in files for line in _text(file).splitlines()]
+    return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

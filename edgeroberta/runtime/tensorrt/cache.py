@@ -1,0 +1,205 @@
+"""Keeps built engines on the device: ``engines/<key>/engine.plan`` and ``engine.json`` in the cache folder.
+
+An engine is bound to the TensorRT version, the GPU and the graph it was built from, so all of that is its
+key, written out beside it. A plan is handed out only when every field of the key and its sha256 match.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.artifact import digest_value, write_bytes
+from edgeroberta.cache import VARIABLE, cache_dir
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.runtime.tensorrt.engine import Built
+from edgeroberta.runtime.tensorrt.store import FACTS, Key, difference, read, remove, write
+
+# Engines kept of one graph file: the one in use and, while versions are compared, one more.
+_PER_SOURCE = 2
+# And of all graphs together; an engine of RoBERTa-base takes 0.2 GB.
+_IN_ALL = 16
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An engine from the cache, or one that was just built.
+
+    Attributes:
+        plan: The serialized engine.
+        seconds: Time it took to build.
+        reused: False when it was built now.
+        folder: Where it is kept; None when it could not be kept.
+    """
+
+    plan: bytes
+    seconds: float
+    reused: bool
+    folder: Path | None
+
+
+class EngineCache:
+    """The engines of this user on this device."""
+
+    def __init__(self, root: Path | None) -> None:
+        """Use a folder; with None, nothing is kept."""
+        self.root = root
+
+    @classmethod
+    def default(cls) -> EngineCache:
+        """Use the user's cache folder, or none where there is none."""
+        try:
+            return cls(cache_dir() / "engines")
+        except EdgeRobertaError as error:
+            logger.warning("engines are not kept (%s)", error.what)
+            return cls(None)
+
+    def get(self, key: Key, source: Path, build: Callable[[], Built]) -> Stored:
+        """Return the engine of a key, building it if there is none that is whole.
+
+        Of several processes at it at once, one builds; the others wait and then reuse what it built.
+
+        Args:
+            key: All that determines the engine, as JSON values.
+            source: The graph file, to find older engines of the same one.
+            build: Builds it.
+
+        Returns:
+            The engine.
+
+        Raises:
+            EngineError: It cannot be built.
+        """
+        if self.root is None:
+            return self._built(build(), None)
+        folder = self.root / digest_value(key)[:32]
+        reading = read(folder, key)
+        if reading.plan is None:
+            with self._lock(folder):
+                reading = read(folder, key)  # another process may have built it meanwhile
+                if reading.plan is None:
+                    return self._make(folder, key, source, build, reading.reason)
+        with contextlib.suppress(OSError):  # a read-only cache: then nothing is collected either
+            os.utime(folder / FACTS)
+        return Stored(reading.plan, reading.seconds, True, folder)
+
+    def discard(self, stored: Stored) -> None:
+        """Remove an engine that turned out to be of no use."""
+        if stored.folder is not None:
+            remove(stored.folder)
+
+    def learned(self, name: str) -> bytes:
+        """Return a device's timing cache; empty when there is none."""
+        if self.root is None:
+            return b""
+        try:
+            return (self.root / f"{name}.timing").read_bytes()
+        except OSError:
+            return b""
+
+    def learn(self, name: str, timings: bytes) -> None:
+        """Keep a device's timing cache; where that is not possible the next build takes longer."""
+        if self.root is None or not timings:
+            return
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.root / f"{name}.timing", timings)
+        except OSError as error:
+            logger.info("the timing cache is not kept (%s)", error)
+
+    def _make(
+        self, folder: Path, key: Key, source: Path, build: Callable[[], Built], reason: str | None
+    ) -> Stored:
+        reason = reason or self._outdated(key, source)
+        logger.warning(
+            "building the %s engine of %s%s; this can take minutes, once",
+            key.get("precision", ""),
+            source,
+            f" anew: {reason}" if reason else "",
+        )
+        built = build()
+        try:
+            write(folder, key, source, built)
+        except OSError as error:
+            logger.warning(
+                "the engine is not kept and will be built again next time (%s: %s); set %s to a folder "
+                "with room that you may write to",
+                folder.parent,
+                error.strerror or error,
+                VARIABLE,
+            )
+            return self._built(built, None)
+        self._collect(folder, source)
+        return self._built(built, folder)
+
+    @staticmethod
+    def _built(built: Built, folder: Path | None) -> Stored:
+        return Stored(built.plan, built.seconds, False, folder)
+
+    def _outdated(self, key: Key, source: Path) -> str | None:
+        """Say how the newest engine of the same graph file and precision differs from what is wanted."""
+        for facts in sorted(self._facts(), key=lambda each: -float(each[0])):
+            former = facts[1]
+            if former["source"] == str(source) and former["key"].get("precision") == key.get("precision"):
+                return difference(former["key"], key)
+        return None
+
+    def _facts(self) -> Iterator[tuple[float, dict[str, Any], Path]]:
+        """Yield time, facts and folder of every readable engine."""
+        assert self.root is not None
+        for file in self.root.glob(f"*/{FACTS}"):
+            try:
+                facts = json.loads(file.read_text(encoding="utf-8"))
+                dict(facts["key"]), str(facts["source"])
+                yield file.stat().st_mtime, facts, file.parent
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+
+    def _collect(self, kept: Path, source: Path) -> None:
+        """Remove the engines that have not been used for longest; a program that runs one keeps it."""
+        newest = sorted(self._facts(), key=lambda each: -each[0])
+        precision = next((each[1]["key"].get("precision") for each in newest if each[2] == kept), None)
+        same = [
+            each[2]
+            for each in newest
+            if each[1]["source"] == str(source) and each[1]["key"].get("precision") == precision
+        ]
+        surplus = {*same[_PER_SOURCE:], *[each[2] for each in newest[_IN_ALL:]]} - {kept}
+        for folder in surplus:
+            remove(folder)
+
+    @contextlib.contextmanager
+    def _lock(self, folder: Path) -> Iterator[None]:
+        """Hold the lock of one key; without it where the cache cannot be written."""
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            logger.info("no lock on the engine cache (%s)", error)
+            yield
+            return
+        try:
+            _hold(handle)
+            yield
+        finally:
+            os.close(handle)  # lets go of the lock as well
+
+
+def _hold(handle: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows: two builders do the work twice, and the last one's engine is kept
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        logger.warning("another process is building this engine; waiting for it")
+        fcntl.flock(handle, fcntl.LOCK_EX)

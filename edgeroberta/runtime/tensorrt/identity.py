@@ -1,0 +1,80 @@
+"""What an engine is bound to: the library, the GPU, the system and the graph."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.artifact import digest_value
+from edgeroberta.runtime.tensorrt.cuda import Gpu
+from edgeroberta.runtime.tensorrt.engine import Profile
+from edgeroberta.runtime.tensorrt.library import Library
+
+_L4T = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
+
+
+def engine_key(
+    library: Library,
+    gpu: Gpu,
+    graph: Path,
+    *,
+    profiles: Sequence[Profile],
+    precision: str,
+    root: Path = Path("/"),
+) -> dict[str, Any]:
+    """Return all that an engine is bound to, as JSON values.
+
+    Caps on workspace and time are left out: an engine that was built under others gives the same answers.
+
+    Args:
+        library: TensorRT.
+        gpu: The GPU.
+        graph: The ONNX file.
+        profiles: The shapes.
+        precision: ``int8`` or ``fp16``.
+        root: Where ``etc`` is; tests give a recorded tree.
+
+    Returns:
+        Field to value.
+    """
+    return {
+        "library": library.name,
+        "version": library.version,
+        "sm": gpu.sm,
+        "device": gpu.name,
+        "l4t": l4t_release(root),
+        "graph": graph_digest(graph),
+        "profiles": [list(astuple(profile)) for profile in profiles],
+        "precision": precision,
+    }
+
+
+def device_name(library: Library, gpu: Gpu, root: Path = Path("/")) -> str:
+    """Return a name for what is kept per device whatever the graph, such as timings of kernels."""
+    return digest_value([library.name, library.version, gpu.sm, gpu.name, l4t_release(root)])[:32]
+
+
+def l4t_release(root: Path = Path("/")) -> str:
+    """Return the release of NVIDIA's Linux for Tegra, e.g. ``36.4.3``; empty on other machines."""
+    try:
+        text = (root / "etc/nv_tegra_release").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    found = _L4T.search(text)
+    return f"{found[1]}.{found[2]}" if found else text.strip()[:40]
+
+
+def graph_digest(graph: Path) -> str:
+    """Return the sha256 (hex) of an ONNX file and of the weights in the file beside it."""
+    digest = hashlib.sha256()
+    for file in (graph, graph.with_name(f"{graph.name}_data")):
+        if file.is_file():
+            digest.update(file.name.encode() + b"\0")
+            with file.open("rb") as handle:
+                while block := handle.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""A deserialized engine: its inputs and outputs, its profiles, and what its layers compute in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.errors import EngineError
+from edgeroberta.runtime.session import Logits
+from edgeroberta.runtime.tensorrt.library import Library, Log
+
+IDS, MASK, LOGITS = "input_ids", "attention_mask", "logits"
+
+#: TensorRT's name of a data type to numpy's. numpy has no bfloat16: its bits are the upper half of a
+#: float32's.
+_DTYPES = {
+    "INT64": np.int64,
+    "INT32": np.int32,
+    "FLOAT": np.float32,
+    "HALF": np.float16,
+    "BF16": np.uint16,
+}
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The shapes one profile takes: ``shortest`` … ``longest`` tokens, 1 … ``batch`` texts."""
+
+    profile: int
+    shortest: int
+    longest: int
+    batch: int
+
+
+class Loaded:
+    """An engine on the device.
+
+    Attributes:
+        library: TensorRT.
+        log: Its messages.
+        engine: The engine.
+        shapes: Of each profile, the shortest texts first.
+        labels: Outputs per text.
+    """
+
+    def __init__(self, library: Library, plan: bytes) -> None:
+        """Deserialize a plan.
+
+        Args:
+            library: TensorRT.
+            plan: The serialized engine; its origin has been checked.
+
+        Raises:
+            EngineError: This TensorRT cannot read it, or it is not the engine of a bundle.
+        """
+        self.library = library
+        self.log = Log(library)
+        # The engine needs both for as long as it lives.
+        self._runtime: Any = library.module.Runtime(self.log.logger)
+        self.engine: Any = self._runtime.deserialize_cuda_engine(plan)
+        if self.engine is None:
+            raise EngineError(f"{library.title} cannot load its engine: {self.log.errors()}")
+        names = {self.engine.get_tensor_name(index) for index in range(self.engine.num_io_tensors)}
+        if not names >= {IDS, MASK, LOGITS}:
+            raise EngineError(f"the engine has the tensors {sorted(names)}, not those of a bundle")
+        self.ids_dtype = self._dtype(IDS)
+        self.mask_dtype = self._dtype(MASK)
+        self._logits_dtype = self._dtype(LOGITS)
+        self.labels = int(self.engine.get_tensor_shape(LOGITS)[-1])
+        self.shapes = sorted(
+            (self._profile(index) for index in range(self.engine.num_optimization_profiles)),
+            key=lambda shapes: shapes.longest,
+        )
+
+    @property
+    def cells(self) -> int:
+        """Most tokens of one call, all texts together."""
+        return max(shapes.batch * shapes.longest for shapes in self.shapes)
+
+    @property
+    def batch(self) -> int:
+        """Most texts of one call."""
+        return max(shapes.batch for shapes in self.shapes)
+
+    @property
+    def logits_bytes(self) -> int:
+        """Bytes of one text's outputs."""
+        return self.labels * np.dtype(self._logits_dtype).itemsize
+
+    def fitting(self, length: int) -> tuple[Shapes, int]:
+        """Find how to run texts of ``length`` tokens.
+
+        Returns:
+            The profile, and the length to pad to: the least one that it takes.
+
+        Raises:
+            EngineError: They are longer than the engine was built for.
+        """
+        for shapes in self.shapes:
+            if length <= shapes.longest:
+                return shapes, max(length, shapes.shortest)
+        raise EngineError(
+            f"{length} tokens, where the engine was built for up to {self.shapes[-1].longest}",
+            hint="edgeroberta build BUNDLE",
+        )
+
+    def context(self, *, graphs: bool) -> Any:
+        """Make an execution context.
+
+        Args:
+            graphs: Whether TensorRT-RTX is to capture CUDA graphs; elsewhere the caller does.
+
+        Raises:
+            EngineError: There is no memory for it.
+        """
+        trt = self.library.module
+        # Memory for the profile in use only, not for the largest one.
+        strategy = trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+        if self.library.rtx:
+            config = self.engine.create_runtime_config()
+            config.set_execution_context_allocation_strategy(strategy)
+            if graphs:
+                config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            context = self.engine.create_execution_context(config)
+        else:
+            context = self.engine.create_execution_context(strategy)
+        if context is None:
+            raise EngineError(f"no memory for an execution context: {self.log.errors()}")
+        return context
+
+    def outputs(self, raw: npt.NDArray[np.uint8], rows: int) -> Logits:
+        """Return a copy of the engine's outputs as float32 [rows, labels]."""
+        found = raw.view(self._logits_dtype).reshape(rows, self.labels)
+        if self._logits_dtype is np.uint16:
+            return (found.astype(np.uint32) << 16).view(np.float32)
+        return found.astype(np.float32)
+
+    def close(self) -> None:
+        """Let go of the engine; contexts must be gone before."""
+        self.engine = None
+        self._runtime = None
+
+    def _dtype(self, tensor: str) -> type[Any]:
+        name = self.engine.get_tensor_dtype(tensor).name
+        if name not in _DTYPES:
+            raise EngineError(f"the engine's {tensor} is of type {name}, which is not supported")
+        return _DTYPES[name]
+
+    def _profile(self, index: int) -> Shapes:
+        least, _, most = (tuple(each) for each in self.engine.get_tensor_profile_shape(IDS, index))
+        return Shapes(index, int(least[1]), int(most[1]), int(most[0]))

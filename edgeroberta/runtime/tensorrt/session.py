@@ -1,0 +1,213 @@
+"""A bundle on TensorRT: a lane per thread, all on one engine."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeroberta.errors import EngineError
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import Ids, Logits
+from edgeroberta.runtime.tensorrt.cache import Stored
+from edgeroberta.runtime.tensorrt.cuda import Cuda, Gpu
+from edgeroberta.runtime.tensorrt.inspection import Inspection, inspect
+from edgeroberta.runtime.tensorrt.lane import GraphUse, Lane
+from edgeroberta.runtime.tensorrt.loaded import Loaded
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a session's engine comes from.
+
+    Attributes:
+        name: The engine's name, ``tensorrt`` or ``tensorrt-fp16``.
+        precision: ``int8`` or ``fp16``.
+        gpu: The GPU.
+        stored: The engine as the cache gave it.
+    """
+
+    name: str
+    precision: str
+    gpu: Gpu
+    stored: Stored
+
+
+class TensorRtSession:
+    """A session whose calls may overlap, each in a lane of its own; see :mod:`.lane`.
+
+    Attributes:
+        name: The engine's name.
+        version: TensorRT's version.
+        fingerprint: Digest of the engine; another build of the same graph has another one.
+    """
+
+    def __init__(
+        self, cuda: Cuda, loaded: Loaded, origin: Origin, lengths: Lengths, *, graphs: bool = True
+    ) -> None:
+        """Make the first lane and warm it up.
+
+        Args:
+            cuda: The CUDA runtime.
+            loaded: The engine.
+            origin: Where it comes from.
+            lengths: Lengths to pad to.
+            graphs: Whether to use CUDA graphs where the engine allows it.
+
+        Raises:
+            EngineError: There is no memory, or a call fails.
+        """
+        self.name, self.version = origin.name, loaded.library.version
+        self.fingerprint = hashlib.sha256(origin.stored.plan).hexdigest()
+        self._cuda, self._loaded, self._lengths = cuda, loaded, lengths
+        self._facts = self._describe(origin)
+        self._use = GraphUse(graphs)
+        # append and pop of a deque are atomic; there are never more lanes than threads at once.
+        self._idle: deque[Lane] = deque()
+        self._closing = threading.Lock()
+        self._closed, self._lanes = False, 0
+        try:
+            self._warm_up()
+        except EngineError:
+            self.close()
+            raise
+
+    def padded_length(self, length: int) -> int:
+        """Return the prepared length that an input of ``length`` tokens is padded to."""
+        return self._lengths.padded(length)
+
+    def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Run one batch, in parts if it is larger than the engine takes.
+
+        See :class:`edgeroberta.runtime.session.Session`. Lengths that the engine was not built for are
+        padded to the next one.
+        """
+        return self._run(input_ids, attention_mask, timed=False)[0]
+
+    def run_timed(self, input_ids: Ids, attention_mask: Ids) -> tuple[Logits, float]:
+        """Run one batch and time the engine on the device, by CUDA events around it.
+
+        Args:
+            input_ids: int64 [batch, length].
+            attention_mask: int64 [batch, length].
+
+        Returns:
+            float32 [batch, labels], and the seconds of the engine alone: without padding, copies, and
+            what the CPU does before and after.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        return self._run(input_ids, attention_mask, timed=True)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what belongs beside a measurement.
+
+        Returns:
+            ``precision``, ``build_seconds``, ``reused``, ``engine_bytes``, ``kept`` (the cache folder or
+            None), ``device``, ``sm``, ``library``, ``cuda_graphs`` (True or False) and ``graph_note`` (who
+            captures them, or why there are none).
+        """
+        use = self._use
+        rtx = self._loaded.library.rtx
+        if not use.wanted:
+            note = "not asked for"
+        elif rtx:
+            note = "captured by TensorRT-RTX itself"
+        else:
+            note = use.refused or f"{use.captured} shapes captured"
+        return {**self._facts, "cuda_graphs": use.wanted and (rtx or not use.refused), "graph_note": note}
+
+    def inspection(self) -> Inspection:
+        """Return what the engine says of its layers."""
+        return inspect(self._loaded)
+
+    def close(self) -> None:
+        """Free the engine and its lanes; calls that are under way end first."""
+        with self._closing:
+            self._closed = True
+        while self._idle:
+            self._drop(self._idle.pop())
+        self._finish()
+
+    def _run(self, input_ids: Ids, attention_mask: Ids, *, timed: bool) -> tuple[Logits, float]:
+        shapes, length = self._loaded.fitting(input_ids.shape[1])
+        lane = self._take()
+        try:
+            parts = [
+                lane.run(
+                    input_ids[start : start + shapes.batch],
+                    attention_mask[start : start + shapes.batch],
+                    shapes,
+                    length,
+                    timed=timed,
+                )
+                for start in range(0, len(input_ids), shapes.batch)
+            ]
+        except BaseException:
+            self._drop(lane)  # work may be left on its stream
+            self._finish()
+            raise
+        self._give_back(lane)
+        if len(parts) == 1:
+            return parts[0]
+        logits = [part[0] for part in parts] or [np.empty((0, self._loaded.labels), np.float32)]
+        return np.concatenate(logits), sum(part[1] for part in parts)
+
+    def _take(self) -> Lane:
+        with self._closing:
+            if self._closed:
+                raise EngineError("the session is closed")
+            if self._idle:
+                return self._idle.pop()
+            self._lanes += 1
+        try:
+            return Lane(self._cuda, self._loaded, self._use)
+        except EngineError:
+            with self._closing:
+                self._lanes -= 1
+            raise
+
+    def _give_back(self, lane: Lane) -> None:
+        with self._closing:
+            if not self._closed:
+                self._idle.append(lane)
+                return
+        self._drop(lane)
+        self._finish()
+
+    def _drop(self, lane: Lane) -> None:
+        lane.close()
+        with self._closing:
+            self._lanes -= 1
+
+    def _finish(self) -> None:
+        """Let go of the engine when its last lane is gone."""
+        with self._closing:
+            if self._closed and not self._lanes:
+                self._loaded.close()
+
+    def _warm_up(self) -> None:
+        """Load kernels and capture graphs for single texts of the frequent lengths."""
+        for length in self._lengths.warm:
+            ids = np.zeros((1, length), np.int64)
+            for _ in range(2):
+                self.run(ids, np.ones_like(ids))
+
+    def _describe(self, origin: Origin) -> Mapping[str, Any]:
+        stored = origin.stored
+        return {
+            "library": self._loaded.library.title,
+            "precision": origin.precision,
+            "build_seconds": round(stored.seconds, 3),
+            "reused": stored.reused,
+            "engine_bytes": len(stored.plan),
+            "kept": None if stored.folder is None else str(stored.folder),
+            "device": origin.gpu.name,
+            "sm": origin.gpu.sm,
+        }
