@@ -40,22 +40,42 @@ class Goldens:
         ids: Token ids of each.
         logits: float32 [inputs, labels], from ONNX Runtime on the machine that made the bundle.
         atol: Largest absolute difference of a logit that still is the same answer.
+        float_logits: The same of the float graph, which engines that compute in fp16 are held to; None where
+            no engine does.
+        float_atol: What ``atol`` is to ``float_logits``.
     """
 
     inputs: tuple[Input, ...]
     ids: tuple[tuple[int, ...], ...]
     logits: Logits
     atol: float
+    float_logits: Logits | None = None
+    float_atol: float | None = None
+
+    def allowed(self, precision: str) -> float:
+        """Return the largest difference to :meth:`answers` that still is the same answer."""
+        if precision == "fp16" and self.float_atol is not None:
+            return self.float_atol
+        return self.atol
+
+    def answers(self, precision: str) -> Logits:
+        """Return the logits that an engine of a precision must give."""
+        if precision == "fp16" and self.float_logits is not None:
+            return self.float_logits
+        return self.logits
 
     def to_bytes(self) -> bytes:
         """Serialize as ``goldens.json``."""
-        fields = {
+        fields: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "inputs": [item if isinstance(item, str) else list(item) for item in self.inputs],
             "ids": [list(ids) for ids in self.ids],
             "logits": self.logits.astype(float).tolist(),
             "atol": self.atol,
         }
+        if self.float_logits is not None:
+            fields["float_logits"] = self.float_logits.astype(float).tolist()
+            fields["float_atol"] = self.float_atol
         return canonical(fields)
 
 
@@ -80,6 +100,8 @@ def load(folder: Path) -> Goldens:
             ids=tuple(tuple(ids) for ids in fields["ids"]),
             logits=np.array(fields["logits"], np.float32),
             atol=float(fields["atol"]),
+            float_logits=np.array(fields["float_logits"], np.float32) if "float_logits" in fields else None,
+            float_atol=float(fields["float_atol"]) if "float_logits" in fields else None,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise damaged(file, f"not readable ({error})") from error
@@ -108,20 +130,22 @@ def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> li
     return encodings
 
 
-def deviation(goldens: Goldens, logits: Logits) -> float:
+def deviation(goldens: Goldens, logits: Logits, *, precision: str = "int8") -> float:
     """Return the largest absolute difference to the golden logits; infinite where one is not finite."""
-    if logits.shape != goldens.logits.shape or not np.isfinite(logits).all():
+    answers = goldens.answers(precision)
+    if logits.shape != answers.shape or not np.isfinite(logits).all():
         return float("inf")
-    return float(np.abs(logits - goldens.logits).max(initial=0.0))
+    return float(np.abs(logits - answers).max(initial=0.0))
 
 
-def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str) -> float:
+def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: str = "int8") -> float:
     """Run the golden inputs and compare.
 
     Args:
         goldens: Inputs and answers.
         run_ids: Maps int64 id arrays to float32 [inputs, labels].
         engine: Name and version, for the message.
+        precision: What the engine computes in; see :attr:`edgeroberta.runtime.session.Engine.precision`.
 
     Returns:
         The largest absolute difference of a logit.
@@ -129,11 +153,13 @@ def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str) -> float:
     Raises:
         EngineError: It is more than the goldens allow.
     """
-    found = deviation(goldens, run_ids([np.array(ids, np.int64) for ids in goldens.ids]))
-    if not found <= goldens.atol:
+    logits = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
+    found = deviation(goldens, logits, precision=precision)
+    allowed = goldens.allowed(precision)
+    if not found <= allowed:
         raise EngineError(
             f"{engine} gives other answers here than where the bundle was made: "
-            f"logits differ by {found:.3g}, allowed is {goldens.atol:.3g}",
+            f"logits differ by {found:.3g}, allowed is {allowed:.3g}",
             where=GOLDENS_FILE,
             hint="open the bundle with another engine, or run: edgeroberta doctor",
         )
