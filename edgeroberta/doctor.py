@@ -18,6 +18,7 @@ from edgeroberta import __version__
 from edgeroberta.bench.device import Device, here
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.extras import EXTRAS, missing
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import ENGINES, open_session
 
@@ -60,12 +61,14 @@ class Diagnosis:
         device: Facts of the machine.
         engines: One check per engine.
         extras: The other extras, each with the modules of it that are not installed.
+        int8_saturates: Whether products of two int8 pairs can saturate here; None when unknown.
     """
 
     version: str
     device: Device
     engines: tuple[EngineCheck, ...]
     extras: dict[str, tuple[str, ...]]
+    int8_saturates: bool | None = None
 
     @property
     def usable(self) -> bool:
@@ -87,7 +90,8 @@ def examine(graph: Path = GRAPH) -> Diagnosis:
         What was found.
     """
     extras = {extra: missing(extra) for extra in EXTRAS if extra not in ENGINES}
-    return Diagnosis(__version__, here(), tuple(check_engine(name, graph) for name in ENGINES), extras)
+    engines = tuple(check_engine(name, graph) for name in ENGINES)
+    return Diagnosis(__version__, here(), engines, extras, processor.saturates())
 
 
 def check_engine(name: str, graph: Path) -> EngineCheck:

@@ -93,3 +93,17 @@ def test_a_library_that_does_not_load_has_failed(monkeypatch: pytest.MonkeyPatch
     assert {check.status for check in diagnosis.engines} == {"failed"}
     assert not diagnosis.usable
     assert diagnosis.engines[0].detail == "libgomp.so.1: cannot open shared object file"
+
+
+@pytest.mark.parametrize(("saturates", "said"), [(True, True), (False, False), (None, False)])
+def test_a_processor_whose_int8_saturates_is_told(
+    monkeypatch: pytest.MonkeyPatch, saturates: bool | None, said: bool
+) -> None:
+    from edgeroberta.cli.doctor import _text
+    from edgeroberta.runtime import processor
+
+    monkeypatch.setattr(processor, "saturates", lambda: saturates)
+    monkeypatch.setattr(doctor, "ENGINES", {})
+    diagnosis = doctor.examine()
+    assert diagnosis.to_json()["int8_saturates"] is saturates
+    assert ("without VNNI: products of two can saturate" in _text(diagnosis)) == said

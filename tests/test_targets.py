@@ -8,7 +8,7 @@ from edgeroberta.runtime.session import ENGINES
 
 
 def test_the_targets_are_those_of_the_documentation():
-    assert targets.names() == ("arm", "cpu", "intel-cpu", "jetson")
+    assert targets.names() == ("arm", "cpu", "cpu-avx2", "intel-cpu", "jetson")
 
 
 @pytest.mark.parametrize("name", targets.names())
@@ -32,6 +32,10 @@ def test_the_preferred_engine_comes_first():
     assert targets.load("jetson").remote
 
 
+def test_int8_saturates_on_the_processors_without_vnni_alone():
+    assert [name for name in targets.names() if targets.load(name).saturating] == ["cpu-avx2"]
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("intel_cpu", "did you mean 'intel-cpu'?"), ("toaster", "edgeroberta targets"), ("../cpu", None)],
@@ -41,5 +45,7 @@ def test_an_unknown_target_is_refused(name, hint):
         targets.load(name)
     assert caught.value.exit_code == 2
     assert caught.value.where == "--target"
-    assert caught.value.what == f"there is no target {name!r} (targets: arm, cpu, intel-cpu, jetson)"
+    assert (
+        caught.value.what == f"there is no target {name!r} (targets: arm, cpu, cpu-avx2, intel-cpu, jetson)"
+    )
     assert hint is None or caught.value.hint == hint

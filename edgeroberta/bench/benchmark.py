@@ -37,7 +37,7 @@ from edgeroberta.errors import (
 )
 from edgeroberta.extras import missing
 from edgeroberta.progress import Progress
-from edgeroberta.runtime import manifest
+from edgeroberta.runtime import manifest, saturation
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.verification import provenance, reference
@@ -105,6 +105,9 @@ def benchmark(
         raise UsageError(f"must be 2 to {facts.max_length} for this bundle", where="--length")
     notes: list[str] = []
     material = _material(request, facts, notes)
+    for engine in request.engines or facts.engines:
+        if (advice := saturation.advise(facts, engine)) is not None:
+            notes.append(f"{engine}: {advice}.")
     plan = Plan(
         rounds=request.rounds,
         batch=request.batch,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NO_ENGINE = 4
 
+_SATURATES = "x86 without VNNI: products of two can saturate; make bundles with --target cpu-avx2"
+
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
@@ -41,6 +43,8 @@ def _text(diagnosis: Diagnosis) -> str:
         ("int8 and bf16", ", ".join(device.flags) or "none of the known instruction sets"),
         ("memory", memory),
     ]
+    if diagnosis.int8_saturates:
+        facts.insert(5, ("int8", _SATURATES))
     width = max(len(name) for name, _ in facts)
     engines = [
         (

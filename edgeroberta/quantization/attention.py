@@ -7,6 +7,7 @@ the sum over channels of the factor's error times the energy of what it is multi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ class AttentionChoice:
 
     Attributes:
         plan: Its int8 form.
+        unsmoothed: The same where the next matmul stays float, so that nothing smooths the value.
+        reader: Site of that matmul.
         clips: Fractions of the largest magnitude that the grids of query, key and value cover.
         error: Estimated squared error of the scores and of the context, each relative to its energy.
         plain_error: The same with grids that cover everything.
@@ -29,6 +32,8 @@ class AttentionChoice:
     """
 
     plan: AttentionPlan
+    unsmoothed: AttentionPlan
+    reader: str
     clips: tuple[float, float, float]
     error: float
     plain_error: float
@@ -48,32 +53,32 @@ class AttentionChoice:
 
 
 def choose(
-    query: TensorStatistics,
-    key: TensorStatistics,
-    value: TensorStatistics,
-    *,
-    smoothing: Float | None,
-    reader: Float,
+    tensors: Sequence[TensorStatistics], *, reader: str, weight: Float, smoothing: Float | None
 ) -> AttentionChoice:
     """Choose the grids of one attention.
 
     Args:
-        query: What calibration saw of the scaled query, channels = heads * d.
-        key: Of the key.
-        value: Of the value, before smoothing.
-        smoothing: float32 [channels] that the graph divides the value by, for the next matmul; or None.
-        reader: Float weights of that matmul, float32 [channels, outputs].
+        tensors: What calibration saw of the scaled query, the key and the value, each of
+            channels = heads * d; the value before smoothing.
+        reader: Site of the matmul that reads the context.
+        weight: Its float weights, float32 [channels, outputs].
+        smoothing: float32 [channels] that the graph divides the value by, for that matmul; or None.
 
     Returns:
         The grids of least estimated error.
     """
-    factors = np.ones(len(reader), np.float32) if smoothing is None else smoothing
-    readers = np.square(reader * factors[:, None]).sum(axis=1)
-    q = _grid(query, np.float32(1), np.square(key.rows).mean(axis=0))
-    k = _grid(key, np.float32(1), np.square(query.rows).mean(axis=0))
-    v = _grid(value, factors, readers)
+    query, key, value = tensors
+    energy = np.square(weight).sum(axis=1)
+    ones = np.ones(len(weight), np.float32)
+    q = _grid(query, ones, np.square(key.rows).mean(axis=0))
+    k = _grid(key, ones, np.square(query.rows).mean(axis=0))
+    plain = v = _grid(value, ones, energy)
+    if smoothing is not None:
+        v = _grid(value, smoothing, energy * np.square(smoothing))
     return AttentionChoice(
         AttentionPlan(q.grid, k.grid, v.grid, SHARES),
+        AttentionPlan(q.grid, k.grid, plain.grid, SHARES),
+        reader,
         (q.clip, k.clip, v.clip),
         q.error + k.error + v.error,
         q.plain_error + k.plain_error + v.plain_error,
@@ -89,7 +94,7 @@ class _Grid:
     plain_error: float
 
 
-def _grid(statistics: TensorStatistics, divisor: Float | np.float32, energy: Float) -> _Grid:
+def _grid(statistics: TensorStatistics, divisor: Float, energy: Float) -> _Grid:
     """Try all clips on a tensor divided by ``divisor``; ``energy`` float32 [channels] weighs the errors."""
     rows = statistics.rows / divisor
     low, high = (statistics.low / divisor).min(), (statistics.high / divisor).max()

@@ -8,13 +8,15 @@ measured: the int8 product against the float product on the sampled rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeroberta.quantization.calibrate import TensorStatistics
 from edgeroberta.quantization.plan import ActivationRange, Float, MatMulPlan, quantize_weight
+from edgeroberta.quantization.saturation import quantize_safely
 
 #: Exponents of SmoothQuant to try; None is no smoothing.
 SMOOTHING = (None, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -27,6 +29,9 @@ ESTIMATED_ROWS = 128
 MEASURED = 4
 #: Smoothing costs an elementwise multiplication, so it must bring at least this much.
 SMOOTHING_GAIN = 0.85
+
+#: Rounds weights float32 [inputs, outputs] to int8 of the same shape and scales float32 [outputs].
+Rounding = Callable[[Float], tuple[NDArray[np.int8], Float]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Choice:
         error: Measured output error, squared norm relative to the float output (0 is exact).
         plain_error: The same for plain min-max without smoothing, for the report.
         seen: Token rows calibration saw.
+        free_error: The error with weights that may saturate; equal to ``error`` unless they may not.
+        bits: Bits per weight, under 8 where wider steps keep pairs from saturating.
     """
 
     candidate: Candidate
@@ -61,6 +68,8 @@ class Choice:
     error: float
     plain_error: float
     seen: int
+    free_error: float
+    bits: float = 8.0
 
     def describe(self) -> str:
         """Name the form in a few words, e.g. ``uint8, smoothing 0.7, clip 0.8``."""
@@ -69,17 +78,29 @@ class Choice:
             parts.append(f"smoothing {self.candidate.alpha:g}")
         if self.candidate.clip < 1:
             parts.append(f"clip {self.candidate.clip:g}")
+        if self.bits < 7.95:
+            parts.append(f"{self.bits:.1f} bits")
         return ", ".join(parts)
 
     def reason(self) -> str:
         """Say why it won: its error beside that of plain min-max int8."""
         gain = self.plain_error / max(self.error, 1e-30)
+        reason = f"output error {gain:.1f}x smaller than min-max, over {self.seen} tokens"
         if gain < 1.05:
-            return "plain min-max is as good as anything tried"
-        return f"output error {gain:.1f}x smaller than min-max, over {self.seen} tokens"
+            reason = "plain min-max is as good as anything tried"
+        if self.bits < 7.95:
+            reason += "; pairs would saturate int16 without VNNI at 8 bits"
+        return reason
 
 
-def choose(weight: Float, bias: Float, statistics: TensorStatistics, *, symmetric: bool) -> Choice:
+def choose(
+    weight: Float,
+    bias: Float,
+    statistics: TensorStatistics,
+    *,
+    symmetric: bool,
+    avoid_saturation: bool = False,
+) -> Choice:
     """Choose how to quantize one matmul.
 
     Args:
@@ -87,23 +108,31 @@ def choose(weight: Float, bias: Float, statistics: TensorStatistics, *, symmetri
         bias: float32 [outputs].
         statistics: What calibration saw of its input.
         symmetric: Allow only int8 with zero point 0, as TensorRT demands.
+        avoid_saturation: Use only weights whose pairs cannot saturate an int16.
 
     Returns:
         The choice with the least measured error.
     """
     exact = statistics.rows @ weight
     signs = (True,) if symmetric else (True, False)
+    rounding: Rounding = quantize_safely if avoid_saturation else quantize_weight
     plain = Candidate(None, 1.0, True)
     measured: dict[Candidate, tuple[float, MatMulPlan]] = {}
-    for candidate in [plain, *_shortlist(weight, statistics, signs)]:
+    for candidate in [plain, *_shortlist(weight, statistics, signs, rounding)]:
         if candidate not in measured:
-            measured[candidate] = _measure(candidate, weight, bias, statistics, exact)
+            measured[candidate] = _measure(candidate, weight, bias, statistics, exact, rounding)
     best = min(measured, key=lambda c: measured[c][0] / (1.0 if c.alpha is None else SMOOTHING_GAIN))
     error, plan = measured[best]
-    return Choice(best, plan, error, measured[plain][0], statistics.count)
+    free, bits = error, 8.0
+    if avoid_saturation:
+        free, unbound = _measure(best, weight, bias, statistics, exact, quantize_weight)
+        bits -= float(np.log2(plan.weight_scale / unbound.weight_scale).mean())
+    return Choice(best, plan, error, measured[plain][0], statistics.count, free, bits)
 
 
-def _shortlist(weight: Float, statistics: TensorStatistics, signs: Sequence[bool]) -> list[Candidate]:
+def _shortlist(
+    weight: Float, statistics: TensorStatistics, signs: Sequence[bool], rounding: Rounding
+) -> list[Candidate]:
     """Rank all candidates by the closed-form estimate; keep the best, some of them unsmoothed."""
     estimates: list[tuple[float, Candidate]] = []
     some = statistics.rows[:: max(1, len(statistics.rows) // ESTIMATED_ROWS)]
@@ -111,7 +140,7 @@ def _shortlist(weight: Float, statistics: TensorStatistics, signs: Sequence[bool
         factors = smoothing_factors(weight, statistics, alpha)
         rows = some if factors is None else some / factors
         scaled = weight if factors is None else weight * factors[:, None]
-        quantized, scale = quantize_weight(scaled)
+        quantized, scale = rounding(scaled)
         weight_error = (
             np.square(quantized * scale - scaled).sum(axis=1) * np.square(rows).mean(axis=0)
         ).sum()
@@ -149,13 +178,18 @@ def _grids(
 
 
 def _measure(
-    candidate: Candidate, weight: Float, bias: Float, statistics: TensorStatistics, exact: Float
+    candidate: Candidate,
+    weight: Float,
+    bias: Float,
+    statistics: TensorStatistics,
+    exact: Float,
+    rounding: Rounding,
 ) -> tuple[float, MatMulPlan]:
     factors = smoothing_factors(weight, statistics, candidate.alpha)
     grids = dict(_grids(candidate.alpha, factors, statistics, (candidate.signed,)))
     grid = grids[candidate]
     rows = statistics.rows if factors is None else statistics.rows / factors
-    quantized, scale = quantize_weight(weight if factors is None else weight * factors[:, None])
+    quantized, scale = rounding(weight if factors is None else weight * factors[:, None])
     difference = exact - (grid.fake_quantize(rows) @ quantized.astype(np.float32)) * scale
     # A constant error per output is free to repair in the bias (Nagel et al., arXiv:1906.04721).
     shift = difference.mean(axis=0)

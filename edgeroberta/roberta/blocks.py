@@ -36,6 +36,7 @@ class Attention:
         key: Of the key's.
         value: Of the value's.
         width: Heads times head size.
+        reader: Site of the matmul that reads what the attention gives.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Attention:
     key: str
     value: str
     width: int
+    reader: str
 
     @property
     def tensors(self) -> tuple[str, str, str]:

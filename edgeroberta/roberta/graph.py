@@ -220,7 +220,7 @@ class _Writer:
     def attention(self, name: str, layer: Layer, query: str, key: str, value: str, bias: str) -> str:
         graph, site = self.graph, f"{name}.attention"
         width = layer.value.weight.shape[1]
-        self.blocks.attentions.append(Attention(site, query, key, value, width))
+        self.blocks.attentions.append(Attention(site, query, key, value, width, f"{site}.output"))
         # Key is transposed to [batch, heads, d, tokens] at once, the others to [.., tokens, d].
         query = self.heads(f"{site}.q", query, layer, (0, 2, 1, 3))
         key = self.heads(f"{site}.k", key, layer, (0, 2, 3, 1))

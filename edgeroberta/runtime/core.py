@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,8 @@ from edgeroberta.tasks import Problem, Task
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
+
+logger = logging.getLogger(__name__)
 
 
 class Runtime:
@@ -79,7 +82,7 @@ class Runtime:
             UsageError: The bundle was not built for the engine, or a number is below 1.
         """
         # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
-        from edgeroberta.runtime import goldens, lengths, manifest, preferences
+        from edgeroberta.runtime import goldens, lengths, manifest, preferences, saturation
 
         for name, value in (("threads", threads), ("max_batch", max_batch)):
             if value is not None and value < 1:
@@ -93,6 +96,8 @@ class Runtime:
         manifest.check_files(facts)
         threads = threads or facts.threads
         tokenizer = TextTokenizer.open(facts.folder, facts.max_length, threads=threads)
+        if (advice := saturation.advise(facts, chosen)) is not None:
+            logger.warning("%s: %s", facts.folder, advice)
         session = open_session(
             chosen,
             facts.folder,
@@ -277,5 +282,10 @@ class Runtime:
         build = [str(self.session.fingerprint)] if hasattr(self.session, "fingerprint") else []
         passed = goldens.Passed(facts.digest, self.engine, self.engine_version, *build)
         if not passed:
-            goldens.check_answers(wanted, self.run_ids, engine=f"{self.engine} {self.engine_version}")
+            goldens.check_answers(
+                wanted,
+                self.run_ids,
+                engine=f"{self.engine} {self.engine_version}",
+                precision=ENGINES[self.engine].precision,
+            )
             passed.remember()

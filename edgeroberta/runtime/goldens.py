@@ -19,6 +19,7 @@ import numpy as np
 
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
@@ -173,7 +174,7 @@ class Passed:
     """
 
     def __init__(self, *facts: str) -> None:
-        machine = (platform.node(), platform.machine(), _processor())
+        machine = (platform.node(), platform.machine(), processor.identity())
         key = hashlib.sha256("\0".join((*facts, *machine)).encode()).hexdigest()
         try:
             self._file: Path | None = cache_dir() / "goldens" / key
@@ -197,14 +198,3 @@ class Passed:
             self._file.touch()
         except OSError as error:
             logger.info("cannot remember that the goldens passed (%s); they run again next time", error)
-
-
-def _processor() -> str:
-    """Return the processor's model, since a cache may be shared by machines that differ in it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    # x86 names the model; ARM gives implementer, part and revision numbers instead.
-    names = ("model name", "CPU implementer", "CPU part", "CPU revision")
-    return "\n".join(sorted({line for line in lines if line.startswith(names)}))

@@ -29,6 +29,19 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class Saturation:
+    """Whether int8 products can saturate an int16 on x86 processors without VNNI.
+
+    Attributes:
+        safe: True when the weights rule it out.
+        sites: The matmuls whose weights allow it.
+    """
+
+    safe: bool
+    sites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a bundle says of itself.
 
@@ -47,7 +60,8 @@ class Manifest:
         lineage: The stages that made it, in order.
         full_size: The full-size model: ``model``, ``digest``, ``parameters``, ``bytes``.
         gate: The gate's verdict and figures; None in a draft.
-        digest: sha256 of everything above as canonical JSON.
+        digest: sha256 of everything else as canonical JSON.
+        saturation: What the quantizer found of it; None in bundles of before it looked.
     """
 
     folder: Path
@@ -65,6 +79,7 @@ class Manifest:
     full_size: Mapping[str, Any]
     gate: Mapping[str, Any] | None
     digest: str
+    saturation: Saturation | None = None
 
 
 def canonical(value: Any) -> bytes:
@@ -193,6 +208,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             full_size=dict(fields["full_size"]),
             gate=None if fields["gate"] is None else dict(fields["gate"]),
             digest=_text(fields["digest"]),
+            saturation=_saturation(fields.get("saturation")),
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error
@@ -213,6 +229,15 @@ def _entry(value: Mapping[str, Any]) -> FileEntry:
     if len(sha256) != hashlib.sha256().digest_size * 2:
         raise ValueError(f"{sha256!r} is not a sha256")
     return FileEntry(sha256, _count(value["bytes"]))
+
+
+def _saturation(value: Mapping[str, Any] | None) -> Saturation | None:
+    if value is None:
+        return None
+    sites = value["sites"]
+    if not isinstance(sites, list):
+        raise TypeError(f"{sites!r} is not a list of texts")
+    return Saturation(_boolean(value["safe"]), tuple(_text(site) for site in sites))
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.saturation import declared_safe
 from edgeroberta.runtime.session import Ids, Logits
 
 GRAPH = "model.onnx"
@@ -64,6 +65,10 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
     options.inter_op_num_threads = 1
     # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
     options.enable_mem_pattern = False
+    if not declared_safe(folder):
+        # On x86 without VNNI, the int8 kernels that do not saturate; elsewhere it changes nothing
+        # (https://github.com/microsoft/onnxruntime/pull/12088, seen in 1.32.0).
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 4  # what it logs as an error it raises as well
     try:
         session = onnxruntime.InferenceSession(

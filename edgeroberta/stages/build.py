@@ -88,6 +88,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "lineage": lineage(context),
             "full_size": _full_size(context.full_size),
             "gate": None,
+            "saturation": _saturation(context),
         },
     )
     later = [engine for engine in engines if ENGINES[engine].on_device]
@@ -179,6 +180,15 @@ def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
     chosen = inputs[:: -(-len(inputs) // _COUNTED_TEXTS)]
     encodings = TextTokenizer.open(graph, max_length).encode(chosen)
     return {"bin": BIN, "counts": list(histogram((len(one.ids) for one in encodings), max_length))}
+
+
+def _saturation(context: Context) -> dict[str, Any] | None:
+    """Return what the manifest says of int16 saturation: only int8 weights can cause it."""
+    made_by = context.inputs[Kind.GRAPH].lineage
+    if made_by.stage != "quantize":
+        return {"safe": True, "sites": []}
+    found: dict[str, Any] | None = made_by.notes.get("saturation")
+    return found
 
 
 def _full_size(model: Path) -> dict[str, Any]:

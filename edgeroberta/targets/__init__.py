@@ -26,6 +26,7 @@ class Target:
         engines: Engines to build for, the preferred one first.
         threads: Threads an engine uses there unless told otherwise.
         remote: True when the device is another machine, so nothing can be measured here.
+        saturating: True when int8 kernels there add products in an int16, which saturates.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Target:
     engines: tuple[str, ...]
     threads: int
     remote: bool
+    saturating: bool = False
 
 
 def names() -> tuple[str, ...]:
@@ -65,4 +67,5 @@ def load(name: str) -> Target:
         engines=tuple(fields["engines"]),
         threads=fields["threads"],
         remote=fields["remote"],
+        saturating=fields.get("saturating", False),
     )

@@ -289,3 +289,11 @@ def test_the_real_process_gives_the_bundle_s_own_answers(bundle: Path, data: Pat
     rows = load_heldout(DataSpec(str(data), eval_data=str(data)), fake_bundles.TASK)
     assert row.metric == 1.0
     assert len(rows) == ROWS
+
+
+def test_int8_that_can_saturate_here_is_a_note(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgeroberta.runtime import saturation
+
+    monkeypatch.setattr(saturation, "advise", lambda facts, engine: "its answers can be wrong")
+    found, _ = run(Request(bundle))
+    assert "onnxruntime: its answers can be wrong." in found.notes

@@ -258,7 +258,7 @@ BAD = {
     "an unknown target": (
         ["MODEL", "--data", "DATA", "-o", "out", "-t", "intel"],
         2,
-        "--target: there is no target 'intel' (targets: arm, cpu, intel-cpu, jetson)\n"
+        "--target: there is no target 'intel' (targets: arm, cpu, cpu-avx2, intel-cpu, jetson)\n"
         "  next: did you mean 'intel-cpu'?",
     ),
     "a remote target": (
@@ -494,3 +494,32 @@ def test_a_real_run_under_accelerate_launch(
     found = json.loads(done.stdout)
     assert [each["stage"] for each in found["stages"]][:2] == ["distill", "export"]
     assert done.returncode == (0 if found["verdict"] != "FAIL" else 1), "the launcher reports 3 as 1"
+
+
+@pytest.mark.slow
+def test_a_bundle_for_processors_without_vnni_has_no_weights_that_saturate(
+    tmp_path: Path, tiny_checkpoint: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import onnx
+
+    from edgeroberta.quantization.saturation import at_risk
+    from edgeroberta.runtime.manifest import read
+
+    out = tmp_path / "out"
+    quick = ["quantize.samples=16", "quantize.check_samples=16", "quantize.rows=64", "verify.latency_rows=2"]
+    settings = [part for each in quick for part in ("--set", each)]
+    given = ["--data", data, "--recipe", "int8", "--target", "cpu-avx2", "-o", out]
+    assert run(tiny_checkpoint, *given, *settings) in (0, 3)
+    facts = read(out)
+    assert facts.target == "cpu-avx2"
+    assert facts.engines == ("onnxruntime", "openvino")
+    assert facts.saturation is not None
+    assert facts.saturation.safe
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(out / "model.onnx").graph.initializer
+        if tensor.name.endswith(".weight") and tensor.data_type == onnx.TensorProto.INT8
+    ]
+    assert len(weights) == 11
+    assert not any(at_risk(weight).any() for weight in weights)
+    assert "bits" in (out / "reports" / "report.md").read_text(encoding="utf-8")

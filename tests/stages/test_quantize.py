@@ -96,6 +96,50 @@ def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(
     assert all(found[f"{site['site']}.weight"] == onnx.TensorProto.FLOAT for site in kept)
 
 
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
+    return {
+        t.name.removesuffix(".weight"): onnx.numpy_helper.to_array(t)
+        for t in onnx.load(folder / "model.onnx").graph.initializer
+        if t.name.endswith(".weight") and t.data_type == onnx.TensorProto.INT8
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "saturation", "safe"),
+    [
+        ("cpu", "auto", False),
+        ("cpu-avx2", "auto", True),
+        ("cpu", "avoid", True),
+        ("cpu-avx2", "ignore", False),
+    ],
+)
+def test_weights_in_the_file_saturate_only_where_the_target_may(
+    context: Any, target: str, saturation: str, safe: bool
+) -> None:
+    from edgeroberta import targets
+    from edgeroberta.quantization.saturation import at_risk
+
+    context = dataclasses.replace(context, target=targets.load(target))
+    notes = quantize(settings(saturation=saturation), context)
+    risky = [site for site, weight in weights_of(context.output).items() if at_risk(weight).any()]
+    assert (not risky) == safe
+    assert notes["saturation"] == {"safe": safe, "sites": risky}
+    assert {site["site"] for site in notes["sites"] if not site["saturation"]["safe"]} == set(risky)
+    assert any("bits" in site["choice"] for site in notes["sites"]) == safe
+
+
+def test_a_matmul_that_loses_too_much_to_safe_weights_stays_float_and_says_why(context: Any) -> None:
+    notes = quantize(settings(saturation="avoid", max_saturation_loss=0), context)
+    kept = [site for site in notes["sites"] if site["choice"] == "float"]
+    assert kept
+    found = types(context.output)
+    for site in kept:
+        assert site["reason"].startswith("weights that cannot saturate would bring ")
+        assert site["saturation"] is None
+        assert found[f"{site['site']}.weight"] == onnx.TensorProto.FLOAT
+    assert notes["saturation"] == {"safe": True, "sites": []}
+
+
 def test_checking_on_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="check_samples"):
         settings(check_samples=0)

@@ -1,0 +1,57 @@
+"""The processor this runs on, as ``/proc/cpuinfo`` tells it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+#: Instruction sets whose int8 products add up in an int32, as ``/proc/cpuinfo`` names them. Without one
+#: of them, x86 kernels add pairs of products in an int16, which saturates (``vpmaddubsw``).
+EXACT = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
+
+
+def cpuinfo(root: Path = Path("/")) -> str:
+    """Return the text of ``/proc/cpuinfo``; empty where there is none (macOS, Windows).
+
+    Args:
+        root: Where ``proc`` is; tests give a recorded tree.
+    """
+    try:
+        return (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def field(text: str, *names: str) -> str | None:
+    """Return the first value that ``/proc/cpuinfo`` has under one of ``names``, None without one."""
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip() in names and value.strip():
+            return value.strip()
+    return None
+
+
+def identity(root: Path = Path("/")) -> str:
+    """Return what tells processors apart, since a cache may be shared by machines that differ in it."""
+    text = cpuinfo(root)
+    if not text:
+        return platform.processor()
+    # x86 names the model; ARM gives implementer, part and revision numbers instead.
+    names = ("model name", "CPU implementer", "CPU part", "CPU revision")
+    return "\n".join(sorted({line for line in text.splitlines() if line.startswith(names)}))
+
+
+def saturates(root: Path = Path("/")) -> bool | None:
+    """Tell whether int8 products can saturate an int16 on this processor.
+
+    Args:
+        root: Where ``proc`` is.
+
+    Returns:
+        True for x86 without VNNI and AMX, False for x86 with them and for ARM, None where it is unknown.
+    """
+    text = cpuinfo(root)
+    flags = field(text, "flags")  # x86; ARM says "Features"
+    if flags is not None:
+        return not set(flags.split()) & set(EXACT)
+    return False if field(text, "Features") is not None else None
