@@ -19,7 +19,18 @@ from edgeroberta.cli import console
 from edgeroberta.errors import EdgeRobertaError
 
 #: Command names in the order of the help; each is a module of this package with a function of that name.
-COMMANDS = ("compress", "build", "run", "verify", "bench", "reference", "doctor", "recipes", "targets")
+COMMANDS = (
+    "compress",
+    "build",
+    "run",
+    "verify",
+    "bench",
+    "check",
+    "reference",
+    "doctor",
+    "recipes",
+    "targets",
+)
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

@@ -289,7 +289,8 @@ def _report(
 ) -> list[dict[str, Any]]:
     """Tell, per matmul and attention, what was chosen, its error, and why."""
     table = []
-    for site, choice in {**choices.matmuls, **choices.attentions}.items():
+    every: dict[str, Choice | AttentionChoice] = {**choices.matmuls, **choices.attentions}
+    for site, choice in every.items():
         kept = kept_float.get(site)
         table.append(
             {
