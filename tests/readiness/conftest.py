@@ -30,9 +30,7 @@ def plan_for(weights: Weights, *, kept_float: tuple[str, ...] = ()) -> Quantizat
         if site.name not in kept_float
     }
     attentions = {
-        each.name: AttentionPlan(grid, grid, grid)
-        for each in graph.attentions
-        if each.name not in kept_float
+        each.name: AttentionPlan(grid, grid, grid) for each in graph.attentions if each.name not in kept_float
     }
     return QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word), attentions)
 
