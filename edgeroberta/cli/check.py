@@ -51,6 +51,8 @@ def check(
 
 
 def _show(found: Readiness) -> None:
+    from edgeroberta.readiness.checking import LARGEST_SHARE
+
     header = ("engine", "int8 matmuls", "float", "int8 attentions", "float", "fused", "MB", "of fp32", "s")
     rows = []
     for each in found.engines:
@@ -65,6 +67,11 @@ def _show(found: Readiness) -> None:
         rows.append((each.engine, *counts, fused, size, share, f"{each.seconds:.1f}"))
     console.out(console.table(header, rows))
     for each in found.engines:
+        if each.oversized:
+            console.out(
+                f"{each.graph}: more than {LARGEST_SHARE} of the float32 engine's bytes; each of the "
+                f"{each.profiles} profiles brings kernels of its own"
+            )
         for name in each.names(attention=False, int8=False) if each.engine == "tensorrt" else ():
             console.out(f"{each.graph}: {name} is float, as the quantizer left it")
     console.out(f"built with {found.library} for {found.compute_capability}. {PROVES}")

@@ -113,13 +113,11 @@ def test_a_bundle_without_a_graph_for_tensorrt_is_refused(tiny_bundle: Path) -> 
         checking.check(tiny_bundle, compare_fp32=False, progress=Progress())
 
 
-def test_the_result_is_json_and_an_engine_that_is_too_large_is_a_problem() -> None:
+def test_the_result_is_json_and_an_engine_that_is_too_large_is_told() -> None:
     one = checking.Checked("tensorrt", "tensorrt.onnx", (), 3, 1, 2, 10, 36, 0.5, fp32_bytes=100)
     result = checking.Readiness("TensorRT-RTX 1", "SM86", (one,))
-    assert not result.ready
+    assert result.ready
     fields = json.loads(json.dumps(result.to_json()))
-    assert fields["engines"][0]["problems"] == [
-        "the engine has 0.360 of the float32 engine's bytes, over 0.35"
-    ]
-    assert dataclasses.replace(one, engine_bytes=35).problems == ()
+    assert fields["engines"][0]["oversized"] is True
+    assert not dataclasses.replace(one, engine_bytes=35).oversized
     assert np.isclose(fields["engines"][0]["share_of_fp32"], 0.36)
