@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ GOLDEN_TEXTS = (
 # differs from ONNX Runtime by 1 % of it, ONNX Runtime on ARM from x86 by less; a processor that
 # computes something else is off by the whole range. Float graphs agree to 1e-5.
 _TOLERANCE = {"int8": 0.05, "fp32": 0.005}
+# For fp16 engines, against the fp16 graph as ONNX Runtime computes it on a CPU, in float32 with the
+# weights rounded: what remains is the rounding of activations, seen at 0.4 % of the range.
+_FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE = 0.02, 0.01
 # The same in logits, for models whose answers to the goldens hardly differ: on 12 random layers int8 in
 # OpenVINO was 0.012 off, with a range of 0.2.
 _LEAST_TOLERANCE = {"int8": 0.05, "fp32": 0.001}
@@ -68,6 +72,23 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
     atol = max(float(np.ptp(logits)) * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
     # Four digits are plenty for a tolerance, and read better.
     return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), logits, float(f"{atol:.4g}"))
+
+
+def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
+    """Add what engines of precision fp16 are held to.
+
+    Args:
+        goldens: The goldens so far.
+        graph: The float graph, run in ONNX Runtime.
+
+    Returns:
+        The goldens with ``float_logits`` and their tolerance.
+    """
+    from edgeroberta.quantization.engine import open_session, run_logits
+
+    logits = run_logits(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
+    atol = max(float(np.ptp(logits)) * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
+    return replace(goldens, float_logits=logits, float_atol=float(f"{atol:.4g}"))
 
 
 def write_goldens(goldens: Goldens, folder: Path) -> None:

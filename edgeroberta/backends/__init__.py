@@ -1,20 +1,31 @@
 """Backends: the build half of each engine, one module per engine, none of it needed on a device.
 
-A module ``edgeroberta.backends.<engine>`` has one function, ``build(graph_dir, output)``, which writes
-what the engine runs into a bundle folder. The engines are the rows of
+A function ``build(graph_dir, output)`` of one of these modules writes what an engine runs into a bundle
+folder; :data:`BUILDERS` says which. The engines are the rows of
 :data:`edgeroberta.runtime.session.ENGINES`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from edgeroberta.errors import EdgeRobertaError, UnavailableError, UsageError, did_you_mean, missing_extra
+from edgeroberta.errors import EdgeRobertaError, UsageError, did_you_mean, missing_extra
 from edgeroberta.runtime.session import ENGINES, installed
 
-GRAPH = "model.onnx"
+#: Graphs of a folder: with a float32 body; int8 with a float16 body for TensorRT; float16 throughout.
+GRAPH, INT8_GRAPH, HALF_GRAPH = "model.onnx", "model.tensorrt.onnx", "model.fp16.onnx"
+
+#: Engine name to the module of this package and its function that build for it.
+BUILDERS = {
+    "onnxruntime": ("onnxruntime", "build"),
+    "openvino": ("openvino", "build"),
+    "tensorrt": ("tensorrt", "build"),
+    "tensorrt-fp16": ("tensorrt", "build_fp16"),
+    "onnxruntime-cuda": ("tensorrt", "build_fp16"),
+}
 
 
 def require(engines: Sequence[str]) -> None:
@@ -25,21 +36,16 @@ def require(engines: Sequence[str]) -> None:
 
     Raises:
         UsageError: There is no such engine.
-        UnavailableError: This version cannot build for it, or its package is not installed.
+        UnavailableError: Its package is not installed.
     """
     for name in engines:
-        if name.startswith("tensorrt"):
-            raise UnavailableError(
-                "bundles for TensorRT come with a later release",
-                where="--target",
-                hint="edgeroberta targets",
-            )
         if name not in ENGINES:
             raise UsageError(
                 f"there is no engine {name!r} (engines: {', '.join(ENGINES)})",
                 where="engines",
                 hint=did_you_mean(name, ENGINES),
             )
+        # What is built on the device needs nothing here.
         if not ENGINES[name].on_device and not installed(name):
             raise missing_extra(ENGINES[name].package, ENGINES[name].extra, purpose=f"building for {name}")
 
@@ -59,10 +65,33 @@ def build(engine: str, graph_dir: Path, output: Path) -> tuple[str, ...]:
         EngineError: The engine refuses the graph.
         UnavailableError: The engine is not installed.
     """
-    written: tuple[str, ...] = importlib.import_module(
-        f"edgeroberta.backends.{ENGINES[engine].module}"
-    ).build(graph_dir, output)
+    module, function = BUILDERS[engine]
+    backend: Any = importlib.import_module(f"edgeroberta.backends.{module}")
+    written: tuple[str, ...] = getattr(backend, function)(graph_dir, output)
     return written
+
+
+def wants_int8_graph(engines: Iterable[str]) -> bool:
+    """Tell whether one of the engines is TensorRT in int8, which takes symmetric int8 alone."""
+    return "tensorrt" in engines
+
+
+def wants_half_graph(engines: Iterable[str]) -> bool:
+    """Tell whether one of the engines runs the graph in half precision, or stands beside one that does."""
+    return any(BUILDERS.get(engine, ("",))[0] == "tensorrt" for engine in engines)
+
+
+def buildable(engines: Sequence[str], graph_dir: Path) -> tuple[str, ...]:
+    """Leave out int8 engines where nothing was quantized, as by the recipe ``fp32``.
+
+    Args:
+        engines: Engines of a target.
+        graph_dir: Folder of graphs.
+
+    Returns:
+        Those that the folder has a graph for.
+    """
+    return tuple(name for name in engines if name != "tensorrt" or (graph_dir / INT8_GRAPH).is_file())
 
 
 def source_graph(engine: str, graph_dir: Path) -> Path:

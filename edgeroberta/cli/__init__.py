@@ -26,6 +26,7 @@ COMMANDS = (
     "serve",
     "verify",
     "bench",
+    "check",
     "reference",
     "doctor",
     "recipes",

@@ -9,7 +9,7 @@ by it (SmoothQuant, arXiv:2211.10438).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +77,27 @@ class MatMulPlan:
     bias: Float
 
 
+#: Grid of the shares that softmax gives: they lie in 0 … 1, and int8 without a zero point has 127 steps.
+SHARES = ActivationRange(1 / 127, 0, True)
+
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """The two matmuls of one attention in int8, all inputs symmetric.
+
+    Attributes:
+        query: Grid of the query, scaled by 1/sqrt(d).
+        key: Grid of the key.
+        value: Grid of the value.
+        shares: Grid of softmax's result.
+    """
+
+    query: ActivationRange
+    key: ActivationRange
+    value: ActivationRange
+    shares: ActivationRange = SHARES
+
+
 @dataclass(frozen=True)
 class RowQuantized:
     """An embedding table as int8 rows: ``row ≈ values[i] * scale[i]``; scale is float32 [rows, 1]."""
@@ -92,10 +113,12 @@ class QuantizationPlan:
     Attributes:
         matmuls: Site name to its int8 form.
         word_embeddings: The word table in int8, or None to keep it float.
+        attentions: Attention name to its int8 form; one that is absent stays float.
     """
 
     matmuls: Mapping[str, MatMulPlan]
     word_embeddings: RowQuantized | None = None
+    attentions: Mapping[str, AttentionPlan] = field(default_factory=dict)
 
 
 def quantize_weight(weight: Float) -> tuple[NDArray[np.int8], Float]:

@@ -26,8 +26,34 @@ class Site:
     linear: Linear
 
 
+@dataclass(frozen=True)
+class Attention:
+    """The two matmuls of an attention, as the quantizer sees them; they have no weights.
+
+    Attributes:
+        name: E.g. ``layer.0.attention``.
+        query: Name of the scaled query's tensor in the graph, float [batch, tokens, width].
+        key: Of the key's.
+        value: Of the value's.
+        width: Heads times head size.
+        reader: Site of the matmul that reads what the attention gives.
+    """
+
+    name: str
+    query: str
+    key: str
+    value: str
+    width: int
+    reader: str
+
+    @property
+    def tensors(self) -> tuple[str, str, str]:
+        """Query, key and value."""
+        return (self.query, self.key, self.value)
+
+
 class Blocks:
-    """Writes parts into a graph and keeps a list of its matmul sites.
+    """Writes parts into a graph and keeps a list of its matmul sites and attentions.
 
     Args:
         graph: Where to write.
@@ -40,6 +66,7 @@ class Blocks:
         self.plan = plan
         self.body = body
         self.sites: list[Site] = []
+        self.attentions: list[Attention] = []
 
     def linear(
         self, site: str, x: str, linear: Linear, *, extra_bias: Array | None = None, smoothed: bool = False
@@ -86,7 +113,7 @@ class Blocks:
 
     def quantize_dequantize(self, site: str, x: str, grid: ActivationRange) -> str:
         """Round ``x`` to the integers of ``grid``, as engines recognise it: Q, then DQ."""
-        scale = self.floats(f"{site}.scale", grid.scale)
+        scale = self.scales(f"{site}.scale", grid.scale)
         zero = self.graph.constant(f"{site}.zero_point", grid.zero_point, grid.dtype)
         integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{site}.quantize")
         return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{site}.dequantize")
@@ -95,15 +122,27 @@ class Blocks:
         scale = choice.weight_scale if divisor is None else choice.weight_scale / divisor
         inputs = (
             self.graph.constant(f"{site}.weight", choice.weight),
-            self.floats(f"{site}.weight_scale", scale),
+            self.scales(f"{site}.weight_scale", scale),
             self.graph.constant(f"{site}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
         )
         return self.graph.node("DequantizeLinear", inputs, f"{site}.weight.dequantize", axis=1)
 
     def layer_norm(self, name: str, norm: LayerNorm, x: str, *, epsilon: float) -> str:
-        """Normalize the last axis."""
-        inputs = (x, self.floats(f"{name}.scale", norm.scale), self.floats(f"{name}.shift", norm.shift))
-        return self.graph.node("LayerNormalization", inputs, name, axis=-1, epsilon=epsilon)
+        """Normalize the last axis, in float32 whatever the body is.
+
+        Squares of what half precision can hold overflow it, and whether an engine adds them up in
+        float32 by itself is nowhere promised; with the casts written out it has no choice.
+        """
+        halved = self.body != np.float32
+        if halved:
+            x = self.graph.node("Cast", (x,), f"{name}.wide", to=onnx_type(np.float32))
+        scale = self.graph.constant(f"{name}.scale", norm.scale, np.float32)
+        shift = self.graph.constant(f"{name}.shift", norm.shift, np.float32)
+        attributes = {"axis": -1, "epsilon": epsilon}
+        if not halved:
+            return self.graph.node("LayerNormalization", (x, scale, shift), name, **attributes)
+        wide = self.graph.node("LayerNormalization", (x, scale, shift), f"{name}.normalized", **attributes)
+        return self.graph.node("Cast", (wide,), name, to=onnx_type(self.body))
 
     def activation(self, name: str, x: str, *, kind: str) -> str:
         """Apply ``gelu`` (erf), ``gelu_tanh`` or ``relu``."""
@@ -140,10 +179,50 @@ class Blocks:
         one = self.graph.constant("index.1", [1], np.int64)
         return self.graph.node("Slice", (x, zero, one, one), name)
 
+    def attention(self, site: str, query: str, key: str, value: str, bias: str) -> str:
+        """Write ``softmax(query @ key + bias) @ value``, both products in int8 where the plan says so.
+
+        Args:
+            site: Name of the attention.
+            query: [batch, heads, tokens, d], scaled.
+            key: [batch, heads, d, tokens].
+            value: [batch, heads, tokens, d].
+            bias: [batch, 1, 1, tokens].
+
+        Returns:
+            [batch, heads, tokens, d].
+        """
+        graph, plan = self.graph, self.plan.attentions.get(site)
+        if plan is not None:
+            query = self.quantize_dequantize(f"{site}.q", query, plan.query)
+            key = self.quantize_dequantize(f"{site}.k", key, plan.key)
+            value = self.quantize_dequantize(f"{site}.v", value, plan.value)
+        scores = graph.node("MatMul", (query, key), f"{site}.scores")
+        masked = graph.node("Add", (scores, bias), f"{site}.masked")
+        shares = graph.node("Softmax", (masked,), f"{site}.softmax", axis=-1)
+        if plan is not None:
+            shares = self.quantize_dequantize(f"{site}.shares", shares, plan.shares)
+        return graph.node("MatMul", (shares, value), f"{site}.context")
+
     def floats(self, name: str, value: object) -> str:
         """Add a constant in the type of the body."""
         return self.graph.constant(name, value, self.body)
 
+    def scales(self, name: str, value: object) -> str:
+        """Add steps of an integer grid in the type of the body; one that rounds to 0 becomes the least.
+
+        The quantizer's least step is far below what half precision can hold, and engines refuse a step of 0.
+        """
+        least = np.finfo(self.body).smallest_subnormal
+        return self.floats(name, np.maximum(np.asarray(value).astype(self.body), least))
+
     def scalar(self, value: float) -> str:
         """Add a number in the type of the body; equal ones are shared."""
         return self.floats(f"scalar.{value:g}", value)
+
+
+def onnx_type(dtype: type[np.generic]) -> int:
+    """Return ONNX's number for a type."""
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 17
-#: IR version 8 is what opset 17 came with; every engine in use reads it.
-IR_VERSION = 8
+#: The IR version that an opset came with: 8 with opset 17, which every engine in use reads.
+IR_VERSIONS = {17: 8, 19: 9}
 #: Bytes of weights that stay inside the file. A protobuf message ends at 2 GiB, but long before that
 #: it is slow to make: 12 s for RoBERTa-base in float32, 0.2 s with the weights beside (onnx 1.23).
 INLINE_LIMIT = 2**28
@@ -39,10 +39,12 @@ class GraphBuilder:
 
     Args:
         name: Name of the graph.
+        opset: Version of the operators, a key of :data:`IR_VERSIONS`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, opset: int = OPSET) -> None:
         self.name = name
+        self.opset = opset
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, np.ndarray[Any, Any]] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -144,8 +146,8 @@ class GraphBuilder:
         graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(initializers))
         return helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            ir_version=IR_VERSIONS[self.opset],
             producer_name="edgeroberta",
         )
 

@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from edgeroberta.quantization.plan import QuantizationPlan
-from edgeroberta.roberta.blocks import Blocks, Site
-from edgeroberta.roberta.builder import GraphBuilder
+from edgeroberta.roberta.blocks import Attention, Blocks, Site, onnx_type
+from edgeroberta.roberta.builder import OPSET, GraphBuilder
 from edgeroberta.roberta.weights import Array, Layer, LayerNorm, Linear, Weights, load_weights
 
 #: Added to the scores of padding; exp() of it is 0 in float16 and float32 alike.
 MASKED_SCORE = -10000.0
+#: The first opset whose QuantizeLinear and DequantizeLinear take float16.
+HALF_SCALES_OPSET = 19
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class GraphForm:
         body: Type of weights and activations outside the integer parts, float32 or float16.
         first_token_only: Let the last layer compute only what the first token needs. Exact for
             heads that read that token; one attention shape then differs from the rest.
-        taps: Make the input of every matmul site a graph output, for calibration.
+        taps: Make the inputs of every matmul site and attention graph outputs, for calibration.
     """
 
     body: type[np.floating] = np.float32
@@ -41,12 +43,20 @@ class GraphForm:
     taps: bool = False
 
 
+#: What TensorRT is given. All layers compute all tokens: for a single query it makes no fused int8
+#: attention but two matmuls and a softmax of their own (TensorRT-RTX 1.7.1).
+TENSORRT = GraphForm(body=np.float16, first_token_only=False)
+#: The same computation in a float32 body, for ONNX Runtime on a CPU: what the int8 engine is held to.
+STAND_IN = GraphForm(first_token_only=False)
+
+
 @dataclass(frozen=True)
 class Graph:
-    """A written graph: the builder that can save it, and its sites in order."""
+    """A written graph: the builder that can save it, its matmul sites and attentions in order."""
 
     builder: GraphBuilder
     sites: tuple[Site, ...]
+    attentions: tuple[Attention, ...]
 
 
 def build_graph(
@@ -74,7 +84,8 @@ class _Writer:
     def __init__(self, weights: Weights, plan: QuantizationPlan, form: GraphForm) -> None:
         self.weights, self.plan, self.form = weights, plan, form
         self.config = weights.config
-        self.graph = GraphBuilder("roberta")
+        half = form.body == np.float16 and bool(plan.matmuls or plan.word_embeddings)
+        self.graph = GraphBuilder("roberta", opset=HALF_SCALES_OPSET if half else OPSET)
         self.blocks = Blocks(self.graph, plan, form.body)
 
     def write(self) -> Graph:
@@ -89,28 +100,18 @@ class _Writer:
             hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
         self.head(hidden)
         if self.form.taps:
-            for tensor, width in {site.tensor: len(site.linear.weight) for site in self.blocks.sites}.items():
+            widths = {site.tensor: len(site.linear.weight) for site in self.blocks.sites}
+            for attention in self.blocks.attentions:
+                widths |= dict.fromkeys(attention.tensors, attention.width)
+            for tensor, width in widths.items():
                 graph.output(tensor, self.form.body, ("batch", f"tokens:{tensor}", width))
-        return Graph(graph, tuple(self.blocks.sites))
+        return Graph(graph, tuple(self.blocks.sites), tuple(self.blocks.attentions))
 
     # Parts of the encoder -----------------------------------------------------------------
 
     def embeddings(self, ids: str) -> str:
         graph, table = self.graph, self.weights.embeddings
-        if self.plan.word_embeddings is None:
-            words = graph.node(
-                "Gather", (self.blocks.floats("embeddings.word", table.word), ids), "embeddings.words"
-            )
-        else:
-            rows = self.plan.word_embeddings
-            values = graph.node(
-                "Gather", (graph.constant("embeddings.word", rows.values), ids), "embeddings.rows"
-            )
-            scales = graph.node(
-                "Gather", (self.blocks.floats("embeddings.scale", rows.scale), ids), "embeddings.scales"
-            )
-            numbers = graph.node("Cast", (values,), "embeddings.numbers", to=_onnx_type(self.form.body))
-            words = graph.node("Mul", (numbers, scales), "embeddings.words")
+        words = self.words(ids)
         shape = graph.node("Shape", (ids,), "embeddings.length", start=1, end=2)
         positions = graph.node(
             "Slice",
@@ -127,10 +128,32 @@ class _Writer:
             "embeddings.norm", table.norm, total, epsilon=self.config.layer_norm_eps
         )
 
+    def words(self, ids: str) -> str:
+        """Look up the word embeddings, float [batch, length, hidden]."""
+        graph, rows = self.graph, self.plan.word_embeddings
+        if rows is None:
+            table = self.blocks.floats("embeddings.word", self.weights.embeddings.word)
+            return graph.node("Gather", (table, ids), "embeddings.words")
+        values = graph.constant("embeddings.word", rows.values)
+        if self.form.body == np.float16:
+            # TensorRT takes int8 constants only where they are dequantized at once ("Quantized constant
+            # is only allowed before DQ", TensorRT-RTX 1.7.1). It gathers before it multiplies all the
+            # same: the table is int8 in its engine.
+            scale = self.blocks.scales("embeddings.scale", rows.scale[:, 0])
+            zero = graph.constant("embeddings.zero", np.zeros(len(rows.scale)), np.int8)
+            table = graph.node("DequantizeLinear", (values, scale, zero), "embeddings.table", axis=0)
+            return graph.node("Gather", (table, ids), "embeddings.words")
+        picked = graph.node("Gather", (values, ids), "embeddings.rows")
+        scale = graph.node(
+            "Gather", (self.blocks.floats("embeddings.scale", rows.scale), ids), "embeddings.scales"
+        )
+        numbers = graph.node("Cast", (picked,), "embeddings.numbers", to=onnx_type(self.form.body))
+        return graph.node("Mul", (numbers, scale), "embeddings.words")
+
     def attention_bias(self, mask: str) -> str:
         """Turn the mask int64 [batch, length] into float [batch, 1, 1, length]: 0 or -10000."""
         graph = self.graph
-        kept = graph.node("Cast", (mask,), "mask.float", to=_onnx_type(self.form.body))
+        kept = graph.node("Cast", (mask,), "mask.float", to=onnx_type(self.form.body))
         padded = graph.node("Sub", (self.blocks.scalar(1.0), kept), "mask.padded")
         scores = graph.node("Mul", (padded, self.blocks.scalar(MASKED_SCORE)), "mask.scores")
         axes = graph.constant("index.1,2", [1, 2], np.int64)
@@ -196,16 +219,14 @@ class _Writer:
 
     def attention(self, name: str, layer: Layer, query: str, key: str, value: str, bias: str) -> str:
         graph, site = self.graph, f"{name}.attention"
+        width = layer.value.weight.shape[1]
+        self.blocks.attentions.append(Attention(site, query, key, value, width, f"{site}.output"))
         # Key is transposed to [batch, heads, d, tokens] at once, the others to [.., tokens, d].
         query = self.heads(f"{site}.q", query, layer, (0, 2, 1, 3))
         key = self.heads(f"{site}.k", key, layer, (0, 2, 3, 1))
         value = self.heads(f"{site}.v", value, layer, (0, 2, 1, 3))
-        scores = graph.node("MatMul", (query, key), f"{site}.scores")
-        masked = graph.node("Add", (scores, bias), f"{site}.masked")
-        shares = graph.node("Softmax", (masked,), f"{site}.softmax", axis=-1)
-        context = graph.node("MatMul", (shares, value), f"{site}.context")
+        context = self.blocks.attention(site, query, key, value, bias)
         context = graph.node("Transpose", (context,), f"{site}.context.tokens", perm=(0, 2, 1, 3))
-        width = layer.value.weight.shape[1]
         shape = graph.constant(f"shape.0,0,{width}", [0, 0, width], np.int64)
         return graph.node("Reshape", (context, shape), f"{site}.context.joined")
 
@@ -222,7 +243,7 @@ class _Writer:
         count = head.projection.weight.shape[1]
         shape = graph.constant(f"shape.-1,{count}", [-1, count], np.int64)
         result = graph.node("Reshape", (result, shape), "head.result")
-        graph.node("Cast", (result,), "logits", to=_onnx_type(np.float32))
+        graph.node("Cast", (result,), "logits", to=onnx_type(np.float32))
         graph.output("logits", np.float32, ("batch", count))
 
 
@@ -230,9 +251,3 @@ def _join(*parts: Linear) -> Linear:
     """Put linear layers that read the same input side by side."""
     weight = np.concatenate([part.weight for part in parts], axis=1)
     return Linear(weight, np.concatenate([part.bias for part in parts]))
-
-
-def _onnx_type(dtype: type[np.floating]) -> int:
-    from onnx import helper
-
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -55,7 +55,7 @@ class Engine:
         package: Name its Python package is imported by.
         extra: Extra of this package that installs it.
         files: Files in a bundle that it runs.
-        module: Module of ``edgeroberta.backends`` and of ``edgeroberta.runtime`` that is for it.
+        module: Module of ``edgeroberta.runtime`` that runs it.
         packages: Import names of which any will do, the preferred one first; empty for ``package`` alone.
         opener: The function of the runtime's module that opens it.
         precision: What it computes a quantized model in, ``int8`` or ``fp16``.
@@ -78,8 +78,8 @@ class Engine:
 
 _TENSORRT = ("tensorrt", "tensorrt_rtx")
 
-#: Engine name to what it needs. ``edgeroberta.backends.<module>`` builds for it and
-#: ``edgeroberta.runtime.<module>`` runs it; a new engine is those two files and a row here.
+#: Engine name to what it needs. ``edgeroberta.runtime.<module>`` runs it; a new engine is that file, one in
+#: ``edgeroberta.backends``, and a row in the table of each.
 ENGINES = {
     "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
     "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),

@@ -45,7 +45,8 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         context: The graph, the target, and texts whose lengths tell what to prepare for.
 
     Returns:
-        Notes: the engines, their files, and how far each one's answers are from ONNX Runtime's.
+        Notes: the engines, their files, how far the answers of each that runs here are from ONNX
+        Runtime's, and those that can only be measured on the device.
 
     Raises:
         EngineError: An engine refuses the graph.
@@ -53,9 +54,12 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import backends, bundle
     from edgeroberta.roberta import checkpoint
+    from edgeroberta.runtime.session import ENGINES
 
     graph, output = context.inputs[Kind.GRAPH].path, context.output
-    engines = context.target.engines if config.engines == "target" else config.engines
+    engines = config.engines
+    if engines == "target":
+        engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
     copy_model_files(graph, output)
     files = {engine: backends.build(engine, graph, output) for engine in engines}
@@ -63,6 +67,8 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     max_length = min(limit, config.max_length or limit)
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
     goldens = _goldens(graph, max_length, pair=context.task.pair, precision=precision)
+    if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
+        goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
     bundle.write_goldens(goldens, output)
     manifest = bundle.seal(
         output,
@@ -85,10 +91,19 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "saturation": _saturation(context),
         },
     )
+    later = [engine for engine in engines if ENGINES[engine].on_device]
+    if later:
+        context.progress.line(
+            f"{', '.join(later)}: built, checked and measured on the device, with: "
+            "edgeroberta build and edgeroberta bench"
+        )
     return {
         "engines": list(engines),
         "files": {engine: list(names) for engine, names in files.items()},
-        "deviation": {engine: _replay(engine, goldens, manifest, context) for engine in engines},
+        "deviation": {
+            engine: _replay(engine, goldens, manifest, context) for engine in engines if engine not in later
+        },
+        "measured_on_the_device": later,
     }
 
 

@@ -21,9 +21,11 @@ class ExportConfig(StageConfig):
 def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     """Write ``model.onnx`` in float32, with the config and tokenizer files beside it.
 
+    For a target with engines that compute in half precision, ``model.fp16.onnx`` is written as well.
+
     Args:
         config: Nothing to choose.
-        context: The checkpoint to write.
+        context: The checkpoint to write, and the target.
 
     Returns:
         Notes: bytes of the graph, and the engine files written.
@@ -31,9 +33,12 @@ def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     Raises:
         CheckpointError: A tensor is missing or has an unexpected shape.
     """
-    from edgeroberta.roberta.graph import write_float
+    from edgeroberta import backends
+    from edgeroberta.roberta.graph import TENSORRT, write_float
 
     checkpoint = context.inputs[Kind.CHECKPOINT].path
     files = write_float(checkpoint, context.output / GRAPH_FILE)
+    if backends.wants_half_graph(context.target.engines):
+        files += write_float(checkpoint, context.output / backends.HALF_GRAPH, TENSORRT)
     copy_model_files(checkpoint, context.output)
     return {"bytes": sum(file.stat().st_size for file in files), "files": [file.name for file in files]}

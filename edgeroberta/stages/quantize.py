@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,15 +16,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgeroberta.quantization.attention import AttentionChoice
     from edgeroberta.quantization.budget import Fit
-    from edgeroberta.quantization.plan import RowQuantized
+    from edgeroberta.quantization.chosen import Chosen
     from edgeroberta.quantization.saturation import Risk
     from edgeroberta.quantization.search import Choice
+    from edgeroberta.roberta.graph import GraphForm
     from edgeroberta.roberta.weights import Weights
 
 #: Longest calibration text, in tokens: ranges come from token rows, and a long text adds rows like
 #: those it already gave, at a cost that grows with the square of its length.
 CALIBRATION_LENGTH = 256
+#: Texts that the half-precision graph is compared with the float graph on.
+HALF_TEXTS = 64
 
 
 class QuantizeConfig(StageConfig):
@@ -38,7 +43,13 @@ class QuantizeConfig(StageConfig):
     rows: int = Field(512, ge=64, description="Token rows kept per tensor, on which errors are measured.")
     symmetric: bool = Field(
         False,
-        description="Only int8 activations with zero point 0 (TensorRT); else uint8 where that is better.",
+        description="Only int8 activations with zero point 0; else uint8 where that is better. Targets that "
+        "run TensorRT always have the former.",
+    )
+    attention: Literal["auto", "int8", "float"] = Field(
+        "auto",
+        description="The two matmuls of each attention: int8 or float; auto is int8 where the target runs "
+        "TensorRT, which fuses them, and float elsewhere, since CPUs gain nothing.",
     )
     embeddings: bool = Field(True, description="Store the word embeddings as int8 rows.")
     min_agreement: float = Field(
@@ -62,6 +73,9 @@ class QuantizeConfig(StageConfig):
 def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     """Write the int8 form of the exported graph.
 
+    For a target that runs TensorRT, ``model.tensorrt.onnx`` is written as well: the same plan around a
+    half-precision body. ``model.onnx`` then is its stand-in on a CPU, with the attentions in int8, too.
+
     Args:
         config: How to quantize.
         context: The checkpoint, its float graph, and the training rows to calibrate on.
@@ -69,29 +83,30 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     Returns:
         Notes: per matmul what was chosen and why, and how close the int8 graph stays to the float one.
     """
-    from edgeroberta.quantization.plan import QuantizationPlan, quantize_rows
-    from edgeroberta.roberta.graph import build_graph
+    from edgeroberta import backends
+    from edgeroberta.quantization.chosen import Chosen
+    from edgeroberta.quantization.plan import quantize_rows
+    from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.weights import load_weights
     from edgeroberta.stages.build import copy_model_files
     from edgeroberta.stages.export import GRAPH_FILE
 
     float_graph = context.inputs[Kind.GRAPH].path
+    tensorrt = backends.wants_int8_graph(context.target.engines)
+    form = STAND_IN if tensorrt else GraphForm()
     weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
     calibration, check = _texts(config, context, float_graph)
-    choices, kept_float, risks = _choose(weights, calibration, config, context)
+    matmuls, attentions, kept_float, risks = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
-    fitted = _fit(
-        weights,
-        {site: choice for site, choice in choices.items() if site not in kept_float},
-        rows,
-        check or calibration,
-        config,
-        context,
-    )
+    choices = Chosen(matmuls, rows, attentions)
+    fitted = _fit(weights, form, choices, kept_float, check or calibration, config, context)
     kept_float = {**kept_float, **fitted.kept_float}
-    plans = {site: choice.plan for site, choice in choices.items() if site not in kept_float}
-    files = build_graph(weights, QuantizationPlan(plans, rows)).builder.save(context.output / GRAPH_FILE)
+    plan = choices.plan(kept_float)
+    files = build_graph(weights, plan, form).builder.save(context.output / GRAPH_FILE)
+    if tensorrt:
+        build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
     copy_model_files(float_graph, context.output)
+    half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
     if not fitted.met:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
@@ -107,8 +122,9 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
             "max_logit_error": fitted.max_error,
             "met": fitted.met,
         },
+        "half": half,
         "sites": _report(choices, kept_float, risks),
-        "saturation": _saturation({site: risks[site] for site in plans}),
+        "saturation": _saturation({site: risks[site] for site in plan.matmuls}),
         "embeddings": "int8 rows" if config.embeddings else "float",
     }
 
@@ -131,19 +147,51 @@ def _texts(
     return ids[:wanted], ids[wanted:]
 
 
+def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:
+    """Copy the half-precision graph, where the export made one, and compare it with the float graph.
+
+    Returns:
+        The largest difference of a logit in ONNX Runtime, and the number of texts; None without one.
+    """
+    import shutil
+
+    import numpy as np
+
+    from edgeroberta.backends import HALF_GRAPH
+    from edgeroberta.quantization.engine import open_session, run_logits
+    from edgeroberta.roberta.builder import external_data
+    from edgeroberta.stages.export import GRAPH_FILE
+
+    if not (source / HALF_GRAPH).is_file():
+        return None
+    for file in (source / HALF_GRAPH, external_data(source / HALF_GRAPH)):
+        if file.is_file():
+            shutil.copyfile(file, output / file.name)
+    exact, found = (run_logits(open_session(source / name), texts) for name in (GRAPH_FILE, HALF_GRAPH))
+    return {"max_logit_error": float(np.abs(found - exact).max()), "texts": len(texts)}
+
+
 def _choose(
-    weights: Weights, calibration: list[NDArray[np.int64]], config: QuantizeConfig, context: Context
-) -> tuple[dict[str, Choice], dict[str, str], dict[str, Risk]]:
-    """Choose every matmul's int8 form.
+    weights: Weights,
+    form: GraphForm,
+    calibration: list[NDArray[np.int64]],
+    config: QuantizeConfig,
+    context: Context,
+) -> tuple[dict[str, Choice], dict[str, AttentionChoice], dict[str, str], dict[str, Risk]]:
+    """Choose the int8 form of every matmul and attention.
 
     Returns:
         The choices, the matmuls that saturation keeps float with the reason for each, and the risks.
     """
-    from edgeroberta.quantization import saturation, search
+    from edgeroberta import backends
+    from edgeroberta.quantization import attention, saturation, search
     from edgeroberta.quantization.calibrate import collect
-    from edgeroberta.roberta.graph import GraphForm, build_graph
+    from edgeroberta.roberta.graph import build_graph
 
-    graph = build_graph(weights, form=GraphForm(taps=True))
+    tensorrt = backends.wants_int8_graph(context.target.engines)
+    graph = build_graph(weights, form=replace(form, taps=True))
+    wanted = config.attention == "int8" or (config.attention == "auto" and tensorrt)
+    attentions = graph.attentions if wanted else ()
     taps = context.scratch / "taps.onnx"
     files = graph.builder.save(taps)
     with context.progress.bar("calibrate", len(calibration), "texts") as advance:
@@ -153,7 +201,9 @@ def _choose(
                 yield ids
                 advance()
 
-        tensors = list(dict.fromkeys(site.tensor for site in graph.sites))
+        names = [site.tensor for site in graph.sites]
+        names += [name for each in attentions for name in each.tensors]
+        tensors = list(dict.fromkeys(names))
         statistics = collect(taps, tensors, counted(), rows=config.rows, seed=context.seed)
     for file in files:
         file.unlink()
@@ -166,7 +216,7 @@ def _choose(
                 site.linear.weight,
                 site.linear.bias,
                 seen,
-                symmetric=config.symmetric,
+                symmetric=config.symmetric or tensorrt,
                 avoid_saturation=avoid,
             )
             choices[site.name] = choice
@@ -177,13 +227,24 @@ def _choose(
                     f"not {choice.free_error:.3g}"
                 )
             advance(note=site.name)
-    return choices, kept_float, risks
+    linears = {site.name: site.linear for site in graph.sites}
+    quantized = {
+        each.name: attention.choose(
+            [statistics[name] for name in each.tensors],
+            reader=each.reader,
+            weight=linears[each.reader].weight,
+            smoothing=None if each.reader in kept_float else choices[each.reader].plan.smoothing,
+        )
+        for each in attentions
+    }
+    return choices, quantized, kept_float, risks
 
 
 def _fit(
     weights: Weights,
-    choices: Mapping[str, Choice],
-    rows: RowQuantized | None,
+    form: GraphForm,
+    choices: Chosen,
+    never: Collection[str],
     check: list[NDArray[np.int64]],
     config: QuantizeConfig,
     context: Context,
@@ -191,16 +252,15 @@ def _fit(
     from edgeroberta.metrics import agreement
     from edgeroberta.quantization import budget
     from edgeroberta.quantization.engine import open_session, run_logits
-    from edgeroberta.quantization.plan import QuantizationPlan
     from edgeroberta.roberta.graph import build_graph
     from edgeroberta.stages.export import GRAPH_FILE
 
     trial = context.scratch / "trial.onnx"
 
     def measure(kept_float: frozenset[str], texts: int) -> NDArray[np.float32]:
-        plans = {site: choice.plan for site, choice in choices.items() if site not in kept_float}
+        plan = choices.plan(kept_float.union(never))
         # Weights beside the graph: many graphs may have to be written, and this is the quicker way.
-        files = build_graph(weights, QuantizationPlan(plans, rows)).builder.save(trial, inline_limit=0)
+        files = build_graph(weights, plan, form).builder.save(trial, inline_limit=0)
         logits = run_logits(open_session(trial), check[:texts])
         for file in files:
             file.unlink()
@@ -211,7 +271,7 @@ def _fit(
         measure,
         lambda a, b: agreement(context.task, a, b),
         exact,
-        list(choices),
+        choices.names(never),
         min_agreement=config.min_agreement,
         max_float=config.max_float,
         progress=context.progress,
@@ -225,11 +285,12 @@ def _saturation(risks: Mapping[str, Risk]) -> dict[str, Any]:
 
 
 def _report(
-    choices: Mapping[str, Choice], kept_float: Mapping[str, str], risks: Mapping[str, Risk]
+    choices: Chosen, kept_float: Mapping[str, str], risks: Mapping[str, Risk]
 ) -> list[dict[str, Any]]:
-    """Tell, per matmul, what was chosen, its measured error, and why."""
+    """Tell, per matmul and attention, what was chosen, its error, and why."""
     table = []
-    for site, choice in choices.items():
+    every: dict[str, Choice | AttentionChoice] = {**choices.matmuls, **choices.attentions}
+    for site, choice in every.items():
         kept = kept_float.get(site)
         table.append(
             {
@@ -238,7 +299,7 @@ def _report(
                 "error": 0.0 if kept else choice.error,
                 "minmax_error": choice.plain_error,
                 "reason": kept or choice.reason(),
-                "saturation": None if kept else risks[site].to_json(),
+                "saturation": None if kept or site not in risks else risks[site].to_json(),
             }
         )
     return table

@@ -26,6 +26,7 @@ from edgeroberta.data import Rows
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.metrics import Interval
 from edgeroberta.progress import Progress
+from edgeroberta.runtime.session import ENGINES
 from edgeroberta.tasks import Task
 from edgeroberta.verification import flips
 from edgeroberta.verification.reference import Reference
@@ -243,12 +244,15 @@ def _failed(entry: Entry) -> EngineResult:
     error = entry.error
     status = error.status if error else Status.FAILED
     missing = status is Status.MISSING
+    reason = f"{status}: {error.what}" if error else str(status)
+    if missing and entry.name in ENGINES and ENGINES[entry.name].on_device:
+        reason += "; its gate is still to be run on the device, with: edgeroberta bench"
     return EngineResult(
         engine=entry.name,
         version=entry.opened.version if entry.opened else None,
         status=status,
         judgement=Judgement(
             Verdict.INCONCLUSIVE if missing else Verdict.FAIL,
-            f"{status}: {error.what}" if error else str(status),
+            reason,
         ),
     )

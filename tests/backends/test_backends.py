@@ -11,8 +11,8 @@ from edgeroberta.roberta.graph import write_float
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import ENGINES, open_session
 
-#: Engines that are built from the common graph; those on GPUs have tests of their own.
-COMMON = ("onnxruntime", "openvino")
+#: Those that run on any computer.
+ENGINES_HERE = tuple(name for name in ENGINES if not ENGINES[name].on_device)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def output(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("engine", COMMON)
+@pytest.mark.parametrize("engine", ENGINES_HERE)
 def test_each_engine_builds_the_files_that_its_session_opens(graph, output, engine):
     written = backends.build(engine, graph, output)
     assert written == ENGINES[engine].files
@@ -42,7 +42,7 @@ def test_each_engine_builds_the_files_that_its_session_opens(graph, output, engi
 
 def test_building_leaves_the_graph_as_it_was(graph, output):
     before = (graph / "model.onnx").read_bytes()
-    for engine in COMMON:
+    for engine in ENGINES_HERE:
         backends.build(engine, graph, output)
     assert (graph / "model.onnx").read_bytes() == before
     assert [file.name for file in graph.iterdir()] == ["model.onnx"]
@@ -58,7 +58,7 @@ def test_openvino_keeps_float_weights_whole(graph, output):
     assert 'element_type="f16"' not in (output / "openvino_model.xml").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("engine", COMMON)
+@pytest.mark.parametrize("engine", ENGINES_HERE)
 def test_an_engines_own_graph_is_preferred(graph, output, engine):
     own = graph / f"model.{engine}.onnx"
     (graph / "model.onnx").rename(own)
@@ -79,7 +79,7 @@ def test_external_weights_travel_along(graph, output):
 
 
 def test_a_folder_without_graph_is_refused(output):
-    for engine in COMMON:
+    for engine in ENGINES_HERE:
         with pytest.raises(EdgeRobertaError) as caught:
             backends.build(engine, output, output)
         assert str(caught.value) == (
@@ -106,11 +106,45 @@ def test_an_unknown_engine_is_refused():
     )
 
 
-def test_tensorrt_is_announced():
-    with pytest.raises(UnavailableError) as caught:
-        backends.require(("tensorrt",))
-    assert caught.value.what == "bundles for TensorRT come with a later release"
-    assert caught.value.exit_code == 4
+def test_building_for_tensorrt_needs_no_tensorrt(monkeypatch):
+    monkeypatch.setattr(backends, "installed", lambda name: False)
+    backends.require(("tensorrt", "tensorrt-fp16"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "source", "name"),
+    [
+        ("tensorrt", "model.tensorrt.onnx", "tensorrt.onnx"),
+        ("tensorrt-fp16", "model.fp16.onnx", "model_fp16.onnx"),
+    ],
+)
+def test_the_graphs_for_tensorrt_travel_with_their_weights(graph, output, engine, source, name):
+    import onnx
+
+    model = onnx.load(graph / "model.onnx")
+    onnx.save(model, graph / source, save_as_external_data=True, location=f"{source}_data")
+    assert backends.build(engine, graph, output) == (name, f"{name}_data")
+    copied = onnx.load(output / name)  # finds its weights under their new name
+    weight = {t.name: t.raw_data for t in copied.graph.initializer}["layer.0.ffn.in.weight"]
+    assert (
+        weight
+        == {t.name: t.raw_data for t in onnx.load(graph / "model.onnx").graph.initializer}[
+            "layer.0.ffn.in.weight"
+        ]
+    )
+
+
+def test_a_graph_that_was_not_made_for_tensorrt_is_named(graph, output):
+    with pytest.raises(EdgeRobertaError, match=r"no model\.tensorrt\.onnx to build from") as caught:
+        backends.build("tensorrt", graph, output)
+    assert "--target jetson" in str(caught.value)
+
+
+def test_a_float_recipe_leaves_the_int8_engine_out(graph):
+    engines = ("tensorrt", "tensorrt-fp16", "onnxruntime")
+    assert backends.buildable(engines, graph) == ("tensorrt-fp16", "onnxruntime")
+    (graph / "model.tensorrt.onnx").touch()
+    assert backends.buildable(engines, graph) == engines
 
 
 def test_a_missing_package_is_told_before_hours_of_work(monkeypatch):

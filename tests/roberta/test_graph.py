@@ -14,12 +14,13 @@ import pytest
 from edgeroberta.errors import CheckpointError
 from edgeroberta.quantization.plan import (
     ActivationRange,
+    AttentionPlan,
     MatMulPlan,
     QuantizationPlan,
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.graph import Graph, GraphForm, build_graph, write_float
+from edgeroberta.roberta.graph import STAND_IN, TENSORRT, Graph, GraphForm, build_graph, write_float
 from edgeroberta.roberta.weights import Layer, Linear, load_weights
 
 LENGTHS = (1, 2, 7, 64, 128, 512)
@@ -183,7 +184,9 @@ def test_a_half_precision_body_stays_close(tiny_checkpoint: Path, tmp_path: Path
     weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(15)
     half = build_graph(weights, form=GraphForm(body=np.float16))
     types = {onnx.TensorProto.DataType.Name(t.data_type) for t in half.builder.model().graph.initializer}
-    assert types == {"FLOAT16", "INT64"}
+    assert types == {"FLOAT16", "FLOAT", "INT64"}
+    wide = {t.name for t in half.builder.model().graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
+    assert all(".norm." in name or "_norm" in name for name in wide)  # layer norms alone
     exact = evaluate(build_graph(weights), tmp_path, ids, mask)
     np.testing.assert_allclose(evaluate(half, tmp_path, ids, mask), exact, atol=2e-2)
 
@@ -198,6 +201,105 @@ def int8_plan(graph: Graph, reach: float = 8.0) -> QuantizationPlan:
         grid = ActivationRange.over(-reach, reach, signed="ffn" in site.name)
         plans[site.name] = MatMulPlan(grid, factors, *quantize_weight(weight), site.linear.bias)
     return QuantizationPlan(plans)
+
+
+def symmetric_plan(weights: Any) -> QuantizationPlan:
+    """Every matmul and attention in symmetric int8, as TensorRT takes it."""
+    graph = build_graph(weights, form=STAND_IN)
+    grid = ActivationRange.over(-6, 6, signed=True)
+    plans = {
+        site.name: MatMulPlan(grid, None, *quantize_weight(site.linear.weight), site.linear.bias)
+        for site in graph.sites
+    }
+    attentions = {each.name: AttentionPlan(grid, grid, grid) for each in graph.attentions}
+    return QuantizationPlan(plans, quantize_rows(weights.embeddings.word), attentions)
+
+
+def emulate(weights: Any, plan: QuantizationPlan, ids: Any) -> Any:
+    """The plan in numpy, for one text without padding: every product on rounded numbers."""
+    from math import erf
+
+    config, table = weights.config, weights.embeddings
+
+    def norm(x: Any, norm: Any) -> Any:
+        x = x - x.mean(-1, keepdims=True)
+        return (
+            x / np.sqrt(np.square(x).mean(-1, keepdims=True) + config.layer_norm_eps) * norm.scale
+            + norm.shift
+        )
+
+    def product(site: str, x: Any) -> Any:
+        choice = plan.matmuls[site]
+        return choice.activation.fake_quantize(x) @ (choice.weight * choice.weight_scale)
+
+    x = plan.word_embeddings.values[ids] * plan.word_embeddings.scale[ids] + table.position[: len(ids)]
+    x = norm(x, table.norm)
+    for index, layer in enumerate(weights.layers):
+        name = f"layer.{index}"
+        q, k, v = np.split(product(f"{name}.attention.qkv", x), 3, axis=-1)
+        q = q + layer.query.bias / np.float32(np.sqrt(config.head_size))
+        grids = plan.attentions[f"{name}.attention"]
+        q, k, v = (
+            grid.fake_quantize(y).reshape(len(ids), layer.heads, -1).transpose(1, 0, 2)
+            for grid, y in ((grids.query, q), (grids.key, k), (grids.value, v))
+        )
+        shares = np.exp(q @ k.transpose(0, 2, 1))
+        shares = grids.shares.fake_quantize(shares / shares.sum(-1, keepdims=True))
+        context = (shares @ v).transpose(1, 0, 2).reshape(len(ids), -1)
+        bias = layer.attention_output.bias + layer.value.bias @ layer.attention_output.weight
+        x = norm(x + product(f"{name}.attention.output", context) + bias, layer.attention_norm)
+        inner = product(f"{name}.ffn.in", x) + layer.ffn_in.bias
+        inner = inner * (1 + np.vectorize(erf)(inner / np.sqrt(2))) / 2
+        outer = product(f"{name}.ffn.out", inner.astype(np.float32)) + layer.ffn_out.bias
+        x = norm(x + outer, layer.ffn_norm)
+    dense = np.tanh(product("head.dense", x[:1]) + weights.head.dense.bias)
+    return product("head.projection", dense) + weights.head.projection.bias
+
+
+def test_the_stand_in_computes_what_the_plan_says(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    weights = load_weights(tiny_checkpoint)
+    plan = symmetric_plan(weights)
+    path = save(build_graph(weights, plan, STAND_IN), tmp_path)
+    exact = build_graph(weights, dataclasses.replace(plan, attentions={}), STAND_IN)
+    (tmp_path / "float").mkdir()
+    plain = save(exact, tmp_path / "float")
+    for seed in range(3):
+        ids = np.random.default_rng(seed).integers(5, 600, 24)
+        mask = np.ones((1, 24), np.int64)
+        found = run_onnxruntime(path, ids[None], mask)
+        # A value on the edge of a step may round either way, and moves what follows by a step.
+        np.testing.assert_allclose(found, emulate(weights, plan, ids), atol=0.02)
+        assert np.abs(found - run_onnxruntime(plain, ids[None], mask)).max() > 1e-4
+
+
+def test_the_tensorrt_form_is_the_same_computation_in_half_precision(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(40)
+    plan = symmetric_plan(weights)
+    graph = build_graph(weights, plan, TENSORRT)
+    path = save(graph, tmp_path)
+    onnx.checker.check_model(str(path), full_check=True)
+    found = run_onnxruntime(path, ids, mask)
+    (tmp_path / "stand-in").mkdir()
+    exact = evaluate(build_graph(weights, plan, STAND_IN), tmp_path / "stand-in", ids, mask)
+    # Half precision moves values across the edges of the coarse steps of this plan.
+    assert np.abs(found - exact).max() < 0.1
+    assert np.abs(found - exact).mean() < 0.05
+    zeros = [t for t in graph.builder.model().graph.initializer if t.name.endswith("zero_point")]
+    assert {t.data_type for t in zeros} == {onnx.TensorProto.INT8}
+    assert all(not onnx.numpy_helper.to_array(t).any() for t in zeros)
+
+
+def test_a_step_too_small_for_half_precision_is_not_zero(tiny_checkpoint: Path) -> None:
+    weights = load_weights(tiny_checkpoint)
+    plan = symmetric_plan(weights)
+    dead = dataclasses.replace(plan.matmuls["layer.0.ffn.in"], weight_scale=np.full(64, 1e-12, np.float32))
+    plan = dataclasses.replace(plan, matmuls={**plan.matmuls, "layer.0.ffn.in": dead})
+    model = build_graph(weights, plan, TENSORRT).builder.model()
+    for tensor in model.graph.initializer:
+        if tensor.name.endswith("scale") and "norm" not in tensor.name:
+            assert (onnx.numpy_helper.to_array(tensor) > 0).all(), tensor.name
 
 
 def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_checkpoint: Path) -> None:

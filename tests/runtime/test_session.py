@@ -5,6 +5,7 @@ import importlib.util
 
 import pytest
 
+from edgeroberta.backends import BUILDERS
 from edgeroberta.errors import UnavailableError, UsageError
 from edgeroberta.runtime import session
 from edgeroberta.runtime.session import ENGINES, choose_engine
@@ -23,7 +24,8 @@ def test_every_engine_has_its_two_files(name):
     engine = ENGINES[name]
     runtime = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
     assert callable(getattr(runtime, engine.opener))
-    assert callable(importlib.import_module(f"edgeroberta.backends.{engine.module}").build)
+    module, function = BUILDERS[name]
+    assert callable(getattr(importlib.import_module(f"edgeroberta.backends.{module}"), function))
 
 
 def test_every_engine_has_its_extra():

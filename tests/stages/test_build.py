@@ -7,7 +7,7 @@ import pytest
 
 from edgeroberta import targets
 from edgeroberta.artifact import Kind
-from edgeroberta.errors import EdgeRobertaError, UnavailableError, UsageError
+from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.roberta.checkpoint import TOKENIZER_FILES
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
@@ -108,10 +108,48 @@ def test_a_graph_without_its_tokenizer_is_refused(context):
     assert str(caught.value) == f"{graph}: the model comes without its tokenizer.json"
 
 
-def test_a_target_of_a_later_release_is_refused(context):
-    with pytest.raises(UnavailableError) as caught:
-        build(BuildConfig(), replace(context, target=targets.load("jetson")))
-    assert (caught.value.exit_code, caught.value.where) == (4, "--target")
+@pytest.fixture
+def jetson(context):
+    """The context of a build for a Jetson, of a float graph and its half-precision form."""
+    from edgeroberta.roberta.graph import TENSORRT, write_float
+
+    graph = context.inputs[Kind.GRAPH].path
+    write_float(context.full_size, graph / "model.fp16.onnx", TENSORRT)
+    return replace(context, target=targets.load("jetson"))
+
+
+def test_a_float_recipe_for_a_jetson_gives_the_fp16_engine_alone(jetson, monkeypatch):
+    said = []
+    monkeypatch.setattr(type(jetson.progress), "line", lambda self, text: said.append(text))
+    notes = build(BuildConfig(), jetson)
+    assert notes["engines"] == ["tensorrt-fp16", "onnxruntime"]
+    assert notes["files"]["tensorrt-fp16"] == ["model_fp16.onnx"]
+    assert set(notes["deviation"]) == {"onnxruntime"}, "an engine of a device is never measured here"
+    assert notes["measured_on_the_device"] == ["tensorrt-fp16"]
+    assert any("measured on the device" in line for line in said)
+    assert read(jetson.output).engines == ("tensorrt-fp16", "onnxruntime")
+
+
+def test_fp16_engines_are_held_to_the_float_graph(jetson):
+    from edgeroberta.errors import EngineError
+    from edgeroberta.runtime import goldens
+
+    build(BuildConfig(), jetson)
+    found = goldens.load(jetson.output)
+    assert found.float_logits is not None
+    assert abs(found.float_logits - found.logits).max() < 0.02  # this recipe's own graph is float, too
+    assert found.float_atol == found.allowed("fp16") >= 0.01
+    shifted = replace(found, logits=found.logits + 1)
+    goldens.check_answers(shifted, lambda ids: found.float_logits, engine="x", precision="fp16")
+    with pytest.raises(EngineError, match="x gives other answers"):
+        goldens.check_answers(shifted, lambda ids: found.float_logits, engine="x", precision="int8")
+    with pytest.raises(EngineError, match="x gives other answers"):
+        goldens.check_answers(found, lambda ids: found.float_logits + 0.5, engine="x", precision="fp16")
+
+
+def test_an_int8_engine_without_its_graph_is_refused(jetson):
+    with pytest.raises(EdgeRobertaError, match="the graph was not made for TensorRT"):
+        build(BuildConfig(engines=("tensorrt",)), jetson)
 
 
 def test_an_unknown_engine_is_refused(context):

@@ -78,6 +78,62 @@ def test_symmetric_activations_have_no_zero_point(context: Any) -> None:
     assert found["embeddings.word"] == onnx.TensorProto.FLOAT
 
 
+@pytest.fixture
+def jetson(context: Any) -> Any:
+    from edgeroberta import targets
+    from edgeroberta.roberta.graph import TENSORRT, write_float
+
+    write_float(context.full_size, context.inputs[Kind.GRAPH].path / "model.fp16.onnx", TENSORRT)
+    return dataclasses.replace(context, target=targets.load("jetson"))
+
+
+def test_a_target_with_tensorrt_gets_its_graph_and_a_stand_in_of_the_same_plan(jetson: Any) -> None:
+    notes = quantize(settings(), jetson)
+    sites = [site["site"] for site in notes["sites"]]
+    assert {"layer.0.attention", "layer.1.attention", "layer.1.attention.qkv"} <= set(sites)
+    assert "layer.1.attention.query" not in sites  # every layer computes all tokens
+    graphs = [onnx.load(jetson.output / name).graph for name in ("model.onnx", "model.tensorrt.onnx")]
+    steps = [sorted(node.name for node in graph.node if node.op_type == "QuantizeLinear") for graph in graphs]
+    assert steps[0] == steps[1]
+    assert {f"layer.{n}.attention.{part}.quantize" for n in (0, 1) for part in ("q", "k", "v", "shares")} <= {
+        *steps[0]
+    }
+    for graph in graphs:
+        kinds = {t.data_type for t in graph.initializer if t.name.endswith(".zero_point")}
+        assert kinds == {onnx.TensorProto.INT8}, "TensorRT takes no zero points"
+    assert (jetson.output / "model.fp16.onnx").is_file()
+    assert notes["half"]["max_logit_error"] < 0.02
+    assert notes["check"]["agreement"] >= 0.98
+    json.dumps(notes, allow_nan=False)
+
+
+def test_attentions_stay_float_where_asked_or_where_nothing_fuses_them(context: Any, jetson: Any) -> None:
+    for made, config in ((context, settings()), (jetson, settings(attention="float"))):
+        quantize(config, made)
+        nodes = {node.name for node in onnx.load(made.output / "model.onnx").graph.node}
+        assert "layer.0.attention.q.quantize" not in nodes
+
+
+def test_an_attention_that_costs_answers_is_put_back_to_float(
+    jetson: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgeroberta.quantization import budget
+
+    monkeypatch.setattr(
+        budget,
+        "fit",
+        lambda measure, agreement, exact, sites, **others: budget.Fit(
+            {"layer.1.attention": "as told"} if "layer.1.attention" in sites else {}, 1.0, 0.0, 0.0, True
+        ),
+    )
+    notes = quantize(settings(), jetson)
+    kept = {site["site"]: site["reason"] for site in notes["sites"] if site["choice"] == "float"}
+    assert kept == {"layer.1.attention": "as told"}
+    nodes = {node.name for node in onnx.load(jetson.output / "model.tensorrt.onnx").graph.node}
+    assert "layer.1.attention.q.quantize" not in nodes
+    assert "layer.0.attention.q.quantize" in nodes
+
+
 def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(
     context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,39 @@
+"""All that was chosen for a graph, and the plan that remains when some of it stays float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from edgeroberta.quantization.attention import AttentionChoice
+from edgeroberta.quantization.plan import QuantizationPlan, RowQuantized
+from edgeroberta.quantization.search import Choice
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An int8 form for every site of a graph.
+
+    Attributes:
+        matmuls: Site to its choice.
+        embeddings: The word table in int8; None to keep it float.
+        attentions: Attention to its choice; empty to keep all of them float.
+    """
+
+    matmuls: Mapping[str, Choice]
+    embeddings: RowQuantized | None = None
+    attentions: Mapping[str, AttentionChoice] = field(default_factory=dict)
+
+    def names(self, kept_float: Collection[str] = ()) -> list[str]:
+        """Return the names of all matmuls and attentions but those."""
+        return [name for name in (*self.matmuls, *self.attentions) if name not in kept_float]
+
+    def plan(self, kept_float: Collection[str]) -> QuantizationPlan:
+        """Return the plan in which the named matmuls and attentions stay float."""
+        matmuls = {name: each.plan for name, each in self.matmuls.items() if name not in kept_float}
+        attentions = {
+            name: each.plan if each.reader in matmuls else each.unsmoothed
+            for name, each in self.attentions.items()
+            if name not in kept_float
+        }
+        return QuantizationPlan(matmuls, self.embeddings, attentions)

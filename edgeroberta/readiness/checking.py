@@ -1,0 +1,224 @@
+"""Builds a bundle's TensorRT engines ahead of time, on a CPU, and reports what they are made of."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import UnavailableError, UsageError, missing_extra
+from edgeroberta.progress import Progress
+from edgeroberta.readiness import expectation, layers
+from edgeroberta.readiness.comparison import Finding, compare
+
+PACKAGE, EXTRA = "tensorrt_rtx", "trt-check"
+#: TensorRT-RTX builds for 8.6, the nearest to Orin's 8.7 that it knows: both are Ampere.
+COMPUTE_CAPABILITY = "SM86"
+#: Bytes of an int8 engine, at most, per byte of the float32 one: weights alone are a quarter, and every
+#: profile adds kernels.
+LARGEST_SHARE = 0.35
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One engine, built.
+
+    Attributes:
+        engine: Name of the engine, e.g. ``tensorrt``.
+        graph: Name of the file.
+        findings: What became of each matmul and attention.
+        layers: Layers of all profiles.
+        profiles: Their number.
+        fused: Fused attentions in all profiles, int8 or not.
+        graph_bytes: Bytes of the graph.
+        engine_bytes: Bytes of the engine.
+        seconds: Time to parse and build.
+        fp32_bytes: Bytes of the same model's float32 engine; None where that was not asked for.
+    """
+
+    engine: str
+    graph: str
+    findings: tuple[Finding, ...]
+    layers: int
+    profiles: int
+    fused: int
+    graph_bytes: int
+    engine_bytes: int
+    seconds: float
+    fp32_bytes: int | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, node by node."""
+        return tuple(f"{each.expected.node}: {each.problem}" for each in self.findings if each.problem)
+
+    @property
+    def oversized(self) -> bool:
+        """True when it exceeds :data:`LARGEST_SHARE`; told, but no failure: kernels count per profile."""
+        return self.share is not None and self.share > LARGEST_SHARE
+
+    @property
+    def share(self) -> float | None:
+        """Bytes per byte of the float32 engine, of an int8 engine."""
+        if self.fp32_bytes is None:
+            return None
+        return self.engine_bytes / self.fp32_bytes
+
+    def names(self, *, attention: bool, int8: bool) -> list[str]:
+        """Return the nodes of a kind that the graph asks for in int8, or leaves float."""
+        found = [each.expected for each in self.findings]
+        return [each.node for each in found if (each.attention, each.int8) == (attention, int8)]
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The result.
+
+    Attributes:
+        library: Name and version of the library.
+        compute_capability: What was built for.
+        engines: One each.
+    """
+
+    library: str
+    compute_capability: str
+    engines: tuple[Checked, ...]
+
+    @property
+    def ready(self) -> bool:
+        """True when nothing is wrong."""
+        return not any(each.problems for each in self.engines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "library": self.library,
+            "compute_capability": self.compute_capability,
+            "ready": self.ready,
+            "engines": [_fields(each) for each in self.engines],
+        }
+
+
+def _fields(checked: Checked) -> dict[str, Any]:
+    names = ("engine", "graph", "layers", "profiles", "graph_bytes", "engine_bytes", "seconds", "fp32_bytes")
+    return {
+        **{name: getattr(checked, name) for name in names},
+        "fused_attentions": checked.fused,
+        "share_of_fp32": checked.share,
+        "oversized": checked.oversized,
+        "problems": list(checked.problems),
+        "int8": checked.names(attention=False, int8=True),
+        "float": checked.names(attention=False, int8=False),
+        "int8_attentions": checked.names(attention=True, int8=True),
+        "float_attentions": checked.names(attention=True, int8=False),
+    }
+
+
+def check(bundle: Path, *, compare_fp32: bool, progress: Progress) -> Readiness:
+    """Build each TensorRT engine of a bundle with its own optimization profiles.
+
+    Args:
+        bundle: The bundle's folder.
+        compare_fp32: Build the float32 engine, too, to compare sizes.
+        progress: Where to report.
+
+    Returns:
+        What was found.
+
+    Raises:
+        UsageError: The bundle has no graph for TensorRT.
+        UnavailableError: TensorRT-RTX is not installed.
+        EngineError: A graph is refused, or has no engine.
+    """
+    from edgeroberta.runtime import lengths, manifest
+    from edgeroberta.runtime.session import ENGINES
+    from edgeroberta.runtime.tensorrt.engine import make_profiles
+
+    facts = manifest.read(bundle)
+    library = _library()
+    chosen = [name for name in facts.engines if name in ENGINES and ENGINES[name].module == "tensorrt"]
+    if not chosen:
+        raise UsageError(
+            f"the bundle has no graph for TensorRT, only for {', '.join(facts.engines)}",
+            where=str(bundle),
+            hint="make it with: edgeroberta compress … --target jetson",
+        )
+    profiles = make_profiles(lengths.choose(facts.lengths, facts.max_length))
+    found = []
+    for name in chosen:
+        graph = bundle / ENGINES[name].files[0]
+        progress.line(f"building the engine of {graph.name} with {len(profiles)} profiles")
+        found.append(_check_graph(library, name, graph, profiles, _wide(bundle, name, compare_fp32)))
+    return Readiness(library.title, COMPUTE_CAPABILITY, tuple(found))
+
+
+def _wide(bundle: Path, name: str, wanted: bool) -> Path | None:
+    """Return the half-precision graph, of which the float32 one is made, for the int8 engine alone."""
+    from edgeroberta.runtime.session import ENGINES
+
+    graph = bundle / ENGINES["tensorrt-fp16"].files[0]
+    return graph if wanted and name == "tensorrt" and graph.is_file() else None
+
+
+def check_graph(graph: Path, profiles: tuple[Any, ...], *, compare_fp32: Path | None = None) -> Checked:
+    """Build the engine of one graph.
+
+    Args:
+        graph: ONNX file.
+        profiles: Optimization profiles, see :mod:`edgeroberta.runtime.tensorrt.engine`.
+        compare_fp32: Half-precision graph whose float32 engine is built to compare with, or None.
+
+    Returns:
+        What was found.
+    """
+    return _check_graph(_library(), "tensorrt", graph, profiles, compare_fp32)
+
+
+def _check_graph(
+    library: Any, name: str, graph: Path, profiles: tuple[Any, ...], half: Path | None
+) -> Checked:
+    built = _build(library, graph, profiles)
+    found = layers.read(message.text for message in built.messages)
+    return Checked(
+        engine=name,
+        graph=graph.name,
+        findings=compare(expectation.read(graph), found),
+        layers=len(found),
+        profiles=len(layers.profiles(found)),
+        fused=sum(layer.attention for layer in found),
+        graph_bytes=sum(file.stat().st_size for file in graph.parent.glob(f"{graph.name}*")),
+        engine_bytes=len(built.plan),
+        seconds=built.seconds,
+        fp32_bytes=None if half is None else _fp32_bytes(library, half, profiles),
+    )
+
+
+def _fp32_bytes(library: Any, half: Path, profiles: tuple[Any, ...]) -> int:
+    from edgeroberta.readiness.widening import widen
+
+    with tempfile.TemporaryDirectory(prefix="edgeroberta-check-") as folder:
+        wide = Path(folder) / "wide.onnx"
+        widen(half, wide)
+        return len(_build(library, wide, profiles).plan)
+
+
+def _build(library: Any, graph: Path, profiles: tuple[Any, ...]) -> Any:
+    from edgeroberta.runtime.tensorrt.engine import Options, build
+
+    options = Options(profiles=profiles, compute_capability=COMPUTE_CAPABILITY, least="VERBOSE")
+    return build(library, graph, options)
+
+
+def _library() -> Any:
+    from edgeroberta.runtime.tensorrt.library import Library
+
+    # TensorRT itself builds only for a GPU that is here.
+    try:
+        module = importlib.import_module(PACKAGE)
+    except ModuleNotFoundError as error:
+        raise missing_extra(PACKAGE, EXTRA, purpose="building engines ahead of time") from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UnavailableError(f"{PACKAGE} is installed but cannot be loaded ({error})") from error
+    return Library(module, PACKAGE, str(module.__version__))

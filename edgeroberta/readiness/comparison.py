@@ -1,0 +1,91 @@
+"""Holds an engine's layers to what its graph asks for, and names the nodes that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeroberta.readiness.expectation import Expected
+from edgeroberta.readiness.layers import Layer, profiles
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a matmul or an attention.
+
+    Attributes:
+        expected: What the graph asks for.
+        problem: What is wrong; None when it is as asked for.
+    """
+
+    expected: Expected
+    problem: str | None
+
+
+def compare(expected: Sequence[Expected], layers: Sequence[Layer]) -> tuple[Finding, ...]:
+    """Compare every profile of an engine with its graph.
+
+    Args:
+        expected: Matmuls and attentions in the order of the graph.
+        layers: Layers in the order of the engine.
+
+    Returns:
+        One finding each; the problem is that of the first profile that has one.
+    """
+    found: dict[Expected, str | None] = dict.fromkeys(expected)
+    for profile in profiles(layers):
+        own = [layer for layer in layers if layer.profile == profile]
+        places = _places(expected, own)
+        for item in expected:
+            problem = None
+            if item.int8:
+                problem = _attention(item, expected, own, places) if item.attention else _matmul(item, own)
+            if problem and found[item] is None:
+                found[item] = f"{problem} (profile {profile})"
+    if not layers:
+        return tuple(Finding(item, "the engine lists no layers" if item.int8 else None) for item in expected)
+    return tuple(Finding(item, found[item]) for item in expected)
+
+
+def _places(expected: Sequence[Expected], layers: Sequence[Layer]) -> dict[int, int]:
+    """Return, for matmuls that are layers of their own, number in the graph to place in the engine."""
+    at = {layer.node: place for place, layer in enumerate(layers)}
+    return {index: at[item.node] for index, item in enumerate(expected) if item.node in at}
+
+
+def _matmul(item: Expected, layers: Sequence[Layer]) -> str | None:
+    own = [layer for layer in layers if layer.node == item.node]
+    if not own:
+        return "the engine has no int8 matmul for it"
+    wrong = next((layer for layer in own if not layer.int8), None)
+    return None if wrong is None else f"the engine multiplies {', '.join(wrong.inputs) or 'nothing'}"
+
+
+def _attention(
+    item: Expected, expected: Sequence[Expected], layers: Sequence[Layer], places: dict[int, int]
+) -> str | None:
+    """Look for the fused attention between the matmuls around it.
+
+    Attentions have no name in the engine. Where a matmul between two of them is no layer of its own,
+    they are counted together.
+    """
+    index = expected.index(item)
+    low, high = _between(index, places, len(layers))
+    fused = [layer for layer in layers[low:high] if layer.attention]
+    together = [
+        each
+        for number, each in enumerate(expected)
+        if each.attention and _between(number, places, len(layers)) == (low, high)
+    ]
+    integers = sum(layer.int8 for layer in fused)
+    if integers == sum(each.int8 for each in together):
+        return None
+    if fused:
+        return f"the engine fuses it, but multiplies {', '.join(fused[0].inputs)}"
+    return "the engine does not fuse it"
+
+
+def _between(index: int, places: dict[int, int], end: int) -> tuple[int, int]:
+    before = [place for number, place in places.items() if number < index]
+    after = [place for number, place in places.items() if number > index]
+    return max(before, default=0), min(after, default=end)
