@@ -150,9 +150,10 @@ def write(comparison: Comparison, bundle: Path) -> Path:
 def _check_target(name: str | None) -> None:
     if name is not None and targets.load(name).remote:
         raise UnavailableError(
-            f"the target {name!r} is another machine, and measuring there comes with a later release",
+            f"the target {name!r} is another machine, and none is named",
             where="--target",
-            hint="copy the bundle to the device and run there: edgeroberta bench BUNDLE",
+            hint=f"add --host user@{name}, or see without one whether the bundle will build there: "
+            f"edgeroberta check BUNDLE --target {name}",
         )
 
 

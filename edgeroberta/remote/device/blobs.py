@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .files import FULL, Emit, Refused, free_bytes, take
+from .files import FULL, Emit, RefusedError, free_bytes, take
 
 #: Room that must be left after shipping: logs, the result, the device's own needs.
 SPARE_BYTES = 32 << 20
@@ -24,10 +24,10 @@ def path_of(root: Path, sha256: str) -> Path:
     """Return where a blob is kept.
 
     Raises:
-        Refused: It is not a sha256, so it could name another file.
+        RefusedError: It is not a sha256, so it could name another file.
     """
     if not _SHA256.fullmatch(sha256):
-        raise Refused(f"{sha256!r} is not a sha256")
+        raise RefusedError(f"{sha256!r} is not a sha256")
     return root / "blobs" / sha256
 
 
@@ -42,7 +42,7 @@ def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
         sha256 to the bytes of it that are here already.
 
     Raises:
-        Refused: The disk has no room for the rest.
+        RefusedError: The disk has no room for the rest.
     """
     found = {}
     for sha256, size in wanted.items():
@@ -70,7 +70,7 @@ def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO,
         emit: Told of each blob that is whole.
 
     Raises:
-        Refused: The stream broke (``cut``), the bytes are not those of the hash (``damaged``), or the
+        RefusedError: The stream broke (``cut``), the bytes are not those of the hash (``damaged``), or the
             disk is full.
     """
     for sha256, size, offset in items:
@@ -83,7 +83,7 @@ def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO,
             os.fsync(handle)
             if _digest(part) != sha256:
                 part.unlink()
-                raise Refused("arrived damaged (wrong sha256)", where=str(part), kind="damaged")
+                raise RefusedError("arrived damaged (wrong sha256)", where=str(part), kind="damaged")
             part.chmod(0o444)
             part.replace(blob)
         except OSError as error:
@@ -104,7 +104,7 @@ def _lock(handle: int, part: Path) -> None:
     end = time.monotonic() + LOCK_SECONDS
     while not take(handle, wait=False):
         if time.monotonic() > end:
-            raise Refused(
+            raise RefusedError(
                 "another workstation is sending this file", where=str(part), hint="run the same command again"
             )
         time.sleep(0.1)
@@ -112,14 +112,14 @@ def _lock(handle: int, part: Path) -> None:
 
 def _fill(handle: int, part: Path, size: int, offset: int, stream: BinaryIO) -> None:
     if os.fstat(handle).st_size < offset:
-        raise Refused("less of the file is here than was said", where=str(part), kind="cut")
+        raise RefusedError("less of the file is here than was said", where=str(part), kind="cut")
     os.ftruncate(handle, offset)
     os.lseek(handle, offset, os.SEEK_SET)
     left = size - offset
     while left:
         block = _read(stream, min(left, _BLOCK))
         if not block:
-            raise Refused("the connection was cut", where=str(part), kind="cut")
+            raise RefusedError("the connection was cut", where=str(part), kind="cut")
         left -= len(block)
         view = memoryview(block)
         while view:
@@ -141,10 +141,10 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _full(root: Path, needed: int, error: OSError | None = None) -> Refused:
+def _full(root: Path, needed: int, error: OSError | None = None) -> RefusedError:
     free = free_bytes(root)
     why = f" ({error.strerror})" if error else ""
-    return Refused(
+    return RefusedError(
         f"no room on the device{why}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free",
         where=str(root),
         hint="free some, or put the folder on a larger disk: root = … in the hosts' configuration",

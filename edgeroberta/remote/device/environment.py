@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .files import Refused, locked, remove
+from .files import RefusedError, locked, remove
 
 _TAIL = 3
 _OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
@@ -32,7 +32,7 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         log: Where pip may write.
 
     Raises:
-        Refused: It cannot be made here.
+        RefusedError: It cannot be made here.
     """
     key = _key(spec)
     folder = root / "venvs" / key
@@ -77,7 +77,7 @@ def _works(python: Path) -> bool:
 
 def _require_venv() -> None:
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        raise Refused(
+        raise RefusedError(
             "this Python cannot make virtual environments (venv or ensurepip is missing)",
             where=sys.executable,
             hint="on the device: sudo apt install python3-venv",
@@ -101,7 +101,9 @@ def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
 
 def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:
     # JetPack and others set pip options for all users; those must not choose where this goes.
-    environment = {name: value for name, value in os.environ.items() if name not in ("PIP_USER", "PIP_TARGET")}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PIP_USER", "PIP_TARGET")
+    }
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=environment,
         check=False,
@@ -111,7 +113,7 @@ def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:
     if done.returncode:
         last = " | ".join(said.splitlines()[-_TAIL:]) or f"exit code {done.returncode}"
         full = "No space left on device" in said
-        raise Refused(
+        raise RefusedError(
             f"the environment could not be made, {what} said: {last}",
             where=str(Path(words[0]).parent),
             hint="free some room on the device" if full else _OFFLINE,

@@ -20,7 +20,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Emit = Callable[[dict[str, Any]], None]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Something the user must know of; sent to the workstation.
 
     Args:
@@ -43,24 +43,28 @@ def open_root(name: str) -> Path:
         name: Its path; ``~`` is the home folder on the device.
 
     Raises:
-        Refused: It is another's, or holds something else.
+        RefusedError: It is another's, or holds something else.
     """
     given = Path(name).expanduser()
-    hint = "choose a folder of its own: root = \"~/.cache/edgeroberta-remote\" in the hosts' configuration"
+    hint = 'choose a folder of its own: root = "~/.cache/edgeroberta-remote" in the hosts\' configuration'
     if not given.is_absolute():
-        raise Refused("the folder on the device must be an absolute path or begin with ~", where=name, hint=hint)
+        raise RefusedError(
+            "the folder on the device must be an absolute path or begin with ~", where=name, hint=hint
+        )
     root = Path(os.path.realpath(given))
     if root in (home := Path(os.path.realpath(Path.home())), *home.parents):
-        raise Refused("is the home folder or above it; it is left untouched", where=str(root), hint=hint)
+        raise RefusedError("is the home folder or above it; it is left untouched", where=str(root), hint=hint)
     if root.exists() and not root.is_dir():
-        raise Refused("is a file, a folder is needed", where=str(root), hint=hint)
+        raise RefusedError("is a file, a folder is needed", where=str(root), hint=hint)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if root.stat().st_uid != os.getuid():
-        raise Refused("the folder belongs to another user", where=str(root), hint=hint)
+        raise RefusedError("the folder belongs to another user", where=str(root), hint=hint)
     marker = root / MARKER
     if not marker.is_file():
         if any(root.iterdir()):
-            raise Refused("not empty, and not a folder of ours; it is left untouched", where=str(root), hint=hint)
+            raise RefusedError(
+                "not empty, and not a folder of ours; it is left untouched", where=str(root), hint=hint
+            )
         write(marker, json.dumps({"kind": "edgeroberta-remote", "schema_version": 1}) + "\n")
     for folder in FOLDERS:
         (root / folder).mkdir(exist_ok=True)
@@ -71,11 +75,11 @@ def remove(root: Path, path: Path) -> None:
     """Delete a file or folder below the root; links are deleted, not followed.
 
     Raises:
-        Refused: It is not below the root.
+        RefusedError: It is not below the root.
     """
     real = Path(os.path.realpath(path.parent))
     if real != root and root not in real.parents:
-        raise Refused("not below our own folder, so it is not deleted", where=str(path))
+        raise RefusedError("not below our own folder, so it is not deleted", where=str(path))
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

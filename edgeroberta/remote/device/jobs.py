@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .blobs import path_of
-from .files import Emit, Refused, is_locked, remove, take, write
+from .files import Emit, RefusedError, is_locked, remove, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
 #: Seconds between two looks at a running job: often enough for people, too seldom to disturb it.
@@ -36,7 +37,7 @@ _ID = re.compile(r"[0-9a-f]{16,64}")
 def folder_of(root: Path, name: str) -> Path:
     """Return a job's folder."""
     if not _ID.fullmatch(name):
-        raise Refused(f"{name!r} is not the name of a job")
+        raise RefusedError(f"{name!r} is not the name of a job")
     return root / "jobs" / name
 
 
@@ -95,12 +96,12 @@ def follow(root: Path, name: str, offset: int, emit: Emit) -> None:
             was killed.
 
     Raises:
-        Refused: There is no such job (``gone``).
+        RefusedError: There is no such job (``gone``).
     """
     job = folder_of(root, name)
     for turn in range(1 << 62):
         if not job.is_dir():
-            raise Refused("the job is no longer on the device", where=str(job), kind="gone")
+            raise RefusedError("the job is no longer on the device", where=str(job), kind="gone")
         alive, ended = is_locked(job / LOCK_FILE), (job / EXIT_FILE).is_file()
         offset = _tell(job / LOG_FILE, offset, emit)
         if ended or not alive:
@@ -116,9 +117,9 @@ def result(root: Path, name: str, step: str) -> str:
     """Return what a step wrote to stdout."""
     file = folder_of(root, name) / f"{step}.json"
     if not file.is_file():
-        raise Refused("the job left no result", where=str(file), kind="gone")
+        raise RefusedError("the job left no result", where=str(file), kind="gone")
     if file.stat().st_size > RESULT_BYTES:
-        raise Refused("the result is too large to be one", where=str(file))
+        raise RefusedError("the result is too large to be one", where=str(file))
     return file.read_text(encoding="utf-8", errors="replace")
 
 
@@ -131,13 +132,12 @@ def stop(root: Path, name: str) -> None:
     how = signal.SIGTERM
     # The lock says that it is this job that has the number, not a later process.
     while is_locked(job / LOCK_FILE):
-        try:
+        # It has just ended, or just started and is not written down yet.
+        with contextlib.suppress(OSError, ValueError):
             os.killpg(int((job / "pid").read_text()), how)
-        except (OSError, ValueError):  # just ended, or just started and not written down yet
-            pass
         if time.monotonic() > end:
             if how is signal.SIGKILL:
-                raise Refused("the job could not be stopped", where=str(job))
+                raise RefusedError("the job could not be stopped", where=str(job))
             how, end = signal.SIGKILL, end + GRACE_SECONDS
         time.sleep(0.1)
     remove(root, job)
@@ -176,7 +176,7 @@ def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:
     for name, sha256 in files.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise Refused(f"{name!r} leads out of the job's folder")
+            raise RefusedError(f"{name!r} leads out of the job's folder")
         target = job / path
         target.parent.mkdir(parents=True, exist_ok=True)
         blob = path_of(root, sha256)

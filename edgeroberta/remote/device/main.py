@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import blobs, jobs, runner
-from .files import Emit, Refused, free_bytes, open_root
+from .files import Emit, RefusedError, free_bytes, open_root
 
 
 def main(token: str, command: str, argument: str, program: str) -> int:
@@ -41,7 +41,7 @@ def main(token: str, command: str, argument: str, program: str) -> int:
         request = json.loads(sys.stdin.buffer.readline())
         root = open_root(request["root"])
         COMMANDS[command](root, {**request, "program": program}, emit)
-    except Refused as error:
+    except RefusedError as error:
         emit({"error": error.fields})
         return 1
     except BrokenPipeError:  # nobody listens any more

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .environment import ensure
-from .files import Refused, locked, write
+from .files import RefusedError, locked, write
 
 EXIT_FILE, LOG_FILE, SPEC_FILE, LOCK_FILE = "exit.json", "log", "spec.json", "alive.lock"
 
@@ -25,11 +25,15 @@ def run(job: Path) -> None:
     with (job / LOG_FILE).open("ab", buffering=0) as log:
         try:
             ended = _steps(job, json.loads((job / SPEC_FILE).read_text(encoding="utf-8")), log)
-        except Refused as error:
+        except RefusedError as error:
             ended = {"code": error.fields["exit_code"], "step": "environment", "error": error.fields}
         except Exception as error:  # whatever it is, the workstation must learn of it
             what = f"unexpected {type(error).__name__} on the device: {error}"
-            ended = {"code": 1, "step": "run", "error": {"what": what, "where": "", "hint": "", "exit_code": 1}}
+            ended = {
+                "code": 1,
+                "step": "run",
+                "error": {"what": what, "where": "", "hint": "", "exit_code": 1},
+            }
     write(job / EXIT_FILE, json.dumps({**ended, "at": time.time()}) + "\n")
 
 
@@ -50,7 +54,9 @@ def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
     return {"code": 0, "step": ""}
 
 
-def _step(job: Path, step: dict[str, Any], words: list[str], environment: dict[str, str], log: BinaryIO) -> int:
+def _step(
+    job: Path, step: dict[str, Any], words: list[str], environment: dict[str, str], log: BinaryIO
+) -> int:
     log.write(f"{step['name']}: started\n".encode())
     with (job / f"{step['name']}.json").open("wb") as result:
         done = subprocess.run(
