@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import asyncssh
 
-import edgeroberta
+from edgeroberta.remote.hosts import Host
 
 
 @dataclass
@@ -91,9 +90,17 @@ def serve(folder: Path) -> Iterator[Device]:
         "HOME": str(device.home),
         "PATH": f"{device.home / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         # The packages of the test environment, as a device has those of its system: no network.
-        "PYTHONPATH": sysconfig.get_paths()["purelib"],
+        "PYTHONPATH": f"{device.home}/site:{sysconfig.get_paths()['purelib']}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    # pip is among those packages, and unpacking another one takes longer than all the rest.
+    (device.home / "site").mkdir()
+    (device.home / "site" / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'venv' in sys.orig_argv:\n"
+        "    import venv\n"
+        "    venv.EnvBuilder._setup_pip = lambda *_: None\n"
+    )
     device.shim("python3", f'exec "{sys.executable}" "$@"')
     ready = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(device, ready, end)), daemon=True)
@@ -178,6 +185,7 @@ async def _feed(
                 device.drop_after = None
                 for connection in device.connections:
                     connection.abort()
+                break
     with contextlib.suppress(BrokenPipeError, ConnectionError):
         child.stdin.close()
 
@@ -191,4 +199,10 @@ async def _pump(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter)
 
 def available() -> bool:
     """Tell whether there is an ssh client to test with."""
-    return shutil.which("ssh") is not None and edgeroberta.__file__ is not None
+    return shutil.which("ssh") is not None
+
+
+def host_of(device: Device, name: str = "device", **changes: object) -> Host:
+    """Return the host as a user's configuration gives it; pip gets nothing from an index."""
+    fields = {"ssh_options": ("-F", str(device.config)), "pip_args": ("--no-index", "--no-deps"), **changes}
+    return Host(name, "device", **fields)  # type: ignore[arg-type]

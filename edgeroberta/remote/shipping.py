@@ -157,6 +157,8 @@ def ship(
             damaged += error.kind == "damaged"
             if error.kind not in ("cut", "damaged") or damaged >= _DAMAGED or stopped():
                 raise
+            cut = UnreachableError(error.what, where=str(error.where), hint=None, transient=True)
+            patience.wait(cut, hint="run the same command again: it goes on where it was")
 
 
 def _missing(answer: Mapping[str, Any], blobs: Mapping[str, Blob]) -> dict[str, int]:

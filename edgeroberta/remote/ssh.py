@@ -95,11 +95,16 @@ class Connection:
         with tempfile.TemporaryFile() as complaints:
             process = self._start([*self._words, *self.host.destination, remote], complaints)
             writer = _Writer(self, process, [text, fields], payload)
-            last = self._listen(process, token.encode() + b" ", on_event)
-            code = process.wait()
-            writer.join()
-            if process.stdout is not None:
-                process.stdout.close()
+            try:
+                last = self._listen(process, token.encode() + b" ", on_event)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                code = process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+                writer.join()
             complaints.seek(0)
             said = complaints.read(1 << 16).decode("utf-8", errors="replace")
         return self._judge(last, code, said)
@@ -138,18 +143,13 @@ class Connection:
         self, process: subprocess.Popen[bytes], token: bytes, on_event: Callable[[Event], None] | None
     ) -> Event | None:
         last: Event | None = None
-        try:
-            while process.stdout is not None and (line := process.stdout.readline(LINE_BYTES)):
-                if not line.startswith(token):  # what a login shell prints
-                    continue
-                event = loads(line[len(token) :].decode("utf-8", errors="replace"), where=self.host.name)
-                last = event if isinstance(event, dict) else None
-                if last is not None and on_event is not None:
-                    on_event(last)
-        except BaseException:
-            process.kill()
-            process.wait()
-            raise
+        while process.stdout is not None and (line := process.stdout.readline(LINE_BYTES)):
+            if not line.startswith(token):  # what a login shell prints
+                continue
+            event = loads(line[len(token) :].decode("utf-8", errors="replace"), where=self.host.name)
+            last = event if isinstance(event, dict) else None
+            if last is not None and on_event is not None:
+                on_event(last)
         return last
 
     def _judge(self, last: Event | None, code: int, said: str) -> Event:

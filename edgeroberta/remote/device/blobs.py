@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +15,11 @@ from .files import FULL, Emit, RefusedError, free_bytes, take
 
 #: Room that must be left after shipping: logs, the result, the device's own needs.
 SPARE_BYTES = 32 << 20
-#: Seconds that a dropped connection's process may take to notice and let go of its file.
-LOCK_SECONDS = 20.0
+#: Seconds without a byte after which the connection is taken for dead: where it is not closed but gone,
+#: sshd may take hours to notice.
+IDLE_SECONDS = 30
+#: Seconds to wait for a file that such a process still holds.
+LOCK_SECONDS = 40.0
 _BLOCK = 1 << 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -73,6 +77,7 @@ def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO,
         RefusedError: The stream broke (``cut``), the bytes are not those of the hash (``damaged``), or the
             disk is full.
     """
+    signal.signal(signal.SIGALRM, _idle)
     for sha256, size, offset in items:
         blob = path_of(root, sha256)
         part = _part(blob)
@@ -129,8 +134,16 @@ def _fill(handle: int, part: Path, size: int, offset: int, stream: BinaryIO) -> 
 def _read(stream: BinaryIO, most: int) -> bytes:
     # read1 gives what is there; read would wait for a whole block and lose it if the stream breaks.
     read1 = getattr(stream, "read1", stream.read)
-    block: bytes = read1(most)
+    signal.alarm(IDLE_SECONDS)
+    try:
+        block: bytes = read1(most)
+    finally:
+        signal.alarm(0)
     return block
+
+
+def _idle(number: int, frame: object) -> None:
+    raise RefusedError("no bytes came any more", kind="cut")
 
 
 def _digest(file: Path) -> str:

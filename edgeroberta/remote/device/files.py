@@ -86,6 +86,17 @@ def remove(root: Path, path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_all(root: Path) -> None:
+    """Delete our folder as a whole.
+
+    Raises:
+        RefusedError: It is not ours.
+    """
+    if not (root / MARKER).is_file():
+        raise RefusedError("not a folder of ours, so it is not deleted", where=str(root))
+    shutil.rmtree(root)
+
+
 def free_bytes(folder: Path) -> int:
     """Return how much this user may still write in the folder's file system."""
     found = os.statvfs(folder)

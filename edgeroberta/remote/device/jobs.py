@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .blobs import path_of
-from .files import Emit, RefusedError, is_locked, remove, take, write
+from .files import Emit, RefusedError, is_locked, remove, remove_all, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
 #: Seconds between two looks at a running job: often enough for people, too seldom to disturb it.
@@ -149,7 +149,7 @@ def clean(root: Path, name: str, *, keep: bool) -> None:
     if job.is_dir():
         remove(root, job)
     if not keep and not any((root / "jobs").iterdir()):
-        remove(root, root)
+        remove_all(root)
 
 
 def collect(root: Path, mine: str) -> None:

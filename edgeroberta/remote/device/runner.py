@@ -39,6 +39,7 @@ def run(job: Path) -> None:
 
 def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
     root = Path(spec["root"])
+    os.environ["PIP_CACHE_DIR"] = str(root / "cache" / "pip")  # what pip keeps goes when we go
     python = ensure(root, job, spec["environment"], log)
     environment = {**os.environ, "EDGEROBERTA_CACHE": str(root / "cache"), "PYTHONUNBUFFERED": "1"}
 
