@@ -50,13 +50,36 @@ def test_a_reference_made_elsewhere_is_a_row(bundle: Path, capsys: pytest.Captur
     assert "no reference here (reference.json is missing)" in capsys.readouterr().err
 
 
-def test_a_jetson_is_for_later_with_exit_4(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_device_the_ways_on_are_told_with_exit_4(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("bench", bundle, "--target", "jetson") == 4
     assert capsys.readouterr().err == (
-        "error: --target: the target 'jetson' is another machine, "
-        "and measuring there comes with a later release\n"
-        "  next: copy the bundle to the device and run there: edgeroberta bench BUNDLE\n"
+        "error: --target: the target 'jetson' is another machine, and none is named\n"
+        "  next: add --host user@jetson, or see without one whether the bundle will build there: "
+        "edgeroberta check BUNDLE --target jetson\n"
     )
+
+
+@pytest.mark.parametrize("option", [("--no-keep",), ("--wheelhouse", "wheels")])
+def test_options_of_another_machine_need_one(
+    bundle: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, ...]
+) -> None:
+    assert run("bench", bundle, *option) == 2
+    assert f"{option[0]} is for another machine" in capsys.readouterr().err
+
+
+def test_a_host_that_fails_ends_the_command_with_its_exit_code(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEROBERTA_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text('[hosts.kitchen]\nssh = "me@kitchen"\n')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run("bench", bundle, "--host", "kitchen", "--json") == 4
+    said = capsys.readouterr()
+    (host,) = json.loads(said.out)["hosts"]
+    assert (host["host"], host["status"], host["error"]["exit_code"]) == ("kitchen", "failed", 4)
+    assert "there is no OpenSSH client on this machine" in said.err
 
 
 def test_an_engine_the_bundle_lacks_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
