@@ -245,8 +245,9 @@ def test_a_remote_target_is_refused(bundle: Path) -> None:
         run(Request(bundle, target="jetson"))
     assert error.value.exit_code == 4
     assert str(error.value) == (
-        "--target: the target 'jetson' is another machine, and measuring there comes with a later release\n"
-        "  next: copy the bundle to the device and run there: edgeroberta bench BUNDLE"
+        "--target: the target 'jetson' is another machine, and none is named\n"
+        "  next: add --host user@jetson, or see without one whether the bundle will build there: "
+        "edgeroberta check BUNDLE --target jetson"
     )
 
 
