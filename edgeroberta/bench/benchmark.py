@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from edgeroberta import artifact
 from edgeroberta.bench import contenders, material
@@ -22,7 +20,7 @@ from edgeroberta.bench.rounds import Plan
 from edgeroberta.bench.surroundings import Looking
 from edgeroberta.errors import EdgeRobertaError, UsageError, did_you_mean
 from edgeroberta.progress import Progress
-from edgeroberta.runtime import manifest, saturation
+from edgeroberta.runtime import manifest, preferences, saturation
 from edgeroberta.targets.matching import resolve
 
 __all__ = ["Request", "benchmark", "remember", "write"]
@@ -113,7 +111,7 @@ def remember(comparison: Comparison, request: Request) -> str | None:
     """Let the fastest engine that passed be the first choice on this device from now on.
 
     Only single texts of the data decide, and only when every engine of the bundle had its turns and the
-    device did not throttle.
+    run was valid, neither noisy nor throttled.
 
     Args:
         comparison: The table.
@@ -125,12 +123,9 @@ def remember(comparison: Comparison, request: Request) -> str | None:
     facts = manifest.read(request.bundle)
     whole = request.engines is None and comparison.plan.tokens is None and comparison.plan.batch == 1
     row = fastest(comparison)
-    if row is None or not whole or len(facts.engines) < 2 or comparison.validity.verdict is Verdict.INVALID:
-        return None
-    if importlib.util.find_spec("edgeroberta.runtime.preferences") is None:
+    if row is None or not whole or len(facts.engines) < 2 or comparison.validity.verdict is not Verdict.VALID:
         return None
     engine = row.engine.partition(" ")[0]
-    preferences: Any = importlib.import_module("edgeroberta.runtime.preferences")
     figures = asdict(row.latency) if row.latency else {}
     kept = preferences.remember(
         facts.digest, engine, why="the fastest that passed in a bench", figures=figures

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeroberta.cli import console
 from edgeroberta.cli.options import data_spec
+
+if TYPE_CHECKING:
+    from edgeroberta.bench.benchmark import Request
 
 
 def bench(
@@ -50,6 +53,16 @@ def bench(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
     ] = False,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure on user@host over ssh, or a host of the configuration; repeatable."),
+    ] = None,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="With --host: folder of wheels, for devices without a package index.")
+    ] = None,
+    no_keep: Annotated[
+        bool, typer.Option("--no-keep", help="With --host: leave nothing on the device for the next time.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -57,7 +70,7 @@ def bench(
     from edgeroberta.bench import table
     from edgeroberta.bench.benchmark import Request, benchmark, remember, write
     from edgeroberta.bench.conditions import require_valid
-    from edgeroberta.errors import EdgeRobertaError
+    from edgeroberta.errors import EdgeRobertaError, UsageError
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
     request = Request(
@@ -75,6 +88,12 @@ def bench(
         rounds=rounds,
         dtypes=tuple(dtype.split(",")),
     )
+    if host:
+        _on_hosts(request, host, wheelhouse=wheelhouse, keep=not no_keep, json=json)
+        return
+    if wheelhouse is not None or no_keep:
+        option = "--no-keep" if no_keep else "--wheelhouse"
+        raise UsageError(f"{option} is for another machine", where=option, hint="add --host user@host")
     comparison = benchmark(request, progress=console.progress())
     if json:
         console.out_json(comparison.to_json())
@@ -87,3 +106,29 @@ def bench(
     if (engine := remember(comparison, request)) is not None:
         console.say(f"{engine} is the fastest that passed: this device runs the bundle on it from now on")
     require_valid(comparison.validity)
+
+
+def _on_hosts(request: Request, hosts: list[str], *, wheelhouse: Path | None, keep: bool, json: bool) -> None:
+    from edgeroberta.bench import hosts_table
+    from edgeroberta.bench.conditions import require_valid
+    from edgeroberta.bench.remote import run_remote, to_json
+    from edgeroberta.errors import EdgeRobertaError
+
+    results = run_remote(request, hosts, progress=console.progress(), wheelhouse=wheelhouse, keep=keep)
+    failed = [each.error for each in results if each.error is not None]
+    if json:
+        console.out_json(to_json(results))
+    elif len(failed) < len(results):
+        console.out(hosts_table.text(results).rstrip())
+    if len(failed) < len(results):
+        try:
+            console.say(f"written to {hosts_table.write(results, request.bundle)}")
+        except EdgeRobertaError as error:  # a read-only bundle: the table has been printed all the same
+            console.say(f"warning: {error}")
+    for earlier in failed[:-1]:
+        console.say_error(earlier)
+    if failed:
+        raise failed[-1]
+    for each in results:
+        if each.comparison is not None:
+            require_valid(each.comparison.validity)

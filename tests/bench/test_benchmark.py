@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import sys
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
 from edgeroberta.progress import Progress
-from edgeroberta.runtime import Runtime, manifest
+from edgeroberta.runtime import Runtime, manifest, preferences
 from edgeroberta.targets.matching import Machine
 from edgeroberta.verification import reference
 
@@ -382,24 +382,20 @@ def test_an_unknown_type_is_refused_with_the_near_name(bundle: Path) -> None:
     assert (error.value.where, error.value.hint) == ("--dtype", "did you mean 'float16'?")
 
 
-class Preferences:
-    """Stands in for the module that keeps preferences."""
-
-    def __init__(self) -> None:
-        self.kept: list[tuple[str, str, str]] = []
-
-    def remember(self, bundle: str, engine: str, *, why: str, figures: dict[str, Any]) -> bool:
-        assert figures["p50_ms"] > 0
-        self.kept.append((bundle, engine, why))
-        return True
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEROBERTA_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def preferences(monkeypatch: pytest.MonkeyPatch) -> Preferences:
-    found = Preferences()
-    monkeypatch.setitem(sys.modules, "edgeroberta.runtime.preferences", found)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: object())
-    return found
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine does meanwhile, it is not held against a run."""
+    monkeypatch.setattr("edgeroberta.bench.conditions.MOST_LOAD", math.inf)
+    monkeypatch.setattr("edgeroberta.bench.conditions.MOST_STEAL", math.inf)
+
+
+def preference(request: Request) -> str | None:
+    return preferences.preferred(manifest.read(request.bundle).digest)
 
 
 def two_engines(data: Path, folder: Path) -> Path:
@@ -414,32 +410,38 @@ def timed(request: Request, seconds: dict[str, float], wrong: str = "") -> Compa
     return benchmark(request, progress=Progress(), start=start, look=lambda runs_on: Turn())
 
 
-def test_the_fastest_engine_that_passed_is_remembered(
-    data: Path, tmp_path: Path, preferences: Preferences
-) -> None:
+@pytest.mark.usefixtures("quiet")
+def test_the_fastest_engine_that_passed_is_remembered(data: Path, tmp_path: Path) -> None:
     request = Request(two_engines(data, tmp_path / "bundle"))
     found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002})
-    assert remember(found, request) == "openvino"
-    digest = manifest.read(request.bundle).digest
-    assert preferences.kept == [(digest, "openvino", "the fastest that passed in a bench")]
+    assert remember(found, request) == preference(request) == "openvino"
 
 
-def test_a_faster_engine_that_answers_wrong_is_not_remembered(
-    data: Path, tmp_path: Path, preferences: Preferences
-) -> None:
+@pytest.mark.usefixtures("quiet")
+def test_a_faster_engine_that_answers_wrong_is_not_remembered(data: Path, tmp_path: Path) -> None:
     request = Request(two_engines(data, tmp_path / "bundle"))
     found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002}, wrong="openvino")
-    assert remember(found, request) == "onnxruntime"
+    assert remember(found, request) == preference(request) == "onnxruntime"
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("options", [{"batch": 8}, {"length": 128}, {"engines": ("openvino",)}])
 def test_another_question_than_single_texts_on_all_engines_changes_no_preference(
-    data: Path, tmp_path: Path, preferences: Preferences, options: dict[str, Any]
+    data: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     request = Request(two_engines(data, tmp_path / "bundle"), **options)
     found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002})
-    assert remember(found, request) is None
-    assert preferences.kept == []
+    assert remember(found, request) is preference(request) is None
+
+
+def test_a_noisy_run_changes_no_preference(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeroberta.bench.conditions.MOST_LOAD", -1.0)
+    request = Request(two_engines(data, tmp_path / "bundle"))
+    found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002})
+    assert found.validity.verdict is Verdict.NOISY
+    assert remember(found, request) is preference(request) is None
 
 
 def test_int8_that_can_saturate_here_is_a_note(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,27 @@ def test_a_jetson_elsewhere_ends_with_exit_4_and_what_to_do(
     )
 
 
+@pytest.mark.parametrize("option", [("--no-keep",), ("--wheelhouse", "wheels")])
+def test_options_of_another_machine_need_one(
+    bundle: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, ...]
+) -> None:
+    assert run("bench", bundle, *option) == 2
+    assert f"{option[0]} is for another machine" in capsys.readouterr().err
+
+
+def test_a_host_that_fails_ends_the_command_with_its_exit_code(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEROBERTA_CONFIG", str(tmp_path / "config.toml"))
+    (tmp_path / "config.toml").write_text('[hosts.kitchen]\nssh = "me@kitchen"\n')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run("bench", bundle, "--host", "kitchen", "--json") == 4
+    said = capsys.readouterr()
+    (host,) = json.loads(said.out)["hosts"]
+    assert (host["host"], host["status"], host["error"]["exit_code"]) == ("kitchen", "failed", 4)
+    assert "there is no OpenSSH client on this machine" in said.err
+
+
 def test_an_engine_the_bundle_lacks_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", bundle, "--engines", "onnxruntim") == 2
     assert capsys.readouterr().err == (

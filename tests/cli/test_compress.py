@@ -263,11 +263,6 @@ BAD = {
         "jetson-agx-orin, jetson-orin-nano, jetson-thor, nvidia-gpu)\n"
         "  next: did you mean 'intel-cpu'?",
     ),
-    "a remote target": (
-        ["MODEL", "--data", "DATA", "-o", "out", "-t", "jetson"],
-        4,
-        "--target: bundles for TensorRT come with a later release\n  next: edgeroberta targets",
-    ),
     "a model that is not there": (
         ["./nowhere", "--data", "DATA", "-o", "out"],
         2,

@@ -1,0 +1,94 @@
+"""The tables of several hosts as one, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeroberta import artifact
+from edgeroberta.bench import table
+from edgeroberta.bench.remote import HostResult, to_json
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.layout import columns
+from edgeroberta.verification.report_text import ABSENT, escape
+
+_WORDS = 3  # host, model and engine are words; all but the status after them is set flush right
+
+
+def text(results: Sequence[HostResult]) -> str:
+    """Lay out the tables of all hosts in one, with what they were measured on below it.
+
+    Args:
+        results: One per host. A single host that was measured gives the table that ``bench`` gives there.
+    """
+    if len(results) == 1 and (only := results[0].comparison) is not None:
+        return table.text(only)
+    rows = _rows(results)
+    laid = columns(rows, left=(*range(_WORDS), len(rows[0]) - 1)) if rows else []
+    return "\n".join([*laid, "", *_facts(results)]) + "\n"
+
+
+def markdown(results: Sequence[HostResult]) -> str:
+    """Write the tables of all hosts as one in GitHub Markdown."""
+    lines = ["# Benchmark", ""]
+    if rows := _rows(results):
+        right = ["---:" if _WORDS <= column < len(rows[0]) - 1 else "---" for column in range(len(rows[0]))]
+        lines += [_line(rows[0]), _line(right)]
+        lines += [_line([escape(cell) for cell in row]) for row in rows[1:]]
+    return "\n".join([*lines, "", *(f"- {escape(fact)}" for fact in _facts(results))]) + "\n"
+
+
+def write(results: Sequence[HostResult], bundle: Path) -> Path:
+    """Write ``reports/bench-hosts.md`` and ``.json`` into a bundle; they are not part of it.
+
+    Args:
+        results: One per host.
+        bundle: Bundle folder.
+
+    Returns:
+        The Markdown file.
+
+    Raises:
+        EdgeRobertaError: The folder cannot be written.
+    """
+    folder = bundle / "reports"
+    try:
+        folder.mkdir(exist_ok=True)
+        artifact.write_json(folder / "bench-hosts.json", to_json(results))
+        artifact.write_text(folder / "bench-hosts.md", markdown(results))
+    except OSError as error:
+        raise EdgeRobertaError(
+            f"the table could not be kept in the bundle ({error.strerror})",
+            where=str(folder),
+            hint="add --json and redirect it to a file",
+        ) from error
+    return folder / "bench-hosts.md"
+
+
+def _rows(results: Sequence[HostResult]) -> list[tuple[str, ...]]:
+    measured = [each.comparison for each in results if each.comparison is not None]
+    if not measured:
+        return []
+    header = ("host", *table.header(measured[0]))
+    rows = [header]
+    for each in results:
+        if each.comparison is None:
+            rows.append((each.host, *(ABSENT,) * (len(header) - 2), "failed"))
+        else:
+            rows += [(each.host, *table.cells(row)) for row in each.comparison.rows]
+    return rows
+
+
+def _facts(results: Sequence[HostResult]) -> list[str]:
+    found: list[str] = []
+    for each in results:
+        if each.comparison is not None:
+            found += [f"{each.host}: {fact}" for fact in table.facts(each.comparison)]
+        elif each.error is not None:
+            said = " ".join(str(each.error).split())
+            found.append(said if said.startswith(each.host) else f"{each.host}: {said}")
+    return found
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

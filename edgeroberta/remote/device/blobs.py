@@ -1,0 +1,164 @@
+"""Files by content hash: what is missing, and how the rest of it comes in over one stream."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from .files import FULL, Emit, RefusedError, free_bytes, take
+
+#: Room that must be left after shipping: logs, the result, the device's own needs.
+SPARE_BYTES = 32 << 20
+#: Seconds without a byte after which the connection is taken for dead: where it is not closed but gone,
+#: sshd may take hours to notice.
+IDLE_SECONDS = 30
+#: Seconds to wait for a file that such a process still holds.
+LOCK_SECONDS = 40.0
+_BLOCK = 1 << 16
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def path_of(root: Path, sha256: str) -> Path:
+    """Return where a blob is kept.
+
+    Raises:
+        RefusedError: It is not a sha256, so it could name another file.
+    """
+    if not _SHA256.fullmatch(sha256):
+        raise RefusedError(f"{sha256!r} is not a sha256")
+    return root / "blobs" / sha256
+
+
+def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Tell which blobs are not here.
+
+    Args:
+        root: Our folder.
+        wanted: sha256 to size in bytes.
+
+    Returns:
+        sha256 to the bytes of it that are here already.
+
+    Raises:
+        RefusedError: The disk has no room for the rest.
+    """
+    found = {}
+    for sha256, size in wanted.items():
+        blob = path_of(root, sha256)
+        if blob.is_file() and blob.stat().st_size == size:
+            continue
+        part = _part(blob)
+        found[sha256] = min(part.stat().st_size, size) if part.is_file() else 0
+    needed = sum(wanted[sha256] - offset for sha256, offset in found.items())
+    if needed and needed + SPARE_BYTES > free_bytes(root):
+        raise _full(root, needed + SPARE_BYTES)
+    return found
+
+
+def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO, emit: Emit) -> None:
+    """Take the missing parts of blobs, one after the other, from a stream.
+
+    A blob is written to ``<sha256>.part``, hashed, and only then given its name. What came before the
+    stream broke stays, to be continued.
+
+    Args:
+        root: Our folder.
+        items: sha256, size, and the offset at which the stream begins, per blob.
+        stream: The bytes.
+        emit: Told of each blob that is whole.
+
+    Raises:
+        RefusedError: The stream broke (``cut``), the bytes are not those of the hash (``damaged``), or the
+            disk is full.
+    """
+    signal.signal(signal.SIGALRM, _idle)
+    for sha256, size, offset in items:
+        blob = path_of(root, sha256)
+        part = _part(blob)
+        handle = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(handle, part)
+            _fill(handle, part, size, offset, stream)
+            os.fsync(handle)
+            if _digest(part) != sha256:
+                part.unlink()
+                raise RefusedError("arrived damaged (wrong sha256)", where=str(part), kind="damaged")
+            part.chmod(0o444)
+            part.replace(blob)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            part.unlink(missing_ok=True)  # a full disk harms the device: better to send it once more
+            raise _full(root, size, error) from error
+        finally:
+            os.close(handle)
+        emit({"have": sha256})
+
+
+def _part(blob: Path) -> Path:
+    return blob.with_name(f"{blob.name}.part")
+
+
+def _lock(handle: int, part: Path) -> None:
+    end = time.monotonic() + LOCK_SECONDS
+    while not take(handle, wait=False):
+        if time.monotonic() > end:
+            raise RefusedError(
+                "another workstation is sending this file", where=str(part), hint="run the same command again"
+            )
+        time.sleep(0.1)
+
+
+def _fill(handle: int, part: Path, size: int, offset: int, stream: BinaryIO) -> None:
+    if os.fstat(handle).st_size < offset:
+        raise RefusedError("less of the file is here than was said", where=str(part), kind="cut")
+    os.ftruncate(handle, offset)
+    os.lseek(handle, offset, os.SEEK_SET)
+    left = size - offset
+    while left:
+        block = _read(stream, min(left, _BLOCK))
+        if not block:
+            raise RefusedError("the connection was cut", where=str(part), kind="cut")
+        left -= len(block)
+        view = memoryview(block)
+        while view:
+            view = view[os.write(handle, view) :]
+
+
+def _read(stream: BinaryIO, most: int) -> bytes:
+    # read1 gives what is there; read would wait for a whole block and lose it if the stream breaks.
+    read1 = getattr(stream, "read1", stream.read)
+    signal.alarm(IDLE_SECONDS)
+    try:
+        block: bytes = read1(most)
+    finally:
+        signal.alarm(0)
+    return block
+
+
+def _idle(number: int, frame: object) -> None:
+    raise RefusedError("no bytes came any more", kind="cut")
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _full(root: Path, needed: int, error: OSError | None = None) -> RefusedError:
+    free = free_bytes(root)
+    why = f" ({error.strerror})" if error else ""
+    return RefusedError(
+        f"no room on the device{why}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free",
+        where=str(root),
+        hint="free some, or put the folder on a larger disk: root = … in the hosts' configuration",
+    )

@@ -1,0 +1,120 @@
+"""The virtual environment on the device: sees the system's packages, such as JetPack's TensorRT."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .files import RefusedError, locked, remove
+
+_TAIL = 3
+_OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
+
+
+def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
+    """Return the Python of an environment with our wheel and its requirements, made if it is not there.
+
+    It is made under a temporary name and renamed, so it is whole or absent; two workstations that want
+    the same one wait for each other. It is run by its Python alone, never by its scripts, since those
+    remember the temporary name.
+
+    Args:
+        root: Our folder.
+        job: The job's folder, with ``wheel/`` and perhaps ``wheelhouse/``.
+        spec: ``wheel`` (file name), ``extras``, ``pip_args`` and ``content`` (hashes of all wheels).
+        log: Where pip may write.
+
+    Raises:
+        RefusedError: It cannot be made here.
+    """
+    key = _key(spec)
+    folder = root / "venvs" / key
+
+    def waiting() -> None:
+        log.write(b"environment: another workstation is making it, waiting\n")
+
+    with locked(root / "venvs" / f"{key}.lock", waiting):
+        python = folder / "bin" / "python"
+        if folder.is_dir():
+            if _works(python):
+                return python
+            remove(root, folder)
+        _require_venv()
+        log.write(b"environment: making it (once per version; this can take minutes)\n")
+        temporary = root / "venvs" / f".{key}.tmp"
+        if temporary.exists():
+            remove(root, temporary)
+        try:
+            _make(temporary, job, spec, log)
+            temporary.rename(folder)
+        except BaseException:
+            if temporary.exists():
+                remove(root, temporary)
+            raise
+        return python
+
+
+def _key(spec: dict[str, Any]) -> str:
+    parts = [spec, sys.version, os.path.realpath(sys.executable)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _works(python: Path) -> bool:
+    # The system's Python may have been upgraded or removed since.
+    try:
+        done = subprocess.run([str(python), "-c", "import edgeroberta"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _require_venv() -> None:
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        raise RefusedError(
+            "this Python cannot make virtual environments (venv or ensurepip is missing)",
+            where=sys.executable,
+            hint="on the device: sudo apt install python3-venv",
+            code=4,
+        )
+
+
+def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
+    _run([sys.executable, "-m", "venv", "--system-site-packages", str(folder)], log, "venv")
+    python = str(folder / "bin" / "python")
+    wheel = str(job / "wheel" / spec["wheel"])
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    offline = []
+    if (job / "wheelhouse").is_dir():
+        offline = ["--no-index", "--find-links", str(job / "wheelhouse")]
+    # The system may have this very version; without --ignore-installed pip would leave it at that.
+    _run([*pip, "--no-index", "--no-deps", "--ignore-installed", wheel], log, "pip")
+    extras = f"[{','.join(spec['extras'])}]" if spec["extras"] else ""
+    _run([*pip, *offline, *spec["pip_args"], wheel + extras], log, "pip")
+
+
+def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:
+    # JetPack and others set pip options for all users; those must not choose where this goes.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("PIP_USER", "PIP_TARGET")
+    }
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=environment,
+        check=False,
+    )  # fmt: skip
+    said = (done.stdout + done.stderr).strip()
+    log.write((said + "\n").encode("utf-8") if said else b"")
+    if done.returncode:
+        last = " | ".join(said.splitlines()[-_TAIL:]) or f"exit code {done.returncode}"
+        full = "No space left on device" in said
+        raise RefusedError(
+            f"the environment could not be made, {what} said: {last}",
+            where=str(Path(words[0]).parent),
+            hint="free some room on the device" if full else _OFFLINE,
+        )

@@ -1,0 +1,152 @@
+"""The one folder on the device that belongs to us: made, recognised, locked, and cleaned up."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+MARKER = ".edgeroberta-remote"
+FOLDERS = ("blobs", "venvs", "jobs", "cache")
+#: What a full or limited disk says: no space, no quota, a file above the process's limit.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class RefusedError(Exception):
+    """Something the user must know of; sent to the workstation.
+
+    Args:
+        what: What is wrong, in one sentence.
+        where: The file or folder on the device.
+        hint: What to do next.
+        code: Exit code of the command line on the workstation.
+        kind: What the workstation acts on: ``cut``, ``damaged``, ``gone`` or nothing.
+    """
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", code: int = 1, kind: str = "") -> None:
+        super().__init__(what)
+        self.fields = {"what": what, "where": where, "hint": hint, "exit_code": code, "kind": kind}
+
+
+def open_root(name: str) -> Path:
+    """Return the folder, made if it is not there.
+
+    Args:
+        name: Its path; ``~`` is the home folder on the device.
+
+    Raises:
+        RefusedError: It is another's, or holds something else.
+    """
+    given = Path(name).expanduser()
+    hint = 'choose a folder of its own: root = "~/.cache/edgeroberta-remote" in the hosts\' configuration'
+    if not given.is_absolute():
+        raise RefusedError(
+            "the folder on the device must be an absolute path or begin with ~", where=name, hint=hint
+        )
+    root = Path(os.path.realpath(given))
+    if root in (home := Path(os.path.realpath(Path.home())), *home.parents):
+        raise RefusedError("is the home folder or above it; it is left untouched", where=str(root), hint=hint)
+    if root.exists() and not root.is_dir():
+        raise RefusedError("is a file, a folder is needed", where=str(root), hint=hint)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if root.stat().st_uid != os.getuid():
+        raise RefusedError("the folder belongs to another user", where=str(root), hint=hint)
+    marker = root / MARKER
+    if not marker.is_file():
+        if any(root.iterdir()):
+            raise RefusedError(
+                "not empty, and not a folder of ours; it is left untouched", where=str(root), hint=hint
+            )
+        write(marker, json.dumps({"kind": "edgeroberta-remote", "schema_version": 1}) + "\n")
+    for folder in FOLDERS:
+        (root / folder).mkdir(exist_ok=True)
+    return root
+
+
+def remove(root: Path, path: Path) -> None:
+    """Delete a file or folder below the root; links are deleted, not followed.
+
+    Raises:
+        RefusedError: It is not below the root.
+    """
+    real = Path(os.path.realpath(path.parent))
+    if real != root and root not in real.parents:
+        raise RefusedError("not below our own folder, so it is not deleted", where=str(path))
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_all(root: Path) -> None:
+    """Delete our folder as a whole.
+
+    Raises:
+        RefusedError: It is not ours.
+    """
+    if not (root / MARKER).is_file():
+        raise RefusedError("not a folder of ours, so it is not deleted", where=str(root))
+    shutil.rmtree(root)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much this user may still write in the folder's file system."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(file)
+
+
+def take(handle: int, *, wait: bool) -> bool:
+    """Lock an open file for this process; without ``wait`` return False when another has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def locked(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock that ends with the process, however it ends.
+
+    Args:
+        file: The lock; it stays, so that nobody locks a file that another is about to delete.
+        waiting: Called once if another process has it.
+    """
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not take(handle, wait=False):
+            waiting()
+            take(handle, wait=True)
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_locked(file: Path) -> bool:
+    """Tell whether a living process holds the lock."""
+    try:
+        handle = os.open(file, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not take(handle, wait=False)
+    finally:
+        os.close(handle)

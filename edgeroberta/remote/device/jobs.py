@@ -1,0 +1,197 @@
+"""Jobs on the device: laid out from blobs, started detached, followed, stopped, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .blobs import path_of
+from .files import Emit, RefusedError, is_locked, remove, remove_all, take, write
+from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
+
+#: Seconds between two looks at a running job: often enough for people, too seldom to disturb it.
+POLL_SECONDS = 1.0
+#: A finished job that nobody came for is kept this long, for the command to be run again.
+KEEP_SECONDS = 24 * 3600
+#: Half-sent files are kept this long.
+PART_SECONDS = 7 * 24 * 3600
+#: Seconds that a stopped job gets to end by itself.
+GRACE_SECONDS = 5.0
+_BEAT = 5
+_BLOCK = 1 << 16
+#: A table takes some ten kilobytes; anything much larger is not one.
+RESULT_BYTES = 16 << 20
+_ID = re.compile(r"[0-9a-f]{16,64}")
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Return a job's folder."""
+    if not _ID.fullmatch(name):
+        raise RefusedError(f"{name!r} is not the name of a job")
+    return root / "jobs" / name
+
+
+def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, str], program: str) -> str:
+    """Start a job, or find the one of that name.
+
+    Args:
+        root: Our folder.
+        name: The job; the same name means the same job.
+        spec: What the runner does.
+        files: Path in the job's folder to sha256; the blobs must be here.
+        program: Text of the program that runs it.
+
+    Returns:
+        ``started``, ``running`` (it was, and still is) or ``finished`` (it was, and nobody came for it).
+    """
+    job = folder_of(root, name)
+    if job.is_dir():
+        if is_locked(job / LOCK_FILE):
+            return "running"
+        if (job / EXIT_FILE).is_file():
+            return "finished"
+        remove(root, job)
+    fresh = job.with_name(f".{name}.{os.getpid()}.tmp")
+    fresh.mkdir()
+    lock = os.open(fresh / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        take(lock, wait=True)
+        _lay_out(root, fresh, files)
+        write(fresh / SPEC_FILE, json.dumps({**spec, "root": str(root)}, sort_keys=True) + "\n")
+        write(fresh / "program.py", program)
+        fresh.rename(job)
+        process = subprocess.Popen(
+            [sys.executable, str(job / "program.py"), "-", "run", str(job)],
+            cwd=job, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True, pass_fds=[lock],
+        )  # fmt: skip
+        write(job / "pid", str(process.pid))
+    except BaseException:
+        if fresh.exists():
+            remove(root, fresh)
+        raise
+    finally:
+        os.close(lock)
+    return "started"
+
+
+def follow(root: Path, name: str, offset: int, emit: Emit) -> None:
+    """Send what a job writes until it ends; one line in seconds, so that a dead connection is noticed.
+
+    Args:
+        root: Our folder.
+        name: The job.
+        offset: Byte of its log to begin at.
+        emit: Takes ``{"at", "text"}``, ``{"beat"}`` and at last ``{"exit"}``, which is None for a job that
+            was killed.
+
+    Raises:
+        RefusedError: There is no such job (``gone``).
+    """
+    job = folder_of(root, name)
+    for turn in range(1 << 62):
+        if not job.is_dir():
+            raise RefusedError("the job is no longer on the device", where=str(job), kind="gone")
+        alive, ended = is_locked(job / LOCK_FILE), (job / EXIT_FILE).is_file()
+        offset = _tell(job / LOG_FILE, offset, emit)
+        if ended or not alive:
+            text = (job / EXIT_FILE).read_text(encoding="utf-8") if (job / EXIT_FILE).is_file() else "null"
+            emit({"exit": json.loads(text)})
+            return
+        if turn % _BEAT == 0:
+            emit({"beat": turn})
+        time.sleep(POLL_SECONDS)
+
+
+def result(root: Path, name: str, step: str) -> str:
+    """Return what a step wrote to stdout."""
+    file = folder_of(root, name) / f"{step}.json"
+    if not file.is_file():
+        raise RefusedError("the job left no result", where=str(file), kind="gone")
+    if file.stat().st_size > RESULT_BYTES:
+        raise RefusedError("the result is too large to be one", where=str(file))
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def stop(root: Path, name: str) -> None:
+    """End a job's processes, all of its group, and remove its folder."""
+    job = folder_of(root, name)
+    if not job.is_dir():
+        return
+    end = time.monotonic() + GRACE_SECONDS
+    how = signal.SIGTERM
+    # The lock says that it is this job that has the number, not a later process.
+    while is_locked(job / LOCK_FILE):
+        # It has just ended, or just started and is not written down yet.
+        with contextlib.suppress(OSError, ValueError):
+            os.killpg(int((job / "pid").read_text()), how)
+        if time.monotonic() > end:
+            if how is signal.SIGKILL:
+                raise RefusedError("the job could not be stopped", where=str(job))
+            how, end = signal.SIGKILL, end + GRACE_SECONDS
+        time.sleep(0.1)
+    remove(root, job)
+
+
+def clean(root: Path, name: str, *, keep: bool) -> None:
+    """Remove a finished job; without ``keep`` also files and environments, unless others use them."""
+    job = folder_of(root, name)
+    if job.is_dir():
+        remove(root, job)
+    if not keep and not any((root / "jobs").iterdir()):
+        remove_all(root)
+
+
+def collect(root: Path, mine: str) -> None:
+    """Remove what dead runs left: jobs, half-sent files, half-made environments."""
+    now = time.time()
+    for job in (root / "jobs").iterdir():
+        if job.name == mine or is_locked(job / LOCK_FILE):
+            continue
+        kept = job / EXIT_FILE if (job / EXIT_FILE).is_file() else None
+        # A folder that is just being laid out has no lock yet.
+        age = now - (kept or job).stat().st_mtime
+        if age > (KEEP_SECONDS if kept else 60):
+            remove(root, job)
+    for part in (root / "blobs").glob("*.part"):
+        if now - part.stat().st_mtime > PART_SECONDS:
+            remove(root, part)
+    for venv in (root / "venvs").glob(".*.tmp"):
+        lock = venv.with_name(venv.name[1:].removesuffix(".tmp") + ".lock")
+        if not is_locked(lock):
+            remove(root, venv)
+
+
+def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:
+    for name, sha256 in files.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise RefusedError(f"{name!r} leads out of the job's folder")
+        target = job / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        blob = path_of(root, sha256)
+        try:
+            os.link(blob, target)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(blob, target)
+
+
+def _tell(log: Path, offset: int, emit: Emit) -> int:
+    if not log.is_file():
+        return offset
+    with log.open("rb") as handle:
+        handle.seek(offset)
+        while block := handle.read(_BLOCK):
+            offset += len(block)
+            emit({"at": offset, "text": block.decode("utf-8", errors="replace")})
+    return offset

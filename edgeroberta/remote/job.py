@@ -1,0 +1,145 @@
+"""A job on the device: started once, followed over as many connections as it takes, then taken home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgeroberta import artifact
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.progress import Progress
+from edgeroberta.remote.failures import DeviceError, UnreachableError
+from edgeroberta.remote.shipping import Patience
+from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.untrusted import clean
+
+_AGAIN = "the job goes on there; run the same command again to take it up"
+_LAST_LINES = 200
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to run.
+
+    Attributes:
+        spec: ``environment`` and ``steps``; see :mod:`edgeroberta.remote.device.runner`.
+        files: Path in the job's folder to sha256.
+        owner: Who runs it: jobs of two workstations are two jobs.
+    """
+
+    spec: Mapping[str, Any]
+    files: Mapping[str, str]
+    owner: str
+
+    @property
+    def name(self) -> str:
+        """The same for the same work, so that the same command finds its job again."""
+        return artifact.digest_value([self.spec, dict(self.files), self.owner])[:32]
+
+
+class Runner:
+    """Runs a job on a connection.
+
+    Args:
+        connection: The device.
+        job: What is to run; its blobs must be there.
+        progress: Where the job's own progress goes.
+        patience: How often a lost connection is tried again.
+        stopped: Tells whether the user has given up.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        job: Job,
+        *,
+        progress: Progress,
+        patience: Patience,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._connection, self._job = connection, job
+        self._progress, self._patience, self._stopped = progress, patience, stopped
+        self._offset = 0
+        self._rest = ""
+        self._lines: list[str] = []
+
+    def run(self) -> str:
+        """Run the job, or take it up where it is.
+
+        Returns:
+            What its last step wrote to stdout; not checked yet.
+
+        Raises:
+            DeviceError: A step failed; the exit code is that of the step.
+            UnreachableError: The connection was lost for good. The job goes on.
+        """
+        request = {"job": self._job.name, "spec": self._job.spec, "files": self._job.files}
+        found = self._insist(lambda: self._connection.call("start", request))["started"]
+        if found != "started":
+            state = "still running" if found == "running" else "done, and nobody came for it"
+            self._progress.line(f"an earlier run of this command is {state}: taking it up")
+        ended = self._insist(self._follow)["exit"]
+        if not isinstance(ended, dict):
+            raise self._error(1, "the job was killed on the device (a restart, or no memory left)", "")
+        if isinstance(ended.get("error"), dict):
+            raise DeviceError(ended["error"], host=self._connection.host.name)
+        step, failed = self._job.spec["steps"][-1]["name"], ended.get("code") != 0
+        if failed and ended.get("step") != step:
+            raise self._failed(ended)
+        answer = self._insist(lambda: self._connection.call("result", {"job": self._job.name, "step": step}))
+        found = answer.get("result")
+        # A measurement that is not valid prints its table and ends with 1: the table counts, it says so.
+        if failed and not (isinstance(found, str) and found.strip()):
+            raise self._failed(ended)
+        if not isinstance(found, str):
+            raise EdgeRobertaError("the device sent no result", where=self._connection.host.name)
+        return found
+
+    def stop(self) -> None:
+        """End the job on the device and remove it."""
+        self._connection.call("stop", {"job": self._job.name})
+
+    def clean(self, *, keep: bool) -> None:
+        """Remove the job's folder; without ``keep`` everything of ours on the device."""
+        self._insist(lambda: self._connection.call("clean", {"job": self._job.name, "keep": keep}))
+
+    def _insist(self, ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        while True:
+            try:
+                return ask()
+            except UnreachableError as error:
+                if self._stopped():
+                    raise
+                self._patience.wait(error, hint=_AGAIN)
+                self._progress.line("connection lost, trying again; the job goes on")
+
+    def _follow(self) -> dict[str, Any]:
+        request = {"job": self._job.name, "offset": self._offset}
+        return self._connection.call("follow", request, on_event=self._heard)
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        self._patience.reset()
+        at, text = event.get("at"), event.get("text")
+        if type(at) is int and isinstance(text, str):
+            self._offset = max(self._offset, at)
+            *lines, self._rest = (self._rest + text)[-(1 << 20) :].split("\n")
+            for line in lines:
+                if line := clean(line).rstrip():
+                    self._progress.line(line[:500])
+                    self._lines = [*self._lines[1 - _LAST_LINES :], line]
+
+    def _failed(self, ended: Mapping[str, Any]) -> DeviceError:
+        """Take the error that the step printed; without one its last words."""
+        starts = [index for index, line in enumerate(self._lines) if line.startswith("error: ")]
+        code = ended.get("code") if isinstance(ended.get("code"), int) else 1
+        if not starts:
+            words = " | ".join(self._lines[-3:]) or "without a word"
+            return self._error(1, f"{clean(str(ended.get('step')))} ended with exit code {code}: {words}", "")
+        what, *more = self._lines[starts[-1] :]
+        hint = next((line.strip().removeprefix("next: ") for line in more if line.startswith("  next: ")), "")
+        return self._error(code, what.removeprefix("error: "), hint)
+
+    def _error(self, code: Any, what: str, hint: str) -> DeviceError:
+        fields = {"what": what, "hint": hint, "exit_code": code, "where": ""}
+        return DeviceError(fields, host=self._connection.host.name)

@@ -1,0 +1,211 @@
+"""The system's OpenSSH client, with the user's configuration, keys, agent and jump hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.remote import failures
+from edgeroberta.remote.hosts import Host
+from edgeroberta.remote.program import BOOTSTRAP, program
+from edgeroberta.remote.untrusted import clean, loads
+
+Event = dict[str, Any]
+#: The longest line that a device may answer with: a whole result (16 MiB), escaped.
+LINE_BYTES = 40 << 20
+#: Never ask for a password: nobody may sit there, and several hosts would ask at once. A dead connection
+#: is noticed within 15 seconds.
+OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+#: sun_path takes 104 bytes on macOS and 108 on Linux; ssh appends 17 of its own while it binds.
+_SOCKET_BYTES = 104 - 17
+
+
+class Connection:
+    """A host that can be asked; one login serves all requests where ssh can share it.
+
+    Args:
+        host: The host.
+
+    Raises:
+        UnavailableError: There is no ``ssh``.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.sent = 0
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        ssh = shutil.which("ssh")
+        if ssh is None:
+            hint = "sudo apt install openssh-client, or copy the bundle to the device and run there"
+            raise UnavailableError("there is no OpenSSH client on this machine", where="ssh", hint=hint)
+        self._sockets = tempfile.mkdtemp(prefix="edgeroberta-")
+        options = [word for option in OPTIONS for word in ("-o", option)]
+        self._words = [ssh, "-T", *host.ssh_options, *options, *self._sharing()]
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def call(
+        self,
+        command: str,
+        request: Mapping[str, Any],
+        *,
+        payload: Iterable[bytes] = (),
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Event:
+        """Ask the device.
+
+        Args:
+            command: What to do; see :mod:`edgeroberta.remote.device.main`.
+            request: Its fields.
+            payload: Bytes that follow the request; :attr:`sent` counts them.
+            on_event: Called with each line of the answer as it comes.
+
+        Returns:
+            The last line of the answer.
+
+        Raises:
+            DeviceError: The device says that something is wrong.
+            UnreachableError: ssh failed, or the connection was lost.
+            UnavailableError: There is no Python on the device.
+            EdgeRobertaError: The answer is none.
+        """
+        token = secrets.token_hex(8)
+        text = program().encode()
+        remote = f"{self.host.python} -c '{BOOTSTRAP}' {len(text)} {token} {command} -"
+        fields = json.dumps({"root": self.host.root, **request}).encode() + b"\n"
+        with tempfile.TemporaryFile() as complaints:
+            process = self._start([*self._words, *self.host.destination, remote], complaints)
+            writer = _Writer(self, process, [text, fields], payload)
+            try:
+                last = self._listen(process, token.encode() + b" ", on_event)
+            except BaseException:
+                process.kill()
+                raise
+            finally:
+                code = process.wait()
+                if process.stdout is not None:
+                    process.stdout.close()
+                writer.join()
+            complaints.seek(0)
+            said = complaints.read(1 << 16).decode("utf-8", errors="replace")
+        return self._judge(last, code, said)
+
+    def interrupt(self) -> None:
+        """End the request that is under way, from another thread; it raises UnreachableError there."""
+        with self._lock:
+            if self._process is not None:
+                self._process.terminate()
+
+    def close(self) -> None:
+        """Leave the host; safe to call more than once."""
+        if Path(self._sockets).is_dir():
+            if any(Path(self._sockets).iterdir()):
+                words = [*self._words, "-O", "exit", *self.host.destination]
+                subprocess.run(words, capture_output=True, check=False, timeout=30)
+            shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _sharing(self) -> list[str]:
+        path = f"{self._sockets}/%C"  # %C is a sha1, 40 characters
+        if os.name != "posix" or len(path) + 38 > _SOCKET_BYTES:
+            return []
+        return ["-o", "ControlMaster=auto", "-o", f"ControlPath={path}", "-o", "ControlPersist=60"]
+
+    def _start(self, words: list[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+        # stderr is a file: the process that shares the connection outlives this one and would keep a pipe
+        # open. A session of its own: Ctrl-C is for us, who then stop the job over this very connection.
+        process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+        )
+        with self._lock:
+            self._process = process
+        return process
+
+    def _listen(
+        self, process: subprocess.Popen[bytes], token: bytes, on_event: Callable[[Event], None] | None
+    ) -> Event | None:
+        last: Event | None = None
+        while process.stdout is not None and (line := process.stdout.readline(LINE_BYTES)):
+            if not line.startswith(token):  # what a login shell prints
+                continue
+            event = loads(line[len(token) :].decode("utf-8", errors="replace"), where=self.host.name)
+            last = event if isinstance(event, dict) else None
+            if last is not None and on_event is not None:
+                on_event(last)
+        return last
+
+    def _judge(self, last: Event | None, code: int, said: str) -> Event:
+        if last is not None and isinstance(last.get("error"), dict):
+            raise failures.DeviceError(last["error"], host=self.host.name)
+        # A request that was interrupted or cut ends by a signal here, or by ssh's own code.
+        if code == failures.SSH_FAILED or code < 0:
+            raise failures.unreachable(said, host=self.host.name, ssh=self.host.ssh)
+        if code in failures.NO_COMMAND:
+            raise failures.no_python(self.host.python, host=self.host.name)
+        if code or last is None:
+            tail = " | ".join(clean(said).strip().splitlines()[-3:])[:500] or f"exit code {code}"
+            raise EdgeRobertaError(f"the device did not answer as it should: {tail}", where=self.host.name)
+        return last
+
+
+class _Writer(threading.Thread):
+    """Feeds a request to ssh while its answer is read."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        process: subprocess.Popen[bytes],
+        head: Iterable[bytes],
+        payload: Iterable[bytes],
+    ) -> None:
+        super().__init__(daemon=True)
+        self._connection, self._process = connection, process
+        self._head, self._payload = head, payload
+        self._error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Write everything, or stop when nobody reads any more: the answer says why."""
+        stdin = self._process.stdin
+        if stdin is None:
+            return
+        # BrokenPipeError: the device has said why, or ssh has.
+        with contextlib.suppress(BrokenPipeError):
+            try:
+                for block in self._head:
+                    stdin.write(block)
+                stdin.flush()
+                for block in self._payload:
+                    stdin.write(block)
+                    self._connection.sent += len(block)
+            except BrokenPipeError:
+                raise
+            except Exception as error:  # a file that cannot be read: told by join
+                self._error = error
+            finally:
+                with contextlib.suppress(BrokenPipeError):
+                    stdin.close()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end; raise what went wrong while the payload was read."""
+        super().join(timeout)
+        if self._error is not None:
+            raise self._error

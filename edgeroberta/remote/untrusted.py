@@ -1,0 +1,167 @@
+"""What comes back from a device is checked before it is shown: types, sizes, control characters."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from edgeroberta.errors import EdgeRobertaError
+
+#: C0 but tab and newline, C1, and what turns the direction of text around.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+_LONGEST = 100_000
+_DEEPEST = 20
+
+T = TypeVar("T")
+
+
+def clean(text: str) -> str:
+    """Return a text without terminal escapes and control characters."""
+    return _CONTROL.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+
+
+def loads(text: str, *, where: str) -> Any:
+    """Read JSON; infinities, NaN and what nests too deep are refused.
+
+    Raises:
+        EdgeRobertaError: It is not JSON.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a number")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise _bad(f"not JSON: {clean(str(error))[:200]}", where) from error
+
+
+def decode(kind: type[T], value: Any, *, where: str) -> T:
+    """Build a dataclass from JSON, by its annotations.
+
+    Args:
+        kind: The dataclass; its fields may be dataclasses, tuples, mappings, enums and plain values.
+        value: What :func:`loads` gave. Unknown fields are refused, and so are missing ones that have no
+            default. Texts are cleaned.
+        where: What it is, for errors.
+
+    Raises:
+        EdgeRobertaError: It does not fit.
+    """
+    try:
+        found: T = _build(kind, value, "", 0)
+    except (TypeError, ValueError) as error:
+        raise _bad(clean(str(error))[:300], where) from error
+    return found
+
+
+def _bad(what: str, where: str) -> EdgeRobertaError:
+    return EdgeRobertaError(f"the device sent something that is not a result ({what})", where=where)
+
+
+def _build(kind: Any, value: Any, path: str, depth: int) -> Any:
+    if depth > _DEEPEST:
+        raise ValueError(f"{path} nests too deep")
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _either(arguments, value, path, depth)
+    if origin is typing.Literal:
+        return _one_of(arguments, value, path)
+    if dataclasses.is_dataclass(kind):
+        return _record(kind, value, path, depth)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind(_one_of([each.value for each in kind], value, path))
+    base = origin or kind
+    if base is tuple or base is list or base is Sequence:
+        return _several(arguments, value, path, depth, list if base is list else tuple)
+    if base is dict or base is Mapping:
+        if not isinstance(value, dict):
+            raise TypeError(f"{path} is not an object")
+        of = arguments[1] if arguments else Any
+        return {
+            _plain(str, key, path): _build(of, each, f"{path}.{key}", depth + 1)
+            for key, each in value.items()
+        }
+    return _any(value, path, depth) if kind is Any or kind is object else _plain(kind, value, path)
+
+
+def _record(kind: Any, value: Any, path: str, depth: int) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"{path or 'it'} is not an object")
+    hints = typing.get_type_hints(kind)
+    fields = {each.name: each for each in dataclasses.fields(kind)}
+    if unknown := sorted(set(value) - set(fields)):
+        raise ValueError(f"unknown field {path}.{unknown[0]}")
+    for name, each in fields.items():
+        optional = each.default is not dataclasses.MISSING or each.default_factory is not dataclasses.MISSING
+        if name not in value and not optional:
+            raise ValueError(f"the field {path}.{name} is missing")
+    return kind(
+        **{name: _build(hints[name], each, f"{path}.{name}", depth + 1) for name, each in value.items()}
+    )
+
+
+def _several(arguments: Sequence[Any], value: Any, path: str, depth: int, kind: Any) -> Any:
+    if not isinstance(value, list) or len(value) > _LONGEST:
+        raise TypeError(f"{path} is not a list")
+    if arguments and arguments[-1] is not Ellipsis and kind is tuple and len(arguments) > 1:
+        if len(value) != len(arguments):
+            raise TypeError(f"{path} has {len(value)} members, not {len(arguments)}")
+        each_kind: Sequence[Any] = arguments
+    else:
+        each_kind = [arguments[0] if arguments else Any] * len(value)
+    pairs = enumerate(zip(each_kind, value, strict=True))
+    return kind(_build(of, each, f"{path}[{index}]", depth + 1) for index, (of, each) in pairs)
+
+
+def _either(kinds: Sequence[Any], value: Any, path: str, depth: int) -> Any:
+    complaint: Exception | None = None
+    for kind in kinds:
+        if kind is type(None):
+            if value is None:
+                return None
+            continue
+        try:
+            return _build(kind, value, path, depth)
+        except (TypeError, ValueError) as error:
+            complaint = complaint or error
+    raise complaint or TypeError(f"{path} is not null")
+
+
+def _one_of(known: Sequence[Any], value: Any, path: str) -> Any:
+    for each in known:
+        if each == value and type(each) is type(value):
+            return each
+    raise ValueError(f"{path} is {value!r:.50}")
+
+
+def _plain(kind: Any, value: Any, path: str) -> Any:
+    if kind is str and isinstance(value, str) and len(value) <= _LONGEST:
+        return clean(value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and number and math.isfinite(value):
+        return float(value)
+    if kind is type(None) and value is None:
+        return None
+    name = getattr(kind, "__name__", str(kind))
+    raise TypeError(f"{path} is not {name}")
+
+
+def _any(value: Any, path: str, depth: int) -> Any:
+    if isinstance(value, dict):
+        return _build(dict[str, Any], value, path, depth + 1)
+    if isinstance(value, list):
+        return _build(list[Any], value, path, depth + 1)
+    return _plain(type(value), value, path)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import fake_bundles
+import numpy as np
+import pytest
+from fake_bundles import read_json
+from ssh_server import Device, host_of
+
+from edgeroberta.bench import hosts_table
+from edgeroberta.bench.benchmark import Request
+from edgeroberta.bench.payload import rows_jsonl
+from edgeroberta.bench.protocol import Status
+from edgeroberta.bench.remote import HostResult, comparison_from, run_remote
+from edgeroberta.data import load_heldout
+from edgeroberta.data.rows import DataSpec, Rows
+from edgeroberta.errors import BundleError, EdgeRobertaError, UsageError
+from edgeroberta.progress import Progress
+from edgeroberta.remote import hosts as known_hosts
+from edgeroberta.remote.failures import UnreachableError
+from edgeroberta.remote.shipping import Patience
+from edgeroberta.tasks import Problem, Task
+
+
+class Lines(Progress):
+    """Keeps what is said, and calls a function when a line holds some words."""
+
+    def __init__(self, words: str = "", act: Any = None) -> None:
+        self.said: list[str] = []
+        self.words, self.act = words, act
+
+    def line(self, text: str) -> None:
+        self.said.append(text)
+        if self.act is not None and self.words in text:
+            act, self.act = self.act, None
+            act()
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that benches on devices, each under a name."""
+
+    def run(
+        request: Request,
+        progress: Progress | None = None,
+        *,
+        delays: tuple[float, ...] = (0.1,) * 5,
+        keep: bool = True,
+        **devices: Device | Any,
+    ) -> tuple[HostResult, ...]:
+        found = [host_of(each, name) if isinstance(each, Device) else each for name, each in devices.items()]
+        monkeypatch.setattr(known_hosts, "find", lambda names: found)
+        others = {"keep": keep, "patience": lambda: Patience(delays)}
+        return run_remote(request, list(devices), progress=progress or Progress(), **others)
+
+    return run
+
+
+def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: Device, bundle: Path) -> None:
+    precious = device.home / ".cache" / "precious"
+    precious.parent.mkdir(exist_ok=True)
+    precious.write_text("not yours")
+    (first,) = on(Request(bundle, rounds=1), kitchen=device)
+    assert first.error is None
+    stored, measured = first.comparison.rows
+    assert (stored.name, str(measured.status), measured.agreement) == ("reference", "ok", 0.99)
+    assert first.shipped_bytes > 700_000
+    assert not list((device.root / "jobs").iterdir())
+    assert precious.read_text() == "not yours"
+    (second,) = on(Request(bundle, rounds=1), kitchen=device)
+    assert (second.error, second.shipped_files, second.shipped_bytes) == (None, 0, 0)
+
+
+def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) -> None:
+    lines = Lines("measure:", device.drop)
+    (result,) = on(Request(bundle, rounds=3), lines, kitchen=device)
+    assert lines.act is None, "it was dropped"
+    assert any("connection lost" in line for line in lines.said)
+    assert result.error is None
+    assert sum("bench: started" in line for line in lines.said) == 1
+
+
+def test_the_same_command_takes_a_lost_job_up(on: Any, device: Device, bundle: Path) -> None:
+    (lost,) = on(Request(bundle, rounds=4), Lines("bench: started", device.drop), delays=(), kitchen=device)
+    assert isinstance(lost.error, UnreachableError)
+    assert lost.error.hint == "the job goes on there; run the same command again to take it up"
+    lines = Lines()
+    (result,) = on(Request(bundle, rounds=4), lines, kitchen=device)
+    assert result.error is None
+    assert any("an earlier run of this command is" in line for line in lines.said)
+    assert sum("bench: started" in line for line in lines.said) == 1
+    assert not list((device.root / "jobs").iterdir())
+
+
+def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path) -> None:
+    def interrupt() -> None:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        on(Request(bundle, rounds=50), Lines("bench: started", interrupt), kitchen=device)
+    assert not list((device.root / "jobs").iterdir())
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(device.root / "jobs") not in processes
+
+
+def test_a_device_of_another_kind_says_so_in_its_own_words(on: Any, device: Device, bundle: Path) -> None:
+    (result,) = on(Request(bundle, target="jetson"), kitchen=device)
+    assert result.error.exit_code == 4
+    assert result.error.where == "kitchen"
+    assert "jetson" in result.error.what
+    assert not list((device.root / "jobs").iterdir())
+
+
+def test_two_hosts_make_one_table_and_one_of_them_may_fail(
+    on: Any, device: Device, fresh: Device, bundle: Path
+) -> None:
+    fresh.write_config(key="stranger")
+    good, bad = on(Request(bundle, rounds=1), kitchen=device, garage=fresh)
+    assert good.error is None
+    assert bad.error.exit_code == 4
+    lines = hosts_table.text((good, bad)).splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["host", "kitchen", "kitchen", "garage"]
+    assert lines[3].split()[-1] == "failed"
+    assert "garage: refused the login" in lines[-1]
+    file = hosts_table.write((good, bad), bundle)
+    found = read_json(file.with_suffix(".json"))
+    assert [each["status"] for each in found["hosts"]] == ["ok", "failed"]
+    assert found["hosts"][0]["bench"]["rows"][1]["status"] == "ok"
+    assert file.read_text(encoding="utf-8").count("|\n") == 5
+
+
+def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -> None:
+    broken = host_of(fresh, pip_args=("--no-such-option",))
+    (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=broken)
+    assert "the environment could not be made, pip said:" in result.error.what
+    assert "--wheelhouse" in result.error.hint
+    assert not fresh.root.exists()
+
+
+def test_a_bundle_of_a_newer_version_is_not_sent(
+    on: Any, fresh: Device, bundle: Path, tmp_path: Path
+) -> None:
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    manifest = {**read_json(bundle / "manifest.json"), "schema_version": 2}
+    (newer / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(BundleError, match="written by a newer version"):
+        on(Request(newer), kitchen=fresh)
+    assert not fresh.commands
+
+
+def test_the_full_size_model_is_not_sent(on: Any, fresh: Device, bundle: Path) -> None:
+    with pytest.raises(UsageError, match="not sent to a device"):
+        on(Request(bundle, model="full/"), kitchen=fresh)
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "pairs"),
+    [
+        (Task(Problem.SINGLE_LABEL, ("b", "a", "1")), np.array([0, 1, 2, 1]), False),
+        (Task(Problem.SINGLE_LABEL, ("1", "0"), pair=True), np.array([0, 1, 0, 1]), True),
+        (
+            Task(Problem.MULTI_LABEL, ("x|y", "z")),
+            np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32),
+            False,
+        ),
+        (Task(Problem.REGRESSION, ("score",)), np.array([0.1, 1e-7, -3, 1 / 3], np.float32), False),
+    ],
+    ids=["single", "pairs", "multi", "regression"],
+)
+def test_rows_arrive_with_the_digest_they_had(tmp_path: Path, task: Task, labels: Any, pairs: bool) -> None:
+    texts = ("plain", 'two\nlines, "quoted"', "ünï\u2028\x00", "  spaces ")
+    rows = Rows(texts, texts[::-1] if pairs else None, labels, "here")
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(rows_jsonl(rows, task))
+    columns = {"text": "text", "label": "label", "text_pair": "text_pair" if pairs else None}
+    assert load_heldout(DataSpec(str(file), eval_data=str(file), **columns), task).digest == rows.digest
+
+
+def a_table() -> dict[str, Any]:
+    row = {"name": "bundle", "engine": "onnxruntime 1", "device": "cpu", "status": "ok", "metric": 0.9}
+    machine = fake_bundles.DEVICE.__dict__
+    return json.loads(
+        json.dumps({"schema_version": 1, "kind": "edgeroberta-bench", "rows": [row], "plan": {"rounds": 2},
+                    "metric": "accuracy", "data": None, "machine": machine, "notes": []})
+    )  # fmt: skip
+
+
+def test_a_table_survives_the_way_home() -> None:
+    found = comparison_from(json.dumps(a_table()), where="kitchen")
+    assert (found.rows[0].status, found.rows[0].metric) == (Status.OK, 0.9)
+    assert found.machine == fake_bundles.DEVICE
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**a_table(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("sent", "complaint"),
+    [
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not a table"),
+        ('{"kind": "edgeroberta-bench", "schema_version": 9}', "schema 9"),
+        (json.dumps(changed(extra=1)), r"unknown field \.extra"),
+        (json.dumps(changed(rows=[{"name": "x"}])), r"rows\[0\]\.engine is missing"),
+        (json.dumps(changed(rows={})), r"rows is not a list"),
+        (json.dumps(changed(metric=5)), "metric is not str"),
+        (json.dumps(changed(metric="x")).replace("0.9", "NaN"), "NaN is not a number"),
+        (json.dumps(changed(metric="x")).replace("0.9", "1e999"), "metric is not float"),
+        (json.dumps(changed()).replace('"ok"', '"splendid"'), "'splendid'"),
+    ],
+)
+def test_what_is_no_table_is_refused(sent: str, complaint: str) -> None:
+    with pytest.raises(EdgeRobertaError, match=complaint) as caught:
+        comparison_from(sent, where="kitchen")
+    assert caught.value.where == "kitchen"
+
+
+def test_control_characters_of_a_device_do_not_reach_the_terminal() -> None:
+    sent = changed(notes=["a\x1b]0;title\x07b\x1b[2Jc\u202ed\re"])
+    assert comparison_from(json.dumps(sent), where="kitchen").notes == ("abcde",)

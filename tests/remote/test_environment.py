@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import ast
+import importlib.util
+import io
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeroberta.remote import device
+from edgeroberta.remote.device import environment, jobs
+from edgeroberta.remote.device.files import RefusedError, locked, open_root, remove
+
+SPEC = {"wheel": "edgeroberta.whl", "extras": [], "pip_args": [], "content": {}}
+DEVICE = sorted(Path(str(device.__file__)).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("file", DEVICE, ids=lambda file: file.name)
+def test_what_is_sent_needs_the_standard_library_of_python_3_10_alone(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            assert all(alias.name.partition(".")[0] in sys.stdlib_module_names for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 1 or str(node.module).partition(".")[0] in sys.stdlib_module_names
+
+
+def test_a_python_without_ensurepip_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find(name))
+    root = open_root(str(tmp_path / "root"))
+    with pytest.raises(RefusedError) as caught:
+        environment.ensure(root, tmp_path, SPEC, io.BytesIO())
+    assert caught.value.fields["exit_code"] == 4
+    assert caught.value.fields["hint"] == "on the device: sudo apt install python3-venv"
+    assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
+
+
+def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(folder: Path, *others: Any) -> None:
+        folder.mkdir()
+        raise RefusedError("no index")
+
+    monkeypatch.setattr(environment, "_make", make)
+    root = open_root(str(tmp_path / "root"))
+    with pytest.raises(RefusedError, match="no index"):
+        environment.ensure(root, tmp_path, SPEC, io.BytesIO())
+    assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
+
+
+def test_another_wheel_or_requirement_makes_another_environment() -> None:
+    keys = {
+        environment._key({**SPEC, **change}) for change in ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
+    }
+    assert len(keys) == 3
+
+
+def test_two_workstations_wait_for_each_other(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locked(tmp_path / "lock", lambda: order.append("waits")):
+            order.append("second")
+
+    with locked(tmp_path / "lock", lambda: None):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.2)
+        order.append("first")
+    thread.join(10)
+    assert order == ["waits", "first", "second"]
+
+
+def test_nothing_outside_the_folder_is_deleted(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (root / "jobs" / "link").symlink_to(other)
+    remove(root, root / "jobs" / "link")
+    assert other.is_dir()
+    (root / "jobs" / "link").symlink_to(other)
+    (other / "file").write_text("x")
+    for path in (other, root / "jobs" / "link" / "file", root / ".." / "other"):
+        with pytest.raises(RefusedError, match="not below our own folder"):
+            remove(root, path)
+    assert (other / "file").is_file()
+
+
+def test_what_dead_runs_left_is_collected(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    old = time.time() - 8 * 24 * 3600
+    for name in ("a" * 16, "b" * 16, "c" * 16, "d" * 16):
+        (root / "jobs" / name).mkdir()
+        (root / "jobs" / name / "alive.lock").touch()
+    (root / "jobs" / ("b" * 16) / "exit.json").write_text("{}")
+    for name in ("a", "c", "d"):
+        os.utime(root / "jobs" / (name * 16), (old, old))
+    (root / "blobs" / "x.part").touch()
+    os.utime(root / "blobs" / "x.part", (old, old))
+    with locked(root / "jobs" / ("c" * 16) / "alive.lock", lambda: None):
+        jobs.collect(root, mine="d" * 16)
+    # a is dead; b is done and not called for yet; c is alive; d is the one at hand.
+    assert sorted(each.name[0] for each in (root / "jobs").iterdir()) == ["b", "c", "d"]
+    assert not list((root / "blobs").iterdir())
+
+
+def test_files_of_a_job_stay_in_its_folder(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    for name in ("../x", "/tmp/x"):
+        with pytest.raises(RefusedError, match="leads out of the job's folder"):
+            jobs.start(root, "a" * 16, {}, {name: "0" * 64}, "")
+    assert not list((root / "jobs").iterdir())

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ssh_server import Device, host_of
+
+from edgeroberta.progress import Progress
+from edgeroberta.remote.device import blobs as device_blobs
+from edgeroberta.remote.device.files import RefusedError, open_root
+from edgeroberta.remote.failures import DeviceError, UnreachableError
+from edgeroberta.remote.shipping import Blob, Patience, Shipped, ship
+from edgeroberta.remote.ssh import Connection
+
+JOB = "0" * 16
+SIZE = 6_000_000
+
+
+@pytest.fixture(scope="module")
+def blob(tmp_path_factory: pytest.TempPathFactory) -> Blob:
+    file = tmp_path_factory.mktemp("blob") / "weights"
+    file.write_bytes(os.urandom(SIZE))
+    return Blob.of(file)
+
+
+def send(device: Device, *blobs: Blob, delays: tuple[float, ...] = (0.1, 0.1)) -> Shipped:
+    with Connection(host_of(device)) as connection:
+        wanted = {each.sha256: each for each in blobs}
+        return ship(connection, wanted, job=JOB, progress=Progress(), patience=Patience(delays))
+
+
+def test_files_arrive_whole_and_are_not_sent_twice(device: Device, blob: Blob) -> None:
+    small = Blob.of(b"small")
+    first = send(device, blob, small)
+    assert (first.files, first.sent) == (2, SIZE + 5)
+    kept = device.root / "blobs" / blob.sha256
+    assert Blob.of(kept).sha256 == blob.sha256
+    assert send(device, blob, small).sent == 0
+
+
+def test_a_dropped_connection_goes_on_where_it_was(fresh: Device, blob: Blob) -> None:
+    fresh.drop_after = SIZE // 2
+    send(fresh, blob)
+    assert fresh.drop_after is None, "it was dropped"
+    assert Blob.of(fresh.root / "blobs" / blob.sha256).sha256 == blob.sha256
+    # Four requests bring a program of 40 kB each; what was on the way when it broke is sent again.
+    assert fresh.received < SIZE + 500_000
+
+
+def test_running_the_same_again_goes_on_where_it_was(fresh: Device, blob: Blob) -> None:
+    fresh.drop_after = SIZE // 2
+    with pytest.raises(UnreachableError) as caught:
+        send(fresh, blob, delays=())
+    assert caught.value.hint == "run the same command again: it goes on where it was"
+    part = fresh.root / "blobs" / f"{blob.sha256}.part"
+    there = part.stat().st_size
+    assert 0 < there < SIZE
+    assert send(fresh, blob).sent == SIZE - there
+    assert not part.exists()
+
+
+def test_a_limited_disk_ends_it_with_what_is_needed_and_no_half_file(fresh: Device, blob: Blob) -> None:
+    script = (fresh.home / "bin" / "python3").read_text().splitlines()[1]
+    fresh.shim("python3", f"ulimit -f 2000\n{script}")
+    with pytest.raises(DeviceError, match=r"no room on the device \(File too large\): 6 MB needed") as caught:
+        send(fresh, blob)
+    assert str(fresh.root) in str(caught.value.where)
+    assert not list((fresh.root / "blobs").iterdir())
+
+
+def test_a_full_disk_is_seen_before_anything_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = open_root(str(tmp_path / "root"))
+    monkeypatch.setattr(device_blobs, "free_bytes", lambda folder: 40_000_000)
+    assert device_blobs.missing(root, {"a" * 64: 1_000_000}) == {"a" * 64: 0}
+    with pytest.raises(RefusedError, match="no room on the device: 44 MB needed, 40 MB free"):
+        device_blobs.missing(root, {"a" * 64: 10_000_000})
+    (root / "blobs" / ("a" * 64 + ".part")).write_bytes(b"0" * 9_000_000)
+    assert device_blobs.missing(root, {"a" * 64: 10_000_000}) == {"a" * 64: 9_000_000}
+
+
+def test_bytes_that_are_not_those_of_the_hash_never_get_its_name(device: Device) -> None:
+    wrong = Blob("b" * 64, 5, b"other")
+    with pytest.raises(DeviceError, match="arrived damaged"):
+        send(device, wrong)
+    assert not list((device.root / "blobs").glob("b*"))
+
+
+def test_a_device_may_ask_only_for_what_it_was_offered(fresh: Device) -> None:
+    fresh.shim("python3", 'cat > /dev/null\necho "$4 {\\"missing\\": {\\"passwd\\": 0}}"')
+    with pytest.raises(Exception, match="asks for what it was not offered"):
+        send(fresh, Blob.of(b"x"))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from ssh_server import Device, host_of
+
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.remote.failures import DeviceError, UnreachableError, unreachable
+from edgeroberta.remote.ssh import Connection
+
+HELLO = {"job": "0" * 16, "blobs": {}}
+
+
+def hello(device: Device, **changes: object) -> dict[str, object]:
+    with Connection(host_of(device, **changes)) as connection:  # type: ignore[arg-type]
+        return connection.call("hello", HELLO)
+
+
+def test_one_login_serves_all_requests(device: Device) -> None:
+    before = len(device.connections)
+    with Connection(host_of(device)) as connection:
+        for _ in range(3):
+            facts = connection.call("hello", HELLO)["facts"]
+        sockets = Path(connection._sockets)
+    assert facts["root"] == str(device.root)
+    assert len(device.connections) == before + 1
+    assert not sockets.exists()
+
+
+def test_a_key_that_is_not_accepted_is_told_with_exit_4(fresh: Device) -> None:
+    fresh.write_config(key="stranger")
+    with pytest.raises(UnreachableError, match="refused the login") as caught:
+        hello(fresh)
+    assert caught.value.exit_code == 4
+    assert caught.value.hint == "ssh-copy-id device, or load the key into the agent: ssh-add"
+
+
+def test_a_host_key_that_is_not_known_is_not_accepted(fresh: Device) -> None:
+    fresh.write_config(known="empty")
+    with pytest.raises(UnreachableError, match="host key is not known yet") as caught:
+        hello(fresh)
+    assert caught.value.hint == "ssh device once, to see and accept it"
+    assert not (fresh.folder / "empty").exists()
+
+
+def test_a_host_key_that_changed_is_told_apart(fresh: Device) -> None:
+    fresh.write_config(known="changed_hosts")
+    with pytest.raises(UnreachableError, match="not the one that ssh knows") as caught:
+        hello(fresh)
+    assert "ssh-keygen -R device" in str(caught.value.hint)
+
+
+def test_a_name_that_is_no_host_and_a_closed_port_are_told_apart(fresh: Device) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        fresh.port = unused.getsockname()[1]
+        fresh.write_config()
+        with pytest.raises(UnreachableError, match="refuses connections"):
+            hello(fresh)
+    text = fresh.config.read_text().replace("127.0.0.1", "no-such-host.invalid")
+    fresh.config.write_text(text)
+    with pytest.raises(UnreachableError, match="there is no host of this name"):
+        hello(fresh)
+
+
+@pytest.mark.parametrize(
+    ("said", "transient"),
+    [
+        ("ssh: connect to host a port 22: Connection timed out", True),
+        ("Connection to a closed by remote host.", True),
+        ("client_loop: send disconnect: Broken pipe", True),
+        ("", True),
+        ("Host key verification failed.", False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(said: str, transient: bool) -> None:
+    assert unreachable(said, host="a", ssh="me@a").transient is transient
+
+
+def test_a_machine_without_ssh_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnavailableError, match="no OpenSSH client") as caught:
+        Connection(host_of(Device(tmp_path)))
+    assert "apt install openssh-client" in str(caught.value.hint)
+
+
+def test_a_device_without_python_is_told_what_to_install(device: Device) -> None:
+    with pytest.raises(UnavailableError, match="no 'python9' on the device") as caught:
+        hello(device, python="python9")
+    assert "apt install python3" in str(caught.value.hint)
+
+
+def test_a_python_that_is_too_old_says_so(fresh: Device) -> None:
+    # The version is all that the program looks at before it imports anything.
+    old = "import sys; sys.version_info = (3, 8, 10); exec(sys.argv.pop(1))"
+    fresh.shim("python3", f"shift\nexec {sys.executable} -c '{old}' \"$@\"")
+    with pytest.raises(DeviceError, match=r"Python 3\.8 is too old, 3\.10 is needed") as caught:
+        hello(fresh)
+    assert caught.value.exit_code == 4
+
+
+def test_what_a_login_shell_prints_is_ignored(fresh: Device) -> None:
+    script = (fresh.home / "bin" / "python3").read_text().splitlines()[1]
+    fresh.shim("python3", f"echo 'Welcome {{\"missing\": 1}}'\n{script}")
+    assert hello(fresh)["missing"] == {}
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ("{", "not JSON"),
+        ('{\\"missing\\": NaN}', "NaN is not a number"),
+        ("[]", "did not answer as it should"),
+    ],
+)
+def test_an_answer_that_is_none_is_refused(fresh: Device, answer: str, complaint: str) -> None:
+    fresh.shim("python3", f'cat > /dev/null\necho "$4 {answer}"')
+    with pytest.raises(EdgeRobertaError, match=complaint):
+        hello(fresh)
+
+
+def test_an_error_of_the_device_is_cleaned_before_it_is_shown(fresh: Device) -> None:
+    fields = '{\\"error\\": {\\"what\\": \\"a\\\\u001b[31mb\\\\u202ec\\", \\"exit_code\\": 99}}'
+    fresh.shim("python3", f'cat > /dev/null\necho "$4 {fields}"')
+    with pytest.raises(DeviceError) as caught:
+        hello(fresh)
+    assert (caught.value.what, caught.value.exit_code) == ("abc", 1)
+
+
+def test_a_folder_that_holds_something_else_is_left_untouched(fresh: Device) -> None:
+    other = fresh.home / "photos"
+    other.mkdir()
+    (other / "cat.jpg").write_text("meow")
+    with pytest.raises(DeviceError, match="not a folder of ours; it is left untouched"):
+        hello(fresh, root="~/photos")
+    for root in ("~", "/"):
+        with pytest.raises(DeviceError, match="the home folder or above it"):
+            hello(fresh, root=root)
+    assert [each.name for each in other.iterdir()] == ["cat.jpg"]
