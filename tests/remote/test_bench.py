@@ -151,6 +151,14 @@ def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -
     assert not fresh.root.exists()
 
 
+@pytest.mark.slow
+def test_a_measurement_without_keeping_leaves_nothing(on: Any, fresh: Device, bundle: Path) -> None:
+    before = {file.relative_to(fresh.home) for file in fresh.home.rglob("*")}
+    (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=fresh)
+    assert result.error is None
+    assert {file.relative_to(fresh.home) for file in fresh.home.rglob("*")} - before == {Path(".cache")}
+
+
 def test_a_bundle_of_a_newer_version_is_not_sent(
     on: Any, fresh: Device, bundle: Path, tmp_path: Path
 ) -> None:
