@@ -199,7 +199,10 @@ class _Visit:
                 runner.clean(keep=self._keep)
             return replace(result, error=error)
         runner.clean(keep=self._keep)
-        return replace(result, comparison=_table(printed, where=self._host.name))
+        found = _table(printed, where=self._host.name)
+        if found.data is not None and self._payload.source is not None:
+            found = replace(found, data={**found.data, "source": self._payload.source})
+        return replace(result, comparison=found)
 
 
 def _table(printed: Printed, *, where: str) -> Comparison:

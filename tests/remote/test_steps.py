@@ -100,6 +100,7 @@ def test_the_command_prints_the_table_of_the_device(command: Any, bundle: Path) 
     header, stored, measured = out.splitlines()[:3]
     assert header.split()[:3] == ["model", "engine", "status"]
     assert (stored.split()[0], measured.split()[0]) == ("reference", "bundle")
+    assert f"rows of {bundle.parent / 'rows.csv'}." in out
     assert "bench-hosts.md" in err
 
 
@@ -110,7 +111,7 @@ def test_the_command_prints_one_json(command: Any, device: Device, bundle: Path)
     assert code == 0, err
     (host,) = json.loads(out)["hosts"]
     assert (host["host"], host["status"]) == ("kitchen", "ok")
-    assert host["bench"] == table
+    assert host["bench"] == {**table, "data": {"source": str(bundle.parent / "rows.csv"), "rows": 3}}
 
 
 def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(
@@ -179,6 +180,7 @@ def for_tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tensorrt_bundles.write(folder / "bundle", data=data)
 
 
+@pytest.mark.slow
 def test_engines_are_built_on_the_device_before_they_are_measured(
     there: Any, device: Device, for_tensorrt: Path
 ) -> None:
