@@ -14,7 +14,7 @@ from edgeroberta.bench.comparison import SCHEMA_VERSION as TABLE_VERSION
 from edgeroberta.bench.comparison import Comparison
 from edgeroberta.bench.conditions import Verdict
 from edgeroberta.bench.contenders import NO_MODEL
-from edgeroberta.bench.payload import Payload, gather, job_for
+from edgeroberta.bench.payload import BUNDLE, Payload, gather, job_for
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import PLAIN_SECONDS, PlainProgress, Progress
 from edgeroberta.remote import hosts as known_hosts
@@ -28,6 +28,9 @@ SCHEMA_VERSION = 1
 KIND = "edgeroberta-bench-hosts"
 #: Instead of the device's own advice to name it with an option that does not go with --host.
 _NO_MODEL_THERE = "The full-size model is not on the device, so there is no speed-up over it there."
+#: What ``bench`` says on the device of files in the job's folder and of a choice kept in ours: neither is
+#: what the user's own commands there will find.
+_GONE_WITH_THE_JOB = (f"written to {BUNDLE}/", "this device runs the bundle on it from now on")
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,8 @@ class _HostProgress(PlainProgress):
         self._name, self._progress, self._lock = name, progress, lock
 
     def line(self, text: str) -> None:
-        """Say one sentence."""
+        """Say one sentence, unless it is about what goes with the job's folder."""
+        if any(words in text for words in _GONE_WITH_THE_JOB):
+            return
         with self._lock:
             self._progress.line(f"{self._name}: {text}")
