@@ -143,6 +143,7 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
     assert file.read_text(encoding="utf-8").count("|\n") == 5
 
 
+@pytest.mark.slow
 def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -> None:
     broken = host_of(fresh, pip_args=("--no-such-option",))
     (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=broken)
