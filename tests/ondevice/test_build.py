@@ -178,6 +178,7 @@ def test_the_fp16_engine_is_held_to_the_float_graph_s_answers(fake, tmp_path):
     assert "logits differ by 3" in fp16.error
     with pytest.raises(EngineError, match=r"tensorrt-fp16 10\.3\.0 gives other answers here"):
         Runtime.open(bundle, engine="tensorrt-fp16")
+    assert fake.gpu.alive == 0  # what is refused holds no memory of the GPU
     Runtime.open(bundle, engine="tensorrt").close()
 
 
