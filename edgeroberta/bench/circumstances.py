@@ -55,7 +55,7 @@ def facts(comparison: Comparison) -> list[str]:
 
 def _baselines(comparison: Comparison) -> list[str]:
     """Say what the speed-ups of rows on a GPU are over: it need not be on that GPU."""
-    found = {}
+    found: dict[str, None] = {}
     for row in comparison.rows:
         base = baseline(comparison.rows, row)
         if row.speed_up is not None and base is not None and base.name != FULL_SIZE:
