@@ -257,7 +257,7 @@ def hasty(server: served.Running) -> served.socket.socket:
 
 
 def test_a_client_that_ends_its_half_and_reads_nothing_holds_no_connection(start):
-    server = start(read_timeout=0.5, max_bytes=8 << 20)
+    server = start(read_timeout=2, max_bytes=8 << 20)
     with hasty(server) as client:
         client.sendall(post(LONG))
         client.shutdown(served.socket.SHUT_WR)
