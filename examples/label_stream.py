@@ -127,9 +127,11 @@ def answer(label: Label, data: bytes) -> str:
 
 def lines(stop: Stop) -> Iterator[bytes]:
     """Read standard input line by line until it ends or the program is told to stop."""
-    while not stop.event.is_set():
+    while True:
         try:
-            stop.waiting = True
+            stop.waiting = True  # first: a signal from here on is either seen below or ends the wait
+            if stop.event.is_set():
+                return
             line = sys.stdin.buffer.readline()
             stop.waiting = False
         except Stop.NowError:

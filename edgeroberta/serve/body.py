@@ -20,7 +20,8 @@ def check_content_type(headers: Mapping[str, str]) -> None:
     """Take JSON in UTF-8 and nothing else.
 
     A body without a type is refused, too: a web page may send one to any address without asking, and
-    a type of application/json only after a question that this server never answers with yes.
+    a type of application/json only after a question that this server never answers with yes. A page whose
+    own name is made to point here (DNS rebinding) need not ask; where that matters, put a proxy before it.
 
     Raises:
         Refusal: It is something else.
