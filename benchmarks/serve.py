@@ -65,8 +65,9 @@ def server(bundle: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     process = subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )  # fmt: skip
+    assert process.stderr is not None
+    drain = threading.Thread(target=process.stderr.read)
     try:
-        assert process.stderr is not None
         said = []
         for line in process.stderr:
             said.append(line.strip())
@@ -75,12 +76,15 @@ def server(bundle: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
         else:
             raise EdgeRobertaError(f"the server does not start: {' '.join(said)}", where=str(bundle))
         # A full pipe would stop a server that has much to say.
-        threading.Thread(target=process.stderr.read, daemon=True).start()
+        drain.start()
         yield process, int(found[1])
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
+        if drain.ident is not None:
+            drain.join()
+        process.stderr.close()
 
 
 def load(
