@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgeroberta
-from edgeroberta.runtime import Runtime
+from edgeroberta.quantization import engine
+from edgeroberta.runtime import Runtime, goldens
 from edgeroberta.runtime.tensorrt import cuda
 
 ROOT = Path(edgeroberta.__file__).parents[1]
@@ -90,6 +92,15 @@ def test_it_answers_here_in_onnx_runtime(made: str, folder: Path) -> None:
     with Runtime.open(folder / "out") as runtime:
         assert runtime.engine == "onnxruntime"
         assert runtime("good film").label in ("negative", "positive")
+
+
+def test_a_half_precision_body_answers_as_the_goldens_allow(made: str, folder: Path) -> None:
+    """Its rounding crosses the edges of int8 steps: an engine that is right must not be refused for that."""
+    found = goldens.load(folder / "out")
+    texts = [np.array(ids, np.int64) for ids in found.ids]
+    for name, precision in (("tensorrt.onnx", "int8"), ("model_fp16.onnx", "fp16")):
+        logits = engine.run_logits(engine.open_session(folder / "out" / name), texts)
+        assert goldens.deviation(found, logits, precision=precision) <= 0.501 * found.allowed(precision)
 
 
 def test_building_without_a_device_exits_4_and_offers_check(made: str, folder: Path) -> None:
