@@ -54,7 +54,6 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import backends, bundle
     from edgeroberta.roberta import checkpoint
-    from edgeroberta.runtime.session import ENGINES
 
     graph, output = context.inputs[Kind.GRAPH].path, context.output
     engines = config.engines
@@ -71,11 +70,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     manifest = bundle.seal(
         output,
         {
-            "task": {
-                "problem": context.task.problem.value,
-                "labels": list(context.task.labels),
-                "pair": context.task.pair,
-            },
+            "task": _task(context),
             "max_length": max_length,
             "pad_token_id": checkpoint.load_config(graph).get("pad_token_id", 1),
             "engines": list(engines),
@@ -89,12 +84,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "saturation": _saturation(context),
         },
     )
-    later = [engine for engine in engines if ENGINES[engine].on_device]
-    if later:
-        context.progress.line(
-            f"{', '.join(later)}: built, checked and measured on the device, with: "
-            "edgeroberta build and edgeroberta bench"
-        )
+    later = _on_the_device(engines, context)
     return {
         "engines": list(engines),
         "files": {engine: list(names) for engine, names in files.items()},
@@ -184,6 +174,24 @@ def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
     chosen = inputs[:: -(-len(inputs) // _COUNTED_TEXTS)]
     encodings = TextTokenizer.open(graph, max_length).encode(chosen)
     return {"bin": BIN, "counts": list(histogram((len(one.ids) for one in encodings), max_length))}
+
+
+def _on_the_device(engines: Sequence[str], context: Context) -> list[str]:
+    """Return the engines that only the device can measure, and say so."""
+    from edgeroberta.runtime.session import ENGINES
+
+    later = [engine for engine in engines if ENGINES[engine].on_device]
+    if later:
+        context.progress.line(
+            f"{', '.join(later)}: built, checked and measured on the device, with: "
+            "edgeroberta build and edgeroberta bench"
+        )
+    return later
+
+
+def _task(context: Context) -> dict[str, Any]:
+    task = context.task
+    return {"problem": task.problem.value, "labels": list(task.labels), "pair": task.pair}
 
 
 def _saturation(context: Context) -> dict[str, Any] | None:
