@@ -61,7 +61,7 @@ def prepare(cache: Path, *, texts: int, heldout: int) -> BaseModel:
     return base
 
 
-def compress(base: BaseModel, recipe: str, output: Path, *settings: str) -> Watched:
+def compress(base: BaseModel, recipe: str, output: Path, *settings: str, target: str = "cpu") -> Watched:
     """Run ``edgeroberta compress`` as a user would and watch it.
 
     Args:
@@ -69,6 +69,7 @@ def compress(base: BaseModel, recipe: str, output: Path, *settings: str) -> Watc
         recipe: Name of the recipe.
         output: Folder of the bundle.
         settings: Values for ``--set``.
+        target: Name of the target.
 
     Returns:
         Seconds and peak memory.
@@ -78,7 +79,7 @@ def compress(base: BaseModel, recipe: str, output: Path, *settings: str) -> Watc
     """
     command = [
         sys.executable, "-m", "edgeroberta", "compress", str(base.checkpoint), "--recipe", recipe,
-        "--data", str(base.train), "--eval-data", str(base.heldout), "--target", "cpu", "-o", str(output),
+        "--data", str(base.train), "--eval-data", str(base.heldout), "--target", target, "-o", str(output),
     ]  # fmt: skip
     for setting in settings:
         command += ["--set", setting]

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,17 +65,26 @@ def server(bundle: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     process = subprocess.Popen(
         command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
     )  # fmt: skip
+    assert process.stderr is not None
+    drain = threading.Thread(target=process.stderr.read)
     try:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.search(r" at http://\S+:(\d+)$", line.strip())
-        if found is None:
-            raise EdgeRobertaError(f"the server does not start: {line.strip()}", where=str(bundle))
+        said = []
+        for line in process.stderr:
+            said.append(line.strip())
+            if found := re.search(r" at http://\S+:(\d+)$", said[-1]):
+                break
+        else:
+            raise EdgeRobertaError(f"the server does not start: {' '.join(said)}", where=str(bundle))
+        # A full pipe would stop a server that has much to say.
+        drain.start()
         yield process, int(found[1])
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        if drain.ident is not None:
+            drain.join()
+        process.stderr.close()
 
 
 def load(

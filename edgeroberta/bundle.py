@@ -45,8 +45,14 @@ GOLDEN_TEXTS = (
 # computes something else is off by the whole range. Float graphs agree to 1e-5.
 _TOLERANCE = {"int8": 0.05, "fp32": 0.005}
 # For fp16 engines, against the fp16 graph as ONNX Runtime computes it on a CPU, in float32 with the
-# weights rounded: what remains is the rounding of activations, seen at 0.4 % of the range.
+# weights rounded: what remains is the rounding of activations. With every operator's result rounded to
+# half precision, the packaged encoder is 0.11 % of the range off (onnx's reference evaluator, products
+# added up in float32); the rest is for engines that add up in half precision.
 _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE = 0.02, 0.01
+# For an int8 plan around a half-precision body. The body's rounding sends values across the edges of int8
+# steps, each of which moves by a whole step: by 4 and 8 % of the goldens' range on two fine-tunings of the
+# packaged encoder, and by 1.3 times that at most when every operator's result is rounded, not weights alone.
+_HALF_BODY_MARGIN = 2.0
 # The same in logits, for models whose answers to the goldens hardly differ: on 12 random layers int8 in
 # OpenVINO was 0.012 off, with a range of 0.2.
 _LEAST_TOLERANCE = {"int8": 0.05, "fp32": 0.001}
@@ -89,6 +95,26 @@ def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
     logits = run_logits(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
     atol = max(float(np.ptp(logits)) * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
     return replace(goldens, float_logits=logits, float_atol=float(f"{atol:.4g}"))
+
+
+def allow_half_body(goldens: Goldens, graph: Path) -> Goldens:
+    """Allow for what a half-precision body does to the answers of an int8 plan.
+
+    An engine that runs the plan in half precision is right and still differs from the float32 body that
+    the goldens come from. How much depends on the model, so it is measured.
+
+    Args:
+        goldens: The goldens so far.
+        graph: The same int8 plan with a half-precision body, run in ONNX Runtime.
+
+    Returns:
+        The goldens, with a larger ``atol`` where that is needed.
+    """
+    from edgeroberta.quantization.engine import open_session, run_logits
+
+    logits = run_logits(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
+    moved = float(np.abs(logits - goldens.logits).max())
+    return replace(goldens, atol=max(goldens.atol, float(f"{_HALF_BODY_MARGIN * moved:.4g}")))
 
 
 def write_goldens(goldens: Goldens, folder: Path) -> None:

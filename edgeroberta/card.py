@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeroberta import demo
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.verification.report import to_come
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
@@ -60,11 +61,13 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         _title(manifest, report, origin),
         _results(manifest, report),
         _use(manifest),
+        _on_the_device(manifest, report),
         _limits(manifest),
         _making(manifest),
     )
     front = _front_matter(manifest, report, origin)
-    return front + "\n" + "\n".join("\n".join(part) + "\n" for part in parts)
+    written = ["\n".join(part) for part in parts]
+    return front + "\n" + "\n".join(f"{part}\n" for part in written if part)
 
 
 def stated_license(model: Path) -> str | None:
@@ -157,7 +160,7 @@ def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator
         engine = f"{result['engine']} {result['version'] or ''}".rstrip()
         yield (
             f"| this, {engine} | {_cell(value)} | {_percent(result['agreement'])} | {_p50(result)} "
-            f"| {result['status']} |"
+            f"| {_status(result)} |"
         )
     yield ""
     yield (
@@ -192,6 +195,38 @@ def _use(manifest: Mapping[str, Any]) -> Iterator[str]:
             )
     yield ""
     yield "Labels: " + ", ".join(f"`{label}`" for label in manifest["task"]["labels"]) + "."
+
+
+def _on_the_device(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
+    """Say what was not measured, and how to; nothing where all engines were."""
+    waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
+    if not waiting:
+        return
+    yield "## On the device"
+    yield ""
+    yield (
+        f"The gate above was not asked for {' and '.join(f'`{name}`' for name in waiting)}: such engines "
+        "exist on the device alone. `model.onnx`, which was measured, is the same model in ONNX Runtime, not "
+        "the same engine. Build the engines on the device and ask the gate there, of the same rows:"
+    )
+    rows = Path(report["data"]["source"]).name
+    yield ""
+    yield "```console"
+    yield f"$ edgeroberta build path/to/this/folder --target {manifest['target']} --data {rows}"
+    yield f"$ edgeroberta bench path/to/this/folder --target {manifest['target']}"
+    yield "```"
+    if any(ENGINES[name].module == "tensorrt" for name in waiting):
+        yield ""
+        yield (
+            "Without the device, `edgeroberta check path/to/this/folder` tells whether its graphs build and "
+            "fuse in TensorRT."
+        )
+
+
+def _status(result: Mapping[str, Any]) -> str:
+    if to_come(result["engine"], result["status"]):
+        return "to be measured on the device"
+    return str(result["status"])
 
 
 def _limits(manifest: Mapping[str, Any]) -> Iterator[str]:

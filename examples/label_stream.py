@@ -11,7 +11,8 @@ one connection that is kept. Each text becomes one line, or one message, of JSON
 What cannot be labelled becomes ``{"error": …, "text": …}`` and the loop goes on. A server or broker that is
 away is waited for. Lines are read no faster than they are labelled, so a pipe holds its writer up; messages
 cannot be held up, so the oldest of more than 64 that wait are dropped, and it is said how many. SIGTERM and
-SIGINT end the loop after the text at hand, with exit code 0. MQTT needs ``pip install 'paho-mqtt>=2'``.
+SIGINT end the loop after the text at hand, with exit code 0; so does a reader that has gone. MQTT needs
+``pip install 'paho-mqtt>=2'``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import argparse
 import http.client
 import json
 import logging
+import os
 import queue
 import signal
 import sys
@@ -125,9 +127,11 @@ def answer(label: Label, data: bytes) -> str:
 
 def lines(stop: Stop) -> Iterator[bytes]:
     """Read standard input line by line until it ends or the program is told to stop."""
-    while not stop.event.is_set():
+    while True:
         try:
-            stop.waiting = True
+            stop.waiting = True  # first: a signal from here on is either seen below or ends the wait
+            if stop.event.is_set():
+                return
             line = sys.stdin.buffer.readline()
             stop.waiting = False
         except Stop.NowError:
@@ -235,8 +239,11 @@ def main() -> None:
     stop = Stop()
     label = open_model(arguments.model, stop.event)
     if arguments.mqtt is None:
-        for data in lines(stop):
-            print_line(answer(label, data))
+        try:
+            for data in lines(stop):
+                print_line(answer(label, data))
+        except BrokenPipeError:  # whoever read the answers has ended
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     topic = Topic(arguments.mqtt, arguments.mqtt_port, arguments.source, arguments.target)
     try:

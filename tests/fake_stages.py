@@ -107,6 +107,7 @@ REPORT = {
     "engines": [
         {
             "engine": "onnxruntime",
+            "status": "ok",
             "bytes": 30_000_000,
             "metrics": {"accuracy": 0.8625},
             "agreement": 0.975,

@@ -125,3 +125,18 @@ def test_a_bundle_may_be_moved(tiny_bundle, tmp_path):
 
     moved = shutil.copytree(tiny_bundle, tmp_path / "päth with spaces")
     assert Runtime.open(moved)("great film").label
+
+
+@pytest.mark.parametrize(("moved", "allowed"), [(0.001, 0.5), (0.4, 0.8)])
+def test_goldens_allow_for_what_a_half_precision_body_does_to_an_int8_plan(
+    tmp_path, monkeypatch, moved, allowed
+):
+    from edgeroberta.quantization import engine
+    from edgeroberta.runtime.goldens import Goldens
+
+    monkeypatch.setattr(engine, "open_session", lambda graph: graph)
+    monkeypatch.setattr(engine, "run_logits", lambda graph, ids: np.full((2, 2), moved, np.float32))
+    found = bundle.allow_half_body(
+        Goldens(("a", "b"), ((0, 2), (0, 2)), np.zeros((2, 2), np.float32), 0.5), tmp_path / "int8.onnx"
+    )
+    assert found.atol == allowed

@@ -191,3 +191,18 @@ def test_the_python_of_the_card_is_python(manifest, report):
     code = card.write(manifest, report).split("```python\n")[1].split("```")[0]
     compile(code, "card", "exec")
     assert "pip install 'edgeroberta[onnxruntime]'" in code
+
+
+def test_what_is_to_be_measured_on_the_device_is_said_with_the_commands(manifest, report):
+    manifest = {**manifest, "engines": ["tensorrt", "onnxruntime"], "target": "jetson"}
+    report["engines"][1]["engine"] = "tensorrt"
+    text = card.write(manifest, report)
+    assert "| this, tensorrt | – | – | – | to be measured on the device |" in text
+    assert "The gate above was not asked for `tensorrt`" in text
+    assert "$ edgeroberta build path/to/this/folder --target jetson --data reviews.csv\n" in text
+    assert "$ edgeroberta bench path/to/this/folder --target jetson\n" in text
+    assert "edgeroberta check path/to/this/folder" in text
+
+
+def test_a_card_of_engines_that_all_ran_speaks_of_no_device(manifest, report):
+    assert "On the device" not in card.write(manifest, report)

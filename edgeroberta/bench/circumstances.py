@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgeroberta.bench.comparison import Comparison
 from edgeroberta.bench.conditions import MOST_SPREAD, Verdict
 from edgeroberta.bench.protocol import Status
+from edgeroberta.bench.row import FULL_SIZE, baseline
 from edgeroberta.bench.warmup import TOLERANCE
 
 _FAILED = (Status.WRONG, Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status.MISSING)
@@ -20,6 +21,7 @@ def facts(comparison: Comparison) -> list[str]:
         f"two medians lie within {TOLERANCE:.0%}; percentiles are of all calls, intervals from drawing "
         "blocks of calls, the speed-up over full-size is the median over rounds."
     )
+    found += _baselines(comparison)
     if any(row.noisy for row in comparison.rows):
         found.append(
             f"Noisy is a row whose rounds lie more than {MOST_SPREAD:.0%} apart, or that was not steady."
@@ -37,6 +39,10 @@ def facts(comparison: Comparison) -> list[str]:
         if row.status is Status.STORED:
             single = "single texts" if row.latency else "not timed"
             found.append(f"The reference was measured on {row.device} ({single}, {row.engine}).")
+            if row.throttled:
+                found.append(
+                    f"Its times are not valid: the device throttled then ({', '.join(row.throttled)})."
+                )
     named = f" (target {comparison.target})" if comparison.target else ""
     found.append(f"Here{named}: {machine.describe()}; Python {machine.python}.")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(machine.versions.items()))
@@ -45,6 +51,21 @@ def facts(comparison: Comparison) -> list[str]:
         if row.status in _FAILED and row.detail:
             found.append(f"{row.name} on {row.engine}: {row.status}: {' '.join(row.detail.split())}")
     return [*found, *comparison.notes]
+
+
+def _baselines(comparison: Comparison) -> list[str]:
+    """Say what the speed-ups of rows on a GPU are over: it need not be on that GPU."""
+    found: dict[str, None] = {}
+    for row in comparison.rows:
+        base = baseline(comparison.rows, row)
+        if row.speed_up is not None and base is not None and base.name != FULL_SIZE:
+            found[f"Speed-ups on {row.device} are over {base.name}, the fastest full-size row there."] = None
+        elif row.speed_up is not None and base is not None and base.device != row.device:
+            found[
+                f"Speed-ups on {row.device} are over the full-size model on the processor, {base.device}: "
+                "there is no full-size row on that GPU."
+            ] = None
+    return list(found)
 
 
 def _validity(comparison: Comparison) -> list[str]:

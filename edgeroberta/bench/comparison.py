@@ -94,9 +94,10 @@ def compare(
     entries = [Entry(_label(contender), start(contender.spec)) for contender in contenders]
     lengths = [len(str(each)) for each in material.inputs]
     try:
-        take_turns(entries, plan, lengths, progress, look or surroundings.watch_on(machine))
+        look = look or surroundings.watch_on(machine)
+        take_turns(entries, plan, lengths, progress, look)
+        answer_offline(entries, plan, lengths, progress, look)
         around = surroundings.after(before)
-        answer_offline(entries, plan, lengths, progress)
         if material.rows is not None:
             answer_all(entries, len(material.rows), progress)
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgeroberta.bench.device import here
 from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.request import Request
-from edgeroberta.bench.row import BUNDLE, FLOAT_ONNX, FULL_SIZE, SAME_MODEL, Contender, Material
+from edgeroberta.bench.row import BUNDLE, FLOAT_ONNX, FULL_SIZE, ON_GPU, SAME_MODEL, Contender, Material
 from edgeroberta.bench.subjects import SUBJECTS, bundle_specs
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import BundleError, CheckpointError, UsageError
@@ -77,7 +77,7 @@ def _on_gpu(spec: Spec, dtypes: tuple[str, ...]) -> list[Contender]:
     if not machine(here()).gpus:
         return []
     return [
-        Contender(f"{FULL_SIZE}, cuda {dtype}", replace(spec, device="cuda", dtype=dtype), SAME_MODEL)
+        Contender(f"{ON_GPU}{dtype}", replace(spec, device="cuda", dtype=dtype), SAME_MODEL)
         for dtype in dtypes
     ]
 

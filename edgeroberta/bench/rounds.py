@@ -84,6 +84,7 @@ class Entry:
         device_rounds: Calls timed by the device's own clock, per round; none where it has none.
         seen: What the device did in each of its turns.
         offline: How many texts it answers in a second when all are there.
+        seen_offline: What the device did while that was timed.
         peak_bytes: Peak memory after the timed calls.
         logits: float32 ``[rows, labels]`` of the accuracy pass.
         error: How it failed.
@@ -97,6 +98,7 @@ class Entry:
     device_rounds: list[Calls] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     offline: Offline | None = None
+    seen_offline: list[Seen] = field(default_factory=list)
     peak_bytes: int | None = None
     logits: npt.NDArray[np.float32] | None = None
     error: WorkerError | None = None
@@ -177,7 +179,13 @@ def answer_all(entries: Sequence[Entry], rows: int, progress: Progress) -> None:
                 entry.logits = np.concatenate(blocks)
 
 
-def answer_offline(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int], progress: Progress) -> None:
+def answer_offline(
+    entries: Sequence[Entry],
+    plan: Plan,
+    lengths: Sequence[int],
+    progress: Progress,
+    look: Callable[[str], Watch] = blind,
+) -> None:
     """Time every process with each batch size, in turns; the best goes into the entries.
 
     Args:
@@ -185,12 +193,16 @@ def answer_offline(entries: Sequence[Entry], plan: Plan, lengths: Sequence[int],
         plan: What was asked in the turns: texts, or random ids of the same lengths.
         lengths: Length of each text, in any unit.
         progress: Where to report.
+        look: Makes what looks at the device meanwhile, given what the model runs on.
     """
     timed: dict[int, list[offline.Timed]] = {index: [] for index in range(len(entries))}
     with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
         for size in offline.BATCHES:
             for index, entry in enumerate(entries):
-                entry.attempt(_offline, entry, plan, lengths, size, timed[index])
+                looking = look(entry.opened.device if entry.opened else "cpu")
+                with looking:
+                    entry.attempt(_offline, entry, plan, lengths, size, timed[index])
+                entry.seen_offline.append(looking.watched)
                 advance(1, entry.name)
     for index, entry in enumerate(entries):
         if entry.error is None:

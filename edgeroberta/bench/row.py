@@ -23,6 +23,8 @@ from edgeroberta.verification.report import Gate, Verdict
 
 #: Names of the rows; the full-size model on a GPU is named with its type besides.
 REFERENCE, FULL_SIZE, FLOAT_ONNX, BUNDLE = "reference", "full-size", "full-size, onnx fp32", "bundle"
+#: What the names of full-size rows on a GPU begin with; their type follows.
+ON_GPU = f"{FULL_SIZE}, cuda "
 #: float32 on another machine or engine may flip a row that lies on the edge, not one in a hundred.
 SAME_MODEL = Gate(max_drop=0.01, min_agreement=0.99)
 
@@ -59,10 +61,10 @@ class Row:
         latency: How long calls took.
         offline: How many texts it answers in a second when all are there.
         energy_mj: Millijoules per text over the timed calls, all that the device used included.
-        throttled: What says that the device slowed itself down in the row's turns.
+        throttled: What says that the device slowed itself down while the row was timed.
         peak_bytes: Peak memory of the process after the timed calls.
         cold_start_s: From before the first import to the first answer.
-        speed_up: Times faster than the full-size model here, in the same rounds.
+        speed_up: Times faster than the full-size model here, in the same rounds; see :func:`baseline`.
     """
 
     name: str
@@ -139,15 +141,40 @@ def reference_row(reference: Reference) -> Row:
         latency=reference.latency,
         offline=reference.offline,
         energy_mj=reference.energy_mj,
+        throttled=reference.throttled,
     )
+
+
+def baseline(rows: Sequence[Row], row: Row) -> Row | None:
+    """Find the full-size row that a row's speed-up is over.
+
+    Of a row on a GPU, it is the full-size model on that GPU in the type that is fastest there: beside a
+    processor's single thread, everything on a GPU would look good.
+
+    Args:
+        rows: All that took turns.
+        row: The one to rate.
+
+    Returns:
+        The row; that on the processor where the GPU has none, and None where neither ran.
+    """
+    timed = [each for each in rows if each.latency is not None]
+    own = next((each for each in timed if each.name == FULL_SIZE), None)
+    if own is not None and row.device == own.device:
+        return own
+    there = [each for each in timed if each.name.startswith(ON_GPU)]
+    return min(there, key=lambda each: each.latency.p50_ms if each.latency else 0.0, default=own)
 
 
 def with_speed_up(rows: Sequence[Row]) -> list[Row]:
     """Fill in how many times faster each row is than the full-size model in the same rounds."""
-    base = next((row.latency for row in rows if row.name == FULL_SIZE and row.latency), None)
-    if base is None:
-        return list(rows)
-    return [replace(row, speed_up=speed_up(base, row.latency)) if row.latency else row for row in rows]
+    found = []
+    for row in rows:
+        base = baseline(rows, row)
+        if base is not None and base.latency is not None and row.latency is not None:
+            row = replace(row, speed_up=speed_up(base.latency, row.latency))
+        found.append(row)
+    return found
 
 
 def invalidated(rows: Sequence[Row]) -> list[Row]:
@@ -170,11 +197,16 @@ def _row(contender: Contender, entry: Entry, material: Material, plan: Plan, mac
         latency=entry.latency(plan),
         offline=entry.offline,
         energy_mj=None if energy is None else 1000 * energy,
-        throttled=tuple(dict.fromkeys(why for seen in entry.seen if seen.throttled for why in seen.reasons)),
+        throttled=_throttled(entry),
         peak_bytes=entry.peak_bytes,
         cold_start_s=opened.cold_start_s if opened else None,
     )
     return row if error else _checked(row, contender.gate, entry.logits, material)
+
+
+def _throttled(entry: Entry) -> tuple[str, ...]:
+    seen = (each for each in (*entry.seen, *entry.seen_offline) if each.throttled)
+    return tuple(dict.fromkeys(why for each in seen for why in each.reasons))
 
 
 def _checked(row: Row, gate: Gate, logits: npt.NDArray[np.float32] | None, material: Material) -> Row:

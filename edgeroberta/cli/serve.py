@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,7 @@ def serve(
     from edgeroberta.runtime import Runtime
     from edgeroberta.serve import Settings
     from edgeroberta.serve import serve as run
+    from edgeroberta.serve.server import default_workers
 
     # First, so that a wrong number is said before an engine is built.
     settings = Settings(
@@ -57,4 +59,6 @@ def serve(
                 engine_name = f"{runtime.engine} {runtime.engine_version}"
                 console.say(f"serving {bundle} on {engine_name} at {address}")
 
-        run(runtime, settings, ready=ready)
+        # Calls that have several threads each leave room for fewer at once.
+        at_once = workers or default_workers(runtime, threads)
+        run(runtime, replace(settings, workers=at_once), ready=ready)

@@ -17,6 +17,7 @@ from edgeroberta.ondevice.timing import Plan, Timing, take_turns
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime, goldens, lengths, manifest, preferences
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.runtime.tensorrt import FORMS
 from edgeroberta.runtime.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def ask_gate(request: Request, engines: tuple[str, ...], progress: Progress) -> 
 
 
 def _names(request: Request, facts: Manifest) -> tuple[str, ...]:
-    offered = tuple(name for name in facts.engines if name in ENGINES and ENGINES[name].on_device)
+    # ONNX Runtime's CUDA provider runs on the device as well, but has no engine that is built there.
+    offered = tuple(name for name in facts.engines if name in FORMS)
     if not offered:
         raise UsageError(
             f"the bundle has no engine that is built on a device, only {', '.join(facts.engines)}",

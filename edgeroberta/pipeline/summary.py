@@ -9,6 +9,7 @@ from typing import Any
 from edgeroberta.layout import columns
 from edgeroberta.pipeline import Result
 from edgeroberta.progress import duration
+from edgeroberta.verification.report import to_come
 
 SCHEMA_VERSION = 1
 
@@ -62,6 +63,8 @@ def to_text(result: Result) -> str:
         f'next:   edgeroberta run {bundle} "…"',
         f"        edgeroberta bench {bundle}",
     ]
+    if result.report and any(to_come(each["engine"], each["status"]) for each in result.report["engines"]):
+        lines.append(f"on the device: edgeroberta build {bundle}")
     return "\n".join(lines)
 
 

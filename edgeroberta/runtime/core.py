@@ -112,7 +112,11 @@ class Runtime:
             max_batch=max_batch,
             manifest=facts,
         )
-        runtime._check_goldens(facts)
+        try:
+            runtime._check_goldens(facts)
+        except BaseException:
+            runtime.close()  # an engine may hold memory of a GPU
+            raise
         return runtime
 
     @classmethod

@@ -24,10 +24,17 @@ class Lengths:
     Attributes:
         warm: Prepared when the bundle is opened, ascending.
         later: Longer ones, prepared when the first such text arrives, ascending.
+        most: The one of ``warm`` that most texts are padded to; None where nothing is known of texts.
     """
 
     warm: tuple[int, ...]
     later: tuple[int, ...]
+    most: int | None = None
+
+    @property
+    def usual(self) -> int:
+        """The warm length that most texts are padded to; where that is not known, the middle one."""
+        return self.most or self.warm[len(self.warm) // 2]
 
     def padded(self, length: int) -> int:
         """Return the smallest length of these that holds ``length`` tokens."""
@@ -67,6 +74,7 @@ def choose(counts: tuple[int, ...], max_length: int) -> Lengths:
     """
     edges = [min(BIN * (i + 1), max_length) for i in range(len(counts))]
     total = sum(counts)
+    most = None
     if not total:
         warm: tuple[int, ...] = tuple(sorted({min(32, max_length), min(64, max_length)}))
     else:
@@ -76,10 +84,20 @@ def choose(counts: tuple[int, ...], max_length: int) -> Lengths:
             if covered >= _COVERED * total:
                 break
         warm = _least_padding(edges[: last + 1], counts[: last + 1])
+        most = _most_padded_to(warm, edges, counts)
     later = [2**power for power in range(4, 20) if warm[-1] < 2**power < max_length]
     if warm[-1] < max_length:
         later.append(max_length)
-    return Lengths(warm, tuple(later))
+    return Lengths(warm, tuple(later), most)
+
+
+def _most_padded_to(warm: tuple[int, ...], edges: list[int], counts: tuple[int, ...]) -> int:
+    texts = dict.fromkeys(warm, 0)
+    for edge, count in zip(edges, counts, strict=True):
+        fitting = next((length for length in warm if length >= edge), None)
+        if fitting is not None:
+            texts[fitting] += count
+    return max(warm, key=lambda length: texts[length])
 
 
 def _least_padding(edges: list[int], counts: tuple[int, ...]) -> tuple[int, ...]:

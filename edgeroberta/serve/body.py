@@ -13,13 +13,15 @@ from edgeroberta.serve.messages import Refusal
 SINGLE = '{"text": "…"} or {"texts": ["…", "…"]}'
 PAIR = '{"text": "…", "text_pair": "…"} or {"texts": [["…", "…"], …]}'
 _FIELDS = ("text", "text_pair", "texts")
+_LONGEST = 40
 
 
 def check_content_type(headers: Mapping[str, str]) -> None:
     """Take JSON in UTF-8 and nothing else.
 
     A body without a type is refused, too: a web page may send one to any address without asking, and
-    a type of application/json only after a question that this server never answers with yes.
+    a type of application/json only after a question that this server never answers with yes. A page whose
+    own name is made to point here (DNS rebinding) need not ask; where that matters, put a proxy before it.
 
     Raises:
         Refusal: It is something else.
@@ -62,7 +64,8 @@ def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
         raise Refusal(400, f"a JSON object is wanted, not {_kind(value)}", where="body", hint=_hint(pair))
     for name in value:
         if name not in _FIELDS:
-            near = did_you_mean(name, _FIELDS)
+            # Comparing takes time by the length, and nothing so long is near to a field's name.
+            near = did_you_mean(name, _FIELDS) if len(name) < _LONGEST else None
             raise Refusal(400, "there is no such field", where=_shown(name), hint=near or _hint(pair))
     if "texts" not in value:
         return [_input(value, pair, "")]
@@ -143,4 +146,4 @@ def _kind(value: object) -> str:
 
 def _shown(name: str) -> str:
     """Show a field's name in an error: what a client sent may be long, or no valid Unicode."""
-    return name[:40].encode("ascii", "backslashreplace").decode("ascii")
+    return name[:_LONGEST].encode("ascii", "backslashreplace").decode("ascii")

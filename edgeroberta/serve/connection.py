@@ -29,6 +29,7 @@ class Phase(Enum):
     ANSWERING = "a worker"
     BLOCKED = "the client to read its answers"
     DRAINING = "the client to close"
+    CLOSING = "the client to read its last answer"
 
 
 class Connection(asyncio.Protocol):
@@ -59,7 +60,8 @@ class Connection(asyncio.Protocol):
             Phase.READING: (self._settings.read_timeout, self._too_slow),
             Phase.ANSWERING: (self._settings.timeout, self._timed_out),
             Phase.BLOCKED: (self._settings.read_timeout, self.abort),
-            Phase.DRAINING: (_DRAIN_SECONDS, self.abort),
+            Phase.DRAINING: (_DRAIN_SECONDS, self._drained_enough),
+            Phase.CLOSING: (self._settings.read_timeout, self.abort),
         }
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -243,10 +245,20 @@ class Connection(asyncio.Protocol):
         self._transport.write_eof()
         self._enter(Phase.DRAINING)
 
+    def _drained_enough(self) -> None:
+        """Reset the connection, unless the answer itself is still on its way to a client that is slow."""
+        if self._transport.get_write_buffer_size() > 0:
+            self._close()
+        else:
+            self.abort()
+
     def _close(self) -> None:
         self._closing = True
         self._stop_timer()
         self._transport.close()
+        # Closing waits until the client has read what is left, and a client may never do so.
+        if self._transport.get_write_buffer_size() > 0:
+            self._enter(Phase.CLOSING)
 
     def _enter(self, phase: Phase) -> None:
         """Begin a phase, and its time with it; a phase that goes on keeps the time it has."""

@@ -117,9 +117,14 @@ class Server:
         self._watchdog = self._loop.call_later(interval / 2, self._sign_of_life, interval)
 
 
-def default_workers(runtime: Runtime) -> int:
-    """Return how many calls of the runtime the processor has room for, 1 to 4."""
-    threads = runtime.manifest.threads if runtime.manifest is not None else 1
+def default_workers(runtime: Runtime, threads: int | None = None) -> int:
+    """Return how many calls of the runtime the processor has room for, 1 to 4.
+
+    Args:
+        runtime: What answers.
+        threads: Threads of one call; None for what the bundle says.
+    """
+    threads = threads or (runtime.manifest.threads if runtime.manifest is not None else 1)
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -54,7 +54,6 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import backends, bundle
     from edgeroberta.roberta import checkpoint
-    from edgeroberta.runtime.session import ENGINES
 
     graph, output = context.inputs[Kind.GRAPH].path, context.output
     engines = config.engines
@@ -66,18 +65,12 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     limit = checkpoint.max_length(graph)
     max_length = min(limit, config.max_length or limit)
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
-    goldens = _goldens(graph, max_length, pair=context.task.pair, precision=precision)
-    if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
-        goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
+    goldens = _goldens(graph, max_length, engines, pair=context.task.pair, precision=precision)
     bundle.write_goldens(goldens, output)
     manifest = bundle.seal(
         output,
         {
-            "task": {
-                "problem": context.task.problem.value,
-                "labels": list(context.task.labels),
-                "pair": context.task.pair,
-            },
+            "task": _task(context),
             "max_length": max_length,
             "pad_token_id": checkpoint.load_config(graph).get("pad_token_id", 1),
             "engines": list(engines),
@@ -91,12 +84,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "saturation": _saturation(context),
         },
     )
-    later = [engine for engine in engines if ENGINES[engine].on_device]
-    if later:
-        context.progress.line(
-            f"{', '.join(later)}: built, checked and measured on the device, with: "
-            "edgeroberta build and edgeroberta bench"
-        )
+    later = _on_the_device(engines, context)
     return {
         "engines": list(engines),
         "files": {engine: list(names) for engine, names in files.items()},
@@ -129,18 +117,24 @@ def lineage(context: Context) -> list[dict[str, Any]]:
     ]
 
 
-def _goldens(graph: Path, max_length: int, *, pair: bool, precision: str) -> Goldens:
-    from edgeroberta import bundle
+def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool, precision: str) -> Goldens:
+    """Ask the common graph, and allow for what the engines' own graphs do to its answers."""
+    from edgeroberta import backends, bundle
     from edgeroberta.runtime.lengths import Lengths
-    from edgeroberta.runtime.session import open_session
+    from edgeroberta.runtime.session import ENGINES, open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
         tokenizer = TextTokenizer.open(graph, max_length)
-        return bundle.make_goldens(tokenizer, session, pair=pair, precision=precision)
+        goldens = bundle.make_goldens(tokenizer, session, pair=pair, precision=precision)
     finally:
         session.close()
+    if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
+        goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
+    if backends.wants_int8_graph(engines):
+        goldens = bundle.allow_half_body(goldens, graph / backends.INT8_GRAPH)
+    return goldens
 
 
 def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context) -> float | None:
@@ -180,6 +174,24 @@ def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
     chosen = inputs[:: -(-len(inputs) // _COUNTED_TEXTS)]
     encodings = TextTokenizer.open(graph, max_length).encode(chosen)
     return {"bin": BIN, "counts": list(histogram((len(one.ids) for one in encodings), max_length))}
+
+
+def _on_the_device(engines: Sequence[str], context: Context) -> list[str]:
+    """Return the engines that only the device can measure, and say so."""
+    from edgeroberta.runtime.session import ENGINES
+
+    later = [engine for engine in engines if ENGINES[engine].on_device]
+    if later:
+        context.progress.line(
+            f"{', '.join(later)}: built, checked and measured on the device, with: "
+            "edgeroberta build and edgeroberta bench"
+        )
+    return later
+
+
+def _task(context: Context) -> dict[str, Any]:
+    task = context.task
+    return {"problem": task.problem.value, "labels": list(task.labels), "pair": task.pair}
 
 
 def _saturation(context: Context) -> dict[str, Any] | None:

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeroberta.quantization.attention import AttentionChoice
     from edgeroberta.quantization.budget import Fit
+    from edgeroberta.quantization.choosing import Choices
     from edgeroberta.quantization.chosen import Chosen
     from edgeroberta.quantization.saturation import Risk
-    from edgeroberta.quantization.search import Choice
     from edgeroberta.roberta.graph import GraphForm
     from edgeroberta.roberta.weights import Weights
 
@@ -96,11 +95,11 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     form = STAND_IN if tensorrt else GraphForm()
     weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
     calibration, check = _texts(config, context, float_graph)
-    matmuls, attentions, kept_float, risks = _choose(weights, form, calibration, config, context)
+    found = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
-    choices = Chosen(matmuls, rows, attentions)
-    fitted = _fit(weights, form, choices, kept_float, check or calibration, config, context)
-    kept_float = {**kept_float, **fitted.kept_float}
+    choices = Chosen(found.matmuls, rows, found.attentions)
+    fitted = _fit(weights, form, choices, found.kept_float, check or calibration, config, context)
+    kept_float = {**found.kept_float, **fitted.kept_float}
     plan = choices.plan(kept_float)
     files = build_graph(weights, plan, form).builder.save(context.output / GRAPH_FILE)
     if tensorrt:
@@ -123,8 +122,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
             "met": fitted.met,
         },
         "half": half,
-        "sites": _report(choices, kept_float, risks),
-        "saturation": _saturation({site: risks[site] for site in plan.matmuls}),
+        "sites": found.report(kept_float),
+        "saturation": _saturation({site: found.risks[site] for site in plan.matmuls}),
         "embeddings": "int8 rows" if config.embeddings else "float",
     }
 
@@ -177,67 +176,30 @@ def _choose(
     calibration: list[NDArray[np.int64]],
     config: QuantizeConfig,
     context: Context,
-) -> tuple[dict[str, Choice], dict[str, AttentionChoice], dict[str, str], dict[str, Risk]]:
-    """Choose the int8 form of every matmul and attention.
-
-    Returns:
-        The choices, the matmuls that saturation keeps float with the reason for each, and the risks.
-    """
+) -> Choices:
     from edgeroberta import backends
-    from edgeroberta.quantization import attention, saturation, search
-    from edgeroberta.quantization.calibrate import collect
+    from edgeroberta.quantization import choosing
     from edgeroberta.roberta.graph import build_graph
 
     tensorrt = backends.wants_int8_graph(context.target.engines)
+    rules = choosing.Rules(
+        attentions=config.attention == "int8" or (config.attention == "auto" and tensorrt),
+        symmetric=config.symmetric or tensorrt,
+        avoid_saturation=config.saturation == "avoid"
+        or (config.saturation == "auto" and context.target.saturating),
+        max_saturation_loss=config.max_saturation_loss,
+    )
     graph = build_graph(weights, form=replace(form, taps=True))
-    wanted = config.attention == "int8" or (config.attention == "auto" and tensorrt)
-    attentions = graph.attentions if wanted else ()
-    taps = context.scratch / "taps.onnx"
-    files = graph.builder.save(taps)
-    with context.progress.bar("calibrate", len(calibration), "texts") as advance:
-
-        def counted() -> Any:
-            for ids in calibration:
-                yield ids
-                advance()
-
-        names = [site.tensor for site in graph.sites]
-        names += [name for each in attentions for name in each.tensors]
-        tensors = list(dict.fromkeys(names))
-        statistics = collect(taps, tensors, counted(), rows=config.rows, seed=context.seed)
-    for file in files:
-        file.unlink()
-    choices, kept_float, risks = {}, {}, {}
-    avoid = config.saturation == "avoid" or (config.saturation == "auto" and context.target.saturating)
-    with context.progress.bar("quantize", len(graph.sites), "matmuls") as advance:
-        for site in graph.sites:
-            seen = statistics[site.tensor]
-            choice = search.choose(
-                site.linear.weight,
-                site.linear.bias,
-                seen,
-                symmetric=config.symmetric or tensorrt,
-                avoid_saturation=avoid,
-            )
-            choices[site.name] = choice
-            risks[site.name] = saturation.examine(choice.plan, seen.rows)
-            if choice.error - choice.free_error > config.max_saturation_loss:
-                kept_float[site.name] = (
-                    f"weights that cannot saturate would bring {choice.error:.3g} of output error, "
-                    f"not {choice.free_error:.3g}"
-                )
-            advance(note=site.name)
-    linears = {site.name: site.linear for site in graph.sites}
-    quantized = {
-        each.name: attention.choose(
-            [statistics[name] for name in each.tensors],
-            reader=each.reader,
-            weight=linears[each.reader].weight,
-            smoothing=None if each.reader in kept_float else choices[each.reader].plan.smoothing,
-        )
-        for each in attentions
-    }
-    return choices, quantized, kept_float, risks
+    statistics = choosing.observe(
+        graph,
+        calibration,
+        rules,
+        file=context.scratch / "taps.onnx",
+        rows=config.rows,
+        seed=context.seed,
+        progress=context.progress,
+    )
+    return choosing.choose(graph, statistics, rules, progress=context.progress)
 
 
 def _fit(
@@ -282,24 +244,3 @@ def _saturation(risks: Mapping[str, Risk]) -> dict[str, Any]:
     """Tell whether the int8 weights can saturate an int16 on x86 without VNNI, and where."""
     sites = [site for site, risk in risks.items() if not risk.safe]
     return {"safe": not sites, "sites": sites}
-
-
-def _report(
-    choices: Chosen, kept_float: Mapping[str, str], risks: Mapping[str, Risk]
-) -> list[dict[str, Any]]:
-    """Tell, per matmul and attention, what was chosen, its error, and why."""
-    table = []
-    every: dict[str, Choice | AttentionChoice] = {**choices.matmuls, **choices.attentions}
-    for site, choice in every.items():
-        kept = kept_float.get(site)
-        table.append(
-            {
-                "site": site,
-                "choice": "float" if kept else choice.describe(),
-                "error": 0.0 if kept else choice.error,
-                "minmax_error": choice.plain_error,
-                "reason": kept or choice.reason(),
-                "saturation": None if kept or site not in risks else risks[site].to_json(),
-            }
-        )
-    return table

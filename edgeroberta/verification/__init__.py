@@ -26,11 +26,18 @@ from edgeroberta.data import Rows
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.metrics import Interval
 from edgeroberta.progress import Progress
-from edgeroberta.runtime.session import ENGINES
 from edgeroberta.tasks import Task
 from edgeroberta.verification import flips
 from edgeroberta.verification.reference import Reference
-from edgeroberta.verification.report import EngineResult, Gate, Invariance, Judgement, Report, Verdict
+from edgeroberta.verification.report import (
+    EngineResult,
+    Gate,
+    Invariance,
+    Judgement,
+    Report,
+    Verdict,
+    to_come,
+)
 from edgeroberta.verification.report_text import interval as interval_text
 from edgeroberta.verification.report_text import points
 
@@ -84,7 +91,7 @@ def verify(
 
     Returns:
         The report. An engine that fails is a row with the verdict FAIL, or INCONCLUSIVE where its
-        package is not installed.
+        package is not installed or it runs only on the device; see :func:`worst`.
 
     Raises:
         DataError: The rows carry no labels.
@@ -159,11 +166,21 @@ def judge(drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: st
 
 
 def worst(results: Sequence[EngineResult]) -> Judgement:
-    """Return the judgement of the bundle: that of its worst engine, which the reason names."""
+    """Return the judgement of the bundle: that of its worst engine, which the reason names.
+
+    Engines that run only on a device, where this machine is none, do not count: what could be measured
+    here decides, since ONNX Runtime runs the same int8 plan as TensorRT. They are not taken for passed
+    either: each keeps its own INCONCLUSIVE, and the reason names them.
+    """
     order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
-    result = min(results, key=lambda each: order.index(each.judgement.verdict))
+    waiting = [each.engine for each in results if each.to_come]
+    here = [each for each in results if not each.to_come]
+    result = min(here or results, key=lambda each: order.index(each.judgement.verdict))
     found = result.judgement
-    return Judgement(found.verdict, f"{result.engine}: {found.reason}", found.rows_needed)
+    reason = f"{result.engine}: {found.reason}"
+    if waiting and here:
+        reason += f"; still to be measured on the device: {', '.join(waiting)}"
+    return Judgement(found.verdict, reason, found.rows_needed)
 
 
 def invariance(entry: Entry, task: Task, inputs: Inputs) -> Invariance | None:
@@ -245,8 +262,8 @@ def _failed(entry: Entry) -> EngineResult:
     status = error.status if error else Status.FAILED
     missing = status is Status.MISSING
     reason = f"{status}: {error.what}" if error else str(status)
-    if missing and entry.name in ENGINES and ENGINES[entry.name].on_device:
-        reason += "; its gate is still to be run on the device, with: edgeroberta bench"
+    if error and to_come(entry.name, status):
+        reason = f"to be measured on the device, with: edgeroberta bench (here: {error.what})"
     return EngineResult(
         engine=entry.name,
         version=entry.opened.version if entry.opened else None,

@@ -16,6 +16,7 @@ from edgeroberta.bench.device import Device
 from edgeroberta.bench.measure import Latency
 from edgeroberta.bench.protocol import Status
 from edgeroberta.metrics import Interval
+from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification import report_html, report_text
 
 SCHEMA_VERSION = 1
@@ -134,13 +135,28 @@ class EngineResult:
     bytes: int | None = None
     invariance: Invariance | None = None
 
+    @property
+    def to_come(self) -> bool:
+        """True where the engine runs only on the device, and this machine is none."""
+        return to_come(self.engine, self.status)
+
+
+def to_come(engine: str, status: str) -> bool:
+    """Tell whether an engine is still to be measured on the device: it runs there alone, and not here.
+
+    Args:
+        engine: Its name.
+        status: How its row ended, a :class:`~edgeroberta.bench.protocol.Status`.
+    """
+    return status == Status.MISSING.value and engine in ENGINES and ENGINES[engine].on_device
+
 
 @dataclass(frozen=True)
 class Report:
     """A verification.
 
     Attributes:
-        judgement: The worst verdict of all engines.
+        judgement: The worst verdict of all engines that could be measured here.
         gate: What was asked for.
         metric: Name of the metric that the gate is about.
         problem: Kind of task.
@@ -171,7 +187,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of all engines."""
+        """The worst verdict of all engines that could be measured here."""
         return self.judgement.verdict
 
     def with_history(

@@ -141,7 +141,11 @@ def _measured(report: Report) -> Section:
 
 def _engine_row(report: Report, result: EngineResult) -> tuple[str, ...]:
     drop, latency = result.drop, result.latency
-    ran = result.metrics is not None
+    verdict = str(result.judgement.verdict)
+    if result.to_come:
+        verdict = "to be measured on the device"
+    elif result.metrics is None:
+        verdict = f"{verdict} ({result.status})"
     return (
         "bundle",
         f"{result.engine} {result.version}" if result.version else result.engine,
@@ -153,7 +157,7 @@ def _engine_row(report: Report, result: EngineResult) -> tuple[str, ...]:
         f"{latency.p99_ms:.2f}" if latency else ABSENT,
         megabytes(result.peak_bytes),
         f"{result.cold_start_s:.2f}" if result.cold_start_s is not None else ABSENT,
-        str(result.judgement.verdict) if ran else f"{result.judgement.verdict} ({result.status})",
+        verdict,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from fake_bundles import FakeWorker
 
+from edgeroberta.bench import offline
 from edgeroberta.bench.benchmark import Request, benchmark, remember, write
 from edgeroberta.bench.comparison import Comparison
 from edgeroberta.bench.conditions import Verdict
@@ -69,7 +71,12 @@ class Turn:
 
 
 def run(
-    request: Request, *, wrong: int = 0, turn: Turn | None = None, **fails: WorkerError
+    request: Request,
+    *,
+    wrong: int = 0,
+    turn: Turn | None = None,
+    look: Callable[[str], Turn] | None = None,
+    **fails: WorkerError,
 ) -> tuple[Comparison, list[FakeWorker]]:
     """Benchmark with fake processes; every one but the full-size model answers ``wrong`` rows wrong."""
     workers: list[FakeWorker] = []
@@ -84,7 +91,7 @@ def run(
         return workers[-1]
 
     seen = turn or Turn()
-    return benchmark(request, progress=Progress(), start=start, look=lambda runs_on: seen), workers
+    return benchmark(request, progress=Progress(), start=start, look=look or (lambda runs_on: seen)), workers
 
 
 def test_the_reference_and_each_engine_are_rows(bundle: Path) -> None:
@@ -340,17 +347,31 @@ def test_a_run_that_throttled_makes_no_claim(data: Path, tiny_checkpoint: Path, 
     assert remember(found, request) is None
 
 
+def test_throttling_while_all_texts_are_there_makes_the_run_invalid_too(bundle: Path) -> None:
+    """That is the heaviest part of a run, and its texts per second stand in the table."""
+    turns: list[str] = []
+
+    def look(runs_on: str) -> Turn:
+        turns.append(runs_on)
+        return Turn(throttled=True, reasons=("heat",)) if len(turns) > 3 else Turn()
+
+    found, workers = run(Request(bundle, rounds=3), look=look)
+    assert (len(workers), len(turns)) == (1, 3 + len(offline.BATCHES))
+    assert found.validity.verdict is Verdict.INVALID
+    assert found.validity.reasons == ("The device throttled: heat.",)
+
+
 def test_where_the_time_goes_and_offline_are_told(bundle: Path) -> None:
     found, _ = run(Request(bundle))
-    latency, offline = found.rows[1].latency, found.rows[1].offline
+    latency, best = found.rows[1].latency, found.rows[1].offline
     assert latency is not None
     assert latency.breakdown is not None
     parts = (latency.breakdown.tokenize_ms, latency.breakdown.engine_ms, latency.breakdown.rest_ms)
     assert parts == pytest.approx((0.2, 1.4, 0.4))
     assert latency.breakdown.device_ms is None
-    assert offline is not None
-    assert (offline.batch, offline.texts) == (32, 200)  # every call of the fake takes as long
-    assert [size for size, _ in offline.tried] == [1, 8, 32]
+    assert best is not None
+    assert (best.batch, best.texts) == (32, 200)  # every call of the fake takes as long
+    assert [size for size, _ in best.tried] == [1, 8, 32]
     assert latency.p50_interval_ms == pytest.approx((2.0, 2.0))
 
 

@@ -14,7 +14,7 @@ from edgeroberta.bench.measure import Breakdown, Shape, summarise
 from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.protocol import Status
 from edgeroberta.bench.rounds import Plan
-from edgeroberta.bench.row import Row
+from edgeroberta.bench.row import Row, with_speed_up
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPE = Shape(warmup=20)
@@ -144,3 +144,43 @@ def test_what_speaks_against_the_numbers_comes_first(comparison: Comparison) -> 
 def test_a_target_is_named_beside_the_machine(comparison: Comparison) -> None:
     named = circumstances.facts(replace(comparison, target="jetson-thor"))
     assert any(fact.startswith("Here (target jetson-thor): Example CPU") for fact in named)
+
+
+def test_a_stored_reference_that_throttled_says_so(comparison: Comparison) -> None:
+    stored = replace(comparison.rows[0], throttled=("hw slowdown",))
+    facts = circumstances.facts(replace(comparison, rows=(stored, *comparison.rows[1:])))
+    assert "Its times are not valid: the device throttled then (hw slowdown)." in facts
+    assert not any("not valid" in fact for fact in circumstances.facts(comparison))
+
+
+def gpu_rows(comparison: Comparison, *types: str) -> list[Row]:
+    """Full-size takes 10 ms on a CPU and 2 ms or less on a GPU; a bundle 0.5 ms on that and 5 on the CPU."""
+    known = next(row.latency for row in comparison.rows if row.latency is not None)
+
+    def row(name: str, device: str, p50: float) -> Row:
+        latency = replace(known, p50_ms=p50, round_p50_ms=(p50, p50))
+        return Row(name, "engine", device, Status.OK, latency=latency)
+
+    on_gpu = [row(f"full-size, cuda {each}", "A GPU", 2 / (1 + at)) for at, each in enumerate(types)]
+    return [row("full-size", "A CPU", 10), *on_gpu, row("bundle", "A GPU", 0.5), row("bundle", "A CPU", 5)]
+
+
+def test_a_row_on_a_gpu_is_rated_beside_the_fastest_full_size_row_there(comparison: Comparison) -> None:
+    rows = with_speed_up(gpu_rows(comparison, "float32", "float16"))
+    assert [row.speed_up for row in rows] == pytest.approx([1, 0.5, 1, 2, 2])
+    said = "Speed-ups on A GPU are over full-size, cuda float16, the fastest full-size row there."
+    assert said in circumstances.facts(replace(comparison, rows=tuple(rows)))
+
+
+def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_processor(
+    comparison: Comparison,
+) -> None:
+    rows = with_speed_up(gpu_rows(comparison))
+    assert [row.speed_up for row in rows] == pytest.approx([1, 20, 2])
+    said = [
+        fact for fact in circumstances.facts(replace(comparison, rows=tuple(rows))) if "Speed-ups" in fact
+    ]
+    assert said == [
+        "Speed-ups on A GPU are over the full-size model on the processor, A CPU: "
+        "there is no full-size row on that GPU."
+    ]

@@ -50,7 +50,9 @@ def test_a_program_that_starts_the_server_reads_its_address_as_json(bundle):
         assert process.stdout is not None
         text = ""
         while not text.endswith("}\n"):
-            text += process.stdout.readline()
+            line = process.stdout.readline()
+            assert line, "it ended without an address"
+            text += line
         found = json.loads(text)
         assert sorted(found) == ["address", "bundle", "engine", "engine_version"]
         with urllib.request.urlopen(f"{found['address']}/health", timeout=10) as reply:
@@ -85,6 +87,17 @@ def run(*words: object) -> int:
 def test_options_that_cannot_work_are_usage_errors(bundle, capsys, words, said):
     assert run(bundle, *words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "workers"), [([], 4), (["--threads", "3"], 2), (["--threads", "3", "--workers", "4"], 4)]
+)
+def test_calls_of_several_threads_leave_room_for_fewer_at_once(bundle, monkeypatch, words, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    seen = []
+    monkeypatch.setattr("edgeroberta.serve.serve", lambda runtime, settings, ready: seen.append(settings))
+    assert run(bundle, *words) == 0
+    assert [settings.workers for settings in seen] == [workers]
 
 
 def test_what_is_no_bundle_is_said(tmp_path, capsys):

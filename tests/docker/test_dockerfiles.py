@@ -103,6 +103,8 @@ def test_the_packages_of_the_system_are_known_to_apt():
     assert names == {"python3-venv"}
     for name in names:
         done = subprocess.run(["apt-cache", "policy", name], capture_output=True, text=True, check=True)
+        if not done.stdout and not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
+            pytest.skip("apt has no lists of packages on this machine: apt-get update")
         candidate = re.search(r"Candidate: (\S+)", done.stdout)
         assert candidate, f"{name} is not known"
         assert candidate[1] != "(none)"

@@ -84,6 +84,16 @@ def test_bytes_that_are_no_utf_8_are_labelled_all_the_same(bundle):
     assert answers[0]["text"] == "film � plot"
 
 
+def test_a_reader_that_has_gone_ends_the_loop_without_a_word(bundle):
+    with loop(bundle) as process:
+        ask(process, "film")
+        process.stdout.close()
+        process.stdin.write("film\n")
+        process.stdin.flush()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_wait_for_a_line(bundle, number):
     with loop(bundle) as process:

@@ -96,6 +96,13 @@ def test_the_faster_one_is_kept_and_is_what_the_runtime_opens(made, fake, paced,
     assert len(fake.builds) == 2  # opening reuses what was built
 
 
+def test_onnxruntime_s_cuda_provider_has_no_engine_that_is_built(tmp_path, fake):
+    engines = ("tensorrt", "tensorrt-fp16", "onnxruntime-cuda", "onnxruntime")  # as the target nvidia-gpu
+    outcome = build(tensorrt_bundles.write(tmp_path / "bundle", engines=engines))
+    assert [each.engine for each in outcome.candidates] == ["tensorrt", "tensorrt-fp16"]
+    assert outcome.kept in ("tensorrt", "tensorrt-fp16")
+
+
 def test_a_second_build_reuses_the_engines(made, fake):
     build(made)
     assert [each.facts["reused"] for each in build(made).candidates] == [True, True]
@@ -171,6 +178,7 @@ def test_the_fp16_engine_is_held_to_the_float_graph_s_answers(fake, tmp_path):
     assert "logits differ by 3" in fp16.error
     with pytest.raises(EngineError, match=r"tensorrt-fp16 10\.3\.0 gives other answers here"):
         Runtime.open(bundle, engine="tensorrt-fp16")
+    assert fake.gpu.alive == 0  # what is refused holds no memory of the GPU
     Runtime.open(bundle, engine="tensorrt").close()
 
 

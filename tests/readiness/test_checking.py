@@ -15,7 +15,8 @@ from edgeroberta.errors import EngineError, UnavailableError, UsageError
 from edgeroberta.readiness import checking
 from edgeroberta.roberta.graph import TENSORRT, build_graph
 from edgeroberta.roberta.weights import Weights
-from edgeroberta.runtime.tensorrt.engine import Profile
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.tensorrt.engine import make_profiles
 
 from .conftest import plan_for, uneven
 
@@ -23,7 +24,8 @@ needs_rtx = pytest.mark.skipif(
     __import__("importlib.util").util.find_spec("tensorrt_rtx") is None,
     reason="tensorrt_rtx is not installed (extra trt-check)",
 )
-PROFILES = (Profile(32, 32, 32), Profile(33, 64, 512))
+# Two ranges, as bundles have them: attention has to fuse where the length is not fixed, too.
+PROFILES = make_profiles(Lengths((16, 32, 48), (64, 128, 256, 512), most=32))
 
 
 def save(weights: Weights, folder: Path, **options: Any) -> Path:

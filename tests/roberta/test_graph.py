@@ -272,6 +272,14 @@ def test_the_stand_in_computes_what_the_plan_says(tiny_checkpoint: Path, tmp_pat
         assert np.abs(found - run_onnxruntime(plain, ids[None], mask)).max() > 1e-4
 
 
+def jittered(weights: Any, seed: int) -> Any:
+    """The weights with every position off by at most half precision's rounding, 2^-11 of its value."""
+    table = weights.embeddings
+    noise = 1 + 2**-11 * np.random.default_rng(seed).uniform(-1, 1, table.position.shape)
+    positions = (table.position * noise).astype(np.float32)
+    return dataclasses.replace(weights, embeddings=dataclasses.replace(table, position=positions))
+
+
 def test_the_tensorrt_form_is_the_same_computation_in_half_precision(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -282,10 +290,20 @@ def test_the_tensorrt_form_is_the_same_computation_in_half_precision(
     onnx.checker.check_model(str(path), full_check=True)
     found = run_onnxruntime(path, ids, mask)
     (tmp_path / "stand-in").mkdir()
-    exact = evaluate(build_graph(weights, plan, STAND_IN), tmp_path / "stand-in", ids, mask)
-    # Half precision moves values across the edges of the coarse steps of this plan.
-    assert np.abs(found - exact).max() < 0.1
-    assert np.abs(found - exact).mean() < 0.05
+    stand_in = tmp_path / "stand-in"
+    exact = evaluate(build_graph(weights, plan, STAND_IN), stand_in, ids, mask)
+    # A value on the edge of an int8 step moves by the whole step, here 6/127. So the stand-in itself changes
+    # by up to 0.06 when its positions are off by half precision's rounding, which moves the float graph's
+    # logits by 0.0003; the form for TensorRT has to be as near as that.
+    moved = [
+        evaluate(build_graph(jittered(weights, seed), plan, STAND_IN), stand_in, ids, mask) - exact
+        for seed in range(4)
+    ]
+    assert np.abs(found - exact).max() <= 1.5 * np.abs(moved).max()
+    # What is not quantized is free of this: both forms of the float graph are near.
+    plain = evaluate(build_graph(weights, form=STAND_IN), stand_in, ids, mask)
+    half = evaluate(build_graph(weights, form=TENSORRT), stand_in, ids, mask)
+    assert np.abs(half - plain).max() < 2e-3
     zeros = [t for t in graph.builder.model().graph.initializer if t.name.endswith("zero_point")]
     assert {t.data_type for t in zeros} == {onnx.TensorProto.INT8}
     assert all(not onnx.numpy_helper.to_array(t).any() for t in zeros)

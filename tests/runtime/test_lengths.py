@@ -16,7 +16,7 @@ def test_a_histogram_counts_in_bins_of_sixteen():
 
 def test_the_last_bin_may_be_short():
     assert histogram([24], 24) == (0, 1)
-    assert choose((0, 1), 24) == Lengths((24,), ())
+    assert choose((0, 1), 24) == Lengths((24,), (), most=24)
 
 
 def test_unknown_lengths_prepare_short_ones():
@@ -26,7 +26,15 @@ def test_unknown_lengths_prepare_short_ones():
 
 def test_rare_long_texts_are_prepared_later():
     counts = histogram([10] * 500 + [30] * 300 + [40] * 195 + [500] * 5, 512)
-    assert choose(counts, 512) == Lengths((16, 32, 48), (64, 128, 256, 512))
+    assert choose(counts, 512) == Lengths((16, 32, 48), (64, 128, 256, 512), most=16)
+
+
+def test_the_usual_length_is_the_one_that_most_texts_are_padded_to():
+    counts = histogram([10] * 20 + [20] * 30 + [30] * 40 + [60] * 25, 512)
+    assert (choose(counts, 512).warm, choose(counts, 512).usual) == ((16, 32, 64), 32)
+    skewed = histogram([5] * 10 + [100] * 90, 512)
+    assert (choose(skewed, 512).warm, choose(skewed, 512).usual) == ((16, 112), 112)
+    assert choose((), 512).usual == 64, "nothing is known: the middle one"
 
 
 def test_a_length_is_padded_to_the_next_prepared_one():

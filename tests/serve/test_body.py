@@ -8,6 +8,7 @@ import pytest
 from served import post
 
 from edgeroberta.runtime import Runtime
+from edgeroberta.serve import body
 
 ONE, TWO = "a text is wanted, not ", "two texts are wanted, not "
 
@@ -56,6 +57,12 @@ def test_a_malformed_body_is_refused_and_the_connection_stays(start, body, what,
 
 def test_a_near_field_is_suggested(start):
     assert start().ask(post({"txt": "a"})).error["hint"] == "did you mean 'text'?"
+
+
+def test_a_name_of_megabytes_is_compared_with_nothing(start, monkeypatch):
+    monkeypatch.setattr(body, "did_you_mean", lambda name, known: pytest.fail("compared"))
+    reply = start().ask(post({"text" * 200_000: "a"}))
+    assert (reply.status, reply.error["where"]) == (400, "text" * 10)
 
 
 def test_too_many_texts_are_refused(start):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from served import get, post, wait_until
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.runtime import Problem, Runtime
-from edgeroberta.serve import Settings
+from edgeroberta.serve import Settings, connection
 
 
 def test_one_text_and_several_are_answered_as_the_runtime_answers_them(start):
@@ -240,6 +241,41 @@ def test_a_client_that_does_not_read_its_answers_stops_being_served(start):
         with pytest.raises(OSError, match=r"timed out|reset|Broken pipe"):
             client.send(get("/metrics") * 400_000)
     wait_until(lambda: server.metric("edgeroberta_connections") == 1)
+
+
+#: More than the buffers of the system take, so that some of the answer has to wait in the server.
+LONG = {"text": "a " * 3_000_000}
+
+
+def hasty(server: served.Running) -> served.socket.socket:
+    """Connect with a small buffer for what comes."""
+    client = served.socket.socket()
+    client.setsockopt(served.socket.SOL_SOCKET, served.socket.SO_RCVBUF, 4096)
+    client.settimeout(served.WAIT)
+    client.connect(("127.0.0.1", server.port))
+    return client
+
+
+def test_a_client_that_ends_its_half_and_reads_nothing_holds_no_connection(start):
+    server = start(read_timeout=2, max_bytes=8 << 20)
+    with hasty(server) as client:
+        client.sendall(post(LONG))
+        client.shutdown(served.socket.SHUT_WR)
+        wait_until(lambda: server.server.service.metrics.answers["/predict", 200] == 1)
+        wait_until(lambda: server.metric("edgeroberta_connections") == 1)
+
+
+def test_a_last_answer_that_is_read_slowly_comes_whole(start, monkeypatch):
+    monkeypatch.setattr(connection, "_DRAIN_SECONDS", 0.1)
+    server = start(max_bytes=8 << 20)
+    with hasty(server) as client:
+        client.sendall(post(LONG, "Connection: close"))
+        wait_until(lambda: server.server.service.metrics.answers["/predict", 200] == 1)
+        time.sleep(0.5)  # longer than a client that has all of it is waited for
+        answer = b"".join(iter(lambda: client.recv(1 << 20), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
+    assert json.loads(body)["predictions"][0]["input"] == LONG["text"]
 
 
 def test_connections_over_the_limit_are_told_so(start):

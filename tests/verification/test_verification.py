@@ -7,6 +7,7 @@ from typing import Any
 import fake_bundles
 import numpy as np
 import pytest
+import tensorrt_bundles
 from fake_bundles import FakeWorker
 
 from edgeroberta import verification
@@ -17,8 +18,8 @@ from edgeroberta.errors import DataError, UnavailableError, UsageError
 from edgeroberta.metrics import Interval
 from edgeroberta.progress import Progress
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.verification import Options, flips, judge, verify
-from edgeroberta.verification.report import Gate, Report, Verdict
+from edgeroberta.verification import Options, flips, judge, report_text, verify, worst
+from edgeroberta.verification.report import EngineResult, Gate, Judgement, Report, Verdict
 
 GATE = Gate(max_drop=0.01, min_agreement=0.95, confidence=0.95)
 
@@ -165,6 +166,45 @@ def test_an_engine_that_is_not_installed_leaves_the_verdict_open(bundle: Path) -
     )
     assert report.verdict is Verdict.INCONCLUSIVE
     assert report.judgement.reason == "openvino: not installed: no openvino here"
+
+
+def judged(engine: str, verdict: Verdict, status: Status = Status.OK) -> EngineResult:
+    return EngineResult(engine, None, status, Judgement(verdict, "because"))
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_engines_of_the_device_neither_decide_the_verdict_nor_pass_unseen(verdict: Verdict) -> None:
+    waiting = judged("tensorrt", Verdict.INCONCLUSIVE, Status.MISSING)
+    found = worst((waiting, judged("onnxruntime", verdict)))
+    assert found.verdict is verdict
+    assert found.reason == "onnxruntime: because; still to be measured on the device: tensorrt"
+    assert waiting.to_come
+
+
+def test_an_engine_of_the_device_that_ran_and_failed_there_decides() -> None:
+    results = (judged("tensorrt", Verdict.FAIL, Status.WRONG), judged("onnxruntime", Verdict.PASS))
+    assert worst(results).reason == "tensorrt: because"
+    assert worst(results).verdict is Verdict.FAIL
+
+
+def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path: Path) -> None:
+    bundle = tensorrt_bundles.write(tmp_path / "bundle")
+    rows = rows_of(400)
+    missing = {"open": WorkerError(Status.MISSING, "there is no NVIDIA driver on this machine")}
+    workers: dict[str, dict[str, Any]] = {"onnxruntime": {"logits": right(rows)}}
+    for name in ("tensorrt", "tensorrt-fp16"):
+        workers[name] = {"logits": right(rows), "fails": missing}
+    report = measured(bundle, rows, workers)
+    assert report.verdict is Verdict.PASS
+    assert [each.judgement.verdict for each in report.engines] == [
+        Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE, Verdict.PASS,
+    ]  # fmt: skip
+    assert report.engines[0].judgement.reason == (
+        "to be measured on the device, with: edgeroberta bench "
+        "(here: there is no NVIDIA driver on this machine)"
+    )
+    text = report_text.markdown(report_text.sections(report))
+    assert "| bundle | tensorrt | – | – | – | – | – | – | – | – | to be measured on the device |" in text
 
 
 def test_verification_needs_at_least_one_engine(bundle: Path) -> None:

@@ -82,8 +82,9 @@ class Built:
 def make_profiles(lengths: Lengths, *, batch: int = MAX_BATCH) -> tuple[Profile, ...]:
     """Choose the profiles for the lengths that inputs are padded to.
 
-    The frequent lengths get a profile each, with that length fixed. The rare, longer ones share one, since
-    every profile adds to the time to build.
+    Two at most: one for the frequent lengths, whose kernels are chosen for the most frequent of them, and
+    one for the rarer, longer ones. Every profile has kernels of its own, so each adds to the engine's bytes
+    and to the time to build.
 
     Args:
         lengths: What :func:`edgeroberta.runtime.lengths.choose` finds for the bundle's texts.
@@ -92,10 +93,10 @@ def make_profiles(lengths: Lengths, *, batch: int = MAX_BATCH) -> tuple[Profile,
     Returns:
         Profiles that between them cover every length of ``lengths``.
     """
-    found = [Profile(length, length, length, batch) for length in lengths.warm]
-    if lengths.later:
-        found.append(Profile(lengths.warm[-1] + 1, lengths.later[0], lengths.later[-1], batch))
-    return tuple(found)
+    frequent = Profile(lengths.warm[0], lengths.usual, lengths.warm[-1], batch)
+    if not lengths.later:
+        return (frequent,)
+    return frequent, Profile(lengths.warm[-1] + 1, lengths.later[0], lengths.later[-1], batch)
 
 
 def build(library: Library, graph: Path, options: Options) -> Built:

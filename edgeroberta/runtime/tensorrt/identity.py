@@ -46,6 +46,7 @@ def engine_key(
         "version": library.version,
         "sm": gpu.sm,
         "device": gpu.name,
+        "board": board(root),
         "l4t": l4t_release(root),
         "graph": graph_digest(graph),
         "profiles": [list(astuple(profile)) for profile in profiles],
@@ -55,7 +56,20 @@ def engine_key(
 
 def device_name(library: Library, gpu: Gpu, root: Path = Path("/")) -> str:
     """Return a name for what is kept per device whatever the graph, such as timings of kernels."""
-    return digest_value([library.name, library.version, gpu.sm, gpu.name, l4t_release(root)])[:32]
+    facts = [library.name, library.version, gpu.sm, gpu.name, board(root), l4t_release(root)]
+    return digest_value(facts)[:32]
+
+
+def board(root: Path = Path("/")) -> str:
+    """Return the board's name in the device tree; empty on machines without one.
+
+    CUDA calls every Orin "Orin", with 8 multiprocessors or 16, and a home folder on a server may be shared.
+    """
+    try:
+        text = (root / "proc/device-tree/model").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.strip("\0 \n")
 
 
 def l4t_release(root: Path = Path("/")) -> str:

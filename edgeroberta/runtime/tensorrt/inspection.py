@@ -18,8 +18,11 @@ from edgeroberta.runtime.tensorrt.loaded import Loaded
 _TYPE_FIELDS = ("Format/Datatype", "Datatype", "DataType")
 # How kernels are called: sm80_xmma_gemm_i8i8_i32_…, ampere_int8_…, …imma….
 _INT8_KERNEL = re.compile(r"int8|i8i8|i8f16|i8i32|imma", re.IGNORECASE)
-# Layers that multiply matrices, by type ("gemm") or by name ("_gemm_mha_v2_…", "__myl_FcMul_…").
-_MATMUL = re.compile(r"gemm|matmul|mha|attention|convolution|_Fc")
+# Layers that multiply matrices, by type ("gemm", "MatrixMultiply") or by name ("_gemm_mha_v2_…",
+# "__myl_FcMul_…", "layer.0.attention.qkv.matmul"). "attention" counts as a type alone: our graphs have it in
+# the names of quantize and dequantize nodes, too, and those read int8 before a matmul that fell back.
+_TYPES = re.compile(r"gemm|mat(rix_?)?mul|mha|attention|convolution", re.IGNORECASE)
+_NAMES = re.compile(r"gemm|matmul|mha|convolution|_Fc")
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def _types(tensors: Any) -> Iterator[str]:
 
 
 def _multiplies(layer: Mapping[str, Any]) -> bool:
-    return bool(_MATMUL.search(f"{layer.get('LayerType')} {layer.get('Name')}"))
+    kind, name = str(layer.get("LayerType")), str(layer.get("Name"))
+    return bool(_TYPES.search(kind) or _NAMES.search(name))
 
 
 def _in_int8(layer: Mapping[str, Any]) -> bool:

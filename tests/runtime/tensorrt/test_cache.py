@@ -19,10 +19,12 @@ from edgeroberta import artifact
 from edgeroberta.cache import cache_dir
 from edgeroberta.runtime import tensorrt
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.tensorrt import identity, store
+from edgeroberta.runtime.tensorrt import cuda, identity, store
+from edgeroberta.runtime.tensorrt.library import Library
 
 LENGTHS = Lengths((16,), (512,))
 TESTS = Path(__file__).parents[2]
+DEVICES = TESTS / "fixtures/devices"
 CHILD = """
 import sys
 from pathlib import Path
@@ -71,6 +73,7 @@ def test_the_facts_beside_a_plan_hold_every_field_of_its_key(fake, folder):
     facts = json.loads((place / "engine.json").read_text(encoding="utf-8"))
     assert facts["schema_version"] == 1
     assert facts["key"] == {
+        "board": identity.board(),
         "device": "Orin",
         "graph": identity.graph_digest(folder / "tensorrt.onnx"),
         "l4t": "",
@@ -93,9 +96,7 @@ def test_the_profiles_are_those_of_the_bundle_s_own_texts(fake, tmp_path):
     open_session(bundle, lengths=Lengths((128,), (512,)))
     assert open_session(bundle)["reused"]
     assert [profile["input_ids"] for profile in fake.builds[0]["profiles"]] == [
-        [[1, 16], [1, 16], [8, 16]],
-        [[1, 32], [1, 32], [8, 32]],
-        [[1, 48], [1, 48], [8, 48]],
+        [[1, 16], [1, 16], [8, 48]],
         [[1, 49], [1, 64], [8, 512]],
     ]
 
@@ -153,6 +154,16 @@ def test_the_l4t_release_is_read_from_its_file(tmp_path):
     assert identity.l4t_release(tmp_path) == "36.4.3"
     file.write_bytes(b"\xff something else\n")
     assert "something else" in identity.l4t_release(tmp_path)
+
+
+def test_two_boards_with_the_same_gpu_name_do_not_share_engines_or_timings(tmp_path):
+    file = graph(tmp_path / "tensorrt.onnx")
+    gpu, library = cuda.Gpu("Orin", "8.7", 1, True), Library(None, "tensorrt", "10.3.0")
+    roots = [DEVICES / name for name in ("orin-nano", "agx-orin")]
+    keys = [identity.engine_key(library, gpu, file, profiles=(), precision="int8", root=at) for at in roots]
+    assert "Orin Nano" in keys[0]["board"]
+    assert store.difference(*({**key, "l4t": ""} for key in keys)).startswith("board was NVIDIA")
+    assert len({identity.device_name(library, gpu, root) for root in roots}) == 2
 
 
 def _truncate(place):

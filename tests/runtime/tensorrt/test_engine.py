@@ -28,13 +28,16 @@ def toy(tmp_path):
     return graph(tmp_path / "tensorrt.onnx", quantized=True)
 
 
-def test_frequent_lengths_get_a_profile_each_and_the_others_share_one():
-    assert make_profiles(Lengths((16, 48), (64, 128, 512)), batch=4) == (
-        Profile(16, 16, 16, 4),
-        Profile(48, 48, 48, 4),
+def test_frequent_lengths_share_a_profile_and_the_longer_ones_another():
+    assert make_profiles(Lengths((16, 48), (64, 128, 512), most=16), batch=4) == (
+        Profile(16, 16, 48, 4),
         Profile(49, 64, 512, 4),
     )
     assert make_profiles(Lengths((64,), ())) == (Profile(64, 64, 64),)
+
+
+def test_kernels_are_chosen_for_the_middle_length_where_nothing_is_known_of_texts():
+    assert make_profiles(Lengths((16, 32, 64), ()))[0] == Profile(16, 32, 64)
 
 
 def test_tensorrt_comes_before_rtx_which_does_where_it_is_alone(every):

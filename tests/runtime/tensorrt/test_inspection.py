@@ -43,6 +43,12 @@ def test_quantizing_and_dequantizing_around_a_float_matmul_is_a_fall_back():
     assert inspect(LOOKUP, QUANTIZE, DEQUANTIZE, HALF).computes_int8 is False
 
 
+def test_a_dequantize_layer_is_no_int8_matmul_although_its_node_belongs_to_an_attention():
+    before = layer("layer.0.attention.output.dequantize", "Reformat", "Int8", eleven=False)
+    after = layer("layer.0.attention.output.matmul", "MatrixMultiply", "FP16", eleven=False)
+    assert inspect(before, after) == Inspection(2, 1, 0)
+
+
 def test_version_10_s_form_and_its_kernels_are_understood():
     old = layer("MatMul_7", "gemm", "Int8", eleven=False)
     assert inspect(old).computes_int8 is True

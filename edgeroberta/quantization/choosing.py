@@ -1,0 +1,169 @@
+"""Chooses an int8 form for every matmul and attention of a graph, from what calibration texts do in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeroberta.quantization import attention, saturation, search
+from edgeroberta.quantization.attention import AttentionChoice
+from edgeroberta.quantization.calibrate import TensorStatistics, collect
+from edgeroberta.quantization.saturation import Risk
+from edgeroberta.quantization.search import Choice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgeroberta.progress import Progress
+    from edgeroberta.roberta.blocks import Attention
+    from edgeroberta.roberta.graph import Graph
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may be chosen.
+
+    Attributes:
+        attentions: Whether attentions get an int8 form, too.
+        symmetric: Only int8 activations with zero point 0.
+        avoid_saturation: Weights whose products cannot saturate an int16.
+        max_saturation_loss: Output error, relative to the output's energy, that this may bring to a matmul;
+            one with more stays float.
+    """
+
+    attentions: bool
+    symmetric: bool
+    avoid_saturation: bool
+    max_saturation_loss: float
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen.
+
+    Attributes:
+        matmuls: Site to its choice.
+        attentions: Attention to its choice.
+        kept_float: Matmuls that stay float all the same, with the reason for each.
+        risks: Site to what its int8 weights can do on x86 without VNNI.
+    """
+
+    matmuls: Mapping[str, Choice]
+    attentions: Mapping[str, AttentionChoice]
+    kept_float: Mapping[str, str]
+    risks: Mapping[str, Risk]
+
+    def report(self, kept_float: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Tell, per matmul and attention, what was chosen, its error, and why.
+
+        Args:
+            kept_float: All that stay float in the end, with the reason for each.
+        """
+        table = []
+        every: dict[str, Choice | AttentionChoice] = {**self.matmuls, **self.attentions}
+        for site, choice in every.items():
+            kept = kept_float.get(site)
+            table.append(
+                {
+                    "site": site,
+                    "choice": "float" if kept else choice.describe(),
+                    "error": 0.0 if kept else choice.error,
+                    "minmax_error": choice.plain_error,
+                    "reason": kept or choice.reason(),
+                    "saturation": None if kept or site not in self.risks else self.risks[site].to_json(),
+                }
+            )
+        return table
+
+
+def choose(
+    graph: Graph, statistics: Mapping[str, TensorStatistics], rules: Rules, *, progress: Progress
+) -> Choices:
+    """Choose the form of every site.
+
+    Args:
+        graph: The float graph.
+        statistics: What :func:`observe` saw in it.
+        rules: What may be chosen.
+        progress: Where to report.
+    """
+    matmuls: dict[str, Choice] = {}
+    kept_float: dict[str, str] = {}
+    risks: dict[str, Risk] = {}
+    with progress.bar("quantize", len(graph.sites), "matmuls") as advance:
+        for site in graph.sites:
+            seen = statistics[site.tensor]
+            choice = search.choose(
+                site.linear.weight,
+                site.linear.bias,
+                seen,
+                symmetric=rules.symmetric,
+                avoid_saturation=rules.avoid_saturation,
+            )
+            matmuls[site.name] = choice
+            risks[site.name] = saturation.examine(choice.plan, seen.rows)
+            if choice.error - choice.free_error > rules.max_saturation_loss:
+                kept_float[site.name] = (
+                    f"weights that cannot saturate would bring {choice.error:.3g} of output error, "
+                    f"not {choice.free_error:.3g}"
+                )
+            advance(note=site.name)
+    linears = {site.name: site.linear for site in graph.sites}
+    attentions = {
+        each.name: attention.choose(
+            [statistics[name] for name in each.tensors],
+            reader=each.reader,
+            weight=linears[each.reader].weight,
+            smoothing=None if each.reader in kept_float else matmuls[each.reader].plan.smoothing,
+        )
+        for each in _attentions(graph, rules)
+    }
+    return Choices(matmuls, attentions, kept_float, risks)
+
+
+def observe(
+    graph: Graph,
+    texts: Sequence[NDArray[np.int64]],
+    rules: Rules,
+    *,
+    file: Path,
+    rows: int,
+    seed: int,
+    progress: Progress,
+) -> Mapping[str, TensorStatistics]:
+    """Run calibration texts through a graph and keep what its matmuls and attentions read.
+
+    Args:
+        graph: The float graph, written with taps.
+        texts: Token ids int64 [length] each.
+        rules: What is to be chosen.
+        file: Where the graph may be written; it is deleted again.
+        rows: Token rows kept per tensor.
+        seed: Seed of the choice of rows.
+        progress: Where to report.
+
+    Returns:
+        Tensor to its statistics.
+    """
+    names = [site.tensor for site in graph.sites]
+    names += [name for each in _attentions(graph, rules) for name in each.tensors]
+    written = graph.builder.save(file)
+    try:
+        with progress.bar("calibrate", len(texts), "texts") as advance:
+
+            def counted() -> Iterator[NDArray[np.int64]]:
+                for ids in texts:
+                    yield ids
+                    advance()
+
+            return collect(file, list(dict.fromkeys(names)), counted(), rows=rows, seed=seed)
+    finally:
+        for each in written:
+            each.unlink()
+
+
+def _attentions(graph: Graph, rules: Rules) -> tuple[Attention, ...]:
+    return graph.attentions if rules.attentions else ()

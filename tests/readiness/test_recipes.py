@@ -1,0 +1,76 @@
+"""Every shipped recipe, by its real stages on a tiny model, up to graphs that TensorRT-RTX builds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeroberta import pipeline, recipe, targets
+from edgeroberta.artifact import Kind
+from edgeroberta.data.rows import Rows, Splits
+from edgeroberta.pipeline.job import Job
+from edgeroberta.progress import Progress
+from edgeroberta.readiness import checking
+from edgeroberta.tasks import Problem, Task
+
+LABELS = ("negative", "positive")
+#: What makes a stage quick. Of the quantizer it also asks to put nothing back to float, so that all of the
+#: graph is held to int8; a random model has no answers to lose.
+QUICK = {
+    "finetune": ("epochs=1",),
+    "distill": ("epochs=1",),
+    "quantize": ("samples=16", "check_samples=8", "rows=64", "max_float=0"),
+}
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed (extra trt-check)"
+)
+
+
+def rows_of(count: int, name: str) -> Rows:
+    words = ("good", "bad", "film", "story", "dull", "bright", "long")
+    texts = tuple(
+        " ".join(words[row * step % len(words)] for step in range(1, 4 + row % 9)) + f" {name} {row}"
+        for row in range(count)
+    )
+    return Rows(texts, None, np.arange(count) % 2, f"{name}.csv")
+
+
+def draft(name: str, model: Path, folder: Path) -> Path:
+    """Run a recipe for a Jetson up to the bundle without a verdict."""
+    stages = {step.stage.name for step in recipe.load(name).stages}
+    quick = [f"{stage}.{value}" for stage, values in QUICK.items() if stage in stages for value in values]
+    chosen = recipe.load(name, quick)
+    end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
+    splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, LABELS)
+    task = Task(Problem.SINGLE_LABEL, LABELS)
+    job = Job(model, task, splits, targets.load("jetson"), folder / "out", folder / "work")
+    made = pipeline.make(chosen.stages[:end], job, progress=Progress())
+    return made[-1].artifact.path
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_graphs_of_a_recipe_build_and_fuse(
+    name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A recipe that is added is tested, too: with its own settings, or those of QUICK."""
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
+    bundle = draft(name, make_checkpoint(LABELS, **sizes), tmp_path)
+    layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    quantized = "quantize" in {step.stage.name for step in recipe.load(name).stages}
+    found = checking.check(bundle, compare_fp32=False, progress=Progress())
+    engines = {each.engine: each for each in found.engines}
+    assert set(engines) == ({"tensorrt", "tensorrt-fp16"} if quantized else {"tensorrt-fp16"})
+    for engine, each in engines.items():
+        assert each.problems == (), engine
+        assert each.fused == layers * each.profiles, engine
+    if quantized:
+        int8 = engines["tensorrt"]
+        assert int8.names(attention=False, int8=False) == []
+        assert len(int8.names(attention=False, int8=True)) == 4 * layers + 2
+        assert len(int8.names(attention=True, int8=True)) == layers
