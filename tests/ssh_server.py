@@ -75,6 +75,27 @@ class Device:
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(0o755)
 
+    @contextlib.contextmanager
+    def hooked(self, code: str) -> Iterator[None]:
+        """Run Python code when a Python of our environments on the device starts, as long as it is open."""
+        file = self.home / "site" / "hook.py"
+        file.write_text(code)
+        try:
+            yield
+        finally:
+            file.unlink()
+
+    def write_hosts(self, file: Path, name: str = "kitchen", *others: str) -> Path:
+        """Write a configuration of hosts that knows this device, with further lines for it."""
+        lines = [
+            f"[hosts.{name}]",
+            'ssh = "device"',
+            f'ssh_options = ["-F", "{self.config}"]',
+            *(others or ('pip_args = ["--no-index", "--no-deps"]',)),
+        ]
+        file.write_text("\n".join(lines) + "\n")
+        return file
+
 
 @contextlib.contextmanager
 def serve(folder: Path) -> Iterator[Device]:
@@ -97,9 +118,13 @@ def serve(folder: Path) -> Iterator[Device]:
     (device.home / "site").mkdir()
     (device.home / "site" / "sitecustomize.py").write_text(
         "import sys\n"
+        "from pathlib import Path\n"
         "if 'venv' in sys.orig_argv:\n"
         "    import venv\n"
         "    venv.EnvBuilder._setup_pip = lambda *_: None\n"
+        "hook = Path(__file__).with_name('hook.py')\n"
+        "if 'edgeroberta-remote/venvs' in sys.prefix and hook.is_file():\n"
+        "    exec(compile(hook.read_text(), str(hook), 'exec'), {'__name__': 'hook'})\n"
     )
     device.shim("python3", f'exec "{sys.executable}" "$@"')
     ready = threading.Event()

@@ -156,8 +156,12 @@ def judge_run(
     return Validity(Verdict.NOISY, (*reasons, more))
 
 
-def require_valid(validity: Validity) -> None:
+def require_valid(validity: Validity, *, where: str | None = None) -> None:
     """End a command whose numbers are not to be used, after they have been shown and kept.
+
+    Args:
+        validity: The verdict.
+        where: The device, where there are several.
 
     Raises:
         EdgeRobertaError: The run is invalid.
@@ -165,6 +169,7 @@ def require_valid(validity: Validity) -> None:
     if validity.verdict is Verdict.INVALID:
         raise EdgeRobertaError(
             f"the run is not valid: {' '.join(validity.reasons)}",
+            where=where,
             hint="let the device cool or give it a fan, or choose a power mode that it can hold; "
             "then measure again",
         )

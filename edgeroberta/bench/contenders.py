@@ -20,6 +20,9 @@ from edgeroberta.verification import provenance, reference
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import Gate
 
+#: Said where nothing can be faster than the full-size model, for want of it.
+NO_MODEL = "The full-size model is not here, so there is no speed-up over it: name it with --model."
+
 
 def bundle(request: Request, inputs: Inputs) -> list[Contender]:
     """Offer the bundle on each engine, held to its own gate."""
@@ -104,7 +107,7 @@ def _model(request: Request, facts: Manifest, stored: Reference | None, notes: l
                 return model
             notes.append(f"The full-size model has changed since ({model}).")
             return None
-    notes.append("The full-size model is not here, so there is no speed-up over it: name it with --model.")
+    notes.append(NO_MODEL)
     return None
 
 

@@ -42,6 +42,7 @@ class Payload:
         files: Path in the job's folder to blob.
         wheel: This package.
         notes: What a reader should know.
+        source: Where the rows are from, which their copy on the device does not tell; None without rows.
     """
 
     request: Request
@@ -49,6 +50,7 @@ class Payload:
     files: Mapping[str, Blob]
     wheel: wheel.Wheel
     notes: tuple[str, ...]
+    source: str | None
 
 
 def gather(request: Request) -> Payload:
@@ -88,7 +90,7 @@ def gather(request: Request) -> Payload:
     blobs[f"{WHEEL}/{made.name}"] = Blob.of(made.content)
     if rows is not None:
         blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
-    return Payload(request, facts, blobs, made, tuple(notes))
+    return Payload(request, facts, blobs, made, tuple(notes), rows.source if rows is not None else None)
 
 
 def job_for(payload: Payload, host: Host, wheelhouse: Path | None) -> tuple[Job, dict[str, Blob]]:

@@ -12,18 +12,25 @@ from typing import Any
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.comparison import SCHEMA_VERSION as TABLE_VERSION
 from edgeroberta.bench.comparison import Comparison
-from edgeroberta.bench.payload import Payload, gather, job_for
+from edgeroberta.bench.conditions import Verdict
+from edgeroberta.bench.contenders import NO_MODEL
+from edgeroberta.bench.payload import BUNDLE, Payload, gather, job_for
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import PLAIN_SECONDS, PlainProgress, Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hosts import Host
-from edgeroberta.remote.job import Runner
+from edgeroberta.remote.job import Printed, Runner
 from edgeroberta.remote.shipping import Patience, ship
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.untrusted import decode, loads
 
 SCHEMA_VERSION = 1
 KIND = "edgeroberta-bench-hosts"
+#: Instead of the device's own advice to name it with an option that does not go with --host.
+_NO_MODEL_THERE = "The full-size model is not on the device, so there is no speed-up over it there."
+#: What ``bench`` says on the device of files in the job's folder and of a choice kept in ours: neither is
+#: what the user's own commands there will find.
+_GONE_WITH_THE_JOB = (f"written to {BUNDLE}/", "this device runs the bundle on it from now on")
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,19 @@ class HostResult:
     shipped_bytes: int = 0
     error: EdgeRobertaError | None = None
 
+    @property
+    def status(self) -> str:
+        """``ok``, ``failed``, or ``invalid`` where it was measured and the times are not to be used."""
+        if self.comparison is None:
+            return "failed"
+        return "invalid" if self.comparison.validity.verdict is Verdict.INVALID else "ok"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
         error = self.error
         return {
             "host": self.host,
-            "status": "failed" if error else "ok",
+            "status": self.status,
             "device": vars(self.device) if self.device else None,
             "shipped": {"files": self.shipped_files, "bytes": self.shipped_bytes},
             "bench": self.comparison.to_json() if self.comparison else None,
@@ -180,7 +194,7 @@ class _Visit:
         result = replace(result, device=facts, shipped_files=shipped.files, shipped_bytes=shipped.sent)
         runner = Runner(connection, job, progress=self._progress, patience=self._patience, stopped=stopped)
         try:
-            text = runner.run()
+            printed = runner.run()
         except EdgeRobertaError as error:
             if stopped():
                 runner.stop()
@@ -188,7 +202,23 @@ class _Visit:
                 runner.clean(keep=self._keep)
             return replace(result, error=error)
         runner.clean(keep=self._keep)
-        return replace(result, comparison=comparison_from(text, where=self._host.name))
+        found = _table(printed, where=self._host.name)
+        if found.data is not None and self._payload.source is not None:
+            found = replace(found, data={**found.data, "source": self._payload.source})
+        return replace(result, comparison=found)
+
+
+def _table(printed: Printed, *, where: str) -> Comparison:
+    """Read what the last step printed; where it failed, only a table that says why counts."""
+    if printed.error is None:
+        return comparison_from(printed.text, where=where)
+    try:
+        found = comparison_from(printed.text, where=where)
+    except EdgeRobertaError:
+        raise printed.error from None
+    if found.validity.verdict is not Verdict.INVALID:
+        raise printed.error
+    return found
 
 
 def comparison_from(text: str, *, where: str) -> Comparison:
@@ -203,7 +233,12 @@ def comparison_from(text: str, *, where: str) -> Comparison:
     if (version := fields.pop("schema_version", None)) != TABLE_VERSION:
         what = f"the device sent a table of schema {version!r:.20}, this version reads {TABLE_VERSION}"
         raise EdgeRobertaError(what, where=where, hint="pip install --upgrade edgeroberta")
-    return decode(Comparison, fields, where=where)
+    for row in fields["rows"] if isinstance(fields.get("rows"), list) else ():
+        if isinstance(row, dict):
+            row.pop("noisy", None)  # it follows from the rest, see Row
+    found = decode(Comparison, fields, where=where)
+    notes = tuple(_NO_MODEL_THERE if note == NO_MODEL else note for note in found.notes)
+    return replace(found, notes=notes)
 
 
 class _HostProgress(PlainProgress):
@@ -214,6 +249,8 @@ class _HostProgress(PlainProgress):
         self._name, self._progress, self._lock = name, progress, lock
 
     def line(self, text: str) -> None:
-        """Say one sentence."""
+        """Say one sentence, unless it is about what goes with the job's folder."""
+        if any(words in text for words in _GONE_WITH_THE_JOB):
+            return
         with self._lock:
             self._progress.line(f"{self._name}: {text}")

@@ -131,4 +131,4 @@ def _on_hosts(request: Request, hosts: list[str], *, wheelhouse: Path | None, ke
         raise failed[-1]
     for each in results:
         if each.comparison is not None:
-            require_valid(each.comparison.validity)
+            require_valid(each.comparison.validity, where=each.host)

@@ -62,7 +62,7 @@ def build(
         console.out(_text(outcome))
     if outcome.kept is None:
         failed = any(each.gate == "FAIL" for each in outcome.candidates)
-        raise typer.Exit(GateError.exit_code if failed else EdgeRobertaError.exit_code)
+        raise (GateError if failed else EdgeRobertaError)(outcome.why, where=str(bundle))
 
 
 def _text(outcome: Outcome) -> str:
@@ -71,9 +71,7 @@ def _text(outcome: Outcome) -> str:
     for each in outcome.candidates:
         if note := each.error or each.warning:
             lines.append(f"{each.engine}: {note}")
-    if outcome.kept is None:
-        lines.append(outcome.why)
-    else:
+    if outcome.kept is not None:
         lines.append(f"kept: {outcome.kept}; {outcome.why}")
         if not outcome.remembered:
             lines.append("the choice could not be remembered; name it with --engine")

@@ -15,6 +15,10 @@ from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.untrusted import clean
 
 _AGAIN = "the job goes on there; run the same command again to take it up"
+_GONE = (
+    "the job is no longer there: the same command, run at the same time, took its result home or stopped it"
+)
+_GONE_HINT = "its table is where that command put it; run this one again to measure anew"
 _LAST_LINES = 200
 
 
@@ -36,6 +40,20 @@ class Job:
     def name(self) -> str:
         """The same for the same work, so that the same command finds its job again."""
         return artifact.digest_value([self.spec, dict(self.files), self.owner])[:32]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What the last step of a job wrote to stdout.
+
+    Attributes:
+        text: All of it; not checked yet.
+        error: How the step ended, if not well: a measurement that is not valid prints its table and then
+            says so.
+    """
+
+    text: str
+    error: DeviceError | None = None
 
 
 class Runner:
@@ -64,14 +82,15 @@ class Runner:
         self._rest = ""
         self._lines: list[str] = []
 
-    def run(self) -> str:
+    def run(self) -> Printed:
         """Run the job, or take it up where it is.
 
         Returns:
-            What its last step wrote to stdout; not checked yet.
+            What its last step printed, also where that step ended with an error.
 
         Raises:
-            DeviceError: A step failed; the exit code is that of the step.
+            DeviceError: A step failed and printed nothing, or it was not the last; the exit code is that of
+                the step. Or the same command ran at the same time and ended the job.
             UnreachableError: The connection was lost for good. The job goes on.
         """
         request = {"job": self._job.name, "spec": self._job.spec, "files": self._job.files}
@@ -88,13 +107,12 @@ class Runner:
         if failed and ended.get("step") != step:
             raise self._failed(ended)
         answer = self._insist(lambda: self._connection.call("result", {"job": self._job.name, "step": step}))
-        found = answer.get("result")
-        # A measurement that is not valid prints its table and ends with 1: the table counts, it says so.
-        if failed and not (isinstance(found, str) and found.strip()):
+        printed = answer.get("result")
+        if failed and not (isinstance(printed, str) and printed.strip()):
             raise self._failed(ended)
-        if not isinstance(found, str):
+        if not isinstance(printed, str):
             raise EdgeRobertaError("the device sent no result", where=self._connection.host.name)
-        return found
+        return Printed(printed, self._failed(ended) if failed else None)
 
     def stop(self) -> None:
         """End the job on the device and remove it."""
@@ -108,6 +126,10 @@ class Runner:
         while True:
             try:
                 return ask()
+            except DeviceError as error:
+                if error.kind != "gone":
+                    raise
+                raise self._error(1, _GONE, _GONE_HINT) from error
             except UnreachableError as error:
                 if self._stopped():
                     raise

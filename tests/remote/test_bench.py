@@ -4,20 +4,28 @@ import json
 import signal
 import subprocess
 import threading
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import fake_bundles
+import fake_tables
 import numpy as np
 import pytest
 from fake_bundles import read_json
 from ssh_server import Device, host_of
 
-from edgeroberta.bench import hosts_table
+from edgeroberta.bench import hosts_table, surroundings
 from edgeroberta.bench.benchmark import Request
+from edgeroberta.bench.comparison import SCHEMA_VERSION
+from edgeroberta.bench.conditions import Validity, Verdict
+from edgeroberta.bench.contenders import NO_MODEL
+from edgeroberta.bench.device import here
+from edgeroberta.bench.measure import Breakdown
 from edgeroberta.bench.payload import rows_jsonl
 from edgeroberta.bench.protocol import Status
-from edgeroberta.bench.remote import HostResult, comparison_from, run_remote
+from edgeroberta.bench.remote import HostResult, comparison_from, run_remote, to_json
+from edgeroberta.bench.row import invalidated
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import BundleError, EdgeRobertaError, UsageError
@@ -135,12 +143,21 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
     assert file.read_text(encoding="utf-8").count("|\n") == 5
 
 
+@pytest.mark.slow
 def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -> None:
     broken = host_of(fresh, pip_args=("--no-such-option",))
     (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=broken)
     assert "the environment could not be made, pip said:" in result.error.what
     assert "--wheelhouse" in result.error.hint
     assert not fresh.root.exists()
+
+
+@pytest.mark.slow
+def test_a_measurement_without_keeping_leaves_nothing(on: Any, fresh: Device, bundle: Path) -> None:
+    before = {file.relative_to(fresh.home) for file in fresh.home.rglob("*")}
+    (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=fresh)
+    assert result.error is None
+    assert {file.relative_to(fresh.home) for file in fresh.home.rglob("*")} - before == {Path(".cache")}
 
 
 def test_a_bundle_of_a_newer_version_is_not_sent(
@@ -183,23 +200,48 @@ def test_rows_arrive_with_the_digest_they_had(tmp_path: Path, task: Task, labels
     assert load_heldout(DataSpec(str(file), eval_data=str(file), **columns), task).digest == rows.digest
 
 
-def a_table() -> dict[str, Any]:
-    row = {"name": "bundle", "engine": "onnxruntime 1", "device": "cpu", "status": "ok", "metric": 0.9}
-    machine = fake_bundles.DEVICE.__dict__
-    return json.loads(
-        json.dumps({"schema_version": 1, "kind": "edgeroberta-bench", "rows": [row], "plan": {"rounds": 2},
-                    "metric": "accuracy", "data": None, "machine": machine, "notes": []})
-    )  # fmt: skip
-
-
-def test_a_table_survives_the_way_home() -> None:
-    found = comparison_from(json.dumps(a_table()), where="kitchen")
-    assert (found.rows[0].status, found.rows[0].metric) == (Status.OK, 0.9)
+def test_a_table_comes_home_as_it_was_made() -> None:
+    found = comparison_from(json.dumps(fake_tables.printed()), where="kitchen")
+    assert json.loads(json.dumps(found.to_json())) == fake_tables.printed()
+    (row,) = found.rows
+    assert (row.status, row.metric, row.noisy) == (Status.OK, 0.9, True)
+    assert row.offline.tried == ((1, 400.0), (8, 500.0))
+    assert isinstance(row.latency.breakdown, Breakdown)
+    assert isinstance(row.latency.p50_interval_ms, tuple)
+    assert found.validity.verdict is Verdict.NOISY
     assert found.machine == fake_bundles.DEVICE
 
 
+def test_what_this_machine_says_of_itself_survives_the_way_home() -> None:
+    around = surroundings.after(surroundings.before(here()))
+    found = comparison_from(json.dumps(changed(around=asdict(around))), where="kitchen")
+    assert json.dumps(asdict(found.around)) == json.dumps(asdict(around))
+
+
+def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words() -> None:
+    sent = changed(notes=[NO_MODEL, "Something else."])
+    there, other = comparison_from(json.dumps(sent), where="kitchen").notes
+    assert "--model" not in there
+    assert "not on the device" in there
+    assert other == "Something else."
+
+
+def test_how_good_the_numbers_of_each_host_are_is_part_of_the_table() -> None:
+    noisy = comparison_from(json.dumps(fake_tables.printed()), where="kitchen")
+    validity = Validity(Verdict.INVALID, ("The device throttled: hot.",))
+    invalid = replace(noisy, validity=validity, rows=tuple(invalidated(noisy.rows)))
+    results = (HostResult("kitchen", noisy), HostResult("garage", invalid))
+    for laid in (hosts_table.text(results), hosts_table.markdown(results)):
+        assert "ok, noisy" in laid
+        assert "invalid, noisy" in laid
+        assert "kitchen: Noisy. Rounds differ." in laid
+        assert "kitchen: Warning: Clocks float." in laid
+        assert "garage: NOT VALID, no speed-up is told. The device throttled: hot." in laid
+    assert [each["status"] for each in to_json(results)["hosts"]] == ["ok", "invalid"]
+
+
 def changed(**changes: Any) -> dict[str, Any]:
-    return {**a_table(), **changes}
+    return {**fake_tables.printed(), **changes}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +249,8 @@ def changed(**changes: Any) -> dict[str, Any]:
     [
         ("[" * 100_000, "not JSON"),
         ("[]", "not a table"),
-        ('{"kind": "edgeroberta-bench", "schema_version": 9}', "schema 9"),
+        (json.dumps(changed(schema_version=SCHEMA_VERSION + 1)), f"schema {SCHEMA_VERSION + 1}"),
+        (json.dumps(changed(schema_version=SCHEMA_VERSION - 1)), f"schema {SCHEMA_VERSION - 1}"),
         (json.dumps(changed(extra=1)), r"unknown field \.extra"),
         (json.dumps(changed(rows=[{"name": "x"}])), r"rows\[0\]\.engine is missing"),
         (json.dumps(changed(rows={})), r"rows is not a list"),

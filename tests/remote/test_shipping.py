@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,11 +82,67 @@ def test_a_full_disk_is_seen_before_anything_is_sent(tmp_path: Path, monkeypatch
     assert device_blobs.missing(root, {"a" * 64: 10_000_000}) == {"a" * 64: 9_000_000}
 
 
+class Filling(Progress):
+    """Fills a disk when the first bytes have been sent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def bar(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        def advance(count: int = 1) -> None:
+            file = self.folder / "filling"
+            if not file.exists():
+                free = os.statvfs(self.folder)
+                file.write_bytes(bytes(free.f_bavail * free.f_frsize - (2 << 20)))
+
+        yield advance
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 42 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=42m", "tmpfs", str(folder)]
+    if os.getuid() or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount, and not everywhere")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(
+    fresh: Device, blob: Blob, small_disk: Path
+) -> None:
+    root = small_disk / "ours"
+    with (
+        Connection(host_of(fresh, root=str(root))) as connection,
+        pytest.raises(DeviceError, match=r"no room on the device \(No space left on device\)"),
+    ):
+        ship(
+            connection, {blob.sha256: blob}, job=JOB, progress=Filling(small_disk), patience=Patience(())
+        )  # fmt: skip
+    assert not list((root / "blobs").iterdir())
+    assert (small_disk / "filling").exists(), "it was filled"
+
+
+def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
+    fresh: Device, blob: Blob, small_disk: Path
+) -> None:
+    (small_disk / "others").write_bytes(bytes(8 << 20))
+    with (
+        Connection(host_of(fresh, root=str(small_disk / "ours"))) as connection,
+        pytest.raises(DeviceError, match="no room on the device: 40 MB needed, 36 MB free"),
+    ):
+        ship(connection, {blob.sha256: blob}, job=JOB, progress=Progress(), patience=Patience(()))
+    assert connection.sent == 0
+
+
 def test_bytes_that_are_not_those_of_the_hash_never_get_its_name(device: Device) -> None:
     wrong = Blob("b" * 64, 5, b"other")
     with pytest.raises(DeviceError, match="arrived damaged"):
         send(device, wrong)
-    assert not list((device.root / "blobs").glob("b*"))
+    assert not list((device.root / "blobs").glob(f"{wrong.sha256}*"))
 
 
 def test_a_device_may_ask_only_for_what_it_was_offered(fresh: Device) -> None:

@@ -61,7 +61,9 @@ def open_root(name: str) -> Path:
         raise RefusedError("the folder belongs to another user", where=str(root), hint=hint)
     marker = root / MARKER
     if not marker.is_file():
-        if any(root.iterdir()):
+        others = [each for each in root.iterdir() if MARKER not in each.name]
+        # Another request may be making it just now; the marker comes before all else.
+        if others and not marker.is_file():
             raise RefusedError(
                 "not empty, and not a folder of ours; it is left untouched", where=str(root), hint=hint
             )

@@ -19,8 +19,9 @@ from .blobs import path_of
 from .files import Emit, RefusedError, is_locked, remove, remove_all, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
-#: Seconds between two looks at a running job: often enough for people, too seldom to disturb it.
-POLL_SECONDS = 1.0
+#: Seconds between two looks at a running job: often enough for people, too seldom to disturb it. The first
+#: looks come sooner, since what fails does so at once.
+POLL_SECONDS, FIRST_SECONDS = 1.0, 0.1
 #: A finished job that nobody came for is kept this long, for the command to be run again.
 KEEP_SECONDS = 24 * 3600
 #: Half-sent files are kept this long.
@@ -60,7 +61,7 @@ def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, st
             return "running"
         if (job / EXIT_FILE).is_file():
             return "finished"
-        remove(root, job)
+        _discard(root, job)
     fresh = job.with_name(f".{name}.{os.getpid()}.tmp")
     fresh.mkdir()
     lock = os.open(fresh / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
@@ -69,7 +70,8 @@ def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, st
         _lay_out(root, fresh, files)
         write(fresh / SPEC_FILE, json.dumps({**spec, "root": str(root)}, sort_keys=True) + "\n")
         write(fresh / "program.py", program)
-        fresh.rename(job)
+        if not _place(root, fresh, job):
+            return "running"
         process = subprocess.Popen(
             [sys.executable, str(job / "program.py"), "-", "run", str(job)],
             cwd=job, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -100,27 +102,34 @@ def follow(root: Path, name: str, offset: int, emit: Emit) -> None:
     """
     job = folder_of(root, name)
     for turn in range(1 << 62):
-        if not job.is_dir():
-            raise RefusedError("the job is no longer on the device", where=str(job), kind="gone")
         alive, ended = is_locked(job / LOCK_FILE), (job / EXIT_FILE).is_file()
-        offset = _tell(job / LOG_FILE, offset, emit)
-        if ended or not alive:
-            text = (job / EXIT_FILE).read_text(encoding="utf-8") if (job / EXIT_FILE).is_file() else "null"
-            emit({"exit": json.loads(text)})
-            return
+        # Asked last: a folder that vanishes looks like a job that was killed.
+        if not job.is_dir():
+            raise _gone(job)
+        try:
+            offset = _tell(job / LOG_FILE, offset, emit)
+            if ended or not alive:
+                text = (
+                    (job / EXIT_FILE).read_text(encoding="utf-8") if (job / EXIT_FILE).is_file() else "null"
+                )
+                emit({"exit": json.loads(text)})
+                return
+        except FileNotFoundError as error:
+            raise _gone(job) from error
         if turn % _BEAT == 0:
             emit({"beat": turn})
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(POLL_SECONDS, FIRST_SECONDS * (1 + turn)))
 
 
 def result(root: Path, name: str, step: str) -> str:
     """Return what a step wrote to stdout."""
     file = folder_of(root, name) / f"{step}.json"
-    if not file.is_file():
-        raise RefusedError("the job left no result", where=str(file), kind="gone")
-    if file.stat().st_size > RESULT_BYTES:
-        raise RefusedError("the result is too large to be one", where=str(file))
-    return file.read_text(encoding="utf-8", errors="replace")
+    try:
+        if file.stat().st_size > RESULT_BYTES:
+            raise RefusedError("the result is too large to be one", where=str(file))
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError as error:
+        raise _gone(file) from error
 
 
 def stop(root: Path, name: str) -> None:
@@ -140,14 +149,13 @@ def stop(root: Path, name: str) -> None:
                 raise RefusedError("the job could not be stopped", where=str(job))
             how, end = signal.SIGKILL, end + GRACE_SECONDS
         time.sleep(0.1)
-    remove(root, job)
+    _discard(root, job)
 
 
 def clean(root: Path, name: str, *, keep: bool) -> None:
     """Remove a finished job; without ``keep`` also files and environments, unless others use them."""
     job = folder_of(root, name)
-    if job.is_dir():
-        remove(root, job)
+    _discard(root, job)
     if not keep and not any((root / "jobs").iterdir()):
         remove_all(root)
 
@@ -158,11 +166,12 @@ def collect(root: Path, mine: str) -> None:
     for job in (root / "jobs").iterdir():
         if job.name == mine or is_locked(job / LOCK_FILE):
             continue
-        kept = job / EXIT_FILE if (job / EXIT_FILE).is_file() else None
-        # A folder that is just being laid out has no lock yet.
-        age = now - (kept or job).stat().st_mtime
-        if age > (KEEP_SECONDS if kept else 60):
-            remove(root, job)
+        with contextlib.suppress(FileNotFoundError):  # renamed or removed by another request
+            kept = job / EXIT_FILE if (job / EXIT_FILE).is_file() else None
+            # A folder that is just being laid out has no lock yet.
+            age = now - (kept or job).stat().st_mtime
+            if age > (KEEP_SECONDS if kept else 60):
+                _discard(root, job)
     for part in (root / "blobs").glob("*.part"):
         if now - part.stat().st_mtime > PART_SECONDS:
             remove(root, part)
@@ -170,6 +179,30 @@ def collect(root: Path, mine: str) -> None:
         lock = venv.with_name(venv.name[1:].removesuffix(".tmp") + ".lock")
         if not is_locked(lock):
             remove(root, venv)
+
+
+def _gone(path: Path) -> RefusedError:
+    return RefusedError("the job is no longer on the device", where=str(path), kind="gone")
+
+
+def _discard(root: Path, job: Path) -> None:
+    """Remove a job's folder, also where another request does so at the same time."""
+    doomed = job.with_name(f".{job.name.lstrip('.')}.{os.getpid()}.old")
+    with contextlib.suppress(FileNotFoundError):
+        job.rename(doomed)
+        remove(root, doomed)
+
+
+def _place(root: Path, fresh: Path, job: Path) -> bool:
+    """Give a job its name; False when the same command, started at the same time, was faster."""
+    try:
+        fresh.rename(job)
+    except OSError:
+        if not job.is_dir():
+            raise
+        remove(root, fresh)
+        return False
+    return True
 
 
 def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:

@@ -41,7 +41,9 @@ def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
     root = Path(spec["root"])
     os.environ["PIP_CACHE_DIR"] = str(root / "cache" / "pip")  # what pip keeps goes when we go
     python = ensure(root, job, spec["environment"], log)
-    environment = {**os.environ, "EDGEROBERTA_CACHE": str(root / "cache"), "PYTHONUNBUFFERED": "1"}
+    # The second is for engines that keep files of their own in the user's cache, as ONNX Runtime 1.32 does.
+    caches = {"EDGEROBERTA_CACHE": str(root / "cache"), "XDG_CACHE_HOME": str(root / "cache")}
+    environment = {**os.environ, **caches, "PYTHONUNBUFFERED": "1"}
 
     def waiting() -> None:
         log.write(b"another measurement runs on this device, waiting for it\n")

@@ -1,0 +1,238 @@
+"""What becomes of a job by how its steps end; a hook in the device's Python decides that."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fake_bundles
+import fake_tables
+import onnxruntime
+import pytest
+import tensorrt_bundles
+from fake_bundles import read_json
+from ssh_server import Device, host_of
+
+from edgeroberta import cli
+from edgeroberta.bench.benchmark import Request
+from edgeroberta.bench.payload import BENCH, BUILD, gather, job_for
+from edgeroberta.bench.protocol import Status
+from edgeroberta.bench.remote import HostResult, run_remote
+from edgeroberta.progress import Progress
+from edgeroberta.remote import hosts as known_hosts
+
+TESTS = Path(__file__).parents[1]
+#: Every turn is watched by something that saw the device throttle.
+THROTTLED = """
+import sys
+if "bench" in sys.orig_argv:
+    from edgeroberta.bench import conditions, surroundings
+    class Hot(conditions.Blind):
+        watched = conditions.Nothing(throttled=True, reasons=("91 degrees",))
+    surroundings.watch_on = lambda facts: lambda runs_on: Hot()
+"""
+#: TensorRT 10.3 on an Orin, for every process there.
+TENSORRT = f"""
+import sys
+if "edgeroberta" in sys.orig_argv or "-c" not in sys.orig_argv:
+    sys.path.append({str(TESTS)!r})
+    import pytest
+    from fake_tensorrt import FakeTensorRt
+    FAKE = FakeTensorRt()
+    FAKE.install(pytest.MonkeyPatch())
+"""
+
+
+def printing(step: str, out: str, err: str, code: int) -> str:
+    """Code that makes a step print this and end so."""
+    return f"""
+import os, sys
+if {step!r} in sys.orig_argv:
+    print({out!r}, flush=True)
+    print({err!r}, file=sys.stderr, flush=True)
+    os._exit({code})
+"""
+
+
+class Said(Progress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def there(device: Device, monkeypatch: pytest.MonkeyPatch) -> Callable[..., HostResult]:
+    """A function that benches on the device."""
+    monkeypatch.setattr(known_hosts, "find", lambda names: [host_of(device, "kitchen")])
+
+    def run(request: Request, progress: Progress | None = None) -> HostResult:
+        (result,) = run_remote(request, ["kitchen"], progress=progress or Progress())
+        return result
+
+    return run
+
+
+@pytest.fixture
+def command(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs the command line with a configuration that knows the device as ``kitchen``."""
+    monkeypatch.setenv(known_hosts.VARIABLE, str(device.write_hosts(tmp_path / "config.toml")))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            cli.main(words)
+        return int(caught.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_prints_the_table_of_the_device(command: Any, bundle: Path) -> None:
+    code, out, err = command("bench", str(bundle), "--host", "kitchen", "--rounds", "1")
+    assert code == 0, err
+    header, stored, measured = out.splitlines()[:3]
+    assert header.split()[:3] == ["model", "engine", "status"]
+    assert (stored.split()[0], measured.split()[0]) == ("reference", "bundle")
+    assert f"rows of {bundle.parent / 'rows.csv'}." in out
+    assert f"written to {bundle / 'reports' / 'bench-hosts.md'}" in err
+    assert "kitchen: written to" not in err
+
+
+def test_the_command_prints_one_json(command: Any, device: Device, bundle: Path) -> None:
+    table = fake_tables.printed()
+    with device.hooked(printing("bench", json.dumps(table), "", 0)):
+        code, out, err = command("bench", str(bundle), "--host", "kitchen", "--json")
+    assert code == 0, err
+    (host,) = json.loads(out)["hosts"]
+    assert (host["host"], host["status"]) == ("kitchen", "ok")
+    assert host["bench"] == {**table, "data": {"source": str(bundle.parent / "rows.csv"), "rows": 3}}
+
+
+def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(
+    command: Any, device: Device, bundle: Path
+) -> None:
+    with device.hooked(THROTTLED):
+        code, out, err = command("bench", str(bundle), "--host", "kitchen", "--rounds", "1")
+    assert code == 1
+    assert "NOT VALID, no speed-up is told. The device throttled: 91 degrees." in out
+    assert "error: kitchen: the run is not valid: The device throttled: 91 degrees." in err
+    assert read_json(bundle / "reports" / "bench-hosts.json")["hosts"][0]["status"] == "invalid"
+    assert not list((device.root / "jobs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "code", "what", "hint"),
+    [
+        ("", "error: no rows\n  next: give some", 2, "no rows", "give some"),
+        ("not a table", "error: it broke", 4, "it broke", None),
+        ("{}", "", 139, "bench ended with exit code 139: bench: started", None),
+    ],
+    ids=["its error", "garbage and its error", "killed"],
+)
+def test_a_measurement_that_fails_is_told_in_its_own_words(
+    there: Any, device: Device, bundle: Path, out: str, err: str, code: int, what: str, hint: str | None
+) -> None:
+    with device.hooked(printing("bench", out, err, code)):
+        result = there(Request(bundle))
+    assert (result.comparison, result.status) == (None, "failed")
+    assert (result.error.what.split(" | ")[0], result.error.hint) == (what, hint)
+    assert result.error.exit_code == (code if code < 100 else 1)
+
+
+def test_a_valid_table_does_not_hide_that_the_measurement_failed(
+    there: Any, device: Device, bundle: Path
+) -> None:
+    with device.hooked(printing("bench", json.dumps(fake_tables.printed()), "error: the disk is full", 1)):
+        result = there(Request(bundle))
+    assert (result.comparison, result.error.what) == (None, "the disk is full")
+
+
+def test_every_option_reaches_the_device(device: Device, bundle: Path) -> None:
+    request = Request(
+        bundle, target="arm", engines=("onnxruntime",), rows=7, batch=2, length=16, threads=3, rounds=4,
+        dtypes=("float16", "bfloat16"),
+    )  # fmt: skip
+    job, _ = job_for(gather(request), host_of(device), None)
+    (step,) = job.spec["steps"]
+    words = step["words"][step["words"].index("--target") :]
+    assert dict(zip(words[::2], words[1::2], strict=True)) == {
+        "--target": "arm",
+        "--engines": "onnxruntime",
+        "--rows": "7",
+        "--batch": "2",
+        "--length": "16",
+        "--threads": "3",
+        "--rounds": "4",
+        "--dtype": "float16,bfloat16",
+    }
+
+
+@pytest.fixture(scope="module")
+def for_tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tensorrt")
+    data = fake_bundles.write_data(folder / "rows.csv", 30, fake_bundles.write(folder / "toy"))
+    return tensorrt_bundles.write(folder / "bundle", data=data)
+
+
+@pytest.mark.slow
+def test_engines_are_built_on_the_device_before_they_are_measured(
+    there: Any, device: Device, for_tensorrt: Path
+) -> None:
+    said = Said()
+    with device.hooked(TENSORRT):
+        result = there(Request(for_tensorrt, rounds=1), said)
+    assert result.error is None, said.lines
+    started = [line for line in said.lines if line.endswith(": started")]
+    assert started == [f"kitchen: {BUILD}: started", f"kitchen: {BENCH}: started"]
+    rows = {row.engine: row for row in result.comparison.rows}
+    assert list(rows) == [
+        "tensorrt 10.3.0",
+        "tensorrt-fp16 10.3.0",
+        f"onnxruntime {onnxruntime.__version__}",
+    ]
+    assert {row.status for row in rows.values()} == {Status.UNCHECKED}
+    assert all(row.latency.p50_ms > 0 for row in rows.values())
+    # Built once: the bench found both.
+    assert len(list((device.root / "cache" / "engines").glob("*/engine.plan"))) == 2
+
+
+@pytest.mark.slow
+def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(
+    there: Any, device: Device, for_tensorrt: Path
+) -> None:
+    broken = "    FAKE.fails_to_build = True\n    FAKE.gpu.facts.name = b'Another'\n"
+    with device.hooked(TENSORRT + broken):
+        result = there(Request(for_tensorrt, rounds=1))
+    assert result.comparison is None
+    assert result.error.exit_code == 1
+    assert "no engine can be kept (tensorrt: " in result.error.what
+
+
+def test_a_device_without_tensorrt_ends_it_with_what_is_missing(there: Any, for_tensorrt: Path) -> None:
+    result = there(Request(for_tensorrt, rounds=1))
+    assert (result.error.exit_code, result.error.where) == (4, "kitchen")
+    assert "engines are built on the device, and this machine cannot" in result.error.what
+
+
+def test_the_same_command_twice_at_once_gives_one_table_and_tells_the_other(
+    there: Any, device: Device, bundle: Path
+) -> None:
+    results: list[HostResult] = []
+    request = Request(bundle, rounds=2)
+    threads = [threading.Thread(target=lambda: results.append(there(request))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == 2
+    assert any(each.comparison is not None for each in results)
+    for error in (each.error for each in results if each.error is not None):
+        assert "the same command, run at the same time" in error.what
+    assert not list((device.root / "jobs").iterdir())
