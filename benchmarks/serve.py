@@ -161,7 +161,9 @@ def checks(row: Row) -> tuple[Check, ...]:
     )
     titles = {zero[2]: "malformed requests not answered with their 4xx"}
     found = [
-        Check(title=f"serve: {titles.get(name, name)}", value=values[name], unit="", direction="at most", bar=0)
+        Check(
+            title=f"serve: {titles.get(name, name)}", value=values[name], unit="", direction="at most", bar=0
+        )
         for name in zero
     ]
     title = f"serve: growth of its memory over {values['requests']:,.0f} requests"
