@@ -61,7 +61,10 @@ def check(
 def _hint(found: Readiness) -> str | None:
     if found.allow_float or not any(each.left_float for each in found.engines):
         return None
-    return "--allow-float accepts what the quantizer left float; quantize.max_float=0 leaves nothing"
+    return (
+        "--allow-float accepts what the quantizer left float; "
+        "edgeroberta compress … --set quantize.max_float=0 leaves nothing so, whatever that costs in answers"
+    )
 
 
 def _show(found: Readiness, note: str | None) -> None:
