@@ -85,7 +85,8 @@ def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
 
     Args:
         goldens: The goldens so far.
-        graph: The float graph, run in ONNX Runtime.
+        graph: The graph in half precision, which ONNX Runtime computes in float32 on a CPU. It must have
+            been held to the float32 graph, see :mod:`edgeroberta.quantization.half`.
 
     Returns:
         The goldens with ``float_logits`` and their tolerance.

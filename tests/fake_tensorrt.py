@@ -51,6 +51,7 @@ class FakeTensorRt:
         falls_back: True to build int8 graphs as float ones, as an engine does that does not fuse.
         silent: True when the inspector prints names only.
         capturable: False when execution cannot be captured.
+        refuses: True when execution fails and nothing is logged of it.
         nan: True to answer NaN.
     """
 
@@ -60,7 +61,7 @@ class FakeTensorRt:
         self.major = 11 if rtx else int(version.split(".")[0])
         self.builds: list[dict[str, Any]] = []
         self.contexts: list[Any] = []
-        self.falls_back = self.silent = self.nan = False
+        self.falls_back = self.silent = self.nan = self.refuses = False
         self.capturable = True
         self.fails_to_build = False
         self.module = self._module()
@@ -398,6 +399,8 @@ class _Context:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
+        if self._fake.refuses:
+            return False
         assert self._memory, "no profile was set, so there is no memory for activations"
         on, state = self._fake.gpu.streams[stream], self.state
         if on.recording is not None and (self._flushed != state or not self._fake.capturable):

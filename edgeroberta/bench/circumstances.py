@@ -35,6 +35,11 @@ def facts(comparison: Comparison) -> list[str]:
         found.append(
             "mJ/text is all that the measured rails used while a row was timed, idle power included."
         )
+    gpus = [row for row in comparison.rows if row.peak_bytes is not None and row.device != machine.cpu]
+    for device in dict.fromkeys(row.device for row in gpus):
+        found.append(
+            f"peak MB of rows on {device} is the process's own memory; what CUDA allocates is not in it."
+        )
     for row in comparison.rows:
         if row.status is Status.STORED:
             single = "single texts" if row.latency else "not timed"

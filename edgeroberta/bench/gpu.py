@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -22,7 +23,7 @@ SAMPLED = ("power.draw", *(f"clocks_throttle_reasons.{reason}" for reason in SLO
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU; what the driver does not tell is None.
+    """The first GPU that CUDA sees; what the driver does not tell is None.
 
     Attributes:
         name: Its name.
@@ -42,7 +43,7 @@ class Gpu:
 
 
 def look() -> Gpu | None:
-    """Ask the driver for the first GPU; None where there is no driver or no GPU."""
+    """Ask the driver for the first GPU that CUDA sees; None where there is no driver or no GPU."""
     try:
         done = subprocess.run(
             _command(FACTS), capture_output=True, text=True, timeout=TIMEOUT, check=True, errors="replace"
@@ -142,7 +143,22 @@ def sum_up(lines: str, seconds: float) -> GpuSeen:
 
 
 def _command(fields: Sequence[str]) -> list[str]:
-    return ["nvidia-smi", "--id=0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+    return [
+        "nvidia-smi",
+        f"--id={_first()}",
+        f"--query-gpu={','.join(fields)}",
+        "--format=csv,noheader,nounits",
+    ]
+
+
+def _first() -> str:
+    """Return the GPU that CUDA calls its first: an index or a UUID, which the driver's tool takes, too.
+
+    An index is the tool's where all GPUs are alike, or ``CUDA_DEVICE_ORDER`` is ``PCI_BUS_ID``; else CUDA
+    counts the fastest one first. Nothing, or what is none, hides all GPUs from CUDA: so it does from here.
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
+    """
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() or "none"
 
 
 def _number(word: str) -> float | None:

@@ -73,7 +73,9 @@ def _text(outcome: Outcome) -> str:
             lines.append(f"{each.engine}: {note}")
     if outcome.kept is not None:
         lines.append(f"kept: {outcome.kept}; {outcome.why}")
-        if not outcome.remembered:
+        if outcome.left_out:
+            lines.append(f"not remembered: {', '.join(outcome.left_out)} was not compared")
+        elif not outcome.remembered:
             lines.append("the choice could not be remembered; name it with --engine")
     return "\n".join(lines)
 
@@ -86,7 +88,7 @@ def _row(each: Candidate) -> tuple[str, ...]:
         each.engine,
         built,
         f"{facts['engine_bytes'] / 1e6:.1f}" if facts else "–",
-        f"{each.int8} of {each.matmuls}" if each.matmuls else "–",
+        f"{each.int8} of {each.planned or each.matmuls}" if each.matmuls else "–",
         f"{each.engine_only.p50_ms:.2f} ms" if each.engine_only else "–",
         f"{each.call.p50_ms:.2f} ms" if each.call else "–",
         goldens,

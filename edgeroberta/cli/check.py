@@ -24,6 +24,9 @@ def check(
     compare_fp32: Annotated[
         bool, typer.Option("--compare-fp32", help="Build the float32 engine, too, and compare sizes.")
     ] = False,
+    allow_float: Annotated[
+        bool, typer.Option("--allow-float", help="Accept what the quantizer left float on purpose.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -33,24 +36,38 @@ def check(
     from edgeroberta.readiness import checking
     from edgeroberta.runtime.session import ENGINES
 
-    engines = targets.load(target).engines
-    if not any(name in ENGINES and ENGINES[name].module == "tensorrt" for name in engines):
+    chosen = targets.load(target)
+    if not any(name in ENGINES and ENGINES[name].module == "tensorrt" for name in chosen.engines):
         raise UsageError(
             f"{target!r} runs no TensorRT, there is nothing to check ahead of time",
             where="--target",
             hint=f"measure it: edgeroberta bench {bundle}",
         )
-    found = checking.check(bundle, compare_fp32=compare_fp32, progress=console.progress())
+    found = checking.check(
+        bundle,
+        compare_fp32=compare_fp32,
+        progress=console.progress(),
+        allow_float=allow_float,
+        compute_capability=chosen.check_sm or checking.COMPUTE_CAPABILITY,
+    )
     if json:
         console.out_json(found.to_json())
     else:
-        _show(found)
+        _show(found, chosen.check_note)
     if not found.ready:
-        problems = [f"{each.graph}: {line}" for each in found.engines for line in each.problems]
-        raise EngineError(f"not ready: {'; '.join(problems)}", where=str(bundle))
+        raise EngineError(f"not ready: {'; '.join(found.problems)}", where=str(bundle), hint=_hint(found))
 
 
-def _show(found: Readiness) -> None:
+def _hint(found: Readiness) -> str | None:
+    if found.allow_float or not any(each.left_float for each in found.engines):
+        return None
+    return (
+        "--allow-float accepts what the quantizer left float; "
+        "edgeroberta compress … --set quantize.max_float=0 leaves nothing so, whatever that costs in answers"
+    )
+
+
+def _show(found: Readiness, note: str | None) -> None:
     from edgeroberta.readiness.checking import LARGEST_SHARE
 
     header = ("engine", "int8 matmuls", "float", "int8 attentions", "float", "fused", "MB", "of fp32", "s")
@@ -72,6 +89,7 @@ def _show(found: Readiness) -> None:
                 f"{each.graph}: more than {LARGEST_SHARE} of the float32 engine's bytes; each of the "
                 f"{each.profiles} profiles brings kernels of its own"
             )
-        for name in each.names(attention=False, int8=False) if each.engine == "tensorrt" else ():
-            console.out(f"{each.graph}: {name} is float, as the quantizer left it")
-    console.out(f"built with {found.library} for {found.compute_capability}. {PROVES}")
+        for name in each.left_float:
+            console.out(f"{each.graph}: {name} is float, left so by the quantizer")
+    built = f"built with {found.library} for {found.compute_capability}"
+    console.out(f"{built}{f', {note}' if note else ''}. {PROVES}")

@@ -60,7 +60,7 @@ def build(request: Request, *, progress: Progress, gate: Gate | None = None) -> 
         gate: Asks the gate; :func:`ask_gate` when None.
 
     Returns:
-        What became of each engine. A choice is remembered on this device.
+        What became of each engine. A choice among all of the bundle's is remembered on this device.
 
     Raises:
         BundleError: It is not a bundle, or a damaged one.
@@ -94,8 +94,9 @@ def build(request: Request, *, progress: Progress, gate: Gate | None = None) -> 
         verdict = str(report.verdict)
         candidates = [_judged(each, report) for each in candidates]
     kept, why = choose(candidates)
-    remembered = kept is not None and _remember(facts, kept, why, candidates)
-    return Outcome(str(request.bundle), tuple(candidates), kept, why, remembered, verdict)
+    left_out = tuple(name for name in _offered(facts) if name not in names)
+    remembered = kept is not None and not left_out and _remember(facts, kept, why, candidates)
+    return Outcome(str(request.bundle), tuple(candidates), kept, why, remembered, verdict, left_out)
 
 
 def ask_gate(request: Request, engines: tuple[str, ...], progress: Progress) -> Report:
@@ -108,9 +109,13 @@ def ask_gate(request: Request, engines: tuple[str, ...], progress: Progress) -> 
     return recheck.recheck(wanted, progress=progress)
 
 
-def _names(request: Request, facts: Manifest) -> tuple[str, ...]:
+def _offered(facts: Manifest) -> tuple[str, ...]:
     # ONNX Runtime's CUDA provider runs on the device as well, but has no engine that is built there.
-    offered = tuple(name for name in facts.engines if name in FORMS)
+    return tuple(name for name in facts.engines if name in FORMS)
+
+
+def _names(request: Request, facts: Manifest) -> tuple[str, ...]:
+    offered = _offered(facts)
     if not offered:
         raise UsageError(
             f"the bundle has no engine that is built on a device, only {', '.join(facts.engines)}",
@@ -181,6 +186,7 @@ def _build_one(facts: Manifest, name: str, cap: int | None) -> tuple[Candidate, 
             layers=seen.layers,
             matmuls=seen.matmuls,
             int8=seen.int8,
+            planned=_planned(facts, engine.precision, seen.profiles),
         )
         found = goldens.check_answers(
             wanted, runtime.run_ids, engine=f"{name} {session.version}", precision=engine.precision
@@ -189,6 +195,12 @@ def _build_one(facts: Manifest, name: str, cap: int | None) -> tuple[Candidate, 
         runtime.close()
         return candidate.refuse(error.what), None
     return replace(candidate, deviation=found), runtime
+
+
+def _planned(facts: Manifest, precision: str, profiles: int) -> int | None:
+    if precision != "int8" or facts.int8_matmuls is None:
+        return None
+    return facts.int8_matmuls * profiles
 
 
 def _timed(candidate: Candidate, timing: Timing | None) -> Candidate:

@@ -31,7 +31,7 @@ def without_fallbacks(facts: Manifest, candidates: Sequence[Candidate]) -> list[
 def _weighed(candidate: Candidate, sizes: dict[str, tuple[int, int]]) -> Candidate:
     seen = Inspection(candidate.layers or 0, candidate.matmuls or 0, candidate.int8 or 0)
     if seen.computes_int8:
-        return candidate
+        return _counted(candidate)
     if seen.computes_int8 is False:
         return candidate.refuse(
             f"it fell back to float: none of its {seen.matmuls} matmul layers computes in int8"
@@ -44,6 +44,17 @@ def _weighed(candidate: Candidate, sizes: dict[str, tuple[int, int]]) -> Candida
             f"it fell back to float, by its size: {int8_plan} bytes where the fp16 engine has {fp16_plan}"
         )
     return replace(candidate, warning="int8 by its size; its layers do not tell")
+
+
+def _counted(candidate: Candidate) -> Candidate:
+    """Warn of an engine that computes less in int8 than its graph asks for."""
+    if candidate.planned is None or (candidate.int8 or 0) >= candidate.planned:
+        return candidate
+    return replace(
+        candidate,
+        warning=f"it fell back to float in part: {candidate.int8} of {candidate.planned} matmuls and "
+        "attentions compute in int8, by its layers",
+    )
 
 
 def _sizes(facts: Manifest, candidate: Candidate) -> tuple[int, int]:

@@ -25,6 +25,7 @@ class Candidate:
         layers: Layers of the engine, as it tells them.
         matmuls: Those of them that multiply matrices and name their data types.
         int8: Those of these that multiply int8.
+        planned: Those that the bundle's graph asks for in int8, in all profiles that are listed.
         engine_only: Time on the device alone, one text per call.
         call: From token ids to logits: padding and copies included, tokenization not.
         gate: The gate's verdict on this engine; None where it was not asked.
@@ -41,6 +42,7 @@ class Candidate:
     layers: int | None = None
     matmuls: int | None = None
     int8: int | None = None
+    planned: int | None = None
     engine_only: Latency | None = None
     call: Latency | None = None
     gate: str | None = None
@@ -66,8 +68,9 @@ class Outcome:
         candidates: Every engine that was to be built.
         kept: The one that is first from now on; None when none is eligible.
         why: The reason, in one sentence.
-        remembered: False where the choice could not be written to the cache.
+        remembered: False where the choice could not be written to the cache, or not all were compared.
         gate: The gate's verdict over all engines; None where it was not asked.
+        left_out: Engines of the bundle that are built on a device and were not asked for.
     """
 
     bundle: str
@@ -76,6 +79,7 @@ class Outcome:
     why: str
     remembered: bool
     gate: str | None = None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -99,12 +103,17 @@ def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
     others = [each for each in running if each is not best]
     if others:
         compared = ", ".join(f"{each.engine} {_p50(each.call):.2f} ms" for each in others)
-        return best.engine, f"{best.precision} is faster here: {_p50(best.call):.2f} ms per call, {compared}"
+        why = f"{best.precision} is faster here: {_p50(best.call):.2f} ms per call, {compared}"
+        return best.engine, _warned(best, why)
     refused = [each for each in candidates if not each.eligible]
     if refused:
         reasons = "; ".join(f"{each.engine}: {each.error}" for each in refused)
-        return best.engine, f"the only one that passes ({reasons})"
-    return best.engine, "the only one that was built"
+        return best.engine, _warned(best, f"the only one that passes ({reasons})")
+    return best.engine, _warned(best, "the only one that was built")
+
+
+def _warned(best: Candidate, why: str) -> str:
+    return f"{why}; but {best.warning}" if best.warning else why
 
 
 def _p50(latency: Latency | None) -> float:

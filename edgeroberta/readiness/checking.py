@@ -14,7 +14,7 @@ from edgeroberta.readiness import expectation, layers
 from edgeroberta.readiness.comparison import Finding, compare
 
 PACKAGE, EXTRA = "tensorrt_rtx", "trt-check"
-#: TensorRT-RTX builds for 8.6, the nearest to Orin's 8.7 that it knows: both are Ampere.
+#: What is built for where no target tells, see :attr:`edgeroberta.targets.Target.check_sm`.
 COMPUTE_CAPABILITY = "SM86"
 #: Bytes of an int8 engine, at most, per byte of the float32 one: weights alone are a quarter, and every
 #: profile adds kernels. With two profiles, 6 layers x 384 have 0.317 and 12 x 768 have 0.281
@@ -56,6 +56,15 @@ class Checked:
         return tuple(f"{each.expected.node}: {each.problem}" for each in self.findings if each.problem)
 
     @property
+    def left_float(self) -> tuple[str, ...]:
+        """Nodes that the quantizer left float; none in an engine that is float as a whole."""
+        from edgeroberta.runtime.session import ENGINES
+
+        if ENGINES[self.engine].precision != "int8":
+            return ()
+        return tuple(each.expected.node for each in self.findings if not each.expected.int8)
+
+    @property
     def oversized(self) -> bool:
         """True when it exceeds :data:`LARGEST_SHARE`; told, but no failure: kernels count per profile."""
         return self.share is not None and self.share > LARGEST_SHARE
@@ -81,16 +90,34 @@ class Readiness:
         library: Name and version of the library.
         compute_capability: What was built for.
         engines: One each.
+        allow_float: Accept what the quantizer left float on purpose.
     """
 
     library: str
     compute_capability: str
     engines: tuple[Checked, ...]
+    allow_float: bool = False
 
     @property
     def ready(self) -> bool:
         """True when nothing is wrong."""
-        return not any(each.problems for each in self.engines)
+        return not self.problems
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong in any of the engines, each with its graph and node."""
+        return tuple(
+            f"{each.graph}: {line}"
+            for each in self.engines
+            for line in (
+                *each.problems,
+                *(
+                    ()
+                    if self.allow_float
+                    else (f"{node}: left float by the quantizer" for node in each.left_float)
+                ),
+            )
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -98,6 +125,7 @@ class Readiness:
             "library": self.library,
             "compute_capability": self.compute_capability,
             "ready": self.ready,
+            "allow_float": self.allow_float,
             "engines": [_fields(each) for each in self.engines],
         }
 
@@ -110,6 +138,7 @@ def _fields(checked: Checked) -> dict[str, Any]:
         "share_of_fp32": checked.share,
         "oversized": checked.oversized,
         "problems": list(checked.problems),
+        "left_float": list(checked.left_float),
         "int8": checked.names(attention=False, int8=True),
         "float": checked.names(attention=False, int8=False),
         "int8_attentions": checked.names(attention=True, int8=True),
@@ -117,21 +146,30 @@ def _fields(checked: Checked) -> dict[str, Any]:
     }
 
 
-def check(bundle: Path, *, compare_fp32: bool, progress: Progress) -> Readiness:
+def check(
+    bundle: Path,
+    *,
+    compare_fp32: bool,
+    progress: Progress,
+    allow_float: bool = False,
+    compute_capability: str = COMPUTE_CAPABILITY,
+) -> Readiness:
     """Build each TensorRT engine of a bundle with its own optimization profiles.
 
     Args:
         bundle: The bundle's folder.
         compare_fp32: Build the float32 engine, too, to compare sizes.
         progress: Where to report.
+        allow_float: Accept what the quantizer left float on purpose.
+        compute_capability: GPU to build for, as TensorRT-RTX calls it.
 
     Returns:
         What was found.
 
     Raises:
         UsageError: The bundle has no graph for TensorRT.
-        UnavailableError: TensorRT-RTX is not installed.
-        EngineError: A graph is refused, or has no engine.
+        UnavailableError: TensorRT-RTX is not installed, or does not build for that GPU.
+        EngineError: A graph is refused, or has no engine, or the log of its build cannot be read.
     """
     from edgeroberta.runtime import lengths, manifest
     from edgeroberta.runtime.session import ENGINES
@@ -139,6 +177,7 @@ def check(bundle: Path, *, compare_fp32: bool, progress: Progress) -> Readiness:
 
     facts = manifest.read(bundle)
     library = _library()
+    _require(library, compute_capability)
     chosen = [name for name in facts.engines if name in ENGINES and ENGINES[name].module == "tensorrt"]
     if not chosen:
         raise UsageError(
@@ -151,8 +190,17 @@ def check(bundle: Path, *, compare_fp32: bool, progress: Progress) -> Readiness:
     for name in chosen:
         graph = bundle / ENGINES[name].files[0]
         progress.line(f"building the engine of {graph.name} with {len(profiles)} profiles")
-        found.append(_check_graph(library, name, graph, profiles, _wide(bundle, name, compare_fp32)))
-    return Readiness(library.title, COMPUTE_CAPABILITY, tuple(found))
+        wide = _wide(bundle, name, compare_fp32)
+        found.append(_check_graph(_Builder(library, profiles, compute_capability), name, graph, wide))
+    return Readiness(library.title, compute_capability, tuple(found), allow_float)
+
+
+def _require(library: Any, compute_capability: str) -> None:
+    if not hasattr(library.module.ComputeCapability, compute_capability):
+        raise UnavailableError(
+            f"{library.title} does not build for {compute_capability}",
+            hint=f"install the version that is known: pip install 'edgeroberta[{EXTRA}]'",
+        )
 
 
 def _wide(bundle: Path, name: str, wanted: bool) -> Path | None:
@@ -163,53 +211,62 @@ def _wide(bundle: Path, name: str, wanted: bool) -> Path | None:
     return graph if wanted and name == "tensorrt" and graph.is_file() else None
 
 
-def check_graph(graph: Path, profiles: tuple[Any, ...], *, compare_fp32: Path | None = None) -> Checked:
+def check_graph(
+    graph: Path, profiles: tuple[Any, ...], *, engine: str = "tensorrt", compare_fp32: Path | None = None
+) -> Checked:
     """Build the engine of one graph.
 
     Args:
         graph: ONNX file.
+        engine: Name of the engine that it is for.
         profiles: Optimization profiles, see :mod:`edgeroberta.runtime.tensorrt.engine`.
         compare_fp32: Half-precision graph whose float32 engine is built to compare with, or None.
 
     Returns:
         What was found.
     """
-    return _check_graph(_library(), "tensorrt", graph, profiles, compare_fp32)
+    return _check_graph(_Builder(_library(), profiles, COMPUTE_CAPABILITY), engine, graph, compare_fp32)
 
 
-def _check_graph(
-    library: Any, name: str, graph: Path, profiles: tuple[Any, ...], half: Path | None
-) -> Checked:
-    built = _build(library, graph, profiles)
+@dataclass(frozen=True)
+class _Builder:
+    """What all engines of a check are built with."""
+
+    library: Any
+    profiles: tuple[Any, ...]
+    compute_capability: str
+
+    def build(self, graph: Path) -> Any:
+        from edgeroberta.runtime.tensorrt.engine import Options, build
+
+        options = Options(self.profiles, compute_capability=self.compute_capability, least="VERBOSE")
+        return build(self.library, graph, options)
+
+
+def _check_graph(builder: _Builder, name: str, graph: Path, half: Path | None) -> Checked:
+    built = builder.build(graph)
     found = layers.read(message.text for message in built.messages)
     return Checked(
         engine=name,
         graph=graph.name,
-        findings=compare(expectation.read(graph), found),
+        findings=compare(expectation.read(graph), found, len(builder.profiles)),
         layers=len(found),
         profiles=len(layers.profiles(found)),
         fused=sum(layer.attention for layer in found),
         graph_bytes=sum(file.stat().st_size for file in graph.parent.glob(f"{graph.name}*")),
         engine_bytes=len(built.plan),
         seconds=built.seconds,
-        fp32_bytes=None if half is None else _fp32_bytes(library, half, profiles),
+        fp32_bytes=None if half is None else _fp32_bytes(builder, half),
     )
 
 
-def _fp32_bytes(library: Any, half: Path, profiles: tuple[Any, ...]) -> int:
+def _fp32_bytes(builder: _Builder, half: Path) -> int:
     from edgeroberta.readiness.widening import widen
 
     with tempfile.TemporaryDirectory(prefix="edgeroberta-check-") as folder:
         wide = Path(folder) / "wide.onnx"
         widen(half, wide)
-        return len(_build(library, wide, profiles).plan)
-
-
-def _build(library: Any, graph: Path, profiles: tuple[Any, ...]) -> Any:
-    from edgeroberta.runtime.tensorrt.engine import Options, build
-
-    options = Options(profiles=profiles, compute_capability=COMPUTE_CAPABILITY, least="VERBOSE")
-    return build(library, graph, options)
+        return len(builder.build(wide).plan)
 
 
 def _library() -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgeroberta.errors import EngineError
 from edgeroberta.readiness.expectation import Expected
-from edgeroberta.readiness.layers import Layer, profiles
+from edgeroberta.readiness.layers import Layer
 
 
 @dataclass(frozen=True)
@@ -22,29 +23,47 @@ class Finding:
     problem: str | None
 
 
-def compare(expected: Sequence[Expected], layers: Sequence[Layer]) -> tuple[Finding, ...]:
+def compare(expected: Sequence[Expected], layers: Sequence[Layer], count: int) -> tuple[Finding, ...]:
     """Compare every profile of an engine with its graph.
+
+    Every attention is to be fused, in int8 or half precision as the graph says; of the matmuls only those
+    in int8 can fall short, since float ones need no layer of their own.
 
     Args:
         expected: Matmuls and attentions in the order of the graph.
         layers: Layers in the order of the engine.
+        count: Profiles that the engine was built with.
 
     Returns:
         One finding each; the problem is that of the first profile that has one.
+
+    Raises:
+        EngineError: A profile has none of the layers that are looked for, so nothing can be said of it.
     """
     found: dict[Expected, str | None] = dict.fromkeys(expected)
-    for profile in profiles(layers):
+    for profile in range(count):
         own = [layer for layer in layers if layer.profile == profile]
+        _require_known(expected, own, profile)
         places = _places(expected, own)
         for item in expected:
             problem = None
-            if item.int8:
-                problem = _attention(item, expected, own, places) if item.attention else _matmul(item, own)
+            if item.attention:
+                problem = _attention(item, expected, own, places)
+            elif item.int8:
+                problem = _matmul(item, own)
             if problem and found[item] is None:
                 found[item] = f"{problem} (profile {profile})"
-    if not layers:
-        return tuple(Finding(item, "the engine lists no layers" if item.int8 else None) for item in expected)
     return tuple(Finding(item, found[item]) for item in expected)
+
+
+def _require_known(expected: Sequence[Expected], layers: Sequence[Layer], profile: int) -> None:
+    nodes = {item.node for item in expected}
+    if expected and not any(layer.attention or layer.node in nodes for layer in layers):
+        raise EngineError(
+            f"this version's build log could not be read: it lists {len(layers)} layers of profile "
+            f"{profile}, none of them a matmul or an attention of the graph",
+            hint="install the version that is known: pip install 'edgeroberta[trt-check]'",
+        )
 
 
 def _places(expected: Sequence[Expected], layers: Sequence[Layer]) -> dict[int, int]:
@@ -77,12 +96,12 @@ def _attention(
         for number, each in enumerate(expected)
         if each.attention and _between(number, places, len(layers)) == (low, high)
     ]
+    if len(fused) < len(together):
+        return "the engine does not fuse it"
     integers = sum(layer.int8 for layer in fused)
-    if integers == sum(each.int8 for each in together):
+    if integers == sum(each.int8 for each in together) and all(layer.int8 or layer.half for layer in fused):
         return None
-    if fused:
-        return f"the engine fuses it, but multiplies {', '.join(fused[0].inputs)}"
-    return "the engine does not fuse it"
+    return f"the engine fuses it, but multiplies {', '.join(fused[0].inputs)}"
 
 
 def _between(index: int, places: dict[int, int], end: int) -> tuple[int, int]:

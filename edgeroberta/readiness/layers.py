@@ -47,6 +47,11 @@ class Layer:
             return self.inputs.count("Int8") >= 3
         return bool(self.inputs) and set(self.inputs) == {"Int8"}
 
+    @property
+    def half(self) -> bool:
+        """True when it multiplies numbers of half precision."""
+        return bool(self.inputs) and set(self.inputs) <= {"Half", "BFloat16"}
+
 
 def read(messages: Iterable[str]) -> tuple[Layer, ...]:
     """Read the layers of the last engine that a log lists.

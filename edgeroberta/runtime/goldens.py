@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
-from edgeroberta.runtime import processor
+from edgeroberta.runtime import preferences, processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
@@ -41,8 +42,10 @@ class Goldens:
         ids: Token ids of each.
         logits: float32 [inputs, labels], from ONNX Runtime on the machine that made the bundle.
         atol: Largest absolute difference of a logit that still is the same answer.
-        float_logits: The same of the float graph, which engines that compute in fp16 are held to; None where
-            no engine does.
+        float_logits: The same of the graph whose weights are in half precision, which ONNX Runtime computes
+            in float32; engines that compute in fp16 are held to them. None where no engine does. That graph
+            itself is held to the float32 one where the bundle is made, see
+            :mod:`edgeroberta.quantization.half`.
         float_atol: What ``atol`` is to ``float_logits``.
     """
 
@@ -170,11 +173,19 @@ def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: 
 class Passed:
     """Remembers, in the user's cache, that the goldens passed for a bundle and engine on this machine.
 
+    The machine is its processor and its GPUs, of which ``CUDA_VISIBLE_DEVICES`` may choose another one.
+
     Where there is no cache, or it is not writable, nothing is remembered and they run each time.
     """
 
     def __init__(self, *facts: str) -> None:
-        machine = (platform.node(), platform.machine(), processor.identity())
+        machine = (
+            platform.node(),
+            platform.machine(),
+            processor.identity(),
+            ", ".join(preferences.gpus()),
+            os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        )
         key = hashlib.sha256("\0".join((*facts, *machine)).encode()).hexdigest()
         try:
             self._file: Path | None = cache_dir() / "goldens" / key

@@ -62,6 +62,8 @@ class Manifest:
         gate: The gate's verdict and figures; None in a draft.
         digest: sha256 of everything else as canonical JSON.
         saturation: What the quantizer found of it; None in bundles of before it looked.
+        int8_matmuls: Matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in
+            bundles without one, or of before they were counted.
     """
 
     folder: Path
@@ -80,6 +82,7 @@ class Manifest:
     gate: Mapping[str, Any] | None
     digest: str
     saturation: Saturation | None = None
+    int8_matmuls: int | None = None
 
 
 def canonical(value: Any) -> bytes:
@@ -209,6 +212,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             gate=None if fields["gate"] is None else dict(fields["gate"]),
             digest=_text(fields["digest"]),
             saturation=_saturation(fields.get("saturation")),
+            int8_matmuls=_optional_count(fields.get("int8_matmuls")),
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error
@@ -262,3 +266,7 @@ def _count(value: object, *, least: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise TypeError(f"{value!r} is not a whole number of at least {least}")
     return value
+
+
+def _optional_count(value: object) -> int | None:
+    return None if value is None else _count(value)

@@ -40,7 +40,7 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
         "machine": f"{platform.node()} {platform.machine()}",
         "board": _text(root / "proc/device-tree/model").rstrip("\0\n"),
         "l4t": _text(root / "etc/nv_tegra_release").partition("\n")[0],
-        "gpus": ", ".join(_gpus(root)),
+        "gpus": ", ".join(gpus(root)),
     }
     packages = {name for engine in ENGINES.values() for name in (engine.package, *engine.packages)}
     for package in sorted(packages):
@@ -108,8 +108,12 @@ def _file(key: Mapping[str, Any]) -> Path:
     return cache_dir() / FOLDER / f"{digest_value(key)}.json"
 
 
-def _gpus(root: Path) -> list[str]:
-    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does."""
+def gpus(root: Path = Path("/")) -> list[str]:
+    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does.
+
+    Args:
+        root: Where ``proc`` is; tests give a recorded tree.
+    """
     files = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
     lines = [line for file in files for line in _text(file).splitlines()]
     return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]

@@ -82,6 +82,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "full_size": _full_size(context.full_size),
             "gate": None,
             "saturation": _saturation(context),
+            "int8_matmuls": _int8_matmuls(output, engines),
         },
     )
     later = _on_the_device(engines, context)
@@ -119,10 +120,14 @@ def lineage(context: Context) -> list[dict[str, Any]]:
 
 def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool, precision: str) -> Goldens:
     """Ask the common graph, and allow for what the engines' own graphs do to its answers."""
+    import numpy as np
+
     from edgeroberta import backends, bundle
+    from edgeroberta.quantization import half
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import ENGINES, open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
+    from edgeroberta.stages.export import GRAPH_FILE
 
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
@@ -131,10 +136,25 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
     finally:
         session.close()
     if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
+        if precision == "fp32":  # else the stage quantize has done so, which still had the float32 graph
+            half.hold(graph / GRAPH_FILE, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids])
         goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
     if backends.wants_int8_graph(engines):
         goldens = bundle.allow_half_body(goldens, graph / backends.INT8_GRAPH)
     return goldens
+
+
+def _int8_matmuls(output: Path, engines: Sequence[str]) -> int | None:
+    """Count what an int8 engine of TensorRT is to compute in int8; a fused attention is one.
+
+    The device holds its engine to that, and has no package to read the graph with.
+    """
+    from edgeroberta.readiness import expectation
+    from edgeroberta.runtime.session import ENGINES
+
+    if "tensorrt" not in engines:
+        return None
+    return sum(each.int8 for each in expectation.read(output / ENGINES["tensorrt"].files[0]))
 
 
 def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context) -> float | None:

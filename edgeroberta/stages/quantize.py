@@ -81,6 +81,9 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
 
     Returns:
         Notes: per matmul what was chosen and why, and how close the int8 graph stays to the float one.
+
+    Raises:
+        EngineError: Half precision, which the target computes in, overflows or gives other answers.
     """
     from edgeroberta import backends
     from edgeroberta.quantization.chosen import Chosen
@@ -95,6 +98,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     form = STAND_IN if tensorrt else GraphForm()
     weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
     calibration, check = _texts(config, context, float_graph)
+    half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
     found = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
     choices = Chosen(found.matmuls, rows, found.attentions)
@@ -105,7 +109,6 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     if tensorrt:
         build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
     copy_model_files(float_graph, context.output)
-    half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
     if not fitted.met:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
@@ -147,17 +150,18 @@ def _texts(
 
 
 def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:
-    """Copy the half-precision graph, where the export made one, and compare it with the float graph.
+    """Copy the half-precision graph, where the export made one, and hold it to the float graph.
 
     Returns:
-        The largest difference of a logit in ONNX Runtime, and the number of texts; None without one.
+        What :func:`edgeroberta.quantization.half.hold` found; None without such a graph.
+
+    Raises:
+        EngineError: It overflows, or answers otherwise.
     """
     import shutil
 
-    import numpy as np
-
     from edgeroberta.backends import HALF_GRAPH
-    from edgeroberta.quantization.engine import open_session, run_logits
+    from edgeroberta.quantization.half import hold
     from edgeroberta.roberta.builder import external_data
     from edgeroberta.stages.export import GRAPH_FILE
 
@@ -166,8 +170,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
     for file in (source / HALF_GRAPH, external_data(source / HALF_GRAPH)):
         if file.is_file():
             shutil.copyfile(file, output / file.name)
-    exact, found = (run_logits(open_session(source / name), texts) for name in (GRAPH_FILE, HALF_GRAPH))
-    return {"max_logit_error": float(np.abs(found - exact).max()), "texts": len(texts)}
+    return hold(source / GRAPH_FILE, source / HALF_GRAPH, texts)
 
 
 def _choose(

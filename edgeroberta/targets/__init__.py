@@ -37,6 +37,8 @@ class Target:
         family: The target that resolves into this one on the device.
         saturating: True when int8 kernels there add products in an int16, which saturates.
         workspace_mb: Most memory TensorRT may use while it builds and runs, in MiB; None for its default.
+        check_sm: GPU that ``edgeroberta check`` builds for in its stead, as TensorRT-RTX calls it.
+        check_note: What that GPU has to do with this target.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Target:
     family: str | None = None
     saturating: bool = False
     workspace_mb: int | None = None
+    check_sm: str | None = None
+    check_note: str | None = None
 
 
 def names() -> tuple[str, ...]:

@@ -65,3 +65,26 @@ def test_a_gpu_is_sampled_while_it_is_watched(tool: Path) -> None:
     assert watch.watched.samples >= 2
     assert watch.watched.energy_j == pytest.approx(25, rel=0.5)
     assert watch.watched.throttled is False
+
+
+@pytest.mark.parametrize(
+    ("visible", "asked"),
+    [
+        (None, "0"),
+        ("2", "2"),
+        ("3,1", "3"),
+        ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-8932f937"),
+        ("", "none"),
+    ],
+)
+def test_the_gpu_that_is_asked_is_the_first_that_cuda_sees(
+    tool: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, asked: str
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    tool.write_text('#!/bin/sh\necho "$1, 1, 1, 1, 1, 1"\n', encoding="ascii")
+    found = gpu.look()
+    assert found is not None
+    assert found.name.startswith(f"--id={asked}")
+    assert "," not in found.name

@@ -184,3 +184,10 @@ def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_proces
         "Speed-ups on A GPU are over the full-size model on the processor, A CPU: "
         "there is no full-size row on that GPU."
     ]
+
+
+def test_the_memory_of_a_row_on_a_gpu_says_what_is_not_in_it(comparison: Comparison) -> None:
+    said = "peak MB of rows on A GPU is the process's own memory; what CUDA allocates is not in it."
+    assert not any("CUDA allocates" in fact for fact in circumstances.facts(comparison))
+    row = replace(comparison.rows[2], device="A GPU")
+    assert said in circumstances.facts(replace(comparison, rows=(*comparison.rows, row)))

@@ -69,6 +69,13 @@ def test_the_bundle_has_a_graph_for_each_engine(made: str, folder: Path) -> None
     assert manifest["precision"] == "int8"
 
 
+def test_the_device_is_told_how_much_is_to_be_int8(made: str, folder: Path) -> None:
+    manifest = json.loads((folder / "out" / "manifest.json").read_text(encoding="utf-8"))
+    report = json.loads((folder / "out" / "reports" / "report.json").read_text(encoding="utf-8"))
+    int8 = [site["site"] for site in report["sites"] if site["choice"] != "float"]
+    assert manifest["int8_matmuls"] == len(int8) > 0
+
+
 def test_the_verdict_is_that_of_what_could_be_measured_and_names_what_could_not(
     made: str, folder: Path
 ) -> None:
@@ -130,7 +137,8 @@ def test_a_bench_shows_the_engines_that_cannot_run_here_and_measures_the_other(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed (extra trt-check)"
 )
 def test_its_graphs_are_ready_for_tensorrt(made: str, folder: Path) -> None:
-    done = run("check", "out", "--json", folder=folder)
+    # The untrained model's quantizer may put matmuls back to float, as its budget lets it.
+    done = run("check", "out", "--json", "--allow-float", folder=folder)
     assert done.returncode == 0, done.stderr
     found = {each["engine"]: each for each in json.loads(done.stdout)["engines"]}
     assert found["tensorrt"]["problems"] == []

@@ -13,6 +13,7 @@ import pytest
 import tensorrt_bundles
 from fake_tensorrt import VERSIONS, FakeTensorRt
 
+from edgeroberta import bundle as sealing
 from edgeroberta.cli import main
 from edgeroberta.errors import EngineError, UnavailableError, UsageError
 from edgeroberta.ondevice import build as ondevice
@@ -96,6 +97,18 @@ def test_the_faster_one_is_kept_and_is_what_the_runtime_opens(made, fake, paced,
     assert len(fake.builds) == 2  # opening reuses what was built
 
 
+def test_a_choice_without_a_comparison_does_not_replace_the_one_that_is_remembered(made, fake, paced, capsys):
+    paced["tensorrt"] = 5
+    assert build(made).kept == "tensorrt-fp16"
+    status, out, _ = run(capsys, "build", str(made), "--rounds", "1", "--engines", "tensorrt")
+    assert status == 0
+    assert "not remembered: tensorrt-fp16 was not compared" in out
+    alone = build(made, engines=("tensorrt",))
+    assert (alone.kept, alone.remembered, alone.left_out) == ("tensorrt", False, ("tensorrt-fp16",))
+    with Runtime.open(made) as runtime:
+        assert runtime.engine == "tensorrt-fp16"
+
+
 def test_onnxruntime_s_cuda_provider_has_no_engine_that_is_built(tmp_path, fake):
     engines = ("tensorrt", "tensorrt-fp16", "onnxruntime-cuda", "onnxruntime")  # as the target nvidia-gpu
     outcome = build(tensorrt_bundles.write(tmp_path / "bundle", engines=engines))
@@ -123,6 +136,38 @@ def test_an_int8_engine_that_fell_back_to_float_is_not_kept(made, fake):
     assert int8.error.startswith("it fell back to float: none of its ")
     assert outcome.kept == "tensorrt-fp16"
     assert outcome.why.startswith("the only one that passes (tensorrt: it fell back to float")
+
+
+def count_matmuls(folder: Path, count: int) -> Path:
+    """Let a bundle say how many matmuls and attentions are int8."""
+    fields = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    fields["int8_matmuls"] = count
+    sealing.seal(folder, {name: value for name, value in fields.items() if name not in ("files", "digest")})
+    return folder
+
+
+def test_an_int8_engine_that_fell_back_in_part_is_warned_of_and_not_kept_silently(
+    made, fake, paced, tmp_path, capsys
+):
+    bundle = count_matmuls(tensorrt_bundles.write(tmp_path / "bundle"), 72)
+    paced["tensorrt-fp16"] = 5
+    outcome = build(bundle)
+    int8 = outcome.candidates[0]
+    assert (int8.error, int8.planned) == (None, 72)
+    said = f"fell back to float in part: {int8.int8} of 72 matmuls and attentions compute in int8"
+    assert said in str(int8.warning)
+    assert outcome.kept == "tensorrt"
+    assert said in outcome.why
+    _, out, _ = run(capsys, "build", str(bundle), "--rounds", "1")
+    assert f"tensorrt: it {said}" in out
+    assert f"{int8.int8} of 72" in out.splitlines()[1]
+
+
+def test_an_int8_engine_with_all_that_was_planned_is_not_warned_of(made, fake, tmp_path):
+    bundle = tensorrt_bundles.write(tmp_path / "bundle")
+    count = build(bundle).candidates[0].int8
+    assert build(count_matmuls(bundle, count)).candidates[0].warning is None
+    assert "in part" in str(build(count_matmuls(bundle, count + 1)).candidates[0].warning)
 
 
 def test_where_layers_do_not_tell_size_does(made, fake, monkeypatch):

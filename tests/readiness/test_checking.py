@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ import onnx
 import pytest
 
 from edgeroberta.errors import EngineError, UnavailableError, UsageError
+from edgeroberta.progress import Progress
 from edgeroberta.readiness import checking
+from edgeroberta.readiness.comparison import Finding
+from edgeroberta.readiness.expectation import Expected
 from edgeroberta.roberta.graph import TENSORRT, build_graph
 from edgeroberta.roberta.weights import Weights
 from edgeroberta.runtime.lengths import Lengths
@@ -61,6 +65,17 @@ def test_what_the_plan_keeps_float_is_expected_float(small_weights: Weights, tmp
     assert found.problems == ()
     assert found.names(attention=False, int8=False) == ["layer.0.ffn.out.matmul"]
     assert found.names(attention=True, int8=False) == ["layer.1.attention.softmax"]
+    assert found.left_float == ("layer.0.ffn.out.matmul", "layer.1.attention.softmax")
+    assert found.fused == 4, "a float attention between int8 matmuls fuses, too"
+
+
+@needs_rtx
+def test_an_int8_attention_before_a_float_projection_does_not_fuse_and_is_named(
+    small_weights: Weights, tmp_path: Path
+) -> None:
+    kept = ("layer.1.attention.output",)
+    found = checking.check_graph(save(small_weights, tmp_path, kept_float=kept), PROFILES)
+    assert found.problems == ("layer.1.attention.softmax: the engine does not fuse it (profile 0)",)
 
 
 @needs_rtx
@@ -109,8 +124,6 @@ def test_without_tensorrt_rtx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 @needs_rtx
 def test_a_bundle_without_a_graph_for_tensorrt_is_refused(tiny_bundle: Path) -> None:
-    from edgeroberta.progress import Progress
-
     with pytest.raises(UsageError, match="no graph for TensorRT, only for onnxruntime, openvino"):
         checking.check(tiny_bundle, compare_fp32=False, progress=Progress())
 
@@ -123,3 +136,56 @@ def test_the_result_is_json_and_an_engine_that_is_too_large_is_told() -> None:
     assert fields["engines"][0]["oversized"] is True
     assert not dataclasses.replace(one, engine_bytes=35).oversized
     assert np.isclose(fields["engines"][0]["share_of_fp32"], 0.36)
+
+
+@needs_rtx
+def test_an_attention_of_the_fp16_graph_that_does_not_fuse_is_named(
+    small_weights: Weights, tmp_path: Path
+) -> None:
+    path = tmp_path / "model_fp16.onnx"
+    build_graph(small_weights, form=TENSORRT).builder.save(path)
+    model = onnx.load(path)
+    softmax = next(node for node in model.graph.node if node.name == "layer.1.attention.softmax")
+    # Its output leaves the graph, so it has to be written to memory.
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info(softmax.output[0], onnx.TensorProto.FLOAT16, None)
+    )
+    onnx.save(model, path)
+    found = checking.check_graph(path, PROFILES[:1], engine="tensorrt-fp16")
+    assert found.problems == ("layer.1.attention.softmax: the engine does not fuse it (profile 0)",)
+
+
+@needs_rtx
+def test_a_log_that_lists_no_layers_is_an_error(
+    small_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model_fp16.onnx"
+    build_graph(small_weights, form=TENSORRT).builder.save(path)
+    monkeypatch.setattr(checking.layers, "_HEADER", "Layers of another version:\n")
+    with pytest.raises(EngineError, match="build log could not be read: it lists 0 layers of profile 0"):
+        checking.check_graph(path, PROFILES[:1], engine="tensorrt-fp16")
+
+
+def test_what_the_quantizer_left_float_is_not_ready_unless_it_is_allowed() -> None:
+    kept = tuple(Finding(Expected(name, name == "s", False, (name,)), None) for name in ("m", "s"))
+    int8 = checking.Checked("tensorrt", "tensorrt.onnx", kept, 3, 1, 2, 10, 36, 0.5)
+    half = checking.Checked("tensorrt-fp16", "model_fp16.onnx", kept, 3, 1, 2, 10, 36, 0.5)
+    result = checking.Readiness("TensorRT-RTX 1", "SM86", (int8, half))
+    assert result.problems == tuple(
+        f"tensorrt.onnx: {name}: left float by the quantizer" for name in ("m", "s")
+    )
+    assert not result.to_json()["ready"]
+    assert dataclasses.replace(result, allow_float=True).ready
+
+
+@needs_rtx
+def test_the_target_chooses_the_gpu_that_is_built_for(tiny_bundle: Path) -> None:
+    from edgeroberta import targets
+
+    module = importlib.import_module(checking.PACKAGE)
+    for name in targets.names():
+        target = targets.load(name)
+        if "tensorrt" in target.engines:
+            assert hasattr(module.ComputeCapability, str(target.check_sm)), name
+    with pytest.raises(UnavailableError, match="does not build for SM110"):
+        checking.check(tiny_bundle, compare_fp32=False, progress=Progress(), compute_capability="SM110")

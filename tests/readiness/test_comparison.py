@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from edgeroberta.errors import EngineError
 from edgeroberta.readiness.comparison import compare
 from edgeroberta.readiness.expectation import Expected
 from edgeroberta.readiness.layers import Layer, parse, profiles
@@ -23,7 +26,8 @@ def layer(node: str, *types: str, profile: int = 0) -> Layer:
 
 
 def problems(expected: list[Expected], layers: list[Layer]) -> dict[str, str]:
-    return {each.expected.node: each.problem for each in compare(expected, layers) if each.problem}
+    found = compare(expected, layers, len(profiles(layers)))
+    return {each.expected.node: each.problem for each in found if each.problem}
 
 
 GRAPH = [matmul("a"), attention("s"), matmul("b")]
@@ -67,7 +71,22 @@ def test_attentions_that_are_float_or_not_fused_are_named():
     said = "the engine fuses it, but multiplies Half, Half, Half, Half (profile 0)"
     assert problems(GRAPH, [ends[0], half, ends[1]]) == {"s": said}
     assert problems(GRAPH, list(ends)) == {"s": "the engine does not fuse it (profile 0)"}
-    assert problems([GRAPH[0], attention("s", int8=False), GRAPH[2]], [ends[0], half, ends[1]]) == {}
+
+
+def test_an_attention_left_float_is_held_to_half_precision_and_fusion():
+    graph = [matmul("a"), attention("s", int8=False), matmul("b")]
+    ends = layer("a", "Int8"), layer("b", "Int8")
+    half, single = (layer("_gemm_mha_v2", *[kind] * 4) for kind in ("Half", "Float"))
+    assert problems(graph, [ends[0], half, ends[1]]) == {}
+    assert problems(graph, list(ends)) == {"s": "the engine does not fuse it (profile 0)"}
+    said = "the engine fuses it, but multiplies Float, Float, Float, Float (profile 0)"
+    assert problems(graph, [ends[0], single, ends[1]]) == {"s": said}
+
+
+def test_the_attentions_of_a_graph_without_int8_are_held_to_fusion():
+    graph = [matmul("a", int8=False), attention("s", int8=False), matmul("b", int8=False)]
+    layers = [layer("a", "Half"), layer("b", "Half")]
+    assert problems(graph, layers) == {"s": "the engine does not fuse it (profile 0)"}
 
 
 def test_attentions_around_a_float_matmul_are_counted_together():
@@ -77,5 +96,15 @@ def test_attentions_around_a_float_matmul_are_counted_together():
     assert set(problems(graph, [ends[0], FUSED, ends[1]])) == {"s", "t"}
 
 
-def test_an_engine_without_layers_proves_nothing():
-    assert problems(GRAPH, []) == dict.fromkeys(("a", "s", "b"), "the engine lists no layers")
+@pytest.mark.parametrize("int8", [True, False])
+@pytest.mark.parametrize("renamed", [0, 3])
+def test_a_profile_without_known_layers_is_an_error_and_no_pass(int8: bool, renamed: int):
+    graph = [matmul("a", int8=int8), attention("s", int8=int8), matmul("b", int8=int8)]
+    fused = FUSED if int8 else layer("_gemm_mha_v2", "Half", "Half", "Half", "Half")
+    kind = "Int8" if int8 else "Half"
+    layers = [layer("a", kind), fused, layer("b", kind)]
+    assert not any(each.problem for each in compare(graph, layers, 1))
+    layers += [layer(f"kernel{number}", kind, profile=1) for number in range(renamed)]
+    said = f"build log could not be read: it lists {renamed} layers of profile 1"
+    with pytest.raises(EngineError, match=said):
+        compare(graph, layers, 2)

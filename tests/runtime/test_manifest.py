@@ -8,7 +8,14 @@ import pytest
 
 from edgeroberta.errors import BundleError
 from edgeroberta.runtime import Runtime
-from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, check_files, read, safe_path
+from edgeroberta.runtime.manifest import (
+    MANIFEST_FILE,
+    canonical,
+    check_files,
+    content_digest,
+    read,
+    safe_path,
+)
 
 COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
 
@@ -255,3 +262,20 @@ def flip(file: Path, data: bytes, offset: int, bit: int) -> None:
     damaged = bytearray(data)
     damaged[offset] ^= 1 << bit
     file.write_bytes(damaged)
+
+
+def test_the_number_of_int8_matmuls_is_read_and_may_be_missing(bundle):
+    file = bundle / MANIFEST_FILE
+    fields = json.loads(file.read_text(encoding="utf-8"))
+
+    def write(**changes):
+        changed = {name: value for name, value in {**fields, **changes}.items() if value != "missing"}
+        changed["digest"] = content_digest(changed)
+        file.write_bytes(canonical(changed))
+
+    write(int8_matmuls=72)
+    assert read(bundle).int8_matmuls == 72
+    write(int8_matmuls="missing")
+    assert read(bundle).int8_matmuls is None
+    write(int8_matmuls=-1)
+    assert "a field is malformed" in refused(bundle).what

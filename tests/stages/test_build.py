@@ -147,6 +147,21 @@ def test_fp16_engines_are_held_to_the_float_graph(jetson):
         goldens.check_answers(found, lambda ids: found.float_logits + 0.5, engine="x", precision="fp16")
 
 
+def test_a_half_precision_graph_with_other_weights_is_refused(jetson):
+    import onnx
+
+    from edgeroberta.errors import EngineError
+
+    file = jetson.inputs[Kind.GRAPH].path / "model.fp16.onnx"
+    model = onnx.load(file)
+    weight = next(t for t in model.graph.initializer if t.name == "head.projection.weight")
+    values = onnx.numpy_helper.to_array(weight)
+    weight.CopyFrom(onnx.numpy_helper.from_array(-values, weight.name))
+    onnx.save(model, file)
+    with pytest.raises(EngineError, match="answers otherwise than in float32"):
+        build(BuildConfig(), jetson)
+
+
 def test_an_int8_engine_without_its_graph_is_refused(jetson):
     with pytest.raises(EdgeRobertaError, match="the graph was not made for TensorRT"):
         build(BuildConfig(engines=("tensorrt",)), jetson)

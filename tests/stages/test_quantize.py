@@ -13,6 +13,7 @@ import onnx
 import pytest
 
 from edgeroberta.artifact import Artifact, Kind
+from edgeroberta.errors import EngineError
 from edgeroberta.stages.quantize import QuantizeConfig, quantize
 
 TEXTS = tuple(
@@ -105,6 +106,19 @@ def test_a_target_with_tensorrt_gets_its_graph_and_a_stand_in_of_the_same_plan(j
     assert notes["half"]["max_logit_error"] < 0.02
     assert notes["check"]["agreement"] >= 0.98
     json.dumps(notes, allow_nan=False)
+
+
+def test_a_half_precision_graph_that_overflows_ends_the_stage_with_what_to_do(jetson: Any) -> None:
+    file = jetson.inputs[Kind.GRAPH].path / "model.fp16.onnx"
+    model = onnx.load(file)
+    weight = next(t for t in model.graph.initializer if t.name == "layer.0.ffn.in.weight")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[:] = np.inf
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, file)
+    with pytest.raises(EngineError, match="overflows in half precision") as caught:
+        quantize(settings(), jetson)
+    assert "--target cpu" in str(caught.value.hint)
 
 
 def test_attentions_stay_float_where_asked_or_where_nothing_fuses_them(context: Any, jetson: Any) -> None:

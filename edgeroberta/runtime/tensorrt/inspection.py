@@ -22,6 +22,8 @@ _INT8_KERNEL = re.compile(r"int8|i8i8|i8f16|i8i32|imma", re.IGNORECASE)
 # "__myl_FcMul_…", "layer.0.attention.qkv.matmul"). "attention" counts as a type alone: our graphs have it in
 # the names of quantize and dequantize nodes, too, and those read int8 before a matmul that fell back.
 _TYPES = re.compile(r"gemm|mat(rix_?)?mul|mha|attention|convolution", re.IGNORECASE)
+# Layers of further profiles say so: "layer.0.ffn.in.matmul [profile 1]_U117_myl1_9".
+_PROFILE = re.compile(r"\[profile (\d+)\]")
 _NAMES = re.compile(r"gemm|matmul|mha|convolution|_Fc")
 
 
@@ -33,11 +35,13 @@ class Inspection:
         layers: How many there are.
         matmuls: How many of them are known to multiply matrices and name their data types.
         int8: How many of those multiply int8.
+        profiles: Optimization profiles whose layers are listed, each with all of the network's.
     """
 
     layers: int
     matmuls: int
     int8: int
+    profiles: int = 1
 
     @property
     def computes_int8(self) -> bool | None:
@@ -77,7 +81,8 @@ def read(text: str) -> Inspection:
         for layer in layers
         if isinstance(layer, Mapping) and _multiplies(layer) and any(_types(layer.get("Inputs")))
     ]
-    return Inspection(len(layers), len(matmuls), sum(1 for layer in matmuls if _in_int8(layer)))
+    profiles = 1 + max((int(each) for each in _PROFILE.findall(text)), default=0)
+    return Inspection(len(layers), len(matmuls), sum(1 for layer in matmuls if _in_int8(layer)), profiles)
 
 
 def _types(tensors: Any) -> Iterator[str]:

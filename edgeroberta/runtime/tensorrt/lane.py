@@ -55,7 +55,7 @@ class _Context:
     """An execution context, and the shape it is set to."""
 
     def __init__(self, loaded: Loaded, use: GraphUse) -> None:
-        self._log = loaded.log
+        self._log, self._began = loaded.log, 0
         self.context: Any = loaded.context(graphs=use.wanted)
         self._call: Call | None = None
         self._profile: int | None = None
@@ -63,7 +63,7 @@ class _Context:
     def set(self, call: Call, addresses: dict[str, int], stream: int) -> None:
         if call == self._call:
             return
-        self._call, context = None, self.context
+        self._call, context, self._began = None, self.context, self._log.mark()
         # A new context may call profile 0 active without having the memory for it.
         if call.profile != self._profile:
             self._profile = None
@@ -76,11 +76,13 @@ class _Context:
         self._call = call
 
     def execute(self, stream: int) -> None:
+        self._began = self._log.mark()
         self._check(self.context.execute_async_v3(stream), "the call")
 
     def _check(self, done: bool, what: str) -> None:
         if not done:
-            raise EngineError(f"TensorRT refuses {what}: {self._log.errors() or 'it does not say why'}")
+            why = self._log.errors(self._began) or "it does not say why"
+            raise EngineError(f"TensorRT refuses {what}: {why}")
 
 
 class Lane:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +105,7 @@ class Log:
     """The messages of one library object, in order; the oldest go first when there are very many.
 
     Attributes:
-        messages: What was kept.
+        messages: What was kept; threads of the library add to it at any time.
         logger: The object to hand to TensorRT; keep this log for as long as it is in use.
     """
 
@@ -116,7 +117,8 @@ class Log:
             least: Least severe kind that is kept; ``VERBOSE`` lists every layer of a build.
         """
         self.messages: deque[Message] = deque(maxlen=_KEPT)
-        messages, limit = self.messages, _SEVERITIES.index(least)
+        self._lock, self._count = threading.Lock(), 0
+        keep, limit = self._keep, _SEVERITIES.index(least)
         base: Any = library.module.ILogger
 
         class Keeping(base):
@@ -126,11 +128,27 @@ class Log:
             def log(self, severity: Any, message: str) -> None:
                 level = int(severity)
                 if level <= limit:
-                    messages.append(Message(_SEVERITIES[level], message))
+                    keep(Message(_SEVERITIES[level], message))
 
         self.logger = Keeping()
 
-    def errors(self) -> str:
-        """Return the last errors as one line; empty when there were none."""
-        found = [message.text for message in self.messages if message.severity.endswith("ERROR")]
+    def _keep(self, message: Message) -> None:
+        with self._lock:
+            self.messages.append(message)
+            self._count += 1
+
+    def mark(self) -> int:
+        """Return a mark of this moment, for :meth:`errors`."""
+        return self._count
+
+    def errors(self, since: int = 0) -> str:
+        """Return the last errors as one line; empty when there were none.
+
+        Args:
+            since: Only those after this :meth:`mark`, so that a failure is not explained by an older one.
+        """
+        with self._lock:
+            messages, after = tuple(self.messages), self._count - since
+        recent = messages[-after:] if after else ()
+        found = [message.text for message in recent if message.severity.endswith("ERROR")]
         return "; ".join(dict.fromkeys(found[-3:]))

@@ -116,7 +116,7 @@ class Loaded:
         Raises:
             EngineError: There is no memory for it.
         """
-        trt = self.library.module
+        trt, began = self.library.module, self.log.mark()
         # Memory for the profile in use only, not for the largest one.
         strategy = trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
         if self.library.rtx:
@@ -128,7 +128,7 @@ class Loaded:
         else:
             context = self.engine.create_execution_context(strategy)
         if context is None:
-            raise EngineError(f"no memory for an execution context: {self.log.errors()}")
+            raise EngineError(f"no memory for an execution context: {self.log.errors(began)}")
         return context
 
     def outputs(self, raw: npt.NDArray[np.uint8], rows: int) -> Logits:

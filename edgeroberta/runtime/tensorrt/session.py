@@ -73,7 +73,7 @@ class TensorRtSession:
         self._closed, self._lanes = False, 0
         try:
             self._warm_up()
-        except EngineError:
+        except BaseException:
             self.close()
             raise
 
@@ -168,9 +168,10 @@ class TensorRtSession:
             self._lanes += 1
         try:
             return Lane(self._cuda, self._loaded, self._use)
-        except EngineError:
+        except BaseException:
             with self._closing:
                 self._lanes -= 1
+            self._finish()  # the session may have been closed meanwhile
             raise
 
     def _give_back(self, lane: Lane) -> None:

@@ -69,3 +69,9 @@ def test_an_engine_as_large_as_the_fp16_one_fell_back():
     # Half of the fp16 graph is embeddings that stay as they are, so int8 saves a quarter of it.
     assert fell_back_by_size(100, 100, 75, 100)
     assert not fell_back_by_size(76, 100, 75, 100)
+
+
+def test_layers_of_further_profiles_are_told_apart():
+    second = layer("layer.0.ffn.in.matmul [profile 1]_U117_myl1_9", "gemm", "Int8")
+    assert inspect(INT8).profiles == 1
+    assert inspect(INT8, second) == Inspection(2, 2, 2, profiles=2)

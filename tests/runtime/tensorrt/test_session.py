@@ -14,7 +14,8 @@ from tensorrt_bundles import expected, graph, ids
 from edgeroberta.errors import EngineError
 from edgeroberta.runtime import tensorrt
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.tensorrt import lane
+from edgeroberta.runtime.tensorrt import lane, library
+from edgeroberta.runtime.tensorrt import session as sessions
 
 LENGTHS = Lengths((16, 32), (64, 512))
 
@@ -237,3 +238,59 @@ def test_a_session_that_fails_while_it_warms_up_leaves_nothing(fake, folder):
     with pytest.raises(EngineError, match="CUDA: cudaMemcpyAsync failed"):
         tensorrt.open(folder, threads=1, lengths=LENGTHS)
     assert fake.gpu.alive == 0
+
+
+@pytest.mark.parametrize("error", [EngineError("no memory"), MemoryError()])
+def test_a_lane_that_cannot_be_made_after_close_frees_the_engine(fake, folder, monkeypatch, error):
+    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+    session._drop(session._idle.pop())  # as when another thread has the only lane
+
+    def fail(*arguments):
+        session.close()
+        raise error
+
+    monkeypatch.setattr(sessions, "Lane", fail)
+    with pytest.raises(type(error)):
+        session.run(*ids(1, 16))
+    assert session._loaded.engine is None
+
+
+def test_a_failure_is_not_explained_by_errors_of_before(fake, folder):
+    fake.capturable = False  # which is logged as an error, and is none
+    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+    log = session._loaded.log
+    assert "not permitted when stream is capturing" in log.errors()
+    fake.refuses = True
+    with pytest.raises(EngineError, match="TensorRT refuses the call: it does not say why"):
+        session.run(*ids(1, 16))
+
+
+def test_errors_are_read_while_other_threads_log(fake):
+    import sys
+
+    log = library.Log(library.find())
+    severity, stop = fake.module.ILogger.Severity.ERROR, threading.Event()
+    interval = sys.getswitchinterval()
+    for _ in range(2000):  # so many that reading them takes longer than a turn of a thread
+        log.logger.log(severity, "again")
+    sys.setswitchinterval(1e-6)
+
+    def chatter():
+        while not stop.is_set():
+            log.logger.log(severity, "again")
+
+    with ThreadPoolExecutor(1) as pool:
+        talking = pool.submit(chatter)
+        try:
+            for _ in range(100):
+                assert log.errors() == "again"
+                mark = log.mark()
+                assert log.errors(mark) in ("", "again")
+        finally:
+            stop.set()
+            sys.setswitchinterval(interval)
+        talking.result(10)
+    mark = log.mark()
+    assert log.errors(mark) == ""
+    log.logger.log(severity, "new")
+    assert log.errors(mark) == "new"
