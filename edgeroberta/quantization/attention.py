@@ -23,8 +23,7 @@ class AttentionChoice:
 
     Attributes:
         plan: Its int8 form.
-        unsmoothed: The same where the next matmul stays float, so that nothing smooths the value.
-        reader: Site of that matmul.
+        reader: Site of the matmul that reads the context; where it stays float, so does the attention.
         clips: Fractions of the largest magnitude that the grids of query, key and value cover.
         error: Estimated squared error of the scores and of the context, each relative to its energy.
         plain_error: The same with grids that cover everything.
@@ -32,7 +31,6 @@ class AttentionChoice:
     """
 
     plan: AttentionPlan
-    unsmoothed: AttentionPlan
     reader: str
     clips: tuple[float, float, float]
     error: float
@@ -72,12 +70,10 @@ def choose(
     ones = np.ones(len(weight), np.float32)
     q = _grid(query, ones, np.square(key.rows).mean(axis=0))
     k = _grid(key, ones, np.square(query.rows).mean(axis=0))
-    plain = v = _grid(value, ones, energy)
-    if smoothing is not None:
-        v = _grid(value, smoothing, energy * np.square(smoothing))
+    divisor = ones if smoothing is None else smoothing
+    v = _grid(value, divisor, energy * np.square(divisor))
     return AttentionChoice(
         AttentionPlan(q.grid, k.grid, v.grid, SHARES),
-        AttentionPlan(q.grid, k.grid, plain.grid, SHARES),
         reader,
         (q.clip, k.clip, v.clip),
         q.error + k.error + v.error,

@@ -28,12 +28,21 @@ class Chosen:
         """Return the names of all matmuls and attentions but those."""
         return [name for name in (*self.matmuls, *self.attentions) if name not in kept_float]
 
-    def plan(self, kept_float: Collection[str]) -> QuantizationPlan:
-        """Return the plan in which the named matmuls and attentions stay float."""
-        matmuls = {name: each.plan for name, each in self.matmuls.items() if name not in kept_float}
-        attentions = {
-            name: each.plan if each.reader in matmuls else each.unsmoothed
+    def implied(self, kept_float: Collection[str]) -> dict[str, str]:
+        """Return the further attentions that stay float when the named sites do, with the reason for each.
+
+        TensorRT fuses an attention in int8 only where the matmul behind it reads int8; in half precision it
+        fuses either way (TensorRT-RTX 1.7.1).
+        """
+        return {
+            name: f"{each.reader} is float, and no int8 attention fuses before a float matmul"
             for name, each in self.attentions.items()
-            if name not in kept_float
+            if each.reader in kept_float and name not in kept_float
         }
+
+    def plan(self, kept_float: Collection[str]) -> QuantizationPlan:
+        """Return the plan in which the named matmuls and attentions stay float, and what that implies."""
+        stay = {*kept_float, *self.implied(kept_float)}
+        matmuls = {name: each.plan for name, each in self.matmuls.items() if name not in stay}
+        attentions = {name: each.plan for name, each in self.attentions.items() if name not in stay}
         return QuantizationPlan(matmuls, self.embeddings, attentions)

@@ -104,6 +104,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     choices = Chosen(found.matmuls, rows, found.attentions)
     fitted = _fit(weights, form, choices, found.kept_float, check or calibration, config, context)
     kept_float = {**found.kept_float, **fitted.kept_float}
+    kept_float |= choices.implied(kept_float)
     plan = choices.plan(kept_float)
     files = build_graph(weights, plan, form).builder.save(context.output / GRAPH_FILE)
     if tensorrt:

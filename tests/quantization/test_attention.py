@@ -40,10 +40,17 @@ def test_one_far_outlier_is_clipped_and_the_report_says_what_it_brings():
     assert "smaller than min-max, over 200 tokens" in found.reason()
 
 
-def test_the_value_is_measured_as_smoothing_leaves_it_and_as_it_is_without():
+def test_the_value_is_measured_as_smoothing_leaves_it():
     smoothing = np.full(16, 4, np.float32)
     plain, smoothed = chosen(*tensors()), chosen(*tensors(), smoothing=smoothing)
     assert np.isclose(smoothed.plan.value.scale, plain.plan.value.scale / 4)
-    assert smoothed.unsmoothed == plain.plan
-    # Where the next matmul stays float nothing smooths the value.
-    assert Chosen({}, None, {"a": smoothed}).plan(()).attentions["a"] == plain.plan
+
+
+def test_an_attention_stays_float_where_the_matmul_behind_it_does():
+    choices = Chosen({}, None, {"a": chosen(*tensors())})
+    assert list(choices.plan(()).attentions) == ["a"]
+    assert choices.plan(("output",)).attentions == {}
+    assert choices.implied(("output",)) == {
+        "a": "output is float, and no int8 attention fuses before a float matmul"
+    }
+    assert choices.implied(("output", "a")) == choices.implied(()) == {}
