@@ -21,6 +21,7 @@ from edgeroberta.remote.shipping import Blob
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.runtime.tensorrt import FORMS
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.verification import provenance, reference
 from edgeroberta.verification.reference import Reference
@@ -116,15 +117,23 @@ def job_for(payload: Payload, host: Host, wheelhouse: Path | None) -> tuple[Job,
     content = {name: blob.sha256 for name, blob in files.items() if name.startswith((WHEEL, WHEELHOUSE))}
     environment = {
         "wheel": payload.wheel.name,
-        "extras": sorted({ENGINES[name].extra for name in engines} & payload.wheel.extras),
+        # TensorRT is the device's own; the device finds out what goes with it.
+        "extras": sorted(
+            {ENGINES[name].extra for name in engines if name not in FORMS} & payload.wheel.extras
+        ),
+        "tensorrt": sorted(
+            {package for name in engines if name in FORMS for package in ENGINES[name].packages}
+        ),
         "pip_args": list(host.pip_args),
         "content": content,
     }
     steps = [{"name": BENCH, "words": _bench_words(payload, target)}]
     # TensorRT's engines belong to one device; building them first keeps that out of the cold start.
-    if any(name.startswith("tensorrt") for name in engines):
+    if any(name in FORMS for name in engines):
         words = ["build", BUNDLE, *(("--target", target) if target else ()), "--json"]
-        steps.insert(0, {"name": BUILD, "words": words})
+        # As in a local bench: what lacks TensorRT is a row that says so, beside those of other engines.
+        optional = any(name not in FORMS for name in engines)
+        steps.insert(0, {"name": BUILD, "words": words, "optional": optional})
     user = os.getuid() if hasattr(os, "getuid") else 0
     job = Job(
         spec={"environment": environment, "steps": steps},

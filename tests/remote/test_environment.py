@@ -16,7 +16,13 @@ from edgeroberta.remote import device
 from edgeroberta.remote.device import environment, jobs
 from edgeroberta.remote.device.files import RefusedError, locked, open_root, remove
 
-SPEC = {"wheel": "edgeroberta.whl", "extras": [], "pip_args": [], "content": {}}
+SPEC: dict[str, Any] = {
+    "wheel": "edgeroberta.whl",
+    "extras": [],
+    "pip_args": [],
+    "content": {},
+    "tensorrt": [],
+}
 DEVICE = sorted(Path(str(device.__file__)).parent.glob("*.py"))
 
 
@@ -58,10 +64,46 @@ def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(
 
 
 def test_another_wheel_or_requirement_makes_another_environment() -> None:
-    keys = {
-        environment._key({**SPEC, **change}) for change in ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
-    }
-    assert len(keys) == 3
+    changes = ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
+    keys = {environment._key({**SPEC, **change}, []) for change in changes}
+    # A driver that was upgraded, too: the bindings must be those of the new one.
+    keys |= {environment._key(SPEC, [f"cuda-python>=12,<12.{minor}"]) for minor in (7, 10)}
+    assert len(keys) == 5
+
+
+@pytest.mark.parametrize(
+    ("package", "driver", "wanted"),
+    [
+        ("tensorrt/__init__.py", (12, 6), ["cuda-python>=12,<12.7"]),
+        ("tensorrt_rtx.py", (13, 0), ["cuda-python>=13,<13.1"]),
+        ("tensorrt/__init__.py", None, []),
+        ("tensorrt/notes.txt", (12, 6), []),
+        ("other.py", (12, 6), []),
+    ],
+    ids=["JetPack 6", "RTX", "no driver", "a folder of that name", "no TensorRT"],
+)
+def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    driver: tuple[int, int] | None,
+    wanted: list[str],
+) -> None:
+    file = tmp_path / "site" / package
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setattr(environment, "driver_version", lambda: driver)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(environment, "_run", lambda words, log, what: ran.append(list(words)))
+    monkeypatch.setattr(Path, "rename", lambda self, target: None)  # nothing is made
+    root = open_root(str(tmp_path / "root"))
+    names = ["tensorrt", "tensorrt_rtx"]
+    environment.ensure(root, tmp_path, {**SPEC, "extras": ["onnxruntime"], "tensorrt": names}, io.BytesIO())
+    assert ran[-1][ran[-1].index("--no-user") + 1 :] == [
+        f"{tmp_path}/wheel/edgeroberta.whl[onnxruntime]",
+        *wanted,
+    ]
 
 
 def test_two_workstations_wait_for_each_other(tmp_path: Path) -> None:

@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .driver import driver_version, requirement
 from .files import RefusedError, locked, remove
 
 _TAIL = 3
+# A folder of that name without Python files has a spec, too, but no origin.
+_LOOK = (
+    "import sys, importlib.util as u\n"
+    "sys.exit(not any(found and found.origin for found in map(u.find_spec, sys.argv[1:])))"
+)
 _OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
 
 
@@ -28,13 +34,15 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
     Args:
         root: Our folder.
         job: The job's folder, with ``wheel/`` and perhaps ``wheelhouse/``.
-        spec: ``wheel`` (file name), ``extras``, ``pip_args`` and ``content`` (hashes of all wheels).
+        spec: ``wheel`` (file name), ``extras``, ``pip_args``, ``content`` (hashes of all wheels) and
+            ``tensorrt`` (what it may be imported as; empty where no engine needs it).
         log: Where pip may write.
 
     Raises:
         RefusedError: It cannot be made here.
     """
-    key = _key(spec)
+    bindings = _bindings(spec["tensorrt"], job)
+    key = _key(spec, bindings)
     folder = root / "venvs" / key
 
     def waiting() -> None:
@@ -52,7 +60,7 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         if temporary.exists():
             remove(root, temporary)
         try:
-            _make(temporary, job, spec, log)
+            _make(temporary, job, {**spec, "bindings": bindings}, log)
             temporary.rename(folder)
         except BaseException:
             if temporary.exists():
@@ -61,8 +69,28 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         return python
 
 
-def _key(spec: dict[str, Any]) -> str:
-    parts = [spec, sys.version, os.path.realpath(sys.executable)]
+def _bindings(packages: Sequence[str], job: Path) -> list[str]:
+    """Return what pip must bring for the system's TensorRT: CUDA's bindings, as new as its driver runs.
+
+    TensorRT itself is never fetched. JetPack brings it, and what the index has is for other machines; where
+    there is none, the step that builds the engines says so.
+    """
+    if not packages or not _sees(packages, job):
+        return []
+    driver = driver_version()
+    return [] if driver is None else [requirement(driver)]
+
+
+def _sees(packages: Sequence[str], job: Path) -> bool:
+    """Tell whether the Python whose packages the environment will see has one of them."""
+    # The base: an environment made by the Python of another one does not see that one's packages.
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    done = subprocess.run([python, "-c", _LOOK, *packages], cwd=job, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _key(spec: dict[str, Any], bindings: Sequence[str]) -> str:
+    parts = [spec, list(bindings), sys.version, os.path.realpath(sys.executable)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -89,14 +117,23 @@ def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
     _run([sys.executable, "-m", "venv", "--system-site-packages", str(folder)], log, "venv")
     python = str(folder / "bin" / "python")
     wheel = str(job / "wheel" / spec["wheel"])
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    pip = [
+        python,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "install",
+        "--quiet",
+        "--no-user",
+    ]
     offline = []
     if (job / "wheelhouse").is_dir():
         offline = ["--no-index", "--find-links", str(job / "wheelhouse")]
     # The system may have this very version; without --ignore-installed pip would leave it at that.
     _run([*pip, "--no-index", "--no-deps", "--ignore-installed", wheel], log, "pip")
     extras = f"[{','.join(spec['extras'])}]" if spec["extras"] else ""
-    _run([*pip, *offline, *spec["pip_args"], wheel + extras], log, "pip")
+    _run([*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]], log, "pip")
 
 
 def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:
