@@ -81,6 +81,7 @@ class Runner:
         self._offset = 0
         self._rest = ""
         self._lines: list[str] = []
+        self._starts = {f"{step['name']}: started" for step in job.spec["steps"]}
 
     def run(self) -> Printed:
         """Run the job, or take it up where it is.
@@ -149,7 +150,9 @@ class Runner:
             for line in lines:
                 if line := clean(line).rstrip():
                     self._progress.line(line[:500])
-                    self._lines = [*self._lines[1 - _LAST_LINES :], line]
+                    # What an earlier step said is not why a later one failed.
+                    before = [] if line in self._starts else self._lines[1 - _LAST_LINES :]
+                    self._lines = [*before, line]
 
     def _failed(self, ended: Mapping[str, Any]) -> DeviceError:
         """Take the error that the step printed; without one its last words."""

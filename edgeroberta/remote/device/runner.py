@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from .environment import ensure
 from .files import RefusedError, locked, write
 
+#: Exit code of a step that lacks a package or hardware.
+UNAVAILABLE = 4
 EXIT_FILE, LOG_FILE, SPEC_FILE, LOCK_FILE = "exit.json", "log", "spec.json", "alive.lock"
 
 
@@ -52,7 +54,9 @@ def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
     with locked(root / "measuring.lock", waiting):
         for step in spec["steps"]:
             code = _step(job, step, [str(python), "-m", "edgeroberta", *step["words"]], environment, log)
-            if code:
+            if code == UNAVAILABLE and step.get("optional"):
+                log.write(f"{step['name']}: this device cannot; the rest goes on without it\n".encode())
+            elif code:
                 return {"code": code, "step": step["name"]}
     return {"code": 0, "step": ""}
 
