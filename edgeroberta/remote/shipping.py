@@ -138,7 +138,7 @@ def ship(
     before, files, damaged, met, here = connection.sent, 0, 0, False, -1
     while True:
         try:
-            answer = connection.call("hello", {"job": job, "blobs": sizes})
+            answer = connection.call("hello", {"job": job, "blobs": sizes, "check": not met})
             met = True
             missing = _missing(answer, blobs)
             files = max(files, len(missing))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 import threading
@@ -13,6 +12,7 @@ import fake_tables
 import numpy as np
 import pytest
 from fake_bundles import read_json
+from living import processes_with
 from ssh_server import Device, host_of
 
 from edgeroberta.bench import hosts_table, remote, surroundings
@@ -117,16 +117,6 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
         on(Request(bundle, rounds=50), Lines("bench: started", interrupt), kitchen=device)
     assert not list((device.root / "jobs").iterdir())
     assert not processes_with(str(device.root / "jobs"))
-
-
-def processes_with(words: str) -> list[str]:
-    """Return the command lines of living processes that hold some words; /proc, for ps is not everywhere."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            found.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-    assert found
-    return [line for line in found if words in line]
 
 
 def test_a_device_of_another_kind_says_so_in_its_own_words(on: Any, device: Device, bundle: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -13,8 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .driver import driver_version, requirement
-from .files import RefusedError, locked, remove
+from .files import RefusedError, is_locked, locked, remove, take
 
+#: So many environments are kept: each is some hundred megabytes, and every version makes one.
+KEEP = 3
 _TAIL = 3
 # A folder of that name without Python files has a spec, too, but no origin.
 _LOOK = (
@@ -52,6 +56,7 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         python = folder / "bin" / "python"
         if folder.is_dir():
             if _works(python):
+                _use(folder)
                 return python
             remove(root, folder)
         _require_venv()
@@ -62,11 +67,40 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         try:
             _make(temporary, job, {**spec, "bindings": bindings}, log)
             temporary.rename(folder)
+            _use(folder)
         except BaseException:
             if temporary.exists():
                 remove(root, temporary)
             raise
         return python
+
+
+def collect(root: Path) -> None:
+    """Drop half-made environments, and all but the newest ones that no job uses."""
+    venvs = root / "venvs"
+    for half in venvs.glob(".*.tmp"):
+        if not is_locked(venvs / f"{half.name[1:].removesuffix('.tmp')}.lock"):
+            remove(root, half)
+    whole = [each for each in venvs.iterdir() if each.is_dir() and not each.name.startswith(".")]
+    for folder in sorted(whole, key=lambda each: each.stat().st_mtime, reverse=True)[KEEP:]:
+        with contextlib.ExitStack() as stack:
+            # As in ensure, so that no job begins to use it meanwhile.
+            handle = os.open(venvs / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            stack.callback(os.close, handle)
+            if take(handle, wait=False) and not is_locked(_use_of(folder)):
+                remove(root, folder)
+                remove(root, _use_of(folder))
+
+
+def _use_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.use")
+
+
+def _use(folder: Path) -> None:
+    """Note that this process, and so its job, uses an environment until it ends."""
+    os.utime(folder)
+    # Not closed: the lock is to last as long as the process. Shared, since several jobs may have one.
+    fcntl.flock(os.open(_use_of(folder), os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_SH)
 
 
 def _bindings(packages: Sequence[str], job: Path) -> list[str]:
