@@ -127,7 +127,7 @@ def job_for(payload: Payload, host: Host, wheels: Path | None) -> tuple[Job, dic
         "pip_args": list(host.pip_args),
         "content": content,
     }
-    steps = [{"name": BENCH, "words": _bench_words(payload, target)}]
+    steps: list[dict[str, Any]] = [{"name": BENCH, "words": _bench_words(payload, target)}]
     # TensorRT's engines belong to one device; building them first keeps that out of the cold start.
     if any(name in FORMS for name in engines):
         words = ["build", BUNDLE, *(("--target", target) if target else ()), "--json"]
