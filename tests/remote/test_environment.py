@@ -72,6 +72,7 @@ def test_another_wheel_or_requirement_makes_another_environment() -> None:
     # A driver that was upgraded, too: the bindings must be those of the new one.
     keys |= {environment._key(SPEC, [f"cuda-python>=12,<12.{minor}"]) for minor in (7, 10)}
     assert len(keys) == 5
+    assert environment._key({**SPEC, "tensorrt": ["tensorrt"]}, []) in keys
 
 
 @pytest.mark.parametrize(
