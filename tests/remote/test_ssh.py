@@ -150,7 +150,9 @@ def test_a_command_and_ports_of_the_user_s_configuration_do_not_get_in_the_way(f
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        text = f"  RemoteCommand tmux\n  LocalForward {port} localhost:1\n  ExitOnForwardFailure yes\n"
+        text = (
+            f"  RemoteCommand tmux\n  LocalForward 127.0.0.1:{port} localhost:1\n  ExitOnForwardFailure yes\n"
+        )
         fresh.config.write_text(fresh.config.read_text() + text)
         assert hello(fresh)["missing"] == {}
 
