@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 import tensorrt_bundles
 from fake_bundles import read_json
-from ssh_server import Device, host_of
+from ssh_server import Device, host_of, printing
 
 from edgeroberta import cli
 from edgeroberta.bench.benchmark import Request
@@ -43,17 +43,6 @@ if "edgeroberta" in sys.orig_argv or "-c" not in sys.orig_argv:
     from fake_tensorrt import FakeTensorRt
     FAKE = FakeTensorRt()
     FAKE.install(pytest.MonkeyPatch())
-"""
-
-
-def printing(step: str, out: str, err: str, code: int) -> str:
-    """Code that makes a step print this and end so."""
-    return f"""
-import os, sys
-if {step!r} in sys.orig_argv:
-    print({out!r}, flush=True)
-    print({err!r}, file=sys.stderr, flush=True)
-    os._exit({code})
 """
 
 
