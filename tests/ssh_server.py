@@ -231,3 +231,14 @@ def host_of(device: Device, name: str = "device", **changes: object) -> Host:
     """Return the host as a user's configuration gives it; pip gets nothing from an index."""
     fields = {"ssh_options": ("-F", str(device.config)), "pip_args": ("--no-index", "--no-deps"), **changes}
     return Host(name, "device", **fields)  # type: ignore[arg-type]
+
+
+def printing(step: str, out: str, err: str, code: int) -> str:
+    """Code that makes a step print this and end so."""
+    return f"""
+import os, sys
+if {step!r} in sys.orig_argv:
+    print({out!r}, flush=True)
+    print({err!r}, file=sys.stderr, flush=True)
+    os._exit({code})
+"""

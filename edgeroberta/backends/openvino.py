@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeroberta.backends import source_graph
-from edgeroberta.errors import EngineError, missing_extra
+from edgeroberta.errors import EngineError
+from edgeroberta.runtime.openvino import load
 
 XML, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
 
@@ -26,10 +27,7 @@ def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
         EngineError: OpenVINO refuses the graph.
         UnavailableError: OpenVINO is not installed.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise missing_extra("openvino", "openvino", purpose="building for openvino") from error
+    openvino = load(purpose="building for openvino")
     source = source_graph("openvino", graph_dir)
     try:
         # Not convert_model: the same reader, but it reports its use over the network.

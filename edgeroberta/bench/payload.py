@@ -14,13 +14,14 @@ from edgeroberta import targets
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import EdgeRobertaError, UsageError
-from edgeroberta.remote import wheel
+from edgeroberta.remote import wheel, wheelhouse
 from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.job import Job
 from edgeroberta.remote.shipping import Blob
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.runtime.tensorrt import FORMS
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.verification import provenance, reference
 from edgeroberta.verification.reference import Reference
@@ -93,13 +94,13 @@ def gather(request: Request) -> Payload:
     return Payload(request, facts, blobs, made, tuple(notes), rows.source if rows is not None else None)
 
 
-def job_for(payload: Payload, host: Host, wheelhouse: Path | None) -> tuple[Job, dict[str, Blob]]:
+def job_for(payload: Payload, host: Host, wheels: Path | None) -> tuple[Job, dict[str, Blob]]:
     """Make the job of one host.
 
     Args:
         payload: What every host gets.
         host: The host.
-        wheelhouse: Folder of wheels for it; None for the one of its configuration, if any.
+        wheels: Folder of wheels for it; None for the one of its configuration, if any.
 
     Returns:
         The job, and the blobs that must be there before it starts, by sha256.
@@ -110,21 +111,29 @@ def job_for(payload: Payload, host: Host, wheelhouse: Path | None) -> tuple[Job,
     request, target = payload.request, payload.request.target or host.target
     files = {
         **payload.files,
-        **_wheelhouse(wheelhouse or (host.wheelhouse and Path(host.wheelhouse)) or None),
+        **_wheelhouse(wheels or (host.wheelhouse and Path(host.wheelhouse)) or None),
     }
     engines = _engines(payload.facts, request, target)
     content = {name: blob.sha256 for name, blob in files.items() if name.startswith((WHEEL, WHEELHOUSE))}
     environment = {
         "wheel": payload.wheel.name,
-        "extras": sorted({ENGINES[name].extra for name in engines} & payload.wheel.extras),
+        # TensorRT is the device's own; the device finds out what goes with it.
+        "extras": sorted(
+            {ENGINES[name].extra for name in engines if name not in FORMS} & payload.wheel.extras
+        ),
+        "tensorrt": sorted(
+            {package for name in engines if name in FORMS for package in ENGINES[name].packages}
+        ),
         "pip_args": list(host.pip_args),
         "content": content,
     }
-    steps = [{"name": BENCH, "words": _bench_words(payload, target)}]
+    steps: list[dict[str, Any]] = [{"name": BENCH, "words": _bench_words(payload, target)}]
     # TensorRT's engines belong to one device; building them first keeps that out of the cold start.
-    if any(name.startswith("tensorrt") for name in engines):
+    if any(name in FORMS for name in engines):
         words = ["build", BUNDLE, *(("--target", target) if target else ()), "--json"]
-        steps.insert(0, {"name": BUILD, "words": words})
+        # As in a local bench: what lacks TensorRT is a row that says so, beside those of other engines.
+        optional = any(name not in FORMS for name in engines)
+        steps.insert(0, {"name": BUILD, "words": words, "optional": optional})
     user = os.getuid() if hasattr(os, "getuid") else 0
     job = Job(
         spec={"environment": environment, "steps": steps},
@@ -182,15 +191,7 @@ def _rows(request: Request, facts: Manifest, stored: Reference | None, notes: li
 def _wheelhouse(folder: Path | None) -> dict[str, Blob]:
     if folder is None:
         return {}
-    wheels = sorted(folder.glob("*.whl")) if folder.is_dir() else []
-    if not wheels:
-        raise UsageError(
-            "there are no wheels in it",
-            where=f"--wheelhouse {folder}",
-            hint="fill it for the device, e.g. pip download --only-binary :all: --platform "
-            "manylinux2014_aarch64 --python-version 3.10 -d wheels/ numpy tokenizers typer onnxruntime",
-        )
-    return {f"{WHEELHOUSE}/{wheel.name}": Blob.of(wheel) for wheel in wheels}
+    return {f"{WHEELHOUSE}/{wheel.name}": Blob.of(wheel) for wheel in wheelhouse.wheels(folder)}
 
 
 def _engines(facts: Manifest, request: Request, target: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from edgeroberta.remote.job import Printed, Runner
 from edgeroberta.remote.shipping import Patience, ship
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.untrusted import decode, loads
+
+logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 KIND = "edgeroberta-bench-hosts"
@@ -170,13 +173,17 @@ class _Visit:
         """Measure there; an error is part of the result."""
         result = HostResult(self._host.name)
         try:
-            with Connection(self._host) as self._connection:
+            with Connection(self._host, self._stopped) as self._connection:
                 return self._measure(self._connection, result)
         except EdgeRobertaError as error:
             return replace(result, error=error)
         except OSError as error:  # of this machine: a file that cannot be read, no room for a socket
             what = f"{error.strerror or error}"
             return replace(result, error=EdgeRobertaError(what, where=str(error.filename or self._host.name)))
+        except Exception as error:  # the tables of the other hosts must not go with it
+            logger.exception("unexpected error with %s", self._host.name)
+            what = f"unexpected {type(error).__name__}: {error}"
+            return replace(result, error=EdgeRobertaError(what, where=self._host.name))
 
     def stop(self) -> None:
         """Give up, from another thread."""
@@ -186,17 +193,14 @@ class _Visit:
 
     def _measure(self, connection: Connection, result: HostResult) -> HostResult:
         job, blobs = job_for(self._payload, self._host, self._wheelhouse)
-        stopped = self._stopped.is_set
-        shipped = ship(
-            connection, blobs, job=job.name, progress=self._progress, patience=self._patience, stopped=stopped
-        )
+        shipped = ship(connection, blobs, job=job.name, progress=self._progress, patience=self._patience)
         facts = decode(DeviceFacts, shipped.facts, where=self._host.name)
         result = replace(result, device=facts, shipped_files=shipped.files, shipped_bytes=shipped.sent)
-        runner = Runner(connection, job, progress=self._progress, patience=self._patience, stopped=stopped)
+        runner = Runner(connection, job, progress=self._progress, patience=self._patience)
         try:
             printed = runner.run()
         except EdgeRobertaError as error:
-            if stopped():
+            if self._stopped.is_set():
                 runner.stop()
             elif not getattr(error, "transient", False):  # a lost job goes on, to be taken up later
                 runner.clean(keep=self._keep)

@@ -64,7 +64,6 @@ class Runner:
         job: What is to run; its blobs must be there.
         progress: Where the job's own progress goes.
         patience: How often a lost connection is tried again.
-        stopped: Tells whether the user has given up.
     """
 
     def __init__(
@@ -74,13 +73,13 @@ class Runner:
         *,
         progress: Progress,
         patience: Patience,
-        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._connection, self._job = connection, job
-        self._progress, self._patience, self._stopped = progress, patience, stopped
+        self._progress, self._patience = progress, patience
         self._offset = 0
         self._rest = ""
         self._lines: list[str] = []
+        self._starts = {f"{step['name']}: started" for step in job.spec["steps"]}
 
     def run(self) -> Printed:
         """Run the job, or take it up where it is.
@@ -94,11 +93,16 @@ class Runner:
             UnreachableError: The connection was lost for good. The job goes on.
         """
         request = {"job": self._job.name, "spec": self._job.spec, "files": self._job.files}
-        found = self._insist(lambda: self._connection.call("start", request))["started"]
+        found = self._insist(lambda: self._connection.call("start", request)).get("started")
+        if found not in ("started", "running", "finished"):
+            raise self._odd("start")
         if found != "started":
             state = "still running" if found == "running" else "done, and nobody came for it"
             self._progress.line(f"an earlier run of this command is {state}: taking it up")
-        ended = self._insist(self._follow)["exit"]
+        last = self._insist(self._follow)
+        if "exit" not in last:
+            raise self._odd("follow")
+        ended = last["exit"]
         if not isinstance(ended, dict):
             raise self._error(1, "the job was killed on the device (a restart, or no memory left)", "")
         if isinstance(ended.get("error"), dict):
@@ -111,7 +115,7 @@ class Runner:
         if failed and not (isinstance(printed, str) and printed.strip()):
             raise self._failed(ended)
         if not isinstance(printed, str):
-            raise EdgeRobertaError("the device sent no result", where=self._connection.host.name)
+            raise self._odd("result")
         return Printed(printed, self._failed(ended) if failed else None)
 
     def stop(self) -> None:
@@ -131,9 +135,7 @@ class Runner:
                     raise
                 raise self._error(1, _GONE, _GONE_HINT) from error
             except UnreachableError as error:
-                if self._stopped():
-                    raise
-                self._patience.wait(error, hint=_AGAIN)
+                self._patience.wait(error, hint=_AGAIN, stopped=self._connection.stopped)
                 self._progress.line("connection lost, trying again; the job goes on")
 
     def _follow(self) -> dict[str, Any]:
@@ -149,7 +151,9 @@ class Runner:
             for line in lines:
                 if line := clean(line).rstrip():
                     self._progress.line(line[:500])
-                    self._lines = [*self._lines[1 - _LAST_LINES :], line]
+                    # What an earlier step said is not why a later one failed.
+                    before = [] if line in self._starts else self._lines[1 - _LAST_LINES :]
+                    self._lines = [*before, line]
 
     def _failed(self, ended: Mapping[str, Any]) -> DeviceError:
         """Take the error that the step printed; without one its last words."""
@@ -161,6 +165,10 @@ class Runner:
         what, *more = self._lines[starts[-1] :]
         hint = next((line.strip().removeprefix("next: ") for line in more if line.startswith("  next: ")), "")
         return self._error(code, what.removeprefix("error: "), hint)
+
+    def _odd(self, request: str) -> EdgeRobertaError:
+        what = f"the device sent something that is not an answer to {request!r}"
+        return EdgeRobertaError(what, where=self._connection.host.name)
 
     def _error(self, code: Any, what: str, hint: str) -> DeviceError:
         fields = {"what": what, "hint": hint, "exit_code": code, "where": ""}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from edgeroberta.remote.ssh import Connection
 _BLOCK = 1 << 18
 #: A file that arrives damaged is sent again this often; ssh checks every packet, so once is a lot.
 _DAMAGED = 2
+_AGAIN = "run the same command again: it goes on where it was"
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,23 @@ class Patience:
         """Say that something was achieved."""
         self.used = 0
 
-    def wait(self, error: UnreachableError, *, hint: str) -> None:
+    def wait(self, error: UnreachableError, *, hint: str, stopped: threading.Event) -> None:
         """Wait before the next attempt.
 
         Args:
             error: Why the last one failed.
             hint: What the user may do when all have failed.
+            stopped: Set when the user has given up; ends the wait.
 
         Raises:
-            UnreachableError: It is of no use, or all attempts have failed.
+            UnreachableError: It is of no use, all attempts have failed, or the user has given up.
         """
-        if not error.transient:
+        if not error.transient or stopped.is_set():
             raise error
         if self.used >= len(self.delays):
             raise UnreachableError(error.what, where=str(error.where), hint=hint, transient=True) from error
-        time.sleep(self.delays[self.used])
+        if stopped.wait(self.delays[self.used]):
+            raise error
         self.used += 1
 
 
@@ -117,7 +120,6 @@ def ship(
     job: str,
     progress: Progress,
     patience: Patience,
-    stopped: Callable[[], bool] = lambda: False,
 ) -> Shipped:
     """Bring blobs to the device.
 
@@ -127,7 +129,6 @@ def ship(
         job: Name of the job they are for, which is spared when old ones are collected.
         progress: Where to report.
         patience: How often to try again; the first contact is tried once.
-        stopped: Tells whether the user has given up.
 
     Raises:
         DeviceError: The device refuses: a full disk, a folder that is another's.
@@ -137,7 +138,7 @@ def ship(
     before, files, damaged, met, here = connection.sent, 0, 0, False, -1
     while True:
         try:
-            answer = connection.call("hello", {"job": job, "blobs": sizes})
+            answer = connection.call("hello", {"job": job, "blobs": sizes, "check": not met})
             met = True
             missing = _missing(answer, blobs)
             files = max(files, len(missing))
@@ -146,19 +147,26 @@ def ship(
                 here = done
                 patience.reset()
             if not missing:
-                return Shipped(dict(answer.get("facts") or {}), files, connection.sent - before)
+                return Shipped(_facts(answer), files, connection.sent - before)
             _send(connection, [(blobs[sha256], at) for sha256, at in missing.items()], progress)
         except UnreachableError as error:
-            if not met or stopped():
+            if not met:
                 raise
-            patience.wait(error, hint="run the same command again: it goes on where it was")
+            patience.wait(error, hint=_AGAIN, stopped=connection.stopped)
             progress.line("connection lost, trying again")
         except DeviceError as error:
             damaged += error.kind == "damaged"
-            if error.kind not in ("cut", "damaged") or damaged >= _DAMAGED or stopped():
+            if error.kind not in ("cut", "damaged") or damaged >= _DAMAGED:
                 raise
             cut = UnreachableError(error.what, where=str(error.where), hint=None, transient=True)
-            patience.wait(cut, hint="run the same command again: it goes on where it was")
+            patience.wait(cut, hint=_AGAIN, stopped=connection.stopped)
+
+
+def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
+    facts = answer.get("facts")
+    if not isinstance(facts, dict):
+        raise EdgeRobertaError("the device sent something that is not an answer", where="facts")
+    return facts
 
 
 def _missing(answer: Mapping[str, Any], blobs: Mapping[str, Blob]) -> dict[str, int]:

@@ -25,8 +25,14 @@ Event = dict[str, Any]
 #: The longest line that a device may answer with: a whole result (16 MiB), escaped.
 LINE_BYTES = 40 << 20
 #: Never ask for a password: nobody may sit there, and several hosts would ask at once. A dead connection
-#: is noticed within 15 seconds.
-OPTIONS = ("BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+#: is noticed within 15 seconds. What the user's configuration adds for people does not go with a command of
+#: ours: a command of its own, or forwarded ports that another session may hold.
+OPTIONS = (
+    "BatchMode=yes", "ConnectTimeout=15", "ServerAliveInterval=5", "ServerAliveCountMax=3",
+    "RemoteCommand=none", "ClearAllForwardings=yes",
+)  # fmt: skip
+#: What is still asked when the user has given up.
+_LAST_WORDS = ("stop", "clean")
 #: sun_path takes 104 bytes on macOS and 108 on Linux; ssh appends 17 of its own while it binds.
 _SOCKET_BYTES = 104 - 17
 
@@ -36,17 +42,18 @@ class Connection:
 
     Args:
         host: The host.
+        stopped: Set when the user has given up: from then on nothing but the end of a job is asked.
 
     Raises:
         UnavailableError: There is no ``ssh``.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, stopped: threading.Event | None = None) -> None:
         self.host = host
+        self.stopped = stopped or threading.Event()
         self.sent = 0
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._stopped = False
         ssh = shutil.which("ssh")
         if ssh is None:
             hint = "sudo apt install openssh-client, or copy the bundle to the device and run there"
@@ -84,7 +91,7 @@ class Connection:
 
         Raises:
             DeviceError: The device says that something is wrong.
-            UnreachableError: ssh failed, or the connection was lost.
+            UnreachableError: ssh failed, the connection was lost, or the user has given up.
             UnavailableError: There is no Python on the device.
             EdgeRobertaError: The answer is none.
         """
@@ -93,7 +100,7 @@ class Connection:
         remote = f"{self.host.python} -c '{BOOTSTRAP}' {len(text)} {token} {command} -"
         fields = json.dumps({"root": self.host.root, **request}).encode() + b"\n"
         with tempfile.TemporaryFile() as complaints:
-            process = self._start([*self._words, *self.host.destination, remote], complaints)
+            process = self._start(command, [*self._words, *self.host.destination, remote], complaints)
             writer = _Writer(self, process, [text, fields], payload)
             try:
                 last = self._listen(process, token.encode() + b" ", on_event)
@@ -110,8 +117,9 @@ class Connection:
         return self._judge(last, code, said)
 
     def interrupt(self) -> None:
-        """End the request that is under way, from another thread; it raises UnreachableError there."""
+        """Give up, from another thread: the request under way raises UnreachableError, as does a next one."""
         with self._lock:
+            self.stopped.set()
             if self._process is not None:
                 self._process.terminate()
 
@@ -120,7 +128,9 @@ class Connection:
         if Path(self._sockets).is_dir():
             if any(Path(self._sockets).iterdir()):
                 words = [*self._words, "-O", "exit", *self.host.destination]
-                subprocess.run(words, capture_output=True, check=False, timeout=30)
+                # The result is in hand; a connection that does not end goes by itself (ControlPersist).
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                    subprocess.run(words, capture_output=True, check=False, timeout=30)
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _sharing(self) -> list[str]:
@@ -129,15 +139,22 @@ class Connection:
             return []
         return ["-o", "ControlMaster=auto", "-o", f"ControlPath={path}", "-o", "ControlPersist=60"]
 
-    def _start(self, words: list[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, command: str, words: list[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
         # stderr is a file: the process that shares the connection outlives this one and would keep a pipe
         # open. A session of its own: Ctrl-C is for us, who then stop the job over this very connection.
-        process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
-        )
-        with self._lock:
-            self._process = process
-        return process
+        with self._lock:  # so that no request begins behind the back of interrupt
+            if self.stopped.is_set() and command not in _LAST_WORDS:
+                raise failures.UnreachableError(
+                    "stopped", where=self.host.name, hint="run the same command again", transient=False
+                )
+            self._process = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,
+            )
+            return self._process
 
     def _listen(
         self, process: subprocess.Popen[bytes], token: bytes, on_event: Callable[[Event], None] | None

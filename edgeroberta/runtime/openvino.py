@@ -7,6 +7,7 @@ CPUs with AMX (https://github.com/openvinotoolkit/openvino/issues/37577, seen up
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Logits
 
 GRAPH = "openvino_model.xml"
+_ABSENT: Any = None
 
 
 class _Compiled:
@@ -107,6 +109,33 @@ class OpenVinoSession:
             return compiled
 
 
+def load(*, purpose: str) -> Any:
+    """Import OpenVINO without its telemetry.
+
+    The import alone reports itself over the network and writes to ``~/intel``, unless the package that does
+    so is missing (``openvino/tools/ovc/__init__.py`` and ``telemetry_utils.py``, seen in 2026.4.1).
+
+    Args:
+        purpose: What needs it, for the error.
+
+    Returns:
+        The module.
+
+    Raises:
+        UnavailableError: OpenVINO is not installed.
+    """
+    # None in sys.modules makes an import fail. One that the user has imported is theirs.
+    hidden = sys.modules.setdefault("openvino_telemetry", _ABSENT) is _ABSENT
+    try:
+        import openvino
+    except ImportError as error:
+        raise missing_extra("openvino", "openvino", purpose=purpose) from error
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
+    return openvino
+
+
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
     """Load ``openvino_model.xml`` and compile it for the lengths that most texts have.
 
@@ -122,10 +151,7 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
         UnavailableError: OpenVINO is not installed.
         EngineError: It refuses the graph.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise missing_extra("openvino", "openvino", purpose="the engine openvino") from error
+    openvino = load(purpose="the engine openvino")
     # "2026.4.1-22345-…": the part before the dash is the release.
     version = str(openvino.__version__).split("-")[0]
     try:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import threading
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,9 +12,10 @@ import fake_tables
 import numpy as np
 import pytest
 from fake_bundles import read_json
-from ssh_server import Device, host_of
+from living import processes_with
+from ssh_server import Device, host_of, printing
 
-from edgeroberta.bench import hosts_table, surroundings
+from edgeroberta.bench import hosts_table, remote, surroundings
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.comparison import SCHEMA_VERSION
 from edgeroberta.bench.conditions import Validity, Verdict
@@ -33,7 +33,10 @@ from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.failures import UnreachableError
 from edgeroberta.remote.shipping import Patience
+from edgeroberta.remote.ssh import Connection
 from edgeroberta.tasks import Problem, Task
+
+NO_ROOM = EdgeRobertaError("no room", where="kitchen")
 
 
 class Lines(Progress):
@@ -81,7 +84,8 @@ def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: D
     assert first.shipped_bytes > 700_000
     assert not list((device.root / "jobs").iterdir())
     assert precious.read_text() == "not yours"
-    (second,) = on(Request(bundle, rounds=1), kitchen=device)
+    with device.hooked(printing("bench", json.dumps(fake_tables.printed()), "", 0)):
+        (second,) = on(Request(bundle, rounds=1), kitchen=device)
     assert (second.error, second.shipped_files, second.shipped_bytes) == (None, 0, 0)
 
 
@@ -113,8 +117,7 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
     with pytest.raises(KeyboardInterrupt):
         on(Request(bundle, rounds=50), Lines("bench: started", interrupt), kitchen=device)
     assert not list((device.root / "jobs").iterdir())
-    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert str(device.root / "jobs") not in processes
+    assert not processes_with(str(device.root / "jobs"))
 
 
 def test_a_device_of_another_kind_says_so_in_its_own_words(on: Any, device: Device, bundle: Path) -> None:
@@ -141,6 +144,18 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
     assert [each["status"] for each in found["hosts"]] == ["ok", "failed"]
     assert found["hosts"][0]["bench"]["rows"][1]["status"] == "ok"
     assert file.read_text(encoding="utf-8").count("|\n") == 5
+
+
+def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(
+    on: Any, device: Device, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ship(connection: Connection, *others: Any, **more: Any) -> Any:
+        raise KeyError(connection.host.name) if connection.host.name == "garage" else NO_ROOM
+
+    monkeypatch.setattr(remote, "ship", ship)
+    kitchen, garage = on(Request(bundle, rounds=1), kitchen=device, garage=host_of(device, "garage"))
+    assert kitchen.error is NO_ROOM
+    assert (garage.error.what, garage.error.where) == ("unexpected KeyError: 'garage'", "garage")
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ import ast
 import importlib.util
 import io
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,12 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from living import processes_with
 
 from edgeroberta.remote import device
 from edgeroberta.remote.device import environment, jobs
-from edgeroberta.remote.device.files import RefusedError, locked, open_root, remove
+from edgeroberta.remote.device.files import RefusedError, is_locked, locked, open_root, remove
 
-SPEC = {"wheel": "edgeroberta.whl", "extras": [], "pip_args": [], "content": {}}
+SPEC: dict[str, Any] = {
+    "wheel": "edgeroberta.whl",
+    "extras": [],
+    "pip_args": [],
+    "content": {},
+    "tensorrt": [],
+}
 DEVICE = sorted(Path(str(device.__file__)).parent.glob("*.py"))
 
 
@@ -58,10 +67,52 @@ def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(
 
 
 def test_another_wheel_or_requirement_makes_another_environment() -> None:
-    keys = {
-        environment._key({**SPEC, **change}) for change in ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
-    }
-    assert len(keys) == 3
+    changes = ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
+    keys = {environment._key({**SPEC, **change}, []) for change in changes}
+    # A driver that was upgraded, too: the bindings must be those of the new one.
+    keys |= {environment._key(SPEC, [f"cuda-python>=12,<12.{minor}"]) for minor in (7, 10)}
+    assert len(keys) == 5
+    assert environment._key({**SPEC, "tensorrt": ["tensorrt"]}, []) in keys
+
+
+@pytest.mark.parametrize(
+    ("package", "driver", "wanted"),
+    [
+        ("tensorrt/__init__.py", (12, 6), ["cuda-python>=12,<12.7"]),
+        ("tensorrt_rtx.py", (13, 0), ["cuda-python>=13,<13.1"]),
+        ("tensorrt/__init__.py", None, []),
+        ("tensorrt/notes.txt", (12, 6), []),
+        ("other.py", (12, 6), []),
+    ],
+    ids=["JetPack 6", "RTX", "no driver", "a folder of that name", "no TensorRT"],
+)
+def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    driver: tuple[int, int] | None,
+    wanted: list[str],
+) -> None:
+    file = tmp_path / "site" / package
+    file.parent.mkdir(parents=True)
+    file.touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setattr(environment, "driver_version", lambda: driver)
+    ran: list[list[str]] = []
+
+    def run(words: list[str], log: Any, what: str) -> None:
+        ran.append(list(words))
+        if what == "venv":
+            Path(words[-1]).mkdir()
+
+    monkeypatch.setattr(environment, "_run", run)
+    root = open_root(str(tmp_path / "root"))
+    names = ["tensorrt", "tensorrt_rtx"]
+    environment.ensure(root, tmp_path, {**SPEC, "extras": ["onnxruntime"], "tensorrt": names}, io.BytesIO())
+    assert ran[-1][ran[-1].index("--no-user") + 1 :] == [
+        f"{tmp_path}/wheel/edgeroberta.whl[onnxruntime]",
+        *wanted,
+    ]
 
 
 def test_two_workstations_wait_for_each_other(tmp_path: Path) -> None:
@@ -119,3 +170,98 @@ def test_files_of_a_job_stay_in_its_folder(tmp_path: Path) -> None:
         with pytest.raises(RefusedError, match="leads out of the job's folder"):
             jobs.start(root, "a" * 16, {}, {name: "0" * 64}, "")
     assert not list((root / "jobs").iterdir())
+
+
+def test_the_newest_environments_are_kept_and_those_that_a_job_uses(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    for age, name in enumerate("abcdef"):
+        (root / "venvs" / name).mkdir()
+        if name in "bef":
+            environment._use(root / "venvs" / name)  # by this process
+        (root / "venvs" / f"{name}.lock").touch()
+        when = time.time() - age * 3600
+        os.utime(root / "venvs" / name, (when, when))
+    (root / "venvs" / "f.use").unlink()  # its job has ended
+    with locked(root / "venvs" / "d.lock", lambda: None):  # another job is about to begin
+        jobs.collect(root, mine="0" * 16)
+        assert sorted(each.name for each in (root / "venvs").iterdir() if each.is_dir()) == list("abcde")
+    jobs.collect(root, mine="0" * 16)
+    assert sorted(each.name for each in (root / "venvs").iterdir() if each.is_dir()) == list("abce")
+
+
+def test_an_environment_that_is_used_again_is_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = open_root(str(tmp_path / "root"))
+    folder = root / "venvs" / environment._key(SPEC, [])
+    folder.mkdir()
+    os.utime(folder, (0, 0))
+    monkeypatch.setattr(environment, "_works", lambda python: True)
+    assert environment.ensure(root, tmp_path, SPEC, io.BytesIO()) == folder / "bin" / "python"
+    assert time.time() - folder.stat().st_mtime < 60
+    assert is_locked(root / "venvs" / f"{folder.name}.use")
+
+
+def test_one_workstation_that_keeps_nothing_leaves_what_another_has_just_sent(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    jobs.enter(root, "b" * 16)  # it has asked what is missing, and has not begun yet
+    jobs.clean(root, "a" * 16, keep=False)
+    assert (root / "blobs").is_dir()
+    jobs.clean(root, "b" * 16, keep=False)
+    assert not root.exists()
+    jobs.enter(root, "c" * 16)
+    assert (root / "blobs").is_dir()
+
+
+@pytest.fixture
+def stubborn(tmp_path: Path) -> tuple[Path, str, Path]:
+    """A root, the name of a job whose step ignores SIGTERM and runs, and the step's program."""
+    root, name, step = open_root(str(tmp_path / "root")), "a" * 16, tmp_path / "stubborn"
+    step.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch {tmp_path}/runs\nwhile :; do sleep 0.1; done\n")
+    step.chmod(0o755)
+    repository = str(Path(__file__).parents[2])
+    program = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {repository!r})
+from edgeroberta.remote.device import runner
+runner.ensure = lambda *others: Path({str(step)!r})
+runner.run(Path(sys.argv[3]))
+"""
+    spec = {"environment": {}, "steps": [{"name": "bench", "words": []}]}
+    start = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {repository!r})
+from edgeroberta.remote.device import jobs
+jobs.start(Path({str(root)!r}), {name!r}, {spec!r}, {{}}, {program!r})
+"""
+    subprocess.run([sys.executable, "-c", start], check=True)
+    end = time.monotonic() + 20
+    while not (tmp_path / "runs").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return root, name, step
+
+
+def test_a_step_that_ignores_the_end_of_its_job_is_killed(
+    stubborn: tuple[Path, str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, name, step = stubborn
+    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.3)
+    jobs.stop(root, name)
+    assert not processes_with(str(step))
+    assert not (root / "jobs" / name).exists()
+
+
+def test_a_step_that_outlives_its_runner_keeps_the_next_measurement_waiting(
+    stubborn: tuple[Path, str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, name, _ = stubborn
+    os.kill(int((root / "jobs" / name / "pid").read_text()), signal.SIGKILL)
+    time.sleep(0.2)
+    assert is_locked(root / "measuring.lock")
+    assert is_locked(root / "jobs" / name / "alive.lock")
+    monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.3)
+    jobs.stop(root, name)
+    assert not is_locked(root / "measuring.lock")

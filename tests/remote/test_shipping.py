@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,6 +41,31 @@ def test_files_arrive_whole_and_are_not_sent_twice(device: Device, blob: Blob) -
     kept = device.root / "blobs" / blob.sha256
     assert Blob.of(kept).sha256 == blob.sha256
     assert send(device, blob, small).sent == 0
+
+
+def test_a_file_that_rotted_on_the_device_is_sent_again(device: Device) -> None:
+    good = Blob.of(b"as it was")
+    send(device, good)
+    kept = device.root / "blobs" / good.sha256
+    kept.chmod(0o644)
+    kept.write_bytes(b"as it wss")  # of the same size
+    assert send(device, good).sent == good.size
+    assert kept.read_bytes() == b"as it was"
+
+
+def test_files_that_nobody_used_for_long_go(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    names = {text: Blob.of(text).sha256 for text in (b"used", b"unused", b"recent")}
+    for days, (text, name) in zip((40, 40, 20), names.items(), strict=True):
+        file = root / "blobs" / name
+        file.write_bytes(text)
+        os.utime(file, (time.time() - days * 24 * 3600,) * 2)
+    job = root / "jobs" / "link"
+    os.link(root / "blobs" / names[b"unused"], job)
+    device_blobs.check(root, {names[b"used"]: 4})
+    device_blobs.collect(root)
+    assert {file.name for file in (root / "blobs").iterdir()} == {names[b"used"], names[b"recent"]}
+    assert job.read_bytes() == b"unused"
 
 
 def test_a_dropped_connection_goes_on_where_it_was(fresh: Device, blob: Blob) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -142,3 +143,30 @@ def test_a_folder_that_holds_something_else_is_left_untouched(fresh: Device) -> 
         with pytest.raises(DeviceError, match="the home folder or above it"):
             hello(fresh, root=root)
     assert [each.name for each in other.iterdir()] == ["cat.jpg"]
+
+
+def test_a_command_and_ports_of_the_user_s_configuration_do_not_get_in_the_way(fresh: Device) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        text = (
+            f"  RemoteCommand tmux\n  LocalForward 127.0.0.1:{port} localhost:1\n  ExitOnForwardFailure yes\n"
+        )
+        fresh.config.write_text(fresh.config.read_text() + text)
+        assert hello(fresh)["missing"] == {}
+
+
+def test_a_connection_that_does_not_end_leaves_the_result_as_it_is(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(words: list[str], **others: object) -> None:
+        raise subprocess.TimeoutExpired(words, 30)
+
+    with Connection(host_of(device)) as connection:
+        connection.call("hello", HELLO)
+        sockets = Path(connection._sockets)
+        leave = subprocess.run
+        monkeypatch.setattr(subprocess, "run", hang)
+    monkeypatch.setattr(subprocess, "run", leave)
+    assert not sockets.exists()

@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 import tensorrt_bundles
 from fake_bundles import read_json
-from ssh_server import Device, host_of
+from ssh_server import Device, host_of, printing
 
 from edgeroberta import cli
 from edgeroberta.bench.benchmark import Request
@@ -43,17 +43,6 @@ if "edgeroberta" in sys.orig_argv or "-c" not in sys.orig_argv:
     from fake_tensorrt import FakeTensorRt
     FAKE = FakeTensorRt()
     FAKE.install(pytest.MonkeyPatch())
-"""
-
-
-def printing(step: str, out: str, err: str, code: int) -> str:
-    """Code that makes a step print this and end so."""
-    return f"""
-import os, sys
-if {step!r} in sys.orig_argv:
-    print({out!r}, flush=True)
-    print({err!r}, file=sys.stderr, flush=True)
-    os._exit({code})
 """
 
 
@@ -215,10 +204,49 @@ def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(
     assert "no engine can be kept (tensorrt: " in result.error.what
 
 
-def test_a_device_without_tensorrt_ends_it_with_what_is_missing(there: Any, for_tensorrt: Path) -> None:
-    result = there(Request(for_tensorrt, rounds=1))
+#: What the step says on a machine without TensorRT or a GPU.
+CANNOT = printing("build", "", "error: engines are built on the device, and this machine cannot", 4)
+
+
+def test_a_device_without_tensorrt_ends_it_where_nothing_else_is_to_be_measured(
+    there: Any, device: Device, for_tensorrt: Path
+) -> None:
+    with device.hooked(CANNOT):
+        result = there(Request(for_tensorrt, engines=("tensorrt",)))
     assert (result.error.exit_code, result.error.where) == (4, "kitchen")
     assert "engines are built on the device, and this machine cannot" in result.error.what
+
+
+def test_a_device_without_tensorrt_is_measured_with_what_it_has(
+    there: Any, device: Device, for_tensorrt: Path
+) -> None:
+    said = Said()
+    with device.hooked(CANNOT + printing("bench", json.dumps(fake_tables.printed()), "", 0)):
+        result = there(Request(for_tensorrt), said)
+    assert result.error is None, said.lines
+    assert "kitchen: error: engines are built on the device, and this machine cannot" in said.lines
+    assert f"kitchen: {BUILD}: this device cannot; the rest goes on without it" in said.lines
+
+
+def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(
+    there: Any, device: Device, for_tensorrt: Path
+) -> None:
+    with device.hooked(CANNOT + printing("bench", "", "", 9)):
+        result = there(Request(for_tensorrt))
+    assert result.error.what == "bench ended with exit code 9: bench: started"
+
+
+@pytest.mark.slow
+def test_the_rows_of_a_device_without_tensorrt_say_so(there: Any, device: Device, for_tensorrt: Path) -> None:
+    absent = "import sys\nsys.modules.update(tensorrt=None, tensorrt_rtx=None)\n"
+    find = "import importlib.util as u\nfind = u.find_spec\n"
+    hide = "u.find_spec = lambda name, *more: None if name.startswith('tensorrt') else find(name, *more)\n"
+    with device.hooked(absent + find + hide):
+        result = there(Request(for_tensorrt, rounds=1))
+    assert result.error is None
+    rows = {row.engine.split()[0]: row for row in result.comparison.rows}
+    assert (rows["tensorrt"].status, rows["tensorrt-fp16"].status) == (Status.MISSING, Status.MISSING)
+    assert rows["onnxruntime"].latency.p50_ms > 0
 
 
 def test_the_same_command_twice_at_once_gives_one_table_and_tells_the_other(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -72,3 +74,27 @@ def test_without_the_package_the_pip_line_is_told(tiny_bundle, monkeypatch):
         openvino.open(tiny_bundle, threads=1, lengths=LENGTHS)
     assert caught.value.hint == "pip install 'edgeroberta[openvino]'"
     assert caught.value.exit_code == 4
+
+
+def test_opening_it_reports_nothing_and_writes_nothing_to_the_home_folder(tiny_bundle, tmp_path):
+    # Another process, since this one may have imported it already; no socket, whatever it tries.
+    script = """
+import socket, sys
+from pathlib import Path
+def refuse(*arguments):
+    raise AssertionError("a connection")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from edgeroberta.runtime import openvino
+from edgeroberta.runtime.lengths import Lengths
+openvino.open(Path(sys.argv[1]), threads=1, lengths=Lengths((16,), (16,))).close()
+import openvino
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry")]
+import openvino_telemetry  # who wants it has it
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tiny_bundle)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "intel").exists()

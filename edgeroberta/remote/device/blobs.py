@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .files import FULL, Emit, RefusedError, free_bytes, take
+from .files import FULL, Emit, RefusedError, free_bytes, remove, take
 
 #: Room that must be left after shipping: logs, the result, the device's own needs.
 SPARE_BYTES = 32 << 20
@@ -20,6 +21,8 @@ SPARE_BYTES = 32 << 20
 IDLE_SECONDS = 30
 #: Seconds to wait for a file that such a process still holds.
 LOCK_SECONDS = 40.0
+#: Half-sent files are kept this long, whole ones this long since they were last used.
+PART_SECONDS, UNUSED_SECONDS = 7 * 24 * 3600, 30 * 24 * 3600
 _BLOCK = 1 << 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -33,6 +36,32 @@ def path_of(root: Path, sha256: str) -> Path:
     if not _SHA256.fullmatch(sha256):
         raise RefusedError(f"{sha256!r} is not a sha256")
     return root / "blobs" / sha256
+
+
+def check(root: Path, wanted: Mapping[str, int]) -> None:
+    """Drop blobs that are no longer what their names say, and note that the others are in use.
+
+    A disk that rots and a program that edits a file in place leave its size; without this every later job
+    would fail on it. Reading a bundle takes less than a second.
+    """
+    for sha256 in wanted:
+        blob = path_of(root, sha256)
+        if not blob.is_file():
+            continue
+        if _digest(blob) != sha256:
+            remove(root, blob)
+            continue
+        os.utime(blob)
+
+
+def collect(root: Path) -> None:
+    """Drop half-sent files and blobs that nobody used for long; jobs have links of their own."""
+    now = time.time()
+    for file in (root / "blobs").iterdir():
+        longest = PART_SECONDS if file.suffix == ".part" else UNUSED_SECONDS
+        with contextlib.suppress(FileNotFoundError):  # another request was faster
+            if now - file.stat().st_mtime > longest:
+                remove(root, file)
 
 
 def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -12,9 +14,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .files import RefusedError, locked, remove
+from .driver import driver_version, requirement
+from .files import RefusedError, is_locked, locked, remove, take
 
+#: So many environments are kept: each is some hundred megabytes, and every version makes one.
+KEEP = 3
 _TAIL = 3
+# A folder of that name without Python files has a spec, too, but no origin.
+_LOOK = (
+    "import sys, importlib.util as u\n"
+    "sys.exit(not any(found and found.origin for found in map(u.find_spec, sys.argv[1:])))"
+)
 _OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
 
 
@@ -28,13 +38,15 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
     Args:
         root: Our folder.
         job: The job's folder, with ``wheel/`` and perhaps ``wheelhouse/``.
-        spec: ``wheel`` (file name), ``extras``, ``pip_args`` and ``content`` (hashes of all wheels).
+        spec: ``wheel`` (file name), ``extras``, ``pip_args``, ``content`` (hashes of all wheels) and
+            ``tensorrt`` (what it may be imported as; empty where no engine needs it).
         log: Where pip may write.
 
     Raises:
         RefusedError: It cannot be made here.
     """
-    key = _key(spec)
+    bindings = _bindings(spec["tensorrt"], job)
+    key = _key(spec, bindings)
     folder = root / "venvs" / key
 
     def waiting() -> None:
@@ -44,6 +56,7 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         python = folder / "bin" / "python"
         if folder.is_dir():
             if _works(python):
+                _use(folder)
                 return python
             remove(root, folder)
         _require_venv()
@@ -52,8 +65,9 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         if temporary.exists():
             remove(root, temporary)
         try:
-            _make(temporary, job, spec, log)
+            _make(temporary, job, {**spec, "bindings": bindings}, log)
             temporary.rename(folder)
+            _use(folder)
         except BaseException:
             if temporary.exists():
                 remove(root, temporary)
@@ -61,8 +75,58 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         return python
 
 
-def _key(spec: dict[str, Any]) -> str:
-    parts = [spec, sys.version, os.path.realpath(sys.executable)]
+def collect(root: Path) -> None:
+    """Drop half-made environments, and all but the newest ones that no job uses."""
+    venvs = root / "venvs"
+    for half in venvs.glob(".*.tmp"):
+        if not is_locked(venvs / f"{half.name[1:].removesuffix('.tmp')}.lock"):
+            remove(root, half)
+    whole = [each for each in venvs.iterdir() if each.is_dir() and not each.name.startswith(".")]
+    for folder in sorted(whole, key=lambda each: each.stat().st_mtime, reverse=True)[KEEP:]:
+        with contextlib.ExitStack() as stack:
+            # As in ensure, so that no job begins to use it meanwhile.
+            handle = os.open(venvs / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            stack.callback(os.close, handle)
+            if take(handle, wait=False) and not is_locked(_use_of(folder)):
+                remove(root, folder)
+                remove(root, _use_of(folder))
+
+
+def _use_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.use")
+
+
+def _use(folder: Path) -> None:
+    """Note that this process, and so its job, uses an environment until it ends."""
+    os.utime(folder)
+    # Not closed: the lock is to last as long as the process. Shared, since several jobs may have one.
+    fcntl.flock(os.open(_use_of(folder), os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_SH)
+
+
+def _bindings(packages: Sequence[str], job: Path) -> list[str]:
+    """Return what pip must bring for the system's TensorRT: CUDA's bindings, as new as its driver runs.
+
+    TensorRT itself is never fetched. JetPack brings it, and what the index has is for other machines; where
+    there is none, the step that builds the engines says so.
+    """
+    if not packages or not _sees(packages, job):
+        return []
+    driver = driver_version()
+    return [] if driver is None else [requirement(driver)]
+
+
+def _sees(packages: Sequence[str], job: Path) -> bool:
+    """Tell whether the Python whose packages the environment will see has one of them."""
+    # The base: an environment made by the Python of another one does not see that one's packages.
+    python = getattr(sys, "_base_executable", None) or sys.executable
+    done = subprocess.run([python, "-c", _LOOK, *packages], cwd=job, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def _key(spec: dict[str, Any], bindings: Sequence[str]) -> str:
+    # What TensorRT may be imported as counts by its outcome alone: most devices have none.
+    asked = {name: value for name, value in spec.items() if name != "tensorrt"}
+    parts = [asked, list(bindings), sys.version, os.path.realpath(sys.executable)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -89,14 +153,23 @@ def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
     _run([sys.executable, "-m", "venv", "--system-site-packages", str(folder)], log, "venv")
     python = str(folder / "bin" / "python")
     wheel = str(job / "wheel" / spec["wheel"])
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    pip = [
+        python,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-input",
+        "install",
+        "--quiet",
+        "--no-user",
+    ]
     offline = []
     if (job / "wheelhouse").is_dir():
         offline = ["--no-index", "--find-links", str(job / "wheelhouse")]
     # The system may have this very version; without --ignore-installed pip would leave it at that.
     _run([*pip, "--no-index", "--no-deps", "--ignore-installed", wheel], log, "pip")
     extras = f"[{','.join(spec['extras'])}]" if spec["extras"] else ""
-    _run([*pip, *offline, *spec["pip_args"], wheel + extras], log, "pip")
+    _run([*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]], log, "pip")
 
 
 def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 MARKER = ".edgeroberta-remote"
-FOLDERS = ("blobs", "venvs", "jobs", "cache")
+FOLDERS = ("blobs", "venvs", "jobs", "visits", "cache")
 #: What a full or limited disk says: no space, no quota, a file above the process's limit.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -125,14 +125,16 @@ def take(handle: int, *, wait: bool) -> bool:
 
 
 @contextlib.contextmanager
-def locked(file: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def locked(file: Path, waiting: Callable[[], None], *, inherited: bool = False) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends.
 
     Args:
         file: The lock; it stays, so that nobody locks a file that another is about to delete.
         waiting: Called once if another process has it.
+        inherited: Processes that are started without closing their files hold it as well.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    os.set_inheritable(handle, inherited)
     try:
         if not take(handle, wait=False):
             waiting()

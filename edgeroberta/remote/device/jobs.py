@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .blobs import path_of
-from .files import Emit, RefusedError, is_locked, remove, remove_all, take, write
+from . import blobs, environment
+from .files import Emit, RefusedError, is_locked, locked, open_root, remove, remove_all, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
 #: Seconds between two looks at a running job: often enough for people, too seldom to disturb it. The first
@@ -24,14 +24,14 @@ from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 POLL_SECONDS, FIRST_SECONDS = 1.0, 0.1
 #: A finished job that nobody came for is kept this long, for the command to be run again.
 KEEP_SECONDS = 24 * 3600
-#: Half-sent files are kept this long.
-PART_SECONDS = 7 * 24 * 3600
 #: Seconds that a stopped job gets to end by itself.
 GRACE_SECONDS = 5.0
 _BEAT = 5
 _BLOCK = 1 << 16
 #: A table takes some ten kilobytes; anything much larger is not one.
 RESULT_BYTES = 16 << 20
+#: Held by those who come and by those who clear the house.
+USE_LOCK = "use.lock"
 _ID = re.compile(r"[0-9a-f]{16,64}")
 
 
@@ -78,6 +78,7 @@ def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, st
             start_new_session=True, pass_fds=[lock],
         )  # fmt: skip
         write(job / "pid", str(process.pid))
+        remove(root, root / "visits" / name)
     except BaseException:
         if fresh.exists():
             remove(root, fresh)
@@ -135,33 +136,62 @@ def result(root: Path, name: str, step: str) -> str:
 def stop(root: Path, name: str) -> None:
     """End a job's processes, all of its group, and remove its folder."""
     job = folder_of(root, name)
+    end = time.monotonic() + GRACE_SECONDS
+    # A start that was cut off goes on here: it is to end first.
+    while any(map(is_locked, job.parent.glob(f".{name}.*.tmp/{LOCK_FILE}"))) and time.monotonic() < end:
+        time.sleep(0.05)
+    remove(root, root / "visits" / name)
     if not job.is_dir():
         return
     end = time.monotonic() + GRACE_SECONDS
     how = signal.SIGTERM
+    group = _group(job) if is_locked(job / LOCK_FILE) else None
     # The lock says that it is this job that has the number, not a later process.
     while is_locked(job / LOCK_FILE):
         # It has just ended, or just started and is not written down yet.
-        with contextlib.suppress(OSError, ValueError):
-            os.killpg(int((job / "pid").read_text()), how)
+        group = _group(job) or group
+        _signal(group, how)
         if time.monotonic() > end:
             if how is signal.SIGKILL:
                 raise RefusedError("the job could not be stopped", where=str(job))
             how, end = signal.SIGKILL, end + GRACE_SECONDS
         time.sleep(0.1)
+    _signal(group, signal.SIGKILL)  # what its steps have started holds no lock
     _discard(root, job)
+
+
+def _group(job: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int((job / "pid").read_text())
+    return None
+
+
+def _signal(group: int | None, how: signal.Signals) -> None:
+    if group is not None:
+        with contextlib.suppress(OSError):
+            os.killpg(group, how)
+
+
+def enter(root: Path, name: str) -> None:
+    """Note that a job is about to come: its files must not go before it has begun."""
+    # Opened twice, since another may have removed the folder while this one waited.
+    with locked(open_root(str(root)) / USE_LOCK, lambda: None):
+        (open_root(str(root)) / "visits" / folder_of(root, name).name).touch()
 
 
 def clean(root: Path, name: str, *, keep: bool) -> None:
     """Remove a finished job; without ``keep`` also files and environments, unless others use them."""
     job = folder_of(root, name)
     _discard(root, job)
-    if not keep and not any((root / "jobs").iterdir()):
-        remove_all(root)
+    remove(root, root / "visits" / name)
+    with locked(root / USE_LOCK, lambda: None):
+        others = [*(root / "jobs").iterdir(), *(root / "visits").iterdir()]
+        if not keep and not others:
+            remove_all(root)
 
 
 def collect(root: Path, mine: str) -> None:
-    """Remove what dead runs left: jobs, half-sent files, half-made environments."""
+    """Remove what dead runs left, and files and environments that were not used for long."""
     now = time.time()
     for job in (root / "jobs").iterdir():
         if job.name == mine or is_locked(job / LOCK_FILE):
@@ -172,13 +202,12 @@ def collect(root: Path, mine: str) -> None:
             age = now - (kept or job).stat().st_mtime
             if age > (KEEP_SECONDS if kept else 60):
                 _discard(root, job)
-    for part in (root / "blobs").glob("*.part"):
-        if now - part.stat().st_mtime > PART_SECONDS:
-            remove(root, part)
-    for venv in (root / "venvs").glob(".*.tmp"):
-        lock = venv.with_name(venv.name[1:].removesuffix(".tmp") + ".lock")
-        if not is_locked(lock):
-            remove(root, venv)
+    for visit in (root / "visits").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if now - visit.stat().st_mtime > KEEP_SECONDS:
+                remove(root, visit)
+    blobs.collect(root)
+    environment.collect(root)
 
 
 def _gone(path: Path) -> RefusedError:
@@ -212,7 +241,7 @@ def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:
             raise RefusedError(f"{name!r} leads out of the job's folder")
         target = job / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        blob = path_of(root, sha256)
+        blob = blobs.path_of(root, sha256)
         try:
             os.link(blob, target)
         except OSError:  # a file system without hard links

@@ -55,7 +55,10 @@ def main(token: str, command: str, argument: str, program: str) -> int:
 
 
 def _hello(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    jobs.collect(root, request["job"])
+    jobs.enter(root, request["job"])
+    if request.get("check"):
+        blobs.check(root, request["blobs"])
+        jobs.collect(root, request["job"])
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

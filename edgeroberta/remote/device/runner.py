@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 from .environment import ensure
 from .files import RefusedError, locked, write
 
+#: Exit code of a step that lacks a package or hardware.
+UNAVAILABLE = 4
 EXIT_FILE, LOG_FILE, SPEC_FILE, LOCK_FILE = "exit.json", "log", "spec.json", "alive.lock"
 
 
@@ -49,10 +51,12 @@ def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
         log.write(b"another measurement runs on this device, waiting for it\n")
 
     # Two benchmarks at once would measure each other.
-    with locked(root / "measuring.lock", waiting):
+    with locked(root / "measuring.lock", waiting, inherited=True):
         for step in spec["steps"]:
             code = _step(job, step, [str(python), "-m", "edgeroberta", *step["words"]], environment, log)
-            if code:
+            if code == UNAVAILABLE and step.get("optional"):
+                log.write(f"{step['name']}: this device cannot; the rest goes on without it\n".encode())
+            elif code:
                 return {"code": code, "step": step["name"]}
     return {"code": 0, "step": ""}
 
@@ -62,8 +66,10 @@ def _step(
 ) -> int:
     log.write(f"{step['name']}: started\n".encode())
     with (job / f"{step['name']}.json").open("wb") as result:
+        # It holds both locks as well (close_fds): a step that outlives this process still measures.
         done = subprocess.run(
-            words, cwd=job, env=environment, stdin=subprocess.DEVNULL, stdout=result, stderr=log, check=False
-        )
+            words, cwd=job, env=environment, stdin=subprocess.DEVNULL, stdout=result, stderr=log,
+            close_fds=False, check=False,
+        )  # fmt: skip
     # As shells report a signal; 137 is what the kernel's out-of-memory killer leaves.
     return 128 - done.returncode if done.returncode < 0 else done.returncode

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import EngineError, UnavailableError
+from edgeroberta.remote.device.driver import driver_version, requirement
 
 # Its name since cuda-python 12.6.1, and the one before, which cuda-python 13 has no longer.
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")
@@ -188,33 +189,14 @@ def load() -> Cuda:
     else:
         raise UnavailableError(
             "TensorRT engines need the package 'cuda-python', which is not installed",
-            hint=f"pip install {requirement(driver)}",
+            hint=f"pip install '{requirement(driver)}'",
         )
     try:
         count = cuda.call("cudaGetDeviceCount")
     except EngineError as error:
         raise UnavailableError(
-            f"there is no usable NVIDIA GPU ({error.what})", hint=f"pip install {requirement(driver)}"
+            f"there is no usable NVIDIA GPU ({error.what})", hint=f"pip install '{requirement(driver)}'"
         ) from error
     if not count:
         raise UnavailableError("there is no NVIDIA GPU on this machine", hint="check CUDA_VISIBLE_DEVICES")
     return cuda
-
-
-def driver_version() -> tuple[int, int] | None:
-    """Return the newest CUDA that the driver runs, e.g. ``(12, 6)``; None without a driver."""
-    try:
-        library = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return None
-    number = ctypes.c_int()
-    # The driver's API: one integer is set, 0 is success; 12060 is CUDA 12.6.
-    if library.cuDriverGetVersion(ctypes.byref(number)):
-        return None
-    return number.value // 1000, number.value % 1000 // 10
-
-
-def requirement(driver: tuple[int, int]) -> str:
-    """Return the pip requirement of the newest bindings that a driver can run."""
-    major, minor = driver
-    return f"'cuda-python>={major},<{major}.{minor + 1}'"
