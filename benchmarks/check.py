@@ -89,11 +89,11 @@ def checks(geometry: str, checked: Checked) -> tuple[Check, ...]:
         good = sum(each.expected.int8 and each.problem is None for each in findings)
         share = good / max(len(findings), 1)
         found.append(
-            Check(title=f"{title}: {name}", value=100 * share, unit="%", direction="at least", bar=100)
+            Check(title=f"check, {title}: {name}", value=100 * share, unit="%", direction="at least", bar=100)
         )
     if checked.share is not None:
         found.append(
-            Check(title=f"{title}: int8 engine's bytes, of the float32 engine's",
+            Check(title=f"check, {title}: int8 engine's bytes, of the float32 engine's",
                   value=round(checked.share, 3), unit="", direction="at most", bar=LARGEST_SHARE)
         )  # fmt: skip
     return tuple(found)

@@ -17,7 +17,7 @@ from typing import Any
 import fake_stages
 import pytest
 
-from edgeroberta import pipeline, stages
+from edgeroberta import __version__, pipeline, stages
 from edgeroberta.artifact import Kind, digest_tree, load
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.pipeline.job import Job
@@ -234,7 +234,7 @@ def test_each_artifact_keeps_its_lineage(tmp_path: Path) -> None:
     assert lineage.config["value"] == 0
     assert lineage.seed == 3
     assert lineage.inputs == {"graph": made["export"].digest}
-    assert lineage.versions["edgeroberta"] == "0.1.0"
+    assert lineage.versions["edgeroberta"] == __version__
     assert "numpy" in lineage.versions
     assert lineage.seconds >= 0
     assert made["bundle"].lineage.notes == {"stages": ["source", *ALL[:-1]]}
