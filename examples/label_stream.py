@@ -102,9 +102,13 @@ def open_model(where: str, stop: threading.Event) -> Label:
     """Open what labels: the address of a server, or a bundle."""
     if where.startswith("http://"):
         return RemoteModel(where, stop)
-    from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime import EdgeRobertaError, Runtime
 
-    runtime = Runtime.open(where)
+    try:
+        runtime = Runtime.open(where)
+    except EdgeRobertaError as error:
+        logger.error("error: %s", error)
+        sys.exit(error.exit_code)
 
     def label(text: str) -> dict[str, Any]:
         answer = runtime(text)
@@ -245,7 +249,11 @@ def main() -> None:
         except BrokenPipeError:  # whoever read the answers has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    topic = Topic(arguments.mqtt, arguments.mqtt_port, arguments.source, arguments.target)
+    try:
+        topic = Topic(arguments.mqtt, arguments.mqtt_port, arguments.source, arguments.target)
+    except ImportError:
+        logger.error("error: MQTT needs the package 'paho-mqtt'\n  next: pip install 'paho-mqtt>=2'")
+        sys.exit(4)
     try:
         for data in topic.messages(stop):
             topic.publish(answer(label, data))

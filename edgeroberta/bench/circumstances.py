@@ -54,7 +54,7 @@ def facts(comparison: Comparison) -> list[str]:
     found.append(f"Versions: {versions}.")
     for row in comparison.rows:
         if row.status in _FAILED and row.detail:
-            found.append(f"{row.name} on {row.engine}: {row.status}: {' '.join(row.detail.split())}")
+            found.append(f"{row.name} on {row.engine}: {row.status}: {_sentence(row.detail)}")
     return [*found, *comparison.notes]
 
 
@@ -96,3 +96,8 @@ def _input(comparison: Comparison) -> str:
     if data is None:
         return f"{timed} No data to check answers on: name it with --data."
     return f"{timed} Answers: {data['rows']:,} rows of {data['source']}."
+
+
+def _sentence(detail: str) -> str:
+    """Put an error of several lines on one, its hint behind a semicolon."""
+    return " ".join(detail.replace("\n  next:", "; next:").split())

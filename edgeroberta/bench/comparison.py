@@ -23,6 +23,7 @@ from edgeroberta.bench.row import (
     with_speed_up,
 )
 from edgeroberta.bench.surroundings import Looking
+from edgeroberta.errors import UnavailableError
 from edgeroberta.progress import Progress
 
 #: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
@@ -128,6 +129,21 @@ def fastest(comparison: Comparison) -> Row | None:
         row for row in comparison.rows if row.name == BUNDLE and row.status is Status.OK and row.latency
     ]
     return min(passed, key=lambda row: row.latency.p50_ms if row.latency else 0.0, default=None)
+
+
+def require_measured(comparison: Comparison) -> None:
+    """End a command that could measure none of the bundle's engines, after its table has been shown.
+
+    Raises:
+        UnavailableError: What each of them needs is not here.
+    """
+    rows = [row for row in comparison.rows if row.name == BUNDLE]
+    if rows and all(row.status is Status.MISSING for row in rows):
+        raise UnavailableError(
+            f"none of the engines can run here: {', '.join(row.engine for row in rows)}",
+            where="--engines",
+            hint="edgeroberta doctor tells what each needs",
+        )
 
 
 def _label(contender: Contender) -> str:

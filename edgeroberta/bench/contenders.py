@@ -103,16 +103,14 @@ def _model(request: Request, facts: Manifest, stored: Reference | None, notes: l
     for name in filter(None, known):
         model = Path(name)
         if (model / "config.json").is_file():
-            if _holds(model, digest):
-                return model
-            notes.append(f"The full-size model has changed since ({model}).")
+            try:
+                if reference.digest_model(model) == digest:
+                    return model
+                notes.append(f"The full-size model has changed since ({model}).")
+            except OSError as error:
+                notes.append(f"The full-size model cannot be read ({model}: {error.strerror}).")
+            except CheckpointError as error:
+                notes.append(f"The full-size model is none any more ({model}: {error.what}).")
             return None
     notes.append(NO_MODEL)
     return None
-
-
-def _holds(model: Path, digest: str | None) -> bool:
-    try:
-        return reference.digest_model(model) == digest
-    except (CheckpointError, OSError):  # no model any more
-        return False

@@ -69,7 +69,9 @@ def bench(
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""
     from edgeroberta.bench import table
     from edgeroberta.bench.benchmark import Request, benchmark, remember, write
-    from edgeroberta.bench.conditions import require_valid
+    from edgeroberta.bench.comparison import require_measured
+    from edgeroberta.bench.conditions import Verdict, require_valid
+    from edgeroberta.bench.row import BUNDLE
     from edgeroberta.errors import EdgeRobertaError, UsageError
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
@@ -105,7 +107,13 @@ def bench(
         console.say(f"warning: {error}")
     if (engine := remember(comparison, request)) is not None:
         console.say(f"{engine} is the fastest that passed: this device runs the bundle on it from now on")
+    elif (
+        comparison.validity.verdict is Verdict.NOISY
+        and sum(row.name == BUNDLE for row in comparison.rows) > 1
+    ):
+        console.say("the run was noisy, so the engine that this device runs the bundle on stays as it was")
     require_valid(comparison.validity)
+    require_measured(comparison)
 
 
 def _on_hosts(request: Request, hosts: list[str], *, wheelhouse: Path | None, keep: bool, json: bool) -> None:

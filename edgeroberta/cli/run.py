@@ -52,6 +52,10 @@ def run(
                 where=str(bundle),
                 hint=f"edgeroberta run {bundle} --pair 'one text' 'the other'",
             )
+        if pair and not runtime.task.pair:
+            raise UsageError(
+                "this model takes single texts", where="--pair", hint=f"edgeroberta run {bundle} 'one text'"
+            )
         answers = _answers(runtime, inputs)
         if json:
             predictions = [{"input": item, **asdict(answer)} for item, answer in answers]

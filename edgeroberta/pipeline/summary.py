@@ -64,7 +64,11 @@ def to_text(result: Result) -> str:
         f"        edgeroberta bench {bundle}",
     ]
     if result.report and any(to_come(each["engine"], each["status"]) for each in result.report["engines"]):
-        lines.append(f"on the device: edgeroberta build {bundle}")
+        lines += [
+            f"before it is there: edgeroberta check {bundle}",
+            f"on the device: edgeroberta build {bundle}, or from here: "
+            f"edgeroberta bench {bundle} --host user@device",
+        ]
     return "\n".join(lines)
 
 

@@ -176,14 +176,27 @@ def test_a_model_that_the_bundle_names_is_loaded_only_if_it_is_the_one(
         assert found.notes == (f"The full-size model has changed since ({tiny_checkpoint}).",)
 
 
-def test_a_folder_that_holds_no_model_any_more_has_changed(data: Path, tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_model_any_more_is_told(data: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
     (tmp_path / "model" / "model.safetensors.index.json").write_text("[", encoding="utf-8")
     bare = fake_bundles.write(tmp_path / "bare", data=data)
     fake_bundles.seal(bare, data=data, model=str(tmp_path / "model"))
     found, _ = run(Request(bare))
-    assert found.notes == (f"The full-size model has changed since ({tmp_path / 'model'}).",)
+    assert found.notes[0].startswith(f"The full-size model is none any more ({tmp_path / 'model'}: ")
+
+
+def test_a_model_that_may_not_be_read_is_not_called_changed(
+    data: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(model: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(model))
+
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    fake_bundles.seal(bare, data=data, model=str(tiny_checkpoint))
+    monkeypatch.setattr(reference, "digest_model", denied)
+    found, _ = run(Request(bare))
+    assert found.notes == (f"The full-size model cannot be read ({tiny_checkpoint}: Permission denied).",)
 
 
 def test_a_reference_that_the_user_names_comes_before_the_bundle_s_own(

@@ -147,3 +147,22 @@ def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(
     assert "error: the run is not valid: The device throttled: heat." in said.err
     kept = json.loads((bundle / "reports" / "bench.json").read_text(encoding="utf-8"))
     assert kept["validity"] == found["validity"]
+
+
+def test_where_no_engine_can_run_the_table_is_shown_and_the_exit_code_is_4(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    device = tmp_path / "bundle"
+    shutil.copytree(bundle, device)
+    shutil.copyfile(device / "model.onnx", device / "tensorrt.onnx")
+    fake_bundles.seal(device, data=bundle.parent / "rows.csv", engines=("tensorrt", "onnxruntime"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert run("bench", device, "--rounds", 1, "--engines", "tensorrt") == 4
+    said = capsys.readouterr()
+    assert "not installed" in said.out
+    assert said.err.endswith(
+        "error: --engines: none of the engines can run here: tensorrt\n"
+        "  next: edgeroberta doctor tells what each needs\n"
+    )

@@ -65,6 +65,14 @@ def test_a_model_of_pairs_asks_for_pair(make_bundle, tiny_checkpoint, capsys):
     )
 
 
+def test_a_model_of_single_texts_refuses_pair(make_bundle, tiny_checkpoint, capsys):
+    bundle = make_bundle(tiny_checkpoint)
+    assert run(bundle, "--pair", "a", "b") == 2
+    assert capsys.readouterr().err == (
+        f"error: --pair: this model takes single texts\n  next: edgeroberta run {bundle} 'one text'\n"
+    )
+
+
 def test_several_labels_and_values_are_printed(
     make_bundle, tiny_multi_label_checkpoint, tiny_regression_checkpoint, capsys
 ):
@@ -88,11 +96,6 @@ def test_several_labels_and_values_are_printed(
             "  next: edgeroberta run BUNDLE 'some text', or --input FILE\n",
         ),
         (("a", "--pair"), 2, "error: TEXT: --pair takes texts two by two, but there are 1\n"),
-        (
-            ("a", "b", "--pair"),
-            2,
-            "error: input 0: this model takes single texts; for several, pass a list\n",
-        ),
         (("--input", "none.txt"), 2, "error: none.txt: cannot be read (No such file or directory)\n"),
         (
             ("a", "--engine", "opnvino"),

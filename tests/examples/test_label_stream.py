@@ -103,6 +103,13 @@ def test_a_signal_ends_the_wait_for_a_line(bundle, number):
         assert (process.returncode, said) == (0, "")
 
 
+def test_a_bundle_that_is_not_there_ends_the_loop_with_its_error_and_no_traceback(tmp_path):
+    with loop(tmp_path / "nowhere") as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.startswith(f"error: {tmp_path / 'nowhere'}: there is no such folder\n  next: ")
+
+
 def test_a_server_is_asked_and_waited_for_when_it_is_away(bundle, wanted):
     with served.command(bundle) as first, loop(f"http://127.0.0.1:{first.port}") as process:
         assert ask(process, TEXTS[0])["label"] == wanted[0]
