@@ -8,6 +8,7 @@ from pathlib import Path
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import tensorfile
 from edgeroberta.roberta.config import DOWNLOAD, EncoderConfig, load_config
+from edgeroberta.runtime.manifest import MANIFEST_FILE
 
 HEAD_OUTPUT = "classifier.out_proj.weight"
 _ENCODER = "roberta."
@@ -72,6 +73,12 @@ def check_weights(folder: Path, config: EncoderConfig) -> None:
         CheckpointError: They are.
     """
     entries = tensorfile.read_folder(folder)
+    if not entries and (folder / MANIFEST_FILE).is_file():
+        raise CheckpointError(
+            "this is a bundle, made of a model; a bundle cannot be compressed again",
+            where=str(folder),
+            hint="name the fine-tuned model that it came from; its manifest.json says which, under full_size",
+        )
     if not entries:
         raise CheckpointError(
             f"no {tensorfile.SINGLE} in this folder",

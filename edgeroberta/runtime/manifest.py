@@ -17,6 +17,7 @@ MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
 SCHEMA_VERSION = 1
 
+_NO_BUNDLE = "check the path, or make a bundle: edgeroberta compress MODEL --data DATA -o out/"
 _COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
 
 
@@ -119,7 +120,7 @@ def read(folder: Path) -> Manifest:
     file = folder / MANIFEST_FILE
     if not folder.is_dir():
         what = "is a file, not a bundle's folder" if folder.exists() else "there is no such folder"
-        raise BundleError(what, where=str(folder), hint=f"edgeroberta compress MODEL --data DATA -o {folder}")
+        raise BundleError(what, where=str(folder), hint=_NO_BUNDLE)
     if not file.is_file():
         raise BundleError(
             f"not a bundle: there is no {MANIFEST_FILE} in it",

@@ -139,6 +139,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         "{d}/config.json: hidden_size 32 is not a multiple of num_attention_heads 5\n"
         "  next: download or save the model again",
     ),
+    "a bundle": (
+        lambda d: (d / "model.safetensors").rename(d / "manifest.json"),
+        "{d}: this is a bundle, made of a model; a bundle cannot be compressed again\n"
+        "  next: name the fine-tuned model that it came from; its manifest.json says which, under full_size",
+    ),
     "no weights": (
         lambda d: (d / "model.safetensors").unlink(),
         "{d}: no model.safetensors in this folder\n"

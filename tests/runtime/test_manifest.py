@@ -43,7 +43,7 @@ def test_a_missing_folder_is_refused(tmp_path):
     error = refused(tmp_path / "none")
     assert str(error) == (
         f"{tmp_path}/none: there is no such folder\n"
-        f"  next: edgeroberta compress MODEL --data DATA -o {tmp_path}/none"
+        "  next: check the path, or make a bundle: edgeroberta compress MODEL --data DATA -o out/"
     )
 
 
