@@ -137,13 +137,20 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
     assert bad.error.exit_code == 4
     lines = hosts_table.text((good, bad)).splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["host", "kitchen", "kitchen", "garage"]
-    assert lines[3].split()[-1] == "failed"
-    assert "garage: refused the login" in lines[-1]
+    status = lines[0].index("status")
+    assert [line[status:].split()[0] for line in lines[1:4]] == ["stored", "ok", "failed"]
+    assert "refused the login" not in "\n".join(lines), "the command tells it as an error"
     file = hosts_table.write((good, bad), bundle)
     found = read_json(file.with_suffix(".json"))
     assert [each["status"] for each in found["hosts"]] == ["ok", "failed"]
     assert found["hosts"][0]["bench"]["rows"][1]["status"] == "ok"
-    assert file.read_text(encoding="utf-8").count("|\n") == 5
+    kept = file.read_text(encoding="utf-8")
+    assert kept.count("|\n") == 5
+    assert "\n| garage | – | – | failed | – |" in kept
+    assert kept.splitlines()[-1] == (
+        "- garage: refused the login: none of the keys that ssh offered is accepted; "
+        "next: ssh-copy-id device, or load the key into the agent: ssh-add"
+    )
 
 
 def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(
