@@ -120,11 +120,20 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
     assert not processes_with(str(device.root / "jobs"))
 
 
-def test_a_device_of_another_kind_says_so_in_its_own_words(on: Any, device: Device, bundle: Path) -> None:
-    (result,) = on(Request(bundle, target="jetson"), kitchen=device)
-    assert result.error.exit_code == 4
-    assert result.error.where == "kitchen"
-    assert "jetson" in result.error.what
+@pytest.mark.parametrize("configured", [False, True], ids=["option", "configuration"])
+def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_change(
+    on: Any, device: Device, bundle: Path, configured: bool
+) -> None:
+    lines = Lines()
+    kitchen = host_of(device, "kitchen", target="jetson" if configured else None)
+    (result,) = on(Request(bundle, target=None if configured else "jetson"), lines, kitchen=kitchen)
+    error = result.error
+    assert (error.exit_code, error.where) == (4, "kitchen")
+    assert error.what.startswith("is not a jetson: looked for a machine of type aarch64 with 'Jetson' or ")
+    assert "; there: " in error.what
+    other = "target in the configuration of hosts" if configured else "--target"
+    assert error.hint.startswith(f"name another --host, or another {other}; ")
+    assert not [line for line in lines.said if "jetson" in line]
     assert not list((device.root / "jobs").iterdir())
 
 
