@@ -12,7 +12,7 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.layout import columns
 from edgeroberta.verification.report_text import ABSENT, escape
 
-_WORDS = 3  # host, model and engine are words; all but the status after them is set flush right
+_WORDS = 4  # host, model, engine and status are words; the rest is set flush right
 
 
 def text(results: Sequence[HostResult]) -> str:
@@ -20,11 +20,12 @@ def text(results: Sequence[HostResult]) -> str:
 
     Args:
         results: One per host. A single host that was measured gives the table that ``bench`` gives there.
+            Why a host failed is not told here: the command says it as an error.
     """
     if len(results) == 1 and (only := results[0].comparison) is not None:
         return table.text(only)
     rows = _rows(results)
-    laid = columns(rows, left=(*range(_WORDS), len(rows[0]) - 1)) if rows else []
+    laid = columns(rows, left=range(_WORDS)) if rows else []
     return "\n".join([*laid, "", *_facts(results)]) + "\n"
 
 
@@ -32,10 +33,11 @@ def markdown(results: Sequence[HostResult]) -> str:
     """Write the tables of all hosts as one in GitHub Markdown."""
     lines = ["# Benchmark", ""]
     if rows := _rows(results):
-        right = ["---:" if _WORDS <= column < len(rows[0]) - 1 else "---" for column in range(len(rows[0]))]
-        lines += [_line(rows[0]), _line(right)]
+        rule = ["---" if column < _WORDS else "---:" for column in range(len(rows[0]))]
+        lines += [_line(rows[0]), _line(rule)]
         lines += [_line([escape(cell) for cell in row]) for row in rows[1:]]
-    return "\n".join([*lines, "", *(f"- {escape(fact)}" for fact in _facts(results))]) + "\n"
+    below = [*_facts(results), *_errors(results)]
+    return "\n".join([*lines, "", *(f"- {escape(fact)}" for fact in below)]) + "\n"
 
 
 def write(results: Sequence[HostResult], bundle: Path) -> Path:
@@ -73,7 +75,8 @@ def _rows(results: Sequence[HostResult]) -> list[tuple[str, ...]]:
     rows = [header]
     for each in results:
         if each.comparison is None:
-            rows.append((each.host, *(ABSENT,) * (len(header) - 2), "failed"))
+            told = {"host": each.host, "status": each.status}
+            rows.append(tuple(told.get(title, ABSENT) for title in header))
         else:
             rows += [(each.host, *table.cells(row)) for row in each.comparison.rows]
     return rows
@@ -84,9 +87,19 @@ def _facts(results: Sequence[HostResult]) -> list[str]:
     for each in results:
         if each.comparison is not None:
             found += [f"{each.host}: {fact}" for fact in table.facts(each.comparison)]
-        elif each.error is not None:
-            said = " ".join(str(each.error).split())
-            found.append(said if said.startswith(each.host) else f"{each.host}: {said}")
+    return found
+
+
+def _errors(results: Sequence[HostResult]) -> list[str]:
+    """Return why hosts failed, a line each."""
+    found = []
+    for each in results:
+        if (error := each.error) is None:
+            continue
+        where = error.where or each.host
+        where = where if where.startswith(each.host) else f"{each.host}: {where}"
+        said = "; next: ".join(filter(None, (error.what, error.hint)))
+        found.append(" ".join(f"{where}: {said}".split()))
     return found
 
 

@@ -16,7 +16,7 @@ from edgeroberta.bench.comparison import Comparison
 from edgeroberta.bench.conditions import Verdict
 from edgeroberta.bench.contenders import NO_MODEL
 from edgeroberta.bench.payload import BUNDLE, Payload, gather, job_for
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.progress import PLAIN_SECONDS, PlainProgress, Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hosts import Host
@@ -24,6 +24,7 @@ from edgeroberta.remote.job import Printed, Runner
 from edgeroberta.remote.shipping import Patience, ship
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.untrusted import decode, loads
+from edgeroberta.targets import matching
 
 logger = logging.getLogger(__name__)
 
@@ -204,12 +205,26 @@ class _Visit:
                 runner.stop()
             elif not getattr(error, "transient", False):  # a lost job goes on, to be taken up later
                 runner.clean(keep=self._keep)
-            return replace(result, error=error)
+            return replace(result, error=self._seen_from_here(error))
         runner.clean(keep=self._keep)
         found = _table(printed, where=self._host.name)
         if found.data is not None and self._payload.source is not None:
             found = replace(found, data={**found.data, "source": self._payload.source})
         return replace(result, comparison=found)
+
+    def _seen_from_here(self, error: EdgeRobertaError) -> EdgeRobertaError:
+        """Tell a target that the device is not of as one of this command; the device advises to use ssh."""
+        option, _, facts = error.what.partition(matching.ANOTHER)
+        name = self._payload.request.target or self._host.target
+        if not facts or name is None or option != f"--target: the target {name!r}":
+            return error
+        other = "--target" if self._payload.request.target else "target in the configuration of hosts"
+        article, facts = "an" if name[0] in "aeiou" else "a", facts.replace(matching.HERE, "; there: ")
+        return UnavailableError(
+            f"is not {article} {name}: {facts}",
+            where=self._host.name,
+            hint=f"name another --host, or another {other}; without a target the bundle is measured as it is",
+        )
 
 
 def _table(printed: Printed, *, where: str) -> Comparison:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError, GateError, UnavailableError, UsageError
+from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.untrusted import clean
 
 #: What ssh exits with when it fails itself; other codes are the remote command's.
@@ -44,13 +45,14 @@ class DeviceError(EdgeRobertaError):
 
 _CODES = tuple(error.exit_code for error in (EdgeRobertaError, UsageError, GateError, UnavailableError))
 
-#: What ssh's message contains: what it means, what to do (``{ssh}`` is the destination), and whether
-#: trying again may help. The first that fits counts.
+#: What ssh's message contains: what it means, what to do (``{ssh}`` is what follows ``ssh``, ``{host}`` the
+#: bare host, ``{known}`` its name among known hosts), and whether trying again may help. The first that fits
+#: counts.
 _MESSAGES = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "its host key is not the one that ssh knows: another machine answers, or it was set up anew",
-        "if you know why: ssh-keygen -R {host}, then ssh {ssh} once to see and accept the new key",
+        "if you know why: ssh-keygen -R {known}, then ssh {ssh} once to see and accept the new key",
         False,
     ),
     (
@@ -81,22 +83,22 @@ _MESSAGES = (
 )
 
 
-def unreachable(stderr: str, *, host: str, ssh: str) -> UnreachableError:
+def unreachable(stderr: str, host: Host) -> UnreachableError:
     """Turn what ssh wrote into an error.
 
     Args:
         stderr: All it wrote.
-        host: What the user calls the host.
-        ssh: The destination as the user wrote it.
+        host: The host.
     """
-    names = {"ssh": ssh, "host": ssh.rpartition("@")[2]}
+    bare = host.destination[-1].rpartition("@")[2]
+    names = {"ssh": host.typed, "host": bare, "known": host.known_as}
     for words, what, hint, transient in _MESSAGES:
         if words in stderr:
-            return UnreachableError(what, where=host, hint=hint.format(**names), transient=transient)
+            return UnreachableError(what, where=host.name, hint=hint.format(**names), transient=transient)
     said = [line for line in clean(stderr).splitlines() if line.strip()]
     why = f" ({said[-1].strip()[:300]})" if said else ""
     return UnreachableError(
-        f"the connection was lost{why}", where=host, hint=f"check it: ssh {ssh}", transient=True
+        f"the connection was lost{why}", where=host.name, hint=f"check it: ssh {host.typed}", transient=True
     )
 
 

@@ -82,6 +82,18 @@ class Host:
         port = ("-p", match["port"]) if match["port"] else ()
         return (*port, "--", f"{match['user']}@{host}" if match["user"] else host)
 
+    @property
+    def typed(self) -> str:
+        """What a user types after ``ssh`` or ``ssh-copy-id``, neither of which takes ``user@host:port``."""
+        return " ".join(word for word in self.destination if word != "--")
+
+    @property
+    def known_as(self) -> str:
+        """What ``ssh-keygen -R`` finds the host by, quoted for a shell."""
+        *port, _, last = self.destination
+        name = last.rpartition("@")[2]
+        return f"'[{name}]:{port[-1]}'" if port and port[-1] != "22" else name
+
 
 _LISTS = ("pip_args", "ssh_options")
 _KNOWN = tuple(each.name for each in fields(Host) if each.name != "name")

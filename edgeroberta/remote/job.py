@@ -79,6 +79,7 @@ class Runner:
         self._offset = 0
         self._rest = ""
         self._lines: list[str] = []
+        self._held: list[str] = []
         self._starts = {f"{step['name']}: started" for step in job.spec["steps"]}
 
     def run(self) -> Printed:
@@ -92,6 +93,12 @@ class Runner:
                 the step. Or the same command ran at the same time and ended the job.
             UnreachableError: The connection was lost for good. The job goes on.
         """
+        try:
+            return self._run()
+        finally:
+            self._release()
+
+    def _run(self) -> Printed:
         request = {"job": self._job.name, "spec": self._job.spec, "files": self._job.files}
         found = self._insist(lambda: self._connection.call("start", request)).get("started")
         if found not in ("started", "running", "finished"):
@@ -150,13 +157,29 @@ class Runner:
             *lines, self._rest = (self._rest + text)[-(1 << 20) :].split("\n")
             for line in lines:
                 if line := clean(line).rstrip():
-                    self._progress.line(line[:500])
+                    self._tell(line)
                     # What an earlier step said is not why a later one failed.
                     before = [] if line in self._starts else self._lines[1 - _LAST_LINES :]
                     self._lines = [*before, line]
 
+    def _tell(self, line: str) -> None:
+        """Say a line; an error is held back, since it will be raised unless the job goes on after it."""
+        starts = line.startswith("error: ")
+        if starts or not (self._held and line.startswith("  ")):
+            self._release()
+        if starts or self._held:
+            self._held.append(line)
+        else:
+            self._progress.line(line[:500])
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        for line in held:
+            self._progress.line(line[:500])
+
     def _failed(self, ended: Mapping[str, Any]) -> DeviceError:
         """Take the error that the step printed; without one its last words."""
+        self._held = []
         starts = [index for index, line in enumerate(self._lines) if line.startswith("error: ")]
         code = ended.get("code") if isinstance(ended.get("code"), int) else 1
         if not starts:

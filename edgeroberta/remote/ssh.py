@@ -174,7 +174,7 @@ class Connection:
             raise failures.DeviceError(last["error"], host=self.host.name)
         # A request that was interrupted or cut ends by a signal here, or by ssh's own code.
         if code == failures.SSH_FAILED or code < 0:
-            raise failures.unreachable(said, host=self.host.name, ssh=self.host.ssh)
+            raise failures.unreachable(said, self.host)
         if code in failures.NO_COMMAND:
             raise failures.no_python(self.host.python, host=self.host.name)
         if code or last is None:

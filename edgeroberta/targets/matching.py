@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from edgeroberta.bench.device import Device
 
 
+#: Parts of the message of :func:`resolve`, for who is told it by another machine.
+ANOTHER, HERE = " is another machine than this one: ", "; here: "
+
+
 @dataclass(frozen=True)
 class Machine:
     """What targets look at.
@@ -90,7 +94,7 @@ def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
     if matches(target, here):
         return target
     raise UnavailableError(
-        f"the target {name!r} is another machine than this one: {_wanted(target)}; here: {here.describe()}",
+        f"the target {name!r}{ANOTHER}{_wanted(target)}{HERE}{here.describe()}",
         where="--target",
         hint=_elsewhere(target),
     )

@@ -120,11 +120,20 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
     assert not processes_with(str(device.root / "jobs"))
 
 
-def test_a_device_of_another_kind_says_so_in_its_own_words(on: Any, device: Device, bundle: Path) -> None:
-    (result,) = on(Request(bundle, target="jetson"), kitchen=device)
-    assert result.error.exit_code == 4
-    assert result.error.where == "kitchen"
-    assert "jetson" in result.error.what
+@pytest.mark.parametrize("configured", [False, True], ids=["option", "configuration"])
+def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_change(
+    on: Any, device: Device, bundle: Path, configured: bool
+) -> None:
+    lines = Lines()
+    kitchen = host_of(device, "kitchen", target="jetson" if configured else None)
+    (result,) = on(Request(bundle, target=None if configured else "jetson"), lines, kitchen=kitchen)
+    error = result.error
+    assert (error.exit_code, error.where) == (4, "kitchen")
+    assert error.what.startswith("is not a jetson: looked for a machine of type aarch64 with 'Jetson' or ")
+    assert "; there: " in error.what
+    other = "target in the configuration of hosts" if configured else "--target"
+    assert error.hint.startswith(f"name another --host, or another {other}; ")
+    assert not [line for line in lines.said if "jetson" in line]
     assert not list((device.root / "jobs").iterdir())
 
 
@@ -137,13 +146,20 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
     assert bad.error.exit_code == 4
     lines = hosts_table.text((good, bad)).splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["host", "kitchen", "kitchen", "garage"]
-    assert lines[3].split()[-1] == "failed"
-    assert "garage: refused the login" in lines[-1]
+    status = lines[0].index("status")
+    assert [line[status:].split()[0] for line in lines[1:4]] == ["stored", "ok", "failed"]
+    assert "refused the login" not in "\n".join(lines), "the command tells it as an error"
     file = hosts_table.write((good, bad), bundle)
     found = read_json(file.with_suffix(".json"))
     assert [each["status"] for each in found["hosts"]] == ["ok", "failed"]
     assert found["hosts"][0]["bench"]["rows"][1]["status"] == "ok"
-    assert file.read_text(encoding="utf-8").count("|\n") == 5
+    kept = file.read_text(encoding="utf-8")
+    assert kept.count("|\n") == 5
+    assert "\n| garage | – | – | failed | – |" in kept
+    assert kept.splitlines()[-1] == (
+        "- garage: refused the login: none of the keys that ssh offered is accepted; "
+        "next: ssh-copy-id device, or load the key into the agent: ssh-add"
+    )
 
 
 def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(

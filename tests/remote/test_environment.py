@@ -100,7 +100,7 @@ def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
     monkeypatch.setattr(environment, "driver_version", lambda: driver)
     ran: list[list[str]] = []
 
-    def run(words: list[str], log: Any, what: str) -> None:
+    def run(words: list[str], log: Any, what: str, **others: Any) -> None:
         ran.append(list(words))
         if what == "venv":
             Path(words[-1]).mkdir()

@@ -88,6 +88,46 @@ def test_an_odd_answer_is_an_error_of_that_host(
         runner(connection).run()
 
 
+class Heard(Progress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(2, ["bench: started"]), (0, ["bench: started", "error: no rows", "  next: give some"])],
+    ids=["raised", "the job went on"],
+)
+def test_the_error_that_ends_a_job_is_not_said_as_progress_too(
+    tmp_path: Path, code: int, told: list[str]
+) -> None:
+    good = {"start": {"started": "started"}, "follow": {"exit": {"code": code, "step": "bench"}}}
+    heard = Heard()
+
+    class Saying(Answering):
+        def call(self, command: str, request: Mapping[str, Any], **others: Any) -> Any:
+            if command == "follow":
+                text = "bench: started\nerror: no rows\n  next: give some\n"
+                others["on_event"]({"at": len(text), "text": text})
+            return super().call(command, request)
+
+    answers = {**good, "result": {"result": "x" if code == 0 else ""}}
+    with Saying(tmp_path, lambda command: answers[command]) as connection:
+        job = Runner(connection, JOB, progress=heard, patience=Patience(()))
+        if code == 0:
+            assert job.run().text == "x"
+        else:
+            with pytest.raises(EdgeRobertaError, match="no rows") as caught:
+                job.run()
+            assert caught.value.hint == "give some"
+    assert heard.lines == told
+
+
 @pytest.mark.parametrize("facts", [3, "x", None, []])
 def test_odd_facts_are_an_error_of_that_host(tmp_path: Path, facts: Any) -> None:
     with (

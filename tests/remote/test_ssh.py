@@ -10,6 +10,7 @@ from ssh_server import Device, host_of
 
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.remote.failures import DeviceError, UnreachableError, unreachable
+from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.ssh import Connection
 
 HELLO = {"job": "0" * 16, "blobs": {}}
@@ -78,7 +79,30 @@ def test_a_name_that_is_no_host_and_a_closed_port_are_told_apart(fresh: Device) 
     ],
 )
 def test_only_what_may_pass_is_tried_again(said: str, transient: bool) -> None:
-    assert unreachable(said, host="a", ssh="me@a").transient is transient
+    assert unreachable(said, Host("a", "me@a")).transient is transient
+
+
+@pytest.mark.parametrize(
+    ("said", "ssh", "hint"),
+    [
+        (
+            "Permission denied",
+            "pi@lap:2299",
+            "ssh-copy-id -p 2299 pi@lap, or load the key into the agent: ssh-add",
+        ),
+        ("Could not resolve hostname", "pi@lop:22", "check the name: ssh -p 22 pi@lop"),
+        ("Connection timed out", "pi@lap:2299", "is it on, and in this network? ping lap"),
+        ("", "pi@[fe80::1]:22", "check it: ssh -p 22 pi@fe80::1"),
+        (
+            "REMOTE HOST IDENTIFICATION HAS CHANGED",
+            "pi@lap:2299",
+            "if you know why: ssh-keygen -R '[lap]:2299', then ssh -p 2299 pi@lap once to see and accept the "
+            "new key",
+        ),
+    ],
+)
+def test_a_port_stands_in_a_hint_as_the_command_takes_it(said: str, ssh: str, hint: str) -> None:
+    assert unreachable(said, Host("a", ssh)).hint == hint
 
 
 def test_a_machine_without_ssh_is_told_what_to_install(

@@ -14,18 +14,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .complaint import cause, fits_here, missing
 from .driver import driver_version, requirement
 from .files import RefusedError, is_locked, locked, remove, take
 
 #: So many environments are kept: each is some hundred megabytes, and every version makes one.
 KEEP = 3
-_TAIL = 3
 # A folder of that name without Python files has a spec, too, but no origin.
 _LOOK = (
     "import sys, importlib.util as u\n"
     "sys.exit(not any(found and found.origin for found in map(u.find_spec, sys.argv[1:])))"
 )
 _OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
+_FILL = (
+    "docs/remote.md, A device without a package index, has the command that fills a wheelhouse; this device "
+)
 
 
 def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
@@ -167,12 +170,13 @@ def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
     if (job / "wheelhouse").is_dir():
         offline = ["--no-index", "--find-links", str(job / "wheelhouse")]
     # The system may have this very version; without --ignore-installed pip would leave it at that.
-    _run([*pip, "--no-index", "--no-deps", "--ignore-installed", wheel], log, "pip")
+    _run([*pip, "--no-index", "--no-deps", "--ignore-installed", wheel], log, "pip", wheelhouse=bool(offline))
     extras = f"[{','.join(spec['extras'])}]" if spec["extras"] else ""
-    _run([*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]], log, "pip")
+    words = [*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]]
+    _run(words, log, "pip", wheelhouse=bool(offline))
 
 
-def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:
+def _run(words: Sequence[str], log: BinaryIO, what: str, *, wheelhouse: bool = False) -> None:
     # JetPack and others set pip options for all users; those must not choose where this goes.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PIP_USER", "PIP_TARGET")
@@ -184,10 +188,13 @@ def _run(words: Sequence[str], log: BinaryIO, what: str) -> None:
     said = (done.stdout + done.stderr).strip()
     log.write((said + "\n").encode("utf-8") if said else b"")
     if done.returncode:
-        last = " | ".join(said.splitlines()[-_TAIL:]) or f"exit code {done.returncode}"
-        full = "No space left on device" in said
+        lacks = ", ".join(missing(said)) if wheelhouse else ""
+        why = f", {what} said: {cause(said, code=done.returncode)}"
+        if lacks:  # pip ends at the first one
+            why = f": the wheelhouse has no wheel for this device of {lacks}"
+        hint = f"{_FILL}needs wheels for {fits_here()}" if wheelhouse else _OFFLINE
         raise RefusedError(
-            f"the environment could not be made, {what} said: {last}",
+            f"the environment could not be made{why}",
             where=str(Path(words[0]).parent),
-            hint="free some room on the device" if full else _OFFLINE,
+            hint="free some room on the device" if "No space left on device" in said else hint,
         )
