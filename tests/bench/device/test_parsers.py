@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeroberta.bench.device import clocks, jetson, power_mode, reading, tegrastats
+from edgeroberta.bench.device import clocks, jetson, power_mode, reading
 
 TREES = Path(__file__).parents[2] / "fixtures" / "devices"
 
@@ -82,21 +82,6 @@ def test_clocks_shown_by_jetson_clocks_are_read() -> None:
 def test_processors_that_are_off_are_left_out() -> None:
     line = "cpu3: Online=0 Governor=schedutil MinFreq=1 MaxFreq=2 CurrentFreq=1 IdleStates: WFI=1"
     assert clocks.shown(line) == ()
-
-
-def test_a_line_of_tegrastats_is_read() -> None:
-    found = tegrastats.parse(command("orin-nano", "tegrastats"))
-    assert (found.ram_used_mb, found.ram_total_mb, found.swap_used_mb) == (2391, 7620, 0)
-    assert found.cpu_percent == (12, 3, 0, None, 1, 0)
-    assert found.gpu_percent == 37
-    assert found.celsius["tj"] == 50.531
-    assert found.milliwatts == {"VDD_IN": 5063, "VDD_CPU_GPU_CV": 837, "VDD_SOC": 1435}
-
-
-@pytest.mark.parametrize("line", ["", "RAM 1/", "CPU [", "CPU [x%@y,off] GR3D_FREQ %", "\0" * 100])
-def test_a_damaged_line_of_tegrastats_has_nothing(line: str) -> None:
-    found = tegrastats.parse(line)
-    assert (found.ram_used_mb, found.gpu_percent, found.celsius, found.milliwatts) == (None, None, {}, {})
 
 
 def test_an_absurd_number_is_no_number() -> None:
