@@ -1,0 +1,91 @@
+"""What an encoder costs: its dimensions, layer by layer, and the parameters and products they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """Dimensions of one encoder layer.
+
+    Attributes:
+        heads: Attention heads that are left in it, at least 1.
+        intermediate: FFN neurons that are left in it, at least 1.
+    """
+
+    heads: int
+    intermediate: int
+
+    def to_json(self) -> dict[str, int]:
+        """Return it as a JSON object."""
+        return {"heads": self.heads, "intermediate": self.intermediate}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> LayerShape:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: A field is no whole number above 0.
+        """
+        counts = [fields[name] for name in ("heads", "intermediate")]
+        for value in counts:
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{value!r} is not a whole number above 0")
+        return cls(*counts)
+
+
+@dataclass(frozen=True)
+class EncoderShape:
+    """Dimensions of an encoder with its classification head; layers may differ.
+
+    Attributes:
+        vocab_size: Rows of the word embedding table.
+        hidden_size: Width of the residual stream.
+        head_size: Width of one attention head.
+        max_positions: Rows of the position table, the offset rows included.
+        type_vocab_size: Rows of the token type table.
+        labels: Outputs of the classification head.
+        layers: Each layer's own dimensions, the first layer first.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    head_size: int
+    max_positions: int
+    type_vocab_size: int
+    labels: int
+    layers: tuple[LayerShape, ...]
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Parameters of the three tables and their norm."""
+        return (self.vocab_size + self.max_positions + self.type_vocab_size + 2) * self.hidden_size
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the whole model, as :func:`edgeroberta.roberta.checkpoint.parameters` counts them."""
+        layers = sum(self.layer_parameters(layer) for layer in self.layers)
+        head = self.hidden_size * (self.hidden_size + 1) + self.labels * (self.hidden_size + 1)
+        return self.embedding_parameters + layers + head
+
+    def layer_parameters(self, layer: LayerShape) -> int:
+        """Parameters of one layer, biases and norms included."""
+        hidden, width = self.hidden_size, layer.heads * self.head_size
+        attention = 3 * (hidden + 1) * width + (width + 1) * hidden
+        ffn = (hidden + 1) * layer.intermediate + (layer.intermediate + 1) * hidden
+        return attention + ffn + 4 * hidden
+
+    def layer_macs(self, layer: LayerShape, length: int) -> int:
+        """Multiply-accumulates of one layer for a text of ``length`` tokens, the two attention products included."""
+        width = layer.heads * self.head_size
+        per_token = 4 * self.hidden_size * width + 2 * self.hidden_size * layer.intermediate
+        return length * per_token + 2 * length * length * width
+
+    def macs(self, length: int) -> int:
+        """Multiply-accumulates of all matrix products for a text of ``length`` tokens, every layer in full."""
+        layers = sum(self.layer_macs(layer, length) for layer in self.layers)
+        return layers + self.hidden_size * (self.hidden_size + self.labels)

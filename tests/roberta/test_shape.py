@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
+
+
+def shape_of(config: EncoderConfig) -> EncoderShape:
+    layer = LayerShape(config.heads, config.intermediate_size)
+    return EncoderShape(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        head_size=config.head_size,
+        max_positions=config.max_positions,
+        type_vocab_size=config.type_vocab_size,
+        labels=config.num_labels,
+        layers=(layer,) * config.layers,
+    )
+
+
+def test_parameters_are_those_that_the_checkpoint_holds(tiny_checkpoint: Path) -> None:
+    shape = shape_of(EncoderConfig.from_dir(tiny_checkpoint))
+    assert shape.parameters == checkpoint.parameters(tiny_checkpoint)
+
+
+def test_macs_of_a_layer_by_hand() -> None:
+    shape = EncoderShape(100, 8, 4, 20, 1, 2, (LayerShape(1, 3), LayerShape(2, 5)))
+    # Q, K, V and the output: 4 * 8 * 4; FFN: 2 * 8 * 3; scores and context: 2 * 10 * 4 per token
+    assert shape.layer_macs(shape.layers[0], 10) == 10 * (128 + 48) + 2 * 10 * 10 * 4
+    assert shape.macs(10) == 1760 + 800 + 10 * (256 + 80) + 1600 + 8 * (8 + 2)
+
+
+def test_a_layer_survives_json() -> None:
+    assert LayerShape.from_json(LayerShape(3, 70).to_json()) == LayerShape(3, 70)
+
+
+@pytest.mark.parametrize("heads", [0, -1, 1.5, "2", True, None])
+def test_a_layer_without_a_whole_number_of_heads_is_refused(heads: object) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        LayerShape.from_json({"heads": heads, "intermediate": 8})
