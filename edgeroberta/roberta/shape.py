@@ -80,12 +80,12 @@ class EncoderShape:
         return attention + ffn + 4 * hidden
 
     def layer_macs(self, layer: LayerShape, length: int) -> int:
-        """Multiply-accumulates of one layer for a text of ``length`` tokens, the two attention products included."""
+        """Multiply-accumulates of one layer for a text of ``length`` tokens, attention products included."""
         width = layer.heads * self.head_size
         per_token = 4 * self.hidden_size * width + 2 * self.hidden_size * layer.intermediate
         return length * per_token + 2 * length * length * width
 
     def macs(self, length: int) -> int:
-        """Multiply-accumulates of all matrix products for a text of ``length`` tokens, every layer in full."""
+        """Multiply-accumulates of all products for a text of ``length`` tokens, every layer in full."""
         layers = sum(self.layer_macs(layer, length) for layer in self.layers)
         return layers + self.hidden_size * (self.hidden_size + self.labels)
