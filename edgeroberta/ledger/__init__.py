@@ -29,6 +29,7 @@ class Row:
         engine: What ran it, with its version.
         p50_ms: Median of the fixed latency measurement, in milliseconds per text.
         speed_up: How many times faster than the full-size row it is, both timed in turns.
+        noisy: True when the turns' ratios lie more than 10 % apart, so that ``speed_up`` is a rough one.
         error: Why it was not measured; None when it was.
     """
 
@@ -44,6 +45,7 @@ class Row:
     engine: str | None = None
     p50_ms: float | None = None
     speed_up: float | None = None
+    noisy: bool = False
     error: str | None = None
 
 

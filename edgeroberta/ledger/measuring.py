@@ -12,7 +12,7 @@ import numpy as np
 from edgeroberta import __version__, metrics
 from edgeroberta.artifact import Artifact, Kind, digest_value
 from edgeroberta.bench.device import here, versions
-from edgeroberta.bench.measure import speed_up
+from edgeroberta.bench.measure import Latency, speed_up
 from edgeroberta.bench.process import Measured as Process
 from edgeroberta.bench.process import Worker, WorkerError
 from edgeroberta.bench.protocol import Spec, Status
@@ -30,11 +30,16 @@ from edgeroberta.verification.reference import Reference
 
 Start = Callable[[Spec], Process]
 
+_MISSING = "ONNX Runtime is not installed: pip install 'edgeroberta[onnxruntime]'"
+_PACKAGES = ("onnxruntime", "openvino", "tokenizers")
+
 #: Held-out rows that every model answers, at most: of 2,000 rows one is 0.05 points.
 MOST_ROWS = 2000
 #: The fixed latency measurement: 3 turns of 30 single texts on one thread, the full-size model taking the
 #: same turns. A turn ends after 3 seconds, so that a model of 1 s a text costs 20 s, not 3 minutes.
 TIMED = Plan(rounds=3, calls=30, turn_seconds=3.0, warmup=10, threads=1, seed=0)
+#: Turns whose ratios lie further apart than this part of their median make a row noisy, as in ``bench``.
+NOISE = 0.1
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,7 @@ def measure(run: Run, *, progress: Progress, start: Start = Worker) -> Ledger | 
     chosen = _chosen(len(run.rows), run.seed)
     ledger = Ledger(run.reference.task.metric, len(chosen), len(run.rows), TIMED.rounds * TIMED.calls)
     if not installed(models.ENGINE):
-        return replace(
-            ledger, missing="ONNX Runtime is not installed: pip install 'edgeroberta[onnxruntime]'"
-        )
+        return replace(ledger, missing=_MISSING)
     book = _Book(run, chosen, start)
     rows: list[Row] = []
     with progress.bar("ledger", len(found), "models") as advance:
@@ -211,6 +214,7 @@ class _Book:
             engine=f"{model.engine} {opened.version}" if opened else model.engine,
             p50_ms=latencies[-1].p50_ms,
             speed_up=speed_up(latencies[0], latencies[-1]),
+            noisy=_noisy(latencies[0], latencies[-1]),
         )
 
     def _spec(self, model: Model, *, threads: int) -> Spec:
@@ -227,7 +231,7 @@ class _Book:
                 "full_size": self.first.lineage.content,
                 "versions": {
                     "edgeroberta": __version__,
-                    **versions(("onnxruntime", "openvino", "tokenizers")),
+                    **versions(_PACKAGES),
                 },
                 "processor": here().cpu,
                 "plan": [TIMED.rounds, TIMED.calls, TIMED.turn_seconds, TIMED.threads],
@@ -239,7 +243,12 @@ def _open(entry: Entry) -> None:
     entry.opened = entry.worker.open()
 
 
-def _latencies(entries: list[Entry]) -> Iterator[Any]:
+def _noisy(full: Latency, other: Latency) -> bool:
+    ratios = np.asarray(full.round_p50_ms) / np.asarray(other.round_p50_ms)
+    return bool(np.ptp(ratios) > NOISE * np.median(ratios))
+
+
+def _latencies(entries: list[Entry]) -> Iterator[Latency]:
     for entry in entries:
         latency = entry.latency(TIMED)
         if latency is None:

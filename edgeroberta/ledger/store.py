@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one model; see the attributes of the same names in :class:`~edgeroberta.ledger.Row`.
+    """What was measured of one model.
 
     Attributes:
         graph: Digest of all that an engine and the tokenizer are given. Where two stages leave the same,
@@ -29,6 +29,7 @@ class Measured:
         engine: What ran it, with its version.
         p50_ms: Milliseconds per text.
         speed_up: Against the full-size model in the same turns.
+        noisy: True when the turns differ much.
     """
 
     graph: str
@@ -39,6 +40,7 @@ class Measured:
     engine: str
     p50_ms: float
     speed_up: float
+    noisy: bool
 
 
 class Store:

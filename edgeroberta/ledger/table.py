@@ -40,6 +40,8 @@ def sentences(ledger: Ledger) -> tuple[str, ...]:
         "thread, in turns with the full-size model. "
         f"One row is {100 / ledger.measured:.2f} points."
     )
+    if any(row.noisy for row in ledger.rows):
+        said += " ~: the turns differed by more than 10 %."
     complaints = [f"{row.stage}: not measured: {row.error}." for row in ledger.rows if row.error is not None]
     return (said, *complaints)
 
@@ -61,7 +63,7 @@ def _cells(metric: str, row: Row) -> tuple[str, ...]:
         _millions(row.parameters),
         ABSENT if row.bytes is None else f"{row.bytes / 1e6:.1f}",
         ABSENT if row.p50_ms is None else f"{row.p50_ms:.2f}",
-        ABSENT if row.speed_up is None else f"{row.speed_up:.1f}x",
+        ABSENT if row.speed_up is None else f"{'~' if row.noisy else ''}{row.speed_up:.1f}x",
     )
 
 
