@@ -46,12 +46,6 @@ def sentences(ledger: Ledger) -> tuple[str, ...]:
     return (said, *complaints)
 
 
-def steepest(ledger: Ledger) -> Row | None:
-    """Return the row whose stage lost the most of the metric; None when none lost any."""
-    lost = [row for row in ledger.rows if row.drop is not None and row.drop > 0]
-    return max(lost, key=lambda row: row.drop or 0.0, default=None)
-
-
 def _cells(metric: str, row: Row) -> tuple[str, ...]:
     return (
         row.stage,
