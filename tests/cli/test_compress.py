@@ -466,7 +466,7 @@ def test_a_dry_run_shows_the_resolved_recipe_and_imports_no_torch(
         f"model:  {tiny_checkpoint}: 2 layers of 32, 4 heads and 64 FFN neurons each, 600 tokens, "
         f"0.1 M parameters, {size / 1e6:.1f} MB",
         "task:   single label classification of single texts: negative, positive",
-        "rows:   48 train, 6 validation, 6 held-out",
+        "rows:   51 train, 3 validation, 6 held-out",
         "target: cpu: onnxruntime, openvino; 1 thread(s)",
         f"output: {tmp_path / 'out'} (work folder {tmp_path / 'out.work'})",
         "export: would run, all defaults",
@@ -487,7 +487,7 @@ def test_a_dry_run_as_json(tmp_path: Path, tiny_checkpoint: Path, data: Path) ->
     assert [each["changed"] for each in found["stages"]] == [{}] * 5
     assert found["model"]["parameters"] == checkpoint.parameters(tiny_checkpoint)
     assert found["model"]["layers"] == [{"heads": 4, "intermediate": 64}] * 2
-    assert found["rows"] == {"train": 48, "validation": 6, "held-out": 6, "unlabelled": None}
+    assert found["rows"] == {"train": 51, "validation": 3, "held-out": 6, "unlabelled": None}
     assert found["target"] == {"name": "cpu", "engines": ["onnxruntime", "openvino"], "threads": 1}
     assert found["task"]["labels"] == ["negative", "positive"]
     assert (found["output"], found["work"]) == (str(tmp_path / "out"), str(tmp_path / "out.work"))

@@ -192,6 +192,15 @@ def test_a_checkpoint_and_its_export_are_measured_once(
     assert found[1].p50_ms == found[2].p50_ms
 
 
+def test_the_full_size_model_s_own_export_answers_and_is_not_timed_again(
+    run: Run, tmp_path: Path, tiny_checkpoint: Path
+) -> None:
+    found = ledger_of(with_stages(run, graph_of(tiny_checkpoint, tmp_path / "graph"))).rows
+    assert len(Here.opened) == 2
+    assert (found[1].p50_ms, found[1].speed_up) == (found[0].p50_ms, 1.0)
+    assert found[1].flips == 0
+
+
 def test_a_vocabulary_of_its_own_is_read_with_its_own_tokenizer(
     run: Run, tmp_path: Path, tiny_checkpoint: Path
 ) -> None:
