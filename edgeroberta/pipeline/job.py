@@ -60,13 +60,18 @@ class State:
 
     inputs: Mapping[Kind, Artifact]
     full_size: Artifact
-    history: tuple[Lineage, ...]
+    artifacts: tuple[Artifact, ...]
+
+    @property
+    def history(self) -> tuple[Lineage, ...]:
+        """The lineage of every artifact so far."""
+        return tuple(made.lineage for made in self.artifacts)
 
     def after(self, stage: Stage, made: Artifact) -> State:
         """Return the state once ``stage`` has made ``made``."""
         leading = all(lineage.stage in ("source", *stages.TEACHER_STAGES) for lineage in self.history)
         teacher = made if leading and stage.name in stages.TEACHER_STAGES else self.full_size
-        return State({**self.inputs, stage.writes: made}, teacher, (*self.history, made.lineage))
+        return State({**self.inputs, stage.writes: made}, teacher, (*self.artifacts, made))
 
 
 def start(job: Job) -> State:
@@ -86,7 +91,7 @@ def start(job: Job) -> State:
         content=content,
     )
     source = Artifact(job.model, Kind.CHECKPOINT, lineage)
-    return State({Kind.CHECKPOINT: source}, source, (lineage,))
+    return State({Kind.CHECKPOINT: source}, source, (source,))
 
 
 def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:

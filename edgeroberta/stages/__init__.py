@@ -46,6 +46,9 @@ class Context:
         progress: Where to report progress.
         recipe_text: The resolved recipe as YAML, every default written out.
         history: Lineage of every artifact of this run so far, the source model's first.
+        artifacts: Those artifacts.
+        ledger: Folder for what was measured of artifacts; it outlives the run, and is only to be
+            believed of the same content.
     """
 
     output: Path
@@ -60,6 +63,8 @@ class Context:
     progress: Progress
     recipe_text: str = ""
     history: tuple[Lineage, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    ledger: Path | None = None
 
 
 StageFunction = Callable[[Any, Context], Mapping[str, Any]]
