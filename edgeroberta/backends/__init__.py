@@ -52,9 +52,7 @@ def require(engines: Sequence[str]) -> None:
             raise missing_extra(ENGINES[name].package, ENGINES[name].extra, purpose=f"building for {name}")
 
 
-def build(
-    engine: str, graph_dir: Path, output: Path, *, share_weights: bool = False
-) -> tuple[str, ...]:
+def build(engine: str, graph_dir: Path, output: Path, *, share_weights: bool = False) -> tuple[str, ...]:
     """Write what an engine runs.
 
     Args:

@@ -55,8 +55,7 @@ class Checked:
     def summary(self) -> str:
         """E.g. ``27 of 27 int8 matmuls, 6 of 6 GELUs``."""
         told = ", ".join(
-            f"{right} of {demanded} {part}s"
-            for part, (right, demanded) in fusion.counts(self.judged).items()
+            f"{right} of {demanded} {part}s" for part, (right, demanded) in fusion.counts(self.judged).items()
         )
         return told or "nothing is demanded of it"
 
@@ -110,9 +109,7 @@ def check(bundle: Path, engines: Sequence[str], *, graph: Path | None = None) ->
     for name in engines:
         executed = kernels.read(name, bundle, threads=facts.threads, length=length)
         judged = fusion.compare(wanted, executed)
-        found.append(
-            Checked(name, executed.version, judged, left, len(executed.kernels), decisive(name))
-        )
+        found.append(Checked(name, executed.version, judged, left, len(executed.kernels), decisive(name)))
     return tuple(found)
 
 

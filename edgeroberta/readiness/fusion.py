@@ -100,9 +100,7 @@ def compare(wanted: Demands, found: Executed) -> tuple[Judged, ...]:
     judged += [_gelu(each, found) for each in wanted.gelus if openvino or not each.tanh]
     if openvino:
         judged += _counted_norms(wanted.norms, found)
-        judged += [
-            _attention(each, found) for each in wanted.matmuls if each.attention and not each.int8
-        ]
+        judged += [_attention(each, found) for each in wanted.matmuls if each.attention and not each.int8]
     else:
         judged += [_norm(each, found) for each in wanted.norms]
     return tuple(judged)
@@ -116,9 +114,7 @@ def counts(judged: Sequence[Judged]) -> dict[str, tuple[int, int]]:
 
 
 def _matmuls(wanted: Demands, found: Executed) -> list[Judged]:
-    judged = [
-        _matmul(each.node, found) for each in wanted.matmuls if each.int8 and not each.attention
-    ]
+    judged = [_matmul(each.node, found) for each in wanted.matmuls if each.int8 and not each.attention]
     if not any(each.unknown for each in judged):
         return judged
     # A kernel may have lost the name of its matmul, as in OpenVINO where the matmul fell back to float.
@@ -180,5 +176,5 @@ def _norm(node: str, found: Executed) -> Judged:
 def _counted_norms(nodes: Sequence[str], found: Executed) -> list[Judged]:
     """OpenVINO gives these kernels names of its own, so that only their number tells."""
     number = found.count("MVN")
-    said = None if number >= len(nodes) else f"{number} kernels normalize, of {len(nodes)}"
+    said = None if number >= len(nodes) else f"kernels that normalize: {number}, in the graph: {len(nodes)}"
     return [Judged(node, Part.NORM, unknown=said) for node in nodes]

@@ -45,9 +45,7 @@ def read(folder: Path, *, threads: int, length: int) -> Executed:
         for key, value in (("file_name", "weights"), ("min_size_in_bytes", "1024")):
             options.add_session_config_entry(f"session.optimized_model_external_initializers_{key}", value)
         try:
-            library.InferenceSession(
-                str(folder / engine.GRAPH), options, providers=["CPUExecutionProvider"]
-            )
+            library.InferenceSession(str(folder / engine.GRAPH), options, providers=["CPUExecutionProvider"])
         # Its exceptions share no base of their own but Exception (1.20 to 1.31).
         except Exception as error:
             raise EngineError(

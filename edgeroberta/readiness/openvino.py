@@ -46,9 +46,7 @@ def read(folder: Path, *, threads: int, length: int) -> Executed:
         raise EngineError(f"OpenVINO {session.version} does not tell what it runs: {error}") from error
     finally:
         session.close()
-    return Executed(
-        "openvino", session.version, tuple(each for each in kernels if each.kind not in _STORED)
-    )
+    return Executed("openvino", session.version, tuple(each for each in kernels if each.kind not in _STORED))
 
 
 def _kernel(operation: Any) -> Kernel:
