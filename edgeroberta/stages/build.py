@@ -71,6 +71,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
     copy_model_files(graph, output)
+    bundle.compact_tokenizer(output)
     files = {
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
         for engine in engines
