@@ -1,4 +1,4 @@
-"""``edgeroberta check``: open a bundle on a target's engines, TensorRT's without the device, and look inside."""
+"""``edgeroberta check``: open a bundle on a target's engines, without the device, and look inside."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class RowQuantized:
 
 @dataclass(frozen=True)
 class ColumnQuantized:
-    """The position table in int8: ``table ≈ values * scale``; values int8 [rows, width], scale float32 [width].
+    """The position table in int8: ``table ≈ values * scale``; int8 [rows, width], float32 [width].
 
     Per column, since a few columns are much larger than the rest in all rows: scales per row lose 140 times
     as much (error energy 1.4e-3 of the table's instead of 1.1e-5; the packaged encoder).

@@ -36,8 +36,8 @@ class BuildConfig(StageConfig):
     )
     share_weights: bool = Field(
         False,
-        description="Let OpenVINO read model.onnx, with the weights in a file beside it, in place of a copy in "
-        "its own format: half the bytes. Optimum's OVModelFor… then does not open the bundle.",
+        description="Let OpenVINO read model.onnx, with its weights in a file beside it, in place of a copy "
+        "in its own format: half the bytes. Optimum's OVModelFor… then does not open the bundle.",
     )
     check: bool = Field(
         True,
