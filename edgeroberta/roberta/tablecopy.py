@@ -1,0 +1,96 @@
+"""Copies a model's weights into one file with some rows of its tables alone, in constant memory."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import tensorfile
+from edgeroberta.roberta.config import DOWNLOAD
+from edgeroberta.roberta.tensorfile import TensorEntry
+
+Indices = npt.NDArray[np.int64]
+
+FILE = tensorfile.SINGLE
+WORDS = "embeddings.word_embeddings.weight"
+POSITIONS = "embeddings.position_embeddings.weight"
+#: Tensors with one row for each token: the embeddings, and what a head for masked words has. A model for
+#: classification has no such head; a base model may come with it, tied to the embeddings or not.
+TOKEN_TABLES = (WORDS, "lm_head.decoder.weight", "lm_head.decoder.bias", "lm_head.bias")
+#: Constants that transformers before 4.31 stored; as long as the position table, and made anew on loading.
+STORED_CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")
+
+_ENCODER = "roberta."
+# 4,096 rows of 768 floats are 13 MB.
+_ROWS = 4096
+
+
+def entry(folder: Path, name: str) -> TensorEntry:
+    """Find a tensor of a model folder by its name without the encoder's prefix.
+
+    Raises:
+        CheckpointError: There is none, or a file is damaged.
+    """
+    for key, found in tensorfile.read_folder(folder).items():
+        if key.removeprefix(_ENCODER) == name:
+            return found
+    raise CheckpointError(f"the weights lack {name}", where=str(folder), hint=DOWNLOAD)
+
+
+def copy(source: Path, file: Path, rows: Mapping[str, Indices], *, without: Collection[str] = ()) -> None:
+    """Copy all tensors of a model folder into one safetensors file.
+
+    Args:
+        source: The model folder.
+        file: The file to write.
+        rows: Name of a tensor, without the encoder's prefix, to the rows to keep of it, in their new
+            order; names that the folder does not have are passed over.
+        without: Names of tensors to leave out.
+
+    Raises:
+        CheckpointError: A file is damaged.
+    """
+    tensors = {
+        name: (found, rows.get(name.removeprefix(_ENCODER)))
+        for name, found in tensorfile.read_folder(source).items()
+        if name.removeprefix(_ENCODER) not in without
+    }
+    # Largest elements first, as the format's own writer has it: every tensor is then aligned.
+    order = sorted(tensors, key=lambda name: (-_element_bytes(tensors[name][0]), name))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for name in order:
+        found, kept = tensors[name]
+        shape = found.shape if kept is None else (len(kept), *found.shape[1:])
+        stop = start + math.prod(shape) * _element_bytes(found)
+        header[name] = {"dtype": found.dtype, "shape": shape, "data_offsets": (start, stop)}
+        start = stop
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as out:
+        out.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            _copy_tensor(*tensors[name], out)
+
+
+def _copy_tensor(found: TensorEntry, kept: Indices | None, out: BinaryIO) -> None:
+    if not found.elements:
+        return
+    count = found.shape[0] if found.shape else 1
+    width = (found.stop - found.start) // count
+    # Read only what is needed: a table of 250,002 rows is 0.8 GB.
+    table = np.memmap(found.file, np.uint8, "r", offset=found.start, shape=(count, width))
+    wanted = np.arange(count) if kept is None else kept
+    for first in range(0, len(wanted), _ROWS):
+        out.write(table[wanted[first : first + _ROWS]].tobytes())
+
+
+def _element_bytes(found: TensorEntry) -> int:
+    return (found.stop - found.start) // max(found.elements, 1)
