@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +42,32 @@ def entry(folder: Path, name: str) -> TensorEntry:
         if key.removeprefix(_ENCODER) == name:
             return found
     raise CheckpointError(f"the weights lack {name}", where=str(folder), hint=DOWNLOAD)
+
+
+def floats(folder: Path, name: str, count: int) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+    """Read a table of floating-point numbers, some rows at a time.
+
+    Args:
+        folder: The model folder.
+        name: Name of the tensor, without the encoder's prefix; it has two dimensions.
+        count: Rows at a time.
+
+    Yields:
+        Number of the first row, and the rows as float64.
+
+    Raises:
+        CheckpointError: The tensor is missing or not floating-point.
+    """
+    found = entry(folder, name)
+    if found.dtype not in tensorfile.FLOATS:
+        raise CheckpointError(f"{name} is stored as {found.dtype}, not as floats", where=str(found.file))
+    view = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}[found.dtype]
+    table = np.memmap(found.file, view, "r", offset=found.start, shape=found.shape)
+    for start in range(0, found.shape[0], count):
+        rows = np.asarray(table[start : start + count])
+        if found.dtype == "BF16":  # the upper half of a float32
+            rows = (rows.astype("<u4") << 16).view("<f4")
+        yield start, rows.astype(np.float64)
 
 
 def copy(source: Path, file: Path, rows: Mapping[str, Indices], *, without: Collection[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Which tokens a model keeps: those that the user's texts need, and the most general of the others.
+"""Which tokens a model keeps: those that the user's texts need, and the likeliest of the others.
 
 Why texts whose tokens are all kept are tokenized as before, to the last token:
 
@@ -21,7 +21,7 @@ Any text still has tokens: bytes (BPE) or single characters, bytes and the unkno
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ from edgeroberta.roberta.tokenizerfile import BPE, TokenizerFile
 
 #: One number for each id, or ids.
 Counts = npt.NDArray[np.int64]
+
+Floats = npt.NDArray[np.float64]
 
 #: Ids below this stay what they are: the special tokens of every model of the family.
 FIXED_IDS = 4
@@ -52,6 +54,15 @@ class Limits:
     min_count: int = 1
 
 
+def parts(file: TokenizerFile) -> dict[int, set[int]]:
+    """Map each token that BPE makes to the tokens that it may be made of; empty for Unigram."""
+    found: defaultdict[int, set[int]] = defaultdict(set)
+    for left, right in file.merges:
+        # Several pairs may make the same piece, and any of them may be joined: all their parts count.
+        found[file.ids[left + right]].update((file.ids[left], file.ids[right]))
+    return dict(found)
+
+
 def needed(file: TokenizerFile, counts: Counts) -> Counts:
     """Count how often each token is made on the way to the tokens of the texts.
 
@@ -62,21 +73,41 @@ def needed(file: TokenizerFile, counts: Counts) -> Counts:
     Returns:
         Occurrences within other tokens added, int64[rows]: never less for a part than for the whole.
     """
-    total = counts.copy()
-    parts = defaultdict(list)
-    for left, right in file.merges:
-        parts[left + right].append((file.ids[left], file.ids[right]))
+    total, made_of = counts.copy(), parts(file)
     # Parts are shorter than what they make, so a whole is complete when its turn comes.
-    for piece in sorted(parts, key=len, reverse=True):
-        # A piece that several pairs make may be made by any: the parts of all of them are needed.
-        for pair in parts[piece]:
-            for part in pair:
-                total[part] += total[file.ids[piece]]
+    for whole in sorted(made_of, key=lambda number: len(file.pieces[number]), reverse=True):
+        for part in made_of[whole]:
+            total[part] += total[whole]
     return total
 
 
+def ranks(file: TokenizerFile, rows: int) -> Floats:
+    """Rank tokens from the most general to the most special.
+
+    Merges are found in the order of how often their pairs occur in the tokenizer's training texts, and
+    the scores of a Unigram model are log probabilities there.
+
+    Args:
+        file: The tokenizer.
+        rows: Rows of the embedding table.
+
+    Returns:
+        float64[rows]; infinite for ids that the model does not make of others (single characters) or
+        at all.
+    """
+    if file.kind == BPE:
+        order: Iterable[int] = (file.ids[left + right] for left, right in file.merges)
+    else:
+        order = sorted(file.scores, key=lambda number: (-file.scores[number], number))
+    found = np.full(rows, np.inf)
+    for rank, number in enumerate(order):
+        if number in file.pieces:
+            found[number] = min(found[number], rank)
+    return found
+
+
 def choose(
-    file: TokenizerFile, counts: Counts, *, limits: Limits, fixed: Collection[int] = range(FIXED_IDS)
+    file: TokenizerFile, counts: Counts, *, limits: Limits, outlook: Floats, fixed: Collection[int] = ()
 ) -> Counts:
     """Choose the tokens to keep.
 
@@ -85,6 +116,8 @@ def choose(
         counts: Occurrences of each token in the user's texts, int64[rows].
         limits: How many to keep.
         fixed: Ids that must stay beyond those that the tokenizer itself names.
+        outlook: Which tokens to fill up with, float64[rows], the highest first; -infinity for those
+            that are never to be filled in.
 
     Returns:
         Ids to keep, rising.
@@ -92,7 +125,7 @@ def choose(
     Raises:
         UsageError: ``limits.size`` is less than what no text can be tokenized without.
     """
-    kept = _indispensable(file) | {number for number in fixed if number in file.pieces}
+    kept = _indispensable(file) | {each for each in (*range(FIXED_IDS), *fixed) if each in file.pieces}
     size = limits.size
     if size is not None and size < len(kept):
         raise UsageError(
@@ -104,7 +137,7 @@ def choose(
     # A part is needed at least as often as its whole, and is shorter: any start of this list is closed.
     used.sort(key=lambda number: (-int(total[number]), len(file.pieces[number]), number))
     kept.update(used if size is None else used[: size - len(kept)])
-    _fill(kept, file, int(limits.keep * len(counts)) if size is None else size)
+    _fill(kept, parts(file), outlook, int(limits.keep * len(counts)) if size is None else size)
     return np.array(sorted(kept), np.int64)
 
 
@@ -115,25 +148,17 @@ def _indispensable(file: TokenizerFile) -> set[int]:
     return kept | file.named | file.byte_pieces
 
 
-def _fill(kept: set[int], file: TokenizerFile, size: int) -> None:
-    """Add the most general pieces until there are ``size`` of them."""
-    for parts, number in _by_generality(file):
-        if len(kept) >= size:
+def _fill(kept: set[int], made_of: Mapping[int, set[int]], outlook: Floats, size: int) -> None:
+    """Add tokens, each with what it is made of, until there are ``size`` or none fits any more."""
+    for number in np.argsort(-outlook, kind="stable"):
+        if len(kept) >= size or outlook[number] == -np.inf:
             break
-        if all(part in kept for part in parts):
-            kept.add(number)
-
-
-def _by_generality(file: TokenizerFile) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Give pieces, the most general first, each with the pieces that must be there for it to be made.
-
-    Merges are found in the order of how often their pairs occur in the tokenizer's training texts, and
-    the scores of a Unigram model are log probabilities there.
-    """
-    if file.kind == BPE:
-        for left, right in file.merges:
-            yield (file.ids[left], file.ids[right]), file.ids[left + right]
-    else:
-        for number in sorted(file.scores, key=lambda number: (-file.scores[number], number)):
-            if number in file.pieces:
-                yield (), number
+        new: set[int] = set()
+        ahead = [int(number)]
+        while ahead:
+            each = ahead.pop()
+            if each not in kept and each not in new:
+                new.add(each)
+                ahead.extend(made_of.get(each, ()))
+        if len(kept) + len(new) <= size:
+            kept |= new

@@ -1,4 +1,4 @@
-"""The stage ``vocabulary``: only the tokens that the user's texts need, and the most general others."""
+"""The stage ``vocabulary``: only the tokens that the user's texts need, and the likeliest others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.roberta import checkpoint, corpus, cutting, tablecopy
+from edgeroberta.roberta import checkpoint, corpus, cutting, outlook, tablecopy
 from edgeroberta.roberta import vocabulary as tokens
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.lengths import BIN
@@ -77,12 +77,14 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     data, rows = context.data, cutting.rows(source)
     training = corpus.count(source, _chunks(data.train), rows)
     counts = training + corpus.count(source, _chunks(data.unlabelled), rows)
+    used = tokens.needed(file, counts) > 0
     try:
         kept = tokens.choose(
             file,
             counts,
             limits=tokens.Limits(config.keep, config.size, config.min_count),
             fixed=cutting.fixed_ids(source),
+            outlook=outlook.score(source, used, tokens.ranks(file, rows)),
         )
     except UsageError as error:
         raise RecipeError(error.what, where="vocabulary.size", hint=error.hint) from error
@@ -94,7 +96,7 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     notes = {
         "tokens": len(kept),
         "tokens_before": len(counts),
-        "tokens_used": int((tokens.needed(file, counts) > 0).sum()),
+        "tokens_used": int(used.sum()),
         **_bytes(source, context.output),
         "max_length": length,
         "training": cut.report(data.train, training),
