@@ -96,6 +96,7 @@ class Stage:
 MODULES = {
     "finetune": "edgeroberta.stages.finetune",
     "distill": "edgeroberta.stages.distill",
+    "vocabulary": "edgeroberta.stages.vocabulary",
     "export": "edgeroberta.stages.export",
     "quantize": "edgeroberta.stages.quantize",
     "build": "edgeroberta.stages.build",
