@@ -130,17 +130,18 @@ def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tu
     Yields:
         Name and shape of each tensor.
     """
-    width, inner = config.hidden_size, config.intermediate_size
+    width = config.hidden_size
     base = f"{prefix}embeddings."
     yield f"{prefix}{_WORDS}", (config.vocab_size, width)
     yield f"{base}position_embeddings.weight", (config.max_positions, width)
     yield f"{base}token_type_embeddings.weight", (config.type_vocab_size, width)
     yield from _affine(f"{base}LayerNorm", (width,))
-    for index in range(config.layers):
-        layer = f"{prefix}encoder.layer.{index}."
+    for index, shape in enumerate(config.layer_shapes):
+        layer, inner = f"{prefix}encoder.layer.{index}.", shape.intermediate
+        attended = shape.heads * config.head_size
         for part in ("query", "key", "value"):
-            yield from _affine(f"{layer}attention.self.{part}", (width, width))
-        yield from _affine(f"{layer}attention.output.dense", (width, width))
+            yield from _affine(f"{layer}attention.self.{part}", (attended, width))
+        yield from _affine(f"{layer}attention.output.dense", (width, attended))
         yield from _affine(f"{layer}attention.output.LayerNorm", (width,))
         yield from _affine(f"{layer}intermediate.dense", (inner, width))
         yield from _affine(f"{layer}output.dense", (width, inner))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeroberta.errors import missing_extra
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import checkpoint, pruned
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,6 +42,8 @@ def load_classifier(
 ) -> PreTrainedModel:
     """Load a sequence classifier in float32; a head that is absent or of other labels is made fresh.
 
+    Pruned checkpoints load as plain ones do.
+
     Args:
         path: A checked model folder.
         task: What it is to do.
@@ -74,8 +76,9 @@ def load_classifier(
         config.attention_probs_dropout_prob = attention_dropout
     with _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            str(path),
+        model = pruned.from_pretrained(
+            path,
+            AutoModelForSequenceClassification,
             config=config,
             dtype=torch.float32,
             local_files_only=True,
