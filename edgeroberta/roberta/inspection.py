@@ -113,11 +113,29 @@ def _check_tensor(
             hint="name the checkpoint from before quantization",
         )
     if entry.shape != shape:
-        raise CheckpointError(
-            f"{name} has shape {list(entry.shape)}, config.json says {list(shape)}",
-            where=str(entry.file),
-            hint="config.json and the weights are of different models; download them together",
-        )
+        raise mismatch(name, entry.shape, shape, where=str(entry.file))
+
+
+def mismatch(name: str, found: tuple[int, ...], stated: tuple[int, ...], *, where: str) -> CheckpointError:
+    """Make the error for a tensor that is of another shape than the config says."""
+    return CheckpointError(
+        f"{name} has shape {list(found)}, config.json says {list(stated)}",
+        where=where,
+        hint="config.json and the weights are of different models; download them together",
+    )
+
+
+def classifier_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """List the tensors of a sequence classifier by its config, without the family's prefix.
+
+    Args:
+        config: Its dimensions.
+
+    Yields:
+        Name and shape of each tensor.
+    """
+    yield from encoder_shapes(config, "")
+    yield from _head_shapes(config)
 
 
 def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -14,6 +14,7 @@ the folder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: The field of ``config.json`` and of transformers' configs that only pruned models have.
 FIELD = "layer_shapes"
+#: Arguments of ``from_pretrained`` that tell where the files are.
+_WHERE = ("cache_dir", "local_files_only", "revision", "subfolder", "token")
 
 
 def from_pretrained(folder: str | Path, auto_class: Any = None, **kwargs: Any) -> PreTrainedModel:
@@ -53,19 +56,19 @@ def from_pretrained(folder: str | Path, auto_class: Any = None, **kwargs: Any) -
         import transformers
     except ImportError as error:
         raise missing_extra(error.name or "transformers", "compress", purpose="loading a model") from error
-    config = kwargs.pop("config", None)
-    if config is None:
-        about = {name: kwargs[name] for name in ("local_files_only", "revision", "token") if name in kwargs}
-        config = transformers.AutoConfig.from_pretrained(str(folder), **about)
+    config = kwargs.get("config", folder)
+    if isinstance(config, str | os.PathLike):
+        about = {name: kwargs[name] for name in _WHERE if name in kwargs}
+        config = transformers.AutoConfig.from_pretrained(str(config), **about)
     if auto_class is None:
         auto_class = getattr(transformers, (config.architectures or ["AutoModel"])[0])
     shapes = shapes_of(config, where=str(folder))
     if shapes is None:
-        return auto_class.from_pretrained(str(folder), config=config, **kwargs)
+        return auto_class.from_pretrained(str(folder), **kwargs)
     told = kwargs.pop("output_loading_info", False)
     kind = _class_of(auto_class, config)
     shaped = _shaped(kind, shapes)
-    model, record = shaped.from_pretrained(str(folder), config=config, output_loading_info=True, **kwargs)
+    model, record = shaped.from_pretrained(str(folder), output_loading_info=True, **kwargs)
     model.__class__ = kind
     _check_loaded(record, where=str(folder))
     return (model, record) if told else model
