@@ -190,8 +190,8 @@ def _of_layers(
     floor = cost.fixed + sum(layer[0].cost for layer in options)
     if floor > budget * (1 + _SLACK):
         raise UsageError(
-            f"the budget of {budget:.6g} is below {floor:.6g}, the least that {len(layers)} layers of one head"
-            f" and {granularity} neurons cost",
+            f"the budget of {budget:.6g} is below {floor:.6g}, the least that {len(layers)} layers of one"
+            f" head and {granularity} neurons cost",
             hint="raise the budget, or keep fewer layers",
         )
     chosen = _improved(options, _knapsack(options, budget - cost.fixed), budget - cost.fixed)
@@ -227,8 +227,10 @@ def _worth_it(options: Sequence[_Option]) -> list[_Option]:
 
 def _knapsack(options: Sequence[Sequence[_Option]], budget: float) -> list[int]:
     """Choose one option per layer, of most value, whose costs rounded up to bins fit the budget."""
-    spare = max(budget - sum(layer[0].cost for layer in options), 0.0)
-    unit = spare / BINS or 1.0
+    spare = budget - sum(layer[0].cost for layer in options)
+    if spare <= 0:
+        return [0] * len(options)
+    unit = spare / BINS
     best = np.zeros(BINS + 1)  # best[b]: most value of the layers so far at an extra cost of b bins
     picks = []
     for layer in options:
@@ -280,8 +282,9 @@ def _spread(scores: Sequence[Floats], wanted: int, block: int) -> list[int]:
             stop = min(start + block, len(layer))
             # per unit, so that a short last block is not taken for a bad one
             blocks.append(((gathered[stop] - gathered[start]) / (stop - start), -index, -start, stop - start))
-    for _, index, _, size in sorted(blocks, reverse=True):
-        if size <= left:
+    for _, index, start, size in sorted(blocks, reverse=True):
+        # a layer's blocks are taken in turn: a short last one that fits is no use without those before it
+        if size <= left and counts[-index] == -start:
             counts[-index] += size
             left -= size
     return counts
@@ -314,7 +317,6 @@ def _widths(full: int, granularity: int) -> list[int]:
 
 def _most_important(importance: Importance, count: int) -> tuple[int, ...]:
     """Return the layers whose units are worth most together, rising."""
-    worth = np.array(
-        [heads.sum() + neurons.sum() for heads, neurons in zip(importance.heads, importance.neurons)]
-    )
+    pairs = zip(importance.heads, importance.neurons, strict=True)
+    worth = np.array([heads.sum() + neurons.sum() for heads, neurons in pairs])
     return _best(worth, count)

@@ -111,8 +111,8 @@ def _taylor(
     """Average ``|d loss / d gate|`` over texts (Michel et al., arXiv:1905.10650).
 
     To first order that is what the loss changes by when the unit goes. It is taken text by text: over a
-    batch, gains and losses would cancel out. No scaling per layer: it cost 3 points on SST-2, see
-    ``docs/pruning.md``.
+    batch, gains and losses would cancel out. Scores are not scaled
+    per layer: what a layer loses is in the unit of the loss already, and the budget is global.
     """
     import torch
     from accelerate.utils import gather_object

@@ -91,6 +91,7 @@ class Stage:
 MODULES = {
     "finetune": "edgeroberta.stages.finetune",
     "distill": "edgeroberta.stages.distill",
+    "prune": "edgeroberta.stages.prune",
     "export": "edgeroberta.stages.export",
     "quantize": "edgeroberta.stages.quantize",
     "build": "edgeroberta.stages.build",
