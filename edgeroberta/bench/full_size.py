@@ -13,7 +13,7 @@ from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.request import DTYPES
 from edgeroberta.bench.stopwatch import Stopwatch
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import checkpoint, pruned
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -60,8 +60,12 @@ class FullSize:
             warnings.simplefilter("ignore")
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
-            model = transformers.AutoModelForSequenceClassification.from_pretrained(
-                str(folder), dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+            model = pruned.from_pretrained(
+                folder,
+                transformers.AutoModelForSequenceClassification,
+                dtype=getattr(torch, dtype),
+                local_files_only=True,
+                use_safetensors=True,
             )
         self.model = model.eval().to(self._where)
         self.max_length = checkpoint.max_length(folder)

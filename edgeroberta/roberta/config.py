@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 #: Model families with RoBERTa's architecture and parameter names.
 FAMILIES = ("roberta", "xlm-roberta", "camembert")
@@ -52,6 +53,8 @@ class EncoderConfig:
         pad_token_id: Id of the padding token; positions start one above it.
         activation: ``gelu`` (erf), ``gelu_tanh`` or ``relu``.
         num_labels: Outputs of the classification head.
+        layer_shapes: Each layer's own dimensions, the first layer first; all alike in a model that is
+            not pruned.
     """
 
     family: str
@@ -66,6 +69,20 @@ class EncoderConfig:
     pad_token_id: int
     activation: str
     num_labels: int
+    layer_shapes: tuple[LayerShape, ...]
+
+    @property
+    def shape(self) -> EncoderShape:
+        """Dimensions of the model, layer by layer."""
+        return EncoderShape(
+            vocab_size=self.vocab_size,
+            hidden_size=self.hidden_size,
+            head_size=self.head_size,
+            max_positions=self.max_positions,
+            type_vocab_size=self.type_vocab_size,
+            labels=self.num_labels,
+            layers=self.layer_shapes,
+        )
 
     @property
     def head_size(self) -> int:
@@ -123,6 +140,7 @@ class EncoderConfig:
                 pad_token_id=int(fields.get("pad_token_id", 1)),
                 activation=activation,
                 num_labels=len(labels) if labels else int(fields.get("num_labels", 2)),
+                layer_shapes=layer_shapes(fields, where),
             )
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"a field has the wrong type ({error})", where=where) from error
@@ -157,6 +175,47 @@ def _check_fields(fields: Mapping[str, Any], where: str) -> None:
             where=where,
             hint=DOWNLOAD,
         )
+
+
+def layer_shapes(fields: Mapping[str, Any], where: str) -> tuple[LayerShape, ...]:
+    """Read each layer's dimensions: ``layer_shapes`` in a pruned model, the plain fields in any other.
+
+    Args:
+        fields: The parsed ``config.json``, its sizes checked.
+        where: Its path, for error messages.
+
+    Returns:
+        One shape per layer.
+
+    Raises:
+        CheckpointError: ``layer_shapes`` is no list of shapes, has another length than the model, or a
+            layer has more in it than the plain fields say of an unpruned one.
+    """
+    plain = LayerShape(fields["num_attention_heads"], fields["intermediate_size"])
+    depth, stated = fields["num_hidden_layers"], fields.get("layer_shapes")
+    if stated is None:
+        return (plain,) * depth
+    try:
+        if not isinstance(stated, list):
+            raise TypeError("not a list")
+        shapes = tuple(LayerShape.from_json(entry) for entry in stated)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"layer_shapes is not a list of {{heads, intermediate}} ({error})", where=where, hint=DOWNLOAD
+        ) from error
+    if len(shapes) != depth:
+        raise CheckpointError(
+            f"layer_shapes has {len(shapes)} layers, num_hidden_layers is {depth}", where=where, hint=DOWNLOAD
+        )
+    for index, shape in enumerate(shapes):
+        if shape.heads > plain.heads or shape.intermediate > plain.intermediate:
+            raise CheckpointError(
+                f"layer_shapes[{index}] is larger than an unpruned layer, {plain.heads} heads and"
+                f" {plain.intermediate} FFN neurons",
+                where=where,
+                hint=DOWNLOAD,
+            )
+    return shapes
 
 
 def load_object(file: Path) -> dict[str, Any]:

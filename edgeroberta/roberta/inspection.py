@@ -113,11 +113,29 @@ def _check_tensor(
             hint="name the checkpoint from before quantization",
         )
     if entry.shape != shape:
-        raise CheckpointError(
-            f"{name} has shape {list(entry.shape)}, config.json says {list(shape)}",
-            where=str(entry.file),
-            hint="config.json and the weights are of different models; download them together",
-        )
+        raise mismatch(name, entry.shape, shape, where=str(entry.file))
+
+
+def mismatch(name: str, found: tuple[int, ...], stated: tuple[int, ...], *, where: str) -> CheckpointError:
+    """Make the error for a tensor that is of another shape than the config says."""
+    return CheckpointError(
+        f"{name} has shape {list(found)}, config.json says {list(stated)}",
+        where=where,
+        hint="config.json and the weights are of different models; download them together",
+    )
+
+
+def classifier_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """List the tensors of a sequence classifier by its config, without the family's prefix.
+
+    Args:
+        config: Its dimensions.
+
+    Yields:
+        Name and shape of each tensor.
+    """
+    yield from encoder_shapes(config, "")
+    yield from _head_shapes(config)
 
 
 def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -130,17 +148,18 @@ def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tu
     Yields:
         Name and shape of each tensor.
     """
-    width, inner = config.hidden_size, config.intermediate_size
+    width = config.hidden_size
     base = f"{prefix}embeddings."
     yield f"{prefix}{_WORDS}", (config.vocab_size, width)
     yield f"{base}position_embeddings.weight", (config.max_positions, width)
     yield f"{base}token_type_embeddings.weight", (config.type_vocab_size, width)
     yield from _affine(f"{base}LayerNorm", (width,))
-    for index in range(config.layers):
-        layer = f"{prefix}encoder.layer.{index}."
+    for index, shape in enumerate(config.layer_shapes):
+        layer, inner = f"{prefix}encoder.layer.{index}.", shape.intermediate
+        attended = shape.heads * config.head_size
         for part in ("query", "key", "value"):
-            yield from _affine(f"{layer}attention.self.{part}", (width, width))
-        yield from _affine(f"{layer}attention.output.dense", (width, width))
+            yield from _affine(f"{layer}attention.self.{part}", (attended, width))
+        yield from _affine(f"{layer}attention.output.dense", (width, attended))
         yield from _affine(f"{layer}attention.output.LayerNorm", (width,))
         yield from _affine(f"{layer}intermediate.dense", (inner, width))
         yield from _affine(f"{layer}output.dense", (width, inner))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeroberta.errors import missing_extra
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import checkpoint, pruned
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' bars and its report on fresh weights off the terminal."""
     from transformers.utils import logging
 
@@ -41,6 +41,8 @@ def load_classifier(
     attention_dropout: float | None = None,
 ) -> PreTrainedModel:
     """Load a sequence classifier in float32; a head that is absent or of other labels is made fresh.
+
+    Pruned checkpoints load as plain ones do.
 
     Args:
         path: A checked model folder.
@@ -72,10 +74,11 @@ def load_classifier(
         config.hidden_dropout_prob = config.classifier_dropout = dropout
     if attention_dropout is not None:
         config.attention_probs_dropout_prob = attention_dropout
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            str(path),
+        model = pruned.from_pretrained(
+            path,
+            AutoModelForSequenceClassification,
             config=config,
             dtype=torch.float32,
             local_files_only=True,
@@ -105,6 +108,6 @@ def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Path) ->
         folder: An existing folder to write into.
         tokenizer: Model folder whose tokenizer files are copied.
     """
-    with _quiet():
+    with quiet():
         model.save_pretrained(str(folder))
     checkpoint.copy_tokenizer(tokenizer, folder)

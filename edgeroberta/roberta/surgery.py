@@ -1,19 +1,104 @@
-"""Cutting a model down: which layers a student keeps, and the student made of them."""
+"""Cutting a model down: the layers, heads and FFN neurons that stay, and the model made of them."""
 
 from __future__ import annotations
 
 import copy
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeroberta.errors import UsageError
+from edgeroberta.roberta import pruned
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
-_LAYER = re.compile(r"(.*\bencoder\.layer\.)(\d+)(\..*)")
+_LAYER = re.compile(r"(.*\bencoder\.layer\.)(\d+)\.(.*)")
+#: A layer's tensors that shrink with it: which indices pick from them, and along which dimension.
+_CUTS = {
+    "attention.self.query.weight": ("heads", 0),
+    "attention.self.query.bias": ("heads", 0),
+    "attention.self.key.weight": ("heads", 0),
+    "attention.self.key.bias": ("heads", 0),
+    "attention.self.value.weight": ("heads", 0),
+    "attention.self.value.bias": ("heads", 0),
+    "attention.output.dense.weight": ("heads", 1),
+    "intermediate.dense.weight": ("neurons", 0),
+    "intermediate.dense.bias": ("neurons", 0),
+    "output.dense.weight": ("neurons", 1),
+}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stays of an encoder; every index counts from 0 in the source model as it stands.
+
+    Attributes:
+        layers: The layers, rising.
+        heads: Per kept layer, its attention heads, rising; at least one.
+        neurons: Per kept layer, its FFN neurons, rising; at least one.
+    """
+
+    layers: tuple[int, ...]
+    heads: tuple[tuple[int, ...], ...]
+    neurons: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def everything(cls, shape: EncoderShape) -> Kept:
+        """Keep all that a model of this shape has."""
+        return cls.whole_layers(range(len(shape.layers)), shape)
+
+    @classmethod
+    def whole_layers(cls, layers: Sequence[int], shape: EncoderShape) -> Kept:
+        """Keep some layers, each as it is.
+
+        Args:
+            layers: Indices of the layers, rising.
+            shape: Shape of the source model.
+
+        Returns:
+            These layers with all their heads and neurons.
+
+        Raises:
+            UsageError: The layers do not rise or are out of range.
+        """
+        chosen = check_layers(layers, len(shape.layers))
+        return cls(
+            layers=chosen,
+            heads=tuple(tuple(range(shape.layers[index].heads)) for index in chosen),
+            neurons=tuple(tuple(range(shape.layers[index].intermediate)) for index in chosen),
+        )
+
+    @property
+    def shapes(self) -> tuple[LayerShape, ...]:
+        """Shapes of the kept layers."""
+        pairs = zip(self.heads, self.neurons, strict=True)
+        return tuple(LayerShape(len(heads), len(neurons)) for heads, neurons in pairs)
+
+    def check(self, shape: EncoderShape) -> None:
+        """Refuse a choice that a model of this shape does not allow.
+
+        Args:
+            shape: Shape of the source model.
+
+        Raises:
+            UsageError: Layers, heads or neurons do not rise, are out of range, or a layer keeps none.
+        """
+        check_layers(self.layers, len(shape.layers))
+        for name, per_layer in (("heads", self.heads), ("neurons", self.neurons)):
+            if len(per_layer) != len(self.layers):
+                raise UsageError(
+                    f"{name} are given for {len(per_layer)} layers, {len(self.layers)} are kept",
+                    hint=f"give the {name} of each kept layer",
+                )
+        for index, heads, neurons in zip(self.layers, self.heads, self.neurons, strict=True):
+            layer = shape.layers[index]
+            _check_rising(heads, layer.heads, "heads", index)
+            _check_rising(neurons, layer.intermediate, "neurons", index)
 
 
 def choose_layers(n_teacher: int, n_student: int) -> tuple[int, ...]:
@@ -81,21 +166,108 @@ def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedMode
     Raises:
         UsageError: The layers do not rise or are out of range.
     """
+    return prune(model, Kept.whole_layers(layers, shape_of(model)))
+
+
+def _check_rising(chosen: Sequence[int], count: int, name: str, layer: int) -> None:
+    if not chosen:
+        raise UsageError(
+            f"layer {layer} would keep no {name}",
+            hint="keep at least one, or leave the layer out as a whole",
+        )
+    if any(a >= b for a, b in itertools.pairwise(chosen)):
+        raise UsageError(f"the {name} of layer {layer} must rise, each at most once")
+    if chosen[0] < 0 or chosen[-1] >= count:
+        outside = chosen[0] if chosen[0] < 0 else chosen[-1]
+        raise UsageError(
+            f"layer {layer} has {count} {name}; there is no {outside}",
+            hint=f"choose from 0 to {count - 1}",
+        )
+
+
+def shape_of(model: PreTrainedModel) -> EncoderShape:
+    """Read the shape of a model from its modules.
+
+    Args:
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head, pruned or not.
+
+    Returns:
+        Its shape; ``labels`` is what the config says, also for a model without a head.
+    """
+    config = model.config
+    head_size = config.hidden_size // config.num_attention_heads
+    return EncoderShape(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        head_size=head_size,
+        max_positions=config.max_position_embeddings,
+        type_vocab_size=config.type_vocab_size,
+        labels=config.num_labels,
+        layers=tuple(
+            LayerShape(
+                layer.attention.self.query.out_features // head_size, layer.intermediate.dense.out_features
+            )
+            for layer in model.base_model.encoder.layer
+        ),
+    )
+
+
+def prune(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
+    """Make a smaller model of what is kept: heads, FFN neurons and whole layers, in one step.
+
+    What is left out adds nothing in the result, as if its outputs were 0 in the source; the biases of
+    the matmuls that read them stay. Embeddings and head are kept as they are. Beside the source there
+    is only the new model in memory: it is built without fresh weights.
+
+    Args:
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head, pruned before or not; it is
+            not changed.
+        kept: What stays of it.
+
+    Returns:
+        A model of the same class and type on the CPU, with its own copy of the weights, all of them
+        trainable; its config has ``layer_shapes`` where layers differ from the plain fields.
+
+    Raises:
+        UsageError: The model does not have what is to be kept.
+    """
     import torch
 
-    chosen = check_layers(layers, model.config.num_hidden_layers)
-    place = {old: new for new, old in enumerate(chosen)}
+    source = shape_of(model)
+    kept.check(source)
     config = copy.deepcopy(model.config)
-    config.num_hidden_layers = len(chosen)
-    state = {}
+    pruned.set_shapes(config, kept.shapes)
+    with torch.device("meta"):
+        student = type(model)(config)
+    pruned.resize(student, kept.shapes)
+    state = dict(_cut(model, kept, source.head_size))
+    student.load_state_dict(state, strict=True, assign=True)
+    for name, buffer in model.named_buffers():  # those that no state holds, such as position ids
+        owner, _, leaf = name.rpartition(".")
+        setattr(student.get_submodule(owner), leaf, buffer.detach().cpu().clone())
+    student.tie_weights()
+    return student.train(model.training)
+
+
+def _cut(model: PreTrainedModel, kept: Kept, head_size: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield the new model's tensors, copies on the CPU, by their new names."""
+    import torch
+
+    place = {old: new for new, old in enumerate(kept.layers)}
     for name, tensor in model.state_dict().items():
         match = _LAYER.fullmatch(name)
         if match is None:
-            state[name] = tensor
-        elif int(match[2]) in place:
-            state[f"{match[1]}{place[int(match[2])]}{match[3]}"] = tensor
-    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
-        student = type(model)(config)
-    student.to(dtype=next(model.parameters()).dtype)
-    student.load_state_dict(state, strict=True)
-    return student
+            yield name, tensor.cpu().clone()
+            continue
+        new = place.get(int(match[2]))
+        if new is None:
+            continue
+        kind, dimension = _CUTS.get(match[3], (None, 0))
+        if kind is None:
+            picked = tensor.clone()
+        else:
+            index = torch.tensor(kept.neurons[new] if kind == "neurons" else kept.heads[new])
+            if kind == "heads":
+                index = (index[:, None] * head_size + torch.arange(head_size)).flatten()
+            picked = tensor.index_select(dimension, index.to(tensor.device))
+        yield f"{match[1]}{new}.{match[3]}", picked.cpu()

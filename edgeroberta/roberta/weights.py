@@ -1,12 +1,12 @@
 """Weights of a checkpoint as float32 arrays, under the field's names and ready for a graph.
 
-Every linear layer is held as ``[inputs, outputs]``, the transpose of PyTorch's layout. Shapes are
-taken from the tensors themselves, so layers whose heads or FFN were pruned need nothing special.
+Every linear layer is held as ``[inputs, outputs]``, the transpose of PyTorch's layout. Every tensor is
+held to the shape that the config tells for it, so the layers of a pruned model may differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import tensorfile
+from edgeroberta.roberta import inspection, tensorfile
 from edgeroberta.roberta.config import EncoderConfig
 
 Array = NDArray[np.float32]
@@ -96,7 +96,7 @@ def load_weights(path: Path) -> Weights:
         CheckpointError: A tensor is missing or has another shape than ``config.json`` tells.
     """
     config = EncoderConfig.from_dir(path)
-    get = _tensor_getter(path)
+    get = _tensor_getter(path, dict(inspection.classifier_shapes(config)))
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
     head = ClassificationHead(_linear(get, "classifier.dense"), _linear(get, "classifier.out_proj"))
     return Weights(config, _embeddings(get, config), layers, head)
@@ -105,8 +105,8 @@ def load_weights(path: Path) -> Weights:
 Getter = Callable[[str], Array]
 
 
-def _tensor_getter(path: Path) -> Getter:
-    """Return a function that reads one tensor by its name without the family's prefix."""
+def _tensor_getter(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Getter:
+    """Return a function that reads one tensor of these by its name without the family's prefix."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -119,6 +119,8 @@ def _tensor_getter(path: Path) -> Getter:
         for key in (f"roberta.{name}", name):
             if key in owner:
                 tensor: Array = owner[key].get_tensor(key).float().numpy()
+                if tensor.shape != shapes[name]:
+                    raise inspection.mismatch(key, tensor.shape, shapes[name], where=str(path))
                 return tensor
         raise CheckpointError(
             f"tensor {name!r} is missing",
@@ -140,11 +142,6 @@ def _norm(get: Getter, name: str) -> LayerNorm:
 
 def _embeddings(get: Getter, config: EncoderConfig) -> Embeddings:
     word = get("embeddings.word_embeddings.weight")
-    if word.shape != (config.vocab_size, config.hidden_size):
-        raise CheckpointError(
-            f"the word embeddings are {word.shape}, config.json tells "
-            f"({config.vocab_size}, {config.hidden_size})"
-        )
     position = get("embeddings.position_embeddings.weight")[config.position_offset :]
     kind = get("embeddings.token_type_embeddings.weight")[0]
     return Embeddings(word, position + kind, _norm(get, "embeddings.LayerNorm"))
@@ -152,14 +149,8 @@ def _embeddings(get: Getter, config: EncoderConfig) -> Embeddings:
 
 def _layer(get: Getter, config: EncoderConfig, index: int) -> Layer:
     prefix = f"encoder.layer.{index}"
-    query = _linear(get, f"{prefix}.attention.self.query")
-    if query.weight.shape[0] != config.hidden_size or query.weight.shape[1] % config.head_size:
-        raise CheckpointError(
-            f"{prefix}.attention.self.query is {query.weight.shape[::-1]}; config.json tells a hidden "
-            f"size of {config.hidden_size} and heads of {config.head_size}"
-        )
     return Layer(
-        query=query,
+        query=_linear(get, f"{prefix}.attention.self.query"),
         key=_linear(get, f"{prefix}.attention.self.key"),
         value=_linear(get, f"{prefix}.attention.self.value"),
         attention_output=_linear(get, f"{prefix}.attention.output.dense"),
@@ -167,5 +158,5 @@ def _layer(get: Getter, config: EncoderConfig, index: int) -> Layer:
         ffn_in=_linear(get, f"{prefix}.intermediate.dense"),
         ffn_out=_linear(get, f"{prefix}.output.dense"),
         ffn_norm=_norm(get, f"{prefix}.output.LayerNorm"),
-        heads=query.weight.shape[1] // config.head_size,
+        heads=config.layer_shapes[index].heads,
     )

@@ -96,6 +96,7 @@ class Stage:
 MODULES = {
     "finetune": "edgeroberta.stages.finetune",
     "distill": "edgeroberta.stages.distill",
+    "prune": "edgeroberta.stages.prune",
     "vocabulary": "edgeroberta.stages.vocabulary",
     "export": "edgeroberta.stages.export",
     "quantize": "edgeroberta.stages.quantize",

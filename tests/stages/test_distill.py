@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -166,7 +164,8 @@ def test_unlabelled_texts_are_learnt_from_without_the_hard_loss(
     assert more["history"][0]["loss_hard"] == pytest.approx(alone["history"][0]["loss_hard"] / 2, rel=1e-4)
     soft = distill(make_context("c", unlabelled=40), weights=only(logits=1.0))
     assert soft["steps"] == 20
-    assert len(np.load(tmp_path / "c" / "scratch" / "teacher" / "shard-000000" / "logits.npy")) == 80
+    (shard,) = (tmp_path / "c" / "scratch" / "teacher").glob("*/shard-000000/logits.npy")
+    assert len(np.load(shard)) == 80
 
 
 def test_teacher_outputs_are_computed_once_for_all_epochs(
@@ -228,7 +227,7 @@ def test_layers_are_chosen_or_named(
         (
             {"relation_heads": 5, "weights": {"attention": 1}},
             "distill.relation_heads: 5 relation heads do not divide a width of 32 and 32\n"
-            "  next: the teacher has 4 attention heads",
+            "  next: leave it out; the teacher has 4 attention heads",
         ),
     ],
 )
@@ -276,12 +275,6 @@ def test_a_student_may_be_cut_from_another_model_than_the_teacher(
     assert notes["layers"] == [0, 1]
     wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=4)
     context = make_context("wide", full_size=wide)
-    with pytest.raises(RecipeError) as caught:
-        distill(context, weights=only(hidden=1))
-    assert str(caught.value) == (
-        "distill.weights.hidden: hidden states of width 32 cannot be compared with the teacher's of 48\n"
-        "  next: set it to 0; attention relations do not depend on the width"
-    )
     assert distill(context, weights=only(logits=1, attention=1))["steps"] == 10
 
 
@@ -303,21 +296,3 @@ def test_every_setting_is_described() -> None:
     config = stages.get("distill").config
     fields = {**config.model_fields, **type(config().weights).model_fields}
     assert [name for name, field in fields.items() if not field.description] == []
-
-
-def test_the_key_of_a_run_does_not_depend_on_files_beside_the_models(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    from edgeroberta.stages import distill as module
-
-    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
-    source = wrap(folder)
-    context: Any = SimpleNamespace(full_size=folder)
-
-    def keys() -> list[str]:
-        return [module._digest_of_teacher(context, source, same=same) for same in (True, False)]
-
-    before = keys()
-    assert len(set(before)) == 2
-    (folder / "optimizer.pt").write_bytes(b"state")
-    assert keys() == before
