@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,20 @@ def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:
     for first, second in zip(notes(runs["one"], 0)["history"], notes(runs["two"], 0)["history"], strict=True):
         for key, value in first.items():
             assert second[key] == pytest.approx(value, rel=1e-2, abs=1e-4), key
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_projection_to_a_wider_teacher_as_one_does(
+    make_checkpoint: Callable[..., Path], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    wide = make_checkpoint(("bad", "good"), hidden_size=48, num_attention_heads=6)
+    config = {**CONFIG, "teacher": str(wide), "epochs": 1}
+    for name, processes in (("one", 1), ("two", 2)):
+        done = launch(tiny_checkpoint, tmp_path / name, processes=processes, config=config)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (notes(tmp_path / name, 0)["history"][0] for name in ("one", "two"))
+    assert two["loss_hidden"] == pytest.approx(one["loss_hidden"], rel=1e-2)
+    assert two["loss_attention"] == pytest.approx(one["loss_attention"], rel=1e-2)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 
 class StageConfig(BaseModel):
-    """Base of all stage configs: immutable, unknown keys refused."""
+    """Base of all stage configs: immutable, unknown keys refused.
+
+    Attributes:
+        CONTENT: Fields that name a model folder or Hub id, or another file or folder. The stage's key
+            depends on what is in there, not on the name; fields that are None count as that.
+    """
+
+    CONTENT: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from edgeroberta.artifact import Artifact, Kind, digest_value
@@ -18,6 +19,11 @@ from edgeroberta.training.distillation import DistillSettings
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
+
+    from edgeroberta.roberta.narrowing import Narrowed
+
+#: Training texts that a narrower student is made by: some thousand tokens, for two numbers per channel.
+NARROWING_TEXTS = 256
 
 
 class Initialization(str, Enum):
@@ -145,7 +151,39 @@ def _cut(config: DistillConfig, context: Context) -> _Student:
     depth = whole.config.num_hidden_layers
     layers = _layers(config.layers, depth)
     same_depth = depth == checkpoint.load_config(context.full_size)["num_hidden_layers"]
-    return _Student(surgery.keep_layers(whole, layers), source.path, layers, layers if same_depth else None)
+    stands_for = layers if same_depth else None
+    cut = surgery.keep_layers(whole, layers)
+    if config.hidden_size is None and config.intermediate_size is None:
+        return _Student(cut, source.path, layers, stands_for)
+    narrowed = _narrowed(cut, source.path, config, context)
+    return _Student(narrowed.model, source.path, layers, stands_for, narrowed.up)
+
+
+def _narrowed(model: PreTrainedModel, folder: Path, config: DistillConfig, context: Context) -> Narrowed:
+    """Make a narrower model of a cut one, by what some of the training texts make of it."""
+    from edgeroberta.roberta import narrowing
+    from edgeroberta.training import calibration
+
+    try:
+        narrowing.check(model, config.hidden_size, config.intermediate_size)
+    except UsageError as error:
+        field = "intermediate_size" if "FFN" in error.what else "hidden_size"
+        raise RecipeError(error.what, where=f"distill.{field}", hint=error.hint) from error
+    train = context.data.train
+    order = np.random.default_rng(context.seed).permutation(len(train))
+    samples = calibration.samples(
+        train.select(np.sort(order[:NARROWING_TEXTS])),
+        context.task,
+        folder=folder,
+        max_length=config.max_length,
+    )
+    return narrowing.narrow(
+        model,
+        samples,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        directions=config.initialization is Initialization.SVD,
+    )
 
 
 def _load(folder: Path, config: DistillConfig, context: Context) -> PreTrainedModel:
