@@ -16,6 +16,9 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
 from edgeroberta.readiness import checking, cpu, fusion
+from edgeroberta.roberta import surgery
+from edgeroberta.roberta.loading import load_classifier, save_classifier
+from edgeroberta.roberta.surgery import Kept
 from edgeroberta.tasks import Problem, Task
 
 LABELS = ("negative", "positive")
@@ -97,3 +100,22 @@ def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(
             # Four per layer, of which the last has its query apart, and two of the head.
             assert counts["int8 matmul"] == (4 * layers + 3,) * 2
     assert fusion.counts(found["openvino"].judged)["attention"] == (layers, layers)
+
+
+def test_the_graphs_of_a_pruned_model_build_and_fuse(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
+    whole = make_checkpoint(LABELS, **sizes)
+    neurons = (tuple(range(0, 256, 2)), tuple(range(200)), tuple(range(96)))
+    kept = Kept((0, 1, 2), ((0, 3), (0, 1, 2, 3), (1, 2, 3)), neurons)
+    pruned = tmp_path / "pruned"
+    pruned.mkdir()
+    model = load_classifier(whole, Task(Problem.SINGLE_LABEL, LABELS))
+    save_classifier(surgery.prune(model, kept), pruned, tokenizer=whole)
+    found = checking.check(draft("int8", pruned, tmp_path), compare_fp32=False, progress=Progress())
+    engines = {each.engine: each for each in found.engines}
+    assert set(engines) == {"tensorrt", "tensorrt-fp16"}
+    assert [each.problems for each in engines.values()] == [(), ()]
+    assert len(engines["tensorrt"].names(attention=False, int8=True)) == 4 * 3 + 2
+    assert len(engines["tensorrt"].names(attention=True, int8=True)) == 3
