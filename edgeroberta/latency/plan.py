@@ -29,6 +29,8 @@ VOCABULARY = 512
 #: Layers of the deep probes: the difference to a shallow one is what three layers take. Two are less, since
 #: their weights may stay in a cache that those of more do not fit into.
 DEPTH = 4
+#: How the names of shallow probes begin.
+SHALLOW = "last-"
 #: Parts of the full number of heads and FFN neurons that are timed; the least is one head, or :data:`NARROW`.
 HEAD_PARTS = (0.0, 1 / 3, 2 / 3, 1.0)
 WIDTH_PARTS = (0.0, 1 / 4, 1 / 2, 1.0)
@@ -107,7 +109,7 @@ class Plan:
 
     def shallow(self, heads: int, width: int) -> Probe:
         """Return the shallow probe of a point of the grid."""
-        return Probe(f"last-{heads}-{width}", (LayerShape(heads, width),), self.engine)
+        return Probe(f"{SHALLOW}{heads}-{width}", (LayerShape(heads, width),), self.engine)
 
     def whole(self, precision: Precision) -> Probe:
         """Return the full-size model as a probe."""
@@ -213,6 +215,9 @@ def _lengths(longest: int, most: int, least: int) -> tuple[int, ...]:
     Engines that pad may pad it to the next power of two, see :mod:`edgeroberta.runtime.lengths`.
     """
     longest = min(1 << (longest - 1).bit_length(), most)
-    known = sorted({min(length, most) for length in LENGTHS if length >= least} | ({most} if most > LENGTHS[-1] else set()))
+    known = sorted(
+        {min(length, most) for length in LENGTHS if length >= least}
+        | ({most} if most > LENGTHS[-1] else set())
+    )
     end = next(index for index, length in enumerate(known) if length >= longest)
     return tuple(known[: max(end, 1) + 1])

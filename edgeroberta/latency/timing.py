@@ -19,7 +19,7 @@ from edgeroberta.bench.measure import time_calls
 from edgeroberta.bench.stopwatch import Stopwatch, TimedSession, timed
 from edgeroberta.bench.warmup import warm_up
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.latency.plan import VOCABULARY, Plan, Probe
+from edgeroberta.latency.plan import SHALLOW, VOCABULARY, Plan, Probe
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import Lengths
@@ -47,11 +47,11 @@ class Timings:
         version: Version of the engine.
         device: What it ran on, in words.
         quiet: Name of a probe to its seconds per length: the median call of its best turn.
-        noise: Percentiles (0.5, 1.5 … 99.5) of all calls as parts of those.
+        noise: Percentiles (0.5, 1.5 … 99.5) of the calls of deep and whole probes as parts of those.
         tokens: Token count of each text.
         beyond: For each text, the seconds of a call outside the engine, in its best turn.
         pads: True where the engine pads to prepared lengths.
-        steady: Names of probes whose times still moved after the warm-up.
+        unsteady: Names of probes whose times still moved after the warm-up.
     """
 
     version: str
@@ -211,6 +211,7 @@ class _Turns:
         return [
             np.array(turn[length]) / quiet[name][index]
             for name, turns in self._times.items()
+            if not name.startswith(SHALLOW)  # calls of a tenth of a millisecond jitter more than models do
             for turn in turns
             for index, length in enumerate(self._plan.lengths)
         ]
@@ -235,9 +236,7 @@ class _Turns:
 class _Speaker:
     """Answers texts through the runtime on a probe from the grid's middle, to time what is not engine."""
 
-    def __init__(
-        self, plan: Plan, session: Session, tokenizer: TextTokenizer, texts: Sequence[Any]
-    ) -> None:
+    def __init__(self, plan: Plan, session: Session, tokenizer: TextTokenizer, texts: Sequence[Any]) -> None:
         self._texts = texts
         self.tokens = tuple(len(tokenizer.encode_one(text).ids) for text in self._texts)
         names = tuple(f"label {index}" for index in range(max(2, plan.shape.labels)))
