@@ -1,4 +1,4 @@
-"""Times probes on another machine: written here, sent by content hash, timed there by ``edgeroberta latency``."""
+"""Times probes on another machine: written here, sent by content hash, timed by ``edgeroberta latency``."""
 
 from __future__ import annotations
 
