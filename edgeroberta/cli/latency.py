@@ -29,6 +29,12 @@ def latency(
         int | None, typer.Option(min=1, help="Threads for one call; those of the target if not given.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each probe gets.")] = 5,
+    host: Annotated[
+        str | None, typer.Option(help="Measure on user@host over ssh, or a host of the configuration.")
+    ] = None,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="With --host: folder of wheels, for devices without a package index.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure, also where there is a table.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -41,13 +47,15 @@ def latency(
         return
     from edgeroberta.latency import text as rendering
     from edgeroberta.latency.measuring import measure
+    from edgeroberta.latency.remote import timer_on
     from edgeroberta.latency.request import request_for
 
     columns = {"text": text, "text_pair": text_pair, "label": label}
     request = request_for(
         model, data_spec(data, columns), target=target, engine=engine, threads=threads, rounds=rounds
     )
-    table = measure(request, progress=console.progress(), fresh=fresh)
+    timer = timer_on(host, wheelhouse=wheelhouse) if host else None
+    table = measure(request, progress=console.progress(), fresh=fresh, timer=timer, where=host)
     if json:
         console.out_json(table.to_json())
     else:

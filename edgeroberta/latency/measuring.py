@@ -107,9 +107,6 @@ def plan_for(request: Request, *, here: bool = True) -> Plan:
 def table_file(plan: Plan, target: str, where: str) -> Path:
     """Return where the table of a plan is stored.
 
-    The vocabulary and the number of layers are not part of its name's digest for the layers, but for the
-    full-size model, which is in the table, too.
-
     Args:
         plan: What is measured.
         target: Class of devices; decides the form of the graph.
@@ -172,14 +169,14 @@ def time_here(plan: Plan, folder: Path, progress: Progress) -> Timings:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.PIPE
         )
         said: list[str] = []
-        try:
-            listener = threading.Thread(target=_listen, args=(process.stderr, progress, said), daemon=True)
-            listener.start()
-            code = process.wait()
-            listener.join()
-        finally:
-            process.kill()
-            process.wait()
+        listener = threading.Thread(target=_listen, args=(process.stderr, progress, said), daemon=True)
+        with process:  # closes its pipe
+            try:
+                listener.start()
+                code = process.wait()
+                listener.join()
+            finally:
+                process.kill()
         if code:
             what = said[-1] if said else "without a word"
             raise EngineError(f"timing the probes ended with exit code {code}: {what}", where=plan.engine)

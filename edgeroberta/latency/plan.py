@@ -17,6 +17,7 @@ from pathlib import Path
 from edgeroberta.errors import UsageError
 from edgeroberta.remote.untrusted import decode, loads
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.runtime.lengths import BIN
 
 SCHEMA_VERSION = 1
 PLAN_FILE = "probes.json"
@@ -28,6 +29,8 @@ VOCABULARY = 512
 #: Layers of the deep probes: the difference to a shallow one is what three layers take. Two are less, since
 #: their weights may stay in a cache that those of more do not fit into.
 DEPTH = 4
+#: How the names of shallow probes begin.
+SHALLOW = "last-"
 #: Parts of the full number of heads and FFN neurons that are timed; the least is one head, or :data:`NARROW`.
 HEAD_PARTS = (0.0, 1 / 3, 2 / 3, 1.0)
 WIDTH_PARTS = (0.0, 1 / 4, 1 / 2, 1.0)
@@ -42,6 +45,12 @@ class Precision(str, Enum):
     FLOAT = "float"  #: those of the recipe ``fp32`` on the engine
 
 
+#: Engines that run a text at its own length; the others pad to prepared ones, multiples of 16 (see
+#: :mod:`edgeroberta.runtime.lengths`), and keep a compiled graph for each.
+EXACT = ("onnxruntime", "onnxruntime-cuda")
+#: Compiled graphs of such an engine that are open at once: 25 probes at six lengths took 2.7 GB in
+#: OpenVINO 2026.4 (layers of 384).
+MOST_COMPILED = 40
 #: Engines that run nothing but int8, and what runs the full-size float model in their stead.
 FLOAT_ENGINES = {"tensorrt": "tensorrt-fp16"}
 
@@ -100,12 +109,23 @@ class Plan:
 
     def shallow(self, heads: int, width: int) -> Probe:
         """Return the shallow probe of a point of the grid."""
-        return Probe(f"last-{heads}-{width}", (LayerShape(heads, width),), self.engine)
+        return Probe(f"{SHALLOW}{heads}-{width}", (LayerShape(heads, width),), self.engine)
 
     def whole(self, precision: Precision) -> Probe:
         """Return the full-size model as a probe."""
         engine = FLOAT_ENGINES.get(self.engine, self.engine) if precision is Precision.FLOAT else self.engine
         return Probe(f"whole-{precision.value}", self.shape.layers, engine, precision)
+
+    @property
+    def pads(self) -> bool:
+        """True where the engine pads to prepared lengths."""
+        return self.engine not in EXACT
+
+    @property
+    def batches(self) -> tuple[tuple[Probe, ...], ...]:
+        """All probes, those together that are open at once and take turns."""
+        size = max(4, MOST_COMPILED // len(self.lengths)) if self.pads else len(self.probes)
+        return tuple(self.probes[start : start + size] for start in range(0, len(self.probes), size))
 
     @property
     def probes(self) -> tuple[Probe, ...]:
@@ -179,7 +199,7 @@ def plan(
         threads=threads,
         heads=_points(1, most_heads, HEAD_PARTS),
         widths=_points(min(NARROW, widest), widest, WIDTH_PARTS),
-        lengths=_lengths(longest, most),
+        lengths=_lengths(longest, most, BIN if engine not in EXACT else 1),
         form=form,
         rounds=rounds,
     )
@@ -189,12 +209,15 @@ def _points(least: int, most: int, parts: Sequence[float]) -> tuple[int, ...]:
     return tuple(sorted({max(least, round(most * part)) for part in parts}))
 
 
-def _lengths(longest: int, most: int) -> tuple[int, ...]:
+def _lengths(longest: int, most: int, least: int) -> tuple[int, ...]:
     """Take the lengths up to the first that holds the longest text, at least two of them.
 
     Engines that pad may pad it to the next power of two, see :mod:`edgeroberta.runtime.lengths`.
     """
     longest = min(1 << (longest - 1).bit_length(), most)
-    known = sorted({min(length, most) for length in LENGTHS} | ({most} if most > LENGTHS[-1] else set()))
+    known = sorted(
+        {min(length, most) for length in LENGTHS if length >= least}
+        | ({most} if most > LENGTHS[-1] else set())
+    )
     end = next(index for index, length in enumerate(known) if length >= longest)
     return tuple(known[: max(end, 1) + 1])

@@ -1,6 +1,6 @@
 """Times a folder of probes where it is; the device's half: standard library, numpy, tokenizers, one engine.
 
-All probes are opened in one process and take turns on the same lengths, as rows of ``bench`` do, so that a
+Probes are opened in one process and take turns on the same lengths, as rows of ``bench`` do, so that a
 machine that slows down for a while slows all of them. Tokenizer and engine are told apart by ``bench``'s
 stopwatch, on the user's texts where there are some.
 """
@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeroberta.bench.measure import time_calls
-from edgeroberta.bench.stopwatch import Stopwatch, timed
+from edgeroberta.bench.stopwatch import Stopwatch, TimedSession, timed
 from edgeroberta.bench.warmup import warm_up
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.latency.plan import VOCABULARY, Plan, Probe
+from edgeroberta.latency.plan import SHALLOW, VOCABULARY, Plan, Probe
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.session import Session, open_session
+from edgeroberta.runtime.session import Ids, Session, open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.tasks import Problem, Task
 
@@ -47,11 +47,11 @@ class Timings:
         version: Version of the engine.
         device: What it ran on, in words.
         quiet: Name of a probe to its seconds per length: the median call of its best turn.
-        noise: Percentiles (0.5, 1.5 … 99.5) of all calls as parts of those.
+        noise: Percentiles (0.5, 1.5 … 99.5) of the calls of deep and whole probes as parts of those.
         tokens: Token count of each text.
         beyond: For each text, the seconds of a call outside the engine, in its best turn.
         pads: True where the engine pads to prepared lengths.
-        steady: Names of probes whose times still moved after the warm-up.
+        unsteady: Names of probes whose times still moved after the warm-up.
     """
 
     version: str
@@ -87,33 +87,63 @@ def time_probes(
         UnavailableError: The engine is not installed.
         EngineError: It refuses a probe, or fails.
     """
-    sessions: dict[str, Session] = {}
-    try:
-        with progress.bar("open", len(plan.probes), "probes") as advance:
-            for probe in plan.probes:
-                sessions[probe.name] = (opener or _opener(plan))(probe, folder)
-                advance(1, probe.name)
-        turns = _Turns(plan, sessions)
-        unsteady = turns.warm_up()
-        speaker = _Speaker(plan, sessions, folder)
-        with progress.bar("measure", plan.rounds * len(sessions), "turns") as advance:
-            for number in range(plan.rounds):
-                turns.round(number, advance)
-                speaker.round()
-        first = sessions[plan.probes[0].name]
-        return Timings(
-            version=first.version,
-            device=device,
-            quiet=turns.quiet(),
-            noise=turns.noise(),
-            tokens=speaker.tokens,
-            beyond=speaker.beyond(),
-            pads=_pads(plan),
-            unsteady=unsteady,
-        )
-    finally:
-        for session in sessions.values():
-            session.close()
+    found = _Found()
+    for number, batch in enumerate(plan.batches, 1):
+        sessions: dict[str, Session] = {}
+        try:
+            with progress.bar(f"open {number}/{len(plan.batches)}", len(batch), "probes") as advance:
+                for probe in batch:
+                    sessions[probe.name] = (opener or _opener(plan))(probe, folder)
+                    advance(1, probe.name)
+            with progress.bar(
+                f"measure {number}/{len(plan.batches)}", plan.rounds * len(batch), "turns"
+            ) as advance:
+                _take_turns(plan, sessions, folder, found, advance)
+            found.version = sessions[batch[0].name].version
+        finally:
+            for session in sessions.values():
+                session.close()
+    return Timings(
+        version=found.version,
+        device=device,
+        quiet=found.quiet,
+        noise=tuple(np.percentile(np.concatenate(found.parts), np.arange(100) + 0.5).tolist()),
+        tokens=found.tokens,
+        beyond=found.beyond,
+        pads=plan.pads,
+        unsteady=tuple(found.unsteady),
+    )
+
+
+@dataclass
+class _Found:
+    """What was timed so far; see :class:`Timings`."""
+
+    version: str = ""
+    quiet: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    parts: list[np.ndarray] = field(default_factory=list)
+    tokens: tuple[int, ...] = ()
+    beyond: tuple[float, ...] = ()
+    unsteady: list[str] = field(default_factory=list)
+
+
+def _take_turns(
+    plan: Plan, sessions: dict[str, Session], folder: Path, found: _Found, advance: Callable[..., None]
+) -> None:
+    texts, tokenizer = _texts(folder), TextTokenizer.open(folder, plan.lengths[-1], threads=1)
+    turns = _Turns(plan, sessions, tokenizer, texts)
+    found.unsteady += turns.warm_up()
+    middle = plan.deep(plan.heads[len(plan.heads) // 2], plan.widths[len(plan.widths) // 2])
+    speaker = _Speaker(plan, sessions[middle.name], tokenizer, texts) if middle.name in sessions else None
+    for number in range(plan.rounds):
+        turns.round(number, advance)
+        if speaker is not None:
+            speaker.round()
+    quiet = turns.quiet()
+    found.quiet |= quiet
+    found.parts += turns.parts(quiet)
+    if speaker is not None:
+        found.tokens, found.beyond = speaker.tokens, speaker.beyond()
 
 
 def _opener(plan: Plan) -> Opener:
@@ -125,19 +155,14 @@ def _opener(plan: Plan) -> Opener:
     return open_probe
 
 
-#: Engines that run a text at its own length; see ``padded_length`` of their sessions.
-EXACT = ("onnxruntime", "onnxruntime-cuda")
-
-
-def _pads(plan: Plan) -> bool:
-    return plan.engine not in EXACT
-
-
 class _Turns:
     """Turns of all probes: calls of shuffled lengths, the same for every probe of a round."""
 
-    def __init__(self, plan: Plan, sessions: dict[str, Session]) -> None:
+    def __init__(
+        self, plan: Plan, sessions: dict[str, Session], tokenizer: TextTokenizer, texts: Sequence[Any]
+    ) -> None:
         self._plan, self._sessions = plan, sessions
+        self._tokenizer, self._texts = tokenizer, texts
         self._calls = dict.fromkeys(sessions, LEAST_CALLS)
         self._times: dict[str, list[dict[int, list[float]]]] = {name: [] for name in sessions}
 
@@ -172,7 +197,7 @@ class _Turns:
         """Return each probe's times of its best turn, per length.
 
         Other programs only ever add to a time, so that the best of some medians is nearest to the truth; what
-        they add is in :meth:`noise`.
+        they add is in :meth:`parts`.
         """
         return {
             name: tuple(
@@ -181,38 +206,43 @@ class _Turns:
             for name, turns in self._times.items()
         }
 
-    def noise(self) -> tuple[float, ...]:
-        """Return percentiles of all calls as parts of the quiet ones."""
-        quiet = self.quiet()
-        parts = [
+    def parts(self, quiet: dict[str, tuple[float, ...]]) -> list[np.ndarray]:
+        """Return all calls as parts of the quiet ones."""
+        return [
             np.array(turn[length]) / quiet[name][index]
             for name, turns in self._times.items()
+            if not name.startswith(SHALLOW)  # calls of a tenth of a millisecond jitter more than models do
             for turn in turns
             for index, length in enumerate(self._plan.lengths)
         ]
-        return tuple(np.percentile(np.concatenate(parts), np.arange(100) + 0.5).tolist())
 
     def _time(self, name: str, lengths: Sequence[int]) -> list[float]:
-        session = self._sessions[name]
+        """Time the engine alone, between texts that are tokenized: they fill caches as they will later."""
+        watch = Stopwatch()
+        session = TimedSession(self._sessions[name], watch)
+        texts = self._texts
+
+        def answer(call: tuple[int, Ids, Ids]) -> None:
+            self._tokenizer.encode_one(texts[call[0] % len(texts)])
+            session.run(call[1], call[2])
+
         rng = np.random.default_rng(0)
         # Ids below 5 are special tokens; 100 rows are in any probe's table.
         ids = [rng.integers(5, 100, (1, length), dtype=np.int64) for length in lengths]
-        calls = list(zip(ids, map(np.ones_like, ids), strict=True))
-        return time_calls(lambda call: session.run(*call), calls).seconds
+        calls = [(number, each, np.ones_like(each)) for number, each in enumerate(ids)]
+        return time_calls(answer, calls, watch=watch).engine
 
 
 class _Speaker:
     """Answers texts through the runtime on a probe from the grid's middle, to time what is not engine."""
 
-    def __init__(self, plan: Plan, sessions: dict[str, Session], folder: Path) -> None:
-        middle = plan.deep(plan.heads[len(plan.heads) // 2], plan.widths[len(plan.widths) // 2])
-        self._texts = _texts(folder)
-        tokenizer = TextTokenizer.open(folder, plan.lengths[-1], threads=1)
+    def __init__(self, plan: Plan, session: Session, tokenizer: TextTokenizer, texts: Sequence[Any]) -> None:
+        self._texts = texts
         self.tokens = tuple(len(tokenizer.encode_one(text).ids) for text in self._texts)
         names = tuple(f"label {index}" for index in range(max(2, plan.shape.labels)))
         task = Task(Problem.SINGLE_LABEL, names[: plan.shape.labels], isinstance(self._texts[0], tuple))
         self._watch = Stopwatch()
-        runtime = Runtime(sessions[middle.name], _Folded(tokenizer, VOCABULARY), task)
+        runtime = Runtime(session, _Folded(tokenizer, VOCABULARY), task)
         self._runtime = timed(runtime, self._watch)
         self._rounds: list[list[float]] = []
 
