@@ -163,11 +163,16 @@ def _wanted(
 
 def _tokens(config: DistillConfig, context: Context, source: Artifact) -> Tokens:
     """Tokenize the training rows, then the unlabelled ones."""
-    from edgeroberta.training import batching
+    from edgeroberta.training import token_files
+    from edgeroberta.training.encoding import Encoder
 
-    rows = [context.data.train, *([context.data.unlabelled] if context.data.unlabelled else [])]
-    inputs: list[Any] = [text for part in rows for text in part.inputs()]
-    return batching.tokenize(source.path, inputs, max_length=config.max_length)
+    data = context.data
+    return token_files.tokenize(
+        Encoder.open(source.path, max_length=config.max_length),
+        [data.train] if data.unlabelled is None else [data.train, data.unlabelled],
+        folder=context.scratch / "tokens",
+        progress=context.progress,
+    )
 
 
 def _digest_of_teacher(context: Context, source: Artifact, *, same: bool) -> str:
