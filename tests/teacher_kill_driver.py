@@ -1,6 +1,7 @@
 """Kills the teacher's work at every point where it changes the disk, resumes it, and prints what came of it.
 
-``python teacher_kill_driver.py FOLDER CHECKPOINT``; a script of its own for the reasons of ``kill_driver``.
+``python teacher_kill_driver.py FOLDER CHECKPOINT STEP``, where STEP 1 kills at every change, 2 at every
+second one; a script of its own for the reasons of ``kill_driver``.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def main() -> None:
     forked(clean, encoder, model)
     wanted = digest_tree(clean)
     tries = []
-    for number in range(1, 1000):
+    for number in range(1, 1000, int(sys.argv[3])):
         folder = root / str(number)
         folder.mkdir()
         killed = os.WIFSIGNALED(forked(folder, encoder, model, number))
