@@ -14,8 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edgeroberta.artifact import digest_tree
 from edgeroberta.roberta import checkpoint
 
+UNLABELLED = 7  # of them
 ROWS = 21  # not a multiple of the batch size, nor of two
 EPOCHS = 2
 BATCH = 4
@@ -29,7 +31,8 @@ from edgeroberta.training import prediction, teacher
 from edgeroberta import stages, targets, training
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.progress import Progress
-from edgeroberta.data.rows import Rows, Splits
+from edgeroberta.data import streams
+from edgeroberta.data.rows import DataSpec, Rows, Splits
 from edgeroberta.tasks import Problem, Task
 
 source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -46,20 +49,21 @@ class KillAt(Progress):
         if meter.label == "distill" and meter.done == settings["kill_at"]:
             raise SystemExit(9)
 
+more = streams.load(DataSpec("-", unlabelled=f"{folder}.txt"), pair=False, without=())
 process = prediction.accelerator()
 for part in ("output", "scratch"):
     (folder / part).mkdir(parents=True, exist_ok=True)
 context = stages.Context(
     output=folder / "output", scratch=folder / "scratch",
     inputs={Kind.CHECKPOINT: Artifact(source, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))},
-    full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), None, task.labels),
+    full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), more, task.labels),
     target=targets.load("cpu"), seed=0, reference=None, progress=KillAt(),
 )
 stage = stages.get("distill")
 notes = stage.run(stage.config(**settings["config"]), context)
 (folder / f"notes-{process.process_index}.json").write_text(json.dumps(notes))
 process.end_training()
-""".replace("rows(ROWS", f"rows({ROWS}")
+""".replace("rows(ROWS", f"rows({ROWS - UNLABELLED}")
 
 CONFIG: dict[str, Any] = {
     "epochs": EPOCHS,
@@ -78,6 +82,7 @@ def launch(
 ) -> subprocess.CompletedProcess[str]:
     program = folder.with_suffix(".py")
     program.write_text(PROGRAM)
+    folder.with_suffix(".txt").write_text("".join(f"unlabelled text {i}\n" for i in range(UNLABELLED)))
     command = [sys.executable]
     if processes > 1:
         command += [
@@ -126,6 +131,13 @@ def test_two_processes_leave_one_finished_checkpoint(runs: dict[str, Path], tmp_
     names = sorted(str(p.relative_to(one)) for p in one.rglob("*") if "notes" not in p.name)
     assert sorted(str(p.relative_to(two)) for p in two.rglob("*") if "notes" not in p.name) == names
     assert checkpoint.resolve(str(two / "output"), cache=tmp_path) == two / "output"
+
+
+def test_two_processes_ask_the_teacher_what_one_asks(runs: dict[str, Path]) -> None:
+    for part in ("tokens", "teacher"):
+        one, two = (runs[name] / "scratch" / part for name in ("one", "two"))
+        assert len(list(one.iterdir())) == 3 + (part == "teacher")  # a plan, and two files or three shards
+        assert digest_tree(two) == digest_tree(one)
 
 
 def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:

@@ -28,7 +28,7 @@ def compress(
     text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
-    unlabelled: Annotated[str | None, typer.Option(help="File of more texts to distil on.")] = None,
+    unlabelled: Annotated[str | None, typer.Option(help="File or folder of more texts to distil on.")] = None,
     eval_fraction: Annotated[
         float | None, typer.Option(help="Part of --data held out, 0.1 if not given.")
     ] = None,

@@ -128,7 +128,7 @@ def random_weights(plan: Plan, layers: tuple[LayerShape, ...], *, seed: int = 0)
     positions = rng.standard_normal((plan.shape.max_positions - 2, hidden), np.float32)
     head = ClassificationHead(linear(hidden, hidden), linear(hidden, plan.shape.labels))
     stack = tuple(layer(shape) for shape in layers)
-    return Weights(_config(plan, len(layers)), Embeddings(words, positions, norm()), stack, head)
+    return Weights(_config(plan, tuple(layers)), Embeddings(words, positions, norm()), stack, head)
 
 
 def plausible_plan(weights: Weights, form: GraphForm, *, attention: bool) -> QuantizationPlan:
@@ -161,15 +161,16 @@ def _int8(site: Site, grid: ActivationRange) -> MatMulPlan:
     return MatMulPlan(grid, smoothing, weight, scale, site.linear.bias)
 
 
-def _config(plan: Plan, layers: int) -> EncoderConfig:
+def _config(plan: Plan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
     """Describe a probe as an unpruned model of its head size; layers may have fewer heads."""
     return EncoderConfig(
         family="roberta",
         vocab_size=VOCABULARY,
         hidden_size=plan.shape.hidden_size,
-        layers=layers,
+        layers=len(layers),
+        layer_shapes=layers,
         heads=plan.shape.hidden_size // plan.shape.head_size,
-        intermediate_size=1,
+        intermediate_size=max(layer.intermediate for layer in layers),
         max_positions=plan.shape.max_positions,
         type_vocab_size=1,
         layer_norm_eps=1e-5,

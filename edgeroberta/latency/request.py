@@ -8,7 +8,7 @@ from pathlib import Path
 from edgeroberta.bench.protocol import Inputs
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.roberta.shape import EncoderShape
 
 #: Texts whose lengths are counted: as many as tell a bundle which lengths to prepare.
 MOST_TEXTS = 2000
@@ -70,18 +70,4 @@ def request_for(
 
         found = load_splits(data, task=checkpoint.task_of(model)).train.inputs()
         inputs = found[:: -(-len(found) // MOST_TEXTS)]
-    return Request(full_shape(config), config.activation, model, target, inputs, engine, threads, rounds)
-
-
-def full_shape(config: EncoderConfig) -> EncoderShape:
-    """Return the shape of an unpruned model."""
-    layer = LayerShape(config.heads, config.intermediate_size)
-    return EncoderShape(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        head_size=config.head_size,
-        max_positions=config.max_positions,
-        type_vocab_size=config.type_vocab_size,
-        labels=config.num_labels,
-        layers=(layer,) * config.layers,
-    )
+    return Request(config.shape, config.activation, model, target, inputs, engine, threads, rounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ Ids = npt.NDArray[np.int64]
 _UNCUT = 1 << 30
 
 
-def count(folder: Path, chunks: Iterable[list[Input]], rows: int) -> Ids:
+def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
     """Count the tokens of texts.
 
     Args:
@@ -33,7 +33,7 @@ def count(folder: Path, chunks: Iterable[list[Input]], rows: int) -> Ids:
     return total
 
 
-def longest(folder: Path, chunks: Iterable[list[Input]]) -> int:
+def longest(folder: Path, chunks: Iterable[Sequence[Input]]) -> int:
     """Return the number of tokens of the longest text, special tokens included.
 
     Args:
@@ -43,7 +43,7 @@ def longest(folder: Path, chunks: Iterable[list[Input]]) -> int:
     return max((len(ids) for encoded in _encoded(folder, chunks) for ids in encoded), default=0)
 
 
-def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[list[Input]]) -> int:
+def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[Sequence[Input]]) -> int:
     """Count the texts that two tokenizers cut into different pieces.
 
     Args:
@@ -63,7 +63,7 @@ def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[list[Input]]) -> i
     return total
 
 
-def _encoded(folder: Path, chunks: Iterable[list[Input]]) -> Iterator[list[Ids]]:
+def _encoded(folder: Path, chunks: Iterable[Sequence[Input]]) -> Iterator[list[Ids]]:
     tokenizer = TextTokenizer.open(folder, _UNCUT)
     for chunk in chunks:
         if chunk:

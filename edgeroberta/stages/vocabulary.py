@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,12 +21,10 @@ from edgeroberta.stages import Context, StageConfig, stage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgeroberta.data import Rows
+    from edgeroberta.data.rows import Texts
     from edgeroberta.roberta.corpus import Ids
     from edgeroberta.runtime.tokenizer import Input
 
-# Texts tokenized at once: some MB of ids.
-_CHUNK = 8192
 # Tokens that are gone and named in the notes.
 _NAMED = 10
 
@@ -106,10 +104,9 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     return notes
 
 
-def _chunks(rows: Rows | None) -> Iterator[list[Input]]:
-    inputs: Iterator[Input] = iter(rows.inputs() if rows is not None else ())
-    while chunk := list(itertools.islice(inputs, _CHUNK)):
-        yield chunk
+def _chunks(texts: Texts | None) -> Iterator[Sequence[Input]]:
+    for rows in texts.chunks() if texts is not None else ():
+        yield rows.inputs()
 
 
 def _length(config: VocabularyConfig, context: Context, source: Path) -> int | None:
@@ -148,7 +145,7 @@ class _Cut:
     kept: Ids
     output: Path
 
-    def report(self, rows: Rows, counts: Ids) -> dict[str, Any]:
+    def report(self, rows: Texts, counts: Ids) -> dict[str, Any]:
         """Tell what the cut means for some texts.
 
         Args:

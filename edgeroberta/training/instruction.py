@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgeroberta import metrics
 from edgeroberta.artifact import digest_value
+from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import probe, surgery
@@ -148,7 +149,8 @@ def _relation_heads(plan: Plan, master: Teacher) -> int:
 def _inputs(plan: Plan) -> list[Any]:
     """Return the training texts, then the unlabelled ones, then changed copies of the former."""
     data, settings = plan.context.data, plan.settings
-    inputs: list[Any] = [*data.train.inputs(), *(data.unlabelled.inputs() if data.unlabelled else [])]
+    parts: list[Texts] = [data.train, *([data.unlabelled] if data.unlabelled else [])]
+    inputs: list[Any] = [item for part in parts for rows in part.chunks() for item in rows.inputs()]
     if settings.augment:
         inputs += augmentation.variants(data.train, settings.augment, seed=plan.context.seed)
     return inputs
