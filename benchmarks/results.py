@@ -51,7 +51,8 @@ class Row(Frozen):
 
     ``ratio`` is how many times faster than the baseline row of the same group, the median over rounds
     of p50 against p50; ``same_answers`` is the share of answers equal to the full-size model's;
-    ``values`` are further numbers by name, in the order they are shown.
+    ``kept`` is the share of the full-size model's metric, of each seed; ``values`` are further numbers by
+    name, in the order they are shown.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Row(Frozen):
     latency: Latency | None = None
     accuracy: float | None = None
     same_answers: float | None = None
+    kept: tuple[float, ...] = ()
     ratio: float | None = None
     size_mb: float | None = None
     values: tuple[tuple[str, float], ...] = ()

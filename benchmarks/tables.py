@@ -35,12 +35,22 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "": lambda row: row.title if row.status == "ok" else f"{row.title} (failed)",
     "accuracy": lambda row: "" if row.accuracy is None else f"{row.accuracy * 100:.1f}",
     "same answers": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
+    "kept": lambda row: spread(row.kept),
     "p50 ms": lambda row: "" if row.latency is None else figures(row.latency.p50),
     "p90 ms": lambda row: "" if row.latency is None else figures(row.latency.p90),
     "p99 ms": lambda row: "" if row.latency is None else figures(row.latency.p99),
     "times as fast": lambda row: "" if row.ratio is None else f"{row.ratio:.2f}",
     "MB": lambda row: "" if row.size_mb is None else figures(row.size_mb),
 }
+
+
+def spread(shares: Sequence[float]) -> str:
+    """Write the mean of some shares, and the least and the greatest where there are several."""
+    if not shares:
+        return ""
+    percents = [share * 100 for share in shares]
+    mean = f"{sum(percents) / len(percents):.1f} %"
+    return mean if len(percents) == 1 else f"{mean} ({min(percents):.1f}–{max(percents):.1f})"
 
 
 def figures(value: float) -> str:
@@ -166,7 +176,7 @@ def updated(text: str, results: Path) -> str:
 
 def documents(root: Path) -> list[Path]:
     """Return the files that may hold tables."""
-    named = [root / "README.md", root / "benchmarks" / "README.md"]
+    named = [root / "README.md", root / "benchmarks" / "README.md", root / "recipes" / "README.md"]
     return [path for path in (*named, *sorted((root / "docs").rglob("*.md"))) if path.exists()]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -41,10 +41,10 @@ class DistillConfig(DistillSettings):
 
     CONTENT: ClassVar[tuple[str, ...]] = ("teacher", "student")
 
-    layers: Literal["auto"] | int | tuple[int, ...] = Field(
+    layers: Literal["auto"] | int | Annotated[float, Field(gt=0, lt=1)] | tuple[int, ...] = Field(
         "auto",
-        description="Number of layers to keep, or their indices from 0; auto keeps two thirds of them, of a"
-        " student that was named all.",
+        description="Number of layers to keep, a part of them (0.5), or their indices from 0; auto keeps two"
+        " thirds of them, of a student that was named all.",
     )
     hidden_size: int | None = Field(
         None,
@@ -198,13 +198,14 @@ def _load(folder: Path, config: DistillConfig, context: Context) -> PreTrainedMo
     )
 
 
-def _layers(choice: Literal["auto"] | int | tuple[int, ...], depth: int) -> tuple[int, ...]:
+def _layers(choice: Literal["auto"] | float | tuple[int, ...], depth: int) -> tuple[int, ...]:
     from edgeroberta.roberta import surgery
 
     try:
         if isinstance(choice, tuple):
             return surgery.check_layers(choice, depth)
-        count = max(round(depth * 2 / 3), 1) if choice == "auto" else choice
+        part = 2 / 3 if choice == "auto" else choice
+        count = part if isinstance(part, int) else max(round(depth * part), 1)
         return surgery.choose_layers(depth, count)
     except UsageError as error:
         raise RecipeError(error.what, where="distill.layers", hint=error.hint) from error
