@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from edgeroberta import demo
+from edgeroberta.ledger import Ledger, table
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification.report import to_come
 
@@ -60,6 +61,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
     parts = (
         _title(manifest, report, origin),
         _results(manifest, report),
+        _ledger(report),
         _use(manifest),
         _on_the_device(manifest, report),
         _limits(manifest),
@@ -168,6 +170,22 @@ def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator
         "[reports/report.md](reports/report.md), which also has the interval of the loss, "
         "examples of changed answers and the choices of the quantizer."
     )
+
+
+def _ledger(report: Mapping[str, Any]) -> Iterator[str]:
+    """Show in short which stage lost what; nothing where no ledger was kept."""
+    ledger = Ledger.from_json(report["ledger"]) if report.get("ledger") else None
+    if ledger is None or not ledger.rows:
+        return
+    shown = [table.header(ledger), *table.cells(ledger)]
+    yield "## What each stage lost"
+    yield ""
+    for number, row in enumerate(shown):
+        yield f"| {' | '.join(row)} |"
+        if number == 0:
+            yield f"|---|{'---:|' * (len(row) - 1)}"
+    yield ""
+    yield table.sentences(ledger)[0]
 
 
 def _use(manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -43,14 +43,14 @@ def forked(folder: Path, kill_at: int | None = None) -> int:
     status = 1
     try:
         if kill_at is not None:
-            _kill_at(kill_at, str(folder))
+            kill_at_change(kill_at, str(folder))
         run(folder)
         status = 0
     finally:
         os._exit(status)
 
 
-def _kill_at(number: int, root: str) -> None:
+def kill_at_change(number: int, root: str) -> None:
     count = 0
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -140,3 +140,21 @@ def test_goldens_allow_for_what_a_half_precision_body_does_to_an_int8_plan(
         Goldens(("a", "b"), ((0, 2), (0, 2)), np.zeros((2, 2), np.float32), 0.5), tmp_path / "int8.onnx"
     )
     assert found.atol == allowed
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ('{"model": {"merges": [["a", "b"]]}}', '{"model":{"merges":["a b"]}}'),
+        ('{"model": {"merges": [["a ", "b"]]}}', '{"model":{"merges":[["a ","b"]]}}'),
+        ('{"model": {"vocab": [["é", -1.5]]}}', '{"model":{"vocab":[["é",-1.5]]}}'),
+        ('{"model": {"merges": ["a b"]}}', '{"model":{"merges":["a b"]}}'),
+        ('{"a":1}', '{"a":1}'),
+        ('{"lone": "\\ud800"}', '{"lone": "\\ud800"}'),
+        ("no JSON", "no JSON"),
+    ],
+)
+def test_a_tokenizer_is_shortened_only_where_it_stays_the_same(tmp_path, written, kept):
+    (tmp_path / "tokenizer.json").write_text(written, encoding="utf-8")
+    bundle.compact_tokenizer(tmp_path)
+    assert (tmp_path / "tokenizer.json").read_text(encoding="utf-8") == kept

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 import yaml
 
 from edgeroberta import card
+from edgeroberta.ledger import Ledger, Row
 
 
 @pytest.fixture
@@ -206,3 +209,17 @@ def test_what_is_to_be_measured_on_the_device_is_said_with_the_commands(manifest
 
 def test_a_card_of_engines_that_all_ran_speaks_of_no_device(manifest, report):
     assert "On the device" not in card.write(manifest, report)
+
+
+def test_the_card_shows_what_each_stage_lost(manifest, report):
+    rows = (
+        Row("full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0),
+        Row("quantize", "graph", 0.872, 0.012, 0.95, 44, 0.061, 30_300_000, 32_700_000, "e", 1.2, 4.25),
+    )
+    ledger = Ledger("accuracy", 872, 872, 90, rows)
+    text = card.write(manifest, {**report, "ledger": asdict(ledger)})
+    assert "\n## What each stage lost\n\n| after | accuracy | lost |" in text
+    assert "\n| quantize | 87.2 | +1.2 | 95.0 | 44 | 6.1 | 30.3 M | 32.7 | 1.20 | 4.2x |\n" in text
+    # A report of an older version, and one that could not be measured.
+    for none in (report, {**report, "ledger": asdict(Ledger("accuracy", 872, 872, 90, missing="no"))}):
+        assert "What each stage lost" not in card.write(manifest, none)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edgeroberta.artifact import digest_tree
 from edgeroberta.roberta import checkpoint
 
+UNLABELLED = 7  # of them
 ROWS = 21  # not a multiple of the batch size, nor of two
 EPOCHS = 2
 BATCH = 4
@@ -28,7 +31,8 @@ from edgeroberta.training import prediction, teacher
 from edgeroberta import stages, targets, training
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.progress import Progress
-from edgeroberta.data.rows import Rows, Splits
+from edgeroberta.data import streams
+from edgeroberta.data.rows import DataSpec, Rows, Splits
 from edgeroberta.tasks import Problem, Task
 
 source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
@@ -45,20 +49,21 @@ class KillAt(Progress):
         if meter.label == "distill" and meter.done == settings["kill_at"]:
             raise SystemExit(9)
 
+more = streams.load(DataSpec("-", unlabelled=f"{folder}.txt"), pair=False, without=())
 process = prediction.accelerator()
 for part in ("output", "scratch"):
     (folder / part).mkdir(parents=True, exist_ok=True)
 context = stages.Context(
     output=folder / "output", scratch=folder / "scratch",
     inputs={Kind.CHECKPOINT: Artifact(source, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))},
-    full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), None, task.labels),
+    full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), more, task.labels),
     target=targets.load("cpu"), seed=0, reference=None, progress=KillAt(),
 )
 stage = stages.get("distill")
 notes = stage.run(stage.config(**settings["config"]), context)
 (folder / f"notes-{process.process_index}.json").write_text(json.dumps(notes))
 process.end_training()
-""".replace("rows(ROWS", f"rows({ROWS}")
+""".replace("rows(ROWS", f"rows({ROWS - UNLABELLED}")
 
 CONFIG: dict[str, Any] = {
     "epochs": EPOCHS,
@@ -77,6 +82,7 @@ def launch(
 ) -> subprocess.CompletedProcess[str]:
     program = folder.with_suffix(".py")
     program.write_text(PROGRAM)
+    folder.with_suffix(".txt").write_text("".join(f"unlabelled text {i}\n" for i in range(UNLABELLED)))
     command = [sys.executable]
     if processes > 1:
         command += [
@@ -127,6 +133,13 @@ def test_two_processes_leave_one_finished_checkpoint(runs: dict[str, Path], tmp_
     assert checkpoint.resolve(str(two / "output"), cache=tmp_path) == two / "output"
 
 
+def test_two_processes_ask_the_teacher_what_one_asks(runs: dict[str, Path]) -> None:
+    for part in ("tokens", "teacher"):
+        one, two = (runs[name] / "scratch" / part for name in ("one", "two"))
+        assert len(list(one.iterdir())) == 3 + (part == "teacher")  # a plan, and two files or three shards
+        assert digest_tree(two) == digest_tree(one)
+
+
 def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:
     one, two = (load_file(runs[name] / "output" / "model.safetensors") for name in ("one", "two"))
     for name, value in one.items():
@@ -135,6 +148,20 @@ def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:
     for first, second in zip(notes(runs["one"], 0)["history"], notes(runs["two"], 0)["history"], strict=True):
         for key, value in first.items():
             assert second[key] == pytest.approx(value, rel=1e-2, abs=1e-4), key
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_projection_to_a_wider_teacher_as_one_does(
+    make_checkpoint: Callable[..., Path], tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    wide = make_checkpoint(("bad", "good"), hidden_size=48, num_attention_heads=6)
+    config = {**CONFIG, "teacher": str(wide), "epochs": 1}
+    for name, processes in (("one", 1), ("two", 2)):
+        done = launch(tiny_checkpoint, tmp_path / name, processes=processes, config=config)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (notes(tmp_path / name, 0)["history"][0] for name in ("one", "two"))
+    assert two["loss_hidden"] == pytest.approx(one["loss_hidden"], rel=1e-2)
+    assert two["loss_attention"] == pytest.approx(one["loss_attention"], rel=1e-2)
 
 
 @pytest.mark.slow

@@ -26,6 +26,8 @@ BUILDERS = {
     "tensorrt-fp16": ("tensorrt", "build_fp16"),
     "onnxruntime-cuda": ("tensorrt", "build_fp16"),
 }
+#: What builds for the engines that can share the weights of one graph.
+SHARED_BUILDERS = dict.fromkeys(("onnxruntime", "openvino"), ("sharing", "build"))
 
 
 def require(engines: Sequence[str]) -> None:
@@ -50,13 +52,15 @@ def require(engines: Sequence[str]) -> None:
             raise missing_extra(ENGINES[name].package, ENGINES[name].extra, purpose=f"building for {name}")
 
 
-def build(engine: str, graph_dir: Path, output: Path) -> tuple[str, ...]:
+def build(engine: str, graph_dir: Path, output: Path, *, share_weights: bool = False) -> tuple[str, ...]:
     """Write what an engine runs.
 
     Args:
         engine: A key of :data:`~edgeroberta.runtime.session.ENGINES`.
         graph_dir: Folder with ``model.onnx``, or ``model.<engine>.onnx`` where an engine has its own.
         output: Bundle folder to write into.
+        share_weights: Write one graph for the engines that can share it, see
+            :mod:`edgeroberta.backends.sharing`.
 
     Returns:
         Names of the files written.
@@ -65,7 +69,8 @@ def build(engine: str, graph_dir: Path, output: Path) -> tuple[str, ...]:
         EngineError: The engine refuses the graph.
         UnavailableError: The engine is not installed.
     """
-    module, function = BUILDERS[engine]
+    builders = {**BUILDERS, **(SHARED_BUILDERS if share_weights else {})}
+    module, function = builders[engine]
     backend: Any = importlib.import_module(f"edgeroberta.backends.{module}")
     written: tuple[str, ...] = getattr(backend, function)(graph_dir, output)
     return written

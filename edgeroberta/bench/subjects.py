@@ -163,7 +163,8 @@ def engine_bytes(folder: Path, engine: str) -> int:
     """Return the bytes an engine loads of a bundle: its graph, external weights and the tokenizer."""
     from edgeroberta.runtime.session import ENGINES
 
-    names = [*ENGINES[engine].files, "tokenizer.json"]
+    present = {file.name for file in folder.iterdir()}
+    names = [*ENGINES[engine].files_in(present), "tokenizer.json"]
     names += [f"{name.removesuffix('.onnx')}.onnx_data" for name in names if name.endswith(".onnx")]
     return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
 

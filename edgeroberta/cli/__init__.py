@@ -26,6 +26,7 @@ COMMANDS = (
     "serve",
     "verify",
     "bench",
+    "latency",
     "check",
     "reference",
     "doctor",

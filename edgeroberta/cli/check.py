@@ -1,4 +1,4 @@
-"""``edgeroberta check``: build a bundle's TensorRT engines without the device, and look inside."""
+"""``edgeroberta check``: open a bundle on a target's engines, without the device, and look inside."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ import typer
 from edgeroberta.cli import console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeroberta.readiness import cpu
     from edgeroberta.readiness.checking import Readiness
+    from edgeroberta.targets import Target
 
 #: What a passed check proves, and what not.
 PROVES = (
     "It proves that the graph parses, types and fuses as meant; not the speed, and not this device's own GPU."
+)
+
+LEFT_FLOAT = (
+    "--allow-float accepts what the quantizer left float; "
+    "edgeroberta compress … --set quantize.max_float=0 leaves nothing so, whatever that costs in answers"
 )
 
 
@@ -30,19 +39,33 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Build TensorRT engines on this CPU; exit 1 when a matmul is not int8 or an attention not fused."""
+    """Count what engines make int8 and fuse; exit 1 when a matmul, attention or GELU falls short.
+
+    TensorRT's engines are built on this CPU; ONNX Runtime and OpenVINO are opened as they run.
+    """
     from edgeroberta import targets
-    from edgeroberta.errors import EngineError, UsageError
-    from edgeroberta.readiness import checking
+    from edgeroberta.errors import UsageError
     from edgeroberta.runtime.session import ENGINES
 
     chosen = targets.load(target)
-    if not any(name in ENGINES and ENGINES[name].module == "tensorrt" for name in chosen.engines):
+    if any(name in ENGINES and ENGINES[name].module == "tensorrt" for name in chosen.engines):
+        _check_tensorrt(bundle, chosen, compare_fp32=compare_fp32, allow_float=allow_float, json=json)
+        return
+    if compare_fp32:
         raise UsageError(
-            f"{target!r} runs no TensorRT, there is nothing to check ahead of time",
-            where="--target",
-            hint=f"measure it: edgeroberta bench {bundle}",
+            f"compares engines of TensorRT, and {target!r} runs none",
+            where="--compare-fp32",
+            hint="choose another target with -t, or leave it out",
         )
+    _check_cpu(bundle, chosen, allow_float=allow_float, json=json)
+
+
+def _check_tensorrt(
+    bundle: Path, chosen: Target, *, compare_fp32: bool, allow_float: bool, json: bool
+) -> None:
+    from edgeroberta.errors import EngineError
+    from edgeroberta.readiness import checking
+
     found = checking.check(
         bundle,
         compare_fp32=compare_fp32,
@@ -58,13 +81,47 @@ def check(
         raise EngineError(f"not ready: {'; '.join(found.problems)}", where=str(bundle), hint=_hint(found))
 
 
+def _check_cpu(bundle: Path, chosen: Target, *, allow_float: bool, json: bool) -> None:
+    from edgeroberta.errors import EngineError, UsageError
+    from edgeroberta.readiness import cpu, kernels
+    from edgeroberta.runtime import manifest
+
+    offered = manifest.read(bundle).engines
+    engines = [name for name in chosen.engines if name in offered and name in kernels.READERS]
+    if not engines:
+        raise UsageError(
+            f"the bundle was built for {', '.join(offered)}, of which {chosen.name!r} runs none on a CPU",
+            where="--target",
+            hint=f"edgeroberta check {bundle} --target TARGET, of: edgeroberta targets",
+        )
+    found = cpu.check(bundle, engines)
+    if json:
+        console.out_json({"target": chosen.name, "engines": [each.to_json() for each in found]})
+    else:
+        _show_cpu(found)
+    cpu.require(found, where=bundle, strict=True)
+    left = found[0].left_float
+    if left and not allow_float:
+        raise EngineError(
+            f"left float by the quantizer: {', '.join(left)}", where=str(bundle), hint=LEFT_FLOAT
+        )
+
+
+def _show_cpu(found: Sequence[cpu.Checked]) -> None:
+    header = ("engine", "version", "kernels", "as the graph demands")
+    rows = [(each.engine, each.version, str(each.kernels), each.summary) for each in found]
+    console.out(console.table(header, rows))
+    for each in found:
+        for line in (*each.problems, *(f"cannot tell of {line}" for line in each.unknown)):
+            console.out(f"{each.engine}: {line}")
+    for name in found[0].left_float:
+        console.out(f"{name} is float, left so by the quantizer")
+
+
 def _hint(found: Readiness) -> str | None:
     if found.allow_float or not any(each.left_float for each in found.engines):
         return None
-    return (
-        "--allow-float accepts what the quantizer left float; "
-        "edgeroberta compress … --set quantize.max_float=0 leaves nothing so, whatever that costs in answers"
-    )
+    return LEFT_FLOAT
 
 
 def _show(found: Readiness, note: str | None) -> None:

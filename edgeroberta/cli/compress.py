@@ -28,7 +28,7 @@ def compress(
     text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
     text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
     label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
-    unlabelled: Annotated[str | None, typer.Option(help="File of more texts to distil on.")] = None,
+    unlabelled: Annotated[str | None, typer.Option(help="File or folder of more texts to distil on.")] = None,
     eval_fraction: Annotated[
         float | None, typer.Option(help="Part of --data held out, 0.1 if not given.")
     ] = None,
@@ -97,27 +97,12 @@ def _compress(request: Request, *, json: bool) -> None:
 
 
 def _preview(request: Request, *, json: bool) -> None:
+    from edgeroberta.pipeline import outlook
     from edgeroberta.pipeline.compression import preview
 
     plan = preview(request)
     if json:
-        console.out_json(
-            {
-                "recipe": plan.recipe.name,
-                "fine_tunes_packaged_model": plan.job is None,
-                "stages": [
-                    {
-                        "stage": step.stage.name,
-                        "config": step.config.model_dump(mode="json"),
-                        "reused": reused,
-                    }
-                    for step, reused in zip(plan.recipe.stages, plan.reused, strict=True)
-                ],
-            }
-        )
+        console.out_json(outlook.to_json(plan))
         return
     console.out(plan.recipe.text.rstrip())
-    if plan.job is None:
-        console.say("the packaged default's full-size model would be fine-tuned first")
-    for step, reused in zip(plan.recipe.stages, plan.reused, strict=True):
-        console.say(f"{step.stage.name}: {'reused' if reused else 'would run'}")
+    console.say(outlook.to_text(plan))

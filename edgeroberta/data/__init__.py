@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data import columns, labels, readers, sources, splitting
+from edgeroberta.data import columns, labels, sources, splitting, streams, texts
 from edgeroberta.data.readers import Table
-from edgeroberta.data.rows import DataSpec, Rows, Splits
+from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
 from edgeroberta.errors import DataError
 from edgeroberta.tasks import Problem, Task
 
-__all__ = ["DataSpec", "Rows", "Splits", "infer_task", "load_heldout", "load_splits"]
+__all__ = ["DataSpec", "Rows", "Splits", "Texts", "infer_task", "load_heldout", "load_splits"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +65,18 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
         heldout = _like(train, _limit(_rows(parts.heldout(), spec, task), spec, task))
         train = _without(train, heldout)
     else:
-        count = max(1, round(len(set(_keys(train))) * spec.eval_fraction))
+        count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
         train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
     if parts.validation is not None:
         validation = _like(train, _limit(_rows(parts.validation(), spec, task), spec, task))
         validation = _without(validation, heldout)
         train = _without(train, validation)
     else:
-        count = splitting.validation_count(len(set(_keys(train))))
+        count = splitting.validation_count(len(set(texts.keys(train))))
         train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
-    unlabelled = _unlabelled(spec, train)
-    if unlabelled is not None:
-        unlabelled = _without(_without(unlabelled, heldout), validation)
+    unlabelled = None
+    if spec.unlabelled is not None:
+        unlabelled = streams.load(spec, pair=train.pairs is not None, without=(heldout, validation))
     return Splits(train, validation, heldout, unlabelled, task.labels)
 
 
@@ -132,12 +131,12 @@ def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
             where=table.source,
             hint="name it: --text-pair COLUMN",
         )
-    texts = _texts(table, chosen.text)
-    pairs = None if chosen.pair is None else _texts(table, chosen.pair)
+    firsts = texts.checked(table, chosen.text)
+    pairs = None if chosen.pair is None else texts.checked(table, chosen.pair)
     encoded = labels.encode(table, str(chosen.label), task)
     if (encoded == encoded[0]).all():
         raise _one_label(table, labels.describe(encoded[0], task))
-    return Rows(texts, pairs, encoded, table.source)
+    return Rows(firsts, pairs, encoded, table.source)
 
 
 def _like(train: Rows, rows: Rows) -> Rows:
@@ -161,61 +160,11 @@ def _one_label(table: Table, named: str) -> DataError:
     )
 
 
-def _texts(table: Table, column: str) -> tuple[str, ...]:
-    """Return a text column; refuse what is empty, not text, or not encodable."""
-    cells = table.columns[column]
-    empty = [
-        row for row, cell in enumerate(cells) if cell is None or (isinstance(cell, str) and not cell.strip())
-    ]
-    if empty:
-        count = f" (the first of {len(empty)} rows)" if len(empty) > 1 else ""
-        what = f"empty text in column {column!r}{count}"
-        raise DataError(what, where=table.where(empty[0]), hint="fill it in, or delete the row")
-    for row, cell in enumerate(cells):
-        if not isinstance(cell, str):
-            what = f"column {column!r} holds {type(cell).__name__}, not text"
-            raise DataError(what, where=table.where(row), hint="name the text column: --text COLUMN")
-        try:
-            cell.encode("utf-8")
-        except UnicodeEncodeError as error:
-            what = f"half of a surrogate pair in column {column!r}, at character {error.start}"
-            raise DataError(
-                what, where=table.where(row), hint="write the file with a tool that knows UTF-8"
-            ) from error
-    return tuple(cells)
+def _strata(rows: Rows, task: Task) -> npt.NDArray[np.int64] | None:
+    return rows.labels if task.problem is Problem.SINGLE_LABEL else None
 
 
-def _unlabelled(spec: DataSpec, train: Rows) -> Rows | None:
-    if spec.unlabelled is None:
-        return None
-    names = (spec.text, spec.text_pair if train.pairs is not None else None)
-    table = readers.read(
-        Path(spec.unlabelled).expanduser(), source=spec.unlabelled, numbers=columns.numbers(names)
-    )
-    chosen = columns.choose(table, *names, None, labelled=False)
-    if train.pairs is None:
-        rows = Rows(_texts(table, chosen.text), None, None, table.source)
-    elif chosen.pair is None:
-        raise DataError("the labelled rows are pairs, these are single texts", where=table.source)
-    else:
-        rows = Rows(_texts(table, chosen.text), _texts(table, chosen.pair), None, table.source)
-    return _limit(rows, spec, None)
-
-
-def _keys(rows: Rows) -> list[str]:
-    """Return what makes two rows the same: their words, whatever the white space."""
-    seconds = rows.pairs or ("",) * len(rows)
-    return [
-        " ".join(first.split()) + "\0" + " ".join(second.split())
-        for first, second in zip(rows.texts, seconds, strict=True)
-    ]
-
-
-def _strata(rows: Rows, task: Task | None) -> npt.NDArray[np.int64] | None:
-    return rows.labels if task is not None and task.problem is Problem.SINGLE_LABEL else None
-
-
-def _limit(rows: Rows, spec: DataSpec, task: Task | None) -> Rows:
+def _limit(rows: Rows, spec: DataSpec, task: Task) -> Rows:
     if spec.limit is None or len(rows) <= spec.limit:
         return rows
     keys = [str(i) for i in range(len(rows))]
@@ -225,7 +174,7 @@ def _limit(rows: Rows, spec: DataSpec, task: Task | None) -> Rows:
 
 def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:
     """Set about ``count`` distinct texts aside; return what stays and what was set aside."""
-    mask = splitting.hold_out(_keys(rows), _strata(rows, task), count, purpose=purpose, seed=seed)
+    mask = splitting.hold_out(texts.keys(rows), _strata(rows, task), count, purpose=purpose, seed=seed)
     if not mask.any():
         raise DataError(
             f"{len(rows)} rows are too few to split: every label needs a text to train on, "
@@ -238,8 +187,8 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
 
 def _without(rows: Rows, others: Rows) -> Rows:
     """Leave out the rows whose text is also in ``others``."""
-    taken = set(_keys(others))
-    kept = [i for i, key in enumerate(_keys(rows)) if key not in taken]
+    taken = set(texts.keys(others))
+    kept = [i for i, key in enumerate(texts.keys(rows)) if key not in taken]
     if not kept:
         raise DataError(f"every text is also in {others.source}, which it must not share", where=rows.source)
     if len(kept) < len(rows):

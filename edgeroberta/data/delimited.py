@@ -8,7 +8,7 @@ unterminated quote was opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from edgeroberta.errors import DataError
 
@@ -17,13 +17,53 @@ from edgeroberta.errors import DataError
 _CSV_FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n][^,\r\n]*|))(,|\r\n|[\r\n]|\Z)')
 _CLOSED_QUOTE = re.compile(r'"[^"]*(?:""[^"]*)*"(?!")')
 _NEWLINE = re.compile(r"\r\n|[\r\n]")
+#: Characters read on at a time.
+_BLOCK = 1 << 16
 
 
-def csv_rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
+class _Fields:
+    """Cuts comma-separated text, of which only a part is in memory, into fields."""
+
+    def __init__(self, parts: Iterable[str]) -> None:
+        self._parts = iter(parts)
+        self.text = ""
+        self.position = 0
+
+    def left(self) -> bool:
+        """Tell whether there is more text."""
+        return self.position < len(self.text) or self._grow()
+
+    def match(self) -> re.Match[str] | None:
+        """Match one field; None when its quotes are broken."""
+        while True:
+            found = _CSV_FIELD.match(self.text, self.position)
+            if found is None:
+                certain = _CLOSED_QUOTE.match(self.text, self.position) is not None
+            else:
+                # At the end of what is in memory, a "\r" may be half of "\r\n", and a field may go on.
+                certain = found.end() < len(self.text) or found[3] in (",", "\n", "\r\n")
+            if certain or not self._grow():
+                return found
+
+    def _grow(self) -> bool:
+        """Read on, at least as much as is left: a long field is then matched anew only a few times."""
+        kept = self.text[self.position :]
+        added, wanted = [], max(_BLOCK, len(kept))
+        for part in self._parts:
+            added.append(part)
+            wanted -= len(part)
+            if wanted <= 0:
+                break
+        self.text, self.position = kept + "".join(added), 0
+        return bool(added)
+
+
+def csv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
     """Cut comma-separated text (RFC 4180) into rows; empty lines are skipped.
 
     Args:
-        text: The whole file.
+        parts: The file's text, whole or in parts cut anywhere; some tens of kB are held at a time,
+            and the longest field.
         source: Its name, for errors.
 
     Yields:
@@ -32,14 +72,14 @@ def csv_rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: A quote is not closed, or text follows a closing quote.
     """
-    position, line = 0, 1
-    while position < len(text):
+    left, line = _Fields(parts), 1
+    while left.left():
         start, fields, end = line, [], ","
         blank = False
         while end == ",":
-            match = _CSV_FIELD.match(text, position)
+            match = left.match()
             if match is None:
-                raise _broken_quote(text, position, f"{source}:{line}")
+                raise _broken_quote(left.text, left.position, f"{source}:{line}")
             quoted, plain, end = match.groups()
             if quoted is None:
                 fields.append(plain)
@@ -47,38 +87,37 @@ def csv_rows(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
             else:
                 fields.append(quoted.replace('""', '"'))
                 line += len(_NEWLINE.findall(quoted))
-            position = match.end()
+            left.position = match.end()
         line += 1
         if not (blank and len(fields) == 1):
             yield start, fields
 
 
-def tsv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+def tsv_rows(parts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Cut tab-separated text into rows; quotes are ordinary characters, empty lines are skipped.
 
     Args:
-        text: The whole file.
+        parts: The file's lines, each with its end.
 
     Yields:
         The line, counted from 1, and its fields.
     """
-    for number, line in lines(text):
+    for number, line in lines(parts):
         yield number, line.split("\t")
 
 
-def lines(text: str) -> Iterator[tuple[int, str]]:
-    r"""Cut text into numbered lines at ``\n`` or ``\r\n`` only; empty lines are skipped.
-
-    ``str.splitlines`` would also cut at U+0085 and U+2028, which real texts contain.
+def lines(parts: Iterable[str]) -> Iterator[tuple[int, str]]:
+    r"""Number lines and take off their ends, ``\n`` or ``\r\n``; empty lines are skipped.
 
     Args:
-        text: The whole file.
+        parts: The file's lines, each with its end, cut at ``\n`` only: ``str.splitlines`` would also
+            cut at U+0085 and U+2028, which real texts contain.
 
     Yields:
         The line's number, counted from 1, and the line without its end.
     """
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.removesuffix("\r")
+    for number, part in enumerate(parts, start=1):
+        line = part.removesuffix("\n").removesuffix("\r")
         if line:
             yield number, line
 

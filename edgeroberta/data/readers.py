@@ -1,19 +1,25 @@
-"""File formats: each reader turns one file into a table that knows the line of every row."""
+"""File formats: each reader turns one file into tables that know the line of every row."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 from edgeroberta.data.delimited import csv_rows, lines, looks_tab_separated, tsv_rows
 from edgeroberta.errors import DataError, did_you_mean, missing_extra
 
 logger = logging.getLogger(__name__)
+
+#: Rows read at a time where a file is not read whole.
+CHUNK = 8192
+Row = TypeVar("Row")
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -29,6 +35,7 @@ class Table:
         lines: Line each row starts on, or None where rows have no lines.
         label_names: Column name to the names its ids stand for, where the format stores them.
         plain: True for a file of bare texts, which has no columns to choose from.
+        first: Rows of the file before this table, where rows have no lines.
     """
 
     source: str
@@ -36,17 +43,38 @@ class Table:
     lines: Sequence[int] | None = None
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     plain: bool = False
+    first: int = 0
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
     def where(self, row: int) -> str:
         """Return the place of a row, for errors."""
-        return f"{self.source}: row {row + 1}" if self.lines is None else f"{self.source}:{self.lines[row]}"
+        if self.lines is None:
+            return f"{self.source}: row {self.first + row + 1}"
+        return f"{self.source}:{self.lines[row]}"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a file is read: its name in errors, columns by number, and rows of a table (None for all)."""
+
+    source: str
+    numbers: Sequence[int]
+    rows: int | None
+
+    def parts(self, rows: Iterator[tuple[int, Row]], nothing: str) -> Iterator[tuple[list[int], list[Row]]]:
+        """Gather numbered rows into parts; with none at all, ``nothing`` is what is wrong."""
+        empty = True
+        while part := list(itertools.islice(rows, self.rows)):
+            empty = False
+            yield [number for number, _ in part], [row for _, row in part]
+        if empty:
+            raise DataError(nothing, where=self.source)
 
 
 def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
-    """Read a data file; its extension says the format.
+    """Read a data file whole; its extension says the format.
 
     Args:
         path: The file.
@@ -58,6 +86,28 @@ def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
 
     Raises:
         DataError: The file is missing, empty, malformed, or of an unknown format.
+        UnavailableError: A Parquet file is read without pyarrow.
+    """
+    return next(stream(path, source=source, numbers=numbers, rows=None))
+
+
+def stream(
+    path: Path, *, source: str, numbers: Sequence[int] = (), rows: int | None = CHUNK
+) -> Iterator[Table]:
+    """Read a data file part by part, in memory that does not grow with the file.
+
+    Args:
+        path: The file.
+        source: Its name in errors.
+        numbers: As for :func:`read`.
+        rows: Rows of a table, at most; None for all of them in one.
+
+    Yields:
+        Tables of one or more rows, at least one table; together they are what :func:`read` returns.
+        Of JSONL, each has the columns that its own rows name.
+
+    Raises:
+        DataError: As :func:`read`, when the bad place is come to.
         UnavailableError: A Parquet file is read without pyarrow.
     """
     if path.is_dir():
@@ -77,73 +127,75 @@ def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
             hint="name the columns: --text NAME --label NAME",
         )
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise DataError("the file is empty", where=source)
+            yield from reader(file, _Form(source, numbers, rows))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=source) from error
-    if not data:
-        raise DataError("the file is empty", where=source)
-    return reader(data, source, numbers)
 
 
-def _decode(data: bytes, source: str) -> str:
-    start = len(_BOM) if data.startswith(_BOM) else 0
-    try:
-        return data[start:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        offset = start + error.start
-        encoding = "UTF-16" if data.startswith(_UTF16_BOMS) else "ISO-8859-1"
-        line = data.count(b"\n", 0, offset) + 1
-        raise DataError(
-            f"not UTF-8: byte 0x{data[offset]:02x} at offset {offset}",
-            where=f"{source}:{line}",
-            hint=f"convert it, e.g. iconv -f {encoding} -t UTF-8 {source} > utf8{Path(source).suffix}",
-        ) from error
+def _decoded(file: BinaryIO, source: str) -> Iterator[str]:
+    """Read a file's lines, each with its end, and refuse what is not UTF-8."""
+    offset, opening = 0, b""
+    for number, raw in enumerate(file, start=1):
+        start = 0
+        if number == 1:
+            opening = raw[:2]
+            start = len(_BOM) if raw.startswith(_BOM) else 0
+        try:
+            yield raw[start:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            place = start + error.start
+            encoding = "UTF-16" if opening in _UTF16_BOMS else "ISO-8859-1"
+            raise DataError(
+                f"not UTF-8: byte 0x{raw[place]:02x} at offset {offset + place}",
+                where=f"{source}:{number}",
+                hint=f"convert it, e.g. iconv -f {encoding} -t UTF-8 {source} > utf8{Path(source).suffix}",
+            ) from error
+        offset += len(raw)
 
 
-def _read_csv(data: bytes, source: str, numbers: Sequence[int]) -> Table:
-    text = _decode(data, source)
-    if looks_tab_separated(text):
+def _read_csv(file: BinaryIO, form: _Form) -> Iterator[Table]:
+    parts = _decoded(file, form.source)
+    first = next(parts)
+    parts = itertools.chain((first,), parts)
+    if looks_tab_separated(first):
         # STS-B, among others, is distributed as tab-separated text under the name .csv.
-        logger.info("%s: the first line has more tabs than commas, so it is read as tab-separated", source)
-        return _delimited(tsv_rows(text), source, numbers)
-    return _delimited(csv_rows(text, source), source, numbers, hint="put a field with a comma in quotes")
+        logger.info(
+            "%s: the first line has more tabs than commas, so it is read as tab-separated", form.source
+        )
+        return _delimited(tsv_rows(parts), form)
+    return _delimited(csv_rows(parts, form.source), form, hint="put a field with a comma in quotes")
 
 
-def _read_tsv(data: bytes, source: str, numbers: Sequence[int]) -> Table:
-    return _delimited(tsv_rows(_decode(data, source)), source, numbers)
+def _read_tsv(file: BinaryIO, form: _Form) -> Iterator[Table]:
+    return _delimited(tsv_rows(_decoded(file, form.source)), form)
 
 
 def _delimited(
-    rows: Iterable[tuple[int, list[str]]],
-    source: str,
-    numbers: Sequence[int],
-    *,
-    hint: str = "a tab always separates two fields",
-) -> Table:
-    rows = iter(rows)
-    header: list[str] = []
+    rows: Iterator[tuple[int, list[str]]], form: _Form, *, hint: str = "a tab always separates two fields"
+) -> Iterator[Table]:
+    numbers, header = form.numbers, list[str]()
     if not numbers:
         _, header = next(rows, (1, []))
-        _refuse_repeats(header, f"{source}:1")
-    starts: list[int] = []
-    kept: list[list[str]] = []
-    for line, fields in rows:
-        if numbers and len(fields) < max(numbers):
-            what = f"{_fields(fields)}, so there is no column #{max(numbers)}"
-            raise DataError(what, where=f"{source}:{line}", hint=hint)
-        if not numbers and len(fields) != len(header):
-            what = f"{_fields(fields)} where the header has {len(header)}"
-            raise DataError(what, where=f"{source}:{line}", hint=hint)
-        starts.append(line)
-        kept.append(fields)
-    if not kept:
-        what = "a header and no rows" if header else "no rows"
-        raise DataError(what, where=source)
-    if numbers:
-        columns = {f"#{number}": [fields[number - 1] for fields in kept] for number in numbers}
-    else:
-        columns = {name: [fields[i] for fields in kept] for i, name in enumerate(header)}
-    return Table(source, columns, starts)
+        _refuse_repeats(header, f"{form.source}:1")
+
+    def checked() -> Iterator[tuple[int, list[str]]]:
+        for line, fields in rows:
+            if numbers and len(fields) < max(numbers):
+                what = f"{_fields(fields)}, so there is no column #{max(numbers)}"
+                raise DataError(what, where=f"{form.source}:{line}", hint=hint)
+            if not numbers and len(fields) != len(header):
+                what = f"{_fields(fields)} where the header has {len(header)}"
+                raise DataError(what, where=f"{form.source}:{line}", hint=hint)
+            yield line, fields
+
+    places = {f"#{number}": number - 1 for number in numbers}
+    if not numbers:
+        places = {name: place for place, name in enumerate(header)}
+    for starts, kept in form.parts(checked(), "a header and no rows" if header else "no rows"):
+        yield Table(form.source, {name: [row[i] for row in kept] for name, i in places.items()}, starts)
 
 
 def _fields(fields: Sequence[str]) -> str:
@@ -157,10 +209,15 @@ def _refuse_repeats(names: Sequence[str], where: str) -> None:
             raise DataError(f"the column {name!r} is there {count} times", where=where)
 
 
-def _read_jsonl(data: bytes, source: str, numbers: Sequence[int]) -> Table:
-    starts: list[int] = []
-    records: list[dict[str, Any]] = []
-    for line, content in lines(_decode(data, source)):
+def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[Table]:
+    records = _records(_decoded(file, form.source), form.source)
+    for starts, kept in form.parts(records, "no rows"):
+        names = dict.fromkeys(name for record in kept for name in record)
+        yield Table(form.source, {name: [record.get(name) for record in kept] for name in names}, starts)
+
+
+def _records(parts: Iterator[str], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in lines(parts):
         if not content.strip():
             continue
         where = f"{source}:{line}"
@@ -174,12 +231,7 @@ def _read_jsonl(data: bytes, source: str, numbers: Sequence[int]) -> Table:
         if not isinstance(record, dict):
             hint = 'write one JSON object per line, e.g. {"text": "fine", "label": "positive"}'
             raise DataError("a JSON object is needed on every line", where=where, hint=hint)
-        starts.append(line)
-        records.append(record)
-    if not records:
-        raise DataError("no rows", where=source)
-    names = dict.fromkeys(name for record in records for name in record)
-    return Table(source, {name: [record.get(name) for record in records] for name in names}, starts)
+        yield line, record
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -190,21 +242,27 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _read_parquet(data: bytes, source: str, numbers: Sequence[int]) -> Table:
+def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
+    source = form.source
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise missing_extra("pyarrow", "parquet", purpose=f"reading {source}") from error
+    first = 0
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
+        parquet = pyarrow.parquet.ParquetFile(file)
+        _refuse_repeats(parquet.schema_arrow.names, source)
+        names = _stored_names(parquet.schema_arrow.metadata or {})
+        for part in [parquet.read()] if form.rows is None else parquet.iter_batches(form.rows):
+            if len(part):
+                columns = {name: part.column(name).to_pylist() for name in part.schema.names}
+                yield Table(source, columns, label_names=names, first=first)
+                first += len(part)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"not a readable Parquet file ({error})", where=source) from error
-    _refuse_repeats(table.column_names, source)
-    if not len(table):
+    if not first:
         raise DataError("a header and no rows", where=source)
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    return Table(source, columns, label_names=_stored_names(table.schema.metadata or {}))
 
 
 def _stored_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
@@ -217,16 +275,13 @@ def _stored_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]
     return {name: tuple(kind["names"]) for name, kind in named.items()}
 
 
-def _read_lines(data: bytes, source: str, numbers: Sequence[int]) -> Table:
-    numbered = list(lines(_decode(data, source)))
-    if not numbered:
-        raise DataError("no rows", where=source)
-    starts, texts = zip(*numbered, strict=True)
-    return Table(source, {"text": list(texts)}, starts, plain=True)
+def _read_lines(file: BinaryIO, form: _Form) -> Iterator[Table]:
+    for starts, kept in form.parts(lines(_decoded(file, form.source)), "no rows"):
+        yield Table(form.source, {"text": kept}, starts, plain=True)
 
 
 #: File extension to reader; a new format is a function and a row here.
-READERS: dict[str, Callable[[bytes, str, Sequence[int]], Table]] = {
+READERS: dict[str, Callable[[BinaryIO, _Form], Iterator[Table]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".jsonl": _read_jsonl,

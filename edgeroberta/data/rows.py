@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.artifact import digest_value
 from edgeroberta.errors import DataError
+
+
+class Texts(Protocol):
+    """Texts or pairs of them, in memory (:class:`Rows`) or in files that are read as they are wanted."""
+
+    @property
+    def source(self) -> str:
+        """Where they come from, for people."""
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the content (hex), whatever the files and their format."""
+
+    def __len__(self) -> int: ...
+
+    def chunks(self) -> Iterator[Rows]:
+        """Give all texts in order, part by part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +68,24 @@ class Rows:
             return list(self.texts)
         return list(zip(self.texts, self.pairs, strict=True))
 
+    def chunks(self) -> Iterator[Rows]:
+        """Give the rows in one part, which is in memory as it is."""
+        yield self
+
+    @staticmethod
+    def update(digest: hashlib._Hash, column: Sequence[str]) -> None:
+        """Add texts to a digest, so that no two lists of texts give the same one."""
+        for text in column:
+            data = text.encode("utf-8")
+            digest.update(b"%d:" % len(data) + data)
+
     @cached_property
     def digest(self) -> str:
         """The sha256 of texts, pairs and labels (hex); the source is not part of it."""
         digest = hashlib.sha256()
         for column in (self.texts, self.pairs or ()):
             digest.update(f"{len(column)}:".encode())
-            for text in column:
-                data = text.encode("utf-8")
-                digest.update(b"%d:" % len(data) + data)
+            self.update(digest, column)
         if self.labels is not None:
             digest.update(f"{self.labels.dtype.str}{self.labels.shape}".encode())
             digest.update(np.ascontiguousarray(self.labels).tobytes())
@@ -74,14 +100,14 @@ class Splits:
         train: What models learn from and are calibrated on.
         validation: What the best checkpoint is chosen by.
         heldout: What the gate is measured on: never trained on, calibrated on or chosen by.
-        unlabelled: More texts to distil on, or None.
+        unlabelled: More texts to distil on, read as a stream, or None.
         labels: Name of each label, in the order of the ids.
     """
 
     train: Rows
     validation: Rows
     heldout: Rows
-    unlabelled: Rows | None
+    unlabelled: Texts | None
     labels: tuple[str, ...]
 
     @cached_property
@@ -108,7 +134,7 @@ class DataSpec:
         text: Column of the text; ``#6`` is the sixth column of a file without a header.
         text_pair: Column of the second text.
         label: Column of the label or value.
-        unlabelled: A file of further texts, without labels.
+        unlabelled: A file of further texts, without labels, or a folder of such files.
         eval_fraction: Part of ``data`` that is held out, above 0 and below 1.
         seed: Seed of the split.
         limit: Use a random sample of at most this many rows of each file.

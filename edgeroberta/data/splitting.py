@@ -46,6 +46,25 @@ def hold_out(
     return chosen[group_of]
 
 
+def sample(total: int, count: int, *, seed: int) -> npt.NDArray[np.bool_]:
+    """Draw ``count`` of ``total`` rows, those that :func:`hold_out` draws of rows that all differ.
+
+    It needs 8 bytes a row and no keys, so it can draw from millions.
+
+    Args:
+        total: How many rows there are.
+        count: How many to draw; fewer than ``total``.
+        seed: Seed of the draw.
+
+    Returns:
+        bool[total], True for the rows drawn.
+    """
+    order = np.random.default_rng([seed, STREAMS["sample"]]).permutation(total)
+    chosen = np.zeros(total, dtype=bool)
+    chosen[order[:count]] = True
+    return chosen
+
+
 def _quotas(strata: npt.NDArray[np.int64], count: int) -> dict[int, int]:
     """Share ``count`` among the strata by largest remainder, leaving one member of each behind."""
     names, sizes = np.unique(strata, return_counts=True)

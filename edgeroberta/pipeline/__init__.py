@@ -228,6 +228,8 @@ def _context(job: Job, state: State, name: str, progress: Progress, recipe_text:
         progress=progress,
         recipe_text=recipe_text,
         history=state.history,
+        artifacts=state.artifacts,
+        ledger=job.work / workspace.LEDGER,
     )
 
 

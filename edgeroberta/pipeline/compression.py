@@ -64,11 +64,23 @@ class Preview:
 
     Attributes:
         recipe: The resolved recipe.
+        model: Folder of the model that it would begin with.
+        task: What the model answers.
+        data: The rows, split.
+        target: The device class the bundle would be for.
+        output: Where the bundle would go.
+        work: The work folder.
         job: What it would run on; None when the packaged default's teacher has yet to be fine-tuned.
         reused: For each stage, whether a former run's artifact would be reused.
     """
 
     recipe: Recipe
+    model: Path
+    task: Task
+    data: Splits
+    target: Target
+    output: Path
+    work: Path
     job: Job | None
     reused: tuple[bool, ...]
 
@@ -137,12 +149,26 @@ def preview(request: Request) -> Preview:
     if teacher:
         found = pipeline.plan((_teacher_step(),), teacher)
         if not found:
-            return Preview(chosen, None, (False,) * len(chosen.stages))
+            return _preview(chosen, _job(request, source, target, output, work), None, 0)
         source = replace(source, model=found[-1].path)
         _check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
-    return Preview(chosen, job, tuple(index < len(found) for index in range(len(chosen.stages))))
+    return _preview(chosen, job, job, len(found))
+
+
+def _preview(chosen: Recipe, facts: Job, job: Job | None, reused: int) -> Preview:
+    return Preview(
+        recipe=chosen,
+        model=facts.model,
+        task=facts.task,
+        data=facts.data,
+        target=facts.target,
+        output=facts.output,
+        work=facts.work,
+        job=job,
+        reused=tuple(index < reused for index in range(len(chosen.stages))),
+    )
 
 
 def _check_engines(chosen: Recipe, target: Target) -> None:

@@ -11,6 +11,7 @@ from edgeroberta import __version__, artifact, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.bench.device import versions
 from edgeroberta.data import Splits
+from edgeroberta.errors import CheckpointError
 from edgeroberta.recipe import Step
 from edgeroberta.roberta import checkpoint
 from edgeroberta.stages import Stage
@@ -60,13 +61,18 @@ class State:
 
     inputs: Mapping[Kind, Artifact]
     full_size: Artifact
-    history: tuple[Lineage, ...]
+    artifacts: tuple[Artifact, ...]
+
+    @property
+    def history(self) -> tuple[Lineage, ...]:
+        """The lineage of every artifact so far."""
+        return tuple(made.lineage for made in self.artifacts)
 
     def after(self, stage: Stage, made: Artifact) -> State:
         """Return the state once ``stage`` has made ``made``."""
         leading = all(lineage.stage in ("source", *stages.TEACHER_STAGES) for lineage in self.history)
         teacher = made if leading and stage.name in stages.TEACHER_STAGES else self.full_size
-        return State({**self.inputs, stage.writes: made}, teacher, (*self.history, made.lineage))
+        return State({**self.inputs, stage.writes: made}, teacher, (*self.artifacts, made))
 
 
 def start(job: Job) -> State:
@@ -86,7 +92,7 @@ def start(job: Job) -> State:
         content=content,
     )
     source = Artifact(job.model, Kind.CHECKPOINT, lineage)
-    return State({Kind.CHECKPOINT: source}, source, (lineage,))
+    return State({Kind.CHECKPOINT: source}, source, (source,))
 
 
 def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:
@@ -115,7 +121,7 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
     key = digest_value(
         {
             "stage": stage.name,
-            "config": step.config.model_dump(mode="json"),
+            "config": {**step.config.model_dump(mode="json"), **_contents(step)},
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
             "full_size": state.full_size.lineage.content,
             "task": [str(job.task.problem), job.task.labels, job.task.pair],
@@ -127,3 +133,25 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
         }
     )
     return f"{index:02d}-{stage.name}-{key[:12]}", key
+
+
+def _contents(step: Step) -> dict[str, str]:
+    """Return the digest of what each field names that stands for a model, file or folder."""
+    named = {name: getattr(step.config, name) for name in step.config.CONTENT}
+    return {
+        name: _digest(value, where=f"{step.stage.name}.{name}")
+        for name, value in named.items()
+        if value is not None
+    }
+
+
+def _digest(name: str, *, where: str) -> str:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return artifact.digest_file(path)
+    if path.is_dir() and not (path / "config.json").is_file():
+        return artifact.digest_tree(path)
+    try:
+        return checkpoint.digest(checkpoint.locate(name))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error.where}: {error.what}", where=where, hint=error.hint) from error

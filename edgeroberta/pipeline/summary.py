@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.layout import columns
+from edgeroberta.ledger import Ledger, table
 from edgeroberta.pipeline import Result
 from edgeroberta.progress import duration
 from edgeroberta.verification.report import to_come
@@ -56,7 +57,7 @@ def to_text(result: Result) -> str:
         spent = f"{spent}, {reused} reused" if fresh else f"all {reused} stages reused"
     lines = ["", spent]
     if result.report:
-        lines += ["", *_comparison(result.report), "", *_verdict(result.report)]
+        lines += [*_ledger(result.report), "", *_comparison(result.report), "", *_verdict(result.report)]
     lines += [
         "",
         f"bundle: {bundle}",
@@ -70,6 +71,16 @@ def to_text(result: Result) -> str:
             f"edgeroberta bench {bundle} --host user@device",
         ]
     return "\n".join(lines)
+
+
+def _ledger(report: Mapping[str, Any]) -> list[str]:
+    """Lay out what the model was worth after every stage; nothing for a report of an older version."""
+    if report.get("ledger") is None:
+        return []
+    ledger = Ledger.from_json(report["ledger"])
+    lines = columns([table.header(ledger), *table.cells(ledger)], left=(0,)) if ledger.rows else []
+    complaints = table.sentences(ledger)[0 if ledger.missing else 1 :]
+    return ["", *lines, *complaints]
 
 
 def _comparison(report: Mapping[str, Any]) -> list[str]:

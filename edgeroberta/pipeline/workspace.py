@@ -7,6 +7,7 @@
       lock                            held while a run is going on
       02-quantize-3fa8…/              a finished artifact
       .partial-03-build-91c2…/        one that was begun: output/ is started over, scratch/ is kept
+      ledger/                         what was measured of artifacts, see edgeroberta/ledger/store.py
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SCHEMA_VERSION = 1
 MARKER = "work.json"
 LOCK = "lock"
 PARTIAL = ".partial-"
+LEDGER = "ledger"
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from edgeroberta.quantization.attention import AttentionChoice
-from edgeroberta.quantization.plan import QuantizationPlan, RowQuantized
+from edgeroberta.quantization.plan import ColumnQuantized, QuantizationPlan, RowQuantized
 from edgeroberta.quantization.search import Choice
 
 
@@ -18,11 +18,13 @@ class Chosen:
         matmuls: Site to its choice.
         embeddings: The word table in int8; None to keep it float.
         attentions: Attention to its choice; empty to keep all of them float.
+        positions: The position table in int8; None to keep it float.
     """
 
     matmuls: Mapping[str, Choice]
     embeddings: RowQuantized | None = None
     attentions: Mapping[str, AttentionChoice] = field(default_factory=dict)
+    positions: ColumnQuantized | None = None
 
     def names(self, kept_float: Collection[str] = ()) -> list[str]:
         """Return the names of all matmuls and attentions but those."""
@@ -45,4 +47,4 @@ class Chosen:
         stay = {*kept_float, *self.implied(kept_float)}
         matmuls = {name: each.plan for name, each in self.matmuls.items() if name not in stay}
         attentions = {name: each.plan for name, each in self.attentions.items() if name not in stay}
-        return QuantizationPlan(matmuls, self.embeddings, attentions)
+        return QuantizationPlan(matmuls, self.embeddings, attentions, self.positions)

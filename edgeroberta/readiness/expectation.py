@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edgeroberta.errors import missing_extra
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import GraphProto, NodeProto
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,7 @@ def read(graph: Path) -> tuple[Expected, ...]:
     Raises:
         UnavailableError: The package onnx is not installed.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise missing_extra("onnx", "compress", purpose="reading the graph") from error
-    model = onnx.load(str(graph), load_external_data=False).graph
+    model = _load(graph)
     makers = {output: node for node in model.node for output in node.output}
     constants = {tensor.name for tensor in model.initializer}
     found: list[Expected] = []
@@ -65,6 +61,62 @@ def read(graph: Path) -> tuple[Expected, ...]:
             both = integers and all(_dequantized(name, makers) for name in first.input)
             found.append(Expected(softmax.name, True, both, (first.name, node.name)))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Gelu:
+    """A GELU, written out in elementary operators.
+
+    Attributes:
+        node: Name of its last node, which stands for the whole where an engine fuses it.
+        inner: Name of the ``Erf`` or ``Tanh`` inside, which is gone where it does.
+        tanh: True for the approximation by tanh.
+    """
+
+    node: str
+    inner: str
+    tanh: bool
+
+
+def gelus(graph: Path) -> tuple[Gelu, ...]:
+    """Find the GELUs of a graph, in its order: an ``Erf`` or ``Tanh``, plus one, times two factors.
+
+    Raises:
+        UnavailableError: The package onnx is not installed.
+    """
+    model = _load(graph)
+    readers: dict[str, list[NodeProto]] = {}
+    for node in model.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    found = []
+    for node in model.node:
+        if node.op_type not in ("Erf", "Tanh"):
+            continue
+        last: NodeProto | None = node
+        for wanted in ("Add", "Mul", "Mul"):
+            following = readers.get(last.output[0], []) if last is not None else []
+            last = next((reader for reader in following if reader.op_type == wanted), None)
+        if last is not None:
+            found.append(Gelu(last.name, node.name, node.op_type == "Tanh"))
+    return tuple(found)
+
+
+def norms(graph: Path) -> tuple[str, ...]:
+    """Return the names of a graph's LayerNormalization nodes, in its order.
+
+    Raises:
+        UnavailableError: The package onnx is not installed.
+    """
+    return tuple(node.name for node in _load(graph).node if node.op_type == "LayerNormalization")
+
+
+def _load(graph: Path) -> GraphProto:
+    try:
+        import onnx
+    except ImportError as error:
+        raise missing_extra("onnx", "compress", purpose="reading the graph") from error
+    return onnx.load(str(graph), load_external_data=False).graph
 
 
 #: Operators between a matmul of an attention and its softmax.

@@ -30,6 +30,8 @@ _HUB_FILES = (
 )
 #: What makes a fast tokenizer; transformers 5 writes no special_tokens_map.json any more.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+#: Tokenizer files of other families, for teachers.
+_OTHER_TOKENIZERS = ("vocab.txt", "spm.model", "spiece.model", "tokenizer.model", "sentencepiece.model")
 _HUB_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
@@ -60,6 +62,29 @@ def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Path:
     return folder
 
 
+def locate(model: str) -> Path:
+    """Find the folder of any encoder, also one that cannot be compressed: a teacher.
+
+    Args:
+        model: A model folder, or an id on the Hugging Face Hub.
+
+    Returns:
+        The folder; nothing but the presence of safetensors and of a config has been checked.
+
+    Raises:
+        CheckpointError: There is no such model, or its weights are only there as a pickle.
+    """
+    folder = _locate(model, allow_pickle=False, also=_OTHER_TOKENIZERS)
+    config.load_config(folder)
+    if not tensorfile.weight_files(folder):
+        raise CheckpointError(
+            f"no {tensorfile.SINGLE} in this folder; other forms of weights can run code when they are read",
+            where=str(folder),
+            hint="load the model where it was trained and save it with safetensors",
+        )
+    return folder
+
+
 def hub_id(model: str) -> str | None:
     """Tell whether what the user called the model is its id on the Hub; a folder of that name wins.
 
@@ -76,7 +101,7 @@ def _is_hub_id(model: str) -> bool:
     return bool(_HUB_ID.fullmatch(model)) and not model.endswith((".json", ".safetensors", ".bin", ".onnx"))
 
 
-def _locate(model: str, *, allow_pickle: bool) -> Path:
+def _locate(model: str, *, allow_pickle: bool, also: tuple[str, ...] = ()) -> Path:
     path = Path(model).expanduser()
     if path.is_dir():
         return path
@@ -90,20 +115,18 @@ def _locate(model: str, *, allow_pickle: bool) -> Path:
             where=model,
             hint="name a Hugging Face model folder, or a Hub id such as textattack/roberta-base-SST-2",
         )
-    return _download(model, allow_pickle=allow_pickle)
+    return _download(model, allow_pickle=allow_pickle, files=[*_HUB_FILES, *also])
 
 
-def _download(model: str, *, allow_pickle: bool) -> Path:
+def _download(model: str, *, allow_pickle: bool, files: list[str]) -> Path:
     try:
         import huggingface_hub
     except ImportError as error:
         raise missing_extra("huggingface_hub", "compress", purpose="a model from the Hub") from error
     try:
-        folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=list(_HUB_FILES)))
+        folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=files))
         if allow_pickle and not tensorfile.weight_files(folder):
-            folder = Path(
-                huggingface_hub.snapshot_download(model, allow_patterns=[*_HUB_FILES, *_HUB_PICKLES])
-            )
+            folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=[*files, *_HUB_PICKLES]))
     # LocalEntryNotFoundError: the Hub cannot be reached and nothing is stored here; the others are
     # its answers (no such repository, access refused) and ValueError a malformed id.
     except (OSError, ValueError) as error:
@@ -226,6 +249,8 @@ def digest(path: Path) -> str:
         CheckpointError: The index of the weights is damaged or names an absent file.
     """
     files = [path / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")]
+    if not files[1].is_file():  # a teacher of another family, with a tokenizer of other files
+        files += [path / name for name in (*adoption.TOKENIZER_FILES, *_OTHER_TOKENIZERS)]
     files += tensorfile.weight_files(path)
     return digest_value({file.name: digest_file(file) for file in files if file.is_file()})
 

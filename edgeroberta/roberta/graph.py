@@ -112,21 +112,27 @@ class _Writer:
     def embeddings(self, ids: str) -> str:
         graph, table = self.graph, self.weights.embeddings
         words = self.words(ids)
-        shape = graph.node("Shape", (ids,), "embeddings.length", start=1, end=2)
-        positions = graph.node(
-            "Slice",
-            (
-                self.blocks.floats("embeddings.position", table.position),
-                graph.constant("index.0", [0], np.int64),
-                shape,
-                graph.constant("index.0", [0], np.int64),
-            ),
-            "embeddings.positions",
-        )
+        positions = self.positions(ids)
         total = graph.node("Add", (words, positions), "embeddings.sum")
         return self.blocks.layer_norm(
             "embeddings.norm", table.norm, total, epsilon=self.config.layer_norm_eps
         )
+
+    def positions(self, ids: str) -> str:
+        """Take the rows of the position table that the ids are at, float [length, hidden]."""
+        graph, table = self.graph, self.plan.positions
+        if table is None:
+            stored = self.blocks.floats("embeddings.position", self.weights.embeddings.position)
+        else:
+            stored = graph.constant("embeddings.position", table.values)
+        zero = graph.constant("index.0", [0], np.int64)
+        length = graph.node("Shape", (ids,), "embeddings.length", start=1, end=2)
+        if table is None:
+            return graph.node("Slice", (stored, zero, length, zero), "embeddings.positions")
+        rows = graph.node("Slice", (stored, zero, length, zero), "embeddings.position.rows")
+        numbers = graph.node("Cast", (rows,), "embeddings.position.numbers", to=onnx_type(self.form.body))
+        scale = self.blocks.floats("embeddings.position.scale", table.scale)
+        return graph.node("Mul", (numbers, scale), "embeddings.positions")
 
     def words(self, ids: str) -> str:
         """Look up the word embeddings, float [batch, length, hidden]."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' bars and its report on fresh weights off the terminal."""
     from transformers.utils import logging
 
@@ -74,7 +74,7 @@ def load_classifier(
         config.hidden_dropout_prob = config.classifier_dropout = dropout
     if attention_dropout is not None:
         config.attention_probs_dropout_prob = attention_dropout
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = pruned.from_pretrained(
             path,
@@ -108,6 +108,6 @@ def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Path) ->
         folder: An existing folder to write into.
         tokenizer: Model folder whose tokenizer files are copied.
     """
-    with _quiet():
+    with quiet():
         model.save_pretrained(str(folder))
     checkpoint.copy_tokenizer(tokenizer, folder)

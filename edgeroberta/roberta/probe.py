@@ -15,7 +15,7 @@ class Probe:
     """Records what some layers put out in the newest forward pass, until closed.
 
     Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head.
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head; any model where nothing is recorded.
         layers: Indices of the layers whose outputs to record.
         attention: Record queries, keys and values of the last layer.
     """
@@ -25,10 +25,11 @@ class Probe:
     ) -> None:
         self._recorded: dict[Any, Tensor] = {}
         self._layers = tuple(layers)
-        stack = model.base_model.encoder.layer
-        points: dict[Any, Any] = {index: stack[index] for index in self._layers}
+        points: dict[Any, Any] = {}
+        if self._layers:
+            points.update({index: model.base_model.encoder.layer[index] for index in self._layers})
         if attention:
-            last = stack[len(stack) - 1].attention.self
+            last = _last_attention(model)
             points.update(query=last.query, key=last.key, value=last.value)
         self._handles = [
             module.register_forward_hook(self._recorder(name)) for name, module in points.items()
@@ -48,7 +49,7 @@ class Probe:
         return torch.stack([self._recorded[index] for index in self._layers], dim=2)
 
     def attention(self) -> Tensor:
-        """Return queries, keys and values of the last layer, float[n, S, 3, H]."""
+        """Return queries, keys and values of the last layer, float[n, S, 3, :func:`attention_width`]."""
         import torch
 
         return torch.stack([self._recorded[name] for name in ("query", "key", "value")], dim=2)
@@ -66,3 +67,13 @@ class Probe:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def attention_width(model: PreTrainedModel) -> int:
+    """Return the width of the last layer's queries: heads that are left in it, times their size."""
+    return int(_last_attention(model).query.out_features)
+
+
+def _last_attention(model: PreTrainedModel) -> Any:
+    stack = model.base_model.encoder.layer
+    return stack[len(stack) - 1].attention.self

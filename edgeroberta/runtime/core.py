@@ -90,7 +90,7 @@ class Runtime:
         facts = manifest.read(Path(path))
         preferred = preferences.preferred(facts.digest) if engine is None else None
         chosen = choose_engine(engine, facts.engines, preferred=preferred)
-        for needed in (TOKENIZER_FILE, goldens.GOLDENS_FILE, *ENGINES[chosen].files):
+        for needed in (TOKENIZER_FILE, goldens.GOLDENS_FILE, *ENGINES[chosen].files_in(facts.files)):
             if needed not in facts.files:
                 raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
         manifest.check_files(facts)

@@ -56,20 +56,8 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
         UnavailableError: ONNX Runtime is not installed.
         EngineError: It refuses the graph.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_extra("onnxruntime", "onnxruntime", purpose="the engine onnxruntime") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
-    options.enable_mem_pattern = False
-    if not declared_safe(folder):
-        # On x86 without VNNI, the int8 kernels that do not saturate; elsewhere it changes nothing
-        # (https://github.com/microsoft/onnxruntime/pull/12088, seen in 1.32.0).
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    options.log_severity_level = 4  # what it logs as an error it raises as well
+    onnxruntime = load()
+    options = make_options(folder, threads=threads)
     try:
         session = onnxruntime.InferenceSession(
             str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
@@ -79,3 +67,39 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
             f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}", where=str(folder / GRAPH)
         ) from error
     return OnnxRuntimeSession(session, onnxruntime.__version__)
+
+
+def load() -> Any:
+    """Import ONNX Runtime.
+
+    Raises:
+        UnavailableError: It is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_extra("onnxruntime", "onnxruntime", purpose="the engine onnxruntime") from error
+    return onnxruntime
+
+
+def make_options(folder: Path, *, threads: int) -> Any:
+    """Make the options a bundle is opened with.
+
+    Args:
+        folder: The bundle.
+        threads: Threads for one call.
+
+    Returns:
+        ``onnxruntime.SessionOptions``.
+    """
+    options = load().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
+    options.enable_mem_pattern = False
+    if not declared_safe(folder):
+        # On x86 without VNNI, the int8 kernels that do not saturate; elsewhere it changes nothing
+        # (https://github.com/microsoft/onnxruntime/pull/12088, seen in 1.32.0).
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    options.log_severity_level = 4  # what it logs as an error it raises as well
+    return options

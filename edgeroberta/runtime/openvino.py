@@ -20,6 +20,8 @@ from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Logits
 
 GRAPH = "openvino_model.xml"
+#: What it reads in a bundle whose engines share their weights, see :mod:`edgeroberta.backends.sharing`.
+SHARED_GRAPH = "model.onnx"
 _ABSENT: Any = None
 
 
@@ -82,8 +84,12 @@ class OpenVinoSession:
                 compiled.run(input_ids[i : i + 1], attention_mask[i : i + 1]) for i in range(len(input_ids))
             ]
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO failed: {error}", where=GRAPH) from error
+            raise EngineError(f"OpenVINO failed: {error}", where=self._graph.name) from error
         return np.concatenate(rows)
+
+    def executed(self, length: int) -> Any:
+        """Return OpenVINO's own model of what it executes at a length: an ``openvino.Model``."""
+        return (self._compiled.get(length) or self._compile(length)).model.get_runtime_model()
 
     def close(self) -> None:
         """Let go of the engine's memory."""
@@ -139,6 +145,8 @@ def load(*, purpose: str) -> Any:
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
     """Load ``openvino_model.xml`` and compile it for the lengths that most texts have.
 
+    Without that file, ``model.onnx`` is read; weights beside it are mapped as those of the other are.
+
     Args:
         folder: The bundle.
         threads: Threads for one call.
@@ -154,11 +162,9 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
     openvino = load(purpose="the engine openvino")
     # "2026.4.1-22345-…": the part before the dash is the release.
     version = str(openvino.__version__).split("-")[0]
+    own = folder / GRAPH
+    graph = own if own.is_file() else folder / SHARED_GRAPH
     try:
-        return OpenVinoSession(
-            openvino.Core(), folder / GRAPH, version=version, threads=threads, lengths=lengths
-        )
+        return OpenVinoSession(openvino.Core(), graph, version=version, threads=threads, lengths=lengths)
     except RuntimeError as error:
-        raise EngineError(
-            f"OpenVINO {version} refuses the graph: {error}", where=str(folder / GRAPH)
-        ) from error
+        raise EngineError(f"OpenVINO {version} refuses the graph: {error}", where=str(graph)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -62,6 +62,7 @@ class Engine:
         on_device: True where it runs on a GPU, and nothing of it is needed to make a bundle for it.
         library: Pattern of a file in the package's folder without which the engine is not part of it.
         install: Command that installs it, where that is not the extra.
+        shared: Files of another engine's that it runs in a bundle without its own; see :meth:`files_in`.
     """
 
     package: str
@@ -74,6 +75,19 @@ class Engine:
     on_device: bool = False
     library: str | None = None
     install: str | None = None
+    shared: tuple[str, ...] = ()
+
+    def files_in(self, names: Container[str]) -> tuple[str, ...]:
+        """Return the files that it runs in a bundle.
+
+        Args:
+            names: Names of the bundle's files.
+
+        Returns:
+            Its own; the shared ones where they are there and its own are not.
+        """
+        own = all(name in names for name in self.files)
+        return self.shared if self.shared and not own and self.shared[0] in names else self.files
 
 
 _TENSORRT = ("tensorrt", "tensorrt_rtx")
@@ -82,7 +96,13 @@ _TENSORRT = ("tensorrt", "tensorrt_rtx")
 #: ``edgeroberta.backends``, and a row in the table of each.
 ENGINES = {
     "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
-    "openvino": Engine("openvino", "openvino", ("openvino_model.xml", "openvino_model.bin"), "openvino"),
+    "openvino": Engine(
+        "openvino",
+        "openvino",
+        ("openvino_model.xml", "openvino_model.bin"),
+        "openvino",
+        shared=("model.onnx",),
+    ),
     "tensorrt": Engine("tensorrt", "tensorrt", ("tensorrt.onnx",), "tensorrt", _TENSORRT, on_device=True),
     "tensorrt-fp16": Engine(
         "tensorrt",

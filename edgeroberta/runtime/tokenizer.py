@@ -133,6 +133,18 @@ class TextTokenizer:
             results.extend(self._wrap(one) for one in found)
         return results
 
+    def spans(self, inputs: Sequence[Input]) -> list[list[tuple[int, int]]]:
+        """Tell which characters each token stands for, to compare tokenizers.
+
+        Args:
+            inputs: Texts, or tuples of two texts.
+
+        Returns:
+            For each input, the first character of each token and the one after its last, within its
+            own text; ``(0, 0)`` for special tokens.
+        """
+        return [found.offsets for found in self._tokenizer.encode_batch(list(inputs))]
+
     def _numbered(self, number: int, item: Input) -> Encoding:
         try:
             return self.encode_one(item)

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 
 class StageConfig(BaseModel):
-    """Base of all stage configs: immutable, unknown keys refused."""
+    """Base of all stage configs: immutable, unknown keys refused.
+
+    Attributes:
+        CONTENT: Fields that name a model folder or Hub id, or another file or folder. The stage's key
+            depends on what is in there, not on the name; fields that are None count as that.
+    """
+
+    CONTENT: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +53,9 @@ class Context:
         progress: Where to report progress.
         recipe_text: The resolved recipe as YAML, every default written out.
         history: Lineage of every artifact of this run so far, the source model's first.
+        artifacts: Those artifacts.
+        ledger: Folder for what was measured of artifacts; it outlives the run, and is only to be
+            believed of the same content.
     """
 
     output: Path
@@ -60,6 +70,8 @@ class Context:
     progress: Progress
     recipe_text: str = ""
     history: tuple[Lineage, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    ledger: Path | None = None
 
 
 StageFunction = Callable[[Any, Context], Mapping[str, Any]]
@@ -91,6 +103,8 @@ class Stage:
 MODULES = {
     "finetune": "edgeroberta.stages.finetune",
     "distill": "edgeroberta.stages.distill",
+    "prune": "edgeroberta.stages.prune",
+    "vocabulary": "edgeroberta.stages.vocabulary",
     "export": "edgeroberta.stages.export",
     "quantize": "edgeroberta.stages.quantize",
     "build": "edgeroberta.stages.build",

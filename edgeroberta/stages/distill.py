@@ -1,63 +1,96 @@
-"""The ``distill`` stage: a student of some of the teacher's layers learns to answer as the teacher does."""
+"""The ``distill`` stage: a smaller student learns to answer as the teacher does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from edgeroberta.artifact import Artifact, Kind, digest_value
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.stages import Context, StageConfig, stage
-from edgeroberta.training.hyperparameters import Hyperparameters
+from edgeroberta.stages import Context, stage
+from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
-    from edgeroberta.training.batching import Tokens
-    from edgeroberta.training.teacher import TeacherOutputs, Wanted
+    from edgeroberta.roberta.narrowing import Narrowed
+
+#: Training texts that a narrower student is made by: some thousand tokens, for two numbers per channel.
+NARROWING_TEXTS = 256
 
 
-class DistillWeights(StageConfig):
-    """How much each loss counts; a loss of weight 0 is not computed."""
+class Initialization(str, Enum):
+    """What a narrower student starts from."""
 
-    logits: float = Field(default=1.0, ge=0, description="The teacher's answer, softened by the temperature.")
-    hard: float = Field(default=0.5, ge=0, description="The true labels; unlabelled texts have no such term.")
-    hidden: float = Field(
-        default=0.0, ge=0, description="Hidden states of the teacher's layers, token by token."
-    )
-    attention: float = Field(
-        default=0.0, ge=0, description="Query, key and value relations of the teacher's last layer."
-    )
+    IMPORTANCE = "importance"  #: the teacher's most important channels
+    SVD = "svd"  #: the main directions of the teacher's hidden states
 
-    @model_validator(mode="after")
-    def _something_to_learn(self) -> DistillWeights:
-        if not (self.logits or self.hard or self.hidden or self.attention):
-            raise ValueError("at least one weight must be above 0")
-        return self
+    def __str__(self) -> str:
+        return self.value
 
 
-class DistillConfig(Hyperparameters):
-    """Which layers the student keeps, and how it learns from the teacher."""
+class DistillConfig(DistillSettings):
+    """What the student starts from, and how it learns from the teacher."""
+
+    CONTENT: ClassVar[tuple[str, ...]] = ("teacher", "student")
 
     layers: Literal["auto"] | int | tuple[int, ...] = Field(
         "auto",
-        description="Number of layers to keep, or their indices from 0; auto keeps two thirds of them.",
+        description="Number of layers to keep, or their indices from 0; auto keeps two thirds of them, of a"
+        " student that was named all.",
     )
-    temperature: float = Field(2.0, gt=0, description="Softens the teacher's answer; 1 leaves it.")
-    weights: DistillWeights = Field(default=DistillWeights(), description="How much each loss counts.")
-    relation_heads: int | None = Field(
-        None, ge=1, description="Heads of the attention relations; by default the teacher's."
+    hidden_size: int | None = Field(
+        None,
+        ge=1,
+        description="Width of the student, a multiple of the head size; attention heads go with it.",
     )
+    intermediate_size: int | None = Field(None, ge=1, description="FFN width of the student.")
+    initialization: Initialization = Field(
+        Initialization.IMPORTANCE, description="What of the teacher a narrower student starts from."
+    )
+    student: str | None = Field(
+        None, description="Folder or Hub id of a RoBERTa to start from instead, with its own tokenizer."
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> DistillConfig:
+        if self.student is not None and (self.hidden_size or self.intermediate_size):
+            raise ValueError("student has its own widths: leave out hidden_size and intermediate_size")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class _Student:
+    """A student before it is taught.
+
+    Attributes:
+        model: The model.
+        folder: Model folder it was made of; its tokenizer is the student's.
+        layers: Layers kept of that model.
+        stands_for: Layers of the full-size model that its layers stand for, None when unknown.
+        projection: float32[H of the teacher, H]; None where the width is the same.
+    """
+
+    model: PreTrainedModel
+    folder: Path
+    layers: tuple[int, ...]
+    stands_for: tuple[int, ...] | None
+    projection: Tensor | None = None
 
 
 @stage("distill", config=DistillConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
 def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
-    """Train a student, cut from the newest checkpoint, on the full-size model's outputs.
+    """Train a student, cut from the newest checkpoint or named, on the teacher's outputs.
 
     Args:
-        config: Layers, losses and hyperparameters.
+        config: The student's shape, losses and hyperparameters.
         context: The run; unlabelled rows are learnt from too, without the hard term.
 
     Returns:
@@ -65,55 +98,104 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
         losses, parameters before and after.
 
     Raises:
-        CheckpointError: The full-size model has no classification head.
-        RecipeError: The layers or relation heads do not fit the models.
+        CheckpointError: Teacher or student cannot be used, or have no classification head.
+        RecipeError: The shape or a loss does not fit the models.
         EdgeRobertaError: The loss is no longer a finite number.
     """
-    from edgeroberta.roberta import checkpoint, loading, surgery
-    from edgeroberta.training import fitting
-    from edgeroberta.training.distillation import DistillObjective
+    from edgeroberta.roberta import checkpoint
+    from edgeroberta.training import distillation, fitting
 
-    source = context.inputs[Kind.CHECKPOINT]
-    checkpoint.require_head(context.full_size)
+    if config.teacher is None:
+        checkpoint.require_head(context.full_size)
+    student = _named(config, context) if config.student else _cut(config, context)
+    shape = [list(student.layers), config.hidden_size, config.intermediate_size, str(config.initialization)]
+    notes = distillation.teach(
+        student.model,
+        tokenizer=student.folder,
+        layers=student.stands_for if config.teacher is None else None,
+        settings=config,
+        context=context,
+        label="distill",
+        scratch=context.scratch,
+        key=digest_value([checkpoint.digest(student.folder), shape]),
+        projection=student.projection,
+    )
+    fitting.save(student.model, context, tokenizer=student.folder)
+    return {
+        **notes,
+        "layers": list(student.layers),
+        "parameters_before": checkpoint.parameters(context.full_size),
+        "parameters": student.model.num_parameters(),
+    }
+
+
+def _named(config: DistillConfig, context: Context) -> _Student:
+    """Load the student that the recipe names; a base model gets a fresh head."""
+    from edgeroberta.cache import cache_dir
+    from edgeroberta.roberta import checkpoint, surgery
+
+    folder = checkpoint.resolve(str(config.student), cache=cache_dir())
+    whole = _load(folder, config, context)
+    depth = whole.config.num_hidden_layers
+    layers = tuple(range(depth)) if config.layers == "auto" else _layers(config.layers, depth)
+    return _Student(surgery.keep_layers(whole, layers), folder, layers, None)
+
+
+def _cut(config: DistillConfig, context: Context) -> _Student:
+    """Make a student of some layers of the newest checkpoint, and narrower where that is asked for."""
+    from edgeroberta.roberta import checkpoint, surgery
+
+    source: Artifact = context.inputs[Kind.CHECKPOINT]
     checkpoint.require_head(source.path)
-    whole = loading.load_classifier(
-        source.path,
+    whole = _load(source.path, config, context)
+    depth = whole.config.num_hidden_layers
+    layers = _layers(config.layers, depth)
+    same_depth = depth == checkpoint.load_config(context.full_size)["num_hidden_layers"]
+    stands_for = layers if same_depth else None
+    cut = surgery.keep_layers(whole, layers)
+    if config.hidden_size is None and config.intermediate_size is None:
+        return _Student(cut, source.path, layers, stands_for)
+    narrowed = _narrowed(cut, source.path, config, context)
+    return _Student(narrowed.model, source.path, layers, stands_for, narrowed.up)
+
+
+def _narrowed(model: PreTrainedModel, folder: Path, config: DistillConfig, context: Context) -> Narrowed:
+    """Make a narrower model of a cut one, by what some of the training texts make of it."""
+    from edgeroberta.roberta import narrowing
+    from edgeroberta.training import calibration
+
+    try:
+        narrowing.check(model, config.hidden_size, config.intermediate_size)
+    except UsageError as error:
+        field = "intermediate_size" if "FFN" in error.what else "hidden_size"
+        raise RecipeError(error.what, where=f"distill.{field}", hint=error.hint) from error
+    train = context.data.train
+    order = np.random.default_rng(context.seed).permutation(len(train))
+    samples = calibration.samples(
+        train.select(np.sort(order[:NARROWING_TEXTS])),
         context.task,
+        folder=folder,
+        max_length=config.max_length,
+    )
+    return narrowing.narrow(
+        model,
+        samples,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        directions=config.initialization is Initialization.SVD,
+    )
+
+
+def _load(folder: Path, config: DistillConfig, context: Context) -> PreTrainedModel:
+    from edgeroberta.roberta import loading
+
+    return loading.load_classifier(
+        folder,
+        context.task,
+        seed=context.seed,
         dropout=config.dropout,
         attention_dropout=config.attention_dropout,
     )
-    layers = _layers(config.layers, whole.config.num_hidden_layers)
-    student = surgery.keep_layers(whole, layers)
-    same = source.path.resolve() == context.full_size.resolve()
-    teacher = whole if same else loading.load_classifier(context.full_size, context.task)
-    alike = whole.config.num_hidden_layers == teacher.config.num_hidden_layers
-    wanted = _wanted(config, layers if alike else None, student, teacher)
-    tokens = _tokens(config, context, source)
-    key = _digest_of_teacher(context, source, same=same)
-    outputs, score = _teach(teacher, tokens, wanted, key, context)
-    resolved = config.model_copy(
-        update={"relation_heads": config.relation_heads or teacher.config.num_attention_heads}
-    )
-    del whole, teacher  # frees as much memory as the student, its gradients and optimizer take
-    notes = fitting.run(
-        fitting.Fit(
-            label="distill",
-            model=student,
-            tokenizer=source.path,
-            settings=config,
-            objective=DistillObjective(resolved, context, student, outputs),
-            tokens=tokens,
-            key=digest_value([key, context.data.train.digest]),
-        ),
-        context,
-    )
-    return {
-        **notes,
-        "layers": list(layers),
-        "teacher_score": score,
-        "parameters_before": checkpoint.parameters(context.full_size),
-        "parameters": student.num_parameters(),
-    }
 
 
 def _layers(choice: Literal["auto"] | int | tuple[int, ...], depth: int) -> tuple[int, ...]:
@@ -126,76 +208,3 @@ def _layers(choice: Literal["auto"] | int | tuple[int, ...], depth: int) -> tupl
         return surgery.choose_layers(depth, count)
     except UsageError as error:
         raise RecipeError(error.what, where="distill.layers", hint=error.hint) from error
-
-
-def _wanted(
-    config: DistillConfig, layers: tuple[int, ...] | None, student: PreTrainedModel, teacher: PreTrainedModel
-) -> Wanted:
-    """Say which teacher outputs the losses need, and refuse losses that the two shapes do not allow.
-
-    ``layers`` are those the student was cut from, None when that model is of another depth than the
-    teacher: hidden states are then paired by place.
-    """
-    from edgeroberta.training.teacher import Wanted
-
-    widths = student.config.hidden_size, teacher.config.hidden_size
-    if config.weights.hidden and widths[0] != widths[1]:
-        raise RecipeError(
-            f"hidden states of width {widths[0]} cannot be compared with the teacher's of {widths[1]}",
-            where="distill.weights.hidden",
-            hint="set it to 0; attention relations do not depend on the width",
-        )
-    heads = config.relation_heads or teacher.config.num_attention_heads
-    if config.weights.attention and any(width % heads for width in widths):
-        raise RecipeError(
-            f"{heads} relation heads do not divide a width of {widths[0]} and {widths[1]}",
-            where="distill.relation_heads",
-            hint=f"the teacher has {teacher.config.num_attention_heads} attention heads",
-        )
-    if layers is None and config.weights.hidden:
-        layers = _layers(student.config.num_hidden_layers, teacher.config.num_hidden_layers)
-    return Wanted(
-        layers=(layers or ()) if config.weights.hidden else (),
-        attention=config.weights.attention > 0,
-        precision=config.precision,
-    )
-
-
-def _tokens(config: DistillConfig, context: Context, source: Artifact) -> Tokens:
-    """Tokenize the training rows, then the unlabelled ones."""
-    from edgeroberta.training import batching
-
-    rows = [context.data.train, *([context.data.unlabelled] if context.data.unlabelled else [])]
-    inputs: list[Any] = [text for part in rows for text in part.inputs()]
-    return batching.tokenize(source.path, inputs, max_length=config.max_length)
-
-
-def _digest_of_teacher(context: Context, source: Artifact, *, same: bool) -> str:
-    from edgeroberta.roberta import checkpoint
-
-    student = checkpoint.digest(source.path)
-    return student if same else digest_value([student, checkpoint.digest(context.full_size)])
-
-
-def _teach(
-    teacher: PreTrainedModel, tokens: Tokens, wanted: Wanted, key: str, context: Context
-) -> tuple[TeacherOutputs, float]:
-    """Compute the teacher's outputs and its own score on the validation rows."""
-    from edgeroberta import metrics
-    from edgeroberta.progress import Progress
-    from edgeroberta.training import batching, fitting, prediction
-    from edgeroberta.training.teacher import compute
-
-    quiet = not prediction.accelerator().is_main_process
-    outputs = compute(
-        teacher,
-        tokens,
-        folder=context.scratch / "teacher",
-        wanted=wanted,
-        key=key,
-        progress=Progress() if quiet else context.progress,
-    )
-    rows = context.data.validation
-    validation = batching.tokenize(context.full_size, rows.inputs(), max_length=int(tokens.lengths.max()))
-    logits = prediction.predict(teacher, validation, precision=wanted.precision)
-    return outputs, metrics.score(context.task, logits, fitting.labels_of(rows))

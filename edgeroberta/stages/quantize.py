@@ -51,6 +51,11 @@ class QuantizeConfig(StageConfig):
         "TensorRT, which fuses them, and float elsewhere, since CPUs gain nothing.",
     )
     embeddings: bool = Field(True, description="Store the word embeddings as int8 rows.")
+    positions: bool = Field(
+        False,
+        description="Store the position embeddings in int8, too, with a scale per column: 0.6 MB less at a "
+        "width of 384. Targets that run TensorRT keep them in half precision.",
+    )
     min_agreement: float = Field(
         0.98, ge=0, le=1, description="Share of the checked texts that must keep the float graph's answer."
     )
@@ -87,7 +92,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import backends
     from edgeroberta.quantization.chosen import Chosen
-    from edgeroberta.quantization.plan import quantize_rows
+    from edgeroberta.quantization.plan import quantize_columns, quantize_rows
     from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.weights import load_weights
     from edgeroberta.stages.build import copy_model_files
@@ -101,7 +106,9 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
     found = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
-    choices = Chosen(found.matmuls, rows, found.attentions)
+    table = weights.embeddings.position
+    positions = quantize_columns(table) if config.positions and not tensorrt else None
+    choices = Chosen(found.matmuls, rows, found.attentions, positions)
     fitted = _fit(weights, form, choices, found.kept_float, check or calibration, config, context)
     kept_float = {**found.kept_float, **fitted.kept_float}
     kept_float |= choices.implied(kept_float)
@@ -129,6 +136,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
         "sites": found.report(kept_float),
         "saturation": _saturation({site: found.risks[site] for site in plan.matmuls}),
         "embeddings": "int8 rows" if config.embeddings else "float",
+        "positions": "float" if positions is None else "int8",
     }
 
 

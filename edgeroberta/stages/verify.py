@@ -11,6 +11,7 @@ from pydantic import Field
 
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import UsageError
+from edgeroberta.ledger import Ledger
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.verification.reference import Reference
 
@@ -62,6 +63,8 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.verification import reference, report
 
     full = _reference(context)
+    # Before the rest, because it is kept row by row: a run that is killed goes on after the last one.
+    ledger = _ledger(context, full)
     found = verification.verify(
         context.inputs[Kind.DRAFT].path,
         context.data.heldout,
@@ -83,7 +86,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         for site in lineage.notes.get("sites", ())
     ]
     lineages = [{**asdict(lineage), "notes": {}} for lineage in context.history]
-    report.write(found.with_history(sites, lineages), context.output)
+    report.write(found.with_history(sites, lineages, ledger), context.output)
     reference.save(full, context.output / "reference")
     context.progress.line(f"verdict: {found.verdict}: {found.judgement.reason}")
     return {
@@ -91,6 +94,22 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         "reason": found.judgement.reason,
         "rows_needed": found.judgement.rows_needed,
     }
+
+
+def _ledger(context: Context, full: Reference) -> Ledger | None:
+    """Measure what the model was worth after every stage; only here, where held-out rows may be seen."""
+    from edgeroberta.ledger import measuring
+
+    run = measuring.Run(
+        artifacts=context.artifacts,
+        full_size=context.full_size,
+        rows=context.data.heldout,
+        reference=full,
+        kept=context.ledger,
+        scratch=context.scratch,
+        seed=context.seed,
+    )
+    return measuring.measure(run, progress=context.progress)
 
 
 def _reference(context: Context) -> Reference:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: A checkpoint is due no sooner than this many times the time the last one took: at most 5 % overhead.
 CHECKPOINT_PAUSE = 20
+#: Stands before the names of a companion's parameters in a state; no model's parameter starts so.
+_COMPANION = "companion."
 
 
 class Objective(Protocol):
@@ -58,6 +60,7 @@ class Run:
         seed: Seed of batches and dropout.
         progress: Where to report progress.
         key: What else determines the run (labels, teacher); states of another run are not resumed.
+        companion: What is trained along and is no part of the result: a projection of the objective.
     """
 
     label: str
@@ -70,6 +73,19 @@ class Run:
     seed: int
     progress: Progress
     key: str = ""
+    companion: torch.nn.Module | None = None
+
+
+class _Together(torch.nn.Module):
+    """A model and its companion as one module, so that processes average the gradients of both."""
+
+    def __init__(self, model: torch.nn.Module, companion: torch.nn.Module) -> None:
+        super().__init__()
+        self.model, self.companion = model, companion
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        """Run the model; its objective calls the companion."""
+        return self.model(*arguments, **named)
 
 
 def learning_rate(settings: Hyperparameters, step: int, total: int) -> float:
@@ -117,7 +133,7 @@ def train(run: Run) -> TrainingState:
         while loop.state.step < total:
             note = loop.step()
             advance(1, note)
-    loop.model.load_state_dict({**loop.model.state_dict(), **loop.state.best_weights})
+    loop.load(loop.state.best_weights)
     run.model.eval()
     return loop.state
 
@@ -137,10 +153,16 @@ class _Loop:
         self.model = run.model.to(self.device)
         if self.settings.freeze_embeddings:
             self.model.base_model.embeddings.requires_grad_(False)
-        self.trainable = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
+        named = dict(self.model.named_parameters())
+        whole: torch.nn.Module = self.model
+        if run.companion is not None:
+            companion = run.companion.to(self.device)
+            named |= {f"{_COMPANION}{n}": p for n, p in companion.named_parameters()}
+            whole = _Together(self.model, companion)
+        self.trainable = {n: p for n, p in named.items() if p.requires_grad}
         self.optimizer = self._optimizer()
         self.state = self._restore()
-        self.wrapped: torch.nn.Module = self.accelerator.prepare_model(self.model)
+        self.wrapped: torch.nn.Module = self.accelerator.prepare_model(whole)
         self.epoch, self.batches = -1, list[Indices]()
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
 
@@ -161,9 +183,15 @@ class _Loop:
         state = training_state.restore(self.folder, key, ranks)
         if state is None:
             return TrainingState(key)
-        self.model.load_state_dict({**self.model.state_dict(), **state.weights})
+        self.load(state.weights)
         self.optimizer.load_state_dict(state.optimizer)
         return state
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Put kept weights back into the model and its companion."""
+        with torch.no_grad():
+            for name, value in weights.items():
+                self.trainable[name].copy_(value)
 
     def step(self) -> str:
         """Take one optimizer step, evaluate and keep a checkpoint when due, and say how it went."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.training.encoding import Encoder
 
 Indices = npt.NDArray[np.int64]
 
@@ -19,7 +19,9 @@ Indices = npt.NDArray[np.int64]
 #: padding on sentences), while every epoch still mixes them anew.
 POOL_BATCHES = 50
 #: Texts tokenized before their ids are packed; bounds memory while reading large files.
-_CHUNK = 8192
+CHUNK = 8192
+#: Ids digested at a time, 4 MB.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,7 @@ class Tokens:
     """Token ids of many texts, packed one after the other.
 
     Attributes:
-        ids: int32[total], all ids.
+        ids: int32[total], all ids; in memory, or in a file that is mapped into it.
         offsets: int64[n + 1], where each text starts; the last entry is the total.
         pad_id: Id that fills up a batch.
     """
@@ -54,11 +56,12 @@ class Tokens:
         """Tokens of each text, int64[n]."""
         return np.diff(self.offsets)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The sha256 over all ids and lengths (hex)."""
         digest = hashlib.sha256(self.offsets.tobytes())
-        digest.update(self.ids.tobytes())
+        for start in range(0, len(self.ids), _BLOCK):
+            digest.update(self.ids[start : start + _BLOCK].tobytes())
         return digest.hexdigest()
 
     def batch(self, rows: Indices) -> tuple[Indices, Indices]:
@@ -79,7 +82,7 @@ class Tokens:
 
 
 def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int) -> Tokens:
-    """Tokenize texts as the device will.
+    """Tokenize texts as the device will, in memory; see ``token_files`` for very many of them.
 
     Args:
         folder: Model folder with a ``config.json`` and a ``tokenizer.json``.
@@ -89,19 +92,17 @@ def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *,
     Returns:
         The token ids.
     """
-    config = EncoderConfig.from_dir(folder)
-    tokenizer = TextTokenizer.open(folder, min(max_length, config.max_length))
+    encoder = Encoder.open(folder, max_length=max_length)
     sequences: list[npt.NDArray[np.int32]] = []
-    for start in range(0, len(inputs), _CHUNK):
-        encodings = tokenizer.encode(inputs[start : start + _CHUNK])
-        sequences += [encoding.ids.astype(np.int32) for encoding in encodings]
-    return Tokens.pack(sequences, pad_id=config.pad_token_id)
+    for start in range(0, len(inputs), CHUNK):
+        sequences += [np.asarray(ids, np.int32) for ids in encoder.encode(inputs[start : start + CHUNK])]
+    return Tokens.pack(sequences, pad_id=encoder.pad_id)
 
 
 def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> list[Indices]:
     """Cut one epoch into batches of texts of similar length, in random order.
 
-    Every text is in exactly one batch, and all batches but one are full.
+    Every text is in exactly one batch, and all batches but one are full. It takes 16 bytes a text.
 
     Args:
         lengths: int64[n], tokens of each text.

@@ -1,101 +1,127 @@
-"""What a student learns from its teacher: the losses of a batch, by their weights."""
+"""Distillation: a student learns to answer as a teacher does, whatever the student's shape."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from pydantic import Field, model_validator
 
-from edgeroberta.roberta.probe import Probe
-from edgeroberta.stages import Context
-from edgeroberta.training import losses
-from edgeroberta.training.teacher import TeacherOutputs
+from edgeroberta.artifact import digest_value
+from edgeroberta.stages import Context, StageConfig
+from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel
 
-    from edgeroberta.stages.distill import DistillConfig
-    from edgeroberta.training.prediction import Batch
+
+class DistillWeights(StageConfig):
+    """How much each loss counts; a loss of weight 0 is not computed."""
+
+    logits: float = Field(default=1.0, ge=0, description="The teacher's answer, softened by the temperature.")
+    hard: float = Field(default=0.5, ge=0, description="The true labels; unlabelled texts have no such term.")
+    hidden: float = Field(
+        default=0.0,
+        ge=0,
+        description="Hidden states of the teacher's layers, token by token; projected where widths differ.",
+    )
+    attention: float = Field(
+        default=0.0, ge=0, description="Query, key and value relations of the teacher's last layer."
+    )
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> DistillWeights:
+        if not (self.logits or self.hard or self.hidden or self.attention):
+            raise ValueError("at least one weight must be above 0")
+        return self
 
 
-class DistillObjective:
-    """The weighted losses of a student on a batch.
+class DistillSettings(Hyperparameters):
+    """How a student learns from its teacher; its shape is not part of it."""
+
+    CONTENT: ClassVar[tuple[str, ...]] = ("teacher",)
+
+    teacher: str | None = Field(
+        None,
+        description="Folder or Hub id of another teacher, any encoder with the task's labels; by default"
+        " the full-size model.",
+    )
+    temperature: float = Field(2.0, gt=0, description="Softens the teacher's answer; 1 leaves it.")
+    weights: DistillWeights = Field(default=DistillWeights(), description="How much each loss counts.")
+    relation_heads: int | None = Field(
+        None,
+        ge=1,
+        description="Heads of the attention relations; by default as many of the teacher's as divide both"
+        " widths.",
+    )
+    augment: int = Field(
+        0, ge=0, description="Changed copies of each training text that the teacher answers, too."
+    )
+
+
+def teach(
+    student: PreTrainedModel,
+    *,
+    tokenizer: Path,
+    layers: tuple[int, ...] | None,
+    settings: DistillSettings,
+    context: Context,
+    label: str,
+    scratch: Path,
+    key: str,
+    projection: Tensor | None = None,
+) -> Mapping[str, Any]:
+    """Train a student in place on a teacher's outputs; it ends with the best weights and is not saved.
+
+    The teacher's outputs are kept in ``context.scratch`` and shared by all calls of a stage that want
+    the same outputs of the same texts.
 
     Args:
-        config: Weights of the losses and the temperature.
-        context: Its task and the labels of its training rows.
-        student: The model that learns, before it is wrapped for several processes.
-        outputs: What the teacher said of the training rows, then of the unlabelled ones.
+        student: The model that learns.
+        tokenizer: Model folder whose tokenizer the student reads with.
+        layers: Teacher layers that the student's layers stand for, rising; None when unknown: they are
+            then paired by place.
+        settings: Losses, teacher and hyperparameters.
+        context: The run; its training rows are learnt from with labels, its unlabelled and the
+            augmented ones without the hard term.
+        label: Name of the work, for progress and errors.
+        scratch: Folder for this training's checkpoints; another one for each training of a stage.
+        key: Digest of what the student is made of.
+        projection: float32[H of the teacher, H of the student], a first guess of the map of hidden
+            states to the teacher's width; by default a random one.
+
+    Returns:
+        Notes: those of every training, the teacher's score on the validation rows, and the share of
+        texts that both models see as the same tokens where a loss depends on that.
+
+    Raises:
+        CheckpointError: The teacher cannot be used.
+        RecipeError: A loss does not fit the two models or their tokenizers.
+        EdgeRobertaError: The loss is no longer a finite number.
     """
+    from edgeroberta.training import fitting, instruction
+    from edgeroberta.training.objective import DistillObjective
 
-    def __init__(
-        self,
-        config: DistillConfig,
-        context: Context,
-        student: PreTrainedModel,
-        outputs: TeacherOutputs,
-    ) -> None:
-        self.config, self.weights = config, config.weights
-        self.heads = config.relation_heads or student.config.num_attention_heads
-        self.problem, self.outputs = context.task.problem, outputs
-        depth = student.config.num_hidden_layers
-        self.probe = Probe(
-            student,
-            layers=range(depth) if self.weights.hidden else (),
-            attention=self.weights.attention > 0,
+    plan = instruction.Plan(student, tokenizer, layers, settings, context, label, projection)
+    given = instruction.prepare(plan)
+    objective = DistillObjective(settings, student, given.lesson, given.projection)
+    try:
+        notes = fitting.train(
+            fitting.Fit(
+                label=label,
+                model=student,
+                tokenizer=tokenizer,
+                settings=settings,
+                objective=objective,
+                tokens=given.tokens,
+                key=digest_value([key, given.key]),
+                companion=given.projection,
+                scratch=scratch,
+            ),
+            context,
         )
-        labels = context.data.train.labels
-        self.labels = None if labels is None else torch.from_numpy(labels)
-
-    def __call__(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Run the student on a batch.
-
-        Args:
-            model: The student, wrapped or not.
-            batch: The batch.
-
-        Returns:
-            Each loss by name, float[B], times its weight.
-        """
-        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
-        targets = self.outputs.batch(batch.rows)
-        device, result = logits.device, dict[str, torch.Tensor]()
-
-        def put(values: Any) -> Tensor:
-            return torch.from_numpy(values).to(device).float()
-
-        with torch.autocast(device.type, enabled=False):
-            if self.weights.logits:
-                value = losses.soft(
-                    logits, put(targets.logits), self.problem, temperature=self.config.temperature
-                )
-                result["logits"] = self.weights.logits * value
-            if self.weights.hard:
-                result["hard"] = self.weights.hard * self._hard(logits, batch)
-            if targets.hidden is not None:
-                pairs = zip(self.probe.hidden().float().unbind(2), put(targets.hidden).unbind(2), strict=True)
-                each = [losses.hidden(ours, theirs, batch.mask) for ours, theirs in pairs]
-                result["hidden"] = self.weights.hidden * torch.stack(each).mean(0)
-            if targets.attention is not None:
-                value = losses.relations(
-                    self.probe.attention().float(), put(targets.attention), batch.mask, heads=self.heads
-                )
-                result["attention"] = self.weights.attention * value
-        # every parameter gets a gradient, if only 0: data parallelism waits for all of them
-        name = next(iter(result))
-        result[name] = result[name] + 0.0 * logits.sum(1)
-        return result
-
-    def _hard(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Loss against the true labels; 0 for texts that have none (they come after the labelled)."""
-        value = torch.zeros(len(logits), device=logits.device)
-        if self.labels is None:
-            return value
-        rows = torch.from_numpy(batch.rows)
-        known = rows < len(self.labels)
-        if known.any():
-            labels = self.labels[rows[known]].to(logits.device)
-            value[known] = losses.hard(logits[known], labels, self.problem)
-        return value
+    finally:
+        objective.close()
+    return {**notes, **given.notes}

@@ -21,6 +21,7 @@ from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel
 
 
@@ -36,6 +37,8 @@ class Fit:
         objective: What to train for.
         tokens: The training texts.
         key: Digest of all else that determines the run: labels, weights, teacher.
+        companion: What is trained along and is no part of the result.
+        scratch: Folder for the run's checkpoints; by default the stage's.
     """
 
     label: str
@@ -45,10 +48,44 @@ class Fit:
     objective: training.Objective
     tokens: Tokens
     key: str
+    companion: nn.Module | None = None
+    scratch: Path | None = None
 
 
 def run(fit: Fit, context: Context) -> Mapping[str, Any]:
     """Train a model and write it to ``context.output``.
+
+    Args:
+        fit: The model and what it is to learn.
+        context: The run; the best checkpoint is chosen by the task's metric on its validation rows.
+
+    Returns:
+        Notes for the lineage.
+
+    Raises:
+        EdgeRobertaError: The loss is no longer a finite number.
+    """
+    notes = train(fit, context)
+    save(fit.model, context, tokenizer=fit.tokenizer)
+    return notes
+
+
+def save(model: PreTrainedModel, context: Context, *, tokenizer: Path) -> None:
+    """Write a trained model to ``context.output``, once for all processes.
+
+    Args:
+        model: The model.
+        context: The run.
+        tokenizer: Model folder whose tokenizer files are copied.
+    """
+    process = prediction.accelerator()
+    if process.is_main_process:
+        save_classifier(model.to("cpu"), context.output, tokenizer=tokenizer)
+    process.wait_for_everyone()
+
+
+def train(fit: Fit, context: Context) -> Mapping[str, Any]:
+    """Train a model in place; it ends with the weights of the best evaluation.
 
     Args:
         fit: The model and what it is to learn.
@@ -77,15 +114,13 @@ def run(fit: Fit, context: Context) -> Mapping[str, Any]:
             objective=fit.objective,
             evaluate=evaluate,
             settings=fit.settings,
-            scratch=context.scratch,
+            scratch=fit.scratch or context.scratch,
             seed=context.seed,
             progress=context.progress if process.is_main_process else Progress(),
             key=fit.key,
+            companion=fit.companion,
         )
     )
-    if process.is_main_process:
-        save_classifier(fit.model.to("cpu"), context.output, tokenizer=fit.tokenizer)
-    process.wait_for_everyone()
     return {
         "metric": task.metric,
         "steps": state.step,

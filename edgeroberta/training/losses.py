@@ -1,7 +1,8 @@
 """Losses of fine-tuning and distillation, each as one number per text.
 
 They are summed per text, not averaged over the batch, so that a step split over several forward
-passes or processes weighs every text alike.
+passes or processes weighs every text alike. Losses on logits take any number of answers per text,
+``[..., L]``: one for a text as a whole, or one per token; :func:`per_text` makes one number of them.
 """
 
 from __future__ import annotations
@@ -17,46 +18,61 @@ def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
     """Distance of the logits from the true labels.
 
     Args:
-        logits: float[n, L].
-        labels: int64[n], float[n, L] (zeros and ones) or float[n], by problem.
+        logits: float[..., L].
+        labels: int64[...], float[..., L] (zeros and ones) or float[...], by problem.
         problem: Kind of classification.
 
     Returns:
-        float[n]: cross entropy; binary cross entropy, mean over labels; or squared error.
+        float[...]: cross entropy; binary cross entropy, mean over labels; or squared error.
     """
     if problem is Problem.SINGLE_LABEL:
-        return functional.cross_entropy(logits, labels, reduction="none")
+        rows, answers = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+        return functional.cross_entropy(rows, answers, reduction="none").view(labels.shape)
     if problem is Problem.MULTI_LABEL:
-        return functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(1)
-    return (logits[:, 0] - labels).square()
+        return functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(-1)
+    return (logits[..., 0] - labels).square()
 
 
 def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: float) -> Tensor:
     """Distance of the student's answer from the teacher's (Hinton et al., arXiv:1503.02531).
 
     Args:
-        logits: The student's, float[n, L].
-        teacher: The teacher's, float[n, L].
+        logits: The student's, float[..., L].
+        teacher: The teacher's, float[..., L].
         problem: Kind of classification.
         temperature: Both are divided by it first; the loss is multiplied by its square, which
             keeps the gradients' size. A regression has none.
 
     Returns:
-        float[n]: Kullback-Leibler divergence from the teacher's softmax, or from its sigmoid (mean
+        float[...]: Kullback-Leibler divergence from the teacher's softmax, or from its sigmoid (mean
         over labels), or squared error; 0 where the two agree.
     """
     if problem is Problem.REGRESSION:
-        return (logits - teacher).square().mean(1)
+        return (logits - teacher).square().mean(-1)
     student, target = logits / temperature, teacher / temperature
     if problem is Problem.MULTI_LABEL:
         chance = target.sigmoid()
         cross = functional.binary_cross_entropy_with_logits(student, chance, reduction="none")
         entropy = functional.binary_cross_entropy_with_logits(target, chance, reduction="none")
-        return (cross - entropy).mean(1) * temperature**2
+        return (cross - entropy).mean(-1) * temperature**2
     divergence = functional.kl_div(
-        student.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True
+        student.log_softmax(-1), target.log_softmax(-1), reduction="none", log_target=True
     )
-    return divergence.sum(1) * temperature**2
+    return divergence.sum(-1) * temperature**2
+
+
+def per_text(values: Tensor, counts: Tensor) -> Tensor:
+    """Mean of a loss over what counts of each text.
+
+    Args:
+        values: float[n, ...], the loss of every answer; it may be anything where nothing counts.
+        counts: bool[n, ...], True for answers that count.
+
+    Returns:
+        float[n]; 0 for a text of which nothing counts.
+    """
+    kept = values.masked_fill(~counts, 0.0).reshape(len(values), -1).sum(1)
+    return kept / counts.reshape(len(values), -1).sum(1).clamp(min=1)
 
 
 def hidden(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
@@ -68,13 +84,13 @@ def hidden(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     Args:
         student: float[n, S, H], output of a student layer.
         teacher: float[n, S, H], output of the teacher layer it stands for.
-        mask: int[n, S], 1 where there is a token.
+        mask: int[n, S], 1 where there is a token that both have.
 
     Returns:
         float[n]: squared distance, mean over the tokens of each text; between 0 and 4.
     """
     distance = functional.normalize(student, dim=-1) - functional.normalize(teacher, dim=-1)
-    return _token_mean(distance.square().sum(-1), mask)
+    return per_text(distance.square().sum(-1), mask.bool())
 
 
 def relations(student: Tensor, teacher: Tensor, mask: Tensor, *, heads: int) -> Tensor:
@@ -100,7 +116,7 @@ def relations(student: Tensor, teacher: Tensor, mask: Tensor, *, heads: int) -> 
     # A masked column has probability 0 in both: its term is 0 * (-inf + inf), which is not a number.
     columns = mask[:, None, None, None, :].bool()
     per_token = divergence.masked_fill(~columns, 0.0).sum(-1).mean((1, 2))
-    return _token_mean(per_token, mask)
+    return per_text(per_token, mask.bool())
 
 
 def _relation(states: Tensor, mask: Tensor, heads: int) -> Tensor:
@@ -110,9 +126,3 @@ def _relation(states: Tensor, mask: Tensor, heads: int) -> Tensor:
     scores = split @ split.transpose(-1, -2) / (width // heads) ** 0.5
     lowest = torch.finfo(scores.dtype).min
     return scores.masked_fill(~mask[:, None, None, None, :].bool(), lowest).log_softmax(-1)
-
-
-def _token_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the tokens of each text, float[n, S] to float[n]."""
-    weights = mask.to(values.dtype)
-    return (values * weights).sum(1) / weights.sum(1).clamp(min=1)

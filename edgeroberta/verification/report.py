@@ -15,6 +15,7 @@ from edgeroberta import artifact
 from edgeroberta.bench.device import Device
 from edgeroberta.bench.measure import Latency
 from edgeroberta.bench.protocol import Status
+from edgeroberta.ledger import Ledger
 from edgeroberta.metrics import Interval
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification import report_html, report_text
@@ -169,6 +170,8 @@ class Report:
         lineage: The stages that made the bundle.
         machine: Where this was measured.
         measured_at: When, in UTC (ISO 8601).
+        ledger: What the model was worth after every stage; None where no run made it, as when a bundle
+            is verified again. Reports of version 0.2 and before have none.
     """
 
     judgement: Judgement
@@ -184,6 +187,7 @@ class Report:
     measured_at: str
     sites: Sequence[Mapping[str, Any]] = ()
     lineage: Sequence[Mapping[str, Any]] = ()
+    ledger: Ledger | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -191,10 +195,13 @@ class Report:
         return self.judgement.verdict
 
     def with_history(
-        self, sites: Sequence[Mapping[str, Any]], lineage: Sequence[Mapping[str, Any]]
+        self,
+        sites: Sequence[Mapping[str, Any]],
+        lineage: Sequence[Mapping[str, Any]],
+        ledger: Ledger | None = None,
     ) -> Report:
-        """Return the report with the quantizer's choices and the stages filled in."""
-        return replace(self, sites=tuple(sites), lineage=tuple(lineage))
+        """Return the report with the quantizer's choices, the stages and their ledger filled in."""
+        return replace(self, sites=tuple(sites), lineage=tuple(lineage), ledger=ledger)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""

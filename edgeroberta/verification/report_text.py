@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.ledger import table
+
 if TYPE_CHECKING:
+    from edgeroberta.ledger import Ledger
     from edgeroberta.verification.report import EngineResult, Report
 
 ABSENT = "–"
@@ -36,6 +39,8 @@ class Section:
 def sections(report: Report) -> list[Section]:
     """Lay a report out for people."""
     found = [_verdict(report), _measured(report)]
+    if report.ledger is not None:
+        found.append(_ledger(report.ledger))
     if report.flips:
         found.append(_flips(report))
     found.append(_steadiness(report))
@@ -164,6 +169,13 @@ def _engine_row(report: Report, result: EngineResult) -> tuple[str, ...]:
 def interval(mean: float, low: float, high: float) -> str:
     """Return a difference with its interval, in points: ``+0.6 (+0.1 to +1.2)``."""
     return f"{signed_points(mean)} ({signed_points(low)} to {signed_points(high)})"
+
+
+def _ledger(ledger: Ledger) -> Section:
+    title = "What each stage lost"
+    if ledger.missing is not None:
+        return Section(title, table.sentences(ledger))
+    return Section(title, table.sentences(ledger), table.header(ledger), table.cells(ledger))
 
 
 def _flips(report: Report) -> Section:

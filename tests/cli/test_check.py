@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgeroberta.cli import main
-from edgeroberta.readiness import checking
+from edgeroberta.readiness import checking, cpu, fusion
 from edgeroberta.readiness.comparison import Finding
 from edgeroberta.readiness.expectation import Expected
 
@@ -90,8 +90,71 @@ def test_a_node_that_is_not_int8_is_named_with_exit_1(
     assert "tensorrt.onnx: layer.0.ffn.in.matmul: the engine multiplies Half (profile 0)" in printed.err
 
 
-def test_a_target_without_tensorrt_is_refused_with_exit_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def answer_cpu(
+    monkeypatch: pytest.MonkeyPatch, *judged: fusion.Judged, left_float: tuple[str, ...] = ()
 ) -> None:
-    assert run(tmp_path, "--target", "arm") == 2
-    assert "'arm' runs no TensorRT" in capsys.readouterr().err
+    def check(bundle: Path, engines: list[str]) -> tuple[cpu.Checked, ...]:
+        return tuple(cpu.Checked(name, "1.0", judged, left_float, 9, True) for name in engines)
+
+    monkeypatch.setattr(cpu, "check", check)
+
+
+MATMUL = fusion.Judged("layer.0.ffn.in.matmul", fusion.Part.MATMUL)
+
+
+def test_a_target_without_tensorrt_is_checked_on_its_own_engines(
+    tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_bundle, "--target", "cpu", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["target"] == "cpu"
+    counts = {each["engine"]: each["counts"] for each in printed["engines"]}
+    assert counts["onnxruntime"]["GELU"] == {"as_demanded": 2, "demanded": 2}
+    assert counts["openvino"]["attention"] == {"as_demanded": 2, "demanded": 2}
+
+
+def test_a_cpu_check_says_what_the_graph_demands_and_what_there_is(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer_cpu(monkeypatch, MATMUL)
+    assert run(tiny_bundle, "--target", "arm") == 0, "the bundle's OpenVINO does not run there"
+    said = capsys.readouterr().out
+    assert "1 of 1 int8 matmuls" in said
+    assert "openvino" not in said
+
+
+@pytest.mark.parametrize("what", ["problem", "unknown"])
+def test_a_cpu_check_names_engine_and_node_with_exit_1(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    answer_cpu(monkeypatch, dataclasses.replace(MATMUL, **{what: "it is so"}))
+    assert run(tiny_bundle, "--target", "cpu") == 1
+    printed = capsys.readouterr()
+    assert "layer.0.ffn.in.matmul (int8 matmul): it is so" in printed.out
+    assert "onnxruntime 1.0: " in printed.err
+    assert "openvino 1.0: " in printed.err
+
+
+def test_a_cpu_check_refuses_what_the_quantizer_left_float_unless_it_is_allowed(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer_cpu(monkeypatch, MATMUL, left_float=("layer.0.ffn.out.matmul",))
+    assert run(tiny_bundle, "--target", "cpu") == 1
+    assert "left float by the quantizer: layer.0.ffn.out.matmul" in capsys.readouterr().err
+    assert run(tiny_bundle, "--target", "cpu", "--allow-float") == 0
+    assert "layer.0.ffn.out.matmul is float, left so by the quantizer" in capsys.readouterr().out
+
+
+def test_float32_engines_are_compared_for_tensorrt_alone(
+    tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tiny_bundle, "--target", "cpu", "--compare-fp32") == 2
+    assert "'cpu' runs none" in capsys.readouterr().err
+
+
+def test_a_bundle_with_no_engine_of_the_target_is_refused(
+    make_bundle: Any, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(tiny_checkpoint, ("openvino",))
+    assert run(bundle, "--target", "arm") == 2
+    assert "built for openvino, of which 'arm' runs none" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import edgeroberta
 from edgeroberta import cli, pipeline, recipe
 from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
+from edgeroberta.ledger import Ledger, Row
+from edgeroberta.roberta import checkpoint
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification import reference
 
@@ -91,6 +94,35 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
         "bundle: out",
         'next:   edgeroberta run out "…"',
         "        edgeroberta bench out",
+    ]
+
+
+def test_the_summary_shows_what_each_stage_lost(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = (
+        Row("full size", "checkpoint", 0.875, None, 1.0, 0, 0.05, 30_300_000, 122_600_000, "e", 5.1, 1.0),
+        Row("export", "graph", 0.8625, 0.0125, 0.975, 1, 0.06, 30_300_000, 30_000_000, "e", 1.25, 4.1),
+        Row("build", "draft", error="failed: refused"),
+    )
+    ledger = Ledger("accuracy", 40, 40, 90, rows)
+    monkeypatch.setitem(fake_stages.REPORT, "ledger", asdict(ledger))
+    fake()
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out") == 0
+    lines = capsys.readouterr().err.splitlines()
+    at = lines.index("5 stages in 0 s")
+    assert lines[at + 1 : at + 7] == [
+        "",
+        "after      accuracy  lost  same answer  flips  calibration  parameters  size MB  p50 ms  speed",
+        "full size      87.5     –        100.0      0          5.0      30.3 M    122.6    5.10   1.0x",
+        "export         86.2  +1.2         97.5      1          6.0      30.3 M     30.0    1.25   4.1x",
+        "build             –     –            –      –            –           –        –       –      –",
+        "build: not measured: failed: refused.",
     ]
 
 
@@ -429,8 +461,19 @@ def test_a_dry_run_shows_the_resolved_recipe_and_imports_no_torch(
     done = dry_run(*command, "--set", "quantize.samples=32")
     assert done.returncode == 0, done.stderr
     assert done.stdout == recipe.load("int8", ["quantize.samples=32"]).text
+    size = (tiny_checkpoint / "model.safetensors").stat().st_size
     assert done.stderr.splitlines() == [
-        f"{name}: would run" for name in ("export", "quantize", "build", "verify", "bundle")
+        f"model:  {tiny_checkpoint}: 2 layers of 32, 4 heads and 64 FFN neurons each, 600 tokens, "
+        f"0.1 M parameters, {size / 1e6:.1f} MB",
+        "task:   single label classification of single texts: negative, positive",
+        "rows:   51 train, 3 validation, 6 held-out",
+        "target: cpu: onnxruntime, openvino; 1 thread(s)",
+        f"output: {tmp_path / 'out'} (work folder {tmp_path / 'out.work'})",
+        "export: would run, all defaults",
+        "quantize: would run, samples=32",
+        "build: would run, all defaults",
+        "verify: would run, all defaults",
+        "bundle: would run, all defaults",
     ]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reviews.csv"], "nothing was written"
 
@@ -441,6 +484,13 @@ def test_a_dry_run_as_json(tmp_path: Path, tiny_checkpoint: Path, data: Path) ->
     assert found["recipe"] == "int8"
     assert found["stages"][0]["stage"] == "export"
     assert not any(each["reused"] for each in found["stages"])
+    assert [each["changed"] for each in found["stages"]] == [{}] * 5
+    assert found["model"]["parameters"] == checkpoint.parameters(tiny_checkpoint)
+    assert found["model"]["layers"] == [{"heads": 4, "intermediate": 64}] * 2
+    assert found["rows"] == {"train": 51, "validation": 3, "held-out": 6, "unlabelled": None}
+    assert found["target"] == {"name": "cpu", "engines": ["onnxruntime", "openvino"], "threads": 1}
+    assert found["task"]["labels"] == ["negative", "positive"]
+    assert (found["output"], found["work"]) == (str(tmp_path / "out"), str(tmp_path / "out.work"))
 
 
 def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: Path, data: Path) -> None:
@@ -457,6 +507,9 @@ def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: 
     assert done.returncode in (0, 3), done.stderr
     found = json.loads(done.stdout)
     assert found["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
+    rows = found["report"]["ledger"]["rows"]
+    assert [row["stage"] for row in rows] == ["full size", "export", "quantize", "build"]
+    assert [row["error"] for row in rows] == [None] * 4
     assert done.returncode == (3 if found["verdict"] == "FAIL" else 0)
     answered = subprocess.run(
         [*command, "run", "out", "good film", "--json"],

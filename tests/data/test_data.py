@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeroberta.data import DataSpec, Rows, infer_task, load_heldout, load_splits
+from edgeroberta.data import DataSpec, Rows, Texts, infer_task, load_heldout, load_splits
 from edgeroberta.errors import DataError, EdgeRobertaError, UnavailableError
 from edgeroberta.tasks import Problem, Task
 
@@ -39,8 +39,8 @@ def _reviews(count: int, *, first: int = 0, header: str = "text,label") -> str:
     return header + "\n" + "".join(f"review {i},{names[i % 4]}\n" for i in range(first, first + count))
 
 
-def _texts(*parts: Rows | None) -> set[str]:
-    return {text for part in parts if part is not None for text in part.texts}
+def _texts(*parts: Texts | None) -> set[str]:
+    return {text for part in parts if part is not None for rows in part.chunks() for text in rows.texts}
 
 
 # --- splits ---------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def test_unlabelled_texts_come_along_without_those_of_the_gate() -> None:
     lines = _write("more.txt", "review 0\nsomething else\n" + "".join(f"review {i}\n" for i in range(1, 40)))
     splits = load_splits(DataSpec(data, unlabelled=lines), task=SENTIMENT)
     assert splits.unlabelled is not None
-    assert splits.unlabelled.labels is None
+    assert [rows.labels for rows in splits.unlabelled.chunks()] == [None]
     assert _texts(splits.unlabelled) == _texts(splits.train) | {"something else"}
 
 
@@ -148,7 +148,7 @@ def test_unlabelled_pairs_have_both_texts() -> None:
     more = _write("more.jsonl", '{"premise": "p", "hypothesis": "h"}\n')
     splits = load_splits(DataSpec(_write("x.tsv", rows), unlabelled=more), task=PAIRS)
     assert splits.unlabelled is not None
-    assert splits.unlabelled.inputs() == [("p", "h")]
+    assert [rows.inputs() for rows in splits.unlabelled.chunks()] == [[("p", "h")]]
     assert all(first[2:] == second[2:] for first, second in splits.heldout.inputs())
 
 

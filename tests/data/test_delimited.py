@@ -3,11 +3,13 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeroberta.data import delimited
 from edgeroberta.data.delimited import csv_rows, lines, looks_tab_separated, tsv_rows
 from edgeroberta.errors import DataError
 
@@ -15,16 +17,36 @@ from edgeroberta.errors import DataError
 CELLS = st.text(alphabet=st.sampled_from('ab,"\n\r \t\u2028\x85é😀'), max_size=6)
 
 
+def physical(text: str) -> Iterator[str]:
+    """Cut text after each newline, and nowhere else."""
+    return iter(io.StringIO(text, newline="\n"))
+
+
 @given(st.lists(st.lists(CELLS, min_size=2, max_size=3), max_size=5))
 def test_what_the_csv_module_writes_is_read_back(rows: list[list[str]]) -> None:
     written = io.StringIO()
     csv.writer(written).writerows(rows)
-    assert [fields for _, fields in csv_rows(written.getvalue(), "x.csv")] == rows
+    assert [fields for _, fields in csv_rows([written.getvalue()], "x.csv")] == rows
+
+
+@given(st.text(alphabet=st.sampled_from('ab,"\n\r'), max_size=30), st.integers(1, 3))
+def test_csv_read_in_parts_is_what_it_is_read_whole(text: str, size: int) -> None:
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited, "_BLOCK", 1)
+        assert outcome(parts) == outcome([text])
+
+
+def outcome(parts: list[str]) -> object:
+    try:
+        return list(csv_rows(parts, "x.csv"))
+    except DataError as error:
+        return str(error)
 
 
 def test_each_csv_row_knows_the_line_it_starts_on() -> None:
     text = 'a,b\r\n"one\ntwo\r\nthree",1\n\n"x",\n,last'
-    assert list(csv_rows(text, "x.csv")) == [
+    assert list(csv_rows([text], "x.csv")) == [
         (1, ["a", "b"]),
         (2, ["one\ntwo\r\nthree", "1"]),
         (6, ["x", ""]),
@@ -33,24 +55,24 @@ def test_each_csv_row_knows_the_line_it_starts_on() -> None:
 
 
 def test_a_quote_inside_an_unquoted_field_is_an_ordinary_character() -> None:
-    assert list(csv_rows('5" nails,1\n', "x.csv")) == [(1, ['5" nails', "1"])]
+    assert list(csv_rows(['5" nails,1\n'], "x.csv")) == [(1, ['5" nails', "1"])]
 
 
 def test_nul_and_the_line_ends_of_unicode_are_text() -> None:
-    assert list(csv_rows("a\0b,\x85\u2028\n", "x.csv")) == [(1, ["a\0b", "\x85\u2028"])]
-    assert list(tsv_rows("a\0b\t\x85\u2028\n")) == [(1, ["a\0b", "\x85\u2028"])]
+    assert list(csv_rows(["a\0b,\x85\u2028\n"], "x.csv")) == [(1, ["a\0b", "\x85\u2028"])]
+    assert list(tsv_rows(physical("a\0b\t\x85\u2028\n"))) == [(1, ["a\0b", "\x85\u2028"])]
 
 
 def test_an_empty_quoted_field_is_a_row_and_an_empty_line_is_not() -> None:
-    assert list(csv_rows('a\n""\n\nb\n', "x.csv")) == [(1, ["a"]), (2, [""]), (4, ["b"])]
+    assert list(csv_rows(['a\n""\n\nb\n'], "x.csv")) == [(1, ["a"]), (2, [""]), (4, ["b"])]
 
 
 def test_quotes_in_tab_separated_text_are_literal() -> None:
-    assert list(tsv_rows('"good\t1\r\n\r\nbad"\t0')) == [(1, ['"good', "1"]), (3, ['bad"', "0"])]
+    assert list(tsv_rows(physical('"good\t1\r\n\r\nbad"\t0'))) == [(1, ['"good', "1"]), (3, ['bad"', "0"])]
 
 
 def test_lines_are_cut_at_newlines_only() -> None:
-    assert list(lines("a\u2028b\n\nc\r\n")) == [(1, "a\u2028b"), (3, "c")]
+    assert list(lines(physical("a\u2028b\n\nc\r\n"))) == [(1, "a\u2028b"), (3, "c")]
 
 
 def test_a_first_line_with_more_tabs_than_commas_is_tab_separated() -> None:
@@ -61,16 +83,16 @@ def test_a_first_line_with_more_tabs_than_commas_is_tab_separated() -> None:
 
 def test_an_unterminated_quote_is_reported_where_it_is_opened() -> None:
     with pytest.raises(DataError, match=r"^x\.csv:3: a quote is opened and never closed\n"):
-        list(csv_rows('a,b\n1,2\n"oops,3\n4,5\n', "x.csv"))
+        list(csv_rows(['a,b\n1,2\n"oops,3\n4,5\n'], "x.csv"))
 
 
 def test_an_unterminated_quote_in_a_long_file_is_found_in_linear_time() -> None:
     started = time.perf_counter()
     with pytest.raises(DataError, match="never closed"):
-        list(csv_rows('"' + 'a""b\n' * 200_000, "x.csv"))
+        list(csv_rows(['"' + 'a""b\n' * 200_000], "x.csv"))
     assert time.perf_counter() - started < 5
 
 
 def test_text_after_a_closing_quote_is_refused() -> None:
     with pytest.raises(DataError, match=r"^x\.csv:1: text after the closing quote of a field\n"):
-        list(csv_rows('"a"b,c\n', "x.csv"))
+        list(csv_rows(['"a"b,c\n'], "x.csv"))

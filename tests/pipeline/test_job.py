@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fake_stages
+import pytest
 
-from edgeroberta import pipeline
-from edgeroberta.pipeline.job import Job, start
+from edgeroberta import pipeline, stages
+from edgeroberta.errors import CheckpointError
+from edgeroberta.pipeline.job import Job, name_and_key, start
 from edgeroberta.progress import Progress
+from edgeroberta.recipe import Step
 
 
 def _run(job: Job) -> list[str]:
@@ -38,3 +42,24 @@ def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path: Path) -> N
     assert config(model="someone/roberta", data={})["hub_id"] == "someone/roberta"
     assert "hub_id" not in config(model=str(job.model), data={})
     assert "hub_id" not in config(model="packaged")
+
+
+def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    def key(folder: Path) -> str:
+        stage = stages.get("distill")
+        step = Step(stage, stage.config(teacher=str(folder)))
+        job = fake_stages.job(tmp_path)
+        return name_and_key(0, step, start(job), job, "")[1]
+
+    first, second = (Path(shutil.copytree(tiny_checkpoint, tmp_path / name)) for name in ("a", "b"))
+    assert key(first) == key(second)
+    (second / "optimizer.pt").write_bytes(b"state")
+    assert key(first) == key(second)
+    config = second / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    assert key(first) != key(second)
+    with pytest.raises(CheckpointError) as caught:
+        key(tmp_path / "absent")
+    assert caught.value.where == "distill.teacher"

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from edgeroberta.artifact import Kind, digest_tree, load
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import PlainProgress, Progress
-from edgeroberta.stages import Stage
+from edgeroberta.recipe import Step
+from edgeroberta.stages import Context, Stage
 
 TESTS = Path(__file__).parents[1]
 ALL = list(fake_stages.NAMES)
@@ -63,6 +64,37 @@ def test_a_run_makes_every_stage_once_and_delivers_the_bundle(tmp_path: Path) ->
     assert result.report is not None
     assert result.report["judgement"]["verdict"] == "PASS"
     assert sorted(p.name for p in result.bundle.iterdir()) == ["inner", "manifest.json", "recipe.yaml"]
+
+
+def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_ledger(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    chosen = fake_stages.recipe(tmp_path / "runs.log")
+    seen: list[Context] = []
+
+    def look(config: fake_stages.FakeConfig, context: Context) -> Mapping[str, Any]:
+        seen.append(context)
+        return fake_stages.verify(config, context)
+
+    index = ALL.index("verify")
+    steps = list(chosen.stages)
+    steps[index] = Step(replace(steps[index].stage, run=look), steps[index].config)
+    pipeline.run(replace(chosen, stages=tuple(steps)), job, progress=Progress())
+    (context,) = seen
+    assert [made.lineage.stage for made in context.artifacts] == ["source", *ALL[:index]]
+    assert tuple(made.lineage for made in context.artifacts) == context.history
+    assert context.full_size in [made.path for made in context.artifacts]
+    assert context.ledger == job.work / "ledger"
+
+
+def test_what_was_measured_for_the_ledger_outlives_runs_and_changes_none(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    kept = job.work / "ledger" / "row.json"
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    assert run(job) == []
+    assert run(job, build={"value": 2}) == ["build", "verify", "bundle"]
+    assert kept.read_text() == "{}"
 
 
 def test_the_same_run_again_runs_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeroberta.quantization.plan import ActivationRange, quantize_rows, quantize_weight
+from edgeroberta.quantization.plan import ActivationRange, quantize_columns, quantize_rows, quantize_weight
 
 
 def test_a_signed_grid_has_zero_point_zero_and_covers_the_larger_side() -> None:
@@ -57,3 +57,12 @@ def test_embedding_rows_have_a_scale_each() -> None:
     assert rows.scale.shape == (10000, 1)
     error = np.abs(rows.values * rows.scale - table)
     assert (error <= rows.scale / 2 * 1.001).all()
+
+
+def test_a_column_that_is_larger_than_the_rest_does_not_cost_the_others_their_precision():
+    table = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    table[:, 3] *= 1000
+    found = quantize_columns(table)
+    assert (found.values.dtype, found.scale.shape) == (np.int8, (8,))
+    error = np.abs(found.values * found.scale - table)
+    assert (error <= 0.5001 * np.abs(table).max(axis=0) / 127).all()

@@ -1,4 +1,4 @@
-"""Every shipped recipe, by its real stages on a tiny model, up to graphs that TensorRT-RTX builds."""
+"""Every shipped recipe, by its real stages on a tiny model, up to what each engine makes of its graphs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgeroberta.artifact import Kind
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
-from edgeroberta.readiness import checking
+from edgeroberta.readiness import checking, cpu, fusion
 from edgeroberta.roberta import surgery
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.surgery import Kept
@@ -30,9 +30,10 @@ QUICK = {
     "quantize": ("samples=16", "check_samples=8", "rows=64", "max_float=0"),
 }
 
-pytestmark = pytest.mark.skipif(
+needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed (extra trt-check)"
 )
+SIZES = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
 
 
 def rows_of(count: int, name: str) -> Rows:
@@ -44,26 +45,26 @@ def rows_of(count: int, name: str) -> Rows:
     return Rows(texts, None, np.arange(count) % 2, f"{name}.csv")
 
 
-def draft(name: str, model: Path, folder: Path) -> Path:
-    """Run a recipe for a Jetson up to the bundle without a verdict."""
+def draft(name: str, model: Path, folder: Path, target: str) -> Path:
+    """Run a recipe for a target up to the bundle without a verdict."""
     stages = {step.stage.name for step in recipe.load(name).stages}
     quick = [f"{stage}.{value}" for stage, values in QUICK.items() if stage in stages for value in values]
     chosen = recipe.load(name, quick)
     end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
     splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, LABELS)
     task = Task(Problem.SINGLE_LABEL, LABELS)
-    job = Job(model, task, splits, targets.load("jetson"), folder / "out", folder / "work")
+    job = Job(model, task, splits, targets.load(target), folder / "out", folder / "work")
     made = pipeline.make(chosen.stages[:end], job, progress=Progress())
     return made[-1].artifact.path
 
 
+@needs_rtx
 @pytest.mark.parametrize("name", recipe.names())
 def test_the_graphs_of_a_recipe_build_and_fuse(
     name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A recipe that is added is tested, too: with its own settings, or those of QUICK."""
-    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
-    bundle = draft(name, make_checkpoint(LABELS, **sizes), tmp_path)
+    bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "jetson")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     quantized = "quantize" in {step.stage.name for step in recipe.load(name).stages}
     found = checking.check(bundle, compare_fp32=False, progress=Progress())
@@ -77,6 +78,28 @@ def test_the_graphs_of_a_recipe_build_and_fuse(
         assert int8.names(attention=False, int8=False) == []
         assert len(int8.names(attention=False, int8=True)) == 4 * layers + 2
         assert len(int8.names(attention=True, int8=True)) == layers
+
+
+@pytest.mark.skipif(
+    not (cpu.decisive("onnxruntime") and cpu.decisive("openvino")),
+    reason="on this processor the engines are not known to do all that is demanded",
+)
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(
+    name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "cpu")
+    layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    found = {each.engine: each for each in cpu.check(bundle, ("onnxruntime", "openvino"))}
+    for engine, each in found.items():
+        assert (each.problems, each.unknown, each.left_float) == ((), (), ()), engine
+        counts = fusion.counts(each.judged)
+        assert counts["GELU"] == (layers, layers)
+        assert counts["LayerNormalization"] == (2 * layers + 1,) * 2
+        if "quantize" in {step.stage.name for step in recipe.load(name).stages}:
+            # Four per layer, of which the last has its query apart, and two of the head.
+            assert counts["int8 matmul"] == (4 * layers + 3,) * 2
+    assert fusion.counts(found["openvino"].judged)["attention"] == (layers, layers)
 
 
 def test_the_graphs_of_a_pruned_model_build_and_fuse(

@@ -397,3 +397,27 @@ def test_the_packaged_encoder_equals_hugging_face(tmp_path: Path) -> None:
         exact = hugging_face(tmp_path / "model", ids, mask)
         for engine in ENGINES.values():
             np.testing.assert_allclose(engine(tmp_path / "model.onnx", ids, mask), exact, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("length", [1, 7, 512])
+def test_int8_positions_are_those_of_the_rounded_table(tiny_checkpoint: Path, length: int) -> None:
+    import onnxruntime
+
+    from edgeroberta.quantization.plan import quantize_columns
+
+    weights = load_weights(tiny_checkpoint)
+    table = quantize_columns(weights.embeddings.position)
+    embeddings = dataclasses.replace(weights.embeddings, position=table.values * table.scale)
+    graphs = (
+        build_graph(weights, QuantizationPlan({}, positions=table)),
+        build_graph(dataclasses.replace(weights, embeddings=embeddings)),
+    )
+    ids = np.random.default_rng(0).integers(3, 600, (2, length))
+    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    answers = [
+        onnxruntime.InferenceSession(
+            graph.builder.model().SerializeToString(), providers=["CPUExecutionProvider"]
+        ).run(None, feed)[0]
+        for graph in graphs
+    ]
+    np.testing.assert_allclose(answers[0], answers[1], rtol=0, atol=1e-6)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edgeroberta import targets
 from edgeroberta.artifact import Kind
-from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.roberta.checkpoint import TOKENIZER_FILES
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
@@ -61,7 +62,7 @@ def test_a_quantized_graph_makes_an_int8_bundle(context):
 
 def test_the_files_of_the_model_are_carried_as_they_are(context, tiny_checkpoint):
     build(BuildConfig(), context)
-    for name in ("config.json", *TOKENIZER_FILES):
+    for name in ("config.json", *TOKENIZER_FILES[1:]):
         assert (context.output / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
 
 
@@ -170,3 +171,85 @@ def test_an_int8_engine_without_its_graph_is_refused(jetson):
 def test_an_unknown_engine_is_refused(context):
     with pytest.raises(UsageError, match="there is no engine 'onnx'"):
         build(BuildConfig(engines=("onnx",)), context)
+
+
+def test_engines_may_share_the_weights_of_one_graph(context):
+    build(BuildConfig(), context)
+    apart = answers(context.output)
+    shared = replace(context, output=context.output / "shared")
+    shared.output.mkdir()
+    notes = build(BuildConfig(share_weights=True), shared)
+    assert notes["files"] == {
+        engine: ["model.onnx", "model.onnx_data"] for engine in ("onnxruntime", "openvino")
+    }
+    facts = read(shared.output)
+    assert facts.engines == ("onnxruntime", "openvino")
+    assert not [name for name in facts.files if name.startswith("openvino")]
+    check_files(facts)
+    together = answers(shared.output)
+    for engine in facts.engines:
+        np.testing.assert_array_equal(together[engine], apart[engine])
+
+
+def answers(folder):
+    found = {}
+    for engine in ("onnxruntime", "openvino"):
+        with Runtime.open(folder, engine=engine) as runtime:
+            found[engine] = runtime.logits(["great film", "a dull story, and long"])
+    return found
+
+
+def test_the_kernels_of_both_engines_are_counted(context):
+    kernels = build(BuildConfig(), context)["kernels"]
+    assert kernels["onnxruntime"]["counts"]["GELU"] == {"as_demanded": 2, "demanded": 2}
+    assert set(kernels) == {"onnxruntime", "openvino"}
+    json.dumps(kernels)
+
+
+@pytest.fixture
+def lost(monkeypatch):
+    """An engine that lost the fusion of a GELU on a processor where it is known to have it."""
+    from edgeroberta.readiness import cpu, fusion
+
+    judged = fusion.Judged("layer.1.ffn.act", fusion.Part.GELU, "the engine computes it in parts")
+    result = cpu.Checked("onnxruntime", "1.0", (judged,), (), 9, True)
+    monkeypatch.setattr(cpu, "check", lambda *_, **__: (result,))
+    return result
+
+
+def test_a_lost_fusion_fails_the_build_by_name(context, lost):
+    with pytest.raises(EngineError) as caught:
+        build(BuildConfig(), context)
+    assert "onnxruntime 1.0: layer.1.ffn.act (GELU): the engine computes it in parts" in str(caught.value)
+    assert "--set build.check=false" in str(caught.value)
+
+
+def test_a_lost_fusion_may_be_allowed(context, lost):
+    assert build(BuildConfig(check=False), context)["kernels"] == {}
+
+
+def test_what_another_processor_loses_is_only_told(context, lost, monkeypatch):
+    from edgeroberta.readiness import cpu
+
+    monkeypatch.setattr(cpu, "check", lambda *_, **__: (replace(lost, decisive=False),))
+    said = []
+    monkeypatch.setattr(type(context.progress), "line", lambda self, text: said.append(text))
+    build(BuildConfig(), context)
+    assert said == ["onnxruntime: layer.1.ffn.act (GELU): the engine computes it in parts"]
+
+
+def test_the_tokenizer_is_written_without_spaces_and_gives_the_same_tokens(context):
+    from tokenizers import Tokenizer
+
+    graph = context.inputs[Kind.GRAPH].path
+    fields = json.loads((graph / "tokenizer.json").read_text(encoding="utf-8"))
+    fields["model"]["merges"] = [
+        merge.split(" ") if isinstance(merge, str) else merge for merge in fields["model"]["merges"]
+    ]
+    (graph / "tokenizer.json").write_text(json.dumps(fields, indent=2), encoding="utf-8")
+    build(BuildConfig(engines=("onnxruntime",)), context)
+    before, after = (folder / "tokenizer.json" for folder in (graph, context.output))
+    assert after.stat().st_size < 0.6 * before.stat().st_size
+    for text in ("Great film, 10/10!", "naïve 🎬", ""):
+        ids = [Tokenizer.from_file(str(file)).encode(text).ids for file in (before, after)]
+        assert ids[0] == ids[1]

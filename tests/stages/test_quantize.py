@@ -56,6 +56,26 @@ def test_every_matmul_and_the_embeddings_become_int8(context: Any) -> None:
     assert notes["check"]["agreement"] >= 0.98
 
 
+def test_positions_become_int8_where_asked_for_and_answers_stay(context: Any, tmp_path: Path) -> None:
+    quantize(settings(), context)
+    assert types(context.output)["embeddings.position"] == onnx.TensorProto.FLOAT
+    small = dataclasses.replace(context, output=tmp_path / "small")
+    small.output.mkdir()
+    notes = quantize(settings(positions=True), small)
+    assert types(small.output)["embeddings.position"] == onnx.TensorProto.INT8
+    assert notes["positions"] == "int8"
+    assert notes["check"]["agreement"] >= 0.98
+    saved = (context.output / "model.onnx").stat().st_size - (small.output / "model.onnx").stat().st_size
+    assert saved > 0.7 * 512 * 32 * 3, "three of four bytes, less what the scales and nodes take"
+
+
+def test_positions_stay_as_they_are_for_tensorrt(context: Any) -> None:
+    target = dataclasses.replace(context.target, engines=("tensorrt", "onnxruntime"))
+    notes = quantize(settings(positions=True), dataclasses.replace(context, target=target))
+    assert notes["positions"] == "float"
+    assert types(context.output)["embeddings.position"] == onnx.TensorProto.FLOAT
+
+
 def test_the_notes_are_json_and_the_folder_is_a_model(context: Any) -> None:
     notes = quantize(settings(), context)
     json.dumps(notes, allow_nan=False)

@@ -154,3 +154,25 @@ def test_a_bad_config_is_refused(fields: dict[str, Any]) -> None:
 def test_every_field_is_described() -> None:
     for model in (VerifyConfig, type(CONFIG.gate)):
         assert all(field.description for field in model.model_fields.values())
+
+
+def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context: Context) -> None:
+    content = reference.digest_model(context.full_size)
+    source = Lineage("source", content, {}, 0, {}, {}, 0.0, content=content)
+    full = Artifact(context.full_size, Kind.CHECKPOINT, source)
+    kept = context.scratch / "ledger-rows"
+    notes = verify(CONFIG, replace(context, artifacts=(full, context.inputs[Kind.DRAFT]), ledger=kept))
+    assert "ledger" not in notes
+    found = fake_bundles.read_json(context.output / "report.json")["ledger"]
+    assert [row["stage"] for row in found["rows"]] == ["full size", "quantize"]
+    assert [row["error"] for row in found["rows"]] == [None, None]
+    # The toy knows nothing of the full-size model.
+    assert found["rows"][1]["flips"] > 0
+    assert found["measured"] == 60
+    assert len(list(kept.iterdir())) == 2
+    assert "## What each stage lost" in (context.output / "report.md").read_text(encoding="utf-8")
+
+
+def test_without_the_artifacts_of_a_run_there_is_no_ledger(context: Context) -> None:
+    verify(CONFIG, context)
+    assert fake_bundles.read_json(context.output / "report.json")["ledger"] is None

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.probe import Probe
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import teacher
+from edgeroberta.training import room, teacher
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Precision
 from edgeroberta.training.teacher import TeacherOutputs, Wanted, compute
@@ -20,6 +25,7 @@ from edgeroberta.training.teacher import TeacherOutputs, Wanted, compute
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ALL = Wanted(layers=(0, 1), attention=True, precision=Precision.FP32)
 ROWS = 22
+TESTS = Path(__file__).parent.parent
 
 
 class Killed(BaseException):
@@ -118,7 +124,7 @@ def test_a_killed_run_goes_on_with_the_next_shard(
     monkeypatch.setattr(
         teacher,
         "_write_shard",
-        lambda path, arrays, write=teacher._write_shard: (computed.append(path.name), write(path, arrays)),
+        lambda path, *rest, write=teacher._write_shard: (computed.append(path.name), write(path, *rest)),
     )
     np.testing.assert_array_equal(run().logits(), wanted)
     assert computed == ["shard-000002", "shard-000003", "shard-000004"]
@@ -160,6 +166,85 @@ def test_outputs_of_another_teacher_or_kind_are_thrown_away(
     marker.touch()
     run(**change)
     assert not marker.exists()
+
+
+def test_as_few_files_are_open_as_with_one_shard(run: Callable[..., TeacherOutputs]) -> None:
+    opened = Path("/proc/self/fd")
+    if not opened.is_dir():
+        pytest.skip("open files are counted in /proc")
+    before = len(list(opened.iterdir()))
+    outputs = run()
+    outputs.batch(np.arange(ROWS))
+    assert len(list(opened.iterdir())) == before
+
+
+def test_a_shard_that_another_process_took_is_left_to_it(
+    run: Callable[..., TeacherOutputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run().logits()
+    shard = tmp_path / "teacher" / "shard-000001"
+    elsewhere = shard.rename(tmp_path / "elsewhere")
+    worked: list[int] = []
+    monkeypatch.setattr(teacher, "_run", lambda *arguments: worked.append(arguments[2]))
+    claim = teacher._claim
+
+    def taken(path: Path) -> bool:
+        if path == shard and claim(path):  # the other process is quicker
+            elsewhere.rename(shard)
+        return claim(path)
+
+    monkeypatch.setattr(teacher, "_claim", taken)
+    np.testing.assert_array_equal(run().logits(), first)
+    assert worked == []
+    assert list((tmp_path / "teacher").glob(".claim-*")) == []
+
+
+def test_a_disk_without_room_is_refused_first(
+    run: Callable[..., TeacherOutputs], tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 22 texts of two float32 logits; per token two layers, queries, keys and values of 32 float16
+    needed = ROWS * 8 + int(tokens.offsets[-1]) * (2 + 3) * 32 * 2
+    usage = SimpleNamespace(free=needed - 1)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(EdgeRobertaError) as caught:
+        run()
+    assert caught.value.what == "the teacher's outputs need 0.0 MB, and 0.0 MB are free here".replace(
+        "0.0 MB", f"{needed / 1e6:.1f} MB"
+    )
+    assert caught.value.hint == (
+        "free some space, or name a work folder on another disk: --work FOLDER; the logits alone take 0.0 MB"
+    )
+    usage.free += 1
+    run()
+    usage.free = 0
+    run()  # all is there already
+
+
+def test_a_shard_cut_short_is_noticed(run: Callable[..., TeacherOutputs], tmp_path: Path) -> None:
+    outputs = run()
+    file = tmp_path / "teacher" / "shard-000002" / "hidden.npy"
+    file.write_bytes(file.read_bytes()[:64])
+    with pytest.raises(EdgeRobertaError, match="the file is damaged: it is shorter than it was written"):
+        outputs.batch(np.array([0, 12]))
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(13, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+)
+def test_a_kill_at_any_change_of_the_disk_costs_no_finished_shard(
+    step: int, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, TESTS / "teacher_kill_driver.py", tmp_path, tiny_checkpoint, str(step)],
+        capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    tries = json.loads(done.stdout)
+    assert [number for number, found in enumerate(tries) if found["resumed"] or not found["same"]] == []
+    assert [found["again"] for found in tries if found["again"]] == []
+    assert tries[0]["killed"]
+    assert not tries[-1]["killed"]  # the last try came to its end: every change before it was tried
+    assert len({found["found"] for found in tries}) > 2
 
 
 def test_progress_counts_shards_that_were_there(run: Callable[..., TeacherOutputs]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgeroberta.bench.measure import Shape, summarise
 from edgeroberta.bench.protocol import Status
 from edgeroberta.data.rows import Rows
+from edgeroberta.ledger import Ledger, Row
 from edgeroberta.metrics import Interval
 from edgeroberta.verification import report, report_html, report_text
 from edgeroberta.verification.report import EngineResult, Flip, Gate, Invariance, Judgement, Report, Verdict
@@ -54,6 +55,29 @@ def example() -> Report:
         machine=fake_bundles.DEVICE,
         measured_at="2026-01-02T03:04:05+00:00",
         sites=({"site": "layer.0.ffn.out", "choice": "float", "error": 0.1234567, "reason": "worst of all"},),
+        ledger=Ledger(
+            metric="accuracy",
+            measured=1000,
+            available=1000,
+            calls=90,
+            rows=(
+                Row(
+                    "full size",
+                    "checkpoint",
+                    1.0,
+                    None,
+                    1.0,
+                    0,
+                    0.051,
+                    30_000_000,
+                    123_500_000,
+                    "e",
+                    5.1,
+                    1.0,
+                ),
+                Row("quantize", "graph", 0.861, 0.139, 0.981, 19, 0.06, int(30e6), 31_200_000, "e", 1.2, 4.2),
+            ),
+        ),
         lineage=(
             {"stage": "source", "config": {"model": "full/", "data": None}, "seed": 0, "seconds": 0.0},
             {"stage": "quantize", "config": {"samples": 256}, "seed": 0, "seconds": 12.34},
@@ -76,6 +100,21 @@ def test_a_report_is_written_three_ways(example: Report, tmp_path: Path) -> None
     assert stored["engines"][0]["drop"] == {"mean": 0.006, "low": -0.002, "high": 0.014}
     assert stored["engines"][1]["status"] == "crashed"
     assert stored["full_size"]["bytes"] == 120_000_000
+    assert Ledger.from_json(stored["ledger"]) == example.ledger
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h2>What each stage lost</h2>" in page
+    assert "<td>quantize</td><td>86.1</td><td>+13.9</td>" in page
+
+
+def test_a_ledger_without_a_runtime_is_a_sentence(example: Report) -> None:
+    missing = replace(example, ledger=Ledger("accuracy", 1000, 1000, 90, missing="no engine is here"))
+    text = report_text.markdown(report_text.sections(missing))
+    assert "## What each stage lost\n\nNot measured: no engine is here.\n\n##" in text
+
+
+def test_a_report_without_a_ledger_has_no_section_of_it(example: Report) -> None:
+    bare = replace(example, ledger=None)
+    assert "What each stage lost" not in report_text.markdown(report_text.sections(bare))
 
 
 def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example: Report) -> None:

@@ -1,0 +1,74 @@
+"""``edgeroberta latency``: what layers of any shape cost on a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeroberta.cli import console
+from edgeroberta.cli.options import data_spec
+
+
+def latency(
+    model: Annotated[
+        Path, typer.Argument(help="Model folder, or a folder of probes as --host sends it to a device.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(help="Rows whose lengths count; all lengths if not given.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
+    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    target: Annotated[str, typer.Option("-t", "--target", help="Class of device.")] = "cpu",
+    engine: Annotated[
+        str | None, typer.Option(help="Engine; the first of the target's if not given.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for one call; those of the target if not given.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that each probe gets.")] = 5,
+    host: Annotated[
+        str | None, typer.Option(help="Measure on user@host over ssh, or a host of the configuration.")
+    ] = None,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="With --host: folder of wheels, for devices without a package index.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure, also where there is a table.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""
+    from edgeroberta.latency import plan as planning
+
+    if (model / planning.PLAN_FILE).is_file():
+        _time_probes(model)
+        return
+    from edgeroberta.latency import text as rendering
+    from edgeroberta.latency.measuring import measure
+    from edgeroberta.latency.remote import timer_on
+    from edgeroberta.latency.request import request_for
+
+    columns = {"text": text, "text_pair": text_pair, "label": label}
+    request = request_for(
+        model, data_spec(data, columns), target=target, engine=engine, threads=threads, rounds=rounds
+    )
+    timer = timer_on(host, wheelhouse=wheelhouse) if host else None
+    table = measure(request, progress=console.progress(), fresh=fresh, timer=timer, where=host)
+    if json:
+        console.out_json(table.to_json())
+    else:
+        console.out(rendering.render(table))
+
+
+def _time_probes(folder: Path) -> None:
+    """Do the device's half: time the probes and print the times as JSON."""
+    from edgeroberta.bench import device
+    from edgeroberta.latency import plan as planning
+    from edgeroberta.latency.timing import time_probes
+
+    plan = planning.read(folder)
+    facts = device.here()
+    found = time_probes(plan, folder, progress=console.progress(), device=facts.board or facts.cpu)
+    console.out_json(found.to_json())

@@ -1,0 +1,61 @@
+"""Text columns: what is refused in them, and when two rows have the same text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edgeroberta.data.readers import Table
+from edgeroberta.data.rows import Rows
+from edgeroberta.errors import DataError
+
+
+def checked(table: Table, column: str, rest: Iterable[Table] = ()) -> tuple[str, ...]:
+    """Return a text column; refuse what is empty, not text, or not encodable.
+
+    Args:
+        table: The table.
+        column: Name of the column; cells that are not there are empty.
+        rest: The tables after this one, where a file is read part by part: they are looked into when
+            this one has an empty text, to count all of them.
+
+    Returns:
+        The texts.
+
+    Raises:
+        DataError: A text is empty, no text, or has half of a surrogate pair.
+    """
+    cells = table.columns.get(column) or [None] * len(table)
+    empty = _empty(cells)
+    if empty:
+        total = len(empty) + sum(len(_empty(more.columns.get(column) or [None] * len(more))) for more in rest)
+        count = f" (the first of {total} rows)" if total > 1 else ""
+        what = f"empty text in column {column!r}{count}"
+        raise DataError(what, where=table.where(empty[0]), hint="fill it in, or delete the row")
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, str):
+            what = f"column {column!r} holds {type(cell).__name__}, not text"
+            raise DataError(what, where=table.where(row), hint="name the text column: --text COLUMN")
+        try:
+            cell.encode("utf-8")
+        except UnicodeEncodeError as error:
+            what = f"half of a surrogate pair in column {column!r}, at character {error.start}"
+            raise DataError(
+                what, where=table.where(row), hint="write the file with a tool that knows UTF-8"
+            ) from error
+    return tuple(cells)
+
+
+def _empty(cells: list[object]) -> list[int]:
+    """Return the numbers of the cells that hold nothing or white space."""
+    return [
+        row for row, cell in enumerate(cells) if cell is None or (isinstance(cell, str) and not cell.strip())
+    ]
+
+
+def keys(rows: Rows) -> list[str]:
+    """Return what makes two rows the same: their words, whatever the white space."""
+    seconds = rows.pairs or ("",) * len(rows)
+    return [
+        " ".join(first.split()) + "\0" + " ".join(second.split())
+        for first, second in zip(rows.texts, seconds, strict=True)
+    ]

@@ -1,0 +1,86 @@
+"""From the times of probes to the times of layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.latency.interpolation import rising
+from edgeroberta.latency.plan import DEPTH, Plan, Precision
+from edgeroberta.latency.table import LatencyTable, Overhead
+from edgeroberta.latency.timing import Timings
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit(plan: Plan, timings: Timings) -> LatencyTable:
+    """Make the table of a plan's times.
+
+    Args:
+        plan: What was timed.
+        timings: The times.
+
+    Returns:
+        The table; monotone, and exact where the engine's time is additive.
+    """
+    shallow = _shallow(plan, timings)
+    deep = np.array([[timings.quiet[plan.deep(h, w).name] for w in plan.widths] for h in plan.heads])
+    middle = np.maximum(deep - shallow, 0.0) / (DEPTH - 1)
+    least = rising(shallow[0, 0])
+    last = np.maximum(shallow - least, 0.0)
+    return LatencyTable(
+        engine=plan.engine,
+        version=timings.version,
+        device=timings.device,
+        threads=plan.threads,
+        shape=plan.shape,
+        activation=plan.activation,
+        heads=plan.heads,
+        widths=plan.widths,
+        lengths=plan.lengths,
+        least=tuple(least.tolist()),
+        middle=_nested(rising(middle)),
+        last=_nested(rising(last)),
+        overhead=overhead(timings.tokens, timings.beyond),
+        pads=timings.pads,
+        noise=timings.noise,
+        whole_float=_whole(plan, timings, Precision.FLOAT),
+        whole_small=_whole(plan, timings, Precision.SMALL),
+    )
+
+
+def _shallow(plan: Plan, timings: Timings) -> Floats:
+    """Return the times of all shallow probes, those that were not timed as the sum of their two parts."""
+    by_heads = np.array([timings.quiet[plan.shallow(h, plan.widths[-1]).name] for h in plan.heads])
+    by_width = np.array([timings.quiet[plan.shallow(plan.heads[-1], w).name] for w in plan.widths])
+    both = by_heads[:, None] + by_width[None] - by_heads[-1]
+    # Where noise is larger than a part, the sum can be less than nothing.
+    floor = np.minimum(by_heads[0], by_width[0]) / 2
+    found: Floats = np.maximum(both, floor)
+    return found
+
+
+def _whole(plan: Plan, timings: Timings, precision: Precision) -> tuple[float, ...]:
+    times = np.array(timings.quiet[plan.whole(precision).name])
+    return tuple(rising(times).tolist())
+
+
+def overhead(tokens: tuple[int, ...], seconds: tuple[float, ...]) -> Overhead:
+    """Fit a line to what calls take beyond the engine.
+
+    Args:
+        tokens: Token count of each text.
+        seconds: Time of each beyond the engine.
+
+    Returns:
+        The line of least squares, neither part below 0.
+    """
+    x, y = np.array(tokens, np.float64), np.array(seconds)
+    if np.ptp(x) == 0:
+        return Overhead(float(y.mean()), 0.0)
+    slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
+    return Overhead(max(0.0, float(y.mean() - slope * x.mean())), slope)
+
+
+def _nested(values: Floats) -> tuple[tuple[tuple[float, ...], ...], ...]:
+    return tuple(tuple(tuple(row) for row in block) for block in values.tolist())

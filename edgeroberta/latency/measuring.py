@@ -1,0 +1,220 @@
+"""Makes a latency table, or finds the one that was made before."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from edgeroberta import artifact, targets
+from edgeroberta.bench.measure import spread
+from edgeroberta.cache import cache_dir
+from edgeroberta.errors import EdgeRobertaError, EngineError
+from edgeroberta.latency import plan as planning
+from edgeroberta.latency import timing
+from edgeroberta.latency.fitting import fit
+from edgeroberta.latency.plan import Plan
+from edgeroberta.latency.request import Request
+from edgeroberta.latency.table import LatencyTable
+from edgeroberta.latency.timing import TEXTS_FILE, Timings
+from edgeroberta.progress import Progress
+from edgeroberta.remote.untrusted import decode, loads
+from edgeroberta.runtime import processor
+from edgeroberta.runtime.session import ENGINES, choose_engine
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+#: Texts on which the time outside the engine is measured.
+TEXTS = 64
+#: What is tokenized where there are no texts, in parts of different length.
+_WORDS = (
+    "It was better than I had expected, and the ending is lovely, though not every scene needs its music."
+)
+
+#: Times a folder of probes; here or elsewhere.
+Timer = Callable[[Plan, Path, Progress], Timings]
+
+
+def measure(
+    request: Request,
+    *,
+    progress: Progress,
+    fresh: bool = False,
+    timer: Timer | None = None,
+    where: str | None = None,
+) -> LatencyTable:
+    """Measure a table, or take the stored one of the same engine, device, threads and geometry.
+
+    Args:
+        request: What to measure.
+        progress: Where to report.
+        fresh: Measure it also where there is one.
+        timer: Times the probes; None for a process of this machine.
+        where: Name of the machine that ``timer`` times on; None for this one.
+
+    Returns:
+        The table; it is stored as well.
+
+    Raises:
+        UnavailableError: No engine of the target is installed.
+        EngineError: The engine refuses a probe, or fails.
+        UsageError: There is no such target, or a text is too long.
+    """
+    plan = plan_for(request, here=where is None)
+    file = table_file(plan, request.target, where or machine(plan))
+    if not fresh and file.is_file():
+        return LatencyTable.load(file)
+    with tempfile.TemporaryDirectory(prefix="edgeroberta-latency-") as folder:
+        write_folder(plan, request, Path(folder), progress=progress)
+        timings = (timer or time_here)(plan, Path(folder), progress)
+    for name in timings.unsteady:
+        progress.line(f"{name}: its times still moved after the warm-up")
+    table = fit(plan, timings)
+    try:
+        table.save(file)
+    except OSError as error:  # a cache that cannot be written: the table is there all the same
+        progress.line(f"warning: {file.parent} cannot be written ({error.strerror or error})")
+    return table
+
+
+def plan_for(request: Request, *, here: bool = True) -> Plan:
+    """Choose the probes for a request.
+
+    Args:
+        request: What to measure.
+        here: The engine must be installed on this machine.
+    """
+    target = targets.load(request.target)
+    engine = request.engine or (choose_engine(None, target.engines) if here else target.engines[0])
+    lengths = _lengths(request)
+    return planning.plan(
+        request.shape,
+        activation=request.activation,
+        engine=engine,
+        threads=request.threads or target.threads,
+        longest=max(lengths) if lengths else request.shape.max_positions - 2,
+        form="all" if "tensorrt" in target.engines else "first",
+        rounds=request.rounds,
+    )
+
+
+def table_file(plan: Plan, target: str, where: str) -> Path:
+    """Return where the table of a plan is stored.
+
+    Args:
+        plan: What is measured.
+        target: Class of devices; decides the form of the graph.
+        where: Digest of this machine, or name of another one.
+    """
+    return cache_dir() / "latency" / f"{artifact.digest_value([asdict(plan), target, where])[:24]}.json"
+
+
+def machine(plan: Plan) -> str:
+    """Return a digest of what an engine's speed hangs on here: processor, engine and its version."""
+    names = (*(ENGINES[plan.engine].packages or (ENGINES[plan.engine].package,)), "tokenizers", "numpy")
+    found = [f"{name} {_version(name)}" for name in names]
+    return artifact.digest_value([processor.identity(), *found, planning.SCHEMA_VERSION])
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+def write_folder(plan: Plan, request: Request, folder: Path, *, progress: Progress) -> None:
+    """Write probes, tokenizer, texts and plan: all that the device's half needs."""
+    from edgeroberta.latency import probes
+    from edgeroberta.roberta import checkpoint
+
+    probes.write(plan, folder, targets_tensorrt=plan.form == "all", progress=progress)
+    checkpoint.copy_tokenizer(request.tokenizer, folder)
+    artifact.write_json(folder / TEXTS_FILE, _texts(plan, request))
+    plan.write(folder)
+
+
+def _lengths(request: Request) -> list[int]:
+    if not request.inputs:
+        return []
+    tokenizer = TextTokenizer.open(request.tokenizer, request.shape.max_positions - 2)
+    return [len(encoding.ids) for encoding in tokenizer.encode(request.inputs)]
+
+
+def _texts(plan: Plan, request: Request) -> list[Any]:
+    """Choose texts as long as the user's, or make some of all lengths."""
+    if request.inputs:
+        lengths = _lengths(request)
+        return [request.inputs[row] for row in spread(lengths, TEXTS)]
+    words = (_WORDS + " ") * (plan.lengths[-1] // 8 + 1)
+    ends = range(len(words) // TEXTS, len(words) + 1, max(1, len(words) // TEXTS))
+    return [words[:end] for end in ends]
+
+
+def time_here(plan: Plan, folder: Path, progress: Progress) -> Timings:
+    """Time the probes in a process of this machine, so that an engine that crashes takes nothing with it."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"}
+    environment["OMP_NUM_THREADS"] = str(plan.threads)
+    command = [sys.executable, "-m", "edgeroberta", "latency", str(folder), "--json"]
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.PIPE
+        )
+        said: list[str] = []
+        listener = threading.Thread(target=_listen, args=(process.stderr, progress, said), daemon=True)
+        with process:  # closes its pipe
+            try:
+                listener.start()
+                code = process.wait()
+                listener.join()
+            finally:
+                process.kill()
+        if code:
+            what = said[-1] if said else "without a word"
+            raise EngineError(f"timing the probes ended with exit code {code}: {what}", where=plan.engine)
+        printed.seek(0)
+        return timings_from(printed.read().decode("utf-8"), plan, where="edgeroberta latency")
+
+
+def _listen(stream: IO[bytes] | None, progress: Progress, said: list[str]) -> None:
+    for line in stream or ():
+        text = line.decode("utf-8", errors="replace").rstrip()
+        if text.startswith("error: ") or not text.startswith("  "):
+            said.append(text.removeprefix("error: "))
+        if not text.startswith(("error: ", "  next: ")):
+            progress.line(text)
+
+
+def timings_from(text: str, plan: Plan, *, where: str) -> Timings:
+    """Read what the device's half printed; it is not trusted.
+
+    Raises:
+        EdgeRobertaError: They are not the times of this plan's probes.
+    """
+    fields = loads(text, where=where)
+    if not isinstance(fields, dict) or fields.pop("kind", None) != timing.KIND:
+        raise EdgeRobertaError("the device sent something that is not times of probes", where=where)
+    if (version := fields.pop("schema_version", None)) != timing.SCHEMA_VERSION:
+        what = f"the device sent times of schema {version!r:.20}, this version reads {timing.SCHEMA_VERSION}"
+        raise EdgeRobertaError(what, where=where, hint="pip install --upgrade edgeroberta")
+    found = decode(Timings, fields, where=where)
+    wanted = {probe.name for probe in plan.probes}
+    numbers = [*found.noise, *found.beyond, *(each for row in found.quiet.values() for each in row)]
+    fits = (
+        set(found.quiet) == wanted
+        and all(len(row) == len(plan.lengths) for row in found.quiet.values())
+        and len(found.noise) == 100
+        and len(found.tokens) == len(found.beyond) > 0
+        and all(number > 0 for number in numbers)
+    )
+    if not fits:
+        raise EdgeRobertaError("the device sent times that are not those of the probes", where=where)
+    return found

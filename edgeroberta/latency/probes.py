@@ -1,0 +1,180 @@
+"""Probe models: graphs of a given shape with random weights, int8 as the quantizer writes them, or float.
+
+The time of an int8 graph hangs on its shape and on which matmuls are int8, not on the numbers in it, so that
+probes need neither training nor calibration: ranges are fixed and plausible. What the quantizer may add to a
+graph, and a probe therefore has, are a multiplication before a matmul (SmoothQuant, see :data:`UNSMOOTHED`)
+and zero points.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from edgeroberta.latency.plan import VOCABULARY, Plan, Precision, Probe
+from edgeroberta.progress import Progress
+from edgeroberta.quantization.plan import (
+    ActivationRange,
+    AttentionPlan,
+    MatMulPlan,
+    QuantizationPlan,
+    quantize_rows,
+    quantize_weight,
+)
+from edgeroberta.roberta.blocks import Site
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
+from edgeroberta.roberta.shape import LayerShape
+from edgeroberta.roberta.weights import (
+    ClassificationHead,
+    Embeddings,
+    Layer,
+    LayerNorm,
+    Linear,
+    Weights,
+)
+
+#: The one matmul whose input the quantizer hardly ever divides per channel; see
+#: :data:`edgeroberta.quantization.search.SMOOTHING`. On SST-2 it did so for 26 of the other 26.
+UNSMOOTHED = "head.projection"
+#: Reach of activations; see the module's text.
+_REACH = 4.0
+
+
+def write(plan: Plan, folder: Path, *, targets_tensorrt: bool, progress: Progress) -> None:
+    """Write all probes of a plan, each into a folder of its own.
+
+    Args:
+        plan: What to write.
+        folder: Where.
+        targets_tensorrt: The bundle is for a target that runs TensorRT: its attentions are int8, too.
+        progress: Where to report.
+
+    Raises:
+        EngineError: The engine refuses a graph.
+        UnavailableError: The engine is needed to write its files, and not installed.
+    """
+    from edgeroberta import backends
+
+    with progress.bar("write", len(plan.probes), "probes") as advance:
+        for probe in plan.probes:
+            place = folder / probe.name
+            place.mkdir()
+            with tempfile.TemporaryDirectory(dir=folder) as made:
+                _write_graphs(plan, probe, Path(made), targets_tensorrt=targets_tensorrt)
+                backends.build(probe.engine, Path(made), place)
+            advance(1, probe.name)
+
+
+def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: bool) -> None:
+    """Write the graph that the probe's engine is built from, as the stages export and quantize do."""
+    from edgeroberta import backends
+    from edgeroberta.runtime.session import ENGINES
+
+    weights = random_weights(plan, probe.layers)
+    if ENGINES[probe.engine].precision == "fp16":
+        build_graph(weights, form=TENSORRT).builder.save(folder / backends.HALF_GRAPH)
+        return
+    if probe.precision is Precision.FLOAT:
+        build_graph(weights).builder.save(folder / backends.GRAPH)
+        return
+    form = STAND_IN if targets_tensorrt else GraphForm()
+    numbers = plausible_plan(weights, form, attention=targets_tensorrt)
+    if probe.engine == "tensorrt":
+        build_graph(weights, numbers, TENSORRT).builder.save(folder / backends.INT8_GRAPH)
+    else:
+        build_graph(weights, numbers, form).builder.save(folder / backends.GRAPH)
+
+
+def random_weights(plan: Plan, layers: tuple[LayerShape, ...], *, seed: int = 0) -> Weights:
+    """Make the weights of a model of the given shape.
+
+    Args:
+        plan: The full-size model, whose hidden size, head size and activation it has.
+        layers: Each layer's shape.
+        seed: Seed of the numbers.
+
+    Returns:
+        The weights; values keep their size from layer to layer.
+    """
+    rng = np.random.default_rng(seed)
+    hidden = plan.shape.hidden_size
+
+    def linear(inputs: int, outputs: int) -> Linear:
+        weight = rng.standard_normal((inputs, outputs), np.float32) / np.float32(np.sqrt(inputs))
+        return Linear(weight, rng.standard_normal(outputs, np.float32) * np.float32(0.02))
+
+    def norm() -> LayerNorm:
+        return LayerNorm(np.ones(hidden, np.float32), np.zeros(hidden, np.float32))
+
+    def layer(shape: LayerShape) -> Layer:
+        width = shape.heads * plan.shape.head_size
+        query, key, value = (linear(hidden, width) for _ in range(3))
+        return Layer(
+            query=query,
+            key=key,
+            value=value,
+            attention_output=linear(width, hidden),
+            attention_norm=norm(),
+            ffn_in=linear(hidden, shape.intermediate),
+            ffn_out=linear(shape.intermediate, hidden),
+            ffn_norm=norm(),
+            heads=shape.heads,
+        )
+
+    words = rng.standard_normal((VOCABULARY, hidden), np.float32)
+    positions = rng.standard_normal((plan.shape.max_positions - 2, hidden), np.float32)
+    head = ClassificationHead(linear(hidden, hidden), linear(hidden, plan.shape.labels))
+    stack = tuple(layer(shape) for shape in layers)
+    return Weights(_config(plan, tuple(layers)), Embeddings(words, positions, norm()), stack, head)
+
+
+def plausible_plan(weights: Weights, form: GraphForm, *, attention: bool) -> QuantizationPlan:
+    """Make every matmul and the word table int8, with fixed ranges.
+
+    Args:
+        weights: The model.
+        form: How its graph will be written.
+        attention: Write the two products of each attention in int8 as well, as for TensorRT, which also
+            takes nothing but int8 with zero point 0.
+
+    Returns:
+        The plan.
+    """
+    graph = build_graph(weights, form=form)
+    grid = ActivationRange.over(-_REACH / 4, _REACH, signed=attention)
+    matmuls = {site.name: _int8(site, grid) for site in graph.sites}
+    symmetric = ActivationRange.over(-_REACH, _REACH, signed=True)
+    attentions = {
+        each.name: AttentionPlan(symmetric, symmetric, symmetric) for each in graph.attentions if attention
+    }
+    return QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word), attentions)
+
+
+def _int8(site: Site, grid: ActivationRange) -> MatMulPlan:
+    weight, scale = quantize_weight(site.linear.weight)
+    smoothing = None
+    if site.name != UNSMOOTHED:
+        smoothing = np.full(len(weight), 1.25, np.float32)
+    return MatMulPlan(grid, smoothing, weight, scale, site.linear.bias)
+
+
+def _config(plan: Plan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
+    """Describe a probe as an unpruned model of its head size; layers may have fewer heads."""
+    return EncoderConfig(
+        family="roberta",
+        vocab_size=VOCABULARY,
+        hidden_size=plan.shape.hidden_size,
+        layers=len(layers),
+        layer_shapes=layers,
+        heads=plan.shape.hidden_size // plan.shape.head_size,
+        intermediate_size=max(layer.intermediate for layer in layers),
+        max_positions=plan.shape.max_positions,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        pad_token_id=1,
+        activation=plan.activation,
+        num_labels=plan.shape.labels,
+    )

@@ -1,0 +1,69 @@
+"""What a pruned encoder costs, for :mod:`edgeroberta.pruning.allocation`: parameters, products, seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
+
+if TYPE_CHECKING:
+    from edgeroberta.latency.table import LatencyTable
+
+
+@dataclass(frozen=True)
+class ParameterCost:
+    """Parameters of the layers; embeddings and head stay what they are and are not counted.
+
+    Attributes:
+        shape: The model before pruning.
+        fixed: Nothing.
+    """
+
+    shape: EncoderShape
+    fixed: float = 0.0
+
+    def layer(self, index: int, depth: int, shape: LayerShape) -> float:
+        """Return the parameters of one layer."""
+        return float(self.shape.layer_parameters(shape))
+
+
+@dataclass(frozen=True)
+class MacCost:
+    """Multiply-accumulates of the layers for a text of one length.
+
+    Attributes:
+        shape: The model before pruning.
+        length: Tokens of the text.
+        fixed: Nothing.
+    """
+
+    shape: EncoderShape
+    length: int
+    fixed: float = 0.0
+
+    def layer(self, index: int, depth: int, shape: LayerShape) -> float:
+        """Return the products of one layer."""
+        return float(self.shape.layer_macs(shape, self.length))
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyCost:
+    """Seconds of one call with a text of one length, from a measured table.
+
+    Attributes:
+        table: The table.
+        length: Tokens of the text.
+    """
+
+    table: LatencyTable
+    length: int
+
+    @property
+    def fixed(self) -> float:
+        """Seconds beside the layers."""
+        return self.table.fixed(self.length)
+
+    def layer(self, index: int, depth: int, shape: LayerShape) -> float:
+        """Return the seconds of one layer; the last one computes less."""
+        return self.table.layer(shape, self.length, last=index == depth - 1)

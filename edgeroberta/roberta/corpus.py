@@ -1,0 +1,70 @@
+"""Texts as a tokenizer sees them: which tokens occur, how many, and whether another gives the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.runtime.tokenizer import Input, TextTokenizer
+
+Ids = npt.NDArray[np.int64]
+
+#: Stands for no limit on a text's length: what is cut off on a device is counted all the same.
+_UNCUT = 1 << 30
+
+
+def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
+    """Count the tokens of texts.
+
+    Args:
+        folder: Model folder whose tokenizer to use.
+        chunks: Texts or pairs, some thousand at a time.
+        rows: Rows of the embedding table.
+
+    Returns:
+        Occurrences of each id, int64[rows].
+    """
+    total = np.zeros(rows, np.int64)
+    for encoded in _encoded(folder, chunks):
+        total += np.bincount(np.concatenate(encoded), minlength=rows)
+    return total
+
+
+def longest(folder: Path, chunks: Iterable[Sequence[Input]]) -> int:
+    """Return the number of tokens of the longest text, special tokens included.
+
+    Args:
+        folder: Model folder whose tokenizer to use.
+        chunks: Texts or pairs, some thousand at a time.
+    """
+    return max((len(ids) for encoded in _encoded(folder, chunks) for ids in encoded), default=0)
+
+
+def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[Sequence[Input]]) -> int:
+    """Count the texts that two tokenizers cut into different pieces.
+
+    Args:
+        old: Model folder of the one.
+        new: Model folder of the other, made by keeping some ids of the first.
+        kept: The old id of each new one.
+        chunks: Texts or pairs, some thousand at a time.
+
+    Returns:
+        Number of texts.
+    """
+    first, second = (TextTokenizer.open(folder, _UNCUT) for folder in (old, new))
+    total = 0
+    for chunk in chunks:
+        pairs = zip(first.encode(chunk), second.encode(chunk), strict=True)
+        total += sum(not np.array_equal(before.ids, kept[after.ids]) for before, after in pairs)
+    return total
+
+
+def _encoded(folder: Path, chunks: Iterable[Sequence[Input]]) -> Iterator[list[Ids]]:
+    tokenizer = TextTokenizer.open(folder, _UNCUT)
+    for chunk in chunks:
+        if chunk:
+            yield [encoding.ids for encoding in tokenizer.encode(chunk)]

@@ -1,0 +1,126 @@
+"""Gates on a Hugging Face encoder's units: one factor on every attention head and every FFN neuron.
+
+A unit is gated where its output enters the projection that follows: a head's context before the
+attention's output matrix, a neuron behind its activation. A gate of 0 is a unit that is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+
+class Unit(str, Enum):
+    """What a gate stands before."""
+
+    HEAD = "head"
+    NEURON = "neuron"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """All units of one kind in one layer, and the projection that they enter.
+
+    Attributes:
+        layer: Index of the layer.
+        unit: Kind of unit.
+        projection: The linear module behind the units; its inputs are ``count * width`` wide.
+        count: How many units there are.
+        width: Inputs of the projection that belong to one unit.
+    """
+
+    layer: int
+    unit: Unit
+    projection: nn.Linear
+    count: int
+    width: int
+
+
+def sites(model: PreTrainedModel) -> tuple[Site, ...]:
+    """Return where a model's units are, in the order in which a forward pass comes by.
+
+    Args:
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head; layers may be pruned.
+
+    Returns:
+        Two sites per layer: its heads, then its neurons.
+    """
+    config = model.config
+    head_size = config.hidden_size // config.num_attention_heads
+    found = []
+    for index, layer in enumerate(model.base_model.encoder.layer):
+        attention, ffn = layer.attention.output.dense, layer.output.dense
+        found.append(Site(index, Unit.HEAD, attention, attention.in_features // head_size, head_size))
+        found.append(Site(index, Unit.NEURON, ffn, ffn.in_features, 1))
+    return tuple(found)
+
+
+def magnitudes(model: PreTrainedModel) -> list[NDArray[np.float64]]:
+    """Return the sum of the squares of each unit's weights and biases, what reads it included.
+
+    Args:
+        model: As for :func:`sites`.
+
+    Returns:
+        One array per site, float64[count], in the order of :func:`sites`.
+    """
+    result = []
+    for site in sites(model):
+        layer = model.base_model.encoder.layer[site.layer]
+        attention = layer.attention.self
+        heads = (attention.query, attention.key, attention.value)
+        makers = heads if site.unit is Unit.HEAD else (layer.intermediate.dense,)
+        total = site.projection.weight.detach().double().square().sum(0)
+        for maker in makers:
+            total = total + maker.weight.detach().double().square().sum(1)
+            total = total + maker.bias.detach().double().square()
+        result.append(total.view(site.count, site.width).sum(1).cpu().numpy())
+    return result
+
+
+class Gates:
+    """Lets a function see, and change, what enters the projections of some sites, until closed.
+
+    Args:
+        places: The sites to watch.
+        through: Called with a site's place in ``places`` and the projection's inputs, float[n, S, width];
+            returns what the projection gets instead.
+    """
+
+    def __init__(self, places: Sequence[Site], through: Callable[[int, Tensor], Tensor]) -> None:
+        self._handles = [
+            site.projection.register_forward_pre_hook(self._hook(place, through))
+            for place, site in enumerate(places)
+        ]
+
+    @staticmethod
+    def _hook(place: int, through: Callable[[int, Tensor], Tensor]) -> Any:
+        def enter(module: object, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return (through(place, arguments[0]), *arguments[1:])
+
+        return enter
+
+    def close(self) -> None:
+        """Take the gates away."""
+        for handle in self._handles:
+            handle.remove()
+
+    def __enter__(self) -> Gates:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,230 @@
+"""A narrower model made of a wide one: fewer channels, heads and FFN neurons, its weights not at random.
+
+The narrow residual stream is a linear map of the wide one: some of its channels, or its main directions.
+Matmuls that write to the stream are followed by that map, those that read from it are preceded by the way
+back, and what the map loses is replaced by its mean. Heads and neurons are picked by their importance;
+the size of a head stays.
+
+What a norm does to the narrow stream is not what it did to the wide one: it divides by the deviation of
+other channels, and its scale is no longer one per channel when directions are kept. So scale and shift of
+each norm are fitted on texts, from the first norm to the last, to put out what the wide one did. A
+residual stream can be turned without loss only where norms have no mean and no scale (SliceGPT, Ashkboos
+et al., arXiv:2401.15024); the norms of an encoder stand behind each sum and are no such norms.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from edgeroberta.errors import UsageError
+from edgeroberta.roberta import sensitivity
+from edgeroberta.roberta.sensitivity import Recording, Sample, Sensitivity
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Narrowed:
+    """A narrower model.
+
+    Attributes:
+        model: The model, on the CPU.
+        up: float32[H, h], the way from its hidden states back to the wide model's.
+    """
+
+    model: PreTrainedModel
+    up: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Stream:
+    """The map between the two residual streams: ``narrow = down @ wide``, ``wide ~ up @ narrow + rest``.
+
+    Attributes:
+        down: float32[h, H].
+        up: float32[H, h].
+        rest: float32[1 + 2 layers, H], mean of what the map loses, at each norm.
+    """
+
+    down: Tensor
+    up: Tensor
+    rest: Tensor
+
+
+def check(model: PreTrainedModel, hidden_size: int | None, intermediate_size: int | None) -> None:
+    """Refuse widths that a model cannot be narrowed to.
+
+    Args:
+        model: The wide model.
+        hidden_size: Width of the residual stream, None to leave it.
+        intermediate_size: Width of the FFN, None to leave it.
+
+    Raises:
+        UsageError: A width is not below the model's, or no multiple of the head size.
+    """
+    config, size = model.config, _head_size(model)
+    if hidden_size is not None:
+        if hidden_size % size or not 0 < hidden_size <= config.hidden_size:
+            raise UsageError(
+                f"a hidden size of {hidden_size} is no multiple of the head size {size} up to"
+                f" {config.hidden_size}",
+                hint=f"e.g. {max(config.hidden_size * 2 // 3 // size, 1) * size}",
+            )
+        fewest = min(layer.attention.self.num_attention_heads for layer in model.base_model.encoder.layer)
+        if hidden_size // size > fewest:
+            raise UsageError(
+                f"a hidden size of {hidden_size} takes {hidden_size // size} heads, a layer has {fewest}",
+                hint=f"at most {fewest * size}",
+            )
+    narrowest = min(layer.intermediate.dense.out_features for layer in model.base_model.encoder.layer)
+    if intermediate_size is not None and intermediate_size > narrowest:
+        raise UsageError(
+            f"an FFN of {intermediate_size} is wider than the model's {narrowest}",
+            hint="narrowing only takes away",
+        )
+
+
+def narrow(
+    model: PreTrainedModel,
+    samples: Sequence[Sample],
+    *,
+    hidden_size: int | None = None,
+    intermediate_size: int | None = None,
+    directions: bool = False,
+) -> Narrowed:
+    """Make a narrower model of a classifier.
+
+    Args:
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in
+            evaluation mode.
+        samples: Some hundred texts with their loss.
+        hidden_size: Width of the residual stream, a multiple of the head size; None leaves it.
+        intermediate_size: Width of the FFN; None leaves it.
+        directions: Keep the main directions of the residual stream (its principal components) instead
+            of its most important channels.
+
+    Returns:
+        The narrower model.
+
+    Raises:
+        UsageError: The widths do not fit the model.
+    """
+    check(model, hidden_size, intermediate_size)
+    found = sensitivity.measure(model, samples)
+    with torch.no_grad():
+        stream = _stream(found, hidden_size or model.config.hidden_size, directions=directions)
+        result = _fresh(model, hidden_size, intermediate_size)
+        result.load_state_dict(_weights(model, result, found, stream), strict=True)
+        result.eval()
+        if hidden_size not in (None, model.config.hidden_size):
+            _fit_norms(model, result, samples, stream.down)
+    return Narrowed(result, stream.up)
+
+
+def _head_size(model: PreTrainedModel) -> int:
+    return int(model.config.hidden_size // model.config.num_attention_heads)
+
+
+def _stream(found: Sensitivity, width: int, *, directions: bool) -> _Stream:
+    wide = len(found.channels)
+    if width == wide:
+        down = torch.eye(wide)
+    elif directions:
+        vectors = torch.linalg.eigh(found.covariance.double()).eigenvectors
+        down = vectors[:, -width:].flip(1).T.float()
+    else:
+        down = torch.eye(wide)[_best(found.channels, width)]
+    up = down.T.contiguous()
+    return _Stream(down, up, found.means - found.means @ down.T @ up.T)
+
+
+def _best(scores: Tensor, count: int) -> Tensor:
+    """Return the indices of the highest scores, rising."""
+    return scores.argsort(descending=True, stable=True)[:count].sort().values
+
+
+def _fresh(model: PreTrainedModel, hidden_size: int | None, intermediate_size: int | None) -> PreTrainedModel:
+    config, size = copy.deepcopy(model.config), _head_size(model)
+    config.hidden_size = hidden_size or config.hidden_size
+    config.num_attention_heads = config.hidden_size // size
+    config.intermediate_size = intermediate_size or config.intermediate_size
+    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
+        return type(model)(config)
+
+
+def _weights(
+    model: PreTrainedModel, result: PreTrainedModel, found: Sensitivity, stream: _Stream
+) -> dict[str, Tensor]:
+    """Return all tensors of the narrower model; its norms get a first guess."""
+    source, state = model.state_dict(), result.state_dict()
+    made = {name: value for name, value in source.items() if state[name].shape == value.shape}
+    base = f"{model.base_model_prefix}."
+
+    def reading(name: str, site: int, rows: Tensor) -> None:
+        weight, bias = source[f"{name}.weight"][rows], source[f"{name}.bias"][rows]
+        made[f"{name}.weight"], made[f"{name}.bias"] = weight @ stream.up, bias + weight @ stream.rest[site]
+
+    def writing(name: str, columns: Tensor) -> None:
+        made[f"{name}.weight"] = stream.down @ source[f"{name}.weight"][:, columns]
+        made[f"{name}.bias"] = stream.down @ source[f"{name}.bias"]
+
+    def norm(name: str) -> None:
+        made[f"{name}.weight"] = stream.down.square() @ source[f"{name}.weight"]
+        made[f"{name}.bias"] = stream.down @ source[f"{name}.bias"]
+
+    for table in ("word", "position", "token_type"):
+        name = f"{base}embeddings.{table}_embeddings.weight"
+        made[name] = source[name] @ stream.down.T
+    norm(f"{base}embeddings.LayerNorm")
+    size = _head_size(model)
+    for index in range(result.config.num_hidden_layers):
+        layer = f"{base}encoder.layer.{index}."
+        heads = _best(found.heads[index], result.config.num_attention_heads)
+        rows = (heads[:, None] * size + torch.arange(size)).flatten()
+        neurons = _best(found.neurons[index], result.config.intermediate_size)
+        for part in ("query", "key", "value"):
+            reading(f"{layer}attention.self.{part}", 2 * index, rows)
+        writing(f"{layer}attention.output.dense", rows)
+        norm(f"{layer}attention.output.LayerNorm")
+        reading(f"{layer}intermediate.dense", 2 * index + 1, neurons)
+        writing(f"{layer}output.dense", neurons)
+        norm(f"{layer}output.LayerNorm")
+    units = _best(found.units, result.config.hidden_size)
+    reading("classifier.dense", -1, units)
+    made["classifier.out_proj.weight"] = source["classifier.out_proj.weight"][:, units]
+    return made
+
+
+def _fit_norms(
+    model: PreTrainedModel, result: PreTrainedModel, samples: Sequence[Sample], down: Tensor
+) -> None:
+    """Fit scale and shift of each norm, first to last, to the wide model's outputs on the samples.
+
+    Each channel gets the mean and deviation of what it stands for. Least squares would make the scale
+    smaller the less the two agree, and the signal would fade from layer to layer.
+    """
+    for wide, norm in zip(sensitivity.norms(model), sensitivity.norms(result), strict=True):
+        wanted, found = [], []
+        for sample in samples:
+            with Recording(outputs=[wide]) as ours, Recording(inputs=[norm]) as theirs:
+                model(input_ids=sample.ids, attention_mask=sample.mask)
+                result(input_ids=sample.ids, attention_mask=sample.mask)
+            tokens = sample.mask.bool()
+            wanted.append(ours.values[wide][tokens] @ down.T)
+            found.append(theirs.values[norm][tokens])
+        _fit_norm(norm, torch.cat(found), torch.cat(wanted))
+
+
+def _fit_norm(norm: nn.Module, given: Tensor, wanted: Tensor) -> None:
+    plain = nn.functional.layer_norm(given, given.shape[-1:], eps=norm.eps)
+    scale = wanted.std(0) / plain.std(0).clamp(min=1e-6)
+    scale = scale * torch.where(((plain - plain.mean(0)) * (wanted - wanted.mean(0))).mean(0) < 0, -1.0, 1.0)
+    norm.weight.copy_(scale)
+    norm.bias.copy_(wanted.mean(0) - scale * plain.mean(0))

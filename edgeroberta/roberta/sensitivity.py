@@ -1,0 +1,160 @@
+"""What of an encoder matters on the user's texts, by first-order Taylor scores; moments of its states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A batch of texts to measure on.
+
+    Attributes:
+        ids: Token ids, int64[B, S].
+        mask: Attention mask, int64[B, S].
+        loss: From logits float[B, L] to the loss of each text, float[B].
+    """
+
+    ids: Tensor
+    mask: Tensor
+    loss: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """What was measured; every score is a mean over texts, and higher means that more depends on it.
+
+    Attributes:
+        channels: float32[H], of the residual stream, over all norms.
+        heads: Per layer, float32[heads].
+        neurons: Per layer, float32[neurons] of the FFN.
+        units: float32[H], between the two matmuls of the classification head.
+        means: float32[1 + 2 layers, H], mean output of every norm; of the last one, which the head
+            reads, of the first tokens alone.
+        covariance: float32[H, H], of the norms' outputs, each about its own mean.
+    """
+
+    channels: Tensor
+    heads: tuple[Tensor, ...]
+    neurons: tuple[Tensor, ...]
+    units: Tensor
+    means: Tensor
+    covariance: Tensor
+
+
+def norms(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the norms whose outputs are the residual stream: after the embeddings, then two per layer."""
+    found = [model.base_model.embeddings.LayerNorm]
+    for layer in model.base_model.encoder.layer:
+        found += [layer.attention.output.LayerNorm, layer.output.LayerNorm]
+    return found
+
+
+class Recording:
+    """Keeps what some modules put out, or were given, in the newest forward pass, until closed.
+
+    Args:
+        outputs: Modules whose outputs to keep.
+        inputs: Modules whose first inputs to keep.
+    """
+
+    def __init__(self, outputs: Sequence[nn.Module] = (), inputs: Sequence[nn.Module] = ()) -> None:
+        self.values: dict[nn.Module, Tensor] = {}
+        self._handles: list[Any] = [module.register_forward_hook(self._output) for module in outputs]
+        self._handles += [module.register_forward_pre_hook(self._input) for module in inputs]
+
+    def _output(self, module: nn.Module, arguments: Any, output: Tensor) -> None:
+        self.values[module] = output
+
+    def _input(self, module: nn.Module, arguments: Any) -> None:
+        self.values[module] = arguments[0]
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+
+def measure(model: PreTrainedModel, samples: Sequence[Sample]) -> Sensitivity:
+    """Measure a classifier on texts.
+
+    The score of a part is the squared change of the loss, to first order, were its output 0: the sum of
+    output times gradient over a text's tokens, squared (Molchanov et al., arXiv:1906.10771).
+
+    Args:
+        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in
+            evaluation mode.
+        samples: Some hundred texts.
+
+    Returns:
+        The scores and moments.
+    """
+    model.eval()
+    layers = model.base_model.encoder.layer
+    sites, head = norms(model), model.classifier.out_proj
+    contexts = [layer.attention.output.dense for layer in layers]
+    inner = [layer.output.dense for layer in layers]
+    watched = [*sites, *contexts, *inner, head]
+    scores: dict[nn.Module, Tensor] = {}
+    moments = _Moments(len(sites), model.config.hidden_size)
+    texts = 0
+    with Recording(outputs=sites, inputs=[*contexts, *inner, head]) as recording, torch.enable_grad():
+        for sample in samples:
+            logits = model(input_ids=sample.ids, attention_mask=sample.mask).logits.float()
+            values = [recording.values[module] for module in watched]
+            gradients = torch.autograd.grad(sample.loss(logits).sum(), values)
+            for module, value, gradient in zip(watched, values, gradients, strict=True):
+                effect = (value * gradient).detach()
+                effect = effect.sum(1) if effect.ndim == 3 else effect
+                if module in contexts:
+                    size = layers[0].attention.self.attention_head_size
+                    effect = effect.unflatten(1, (-1, size)).sum(2)
+                scores[module] = scores.get(module, torch.zeros(())) + effect.square().sum(0)
+            moments.add([value.detach() for value in values[: len(sites)]], sample.mask)
+            texts += len(sample.ids)
+    means, covariance = moments.result()
+    return Sensitivity(
+        channels=torch.stack([scores[site] for site in sites]).sum(0) / texts,
+        heads=tuple(scores[module] / texts for module in contexts),
+        neurons=tuple(scores[module] / texts for module in inner),
+        units=scores[head] / texts,
+        means=means,
+        covariance=covariance,
+    )
+
+
+class _Moments:
+    """Means and covariance of the norms' outputs, in float64, summed up batch by batch."""
+
+    def __init__(self, sites: int, width: int) -> None:
+        self.sums = torch.zeros(sites, width, dtype=torch.float64)
+        self.squares = torch.zeros(width, width, dtype=torch.float64)
+        self.first = torch.zeros(width, dtype=torch.float64)
+        self.tokens = self.texts = 0
+
+    def add(self, outputs: list[Tensor], mask: Tensor) -> None:
+        """Add a batch: the output of each norm, float[B, S, H]."""
+        for site, output in enumerate(outputs):
+            tokens = output[mask.bool()].double()
+            self.sums[site] += tokens.sum(0)
+            self.squares += tokens.T @ tokens
+        self.first += outputs[-1][:, 0].double().sum(0)
+        self.tokens += int(mask.sum())
+        self.texts += len(mask)
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Return the means, float32[sites, H], and the covariance, float32[H, H]."""
+        means = self.sums / self.tokens
+        covariance = self.squares / (self.tokens * len(means)) - means.T @ means / len(means)
+        means[-1] = self.first / self.texts
+        return means.float(), covariance.float()

@@ -1,0 +1,199 @@
+"""A ``tokenizer.json`` as data: which piece has which id, and the same file with some pieces alone.
+
+Known are the two models that RoBERTa's family uses: BPE over bytes (RoBERTa) and Unigram (XLM-R,
+CamemBERT). The format is that of the ``tokenizers`` package, 0.20 to 0.23.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta.config import DOWNLOAD, load_object
+
+BPE, UNIGRAM = "BPE", "Unigram"
+
+
+@dataclass(frozen=True)
+class TokenizerFile:
+    """A tokenizer and the file it was read from.
+
+    Attributes:
+        path: The file.
+        fields: Its content.
+        ids: Id of every piece, added tokens included.
+    """
+
+    path: Path
+    fields: Mapping[str, Any]
+    ids: Mapping[str, int]
+
+    @classmethod
+    def read(cls, path: Path) -> TokenizerFile:
+        """Read a tokenizer whose pieces can be taken away.
+
+        Args:
+            path: A ``tokenizer.json``.
+
+        Returns:
+            The tokenizer.
+
+        Raises:
+            CheckpointError: It is damaged, or works in another way than the family's tokenizers do.
+        """
+        fields = load_object(path)
+        try:
+            ids = _ids(json.dumps(fields, ensure_ascii=False))
+        except Exception as error:  # tokenizers raises bare Exception for every kind of bad file
+            raise CheckpointError(f"not a tokenizer ({error})", where=str(path), hint=DOWNLOAD) from error
+        model = fields["model"]
+        if model.get("type") not in (BPE, UNIGRAM):
+            _refuse(path, f"its model is {model.get('type')}, known are {BPE} and {UNIGRAM}")
+        if model.get("dropout"):
+            _refuse(path, f"a dropout of {model['dropout']} makes its tokens random")
+        if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
+            _refuse(path, "its pieces carry a prefix or suffix, as those over bytes do not")
+        return cls(path, fields, ids)
+
+    @property
+    def kind(self) -> str:
+        """``BPE`` or ``Unigram``."""
+        return str(self.fields["model"]["type"])
+
+    @cached_property
+    def pieces(self) -> Mapping[int, str]:
+        """The piece of every id."""
+        return {number: piece for piece, number in self.ids.items()}
+
+    @cached_property
+    def merges(self) -> tuple[tuple[str, str], ...]:
+        """The pairs that BPE joins, the one to join first in front; none in a Unigram model."""
+        # Older files write "a b", newer ones ["a", "b"].
+        pairs = (m.split(" ") if isinstance(m, str) else m for m in self.fields["model"].get("merges", ()))
+        return tuple((left, right) for left, right in pairs)
+
+    @cached_property
+    def scores(self) -> Mapping[int, float]:
+        """Log probability of every piece of a Unigram model by id; empty for BPE."""
+        if self.kind == BPE:
+            return {}
+        return {number: float(score) for number, (_, score) in enumerate(self.fields["model"]["vocab"])}
+
+    @cached_property
+    def named(self) -> frozenset[int]:
+        """Ids that the file names: added tokens, those put around a text, padding, unknown."""
+        found = {self.ids[token["content"]] for token in self.fields.get("added_tokens") or ()}
+        found.update(_processor_ids(self.fields.get("post_processor")))
+        found.update(each for each in [(self.fields.get("padding") or {}).get("pad_id")] if each is not None)
+        model = self.fields["model"]
+        unknown = model.get("unk_id") if self.kind == UNIGRAM else self.ids.get(model.get("unk_token"))
+        return frozenset(found if unknown is None else found | {unknown})
+
+    @property
+    def byte_pieces(self) -> frozenset[int]:
+        """Ids of the pieces ``<0x00>`` to ``<0xFF>`` that stand for bytes of unknown characters."""
+        if not self.fields["model"].get("byte_fallback"):
+            return frozenset()
+        names = (f"<0x{byte:02X}>" for byte in range(256))
+        return frozenset(self.ids[name] for name in names if name in self.ids)
+
+    def only(self, kept: Sequence[int]) -> str:
+        """Write the file with some of the pieces; the n-th of them gets the id n.
+
+        Args:
+            kept: Ids to keep, rising; all of ``named`` are among them.
+
+        Returns:
+            The new content of the file.
+
+        Raises:
+            CheckpointError: The pieces cannot be numbered so, since added tokens have ids in the
+                midst of the model's.
+        """
+        new = {int(old): number for number, old in enumerate(kept)}
+        fields = dict(self.fields)
+        fields["added_tokens"] = [
+            {**token, "id": new[self.ids[token["content"]]]} for token in fields.get("added_tokens") or ()
+        ]
+        fields["post_processor"] = _renumbered(fields.get("post_processor"), new.__getitem__)
+        if fields.get("padding"):
+            fields["padding"] = {**fields["padding"], "pad_id": new[fields["padding"]["pad_id"]]}
+        fields["model"] = self._bpe(new) if self.kind == BPE else self._unigram(new)
+        text = self.text(fields)
+        # An added token that is no piece of the model gets the id after the model's last, whatever the
+        # file says.
+        if _ids(text) != {self.pieces[old]: number for old, number in new.items()}:
+            _refuse(self.path, "added tokens have ids between those of its model")
+        return text
+
+    @staticmethod
+    def text(fields: Mapping[str, Any]) -> str:
+        """Write the content of a ``tokenizer.json`` without white space: a third of the file otherwise."""
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+    def _bpe(self, new: Mapping[int, int]) -> dict[str, Any]:
+        model = dict(self.fields["model"])
+        inside = [(piece, self.ids[piece]) for piece in model["vocab"] if self.ids[piece] in new]
+        vocab = {piece: new[old] for piece, old in sorted(inside, key=lambda item: item[1])}
+        together = zip(self.merges, model["merges"], strict=True)
+        model["merges"] = [
+            written for (a, b), written in together if a in vocab and b in vocab and a + b in vocab
+        ]
+        return {**model, "vocab": vocab}
+
+    def _unigram(self, new: Mapping[int, int]) -> dict[str, Any]:
+        model = dict(self.fields["model"])
+        if model.get("unk_id") is not None:
+            model["unk_id"] = new[model["unk_id"]]
+        return {**model, "vocab": [entry for old, entry in enumerate(model["vocab"]) if old in new]}
+
+
+def _ids(text: str) -> dict[str, int]:
+    from tokenizers import Tokenizer
+
+    found: dict[str, int] = Tokenizer.from_str(text).get_vocab(with_added_tokens=True)
+    return found
+
+
+def _refuse(path: Path, why: str) -> None:
+    raise CheckpointError(
+        f"this tokenizer cannot be cut down: {why}",
+        where=str(path),
+        hint="leave the vocabulary stage out of the recipe",
+    )
+
+
+def _processor_ids(processor: Any) -> list[int]:
+    """List every id in a post-processor."""
+    found: list[int] = []
+
+    def note(number: int) -> int:
+        found.append(number)
+        return number
+
+    _renumbered(processor, note)
+    return found
+
+
+def _renumbered(processor: Any, renumber: Callable[[int], int]) -> Any:
+    """Return a post-processor with every id replaced."""
+    if not isinstance(processor, dict):
+        return processor
+    changed = dict(processor)
+    for name in ("sep", "cls"):  # RobertaProcessing and BertProcessing
+        if name in changed:
+            content, number = changed[name]
+            changed[name] = [content, renumber(number)]
+    if "special_tokens" in changed:  # TemplateProcessing
+        changed["special_tokens"] = {
+            name: {**token, "ids": [renumber(number) for number in token["ids"]]}
+            for name, token in changed["special_tokens"].items()
+        }
+    if "processors" in changed:  # Sequence
+        changed["processors"] = [_renumbered(each, renumber) for each in changed["processors"]]
+    return changed

@@ -1,0 +1,184 @@
+"""The ``prune`` stage: units that matter least to the task go, and the rest learns to do without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from edgeroberta.artifact import Kind
+from edgeroberta.errors import RecipeError, UsageError
+from edgeroberta.pruning.allocation import GRANULARITY
+from edgeroberta.pruning.goal import Budget, Goal, Pace, Parts
+from edgeroberta.pruning.importance import Method
+from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.training.distillation import DistillSettings
+
+if TYPE_CHECKING:
+    from edgeroberta.pruning.allocation import Cost
+    from edgeroberta.roberta.shape import EncoderShape
+    from edgeroberta.training.batching import Tokens
+
+#: Parts that stay where neither parts nor a budget are given.
+HEADS, FFN = 0.67, 0.5
+
+
+class PruneBudget(StageConfig):
+    """One budget for all layers: which part of its cost the model keeps. Exactly one is given."""
+
+    params: float | None = Field(
+        None, gt=0, le=1, description="Part of the layers' parameters; embeddings are not counted."
+    )
+    macs: float | None = Field(
+        None, gt=0, le=1, description="Part of the layers' products, for a text of the data's mean length."
+    )
+    latency: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Part of the int8 model's time for such a text on the target's engine, as measured here.",
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> PruneBudget:
+        if len([part for part in (self.params, self.macs, self.latency) if part is not None]) != 1:
+            raise ValueError("give exactly one of params, macs and latency")
+        return self
+
+    @property
+    def part(self) -> float:
+        """The part that was given."""
+        return next(part for part in (self.params, self.macs, self.latency) if part is not None)
+
+
+class PruneConfig(StageConfig):
+    """What stays, how units are scored, and how the model recovers."""
+
+    heads: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description=f"Part of the attention heads to keep, wherever they matter most; {HEADS} by default.",
+    )
+    ffn: float | None = Field(
+        None, gt=0, le=1, description=f"Part of the FFN neurons to keep likewise; {FFN} by default."
+    )
+    layers: Literal["all", "auto"] | int | tuple[int, ...] = Field(
+        "all",
+        description="Layers to keep: all, a number of them, their indices from 0, or auto: as the budget"
+        " is spent best.",
+    )
+    budget: PruneBudget | None = Field(
+        None, description="One budget for heads and neurons together, in place of heads and ffn."
+    )
+    score: Method = Field(Method.TAYLOR, description="How units are scored.")
+    evenly: bool = Field(False, description="Keep the same part in every layer; for comparison.")
+    texts: int = Field(2048, ge=1, description="Training texts that units are scored on.")
+    max_length: int = Field(128, ge=4, description="Longest of them in tokens; the rest is cut off.")
+    granularity: int = Field(
+        GRANULARITY, ge=1, description="A layer's neurons stay in multiples of this, as int8 kernels like."
+    )
+    steps: int = Field(1, ge=1, description="Prune in so many steps, each scored anew and recovered from.")
+    pace: Pace = Field(Pace.CUBIC, description="How much of it each step prunes.")
+    step_epochs: int = Field(1, ge=1, description="Epochs of recovery after each step but the last.")
+    recovery: DistillSettings | None = Field(
+        DistillSettings.model_validate({}),
+        description="Distillation that follows the pruning; null for none.",
+    )
+
+    @model_validator(mode="after")
+    def _one_size(self) -> PruneConfig:
+        if self.budget is not None and (self.heads, self.ffn) != (None, None):
+            raise ValueError("give either a budget, or heads and ffn")
+        if self.budget is not None and self.evenly:
+            raise ValueError("a budget is shared out unevenly: leave out evenly")
+        if self.budget is None and self.layers == "auto":
+            raise ValueError("layers are chosen by a budget only: give a budget, or say how many layers")
+        return self
+
+
+@stage("prune", config=PruneConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
+def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
+    """Cut heads, FFN neurons and layers out of the newest checkpoint, and let it recover.
+
+    Args:
+        config: What stays, and how.
+        context: The run; a killed one goes on behind the last step that was done.
+
+    Returns:
+        Notes: one entry per step (what is left of each layer, scores on the validation rows before and
+        after recovery), indices of all that stays in the source model, parameters before and after.
+
+    Raises:
+        CheckpointError: The model has no classification head.
+        DataError: The training rows have no labels.
+        RecipeError: There are no such layers, or the budget is below the least that can be reached.
+        EdgeRobertaError: The loss of the recovery is no longer a finite number.
+    """
+    from edgeroberta.pruning import steps
+    from edgeroberta.roberta import checkpoint
+    from edgeroberta.training import batching, fitting
+
+    source = context.inputs[Kind.CHECKPOINT]
+    checkpoint.require_head(source.path)
+    rows = steps.sample(context, config.texts)
+    tokens = batching.tokenize(source.path, rows.inputs(), max_length=config.max_length)
+    work = steps.Work(config, context, tokens, rows)
+    state = work.restore() or work.begin()
+    goal = _goal(config, context, state.shape_of_source, tokens)
+    try:
+        while len(state.records) < config.steps:
+            state = work.step(state, goal)
+    except UsageError as error:
+        if isinstance(error, RecipeError):
+            raise
+        where = "prune.budget" if config.budget and "budget" in error.what else "prune.layers"
+        raise RecipeError(error.what, where=where, hint=error.hint) from error
+    fitting.save(state.model, context, tokenizer=source.path)
+    return {
+        "steps": state.records,
+        "kept": state.kept_notes(),
+        "score": state.records[-1]["score"],
+        "parameters_before": checkpoint.parameters(source.path),
+        "parameters": state.model.num_parameters(),
+    }
+
+
+def _goal(config: PruneConfig, context: Context, shape: EncoderShape, tokens: Tokens) -> Goal:
+    size: Parts | Budget
+    if config.budget is None:
+        size = Parts(config.heads or HEADS, config.ffn or FFN, evenly=config.evenly)
+    else:
+        size = Budget(_cost(config.budget, context, shape, tokens), config.budget.part)
+    return Goal(shape, size, config.layers, config.granularity)
+
+
+def _cost(budget: PruneBudget, context: Context, shape: EncoderShape, tokens: Tokens) -> Cost:
+    from edgeroberta.pruning.costs import LatencyCost, MacCost, ParameterCost
+
+    length = max(round(float(tokens.lengths.mean())), 1)
+    if budget.params is not None:
+        return ParameterCost(shape)
+    if budget.macs is not None:
+        return MacCost(shape, length)
+    return LatencyCost(_table(context, shape), length)
+
+
+def _table(context: Context, shape: EncoderShape) -> Any:
+    """Measure the table on the main process, or find the stored one, and give it to all."""
+    from edgeroberta import distributed
+    from edgeroberta.latency.measuring import measure
+    from edgeroberta.latency.request import MOST_TEXTS, Request
+    from edgeroberta.roberta.config import EncoderConfig
+
+    ranks = distributed.current()
+    folder = context.inputs[Kind.CHECKPOINT].path
+    request = Request(
+        shape,
+        EncoderConfig.from_dir(folder).activation,
+        folder,
+        context.target.name,
+        context.data.train.inputs()[:MOST_TEXTS],
+    )
+    return ranks.share(measure(request, progress=context.progress) if ranks.main else None)

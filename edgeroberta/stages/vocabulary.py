@@ -1,0 +1,179 @@
+"""The stage ``vocabulary``: only the tokens that the user's texts need, and the likeliest others."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from edgeroberta.artifact import Kind
+from edgeroberta.errors import RecipeError, UsageError
+from edgeroberta.roberta import checkpoint, corpus, cutting, outlook, tablecopy
+from edgeroberta.roberta import vocabulary as tokens
+from edgeroberta.roberta.tokenizerfile import TokenizerFile
+from edgeroberta.runtime.lengths import BIN
+from edgeroberta.stages import Context, StageConfig, stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgeroberta.data.rows import Texts
+    from edgeroberta.roberta.corpus import Ids
+    from edgeroberta.runtime.tokenizer import Input
+
+# Tokens that are gone and named in the notes.
+_NAMED = 10
+
+
+class VocabularyConfig(StageConfig):
+    """Which tokens to keep, and how many positions."""
+
+    keep: float = Field(
+        0.4,
+        ge=0,
+        le=1,
+        description="Share of the tokens to keep; those that your texts use stay even beyond it.",
+    )
+    size: int | None = Field(
+        None,
+        ge=1,
+        description="Exactly this many tokens instead; if your texts use more, their rarest go.",
+    )
+    min_count: int = Field(
+        1, ge=1, description="Times that your texts must need a token for it to count as used."
+    )
+    max_length: Literal["data"] | Annotated[int, Field(ge=3)] | None = Field(
+        None,
+        description="Most tokens of a text; cuts the position table there. data: your longest text's.",
+    )
+
+
+@stage("vocabulary", config=VocabularyConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT)
+def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
+    """Take tokens out of the newest checkpoint's tokenizer and embeddings.
+
+    The training and unlabelled rows tell which tokens are used; the validation rows are only counted.
+
+    Args:
+        config: How many tokens and positions to keep.
+        context: The run.
+
+    Returns:
+        Notes: tokens and bytes before and after, what share of the texts' tokens is kept, how many
+        texts are tokenized otherwise than before, and the most frequent tokens that are gone.
+
+    Raises:
+        CheckpointError: The tokenizer is of another kind than the family's.
+        RecipeError: A number does not fit the model.
+    """
+    source = context.inputs[Kind.CHECKPOINT].path
+    file = TokenizerFile.read(source / cutting.TOKENIZER)
+    data, rows = context.data, cutting.rows(source)
+    training = corpus.count(source, _chunks(data.train), rows)
+    counts = training + corpus.count(source, _chunks(data.unlabelled), rows)
+    used = tokens.needed(file, counts) > 0
+    try:
+        kept = tokens.choose(
+            file,
+            counts,
+            limits=tokens.Limits(config.keep, config.size, config.min_count),
+            fixed=cutting.fixed_ids(source),
+            outlook=outlook.score(source, used, tokens.ranks(file, rows)),
+        )
+    except UsageError as error:
+        raise RecipeError(error.what, where="vocabulary.size", hint=error.hint) from error
+    cutting.write_tokenizer(file, context.output, kept)
+    length = _length(config, context, source)
+    cutting.write_model(source, context.output, kept, max_length=length)
+    validation = corpus.count(source, _chunks(data.validation), rows)
+    cut = _Cut(file, kept, context.output)
+    notes = {
+        "tokens": len(kept),
+        "tokens_before": len(counts),
+        "tokens_used": int(used.sum()),
+        **_bytes(source, context.output),
+        "max_length": length,
+        "training": cut.report(data.train, training),
+        "validation": cut.report(data.validation, validation),
+    }
+    context.progress.line(_sentence(notes))
+    return notes
+
+
+def _chunks(texts: Texts | None) -> Iterator[Sequence[Input]]:
+    for rows in texts.chunks() if texts is not None else ():
+        yield rows.inputs()
+
+
+def _length(config: VocabularyConfig, context: Context, source: Path) -> int | None:
+    """Return how many tokens to keep positions for, None for all."""
+    limit = checkpoint.max_length(source)
+    if config.max_length is None:
+        return None
+    if config.max_length == "data":
+        # To the end of the bin: texts to come are not all shorter than the longest so far.
+        texts = itertools.chain(_chunks(context.data.train), _chunks(context.data.unlabelled))
+        return min(-(-corpus.longest(context.output, texts) // BIN) * BIN, limit)
+    if config.max_length > limit:
+        raise RecipeError(
+            f"the model takes {limit} tokens, not {config.max_length}",
+            where="vocabulary.max_length",
+            hint="leave it out to keep all positions",
+        )
+    return config.max_length
+
+
+def _bytes(source: Path, output: Path) -> dict[str, int]:
+    """Return the size of the word embeddings and the position table, before and after."""
+    found = {}
+    for name, tensor in (("embedding", tablecopy.WORDS), ("position", tablecopy.POSITIONS)):
+        for suffix, folder in (("", output), ("_before", source)):
+            entry = tablecopy.entry(folder, tensor)
+            found[f"{name}_bytes{suffix}"] = entry.stop - entry.start
+    return found
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A tokenizer, the ids kept of it, and the folder of the result."""
+
+    file: TokenizerFile
+    kept: Ids
+    output: Path
+
+    def report(self, rows: Texts, counts: Ids) -> dict[str, Any]:
+        """Tell what the cut means for some texts.
+
+        Args:
+            rows: The texts.
+            counts: Occurrences of each old token in them.
+
+        Returns:
+            Texts; how many of them are tokenized otherwise than before; the share of their old tokens
+            that is kept, special tokens aside; the most frequent of the others with their counts.
+        """
+        words = counts.copy()
+        words[list(self.file.named)] = 0
+        gone = words.copy()
+        gone[self.kept] = 0
+        order = np.argsort(-gone, kind="stable")[:_NAMED]
+        return {
+            "texts": len(rows),
+            "changed": corpus.changed(self.file.path.parent, self.output, self.kept, _chunks(rows)),
+            "coverage": 1 - int(gone.sum()) / max(int(words.sum()), 1),
+            "dropped": [[self.file.pieces[int(each)], int(gone[each])] for each in order if gone[each]],
+        }
+
+
+def _sentence(notes: Mapping[str, Any]) -> str:
+    before, after = notes["embedding_bytes_before"], notes["embedding_bytes"]
+    validation = notes["validation"]
+    return (
+        f"{notes['tokens']:,} of {notes['tokens_before']:,} tokens kept, embeddings "
+        f"{before / 1e6:,.1f} MB -> {after / 1e6:,.1f} MB; {notes['training']['changed']:,} training and "
+        f"{validation['changed']:,} of {validation['texts']:,} validation texts are cut into other tokens"
+    )

@@ -1,0 +1,64 @@
+"""Whether two models see a text as the same tokens, so that their insides can be compared token by token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, Input, TextTokenizer
+
+#: Texts compared at once; their offsets as Python objects take about 200 bytes per token.
+_CHUNK = 2048
+
+
+def same_tokenizer(ours: Path, theirs: Path) -> bool:
+    """Tell whether two model folders have the same tokenizer, by their files.
+
+    Args:
+        ours: A model folder with a ``tokenizer.json``.
+        theirs: Another one; its tokenizer may be of any kind.
+
+    Returns:
+        True when every text gets the same ids from both, but for the length at which they cut.
+    """
+    if ours.resolve() == theirs.resolve():
+        return True
+    files = [folder / TOKENIZER_FILE for folder in (ours, theirs)]
+    if not all(file.is_file() for file in files):
+        return False
+    return files[0].read_bytes() == files[1].read_bytes() and _prefix_space(ours) == _prefix_space(theirs)
+
+
+def _prefix_space(folder: Path) -> object:
+    file = folder / CONFIG_FILE
+    return json.loads(file.read_text(encoding="utf-8")).get("add_prefix_space") if file.is_file() else None
+
+
+def same_tokens(
+    ours: tuple[Path, int], theirs: tuple[Path, int], inputs: Sequence[Input]
+) -> npt.NDArray[np.bool_]:
+    """Compare two tokenizers text by text: as many tokens, each of the same characters.
+
+    Ids may differ, as they do when a vocabulary was pruned.
+
+    Args:
+        ours: Model folder and the number of tokens at which its texts are cut.
+        theirs: The same of the other model; without a ``tokenizer.json`` no text is the same.
+        inputs: Texts, or pairs of texts.
+
+    Returns:
+        bool[n].
+    """
+    result = np.zeros(len(inputs), np.bool_)
+    if not (theirs[0] / TOKENIZER_FILE).is_file():
+        return result
+    first, second = TextTokenizer.open(*ours), TextTokenizer.open(*theirs)
+    for start in range(0, len(inputs), _CHUNK):
+        chunk = inputs[start : start + _CHUNK]
+        pairs = zip(first.spans(chunk), second.spans(chunk), strict=True)
+        result[start : start + len(chunk)] = [mine == other for mine, other in pairs]
+    return result

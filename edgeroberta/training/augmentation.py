@@ -1,0 +1,112 @@
+"""More texts to ask the teacher about: changed copies of the user's own, in whatever language.
+
+After Tang et al. (arXiv:1903.12136): words are left out or exchanged, and some copies are cut to a few
+words in a row. Theirs exchanges words for others of the same part of speech; here they are drawn by how
+often they occur in the user's texts, letters for letters and signs for signs, which needs no tagger.
+Nothing is said of the copies' labels: the teacher answers them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.data.rows import Rows
+from edgeroberta.runtime.tokenizer import Input
+
+#: Chances of Tang et al.: that a word is left out, that it is exchanged, that a copy is cut.
+DROP, SWAP, CUT = 0.1, 0.1, 0.25
+#: Longest run of words that a cut leaves.
+LONGEST_RUN = 5
+#: Tries to make a copy that differs from its text.
+_TRIES = 5
+#: Scripts that put no space between words: each character counts as a word.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+#: A character of such a script, a word, or a single sign, with the space before it.
+_WORD = re.compile(rf"(\s*)(?:([{_UNSPACED}])|((?:(?![{_UNSPACED}])\w)+)|(.))", re.DOTALL)
+_KINDS = 3
+
+
+class _Pool:
+    """Words of a corpus by kind, drawn as often as they occur."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        counts = [Counter[str]() for _ in range(_KINDS)]
+        for text in texts:
+            for _, word, kind in _split(text):
+                counts[kind][word] += 1
+        self._words = [sorted(count) for count in counts]
+        self._chances = [
+            np.cumsum([count[word] for word in words], dtype=np.float64) / max(count.total(), 1)
+            for count, words in zip(counts, self._words, strict=True)
+        ]
+
+    def draw(self, kind: int, random: np.random.Generator) -> str:
+        """Return a word of a kind."""
+        place = int(np.searchsorted(self._chances[kind], random.random(), side="right"))
+        return self._words[kind][min(place, len(self._words[kind]) - 1)]
+
+
+def variants(rows: Rows, count: int, *, seed: int) -> list[Input]:
+    """Make changed copies of texts.
+
+    Args:
+        rows: The texts, or pairs; of a pair the first, the second or both are changed.
+        count: Copies of each.
+        seed: Seed; a copy depends on it, the row and the copy's number alone.
+
+    Returns:
+        ``count`` copies of the first row, then of the second, and so on; none is empty. A text of one
+        word may come back as it was.
+    """
+    pools = [_Pool(texts) for texts in (rows.texts, rows.pairs) if texts is not None]
+    made: list[Input] = []
+    for number, item in enumerate(rows.inputs()):
+        for copy in range(count):
+            random = np.random.default_rng([seed, number, copy])
+            if isinstance(item, str):
+                made.append(_changed(item, pools[0], random))
+                continue
+            which = int(random.integers(3))
+            first = _changed(item[0], pools[0], random) if which != 1 else item[0]
+            second = _changed(item[1], pools[1], random) if which != 0 else item[1]
+            made.append((first, second))
+    return made
+
+
+def _changed(text: str, pool: _Pool, random: np.random.Generator) -> str:
+    words = _split(text)
+    for _ in range(_TRIES):
+        made = _once(words, pool, random)
+        if made != text.strip():
+            break
+    return made
+
+
+def _once(words: list[tuple[str, str, int]], pool: _Pool, random: np.random.Generator) -> str:
+    if len(words) > 1 and random.random() < CUT:
+        length = int(random.integers(1, min(LONGEST_RUN, len(words) - 1) + 1))
+        start = int(random.integers(len(words) - length + 1))
+        words = words[start : start + length]
+    fate: npt.NDArray[np.float64] = random.random(len(words))
+    if (fate < DROP).all():
+        fate[random.integers(len(words))] = 1.0  # something must be left
+    parts = [
+        space + (pool.draw(kind, random) if chance < DROP + SWAP else word)
+        for (space, word, kind), chance in zip(words, fate, strict=True)
+        if chance >= DROP
+    ]
+    return "".join(parts).strip()
+
+
+def _split(text: str) -> list[tuple[str, str, int]]:
+    """Cut a text into words: the space before each, the word, and its kind (0 to 2)."""
+    found = []
+    for space, character, word, sign in _WORD.findall(text.rstrip()):
+        kind = 0 if character else 1 if word else 2
+        found.append((space, character or word or sign, kind))
+    return found

@@ -1,0 +1,48 @@
+"""Some texts with their loss, for what is measured on a classifier by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from edgeroberta.data.rows import Rows
+from edgeroberta.roberta.sensitivity import Sample
+from edgeroberta.tasks import Task
+from edgeroberta.training import batching, losses, prediction
+
+#: Texts per batch: with gradients of every layer kept, fewer than in an evaluation.
+_BATCH = 32
+
+
+def samples(rows: Rows, task: Task, *, folder: Path, max_length: int) -> list[Sample]:
+    """Make batches of texts, on the CPU.
+
+    Args:
+        rows: The texts; without labels the loss is half the square of the logits, whose gradient is the
+            answer itself.
+        task: Kind of task.
+        folder: Model folder with the tokenizer.
+        max_length: Tokens after which a text is cut off.
+
+    Returns:
+        The batches, longest texts first.
+    """
+    tokens = batching.tokenize(folder, rows.inputs(), max_length=max_length)
+    found = []
+    for places in batching.by_length(tokens.lengths, batch_size=_BATCH):
+        batch = prediction.to_device(tokens, places, torch.device("cpu"))
+        labels = None if rows.labels is None else torch.from_numpy(rows.labels[places])
+        found.append(Sample(batch.ids, batch.mask, _loss(labels, task)))
+    return found
+
+
+def _loss(labels: Tensor | None, task: Task) -> Callable[[Tensor], Tensor]:
+    def loss(logits: Tensor) -> Tensor:
+        if labels is None:
+            return logits.square().sum(-1) / 2
+        return losses.hard(logits, labels, task.problem)
+
+    return loss

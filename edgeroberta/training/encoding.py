@@ -1,0 +1,55 @@
+"""What turns texts into token ids, whichever tokenizer that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from edgeroberta.artifact import digest_file, digest_value
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A tokenizer, the length it cuts texts to, and a name for the two.
+
+    Attributes:
+        encode: Turns texts, or pairs of them, into token ids, one sequence of integers for each.
+        pad_id: Id that fills up a batch.
+        digest: Digest of all that the ids depend on beside the texts (hex).
+    """
+
+    encode: Callable[[Sequence[Any]], Sequence[npt.ArrayLike]]
+    pad_id: int
+    digest: str
+
+    @classmethod
+    def open(cls, folder: Path, *, max_length: int) -> Encoder:
+        """Read the tokenizer that the device will use.
+
+        Args:
+            folder: Model folder with a ``config.json`` and a ``tokenizer.json``.
+            max_length: Tokens after which a text is cut off; the model's own limit where that is lower.
+
+        Returns:
+            The encoder.
+
+        Raises:
+            BundleError: There is no readable tokenizer.
+            CheckpointError: There is no usable config.
+        """
+        config = EncoderConfig.from_dir(folder)
+        length = min(max_length, config.max_length)
+        tokenizer = TextTokenizer.open(folder, length)
+        files = (folder / TOKENIZER_FILE, folder / CONFIG_FILE)
+        contents = [digest_file(file) if file.is_file() else None for file in files]
+        return cls(
+            encode=lambda inputs: [encoding.ids for encoding in tokenizer.encode(inputs)],
+            pad_id=config.pad_token_id,
+            digest=digest_value([contents, length, config.pad_token_id]),
+        )

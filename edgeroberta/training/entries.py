@@ -1,0 +1,82 @@
+"""Some entries of an array in a ``.npy`` file, read without mapping the file.
+
+A memory map holds its file open for as long as it lives: the shards of a million texts would need more
+open files than a process may have (1,024 by default on Linux).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.errors import EdgeRobertaError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The form of one entry along an array's first axis: its shape and dtype."""
+
+    tail: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, file: Path) -> Layout:
+        """Read it from a file's header."""
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        return cls(array.shape[1:], array.dtype)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of an entry."""
+        return prod(self.tail) * self.dtype.itemsize
+
+
+class Entries:
+    """An open ``.npy`` file of entries of a known layout.
+
+    Args:
+        file: The file.
+        layout: What its header says.
+        count: How many entries it holds; they end where the file does.
+    """
+
+    def __init__(self, file: Path, layout: Layout, count: int) -> None:
+        self._path, self._layout, self._count = file, layout, count
+
+    def __enter__(self) -> Entries:
+        self._file = self._path.open("rb", buffering=0)
+        self._start = self._path.stat().st_size - self._count * self._layout.bytes
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def read(self, first: int, into: npt.NDArray[Any]) -> None:
+        """Read as many entries as ``into`` holds, from number ``first`` on.
+
+        Args:
+            first: Number of the first entry.
+            into: Where they go, contiguous, of the layout's shape and dtype.
+
+        Raises:
+            EdgeRobertaError: The file is shorter than it was.
+        """
+        buffer = into.data.cast("B")
+        self._file.seek(max(self._start + first * self._layout.bytes, 0))
+        if self._start <= 0 or self._file.readinto(buffer) != len(buffer):
+            raise EdgeRobertaError(
+                "the file is damaged: it is shorter than it was written",
+                where=str(self._path),
+                hint="delete the folder it is in and run the command again",
+            )

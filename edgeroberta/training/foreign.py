@@ -1,0 +1,236 @@
+"""Teachers: the full-size model, or any other Hugging Face encoder with the task's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeroberta.errors import CheckpointError, UnavailableError
+from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.roberta.config import FAMILIES
+from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Input
+from edgeroberta.stages import Context
+from edgeroberta.tasks import Problem, Task
+from edgeroberta.training import batching
+from edgeroberta.training.batching import Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+#: Texts handed to a tokenizer at once; bounds the memory that its results take.
+_CHUNK = 8192
+#: transformers writes 1e30 for a tokenizer that knows no limit.
+_NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A model that answers, with the tokenizer it reads with.
+
+    Attributes:
+        folder: Where it lies.
+        model: The classifier; its logits are in the order of the task's labels.
+        digest: Digest of what decides its answers.
+        max_length: Tokens that it takes, special tokens included.
+        family: True for a RoBERTa, whose inside can be compared with a student's.
+        tokenizer: Its own tokenizer where that is none of ours, else None.
+    """
+
+    folder: Path
+    model: PreTrainedModel
+    digest: str
+    max_length: int
+    family: bool
+    tokenizer: Any = None
+
+    def encode(self, inputs: Sequence[Input], max_length: int) -> Tokens:
+        """Tokenize texts, or pairs of texts, as this model reads them.
+
+        Args:
+            inputs: Texts, or pairs of texts.
+            max_length: Tokens after which a text is cut off.
+
+        Returns:
+            The token ids.
+        """
+        if self.tokenizer is None:
+            return batching.tokenize(self.folder, list(inputs), max_length=max_length)  # type: ignore[arg-type]
+        sequences: list[Any] = []
+        for start in range(0, len(inputs), _CHUNK):
+            chunk = list(inputs[start : start + _CHUNK])
+            pairs = isinstance(chunk[0], tuple)
+            columns = [list(column) for column in zip(*chunk, strict=True)] if pairs else [chunk]
+            found = self.tokenizer(*columns, truncation=True, max_length=max_length)
+            sequences += found["input_ids"]
+        return Tokens.pack(sequences, pad_id=self.tokenizer.pad_token_id)
+
+
+def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
+    """Load the teacher of a run.
+
+    Args:
+        name: Folder or Hub id of any encoder; None for the full-size model.
+        context: The run.
+        where: How to name the setting in an error.
+
+    Returns:
+        The teacher, in evaluation mode.
+
+    Raises:
+        CheckpointError: It is no such model, its weights are a pickle, or its labels are not the task's.
+        UnavailableError: A package that its tokenizer needs is not installed.
+    """
+    if name is None:
+        checkpoint.require_head(context.full_size)
+        model = loading.load_classifier(context.full_size, context.task)
+        limit = checkpoint.max_length(context.full_size)
+        return Teacher(context.full_size, model, checkpoint.digest(context.full_size), limit, family=True)
+    folder = checkpoint.locate(name)
+    fields = checkpoint.load_config(folder)
+    order = _order(Task.from_config(fields), context.task, folder, stated="problem_type" in fields)
+    model = _load(folder)
+    if order is not None:
+        model.register_forward_hook(_reordering(order))
+    family = fields.get("model_type") in FAMILIES and (folder / TOKENIZER_FILE).is_file()
+    if family:
+        limit, tokenizer = checkpoint.max_length(folder), None
+    else:
+        tokenizer = _tokenizer(folder, where)
+        limit = _limit(tokenizer, model)
+        if context.task.pair:
+            _tell_segments(model, tokenizer)
+    return Teacher(folder, model, checkpoint.digest(folder), limit, family, tokenizer)
+
+
+def _order(theirs: Task, ours: Task, folder: Path, *, stated: bool) -> list[int] | None:
+    """Return which of its outputs stands for each of our labels; None where they are in order."""
+    where = str(folder / "config.json")
+    if len(theirs.labels) != len(ours.labels) or (stated and theirs.problem is not ours.problem):
+        raise CheckpointError(
+            f"the teacher answers {len(theirs.labels)} labels ({theirs.problem}), the task has"
+            f" {len(ours.labels)} ({ours.problem})",
+            where=where,
+            hint="name a teacher that was trained on this task",
+        )
+    if ours.problem is Problem.REGRESSION:
+        return None
+    if set(theirs.labels) != set(ours.labels):
+        raise CheckpointError(
+            f"the teacher's labels are {', '.join(theirs.labels)}, the task's {', '.join(ours.labels)}",
+            where=where,
+            hint="where they mean the same, give id2label and label2id of this file the task's names",
+        )
+    order = [theirs.labels.index(label) for label in ours.labels]
+    return None if order == list(range(len(order))) else order
+
+
+def _reordering(order: list[int]) -> Any:
+    """Make a hook that puts a model's logits into another order."""
+
+    def reorder(module: object, arguments: object, output: Any) -> Any:
+        output.logits = output.logits[..., order]
+        return output
+
+    return reorder
+
+
+def _load(folder: Path) -> PreTrainedModel:
+    """Load any sequence classifier in float32; refuse one whose head would be made at random."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with loading.quiet():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                str(folder),
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise CheckpointError(
+            f"transformers cannot load it as a sequence classifier ({error})",
+            where=str(folder),
+            hint="name an encoder that was fine-tuned for sequence classification",
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"the weights lack {missing[0]}; it would be a random number",
+            where=str(folder),
+            hint="name an encoder that was fine-tuned for sequence classification",
+        )
+    return model.eval()
+
+
+def _tokenizer(folder: Path, where: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), use_fast=True, local_files_only=True, trust_remote_code=False
+        )
+    except ImportError as error:
+        raise UnavailableError(
+            f"the teacher's tokenizer needs a package that is not installed ({error})",
+            where=where,
+            hint="pip install sentencepiece protobuf",
+        ) from error
+    except Exception as error:  # transformers and tokenizers raise many kinds, some of them bare
+        raise CheckpointError(
+            f"its tokenizer cannot be loaded ({error})",
+            where=str(folder),
+            hint="download or save the teacher with its tokenizer",
+        ) from error
+    if tokenizer.padding_side != "right" or tokenizer.pad_token_id is None:
+        raise CheckpointError(
+            "its tokenizer pads on the left or not at all; this is no encoder as BERT is one",
+            where=str(folder),
+            hint="name an encoder: BERT, RoBERTa, DeBERTa, ELECTRA or the like",
+        )
+    return tokenizer
+
+
+def _limit(tokenizer: Any, model: PreTrainedModel) -> int:
+    """Return how many tokens a model takes: what its tokenizer states, or its position table has."""
+    limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _NO_LIMIT else []
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        first = model.config.pad_token_id + 1 if model.config.model_type in FAMILIES else 0
+        limits.append(positions - first)
+    return min(limits, default=512)
+
+
+def _tell_segments(model: PreTrainedModel, tokenizer: Any) -> None:
+    """Give a model that tells the two texts of a pair apart the segment of each token.
+
+    As BERT has it: 0 up to and with the first separator, 1 after it. A tokenizer that has it otherwise
+    is refused; one that puts all tokens into segment 0 needs nothing.
+    """
+    import torch
+
+    sample = tokenizer("first text", "second one")
+    wanted = sample.get("token_type_ids")
+    if not wanted or not any(wanted):
+        return
+
+    def segments(ids: Tensor) -> Tensor:
+        passed = (ids == tokenizer.sep_token_id).cumsum(1) - (ids == tokenizer.sep_token_id).long()
+        return passed.clamp(max=1)
+
+    if segments(torch.tensor([sample["input_ids"]]))[0].tolist() != list(wanted):
+        raise CheckpointError(
+            "its tokenizer numbers the two texts of a pair otherwise than BERT's",
+            where=str(tokenizer.name_or_path),
+            hint="name a teacher of the BERT, RoBERTa, DeBERTa or ELECTRA kind",
+        )
+
+    def add(module: object, arguments: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return arguments, {**named, "token_type_ids": segments(named["input_ids"])}
+
+    model.register_forward_pre_hook(add, with_kwargs=True)

@@ -1,0 +1,193 @@
+"""What a student learns from its teacher: the losses of a batch, by their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgeroberta.roberta.probe import Probe
+from edgeroberta.tasks import Problem
+from edgeroberta.training import losses
+from edgeroberta.training.batching import Indices
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from edgeroberta.training.distillation import DistillSettings
+    from edgeroberta.training.prediction import Batch
+    from edgeroberta.training.teacher import Targets
+
+
+class Answers(Protocol):
+    """Where the teacher's outputs come from."""
+
+    def batch(self, rows: Indices) -> Targets:
+        """Return the outputs of the texts at ``rows``, padded to the longest of them."""
+
+
+class Labels(Protocol):
+    """Where the true labels come from."""
+
+    def batch(self, rows: Indices) -> tuple[Tensor, Tensor]:
+        """Return the labels of the texts at ``rows`` and which of them are known.
+
+        Returns:
+            Labels as :func:`edgeroberta.training.losses.hard` takes them, one per logit vector of the
+            model, with any valid value where none is known; and bool[B, ...], True where one is.
+        """
+
+
+class TextLabels:
+    """One label per text, for the first texts of a run; those after them have none.
+
+    Args:
+        values: int64[n], float32[n, L] or float32[n]; None when no text has one.
+        problem: Kind of classification.
+        outputs: Number of the model's outputs.
+    """
+
+    def __init__(self, values: npt.NDArray[Any] | None, problem: Problem, outputs: int) -> None:
+        if values is None:
+            shape = (0, outputs) if problem is Problem.MULTI_LABEL else (0,)
+            values = np.zeros(shape, np.int64 if problem is Problem.SINGLE_LABEL else np.float32)
+        self._count = len(values)
+        # one row more, which stands for all texts without a label
+        self._values = torch.from_numpy(
+            np.concatenate([values, np.zeros_like(values, shape=(1, *values.shape[1:]))])
+        )
+
+    def batch(self, rows: Indices) -> tuple[Tensor, Tensor]:
+        """Return the labels of the texts at ``rows``, zeros where there is none, and bool[B]."""
+        places = torch.from_numpy(rows).clamp(max=self._count)
+        return self._values[places], places < self._count
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What there is to learn from.
+
+    Attributes:
+        outputs: What the teacher said of each text.
+        labels: The true labels.
+        problem: Kind of classification.
+        heads: Relation heads; they divide the width of both models' queries.
+        aligned: bool[n], texts of which teacher and student see the same tokens; None when they do
+            of all. Hidden states and relations of other texts do not count.
+    """
+
+    outputs: Answers
+    labels: Labels
+    problem: Problem
+    heads: int = 1
+    aligned: npt.NDArray[np.bool_] | None = None
+
+
+class DistillObjective:
+    """The weighted losses of a student on a batch.
+
+    Args:
+        settings: Weights of the losses and the temperature.
+        student: The model that learns, before it is wrapped for several processes.
+        lesson: What it learns from.
+        projection: Maps the student's hidden states to the teacher's width where the two differ.
+    """
+
+    def __init__(
+        self,
+        settings: DistillSettings,
+        student: PreTrainedModel,
+        lesson: Lesson,
+        projection: nn.Module | None = None,
+    ) -> None:
+        self.weights, self.temperature = settings.weights, settings.temperature
+        self.lesson, self.projection = lesson, projection
+        depth = student.config.num_hidden_layers
+        self.probe = Probe(
+            student,
+            layers=range(depth) if self.weights.hidden else (),
+            attention=self.weights.attention > 0,
+        )
+
+    def __call__(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Run the student on a batch.
+
+        Args:
+            model: The student, wrapped or not.
+            batch: The batch.
+
+        Returns:
+            Each loss by name, float[B], times its weight.
+        """
+        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
+        targets = self.lesson.outputs.batch(batch.rows)
+        with torch.autocast(logits.device.type, enabled=False):
+            result = self._on_logits(logits, targets, batch) | self._on_tokens(targets, batch)
+        # every parameter gets a gradient, if only 0: data parallelism waits for all of them
+        name = next(iter(result))
+        result[name] = result[name] + 0.0 * logits.flatten(1).sum(1)
+        return result
+
+    def close(self) -> None:
+        """Stop reading the student's inside."""
+        self.probe.close()
+
+    def _on_logits(self, logits: Tensor, targets: Targets, batch: Batch) -> dict[str, Tensor]:
+        """Losses on the answers: of each text, float[B, L], or of each token, float[B, S, L]."""
+        problem, result = self.lesson.problem, dict[str, Tensor]()
+        per_token = logits.ndim > 2
+        counts = self._shared(batch) if per_token else torch.ones_like(logits[..., 0], dtype=torch.bool)
+        if self.weights.logits:
+            theirs = torch.from_numpy(targets.logits).to(logits.device).float()
+            theirs = _fit(theirs, logits.shape[1]) if per_token else theirs
+            value = losses.soft(logits, theirs, problem, temperature=self.temperature)
+            result["logits"] = self.weights.logits * losses.per_text(value, counts)
+        if self.weights.hard:
+            labels, known = self.lesson.labels.batch(batch.rows)
+            value = losses.hard(logits, labels.to(logits.device), problem)
+            known = known.to(logits.device)
+            result["hard"] = self.weights.hard * losses.per_text(
+                value, known & batch.mask.bool() if per_token else known
+            )
+        return result
+
+    def _on_tokens(self, targets: Targets, batch: Batch) -> dict[str, Tensor]:
+        """Losses on the inside, token by token."""
+        result, shared = dict[str, Tensor](), self._shared(batch)
+        length = batch.ids.shape[1]
+
+        def put(values: npt.NDArray[np.float16]) -> Tensor:
+            return _fit(torch.from_numpy(values).to(batch.ids.device).float(), length)
+
+        if targets.hidden is not None:
+            ours = self.probe.hidden().float()
+            ours = ours if self.projection is None else self.projection(ours)
+            pairs = zip(ours.unbind(2), put(targets.hidden).unbind(2), strict=True)
+            each = [losses.hidden(mine, theirs, shared) for mine, theirs in pairs]
+            result["hidden"] = self.weights.hidden * torch.stack(each).mean(0)
+        if targets.attention is not None:
+            value = losses.relations(
+                self.probe.attention().float(), put(targets.attention), shared, heads=self.lesson.heads
+            )
+            result["attention"] = self.weights.attention * value
+        return result
+
+    def _shared(self, batch: Batch) -> Tensor:
+        """Return where there is a token that both models see, bool[B, S]."""
+        if self.lesson.aligned is None:
+            return batch.mask.bool()
+        same = torch.from_numpy(self.lesson.aligned[batch.rows]).to(batch.mask.device)
+        return batch.mask.bool() & same[:, None]
+
+
+def _fit(states: Tensor, length: int) -> Tensor:
+    """Cut or pad float[B, S', ...] to S tokens; texts of another length are not aligned and do not count."""
+    states = states[:, :length]
+    missing = length - states.shape[1]
+    return functional.pad(states, (0, 0) * (states.ndim - 2) + (0, missing)) if missing else states

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from edgeroberta import stages, targets
+from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.data.rows import Rows, Splits
+from edgeroberta.errors import RecipeError
+from edgeroberta.progress import Meter, Progress
+from edgeroberta.roberta import pruned, surgery
+from edgeroberta.stages import Context
+from edgeroberta.tasks import Problem, Task
+
+TASK = Task(Problem.SINGLE_LABEL, ("bad", "good"))
+RECOVERY: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 2e-3,
+    "dropout": 0,
+    "precision": "fp32",
+}
+SMALL: dict[str, Any] = {"heads": 0.5, "ffn": 0.5, "granularity": 8, "recovery": None}
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+class Kill(Progress):
+    """Dies when the work called ``label`` begins for the ``count``-th time."""
+
+    def __init__(self, label: str, count: int) -> None:
+        self.label, self.left = label, count
+
+    def _begin(self, meter: Meter) -> None:
+        self.left -= meter.label == self.label
+        if not self.left:
+            raise Killed
+
+
+def rows(count: int, seed: int) -> Rows:
+    random = np.random.default_rng(seed)
+    words = ["a", "the", "film", "plot", "great", "boring", "lovely", "bad", "good", "and", "of"]
+    texts = tuple(" ".join(random.choice(words, random.integers(2, 9))) for _ in range(count))
+    return Rows(texts, None, random.integers(0, 2, count), "reviews.csv")
+
+
+@pytest.fixture(scope="module")
+def deep(make_checkpoint: Callable[..., Path]) -> Path:
+    return make_checkpoint(TASK.labels, num_hidden_layers=3)
+
+
+@pytest.fixture
+def make_context(deep: Path, tmp_path: Path) -> Callable[..., Context]:
+    def make(name: str = "run", **fields: Any) -> Context:
+        folder = tmp_path / name
+        for part in ("output", "scratch"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        lineage = Lineage("source", "", {}, 0, {}, {}, 0.0)
+        context = Context(
+            output=folder / "output",
+            scratch=folder / "scratch",
+            inputs={Kind.CHECKPOINT: Artifact(deep, Kind.CHECKPOINT, lineage)},
+            full_size=deep,
+            task=TASK,
+            data=Splits(rows(40, 0), rows(16, 1), rows(16, 2), None, TASK.labels),
+            target=targets.load("cpu"),
+            seed=0,
+            reference=None,
+            progress=Progress(),
+        )
+        return replace(context, **fields)
+
+    return make
+
+
+def prune(context: Context, **config: Any) -> dict[str, Any]:
+    stage = stages.get("prune")
+    return dict(stage.run(stage.config(**{**SMALL, **config}), context))
+
+
+def weights(context: Context) -> dict[str, torch.Tensor]:
+    return dict(load_file(context.output / "model.safetensors"))
+
+
+def test_parts_of_heads_and_neurons_stay_and_the_rest_is_gone(make_context: Callable[..., Context]) -> None:
+    context = make_context()
+    notes = prune(context)
+    shapes = surgery.shape_of(pruned.from_pretrained(context.output)).layers
+    assert [shape.to_json() for shape in shapes] == notes["steps"][0]["layers"]
+    assert sum(shape.heads for shape in shapes) == 6
+    assert sum(shape.intermediate for shape in shapes) == 96
+    assert notes["parameters"] < notes["parameters_before"]
+    assert [len(heads) for heads in notes["kept"]["heads"]] == [shape.heads for shape in shapes]
+    json.dumps(notes, allow_nan=False)
+
+
+@pytest.mark.parametrize("unit", ["params", "macs"])
+def test_a_budget_is_met_by_heads_and_neurons_together(
+    unit: str, make_context: Callable[..., Context], deep: Path
+) -> None:
+    context = make_context()
+    prune(context, heads=None, ffn=None, budget={unit: 0.5})
+    before = surgery.shape_of(pruned.from_pretrained(deep))
+    after = surgery.shape_of(pruned.from_pretrained(context.output))
+
+    def cost(shape: Any) -> float:
+        each = shape.layer_parameters if unit == "params" else lambda layer: shape.layer_macs(layer, 10)
+        return float(sum(each(layer) for layer in shape.layers))
+
+    assert 0.4 < cost(after) / cost(before) <= 0.51
+
+
+@pytest.mark.parametrize(("layers", "left"), [(2, (0, 2)), ((1, 2), (1, 2))])
+def test_whole_layers_go_where_that_is_asked_for(
+    layers: Any, left: tuple[int, ...], make_context: Callable[..., Context]
+) -> None:
+    context = make_context()
+    notes = prune(context, layers=layers)
+    assert notes["kept"]["layers"] == list(left)
+    assert len(surgery.shape_of(pruned.from_pretrained(context.output)).layers) == 2
+
+
+def test_a_budget_may_choose_the_layers(make_context: Callable[..., Context]) -> None:
+    context = make_context()
+    notes = prune(context, heads=None, ffn=None, layers="auto", budget={"params": 0.08})
+    assert len(notes["kept"]["layers"]) == 1
+
+
+def test_steps_prune_further_and_recover_between(make_context: Callable[..., Context]) -> None:
+    context = make_context()
+    notes = prune(context, steps=2, recovery=RECOVERY)
+    first, second = ([sum(x["intermediate"] for x in s["layers"])] for s in notes["steps"])
+    assert first > second == [96]
+    assert [s["recovery"]["steps"] for s in notes["steps"]] == [5, 10]  # one epoch, then two, of 40 / 8
+    source = {int(i) for i in range(64)}
+    assert all(set(neurons) <= source for neurons in notes["kept"]["neurons"])
+
+
+def test_kept_indices_are_those_of_the_source_after_several_steps(
+    make_context: Callable[..., Context], deep: Path
+) -> None:
+    context = make_context()
+    notes = prune(context, steps=3, layers=2)
+    kept = surgery.Kept(
+        tuple(notes["kept"]["layers"]),
+        tuple(map(tuple, notes["kept"]["heads"])),
+        tuple(map(tuple, notes["kept"]["neurons"])),
+    )
+    direct = surgery.prune(pruned.from_pretrained(deep), kept).state_dict()
+    for name, value in weights(context).items():
+        torch.testing.assert_close(direct[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("label", ["scores", "prune"])
+def test_a_killed_run_ends_with_the_same_weights(label: str, make_context: Callable[..., Context]) -> None:
+    config = {"steps": 2, "recovery": {**RECOVERY, "checkpoint_seconds": 0}}
+    whole, killed = make_context("whole"), make_context("killed", progress=Kill(label, 2))
+    notes = prune(whole, **config)
+    with pytest.raises(Killed):
+        prune(killed, **config)
+    again = replace(killed, progress=Counting())
+    assert prune(again, **config) == notes
+    assert again.progress.begun.count("scores") == 1  # type: ignore[attr-defined]
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(again)[name], value, rtol=0, atol=0)
+
+
+class Counting(Progress):
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def _begin(self, meter: Meter) -> None:
+        self.begun.append(meter.label)
+
+
+def test_a_pruned_model_can_be_pruned_again(make_context: Callable[..., Context]) -> None:
+    first = make_context("first")
+    prune(first)
+    lineage = Lineage("prune", "", {}, 0, {}, {}, 0.0)
+    second = make_context(
+        "second", inputs={Kind.CHECKPOINT: Artifact(first.output, Kind.CHECKPOINT, lineage)}
+    )
+    notes = prune(second, heads=1, ffn=0.5)
+    assert sum(layer["heads"] for layer in notes["steps"][0]["layers"]) == 6
+    assert sum(layer["intermediate"] for layer in notes["steps"][0]["layers"]) == 48
+
+
+def test_a_pruned_model_is_exported_and_quantized(make_context: Callable[..., Context]) -> None:
+    from edgeroberta.quantization.engine import open_session, run_logits
+    from edgeroberta.stages.export import GRAPH_FILE
+
+    context = make_context()
+    prune(context, granularity=4)
+    model = pruned.from_pretrained(context.output)
+    ids = np.array([0, 5, 9, 33, 2])
+    with torch.no_grad():
+        expected = model(input_ids=torch.from_numpy(ids)[None]).logits.numpy()
+    made = context.inputs[Kind.CHECKPOINT]
+    folder, tolerance = context.output, {"export": 1e-4, "quantize": 0.5}
+    inputs = {Kind.CHECKPOINT: replace(made, path=folder)}
+    for name, config in (("export", {}), ("quantize", {"samples": 16, "check_samples": 8})):
+        stage = stages.get(name)
+        step = make_context(name, inputs=inputs)
+        stage.run(stage.config(**config), step)
+        inputs = {**inputs, Kind.GRAPH: Artifact(step.output, Kind.GRAPH, made.lineage)}
+        logits = run_logits(open_session(step.output / GRAPH_FILE), [ids])
+        np.testing.assert_allclose(logits, expected, atol=tolerance[name])
+
+
+def test_prune_names_the_least_budget_it_can_meet(make_context: Callable[..., Context]) -> None:
+    with pytest.raises(RecipeError, match=r"below the least that these layers reach, 0\.2") as caught:
+        prune(make_context(), heads=None, ffn=None, budget={"params": 0.01})
+    assert caught.value.where == "prune.budget"
+    assert caught.value.exit_code == 2
+    named = float(caught.value.what.rsplit(" ", 1)[1])
+    prune(make_context(), heads=None, ffn=None, budget={"params": named})
+
+
+def test_prune_refuses_layers_that_are_not_there(make_context: Callable[..., Context]) -> None:
+    with pytest.raises(RecipeError, match="no layer 7") as caught:
+        prune(make_context(), layers=(0, 7))
+    assert caught.value.where == "prune.layers"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"budget": {"params": 0.5}, "heads": 0.5}, "either a budget, or heads and ffn"),
+        ({"budget": {"params": 0.5, "macs": 0.5}}, "exactly one"),
+        ({"budget": {}}, "exactly one"),
+        ({"layers": "auto"}, "by a budget only"),
+        ({"budget": {"macs": 0.5}, "evenly": True}, "leave out evenly"),
+    ],
+)
+def test_prune_refuses_settings_that_contradict_each_other(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        stages.get("prune").config(**config)

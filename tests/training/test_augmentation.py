@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from edgeroberta.data.rows import Rows
+from edgeroberta.training.augmentation import variants
+
+TEXTS = (
+    "The film is a great story, told well.",
+    "I would not see it again!",
+    "Boring",
+    "这部电影非常好看,我很喜欢。",
+)
+ROWS = Rows(TEXTS, None, None, "texts.csv")
+
+
+def test_copies_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+    made = variants(ROWS, 5, seed=0)
+    assert made == variants(ROWS, 5, seed=0)
+    assert made != variants(ROWS, 5, seed=1)
+    assert len(made) == 20
+
+
+def test_a_copy_depends_on_its_row_and_number_alone() -> None:
+    # the words to draw from are those of the same corpus; only more copies are asked for
+    few, many = variants(ROWS, 2, seed=0), variants(ROWS, 5, seed=0)
+    assert [many[row * 5 + copy] for row in range(4) for copy in range(2)] == few
+
+
+def test_copies_differ_from_their_text_and_are_never_empty() -> None:
+    made = variants(ROWS, 50, seed=0)
+    assert all(isinstance(text, str) and text.strip() for text in made)
+    same = [made[50 * row : 50 * row + 50].count(text) for row, text in enumerate(TEXTS)]
+    assert same[0] == same[1] == same[3] == 0
+
+
+def test_words_come_from_the_corpus_and_chinese_is_changed_by_characters() -> None:
+    known = {character for text in TEXTS for character in text}
+    made = variants(ROWS, 50, seed=0)
+    assert {character for text in made for character in text} <= known
+    chinese = made[150:]
+    assert len({len(str(text)) for text in chinese}) > 3
+    assert not any(character.isascii() for text in chinese for character in text if character.isalpha())
+
+
+def test_of_a_pair_the_first_the_second_or_both_are_changed() -> None:
+    pairs = Rows(TEXTS[:2], TEXTS[1::-1], None, "pairs.csv")
+    made = variants(pairs, 60, seed=0)
+    changed = {
+        (first != pairs.texts[number // 60], second != pairs.texts[1 - number // 60])
+        for number, (first, second) in enumerate(made)
+    }
+    assert changed == {(True, False), (False, True), (True, True)}

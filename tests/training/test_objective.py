@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from edgeroberta.tasks import Problem
+from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.objective import DistillObjective, Lesson, TextLabels
+from edgeroberta.training.prediction import Batch
+from edgeroberta.training.teacher import Targets
+
+ANSWERS = DistillSettings.model_validate({"temperature": 1.0, "weights": {"logits": 1.0, "hard": 1.0}})
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+class Fixed:
+    """A model that always gives the same logits, and a teacher and labels likewise."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+        self.config = SimpleNamespace(num_hidden_layers=1)
+
+    def __call__(self, **inputs: Any) -> Any:
+        return SimpleNamespace(logits=self.values[0])
+
+    def batch(self, rows: Any) -> Any:
+        return self.values if len(self.values) > 1 else Targets(self.values[0].numpy(), None, None)
+
+
+def losses_of(
+    ours: torch.Tensor, theirs: torch.Tensor, labels: Any, mask: torch.Tensor, **more: Any
+) -> dict[str, torch.Tensor]:
+    lesson = Lesson(Fixed(theirs), labels, Problem.SINGLE_LABEL, **more)
+    student: Any = Fixed(ours)
+    objective = DistillObjective(ANSWERS, student, lesson)
+    return dict(objective(student, Batch(np.arange(len(mask)), mask, mask)))
+
+
+def test_a_token_level_head_learns_from_the_tokens_that_count() -> None:
+    ours, theirs = random(2, 4, 3), random(2, 4, 3, seed=1)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    labels = torch.tensor([[0, 2, 1, 0], [1, 0, 0, 0]])
+    known = torch.tensor([[False, True, True, False], [False, True, True, False]])
+    found = losses_of(ours, theirs, Fixed(labels, known), mask)
+    for row, tokens in enumerate((range(4), range(2))):
+        each = [
+            functional.kl_div(ours[row, t].log_softmax(0), theirs[row, t].softmax(0), reduction="sum")
+            for t in tokens
+        ]
+        assert found["logits"][row].item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
+    hard = functional.cross_entropy(ours.flatten(0, 1), labels.flatten(), reduction="none").view(2, 4)
+    assert found["hard"].tolist() == pytest.approx([hard[0, 1:3].mean().item(), hard[1, 1].item()], rel=1e-5)
+
+
+def test_tokens_of_texts_that_do_not_align_do_not_count_and_may_be_more_or_fewer() -> None:
+    ours, mask = random(2, 4, 3), torch.ones(2, 4, dtype=torch.int64)
+    labels = Fixed(torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, dtype=torch.bool))
+    aligned = np.array([True, False])
+    wanted = losses_of(ours[:1], random(1, 4, 3, seed=1), Fixed(*(v[:1] for v in labels.values)), mask[:1])
+    for length in (4, 6):
+        theirs = functional.pad(random(1, 4, 3, seed=1), (0, 0, 0, length - 4)).repeat(2, 1, 1)
+        found = losses_of(ours, theirs, labels, mask, aligned=aligned)
+        assert found["logits"].tolist() == pytest.approx([wanted["logits"].item(), 0.0], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("problem", "values"),
+    [
+        (Problem.SINGLE_LABEL, np.array([1, 0])),
+        (Problem.MULTI_LABEL, np.array([[1, 0], [1, 1]], np.float32)),
+        (Problem.REGRESSION, np.array([0.5, 2.0], np.float32)),
+    ],
+)
+def test_texts_after_the_labelled_ones_have_no_label(problem: Problem, values: np.ndarray) -> None:
+    labels, known = TextLabels(values, problem, 2).batch(np.array([1, 5, 0]))
+    assert known.tolist() == [True, False, True]
+    assert labels.shape == (3, *values.shape[1:])
+    np.testing.assert_array_equal(labels.numpy()[[0, 2]], values[[1, 0]])
+    assert not TextLabels(None, problem, 2).batch(np.array([0]))[1].any()
