@@ -2,8 +2,8 @@
 
     python -m benchmarks.surgery
 
-Heads, FFN neurons and layers are cut out of a model with random weights, in a process of its own; another
-process compares the written folder with the whole model in which the same parts are multiplied by 0.
+Heads, FFN neurons, layers and tokens are cut out of a model with random weights, in a process of its own;
+another process compares the written folder with the whole model in which the same parts are multiplied by 0.
 Writes benchmarks/results/<machine>/surgery.json.
 """
 
@@ -38,6 +38,10 @@ DROPPED_LAYERS = (3, 9)
 LEAST_SHARE = 1 / 3
 #: Batch and lengths of the comparison: the rows are padded to the longest.
 LENGTHS = (128, 64, 17, 3)
+#: Folders that a cut leaves: after heads, neurons and layers, and after the vocabulary, too.
+LAYERS_CUT, ALL_CUT = "layers", "vocabulary"
+#: Which tokens were kept, as numpy writes it.
+TOKENS = "tokens.npy"
 
 
 def kept(shape: EncoderShape) -> Kept:
@@ -61,50 +65,80 @@ def kept(shape: EncoderShape) -> Kept:
 
 
 def cut(checkpoint: Path, output: Path) -> dict[str, float]:
-    """Load a checkpoint, cut it down and write the folder; return the seconds of each, and parameters."""
+    """Cut a checkpoint down and write it; return the seconds of each step, and what is left."""
     from edgeroberta.roberta import loading, surgery
-    from edgeroberta.roberta.checkpoint import task_of
+    from edgeroberta.roberta.checkpoint import parameters, task_of
 
-    marks = [time.perf_counter()]
+    first, second, marks = output / LAYERS_CUT, output / ALL_CUT, [time.perf_counter()]
+    first.mkdir()
+    second.mkdir()
     model = loading.load_classifier(checkpoint, task_of(checkpoint))
     marks.append(time.perf_counter())
-    shape = surgery.shape_of(model)
-    student = surgery.prune(model, kept(shape))
+    student = surgery.prune(model, kept(surgery.shape_of(model)))
     marks.append(time.perf_counter())
-    loading.save_classifier(student, output, tokenizer=checkpoint)
+    loading.save_classifier(student, first, tokenizer=checkpoint)
+    marks.append(time.perf_counter())
+    tokens = cut_vocabulary(first, second)
     marks.append(time.perf_counter())
     seconds = {
         f"{name} s": round(marks[place + 1] - marks[place], 3)
-        for place, name in enumerate(("load", "cut", "write"))
+        for place, name in enumerate(("load", "heads, neurons, layers", "write", "vocabulary"))
     }
     return {
         **seconds,
-        "million parameters before": round(shape.parameters / 1e6, 2),
-        "million parameters after": round(surgery.shape_of(student).parameters / 1e6, 2),
+        "million parameters before": round(parameters(checkpoint) / 1e6, 2),
+        "million parameters after": round(parameters(second) / 1e6, 2),
+        "tokens after": tokens,
     }
+
+
+def cut_vocabulary(source: Path, output: Path) -> int:
+    """Keep the most general tokens, by default settings and without texts; return how many."""
+    import numpy as np
+
+    from edgeroberta.roberta import cutting, vocabulary
+    from edgeroberta.roberta.tokenizerfile import TokenizerFile
+
+    file, rows = TokenizerFile.read(source / cutting.TOKENIZER), cutting.rows(source)
+    left = vocabulary.choose(
+        file,
+        np.zeros(rows, np.int64),
+        limits=vocabulary.Limits(),
+        outlook=-vocabulary.ranks(file, rows),
+        fixed=cutting.fixed_ids(source),
+    )
+    cutting.write_tokenizer(file, output, left)
+    cutting.write_model(source, output, left, max_length=None)
+    np.save(output.parent / TOKENS, left)
+    return len(left)
 
 
 def compare(checkpoint: Path, output: Path) -> dict[str, float]:
     """Return the largest difference of a logit between the written folder and the masked whole model."""
+    import numpy as np
     import torch
 
     from edgeroberta.roberta import loading, surgery
     from edgeroberta.roberta.checkpoint import task_of
 
-    task = task_of(checkpoint)
+    task, tokens = task_of(checkpoint), torch.from_numpy(np.load(output / TOKENS))
     random = torch.Generator().manual_seed(SEED)
-    ids = torch.randint(5, 50_000, (len(LENGTHS), max(LENGTHS)), generator=random)
+    new = torch.randint(5, len(tokens), (len(LENGTHS), max(LENGTHS)), generator=random)
     mask = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()
-    ids[mask == 0] = 1
+    new[mask == 0] = 1
+    ids = tokens[new]
     whole = loading.load_classifier(checkpoint, task)
     with torch.inference_mode():
         plain = whole(ids, mask).logits
         _mask(whole, kept(surgery.shape_of(whole)))
         wanted = whole(ids, mask).logits
         del whole
-        found = loading.load_classifier(output, task)(ids, mask).logits
+        found = [
+            loading.load_classifier(output / name, task)(each, mask).logits
+            for name, each in ((LAYERS_CUT, ids), (ALL_CUT, new))
+        ]
     return {
-        "max difference of a logit": float((found - wanted).abs().max()),
+        "max difference of a logit": max(float((each - wanted).abs().max()) for each in found),
         "max difference that the cut makes": float((plain - wanted).abs().max()),
     }
 
@@ -152,8 +186,8 @@ def measure(checkpoint: Path) -> tuple[tuple[Row, ...], tuple[Check, ...]]:
         watched, values = in_a_process("cut", checkpoint, output)
         difference = in_a_process("compare", checkpoint, output)[1]
     everything = {"process s": watched.seconds, "peak MB": watched.peak_mb, **values, **difference}
-    title = "heads, FFN neurons and layers cut out of RoBERTa-base's geometry"
-    row = Row(name="heads-ffn-layers", title=title, values=tuple(everything.items()))
+    title = "heads, FFN neurons, layers and tokens cut out of RoBERTa-base's geometry"
+    row = Row(name="all-kinds", title=title, values=tuple(everything.items()))
     checks = (
         Check(title=f"{title}: time", value=watched.seconds, unit="s", direction="at most", bar=60),
         Check(title=f"{title}: memory", value=watched.peak_mb, unit="MB", direction="at most", bar=4000),

@@ -23,6 +23,8 @@ from edgeroberta.roberta.surgery import Kept
 from edgeroberta.runtime import Runtime
 from edgeroberta.tasks import Problem, Task
 
+from .test_graph import padded_batch, run_onnxruntime, run_openvino
+
 TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 #: Of four layers with four heads and 64 neurons each; the last is uneven, too.
 SOME = Kept((0, 2, 3), ((0, 2), (0, 1, 2, 3), (1, 3)), (tuple(range(0, 64, 3)), (5,), tuple(range(40))))
@@ -39,35 +41,10 @@ def prune_into(folder: Path, whole: Path, kept: Kept) -> Path:
     return folder
 
 
-def batch() -> tuple[Any, Any]:
-    """Three rows int64 [3, 23]: a full one, one half padding, one of a single token."""
-    ids, mask = np.random.default_rng(0).integers(5, 600, (3, 23)), np.ones((3, 23), np.int64)
-    ids[:, 0] = 0
-    for row, length in enumerate((23, 11, 1)):
-        ids[row, length:], mask[row, length:] = 1, 0
-    return ids, mask
-
-
 def masked_answer(whole: Path, kept: Kept, ids: Any, mask: Any) -> Any:
     model = load_classifier(whole, TASK)
     with masked(model, kept), torch.inference_mode():
         return model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
-
-
-def run_onnxruntime(path: Path, ids: Any, mask: Any) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
-
-
-def run_openvino(path: Path, ids: Any, mask: Any) -> Any:
-    import openvino
-
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return compiled({"input_ids": ids, "attention_mask": mask})["logits"]
 
 
 @pytest.mark.parametrize("form", [GraphForm(), STAND_IN], ids=["first token", "all tokens"])
@@ -75,7 +52,7 @@ def run_openvino(path: Path, ids: Any, mask: Any) -> Any:
 def test_graphs_of_many_shapes_answer_as_the_masked_model(
     whole: Path, tmp_path: Path, seed: int, form: GraphForm
 ) -> None:
-    kept, (ids, mask) = random_kept(surgery.shape_of(load_classifier(whole, TASK)), seed), batch()
+    kept, (ids, mask) = random_kept(surgery.shape_of(load_classifier(whole, TASK)), seed), padded_batch(23)
     wanted = masked_answer(whole, kept, ids, mask)
     graph = tmp_path / "model.onnx"
     write_float(prune_into(tmp_path / "pruned", whole, kept), graph, form)
@@ -84,11 +61,8 @@ def test_graphs_of_many_shapes_answer_as_the_masked_model(
 
 
 def rows_of(count: int, name: str) -> Rows:
-    words = ("good", "bad", "film", "story", "dull", "bright", "long")
-    texts = tuple(
-        " ".join(words[row * step % len(words)] for step in range(1, 4 + row % 9)) + f" {name} {row}"
-        for row in range(count)
-    )
+    words = ["good", "bad", "film", "story", "dull", "bright", "long"]
+    texts = tuple(" ".join(words[: 1 + row % 7]) + f" {name} {row}" for row in range(count))
     return Rows(texts, None, np.arange(count) % 2, f"{name}.csv")
 
 
