@@ -94,16 +94,19 @@ def test_an_engine_the_bundle_lacks_is_refused(bundle: Path, capsys: pytest.Capt
     )
 
 
-def test_an_engine_whose_files_are_missing_is_a_row(
+def test_an_engine_that_refuses_its_files_is_a_row(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One row fails, the other is measured, and the command still ends well."""
     data = bundle.parent / "rows.csv"
+    (tmp_path / "bundle").mkdir()
+    for name in ("openvino_model.xml", "openvino_model.bin"):
+        (tmp_path / "bundle" / name).write_text("no graph")
     both = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0, engines=("onnxruntime", "openvino"))
     assert run("bench", both, "--rounds", 1, "--json") == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["status"] for row in rows[1:]] == ["ok", "failed"]
-    assert "does not list openvino_model.xml" in rows[2]["detail"]
+    assert "refuses the graph" in rows[2]["detail"]
     assert rows[2]["latency"] is None
 
 

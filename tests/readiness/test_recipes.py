@@ -113,7 +113,7 @@ def test_the_graphs_of_a_pruned_model_build_and_fuse(
     pruned.mkdir()
     model = load_classifier(whole, Task(Problem.SINGLE_LABEL, LABELS))
     save_classifier(surgery.prune(model, kept), pruned, tokenizer=whole)
-    found = checking.check(draft("int8", pruned, tmp_path), compare_fp32=False, progress=Progress())
+    found = checking.check(draft("int8", pruned, tmp_path, "jetson"), compare_fp32=False, progress=Progress())
     engines = {each.engine: each for each in found.engines}
     assert set(engines) == {"tensorrt", "tensorrt-fp16"}
     assert [each.problems for each in engines.values()] == [(), ()]

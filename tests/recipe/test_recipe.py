@@ -71,8 +71,9 @@ def test_every_line_of_a_shipped_recipe_is_commented(name: str) -> None:
         assert commented or opens, f"{name}: {line}"
 
 
-def test_the_issue_s_four_recipes_are_shipped() -> None:
+def test_the_promised_recipes_are_shipped() -> None:
     assert {"int8", "int8-distill", "distill", "fp32"} <= set(recipe.names())
+    assert {"prune-int8", "tiny"} <= set(recipe.names())
 
 
 def test_a_stage_without_settings_may_be_a_bare_name(tmp_path: Path) -> None:
@@ -149,7 +150,7 @@ BAD = {
     "a stage unlike any": (
         _replaced("- build: {}", "- zzz: {}"),
         "mine.yaml: stages[3]: no stage is called 'zzz'\n"
-        "  next: stages: finetune, distill, export, quantize, build, verify, bundle",
+        "  next: stages: finetune, distill, prune, vocabulary, export, quantize, build, verify, bundle",
     ),
     "two stages in one item": (
         _replaced("- export: {}", "- {export: {}, build: {}}"),
@@ -188,7 +189,8 @@ BAD = {
     "a value that no member of a union takes": (
         _replaced("epochs: 3", "layers: most"),
         "mine.yaml: stages[0].distill.layers: should be 'auto' or should be a valid integer, unable to parse"
-        " string as an integer or should be a valid tuple, got 'most'",
+        " string as an integer or should be a valid number, unable to parse string as a number or should be a"
+        " valid tuple, got 'most'",
     ),
     "weights that are all nothing": (
         _replaced("hidden: 0.5", "logits: 0, hard: 0"),
@@ -260,7 +262,10 @@ def test_a_misspelt_recipe_name_gets_a_suggestion_and_nothing_more() -> None:
 def test_a_recipe_name_unlike_any_gets_the_list() -> None:
     with pytest.raises(RecipeError) as caught:
         recipe.load("zzz")
-    assert caught.value.hint == "shipped recipes: distill, finetune-int8, fp32, int8, int8-distill"
+    assert (
+        caught.value.hint
+        == "shipped recipes: distill, finetune-int8, fp32, int8, int8-distill, prune-int8, tiny"
+    )
 
 
 @pytest.mark.parametrize(

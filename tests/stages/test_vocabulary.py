@@ -159,7 +159,10 @@ def test_config_and_files_agree(tiny_checkpoint: Path, make_context: Callable[..
         "mask_token_id": 4,
         "eos_token_id": [2, 500],
         "decoder_start_token_id": 598,
-        "layer_shapes": [1],
+        "layer_shapes": [
+            {"heads": config["num_attention_heads"], "intermediate": config["intermediate_size"]}
+        ]
+        * config["num_hidden_layers"],
     }
     config |= {"sep_token_id": None, "cls_token_id": 9999}
     (source / "config.json").write_text(json.dumps(config))
