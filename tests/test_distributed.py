@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fake_latency
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from edgeroberta.artifact import digest_tree
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import checkpoint, pruned, surgery
 
 UNLABELLED = 7  # of them
 ROWS = 21  # not a multiple of the batch size, nor of two
@@ -46,7 +47,7 @@ def rows(count, start):
 
 class KillAt(Progress):
     def _step(self, meter):
-        if meter.label == "distill" and meter.done == settings["kill_at"]:
+        if meter.label == settings["stage"] and meter.done == settings["kill_at"]:
             raise SystemExit(9)
 
 more = streams.load(DataSpec("-", unlabelled=f"{folder}.txt"), pair=False, without=())
@@ -59,7 +60,7 @@ context = stages.Context(
     full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), more, task.labels),
     target=targets.load("cpu"), seed=0, reference=None, progress=KillAt(),
 )
-stage = stages.get("distill")
+stage = stages.get(settings["stage"])
 notes = stage.run(stage.config(**settings["config"]), context)
 (folder / f"notes-{process.process_index}.json").write_text(json.dumps(notes))
 process.end_training()
@@ -78,7 +79,13 @@ CONFIG: dict[str, Any] = {
 
 
 def launch(
-    source: Path, folder: Path, *, processes: int, config: dict[str, Any], kill_at: int = -1
+    source: Path,
+    folder: Path,
+    *,
+    processes: int,
+    config: dict[str, Any],
+    kill_at: int = -1,
+    stage: str = "distill",
 ) -> subprocess.CompletedProcess[str]:
     program = folder.with_suffix(".py")
     program.write_text(PROGRAM)
@@ -94,7 +101,8 @@ def launch(
         ]
         command += [f"--num_processes={processes}", "--mixed_precision=no", "--dynamo_backend=no"]
         command += ["--main_process_ip=127.0.0.1", "--main_process_port=0"]
-    command += [str(program), str(source), str(folder), json.dumps({"config": config, "kill_at": kill_at})]
+    settings = {"stage": stage, "config": config, "kill_at": kill_at}
+    command += [str(program), str(source), str(folder), json.dumps(settings)]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -177,3 +185,37 @@ def test_two_killed_processes_resume_to_the_same_weights(
     two, resumed = (load_file(path / "output" / "model.safetensors") for path in (runs["two"], folder))
     assert [name for name in two if not torch.equal(two[name], resumed[name])] == []
     assert notes(folder, 0) == notes(runs["two"], 0)
+
+
+@pytest.mark.slow
+def test_two_processes_prune_the_units_that_one_prunes(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    source = make_checkpoint(("bad", "good"), num_hidden_layers=3)
+    table = tmp_path / "board.json"
+    fake_latency.table(surgery.shape_of(pruned.from_pretrained(source))).save(table)
+    recovery = {name: value for name, value in CONFIG.items() if name != "layers"}
+    config = {
+        "budget": {"latency": 0.6, "table": str(table)},
+        "layers": [0, 2],
+        "granularity": 8,
+        "steps": 2,
+        "recovery": {**recovery, "epochs": 1},
+    }
+    for name, processes in (("one", 1), ("two", 2)):
+        done = launch(source, tmp_path / name, processes=processes, config=config, stage="prune")
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (notes(tmp_path / name, 0) for name in ("one", "two"))
+    assert notes(tmp_path / "two", 1) == two
+    # Scores are sums in another order, and those of the second step are of weights trained in another
+    # order: the units that stay are the same all the same.
+    assert (two["kept"], two["cost"]) == (one["kept"], one["cost"])
+    for first, second in zip(one["steps"], two["steps"], strict=True):
+        for unit in ("heads", "ffn"):
+            wanted = first["importance"][unit]["layers"]
+            assert second["importance"][unit]["layers"] == pytest.approx(wanted, rel=1e-2)
+    first_step = [run["steps"][0]["importance"]["ffn"]["layers"] for run in (one, two)]
+    assert first_step[1] == pytest.approx(first_step[0], rel=1e-5)
+    left = [load_file(tmp_path / name / "output" / "model.safetensors") for name in ("one", "two")]
+    for name, value in left[0].items():
+        torch.testing.assert_close(left[1][name], value, rtol=0, atol=2e-3)

@@ -116,8 +116,13 @@ def table_file(plan: Plan, target: str, where: str) -> Path:
 
 
 def machine(plan: Plan) -> str:
+    """Return the digest of this machine for the engine of a plan."""
+    return device(plan.engine)
+
+
+def device(engine: str) -> str:
     """Return a digest of what an engine's speed hangs on here: processor, engine and its version."""
-    names = (*(ENGINES[plan.engine].packages or (ENGINES[plan.engine].package,)), "tokenizers", "numpy")
+    names = (*(ENGINES[engine].packages or (ENGINES[engine].package,)), "tokenizers", "numpy")
     found = [f"{name} {_version(name)}" for name in names]
     return artifact.digest_value([processor.identity(), *found, planning.SCHEMA_VERSION])
 

@@ -39,6 +39,11 @@ class Request:
     rounds: int = 5
 
 
+def some(inputs: Inputs) -> Inputs:
+    """Return at most :data:`MOST_TEXTS` of a user's texts, from all over them."""
+    return inputs[:: max(-(-len(inputs) // MOST_TEXTS), 1)]
+
+
 def request_for(
     model: Path,
     data: DataSpec | None,
@@ -68,6 +73,5 @@ def request_for(
         from edgeroberta.data import load_splits
         from edgeroberta.roberta import checkpoint
 
-        found = load_splits(data, task=checkpoint.task_of(model)).train.inputs()
-        inputs = found[:: -(-len(found) // MOST_TEXTS)]
+        inputs = some(load_splits(data, task=checkpoint.task_of(model)).train.inputs())
     return Request(config.shape, config.activation, model, target, inputs, engine, threads, rounds)

@@ -148,7 +148,7 @@ class LatencyTable:
             UsageError: A text is longer than was measured, or the model is of another geometry.
         """
         self._check(shape)
-        tokens, padded = self._tokens(lengths)
+        tokens, padded = np.asarray(lengths, np.float64), self.padded(lengths)
         engine = self._at(self._least, padded) + self._layer(shape.layers[-1], padded, last=True)
         for layer in shape.layers[:-1]:
             engine = engine + self._layer(layer, padded, last=False)
@@ -179,13 +179,36 @@ class LatencyTable:
         Raises:
             UsageError: A text is longer than was measured.
         """
-        tokens, padded = self._tokens(lengths)
+        tokens, padded = np.asarray(lengths, np.float64), self.padded(lengths)
         engine = self._at(np.array(self.whole_small if small else self.whole_float), padded)
         return self._summarise(engine + self.overhead.at(tokens))
 
     def speedup(self, shape: EncoderShape, lengths: Sequence[int]) -> float:
         """Return how many times faster a model is than the full-size float model, by medians."""
         return self.baseline(lengths).p50 / self.predict(shape, lengths).p50
+
+    def padded(self, lengths: Sequence[int]) -> Floats:
+        """Return the token counts of texts as the engine gets them, at the lengths it would prepare for them.
+
+        Args:
+            lengths: Token counts of the user's texts.
+
+        Returns:
+            float64 [texts].
+
+        Raises:
+            UsageError: There are none.
+        """
+        if not len(lengths):
+            raise UsageError("no lengths to predict for")
+        tokens = np.asarray(lengths, np.int64)
+        if not self.pads:
+            return tokens.astype(np.float64)
+        limit = self.shape.max_positions - 2
+        prepared = choose(histogram(tokens.tolist(), limit), limit)
+        # A prepared length beyond the table is of no text that is there.
+        found = [min(prepared.padded(int(length)), self.lengths[-1]) for length in tokens]
+        return np.array(found, np.float64)
 
     # How it is found ----------------------------------------------------------------------
 
@@ -209,18 +232,6 @@ class LatencyTable:
             raise UsageError(what, hint="measure it anew for these texts")
         found: Floats = np.interp(lengths, self.lengths, values)
         return found
-
-    def _tokens(self, lengths: Sequence[int]) -> tuple[Floats, Floats]:
-        if not len(lengths):
-            raise UsageError("no lengths to predict for")
-        tokens = np.asarray(lengths, np.int64)
-        if not self.pads:
-            return tokens.astype(np.float64), tokens.astype(np.float64)
-        limit = self.shape.max_positions - 2
-        prepared = choose(histogram(tokens.tolist(), limit), limit)
-        # A prepared length beyond the table is of no text that is there.
-        padded = [min(prepared.padded(int(length)), self.lengths[-1]) for length in tokens]
-        return tokens.astype(np.float64), np.array(padded, np.float64)
 
     def _summarise(self, times: Floats) -> Prediction:
         calls = np.outer(times, self.noise).ravel()

@@ -14,7 +14,7 @@ from edgeroberta.data import Splits
 from edgeroberta.errors import CheckpointError
 from edgeroberta.recipe import Step
 from edgeroberta.roberta import checkpoint
-from edgeroberta.stages import Stage
+from edgeroberta.stages import Stage, StageConfig
 from edgeroberta.targets import Target
 from edgeroberta.tasks import Task
 
@@ -114,14 +114,16 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
         "training_data": lambda: job.data.training_digest,
         "seed": lambda: job.seed,
         "target": lambda: asdict(job.target),
+        "device": lambda: _device(job.target),
         "reference": lambda: artifact.digest_tree(job.reference) if job.reference else None,
         "recipe": lambda: recipe_text,
     }
+    wanted = (*stages.DEPENDS[stage.writes], *step.config.depends())
     shaping = versions(_SHAPING[stage.writes])
     key = digest_value(
         {
             "stage": stage.name,
-            "config": {**step.config.model_dump(mode="json"), **_contents(step)},
+            "config": _settings(step.config, stage.name),
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
             "full_size": state.full_size.lineage.content,
             "task": [str(job.task.problem), job.task.labels, job.task.pair],
@@ -129,20 +131,29 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
                 package: version.split(".")[:2]
                 for package, version in {"edgeroberta": __version__, **shaping}.items()
             },
-            **{what: available[what]() for what in stages.DEPENDS[stage.writes]},
+            **{what: available[what]() for what in wanted},
         }
     )
     return f"{index:02d}-{stage.name}-{key[:12]}", key
 
 
-def _contents(step: Step) -> dict[str, str]:
-    """Return the digest of what each field names that stands for a model, file or folder."""
-    named = {name: getattr(step.config, name) for name in step.config.CONTENT}
-    return {
-        name: _digest(value, where=f"{step.stage.name}.{name}")
-        for name, value in named.items()
-        if value is not None
-    }
+def _settings(config: StageConfig, where: str) -> dict[str, Any]:
+    """Return a config as JSON, with the digest of each model, file or folder in place of its name."""
+    fields = config.model_dump(mode="json")
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, StageConfig):
+            fields[name] = _settings(value, f"{where}.{name}")
+        elif name in config.CONTENT and value is not None:
+            fields[name] = _digest(value, where=f"{where}.{name}")
+    return fields
+
+
+def _device(target: Target) -> str:
+    from edgeroberta.latency.measuring import device
+    from edgeroberta.runtime.session import choose_engine
+
+    return device(choose_engine(None, target.engines))
 
 
 def _digest(name: str, *, where: str) -> str:

@@ -1,8 +1,7 @@
 """Which units stay: the most important ones that one global budget pays for, uneven over the layers.
 
 Within a layer and a kind the most important units stay, so a layer's choice is two numbers. Which numbers
-each layer gets is a multiple-choice knapsack, solved by dynamic programming over costs in small bins: any
-table of costs may be used, also a measured one that jumps.
+each layer gets is a :mod:`~edgeroberta.pruning.knapsack`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
+from edgeroberta.pruning import knapsack
 from edgeroberta.pruning.importance import Importance
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.roberta.surgery import Kept, check_layers
@@ -24,9 +24,6 @@ Floats = npt.NDArray[np.float64]
 #: Neurons stay in multiples of this. Int8 kernels work on blocks of 16 to 64 channels, and a vector of 512
 #: bits holds 64 int8: a ragged rest is computed as if it were full.
 GRANULARITY = 32
-#: Steps in which costs are counted. Each layer's cost is rounded up, so that at most ``layers / BINS`` of
-#: the budget is given away (0.3 % for 12 layers), and most of it is filled in afterwards.
-BINS = 4096
 #: What rounding of floats may add to a sum of costs.
 _SLACK = 1e-9
 
@@ -97,8 +94,7 @@ def allocate(
 
 def least(importance: Importance, cost: Cost, layers: Sequence[int], granularity: int = GRANULARITY) -> float:
     """Return the least that given layers can be made to cost: one head and the fewest neurons each."""
-    options = _options(importance, cost, layers, granularity)
-    return cost.fixed + sum(min(option.cost for option in layer) for layer in options)
+    return cost.fixed + knapsack.least(_options(importance, cost, layers, granularity))
 
 
 def allocate_counts(
@@ -186,16 +182,15 @@ def cost_of(cost: Cost, shapes: Sequence[LayerShape]) -> float:
 def _of_layers(
     importance: Importance, cost: Cost, budget: float, layers: Sequence[int], granularity: int
 ) -> Kept:
-    options = [_worth_it(layer) for layer in _options(importance, cost, layers, granularity)]
-    floor = cost.fixed + sum(layer[0].cost for layer in options)
+    options = _options(importance, cost, layers, granularity)
+    floor = cost.fixed + knapsack.least(options)
     if floor > budget * (1 + _SLACK):
         raise UsageError(
             f"the budget of {budget:.6g} is below {floor:.6g}, the least that {len(layers)} layers of one"
             f" head and {granularity} neurons cost",
             hint="raise the budget, or keep fewer layers",
         )
-    chosen = _improved(options, _knapsack(options, budget - cost.fixed), budget - cost.fixed)
-    shapes = [layer[place].shape for layer, place in zip(options, chosen, strict=True)]
+    shapes = [option.shape for option in knapsack.choose(options, budget - cost.fixed)]
     return _kept(importance, layers, [s.heads for s in shapes], [s.intermediate for s in shapes])
 
 
@@ -214,61 +209,6 @@ def _options(
                 options.append(_Option(shape, cost.layer(place, len(layers), shape), value))
         result.append(options)
     return result
-
-
-def _worth_it(options: Sequence[_Option]) -> list[_Option]:
-    """Leave out options that cost as much as another and keep less; cheapest first."""
-    result: list[_Option] = []
-    for option in sorted(options, key=lambda option: (option.cost, -option.value)):
-        if not result or option.value > result[-1].value:
-            result.append(option)
-    return result
-
-
-def _knapsack(options: Sequence[Sequence[_Option]], budget: float) -> list[int]:
-    """Choose one option per layer, of most value, whose costs rounded up to bins fit the budget."""
-    spare = budget - sum(layer[0].cost for layer in options)
-    if spare <= 0:
-        return [0] * len(options)
-    unit = spare / BINS
-    best = np.zeros(BINS + 1)  # best[b]: most value of the layers so far at an extra cost of b bins
-    picks = []
-    for layer in options:
-        table = np.full(BINS + 1, -np.inf)
-        pick = np.zeros(BINS + 1, np.int64)
-        for place, option in enumerate(layer):
-            extra = int(np.ceil((option.cost - layer[0].cost) / unit - _SLACK))
-            if extra > BINS:
-                break
-            value = best[: BINS + 1 - extra] + option.value
-            better = value > table[extra:]
-            table[extra:][better] = value[better]
-            pick[extra:][better] = place
-        best = table
-        picks.append(pick)
-    chosen, at = [], BINS
-    for layer, pick in zip(reversed(options), reversed(picks), strict=True):
-        place = int(pick[at])
-        chosen.append(place)
-        at -= max(int(np.ceil((layer[place].cost - layer[0].cost) / unit - _SLACK)), 0)
-    return chosen[::-1]
-
-
-def _improved(options: Sequence[Sequence[_Option]], chosen: list[int], budget: float) -> list[int]:
-    """Spend what rounding left over: one layer at a time gets what adds most value and still fits."""
-    chosen = list(chosen)
-    while True:
-        spent = sum(layer[place].cost for layer, place in zip(options, chosen, strict=True))
-        gains = [
-            (option.value - layer[place].value, -index, other)
-            for index, (layer, place) in enumerate(zip(options, chosen, strict=True))
-            for other, option in enumerate(layer)
-            if option.value > layer[place].value and spent + option.cost - layer[place].cost <= budget
-        ]
-        if not gains:
-            return chosen
-        _, index, other = max(gains)
-        chosen[-index] = other
 
 
 def _spread(scores: Sequence[Floats], wanted: int, block: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
@@ -53,11 +53,12 @@ class LatencyCost:
 
     Attributes:
         table: The table.
-        length: Tokens of the text.
+        length: Tokens of the text, as the engine gets them.
     """
 
     table: LatencyTable
     length: int
+    _known: dict[tuple[LayerShape, bool], float] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def fixed(self) -> float:
@@ -66,4 +67,7 @@ class LatencyCost:
 
     def layer(self, index: int, depth: int, shape: LayerShape) -> float:
         """Return the seconds of one layer; the last one computes less."""
-        return self.table.layer(shape, self.length, last=index == depth - 1)
+        last = index == depth - 1
+        if (shape, last) not in self._known:  # an allocation asks for the same shape in every layer
+            self._known[shape, last] = self.table.layer(shape, self.length, last=last)
+        return self._known[shape, last]

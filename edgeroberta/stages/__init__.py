@@ -28,12 +28,17 @@ class StageConfig(BaseModel):
 
     Attributes:
         CONTENT: Fields that name a model folder or Hub id, or another file or folder. The stage's key
-            depends on what is in there, not on the name; fields that are None count as that.
+            depends on what is in there, not on the name, also in settings within settings; fields that
+            are None count as that.
     """
 
     CONTENT: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def depends(self) -> tuple[str, ...]:
+        """Return what more the result depends on with these settings, beside :data:`DEPENDS`."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,9 @@ MODULES = {
 
 #: What a stage's result can depend on beside its config and its inputs, by the kind that it writes: a
 #: change of anything else does not run it again. The pipeline puts these into the stage's key. Nothing
-#: before ``verify`` sees the held-out rows: others do not train, calibrate or build again.
+#: before ``verify`` sees the held-out rows: others do not train, calibrate or build again. A stage that
+#: depends on more with some settings only says so in :meth:`StageConfig.depends`, where ``device`` stands
+#: for this machine as the target's engine sees it: its processor, and the engine's version.
 DEPENDS = {
     Kind.CHECKPOINT: ("training_data", "seed"),
     Kind.GRAPH: ("training_data", "seed", "target"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,9 +16,7 @@ from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
-    from edgeroberta.pruning.allocation import Cost
     from edgeroberta.roberta.shape import EncoderShape
-    from edgeroberta.training.batching import Tokens
 
 #: Parts that stay where neither parts nor a budget are given.
 HEADS, FFN = 0.67, 0.5
@@ -26,6 +24,8 @@ HEADS, FFN = 0.67, 0.5
 
 class PruneBudget(StageConfig):
     """One budget for all layers: which part of its cost the model keeps. Exactly one is given."""
+
+    CONTENT: ClassVar[tuple[str, ...]] = ("table",)
 
     params: float | None = Field(
         None, gt=0, le=1, description="Part of the layers' parameters; embeddings are not counted."
@@ -37,13 +37,21 @@ class PruneBudget(StageConfig):
         None,
         gt=0,
         le=1,
-        description="Part of the int8 model's time for such a text on the target's engine, as measured here.",
+        description="Part of the int8 model's time for such a text on the target's first installed engine,"
+        " as measured here.",
+    )
+    table: str | None = Field(
+        None,
+        description="With latency: file of a latency table to count by instead, as 'edgeroberta latency"
+        " --json' prints it; of another device, say.",
     )
 
     @model_validator(mode="after")
     def _one(self) -> PruneBudget:
         if len([part for part in (self.params, self.macs, self.latency) if part is not None]) != 1:
             raise ValueError("give exactly one of params, macs and latency")
+        if self.table is not None and self.latency is None:
+            raise ValueError("a table is of latencies: leave it out, or give latency")
         return self
 
     @property
@@ -97,6 +105,11 @@ class PruneConfig(StageConfig):
             raise ValueError("layers are chosen by a budget only: give a budget, or say how many layers")
         return self
 
+    def depends(self) -> tuple[str, ...]:
+        """Return the target and this machine where latency is measured."""
+        measured = self.budget is not None and self.budget.latency is not None and self.budget.table is None
+        return ("target", "device") if measured else ()
+
 
 @stage("prune", config=PruneConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
 def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
@@ -108,15 +121,18 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
 
     Returns:
         Notes: one entry per step (what is left of each layer, scores on the validation rows before and
-        after recovery), indices of all that stays in the source model, parameters before and after.
+        after recovery), indices of all that stays in the source model, parameters before and after, and
+        with a budget what the model cost before and after.
 
     Raises:
         CheckpointError: The model has no classification head.
         DataError: The training rows have no labels.
-        RecipeError: There are no such layers, or the budget is below the least that can be reached.
+        RecipeError: There are no such layers, the budget is below the least that can be reached, or its
+            latency table does not fit.
+        UnavailableError: Latency is to be measured, and no engine of the target is installed.
         EdgeRobertaError: The loss of the recovery is no longer a finite number.
     """
-    from edgeroberta.pruning import steps
+    from edgeroberta.pruning import pricing, steps
     from edgeroberta.roberta import checkpoint
     from edgeroberta.training import batching, fitting
 
@@ -126,7 +142,7 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     tokens = batching.tokenize(source.path, rows.inputs(), max_length=config.max_length)
     work = steps.Work(config, context, tokens, rows)
     state = work.restore() or work.begin()
-    goal = _goal(config, context, state.shape_of_source, tokens)
+    goal = _goal(config, context, state.shape_of_source)
     try:
         while len(state.records) < config.steps:
             state = work.step(state, goal)
@@ -136,8 +152,10 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
         where = "prune.budget" if config.budget and "budget" in error.what else "prune.layers"
         raise RecipeError(error.what, where=where, hint=error.hint) from error
     fitting.save(state.model, context, tokenizer=source.path)
+    cost = goal.size.cost if isinstance(goal.size, Budget) else None
     return {
         "steps": state.records,
+        **({"cost": pricing.notes(cost, state.shape_of_source.layers, state.kept.shapes)} if cost else {}),
         "kept": state.kept_notes(),
         "score": state.records[-1]["score"],
         "parameters_before": checkpoint.parameters(source.path),
@@ -145,40 +163,12 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     }
 
 
-def _goal(config: PruneConfig, context: Context, shape: EncoderShape, tokens: Tokens) -> Goal:
+def _goal(config: PruneConfig, context: Context, shape: EncoderShape) -> Goal:
+    from edgeroberta.pruning import pricing
+
     size: Parts | Budget
     if config.budget is None:
         size = Parts(config.heads or HEADS, config.ffn or FFN, evenly=config.evenly)
     else:
-        size = Budget(_cost(config.budget, context, shape, tokens), config.budget.part)
+        size = Budget(pricing.cost_for(config.budget, context, shape), config.budget.part)
     return Goal(shape, size, config.layers, config.granularity)
-
-
-def _cost(budget: PruneBudget, context: Context, shape: EncoderShape, tokens: Tokens) -> Cost:
-    from edgeroberta.pruning.costs import LatencyCost, MacCost, ParameterCost
-
-    length = max(round(float(tokens.lengths.mean())), 1)
-    if budget.params is not None:
-        return ParameterCost(shape)
-    if budget.macs is not None:
-        return MacCost(shape, length)
-    return LatencyCost(_table(context, shape), length)
-
-
-def _table(context: Context, shape: EncoderShape) -> Any:
-    """Measure the table on the main process, or find the stored one, and give it to all."""
-    from edgeroberta import distributed
-    from edgeroberta.latency.measuring import measure
-    from edgeroberta.latency.request import MOST_TEXTS, Request
-    from edgeroberta.roberta.config import EncoderConfig
-
-    ranks = distributed.current()
-    folder = context.inputs[Kind.CHECKPOINT].path
-    request = Request(
-        shape,
-        EncoderConfig.from_dir(folder).activation,
-        folder,
-        context.target.name,
-        context.data.train.inputs()[:MOST_TEXTS],
-    )
-    return ranks.share(measure(request, progress=context.progress) if ranks.main else None)

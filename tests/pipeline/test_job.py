@@ -13,6 +13,7 @@ from edgeroberta.errors import CheckpointError
 from edgeroberta.pipeline.job import Job, name_and_key, start
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Step
+from edgeroberta.runtime import processor
 
 
 def _run(job: Job) -> list[str]:
@@ -63,3 +64,58 @@ def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(
     with pytest.raises(CheckpointError) as caught:
         key(tmp_path / "absent")
     assert caught.value.where == "distill.teacher"
+
+
+def _prune_key(job: Job, **budget: Any) -> str:
+    stage = stages.get("prune")
+    config = stage.config(budget=budget) if budget else stage.config()
+    return name_and_key(0, Step(stage, config), start(job), job, "")[1]
+
+
+def test_only_a_budget_of_measured_seconds_depends_on_target_and_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = fake_stages.job(tmp_path)
+    other = replace(job, target=replace(job.target, threads=job.target.threads + 1))
+    fresh = {name: _prune_key(job, **{name: 0.5}) for name in ("params", "macs", "latency")}
+    for name, key in fresh.items():
+        assert (_prune_key(other, **{name: 0.5}) != key) == (name == "latency")
+    assert _prune_key(other) == _prune_key(job)
+    monkeypatch.setattr(processor, "identity", lambda: "another processor")
+    for name, key in fresh.items():
+        assert (_prune_key(job, **{name: 0.5}) != key) == (name == "latency")
+
+
+def test_a_named_table_counts_by_its_content_and_not_by_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, first, second = fake_stages.job(tmp_path), tmp_path / "a.json", tmp_path / "b.json"
+    for file in (first, second):
+        file.write_text("{}")
+    key = _prune_key(job, latency=0.5, table=str(first))
+    assert _prune_key(job, latency=0.5, table=str(second)) == key
+    monkeypatch.setattr(processor, "identity", lambda: "another processor")
+    assert _prune_key(job, latency=0.5, table=str(first)) == key
+    second.write_text("{ }")
+    assert _prune_key(job, latency=0.5, table=str(second)) != key
+    with pytest.raises(CheckpointError) as caught:
+        _prune_key(job, latency=0.5, table=str(tmp_path / "absent.json"))
+    assert caught.value.where == "prune.budget.table"
+
+
+def test_a_teacher_named_in_the_settings_of_the_recovery_counts_by_its_content(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    stage = stages.get("prune")
+    job = fake_stages.job(tmp_path)
+    copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
+
+    def key(folder: Path) -> str:
+        step = Step(stage, stage.config(recovery={"teacher": str(folder)}))
+        return name_and_key(0, step, start(job), job, "")[1]
+
+    before = key(copy)
+    assert before == key(tiny_checkpoint)
+    config = copy / "config.json"
+    config.write_text(config.read_text().replace('"gelu"', '"relu"'))
+    assert key(copy) != before

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fake_latency
 import numpy as np
 import pytest
 import torch
@@ -16,15 +17,18 @@ from edgeroberta import stages, targets
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import RecipeError
+from edgeroberta.latency import measuring
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta import pruned, surgery
+from edgeroberta.runtime.session import choose_engine
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.training import batching, distillation
 
 TASK = Task(Problem.SINGLE_LABEL, ("bad", "good"))
 RECOVERY: dict[str, Any] = {
     "epochs": 2,
-    "batch_size": 8,
+    "batch_size": 4,
     "learning_rate": 2e-3,
     "dropout": 0,
     "precision": "fp32",
@@ -73,7 +77,7 @@ def make_context(deep: Path, tmp_path: Path) -> Callable[..., Context]:
             inputs={Kind.CHECKPOINT: Artifact(deep, Kind.CHECKPOINT, lineage)},
             full_size=deep,
             task=TASK,
-            data=Splits(rows(40, 0), rows(16, 1), rows(16, 2), None, TASK.labels),
+            data=Splits(rows(8, 0), rows(6, 1), rows(6, 2), None, TASK.labels),
             target=targets.load("cpu"),
             seed=0,
             reference=None,
@@ -142,7 +146,7 @@ def test_steps_prune_further_and_recover_between(make_context: Callable[..., Con
     notes = prune(context, steps=2, recovery=RECOVERY)
     first, second = ([sum(x["intermediate"] for x in s["layers"])] for s in notes["steps"])
     assert first > second == [96]
-    assert [s["recovery"]["steps"] for s in notes["steps"]] == [5, 10]  # one epoch, then two, of 40 / 8
+    assert [s["recovery"]["steps"] for s in notes["steps"]] == [2, 4]  # one epoch, then two, of 8 / 4
     source = {int(i) for i in range(64)}
     assert all(set(neurons) <= source for neurons in notes["kept"]["neurons"])
 
@@ -162,18 +166,19 @@ def test_kept_indices_are_those_of_the_source_after_several_steps(
         torch.testing.assert_close(direct[name], value, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("label", ["scores", "prune"])
-def test_a_killed_run_ends_with_the_same_weights(label: str, make_context: Callable[..., Context]) -> None:
-    config = {"steps": 2, "recovery": {**RECOVERY, "checkpoint_seconds": 0}}
-    whole, killed = make_context("whole"), make_context("killed", progress=Kill(label, 2))
+def test_a_killed_run_ends_with_the_same_weights(make_context: Callable[..., Context]) -> None:
+    config = {"steps": 2, "recovery": {**RECOVERY, "epochs": 1, "checkpoint_seconds": 0}}
+    whole = make_context("whole")
     notes = prune(whole, **config)
-    with pytest.raises(Killed):
-        prune(killed, **config)
-    again = replace(killed, progress=Counting())
-    assert prune(again, **config) == notes
-    assert again.progress.begun.count("scores") == 1  # type: ignore[attr-defined]
-    for name, value in weights(whole).items():
-        torch.testing.assert_close(weights(again)[name], value, rtol=0, atol=0)
+    for label in ("scores", "prune"):
+        killed = make_context(label, progress=Kill(label, 2))
+        with pytest.raises(Killed):
+            prune(killed, **config)
+        again = replace(killed, progress=Counting())
+        assert prune(again, **config) == notes
+        assert again.progress.begun.count("scores") == 1  # type: ignore[attr-defined]
+        for name, value in weights(whole).items():
+            torch.testing.assert_close(weights(again)[name], value, rtol=0, atol=0)
 
 
 class Counting(Progress):
@@ -182,6 +187,142 @@ class Counting(Progress):
 
     def _begin(self, meter: Meter) -> None:
         self.begun.append(meter.label)
+
+
+def test_layers_heads_and_neurons_go_together_and_learn_from_the_layers_that_they_stand_for(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, teach = [], distillation.teach
+
+    def listen(student: Any, **given: Any) -> Any:
+        told.append((given["layers"], surgery.shape_of(student)))
+        return teach(student, **given)
+
+    monkeypatch.setattr(distillation, "teach", listen)
+    context = make_context()
+    recovery = {**RECOVERY, "weights": {"logits": 1, "hidden": 1}}
+    notes = prune(context, steps=2, layers=(0, 2), recovery=recovery)
+    assert [layers for layers, _ in told] == [(0, 2), (0, 2)]
+    assert [len(shape.layers) for _, shape in told] == [2, 2]
+    assert sum(layer.heads for layer in told[-1][1].layers) == 4
+    assert sum(layer.intermediate for layer in told[-1][1].layers) == 64
+    for step in notes["steps"]:
+        assert step["recovery"]["history"][-1]["loss_hidden"] > 0
+
+
+def test_layers_of_a_teacher_of_another_depth_are_not_taken_for_the_models_own(
+    make_context: Callable[..., Context], tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(distillation, "teach", lambda model, **given: told.append(given["layers"]) or {})
+    prune(make_context(), layers=(0, 2), recovery={**RECOVERY, "teacher": str(tiny_checkpoint)})
+    prune(make_context("other", full_size=tiny_checkpoint), layers=(0, 2), recovery=RECOVERY)
+    assert told == [None, None]
+
+
+def seconds(shape: Any, length: int) -> float:
+    return float(fake_latency.table(shape).times(shape, [length])[0])
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> list[Any]:
+    """Put a made-up table in place of measuring; returns what was asked for."""
+    asked: list[Any] = []
+
+    def measure(request: Any, *, progress: Progress) -> Any:
+        asked.append(request)
+        return fake_latency.table(request.shape, **fields)
+
+    monkeypatch.setattr(measuring, "measure", measure)
+    return asked
+
+
+def test_a_budget_of_seconds_is_met_on_the_targets_engine_and_the_training_texts(
+    make_context: Callable[..., Context], deep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, context = measured(monkeypatch), make_context()
+    notes = prune(context, heads=None, ffn=None, budget={"latency": 0.5}, texts=2, max_length=4)
+    (request,) = asked
+    assert (request.target, request.engine, request.tokenizer) == ("cpu", None, deep)
+    assert list(request.inputs) == context.data.train.inputs()
+    lengths = batching.tokenize(deep, context.data.train.inputs(), max_length=512).lengths
+    mean = round(float(lengths.mean()))
+    assert mean > 4  # not of the texts as they are cut to score on
+    before, after = (surgery.shape_of(pruned.from_pretrained(folder)) for folder in (deep, context.output))
+    whole, left = seconds(before, mean), fake_latency.table(before).times(after, [mean])[0]
+    assert 0.4 * whole < left <= 0.5 * whole
+    assert notes["cost"] == {
+        "before": pytest.approx(whole), "after": pytest.approx(left), "length": mean, "threads": 1,
+        "engine": "onnxruntime", "version": "1.0", "device": "a board",
+    }  # fmt: skip
+
+
+def test_an_engine_that_pads_is_paid_for_at_its_prepared_lengths(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(monkeypatch, pads=True)
+    notes = prune(make_context(), heads=None, ffn=None, budget={"latency": 0.5})
+    unpadded = prune(make_context("macs"), heads=None, ffn=None, budget={"macs": 0.5})
+    assert notes["cost"]["length"] > unpadded["cost"]["length"]
+
+
+def test_a_run_that_goes_on_counts_by_the_table_it_began_with(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"heads": None, "ffn": None, "budget": {"latency": 0.5}, "steps": 2}
+    measured(monkeypatch)
+    whole, killed = make_context("whole"), make_context("killed", progress=Kill("scores", 2))
+    notes = prune(whole, **config)
+    with pytest.raises(Killed):
+        prune(killed, **config)
+    asked = measured(monkeypatch, head=500.0)
+    assert prune(replace(killed, progress=Progress()), **config) == notes
+    assert not asked
+
+
+@pytest.mark.slow  # 15 s on a busy machine
+def test_a_budget_of_seconds_is_measured_on_this_machine(make_context: Callable[..., Context]) -> None:
+    notes = prune(make_context(), heads=None, ffn=None, budget={"latency": 0.9})
+    cost = notes["cost"]
+    assert 0 < cost["after"] <= 0.9 * cost["before"] < 0.1
+    assert cost["engine"] == choose_engine(None, targets.load("cpu").engines)
+
+
+def test_a_named_table_is_counted_by_in_place_of_a_measured_one(
+    make_context: Callable[..., Context], deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape, file = surgery.shape_of(pruned.from_pretrained(deep)), tmp_path / "board.json"
+    asked = measured(monkeypatch)
+    budget = {"latency": 0.7, "table": str(file)}
+    left = []
+    for head, neuron in ((40.0, 0.01), (0.1, 1.0)):
+        fake_latency.table(shape, head=head, neuron=neuron).save(file)
+        left.append(prune(make_context(f"{head}"), heads=None, ffn=None, budget=budget)["kept"])
+    assert not asked
+    assert all(len(neurons) == 64 for neurons in left[0]["neurons"])  # heads were dear
+    assert all(len(heads) == 4 for heads in left[1]["heads"])
+
+
+def test_a_named_table_that_does_not_fit_is_refused(
+    make_context: Callable[..., Context], deep: Path, tmp_path: Path
+) -> None:
+    shape, file = surgery.shape_of(pruned.from_pretrained(deep)), tmp_path / "board.json"
+    budget = {"latency": 0.7, "table": str(file)}
+
+    def refused() -> str:
+        with pytest.raises(RecipeError) as caught:
+            prune(make_context(), heads=None, ffn=None, budget=budget)
+        assert caught.value.where == "prune.budget.table"
+        return caught.value.what
+
+    assert "cannot be read (No such file" in refused()
+    file.write_text("{}")
+    assert "not a latency table" in refused()
+    fake_latency.table(shape, engine="tensorrt").save(file)
+    assert "is of tensorrt; the target cpu runs" in refused()
+    fake_latency.table(replace(shape, head_size=4)).save(file)
+    assert "heads of 4, not 32 and 8" in refused()
+    fake_latency.table(shape, lengths=(1, 2)).save(file)
+    assert "where the table ends at 2" in refused()
 
 
 def test_a_pruned_model_can_be_pruned_again(make_context: Callable[..., Context]) -> None:
@@ -239,6 +380,7 @@ def test_prune_refuses_layers_that_are_not_there(make_context: Callable[..., Con
         ({"budget": {"params": 0.5}, "heads": 0.5}, "either a budget, or heads and ffn"),
         ({"budget": {"params": 0.5, "macs": 0.5}}, "exactly one"),
         ({"budget": {}}, "exactly one"),
+        ({"budget": {"params": 0.5, "table": "a.json"}}, "a table is of latencies"),
         ({"layers": "auto"}, "by a budget only"),
         ({"budget": {"macs": 0.5}, "evenly": True}, "leave out evenly"),
     ],
