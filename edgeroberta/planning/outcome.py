@@ -129,6 +129,7 @@ class Outcome:
         best = max(self.points, key=lambda point: point.metric)
         full = next((point for point in self.points if point.series == FULL), best)
         floor = full.metric * self.limits.keep
+        (bundle / REPORT).parent.mkdir(exist_ok=True)
         write_json(bundle / FRONT_JSON, front.to_json(self.points, metric=self.metric))
         write_text(bundle / FRONT_SVG, front.svg(self.points, title=title, metric=self.metric, floor=floor))
         write_json(bundle / REPORT, self.to_json())
