@@ -95,8 +95,14 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
             work.tidy([item.artifact.path.name for item in made])
         ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
-    report = json.loads((reports[-1].path / REPORT_FILE).read_text(encoding="utf-8")) if reports else None
+    report = read_report(reports[-1].path) if reports else None
     return Result(job.output, report, made)
+
+
+def read_report(folder: Path) -> Mapping[str, Any]:
+    """Return ``report.json`` of what the stage ``verify`` made."""
+    found: Mapping[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    return found
 
 
 def make(

@@ -128,6 +128,26 @@ def compress(request: Request, *, progress: Progress) -> Result:
     return pipeline.run(chosen, _job(request, source, target, output, work), progress=progress)
 
 
+def job_for(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
+    """Find and check all that a recipe is to run on; for a fine-tuned model of the user's.
+
+    Args:
+        request: As for :func:`compress`; it names a model and rows.
+        chosen: The recipe.
+        progress: Where to report.
+
+    Raises:
+        EdgeRobertaError: As :func:`compress` before its first stage.
+    """
+    target = targets.load(request.target)
+    _check_engines(chosen, target)
+    output, work = _folders(request)
+    source = _source(request, chosen)
+    for line in source.told:
+        progress.line(line)
+    return _job(request, source, target, output, work)
+
+
 def preview(request: Request) -> Preview:
     """Check everything that can be checked without running a stage.
 

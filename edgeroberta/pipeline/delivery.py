@@ -14,8 +14,14 @@ from edgeroberta.artifact import LINEAGE_FILE, Artifact
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime.manifest import KIND, MANIFEST_FILE
 
-#: What ``edgeroberta bench`` puts beside a bundle's own files; it is about that bundle, not the next.
-_MEASURED = ("reports/bench.json", "reports/bench.md")
+#: What ``edgeroberta bench`` and a budget put beside a bundle's own files: it is about no other bundle.
+_MEASURED = (
+    "reports/bench.json",
+    "reports/bench.md",
+    "reports/budget.json",
+    "reports/front.json",
+    "reports/front.svg",
+)
 
 
 def check(output: Path) -> None:

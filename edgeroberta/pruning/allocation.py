@@ -164,6 +164,27 @@ def allocate_evenly(
     return _kept(importance, chosen, counts, widths)
 
 
+def allocate_shapes(
+    importance: Importance, shapes: Sequence[LayerShape], *, layers: Sequence[int] | None = None
+) -> Kept:
+    """Keep given numbers of heads and neurons in each layer, the most important of each.
+
+    Args:
+        importance: Score of every unit.
+        shapes: What is to be left of each layer that stays.
+        layers: Layers that stay, rising; None keeps all.
+
+    Returns:
+        What stays.
+
+    Raises:
+        UsageError: There are no such layers.
+    """
+    depth = len(importance.heads)
+    chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)
+    return _kept(importance, chosen, [s.heads for s in shapes], [s.intermediate for s in shapes])
+
+
 def kept_importance(importance: Importance, kept: Kept) -> float:
     """Return the sum of the scores of all units that stay."""
     total = 0.0

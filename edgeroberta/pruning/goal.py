@@ -11,7 +11,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.pruning import allocation
 from edgeroberta.pruning.allocation import Cost
 from edgeroberta.pruning.importance import Importance
-from edgeroberta.roberta.shape import EncoderShape
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.roberta.surgery import Kept, check_layers, choose_layers
 
 Layers = Literal["all", "auto"] | int | tuple[int, ...]
@@ -60,6 +60,17 @@ class Budget:
     part: float
 
 
+@dataclass(frozen=True)
+class Exact:
+    """What each layer that stays is to be.
+
+    Attributes:
+        shapes: Its heads and neurons, the first layer first.
+    """
+
+    shapes: tuple[LayerShape, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Goal:
     """What pruning is to end at.
@@ -72,7 +83,7 @@ class Goal:
     """
 
     source: EncoderShape
-    size: Parts | Budget
+    size: Parts | Budget | Exact
     layers: Layers = "all"
     granularity: int = allocation.GRANULARITY
 
@@ -98,6 +109,8 @@ class Goal:
             return allocation.allocate(
                 importance, self.size.cost, budget, layers=layers, granularity=self.granularity
             )
+        if isinstance(self.size, Exact):
+            return self._exact(importance, self.size.shapes, layers, done, layers if stays is None else stays)
         heads, neurons = _toward(self.size.heads, done), _toward(self.size.neurons, done)
         if self.size.evenly:
             return allocation.allocate_evenly(
@@ -111,6 +124,33 @@ class Goal:
             layers=layers,
             granularity=self.granularity,
         )
+
+    def _exact(
+        self,
+        importance: Importance,
+        shapes: tuple[LayerShape, ...],
+        layers: Sequence[int] | str,
+        done: float,
+        origin: Sequence[int] | str,
+    ) -> Kept:
+        """Go part of the way from each source layer in ``origin`` to its shape; ``layers`` stay."""
+        full = [self.source.layers[int(layer)] for layer in origin]
+        if len(full) != len(shapes):
+            raise UsageError(f"{len(shapes)} shapes for {len(full)} layers", hint="give one for each layer")
+        for shape, whole in zip(shapes, full, strict=True):
+            if shape.heads > whole.heads or shape.intermediate > whole.intermediate:
+                raise UsageError(
+                    f"a layer of {whole.heads} heads and {whole.intermediate} neurons cannot keep "
+                    f"{shape.heads} and {shape.intermediate}"
+                )
+        toward = [
+            LayerShape(
+                whole.heads - int((whole.heads - shape.heads) * done),
+                whole.intermediate - int((whole.intermediate - shape.intermediate) * done),
+            )
+            for shape, whole in zip(shapes, full, strict=True)
+        ]
+        return allocation.allocate_shapes(importance, toward, layers=[int(layer) for layer in layers])
 
     def _layers(self, importance: Importance) -> tuple[int, ...]:
         depth = len(self.source.layers)

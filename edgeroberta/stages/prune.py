@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.pruning.allocation import GRANULARITY
-from edgeroberta.pruning.goal import Budget, Goal, Pace, Parts
+from edgeroberta.pruning.goal import Budget, Exact, Goal, Pace, Parts
 from edgeroberta.pruning.importance import Method
+from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.training.distillation import DistillSettings
 
@@ -60,6 +61,13 @@ class PruneBudget(StageConfig):
         return next(part for part in (self.params, self.macs, self.latency) if part is not None)
 
 
+class LayerSize(StageConfig):
+    """What is left of one layer."""
+
+    heads: int = Field(ge=1, description="Attention heads.")
+    intermediate: int = Field(ge=1, description="FFN neurons.")
+
+
 class PruneConfig(StageConfig):
     """What stays, how units are scored, and how the model recovers."""
 
@@ -79,6 +87,9 @@ class PruneConfig(StageConfig):
     )
     budget: PruneBudget | None = Field(
         None, description="One budget for heads and neurons together, in place of heads and ffn."
+    )
+    shapes: tuple[LayerSize, ...] | None = Field(
+        None, description="Heads and FFN neurons of each layer that stays, in place of heads, ffn and budget."
     )
     score: Method = Field(Method.TAYLOR, description="How units are scored.")
     evenly: bool = Field(False, description="Keep the same part in every layer; for comparison.")
@@ -101,6 +112,8 @@ class PruneConfig(StageConfig):
             raise ValueError("give either a budget, or heads and ffn")
         if self.budget is not None and self.evenly:
             raise ValueError("a budget is shared out unevenly: leave out evenly")
+        if self.shapes is not None and (self.heads, self.ffn, self.budget) != (None, None, None):
+            raise ValueError("give either shapes, or heads and ffn, or a budget")
         if self.budget is None and self.layers == "auto":
             raise ValueError("layers are chosen by a budget only: give a budget, or say how many layers")
         return self
@@ -166,8 +179,10 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
 def _goal(config: PruneConfig, context: Context, shape: EncoderShape) -> Goal:
     from edgeroberta.pruning import pricing
 
-    size: Parts | Budget
-    if config.budget is None:
+    size: Parts | Budget | Exact
+    if config.shapes is not None:
+        size = Exact(tuple(LayerShape(each.heads, each.intermediate) for each in config.shapes))
+    elif config.budget is None:
         size = Parts(config.heads or HEADS, config.ffn or FFN, evenly=config.evenly)
     else:
         size = Budget(pricing.cost_for(config.budget, context, shape), config.budget.part)

@@ -28,6 +28,12 @@ class GateConfig(StageConfig):
     confidence: float = Field(
         0.95, gt=0, lt=1, description="Of the two-sided interval that the loss must lie in."
     )
+    min_kept: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Smallest share of the full-size model's metric, judged as max_drop is; both must hold.",
+    )
 
 
 class VerifyConfig(StageConfig):

@@ -130,7 +130,9 @@ def verify(
     )
 
 
-def judge(drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: str) -> Judgement:
+def judge(
+    drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: str, full_size: float = 1.0
+) -> Judgement:
     """Ask the gate.
 
     Args:
@@ -139,6 +141,7 @@ def judge(drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: st
         gate: What may be lost.
         rows: Rows that were measured.
         metric: Name of the metric.
+        full_size: The full-size model's metric, for the share of it that is to be kept.
 
     Returns:
         FAIL when too few answers agree or the whole interval lies above what the gate allows, PASS
@@ -150,15 +153,16 @@ def judge(drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: st
             f"the same answer on {agreement:.1%} of {rows:,} rows, "
             f"the gate asks for {gate.min_agreement:.1%}",
         )
+    allowed = gate.allowed(full_size)
     numbers = (
         f"the drop of {metric} is {interval_text(drop.mean, drop.low, drop.high)} points on {rows:,} rows, "
-        f"the gate allows {points(gate.max_drop)}"
+        f"the gate allows {points(allowed)}"
     )
-    if drop.low > gate.max_drop:
+    if drop.low > allowed:
         return Judgement(Verdict.FAIL, numbers)
-    if drop.high <= gate.max_drop:
+    if drop.high <= allowed:
         return Judgement(Verdict.PASS, numbers)
-    needed = metrics.rows_to_decide(drop, rows, gate.max_drop, confidence=gate.confidence)
+    needed = metrics.rows_to_decide(drop, rows, allowed, confidence=gate.confidence)
     more = max(1, needed - rows)
     return Judgement(
         Verdict.INCONCLUSIVE, f"{numbers}; about {more:,} more rows ({needed:,} in all) would decide", needed
@@ -229,7 +233,8 @@ def _result(
         task, reference.logits, logits, rows.labels, seed=options.seed, confidence=gate.confidence
     )
     agreement = metrics.agreement(task, reference.logits, logits)
-    judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric)
+    full_size = metrics.score(task, reference.logits, rows.labels)
+    judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric, full_size=full_size)
     if steady is not None and steady.flips:
         judgement = Judgement(
             Verdict.FAIL,

@@ -36,7 +36,9 @@ def stored_gate(bundle: Path) -> Gate:
     file = bundle / REPORT_FILE
     try:
         gate = json.loads(file.read_text(encoding="utf-8"))["gate"]
-        return Gate(**{each.name: float(gate[each.name]) for each in fields(Gate)})
+        asked = {each.name: float(gate[each.name]) for each in fields(Gate) if each.name != "min_kept"}
+        # Reports of version 0.2 and before have none.
+        return Gate(**asked, min_kept=float(gate["min_kept"]) if gate.get("min_kept") is not None else None)
     except OSError as error:
         raise BundleError(
             "the bundle carries no report, so there is no gate to hold it to",

@@ -42,11 +42,23 @@ class Gate:
         max_drop: Largest loss of the task's metric; 0.01 is one point.
         min_agreement: Smallest share of rows with the full-size model's answer.
         confidence: Of the interval that the loss must lie in, two-sided.
+        min_kept: Smallest share of the full-size model's metric; None where only ``max_drop`` counts.
     """
 
     max_drop: float = 0.01
     min_agreement: float = 0.95
     confidence: float = 0.95
+    min_kept: float | None = None
+
+    def allowed(self, full_size: float) -> float:
+        """Return the largest loss that both ``max_drop`` and ``min_kept`` allow.
+
+        Args:
+            full_size: The full-size model's metric.
+        """
+        if self.min_kept is None:
+            return self.max_drop
+        return min(self.max_drop, (1 - self.min_kept) * max(full_size, 0.0))
 
 
 @dataclass(frozen=True)

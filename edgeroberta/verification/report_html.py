@@ -73,7 +73,7 @@ def _intervals(report: Report) -> str:
     shown = [(result.engine, result.drop) for result in report.engines if result.drop is not None]
     if not shown:
         return ""
-    limit = report.gate.max_drop
+    limit = report.gate.allowed(report.full_size["metrics"][report.metric])
     ends = [0.0, limit, *(end for _, drop in shown for end in (drop.low, drop.high))]
     low, high = min(ends), max(ends)
     margin = 0.08 * (high - low) or 0.01

@@ -93,8 +93,9 @@ def megabytes(count: float | None) -> str:
 
 def _verdict(report: Report) -> Section:
     gate = report.gate
+    allowed = points(gate.allowed(report.full_size["metrics"][report.metric]))
     asked = (
-        f"The gate: {report.metric} may fall by at most {points(gate.max_drop)} points "
+        f"The gate: {report.metric} may fall by at most {allowed} points "
         f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
         "those of the full-size model."
     )

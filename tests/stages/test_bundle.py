@@ -122,7 +122,7 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
         "drop": {"mean": 0.5, "low": 0.0, "high": 1.0},
         "agreement": 0.5,
     }
-    assert gate["allowed"] == {"max_drop": 0.01, "min_agreement": 0.95, "confidence": 0.95}
+    assert gate["allowed"] == {"max_drop": 0.01, "min_agreement": 0.95, "confidence": 0.95, "min_kept": None}
     words = {"PASS": "**passed**", "FAIL": "**did not pass**", "INCONCLUSIVE": "**inconclusive**"}
     assert words[verdict.value] in (folder / "README.md").read_text()
 

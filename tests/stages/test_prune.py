@@ -388,3 +388,27 @@ def test_prune_refuses_layers_that_are_not_there(make_context: Callable[..., Con
 def test_prune_refuses_settings_that_contradict_each_other(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         stages.get("prune").config(**config)
+
+
+def test_exact_shapes_are_kept_and_reached_in_steps(make_context: Callable[..., Context]) -> None:
+    context = make_context()
+    wanted = [{"heads": 1, "intermediate": 40}, {"heads": 3, "intermediate": 7}]
+    notes = prune(context, heads=None, ffn=None, layers=(0, 2), shapes=wanted, steps=2)
+    shapes = surgery.shape_of(pruned.from_pretrained(context.output)).layers
+    assert [shape.to_json() for shape in shapes] == notes["steps"][1]["layers"] == wanted
+    assert notes["steps"][0]["layers"][0]["intermediate"] > 40
+    assert notes["kept"]["layers"] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([{"heads": 1, "intermediate": 8}], "1 shapes for 3 layers"),
+        ([{"heads": 99, "intermediate": 8}] * 3, "cannot keep 99 and 8"),
+    ],
+)
+def test_prune_refuses_shapes_that_do_not_fit_the_model(
+    shapes: list[dict[str, int]], message: str, make_context: Callable[..., Context]
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        prune(make_context(), heads=None, ffn=None, shapes=shapes)

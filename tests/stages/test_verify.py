@@ -126,7 +126,7 @@ def test_the_gate_is_the_recipe_s(context: Context) -> None:
     )
     assert verify(lenient, context)["verdict"] == "PASS"
     found = fake_bundles.read_json(context.output / "report.json")
-    assert found["gate"] == {"max_drop": 1.0, "min_agreement": 0.0, "confidence": 0.95}
+    assert found["gate"] == {"max_drop": 1.0, "min_agreement": 0.0, "confidence": 0.95, "min_kept": None}
     assert found["flips"] == []
 
 

@@ -90,6 +90,24 @@ def test_an_interval_across_the_gate_is_inconclusive_and_says_how_many_rows_more
     )
 
 
+@pytest.mark.parametrize(
+    ("high", "full_size", "verdict"),
+    [(0.0179, 0.9, Verdict.PASS), (0.019, 0.9, Verdict.INCONCLUSIVE), (0.019, 0.96, Verdict.PASS)],
+)
+def test_a_share_to_keep_is_a_share_of_the_full_size_metric(
+    high: float, full_size: float, verdict: Verdict
+) -> None:
+    gate = Gate(max_drop=1, min_agreement=0, min_kept=0.98)
+    drop = Interval(0.01, 0.001, high)
+    assert judge(drop, 0.5, gate, rows=1000, metric="accuracy", full_size=full_size).verdict is verdict
+
+
+def test_a_share_to_keep_does_not_loosen_the_largest_drop() -> None:
+    gate = Gate(max_drop=0.005, min_agreement=0, min_kept=0.5)
+    found = judge(Interval(0.01, 0.006, 0.02), 1.0, gate, rows=1000, metric="accuracy", full_size=0.9)
+    assert found.verdict is Verdict.FAIL
+
+
 def test_a_bundle_that_answers_as_the_full_size_model_passes(bundle: Path) -> None:
     rows = rows_of(400)
     report = measured(

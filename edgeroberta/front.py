@@ -1,0 +1,286 @@
+"""The front of accuracy against latency: which of some models are worth having, as a table and a drawing.
+
+The drawing is an SVG file of its own, written without any other package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from xml.sax.saxutils import escape
+
+from edgeroberta.layout import columns
+
+SCHEMA_VERSION = 1
+KIND = "edgeroberta-front"
+
+# Size of the drawing, and what is left around the plot for titles and numbers, in pixels.
+_WIDTH, _HEIGHT = 720, 440
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 64, 56
+# A label's height, and a guess of the width of a character at its font size.
+_LINE, _CHARACTER = 14, 6.4
+# Colours of series: Okabe and Ito's, which colour-blind people can tell apart, on white and on black.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_STYLE = """
+    text { font: 12px sans-serif; fill: #24292f }
+    .title { font-size: 15px; font-weight: bold }
+    .axis { stroke: #57606a; fill: none }
+    .grid { stroke: #d0d7de }
+    .front { stroke: #57606a; stroke-dasharray: 5 4; fill: none }
+    .paper { fill: #ffffff }
+    @media (prefers-color-scheme: dark) {
+      text { fill: #e6edf3 }
+      .axis, .front { stroke: #9198a1 }
+      .grid { stroke: #30363d }
+      .paper { fill: #0d1117 }
+    }
+"""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model that was measured.
+
+    Attributes:
+        name: What it is called.
+        latency_ms: Time of one call with one text, in milliseconds; less is better.
+        metric: The task's metric; more is better.
+        bytes: Size on disk; None where it is not known.
+        series: Whose it is, or how it was measured; series differ in colour.
+    """
+
+    name: str
+    latency_ms: float
+    metric: float
+    bytes: int | None = None
+    series: str = ""
+
+
+def front(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the points than which none is both as fast and as right, and better in one of them.
+
+    Args:
+        points: Any points.
+
+    Returns:
+        Those of the front, the fastest first.
+    """
+    kept: list[Point] = []
+    for point in sorted(points, key=lambda each: (each.latency_ms, -each.metric)):
+        if not kept or point.metric > kept[-1].metric:
+            kept.append(point)
+    return tuple(kept)
+
+
+def to_json(points: Sequence[Point], *, metric: str) -> dict[str, Any]:
+    """Return points for machines, each with whether it is on the front.
+
+    Args:
+        points: Any points.
+        metric: Name of the metric.
+    """
+    best = front(points)
+    rows = [{**asdict(point), "front": point in best} for point in points]
+    return {"schema_version": SCHEMA_VERSION, "kind": KIND, "metric": metric, "points": rows}
+
+
+def table(points: Sequence[Point], *, metric: str = "accuracy") -> str:
+    """Return points as a table for people, the fastest first; those of the front have a star.
+
+    Args:
+        points: Any points.
+        metric: Name of the metric.
+    """
+    best = front(points)
+    rows = [("", "", "p50", metric, "size")]
+    for point in sorted(points, key=lambda each: (each.latency_ms, -each.metric)):
+        size = "–" if point.bytes is None else f"{point.bytes / 1e6:,.1f} MB"
+        name = f"{point.name} ({point.series})" if point.series else point.name
+        star = "*" if point in best else ""
+        rows.append((star, name, f"{point.latency_ms:.2f} ms", _value(point.metric, metric), size))
+    return "\n".join(columns(rows, left=(0, 1)))
+
+
+def svg(points: Sequence[Point], *, title: str, metric: str = "accuracy", floor: float | None = None) -> str:
+    """Draw points: latency to the right, the metric up, and the front as a broken line.
+
+    Args:
+        points: At least one.
+        title: What stands above.
+        metric: Name of the metric.
+        floor: The least metric that was asked for, drawn as a line.
+
+    Returns:
+        An SVG file that follows the reader's light or dark colours.
+    """
+    values = [point.metric for point in points] + ([] if floor is None else [floor])
+    plot = _Plot(
+        _Axis.over([0.0, *(point.latency_ms for point in points)]),
+        _Axis.over(values, least=0.01, below=0.5, most=1.0),
+    )
+    series = list(dict.fromkeys(point.series for point in points))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
+        f'height="{_HEIGHT}" role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">',
+        f"<style>{_STYLE}</style>",
+        f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
+        _text(_LEFT, 24, title, kind="title"),
+        *_legend(series),
+        *plot.axes(metric),
+        *([] if floor is None else plot.floor(floor, f"asked for: {_value(floor, metric)}")),
+        plot.front(front(points)),
+        *plot.points(points, series),
+        "</svg>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A linear axis.
+
+    Attributes:
+        low: Where it begins.
+        high: Where it ends.
+        step: From one tick to the next.
+    """
+
+    low: float
+    high: float
+    step: float
+
+    @classmethod
+    def over(
+        cls, values: Sequence[float], *, least: float = 0.0, below: float = 0.0, most: float | None = None
+    ) -> _Axis:
+        """Choose about six round ticks that hold all values.
+
+        Args:
+            values: At least one.
+            least: The smallest span.
+            below: Room below the least value, in ticks.
+            most: Where the axis ends at the latest, unless a value is beyond.
+        """
+        span = max(max(values) - min(values), least) or 1.0
+        magnitude = 10.0 ** math.floor(math.log10(span / 5))
+        step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= span / 6)
+        low = math.floor(min(values) / step - below + 1e-9) * step
+        high = math.ceil((max(values) + step * 0.25) / step - 1e-9) * step
+        return cls(low, high if most is None else min(high, max(most, max(values))), step)
+
+    def ticks(self) -> list[float]:
+        count = int((self.high - self.low) / self.step + 1e-9)
+        return [self.low + index * self.step for index in range(count + 1)]
+
+    def part(self, value: float) -> float:
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """Where things are on the drawing; ``x`` and ``y`` are its axes."""
+
+    x: _Axis
+    y: _Axis
+
+    def at(self, point: Point) -> tuple[float, float]:
+        return self.right(point.latency_ms), self.up(point.metric)
+
+    def right(self, value: float) -> float:
+        return _LEFT + self.x.part(value) * (_WIDTH - _LEFT - _RIGHT)
+
+    def up(self, value: float) -> float:
+        return _HEIGHT - _BOTTOM - self.y.part(value) * (_HEIGHT - _TOP - _BOTTOM)
+
+    def axes(self, metric: str) -> list[str]:
+        end, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
+        parts = []
+        for tick in self.y.ticks():
+            y = self.up(tick)
+            parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{end}"/>')
+            parts.append(_text(_LEFT - 8, y + 4, _value(tick, metric, self.y.step), anchor="end"))
+        for tick in self.x.ticks():
+            x = self.right(tick)
+            parts.append(f'<path class="axis" d="M{x:.1f} {bottom}v5"/>')
+            parts.append(_text(x, bottom + 20, f"{tick:.{_digits(self.x.step)}f}", anchor="middle"))
+        parts.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{end}"/>')
+        parts.append(_text((_LEFT + end) / 2, _HEIGHT - 14, "latency, p50 in ms", anchor="middle"))
+        parts.append(_text(_LEFT - 40, _TOP - 12, metric))
+        return parts
+
+    def floor(self, value: float, label: str) -> list[str]:
+        y = self.up(value)
+        line = f'<path class="front" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
+        return [line, _text(_WIDTH - _RIGHT, y - 5, label, anchor="end")]
+
+    def front(self, points: Sequence[Point]) -> str:
+        if len(points) < 2:
+            return ""
+        corners = "L".join("{:.1f} {:.1f}".format(*self.at(point)) for point in points)
+        return f'<path class="front" d="M{corners}"/>'
+
+    def points(self, points: Sequence[Point], series: Sequence[str]) -> list[str]:
+        """Draw points, filled on the front, and their names where they hide no other name."""
+        best, parts, taken = front(points), [], [(*self.at(point), 10.0) for point in points]
+        for point in sorted(points, key=lambda each: (-each.metric, each.latency_ms)):
+            x, y = self.at(point)
+            colour = _colour(series.index(point.series))
+            fill = colour if point in best else "none"
+            parts.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}" stroke-width="2"/>'
+            )
+            width = len(point.name) * _CHARACTER
+            left, down = _free(x, y, width, taken)
+            taken.append((left, down, width))
+            parts.append(_text(left, down + 4, point.name))
+        return parts
+
+
+def _free(
+    x: float, y: float, width: float, taken: Sequence[tuple[float, float, float]]
+) -> tuple[float, float]:
+    """Find the place nearest to a point for its name; right or left of it, then higher or lower."""
+    for shift in (0, -1, 1, -2, 2, -3, 3, -4, 4):
+        for left in (x + 10, x - 10 - width):
+            down = y + shift * _LINE
+            inside = _LEFT <= left <= _WIDTH - width and _TOP - _LINE <= down <= _HEIGHT - _BOTTOM
+            if inside and not any(
+                abs(down - other) < _LINE and left < start + size and start < left + width
+                for start, other, size in taken
+                if (start, other) != (x, y)
+            ):
+                return left, down
+    return min(x + 10, _WIDTH - width), y
+
+
+def _legend(series: Sequence[str]) -> list[str]:
+    if len(series) < 2:
+        return []
+    parts, x = [], float(_LEFT)
+    for index, name in enumerate(series):
+        parts.append(f'<circle cx="{x + 5:.1f}" cy="40" r="5" fill="{_colour(index)}"/>')
+        parts.append(_text(x + 15, 44, name or "here"))
+        x += 35 + len(name or "here") * _CHARACTER
+    return parts
+
+
+def _colour(index: int) -> str:
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str | None = None) -> str:
+    named = f' class="{kind}"' if kind else ""
+    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _value(value: float, metric: str, step: float = 0.001) -> str:
+    """Write a share as a percentage, as finely as the step asks for; a correlation stays a number."""
+    if metric == "pearson":
+        return f"{value:.{max(_digits(step), 2)}f}"
+    return f"{value * 100:.{_digits(step * 100)}f} %"
+
+
+def _digits(step: float) -> int:
+    return max(0, -math.floor(math.log10(step) + 1e-9))

@@ -1,0 +1,184 @@
+"""What became of a budget: measured beside predicted, each limit judged, and the front of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import front
+from edgeroberta.artifact import write_json, write_text
+from edgeroberta.bench import subjects
+from edgeroberta.bench.process import Worker
+from edgeroberta.bench.protocol import Inputs
+from edgeroberta.bench.rounds import Entry, Plan, take_turns
+from edgeroberta.front import Point
+from edgeroberta.planning.candidates import Candidate, Predicted
+from edgeroberta.planning.limits import Limits
+from edgeroberta.planning.probing import Probe
+from edgeroberta.progress import Progress
+
+SCHEMA_VERSION = 1
+KIND = "edgeroberta-budget"
+REPORT, FRONT_JSON, FRONT_SVG = "reports/budget.json", "reports/front.json", "reports/front.svg"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of calls with single texts, tokenization included, in seconds.
+
+    Attributes:
+        p50: Median.
+        p95: 95th percentile.
+    """
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a budget.
+
+    Attributes:
+        limits: What was asked for.
+        chosen: The candidate that was made.
+        probes: The candidates that were compared, the best first; none where one was left.
+        predicted: What it should have come to.
+        measured: What it came to; times are None where the device is elsewhere.
+        metric: Name of the task's metric.
+        kept: Share of the full-size metric that the bundle keeps.
+        points: The front's points.
+        engine: Engine that was timed.
+        device: What the prediction was measured on.
+        elsewhere: The device's host, where it is not this machine.
+    """
+
+    limits: Limits
+    chosen: Candidate
+    probes: tuple[Probe, ...]
+    predicted: Predicted
+    measured: Mapping[str, float | None]
+    metric: str
+    kept: float
+    points: tuple[Point, ...]
+    engine: str
+    device: str
+    elsewhere: str | None
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The limits that the measured model does not hold, in words."""
+        asked, found = self.limits, self.measured
+        wrong = []
+        speedup, p95, size = found["speedup"], found["p95_ms"], found["bytes"]
+        if asked.speedup is not None and speedup is not None and speedup < asked.speedup:
+            wrong.append(f"speedup {speedup:.2f} instead of {asked.speedup:g}")
+        if asked.p95 is not None and p95 is not None and p95 > asked.p95 * 1000:
+            wrong.append(f"p95 {p95:.2f} ms instead of {asked.p95 * 1000:g} ms")
+        if asked.bytes is not None and size is not None and size > asked.bytes:
+            wrong.append(f"{size / 1e6:.2f} MB instead of {asked.bytes / 1e6:g} MB")
+        return tuple(wrong)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            "asked": self.limits.to_json(),
+            "chosen": self.chosen.to_json(),
+            "candidates": [probe.to_json() for probe in self.probes],
+            "predicted": self.predicted.to_json(),
+            "measured": dict(self.measured),
+            "metric": self.metric,
+            "kept": self.kept,
+            "missed": list(self.missed),
+            "engine": self.engine,
+            "device": self.device,
+            "host": self.elsewhere,
+        }
+
+    def to_text(self, *, failed: bool) -> str:
+        """Return it for people; with the front where something was not met.
+
+        Args:
+            failed: The gate did not pass, or a limit was missed.
+        """
+        lines = ["", f"budget: {self.limits.told}", f"chosen: {self.chosen.name}"]
+        predicted = self.predicted.to_json()
+        units = (("p50_ms", "ms"), ("p95_ms", "ms"), ("speedup", "x"), ("bytes", "bytes"))
+        for name, unit in units:
+            found = self.measured[name]
+            digits = 0 if unit == "bytes" else 2
+            said = "not measured here" if found is None else f"{found:,.{digits}f} measured"
+            lines.append(f"  {name.split('_')[0]:8}{predicted[name]:,.{digits}f} {unit} predicted, {said}")
+        lines.append(f"  {self.metric}: {self.kept:.1%} of the full-size model's kept")
+        if self.elsewhere is not None:
+            lines.append(f"  times are those of {self.elsewhere}: edgeroberta bench --host {self.elsewhere}")
+        lines += [f"not met: {each}" for each in self.missed]
+        if failed:
+            lines += ["the best points found (* on the front):", front.table(self.points, metric=self.metric)]
+        return "\n".join(lines)
+
+    def write(self, bundle: Path) -> None:
+        """Write the report and the front beside a bundle's other reports."""
+        title = f"{self.metric} against latency, {self.engine} on {self.device}"
+        best = max(self.points, key=lambda point: point.metric)
+        full = next((point for point in self.points if point.series == FULL), best)
+        floor = full.metric * self.limits.keep
+        (bundle / REPORT).parent.mkdir(exist_ok=True)
+        write_json(bundle / FRONT_JSON, front.to_json(self.points, metric=self.metric))
+        write_text(bundle / FRONT_SVG, front.svg(self.points, title=title, metric=self.metric, floor=floor))
+        write_json(bundle / REPORT, self.to_json())
+
+
+#: Series of the front's points.
+FULL, MADE = "full size", "compressed"
+
+
+def time_in_turns(
+    bundles: Mapping[str, Path], inputs: Inputs, *, engine: str, threads: int, progress: Progress
+) -> dict[str, Times]:
+    """Time bundles on texts in turns, each in its own process.
+
+    Args:
+        bundles: Name to folder.
+        inputs: The user's texts.
+        engine: Engine for all of them.
+        threads: Threads for one call.
+        progress: Where to report.
+
+    Returns:
+        Name to times, over all calls.
+
+    Raises:
+        WorkerError: One cannot be run.
+    """
+    plan = Plan(rounds=5, calls=200, threads=threads)
+    entries = []
+    for name, folder in bundles.items():
+        (spec,) = subjects.bundle_specs(folder, inputs, engines=[engine], threads=threads)
+        entries.append(Entry(name, Worker(spec)))
+    try:
+        take_turns(entries, plan, [len(str(each)) for each in inputs], progress)
+    finally:
+        for entry in entries:
+            entry.worker.close()
+    for entry in entries:
+        if entry.error is not None:
+            raise entry.error
+    return {entry.name: _times([calls.seconds for calls in entry.rounds]) for entry in entries}
+
+
+def _times(rounds: Sequence[Sequence[float]]) -> Times:
+    p50, p95 = np.percentile(np.concatenate([np.asarray(seconds) for seconds in rounds]), (50, 95))
+    return Times(float(p50), float(p95))
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files of a bundle but those that :meth:`Outcome.write` adds."""
+    added = {folder / name for name in (REPORT, FRONT_JSON, FRONT_SVG)}
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file not in added)
