@@ -11,10 +11,12 @@ when half of the shards are there, and resumed. Writes benchmarks/results/<machi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -97,61 +99,83 @@ def launch(teacher: Path, texts: Path, folder: Path, layers: Sequence[int], *, u
     peaks: dict[int, int] = {}
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        while process.poll() is None:
-            for rank, size in private_bytes(folder).items():
-                peaks[rank] = max(peaks.get(rank, 0), size)
-            if until and len(list(folder.glob("teacher/shard-*"))) >= until:
-                kill(process, folder)
-                return None
-            time.sleep(INTERVAL)
+        try:
+            while process.poll() is None:
+                for rank, size in private_bytes(process.pid).items():
+                    peaks[rank] = max(peaks.get(rank, 0), size)
+                if until and len(list(folder.glob("teacher/shard-*"))) >= until:
+                    return None
+                time.sleep(INTERVAL)
+        finally:
+            if process.poll() is None:
+                kill(process)
     if process.returncode:
         tail = (folder / "log").read_text(encoding="utf-8", errors="replace")[-2000:]
         raise EdgeRobertaError(f"the workers ended with exit code {process.returncode}:\n{tail}")
     return Done(peaks, json.loads((folder / "seconds.json").read_text(encoding="utf-8")))
 
 
-def workers(folder: Path) -> dict[int, Path]:
-    """Find the workers that write into ``folder``: rank to the process's folder in /proc."""
-    found = {}
+def descendants(launcher: int) -> list[int]:
+    """Return the processes that the launcher has started, and those that they have, in turn."""
+    parents = {}
     for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            if str(folder).encode() in (process / "cmdline").read_bytes().split(b"\0"):
-                variables = (process / "environ").read_bytes().split(b"\0")
-                ranks = [int(item[5:]) for item in variables if item.startswith(b"RANK=")]
-                found.update((rank, process) for rank in ranks)  # the launcher has none
-        except OSError:
-            continue  # it ended while we looked
-    return found
+        if process.name.isdigit():
+            try:
+                # the name before it, in parentheses, may hold anything
+                fields = (process / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+            except OSError:
+                continue  # it ended while we looked
+            parents[int(process.name)] = int(fields.split()[1])
+    found = [launcher]
+    for parent in found:
+        found += [child for child, its in parents.items() if its == parent]
+    return found[1:]
 
 
-def private_bytes(folder: Path) -> dict[int, int]:
+def private_bytes(launcher: int) -> dict[int, int]:
     """Return, by rank, the bytes that each worker holds for itself alone.
 
     Those are anonymous pages, in memory or swapped out. Pages of mapped files are not counted: the
     kernel shares them and takes them back when memory is short.
     """
     found = {}
-    for rank, process in workers(folder).items():
+    for number in descendants(launcher):
+        process = Path("/proc") / str(number)
         try:
+            variables = (process / "environ").read_bytes().split(b"\0")
             lines = (process / "status").read_text(encoding="utf-8").splitlines()
         except OSError:
-            continue
+            continue  # it ended while we looked
         named = dict(line.split(":", 1) for line in lines)
         sizes = (int(named[name].split()[0]) for name in ("RssAnon", "VmSwap") if name in named)
-        found[rank] = sum(sizes) * 1024
+        size = sum(sizes) * 1024
+        for rank in (int(item[5:]) for item in variables if item.startswith(b"RANK=")):
+            found[rank] = max(found.get(rank, 0), size)  # a worker's own children have its rank, too
     return found
 
 
-def kill(launcher: subprocess.Popen[bytes], folder: Path) -> None:
-    """Kill the workers, and the launcher before it can start them anew."""
+def kill(launcher: subprocess.Popen[bytes]) -> None:
+    """Kill the launcher and all that it has started, and nothing else, with SIGKILL.
+
+    The launcher is stopped first, so that it neither starts workers anew nor ends before they are
+    found. File descriptors stand for the processes: a number may belong to another one by then.
+    """
+    launcher.send_signal(signal.SIGSTOP)
+    handles = {}
+    for number in descendants(launcher.pid):
+        with contextlib.suppress(ProcessLookupError):  # it ended while we looked
+            handles[number] = os.pidfd_open(number)
+    ours = set(descendants(launcher.pid))  # of these, the numbers were still theirs when they were opened
+    for number, handle in handles.items():
+        if number in ours:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
     launcher.kill()
-    for process in workers(folder).values():
-        os.kill(int(process.name), signal.SIGKILL)
     launcher.wait()
-    while workers(folder):
-        time.sleep(INTERVAL)
+    for number, handle in handles.items():
+        if number in ours:
+            select.select([handle], [], [])  # until it has ended
+        os.close(handle)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> tuple[list[Row], list[Check]]:

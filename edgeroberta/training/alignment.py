@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, Input, TextTokenizer
+from edgeroberta.data.rows import Texts
+from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
 
 #: Texts compared at once; their offsets as Python objects take about 200 bytes per token.
 _CHUNK = 2048
@@ -39,7 +41,7 @@ def _prefix_space(folder: Path) -> object:
 
 
 def same_tokens(
-    ours: tuple[Path, int], theirs: tuple[Path, int], inputs: Sequence[Input]
+    ours: tuple[Path, int], theirs: tuple[Path, int], parts: Sequence[Texts]
 ) -> npt.NDArray[np.bool_]:
     """Compare two tokenizers text by text: as many tokens, each of the same characters.
 
@@ -48,17 +50,25 @@ def same_tokens(
     Args:
         ours: Model folder and the number of tokens at which its texts are cut.
         theirs: The same of the other model; without a ``tokenizer.json`` no text is the same.
-        inputs: Texts, or pairs of texts.
+        parts: Texts, or pairs of texts, one part after the other.
 
     Returns:
-        bool[n].
+        bool[n], n the number of texts in all parts.
     """
-    result = np.zeros(len(inputs), np.bool_)
+    result = np.zeros(sum(len(part) for part in parts), np.bool_)
     if not (theirs[0] / TOKENIZER_FILE).is_file():
         return result
     first, second = TextTokenizer.open(*ours), TextTokenizer.open(*theirs)
-    for start in range(0, len(inputs), _CHUNK):
-        chunk = inputs[start : start + _CHUNK]
+    done = 0
+    for chunk in _chunks(parts):
         pairs = zip(first.spans(chunk), second.spans(chunk), strict=True)
-        result[start : start + len(chunk)] = [mine == other for mine, other in pairs]
+        result[done : done + len(chunk)] = [mine == other for mine, other in pairs]
+        done += len(chunk)
     return result
+
+
+def _chunks(parts: Sequence[Texts]) -> Iterator[list[Any]]:
+    for part in parts:
+        for rows in part.chunks():
+            inputs = rows.inputs()
+            yield from (inputs[start : start + _CHUNK] for start in range(0, len(inputs), _CHUNK))

@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.artifact import digest_value
 from edgeroberta.data.rows import Rows
-from edgeroberta.runtime.tokenizer import Input
 
+#: Raised when the same settings make other copies; token files of former ones are then not used.
+SCHEMA_VERSION = 1
 #: Chances of Tang et al.: that a word is left out, that it is exchanged, that a copy is cut.
 DROP, SWAP, CUT = 0.1, 0.1, 0.25
 #: Longest run of words that a cut leaves.
 LONGEST_RUN = 5
+#: Copies made at once.
+_CHUNK = 8192
 #: Tries to make a copy that differs from its text.
 _TRIES = 5
 #: Scripts that put no space between words: each character counts as a word.
@@ -51,31 +57,56 @@ class _Pool:
         return self._words[kind][min(place, len(self._words[kind]) - 1)]
 
 
-def variants(rows: Rows, count: int, *, seed: int) -> list[Input]:
-    """Make changed copies of texts.
+@dataclass(frozen=True, eq=False)
+class Variants:
+    """Changed copies of texts, made as they are wanted; see :class:`edgeroberta.data.rows.Texts`.
 
-    Args:
+    They are ``count`` copies of the first row, then of the second, and so on; none is empty. A text of
+    one word may come back as it was.
+
+    Attributes:
         rows: The texts, or pairs; of a pair the first, the second or both are changed.
-        count: Copies of each.
-        seed: Seed; a copy depends on it, the row and the copy's number alone.
-
-    Returns:
-        ``count`` copies of the first row, then of the second, and so on; none is empty. A text of one
-        word may come back as it was.
+        count: Copies of each, at least 1.
+        seed: Seed; a copy depends on it, the rows and the copy's own row and number.
     """
-    pools = [_Pool(texts) for texts in (rows.texts, rows.pairs) if texts is not None]
-    made: list[Input] = []
-    for number, item in enumerate(rows.inputs()):
-        for copy in range(count):
-            random = np.random.default_rng([seed, number, copy])
-            if isinstance(item, str):
-                made.append(_changed(item, pools[0], random))
-                continue
-            which = int(random.integers(3))
-            first = _changed(item[0], pools[0], random) if which != 1 else item[0]
-            second = _changed(item[1], pools[1], random) if which != 0 else item[1]
-            made.append((first, second))
-    return made
+
+    rows: Rows
+    count: int
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.rows) * self.count
+
+    @property
+    def source(self) -> str:
+        """Where the texts come from that these are copies of."""
+        return self.rows.source
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of all that decides the copies (hex): the rows and the settings."""
+        chances = [DROP, SWAP, CUT, LONGEST_RUN, _TRIES]
+        return digest_value([SCHEMA_VERSION, self.rows.digest, self.count, self.seed, chances])
+
+    def chunks(self) -> Iterator[Rows]:
+        """Make the copies anew, some thousands at a time; the same each time."""
+        pools = [_Pool(texts) for texts in (self.rows.texts, self.rows.pairs) if texts is not None]
+        for start in range(0, len(self), _CHUNK):
+            numbers = range(start, min(start + _CHUNK, len(self)))
+            made = [self._copy(*divmod(number, self.count), pools) for number in numbers]
+            texts = tuple(first for first, _ in made)
+            pairs = None if self.rows.pairs is None else tuple(second for _, second in made)
+            yield Rows(texts, pairs, None, self.source)
+
+    def _copy(self, row: int, copy: int, pools: Sequence[_Pool]) -> tuple[str, str]:
+        """Make one copy; its second text is empty where the rows are single texts."""
+        random = np.random.default_rng([self.seed, row, copy])
+        first = self.rows.texts[row]
+        if self.rows.pairs is None:
+            return _changed(first, pools[0], random), ""
+        second, which = self.rows.pairs[row], int(random.integers(3))
+        first = _changed(first, pools[0], random) if which != 1 else first
+        return first, _changed(second, pools[1], random) if which != 0 else second
 
 
 def _changed(text: str, pool: _Pool, random: np.random.Generator) -> str:

@@ -57,6 +57,11 @@ class Tokens:
         return np.diff(self.offsets)
 
     @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest text."""
+        return int(self.lengths.max())
+
+    @cached_property
     def digest(self) -> str:
         """The sha256 over all ids and lengths (hex)."""
         digest = hashlib.sha256(self.offsets.tobytes())
@@ -64,17 +69,22 @@ class Tokens:
             digest.update(self.ids[start : start + _BLOCK].tobytes())
         return digest.hexdigest()
 
-    def batch(self, rows: Indices) -> tuple[Indices, Indices]:
+    def batch(self, rows: Indices, *, multiple: int = 1) -> tuple[Indices, Indices]:
         """Pad the texts at ``rows`` on the right to the longest of them.
 
         Args:
             rows: int64[B], which texts.
+            multiple: Pad further, to a multiple of this, but not beyond the longest of all texts, which
+                is what the model is known to take.
 
         Returns:
             Token ids and attention mask, int64[B, S] each.
         """
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        columns = np.arange(int(lengths.max()))
+        width = int(lengths.max())
+        if multiple > 1:
+            width = min(-(-width // multiple) * multiple, self.longest)
+        columns = np.arange(width)
         mask = columns < lengths[:, None]
         places = np.where(mask, starts[:, None] + columns, 0)
         ids = np.where(mask, self.ids[places].astype(np.int64), self.pad_id)
@@ -82,7 +92,7 @@ class Tokens:
 
 
 def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int) -> Tokens:
-    """Tokenize texts as the device will, in memory; see ``token_files`` for very many of them.
+    """Tokenize texts as the device will, in memory.
 
     Args:
         folder: Model folder with a ``config.json`` and a ``tokenizer.json``.
@@ -92,7 +102,19 @@ def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *,
     Returns:
         The token ids.
     """
-    encoder = Encoder.open(folder, max_length=max_length)
+    return encoded(Encoder.open(folder, max_length=max_length), inputs)
+
+
+def encoded(encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> Tokens:
+    """Tokenize texts in memory; see ``token_files`` for very many of them.
+
+    Args:
+        encoder: The tokenizer.
+        inputs: Texts, or pairs of texts.
+
+    Returns:
+        The token ids.
+    """
     sequences: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(inputs), CHUNK):
         sequences += [np.asarray(ids, np.int32) for ids in encoder.encode(inputs[start : start + CHUNK])]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.artifact import digest_value
 from edgeroberta.errors import CheckpointError, UnavailableError
 from edgeroberta.roberta import checkpoint, loading
 from edgeroberta.roberta.config import FAMILIES
-from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Input
+from edgeroberta.runtime.tokenizer import TOKENIZER_FILE
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import batching
-from edgeroberta.training.batching import Tokens
+from edgeroberta.training.encoding import Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-#: Texts handed to a tokenizer at once; bounds the memory that its results take.
-_CHUNK = 8192
 #: transformers writes 1e30 for a tokenizer that knows no limit.
 _NO_LIMIT = 1_000_000
 
@@ -46,26 +43,22 @@ class Teacher:
     family: bool
     tokenizer: Any = None
 
-    def encode(self, inputs: Sequence[Input], max_length: int) -> Tokens:
-        """Tokenize texts, or pairs of texts, as this model reads them.
+    def encoder(self, max_length: int) -> Encoder:
+        """Return what tokenizes texts, or pairs of texts, as this model reads them.
 
         Args:
-            inputs: Texts, or pairs of texts.
             max_length: Tokens after which a text is cut off.
-
-        Returns:
-            The token ids.
         """
-        if self.tokenizer is None:
-            return batching.tokenize(self.folder, list(inputs), max_length=max_length)  # type: ignore[arg-type]
-        sequences: list[Any] = []
-        for start in range(0, len(inputs), _CHUNK):
-            chunk = list(inputs[start : start + _CHUNK])
-            pairs = isinstance(chunk[0], tuple)
-            columns = [list(column) for column in zip(*chunk, strict=True)] if pairs else [chunk]
-            found = self.tokenizer(*columns, truncation=True, max_length=max_length)
-            sequences += found["input_ids"]
-        return Tokens.pack(sequences, pad_id=self.tokenizer.pad_token_id)
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            return Encoder.open(self.folder, max_length=max_length)
+
+        def encode(inputs: Any) -> Any:
+            pairs = isinstance(inputs[0], tuple)
+            columns = [list(column) for column in zip(*inputs, strict=True)] if pairs else [list(inputs)]
+            return tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"]
+
+        return Encoder(encode, tokenizer.pad_token_id, digest_value([self.digest, max_length]))
 
 
 def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:

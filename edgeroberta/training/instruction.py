@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,19 @@ from edgeroberta.errors import RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import probe, surgery
 from edgeroberta.stages import Context
-from edgeroberta.training import alignment, augmentation, batching, fitting, foreign, prediction, teacher
+from edgeroberta.training import (
+    alignment,
+    augmentation,
+    batching,
+    fitting,
+    foreign,
+    prediction,
+    teacher,
+    token_files,
+)
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.encoding import Encoder
 from edgeroberta.training.foreign import Teacher
 from edgeroberta.training.objective import Lesson, TextLabels
 from edgeroberta.training.teacher import TeacherOutputs, Wanted
@@ -81,9 +92,10 @@ def prepare(plan: Plan) -> Prepared:
     master = foreign.open_teacher(plan.settings.teacher, plan.context, where=f"{plan.label}.teacher")
     wanted = _wanted(plan, master)
     heads = _relation_heads(plan, master) if wanted.attention else 1
-    inputs = _inputs(plan)
-    tokens = batching.tokenize(plan.tokenizer, inputs, max_length=plan.settings.max_length)
-    read = _as_read(plan, master, inputs, tokens, inside=bool(wanted.layers) or wanted.attention)
+    texts = _texts(plan)
+    encoder = Encoder.open(plan.tokenizer, max_length=plan.settings.max_length)
+    tokens = _tokenized(plan, encoder, texts)
+    read = _as_read(plan, master, texts, tokens, inside=bool(wanted.layers) or wanted.attention)
     outputs, score = _ask(plan, master, read.tokens, wanted)
     notes: dict[str, Any] = {"teacher_score": score}
     if read.aligned is not None:
@@ -146,14 +158,30 @@ def _relation_heads(plan: Plan, master: Teacher) -> int:
     return stated or max(n for n in range(1, most + 1) if not widths[0] % n and not widths[1] % n)
 
 
-def _inputs(plan: Plan) -> list[Any]:
+def _texts(plan: Plan) -> list[Texts]:
     """Return the training texts, then the unlabelled ones, then changed copies of the former."""
-    data, settings = plan.context.data, plan.settings
-    parts: list[Texts] = [data.train, *([data.unlabelled] if data.unlabelled else [])]
-    inputs: list[Any] = [item for part in parts for rows in part.chunks() for item in rows.inputs()]
-    if settings.augment:
-        inputs += augmentation.variants(data.train, settings.augment, seed=plan.context.seed)
-    return inputs
+    data, count = plan.context.data, plan.settings.augment
+    parts: list[Texts] = [data.train]
+    if data.unlabelled is not None:
+        parts.append(data.unlabelled)
+    if count:
+        parts.append(augmentation.Variants(data.train, count, plan.context.seed))
+    return parts
+
+
+def _tokenized(plan: Plan, encoder: Encoder, texts: Sequence[Texts]) -> Tokens:
+    """Tokenize into files that all calls of a stage share which read the same texts alike.
+
+    The data and the seed are the stage's; so only the tokenizer and the number of copies tell the
+    folders apart, and the files themselves tell when the texts are others.
+    """
+    name = digest_value([encoder.digest, plan.settings.augment])[:12]
+    folder = plan.context.scratch / "tokens" / name
+    return token_files.tokenize(encoder, texts, folder=folder, progress=_progress(plan))
+
+
+def _progress(plan: Plan) -> Progress:
+    return plan.context.progress if prediction.accelerator().is_main_process else Progress()
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,18 +192,18 @@ class _Read:
     aligned: npt.NDArray[np.bool_] | None = None
 
 
-def _as_read(plan: Plan, master: Teacher, inputs: list[Any], tokens: Tokens, *, inside: bool) -> _Read:
+def _as_read(plan: Plan, master: Teacher, texts: Sequence[Texts], tokens: Tokens, *, inside: bool) -> _Read:
     """Tokenize for the teacher; for losses on tokens, see where it reads the same tokens.
 
     A teacher that only answers reads as much of a text as it takes, another one as much as the student.
     """
-    longest = int(tokens.lengths.max())
+    longest = tokens.longest
     if alignment.same_tokenizer(plan.tokenizer, master.folder) and longest <= master.max_length:
         return _Read(tokens)
     if not inside:
-        return _Read(master.encode(inputs, master.max_length))
+        return _Read(_tokenized(plan, master.encoder(master.max_length), texts))
     limit = min(longest, master.max_length)
-    aligned = alignment.same_tokens((plan.tokenizer, longest), (master.folder, limit), inputs)
+    aligned = alignment.same_tokens((plan.tokenizer, longest), (master.folder, limit), texts)
     if aligned.mean() < LEAST_ALIGNED:
         losses = "hidden" if plan.settings.weights.hidden else "attention"
         raise RecipeError(
@@ -184,12 +212,12 @@ def _as_read(plan: Plan, master: Teacher, inputs: list[Any], tokens: Tokens, *, 
             where=f"{plan.label}.weights.{losses}",
             hint="set it to 0; logits are learnt from whatever the tokenizer",
         )
-    return _Read(master.encode(inputs, limit), aligned)
+    return _Read(_tokenized(plan, master.encoder(limit), texts), aligned)
 
 
 def _ask(plan: Plan, master: Teacher, tokens: Tokens, wanted: Wanted) -> tuple[TeacherOutputs, float]:
     """Compute the teacher's outputs and its own score on the validation rows, or find them again."""
-    context, main = plan.context, prediction.accelerator().is_main_process
+    context = plan.context
     identity = digest_value([master.digest, list(wanted.layers), wanted.attention, str(wanted.precision)])
     folder = context.scratch / "teacher" / identity[:12]
     outputs = teacher.compute(
@@ -198,10 +226,11 @@ def _ask(plan: Plan, master: Teacher, tokens: Tokens, wanted: Wanted) -> tuple[T
         folder=folder,
         wanted=wanted,
         key=master.digest,
-        progress=context.progress if main else Progress(),
+        progress=_progress(plan),
     )
     rows = context.data.validation
-    validation = master.encode(rows.inputs(), min(int(tokens.lengths.max()), master.max_length))
+    reader = master.encoder(min(tokens.longest, master.max_length))
+    validation = batching.encoded(reader, rows.inputs())
     logits = prediction.predict(master.model, validation, precision=wanted.precision)
     return outputs, metrics.score(context.task, logits, fitting.labels_of(rows))
 

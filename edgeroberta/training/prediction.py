@@ -112,7 +112,7 @@ def predict(
     return result
 
 
-def to_device(tokens: Tokens, rows: Indices, device: torch.device) -> Batch:
-    """Pad the texts at ``rows`` and put them on a device."""
-    ids, mask = tokens.batch(rows)
+def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> Batch:
+    """Pad the texts at ``rows``, see :meth:`Tokens.batch`, and put them on a device."""
+    ids, mask = tokens.batch(rows, multiple=multiple)
     return Batch(rows, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))

@@ -527,4 +527,5 @@ def test_teacher_outputs_are_shared_by_trainings_of_one_stage(
         assert notes["steps"] == 10
         assert not model.training
     assert calls == [0]
+    assert len(list((context.scratch / "tokens").iterdir())) == 1
     assert list(context.output.iterdir()) == []

@@ -5,9 +5,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from edgeroberta.data.rows import Rows
 from edgeroberta.training import alignment
 
 TEXTS = ["The film is great.", "Boring!", "A long and lovely story about music and a dog."]
+PARTS = [Rows(tuple(TEXTS[:1]), None, None, "a.csv"), Rows(tuple(TEXTS[1:]), None, None, "b.csv")]
 
 
 def copy(folder: Path, to: Path, **fields: object) -> Path:
@@ -26,7 +30,7 @@ def test_the_same_files_are_the_same_tokenizer(tiny_checkpoint: Path, tmp_path: 
 
 def test_another_tokenizer_is_not_the_same(tiny_checkpoint: Path, tiny_xlmr_checkpoint: Path) -> None:
     assert not alignment.same_tokenizer(tiny_checkpoint, tiny_xlmr_checkpoint)
-    found = alignment.same_tokens((tiny_checkpoint, 128), (tiny_xlmr_checkpoint, 128), TEXTS)
+    found = alignment.same_tokens((tiny_checkpoint, 128), (tiny_xlmr_checkpoint, 128), PARTS)
     assert not found.all()
 
 
@@ -40,15 +44,18 @@ def test_texts_align_by_characters_whatever_the_ids(tiny_checkpoint: Path, tmp_p
     vocabulary.update(zip(names, ids[::-1], strict=True))
     file.write_text(json.dumps(fields))
     assert not alignment.same_tokenizer(tiny_checkpoint, other)
-    assert alignment.same_tokens((tiny_checkpoint, 128), (other, 128), TEXTS).all()
+    assert alignment.same_tokens((tiny_checkpoint, 128), (other, 128), PARTS).all()
 
 
-def test_texts_that_one_of_them_cuts_do_not_align(tiny_checkpoint: Path) -> None:
-    found = alignment.same_tokens((tiny_checkpoint, 128), (tiny_checkpoint, 12), TEXTS)
+def test_texts_that_one_of_them_cuts_do_not_align(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alignment, "_CHUNK", 1)
+    found = alignment.same_tokens((tiny_checkpoint, 128), (tiny_checkpoint, 12), PARTS)
     assert found.tolist() == [True, True, False]
 
 
 def test_a_tokenizer_without_its_file_aligns_with_none(
     make_checkpoint: Callable[..., Path], tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    assert not alignment.same_tokens((tiny_checkpoint, 128), (tmp_path, 128), TEXTS).any()
+    assert not alignment.same_tokens((tiny_checkpoint, 128), (tmp_path, 128), PARTS).any()

@@ -25,6 +25,14 @@ def test_a_batch_is_padded_on_the_right_to_its_longest_text() -> None:
     assert (ids.dtype, mask.dtype) == (np.int64, np.int64)
 
 
+def test_a_batch_can_be_padded_to_a_multiple_but_not_beyond_the_longest_of_all() -> None:
+    tokens = Tokens.pack([[0, 7, 2], [0, 2], [0] * 11], pad_id=1)
+    ids, mask = tokens.batch(np.array([1, 0]), multiple=4)
+    assert ids.tolist() == [[0, 2, 1, 1], [0, 7, 2, 1]]
+    assert mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
+    assert tokens.batch(np.array([0, 2]), multiple=4)[0].shape == (2, 11)
+
+
 def test_tokens_are_those_of_the_device_and_cut_to_the_limit(tiny_checkpoint: Path) -> None:
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
