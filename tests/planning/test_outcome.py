@@ -73,10 +73,10 @@ def test_what_was_measured_stands_beside_what_was_predicted() -> None:
         "p50 is 1.10 ms",
         "  accuracy: 97.0% of the full-size model's kept",
         "the front of what was found (*):",
-        "                                                        p50  accuracy      size",
-        "*  2 layers, 5 heads, 160 neurons (compressed)      1.10 ms    87.3 %   10.1 MB",
-        "*  int8 alone (compressed)                          2.00 ms    90.0 %   32.0 MB",
-        "   full size, float (full size)                     4.50 ms    90.0 %  120.0 MB",
+        "                                                    p50  accuracy      size",
+        "*  2 layers, 5 heads, 160 neurons (compressed)  1.10 ms    87.3 %   10.1 MB",
+        "*  int8 alone (compressed)                      2.00 ms    90.0 %   32.0 MB",
+        "   full size, float (full size)                 4.50 ms    90.0 %  120.0 MB",
     ]
 
 
