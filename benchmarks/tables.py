@@ -86,13 +86,19 @@ def latency_table(rows: Sequence[Row]) -> str:
 
 def values_table(rows: Sequence[Row]) -> str:
     """Lay out rows that have values of their own, one value per line."""
-    names = dict.fromkeys(name for row in rows for name, _ in row.values)
+    cells = [dict(_numbers(row)) for row in rows]
+    names = dict.fromkeys(name for values in cells for name in values)
     header = [COLUMNS[""](row) for row in rows]
-    cells = [dict(row.values) for row in rows]
     lines = [
         [name, *(figures(values[name]) if name in values else "–" for values in cells)] for name in names
     ]
     return markdown(["", *header], lines)
+
+
+def _numbers(row: Row) -> list[tuple[str, float]]:
+    """Return what a line each is made of: the answers' shares in percent, then the row's own values."""
+    shares = (("accuracy", row.accuracy), ("same answers %", row.same_answers))
+    return [*((name, share * 100) for name, share in shares if share is not None), *row.values]
 
 
 def caption(result: Result) -> str:
