@@ -1,6 +1,6 @@
-"""Makes the tables in README.md, docs/ and benchmarks/README.md from benchmarks/results.
+"""Makes the tables in README.md, docs/, recipes/ and benchmarks/ and the drawings from benchmarks/results.
 
-    python -m benchmarks.tables            write the tables
+    python -m benchmarks.tables            write the tables and drawings
     python -m benchmarks.tables --check    only say which files are not current; exit code 1 if any is not
 
 A table stands between two markers, which name a file below benchmarks/results and what of it to show
@@ -20,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
+from edgeroberta import front
 from edgeroberta.artifact import write_text
 from edgeroberta.errors import EdgeRobertaError
 
@@ -29,6 +30,8 @@ MARKED = re.compile(
     re.DOTALL,
 )
 OPENING = "<!-- results:"
+#: Drawing to the result below benchmarks/results that it shows.
+DRAWINGS = {"docs/front.svg": "epyc-9004-2core/smaller"}
 
 #: Column title to the cell's text, in order; a column no row fills is left out.
 COLUMNS: dict[str, Callable[[Row], str]] = {
@@ -86,13 +89,19 @@ def latency_table(rows: Sequence[Row]) -> str:
 
 def values_table(rows: Sequence[Row]) -> str:
     """Lay out rows that have values of their own, one value per line."""
-    names = dict.fromkeys(name for row in rows for name, _ in row.values)
+    cells = [dict(_numbers(row)) for row in rows]
+    names = dict.fromkeys(name for values in cells for name in values)
     header = [COLUMNS[""](row) for row in rows]
-    cells = [dict(row.values) for row in rows]
     lines = [
         [name, *(figures(values[name]) if name in values else "–" for values in cells)] for name in names
     ]
     return markdown(["", *header], lines)
+
+
+def _numbers(row: Row) -> list[tuple[str, float]]:
+    """Return what a line each is made of: the answers' shares in percent, then the row's own values."""
+    shares = (("accuracy", row.accuracy), ("same answers %", row.same_answers))
+    return [*((name, share * 100) for name, share in shares if share is not None), *row.values]
 
 
 def caption(result: Result) -> str:
@@ -192,7 +201,27 @@ def stale(root: Path, results: Path) -> dict[Path, str]:
             raise EdgeRobertaError(error.what, where=where, hint=error.hint) from error
         if wanted != text:
             found[path] = wanted
+    for name, source in DRAWINGS.items():
+        if (root / name).exists() and (root / name).read_text(encoding="utf-8") != (
+            wanted := drawing(load(results / f"{source}.json"))
+        ):
+            found[root / name] = wanted
     return found
+
+
+def drawing(result: Result) -> str:
+    """Draw accuracy against latency of the rows that have both, the first group's only.
+
+    Rows are titled ``name, engine``; each engine is a series.
+    """
+    first = result.rows[0].group
+    points = []
+    for row in result.rows:
+        if row.group == first and row.latency and row.accuracy is not None:
+            title, _, engine = row.title.rpartition(", ")
+            name = title.replace("`", "").partition(":")[0]
+            points.append(front.Point(name, row.latency.p50, row.accuracy, series=engine))
+    return front.svg(points, title=f"{result.settings['heldout']}, one text at a time, one thread")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

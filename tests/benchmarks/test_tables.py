@@ -107,6 +107,38 @@ def test_values_stand_one_per_line_in_their_own_order() -> None:
     )
 
 
+def test_answers_stand_beside_values() -> None:
+    row = RUNTIME.rows[0].model_copy(update={"accuracy": 0.5, "same_answers": 0.9})
+    found = tables.rows_table(RUNTIME.model_copy(update={"rows": (row,)}))
+    assert "| accuracy | 50.0 |\n| same answers % | 90.0 |\n| resident MB" in found
+
+
+def test_a_share_of_several_seeds_is_shown_with_its_spread() -> None:
+    assert tables.spread((0.98, 0.99, 1.0)) == "99.0 % (98.0–100.0)"
+    assert tables.spread((0.98,)) == "98.0 %"
+    assert tables.spread(()) == ""
+
+
+def test_a_drawing_is_made_anew_when_its_result_changes(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = tuple(
+        Row(name=name, title=f"`{name}`, Engine", group=group, latency=LATENCY, accuracy=0.875)
+        for name, group in (("tiny", "recipes"), ("other", "rest"))
+    )
+    drawn = PEERS.model_copy(update={"rows": rows, "benchmark": "drawn", "settings": {"heldout": "dev.tsv"}})
+    write(drawn, folder=clone / "benchmarks" / "results")
+    monkeypatch.setattr(tables, "DRAWINGS", {"docs/front.svg": "box/drawn"})
+    file = clone / "docs" / "front.svg"
+    file.parent.mkdir()
+    file.write_text("stale", encoding="utf-8")
+    assert tables.main(["--check", "--root", str(clone)]) == 1
+    tables.main(["--root", str(clone)])
+    assert tables.main(["--check", "--root", str(clone)]) == 0
+    text = file.read_text(encoding="utf-8")
+    assert "tiny" in text
+    assert "other" not in text
+    assert "dev.tsv" in text
+
+
 def test_an_unclosed_marker_is_refused(clone: Path) -> None:
     (clone / "README.md").write_text("<!-- results: box/peers rows -->\n", encoding="utf-8")
     with pytest.raises(EdgeRobertaError, match="a results marker is malformed or not closed"):
