@@ -41,7 +41,7 @@ _STYLE = """
 
 @dataclass(frozen=True)
 class Point:
-    """A model that was measured.
+    """A model whose metric was measured.
 
     Attributes:
         name: What it is called.
@@ -49,6 +49,7 @@ class Point:
         metric: The task's metric; more is better.
         bytes: Size on disk; None where it is not known.
         series: Whose it is, or how it was measured; series differ in colour.
+        predicted: The latency was predicted, not measured.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Point:
     metric: float
     bytes: int | None = None
     series: str = ""
+    predicted: bool = False
 
 
 def front(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -99,7 +101,8 @@ def table(points: Sequence[Point], *, metric: str = "accuracy") -> str:
         size = "–" if point.bytes is None else f"{point.bytes / 1e6:,.1f} MB"
         name = f"{point.name} ({point.series})" if point.series else point.name
         star = "*" if point in best else ""
-        rows.append((star, name, f"{point.latency_ms:.2f} ms", _value(point.metric, metric), size))
+        time = f"{point.latency_ms:.2f} ms{' predicted' if point.predicted else ''}"
+        rows.append((star, name, time, _value(point.metric, metric), size))
     return "\n".join(columns(rows, left=(0, 1)))
 
 
@@ -107,7 +110,7 @@ def svg(points: Sequence[Point], *, title: str, metric: str = "accuracy", floor:
     """Draw points: latency to the right, the metric up, and the front as a broken line.
 
     Args:
-        points: At least one.
+        points: At least one; those of a predicted latency are hollow, those off the front pale.
         title: What stands above.
         metric: Name of the metric.
         floor: The least metric that was asked for, drawn as a line.
@@ -222,19 +225,22 @@ class _Plot:
         return f'<path class="front" d="M{corners}"/>'
 
     def points(self, points: Sequence[Point], series: Sequence[str]) -> list[str]:
-        """Draw points, filled on the front, and their names where they hide no other name."""
+        """Draw points, paler off the front and hollow where predicted; names where they hide no other."""
         best, parts, taken = front(points), [], [(*self.at(point), 10.0) for point in points]
         for point in sorted(points, key=lambda each: (-each.metric, each.latency_ms)):
             x, y = self.at(point)
             colour = _colour(series.index(point.series))
-            fill = colour if point in best else "none"
+            fill = "none" if point.predicted else colour
+            pale = "" if point in best else ' opacity="0.5"'
             parts.append(
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}" stroke-width="2"/>'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}" '
+                f'stroke-width="2"{pale}/>'
             )
-            width = len(point.name) * _CHARACTER
+            name = f"{point.name}, predicted" if point.predicted else point.name
+            width = len(name) * _CHARACTER
             left, down = _free(x, y, width, taken)
             taken.append((left, down, width))
-            parts.append(_text(left, down + 4, point.name))
+            parts.append(_text(left, down + 4, name))
         return parts
 
 

@@ -76,3 +76,18 @@ def test_names_of_points_in_one_place_do_not_hide_each_other() -> None:
     root = ElementTree.fromstring(drawn)
     texts = [node for node in root.iter("{http://www.w3.org/2000/svg}text") if "point" in str(node.text)]
     assert len({(node.get("x"), node.get("y")) for node in texts}) == 4
+
+
+def test_what_was_predicted_is_hollow_and_called_so() -> None:
+    points = [Point("here", 1.0, 0.9), Point("there", 0.5, 0.8, predicted=True), Point("worse", 2.0, 0.85)]
+    root = ElementTree.fromstring(front.svg(points, title="two"))
+    circles = list(root.iter("{http://www.w3.org/2000/svg}circle"))
+    assert [circle.get("fill") == "none" for circle in circles] == [False, False, True]
+    assert [circle.get("opacity") for circle in circles] == [None, "0.5", None]
+    assert "there, predicted" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert "0.50 ms predicted" in front.table(points)
+    assert [row["predicted"] for row in front.to_json(points, metric="accuracy")["points"]] == [
+        False,
+        True,
+        False,
+    ]

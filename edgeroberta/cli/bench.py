@@ -8,71 +8,78 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import data_spec
+from edgeroberta.cli.options import AllowPickle, Debug, Label, Text, TextPair, data_spec
 
 if TYPE_CHECKING:
     from edgeroberta.bench.benchmark import Request
 
 
+Data = Annotated[
+    str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
+]
+EvalData = Annotated[
+    str | None,
+    typer.Option(help="Rows to measure on; else those once held out of --data, or all of another file."),
+]
+Target = Annotated[
+    str | None, typer.Option("-t", "--target", help="Measure on this target; this machine if not given.")
+]
+Length = Annotated[
+    int | None, typer.Option(min=2, help="Time random ids of this many tokens, not the data's texts.")
+]
+Dtype = Annotated[
+    str,
+    typer.Option(help="Types, with commas, in which the full-size model is timed where there is a GPU."),
+]
+Engines = Annotated[
+    str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
+]
+Reference = Annotated[
+    Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option("-m", "--model", help="The full-size model, where it is not where it was."),
+]
+Host = Annotated[
+    list[str] | None,
+    typer.Option(help="Measure on user@host over ssh, or a host of the configuration; repeatable."),
+]
+Wheelhouse = Annotated[
+    Path | None, typer.Option(help="With --host: folder of wheels, for devices without a package index.")
+]
+NoKeep = Annotated[
+    bool, typer.Option("--no-keep", help="With --host: leave nothing on the device for the next time.")
+]
+
+
 def bench(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder.")],
-    data: Annotated[
-        str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
-    ] = None,
-    eval_data: Annotated[
-        str | None,
-        typer.Option(help="Rows to measure on; else those once held out of --data, or all of another file."),
-    ] = None,
-    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    data: Data = None,
+    eval_data: EvalData = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
     rows: Annotated[int, typer.Option(min=1, help="Check answers on at most this many rows.")] = 1000,
-    target: Annotated[
-        str | None, typer.Option("-t", "--target", help="Measure on this target; this machine if not given.")
-    ] = None,
+    target: Target = None,
     batch: Annotated[int, typer.Option(min=1, help="Texts per call.")] = 1,
-    length: Annotated[
-        int | None, typer.Option(min=2, help="Time random ids of this many tokens, not the data's texts.")
-    ] = None,
+    length: Length = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads for one call.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each row gets.")] = 5,
-    dtype: Annotated[
-        str,
-        typer.Option(help="Types, with commas, in which the full-size model is timed where there is a GPU."),
-    ] = "float32,float16,bfloat16",
-    engines: Annotated[
-        str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
-    ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="The full-size model, where it is not where it was."),
-    ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
-    ] = False,
-    host: Annotated[
-        list[str] | None,
-        typer.Option(help="Measure on user@host over ssh, or a host of the configuration; repeatable."),
-    ] = None,
-    wheelhouse: Annotated[
-        Path | None, typer.Option(help="With --host: folder of wheels, for devices without a package index.")
-    ] = None,
-    no_keep: Annotated[
-        bool, typer.Option("--no-keep", help="With --host: leave nothing on the device for the next time.")
-    ] = False,
+    dtype: Dtype = "float32,float16,bfloat16",
+    engines: Engines = None,
+    reference: Reference = None,
+    model: Model = None,
+    allow_pickle: AllowPickle = False,
+    host: Host = None,
+    wheelhouse: Wheelhouse = None,
+    no_keep: NoKeep = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""
-    from edgeroberta.bench import table
-    from edgeroberta.bench.benchmark import Request, benchmark, remember, write
-    from edgeroberta.bench.comparison import require_measured
-    from edgeroberta.bench.conditions import Verdict, require_valid
-    from edgeroberta.bench.row import BUNDLE
-    from edgeroberta.errors import EdgeRobertaError, UsageError
+    from edgeroberta.bench.benchmark import Request
+    from edgeroberta.errors import UsageError
 
     columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
     request = Request(
@@ -96,13 +103,24 @@ def bench(
     if wheelhouse is not None or no_keep:
         option = "--no-keep" if no_keep else "--wheelhouse"
         raise UsageError(f"{option} is for another machine", where=option, hint="add --host user@host")
+    _here(request, json=json)
+
+
+def _here(request: Request, *, json: bool) -> None:
+    from edgeroberta.bench import table
+    from edgeroberta.bench.benchmark import benchmark, remember, write
+    from edgeroberta.bench.comparison import require_measured
+    from edgeroberta.bench.conditions import Verdict, require_valid
+    from edgeroberta.bench.row import BUNDLE
+    from edgeroberta.errors import EdgeRobertaError
+
     comparison = benchmark(request, progress=console.progress())
     if json:
         console.out_json(comparison.to_json())
     else:
         console.out(table.text(comparison).rstrip())
     try:
-        console.say(f"written to {write(comparison, bundle)}")
+        console.say(f"written to {write(comparison, request.bundle)}")
     except EdgeRobertaError as error:  # a read-only bundle: the table has been printed all the same
         console.say(f"warning: {error}")
     if (engine := remember(comparison, request)) is not None:

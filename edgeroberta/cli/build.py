@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import data_spec
+from edgeroberta.cli.options import Debug, Label, Text, TextPair, data_spec
 from edgeroberta.errors import EdgeRobertaError, GateError
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ def build(
         str | None,
         typer.Option(help="Rows for the gate; else those once held out of --data, or all of another file."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
     reference: Annotated[
         Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each engine is timed in.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Build int8 and fp16 engines on this device, check and time both, and keep the faster that passes."""
     from edgeroberta.ondevice.build import Request

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import Debug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ def check(
         bool, typer.Option("--allow-float", help="Accept what the quantizer left float on purpose.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Count what engines make int8 and fuse; exit 1 when a matmul, attention or GELU falls short.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import Debug
 
 if TYPE_CHECKING:
     from edgeroberta.doctor import Diagnosis
@@ -18,7 +19,7 @@ _SATURATES = "x86 without VNNI: products of two can saturate; make bundles with 
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Run one inference per engine and say what is missing, with the line that installs it."""
     from edgeroberta.doctor import examine

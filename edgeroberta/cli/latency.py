@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import data_spec
+from edgeroberta.cli.options import Debug, Label, Text, TextPair, data_spec
 
 
 def latency(
@@ -18,9 +18,9 @@ def latency(
     data: Annotated[
         str | None, typer.Option(help="Rows whose lengths count; all lengths if not given.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
     target: Annotated[str, typer.Option("-t", "--target", help="Class of device.")] = "cpu",
     engine: Annotated[
         str | None, typer.Option(help="Engine; the first of the target's if not given.")
@@ -37,7 +37,7 @@ def latency(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure, also where there is a table.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""
     from edgeroberta.latency import plan as planning

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec
+
+Text = Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")]
+TextPair = Annotated[str | None, typer.Option(help="Column of the second text.")]
+Label = Annotated[str | None, typer.Option(help="Column of the label or value.")]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+# A budget in place of a recipe.
+Speedup = Annotated[
+    float | None, typer.Option(help="Budget: times faster than the full-size model in float.")
+]
+P95 = Annotated[
+    str | None, typer.Option(help="Budget: longest 95th percentile of a call: 4ms, 0.004s, 4000us.")
+]
+Size = Annotated[str | None, typer.Option(help="Budget: largest bundle on disk: 12MB, 800KB.")]
+Keep = Annotated[
+    float | None, typer.Option(help="With a budget: share of the metric to keep, 0.98 if not given.")
+]
+BudgetHost = Annotated[
+    str | None, typer.Option(help="With a budget: user@host of the device, or a configured host.")
+]
 
 
 def data_spec(

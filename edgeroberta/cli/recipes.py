@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import Debug
 from edgeroberta.errors import UsageError
 from edgeroberta.extras import require
 
@@ -20,7 +21,7 @@ def recipes(
         str | None, typer.Option(help="List the settings of this stage instead, with their defaults.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """List the shipped recipes, or show one."""
     require("compress", purpose="edgeroberta recipes")

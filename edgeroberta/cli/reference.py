@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import AllowPickle, Debug, Label, Text, TextPair
 from edgeroberta.extras import require
 
 
@@ -16,20 +17,18 @@ def reference(
     data: Annotated[str, typer.Option(help="Rows, as given to 'edgeroberta compress'.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the reference into.")],
     eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,
-    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
     eval_fraction: Annotated[float, typer.Option(help="Part of --data that is held out.")] = 0.1,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Type it runs in: float32, float16 or bfloat16.")] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     json: Annotated[bool, typer.Option("--json", help="Print the reference as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Store what the full-size model answers, and how fast, for --reference on another machine."""
     require("compress", purpose="edgeroberta reference")

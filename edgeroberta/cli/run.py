@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import Debug
 from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def run(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Answer texts, from the command line or a file, with a compressed model."""
     from edgeroberta.runtime import Runtime

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import Debug
 
 
 def serve(
@@ -35,7 +36,7 @@ def serve(
     json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Answer texts over HTTP: POST /predict, GET /health, GET /metrics."""
     from edgeroberta.runtime import Runtime

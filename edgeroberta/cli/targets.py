@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
+from edgeroberta.cli.options import Debug
 
 
 def targets(
     json: Annotated[bool, typer.Option("--json", help="Print the targets as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """List the classes of devices that bundles are made for, and which of them this machine is."""
     from edgeroberta import targets as known

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import data_spec
+from edgeroberta.cli.options import Debug, Label, Text, TextPair, data_spec
 from edgeroberta.errors import GateError
 
 
@@ -21,9 +21,9 @@ def verify(
         str | None,
         typer.Option(help="Rows to measure on; else those once held out of --data, or all of another file."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")] = None,
-    text_pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the label or value.")] = None,
+    text: Text = None,
+    text_pair: TextPair = None,
+    label: Label = None,
     reference: Annotated[
         Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
     ] = None,
@@ -35,7 +35,7 @@ def verify(
         Path | None, typer.Option("-o", "--output", help="Folder for report.json, report.md and report.html.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
     from edgeroberta.verification import report_text

@@ -83,6 +83,22 @@ def measure(
     return table
 
 
+def stored(request: Request, *, where: str | None = None) -> LatencyTable | None:
+    """Return the table that an earlier :func:`measure` stored; None where there is none.
+
+    Args:
+        request: What was measured.
+        where: As for :func:`measure`.
+
+    Raises:
+        UnavailableError: No engine of the target is installed.
+        EdgeRobertaError: The stored table is damaged.
+    """
+    plan = plan_for(request, here=where is None)
+    file = table_file(plan, request.target, where or machine(plan))
+    return LatencyTable.load(file) if file.is_file() else None
+
+
 def plan_for(request: Request, *, here: bool = True) -> Plan:
     """Choose the probes for a request.
 

@@ -53,6 +53,17 @@ def to_json(preview: Preview) -> dict[str, Any]:
 
 def to_text(preview: Preview) -> str:
     """Return a preview for people, one fact a line."""
+    lines = facts(preview)
+    for step, reused in zip(preview.recipe.stages, preview.reused, strict=True):
+        settings = ", ".join(f"{name}={_value(value)}" for name, value in changed(step.config).items())
+        lines.append(
+            f"{step.stage.name}: {'reused' if reused else 'would run'}, {settings or 'all defaults'}"
+        )
+    return "\n".join(lines)
+
+
+def facts(preview: Preview) -> list[str]:
+    """Return what a run would begin with, whatever its stages are, one fact a line."""
     target, found = preview.target, _model(preview)
     rows = {name: count for name, count in _rows(preview).items() if count is not None}
     lines = [
@@ -66,12 +77,7 @@ def to_text(preview: Preview) -> str:
     ]
     if preview.job is None:
         lines.append("the packaged default's full-size model would be fine-tuned first")
-    for step, reused in zip(preview.recipe.stages, preview.reused, strict=True):
-        settings = ", ".join(f"{name}={_value(value)}" for name, value in changed(step.config).items())
-        lines.append(
-            f"{step.stage.name}: {'reused' if reused else 'would run'}, {settings or 'all defaults'}"
-        )
-    return "\n".join(lines)
+    return lines
 
 
 def changed(config: BaseModel) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from edgeroberta.bench.process import Worker
 from edgeroberta.bench.protocol import Inputs
 from edgeroberta.bench.rounds import Entry, Plan, take_turns
 from edgeroberta.front import Point
+from edgeroberta.planning import candidates
 from edgeroberta.planning.candidates import Candidate, Predicted
 from edgeroberta.planning.limits import Limits
 from edgeroberta.planning.probing import Probe
@@ -55,6 +56,8 @@ class Outcome:
         engine: Engine that was timed.
         device: What the prediction was measured on.
         elsewhere: The device's host, where it is not this machine.
+        full_then: Median of the full-size model in float in the latency table, in milliseconds.
+        full_now: The same, measured in turns with the bundle; None where the device is elsewhere.
     """
 
     limits: Limits
@@ -68,6 +71,13 @@ class Outcome:
     engine: str
     device: str
     elsewhere: str | None
+    full_then: float
+    full_now: float | None
+
+    @property
+    def pace(self) -> float | None:
+        """How many times longer the full-size model takes now than when the device was measured."""
+        return None if self.full_now is None else self.full_now / self.full_then
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -93,6 +103,7 @@ class Outcome:
             "candidates": [probe.to_json() for probe in self.probes],
             "predicted": self.predicted.to_json(),
             "measured": dict(self.measured),
+            "full_size": {"p50_ms_then": self.full_then, "p50_ms_now": self.full_now, "pace": self.pace},
             "metric": self.metric,
             "kept": self.kept,
             "missed": list(self.missed),
@@ -102,12 +113,16 @@ class Outcome:
         }
 
     def to_text(self, *, failed: bool) -> str:
-        """Return it for people; with the front where something was not met.
+        """Return it for people, with the candidates and the front.
 
         Args:
             failed: The gate did not pass, or a limit was missed.
         """
         lines = ["", f"budget: {self.limits.told}", f"chosen: {self.chosen.name}"]
+        if self.probes:
+            agreements = [probe.agreement for probe in self.probes]
+            lines.append("compared by a short distillation; times and sizes of these are predicted:")
+            lines += candidates.table([probe.candidate for probe in self.probes], agreements)
         predicted = self.predicted.to_json()
         units = (("p50_ms", "ms"), ("p95_ms", "ms"), ("speedup", "x"), ("bytes", "bytes"))
         for name, unit in units:
@@ -115,12 +130,18 @@ class Outcome:
             digits = 0 if unit == "bytes" else 2
             said = "not measured here" if found is None else f"{found:,.{digits}f} measured"
             lines.append(f"  {name.split('_')[0]:8}{predicted[name]:,.{digits}f} {unit} predicted, {said}")
+        if self.pace is not None:
+            lines.append(
+                f"  the full-size model took {self.full_then:.2f} ms when the device was measured and "
+                f"{self.full_now:.2f} now: at that pace, p50 is {predicted['p50_ms'] * self.pace:.2f} ms"
+            )
         lines.append(f"  {self.metric}: {self.kept:.1%} of the full-size model's kept")
         if self.elsewhere is not None:
             lines.append(f"  times are those of {self.elsewhere}: edgeroberta bench --host {self.elsewhere}")
         lines += [f"not met: {each}" for each in self.missed]
-        if failed:
-            lines += ["the best points found (* on the front):", front.table(self.points, metric=self.metric)]
+        met = "not all that was asked for is met; " if failed else ""
+        lines.append(f"{met}the front of what was found (*):")
+        lines.append(front.table(self.points, metric=self.metric))
         return "\n".join(lines)
 
     def write(self, bundle: Path) -> None:

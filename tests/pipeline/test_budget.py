@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import latency_tables
@@ -16,10 +17,12 @@ from edgeroberta import cli, recipe
 from edgeroberta.data import DataSpec
 from edgeroberta.errors import UsageError
 from edgeroberta.latency import measuring
-from edgeroberta.pipeline import budget, compression
-from edgeroberta.pipeline.compression import Request
+from edgeroberta.latency.request import Request as TableRequest
+from edgeroberta.pipeline import budget, compression, forecast
+from edgeroberta.pipeline.sources import Request
 from edgeroberta.planning.limits import Limits
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.config import EncoderConfig
 
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 QUICK = ("distill.epochs=1", "quantize.samples=8", "verify.latency_rows=5")
@@ -55,7 +58,9 @@ def ask(make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytes
     )
 
 
-def test_a_loose_budget_ends_in_int8_alone_without_training(ask: Request) -> None:
+def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(
+    ask: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = budget.compress(ask, Limits(speedup=1.5, keep=0.5), progress=Progress())
     assert found.result.stages[0].artifact.lineage.stage == "export"
     assert found.outcome is not None
@@ -63,6 +68,18 @@ def test_a_loose_budget_ends_in_int8_alone_without_training(ask: Request) -> Non
     written = json.loads((found.result.bundle / "reports" / "budget.json").read_text())
     assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
     assert written["measured"]["p50_ms"] > 0
+    assert written["full_size"]["pace"] > 0
+    assert [point.name for point in found.outcome.points] == ["full size, float", "int8 alone"]
+
+    report = {**(found.result.report or {})}
+    report["judgement"] = {**report["judgement"], "verdict": "FAIL"}
+    failed = replace(found, result=replace(found.result, report=report))
+    assert (found.failed, failed.failed) == (bool(found.outcome.missed), True)
+    monkeypatch.setattr(budget, "compress", lambda *arguments, **options: failed)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["compress", "model", "--data", "rows.csv", "--speedup", "1.5", "-o", "out"])
+    assert stopped.value.code == 3
+    assert "full size, float (full size)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -84,7 +101,15 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     )
     assert sum("of the validation answers" in line for line in lines) == len(outcome.probes)
     front = json.loads((found.result.bundle / "reports" / "front.json").read_text())
-    assert {"full size, float", outcome.chosen.name} <= {point["name"] for point in front["points"]}
+    assert [(point["name"], point["predicted"]) for point in front["points"]] == [
+        ("full size, float", False),
+        ("int8 alone", False),
+        (outcome.chosen.name, False),
+    ]
+    full, small, _ = outcome.points
+    assert small.bytes is not None
+    assert full.bytes is not None
+    assert small.bytes < full.bytes
     assert (found.result.bundle / "reports" / "front.svg").read_text().startswith("<svg")
 
     again = budget.compress(ask, limits, progress=Progress())
@@ -111,6 +136,10 @@ def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask: 
     found = budget.compress(ask, limits, progress=Progress(), host="user@board", timer=timer)
     assert found.outcome is not None
     assert found.outcome.measured["p50_ms"] is None
+    assert [(point.predicted, round(point.latency_ms, 6)) for point in found.outcome.points] == [
+        (True, 12.1),
+        (True, 3.1),
+    ]
     assert "not measured here" in found.outcome.to_text(failed=False)
     assert "edgeroberta bench --host user@board" in found.outcome.to_text(failed=False)
 
@@ -121,9 +150,65 @@ def test_a_recipe_that_does_not_say_how_to_learn_is_refused(ask: Request) -> Non
             budget.compress(replace(ask, recipe=name, overrides=()), Limits(speedup=2), progress=Progress())
 
 
-def test_a_budget_needs_a_model_and_rows(ask: Request) -> None:
-    with pytest.raises(UsageError, match="fine-tuned MODEL"):
-        budget.compress(replace(ask, model=None, data=None), Limits(speedup=2), progress=Progress())
+def test_a_dry_run_says_that_a_device_without_a_table_would_be_measured(ask: Request) -> None:
+    found = forecast.forecast(ask, Limits(speedup=6))
+    assert found.candidates == ()
+    assert "the device would be measured first" in forecast.to_text(found)
+    assert forecast.to_json(found)["budget"]["candidates"] is None
+    assert not (ask.output or Path()).exists()
+
+
+def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(
+    ask: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = []
+
+    def stored(request: Any, where: str | None = None) -> Any:
+        wanted.append(where)
+        return latency_tables.table(request.shape)
+
+    monkeypatch.setattr(measuring, "stored", stored)
+    tight = forecast.forecast(ask, Limits(speedup=6), host="user@board")
+    assert wanted == ["user@board"]
+    assert len(tight.candidates) >= 2
+    text = forecast.to_text(tight)
+    assert "budget: 6x the speed" in text
+    assert all(candidate.name in text for candidate in tight.candidates)
+    written = forecast.to_json(tight)["budget"]["candidates"]
+    assert all(each["predicted"]["speedup"] >= 6 for each in written)
+    assert "nothing would be trained" in forecast.to_text(forecast.forecast(ask, Limits(speedup=1.5)))
+    with pytest.raises(UsageError, match="no model meets"):
+        forecast.forecast(ask, Limits(speedup=1000))
+    assert not (ask.output or Path()).exists()
+
+
+def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask: Request) -> None:
+    wanted = TableRequest(
+        EncoderConfig.from_dir(Path(str(ask.model))).shape, "gelu", Path(str(ask.model)), "arm"
+    )
+    assert measuring.stored(wanted, where="user@board") is None
+    plan = measuring.plan_for(wanted, here=False)
+    table = latency_tables.table(wanted.shape)
+    table.save(measuring.table_file(plan, "arm", "user@board"))
+    assert measuring.stored(wanted, where="user@board") == table
+    assert measuring.stored(wanted, where="another@board") is None
+
+
+@pytest.mark.slow
+def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(
+    ask: Request, make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = make_checkpoint(("negative", "positive"), head=False)
+    monkeypatch.setattr("edgeroberta.demo.prepare", lambda cache: SimpleNamespace(base=base, data=ask.data))
+    packaged = replace(ask, model=None, data=None)
+    before = forecast.forecast(packaged, Limits(speedup=1.5))
+    assert "would be fine-tuned first" in forecast.to_text(before)
+    found = budget.compress(packaged, Limits(speedup=1.5, keep=0.5), progress=Progress())
+    assert found.outcome is not None
+    assert found.outcome.chosen.name == "2 layers"
+    assert "would be fine-tuned first" not in forecast.to_text(
+        forecast.forecast(packaged, Limits(speedup=1.5))
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +216,6 @@ def test_a_budget_needs_a_model_and_rows(ask: Request) -> None:
     [
         (["--keep", "0.9"], "--keep is given but no budget"),
         (["--host", "user@board"], "--host is given but no budget"),
-        (["--speedup", "2", "--dry-run"], "known when the device has been measured"),
         (["--p95", "soon"], "'soon' is no time"),
         (["--size", "tiny"], "'tiny' is no size"),
     ],

@@ -15,7 +15,7 @@ from edgeroberta import recipe
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec
 from edgeroberta.pipeline import compression
-from edgeroberta.pipeline.compression import Request
+from edgeroberta.pipeline.sources import Request
 from edgeroberta.progress import PlainProgress, Progress
 
 TEACHER = ("finetune", "step", "step", "step")

@@ -13,6 +13,7 @@ from edgeroberta.front import Point
 from edgeroberta.planning.candidates import Candidate, Predicted
 from edgeroberta.planning.limits import Limits
 from edgeroberta.planning.outcome import FRONT_SVG, FULL, MADE, REPORT, Outcome, size_of
+from edgeroberta.planning.probing import Probe
 from edgeroberta.roberta.shape import LayerShape
 
 PREDICTED = Predicted(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
@@ -37,6 +38,8 @@ def outcome(limits: Limits, **fields: Any) -> Outcome:
         engine="onnxruntime",
         device="a machine",
         elsewhere=None,
+        full_then=4.2,
+        full_now=4.62,
     )
     return replace(found, **fields)
 
@@ -66,15 +69,46 @@ def test_what_was_measured_stands_beside_what_was_predicted() -> None:
         "  p95     2.00 ms predicted, 2.10 measured",
         "  speedup 4.20 x predicted, 4.10 measured",
         "  bytes   10,000,000 bytes predicted, 10,100,000 measured",
+        "  the full-size model took 4.20 ms when the device was measured and 4.62 now: at that pace, "
+        "p50 is 1.10 ms",
         "  accuracy: 97.0% of the full-size model's kept",
+        "the front of what was found (*):",
+        "                                                    p50  accuracy      size",
+        "*  2 layers, 5 heads, 160 neurons (compressed)  1.10 ms    87.3 %   10.1 MB",
+        "*  int8 alone (compressed)                      2.00 ms    90.0 %   32.0 MB",
+        "   full size, float (full size)                 4.50 ms    90.0 %  120.0 MB",
     ]
 
 
 def test_what_fails_is_shown_with_the_front() -> None:
     text = outcome(Limits(speedup=5)).to_text(failed=True)
     assert "not met: speedup 4.10 instead of 5" in text
+    assert "not all that was asked for is met" in text
     assert "*  int8 alone (compressed)" in text
     assert "   full size, float (full size)" in text
+
+
+def test_candidates_that_were_not_made_are_listed_as_predicted() -> None:
+    other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
+    found = outcome(Limits(speedup=4), probes=(Probe(CHOSEN, 0.91, 0.88), Probe(other, 0.875, 0.85)))
+    lines = found.to_text(failed=False).splitlines()
+    start = lines.index("compared by a short distillation; times and sizes of these are predicted:")
+    assert [line.split() for line in lines[start + 1 : start + 4]] == [
+        ["candidate", "p50", "p95", "speedup", "size", "teacher's", "answers"],
+        [*CHOSEN.name.split(), "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "91.0%"],
+        ["1", "layer", "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "87.5%"],
+    ]
+    written = found.to_json()["candidates"]
+    assert [(each["name"], each["agreement"]) for each in written] == [
+        (CHOSEN.name, 0.91),
+        ("1 layer", 0.875),
+    ]
+
+
+def test_the_pace_of_the_machine_is_told_beside_the_prediction() -> None:
+    found = outcome(Limits(speedup=4)).to_json()
+    assert found["full_size"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "pace": pytest.approx(1.1)}
+    assert found["predicted"]["p50_ms"] == 1.0
 
 
 def test_times_of_a_device_elsewhere_are_not_judged_here() -> None:
@@ -82,7 +116,10 @@ def test_times_of_a_device_elsewhere_are_not_judged_here() -> None:
         Limits(speedup=9, p95=0.0001, bytes=1),
         measured={**MEASURED, "p50_ms": None, "p95_ms": None, "speedup": None},
         elsewhere="user@board",
+        full_now=None,
     )
+    assert away.pace is None
+    assert "at that pace" not in away.to_text(failed=True)
     assert away.missed == ("10.10 MB instead of 1e-06 MB",)
     assert "not measured here" in away.to_text(failed=True)
 

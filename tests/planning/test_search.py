@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import UsageError
-from edgeroberta.planning.candidates import MOST, RESERVE, Footprint, Search
+from edgeroberta.planning.candidates import Footprint
 from edgeroberta.planning.limits import Limits
+from edgeroberta.planning.search import MOST, RESERVE, Search
 from edgeroberta.pruning.importance import Importance
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 

@@ -1,0 +1,78 @@
+"""What ``edgeroberta compress --dry-run`` tells of a budget: the limits, and what should meet them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgeroberta import recipe
+from edgeroberta.pipeline import compression, outlook
+from edgeroberta.pipeline.compression import Preview
+from edgeroberta.pipeline.sources import Request
+from edgeroberta.planning import candidates, choosing, recipes
+from edgeroberta.planning.candidates import Candidate
+from edgeroberta.planning.choosing import Device
+from edgeroberta.planning.limits import Limits
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run with a budget would begin with.
+
+    Attributes:
+        preview: The model, the rows, where things would go; its recipe says how candidates would learn.
+        limits: The budget.
+        device: What the device takes; None where it has not been measured, or the model is not there yet.
+        candidates: What should meet the budget, if all heads and neurons mattered alike.
+    """
+
+    preview: Preview
+    limits: Limits
+    device: Device | None
+    candidates: tuple[Candidate, ...]
+
+
+def forecast(request: Request, limits: Limits, *, host: str | None = None) -> Forecast:
+    """Check everything that can be checked, and predict what a measured device allows; nothing is trained.
+
+    Args:
+        request: As for :func:`edgeroberta.pipeline.budget.compress`.
+        limits: The budget.
+        host: Name of the machine that the budget is about; None for this one.
+
+    Raises:
+        UsageError: No model meets the budget, or the request is not one for a budget.
+        EdgeRobertaError: As for a run before its first stage.
+    """
+    recipes.base_of(recipe.load(request.recipe, request.overrides))
+    preview = compression.preview(request)
+    device = None if preview.job is None else choosing.known(preview.job, host)
+    if preview.job is None or device is None:
+        return Forecast(preview, limits, None, ())
+    return Forecast(preview, limits, device, choosing.search(preview.job, limits, device).candidates())
+
+
+def to_json(found: Forecast) -> dict[str, Any]:
+    """Return a forecast for machines; ``candidates`` is null where the device has not been measured."""
+    facts = outlook.to_json(found.preview)
+    measured = None if found.device is None else [each.to_json() for each in found.candidates]
+    return {
+        **{name: value for name, value in facts.items() if name != "stages"},
+        "budget": {"asked": found.limits.to_json(), "candidates": measured},
+    }
+
+
+def to_text(found: Forecast) -> str:
+    """Return a forecast for people."""
+    lines = [*outlook.facts(found.preview), f"budget: {found.limits.told}"]
+    if found.device is None:
+        lines.append("the device would be measured first, and candidates searched with its latency table")
+        return "\n".join(lines)
+    lines.append(f"latency table: {found.device.table.engine} on {found.device.table.device}")
+    if found.candidates[0].kept == 1:
+        lines.append("nothing would be trained: the full-size model in int8 should meet the budget")
+    else:
+        lines.append(
+            "candidates, as predicted if all heads and neurons mattered alike; a run scores them first:"
+        )
+    return "\n".join([*lines, *candidates.table(found.candidates)])
