@@ -151,6 +151,13 @@ def test_steps_prune_further_and_recover_between(make_context: Callable[..., Con
     assert all(set(neurons) <= source for neurons in notes["kept"]["neurons"])
 
 
+def test_steps_keep_parts_of_the_model_before_the_first_one_also_evenly(
+    make_context: Callable[..., Context],
+) -> None:
+    notes = prune(make_context(), steps=2, evenly=True, heads=0.5, ffn=0.5, recovery=None)
+    assert notes["steps"][-1]["layers"] == [{"heads": 2, "intermediate": 32}] * 3
+
+
 def test_kept_indices_are_those_of_the_source_after_several_steps(
     make_context: Callable[..., Context], deep: Path
 ) -> None:
