@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from edgeroberta import artifact, targets
+from edgeroberta import __version__, artifact, targets
 from edgeroberta.bench.measure import spread
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import EdgeRobertaError, EngineError
@@ -128,7 +128,9 @@ def table_file(plan: Plan, target: str, where: str) -> Path:
         target: Class of devices; decides the form of the graph.
         where: Digest of this machine, or name of another one.
     """
-    return cache_dir() / "latency" / f"{artifact.digest_value([asdict(plan), target, where])[:24]}.json"
+    # Another version of this package may write other graphs for the same shape.
+    name = artifact.digest_value([__version__, asdict(plan), target, where])[:24]
+    return cache_dir() / "latency" / f"{name}.json"
 
 
 def machine(plan: Plan) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeroberta import extras
+from edgeroberta.errors import missing_extra
 from edgeroberta.latency.plan import VOCABULARY, Plan, Precision, Probe
 from edgeroberta.progress import Progress
 from edgeroberta.quantization.plan import (
@@ -54,10 +56,12 @@ def write(plan: Plan, folder: Path, *, targets_tensorrt: bool, progress: Progres
 
     Raises:
         EngineError: The engine refuses a graph.
-        UnavailableError: The engine is needed to write its files, and not installed.
+        UnavailableError: The package onnx is not installed, or an engine that writes its own files.
     """
     from edgeroberta import backends
 
+    if "onnx" in extras.missing("compress"):
+        raise missing_extra("onnx", "compress", purpose="writing probes")
     with progress.bar("write", len(plan.probes), "probes") as advance:
         for probe in plan.probes:
             place = folder / probe.name

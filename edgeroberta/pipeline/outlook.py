@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from edgeroberta.pipeline.compression import Preview
 from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.roberta.shape import LayerShape
 
 
 def to_json(preview: Preview) -> dict[str, Any]:
@@ -96,17 +95,14 @@ def _changed(config: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _model(preview: Preview) -> dict[str, Any]:
     """Describe the model that the run would begin with; layers may differ in a pruned one."""
-    fields = checkpoint.load_config(preview.model)
-    encoder = EncoderConfig.from_dict(fields)
-    uniform = [LayerShape(encoder.heads, encoder.intermediate_size)] * encoder.layers
-    layers = fields.get("layer_shapes") or [layer.to_json() for layer in uniform]
+    encoder = EncoderConfig.from_dir(preview.model)
     return {
         "path": str(preview.model),
         "parameters": checkpoint.parameters(preview.model),
         "bytes": checkpoint.weight_bytes(preview.model),
         "vocab_size": encoder.vocab_size,
         "hidden_size": encoder.hidden_size,
-        "layers": layers,
+        "layers": [layer.to_json() for layer in encoder.shape.layers],
     }
 
 

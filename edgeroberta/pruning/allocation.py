@@ -135,6 +135,7 @@ def allocate_evenly(
     *,
     heads: float,
     neurons: float,
+    whole: Sequence[LayerShape],
     layers: Sequence[int] | None = None,
     granularity: int = GRANULARITY,
 ) -> Kept:
@@ -144,6 +145,7 @@ def allocate_evenly(
         importance: Score of every unit.
         heads: Part of each layer's heads to keep, rounded to whole heads, at least one.
         neurons: Part of each layer's neurons to keep, rounded to whole blocks, at least one.
+        whole: What these are parts of: each layer that stays as it was before any pruning.
         layers: Layers that stay, rising; None keeps all.
         granularity: Neurons per block.
 
@@ -153,15 +155,12 @@ def allocate_evenly(
     Raises:
         UsageError: There are no such layers.
     """
-    depth = len(importance.heads)
-    chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)
-    counts = [max(round(heads * len(importance.heads[layer])), 1) for layer in chosen]
-    widths = []
-    for layer in chosen:
-        full = len(importance.neurons[layer])
-        block = min(granularity, full)
-        widths.append(min(max(round(neurons * full / block), 1) * block, full))
-    return _kept(importance, chosen, counts, widths)
+    shapes = []
+    for layer in whole:
+        block = min(granularity, layer.intermediate)
+        blocks = max(round(neurons * layer.intermediate / block), 1)
+        shapes.append(LayerShape(max(round(heads * layer.heads), 1), min(blocks * block, layer.intermediate)))
+    return allocate_shapes(importance, shapes, layers=layers)
 
 
 def allocate_shapes(

@@ -112,11 +112,16 @@ class Goal:
         if isinstance(self.size, Exact):
             return self._exact(importance, self.size.shapes, layers, done, layers if stays is None else stays)
         heads, neurons = _toward(self.size.heads, done), _toward(self.size.neurons, done)
+        shapes = [self.source.layers[layer] for layer in (layers if stays is None else stays)]
         if self.size.evenly:
             return allocation.allocate_evenly(
-                importance, heads=heads, neurons=neurons, layers=layers, granularity=self.granularity
+                importance,
+                heads=heads,
+                neurons=neurons,
+                whole=shapes,
+                layers=layers,
+                granularity=self.granularity,
             )
-        shapes = [self.source.layers[layer] for layer in (layers if stays is None else stays)]
         return allocation.allocate_counts(
             importance,
             heads=round(heads * sum(shape.heads for shape in shapes)),

@@ -193,7 +193,8 @@ class Work:
             context=self.context,
             label="prune",
             scratch=self.context.scratch / f"recovery-{number}",
-            key=digest_value([self.key, number]),
+            # With what is left: scored again after a kill, a GPU may choose other units in a near tie.
+            key=digest_value([self.key, number, kept.layers, kept.heads, kept.neurons]),
         )
 
     def _check(self, goal: Goal, scores: Importance) -> None:

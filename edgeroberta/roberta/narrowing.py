@@ -23,8 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from edgeroberta.errors import UsageError
-from edgeroberta.roberta import sensitivity
+from edgeroberta.roberta import pruned, sensitivity
 from edgeroberta.roberta.sensitivity import Recording, Sample, Sensitivity
+from edgeroberta.roberta.shape import LayerShape
+from edgeroberta.roberta.surgery import shape_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -70,23 +72,16 @@ def check(model: PreTrainedModel, hidden_size: int | None, intermediate_size: in
         UsageError: A width is not below the model's, or no multiple of the head size.
     """
     config, size = model.config, _head_size(model)
-    if hidden_size is not None:
-        if hidden_size % size or not 0 < hidden_size <= config.hidden_size:
-            raise UsageError(
-                f"a hidden size of {hidden_size} is no multiple of the head size {size} up to"
-                f" {config.hidden_size}",
-                hint=f"e.g. {max(config.hidden_size * 2 // 3 // size, 1) * size}",
-            )
-        fewest = min(layer.attention.self.num_attention_heads for layer in model.base_model.encoder.layer)
-        if hidden_size // size > fewest:
-            raise UsageError(
-                f"a hidden size of {hidden_size} takes {hidden_size // size} heads, a layer has {fewest}",
-                hint=f"at most {fewest * size}",
-            )
-    narrowest = min(layer.intermediate.dense.out_features for layer in model.base_model.encoder.layer)
-    if intermediate_size is not None and intermediate_size > narrowest:
+    if hidden_size is not None and (hidden_size % size or not 0 < hidden_size <= config.hidden_size):
         raise UsageError(
-            f"an FFN of {intermediate_size} is wider than the model's {narrowest}",
+            f"a hidden size of {hidden_size} is no multiple of the head size {size} up to"
+            f" {config.hidden_size}",
+            hint=f"e.g. {max(config.hidden_size * 2 // 3 // size, 1) * size}",
+        )
+    widest = max(layer.intermediate for layer in shape_of(model).layers)
+    if intermediate_size is not None and intermediate_size > widest:
+        raise UsageError(
+            f"an FFN of {intermediate_size} is wider than the model's {widest}",
             hint="narrowing only takes away",
         )
 
@@ -103,7 +98,8 @@ def narrow(
 
     Args:
         model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in
-            evaluation mode.
+            evaluation mode. Layers that are pruned to fewer heads or neurons than the widths asked
+            for keep what they have.
         samples: Some hundred texts with their loss.
         hidden_size: Width of the residual stream, a multiple of the head size; None leaves it.
         intermediate_size: Width of the FFN; None leaves it.
@@ -155,8 +151,17 @@ def _fresh(model: PreTrainedModel, hidden_size: int | None, intermediate_size: i
     config.hidden_size = hidden_size or config.hidden_size
     config.num_attention_heads = config.hidden_size // size
     config.intermediate_size = intermediate_size or config.intermediate_size
+    shapes = [
+        LayerShape(
+            min(layer.heads, config.num_attention_heads), min(layer.intermediate, config.intermediate_size)
+        )
+        for layer in shape_of(model).layers
+    ]
+    pruned.set_shapes(config, shapes)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
-        return type(model)(config)
+        result = type(model)(config)
+        pruned.resize(result, shapes)
+    return result
 
 
 def _weights(
@@ -184,11 +189,11 @@ def _weights(
         made[name] = source[name] @ stream.down.T
     norm(f"{base}embeddings.LayerNorm")
     size = _head_size(model)
-    for index in range(result.config.num_hidden_layers):
+    for index, shape in enumerate(shape_of(result).layers):
         layer = f"{base}encoder.layer.{index}."
-        heads = _best(found.heads[index], result.config.num_attention_heads)
+        heads = _best(found.heads[index], shape.heads)
         rows = (heads[:, None] * size + torch.arange(size)).flatten()
-        neurons = _best(found.neurons[index], result.config.intermediate_size)
+        neurons = _best(found.neurons[index], shape.intermediate)
         for part in ("query", "key", "value"):
             reading(f"{layer}attention.self.{part}", 2 * index, rows)
         writing(f"{layer}attention.output.dense", rows)

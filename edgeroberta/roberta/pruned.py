@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: The field of ``config.json`` and of transformers' configs that only pruned models have.
 FIELD = "layer_shapes"
 #: Arguments of ``from_pretrained`` that tell where the files are.
-_WHERE = ("cache_dir", "local_files_only", "revision", "subfolder", "token")
+_WHERE = ("cache_dir", "local_files_only", "revision", "subfolder", "token", "trust_remote_code")
 
 
 def from_pretrained(folder: str | Path, auto_class: Any = None, **kwargs: Any) -> PreTrainedModel:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.artifact import digest_value
 from edgeroberta.errors import CheckpointError, UnavailableError
-from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.roberta import checkpoint, loading, pruned
 from edgeroberta.roberta.config import FAMILIES
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE
 from edgeroberta.stages import Context
@@ -137,14 +137,16 @@ def _load(folder: Path) -> PreTrainedModel:
 
     try:
         with loading.quiet():
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                str(folder),
+            loaded: Any = pruned.from_pretrained(
+                folder,
+                AutoModelForSequenceClassification,
                 dtype=torch.float32,
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
             )
+            model, report = loaded
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise CheckpointError(
             f"transformers cannot load it as a sequence classifier ({error})",

@@ -23,7 +23,7 @@ import torch
 
 from edgeroberta.artifact import digest_value, flush_tree, write_json
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.probe import Probe
+from edgeroberta.roberta.probe import Probe, attention_width
 from edgeroberta.training import batching, prediction, room
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.entries import Entries, Layout
@@ -69,7 +69,7 @@ class Targets:
     Attributes:
         logits: float32[B, L].
         hidden: float16[B, S, k, H], zero where there is no token; None when not kept.
-        attention: float16[B, S, 3, H], likewise.
+        attention: float16[B, S, 3, width of the teacher's last attention], likewise.
     """
 
     logits: npt.NDArray[np.float32]
@@ -243,7 +243,7 @@ def _shapes(
     if wanted.layers:
         shapes[_HIDDEN] = ((total, len(wanted.layers), width), half)
     if wanted.attention:
-        shapes[_ATTENTION] = ((total, 3, width), half)
+        shapes[_ATTENTION] = ((total, 3, attention_width(model)), half)
     return shapes
 
 

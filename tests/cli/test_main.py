@@ -205,6 +205,15 @@ def test_a_bare_install_says_what_compress_needs(arguments: list[str]) -> None:
     )
 
 
+def test_a_bare_install_says_what_latency_needs_to_write_probes(tiny_checkpoint: Path) -> None:
+    done = run("latency", str(tiny_checkpoint), script=BARE)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "error: writing probes needs the package 'onnx', which is not installed\n"
+        "  next: pip install 'edgeroberta[compress]'\n"
+    )
+
+
 def test_a_bare_install_runs_a_bundle(tiny_bundle: Path) -> None:
     done = run("run", str(tiny_bundle), "great film", "--json", script=BARE)
     assert done.returncode == 0, done.stderr

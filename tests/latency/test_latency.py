@@ -52,6 +52,13 @@ def timings_of(plan: Plan, **changes: Any) -> Timings:
     return replace(given, **changes)
 
 
+def test_another_version_of_the_package_measures_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = measuring.table_file(plan_of(), "cpu", "a board")
+    assert measuring.table_file(plan_of(), "cpu", "a board") == before
+    monkeypatch.setattr(measuring, "__version__", "99.0")
+    assert measuring.table_file(plan_of(), "cpu", "a board") != before
+
+
 def test_predictions_are_exact_for_an_engine_whose_times_add_up() -> None:
     table = fit(plan_of(), timings_of(plan_of()))
     shape = replace(FULL, layers=(LayerShape(8, 768), LayerShape(4, 1536), LayerShape(12, 768)))

@@ -105,7 +105,13 @@ def test_counts_are_met_in_whole_blocks_and_no_layer_is_left_without() -> None:
 
 
 def test_evenly_keeps_the_same_in_every_layer() -> None:
-    kept = allocation.allocate_evenly(scores(neurons=64, heads=12), heads=0.67, neurons=0.5, granularity=8)
+    kept = allocation.allocate_evenly(
+        scores(neurons=64, heads=12),
+        heads=0.67,
+        neurons=0.5,
+        whole=(LayerShape(12, 64),) * 3,
+        granularity=8,
+    )
     assert kept.shapes == (LayerShape(8, 32),) * 3
 
 

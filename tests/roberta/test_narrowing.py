@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from edgeroberta.errors import UsageError
-from edgeroberta.roberta import narrowing, sensitivity
+from edgeroberta.roberta import narrowing, pruned, sensitivity, surgery
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.sensitivity import Sample
+from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.tasks import Problem, Task
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
@@ -118,6 +120,19 @@ def test_scores_are_the_squared_first_order_change_of_the_loss(
             changes.append((value[0, :, 5] * gradient[0, :, 5]).sum().item() ** 2)
     assert found.neurons[1][5].item() == pytest.approx(sum(changes) / len(changes), rel=1e-3)
     assert [len(scores) for scores in found.heads] == [4, 4]
+
+
+@pytest.mark.parametrize("widths", [{"hidden_size": 24}, {"intermediate_size": 40}])
+def test_a_pruned_model_is_narrowed_and_its_pruned_layers_keep_what_they_have(
+    widths: dict[str, int], model: PreTrainedModel, samples: list[Sample], tmp_path: Path
+) -> None:
+    kept = surgery.Kept((0, 1), (tuple(range(4)), (1, 3)), (tuple(range(64)), tuple(range(0, 60, 2))))
+    made = narrowing.narrow(surgery.prune(model, kept), samples, **widths).model
+    full = LayerShape(widths.get("hidden_size", 32) // 8, widths.get("intermediate_size", 64))
+    assert surgery.shape_of(made).layers == (full, LayerShape(2, 30))
+    made.save_pretrained(tmp_path)
+    again = pruned.from_pretrained(tmp_path)
+    torch.testing.assert_close(answers(again, samples), answers(made, samples), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import CheckpointError, RecipeError
 from edgeroberta.progress import Meter, Progress
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.roberta import checkpoint, surgery
+from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import teacher
@@ -431,6 +431,23 @@ def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_
     resumed = make_context("resumed")
     assert distill(resumed, **config, epochs=6) == notes
     assert digest_tree(resumed.output) == digest_tree(straight.output)
+
+
+def test_a_pruned_teacher_teaches_every_loss(
+    make_context: Callable[..., Context], deep: dict[str, Path], tmp_path: Path
+) -> None:
+    kept = surgery.Kept((0, 1, 2), ((0, 1), (0, 1, 2, 3), (1, 2)), (tuple(range(16)),) * 3)
+    teacher = surgery.prune(load_classifier(deep["single"], TASKS["single"]), kept)
+    save_classifier(teacher, tmp_path / "pruned", tokenizer=deep["single"])
+    context = make_context()
+    notes = distill(
+        context,
+        teacher=str(tmp_path / "pruned"),
+        weights={"logits": 1, "hard": 0, "hidden": 1, "attention": 1},
+    )
+    assert {"loss_logits", "loss_hidden", "loss_attention"} <= set(notes["history"][-1])
+    (stored,) = (context.scratch / "teacher").glob("*/shard-*/attention.npy")
+    assert np.load(stored).shape[1:] == (3, 16)
 
 
 def test_losses_on_tokens_are_refused_where_too_few_texts_align(

@@ -19,6 +19,8 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import RecipeError
 from edgeroberta.latency import measuring
 from edgeroberta.progress import Meter, Progress
+from edgeroberta.pruning import importance
+from edgeroberta.pruning.importance import Importance
 from edgeroberta.roberta import pruned, surgery
 from edgeroberta.runtime.session import choose_engine
 from edgeroberta.stages import Context
@@ -151,6 +153,13 @@ def test_steps_prune_further_and_recover_between(make_context: Callable[..., Con
     assert all(set(neurons) <= source for neurons in notes["kept"]["neurons"])
 
 
+def test_steps_keep_parts_of_the_model_before_the_first_one_also_evenly(
+    make_context: Callable[..., Context],
+) -> None:
+    notes = prune(make_context(), steps=2, evenly=True, heads=0.5, ffn=0.5, recovery=None)
+    assert notes["steps"][-1]["layers"] == [{"heads": 2, "intermediate": 32}] * 3
+
+
 def test_kept_indices_are_those_of_the_source_after_several_steps(
     make_context: Callable[..., Context], deep: Path
 ) -> None:
@@ -187,6 +196,26 @@ class Counting(Progress):
 
     def _begin(self, meter: Meter) -> None:
         self.begun.append(meter.label)
+
+
+def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(
+    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+
+    def teach(*given: Any, key: str, **named: Any) -> dict[str, Any]:
+        keys.append(key)
+        return {}
+
+    monkeypatch.setattr(distillation, "teach", teach)
+    for run, seed in enumerate((0, 0, 1)):
+        random = np.random.default_rng(seed)
+        scores = Importance(
+            tuple(random.random(4) for _ in range(3)), tuple(random.random(64) for _ in range(3))
+        )
+        monkeypatch.setattr(importance, "score", lambda *given, found=scores, **named: found)
+        prune(make_context(f"run-{run}"), recovery=RECOVERY)
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_layers_heads_and_neurons_go_together_and_learn_from_the_layers_that_they_stand_for(
