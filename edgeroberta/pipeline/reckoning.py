@@ -40,7 +40,7 @@ class Made:
     @property
     def name(self) -> str:
         """The name of its point; a model of which nothing was taken is int8 alone."""
-        taken = self.candidate.kept < 1 or self.candidate.vocabulary is not None
+        taken = not self.candidate.everything or self.candidate.vocabulary is not None
         return self.candidate.name if taken else INT8
 
 

@@ -87,6 +87,7 @@ class Candidate:
         predicted: What it should come to.
         kept: Share of the importance of all heads and neurons that stays.
         whole: True where nothing but whole layers goes.
+        everything: True where not even a layer goes.
     """
 
     layers: tuple[int, ...]
@@ -95,6 +96,7 @@ class Candidate:
     predicted: Predicted
     kept: float
     whole: bool
+    everything: bool = False
 
     @property
     def name(self) -> str:

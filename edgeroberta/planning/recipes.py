@@ -70,7 +70,7 @@ def training_steps(candidate: Candidate, recovery: Mapping[str, Any]) -> list[di
     if not candidate.whole:
         shapes = [shape.to_json() for shape in candidate.shapes]
         found.append({"prune": {"layers": layers, "shapes": shapes, "recovery": dict(recovery)}})
-    elif candidate.kept < 1:
+    elif not candidate.everything:
         found.append({"distill": {**recovery, "layers": layers}})
     if candidate.vocabulary is not None:
         found.append({"vocabulary": {"size": candidate.vocabulary}})

@@ -151,7 +151,7 @@ class Search:
         whole = all(shapes[place] == full.layers[layer] for place, layer in enumerate(layers))
         everything = whole and len(layers) == len(full.layers)
         share = 1.0 if everything else self._share(sum(worth[layer] for layer in layers))
-        return Candidate(layers, shapes, vocabulary, predicted, share, whole)
+        return Candidate(layers, shapes, vocabulary, predicted, share, whole, everything)
 
     def _share(self, worth: float) -> float:
         total = sum(float(scores.sum()) for scores in (*self.importance.heads, *self.importance.neurons))
