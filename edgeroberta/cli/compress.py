@@ -159,10 +159,13 @@ def _within(request: Request, budget: Limits, *, host: str | None, json: bool) -
 
 
 def _preview(request: Request, budget: Limits | None, *, host: str | None, json: bool) -> None:
-    from edgeroberta.pipeline import forecast, outlook
+    from edgeroberta.pipeline import outlook
     from edgeroberta.pipeline.compression import preview
 
     if budget is not None:
+        # only here: candidates are described with what trains them, which imports torch
+        from edgeroberta.pipeline import forecast
+
         found = forecast.forecast(request, budget, host=host)
         if json:
             console.out_json(forecast.to_json(found))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -41,7 +41,7 @@ class DistillConfig(DistillSettings):
 
     CONTENT: ClassVar[tuple[str, ...]] = ("teacher", "student")
 
-    layers: Literal["auto"] | int | Annotated[float, Field(gt=0, lt=1)] | tuple[int, ...] = Field(
+    layers: Literal["auto"] | int | float | tuple[int, ...] = Field(
         "auto",
         description="Number of layers to keep, a part of them (0.5), or their indices from 0; auto keeps two"
         " thirds of them, of a student that was named all.",
@@ -58,6 +58,12 @@ class DistillConfig(DistillSettings):
     student: str | None = Field(
         None, description="Folder or Hub id of a RoBERTa to start from instead, with its own tokenizer."
     )
+
+    @model_validator(mode="after")
+    def _a_part_is_below_one(self) -> DistillConfig:
+        if isinstance(self.layers, float) and not 0 < self.layers < 1:
+            raise ValueError(f"layers: {self.layers:g} is no part; give a whole number, or a part below 1")
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> DistillConfig:

@@ -71,7 +71,7 @@ def test_the_settings_of_a_stage_as_json(capsys: pytest.CaptureFixture[str]) -> 
         "default": '"linear"',
         "description": "How the learning rate falls after warm-up.",
     }
-    assert found["layers"]["kind"] == "auto | int | list of int"
+    assert found["layers"]["kind"] == "auto | int | float | list of int"
 
 
 def test_the_settings_of_an_unknown_stage_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
