@@ -187,14 +187,16 @@ async def _run(device: Device, process: asyncssh.SSHServerProcess) -> None:
     )
     feeding = asyncio.create_task(_feed(device, process, child))
     pumps = [_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr)]
-    with contextlib.suppress(BrokenPipeError, ConnectionError, asyncssh.Error):
-        await asyncio.gather(*pumps)
-        code = await child.wait()
-        process.exit(code)
-    # As sshd does when the client is gone: the pipes are closed, the process is left to notice.
-    if child.returncode is None:
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionError, asyncssh.Error):
+            await asyncio.gather(*pumps)
+            code = await child.wait()
+            process.exit(code)
+    finally:
+        # As sshd does when the client is gone: the pipes are closed, the process is left to notice. Also when
+        # the server ends and cancels this: what is not closed warns later, within some other test.
         child._transport.close()  # type: ignore[attr-defined]
-    feeding.cancel()
+        feeding.cancel()
 
 
 async def _feed(
