@@ -130,8 +130,8 @@ def write_goldens(goldens: Goldens, folder: Path) -> None:
 def compact_tokenizer(folder: Path) -> None:
     """Write ``tokenizer.json`` without spaces between its parts, and each merge as one string.
 
-    As transformers 5 writes the file of 50,265 tokens, indented and with two strings per merge, it has 3.6 MB
-    instead of 1.4. The two forms of a merge mean the same where neither part has a space, and older
+    transformers 5 writes the file indented and with two strings per merge.
+    The two forms of a merge mean the same where neither part has a space, and older
     versions of tokenizers (before 0.20) read only the shorter one. A file that is as short already stays.
 
     Args:

@@ -9,21 +9,8 @@ from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 
-def shape_of(config: EncoderConfig) -> EncoderShape:
-    layer = LayerShape(config.heads, config.intermediate_size)
-    return EncoderShape(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        head_size=config.head_size,
-        max_positions=config.max_positions,
-        type_vocab_size=config.type_vocab_size,
-        labels=config.num_labels,
-        layers=(layer,) * config.layers,
-    )
-
-
 def test_parameters_are_those_that_the_checkpoint_holds(tiny_checkpoint: Path) -> None:
-    shape = shape_of(EncoderConfig.from_dir(tiny_checkpoint))
+    shape = EncoderConfig.from_dir(tiny_checkpoint).shape
     assert shape.parameters == checkpoint.parameters(tiny_checkpoint)
 
 
