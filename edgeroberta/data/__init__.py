@@ -60,9 +60,11 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     for line in (*_guessed(table, spec), *parts.unused):
         (tell or logger.info)(line)
     task = task or _infer(table, spec)
-    train = _limit(_rows(table, spec, task), spec, task)
+    given = _rows(table, spec, task)
+    train, leaked = _limit(given, spec, task), 0
     if parts.heldout is not None:
         heldout = _like(train, _limit(_rows(parts.heldout(), spec, task), spec, task))
+        leaked = _shared(heldout, given)
         train = _without(train, heldout)
     else:
         count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
@@ -77,7 +79,7 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     unlabelled = None
     if spec.unlabelled is not None:
         unlabelled = streams.load(spec, pair=train.pairs is not None, without=(heldout, validation))
-    return Splits(train, validation, heldout, unlabelled, task.labels)
+    return Splits(train, validation, heldout, unlabelled, task.labels, leaked)
 
 
 def load_heldout(spec: DataSpec, task: Task) -> Rows:
@@ -183,6 +185,12 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
             hint="give more rows",
         )
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+
+
+def _shared(rows: Rows, others: Rows) -> int:
+    """Count the rows whose text is also in ``others``."""
+    known = set(texts.keys(others))
+    return sum(key in known for key in texts.keys(rows))
 
 
 def _without(rows: Rows, others: Rows) -> Rows:

@@ -102,6 +102,8 @@ class Splits:
         heldout: What the gate is measured on: never trained on, calibrated on or chosen by.
         unlabelled: More texts to distil on, read as a stream, or None.
         labels: Name of each label, in the order of the ids.
+        leaked: How many held-out rows have a text that the training data brought along as well. The copies
+            were left out of the training rows, but a model trained before on those has seen them.
     """
 
     train: Rows
@@ -109,6 +111,7 @@ class Splits:
     heldout: Rows
     unlabelled: Texts | None
     labels: tuple[str, ...]
+    leaked: int = 0
 
     @cached_property
     def digest(self) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
 from edgeroberta.data.readers import Table
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError
@@ -53,9 +56,25 @@ def _empty(cells: list[object]) -> list[int]:
 
 
 def keys(rows: Rows) -> list[str]:
-    """Return what makes two rows the same: their words, whatever the white space."""
+    """Return what makes two rows copies of one text: their characters, whatever the white space and case."""
     seconds = rows.pairs or ("",) * len(rows)
-    return [
-        " ".join(first.split()) + "\0" + " ".join(second.split())
-        for first, second in zip(rows.texts, seconds, strict=True)
-    ]
+    return [f"{_key(first)}\0{_key(second)}" for first, second in zip(rows.texts, seconds, strict=True)]
+
+
+def groups(rows: Rows) -> npt.NDArray[np.int64]:
+    """Number the distinct texts of rows, copies (:func:`keys`) alike.
+
+    Copies of a text are no independent observations: who resamples rows draws whole groups.
+
+    Args:
+        rows: Texts or pairs.
+
+    Returns:
+        int64[n], from 0 in the order of first occurrence; the largest plus one is how many texts there are.
+    """
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys(rows)], dtype=np.int64)
+
+
+def _key(text: str) -> str:
+    return "".join(text.casefold().split())

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeroberta.data import DataSpec, Rows, Texts, infer_task, load_heldout, load_splits
+from edgeroberta.data import DataSpec, Rows, Texts, infer_task, load_heldout, load_splits, texts
 from edgeroberta.errors import DataError, EdgeRobertaError, UnavailableError
 from edgeroberta.tasks import Problem, Task
 
@@ -84,6 +86,40 @@ def test_equal_texts_never_land_on_both_sides() -> None:
     words = [{" ".join(text.split()) for text in part.texts} for part in parts]
     assert sum(map(len, parts)) == 330
     assert sum(map(len, words)) == len(set.union(*words)) == 30
+
+
+def test_copies_that_differ_in_spaces_or_case_stay_on_one_side() -> None:
+    ways = ("Hello , world {}!", "hello, world {}!", " HELLO,  WORLD {} !", "hello\t, world {}!")
+    rows = "".join(
+        f'"{ways[i % 4].format(i // 4)}",{("positive", "negative")[i // 4 % 2]}\n' for i in range(120)
+    )
+    splits = load_splits(DataSpec(_write("x.csv", "text,label\n" + rows), eval_fraction=0.3), task=SENTIMENT)
+    numbers = [{re.sub(r"\D", "", text) for text in part.texts} for part in (splits.train, splits.heldout)]
+    assert len(splits.heldout) == 4 * len(numbers[1])
+    assert not numbers[0] & numbers[1]
+
+
+def test_distinct_texts_are_numbered_copies_alike() -> None:
+    rows = Rows(("A b", "c", "a  B", "ab ", "c"), ("x", "x", "X", "x", "y"), None, "x")
+    assert texts.groups(rows).tolist() == [0, 1, 0, 0, 2]
+    assert texts.groups(replace(rows, pairs=None)).tolist() == [0, 1, 0, 0, 1]
+
+
+def test_training_texts_among_the_rows_of_the_gate_are_counted() -> None:
+    data, evaluation = (
+        _write("x.csv", _reviews(60)),
+        _write(
+            "e.csv",
+            _reviews(40, first=40)
+            .upper()
+            .replace("POSITIVE", "positive")
+            .replace("NEGATIVE", "negative")
+            .replace("TEXT,LABEL", "text,label"),
+        ),
+    )
+    splits = load_splits(DataSpec(data, eval_data=evaluation, limit=50), task=SENTIMENT)
+    assert (splits.leaked, len(splits.heldout)) == (20, 40)
+    assert load_splits(DataSpec(data), task=SENTIMENT).leaked == 0
 
 
 def test_every_label_stays_in_training_even_if_it_has_one_text() -> None:
