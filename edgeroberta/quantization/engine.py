@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.errors import EngineError, missing_extra
+from edgeroberta.runtime.onnxruntime import keep_exact
 
 
 def open_session(graph: Path) -> Any:
@@ -30,8 +31,7 @@ def open_session(graph: Path) -> Any:
     options.log_severity_level = 3
     # One-off sessions over texts of every length: the arena would keep the peak of each length.
     options.enable_cpu_mem_arena = False
-    # Where the fast int8 kernels saturate, the exact ones: the graph may be for another processor.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    keep_exact(options)  # the graph may be for another processor
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises classes of its own C++ module, without a base

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import EngineError, missing_extra
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.saturation import declared_safe
 from edgeroberta.runtime.session import Ids, Logits
@@ -98,8 +99,20 @@ def make_options(folder: Path, *, threads: int) -> Any:
     # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
     options.enable_mem_pattern = False
     if not declared_safe(folder):
-        # On x86 without VNNI, the int8 kernels that do not saturate; elsewhere it changes nothing
-        # (https://github.com/microsoft/onnxruntime/pull/12088, seen in 1.32.0).
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        keep_exact(options)
     options.log_severity_level = 4  # what it logs as an error it raises as well
     return options
+
+
+def keep_exact(options: Any) -> None:
+    """Ask for int8 kernels that do not saturate, where the fast ones do.
+
+    Only there: with VNNI the option moves every matmul to the kernel without VNNI all the same, for the
+    same bits in 1.2 to 1.9 times the time (https://github.com/microsoft/onnxruntime/pull/12088, seen in
+    1.32.0). A processor of which nothing is known is taken for one that saturates: slow, but right.
+
+    Args:
+        options: ``onnxruntime.SessionOptions``, which this changes.
+    """
+    if processor.saturates() is not False:
+        options.add_session_config_entry("session.x64quantprecision", "1")

@@ -32,6 +32,9 @@ RECORDED = {
         more="avx512f avx512_vnni",
     ),
     "alderlake": X86.format(vendor="GenuineIntel", model="12th Gen Intel i5-12500", more="avx_vnni"),
+    "sapphire-rapids": X86.format(
+        vendor="GenuineIntel", model="Intel(R) Xeon(R) Platinum 8480+", more="avx512_vnni avx_vnni amx_int8"
+    ),
     "zen4": X86.format(vendor="AuthenticAMD", model="AMD EPYC 9354 32-Core Processor", more="avx512_vnni"),
     "cortex-a72": (
         "processor\t: 0\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd evtstrm crc32 cpuid\n"
@@ -64,6 +67,7 @@ def machine(tmp_path: Path) -> Callable[[str], Path]:
         ("zen3", True),
         ("icelake", False),
         ("alderlake", False),
+        ("sapphire-rapids", False),
         ("zen4", False),
         ("cortex-a72", False),
         ("cortex-a76", False),
@@ -168,22 +172,59 @@ def test_opening_warns_through_the_log(int8, machine, monkeypatch, caplog, name,
     assert ["--target cpu-avx2" in record.message for record in caplog.records] == [True] * warned
 
 
-@pytest.mark.parametrize(("saturation", "exact"), [(SAFE, False), (AT_RISK, True), (None, True)])
-def test_onnx_runtime_gets_its_exact_kernels_unless_nothing_can_saturate(
-    int8, monkeypatch, saturation, exact
-):
+EXACT = {"session.x64quantprecision": "1"}
+
+
+@pytest.fixture
+def session_options(monkeypatch, machine) -> Callable[..., dict[str, str]]:
+    """A function that tells the configuration entries an opener sets on a recorded processor."""
     import onnxruntime
 
-    asked: list[dict[str, str]] = []
+    entries: dict[str, str] = {}
 
     class Options(onnxruntime.SessionOptions):
         def add_session_config_entry(self, key: str, value: str) -> None:
-            asked.append({key: value})
+            entries[key] = value
             super().add_session_config_entry(key, value)
 
     monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
-    Runtime.open(int8(saturation), engine="onnxruntime").close()
-    assert ({"session.x64quantprecision": "1"} in asked) == exact
+    real = processor.saturates
+
+    def ask(name: str, opener: Callable[[], object]) -> dict[str, str]:
+        entries.clear()
+        root = machine(name)
+        monkeypatch.setattr(processor, "saturates", lambda _=None: real(root))
+        opener()
+        return dict(entries)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("name", "at_risk"),
+    [
+        ("haswell", EXACT),
+        ("skylake-sp", EXACT),
+        ("zen3", EXACT),
+        ("icelake", {}),
+        ("alderlake", {}),
+        ("sapphire-rapids", {}),
+        ("zen4", {}),
+        ("cortex-a72", {}),
+        ("cortex-a76", {}),
+        ("nothing known", EXACT),
+    ],
+)
+def test_onnx_runtime_is_asked_for_exact_kernels_only_where_the_fast_ones_saturate(
+    int8, session_options, name, at_risk
+):
+    from edgeroberta.quantization.engine import open_session
+    from edgeroberta.runtime.onnxruntime import make_options
+
+    for saturation, expected in ((SAFE, {}), (AT_RISK, at_risk), (None, at_risk)):
+        folder = int8(saturation)
+        assert session_options(name, lambda folder=folder: make_options(folder, threads=1)) == expected
+    assert session_options(name, lambda: open_session(folder / "model.onnx")) == at_risk
 
 
 def test_a_new_float_bundle_says_that_it_is_safe(tiny_bundle, tmp_path):
