@@ -8,15 +8,18 @@ name; :func:`verify` tells whether it still is.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from edgeroberta.errors import EdgeRobertaError
 
@@ -86,12 +89,50 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, flush it to disk and rename it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as handle:
+    with replacing(path) as handle:
         handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that gets the name ``path``, flushed to disk, once it is whole.
+
+    Until then it has a name that no other file has; it is removed again when writing fails.
+
+    Args:
+        path: The final name; a file there is replaced.
+
+    Yields:
+        The file, to be written from its beginning.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with temporary.open("xb") as handle:
+        try:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def copy_tree(source: Path, destination: Path) -> None:
+    """Copy the files of a folder, except those of its lineage, into one that need not exist.
+
+    An error is the system's own, with its number; ``shutil.copytree`` gathers them into one without.
+
+    Args:
+        source: The folder.
+        destination: Where its files go; files there of the same names are replaced.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    for item in sorted(source.rglob("*")):
+        target = destination / item.relative_to(source)
+        if item.is_dir():
+            target.mkdir(exist_ok=True)
+        elif item.name != LINEAGE_FILE:
+            shutil.copy2(item, target)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import distributed, targets
-from edgeroberta.artifact import Kind, digest_value, write_json, write_text
+from edgeroberta.artifact import Kind, digest_file, digest_value, write_json, write_text
 from edgeroberta.data import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Recipe, Step
@@ -95,8 +95,11 @@ def verify(config: FakeConfig, context: Context) -> Mapping[str, Any]:
 def bundle(config: FakeConfig, context: Context) -> Mapping[str, Any]:
     note(config.log, "bundle")
     _write("bundle", config, context, (Kind.DRAFT, Kind.REPORT))
-    write_json(context.output / "manifest.json", {"kind": "edgeroberta-bundle"})
     write_text(context.output / "recipe.yaml", context.recipe_text)
+    write_text(context.output / "README.md", "A card.\n")
+    made = ("inner/content.txt", "recipe.yaml", "README.md")
+    files = {name: {"sha256": digest_file(context.output / name)} for name in made}
+    write_json(context.output / "manifest.json", {"kind": "edgeroberta-bundle", "files": files})
     return {"stages": [lineage.stage for lineage in context.history]}
 
 

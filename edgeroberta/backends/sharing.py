@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgeroberta.artifact import write_bytes
+from edgeroberta.artifact import replacing, write_bytes
 from edgeroberta.backends import GRAPH, onnxruntime, source_graph
 from edgeroberta.roberta.builder import SMALL, external_data
 
@@ -45,12 +45,10 @@ def _move(source: Path, graph: Path, data: Path) -> None:
     import onnx
 
     model = onnx.load(str(source))
-    temporary = data.with_name(f".{data.name}.tmp")
-    with temporary.open("wb") as handle:
+    with replacing(data) as handle:
         for tensor in model.graph.initializer:
             if len(tensor.raw_data) > SMALL:
                 _move_tensor(tensor, handle, data.name)
-    temporary.replace(data)
     write_bytes(graph, model.SerializeToString(deterministic=True))
 
 

@@ -18,7 +18,7 @@ from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.warmup import warm_up
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Task
-from edgeroberta.verification.reference import JSON_FILE, Reference, digest_model, save
+from edgeroberta.verification.reference import Reference, check_place, digest_model, save
 
 if TYPE_CHECKING:
     from edgeroberta.bench.full_size import FullSize
@@ -132,8 +132,7 @@ def make(
     from edgeroberta.data import load_heldout
     from edgeroberta.roberta import checkpoint
 
-    if output.exists() and not (output / JSON_FILE).is_file() and (output.is_file() or any(output.iterdir())):
-        raise UsageError("not empty, and not a reference; it is left untouched", where=str(output))
+    check_place(output)
     folder = checkpoint.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
     checkpoint.require_head(folder)
     task = checkpoint.task_of(folder)

@@ -86,6 +86,7 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     """
     ranks = distributed.current()
     if ranks.main:
+        delivery.check_apart(job.output, job.work)
         delivery.check(job.output)
     with _held(job.work, ranks) as work:
         made = _make(recipe.stages, job, progress, recipe.text, work)

@@ -1,11 +1,26 @@
-"""Put a finished bundle where the user wants it: all of it or nothing, and never over foreign files."""
+"""Put a finished bundle where the user wants it: all of it or nothing, and never over foreign files.
+
+A delivery has a folder of its own beside the output, and touches no other one there::
+
+    .out.delivery-x3k9_a1c/
+      delivery.json    says that the folder is ours; locked for as long as its process lives
+      new/             the bundle, until it is whole
+      old-0/           the former bundle, once it has been moved aside
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import itertools
 import json
+import logging
 import os
+import re
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +28,10 @@ from edgeroberta import artifact
 from edgeroberta.artifact import LINEAGE_FILE, Artifact
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime.manifest import KIND, MANIFEST_FILE
+
+MARKER, NEW, OLD = "delivery.json", "new", "old-"
+#: The card is the one file of a bundle that people edit: an edited one is kept.
+_CARD = "README.md"
 
 #: What ``edgeroberta bench`` and a budget put beside a bundle's own files: it is about no other bundle.
 _MEASURED = (
@@ -23,18 +42,44 @@ _MEASURED = (
     "reports/front.svg",
 )
 
+logger = logging.getLogger(__name__)
+
 
 def check(output: Path) -> None:
     """Refuse an output that is neither free nor a former bundle; called before hours of work.
 
     Raises:
-        UsageError: It is a file, or a folder with other files in it.
+        UsageError: It is a file, a mount point, or a folder with other files in it.
     """
     hint = "choose another folder with -o, or move this one away"
     if output.exists() and not output.is_dir():
         raise UsageError("a file, where the bundle's folder should go", where=str(output), hint=hint)
+    if os.path.ismount(output):
+        raise UsageError(
+            "a mount point, which cannot be replaced as a whole",
+            where=str(output),
+            hint=f"give a folder in it: -o {output / 'bundle'}",
+        )
     if output.is_dir() and any(output.iterdir()) and not _is_bundle(output):
         raise UsageError("not empty, and not a bundle; it is left untouched", where=str(output), hint=hint)
+
+
+def check_apart(output: Path, work: Path) -> None:
+    """Refuse an output and a work folder of which one lies in the other; called before hours of work.
+
+    Raises:
+        UsageError: They are the same folder, or one is in the other, links followed.
+    """
+    output, work = output.resolve(), work.resolve()
+    if work == output:
+        what = "the work folder cannot be the output"
+    elif output in work.parents:
+        what = f"the work folder cannot be inside the output ({output}), which is replaced as a whole"
+    elif work in output.parents:
+        what = f"the output ({output}) cannot be inside the work folder"
+    else:
+        return
+    raise UsageError(what, where="--work", hint="leave --work out, or name a folder beside the output")
 
 
 def deliver(bundle: Artifact, output: Path) -> None:
@@ -43,7 +88,7 @@ def deliver(bundle: Artifact, output: Path) -> None:
     The copy is made beside ``output`` and renamed, so a reader never sees half a bundle. A former bundle
     is renamed out of the way first: between these two renames there is nothing at ``output``, and a run
     that is killed right there is repaired by the next one. Files that the user has put into a former
-    bundle, which its manifest does not list, go along into the new one.
+    bundle, which its manifest does not list, and an edited card are then moved into the new one.
 
     Args:
         bundle: The finished artifact.
@@ -54,52 +99,27 @@ def deliver(bundle: Artifact, output: Path) -> None:
     """
     output = output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
-    _restore(output)
+    _recover(output)
     check(output)
-    _sweep(output)
     if _holds(output, bundle.path):
         return
-    fresh = _beside(output, "new")
-    shutil.copytree(bundle.path, fresh, ignore=shutil.ignore_patterns(LINEAGE_FILE))
-    if output.is_dir():
-        _carry_over(output, fresh)
-    artifact.flush_tree(fresh)
-    if output.is_dir():
-        aside = _beside(output, "old")
-        output.replace(aside)
-        fresh.replace(output)
-        shutil.rmtree(aside)
-    else:
-        fresh.replace(output)
-    artifact.flush(output.parent)
+    with _staging(output) as staging:
+        artifact.copy_tree(bundle.path, staging / NEW)
+        artifact.flush_tree(staging / NEW)
+        _swap(staging, output)
+        artifact.flush(output.parent)
 
 
 def _manifest(folder: Path) -> Mapping[str, Any] | None:
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None
 
 
 def _is_bundle(folder: Path) -> bool:
     return _manifest(folder) is not None
-
-
-def _carry_over(former: Path, fresh: Path) -> None:
-    """Copy what the user has put into a former bundle into the one that replaces it."""
-    listed = {*((_manifest(former) or {}).get("files") or ()), *_MEASURED}
-    for item in sorted(former.rglob("*")):
-        name = item.relative_to(former)
-        if (item.is_dir() and not item.is_symlink()) or name.as_posix() in listed:
-            continue
-        if not (fresh / name).exists():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(item, fresh / name, follow_symlinks=False)
-
-
-def _beside(output: Path, role: str) -> Path:
-    return output.with_name(f".{output.name}.{role}-{os.getpid()}")
 
 
 def _holds(output: Path, bundle: Path) -> bool:
@@ -113,19 +133,134 @@ def _holds(output: Path, bundle: Path) -> bool:
     )
 
 
-def _restore(output: Path) -> None:
-    """Put back a former bundle that a run moved aside before it was killed."""
-    if output.exists():
-        return
-    for aside in sorted(output.parent.iterdir()):
-        if aside.name.startswith(f".{output.name}.old-") and _is_bundle(aside):
-            aside.replace(output)
+@contextlib.contextmanager
+def _staging(output: Path) -> Iterator[Path]:
+    """Make and hold the folder of this delivery; what is left in it is settled however it ends."""
+    while True:
+        staging = Path(tempfile.mkdtemp(prefix=_prefix(output), dir=output.parent))
+        try:
+            handle = (staging / MARKER).open("x", encoding="utf-8")
+        except FileNotFoundError:  # another run took it for what a killed one had left
+            continue
+        _lock(handle.fileno(), fcntl.LOCK_EX)
+        if (staging / MARKER).exists():
+            break
+        handle.close()  # likewise, before it was locked
+    with handle:
+        handle.write(_marker(output))
+        handle.flush()
+        os.fsync(handle.fileno())
+        try:
+            yield staging
+        finally:
+            _settle(staging, output)
+
+
+def _prefix(output: Path) -> str:
+    # A name ends at 255 bytes; what is cut off is in the marker.
+    shortened = os.fsencode(output.name)[:200].decode("utf-8", "ignore")
+    return f".{shortened}.delivery-"
+
+
+def _marker(output: Path) -> str:
+    return json.dumps({"kind": "edgeroberta-delivery", "schema_version": 1, "output": output.name}) + "\n"
+
+
+def _swap(staging: Path, output: Path) -> None:
+    """Give the new bundle its name; what has that name is moved aside, as often as it takes."""
+    for number in itertools.count():
+        try:
+            (staging / NEW).replace(output)  # which is free, or an empty folder
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
             return
+        check(output)
+        with contextlib.suppress(FileNotFoundError):  # another run has just moved it aside
+            output.replace(staging / f"{OLD}{number}")
 
 
-def _sweep(output: Path) -> None:
-    """Remove what a killed run has left beside ``output``."""
-    starts = tuple(f".{output.name}.{role}-" for role in ("new", "old"))
-    for leftover in list(output.parent.iterdir()):
-        if leftover.name.startswith(starts):
-            shutil.rmtree(leftover)
+def _recover(output: Path) -> None:
+    """Finish, or undo, the deliveries to ``output`` whose processes are dead."""
+    form = re.compile(re.escape(_prefix(output)) + "[a-z0-9_]{8}")
+    for staging in sorted(output.parent.iterdir()):
+        if not form.fullmatch(staging.name) or not staging.is_dir() or staging.is_symlink():
+            continue
+        try:
+            handle = (staging / MARKER).open("r+", encoding="utf-8", errors="replace")
+        except OSError:
+            with contextlib.suppress(OSError):
+                staging.rmdir()  # killed before it wrote anything; with anything in it, not ours
+            continue
+        with handle:
+            if not _lock(handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
+                continue  # its process lives
+            said = handle.read(1 << 16)
+            if said == _marker(output) or (not said and len(list(staging.iterdir())) == 1):
+                _settle(staging, output)
+
+
+def _lock(handle: int, how: int) -> bool:
+    """Lock an open file; False where another has it, or where the file system has no locks."""
+    try:
+        fcntl.flock(handle, how)
+    except OSError as error:
+        logger.info("no lock on a delivery (%s)", error)
+        return False
+    return True
+
+
+def _settle(staging: Path, output: Path) -> None:
+    """Put a former bundle back, or the user's files of it into the new one, and remove what is ours."""
+    for former in sorted(staging.glob(f"{OLD}*"), reverse=True):
+        manifest = _manifest(former)  # None: what was the user's has been moved, the rest is being removed
+        if manifest is not None and not output.exists():
+            former.replace(output)
+        elif manifest is None or _is_bundle(output):
+            _carry_over(former, manifest, output)
+            shutil.rmtree(former)
+        else:
+            logger.warning("%s is left there: %s is something else by now", former, output)
+            return
+    if (staging / NEW).is_dir():
+        shutil.rmtree(staging / NEW)
+    (staging / MARKER).unlink(missing_ok=True)
+    try:
+        staging.rmdir()
+    except OSError:
+        logger.warning("%s is left there: it holds files that are not ours", staging)
+
+
+def _carry_over(former: Path, manifest: Mapping[str, Any] | None, output: Path) -> None:
+    """Move what the user has put into a former bundle into the one that replaced it."""
+    if manifest is None:
+        return
+    files = manifest.get("files")
+    listed: Mapping[str, Any] = files if isinstance(files, dict) else {}
+    for item in sorted(former.rglob("*")):
+        name = item.relative_to(former)
+        if item.is_dir() and not item.is_symlink():
+            continue
+        if name.as_posix() in (MANIFEST_FILE, *_MEASURED) or _ours(item, listed.get(name.as_posix())):
+            continue
+        target = _free(output / name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        item.replace(target)
+        if target.name != name.name:
+            logger.warning("%s of the former bundle is kept as %s", name, target)
+
+
+def _ours(item: Path, entry: Any) -> bool:
+    """Tell whether a file of a bundle is one of those that its manifest lists, and no edited card."""
+    if entry is None or item.is_symlink():
+        return False
+    sha256 = entry.get("sha256") if isinstance(entry, dict) else None
+    return item.name != _CARD or sha256 is None or artifact.digest_file(item) == sha256
+
+
+def _free(path: Path) -> Path:
+    """Return a path that has no file yet: the given one, or with ``.kept`` at its end."""
+    names = (f"{path.name}.kept{number or ''}" for number in itertools.count())
+    wanted = itertools.chain([path], map(path.with_name, names))
+    return next(each for each in wanted if not os.path.lexists(each))

@@ -72,8 +72,7 @@ def folders(request: Request) -> tuple[Path, Path]:
         output = DEMO_OUTPUT
     output = output.expanduser().resolve()
     work = request.work.expanduser().resolve() if request.work else output.with_name(output.name + ".work")
-    if work == output:
-        raise UsageError("the work folder cannot be the output", where="--work", hint="leave --work out")
+    delivery.check_apart(output, work)
     delivery.check(output)
     workspace.check(work)
     return output, work

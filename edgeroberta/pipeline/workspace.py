@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +33,8 @@ MARKER = "work.json"
 LOCK = "lock"
 PARTIAL = ".partial-"
 LEDGER = "ledger"
+#: What a run that is killed while it writes the marker leaves.
+_TEMPORARY = re.compile(rf"\.{re.escape(MARKER)}\.[0-9a-f]{{8}}\.tmp")
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +66,8 @@ class Workspace:
         Raises:
             EdgeRobertaError: Another run holds it.
         """
-        # A POSIX record lock: unlike flock(), it is not inherited by worker processes that outlive us.
+        # flock, not a POSIX record lock: that one would let the same process in twice, and would be gone
+        # once any handle of the file is closed. Children do not inherit the handle unless they are forks.
         with (self.path / LOCK).open("a+") as handle:
             while not _acquire(handle.fileno()):
                 if not wait:
@@ -82,14 +87,17 @@ class Workspace:
     def find(self, name: str, key: str) -> Artifact | None:
         """Return the finished artifact ``name`` if it is there and whole.
 
-        One that is damaged or unreadable is said to be, and removed, so that its stage runs again.
+        One that was changed or is unreadable is set aside, so that its stage runs again: what changed it
+        may be a file of the user's.
         """
         path = self.path / name
         if not path.is_dir():
             return None
         found = peek(path, key)
         if found is None:
-            discard(path)
+            aside = next(each for each in _names(self.path / f"changed-{name}") if not each.exists())
+            path.replace(aside)
+            logger.warning("it is now %s; delete it unless something of yours is in there", aside)
         return found
 
     def begin(self, name: str) -> Path:
@@ -108,7 +116,7 @@ class Workspace:
         """Seal the artifact that was begun as ``name`` and give it its final name."""
         partial = self.partial(name)
         done = artifact.finish(partial / "output", kind, lineage, self.path / name)
-        discard(partial)
+        shutil.rmtree(partial)
         return done
 
     def tidy(self, names: Sequence[str]) -> None:
@@ -117,10 +125,12 @@ class Workspace:
         Args:
             names: The artifacts of the run that is through.
         """
-        done = {self.partial(name) for name in names}
-        for leftover in sorted(self.path.glob(".*")):
-            if leftover in done or not leftover.name.startswith(PARTIAL):
-                discard(leftover)
+        for name in names:
+            if self.partial(name).is_dir():
+                shutil.rmtree(self.partial(name))
+        for leftover in self.path.iterdir():
+            if _TEMPORARY.fullmatch(leftover.name):
+                leftover.unlink()
 
 
 def peek(path: Path, key: str) -> Artifact | None:
@@ -150,7 +160,7 @@ def check(path: Path) -> None:
     marker = path / MARKER
     if not marker.is_file():
         # A run that was killed before it wrote the marker leaves its temporary file at most.
-        if any(not item.name.startswith(f".{MARKER}.") for item in path.iterdir()):
+        if not all(_TEMPORARY.fullmatch(item.name) for item in path.iterdir()):
             raise UsageError("not empty, and not a work folder of edgeroberta", where=str(path), hint=hint)
         return
     try:
@@ -167,23 +177,18 @@ def check(path: Path) -> None:
         )
 
 
-def discard(path: Path) -> None:
-    """Delete a file or folder of ours; the folder first gets a name that nothing reads."""
-    if path.is_dir() and not path.name.startswith("."):
-        aside = path.with_name(f".discard-{path.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        path = path.replace(aside)
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _names(path: Path) -> Iterator[Path]:
+    """Yield a path, and then the same with 2, 3, … at its end."""
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 def _acquire(handle: int) -> bool:
     try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except PermissionError:  # some systems say EACCES, not EAGAIN, when another process has it
-        return False
+    except OSError as error:
+        logger.warning("this file system has no locks (%s): a second run here would not be refused", error)
     return True

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeroberta.artifact import replacing
+
 if TYPE_CHECKING:
     import onnx
 
@@ -101,22 +103,20 @@ class GraphBuilder:
         Returns:
             The files written.
         """
-        temporary = path.with_name(f".{path.name}.tmp")
         if self.constant_bytes <= inline_limit:
             model, data_path = self.model(), None
         else:
             data_path = external_data(path)
             model = self._model(self._write_external(data_path))
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
-        temporary.replace(path)
+        with replacing(path) as handle:
+            handle.write(model.SerializeToString(deterministic=True))
         return (path,) if data_path is None else (path, data_path)
 
     def _write_external(self, data_path: Path) -> list[onnx.TensorProto]:
         from onnx import TensorProto, helper, numpy_helper
 
         tensors = []
-        temporary = data_path.with_name(f".{data_path.name}.tmp")
-        with temporary.open("wb") as handle:
+        with replacing(data_path) as handle:
             for name, value in self._constants.items():
                 if value.nbytes <= SMALL:
                     tensors.append(numpy_helper.from_array(value, name))
@@ -137,7 +137,6 @@ class GraphBuilder:
                     tensor.external_data.add(key=key, value=str(entry))
                 handle.write(value.reshape(-1).view(np.uint8).data)
                 tensors.append(tensor)
-        temporary.replace(data_path)
         return tensors
 
     def _model(self, initializers: Sequence[onnx.TensorProto]) -> onnx.ModelProto:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.artifact import LINEAGE_FILE, Kind, write_text
+from edgeroberta.artifact import Kind, copy_tree, write_text
 from edgeroberta.stages import Context, StageConfig, stage
 
 
@@ -33,9 +32,8 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
 
     draft, report_folder = context.inputs[Kind.DRAFT].path, context.inputs[Kind.REPORT].path
     output = context.output
-    left_out = shutil.ignore_patterns(LINEAGE_FILE)
-    shutil.copytree(draft, output, ignore=left_out, dirs_exist_ok=True)
-    shutil.copytree(report_folder, output / "reports", ignore=left_out)
+    copy_tree(draft, output)
+    copy_tree(report_folder, output / "reports")
     report = json.loads((report_folder / "report.json").read_text(encoding="utf-8"))
     fields = json.loads((draft / MANIFEST_FILE).read_text(encoding="utf-8"))
     fields.update(gate=gate(report), lineage=lineage(context))

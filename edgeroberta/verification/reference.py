@@ -113,14 +113,31 @@ def describe(reference: Reference) -> str:
     return "\n".join([*lines, f"on {reference.device}, torch {reference.machine.versions.get('torch', '?')}"])
 
 
+def check_place(folder: Path) -> None:
+    """Refuse a folder that holds something else than a former reference; called before it is measured.
+
+    Raises:
+        UsageError: It is a file, or has files and no ``reference.json`` of ours.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        fields = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict) or not {"model_digest", "logits_sha256"} <= fields.keys():
+        raise UsageError(
+            "not empty, and not a reference; it is left untouched",
+            where=str(folder),
+            hint="choose another folder with -o",
+        )
+
+
 def save(reference: Reference, folder: Path) -> None:
-    """Write a reference; the JSON comes last, so a folder that has it is whole."""
+    """Write a reference; the JSON comes last, and knows the logits that belong to it by their sha256."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / JSON_FILE).unlink(missing_ok=True)
-    temporary = folder / f".{LOGITS_FILE}"
-    with temporary.open("wb") as handle:
+    with artifact.replacing(folder / LOGITS_FILE) as handle:
         np.save(handle, reference.logits, allow_pickle=False)
-    temporary.replace(folder / LOGITS_FILE)
     fields = {**reference.to_json(), "logits_sha256": artifact.digest_file(folder / LOGITS_FILE)}
     artifact.write_json(folder / JSON_FILE, fields)
 

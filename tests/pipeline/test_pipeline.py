@@ -17,10 +17,12 @@ from typing import Any
 import fake_stages
 import pytest
 
-from edgeroberta import __version__, pipeline, stages
+from edgeroberta import __version__, artifact, pipeline, stages
 from edgeroberta.artifact import Kind, digest_tree, load
 from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.pipeline import delivery
 from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.recipe import Step
 from edgeroberta.stages import Context, Stage
@@ -63,7 +65,12 @@ def test_a_run_makes_every_stage_once_and_delivers_the_bundle(tmp_path: Path) ->
     assert [made.reused for made in result.stages] == [False] * 5
     assert result.report is not None
     assert result.report["judgement"]["verdict"] == "PASS"
-    assert sorted(p.name for p in result.bundle.iterdir()) == ["inner", "manifest.json", "recipe.yaml"]
+    assert sorted(p.name for p in result.bundle.iterdir()) == [
+        "README.md",
+        "inner",
+        "manifest.json",
+        "recipe.yaml",
+    ]
 
 
 def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_ledger(tmp_path: Path) -> None:
@@ -406,17 +413,125 @@ def test_the_unfinished_stages_of_another_recipe_stay_to_be_resumed(tmp_path: Pa
     run(job)
     other = job.work / ".partial-00-finetune-ffffffffffff"
     own = job.work / f".partial-{next(job.work.glob('02-build-*')).name}"
-    for leftover in (other, own, job.work / ".discard-01-export-000000000000"):
+    for leftover in (other, own):
         leftover.mkdir()
     run(job)
     assert sorted(path.name for path in job.work.glob(".*")) == [other.name]
+
+
+def test_files_of_the_user_in_and_beside_the_folders_of_a_run_are_left_alone(tmp_path: Path) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    (damaged,) = job.work.glob("01-export-*")
+    mine = [
+        *(tmp_path / name / "thesis.txt" for name in (".out.old-1", ".out.new-12", ".out.delivery-abcd1234")),
+        *(job.work / name / "thesis.txt" for name in (".git", ".discard-01-export-000000000000", "notes")),
+        job.work / ".work.json.bak",
+        job.output / "notes" / "thesis.txt",
+    ]
+    for file in (*mine, damaged / "thesis.txt"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("years of work")
+    run(job, bundle={"value": 1})
+    assert all(file.read_text() == "years of work" for file in mine)
+    assert (job.work / f"changed-{damaged.name}" / "thesis.txt").read_text() == "years of work"
+    assert damaged.is_dir(), "its stage has run again"
+    run(job, bundle={"value": 2})
+    assert not [path for path in tmp_path.glob(".out.delivery-*") if path.name != ".out.delivery-abcd1234"]
+
+
+def test_the_work_folder_is_held_within_one_process_and_stays_held_when_a_second_try_ends(
+    tmp_path: Path,
+) -> None:
+    work = Workspace(tmp_path / "work")
+    with work.lock():
+        for _ in range(2):
+            with pytest.raises(EdgeRobertaError, match="another run"), Workspace(work.path).lock():
+                pass
+    with work.lock():
+        pass
+
+
+def test_a_full_disk_at_the_delivery_is_said_and_leaves_the_former_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    before = _texts(job.output)
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr("shutil.copy2", full)
+    with pytest.raises(EdgeRobertaError) as caught:
+        run(job, bundle={"value": 1})
+    assert caught.value.what == "no space left on the disk"
+    assert _texts(job.output) == before
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_of_two_deliveries_to_one_output_each_leaves_the_other_s_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = fake_stages.job(tmp_path), fake_stages.job(tmp_path, work=tmp_path / "second")
+    run(first)
+    (first.output / "notes.txt").write_text("mine")
+    whole = artifact.flush_tree
+    seen = []
+
+    def meanwhile(path: Path) -> None:
+        monkeypatch.setattr(artifact, "flush_tree", whole)
+        seen.append(path.exists())
+        run(second, bundle={"value": 2})
+        seen.append(path.exists())
+        whole(path)
+
+    pipeline.make(fake_stages.recipe(tmp_path / "runs.log").stages[:4], first, progress=Progress())
+    monkeypatch.setattr("edgeroberta.pipeline.delivery._holds", lambda *_: False)
+    monkeypatch.setattr(artifact, "flush_tree", meanwhile)
+    delivery.deliver(artifact.load(next(first.work.glob("04-bundle-*"))), first.output)
+    assert seen == [True, True]
+    assert (first.output / "notes.txt").read_text() == "mine"
+    assert not list(tmp_path.glob(".out.delivery-*"))
+
+
+@pytest.mark.parametrize(
+    ("output", "work", "what"),
+    [
+        ("out", "out", "the work folder cannot be the output"),
+        ("out", "out/work", "the work folder cannot be inside the output"),
+        ("work/out", "work", "cannot be inside the work folder"),
+        ("link/out", "elsewhere/out/work", "the work folder cannot be inside the output"),
+        ("elsewhere", "link", "the work folder cannot be the output"),
+    ],
+)
+def test_a_work_folder_and_an_output_within_each_other_are_refused_before_anything_is_made(
+    tmp_path: Path, output: str, work: str, what: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to("elsewhere")
+    job = fake_stages.job(tmp_path, output=tmp_path / output, work=tmp_path / work)
+    with pytest.raises(UsageError, match=what):
+        run(job)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "config.json", "elsewhere", "link", "model", "model.safetensors",
+    ]  # fmt: skip
+
+
+def test_a_mount_point_is_refused_as_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = fake_stages.job(tmp_path)
+    monkeypatch.setattr("os.path.ismount", lambda path: path == job.output)
+    with pytest.raises(UsageError, match="a mount point") as caught:
+        run(job)
+    assert caught.value.hint == f"give a folder in it: -o {job.output}/bundle"
 
 
 def _with_former_bundle(folder: Path) -> Job:
     """A job whose output holds the bundle of another run and, beside its files, one of the user's."""
     job = fake_stages.job(folder)
     run(job, bundle={"value": 7})
-    manifest = {"kind": "edgeroberta-bundle", "files": {"inner/content.txt": {}, "old_engine.bin": {}}}
+    files = json.loads((job.output / "manifest.json").read_text())["files"]
+    manifest = {"kind": "edgeroberta-bundle", "files": {**files, "old_engine.bin": {}}}
     (job.output / "manifest.json").write_text(json.dumps(manifest))
     (job.output / "reports").mkdir()
     for name in ("old_engine.bin", "reports/bench.md", "inner/notes.txt", "content.txt"):
@@ -428,7 +543,9 @@ def _kept(job: Job) -> list[str]:
     return sorted(str(p.relative_to(job.output)) for p in job.output.rglob("*") if p.is_file())
 
 
-FILES_AND_THE_USER_S = ["content.txt", "inner/content.txt", "inner/notes.txt", "manifest.json", "recipe.yaml"]
+FILES_AND_THE_USER_S = [
+    "README.md", "content.txt", "inner/content.txt", "inner/notes.txt", "manifest.json", "recipe.yaml",
+]  # fmt: skip
 
 
 def test_files_that_the_user_put_into_a_former_bundle_go_along_into_the_new_one(tmp_path: Path) -> None:
@@ -440,10 +557,29 @@ def test_files_that_the_user_put_into_a_former_bundle_go_along_into_the_new_one(
 
 def test_the_user_s_files_outlive_a_kill_between_the_two_renames(tmp_path: Path) -> None:
     job = _with_former_bundle(tmp_path)
-    job.output.replace(tmp_path / ".out.old-99")
+    staging = tmp_path / ".out.delivery-dead0000"
+    staging.mkdir()
+    (staging / "delivery.json").write_text(
+        '{"kind": "edgeroberta-delivery", "schema_version": 1, "output": "out"}\n'
+    )
+    job.output.replace(staging / "old-0")
     run(job)
     assert _kept(job) == FILES_AND_THE_USER_S
-    assert not (tmp_path / ".out.old-99").exists()
+    assert not staging.exists()
+
+
+def test_an_edited_card_and_a_file_whose_name_the_new_bundle_has_are_kept_beside(tmp_path: Path) -> None:
+    job = _with_former_bundle(tmp_path)
+    (job.output / "README.md").write_text("my own card")
+    (job.output / "inner" / "content.txt").write_text("damaged")
+    listed = json.loads((job.output / "manifest.json").read_text())
+    del listed["files"]["recipe.yaml"]
+    (job.output / "manifest.json").write_text(json.dumps(listed))
+    (job.output / "recipe.yaml").write_text("mine")
+    run(job)
+    assert _kept(job) == sorted([*FILES_AND_THE_USER_S, "README.md.kept", "recipe.yaml.kept"])
+    assert (job.output / "README.md.kept").read_text() == "my own card"
+    assert (job.output / "recipe.yaml.kept").read_text() == "mine"
 
 
 def _texts(folder: Path) -> dict[str, str]:

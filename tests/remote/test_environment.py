@@ -17,7 +17,7 @@ from living import processes_with
 
 from edgeroberta.remote import device
 from edgeroberta.remote.device import environment, jobs
-from edgeroberta.remote.device.files import RefusedError, is_locked, locked, open_root, remove
+from edgeroberta.remote.device.files import RefusedError, is_locked, locked, open_root, remove, remove_all
 
 SPEC: dict[str, Any] = {
     "wheel": "edgeroberta.whl",
@@ -155,8 +155,9 @@ def test_what_dead_runs_left_is_collected(tmp_path: Path) -> None:
     (root / "jobs" / ("b" * 16) / "exit.json").write_text("{}")
     for name in ("a", "c", "d"):
         os.utime(root / "jobs" / (name * 16), (old, old))
-    (root / "blobs" / "x.part").touch()
-    os.utime(root / "blobs" / "x.part", (old, old))
+    part = root / "blobs" / f"{'0' * 64}.part"
+    part.touch()
+    os.utime(part, (old, old))
     with locked(root / "jobs" / ("c" * 16) / "alive.lock", lambda: None):
         jobs.collect(root, mine="d" * 16)
     # a is dead; b is done and not called for yet; c is alive; d is the one at hand.
@@ -265,3 +266,33 @@ def test_a_step_that_outlives_its_runner_keeps_the_next_measurement_waiting(
     monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.3)
     jobs.stop(root, name)
     assert not is_locked(root / "measuring.lock")
+
+
+def test_a_character_that_is_not_whole_yet_in_a_log_waits_for_its_rest(tmp_path: Path) -> None:
+    log, said = tmp_path / "log", []
+    text = "50 °C\n".encode()
+    log.write_bytes(text[:4])
+    at = jobs._tell(log, 0, said.append, ended=False)
+    assert (at, said) == (3, [{"at": 3, "text": "50 "}])
+    assert jobs._tell(log, at, said.append, ended=False) == 3
+    log.write_bytes(text)
+    at = jobs._tell(log, at, said.append, ended=False)
+    assert "".join(each["text"] for each in said) == "50 °C\n"
+    log.write_bytes(text + b"\xc2")
+    assert jobs._tell(log, at, said.append, ended=True) == len(text) + 1
+    assert said[-1]["text"] == "\ufffd", "the job has ended: no rest will come"
+
+
+def test_files_of_another_s_in_our_folder_on_the_device_stay(tmp_path: Path) -> None:
+    root = open_root(str(tmp_path / "root"))
+    mine = [root / name for name in ("thesis.txt", "jobs/thesis", "blobs/thesis.txt", "visits/thesis.txt")]
+    for file in mine:
+        file.write_text("years of work")
+        os.utime(file, (0, 0))
+    jobs.collect(root, "a" * 16)
+    assert all(file.read_text() == "years of work" for file in mine)
+    remove_all(root)
+    assert sorted(each.name for each in root.iterdir()) == [".edgeroberta-remote", "thesis.txt"]
+    (root / "thesis.txt").unlink()
+    remove_all(open_root(str(root)))
+    assert not root.exists()

@@ -190,7 +190,14 @@ def test_a_gpu_that_is_not_there_is_refused(
 def test_a_reference_is_not_written_over_other_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
     said = message(make, str(tiny_checkpoint), DataSpec("rows.csv"), output=tmp_path, options=Options())
-    assert said == f"{tmp_path}: not empty, and not a reference; it is left untouched"
+    assert said == (
+        f"{tmp_path}: not empty, and not a reference; it is left untouched\n"
+        "  next: choose another folder with -o"
+    )
+    (tmp_path / "reference.json").write_text('{"of": "somebody else"}', encoding="utf-8")
+    assert said == message(
+        make, str(tiny_checkpoint), DataSpec("rows.csv"), output=tmp_path, options=Options()
+    )
 
 
 def test_a_reference_of_a_base_model_is_refused(tiny_headless_checkpoint: Path, tmp_path: Path) -> None:

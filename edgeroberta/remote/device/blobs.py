@@ -58,6 +58,8 @@ def collect(root: Path) -> None:
     """Drop half-sent files and blobs that nobody used for long; jobs have links of their own."""
     now = time.time()
     for file in (root / "blobs").iterdir():
+        if not _SHA256.fullmatch(file.name.removesuffix(".part")):
+            continue  # not ours
         longest = PART_SECONDS if file.suffix == ".part" else UNUSED_SECONDS
         with contextlib.suppress(FileNotFoundError):  # another request was faster
             if now - file.stat().st_mtime > longest:

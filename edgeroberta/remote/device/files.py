@@ -14,6 +14,8 @@ from typing import Any
 
 MARKER = ".edgeroberta-remote"
 FOLDERS = ("blobs", "venvs", "jobs", "visits", "cache")
+#: Held by those who come and by those who clear the house, and by the one job that measures.
+LOCKS = ("use.lock", "measuring.lock")
 #: What a full or limited disk says: no space, no quota, a file above the process's limit.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -89,14 +91,18 @@ def remove(root: Path, path: Path) -> None:
 
 
 def remove_all(root: Path) -> None:
-    """Delete our folder as a whole.
+    """Delete all that is ours in our folder, and the folder unless another's files are in it.
 
     Raises:
         RefusedError: It is not ours.
     """
     if not (root / MARKER).is_file():
         raise RefusedError("not a folder of ours, so it is not deleted", where=str(root))
-    shutil.rmtree(root)
+    for name in (*FOLDERS, *LOCKS):
+        remove(root, root / name)
+    if [each.name for each in root.iterdir()] == [MARKER]:
+        (root / MARKER).unlink()
+        root.rmdir()
 
 
 def free_bytes(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import blobs, environment
-from .files import Emit, RefusedError, is_locked, locked, open_root, remove, remove_all, take, write
+from .files import LOCKS, Emit, RefusedError, is_locked, locked, open_root, remove, remove_all, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
 #: Seconds between two looks at a running job: often enough for people, too seldom to disturb it. The first
@@ -30,9 +31,10 @@ _BEAT = 5
 _BLOCK = 1 << 16
 #: A table takes some ten kilobytes; anything much larger is not one.
 RESULT_BYTES = 16 << 20
-#: Held by those who come and by those who clear the house.
-USE_LOCK = "use.lock"
+USE_LOCK = LOCKS[0]
 _ID = re.compile(r"[0-9a-f]{16,64}")
+#: A job's folder, or what one is while it is laid out or removed.
+_FOLDER = re.compile(r"\.?[0-9a-f]{16,64}(\.[0-9]+\.(tmp|old))*")
 
 
 def folder_of(root: Path, name: str) -> Path:
@@ -108,7 +110,7 @@ def follow(root: Path, name: str, offset: int, emit: Emit) -> None:
         if not job.is_dir():
             raise _gone(job)
         try:
-            offset = _tell(job / LOG_FILE, offset, emit)
+            offset = _tell(job / LOG_FILE, offset, emit, ended=ended or not alive)
             if ended or not alive:
                 text = (
                     (job / EXIT_FILE).read_text(encoding="utf-8") if (job / EXIT_FILE).is_file() else "null"
@@ -194,7 +196,7 @@ def collect(root: Path, mine: str) -> None:
     """Remove what dead runs left, and files and environments that were not used for long."""
     now = time.time()
     for job in (root / "jobs").iterdir():
-        if job.name == mine or is_locked(job / LOCK_FILE):
+        if job.name == mine or not _FOLDER.fullmatch(job.name) or is_locked(job / LOCK_FILE):
             continue
         with contextlib.suppress(FileNotFoundError):  # renamed or removed by another request
             kept = job / EXIT_FILE if (job / EXIT_FILE).is_file() else None
@@ -202,7 +204,7 @@ def collect(root: Path, mine: str) -> None:
             age = now - (kept or job).stat().st_mtime
             if age > (KEEP_SECONDS if kept else 60):
                 _discard(root, job)
-    for visit in (root / "visits").iterdir():
+    for visit in filter(lambda each: _ID.fullmatch(each.name), (root / "visits").iterdir()):
         with contextlib.suppress(FileNotFoundError):
             if now - visit.stat().st_mtime > KEEP_SECONDS:
                 remove(root, visit)
@@ -248,12 +250,19 @@ def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:
             shutil.copyfile(blob, target)
 
 
-def _tell(log: Path, offset: int, emit: Emit) -> int:
+def _tell(log: Path, offset: int, emit: Emit, *, ended: bool) -> int:
+    """Send what a log has beyond ``offset``; a character that is not whole yet waits for its rest."""
     if not log.is_file():
         return offset
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     with log.open("rb") as handle:
         handle.seek(offset)
         while block := handle.read(_BLOCK):
             offset += len(block)
-            emit({"at": offset, "text": block.decode("utf-8", errors="replace")})
-    return offset
+            if text := decoder.decode(block):
+                emit({"at": offset - len(decoder.getstate()[0]), "text": text})
+    rest = len(decoder.getstate()[0])
+    if ended and rest:
+        emit({"at": offset, "text": decoder.decode(b"", final=True)})
+        rest = 0
+    return offset - rest

@@ -94,7 +94,7 @@ class EngineCache:
         if self.root is None:
             _announce(key, source, None)
             return self._built(build(), None)
-        folder = self.root / digest_value(key)[:32]
+        folder = self.root / _name(key)
         reading = read(folder, key)
         if reading.plan is None:
             with self._lock(folder):
@@ -171,7 +171,8 @@ class EngineCache:
         for file in self.root.glob(f"[!.]*/{FACTS}") if self.root is not None else ():
             try:
                 facts = json.loads(file.read_text(encoding="utf-8"))
-                found.append(Kept(file.parent, facts["key"], str(facts["source"]), file.stat().st_mtime))
+                if file.parent.name == _name(facts["key"]):  # else a copy of the user's: not to be collected
+                    found.append(Kept(file.parent, facts["key"], str(facts["source"]), file.stat().st_mtime))
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return sorted(found, key=lambda each: -each.used)
@@ -191,6 +192,10 @@ class EngineCache:
             yield
         finally:
             os.close(handle)  # lets go of the lock as well
+
+
+def _name(key: Key) -> str:
+    return digest_value(key)[:32]
 
 
 def _announce(key: Key, source: Path, reason: str | None) -> None:
