@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeroberta.errors import EngineError, missing_extra
-from edgeroberta.runtime.onnxruntime import keep_exact
+from edgeroberta.runtime.onnxruntime import open_graph
 
 
 def open_session(graph: Path) -> Any:
@@ -23,19 +22,7 @@ def open_session(graph: Path) -> Any:
         UnavailableError: onnxruntime is not installed.
         EngineError: It refuses the graph.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_extra("onnxruntime", "compress", purpose="quantizing a model") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # One-off sessions over texts of every length: the arena would keep the peak of each length.
-    options.enable_cpu_mem_arena = False
-    keep_exact(options)  # the graph may be for another processor
-    try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own C++ module, without a base
-        raise EngineError(f"ONNX Runtime refuses the graph ({error})", where=str(graph)) from error
+    return open_graph(graph, threads=0)
 
 
 def run_logits(session: Any, inputs: Iterable[NDArray[np.int64]]) -> NDArray[np.float32]:

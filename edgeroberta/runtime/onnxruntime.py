@@ -57,17 +57,32 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
         UnavailableError: ONNX Runtime is not installed.
         EngineError: It refuses the graph.
     """
+    return OnnxRuntimeSession(open_graph(folder / GRAPH, threads=threads), load().__version__)
+
+
+def open_graph(graph: Path, *, threads: int) -> Any:
+    """Load an ONNX file.
+
+    Args:
+        graph: The file.
+        threads: Threads for one call; 0 for all cores.
+
+    Returns:
+        An ``onnxruntime.InferenceSession``.
+
+    Raises:
+        UnavailableError: ONNX Runtime is not installed.
+        EngineError: It refuses the graph.
+    """
     onnxruntime = load()
-    options = make_options(folder, threads=threads)
+    options = make_options(graph.parent, threads=threads)
     try:
-        session = onnxruntime.InferenceSession(
-            str(folder / GRAPH), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.32).
     except Exception as error:
         raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}", where=str(folder / GRAPH)
+            f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}", where=str(graph)
         ) from error
-    return OnnxRuntimeSession(session, onnxruntime.__version__)
 
 
 def load() -> Any:
@@ -88,7 +103,7 @@ def make_options(folder: Path, *, threads: int) -> Any:
 
     Args:
         folder: The bundle.
-        threads: Threads for one call.
+        threads: Threads for one call; 0 for all cores.
 
     Returns:
         ``onnxruntime.SessionOptions``.
@@ -96,7 +111,10 @@ def make_options(folder: Path, *, threads: int) -> Any:
     options = load().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
+    # The memory arena stays on: over texts of 4 to 512 tokens, the peak without it is 64 MB higher for a
+    # float graph of 30M parameters, 86 MB for the same with calibration's outputs and 88 MB for the int8
+    # graph, at 10 to 25 % more time (1.32). A pattern, in contrast, is kept for every shape ever seen: 6 MB
+    # after 500 shapes, and no faster (1.31).
     options.enable_mem_pattern = False
     if not declared_safe(folder):
         keep_exact(options)

@@ -57,6 +57,6 @@ def test_the_same_seed_gives_the_same_sample(tiny_checkpoint: Path, tmp_path: Pa
 
 def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a graph")
-    with pytest.raises(EngineError, match="ONNX Runtime refuses the graph") as caught:
+    with pytest.raises(EngineError, match=r"ONNX Runtime [\d.]+ refuses the graph") as caught:
         open_session(tmp_path / "model.onnx")
     assert caught.value.where == str(tmp_path / "model.onnx")

@@ -225,6 +225,8 @@ def test_onnx_runtime_is_asked_for_exact_kernels_only_where_the_fast_ones_satura
         folder = int8(saturation)
         assert session_options(name, lambda folder=folder: make_options(folder, threads=1)) == expected
     assert session_options(name, lambda: open_session(folder / "model.onnx")) == at_risk
+    options = make_options(folder, threads=1)
+    assert (options.enable_cpu_mem_arena, options.enable_mem_pattern) == (True, False)
 
 
 def test_a_new_float_bundle_says_that_it_is_safe(tiny_bundle, tmp_path):
