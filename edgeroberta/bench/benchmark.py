@@ -108,7 +108,7 @@ def write(comparison: Comparison, bundle: Path) -> Path:
 
 
 def remember(comparison: Comparison, request: Request) -> str | None:
-    """Let the fastest engine that passed be the first choice on this device from now on.
+    """Let the fastest engine that the gate did not fail be the first choice on this device from now on.
 
     Only single texts of the data decide, and only when every engine of the bundle had its turns and the
     run was valid, neither noisy nor throttled.

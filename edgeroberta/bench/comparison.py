@@ -124,7 +124,7 @@ def compare(
 
 
 def fastest(comparison: Comparison) -> Row | None:
-    """Return the bundle's row with the lowest median among those whose answers passed; None without one."""
+    """Return the bundle's row with the lowest median of those that the gate did not fail, if there is one."""
     passed = [
         row for row in comparison.rows if row.name == BUNDLE and row.status is Status.OK and row.latency
     ]

@@ -17,7 +17,7 @@ from edgeroberta.bench.protocol import Inputs, Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan
 from edgeroberta.data.rows import Rows
 from edgeroberta.tasks import Task
-from edgeroberta.verification import judge
+from edgeroberta.verification.judging import Answers, judge
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import Gate, Verdict
 
@@ -221,14 +221,7 @@ def _checked(row: Row, gate: Gate, logits: npt.NDArray[np.float32] | None, mater
         row = replace(row, metric=metrics.score(task, logits, rows.labels))
     if full is None:
         return row
-    agreement = metrics.agreement(task, full, logits)
-    row = replace(row, agreement=agreement, status=Status.OK)
-    if rows.labels is not None:
-        drop = metrics.paired_bootstrap(task, full, logits, rows.labels, seed=0, confidence=gate.confidence)
-        judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric)
-        if judgement.verdict is Verdict.FAIL:
-            return replace(row, status=Status.WRONG, detail=judgement.reason)
-    elif agreement < gate.min_agreement:
-        detail = f"the same answer on {agreement:.1%} of {len(rows):,} rows"
-        return replace(row, status=Status.WRONG, detail=detail)
-    return row
+    judgement, evidence = judge(Answers(task, full, logits, rows.labels), gate)
+    status = Status.WRONG if judgement.verdict is Verdict.FAIL else Status.OK
+    detail = judgement.reason if status is Status.WRONG else row.detail
+    return replace(row, agreement=evidence.agreement.mean, status=status, detail=detail)

@@ -25,7 +25,6 @@ from edgeroberta.ledger.store import Measured, Store
 from edgeroberta.progress import Progress
 from edgeroberta.runtime.session import installed
 from edgeroberta.tasks import Task
-from edgeroberta.verification import flips
 from edgeroberta.verification.reference import Reference
 
 Start = Callable[[Spec], Process]
@@ -201,7 +200,7 @@ class _Book:
             graph=model.graph,
             metric=metrics.score(self.task, logits, self.labels),
             agreement=metrics.agreement(self.task, self.answers, logits),
-            flips=int(flips.differing(self.task, self.answers, logits).sum()),
+            flips=int((~metrics.agreeing(self.task, self.answers, logits)).sum()),
             calibration_error=metrics.calibration_error(self.task, logits, self.labels),
             **timing,
         )

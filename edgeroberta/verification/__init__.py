@@ -1,8 +1,8 @@
 """Verification: is the compressed model still as right as the full-size one?
 
-Both models answer the same held-out rows. The loss of the task's metric gets an interval from a paired
-bootstrap (Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation"), and the gate
-is asked whether the whole interval lies on one side of what it allows.
+Both models answer the same held-out rows. The loss of the task's metric and the share of rows with the same
+answer get intervals, and the gate is asked whether they lie on one side of what it allows; see
+:mod:`edgeroberta.verification.judging`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from edgeroberta.bench.protocol import Inputs, Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan, answer_all, take_turns
 from edgeroberta.data import Rows
 from edgeroberta.errors import DataError, UnavailableError
-from edgeroberta.metrics import Interval
 from edgeroberta.progress import Progress
 from edgeroberta.tasks import Task
-from edgeroberta.verification import flips
+from edgeroberta.verification import flips, judging
+from edgeroberta.verification.judging import Answers
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import (
     EngineResult,
@@ -38,8 +38,6 @@ from edgeroberta.verification.report import (
     Verdict,
     to_come,
 )
-from edgeroberta.verification.report_text import interval as interval_text
-from edgeroberta.verification.report_text import points
 
 Logits = npt.NDArray[np.float32]
 Start = Callable[[Spec], Measured]
@@ -118,54 +116,19 @@ def verify(
     return Report(
         judgement=worst(results),
         gate=options.gate,
-        metric=task.metric,
+        metric=options.gate.metric or task.metric,
         problem=task.problem.value,
         labels=task.labels,
         data={"source": rows.source, "digest": rows.digest, "rows": len(rows)},
-        full_size=reference.to_json(),
+        # A reference of an earlier version may not tell all metrics.
+        full_size={
+            **reference.to_json(),
+            "metrics": metrics.all_metrics(task, reference.logits, rows.labels),
+        },
         engines=results,
         flips=() if shown is None else flips.examples(rows, reference, shown, options.examples),
         machine=here(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    )
-
-
-def judge(
-    drop: Interval, agreement: float, gate: Gate, *, rows: int, metric: str, full_size: float = 1.0
-) -> Judgement:
-    """Ask the gate.
-
-    Args:
-        drop: Full-size metric minus compressed metric, with its interval.
-        agreement: Share of rows with the same answer.
-        gate: What may be lost.
-        rows: Rows that were measured.
-        metric: Name of the metric.
-        full_size: The full-size model's metric, for the share of it that is to be kept.
-
-    Returns:
-        FAIL when too few answers agree or the whole interval lies above what the gate allows, PASS
-        when the whole interval lies within it, INCONCLUSIVE otherwise.
-    """
-    if agreement < gate.min_agreement:
-        return Judgement(
-            Verdict.FAIL,
-            f"the same answer on {agreement:.1%} of {rows:,} rows, "
-            f"the gate asks for {gate.min_agreement:.1%}",
-        )
-    allowed = gate.allowed(full_size)
-    numbers = (
-        f"the drop of {metric} is {interval_text(drop.mean, drop.low, drop.high)} points on {rows:,} rows, "
-        f"the gate allows {points(allowed)}"
-    )
-    if drop.low > allowed:
-        return Judgement(Verdict.FAIL, numbers)
-    if drop.high <= allowed:
-        return Judgement(Verdict.PASS, numbers)
-    needed = metrics.rows_to_decide(drop, rows, allowed, confidence=gate.confidence)
-    more = max(1, needed - rows)
-    return Judgement(
-        Verdict.INCONCLUSIVE, f"{numbers}; about {more:,} more rows ({needed:,} in all) would decide", needed
     )
 
 
@@ -208,7 +171,7 @@ def invariance(entry: Entry, task: Task, inputs: Inputs) -> Invariance | None:
     alone = found["alone"]
     changed = np.zeros(len(chosen), dtype=bool)
     for way in ways:
-        changed |= flips.differing(task, alone, found[way])
+        changed |= ~metrics.agreeing(task, alone, found[way])
     delta = max(float(np.abs(alone - found[way]).max()) for way in ways)
     return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
 
@@ -228,13 +191,10 @@ def _result(
     opened, logits = entry.opened, entry.logits
     if entry.error is not None or opened is None or logits is None or rows.labels is None:
         return _failed(entry)
-    task, gate = reference.task, options.gate
-    drop = metrics.paired_bootstrap(
-        task, reference.logits, logits, rows.labels, seed=options.seed, confidence=gate.confidence
+    task = reference.task
+    judgement, evidence = judging.judge(
+        Answers(task, reference.logits, logits, rows.labels, seed=options.seed), options.gate
     )
-    agreement = metrics.agreement(task, reference.logits, logits)
-    full_size = metrics.score(task, reference.logits, rows.labels)
-    judgement = judge(drop, agreement, gate, rows=len(rows), metric=task.metric, full_size=full_size)
     if steady is not None and steady.flips:
         judgement = Judgement(
             Verdict.FAIL,
@@ -246,9 +206,10 @@ def _result(
         status=Status.WRONG if judgement.verdict is Verdict.FAIL else Status.OK,
         judgement=judgement,
         metrics=metrics.all_metrics(task, logits, rows.labels),
-        drop=drop,
-        agreement=agreement,
-        flips=int(flips.differing(task, reference.logits, logits).sum()),
+        drop=evidence.drop,
+        agreement=evidence.agreement.mean,
+        agreement_interval=evidence.agreement,
+        flips=int((~metrics.agreeing(task, reference.logits, logits)).sum()),
         latency=entry.latency(plan),
         cold_start_s=opened.cold_start_s,
         peak_bytes=entry.peak_bytes,

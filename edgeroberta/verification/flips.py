@@ -16,27 +16,6 @@ from edgeroberta.verification.report import Flip
 Logits = npt.NDArray[np.float32]
 
 
-def differing(task: Task, ours: Logits, theirs: Logits) -> npt.NDArray[np.bool_]:
-    """Tell which rows have different answers, by the same measure as the agreement.
-
-    Args:
-        task: How to read logits.
-        ours: float32 ``[n, labels]``.
-        theirs: float32 ``[n, labels]``.
-
-    Returns:
-        bool ``[n]``.
-    """
-    first, second = task.decide(ours), task.decide(theirs)
-    if task.problem is Problem.REGRESSION:
-        changed = np.abs(first - second) > metrics.REGRESSION_TOLERANCE * np.ptp(first)
-    elif task.problem is Problem.MULTI_LABEL:
-        changed = (first != second).any(axis=1)
-    else:
-        changed = first != second
-    return np.asarray(changed, dtype=bool)
-
-
 def examples(rows: Rows, reference: Reference, logits: Logits, limit: int) -> tuple[Flip, ...]:
     """Show changed answers, those that the full-size model was surest of first.
 
@@ -52,7 +31,7 @@ def examples(rows: Rows, reference: Reference, logits: Logits, limit: int) -> tu
     if rows.labels is None:
         return ()
     task = reference.task
-    flipped = np.flatnonzero(differing(task, reference.logits, logits))
+    flipped = np.flatnonzero(~metrics.agreeing(task, reference.logits, logits))
     surest = flipped[np.argsort(-_sureness(task, reference.logits, logits)[flipped], kind="stable")]
     return tuple(
         Flip(

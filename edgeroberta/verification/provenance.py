@@ -36,9 +36,14 @@ def stored_gate(bundle: Path) -> Gate:
     file = bundle / REPORT_FILE
     try:
         gate = json.loads(file.read_text(encoding="utf-8"))["gate"]
-        asked = {each.name: float(gate[each.name]) for each in fields(Gate) if each.name != "min_kept"}
-        # Reports of version 0.2 and before have none.
-        return Gate(**asked, min_kept=float(gate["min_kept"]) if gate.get("min_kept") is not None else None)
+        asked = {name: float(gate[name]) for name in ("max_drop", "min_agreement", "confidence")}
+        # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric.
+        kept, metric = gate.get("min_kept"), gate.get("metric")
+        return Gate(
+            **asked,
+            min_kept=None if kept is None else float(kept),
+            metric=None if metric is None else str(metric),
+        )
     except OSError as error:
         raise BundleError(
             "the bundle carries no report, so there is no gate to hold it to",

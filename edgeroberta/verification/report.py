@@ -43,12 +43,14 @@ class Gate:
         min_agreement: Smallest share of rows with the full-size model's answer.
         confidence: Of the interval that the loss must lie in, two-sided.
         min_kept: Smallest share of the full-size model's metric; None where only ``max_drop`` counts.
+        metric: Name of the metric that counts; None for the task's own.
     """
 
     max_drop: float = 0.01
     min_agreement: float = 0.95
     confidence: float = 0.95
     min_kept: float | None = None
+    metric: str | None = None
 
     def allowed(self, full_size: float) -> float:
         """Return the largest loss that both ``max_drop`` and ``min_kept`` allow.
@@ -124,8 +126,9 @@ class EngineResult:
         status: Whether it ran, and whether its answers were right.
         judgement: The gate's verdict for this engine.
         metrics: All metrics of the task.
-        drop: The task's metric, full-size minus compressed, with its interval.
+        drop: The metric, full-size minus compressed, with its interval.
         agreement: Share of rows with the full-size model's answer.
+        agreement_interval: The same with its interval; reports of version 0.3 and before have none.
         flips: Number of rows without it.
         latency: Single texts, tokenization included.
         cold_start_s: From before the import to the first answer.
@@ -141,6 +144,7 @@ class EngineResult:
     metrics: Mapping[str, float] | None = None
     drop: Interval | None = None
     agreement: float | None = None
+    agreement_interval: Interval | None = None
     flips: int | None = None
     latency: Latency | None = None
     cold_start_s: float | None = None

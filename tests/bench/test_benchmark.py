@@ -116,7 +116,9 @@ def test_a_bundle_that_runs_but_answers_wrong_says_so(bundle: Path) -> None:
     row = found.rows[1]
     assert row.status is Status.WRONG
     assert row.latency is not None
-    assert row.detail == "the same answer on 81.0% of 200 rows, the gate asks for 95.0%"
+    assert row.detail == (
+        "the drop of accuracy is +19.0 (+13.1 to +25.1) points on 200 rows, the gate allows 1.0"
+    )
 
 
 def test_a_crash_is_a_row_and_not_the_end(bundle: Path) -> None:

@@ -122,7 +122,13 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
         "drop": {"mean": 0.5, "low": 0.0, "high": 1.0},
         "agreement": 0.5,
     }
-    assert gate["allowed"] == {"max_drop": 0.01, "min_agreement": 0.95, "confidence": 0.95, "min_kept": None}
+    assert gate["allowed"] == {
+        "max_drop": 0.01,
+        "min_agreement": 0.95,
+        "confidence": 0.95,
+        "min_kept": None,
+        "metric": None,
+    }
     words = {"PASS": "**passed**", "FAIL": "**did not pass**", "INCONCLUSIVE": "**inconclusive**"}
     assert words[verdict.value] in (folder / "README.md").read_text()
 

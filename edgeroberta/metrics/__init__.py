@@ -1,0 +1,31 @@
+"""Task metrics, agreement of two models, and how sure a difference is."""
+
+from __future__ import annotations
+
+from edgeroberta.metrics.agreement import agreeing, agreement, tolerance
+from edgeroberta.metrics.calibration import calibration_error
+from edgeroberta.metrics.intervals import (
+    SAMPLES,
+    Draws,
+    Interval,
+    agreement_interval,
+    drop_interval,
+    rows_to_decide,
+)
+from edgeroberta.metrics.scores import METRICS, all_metrics, score
+
+__all__ = [
+    "METRICS",
+    "SAMPLES",
+    "Draws",
+    "Interval",
+    "agreeing",
+    "agreement",
+    "agreement_interval",
+    "all_metrics",
+    "calibration_error",
+    "drop_interval",
+    "rows_to_decide",
+    "score",
+    "tolerance",
+]

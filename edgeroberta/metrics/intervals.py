@@ -1,0 +1,144 @@
+"""How sure a loss and an agreement are.
+
+Both ends are quantiles of samples of the rows in which there is one row more: one that lost the most,
+for the upper end of a loss. So an interval has a width even where no row shows a change; of an accuracy
+whose changes are all losses it is that of Clopper and Pearson (1934), and of one with gains and losses
+Gaffke's (Three Test Statistics for a Nonparametric One-Sided Hypothesis, 2005; Learned-Miller and Thomas,
+A New Confidence Interval for the Mean of a Bounded Random Variable, 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeroberta.metrics import resampling
+from edgeroberta.metrics.agreement import agreeing
+from edgeroberta.metrics.resampling import Groups, Sample
+from edgeroberta.metrics.scores import Array, score
+from edgeroberta.tasks import Task
+
+#: Samples of an interval: its ends then move by 4 % of its half-width from seed to seed.
+SAMPLES = 4000
+
+#: How many times as many rows are thought of, at most, to tell how many would decide.
+_MOST = 2**14
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its confidence interval.
+
+    Attributes:
+        mean: The estimate on the rows as they are.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """How an interval is made.
+
+    Attributes:
+        seed: Seed of the draws.
+        groups: int64[n], equal for rows that stand or fall together, as rows with the same text do; None
+            where each stands alone.
+        confidence: Of the two-sided interval.
+        samples: Number of samples.
+        scale: What the interval would be with so many times as many rows of the same kinds.
+    """
+
+    seed: int = 0
+    groups: Groups | None = None
+    confidence: float = 0.95
+    samples: int = SAMPLES
+    scale: float = 1.0
+
+    def quantile(self, sample: Sample, *, upper: bool) -> float:
+        """Return the upper or lower end of the interval of what is sampled."""
+        tail = (1 - self.confidence) / 2
+        drawn = sample.draw(self.samples, seed=self.seed, scale=self.scale)
+        return float(np.quantile(drawn, 1 - tail if upper else tail))
+
+
+def drop_interval(
+    task: Task, full: Array, ours: Array, labels: Array, draws: Draws, *, metric: str | None = None
+) -> Interval:
+    """Estimate how much of a metric is lost.
+
+    The same rows are drawn for both models, so that what both get wrong cancels out.
+
+    Args:
+        task: The task.
+        full: float[n, L] logits of the full-size model.
+        ours: float[n, L] logits of the compressed model.
+        labels: int[n], float[n, L] or float[n], by problem.
+        draws: How to make the interval.
+        metric: Its name; None for the task's own.
+
+    Returns:
+        The drop ``metric(full) - metric(ours)``; 0.01 is one point.
+
+    Raises:
+        EdgeRobertaError: As for :func:`~edgeroberta.metrics.scores.score`.
+    """
+    name = metric or task.metric
+    mean = score(task, full, labels, metric=name) - score(task, ours, labels, metric=name)
+    first, second = task.decide(full), task.decide(ours)
+
+    def most(better: Array, worse: Array) -> float:
+        sample = resampling.of_drop(task, better, worse, labels, name, draws.groups)
+        return draws.quantile(sample, upper=True)
+
+    return Interval(mean, min(mean, -most(second, first)), max(mean, most(first, second)))
+
+
+def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> Interval:
+    """Estimate on which share of all texts two models say the same.
+
+    Args:
+        task: The task.
+        full: float[n, L] logits of the full-size model.
+        ours: float[n, L] logits of the compressed model.
+        draws: How to make the interval.
+
+    Returns:
+        0 … 1.
+
+    Raises:
+        EdgeRobertaError: As for :func:`~edgeroberta.metrics.agreement.agreeing`.
+    """
+    same = agreeing(task, full, ours)
+    low, high = (
+        draws.quantile(resampling.of_share(same, draws.groups, other=end), upper=end) for end in (False, True)
+    )
+    mean = float(same.mean())
+    return Interval(mean, min(mean, low), max(mean, high))
+
+
+def rows_to_decide(decided: Callable[[float], bool], n: int) -> int | None:
+    """Estimate how many rows would decide, of the same kinds in the same shares.
+
+    Args:
+        decided: Tells whether so many times as many rows would.
+        n: How many rows there are.
+
+    Returns:
+        The total number of rows; None when not even 16,000 times as many would.
+    """
+    low, high = 1.0, 2.0
+    while not decided(high):
+        low, high = high, 2 * high
+        if high > _MOST:
+            return None
+    for _ in range(5):
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if decided(middle) else (middle, high)
+    return max(n + 1, int(np.ceil(n * high)))

@@ -1,0 +1,170 @@
+"""Samples of rows, as weights; and a metric's loss in each of them.
+
+Weights are drawn as Rubin's Bayesian bootstrap has them (The Bayesian Bootstrap, 1981): each row gets one
+of an exponential distribution, and rows that are equal get their sum at once, of a gamma distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.metrics import unseen
+from edgeroberta.metrics.scores import METRICS, Array, Floats
+from edgeroberta.tasks import Task
+
+Groups = npt.NDArray[np.int64]
+
+#: Weights held at once: 4 million float64 are 32 MB.
+_CELLS_PER_BLOCK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Units that are drawn, and what is asked of them.
+
+    Attributes:
+        counts: float64[m], how many equal units there are of each kind; the last is one that was never seen.
+        value: Of weights float64[b, m], the quantity float64[b].
+    """
+
+    counts: Floats
+    value: Callable[[Floats], Floats]
+
+    def draw(self, samples: int, *, seed: int, scale: float = 1.0) -> Floats:
+        """Return the quantity in samples of the units, float64[samples].
+
+        Args:
+            samples: How many.
+            seed: Seed of the draws.
+            scale: How many times as many units to take, of the same kinds in the same shares; the last
+                stays one.
+        """
+        rng = np.random.default_rng(seed)
+        shapes = self.counts[:-1] * scale
+        # In even steps, since where nothing changes the quantile asked for is that of this weight alone.
+        last = -np.log1p(-(rng.permutation(samples) + 0.5) / samples)
+        block = max(1, _CELLS_PER_BLOCK // len(self.counts))
+        found = []
+        for start in range(0, samples, block):
+            unseen_weight = last[start : start + block, None]
+            seen = rng.standard_gamma(shapes, (len(unseen_weight), len(shapes)))
+            found.append(self.value(np.hstack([seen, unseen_weight])))
+        return np.concatenate(found)
+
+
+def of_drop(
+    task: Task, ours: Array, theirs: Array, labels: Array, metric: str, groups: Groups | None
+) -> Sample:
+    """Sample how much of a metric one model has more than another, with one unit that lost the most.
+
+    Args:
+        task: The task.
+        ours: Predictions of the model that may be better, as ``task.decide`` gives them.
+        theirs: Predictions of the other.
+        labels: int[n], float[n, L] or float[n], by problem.
+        metric: Its name.
+        groups: int64[n], equal for rows that stand or fall together; None where each stands alone.
+    """
+    chosen = METRICS[task.problem][metric]
+    lost = unseen.rows(task, ours, labels)
+    if chosen.ranked:
+        return _of_ranks(ours, theirs, labels, groups, lost)
+    rows = len(labels)
+    both = np.hstack(
+        [
+            chosen.statistics(
+                np.concatenate([known, new]), np.concatenate([labels, lost[2]]), task.num_outputs
+            )
+            for known, new in ((ours, lost[0]), (theirs, lost[1]))
+        ]
+    )
+    units = _together(both[:rows], groups)
+    kinds, counts = np.unique(units, axis=0, return_counts=True)
+    # What was never seen comes in units of the size of those that were.
+    row = unseen.worst(chosen, units.sum(axis=0), both[rows:] * (rows / len(units)))
+    kinds = np.vstack([kinds, row])
+    return Sample(np.append(counts, 1.0), lambda weights: unseen.drop(chosen, weights @ kinds))
+
+
+def of_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) -> Sample:
+    """Sample a share of rows, with one unit more of which all are as ``other`` says.
+
+    Without groups, its quantiles are the bounds of Clopper and Pearson.
+    """
+    units = _together(np.stack([yes, np.ones(len(yes))], axis=1).astype(np.float64), groups)
+    kinds, counts = np.unique(units, axis=0, return_counts=True)
+    size = len(yes) / len(units)
+    kinds = np.vstack([kinds, [size * other, size]])
+
+    def share(weights: Floats) -> Floats:
+        sums = weights @ kinds
+        return np.asarray(sums[:, 0] / sums[:, 1])
+
+    return Sample(np.append(counts, 1.0), share)
+
+
+def _together(rows: Floats, groups: Groups | None) -> Floats:
+    """Add up rows that stand or fall together."""
+    if groups is None:
+        return rows
+    names, inverse = np.unique(groups, return_inverse=True)
+    sums = np.zeros((len(names), rows.shape[1]))
+    np.add.at(sums, inverse, rows)
+    return sums
+
+
+def _of_ranks(
+    ours: Array, theirs: Array, labels: Array, groups: Groups | None, lost: tuple[Array, Array, Array]
+) -> Sample:
+    """Sample the difference of two rank correlations; ranks are those within each sample."""
+    row = int(np.argmax(np.abs(labels - np.median(labels))))
+    x, y, truth = (
+        np.append(seen, new[row]).astype(np.float64)
+        for seen, new in ((ours, lost[0]), (theirs, lost[1]), (labels, lost[2]))
+    )
+    names = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    size = len(labels) / (names.max() + 1)
+    names = np.append(names, names.max() + 1)
+    sizes = np.append(np.ones(len(labels)), size)
+    ranked = [_Ranks.of(each) for each in (x, y, truth)]
+
+    def value(weights: Floats) -> Floats:
+        each = weights[:, names] * sizes
+        first, second, right = (ranks.within(each) for ranks in ranked)
+        return _correlation(each, first, right) - _correlation(each, second, right)
+
+    return Sample(np.ones(names.max() + 1), value)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranks:
+    """Values in order: ``inverse`` int64[n] is the place of each among the different ones."""
+
+    order: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    inverse: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Array) -> _Ranks:
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        return cls(np.argsort(values, kind="stable"), np.cumsum(counts) - 1, inverse)
+
+    def within(self, weights: Floats) -> Floats:
+        """Return float64[b, n] ranks in samples of weights float64[b, n], equal values in the middle."""
+        ends = np.cumsum(weights[:, self.order], axis=1)[:, self.ends]
+        starts = np.hstack([np.zeros((len(ends), 1)), ends[:, :-1]])
+        return ((ends + starts) / 2)[:, self.inverse]
+
+
+def _correlation(weights: Floats, x: Floats, y: Floats) -> Floats:
+    total = weights.sum(axis=1, keepdims=True)
+    x = x - (weights * x).sum(axis=1, keepdims=True) / total
+    y = y - (weights * y).sum(axis=1, keepdims=True) / total
+    spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
+    found: Any = (weights * x * y).sum(axis=1)
+    return np.where(spread > 0, found / np.where(spread > 0, spread, 1.0), 0.0)

@@ -1,0 +1,147 @@
+"""The gate: what was found out about a compressed model's answers, and what to say to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.metrics import Draws, Interval
+from edgeroberta.tasks import Task
+from edgeroberta.verification.report import Gate, Judgement, Verdict
+from edgeroberta.verification.report_text import interval as interval_text
+from edgeroberta.verification.report_text import points
+
+#: Samples that tell how many rows would decide, which is a rough number anyway.
+_ROUGH = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What two models say to the same rows.
+
+    Attributes:
+        task: How to read logits.
+        full: float32 ``[n, labels]`` of the full-size model.
+        ours: float32 ``[n, labels]`` of the compressed one.
+        labels: Of the rows, by problem; None where they have none.
+        groups: int64 ``[n]``, equal for rows that stand or fall together, as rows with the same text do;
+            None where each stands alone.
+        seed: Seed of the intervals.
+    """
+
+    task: Task
+    full: npt.NDArray[np.float32]
+    ours: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.float32] | npt.NDArray[np.int64] | None = None
+    groups: npt.NDArray[np.int64] | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What answers say of how much is lost.
+
+    Attributes:
+        rows: Rows that were measured.
+        agreement: Share of rows with the full-size model's answer.
+        metric: Name of the metric that the gate is about.
+        full_size: The full-size model's; None without labels.
+        drop: How much of it is lost; None without labels.
+    """
+
+    rows: int
+    agreement: Interval
+    metric: str
+    full_size: float | None = None
+    drop: Interval | None = None
+
+
+def weigh(answers: Answers, gate: Gate, *, scale: float = 1.0, samples: int = metrics.SAMPLES) -> Evidence:
+    """Find out how much is lost.
+
+    Args:
+        answers: What both models say.
+        gate: Which metric, and how sure to be.
+        scale: What would be found with so many times as many rows of the same kinds.
+        samples: Number of samples for an interval.
+
+    Raises:
+        EdgeRobertaError: The logits are not finite, or not one row of L per row.
+    """
+    task, metric = answers.task, gate.metric or answers.task.metric
+    how = Draws(answers.seed, answers.groups, gate.confidence, samples, scale)
+    agreement = metrics.agreement_interval(task, answers.full, answers.ours, how)
+    found = Evidence(len(answers.full), agreement, metric)
+    if answers.labels is None:
+        return found
+    return replace(
+        found,
+        full_size=metrics.score(task, answers.full, answers.labels, metric=metric),
+        drop=metrics.drop_interval(task, answers.full, answers.ours, answers.labels, how, metric=metric),
+    )
+
+
+def judge(answers: Answers, gate: Gate) -> tuple[Judgement, Evidence]:
+    """Ask the gate.
+
+    Args:
+        answers: What both models say.
+        gate: What may be lost.
+
+    Returns:
+        FAIL when too many answers differ or too much is lost beyond doubt, PASS when neither is so beyond
+        doubt, INCONCLUSIVE otherwise, with the rows that would decide; and what was found.
+
+    Raises:
+        EdgeRobertaError: The logits are not finite, or not one row of L per row.
+    """
+    evidence = weigh(answers, gate)
+    found = decide(evidence, gate)
+    if found.verdict is not Verdict.INCONCLUSIVE:
+        return found, evidence
+
+    def decided(scale: float) -> bool:
+        more = decide(weigh(answers, gate, scale=scale, samples=_ROUGH), gate)
+        return more.verdict is not Verdict.INCONCLUSIVE
+
+    needed = metrics.rows_to_decide(decided, evidence.rows)
+    if needed is None:
+        end = "the model lies so near to the limit that more rows would hardly decide"
+    else:
+        end = f"about {needed - evidence.rows:,} more rows ({needed:,} in all) would decide"
+    return Judgement(found.verdict, f"{found.reason}; {end}", needed), evidence
+
+
+def decide(evidence: Evidence, gate: Gate) -> Judgement:
+    """Say whether the intervals lie on one side of what the gate allows; both of its conditions must hold."""
+    said = [_agreement(evidence, gate)]
+    if evidence.drop is not None and evidence.full_size is not None:
+        said.append(_drop(evidence.drop, evidence.full_size, evidence, gate))
+    order = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+    # Of two that say the same, the drop is what people ask for.
+    return min(reversed(said), key=lambda each: order.index(each.verdict))
+
+
+def _agreement(evidence: Evidence, gate: Gate) -> Judgement:
+    found, least = evidence.agreement, gate.min_agreement
+    numbers = (
+        f"the same answer on {found.mean:.1%} ({found.low:.1%} to {found.high:.1%}) of "
+        f"{evidence.rows:,} rows, the gate asks for {least:.1%}"
+    )
+    if found.high < least:
+        return Judgement(Verdict.FAIL, numbers)
+    return Judgement(Verdict.PASS if found.low >= least else Verdict.INCONCLUSIVE, numbers)
+
+
+def _drop(drop: Interval, full_size: float, evidence: Evidence, gate: Gate) -> Judgement:
+    allowed = gate.allowed(full_size)
+    numbers = (
+        f"the drop of {evidence.metric} is {interval_text(drop.mean, drop.low, drop.high)} points on "
+        f"{evidence.rows:,} rows, the gate allows {points(allowed)}"
+    )
+    if drop.low > allowed:
+        return Judgement(Verdict.FAIL, numbers)
+    return Judgement(Verdict.PASS if drop.high <= allowed else Verdict.INCONCLUSIVE, numbers)

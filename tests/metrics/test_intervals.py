@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeroberta.metrics import METRICS, Draws, agreement_interval, drop_interval, rows_to_decide, score
+from edgeroberta.tasks import Problem, Task
+
+SINGLE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
+MULTI = Task(Problem.MULTI_LABEL, ("a", "b", "c"))
+VALUE = Task(Problem.REGRESSION, ("score",))
+CASES = [(task, name) for task in (SINGLE, MULTI, VALUE) for name in METRICS[task.problem]]
+every_metric = pytest.mark.parametrize(
+    ("task", "metric"), CASES, ids=[f"{task.problem.name}-{name}" for task, name in CASES]
+)
+
+
+def _one_hot(ids: list[int], width: int = 3) -> np.ndarray:
+    return np.eye(width, dtype=np.float32)[ids]
+
+
+def _models(task: Task, rows: int, *, seed: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of a model, of one that is worse, and labels."""
+    rng = np.random.default_rng(seed)
+    shape = (rows, task.num_outputs)
+    truth = rng.normal(size=shape)
+    full = (truth + 0.3 * rng.normal(size=shape)).astype(np.float32)
+    ours = (full + 0.5 * rng.normal(size=shape)).astype(np.float32)
+    return full, ours, task.decide(truth.astype(np.float32))
+
+
+@every_metric
+def test_the_mean_is_the_drop_on_the_rows_as_they_are(task: Task, metric: str) -> None:
+    full, ours, labels = _models(task, 150)
+    found = drop_interval(task, full, ours, labels, Draws(samples=200), metric=metric)
+    expected = score(task, full, labels, metric=metric) - score(task, ours, labels, metric=metric)
+    assert found.mean == pytest.approx(expected)
+    assert found.low < found.mean < found.high
+
+
+@every_metric
+def test_the_interval_of_many_rows_is_that_of_the_bootstrap(task: Task, metric: str) -> None:
+    full, ours, labels = _models(task, 1500)
+    found = drop_interval(task, full, ours, labels, Draws(samples=1000), metric=metric)
+    rng = np.random.default_rng(9)
+    drops = []
+    for _ in range(200):
+        rows = rng.integers(0, 1500, 1500)
+        drops.append(
+            score(task, full[rows], labels[rows], metric=metric)
+            - score(task, ours[rows], labels[rows], metric=metric)
+        )
+    half = 1.96 * np.std(drops)
+    assert found.high - found.mean == pytest.approx(half, rel=0.7)
+    assert found.mean - found.low == pytest.approx(half, rel=0.7)
+
+
+def test_an_interval_is_as_wide_as_theory_says() -> None:
+    # 10 % of 4,000 rows are lost and 6 % won: the standard error is sqrt((0.16 - 0.04²) / 4000).
+    full, ours = np.zeros(4000, int), np.zeros(4000, int)
+    ours[:400], full[400:640] = 1, 1
+    found = drop_interval(SINGLE, _one_hot(list(full)), _one_hot(list(ours)), np.zeros(4000, int), Draws())
+    error = np.sqrt((0.16 - 0.04**2) / 4000)
+    assert found.mean == pytest.approx(0.04)
+    assert found.low == pytest.approx(0.04 - 1.96 * error, abs=0.12 * error)
+    assert found.high == pytest.approx(0.04 + 1.96 * error, abs=0.12 * error)
+
+
+def test_an_interval_is_the_same_for_the_same_seed_and_moves_with_it() -> None:
+    full, ours, labels = _models(SINGLE, 99)
+    first = drop_interval(SINGLE, full, ours, labels, Draws(seed=1))
+    assert drop_interval(SINGLE, full, ours, labels, Draws(seed=1)) == first
+    assert drop_interval(SINGLE, full, ours, labels, Draws(seed=2)) != first
+
+
+@pytest.mark.parametrize("rows", [1, 5, 400, 100_000])
+def test_what_no_row_shows_is_bounded_as_clopper_and_pearson_have_it(rows: int) -> None:
+    logits, labels = _one_hot([0] * rows), np.zeros(rows, int)
+    found = drop_interval(SINGLE, logits, logits, labels, Draws())
+    # At this share of changed rows, a sample of so many shows none of them once in forty times.
+    bound = 1 - 0.025 ** (1 / rows)
+    assert found.mean == 0
+    assert found.high == pytest.approx(bound, rel=0.04)
+    assert found.low == pytest.approx(-bound, rel=0.04)
+    same = agreement_interval(SINGLE, logits, logits, Draws())
+    assert (same.mean, same.high) == (1, 1)
+    assert same.low == pytest.approx(1 - bound, rel=0.04, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("same", "rows", "low", "high"),
+    # Clopper and Pearson, of scipy 1.17: binomtest(same, rows).proportion_ci().
+    [(97, 100, 0.914816, 0.993770), (380, 400, 0.923843, 0.969197), (1, 20, 0.001265, 0.248733)],
+)
+def test_the_interval_of_an_agreement_is_that_of_clopper_and_pearson(
+    same: int, rows: int, low: float, high: float
+) -> None:
+    ours = _one_hot([0] * same + [1] * (rows - same))
+    found = agreement_interval(SINGLE, _one_hot([0] * rows), ours, Draws(samples=20_000))
+    assert found.mean == same / rows
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.04, abs=0.002)
+
+
+@every_metric
+def test_models_that_agree_on_few_rows_are_not_known_to_agree(task: Task, metric: str) -> None:
+    full, _, labels = _models(task, 8)
+    found = drop_interval(task, full, full, labels, Draws(), metric=metric)
+    assert found.mean == 0
+    assert found.high > 0.1
+    wider = drop_interval(task, full, full, labels, Draws(confidence=0.99), metric=metric)
+    assert wider.high > found.high
+
+
+def test_a_row_won_does_not_make_few_rows_certain() -> None:
+    """Samples of a single gain without a row that was not seen are all gains."""
+    full, ours = _one_hot([1, 0, 0, 0, 0]), _one_hot([0, 0, 0, 0, 0])
+    found = drop_interval(SINGLE, full, ours, np.zeros(5, int), Draws())
+    assert found.mean == pytest.approx(-0.2)
+    assert found.high > 0.2
+
+
+@every_metric
+def test_ten_texts_fifty_times_over_say_as_much_as_ten(task: Task, metric: str) -> None:
+    full, ours, labels = _models(task, 10)
+    once = drop_interval(task, full, ours, labels, Draws(), metric=metric)
+    rows = np.repeat(np.arange(10), 50)
+    draws = Draws(groups=rows * 7)
+    often = drop_interval(task, full[rows], ours[rows], labels[rows], draws, metric=metric)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=0.02)
+    alone = drop_interval(task, full[rows], ours[rows], labels[rows], Draws(), metric=metric)
+    assert alone.high - alone.low < (often.high - often.low) / 2
+    same = agreement_interval(task, full, ours, Draws())
+    assert agreement_interval(task, full[rows], ours[rows], draws).low == pytest.approx(same.low, abs=0.01)
+
+
+def test_more_rows_of_the_same_kinds_are_what_scale_thinks_of() -> None:
+    full, ours, labels = _models(SINGLE, 60)
+    rows = np.tile(np.arange(60), 4)
+    real = drop_interval(SINGLE, full[rows], ours[rows], labels[rows], Draws())
+    thought = drop_interval(SINGLE, full, ours, labels, Draws(scale=4))
+    assert (thought.low, thought.high) == pytest.approx((real.low, real.high), abs=0.01)
+
+
+def test_the_rows_that_would_decide_are_found() -> None:
+    assert rows_to_decide(lambda scale: scale >= 7, 100) == pytest.approx(700, rel=0.04)
+    assert rows_to_decide(lambda scale: scale > 1, 100) == pytest.approx(102, abs=2)
+    assert rows_to_decide(lambda scale: False, 100) is None
