@@ -36,7 +36,7 @@ lint: $(STAMPS)/dev  ## Check style and types
 	$(BIN)/mypy
 
 test: lint  ## Lint, type-check and run the quick tests
-	$(BIN)/python -m pytest -m 'not slow and not interchange and not arm'
+	$(BIN)/python -m pytest -m 'not slow and not interchange and not arm' -n logical --dist worksteal
 
 test-slow: $(STAMPS)/dev  ## Run the tests that take minutes
 	$(BIN)/python -m pytest -m 'slow and not interchange and not arm'

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 from dataclasses import asdict, replace
@@ -77,6 +78,7 @@ def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: D
     precious = device.home / ".cache" / "precious"
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("not yours")
+    shutil.rmtree(device.root / "blobs", ignore_errors=True)  # another test may have sent them before
     (first,) = on(Request(bundle, rounds=1), kitchen=device)
     assert first.error is None
     stored, measured = first.comparison.rows
