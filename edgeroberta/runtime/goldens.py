@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeroberta import __version__
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime import preferences, processor
@@ -186,7 +187,8 @@ class Passed:
             ", ".join(preferences.gpus()),
             os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         )
-        key = hashlib.sha256("\0".join((*facts, *machine)).encode()).hexdigest()
+        # Another version of this package may ask the engine in another way.
+        key = hashlib.sha256("\0".join((__version__, *facts, *machine)).encode()).hexdigest()
         try:
             self._file: Path | None = cache_dir() / "goldens" / key
         except EdgeRobertaError as error:

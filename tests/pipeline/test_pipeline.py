@@ -204,6 +204,15 @@ def test_a_reference_verifies_again_and_no_more(tmp_path: Path) -> None:
     assert run(replace(job, reference=tmp_path / "ref")) == ["verify", "bundle"]
 
 
+def test_a_stage_whose_code_was_mended_runs_again_also_in_the_same_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = fake_stages.job(tmp_path)
+    run(job)
+    monkeypatch.setattr("edgeroberta.codedigest.of", lambda *modules: "mended")
+    assert run(job) == ALL
+
+
 def test_another_version_of_torch_trains_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = fake_stages.job(tmp_path)
     run(job)
