@@ -39,14 +39,20 @@ TEXTS: dict[str, str] = {
     "direction overrides": "\u202egood\u202c \u2067film\u2069",
     "scripts beyond the vocabulary": "\u1201\u1208 \u0e20\u0e32 \u10e4\u10d8 \U00010330\U00010331",
     "private use and last code points": "\ue000 \U000f0000 \U0010fffd \U0010ffff \ufffe \ufffd",
-    "special tokens typed": "<s> good <pad> film <mask> </s><unk>",
-    "pad alone": "<pad>",
+    "special tokens typed": "<s> good <mask> film </s><unk>",
+    "mask alone": "<mask>",
     "mask in a word": "un<mask>able |||IP_ADDRESS|||",
     "one very long word": "a" * 5000,
     "one emoji many times": "\U0001f600" * 700,
     "100,000 characters": "very good film. " * 6250,
     "digits and punctuation": "0123456789" * 6 + "!?.,;:'\"()[]{}#$%&*+-/<=>@\\^_`|~",
     "code": 'print(\'\\u0041\', r"C:\\new", {"a": [1, 2]})  # \\x00 &amp; %20',
+}
+
+#: Texts with the padding token in them: tokenized as any, but no model here has an answer to them.
+PADDED: dict[str, str] = {
+    "pad alone": "<pad>",
+    "pad among others": "<s> good <pad> film <mask> </s><unk>",
 }
 
 #: Name to something that is no text, and what the refusal says.

@@ -109,11 +109,10 @@ def timed(runtime: Runtime, watch: Stopwatch) -> Runtime:
     """
     from edgeroberta.runtime import Runtime
 
-    facts = runtime.manifest
     return Runtime(
         TimedSession(runtime.session, watch),
         TimedTokenizer(runtime.tokenizer, watch),
         runtime.task,
-        pad_token_id=facts.pad_token_id if facts else 1,
-        manifest=facts,
+        pad_token_id=runtime.pad_token_id,
+        manifest=runtime.manifest,
     )

@@ -113,6 +113,7 @@ def open_bundle(spec: Spec) -> BundleSubject:
 def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
     """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
     from edgeroberta.roberta import checkpoint
+    from edgeroberta.roberta.config import EncoderConfig
     from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
@@ -122,7 +123,9 @@ def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
     longest = checkpoint.max_length(folder)
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
     task = replace(checkpoint.task_of(folder), pair=not isinstance(spec.inputs[0], str))
-    return FloatOnnxSubject(Runtime(session, TextTokenizer.open(folder, longest), task), folder)
+    pad = EncoderConfig.from_dir(folder).pad_token_id
+    tokenizer = TextTokenizer.open(folder, longest)
+    return FloatOnnxSubject(Runtime(session, tokenizer, task, pad_token_id=pad), folder)
 
 
 def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:

@@ -242,7 +242,8 @@ class _Speaker:
         names = tuple(f"label {index}" for index in range(max(2, plan.shape.labels)))
         task = Task(Problem.SINGLE_LABEL, names[: plan.shape.labels], isinstance(self._texts[0], tuple))
         self._watch = Stopwatch()
-        runtime = Runtime(session, _Folded(tokenizer, VOCABULARY), task)
+        # No id pads: folded ids may be any.
+        runtime = Runtime(session, _Folded(tokenizer, VOCABULARY), task, pad_token_id=-1)
         self._runtime = timed(runtime, self._watch)
         self._rounds: list[list[float]] = []
 

@@ -56,11 +56,12 @@ def take_turns(
     order = list(runtimes)
     inner: dict[str, list[list[float]]] = {name: [] for name in order}
     outer: dict[str, list[list[float]]] = {name: [] for name in order}
-    texts = draw(counts, vocab, plan.warmup, plan.seed)
+    pad = next(iter(runtimes.values())).pad_token_id
+    texts = draw(counts, vocab, plan.warmup, plan.seed, pad=pad)
     for name in order:
         _turn(runtimes[name], texts)
     for turn in range(plan.rounds):
-        texts = draw(counts, vocab, plan.calls, plan.seed + 1 + turn)
+        texts = draw(counts, vocab, plan.calls, plan.seed + 1 + turn, pad=pad)
         shift = turn % len(order)
         for name in (*order[shift:], *order[:shift]):
             engine, call = _turn(runtimes[name], texts)
@@ -70,7 +71,9 @@ def take_turns(
     return {name: Timing(summarise(inner[name], shape), summarise(outer[name], shape)) for name in order}
 
 
-def draw(counts: Sequence[int], vocab: int, number: int, seed: int) -> list[npt.NDArray[np.int64]]:
+def draw(
+    counts: Sequence[int], vocab: int, number: int, seed: int, *, pad: int = 1
+) -> list[npt.NDArray[np.int64]]:
     """Draw random ids whose lengths are distributed as a histogram says.
 
     Args:
@@ -78,6 +81,7 @@ def draw(counts: Sequence[int], vocab: int, number: int, seed: int) -> list[npt.
         vocab: Number of token ids.
         number: How many texts.
         seed: Seed.
+        pad: Id of the padding token, which is never drawn.
 
     Returns:
         int64 [tokens] each.
@@ -86,7 +90,8 @@ def draw(counts: Sequence[int], vocab: int, number: int, seed: int) -> list[npt.
     weights = np.asarray(counts if sum(counts) else (0, 1), np.float64)
     bins = random.choice(len(weights), size=number, p=weights / weights.sum())
     lengths = bins * BIN + random.integers(1, BIN + 1, size=number)
-    return [random.integers(3, vocab, size=int(length)) for length in lengths]
+    drawn = [random.integers(3, vocab, size=int(length)) for length in lengths]
+    return [np.where(ids == pad, pad - 1, ids) for ids in drawn]
 
 
 def _turn(runtime: Runtime, texts: Sequence[npt.NDArray[np.int64]]) -> tuple[list[float], list[float]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from edgeroberta.errors import BundleError, EngineError, UsageError
+from edgeroberta.runtime import tokenids
 from edgeroberta.runtime.postprocess import Prediction, interpret
 from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Encoding, Input, TextTokenizer, explain
@@ -33,6 +34,7 @@ class Runtime:
     Attributes:
         task: What the outputs mean.
         max_length: Longest input in tokens; more is cut off.
+        pad_token_id: Id of the padding token, which no text may hold.
         engine: Name of the engine in use.
         engine_version: Its version.
         manifest: The bundle's manifest; None for a fake.
@@ -45,12 +47,14 @@ class Runtime:
         task: Task,
         *,
         pad_token_id: int = 1,
+        vocab_size: int | None = None,
         max_batch: int = 32,
         manifest: Manifest | None = None,
     ) -> None:
         self._session: Session | None = session
         self._tokenizer = tokenizer
-        self._pad = pad_token_id
+        self.pad_token_id = pad_token_id
+        self._vocab_size = vocab_size
         self._max_batch = max_batch
         self.task = task
         self.max_length: int = tokenizer.max_length
@@ -79,14 +83,14 @@ class Runtime:
             BundleError: The bundle is damaged, missing, foreign or of a newer version.
             EngineError: The engine refuses the graph, or gives other answers than it should.
             UnavailableError: The engine is not installed.
-            UsageError: The bundle was not built for the engine, or a number is below 1.
+            UsageError: The bundle was not built for the engine, or a number is not a whole one from 1 on.
         """
         # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
         from edgeroberta.runtime import goldens, lengths, manifest, preferences, saturation
 
         for name, value in (("threads", threads), ("max_batch", max_batch)):
-            if value is not None and value < 1:
-                raise UsageError(f"must be at least 1, not {value}", where=name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise UsageError(f"must be a whole number of at least 1, not {value!r}", where=name)
         facts = manifest.read(Path(path))
         preferred = preferences.preferred(facts.digest) if engine is None else None
         chosen = choose_engine(engine, facts.engines, preferred=preferred)
@@ -109,6 +113,7 @@ class Runtime:
             tokenizer,
             facts.task,
             pad_token_id=facts.pad_token_id,
+            vocab_size=tokenids.vocab_size(facts),
             max_batch=max_batch,
             manifest=facts,
         )
@@ -145,7 +150,8 @@ class Runtime:
 
         task = Task(Problem(problem), tuple(labels), pair)
         tokenizer = FakeTokenizer()
-        return cls(FakeSession(task, tokenizer, answers or {}), tokenizer, task)
+        # No id pads: a fake's ids are the numbers of its inputs.
+        return cls(FakeSession(task, tokenizer, answers or {}), tokenizer, task, pad_token_id=-1)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -180,12 +186,14 @@ class Runtime:
             The prediction, or a list of them in the same order.
 
         Raises:
-            UsageError: An input is not text, or a pair where a text is wanted (or the reverse).
+            UsageError: An input is not text, a pair where a text is wanted (or the reverse), or has the
+                padding token in it.
             EngineError: The engine failed.
         """
         if isinstance(inputs, (str, tuple)):
             self._check_input(inputs)
             encoding: Encoding = self._tokenizer.encode_one(inputs)
+            tokenids.refuse(encoding.ids, self.pad_token_id)
             logits = self._run_one(encoding.ids)
             return interpret(self.task, logits, truncated=encoding.truncated)
         encodings = self.encode(inputs)
@@ -200,12 +208,13 @@ class Runtime:
         return self.run_ids([encoding.ids for encoding in self.encode(inputs)])
 
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
-        """Tokenize texts or pairs: int64 ids of each, and whether it was cut off."""
+        """Tokenize texts or pairs: int64 ids of each, and whether it was cut off; refuses as a call does."""
         if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
             raise UsageError(f"expected a text, a pair or a list of them, not {type(inputs).__name__}")
         for number, item in enumerate(inputs):
             self._check_input(item, number)
         encodings: list[Encoding] = self._tokenizer.encode(inputs)
+        tokenids.refuse_padding([one.ids for one in encodings], self.pad_token_id)
         return encodings
 
     def run_ids(self, ids: Sequence[Ids]) -> Logits:
@@ -219,22 +228,20 @@ class Runtime:
 
         Raises:
             EngineError: The engine failed, or the runtime is closed.
-            UsageError: An input has no tokens or too many.
+            UsageError: An input has no tokens or too many, or one that is no token's id or the padding's.
         """
         session = self.session
+        limits = tokenids.Limits(self.max_length, self.pad_token_id, self._vocab_size)
+        ids = tokenids.checked(ids, limits)
         result = np.empty((len(ids), len(self.task.labels)), np.float32)
         groups: dict[int, list[int]] = {}
         for index, one in enumerate(ids):
-            if not 1 <= len(one) <= self.max_length:
-                raise UsageError(
-                    f"{len(one)} tokens, where 1 to {self.max_length} are possible", where=f"input {index}"
-                )
             groups.setdefault(session.padded_length(len(one)), []).append(index)
         for length, members in groups.items():
             for start in range(0, len(members), self._max_batch):
                 chosen = members[start : start + self._max_batch]
-                batch, mask = self._pad_to(length, [ids[i] for i in chosen])
-                result[chosen] = session.run(batch, mask)
+                batch = tokenids.padded([ids[i] for i in chosen], length, self.pad_token_id)
+                result[chosen] = session.run(*batch)
         return result
 
     def close(self) -> None:
@@ -262,15 +269,7 @@ class Runtime:
         if length == len(ids):
             batch = ids[np.newaxis]
             return session.run(batch, np.ones_like(batch))[0]
-        return session.run(*self._pad_to(length, [ids]))[0]
-
-    def _pad_to(self, length: int, ids: Sequence[Ids]) -> tuple[Ids, Ids]:
-        batch = np.full((len(ids), length), self._pad, np.int64)
-        mask = np.zeros((len(ids), length), np.int64)
-        for row, one in enumerate(ids):
-            batch[row, : len(one)] = one
-            mask[row, : len(one)] = 1
-        return batch, mask
+        return session.run(*tokenids.padded([ids], length, self.pad_token_id))[0]
 
     def _check_input(self, item: object, number: int | None = None) -> None:
         if isinstance(item, tuple if self.task.pair else str):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ CONFIG_FILE = "tokenizer_config.json"
 # Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
 # (about 1 kB per token) stay under some tens of MB.
 _CHUNK = 1024
+#: Ends of a text that can be cut off.
+_SIDES = ("right", "left")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Encoding:
 
     Attributes:
         ids: int64 [length], special tokens included.
-        truncated: True when the text was longer than the model takes and its end was cut off.
+        truncated: True when the text was longer than the model takes and a part of it was cut off.
     """
 
     ids: npt.NDArray[np.int64]
@@ -47,10 +49,14 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self._threads = threads
         self.max_length = max_length
+        self._room_for_pairs = max_length >= tokenizer.num_special_tokens_to_add(True)
 
     @classmethod
     def open(cls, folder: Path, max_length: int, *, threads: int | None = None) -> TextTokenizer:
-        """Read ``tokenizer.json``, and ``add_prefix_space`` of ``tokenizer_config.json`` over it.
+        """Read ``tokenizer.json``, and over it what ``tokenizer_config.json`` says of ids.
+
+        That is ``add_prefix_space``, ``truncation_side`` (which end of a long text is cut off) and
+        ``split_special_tokens`` (whether ``</s>`` in a text is a token or four characters).
 
         Args:
             folder: Bundle or model folder.
@@ -65,9 +71,12 @@ class TextTokenizer:
 
         Raises:
             BundleError: The file is missing or is not a tokenizer.
+            UsageError: ``max_length`` is no whole number, or has no room beside the special tokens.
         """
         from tokenizers import Tokenizer
 
+        if not isinstance(max_length, int) or isinstance(max_length, bool):
+            raise UsageError(f"must be a whole number, not {max_length!r}", where="max_length")
         file = folder / TOKENIZER_FILE
         try:
             tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
@@ -78,9 +87,18 @@ class TextTokenizer:
                 where=str(file),
                 hint="copy the folder again from where it was made",
             ) from error
-        _apply_prefix_space(tokenizer, folder / CONFIG_FILE)
+        settings = _settings(folder / CONFIG_FILE)
+        _apply_prefix_space(tokenizer, settings)
+        tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length, strategy="longest_first")
+        special = tokenizer.num_special_tokens_to_add(False)
+        if max_length <= special:
+            raise UsageError(
+                f"{max_length} tokens leave no room for a text: {special} are special tokens",
+                where="max_length",
+            )
+        side = _truncation_side(tokenizer, settings, folder)
+        tokenizer.enable_truncation(max_length, strategy="longest_first", direction=side)
         return cls(tokenizer, max_length, threads)
 
     def encode_one(self, item: Input) -> Encoding:
@@ -93,14 +111,18 @@ class TextTokenizer:
             Its ids.
 
         Raises:
-            UsageError: It is neither, holds a lone surrogate, or the tokenizer refuses it.
+            UsageError: It is neither, holds a lone surrogate, or the tokenizer refuses it; or it is a pair
+                and ``max_length`` has no room for the special tokens of one.
         """
         try:
             if isinstance(item, str):
                 found = self._tokenizer.encode(item)
             else:
+                self._require_room()
                 first, second = item
                 found = self._tokenizer.encode(first, second)
+        except UsageError:
+            raise
         # TypeError and ValueError from Python, bare Exception from the Rust side (tokenizers 0.20 to 0.23).
         except Exception as error:
             raise explain(item) from error
@@ -123,6 +145,8 @@ class TextTokenizer:
         results: list[Encoding] = []
         for start in range(0, len(inputs), _CHUNK):
             chunk = list(inputs[start : start + _CHUNK])
+            if not self._room_for_pairs and any(isinstance(item, tuple) for item in chunk):
+                self._require_room()
             try:
                 found = self._tokenizer.encode_batch_fast(chunk)
             except Exception:  # as in encode_one
@@ -145,6 +169,14 @@ class TextTokenizer:
         """
         return [found.offsets for found in self._tokenizer.encode_batch(list(inputs))]
 
+    def _require_room(self) -> None:
+        if not self._room_for_pairs:
+            special = self._tokenizer.num_special_tokens_to_add(True)
+            raise UsageError(
+                f"{self.max_length} tokens leave no room for a pair: {special} are special tokens",
+                where="max_length",
+            )
+
     def _numbered(self, number: int, item: Input) -> Encoding:
         try:
             return self.encode_one(item)
@@ -158,19 +190,38 @@ class TextTokenizer:
         return Encoding(ids, cut)
 
 
-def _apply_prefix_space(tokenizer: Tokenizer, config: Path) -> None:
-    """Let ``tokenizer_config.json`` overrule ``add_prefix_space`` of byte-level tokenizers."""
-    if not config.is_file() or not hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
-        return
+def _settings(config: Path) -> dict[str, Any]:
+    """Read ``tokenizer_config.json``; empty where there is none."""
+    if not config.is_file():
+        return {}
     try:
-        stated = json.loads(config.read_text(encoding="utf-8")).get("add_prefix_space")
-    except (ValueError, AttributeError) as error:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"not a JSON object ({error})", where=str(config)) from error
-    if isinstance(stated, bool):
+    if not isinstance(settings, dict):
+        raise BundleError("not a JSON object", where=str(config))
+    return settings
+
+
+def _apply_prefix_space(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
+    """Let ``tokenizer_config.json`` overrule ``add_prefix_space`` of byte-level tokenizers."""
+    stated = settings.get("add_prefix_space")
+    if isinstance(stated, bool) and hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
         # The property hands out a copy, so it has to be put back.
         step = tokenizer.pre_tokenizer
         step.add_prefix_space = stated
         tokenizer.pre_tokenizer = step
+
+
+def _truncation_side(tokenizer: Tokenizer, settings: dict[str, Any], folder: Path) -> str:
+    """Return ``right`` or ``left``: what the config says, else what is stored in the tokenizer."""
+    stored = (tokenizer.truncation or {}).get("direction", "right")
+    side = settings.get("truncation_side", stored)
+    if side not in _SIDES:
+        raise BundleError(
+            f"truncation_side is {side!r}, not one of {', '.join(_SIDES)}", where=str(folder / CONFIG_FILE)
+        )
+    return str(side)
 
 
 def explain(item: object) -> UsageError:

@@ -153,11 +153,38 @@ def test_ids_of_an_impossible_length_are_refused(runtime, count, what):
     assert str(caught.value) == f"input 1: {what}, where 1 to 512 are possible"
 
 
-@pytest.mark.parametrize(("option", "value"), [("threads", 0), ("max_batch", 0), ("threads", -1)])
-def test_numbers_below_one_are_refused(tiny_bundle, option, value):
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([0, -1, 2], "-1 is no token's id: they are 0 to 599"),
+        ([0, 600, 2], "600 is no token's id: they are 0 to 599"),
+        (np.array([0, 5.9, 2]), "token ids are a list of whole numbers, not array([0. , 5.9, 2. ])"),
+        ([True, False], "token ids are a list of whole numbers, not [True, False]"),
+        ([[0, 5, 2]], "token ids are a list of whole numbers, not [[0, 5, 2]]"),
+        (7, "token ids are a list of whole numbers, not 7"),
+        ([0, [5, 6], 2], "token ids are a list of whole numbers, not [0, [5, 6], 2]"),
+        ("film", "token ids are a list of whole numbers, not 'film'"),
+        ([0, 1, 2], "the padding token (id 1) is in the text, where this model has no answer"),
+    ],
+)
+def test_ids_that_no_text_has_are_refused(runtime, ids, message):
+    with pytest.raises(UsageError) as caught:
+        runtime.run_ids([np.array([0, 2]), ids])
+    assert str(caught.value).splitlines()[0] == f"input 1: {message}"
+
+
+def test_ids_in_a_list_are_those_in_an_array(runtime):
+    assert (runtime.run_ids([[0, 5, 2]]) == runtime.run_ids([np.array([0, 5, 2], np.uint16)])).all()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("threads", 0), ("max_batch", 0), ("threads", -1), ("threads", 1.5), ("max_batch", "2")],
+)
+def test_numbers_below_one_and_what_is_no_number_are_refused(tiny_bundle, option, value):
     with pytest.raises(UsageError) as caught:
         Runtime.open(tiny_bundle, **{option: value})
-    assert str(caught.value) == f"{option}: must be at least 1, not {value}"
+    assert str(caught.value) == f"{option}: must be a whole number of at least 1, not {value!r}"
 
 
 def test_the_bundles_first_engine_that_is_installed_is_used(tiny_bundle, monkeypatch):
@@ -244,3 +271,9 @@ def resident() -> int:
     except OSError:
         pytest.skip("resident memory is read from /proc, which this system does not have")
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@pytest.mark.parametrize("ids", [7, "film", None])
+def test_what_is_no_list_of_ids_is_refused(runtime, ids):
+    with pytest.raises(UsageError, match="expected a list of lists of token ids, not "):
+        runtime.run_ids(ids)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from edgeroberta.errors import BundleError, UsageError
@@ -181,6 +181,95 @@ def test_prefix_space_of_the_config_counts_as_in_hugging_face(tokenizer_folder, 
     assert TextTokenizer.open(tmp_path, MAX_LENGTH).encode_one("film").ids.tolist() == wanted
 
 
+#: Settings of ``tokenizer_config.json`` that change ids.
+SETTINGS = (
+    {"truncation_side": "left"},
+    {"truncation_side": "right"},
+    {"split_special_tokens": True},
+    {"truncation_side": "left", "split_special_tokens": True, "add_prefix_space": True},
+)
+
+
+@cache
+def both(index: int, folder: Path) -> tuple[TextTokenizer, Any]:
+    from transformers import AutoTokenizer
+
+    return TextTokenizer.open(folder, MAX_LENGTH), AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def set_folders(tmp_path_factory):
+    folders = []
+    for changed in SETTINGS:
+        folders.append(tmp_path_factory.mktemp("set"))
+        shutil.copytree(DATA / "tokenizer", folders[-1], dirs_exist_ok=True)
+        file = folders[-1] / "tokenizer_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+    return folders
+
+
+@pytest.mark.parametrize("index", range(len(SETTINGS)), ids=str)
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(first=TEXTS, second=TEXTS)
+@example(first="word " * 500 + "end", second="</s>" * 30)
+def test_settings_that_change_ids_count_as_in_hugging_face(set_folders, index, first, second):
+    tokenizer, reference = both(index, set_folders[index])
+    for item in (first, (first, second)):
+        columns = ([part] for part in ([item] if isinstance(item, str) else item))
+        wanted = reference(*columns, truncation=True, max_length=MAX_LENGTH)["input_ids"][0]
+        assert tokenizer.encode_one(item).ids.tolist() == tokenizer.encode([item])[0].ids.tolist() == wanted
+
+
+def test_the_side_stored_in_the_file_counts_where_the_config_names_none(tokenizer_folder, tmp_path):
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+
+    shutil.copytree(tokenizer_folder, tmp_path, dirs_exist_ok=True)
+    stored = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    stored.enable_truncation(4, stride=1, direction="left")
+    stored.save(str(tmp_path / "tokenizer.json"))
+    text = "word " * 100 + "end"
+    found = TextTokenizer.open(tmp_path, MAX_LENGTH).encode_one(text)
+    wanted = AutoTokenizer.from_pretrained(tmp_path)(text, truncation=True, max_length=MAX_LENGTH)
+    assert (found.ids.tolist(), found.truncated) == (wanted["input_ids"], True)
+
+
+def test_a_side_that_is_none_is_refused(tokenizer_folder, tmp_path):
+    shutil.copytree(tokenizer_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer_config.json").write_text('{"truncation_side": "middle"}')
+    with pytest.raises(BundleError, match="truncation_side is 'middle', not one of right, left"):
+        TextTokenizer.open(tmp_path, MAX_LENGTH)
+
+
+@pytest.mark.parametrize("max_length", [-1, 0, 1, 2])
+def test_a_length_without_room_for_a_text_is_refused(tokenizer_folder, max_length):
+    with pytest.raises(UsageError) as caught:
+        TextTokenizer.open(tokenizer_folder, max_length)
+    wanted = f"max_length: {max_length} tokens leave no room for a text: 2 are special tokens"
+    assert (str(caught.value), caught.value.exit_code) == (wanted, 2)
+
+
+@pytest.mark.parametrize("max_length", [2.5, "12", None, True])
+def test_a_length_that_is_no_whole_number_is_refused(tokenizer_folder, max_length):
+    with pytest.raises(UsageError, match="must be a whole number"):
+        TextTokenizer.open(tokenizer_folder, max_length)
+
+
+def test_a_length_without_room_for_the_special_tokens_of_a_pair_is_refused(tokenizer_folder):
+    tokenizer = TextTokenizer.open(tokenizer_folder, 3)
+    assert len(tokenizer.encode_one("a film").ids) == 3
+    for ask in (tokenizer.encode_one, lambda pair: tokenizer.encode(["one", pair])):
+        with pytest.raises(UsageError) as caught:
+            ask(("a film", "another"))
+        assert caught.value.what == "3 tokens leave no room for a pair: 4 are special tokens"
+    assert len(TextTokenizer.open(tokenizer_folder, 4).encode_one(("a film", "another")).ids) == 4
+
+
 @pytest.mark.parametrize("content", [None, "", "{}", "not json", '{"model": {"type": "BPE"}}'])
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
     file = tmp_path / "tokenizer.json"
@@ -202,6 +291,9 @@ def test_a_tokenizer_config_that_is_no_object_is_refused(tokenizer_folder, tmp_p
 
 class Refusing:
     """Stands for the Rust side on a text that it cannot take."""
+
+    def num_special_tokens_to_add(self, is_pair):
+        return 4 if is_pair else 2
 
     def encode(self, *texts):
         raise Exception("Unk token `<unk>` not found in the vocabulary")
