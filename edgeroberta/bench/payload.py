@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeroberta import targets
 from edgeroberta.bench.benchmark import Request
+from edgeroberta.data.reading import Format
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.remote import wheel, wheelhouse
@@ -161,6 +162,11 @@ def rows_jsonl(rows: Rows, task: Task) -> bytes:
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
+def label_format(task: Task) -> Format:
+    """Return how :func:`rows_jsonl` writes labels, however the user's own files have them."""
+    return Format.VALUES if task.problem is Problem.REGRESSION else Format.NAMES
+
+
 def _label(encoded: Any, task: Task) -> str | float | list[str]:
     if task.problem is Problem.REGRESSION:
         return float(encoded)  # a float32 survives the way over float64 and its shortest decimal
@@ -210,6 +216,7 @@ def _bench_words(payload: Payload, target: str | None) -> list[str]:
     if ROWS in payload.files:
         words += ["--data", ROWS, "--eval-data", ROWS, "--text", TEXT, "--label", LABEL]
         words += ["--text-pair", PAIR] if payload.facts.task.pair else []
+        words += ["--label-format", str(label_format(payload.facts.task))]
     options = {
         "--reference": REFERENCE if request.reference is not None else None,
         "--target": target,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Label, Text, TextPair, data_spec
+from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair, data_spec
 
 if TYPE_CHECKING:
     from edgeroberta.bench.benchmark import Request
@@ -60,6 +60,7 @@ def bench(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    label_format: LabelFormat = None,
     rows: Annotated[int, typer.Option(min=1, help="Check answers on at most this many rows.")] = 1000,
     target: Target = None,
     batch: Annotated[int, typer.Option(min=1, help="Texts per call.")] = 1,
@@ -81,7 +82,13 @@ def bench(
     from edgeroberta.bench.benchmark import Request
     from edgeroberta.errors import UsageError
 
-    columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
+    columns = {
+        "eval_data": eval_data,
+        "text": text,
+        "text_pair": text_pair,
+        "label": label,
+        "label_format": label_format,
+    }
     request = Request(
         bundle=bundle,
         data=data_spec(data, columns),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, Text, TextPair, data_spec
+from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, data_spec
 from edgeroberta.errors import EdgeRobertaError, GateError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def build(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    label_format: LabelFormat = None,
     reference: Annotated[
         Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
     ] = None,
@@ -46,7 +47,13 @@ def build(
     from edgeroberta.ondevice.build import build as build_engines
     from edgeroberta.ondevice.timing import Plan
 
-    columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
+    columns = {
+        "eval_data": eval_data,
+        "text": text,
+        "text_pair": text_pair,
+        "label": label,
+        "label_format": label_format,
+    }
     request = Request(
         bundle=bundle,
         engines=tuple(engines.split(",")) if engines else None,

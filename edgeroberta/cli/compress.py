@@ -15,6 +15,7 @@ from edgeroberta.cli.options import (
     Debug,
     Keep,
     Label,
+    LabelFormat,
     Size,
     Speedup,
     Text,
@@ -63,6 +64,7 @@ def compress(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    label_format: LabelFormat = None,
     unlabelled: Annotated[str | None, typer.Option(help="File or folder of more texts to distil on.")] = None,
     eval_fraction: EvalFraction = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
@@ -86,7 +88,13 @@ def compress(
     from edgeroberta.pipeline.sources import Request
     from edgeroberta.planning import limits
 
-    columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
+    columns = {
+        "eval_data": eval_data,
+        "text": text,
+        "text_pair": text_pair,
+        "label": label,
+        "label_format": label_format,
+    }
     options = {**columns, "unlabelled": unlabelled, "eval_fraction": eval_fraction}
     budget = limits.read(speedup, p95, size, keep)
     _check_host(budget, host)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, Text, TextPair, data_spec
+from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, data_spec
 
 
 def latency(
@@ -21,6 +21,7 @@ def latency(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    label_format: LabelFormat = None,
     target: Annotated[str, typer.Option("-t", "--target", help="Class of device.")] = "cpu",
     engine: Annotated[
         str | None, typer.Option(help="Engine; the first of the target's if not given.")
@@ -50,7 +51,7 @@ def latency(
     from edgeroberta.latency.remote import timer_on
     from edgeroberta.latency.request import request_for
 
-    columns = {"text": text, "text_pair": text_pair, "label": label}
+    columns = {"text": text, "text_pair": text_pair, "label": label, "label_format": label_format}
     request = request_for(
         model, data_spec(data, columns), target=target, engine=engine, threads=threads, rounds=rounds
     )

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 
 Text = Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")]
 TextPair = Annotated[str | None, typer.Option(help="Column of the second text.")]
-Label = Annotated[str | None, typer.Option(help="Column of the label or value.")]
+Label = Annotated[
+    str | None, typer.Option(help="Column of the label or value; a,b,c: one column of 0 and 1 per label.")
+]
+LabelFormat = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORMAT",
+        help="How labels are written: names, ids, multi-hot (lists of 0 and 1) or values (numbers to"
+        " predict); told from the rows where they leave no choice.",
+    ),
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Label, Text, TextPair
+from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair
 from edgeroberta.extras import require
 
 
@@ -20,6 +20,7 @@ def reference(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    label_format: LabelFormat = None,
     eval_fraction: Annotated[float, typer.Option(help="Part of --data that is held out.")] = 0.1,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
@@ -42,6 +43,7 @@ def reference(
         text=text,
         text_pair=text_pair,
         label=label,
+        label_format=label_format,
         eval_fraction=eval_fraction,
         seed=seed,
         limit=limit,

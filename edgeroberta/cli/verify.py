@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, Text, TextPair, data_spec
+from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, data_spec
 from edgeroberta.errors import GateError
 
 
@@ -24,6 +24,7 @@ def verify(
     text: Text = None,
     text_pair: TextPair = None,
     label: Label = None,
+    label_format: LabelFormat = None,
     reference: Annotated[
         Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
     ] = None,
@@ -42,7 +43,13 @@ def verify(
     from edgeroberta.verification.recheck import Request, recheck
     from edgeroberta.verification.report import Verdict, write
 
-    columns = {"eval_data": eval_data, "text": text, "text_pair": text_pair, "label": label}
+    columns = {
+        "eval_data": eval_data,
+        "text": text,
+        "text_pair": text_pair,
+        "label": label,
+        "label_format": label_format,
+    }
     request = Request(
         bundle=bundle,
         data=data_spec(data, columns),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.data import columns, labels, sources, splitting, streams, texts
 from edgeroberta.data.readers import Table
+from edgeroberta.data.reading import Format, Reading
 from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
 from edgeroberta.errors import DataError
 from edgeroberta.tasks import Problem, Task
@@ -60,11 +62,14 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     for line in (*_guessed(table, spec), *parts.unused):
         (tell or logger.info)(line)
     task = task or _infer(table, spec)
-    given = _rows(table, spec, task)
-    train, leaked = _limit(given, spec, task), 0
+    given = _read(table, spec, task)
+    if given.said:
+        (tell or logger.info)(given.said)
+    spec = replace(spec, kept=given.reading)
+    train, leaked = _limit(given.rows, spec, task), 0
     if parts.heldout is not None:
         heldout = _like(train, _limit(_rows(parts.heldout(), spec, task), spec, task))
-        leaked = _shared(heldout, given)
+        leaked = _shared(heldout, given.rows)
         train = _without(train, heldout)
     else:
         count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
@@ -79,7 +84,7 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     unlabelled = None
     if spec.unlabelled is not None:
         unlabelled = streams.load(spec, pair=train.pairs is not None, without=(heldout, validation))
-    return Splits(train, validation, heldout, unlabelled, task.labels, leaked)
+    return Splits(train, validation, heldout, unlabelled, task.labels, leaked, given.reading)
 
 
 def load_heldout(spec: DataSpec, task: Task) -> Rows:
@@ -99,7 +104,19 @@ def load_heldout(spec: DataSpec, task: Task) -> Rows:
     heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
     if heldout is None:
         return load_splits(spec, task=task).heldout
-    return _limit(_rows(heldout(), spec, task), spec, task)
+    return _limit(_rows(heldout(), _settled(spec, task), task), spec, task)
+
+
+def _settled(spec: DataSpec, task: Task) -> DataSpec:
+    """Decide how labels are read by the training rows, as :func:`load_splits` does, where they are here."""
+    if spec.kept is not None or spec.asked is not None or not sources.here(spec.data):
+        return spec
+    try:
+        parts = sources.open_parts(spec)
+        return spec if parts.train is None else replace(spec, kept=_read(parts.train(), spec, task).reading)
+    except DataError as error:  # they are not needed here: the rows of the gate may say it themselves
+        logger.debug("labels are not read as in the training rows: %s", error)
+        return spec
 
 
 def _training_table(spec: DataSpec, parts: sources.Parts) -> Table:
@@ -109,8 +126,8 @@ def _training_table(spec: DataSpec, parts: sources.Parts) -> Table:
 
 
 def _infer(table: Table, spec: DataSpec) -> Task:
-    chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
-    problem, names = labels.infer(table, str(chosen.label))
+    chosen, table, asked = _labelled(table, spec)
+    problem, names = labels.infer(table, str(chosen.label), asked)
     if len(names) == 1 and problem is not Problem.REGRESSION:
         raise _one_label(table, repr(names[0]))
     return Task(problem, names, pair=chosen.pair is not None)
@@ -124,9 +141,26 @@ def _guessed(table: Table, spec: DataSpec) -> tuple[str, ...]:
     return (f"{table.source}: {chosen}; --text, --text-pair and --label choose other columns",)
 
 
-def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
-    """Check a table's cells against the task and make them rows."""
+def _labelled(table: Table, spec: DataSpec) -> tuple[columns.Columns, Table, Format | None]:
+    """Choose the columns; join those of zeros and ones, which are read as such whatever was asked for."""
     chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
+    if chosen.one_hot:
+        return chosen, columns.joined(table, chosen), Format.MULTI_HOT
+    return chosen, table, spec.asked
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A table's rows, how their labels were read, and what is to be said of that."""
+
+    rows: Rows
+    reading: Reading
+    said: str
+
+
+def _read(table: Table, spec: DataSpec, task: Task) -> _Read:
+    """Check a table's cells against the task and make them rows."""
+    chosen, table, asked = _labelled(table, spec)
     if task.pair and chosen.pair is None:
         raise DataError(
             "the model takes pairs of texts and there is no second text column",
@@ -135,10 +169,15 @@ def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
         )
     firsts = texts.checked(table, chosen.text)
     pairs = None if chosen.pair is None else texts.checked(table, chosen.pair)
-    encoded = labels.encode(table, str(chosen.label), task)
-    if (encoded == encoded[0]).all():
-        raise _one_label(table, labels.describe(encoded[0], task))
-    return Rows(firsts, pairs, encoded, table.source)
+    encoded = labels.encode(table, str(chosen.label), task, asked=asked, kept=spec.kept)
+    if (encoded.labels == encoded.labels[0]).all():
+        raise _one_label(table, labels.describe(encoded.labels[0], task))
+    rows = Rows(firsts, pairs, encoded.labels, table.source)
+    return _Read(rows, encoded.reading, "" if chosen.one_hot else encoded.said)
+
+
+def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
+    return _read(table, spec, task).rows
 
 
 def _like(train: Rows, rows: Rows) -> Rows:

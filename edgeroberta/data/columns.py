@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from edgeroberta.data import cells
 from edgeroberta.data.readers import Table
 from edgeroberta.errors import DataError, did_you_mean
 
@@ -27,11 +28,19 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns in use; None where there is none."""
+    """Names of the columns in use; None where there is none.
+
+    Attributes:
+        text: Column of the text.
+        pair: Column of the second text.
+        label: Column of the label; several names with commas where each label has one.
+        one_hot: The columns of zeros and ones, one per label; none where one column holds the label.
+    """
 
     text: str
     pair: str | None
     label: str | None
+    one_hot: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         named = {"text": self.text, "second text": self.pair, "label": self.label}
@@ -44,7 +53,7 @@ def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
     Raises:
         DataError: Some columns are named and some are numbered, or one is taken twice.
     """
-    given = [name for name in names if name is not None]
+    given = [each for name in names if name is not None for each in _numbered(name)]
     for name in given:
         if given.count(name) > 1:
             raise DataError(
@@ -82,7 +91,10 @@ def choose(table: Table, text: str | None, pair: str | None, label: str | None, 
                 "a .txt file has no labels", where=table.source, hint="give a CSV, TSV or JSONL file"
             )
         return Columns("text", None, None)
-    for name, option in ((text, "--text"), (pair, "--text-pair"), (label if labelled else None, "--label")):
+    one_hot = each_label(table, label) if labelled and label is not None else ()
+    wanted = [(text, "--text"), (pair, "--text-pair")]
+    wanted += [(name, "--label") for name in (one_hot or (label,)) if labelled]
+    for name, option in wanted:
         if name is not None and name not in table.columns:
             raise _no_column(table, name, option)
     if text is None and pair is None:
@@ -93,9 +105,47 @@ def choose(table: Table, text: str | None, pair: str | None, label: str | None, 
         return Columns(text, pair, None)
     if label is None:
         label = _usual(table, LABELS, "label", "--label")
-    if label in (text, pair):
-        raise DataError(f"the column {label!r} is taken for both text and label", where=table.source)
-    return Columns(text, pair, label)
+    for name in one_hot or (label,):
+        if name in (text, pair):
+            raise DataError(f"the column {name!r} is taken for both text and label", where=table.source)
+    return Columns(text, pair, label, one_hot)
+
+
+def each_label(table: Table, label: str) -> tuple[str, ...]:
+    """Split ``toxic,obscene,threat``, one column of zeros and ones for each label; none for one column."""
+    names = tuple(name.strip() for name in label.split(","))
+    return names if len(names) > 1 and label not in table.columns else ()
+
+
+def joined(table: Table, chosen: Columns) -> Table:
+    """Make one column of lists out of one column per label.
+
+    Args:
+        table: The table.
+        chosen: Its columns, of which ``one_hot`` are joined into ``label``.
+
+    Returns:
+        The table with that column, and the labels' names for its places.
+
+    Raises:
+        DataError: A cell is neither 0 nor 1.
+    """
+    for name in chosen.one_hot:
+        for row, cell in enumerate(table.columns[name]):
+            if cells.bit(cells.text(cell)) is None:
+                what = f"{cells.short(cell)} in column {name!r} is not 0 or 1"
+                hint = "one column per label holds 0 or 1 throughout; delete rows without labels"
+                raise DataError(what, where=table.where(row), hint=hint)
+    rows = [list(row) for row in zip(*(table.columns[name] for name in chosen.one_hot), strict=True)]
+    label = str(chosen.label)
+    names = {**table.label_names, label: chosen.one_hot}
+    return replace(table, columns={**table.columns, label: rows}, label_names=names)
+
+
+def _numbered(name: str) -> list[str]:
+    """Split ``#3,#4``; leave what is no list of numbers as it is."""
+    parts = [part.strip() for part in name.split(",")]
+    return parts if all(map(_NUMBER.fullmatch, parts)) else [name]
 
 
 def _usual(table: Table, usual: Sequence[str], what: str, option: str) -> str:
@@ -103,7 +153,18 @@ def _usual(table: Table, usual: Sequence[str], what: str, option: str) -> str:
         if name in table.columns:
             return name
     hint = f"name it: {option} COLUMN; in a file without a header by number: {option} '#1'"
+    if what == "label" and len(bits := _columns_of_bits(table)) > 1:
+        hint = f"one column of zeros and ones per label? {option} {','.join(bits)}"
     raise DataError(f"no {what} column found among {quoted(table.columns)}", where=table.source, hint=hint)
+
+
+def _columns_of_bits(table: Table) -> list[str]:
+    """Return the columns whose first cells are all 0 or 1."""
+    return [
+        name
+        for name, column in table.columns.items()
+        if name and column and all(cells.bit(cells.text(cell)) is not None for cell in column[:1000])
+    ]
 
 
 def _no_column(table: Table, name: str, option: str) -> DataError:

@@ -2,85 +2,120 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.data import cells, encoding
 from edgeroberta.data.columns import quoted
+from edgeroberta.data.encoding import Column
 from edgeroberta.data.readers import Table
-from edgeroberta.errors import DataError, did_you_mean
+from edgeroberta.data.reading import Format, Reading
+from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
 
-logger = logging.getLogger(__name__)
-
-SEPARATOR = "|"  #: between the labels of one text, where a cell holds several
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
-_WHOLE = re.compile(r"[-+]?\d+")
-_ID = re.compile(r"(\d+)(\.0*)?")
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-def infer(table: Table, column: str) -> tuple[Problem, tuple[str, ...]]:
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A label column as numbers.
+
+    Attributes:
+        labels: int64[n] ids, float32[n, L] zeros and ones, or float32[n] values, by problem.
+        reading: How the cells were read.
+        said: A sentence for people, where the cells are not the labels' names; empty otherwise.
+    """
+
+    labels: npt.NDArray[Any]
+    reading: Reading
+    said: str = ""
+
+
+def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Problem, tuple[str, ...]]:
     """Tell the problem and its labels from the cells alone.
 
-    Lists, or ``a|b``, mean several labels per text; numbers of which one is written with a point
-    (3.0) a regression; everything else one label per text. Names are sorted, whole numbers by value.
+    Lists, or ``a|b``, mean several labels per text; numbers of which one has a fraction a regression;
+    everything else one label per text. Names are sorted, whole numbers by value; lists of one 0 or 1 per
+    label carry no names and get those of transformers, ``LABEL_0`` ….
 
     Args:
         table: The table.
         column: Its label column.
+        asked: How the user says that labels are written.
 
     Returns:
         The problem and the label names; a regression's only name is ``score``.
 
     Raises:
-        DataError: A cell is empty.
+        DataError: A cell is empty, or the cells can be read in two ways and none was asked for.
     """
     stored = table.label_names.get(column)
-    cells = table.columns[column]
-    if any(isinstance(cell, list | tuple) or (isinstance(cell, str) and SEPARATOR in cell) for cell in cells):
-        found = {label for row in range(len(cells)) for label in _several(table, column, row)}
-        return Problem.MULTI_LABEL, stored or _sorted(found)
-    texts = _texts(table, column)
+    if asked is not Format.VALUES and (asked is Format.MULTI_HOT or cells.hold_lists(table, column)):
+        rows = cells.several(table, column)
+        if asked is None and not stored:
+            asked = _multi_hot_or_ids(table, column, rows)
+        if asked is Format.MULTI_HOT:
+            return Problem.MULTI_LABEL, stored or tuple(f"LABEL_{i}" for i in range(max(map(len, rows))))
+        return Problem.MULTI_LABEL, stored or _sorted(label for row in rows for label in row)
+    if asked is Format.VALUES:
+        return Problem.REGRESSION, ("score",)
     if stored:
         return Problem.SINGLE_LABEL, stored
-    distinct = set(texts)
-    if all(_NUMBER.fullmatch(text) for text in distinct) and not all(map(_WHOLE.fullmatch, distinct)):
-        return Problem.REGRESSION, ("score",)
-    return Problem.SINGLE_LABEL, _sorted(distinct)
+    distinct = {cell for cell in map(cells.text, table.columns[column]) if cell}
+    if asked is None and all(map(cells.NUMBER.fullmatch, distinct)):
+        if not all(map(cells.WHOLE.fullmatch, distinct)):
+            cells.single(table, column, None)
+            return Problem.REGRESSION, ("score",)
+        if any("." in text for text in distinct):
+            raise _classes_or_values(table, column, distinct)
+    return Problem.SINGLE_LABEL, _sorted(cells.single(table, column))
 
 
-def encode(table: Table, column: str, task: Task) -> npt.NDArray[Any]:
+def encode(
+    table: Table, column: str, task: Task, *, asked: Format | None = None, kept: Reading | None = None
+) -> Encoded:
     """Turn the cells of a label column into what the task needs.
 
-    A column gives its labels by name or by id, one way throughout; names count first.
+    A column is read in one way throughout. Where the format of the file says which names its ids stand
+    for, that decides; else what the user asks for, else what was kept from the training rows, else the
+    one reading that fits every cell. Another than the kept one is taken only where no cell can be
+    both a name and an id.
 
     Args:
         table: The table.
         column: Its label column.
         task: The task whose labels the cells must be.
+        asked: How the user says that labels are written.
+        kept: How those of the training rows were read.
 
     Returns:
-        int64[n] ids, float32[n, L] zeros and ones, or float32[n] values, by problem.
+        The labels, and how they were read.
 
     Raises:
         DataError: A cell is empty, not a number where one is needed, or not a label of the task.
+        UsageError: The cells can be read in two ways, or the format asked for is not for this task.
     """
+    if (asked is Format.VALUES) != (task.problem is Problem.REGRESSION) and asked is not None:
+        what = "gives one number per text" if task.problem is Problem.REGRESSION else "tells labels"
+        raise UsageError(f"{asked} are asked for, but the model {what}", where="--label-format")
     if task.problem is Problem.REGRESSION:
-        return _values(table, column)
-    rows = range(len(table))
-    if task.problem is Problem.MULTI_LABEL:
-        several = [_several(table, column, row) for row in rows]
-        ids = _ids(table, column, task.labels, [(row, text) for row in rows for text in several[row]])
-        hot = np.zeros((len(table), task.num_outputs), dtype=np.float32)
-        hot[[row for row in rows for _ in several[row]], ids] = 1
-        return hot
-    return _ids(table, column, task.labels, list(enumerate(_texts(table, column))))
+        return Encoded(_values(table, column), Reading(Format.VALUES))
+    source = Column(table, column, task, table.label_names.get(column) or (kept.names if kept else None))
+    found: dict[Format, npt.NDArray[Any]] = {}
+    errors: dict[Format, DataError] = {}
+    for each in (asked,) if asked else source.formats():
+        try:
+            found[each] = encoding.read(source, each)
+        except DataError as error:
+            errors[each] = error
+    chosen = _choose(source, found, errors, None if asked else kept)
+    reading = Reading(chosen, source.names)
+    return Encoded(found[chosen], reading, encoding.describe(source, chosen))
 
 
 def describe(encoded: Any, task: Task) -> str:
@@ -92,105 +127,98 @@ def describe(encoded: Any, task: Task) -> str:
     return quoted(label for label, is_set in zip(task.labels, encoded, strict=True) if is_set) or "none"
 
 
-def all_unknown(cells: Iterable[Any]) -> bool:
+def all_unknown(column: Iterable[Any]) -> bool:
     """Tell whether a column says "no label" throughout: null, or -1 as in the test sets of GLUE."""
-    return all(cell in (None, -1, "-1") for cell in cells)
+    return all(cell in (None, -1, "-1") for cell in column)
+
+
+def _choose(
+    source: Column,
+    found: dict[Format, npt.NDArray[Any]],
+    errors: dict[Format, DataError],
+    kept: Reading | None,
+) -> Format:
+    """Choose among the readings that fit every cell."""
+    if not found:
+        raise errors.get(source.likely(), next(iter(errors.values())))
+    if kept is not None and kept.format in found:
+        return kept.format
+    if kept is not None and kept.format in errors and source.overlap():
+        error = errors[kept.format]
+        hint = f"the training rows give labels as {kept.format}, and so must this file"
+        raise DataError(error.what, where=error.where, hint=hint)
+    first = next(iter(found))
+    for other, labels in found.items():
+        differing = np.flatnonzero((labels != found[first]).reshape(len(labels), -1).any(axis=1))
+        if len(differing):
+            raise _ask(source, first, found[first], other, labels, int(differing[0]))
+    return first
+
+
+def _ask(
+    source: Column,
+    first: Format,
+    ours: npt.NDArray[Any],
+    second: Format,
+    theirs: npt.NDArray[Any],
+    row: int,
+) -> UsageError:
+    cell = cells.short(source.table.columns[source.name][row])
+    readings = (
+        f"as {each} it is {describe(labels[row], source.task)}"
+        for each, labels in ((first, ours), (second, theirs))
+    )
+    return UsageError(
+        f"{cell} in column {source.name!r} can be read in two ways: {', '.join(readings)}",
+        where=source.table.where(row),
+        hint=f"say which is right: --label-format {first}, or --label-format {second}",
+    )
+
+
+def _multi_hot_or_ids(table: Table, column: str, rows: list[list[str]]) -> Format | None:
+    """Tell lists of one 0 or 1 per label from lists of labels, where no model says how many there are."""
+    parts = {part for row in rows for part in row}
+    if len({len(row) for row in rows}) != 1 or any(cells.bit(part) is None for part in parts):
+        return None
+    if cells.are_booleans(parts) or any(len({*map(cells.key, row)}) < len(row) for row in rows):
+        return Format.MULTI_HOT
+    raise UsageError(
+        f"{cells.short(table.columns[column][0])} in column {column!r} can be read in two ways: "
+        f"as one 0 or 1 for each of {len(rows[0])} labels, or as the names of labels",
+        where=table.where(0),
+        hint="say which is right: --label-format multi-hot, or --label-format names",
+    )
+
+
+def _classes_or_values(table: Table, column: str, distinct: set[str]) -> UsageError:
+    return UsageError(
+        f"the whole numbers with a point in column {column!r} ({quoted(sorted(distinct)[:3])}) can be read "
+        f"in two ways: as values of a regression, or as the names of {len(distinct)} labels",
+        where=table.source,
+        hint="say which is right: --label-format values, or --label-format names",
+    )
 
 
 def _sorted(labels: Iterable[str]) -> tuple[str, ...]:
-    distinct = set(labels)
-    if all(map(_WHOLE.fullmatch, distinct)):
+    distinct = {cells.key(label) for label in labels}
+    if cells.are_booleans(distinct):
+        distinct = {label.casefold() for label in distinct}
+    if all(map(cells.WHOLE.fullmatch, distinct)):
         return tuple(sorted(distinct, key=int))
     return tuple(sorted(distinct))
 
 
-def _texts(table: Table, column: str) -> list[str]:
-    """Return the cells as text; refuse empty ones and lists."""
-    cells = table.columns[column]
-    texts = [_text(cell) for cell in cells]
-    empty = [row for row, text in enumerate(texts) if not text.strip()]
-    if empty:
-        count = f" (the first of {len(empty)} rows)" if len(empty) > 1 else ""
-        raise DataError(
-            f"empty label in column {column!r}{count}",
-            where=table.where(empty[0]),
-            hint="fill it in, or delete the row",
-        )
-    for row, cell in enumerate(cells):
-        if isinstance(cell, list | tuple | dict):
-            raise DataError(
-                f"{cell!r} in column {column!r}, but the model gives one label per text",
-                where=table.where(row),
-            )
-    return texts
-
-
-def _text(cell: Any) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    return str(cell)
-
-
-def _several(table: Table, column: str, row: int) -> list[str]:
-    """Return the labels of one row; an empty cell or list has none."""
-    cell = table.columns[column][row]
-    if isinstance(cell, list | tuple):
-        return [_text(part) for part in cell]
-    return [part.strip() for part in _text(cell).split(SEPARATOR) if part.strip()]
-
-
-def _ids(
-    table: Table, column: str, labels: Sequence[str], cells: Sequence[tuple[int, str]]
-) -> npt.NDArray[np.int64]:
-    """Look up label texts, given as (row, text), as names or as ids."""
-    by_name = {label: i for i, label in enumerate(labels)}
-    distinct = {text for _, text in cells}
-    stored = table.label_names.get(column)
-    named = bool(distinct & by_name.keys())
-    if stored and all(map(_ID.fullmatch, distinct)):
-        by_name, named = _stored_ids(table, column, stored, labels), True
-    elif not distinct <= by_name.keys():
-        by_id = {text: int(match[1]) for text in distinct if (match := _ID.fullmatch(text))}
-        by_id = {text: i for text, i in by_id.items() if i < len(labels)}
-        if not named or distinct <= by_id.keys():
-            by_name = by_id
-    for row, text in cells:
-        if text not in by_name:
-            raise _unknown(table.where(row), text, labels)
-    return np.array([by_name[text] for _, text in cells], dtype=np.int64)
-
-
-def _stored_ids(table: Table, column: str, stored: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
-    """Map a data set's own ids to the model's: by name where the names agree, else by position.
-
-    The two orders do differ: MNLI's data has entailment first, roberta-large-mnli has it last.
-    """
-    ours = {label.casefold(): i for i, label in enumerate(labels)}
-    if {name.casefold() for name in stored} == ours.keys() and len(stored) == len(labels):
-        return {str(i): ours[name.casefold()] for i, name in enumerate(stored)}
-    if len(stored) != len(labels):
-        what = f"column {column!r} holds {quoted(stored)}; the model's labels are {quoted(labels)}"
-        raise DataError(what, where=table.source)
-    logger.warning("%s: %s taken for %s, in this order", table.source, quoted(stored), quoted(labels))
-    return {str(i): i for i in range(len(stored))}
-
-
-def _unknown(where: str, text: str, labels: Sequence[str]) -> DataError:
-    near = {label.casefold(): label for label in labels}.get(text.strip().casefold())
-    hint = f"did you mean {near!r}?" if near else did_you_mean(text, labels)
-    what = f"unknown label {text!r}; the labels are {quoted(labels)}"
-    return DataError(what, where=where, hint=hint or "name the label column: --label COLUMN")
-
-
 def _values(table: Table, column: str) -> npt.NDArray[np.float32]:
     values = np.empty(len(table), dtype=np.float32)
-    for row, text in enumerate(_texts(table, column)):
-        if not _NUMBER.fullmatch(text.strip()):
-            raise DataError(f"{text!r} in column {column!r} is not a number", where=table.where(row))
+    for row, text in enumerate(cells.single(table, column, None)):
+        if not cells.NUMBER.fullmatch(text):
+            raise DataError(
+                f"{cells.short(text)} in column {column!r} is not a number", where=table.where(row)
+            )
         value = float(text)
         if not math.isfinite(value) or abs(value) > _FLOAT32_MAX:
-            raise DataError(f"{text!r} in column {column!r} is not a finite number", where=table.where(row))
+            raise DataError(
+                f"{cells.short(text)} in column {column!r} is not a finite number", where=table.where(row)
+            )
         values[row] = value
     return values

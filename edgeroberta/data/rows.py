@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.artifact import digest_value
+from edgeroberta.data.reading import Format, Reading, parse
 from edgeroberta.errors import DataError
 
 
@@ -104,6 +105,8 @@ class Splits:
         labels: Name of each label, in the order of the ids.
         leaked: How many held-out rows have a text that the training data brought along as well. The copies
             were left out of the training rows, but a model trained before on those has seen them.
+        reading: How the labels of the training rows were read, and so those of all others; None where
+            that is not known.
     """
 
     train: Rows
@@ -112,6 +115,7 @@ class Splits:
     unlabelled: Texts | None
     labels: tuple[str, ...]
     leaked: int = 0
+    reading: Reading | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -136,7 +140,10 @@ class DataSpec:
         eval_data: Rows for the gate, all of them; otherwise a part of ``data`` is held out.
         text: Column of the text; ``#6`` is the sixth column of a file without a header.
         text_pair: Column of the second text.
-        label: Column of the label or value.
+        label: Column of the label or value; ``a,b,c`` are columns of zeros and ones, one for each label.
+        label_format: How labels are written, see :class:`~edgeroberta.data.reading.Format`; None to tell it
+            from the rows, where they leave no choice.
+        kept: How labels were read when a bundle was made, where that is known; ``label_format`` wins.
         unlabelled: A file of further texts, without labels, or a folder of such files.
         eval_fraction: Part of ``data`` that is held out, above 0 and below 1.
         seed: Seed of the split.
@@ -152,8 +159,17 @@ class DataSpec:
     eval_fraction: float = 0.1
     seed: int = 0
     limit: int | None = None
+    label_format: str | None = None
+    kept: Reading | None = None
+
+    @property
+    def asked(self) -> Format | None:
+        """How labels are written, where the user says so."""
+        return None if self.label_format is None else parse(self.label_format)
 
     def __post_init__(self) -> None:
+        if self.label_format is not None:
+            parse(self.label_format)
         if not 0 < self.eval_fraction < 1:
             raise DataError(
                 f"must be above 0 and below 1, not {self.eval_fraction}",

@@ -81,6 +81,11 @@ def open_evaluation(spec: DataSpec) -> Opener | None:
     return partial(readers.read, path, source=spec.eval_data, numbers=_numbers(spec))
 
 
+def here(name: str) -> bool:
+    """Tell whether data is a file or a folder that exists."""
+    return Path(name).expanduser().exists()
+
+
 def _numbers(spec: DataSpec) -> tuple[int, ...]:
     numbers = columns.numbers((spec.text, spec.text_pair, spec.label))
     if numbers and (spec.label is None or spec.text is None):
@@ -130,4 +135,8 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...]) -> Mapping[str, Ope
 def _is_labelled(table: Table, spec: DataSpec) -> bool:
     names = (spec.label,) if spec.label is not None else columns.LABELS
     label = next((name for name in names if name in table.columns), None)
+    if label is None and spec.label is not None:
+        one_hot = columns.each_label(table, spec.label)
+        named = bool(one_hot) and set(one_hot) <= set(table.columns)
+        return named and not all(labels.all_unknown(table.columns[name]) for name in one_hot)
     return label is not None and not labels.all_unknown(table.columns[label])

@@ -109,7 +109,7 @@ def find(request: Request, chosen: Recipe) -> Source:
             request.model, allow_pickle=request.allow_pickle, cache=cache_dir()
         ).resolve()
         spec = request.data
-        said = {"model": _absolute(request.model), "data": _recorded(spec)}
+        said = {"model": _absolute(request.model)}
         if own:
             task = infer_task(spec)
         else:
@@ -117,6 +117,8 @@ def find(request: Request, chosen: Recipe) -> Source:
             task = checkpoint.task_of(model)
     told: list[str] = []
     splits = load_splits(spec, task=task, tell=told.append)
+    if request.data is not None:
+        said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = replace(task, pair=splits.train.pairs is not None)
     source = Source(model, task, splits, said, tuple(told) if request.data else ())
     check_reference(request, source, known=request.model is not None)
@@ -145,4 +147,5 @@ def _absolute(name: str) -> str:
 def _recorded(spec: DataSpec) -> dict[str, Any]:
     """Return what the bundle keeps of where the rows are, for a command in any folder to find them."""
     paths = {name: getattr(spec, name) for name in ("data", "eval_data", "unlabelled")}
-    return {**asdict(spec), **{name: _absolute(path) for name, path in paths.items() if path is not None}}
+    found = {name: _absolute(path) for name, path in paths.items() if path is not None}
+    return {**asdict(spec), **found, "kept": spec.kept.to_json() if spec.kept else None}

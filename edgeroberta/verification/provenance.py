@@ -12,6 +12,7 @@ from typing import Any
 from edgeroberta import demo
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, Rows, hub, load_heldout
+from edgeroberta.data.reading import Reading
 from edgeroberta.errors import BundleError, DataError, UsageError
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.verification import reference
@@ -88,8 +89,14 @@ def _recorded(source: Mapping[str, Any]) -> DataSpec | None:
     recorded = source.get("data")
     if not isinstance(recorded, Mapping):
         return None
-    known = {each.name for each in fields(DataSpec)}
-    return DataSpec(**{name: value for name, value in recorded.items() if name in known})
+    known = {each.name for each in fields(DataSpec)} - {"kept"}
+    kept = recorded.get("kept")  # bundles of version 0.3 and before have none
+    try:
+        reading = None if kept is None else Reading.from_json(kept)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"damaged: the lineage does not say how labels were read ({error!r})"
+        raise BundleError(what, where="manifest.json", hint="copy the bundle again") from error
+    return DataSpec(**{name: value for name, value in recorded.items() if name in known}, kept=reading)
 
 
 def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | None = None) -> Rows:
@@ -141,6 +148,7 @@ def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
     stored = _recorded(manifest.lineage[0].get("config", {})) if manifest.lineage else None
     if stored is not None:
         columns = spec if spec.text or spec.text_pair or spec.label else stored
+        spec = replace(spec, kept=stored.kept)
         split = replace(
             stored,
             data=spec.data,
@@ -148,6 +156,7 @@ def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
             text=columns.text,
             text_pair=columns.text_pair,
             label=columns.label,
+            label_format=spec.label_format or columns.label_format,
             unlabelled=None,
         )
         if _same(spec.data, stored.data) and _same(split.eval_data, stored.eval_data):

@@ -604,7 +604,7 @@ BAD: dict[str, tuple[dict[str, str], dict[str, Any], Task | None, str]] = {
         {"data": "x.csv"},
         SENTIMENT,
         "x.csv:3: unknown label '2'; the labels are 'negative', 'positive'\n"
-        "  next: name the label column: --label COLUMN",
+        "  next: ids count from 0 to 1, and these from 1: take 1 off, or write names",
     ),
     "names and ids mixed": (
         {"x.csv": "text,label\na,positive\nb,0\n"},
@@ -628,10 +628,12 @@ BAD: dict[str, tuple[dict[str, str], dict[str, Any], Task | None, str]] = {
         "  next: did you mean 'music'?",
     ),
     "a list where one label belongs": (
-        {"x.jsonl": '{"text": "a", "label": ["positive"]}\n'},
+        {"x.jsonl": '{"text": "a", "label": ["positive", "negative"]}\n'},
         {"data": "x.jsonl"},
         SENTIMENT,
-        "x.jsonl:1: ['positive'] in column 'label', but the model gives one label per text",
+        "x.jsonl:1: ['positive', 'negative'] are not one label, but the model gives one label per text\n"
+        '  next: a model for several labels per text says "problem_type": "multi_label_classification" '
+        "in its config.json",
     ),
     "one class only": (
         {"x.csv": "text,label\na,positive\nb,positive\nc,positive\n"},

@@ -1,0 +1,229 @@
+"""The ways to read a label column: each gives numbers, or tells the first cell that it does not fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.data import cells
+from edgeroberta.data.columns import quoted
+from edgeroberta.data.readers import Table
+from edgeroberta.data.reading import Format
+from edgeroberta.errors import DataError, did_you_mean
+from edgeroberta.tasks import Problem, Task
+
+logger = logging.getLogger(__name__)
+
+_ONE_LABEL = "are not one label, but the model gives one label per text"
+_MULTI_LABEL = '"problem_type": "multi_label_classification" in its config.json'
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column of labels, and the labels that they must be.
+
+    Attributes:
+        table: The table.
+        name: The column.
+        task: One label per text or several, and their names in the order of the ids.
+        names: What ids, or places in a list, stand for in the data; None where as in the model.
+    """
+
+    table: Table
+    name: str
+    task: Task
+    names: tuple[str, ...] | None
+
+    @cached_property
+    def lists(self) -> bool:
+        """True where a row may have several labels."""
+        several = self.task.problem is Problem.MULTI_LABEL
+        return several or cells.hold_lists(self.table, self.name, self.task.labels)
+
+    @cached_property
+    def rows(self) -> list[list[str]]:
+        """The labels of each row, as they are written."""
+        if self.lists:
+            return cells.several(self.table, self.name, self.task.labels)
+        return [[text] for text in cells.single(self.table, self.name, self.task.labels)]
+
+    @cached_property
+    def parts(self) -> set[str]:
+        """All labels as they are written."""
+        return {part for row in self.rows for part in row}
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """The model's id for each of the data's own ids: by name where the names agree, else by place.
+
+        The two orders do differ: MNLI's data has entailment first, roberta-large-mnli has it last.
+        """
+        ours, labels = {label.casefold(): i for i, label in enumerate(self.task.labels)}, self.task.labels
+        names = self.names or labels
+        if len(names) != len(labels):
+            what = f"column {self.name!r} holds {quoted(names)}; the model's labels are {quoted(labels)}"
+            raise DataError(what, where=self.table.source)
+        if {name.casefold() for name in names} == ours.keys():
+            return tuple(ours[name.casefold()] for name in names)
+        logger.warning("%s: %s taken for %s, in this order", self.table.source, quoted(names), quoted(labels))
+        return tuple(range(len(labels)))
+
+    @cached_property
+    def by_name(self) -> Mapping[str, int]:
+        """The model's id for each way to write a label's name."""
+        labels = self.task.labels
+        found = {cells.key(label): i for i, label in enumerate(labels)} | {
+            label: i for i, label in enumerate(labels)
+        }
+        if cells.are_booleans(self.parts):
+            found |= {label.casefold(): i for i, label in enumerate(labels) if cells.are_booleans([label])}
+        return found
+
+    def formats(self) -> tuple[Format, ...]:
+        """Return what the column may be, likeliest first."""
+        stored = self.name in self.table.label_names
+        if stored and all(map(cells.WHOLE.fullmatch, self.parts)):
+            return (Format.IDS,)
+        return (Format.NAMES, Format.IDS, *((Format.MULTI_HOT,) if self.lists else ()))
+
+    def likely(self) -> Format:
+        """Return what the column was meant to be, where it fits none."""
+        bits = [part for part in self.parts if cells.bit(part) is not None]
+        if any(self.lookup(part) is not None for part in self.parts):
+            return Format.NAMES
+        if len(bits) == len(self.parts) and any(len(row) > 1 for row in self.rows):
+            return Format.MULTI_HOT
+        return Format.IDS if any(map(cells.WHOLE.fullmatch, self.parts)) else Format.NAMES
+
+    def lookup(self, part: str) -> int | None:
+        """Return the id of a label by its name."""
+        for written in (part, cells.key(part), part.casefold() if cells.are_booleans([part]) else part):
+            if written in self.by_name:
+                return self.by_name[written]
+        return None
+
+    def overlap(self) -> bool:
+        """Tell whether a cell can be both the name of a label and an id."""
+        return any(cells.WHOLE.fullmatch(label) for label in self.task.labels)
+
+
+def read(column: Column, form: Format) -> npt.NDArray[Any]:
+    """Read a column in one way.
+
+    Args:
+        column: The column.
+        form: How; not as values.
+
+    Returns:
+        int64[n] ids, or float32[n, L] zeros and ones, by problem.
+
+    Raises:
+        DataError: A cell does not fit.
+    """
+    if form is Format.MULTI_HOT:
+        return _multi_hot(column)
+    lookup = column.lookup if form is Format.NAMES else _by_id(column)
+    ids = {part: found for part in column.parts if (found := lookup(part)) is not None}
+    for row, parts in enumerate(column.rows):
+        for part in parts:
+            if part not in ids:
+                raise _unknown(column, row, part)
+        numbers = [part for part in parts if form is Format.IDS or cells.WHOLE.fullmatch(part)]
+        if len({ids[part] for part in numbers}) < len(numbers):
+            raise _refused(column, row, "tells a label twice")
+    if column.task.problem is Problem.SINGLE_LABEL:
+        return np.array([ids[_only(column, row)] for row in range(len(column.rows))], dtype=np.int64)
+    hot = np.zeros((len(column.rows), column.task.num_outputs), dtype=np.float32)
+    for row, parts in enumerate(column.rows):
+        hot[row, [ids[part] for part in parts]] = 1
+    return hot
+
+
+def describe(column: Column, form: Format) -> str:
+    """Say how a column was read, where the cells are not the labels' names as the user wrote them."""
+    labels, what = column.task.labels, f"{column.table.source}: column {column.name!r} is read as "
+    if form is Format.MULTI_HOT:
+        return f"{what}one 0 or 1 for each of {quoted(column.names or labels)}, in this order"
+    if form is Format.NAMES or labels == tuple(f"LABEL_{i}" for i in range(len(labels))):
+        return ""
+    keys = cells.BOOLEANS if cells.are_booleans(column.parts) else tuple(map(str, range(len(labels))))
+    meant = [f"{key} is {labels[i]!r}" for key, i in zip(keys, column.order, strict=False)]
+    return f"{what}ids: {', '.join(meant[:6])}{', …' if len(meant) > 6 else ''}"
+
+
+def _by_id(column: Column) -> Callable[[str], int | None]:
+    """Return what looks up an id; true and false are 1 and 0 where there are two labels."""
+    order = column.order
+    booleans = len(order) == 2 and not cells.are_booleans(column.task.labels)
+
+    def lookup(part: str) -> int | None:
+        if booleans and cells.are_booleans([part]):
+            return order[cells.BOOLEANS.index(part.casefold())]
+        whole = cells.WHOLE.fullmatch(part)
+        return order[int(whole[1])] if whole and 0 <= int(whole[1]) < len(order) else None
+
+    return lookup
+
+
+def _multi_hot(column: Column) -> npt.NDArray[Any]:
+    count, order = column.task.num_outputs, list(column.order)
+    hot = np.zeros((len(column.rows), count), dtype=np.float32)
+    for row, parts in enumerate(column.rows):
+        bits = [cells.bit(part) for part in parts]
+        if None in bits:
+            raise _refused(column, row, "is not a list of zeros and ones")
+        if len(bits) != count:
+            raise _refused(column, row, f"has {len(bits)} zeros and ones, but the model has {count} labels")
+        hot[row, order] = bits
+    if column.task.problem is Problem.MULTI_LABEL:
+        return hot
+    wrong = np.flatnonzero(hot.sum(axis=1) != 1)
+    if len(wrong):
+        hint = f"a model for several labels per text says {_MULTI_LABEL}"
+        raise _refused(column, int(wrong[0]), _ONE_LABEL, hint)
+    return hot.argmax(axis=1).astype(np.int64)
+
+
+def _only(column: Column, row: int) -> str:
+    if len(column.rows[row]) != 1:
+        hint = f"a model for several labels per text says {_MULTI_LABEL}"
+        raise _refused(column, row, _ONE_LABEL, hint)
+    return column.rows[row][0]
+
+
+def _refused(column: Column, row: int, what: str, hint: str | None = None) -> DataError:
+    cell = cells.short(column.table.columns[column.name][row])
+    return DataError(f"{cell} {what}", where=column.table.where(row), hint=hint)
+
+
+def _unknown(column: Column, row: int, part: str) -> DataError:
+    labels = column.task.labels
+    what = f"unknown label {cells.short(part)}; the labels are {quoted(labels)}"
+    return DataError(what, where=column.table.where(row), hint=_hint(column, part, labels))
+
+
+def _hint(column: Column, part: str, labels: Sequence[str]) -> str:
+    """Say what to do about a label that is none."""
+    near = {label.casefold(): label for label in labels}.get(part.casefold())
+    if near:
+        return f"did you mean {near!r}?"
+    for mark in "|,;":
+        listed = [each.strip(" []'\"") for each in part.split(mark)]
+        if len(listed) > 1 and all(each in labels for each in listed):
+            if column.task.problem is Problem.MULTI_LABEL:
+                return f"write several labels of one text with a bar: {cells.SEPARATOR.join(listed)}"
+            return f"a model for several labels per text says {_MULTI_LABEL}"
+    numbers = {int(whole[1]) for text in column.parts if (whole := cells.WHOLE.fullmatch(text))}
+    if min(numbers, default=0) == 1 and max(numbers) == len(labels):
+        return f"ids count from 0 to {len(labels) - 1}, and these from 1: take 1 off, or write names"
+    if numbers and part in ("-1", "-1.0"):
+        return "-1 often stands for 'no label': delete these rows"
+    if part.startswith("["):
+        return "write several labels of one text with a bar, a|b, or as a JSON list"
+    return did_you_mean(part, labels) or "name the label column: --label COLUMN"
