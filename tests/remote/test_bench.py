@@ -230,7 +230,7 @@ def test_rows_arrive_with_the_digest_they_had(tmp_path: Path, task: Task, labels
     file = tmp_path / "rows.jsonl"
     file.write_bytes(rows_jsonl(rows, task))
     columns = {"text": "text", "label": "label", "text_pair": "text_pair" if pairs else None}
-    columns["label_format"] = str(label_format(task))  # "1" may be the name of one label and the id of another
+    columns["label_format"] = str(label_format(task))  # "1" may be a name and an id
     assert load_heldout(DataSpec(str(file), eval_data=str(file), **columns), task).digest == rows.digest
 
 
