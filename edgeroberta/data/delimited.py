@@ -1,4 +1,4 @@
-"""Comma- and tab-separated text, cut into rows with the line each row starts on.
+"""Comma-, semicolon- and tab-separated text, cut into rows with the line each row starts on.
 
 The standard csv module is not used: before Python 3.11 it refuses NUL, its field size limit is a
 global, it reports the last line of a record rather than its first, and it has no way to say where an
@@ -14,7 +14,10 @@ from edgeroberta.errors import DataError
 
 # One field and what ends it. The quoted form is "unrolled" ([^"]* ("" [^"]*)*), so that a quote that
 # is never closed fails in linear time. A quote inside an unquoted field is an ordinary character.
-_CSV_FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n][^,\r\n]*|))(,|\r\n|[\r\n]|\Z)')
+_FIELD = {
+    mark: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{mark}\r\n][^{mark}\r\n]*|))({mark}|\r\n|[\r\n]|\Z)')
+    for mark in ",;"
+}
 _CLOSED_QUOTE = re.compile(r'"[^"]*(?:""[^"]*)*"(?!")')
 _NEWLINE = re.compile(r"\r\n|[\r\n]")
 #: Characters read on at a time.
@@ -22,10 +25,10 @@ _BLOCK = 1 << 16
 
 
 class _Fields:
-    """Cuts comma-separated text, of which only a part is in memory, into fields."""
+    """Cuts text, of which only a part is in memory, into fields that a mark separates."""
 
-    def __init__(self, parts: Iterable[str]) -> None:
-        self._parts = iter(parts)
+    def __init__(self, parts: Iterable[str], mark: str) -> None:
+        self._parts, self._mark = iter(parts), mark
         self.text = ""
         self.position = 0
 
@@ -36,12 +39,12 @@ class _Fields:
     def match(self) -> re.Match[str] | None:
         """Match one field; None when its quotes are broken."""
         while True:
-            found = _CSV_FIELD.match(self.text, self.position)
+            found = _FIELD[self._mark].match(self.text, self.position)
             if found is None:
                 certain = _CLOSED_QUOTE.match(self.text, self.position) is not None
             else:
                 # At the end of what is in memory, a "\r" may be half of "\r\n", and a field may go on.
-                certain = found.end() < len(self.text) or found[3] in (",", "\n", "\r\n")
+                certain = found.end() < len(self.text) or found[3] in (self._mark, "\n", "\r\n")
             if certain or not self._grow():
                 return found
 
@@ -58,13 +61,14 @@ class _Fields:
         return bool(added)
 
 
-def csv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(parts: Iterable[str], source: str, mark: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Cut comma-separated text (RFC 4180) into rows; empty lines are skipped.
 
     Args:
         parts: The file's text, whole or in parts cut anywhere; some tens of kB are held at a time,
             and the longest field.
         source: Its name, for errors.
+        mark: What separates fields, a comma or a semicolon.
 
     Yields:
         The line a row starts on, counted from 1, and its fields with quotes undone.
@@ -72,11 +76,11 @@ def csv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]
     Raises:
         DataError: A quote is not closed, or text follows a closing quote.
     """
-    left, line = _Fields(parts), 1
+    left, line = _Fields(parts, mark), 1
     while left.left():
-        start, fields, end = line, [], ","
+        start, fields, end = line, [], mark
         blank = False
-        while end == ",":
+        while end == mark:
             match = left.match()
             if match is None:
                 raise _broken_quote(left.text, left.position, f"{source}:{line}")
@@ -93,17 +97,34 @@ def csv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]
             yield start, fields
 
 
-def tsv_rows(parts: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+def tsv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
     """Cut tab-separated text into rows; quotes are ordinary characters, empty lines are skipped.
 
     Args:
         parts: The file's lines, each with its end.
+        source: Its name, for errors.
 
     Yields:
         The line, counted from 1, and its fields.
+
+    Raises:
+        DataError: A field is quoted as in CSV, which would leave wrong texts.
     """
     for number, line in lines(parts):
-        yield number, line.split("\t")
+        fields = line.split("\t")
+        if any(map(_quoted_as_csv, fields)):
+            raise DataError(
+                "quotes around a field and twice within, as in CSV; in TSV they are ordinary characters",
+                where=f"{source}:{number}",
+                hint="save it with commas as .csv, or without quotes (pandas: quoting=csv.QUOTE_NONE)",
+            )
+        yield number, fields
+
+
+def _quoted_as_csv(field: str) -> bool:
+    """Tell a field that only a writer of quoted fields makes: quotes around it, and twice each within."""
+    within = field[1:-1]
+    return field[:1] == '"' == field[-1:] and '""' in within and '"' not in within.replace('""', "")
 
 
 def lines(parts: Iterable[str]) -> Iterator[tuple[int, str]]:
@@ -122,10 +143,18 @@ def lines(parts: Iterable[str]) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def looks_tab_separated(text: str) -> bool:
-    """Tell whether the first line has more tabs than commas."""
+def separator(text: str, *, header: bool) -> str:
+    """Tell what separates the fields of a file by its first line: a comma, a tab or a semicolon.
+
+    Args:
+        text: The first line, or more.
+        header: Whether it has the names of columns; in texts, a semicolon is ordinary.
+    """
     first = text.split("\n", 1)[0]
-    return first.count("\t") > first.count(",")
+    if first.count("\t") > first.count(","):
+        return "\t"
+    names = re.sub(r'"[^"]*"', "", first)
+    return ";" if header and names.count(";") > names.count(",") else ","
 
 
 def _broken_quote(text: str, position: int, where: str) -> DataError:

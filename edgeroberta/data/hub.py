@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.data import features
 from edgeroberta.data.readers import READERS, Table
 from edgeroberta.errors import DataError, missing_extra
 
@@ -55,6 +56,5 @@ def load(name: str) -> dict[str, Table]:
 
 
 def _table(source: str, rows: Any) -> Table:
-    names = {column: tuple(kind.names) for column, kind in rows.features.items() if hasattr(kind, "names")}
     columns = {column: list(rows[column]) for column in rows.column_names}
-    return Table(source, columns, label_names=names)
+    return Table(source, columns, label_names=features.named(rows.features))

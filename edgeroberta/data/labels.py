@@ -68,10 +68,11 @@ def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Probl
         return Problem.SINGLE_LABEL, stored
     distinct = {cell for cell in map(cells.text, table.columns[column]) if cell}
     if asked is None and all(map(cells.NUMBER.fullmatch, distinct)):
-        if not all(map(cells.WHOLE.fullmatch, distinct)):
-            cells.single(table, column, None)
+        cells.single(table, column, None)
+        finite = {text for text in distinct if text.casefold() != "nan"}
+        if not all(map(cells.WHOLE.fullmatch, finite)):
             return Problem.REGRESSION, ("score",)
-        if any("." in text for text in distinct):
+        if any("." in text for text in finite):
             raise _classes_or_values(table, column, distinct)
     return Problem.SINGLE_LABEL, _sorted(cells.single(table, column))
 

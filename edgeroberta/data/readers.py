@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
 from collections import Counter
@@ -12,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from edgeroberta.data.delimited import csv_rows, lines, looks_tab_separated, tsv_rows
+from edgeroberta.data import features
+from edgeroberta.data.delimited import csv_rows, lines, separator, tsv_rows
+from edgeroberta.data.objects import records
 from edgeroberta.errors import DataError, did_you_mean, missing_extra
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,13 @@ logger = logging.getLogger(__name__)
 CHUNK = 8192
 Row = TypeVar("Row")
 
+#: What to do about files of other kinds.
+_OTHERS = {
+    **dict.fromkeys((".gz", ".zip", ".bz2", ".xz", ".zst"), "unpack it first"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save it as CSV"),
+    ".arrow": "save it as Parquet: Dataset.to_parquet",
+}
+_TABS = "a tab always separates two fields, and a line break two rows"
 _BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -119,7 +127,8 @@ def stream(
     if reader is None:
         what = f"unknown file type {extension!r}" if extension else "the file has no extension"
         known = "known are " + ", ".join(sorted(READERS))
-        raise DataError(what, where=source, hint=did_you_mean(extension, READERS) or known)
+        hint = _OTHERS.get(extension) or did_you_mean(extension, READERS) or known
+        raise DataError(what, where=source, hint=hint)
     if numbers and reader not in (_read_csv, _read_tsv, _read_lines):
         raise DataError(
             "columns by number (#1) are for CSV and TSV files",
@@ -160,26 +169,40 @@ def _read_csv(file: BinaryIO, form: _Form) -> Iterator[Table]:
     parts = _decoded(file, form.source)
     first = next(parts)
     parts = itertools.chain((first,), parts)
-    if looks_tab_separated(first):
-        # STS-B, among others, is distributed as tab-separated text under the name .csv.
+    mark = separator(first, header=not form.numbers)
+    if mark != ",":
+        # STS-B, among others, is distributed as tab-separated text under the name .csv; spreadsheets write
+        # semicolons where a comma separates decimals.
+        name = "semicolon" if mark == ";" else "tab"
         logger.info(
-            "%s: the first line has more tabs than commas, so it is read as tab-separated", form.source
+            "%s: the first line has more %ss than commas, so it is read as %s-separated",
+            form.source,
+            name,
+            name,
         )
-        return _delimited(tsv_rows(parts), form)
-    return _delimited(csv_rows(parts, form.source), form, hint="put a field with a comma in quotes")
+    if mark == "\t":
+        return _delimited(tsv_rows(parts, form.source), form)
+    what = "comma" if mark == "," else "semicolon"
+    return _delimited(csv_rows(parts, form.source, mark), form, hint=f"put a field with a {what} in quotes")
 
 
 def _read_tsv(file: BinaryIO, form: _Form) -> Iterator[Table]:
-    return _delimited(tsv_rows(_decoded(file, form.source)), form)
+    return _delimited(tsv_rows(_decoded(file, form.source), form.source), form)
 
 
 def _delimited(
-    rows: Iterator[tuple[int, list[str]]], form: _Form, *, hint: str = "a tab always separates two fields"
+    rows: Iterator[tuple[int, list[str]]],
+    form: _Form,
+    *,
+    hint: str = "a tab always separates two fields, and a line break two rows",
 ) -> Iterator[Table]:
     numbers, header = form.numbers, list[str]()
     if not numbers:
         _, header = next(rows, (1, []))
         _refuse_repeats(header, f"{form.source}:1")
+        if any("\r" in name for name in header):
+            hint = "save it with line feeds: tr '\\r' '\\n' < old > new"
+            raise DataError("its lines end in carriage returns alone", where=form.source, hint=hint)
 
     def checked() -> Iterator[tuple[int, list[str]]]:
         for line, fields in rows:
@@ -210,36 +233,11 @@ def _refuse_repeats(names: Sequence[str], where: str) -> None:
 
 
 def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[Table]:
-    records = _records(_decoded(file, form.source), form.source)
-    for starts, kept in form.parts(records, "no rows"):
+    numbered, found = records(_decoded(file, form.source), form.source)
+    for places, kept in form.parts(found, "no rows"):
         names = dict.fromkeys(name for record in kept for name in record)
-        yield Table(form.source, {name: [record.get(name) for record in kept] for name in names}, starts)
-
-
-def _records(parts: Iterator[str], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in lines(parts):
-        if not content.strip():
-            continue
-        where = f"{source}:{line}"
-        try:
-            record = json.loads(content, object_pairs_hook=_unique)
-        except json.JSONDecodeError as error:
-            what = f"not valid JSON: {error.msg} at column {error.colno}"
-            raise DataError(what, where=where, hint="write one JSON object per line") from error
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not valid JSON: {error}", where=where) from error
-        if not isinstance(record, dict):
-            hint = 'write one JSON object per line, e.g. {"text": "fine", "label": "positive"}'
-            raise DataError("a JSON object is needed on every line", where=where, hint=hint)
-        yield line, record
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        repeated = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {repeated!r} is there twice")
-    return record
+        cells = {name: [record.get(name) for record in kept] for name in names}
+        yield Table(form.source, cells, places) if numbered else Table(form.source, cells, first=places[0])
 
 
 def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
@@ -253,7 +251,7 @@ def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
     try:
         parquet = pyarrow.parquet.ParquetFile(file)
         _refuse_repeats(parquet.schema_arrow.names, source)
-        names = _stored_names(parquet.schema_arrow.metadata or {})
+        names = features.stored(parquet.schema_arrow.metadata or {})
         for part in [parquet.read()] if form.rows is None else parquet.iter_batches(form.rows):
             if len(part):
                 columns = {name: part.column(name).to_pylist() for name in part.schema.names}
@@ -265,16 +263,6 @@ def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
         raise DataError("a header and no rows", where=source)
 
 
-def _stored_names(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Find the label names that the ``datasets`` library writes into a Parquet schema."""
-    try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    named = {name: kind for name, kind in features.items() if isinstance(kind, dict) and kind.get("names")}
-    return {name: tuple(kind["names"]) for name, kind in named.items()}
-
-
 def _read_lines(file: BinaryIO, form: _Form) -> Iterator[Table]:
     for starts, kept in form.parts(lines(_decoded(file, form.source)), "no rows"):
         yield Table(form.source, {"text": kept}, starts, plain=True)
@@ -284,6 +272,7 @@ def _read_lines(file: BinaryIO, form: _Form) -> Iterator[Table]:
 READERS: dict[str, Callable[[BinaryIO, _Form], Iterator[Table]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
+    ".json": _read_jsonl,
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
     ".parquet": _read_parquet,

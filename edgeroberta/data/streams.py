@@ -116,9 +116,11 @@ def _files(path: Path, name: str) -> dict[Path, str]:
     """Return the files to read and what errors call them."""
     if not path.is_dir():
         return {path: name}
-    known = [file for file in sorted(path.iterdir()) if file.suffix.lower() in readers.READERS]
+    # .json files in a folder of texts are as a rule about the others.
+    suffixes = readers.READERS.keys() - {".json"}
+    known = [file for file in sorted(path.iterdir()) if file.suffix.lower() in suffixes]
     if not known:
-        hint = "known are " + ", ".join(sorted(readers.READERS))
+        hint = "known are " + ", ".join(sorted(suffixes))
         raise DataError("no data file in this folder", where=name, hint=hint)
     return {file: f"{name.rstrip('/')}/{file.name}" for file in known}
 

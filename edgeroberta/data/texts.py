@@ -37,7 +37,10 @@ def checked(table: Table, column: str, rest: Iterable[Table] = ()) -> tuple[str,
     for row, cell in enumerate(cells):
         if not isinstance(cell, str):
             what = f"column {column!r} holds {type(cell).__name__}, not text"
-            raise DataError(what, where=table.where(row), hint="name the text column: --text COLUMN")
+            hint = "name the text column: --text COLUMN"
+            if isinstance(cell, bytes):
+                hint = f"make it a column of strings; or {hint}"
+            raise DataError(what, where=table.where(row), hint=hint)
         try:
             cell.encode("utf-8")
         except UnicodeEncodeError as error:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeroberta.data import delimited
-from edgeroberta.data.delimited import csv_rows, lines, looks_tab_separated, tsv_rows
+from edgeroberta.data.delimited import csv_rows, lines, separator, tsv_rows
 from edgeroberta.errors import DataError
 
 # The csv module of Python 3.10 refuses to write NUL; reading it is tested on its own.
@@ -60,7 +60,7 @@ def test_a_quote_inside_an_unquoted_field_is_an_ordinary_character() -> None:
 
 def test_nul_and_the_line_ends_of_unicode_are_text() -> None:
     assert list(csv_rows(["a\0b,\x85\u2028\n"], "x.csv")) == [(1, ["a\0b", "\x85\u2028"])]
-    assert list(tsv_rows(physical("a\0b\t\x85\u2028\n"))) == [(1, ["a\0b", "\x85\u2028"])]
+    assert list(tsv_rows(physical("a\0b\t\x85\u2028\n"), "x")) == [(1, ["a\0b", "\x85\u2028"])]
 
 
 def test_an_empty_quoted_field_is_a_row_and_an_empty_line_is_not() -> None:
@@ -68,7 +68,10 @@ def test_an_empty_quoted_field_is_a_row_and_an_empty_line_is_not() -> None:
 
 
 def test_quotes_in_tab_separated_text_are_literal() -> None:
-    assert list(tsv_rows(physical('"good\t1\r\n\r\nbad"\t0'))) == [(1, ['"good', "1"]), (3, ['bad"', "0"])]
+    assert list(tsv_rows(physical('"good\t1\r\n\r\nbad"\t0'), "x")) == [
+        (1, ['"good', "1"]),
+        (3, ['bad"', "0"]),
+    ]
 
 
 def test_lines_are_cut_at_newlines_only() -> None:
@@ -76,9 +79,28 @@ def test_lines_are_cut_at_newlines_only() -> None:
 
 
 def test_a_first_line_with_more_tabs_than_commas_is_tab_separated() -> None:
-    assert looks_tab_separated("a, b\tc\td\ne,f,g,h")
-    assert not looks_tab_separated("a,b\tc\n")
-    assert not looks_tab_separated("a\n\tb")
+    for header in (True, False):
+        assert separator("a, b\tc\td\ne,f,g,h", header=header) == "\t"
+        assert separator("a,b\tc\n", header=header) == ","
+        assert separator("a\n\tb", header=header) == ","
+
+
+def test_a_header_with_more_semicolons_is_of_semicolon_separated_text() -> None:
+    assert separator("text;label, or so;id", header=True) == ";"
+    assert separator('"a;b;c",label', header=True) == ","
+    assert separator("well; now; then,1", header=False) == ","
+    assert list(csv_rows(['a,b;"c;""d"\r\n', "e;f"], "x", ";")) == [(1, ["a,b", 'c;"d']), (2, ["e", "f"])]
+
+
+@pytest.mark.parametrize("field", ['"he said ""no"" once"', '"""a"', '"""a"""'])
+def test_tsv_written_with_quotes_is_refused(field: str) -> None:
+    with pytest.raises(DataError, match="x:2: quotes around a field and twice within, as in CSV"):
+        list(tsv_rows(["text\tlabel\n", f"{field}\t1\n"], "x"))
+
+
+@pytest.mark.parametrize("field", ['"good"', '"', '""', '"a" and "b"', 'a ""b""', '"Well," he said. "Yes."'])
+def test_quotes_that_texts_have_stay_in_tsv(field: str) -> None:
+    assert list(tsv_rows([f"{field}\t1\n"], "x")) == [(1, [field, "1"])]
 
 
 def test_an_unterminated_quote_is_reported_where_it_is_opened() -> None:

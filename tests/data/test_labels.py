@@ -225,6 +225,12 @@ def test_whole_numbers_with_a_point_are_classes_or_values_as_asked() -> None:
     assert labels.infer(table([1, 2, 5]), "label", Format.VALUES) == (Problem.REGRESSION, ("score",))
 
 
+def test_what_is_missing_among_whole_numbers_is_told_before_what_they_are() -> None:
+    with pytest.raises(DataError, match="row 2: empty label in column 'label'"):
+        labels.infer(table(["1.0", "", "2.0"]), "label")
+    assert labels.infer(table([0.5, float("nan")]), "label") == (Problem.REGRESSION, ("score",))
+
+
 # --- lists of zeros and ones ------------------------------------------------------------------------
 
 

@@ -4,10 +4,13 @@ import json
 import logging
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from edgeroberta.data.readers import read
+from edgeroberta.data import features
+from edgeroberta.data.readers import read, stream
 from edgeroberta.errors import DataError, UnavailableError
 
 
@@ -71,13 +74,81 @@ def test_parquet_rows_and_the_label_names_the_hub_stores() -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     names = {"_type": "ClassLabel", "names": ["neg", "pos"]}
-    features = {"info": {"features": {"label": names, "text": {"_type": "Value", "dtype": "string"}}}}
+    written = {"info": {"features": {"label": names, "text": {"_type": "Value", "dtype": "string"}}}}
     table = pyarrow.table({"text": ["a", None], "label": [1, 0]})
-    parquet.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), "x.parquet")
+    parquet.write_table(table.replace_schema_metadata({"huggingface": json.dumps(written)}), "x.parquet")
     found = read(Path("x.parquet"), source="x.parquet")
     assert found.columns == {"text": ["a", None], "label": [1, 0]}
     assert found.label_names == {"label": ("neg", "pos")}
     assert found.where(1) == "x.parquet: row 2"
+
+
+LABEL = {"_type": "ClassLabel", "names": ["neg", "pos"]}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        LABEL,
+        {"feature": LABEL, "length": -1, "_type": "Sequence"},
+        {"feature": LABEL, "_type": "List"},
+        {"feature": {"feature": LABEL, "_type": "List"}, "_type": "LargeList"},
+        [LABEL],
+    ],
+)
+def test_names_are_found_in_the_features_of_lists_too(kind: Any) -> None:
+    metadata = {b"huggingface": json.dumps({"info": {"features": {"labels": kind, "x": None}}}).encode()}
+    assert features.stored(metadata) == {"labels": ("neg", "pos")}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"",
+        b"[" * 100_000,
+        b"[]",
+        b'{"info": {"features": []}}',
+        b'{"info": {"features": {"x": {"names": 3}}}}',
+    ],
+)
+def test_features_that_make_no_sense_are_none(written: bytes) -> None:
+    assert features.stored({b"huggingface": written}) == {}
+    deep: Any = LABEL
+    for _ in range(10_000):
+        deep = [deep]
+    assert features.class_names(deep) is None
+
+
+def test_names_are_found_in_the_features_of_a_loaded_data_set() -> None:
+    label = SimpleNamespace(names=["neg", "pos"])
+    kinds = {
+        "a": label,
+        "b": SimpleNamespace(feature=label),
+        "c": [label],
+        "d": SimpleNamespace(dtype="int64"),
+    }
+    assert features.named(kinds) == dict.fromkeys("abc", ("neg", "pos"))
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
+def test_objects_in_one_array_are_rows(name: str) -> None:
+    path = _write(name, '\n [{"text": "a", "label": 1},\n{"text": "b", "tags": ["x"]}]')
+    table = read(path, source=name)
+    assert table.columns == {"text": ["a", "b"], "label": [1, None], "tags": [None, ["x"]]}
+    assert table.where(1) == f"{name}: row 2"
+    assert [part.where(0) for part in stream(path, source=name, rows=1)] == [
+        f"{name}: row 1",
+        f"{name}: row 2",
+    ]
+
+
+def test_a_csv_with_semicolons_is_read_as_such_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "edgeroberta"):
+        table = read(_write("x.csv", 'text;label\r\none, two;1\r\n"a; b";0\r\n'), source="x.csv")
+    assert table.columns == {"text": ["one, two", "a; b"], "label": ["1", "0"]}
+    assert caplog.messages == [
+        "x.csv: the first line has more semicolons than commas, so it is read as semicolon-separated"
+    ]
 
 
 def test_a_damaged_parquet_file_is_refused() -> None:
@@ -132,7 +203,8 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         (
             "x.tsv",
             b"text\tlabel\nfine\n",
-            "x.tsv:2: 1 field where the header has 2\n  next: a tab always separates two fields",
+            "x.tsv:2: 1 field where the header has 2\n"
+            "  next: a tab always separates two fields, and a line break two rows",
         ),
         (
             "x.csv",
@@ -142,13 +214,34 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         (
             "x.jsonl",
             b'{"text": "a"}\n{"text": }\n',
-            "x.jsonl:2: not valid JSON: Expecting value at column 10\n  next: write one JSON object per line",
+            "x.jsonl:2: not valid JSON: Expecting value at column 10\n"
+            "  next: write one JSON object per line, or all of them in one array",
         ),
         (
             "x.jsonl",
             b'\n["a", 1]\n',
-            "x.jsonl:2: a JSON object is needed on every line\n"
+            "x.jsonl: row 1: a JSON object is needed for every row\n"
             '  next: write one JSON object per line, e.g. {"text": "fine", "label": "positive"}',
+        ),
+        (
+            "x.jsonl",
+            b'{"text": "a"}\n[1]\n',
+            "x.jsonl:2: a JSON object is needed for every row\n"
+            '  next: write one JSON object per line, e.g. {"text": "fine", "label": "positive"}',
+        ),
+        (
+            "x.json",
+            b'[{"text": "a"},\n {"text": }]\n',
+            "x.json: not valid JSON: Expecting value at line 2, column 11\n"
+            "  next: write one JSON object per line, or all of them in one array",
+        ),
+        ("x.json", b"[]", "x.json: no rows"),
+        ("x.csv.gz", b"..", "x.csv.gz: unknown file type '.gz'\n  next: unpack it first"),
+        (
+            "x.tsv",
+            b"text\tlabel\rfine\t1\r",
+            "x.tsv: its lines end in carriage returns alone\n"
+            "  next: save it with line feeds: tr '\\r' '\\n' < old > new",
         ),
         (
             "x.jsonl",
@@ -159,14 +252,13 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         (
             "x.xlsx",
             b"PK",
-            "x.xlsx: unknown file type '.xlsx'\n"
-            "  next: known are .csv, .jsonl, .ndjson, .parquet, .tsv, .txt",
+            "x.xlsx: unknown file type '.xlsx'\n  next: save it as CSV",
         ),
         (
             "reviews",
             b"a,b\n",
             "reviews: the file has no extension\n"
-            "  next: known are .csv, .jsonl, .ndjson, .parquet, .tsv, .txt",
+            "  next: known are .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .txt",
         ),
     ],
 )
@@ -189,7 +281,8 @@ def test_a_row_too_short_for_a_numbered_column_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         read(_write("x.tsv", "a\t1\nb\n"), source="x.tsv", numbers=(1, 2))
     assert str(caught.value) == (
-        "x.tsv:2: 1 field, so there is no column #2\n  next: a tab always separates two fields"
+        "x.tsv:2: 1 field, so there is no column #2\n  next: a tab always separates two fields, and a line "
+        "break two rows"
     )
 
 
@@ -203,5 +296,5 @@ def test_columns_by_number_are_for_delimited_files() -> None:
 
 
 def test_deeply_nested_json_is_refused_and_does_not_crash() -> None:
-    with pytest.raises(DataError, match=r"^x\.jsonl:1: not valid JSON: "):
+    with pytest.raises(DataError, match=r"^x\.jsonl: not valid JSON: "):
         read(_write("x.jsonl", "[" * 200_000), source="x.jsonl")

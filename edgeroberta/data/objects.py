@@ -1,0 +1,78 @@
+"""JSON objects, one a line or all in one array."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from edgeroberta.data.delimited import lines
+from edgeroberta.errors import DataError
+
+
+def records(parts: Iterator[str], source: str) -> tuple[bool, Iterator[tuple[int, dict[str, Any]]]]:
+    """Read the objects of a file.
+
+    Args:
+        parts: The file's lines, each with its end. An array is read whole.
+        source: Its name, for errors.
+
+    Returns:
+        Whether the objects stand on lines of their own, and the objects, each with its line from 1, or with
+        its place in the array from 0.
+
+    Raises:
+        DataError: It is not JSON, or not of objects.
+    """
+    opening = list(itertools.islice(parts, 1))
+    while opening and not opening[-1].strip() and (more := next(parts, None)) is not None:
+        opening.append(more)
+    parts = itertools.chain(opening, parts)
+    if opening and opening[-1].lstrip().startswith("["):
+        return False, _elements("".join(parts), source)
+    return True, _lines(parts, source)
+
+
+def _elements(content: str, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, record in enumerate(_parsed(content, source)):
+        if not isinstance(record, dict):
+            raise _no_object(f"{source}: row {number + 1}")
+        yield number, record
+
+
+def _lines(parts: Iterator[str], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for line, content in lines(parts):
+        if not content.strip():
+            continue
+        where = f"{source}:{line}"
+        record = _parsed(content, where)
+        if not isinstance(record, dict):
+            raise _no_object(where)
+        yield line, record
+
+
+def _parsed(content: str, where: str) -> Any:
+    try:
+        return json.loads(content, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        what = f"not valid JSON: {error.msg} at {line}column {error.colno}"
+        hint = "write one JSON object per line, or all of them in one array"
+        raise DataError(what, where=where, hint=hint) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not valid JSON: {error}", where=where) from error
+
+
+def _no_object(where: str) -> DataError:
+    hint = 'write one JSON object per line, e.g. {"text": "fine", "label": "positive"}'
+    return DataError("a JSON object is needed for every row", where=where, hint=hint)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        repeated = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {repeated!r} is there twice")
+    return record
