@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import BundleError, UsageError
+from edgeroberta.runtime.cutting import Cutter
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -27,6 +29,9 @@ CONFIG_FILE = "tokenizer_config.json"
 _CHUNK = 1024
 #: Ends of a text that can be cut off.
 _SIDES = ("right", "left")
+# Characters per token the model takes at which a text is worth cutting before it is tokenized, a few times
+# what any language needs, and how many of them the first start has.
+_LONG, _FIRST = 16, 8
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class TextTokenizer:
             folder: Bundle or model folder.
             max_length: Most tokens per input, special tokens included. Of a pair that is too long
                 the longer text is cut (``longest_first`` in Hugging Face's terms).
-            threads: 1 to tokenize lists in the calling thread alone. Any other number is not kept
+            threads: 1 to tokenize lists one text after the other. Any other number is not kept
                 to, and lists use all cores: the size of the package's thread pool is one setting of
                 the whole process (``RAYON_NUM_THREADS``).
 
@@ -115,12 +120,9 @@ class TextTokenizer:
                 and ``max_length`` has no room for the special tokens of one.
         """
         try:
-            if isinstance(item, str):
-                found = self._tokenizer.encode(item)
-            else:
+            if not isinstance(item, str):
                 self._require_room()
-                first, second = item
-                found = self._tokenizer.encode(first, second)
+            found = self._encode(self._shortened(item))
         except UsageError:
             raise
         # TypeError and ValueError from Python, bare Exception from the Rust side (tokenizers 0.20 to 0.23).
@@ -148,7 +150,7 @@ class TextTokenizer:
             if not self._room_for_pairs and any(isinstance(item, tuple) for item in chunk):
                 self._require_room()
             try:
-                found = self._tokenizer.encode_batch_fast(chunk)
+                found = self._tokenizer.encode_batch_fast([self._shortened(item) for item in chunk])
             except Exception:  # as in encode_one
                 # One by one, to name the input that is wrong.
                 found = []
@@ -176,6 +178,60 @@ class TextTokenizer:
                 f"{self.max_length} tokens leave no room for a pair: {special} are special tokens",
                 where="max_length",
             )
+
+    def _encode(self, item: Input) -> object:
+        if self._is_long(item):
+            # Of a list of one, since only for lists the package lets go of the interpreter.
+            return self._tokenizer.encode_batch_fast([item])[0]
+        if isinstance(item, str):
+            return self._tokenizer.encode(item)
+        first, second = item
+        return self._tokenizer.encode(first, second)
+
+    def _is_long(self, item: Input) -> bool:
+        longest = len(item) if isinstance(item, str) else max(map(len, item))
+        return longest > _LONG * self.max_length
+
+    @cached_property
+    def _cutter(self) -> Cutter | None:
+        return None if self._from_left else Cutter.of(self._tokenizer)
+
+    @property
+    def _from_left(self) -> bool:
+        return bool((self._tokenizer.truncation or {}).get("direction") == "left")
+
+    def _shortened(self, item: Input) -> Input:
+        """Cut what is much longer than the model takes, to texts with the same answer."""
+        if not self._is_long(item):
+            return item
+        if isinstance(item, str):
+            return self._part(item)
+        # Of two texts that are both too long the longer one gets the odd token, so their lengths count.
+        first, second = item
+        odd = (self.max_length - self._tokenizer.num_special_tokens_to_add(is_pair=True)) % 2
+        return item if odd else (self._part(first), self._part(second))
+
+    def _part(self, text: str) -> str:
+        """Return a part of the text that has the same tokens and too many of them, or the whole text."""
+        text.encode()  # refuses what is no Unicode, which may stand outside of the part
+        steps = range((len(text) // (2 * _FIRST * self.max_length)).bit_length())
+        lengths = [_FIRST * self.max_length << step for step in steps]
+        for length in lengths:
+            starts = self._cutter.starts(text, length) if self._cutter is not None else []
+            found = self._tokenizer.encode_batch_fast(list(starts))
+            if found and all(one.overflowing and one.ids == found[0].ids for one in found):
+                return starts[-1]
+        if not lengths:
+            return text
+        # Nothing is known of such a text: a part is right if it gives what the whole gives. To know that
+        # is worth the while for pairs, of which the package multiplies what is cut off of one by the other.
+        whole = self._tokenizer.encode_batch_fast([text])[0]
+        for length in lengths:
+            part = text[-length:] if self._from_left else text[:length]
+            short = self._tokenizer.encode_batch_fast([part])[0]
+            if whole.overflowing and short.overflowing and short.ids == whole.ids:
+                return part
+        return text
 
     def _numbered(self, number: int, item: Input) -> Encoding:
         try:
