@@ -18,7 +18,11 @@ This module is imported on the device: standard library only.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 class EdgeRobertaError(Exception):
@@ -115,3 +119,15 @@ def missing_extra(module: str, extra: str, *, purpose: str) -> UnavailableError:
         f"{purpose} needs the package {module!r}, which is not installed",
         hint=f"pip install 'edgeroberta[{extra}]'",
     )
+
+
+def shown(value: object) -> str:
+    """Show a value of the user's in a message: on one line, control characters escaped, some 80 characters.
+
+    Args:
+        value: Any value that a JSON, YAML or TOML file can hold.
+
+    Returns:
+        Its ``repr``, shortened in the middle or at the end where it is long or deep.
+    """
+    return _SHORT.repr(value)

@@ -5,6 +5,7 @@ Standard library and numpy only, so that the device may use it too.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.errors import CheckpointError, did_you_mean
+from edgeroberta.errors import CheckpointError, did_you_mean, shown
 
 
 class Problem(str, Enum):
@@ -33,6 +34,10 @@ METRICS = {
     Problem.MULTI_LABEL: "micro_f1",
     Problem.REGRESSION: "pearson",
 }
+
+
+#: Far above any model's; a larger number is a mistake, and no list of that length is to be made.
+_MOST_LABELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class Task:
         Raises:
             CheckpointError: The label table has holes or repeats, or the problem type is unknown.
         """
-        labels = _labels(config)
-        return cls(_problem(config, labels), labels, pair)
+        names = labels(config)
+        return cls(_problem(config, names), names, pair)
 
     def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Turn logits into predictions.
@@ -99,31 +104,79 @@ class Task:
         return logits[:, 0].astype(np.float32)
 
 
-def _labels(config: Mapping[str, Any]) -> tuple[str, ...]:
-    table = config.get("id2label")
+def labels(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the names of a model's outputs, in the order of the logits.
+
+    Args:
+        config: A parsed ``config.json``; ``id2label``, ``num_labels`` and ``label2id`` are used.
+
+    Returns:
+        The names; ``LABEL_0`` … where the config has none, as transformers has it.
+
+    Raises:
+        CheckpointError: The table has holes or repeats, or the three contradict one another.
+    """
+    count, table = config.get("num_labels"), config.get("id2label")
+    if count is not None and (
+        not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_LABELS
+    ):
+        raise CheckpointError(
+            f"must be a whole number from 1 to {_MOST_LABELS:,}, not {shown(count)}",
+            where="config.json: num_labels",
+        )
     if table is None:
-        count = config.get("num_labels", 2)  # transformers' own default
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-            raise CheckpointError(
-                f"must be a whole number of at least 1, not {count!r}", where="config.json: num_labels"
-            )
-        return tuple(f"LABEL_{i}" for i in range(count))
+        return tuple(f"LABEL_{i}" for i in range(2 if count is None else count))  # transformers' own default
+    found = _table(table)
+    if count not in (None, len(found)):
+        raise CheckpointError(
+            f"num_labels is {count}, id2label has {len(found)} names",
+            where="config.json",
+            hint="put the one right that is wrong; transformers goes by id2label",
+        )
+    _check_inverse(config.get("label2id"), found)
+    return found
+
+
+def _table(table: Any) -> tuple[str, ...]:
     where = "config.json: id2label"
     if not isinstance(table, Mapping) or not table:
         raise CheckpointError(
             "must be a table of label ids and names", where=where, hint='e.g. {"0": "no", "1": "yes"}'
         )
     try:
-        names = {int(key): str(name) for key, name in table.items()}
-    except ValueError as error:
+        names = {int(key): name for key, name in table.items()}
+    except (TypeError, ValueError) as error:
         raise CheckpointError("has a key that is not a whole number", where=where) from error
     if sorted(names) != list(range(len(table))):
         raise CheckpointError(f"the ids must be 0 to {len(table) - 1} without holes", where=where)
-    labels = tuple(names[i] for i in range(len(names)))
+    for name in names.values():
+        if not isinstance(name, (str, int, float)):
+            raise CheckpointError(f"{shown(name)} is no name", where=where)
+    labels = tuple(str(names[i]) for i in range(len(names)))
     if len(set(labels)) != len(labels):
-        repeated = next(label for label in labels if labels.count(label) > 1)
-        raise CheckpointError(f"the name {repeated!r} stands for two labels", where=where)
+        counts = Counter(labels)
+        repeated = next(label for label in labels if counts[label] > 1)
+        raise CheckpointError(f"the name {shown(repeated)} stands for two labels", where=where)
     return labels
+
+
+def _check_inverse(inverse: Any, labels: tuple[str, ...]) -> None:
+    """Refuse a ``label2id`` that gives a label another id; names of no label are passed over."""
+    where = "config.json: label2id"
+    if inverse is None:
+        return
+    if not isinstance(inverse, Mapping):
+        raise CheckpointError("must be a table of names and label ids", where=where)
+    ids = {label.casefold(): number for number, label in enumerate(labels)}
+    exact = {label: number for number, label in enumerate(labels)}
+    for name, number in inverse.items():
+        wanted = exact.get(str(name), ids.get(str(name).casefold()))
+        if wanted is not None and str(number) != str(wanted):
+            raise CheckpointError(
+                f"{shown(name)} is {shown(number)} here and {wanted} in id2label",
+                where=where,
+                hint="put the one right that is wrong; it decides which answer is which label",
+            )
 
 
 def _problem(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
@@ -134,7 +187,7 @@ def _problem(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     known = [problem.value for problem in Problem]
     if name not in known:
         raise CheckpointError(
-            f"unknown problem type {name!r}",
+            f"unknown problem type {shown(name)}",
             where=where,
             hint=did_you_mean(str(name), known) or f"one of {', '.join(known)}",
         )

@@ -63,11 +63,11 @@ def test_the_pair_flag_is_the_callers_to_give() -> None:
         ),
         (
             {"num_labels": 0},
-            "config.json: num_labels: must be a whole number of at least 1, not 0",
+            "config.json: num_labels: must be a whole number from 1 to 1,048,576, not 0",
         ),
         (
             {"num_labels": "two"},
-            "config.json: num_labels: must be a whole number of at least 1, not 'two'",
+            "config.json: num_labels: must be a whole number from 1 to 1,048,576, not 'two'",
         ),
         (
             {"id2label": TABLE, "problem_type": "multi_label_clasification"},

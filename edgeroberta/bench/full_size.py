@@ -13,7 +13,7 @@ from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.request import DTYPES
 from edgeroberta.bench.stopwatch import Stopwatch
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
-from edgeroberta.roberta import checkpoint, pruned
+from edgeroberta.roberta import checkpoint, loading
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -58,16 +58,13 @@ class FullSize:
         with warnings.catch_warnings():
             # What transformers has to say of old config fields is no news to someone who measures.
             warnings.simplefilter("ignore")
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            config = loading.transformers_config(folder)
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
-            model = pruned.from_pretrained(
-                folder,
-                transformers.AutoModelForSequenceClassification,
-                dtype=getattr(torch, dtype),
-                local_files_only=True,
-                use_safetensors=True,
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(
+                str(folder), config=config, local_files_only=True
             )
-        self.model = model.eval().to(self._where)
+            model = loading.load(folder, config, dtype=getattr(torch, dtype))
+        self.model = model.to(self._where)
         self.max_length = checkpoint.max_length(folder)
         self.vocab_size = int(model.config.vocab_size)
         self.version = str(torch.__version__)

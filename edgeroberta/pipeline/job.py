@@ -10,6 +10,7 @@ from typing import Any
 from edgeroberta import artifact, codedigest, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.bench.device import versions
+from edgeroberta.cache import cache_dir
 from edgeroberta.data import Splits
 from edgeroberta.errors import CheckpointError
 from edgeroberta.recipe import Step
@@ -163,6 +164,6 @@ def _digest(name: str, *, where: str) -> str:
     if path.is_dir() and not (path / "config.json").is_file():
         return artifact.digest_tree(path)
     try:
-        return checkpoint.digest(checkpoint.locate(name))
+        return checkpoint.digest(checkpoint.locate(name, cache=cache_dir()))
     except CheckpointError as error:
         raise CheckpointError(f"{error.where}: {error.what}", where=where, hint=error.hint) from error

@@ -1,4 +1,4 @@
-"""Older checkpoints: pickled weights and slow tokenizers, converted into a copy in the cache."""
+"""Other forms of a checkpoint, converted into a copy: pickled weights, wrapped names, slow tokenizers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from edgeroberta import artifact, codedigest
 from edgeroberta import cache as cached
 from edgeroberta.errors import CheckpointError, UnavailableError
-from edgeroberta.roberta import tensorfile
+from edgeroberta.roberta import names, tablecopy, tensorfile
 from edgeroberta.roberta.config import load_object
 
 #: Every file a tokenizer of this family may consist of.
@@ -23,9 +23,16 @@ TOKENIZER_FILES = (
     "merges.txt",
     "sentencepiece.bpe.model",
 )
+#: Tokenizer files of other families, for teachers.
+OTHER_TOKENIZERS = (
+    "vocab.txt",
+    "bpe.codes",
+    "spm.model",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.model",
+)
 _PICKLE, _PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-#: Names that checkpoints from before 2019 give to LayerNorm's weight and bias.
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 def needed(folder: Path) -> bool:
@@ -35,10 +42,18 @@ def needed(folder: Path) -> bool:
         folder: The model folder.
 
     Returns:
-        True when there are only pickled weights, or only slow tokenizer files.
+        True when there are only pickled weights, tensors of other names than transformers reads, or only
+        slow tokenizer files.
+
+    Raises:
+        CheckpointError: The weights are damaged.
     """
     pickled = not tensorfile.weight_files(folder) and bool(_pickles(folder))
-    return pickled or _slow_tokenizer(folder)
+    return (
+        pickled
+        or _slow_tokenizer(folder)
+        or not names.is_plain(tensorfile.read_folder(folder), where=str(folder))
+    )
 
 
 def adopt(folder: Path, *, cache: Path, allow_pickle: bool) -> Path:
@@ -69,15 +84,13 @@ def adopt(folder: Path, *, cache: Path, allow_pickle: bool) -> Path:
 
 
 def _convert(folder: Path, copy: Path, pickles: tuple[Path, ...]) -> None:
-    for name in ("config.json", "README.md", *TOKENIZER_FILES):
+    for name in ("config.json", "README.md", *TOKENIZER_FILES, *OTHER_TOKENIZERS):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, copy / name)
     if pickles:
-        _convert_weights(pickles, copy)
-    else:
-        for file in (*tensorfile.weight_files(folder), folder / tensorfile.INDEX):
-            if file.is_file():
-                shutil.copyfile(file, copy / file.name)
+        _convert_weights(folder, pickles, copy)
+    elif stored := tensorfile.read_folder(folder):
+        tablecopy.copy(folder, copy / tensorfile.SINGLE, {}, names=names.plain(stored, where=str(folder)))
     if _slow_tokenizer(folder):
         _convert_tokenizer(folder, copy)
 
@@ -104,11 +117,13 @@ def _slow_tokenizer(folder: Path) -> bool:
     return byte_level or (folder / "sentencepiece.bpe.model").is_file()
 
 
-def _convert_weights(pickles: tuple[Path, ...], copy: Path) -> None:
+def _convert_weights(folder: Path, pickles: tuple[Path, ...], copy: Path) -> None:
     from safetensors.torch import save_file
 
     # Tied tensors share memory, which safetensors refuses: each gets its own.
-    tensors = {name: tensor.contiguous().clone() for file in pickles for name, tensor in _unpickle(file)}
+    stored = {name: tensor.contiguous().clone() for file in pickles for name, tensor in _unpickle(file)}
+    short = names.plain(stored, where=str(folder))
+    tensors = {short[name]: tensor for name, tensor in stored.items()}
     save_file(tensors, str(copy / tensorfile.SINGLE), metadata={"format": "pt"})
 
 
@@ -126,10 +141,7 @@ def _unpickle(file: Path) -> Iterator[tuple[str, Any]]:
             where=str(file),
             hint="load the model where it was trained and save it with safetensors",
         ) from error
-    for name, tensor in items:
-        for old, new in _OLD_NAMES.items():
-            name = name.replace(old, new)
-        yield name, tensor
+    yield from items
 
 
 def _convert_tokenizer(folder: Path, copy: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import adoption, config, inspection, tensorfile
+from edgeroberta.roberta import adoption, config, inspection, names, tensorfile
+from edgeroberta.roberta.adoption import OTHER_TOKENIZERS
 from edgeroberta.roberta.config import EncoderConfig
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _HUB_FILES = (
     "config.json",
+    "adapter_config.json",  # only to tell that there is an adapter
     "README.md",  # states the licence
     tensorfile.SINGLE,
     "model-*.safetensors",
@@ -30,8 +32,6 @@ _HUB_FILES = (
 )
 #: What makes a fast tokenizer; transformers 5 writes no special_tokens_map.json any more.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-#: Tokenizer files of other families, for teachers.
-_OTHER_TOKENIZERS = ("vocab.txt", "spm.model", "spiece.model", "tokenizer.model", "sentencepiece.model")
 _HUB_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 
@@ -62,26 +62,33 @@ def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Path:
     return folder
 
 
-def locate(model: str) -> Path:
+def locate(model: str, *, cache: Path) -> Path:
     """Find the folder of any encoder, also one that cannot be compressed: a teacher.
 
     Args:
         model: A model folder, or an id on the Hugging Face Hub.
+        cache: Folder for converted copies.
 
     Returns:
-        The folder; nothing but the presence of safetensors and of a config has been checked.
+        The folder. One of a RoBERTa has been checked but for its tokenizer; of one of another family
+        nothing but the presence of safetensors, of a config, and that there is no adapter or code.
 
     Raises:
-        CheckpointError: There is no such model, or its weights are only there as a pickle.
+        CheckpointError: There is no such model, it is damaged, or its weights are only there as a pickle.
     """
-    folder = _locate(model, allow_pickle=False, also=_OTHER_TOKENIZERS)
-    config.load_config(folder)
+    folder = _locate(model, allow_pickle=False, also=OTHER_TOKENIZERS)
+    inspection.check_additions(folder)
     if not tensorfile.weight_files(folder):
         raise CheckpointError(
             f"no {tensorfile.SINGLE} in this folder; other forms of weights can run code when they are read",
             where=str(folder),
             hint="load the model where it was trained and save it with safetensors",
         )
+    if config.load_config(folder).get("model_type") in config.FAMILIES:
+        encoder = inspection.check_config(folder)
+        if not names.is_plain(tensorfile.read_folder(folder), where=str(folder)):
+            folder = adoption.adopt(folder, cache=cache, allow_pickle=False)
+        inspection.check_weights(folder, encoder)
     return folder
 
 
@@ -183,7 +190,7 @@ def has_head(path: Path) -> bool:
     Raises:
         CheckpointError: The weights are missing or damaged.
     """
-    return inspection.HEAD_OUTPUT in tensorfile.read_folder(path)
+    return names.HEAD_OUTPUT in tensorfile.read_folder(path)
 
 
 def require_head(path: Path) -> None:
@@ -250,7 +257,7 @@ def digest(path: Path) -> str:
     """
     files = [path / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")]
     if not files[1].is_file():  # a teacher of another family, with a tokenizer of other files
-        files += [path / name for name in (*adoption.TOKENIZER_FILES, *_OTHER_TOKENIZERS)]
+        files += [path / name for name in (*adoption.TOKENIZER_FILES, *OTHER_TOKENIZERS)]
     files += tensorfile.weight_files(path)
     return digest_value({file.name: digest_file(file) for file in files if file.is_file()})
 

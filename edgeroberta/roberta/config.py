@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import CheckpointError
+from edgeroberta import tasks
+from edgeroberta.errors import CheckpointError, shown
+from edgeroberta.roberta import fields as table
+from edgeroberta.roberta.fields import ACTIVATIONS, DOWNLOAD
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 #: Model families with RoBERTa's architecture and parameter names.
 FAMILIES = ("roberta", "xlm-roberta", "camembert")
 
-#: ``hidden_act`` in ``config.json`` to the activation the graph writer knows.
-ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
-
-#: Config fields that change the architecture, and the values that leave it RoBERTa.
-_PLAIN = {
-    "position_embedding_type": ("absolute", None),
-    "is_decoder": (False, None),
-    "add_cross_attention": (False, None),
-}
-_SIZES = (
-    "hidden_size",
-    "intermediate_size",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "type_vocab_size",
-    "vocab_size",
-)
-#: What to do about a damaged model folder.
-DOWNLOAD = "download or save the model again"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -116,34 +101,26 @@ class EncoderConfig:
         family = fields.get("model_type")
         if family not in FAMILIES:
             raise CheckpointError(
-                f"model_type is {family!r}; only {', '.join(FAMILIES)} can be compressed",
+                f"model_type is {shown(family)}; only {', '.join(FAMILIES)} can be compressed",
                 where=where,
                 hint="DistilRoBERTa counts as roberta; name a model of this family",
             )
-        _check_fields(fields, where)
-        activation = ACTIVATIONS.get(fields.get("hidden_act", "gelu"))
-        if activation is None:
-            known = ", ".join(ACTIVATIONS)
-            raise CheckpointError(f"hidden_act is {fields['hidden_act']!r}, known are {known}", where=where)
-        labels = fields.get("id2label")
-        try:
-            return cls(
-                family=family,
-                vocab_size=int(fields["vocab_size"]),
-                hidden_size=int(fields["hidden_size"]),
-                layers=int(fields["num_hidden_layers"]),
-                heads=int(fields["num_attention_heads"]),
-                intermediate_size=int(fields["intermediate_size"]),
-                max_positions=int(fields["max_position_embeddings"]),
-                type_vocab_size=int(fields["type_vocab_size"]),
-                layer_norm_eps=float(fields.get("layer_norm_eps", 1e-12)),
-                pad_token_id=int(fields.get("pad_token_id", 1)),
-                activation=activation,
-                num_labels=len(labels) if labels else int(fields.get("num_labels", 2)),
-                layer_shapes=layer_shapes(fields, where),
-            )
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"a field has the wrong type ({error})", where=where) from error
+        table.check(fields, where)
+        return cls(
+            family=family,
+            vocab_size=fields["vocab_size"],
+            hidden_size=fields["hidden_size"],
+            layers=fields["num_hidden_layers"],
+            heads=fields["num_attention_heads"],
+            intermediate_size=fields["intermediate_size"],
+            max_positions=fields["max_position_embeddings"],
+            type_vocab_size=fields["type_vocab_size"],
+            layer_norm_eps=float(fields.get("layer_norm_eps", 1e-12)),
+            pad_token_id=fields.get("pad_token_id", 1),
+            activation=ACTIVATIONS[fields.get("hidden_act", "gelu")],
+            num_labels=len(tasks.labels(fields)),
+            layer_shapes=layer_shapes(fields, where),
+        )
 
     @classmethod
     def from_dir(cls, path: Path) -> EncoderConfig:
@@ -153,28 +130,6 @@ class EncoderConfig:
             CheckpointError: The file is missing, not JSON, or not a RoBERTa.
         """
         return cls.from_dict(load_config(path), where=str(path / "config.json"))
-
-
-def _check_fields(fields: Mapping[str, Any], where: str) -> None:
-    """Refuse fields that stand for another architecture, and sizes that are none."""
-    for field, accepted in _PLAIN.items():
-        if fields.get(field) not in accepted:
-            raise CheckpointError(
-                f"{field} is {fields[field]!r}; only {accepted[0]!r} can be compressed", where=where
-            )
-    for field in _SIZES:
-        value = fields.get(field)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise CheckpointError(
-                f"{field} must be a positive whole number, not {value!r}", where=where, hint=DOWNLOAD
-            )
-    if fields["hidden_size"] % fields["num_attention_heads"]:
-        raise CheckpointError(
-            f"hidden_size {fields['hidden_size']} is not a multiple of"
-            f" num_attention_heads {fields['num_attention_heads']}",
-            where=where,
-            hint=DOWNLOAD,
-        )
 
 
 def layer_shapes(fields: Mapping[str, Any], where: str) -> tuple[LayerShape, ...]:
@@ -231,13 +186,22 @@ def load_object(file: Path) -> dict[str, Any]:
         CheckpointError: It is not UTF-8 JSON, or not an object.
     """
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        value = json.loads(text)
+        if _SURROGATE.search(text):  # half a pair cannot be written again
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise CheckpointError(
             f"not JSON ({error.msg} at column {error.colno})", where=f"{file}:{error.lineno}", hint=DOWNLOAD
         ) from error
     except UnicodeDecodeError as error:
         raise CheckpointError(f"not UTF-8 at byte {error.start}", where=str(file), hint=DOWNLOAD) from error
+    except UnicodeEncodeError as error:
+        raise CheckpointError("holds half of a surrogate pair", where=str(file), hint=DOWNLOAD) from error
+    except ValueError as error:  # Python reads whole numbers of up to 4,300 digits
+        raise CheckpointError("a number has too many digits", where=str(file), hint=DOWNLOAD) from error
+    except RecursionError as error:
+        raise CheckpointError("nested too deeply", where=str(file), hint=DOWNLOAD) from error
     if not isinstance(value, dict):
         raise CheckpointError("not a JSON object", where=str(file), hint=DOWNLOAD)
     return value

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import tensorfile
+from edgeroberta.errors import CheckpointError, shown
+from edgeroberta.roberta import names, tensorfile
 from edgeroberta.roberta.config import DOWNLOAD, EncoderConfig, load_config
+from edgeroberta.roberta.names import ENCODER, WORDS
 from edgeroberta.runtime.manifest import MANIFEST_FILE
-
-HEAD_OUTPUT = "classifier.out_proj.weight"
-_ENCODER = "roberta."
-_WORDS = "embeddings.word_embeddings.weight"
 
 #: Heads of other tasks, by the suffix of the class name in config.json's "architectures".
 _OTHER_TASKS = {
@@ -21,6 +19,14 @@ _OTHER_TASKS = {
     "ForMultipleChoice": "multiple choice",
     "ForCausalLM": "text generation",
 }
+#: Classes whose encoder and head are RoBERTa's own, whichever framework wrote them.
+_CLASS = re.compile(
+    r"(TF|Flax)?(Roberta|XLMRoberta|Camembert)(Model|ForMaskedLM|ForPreTraining|ForSequenceClassification)"
+)
+#: Entries of "auto_map" that replace what is loaded here by code of the folder's own.
+_OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification")
+#: Files of an adapter: PEFT's, and what AdapterHub writes.
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
 
 
 def check_config(folder: Path) -> EncoderConfig:
@@ -35,17 +41,65 @@ def check_config(folder: Path) -> EncoderConfig:
     Raises:
         CheckpointError: It does not.
     """
+    check_additions(folder)
     fields, where = load_config(folder), str(folder / "config.json")
     config = EncoderConfig.from_dict(fields, where=where)
     for name in fields.get("architectures") or ():
         for suffix, task in _OTHER_TASKS.items():
-            if str(name).endswith(suffix):
+            if name.endswith(suffix):
                 raise CheckpointError(
-                    f"{name} is a model for {task}; only sequence classification can be compressed",
+                    f"{shown(name)} is a model for {task}; only sequence classification can be compressed",
                     where=where,
                     hint="name a model fine-tuned for sequence classification, or a base model to fine-tune",
                 )
     return config
+
+
+def check_additions(folder: Path) -> None:
+    """Refuse a folder whose model is more than its config and weights: an adapter, or code of its own.
+
+    Args:
+        folder: The folder of a model of any family.
+
+    Raises:
+        CheckpointError: It is.
+    """
+    for name in _ADAPTERS:
+        if (folder / name).is_file():
+            raise CheckpointError(
+                f"{name} says that an adapter belongs to this model; it is not merged into the weights",
+                where=str(folder),
+                hint="merge it, model = AutoPeftModelForSequenceClassification.from_pretrained("
+                f"{str(folder)!r}).merge_and_unload(); model.save_pretrained('merged'), and compress merged"
+                " with the tokenizer files beside it",
+            )
+    fields, where = load_config(folder), str(folder / "config.json")
+    own = fields.get("auto_map")
+    for name in _OWN_CODE:
+        if isinstance(own, dict) and name in own:
+            raise CheckpointError(
+                f"auto_map replaces {name} by code of the folder's own, which may compute something else",
+                where=where,
+                hint="take auto_map out of this file if transformers' own class gives the same answers",
+            )
+
+
+def check_class(folder: Path) -> None:
+    """Refuse a classifier of another class than transformers' own, which may pool or compute otherwise.
+
+    Args:
+        folder: Folder of a model with a head.
+
+    Raises:
+        CheckpointError: It is of another class.
+    """
+    for name in load_config(folder).get("architectures") or ():
+        if not _CLASS.fullmatch(name):
+            raise CheckpointError(
+                f"{shown(name)} is no RoBERTa class of transformers; it may compute something else",
+                where=str(folder / "config.json"),
+                hint='write "RobertaForSequenceClassification" there if that class gives the same answers',
+            )
 
 
 def check(folder: Path) -> None:
@@ -85,12 +139,21 @@ def check_weights(folder: Path, config: EncoderConfig) -> None:
             where=str(folder),
             hint="save the model with safetensors; --allow-pickle takes a pytorch_model.bin that you trust",
         )
-    prefix = _ENCODER if _ENCODER + _WORDS in entries else ""
+    prefix = ENCODER if ENCODER + WORDS in entries else ""
     expected = dict(encoder_shapes(config, prefix))
-    if HEAD_OUTPUT in entries:
+    if any(name in entries for name in names.HEAD):
         expected.update(_head_shapes(config))
+        check_class(folder)
+    others = {
+        name: entry.file
+        for name, entry in entries.items()
+        if name not in expected and not names.is_harmless(name)
+    }
+    names.refuse_foreign(others)
     for name, shape in expected.items():
         _check_tensor(folder, entries, name, shape)
+    for name, file in others.items():
+        raise names.unknown(name, where=file)
     for name, entry in entries.items():
         if not tensorfile.is_finite(entry):
             raise CheckpointError(
@@ -105,7 +168,12 @@ def _check_tensor(
 ) -> None:
     entry = entries.get(name)
     if entry is None:
-        raise CheckpointError(f"the weights lack {name}", where=str(folder), hint=DOWNLOAD)
+        wrapped = next((key for key in entries if key.endswith(f".{name}")), None)
+        raise CheckpointError(
+            f"the weights lack {name}",
+            where=str(folder),
+            hint=DOWNLOAD if wrapped is None else f"there is {wrapped}: save_pretrained the model inside",
+        )
     if entry.dtype not in tensorfile.FLOATS:
         raise CheckpointError(
             f"{name} is stored as {entry.dtype}, not as floating point",
@@ -150,7 +218,7 @@ def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tu
     """
     width = config.hidden_size
     base = f"{prefix}embeddings."
-    yield f"{prefix}{_WORDS}", (config.vocab_size, width)
+    yield f"{prefix}{WORDS}", (config.vocab_size, width)
     yield f"{base}position_embeddings.weight", (config.max_positions, width)
     yield f"{base}token_type_embeddings.weight", (config.type_vocab_size, width)
     yield from _affine(f"{base}LayerNorm", (width,))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edgeroberta.errors import missing_extra
+from edgeroberta import tasks
+from edgeroberta.errors import CheckpointError, missing_extra
 from edgeroberta.roberta import checkpoint, pruned
+from edgeroberta.roberta import names as tensornames
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.fields import DOWNLOAD, passed
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
     from edgeroberta.tasks import Task
+
+_FINE_TUNED = "name an encoder that was fine-tuned for sequence classification"
 
 
 @contextlib.contextmanager
@@ -56,16 +62,15 @@ def load_classifier(
         The model on the CPU, in evaluation mode.
 
     Raises:
+        CheckpointError: transformers would leave a tensor of the folder out, or make one at random.
         UnavailableError: torch or transformers is not installed.
     """
     try:
         import torch
-        from transformers import AutoConfig, AutoModelForSequenceClassification
     except ImportError as error:
         raise missing_extra(error.name or "torch", "compress", purpose="training") from error
-    config = AutoConfig.from_pretrained(
-        str(path),
-        local_files_only=True,
+    config = transformers_config(
+        path,
         id2label=dict(enumerate(task.labels)),
         label2id={label: index for index, label in enumerate(task.labels)},
         problem_type=task.problem.value,
@@ -76,16 +81,86 @@ def load_classifier(
         config.attention_probs_dropout_prob = attention_dropout
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = pruned.from_pretrained(
+        return load(
             path,
-            AutoModelForSequenceClassification,
-            config=config,
+            config,
+            fresh_head=True,
             dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
             ignore_mismatched_sizes=True,  # a head of another number of labels
             attn_implementation=_attention(training=dropout is not None),
         )
+
+
+def transformers_config(folder: Path, **labels: Any) -> PreTrainedConfig:
+    """Make transformers' config of a checked model folder, of the fields that are known and checked.
+
+    Args:
+        folder: The model folder.
+        **labels: ``id2label``, ``label2id`` and ``problem_type``; the folder's own when absent.
+
+    Raises:
+        CheckpointError: The config is damaged.
+        UnavailableError: torch or transformers is not installed.
+    """
+    try:
+        from transformers import AutoConfig
+    except ImportError as error:
+        raise missing_extra(error.name or "transformers", "compress", purpose="loading a model") from error
+    fields = checkpoint.load_config(folder)
+    family = EncoderConfig.from_dict(fields, where=str(folder / "config.json")).family
+    if not labels:
+        names = dict(enumerate(tasks.labels(fields)))
+        labels = {
+            "id2label": names,
+            "label2id": {label: index for index, label in names.items()},
+            "problem_type": fields.get("problem_type"),
+        }
+    return AutoConfig.for_model(family, **passed(fields), **labels)
+
+
+def load(
+    folder: Path, config: PreTrainedConfig, *, fresh_head: bool = False, **kwargs: Any
+) -> PreTrainedModel:
+    """Load a sequence classifier and compare what was read with what is there.
+
+    transformers leaves tensors that it does not know out and makes those that it misses at random, without
+    an error; both are refused here.
+
+    Args:
+        folder: A checked model folder.
+        config: Its :func:`transformers_config`.
+        fresh_head: Allow a head that is made at random: there is none, or one of other labels.
+        **kwargs: Passed on to ``from_pretrained``.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        CheckpointError: A tensor would be left out, or made at random.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    loaded: Any = pruned.from_pretrained(
+        folder,
+        AutoModelForSequenceClassification,
+        config=config,
+        local_files_only=True,
+        use_safetensors=True,
+        output_loading_info=True,
+        **kwargs,
+    )
+    model, record = loaded
+    other = {entry if isinstance(entry, str) else entry[0] for entry in record["mismatched_keys"]}
+    missing = sorted({*record["missing_keys"], *other} - (set(tensornames.HEAD) if fresh_head else set()))
+    if missing:
+        raise CheckpointError(
+            f"the weights lack {missing[0]}; it would be a random number",
+            where=str(folder),
+            hint=_FINE_TUNED if missing[0] in tensornames.HEAD else DOWNLOAD,
+        )
+    unused = sorted(name for name in record["unexpected_keys"] if not tensornames.is_harmless(name))
+    if unused:
+        raise tensornames.unknown(unused[0], where=folder)
     return model.eval()
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeroberta.errors import shown
+
 
 @dataclass(frozen=True)
 class LayerShape:
@@ -34,7 +36,7 @@ class LayerShape:
         counts = [fields[name] for name in ("heads", "intermediate")]
         for value in counts:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{value!r} is not a whole number above 0")
+                raise ValueError(f"{shown(value)} is not a whole number above 0")
         return cls(*counts)
 
 

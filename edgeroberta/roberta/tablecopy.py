@@ -14,12 +14,12 @@ import numpy.typing as npt
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import tensorfile
 from edgeroberta.roberta.config import DOWNLOAD
+from edgeroberta.roberta.names import ENCODER, WORDS
 from edgeroberta.roberta.tensorfile import TensorEntry
 
 Indices = npt.NDArray[np.int64]
 
 FILE = tensorfile.SINGLE
-WORDS = "embeddings.word_embeddings.weight"
 POSITIONS = "embeddings.position_embeddings.weight"
 #: Tensors with one row for each token: the embeddings, and what a head for masked words has. A model for
 #: classification has no such head; a base model may come with it, tied to the embeddings or not.
@@ -27,7 +27,6 @@ TOKEN_TABLES = (WORDS, "lm_head.decoder.weight", "lm_head.decoder.bias", "lm_hea
 #: Constants that transformers before 4.31 stored; as long as the position table, and made anew on loading.
 STORED_CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
-_ENCODER = "roberta."
 # 4,096 rows of 768 floats are 13 MB.
 _ROWS = 4096
 
@@ -39,7 +38,7 @@ def entry(folder: Path, name: str) -> TensorEntry:
         CheckpointError: There is none, or a file is damaged.
     """
     for key, found in tensorfile.read_folder(folder).items():
-        if key.removeprefix(_ENCODER) == name:
+        if key.removeprefix(ENCODER) == name:
             return found
     raise CheckpointError(f"the weights lack {name}", where=str(folder), hint=DOWNLOAD)
 
@@ -70,7 +69,14 @@ def floats(folder: Path, name: str, count: int) -> Iterator[tuple[int, npt.NDArr
         yield start, rows.astype(np.float64)
 
 
-def copy(source: Path, file: Path, rows: Mapping[str, Indices], *, without: Collection[str] = ()) -> None:
+def copy(
+    source: Path,
+    file: Path,
+    rows: Mapping[str, Indices],
+    *,
+    without: Collection[str] = (),
+    names: Mapping[str, str] | None = None,
+) -> None:
     """Copy all tensors of a model folder into one safetensors file.
 
     Args:
@@ -79,14 +85,15 @@ def copy(source: Path, file: Path, rows: Mapping[str, Indices], *, without: Coll
         rows: Name of a tensor, without the encoder's prefix, to the rows to keep of it, in their new
             order; names that the folder does not have are passed over.
         without: Names of tensors to leave out.
+        names: Stored name to new name of every tensor; None leaves the names.
 
     Raises:
         CheckpointError: A file is damaged.
     """
     tensors = {
-        name: (found, rows.get(name.removeprefix(_ENCODER)))
+        (name if names is None else names[name]): (found, rows.get(name.removeprefix(ENCODER)))
         for name, found in tensorfile.read_folder(source).items()
-        if name.removeprefix(_ENCODER) not in without
+        if name.removeprefix(ENCODER) not in without
     }
     # Largest elements first, as the format's own writer has it: every tensor is then aligned.
     order = sorted(tensors, key=lambda name: (-_element_bytes(tensors[name][0]), name))

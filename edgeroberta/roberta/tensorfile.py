@@ -162,11 +162,16 @@ def read_folder(folder: Path) -> dict[str, TensorEntry]:
         Tensor name to entry, over all shards.
 
     Raises:
-        CheckpointError: A file is missing or damaged.
+        CheckpointError: A file is missing or damaged, or two hold the same tensor.
     """
     entries: dict[str, TensorEntry] = {}
     for file in weight_files(folder):
-        entries.update(read_header(file))
+        found = read_header(file)
+        for name in entries.keys() & found.keys():
+            raise CheckpointError(
+                f"{name} is also in {entries[name].file.name}", where=str(file), hint=_REWRITE
+            )
+        entries.update(found)
     return entries
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.artifact import digest_value
+from edgeroberta.cache import cache_dir
 from edgeroberta.errors import CheckpointError, UnavailableError
-from edgeroberta.roberta import checkpoint, loading, pruned
+from edgeroberta.roberta import checkpoint, loading
 from edgeroberta.roberta.config import FAMILIES
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE
 from edgeroberta.stages import Context
@@ -81,7 +82,7 @@ def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
         model = loading.load_classifier(context.full_size, context.task)
         limit = checkpoint.max_length(context.full_size)
         return Teacher(context.full_size, model, checkpoint.digest(context.full_size), limit, family=True)
-    folder = checkpoint.locate(name)
+    folder = checkpoint.locate(name, cache=cache_dir())
     fields = checkpoint.load_config(folder)
     order = _order(Task.from_config(fields), context.task, folder, stated="problem_type" in fields)
     model = _load(folder)
@@ -131,15 +132,17 @@ def _reordering(order: list[int]) -> Any:
 
 
 def _load(folder: Path) -> PreTrainedModel:
-    """Load any sequence classifier in float32; refuse one whose head would be made at random."""
+    """Load any sequence classifier in float32; refuse one of which a tensor would be left out or random."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
+    if checkpoint.load_config(folder).get("model_type") in FAMILIES:
+        with loading.quiet():
+            return loading.load(folder, loading.transformers_config(folder), dtype=torch.float32)
     try:
         with loading.quiet():
-            loaded: Any = pruned.from_pretrained(
-                folder,
-                AutoModelForSequenceClassification,
+            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+                str(folder),
                 dtype=torch.float32,
                 local_files_only=True,
                 use_safetensors=True,
@@ -147,19 +150,22 @@ def _load(folder: Path) -> PreTrainedModel:
                 output_loading_info=True,
             )
             model, report = loaded
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:  # transformers raises many kinds, by the field that is wrong
         raise CheckpointError(
             f"transformers cannot load it as a sequence classifier ({error})",
             where=str(folder),
             hint="name an encoder that was fine-tuned for sequence classification",
         ) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise CheckpointError(
-            f"the weights lack {missing[0]}; it would be a random number",
-            where=str(folder),
-            hint="name an encoder that was fine-tuned for sequence classification",
-        )
+    for keys, what in (
+        ("missing_keys", "the weights lack {}; it would be a random number"),
+        ("unexpected_keys", "transformers leaves {} out; it would answer otherwise than it was trained"),
+    ):
+        if report[keys]:
+            raise CheckpointError(
+                what.format(min(report[keys])),
+                where=str(folder),
+                hint="name an encoder that was fine-tuned for sequence classification, saved by transformers",
+            )
     return model.eval()
 
 

@@ -106,13 +106,13 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "token classification": (
         lambda d: edit_config(d, architectures=["RobertaForTokenClassification"]),
-        "{d}/config.json: RobertaForTokenClassification is a model for token classification;"
+        "{d}/config.json: 'RobertaForTokenClassification' is a model for token classification;"
         " only sequence classification can be compressed\n"
         "  next: name a model fine-tuned for sequence classification, or a base model to fine-tune",
     ),
     "question answering": (
         lambda d: edit_config(d, architectures=["XLMRobertaForQuestionAnswering"]),
-        "{d}/config.json: XLMRobertaForQuestionAnswering is a model for question answering;"
+        "{d}/config.json: 'XLMRobertaForQuestionAnswering' is a model for question answering;"
         " only sequence classification can be compressed\n"
         "  next: name a model fine-tuned for sequence classification, or a base model to fine-tune",
     ),
