@@ -24,6 +24,7 @@ from edgeroberta.runtime.manifest import (
     content_digest,
     read,
     safe_path,
+    seal_of,
 )
 from edgeroberta.runtime.session import Session
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Input, TextTokenizer
@@ -167,7 +168,7 @@ def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
     Args:
         folder: The bundle, complete but for its manifest.
         fields: Everything the manifest says except ``schema_version``, ``kind``, ``created_by``,
-            ``files`` and ``digest``.
+            ``files``, ``digest`` and ``seal``.
 
     Returns:
         The manifest, read back and checked.
@@ -183,6 +184,7 @@ def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
         "files": {name: _entry(folder / name) for name in _files(folder)},
     }
     sealed["digest"] = content_digest(sealed)
+    sealed["seal"] = seal_of(sealed)
     write_bytes(folder / MANIFEST_FILE, canonical(sealed))
     return read(folder)
 

@@ -168,7 +168,7 @@ def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator
     yield (
         "Latency is for single texts with tokenization, on the machine named in "
         "[reports/report.md](reports/report.md), which also has the interval of the loss, "
-        "examples of changed answers and the choices of the quantizer."
+        "the rows whose answers changed and the choices of the quantizer."
     )
 
 

@@ -62,7 +62,7 @@ def test_a_manifest_is_read_without_us(tmp_path):
     seal(tmp_path, FIELDS)
     text = (tmp_path / MANIFEST_FILE).read_text(encoding="utf-8")
     fields = json.loads(text)
-    assert (fields["schema_version"], fields["kind"]) == (1, "edgeroberta-bundle")
+    assert (fields["schema_version"], fields["kind"]) == (2, "edgeroberta-bundle")
     assert list(fields) == sorted(fields)
     assert text.endswith("}\n")
 
@@ -78,6 +78,18 @@ def test_another_file_is_another_digest(tmp_path):
     first = seal(tmp_path, FIELDS).digest
     (tmp_path / "model.onnx").write_text("y")
     assert seal(tmp_path, FIELDS).digest != first
+
+
+def test_what_was_measured_changes_the_seal_and_not_the_digest(tmp_path):
+    (tmp_path / "model.onnx").write_text("x")
+    first = seal(tmp_path, FIELDS)
+    (tmp_path / "README.md").write_text("p50 is 1.25 ms")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "report.json").write_text("{}")
+    second = seal(tmp_path, {**FIELDS, "lineage": [{"stage": "build", "seconds": 2.0}]})
+    assert (second.digest == first.digest, second.seal == first.seal) == (True, False)
+    assert "reports/report.json" in second.files
+    assert seal(tmp_path, {**FIELDS, "max_length": FIELDS["max_length"] + 1}).digest != first.digest
 
 
 def test_a_file_name_that_cannot_travel_is_refused(tmp_path):

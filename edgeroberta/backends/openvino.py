@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 from edgeroberta.backends import source_graph
 from edgeroberta.errors import EngineError
@@ -34,8 +36,17 @@ def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
     try:
         # Not convert_model: the same reader, but it reports its use over the network.
         model = openvino.Core().read_model(str(source))
+        _name(model)
         # Not halved: the float parts of an int8 graph (LayerNorm, scales, positions) need float32.
         openvino.save_model(model, str(output / XML), compress_to_fp16=False)
     except RuntimeError as error:
         raise EngineError(f"OpenVINO refuses the graph: {error}", where=str(source)) from error
     return (XML, WEIGHTS)
+
+
+def _name(model: Any) -> None:
+    """Number the nodes that OpenVINO names itself by their place: else by how many its process has made."""
+    for number, node in enumerate(model.get_ordered_ops()):
+        kind = node.get_type_name()
+        if re.fullmatch(rf"{kind}_\d+", node.get_friendly_name()):
+            node.set_friendly_name(f"{kind}_{number}")

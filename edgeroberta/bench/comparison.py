@@ -25,6 +25,7 @@ from edgeroberta.bench.row import (
 from edgeroberta.bench.surroundings import Looking
 from edgeroberta.errors import UnavailableError
 from edgeroberta.progress import Progress
+from edgeroberta.publishing import name_of
 
 #: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
 SCHEMA_VERSION = 2
@@ -111,7 +112,9 @@ def compare(
     rows = invalidated(rows) if throttled else with_speed_up(rows)
     if material.reference is not None:
         rows.insert(0, reference_row(material.reference))
-    data = None if material.rows is None else {"source": material.rows.source, "rows": len(material.rows)}
+    data = None
+    if material.rows is not None:
+        data = {"source": name_of(material.rows.source), "rows": len(material.rows)}
     return Comparison(
         tuple(rows),
         plan,

@@ -16,7 +16,7 @@ from edgeroberta.errors import BundleError, CheckpointError, UsageError
 from edgeroberta.extras import missing
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.targets.matching import machine
-from edgeroberta.verification import provenance, reference
+from edgeroberta.verification import origin, provenance, reference
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import Gate
 
@@ -99,7 +99,7 @@ def _model(request: Request, facts: Manifest, stored: Reference | None, notes: l
                 where=f"--model {request.model}",
             )
         return model
-    known = [str(facts.full_size.get("model", "")), stored.model if stored else ""]
+    known = [origin.recall(facts)[origin.FULL_SIZE], stored.model if stored else ""]
     for name in filter(None, known):
         model = Path(name)
         if (model / "config.json").is_file():

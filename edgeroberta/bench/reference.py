@@ -17,6 +17,7 @@ from edgeroberta.bench.measure import Latency, Shape, break_down, spread, summar
 from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.warmup import warm_up
 from edgeroberta.errors import DataError, UsageError
+from edgeroberta.publishing import name_of
 from edgeroberta.tasks import Task
 from edgeroberta.verification.reference import Reference, check_place, digest_model, save
 
@@ -86,13 +87,13 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
     timed = _timed(full, rows, options) if options.latency_rows else None
     card = gpu.look() if full.device != "cpu" else None
     return Reference(
-        model=str(model),
+        model=name_of(str(model)),
         model_digest=digest_model(model),
         parameters=checkpoint.parameters(model),
         bytes=full.bytes,
         task=task,
         data_digest=rows.digest,
-        data_source=rows.source,
+        data_source=name_of(rows.source),
         rows=len(rows),
         metrics=all_metrics(task, logits, rows.labels),
         logits=logits,

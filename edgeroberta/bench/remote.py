@@ -18,6 +18,7 @@ from edgeroberta.bench.contenders import NO_MODEL
 from edgeroberta.bench.payload import BUNDLE, Payload, gather, job_for
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.progress import PLAIN_SECONDS, PlainProgress, Progress
+from edgeroberta.publishing import name_of
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.job import Printed, Runner
@@ -209,7 +210,7 @@ class _Visit:
         runner.clean(keep=self._keep)
         found = _table(printed, where=self._host.name)
         if found.data is not None and self._payload.source is not None:
-            found = replace(found, data={**found.data, "source": self._payload.source})
+            found = replace(found, data={**found.data, "source": name_of(self._payload.source)})
         return replace(result, comparison=found)
 
     def _seen_from_here(self, error: EdgeRobertaError) -> EdgeRobertaError:

@@ -28,6 +28,9 @@ LabelFormat = Annotated[
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
 ]
+KeepExamples = Annotated[
+    bool, typer.Option("--keep-examples", help="Keep texts of the data whose answers changed in the report.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

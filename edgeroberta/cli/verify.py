@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, data_spec
+from edgeroberta.cli.options import Debug, KeepExamples, Label, LabelFormat, Text, TextPair, data_spec
 from edgeroberta.errors import GateError
 
 
@@ -35,6 +35,7 @@ def verify(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for report.json, report.md and report.html.")
     ] = None,
+    keep_examples: KeepExamples = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -56,6 +57,7 @@ def verify(
         reference=reference,
         engines=tuple(engines.split(",")) if engines else None,
         threads=threads,
+        keep_examples=keep_examples,
     )
     report = recheck(request, progress=console.progress())
     if output is not None:

@@ -9,26 +9,32 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import __version__, artifact, distributed
+from edgeroberta import __version__, artifact, distributed, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.bench.device import versions
 from edgeroberta.distributed import Ranks
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import BundleError, EdgeRobertaError
 from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.pipeline.job import Job, State, name_and_key, start
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, Step
+from edgeroberta.runtime import manifest
 from edgeroberta.stages import Context
+from edgeroberta.verification import origin
 
 REPORT_FILE = "report.json"
+
+logger = logging.getLogger(__name__)
 
 #: Packages whose versions are kept in every lineage.
 _RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx", "onnxruntime", "openvino")
@@ -94,10 +100,22 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
             with _disk_errors(job.output):
                 delivery.deliver(made[-1].artifact, job.output)
             work.tidy([item.artifact.path.name for item in made])
+            _remember(job, made)
         ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
     report = read_report(reports[-1].path) if reports else None
     return Result(job.output, report, made)
+
+
+def _remember(job: Job, made: Sequence[Made]) -> None:
+    """Keep on this computer where the bundle's model and data lie, which it does not tell itself."""
+    full_size = job.model
+    for item in itertools.takewhile(lambda each: each.artifact.lineage.stage in stages.TEACHER_STAGES, made):
+        full_size = item.artifact.path
+    try:
+        origin.remember(manifest.read(job.output), job.source, full_size)
+    except BundleError as error:
+        logger.info("where the bundle comes from is not kept: %s", error)
 
 
 def read_report(folder: Path) -> Mapping[str, Any]:

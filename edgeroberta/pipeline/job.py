@@ -13,6 +13,7 @@ from edgeroberta.bench.device import versions
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import Splits
 from edgeroberta.errors import CheckpointError
+from edgeroberta.publishing import without_folders
 from edgeroberta.recipe import Step
 from edgeroberta.roberta import checkpoint
 from edgeroberta.stages import Stage, StageConfig
@@ -85,7 +86,7 @@ def start(job: Job) -> State:
     lineage = Lineage(
         stage="source",
         key=content,
-        config=said,
+        config=without_folders(said),
         seed=job.seed,
         inputs={"data": job.data.digest},
         versions={},

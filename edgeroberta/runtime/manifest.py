@@ -15,7 +15,12 @@ from edgeroberta.tasks import Problem, Task
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+#: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
+TOLD_FILES, TOLD_FOLDER = ("README.md", "recipe.yaml"), "reports/"
+#: Fields that no answer hangs on, likewise.
+_TOLD = ("created_by", "digest", "full_size", "gate", "lineage", "schema_version", "seal")
 
 _NO_BUNDLE = "check the path, or make a bundle: edgeroberta compress MODEL --data DATA -o out/"
 _COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
@@ -61,7 +66,8 @@ class Manifest:
         lineage: The stages that made it, in order.
         full_size: The full-size model: ``model``, ``digest``, ``parameters``, ``bytes``.
         gate: The gate's verdict and figures; None in a draft.
-        digest: sha256 of everything else as canonical JSON.
+        digest: sha256 of all that its answers hang on: the same command gives the same.
+        seal: sha256 of everything else as canonical JSON, what was measured included.
         saturation: What the quantizer found of it; None in bundles of before it looked.
         int8_matmuls: Matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in
             bundles without one, or of before they were counted.
@@ -82,6 +88,7 @@ class Manifest:
     full_size: Mapping[str, Any]
     gate: Mapping[str, Any] | None
     digest: str
+    seal: str
     saturation: Saturation | None = None
     int8_matmuls: int | None = None
 
@@ -101,8 +108,19 @@ def is_canonical(value: Any, data: bytes) -> bool:
 
 
 def content_digest(fields: Mapping[str, Any]) -> str:
-    """Return the sha256 (hex) of a manifest's fields, ``digest`` itself left out."""
-    return digest_value({name: value for name, value in fields.items() if name != "digest"})
+    """Return the sha256 (hex) of the fields and files that a bundle's answers hang on."""
+    files = {name: entry for name, entry in fields["files"].items() if not _is_told(name)}
+    counted = {name: value for name, value in fields.items() if name not in _TOLD}
+    return digest_value({**counted, "files": files})
+
+
+def seal_of(fields: Mapping[str, Any]) -> str:
+    """Return the sha256 (hex) of all of a manifest's fields but ``seal`` itself."""
+    return digest_value({name: value for name, value in fields.items() if name != "seal"})
+
+
+def _is_told(name: str) -> bool:
+    return name in TOLD_FILES or name.startswith(TOLD_FOLDER)
 
 
 def read(folder: Path) -> Manifest:
@@ -141,11 +159,17 @@ def read(folder: Path) -> Manifest:
             where=str(file),
             hint="pip install --upgrade edgeroberta",
         )
-    if version != SCHEMA_VERSION or not is_canonical(fields, data):
+    if version not in (1, SCHEMA_VERSION) or not is_canonical(fields, data):
         raise damaged(file, "not as it was written")
-    if fields.get("digest") != content_digest(fields):
+    if version == 1:  # of version 0.3 and before: one digest for both
+        fields["seal"] = fields.pop("digest", None)
+    if fields.get("seal") != seal_of(fields):
         raise damaged(file, "its digest does not match its contents")
-    return _parse(folder, fields)
+    fields.setdefault("digest", fields["seal"])
+    found = _parse(folder, fields)
+    if version != 1 and found.digest != content_digest(fields):
+        raise damaged(file, "its digest does not match its contents")
+    return found
 
 
 def check_files(manifest: Manifest) -> None:
@@ -212,6 +236,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             full_size=dict(fields["full_size"]),
             gate=None if fields["gate"] is None else dict(fields["gate"]),
             digest=_text(fields["digest"]),
+            seal=_text(fields["seal"]),
             saturation=_saturation(fields.get("saturation")),
             int8_matmuls=_optional_count(fields.get("int8_matmuls")),
         )

@@ -62,7 +62,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         EngineError: An engine refuses the graph, or makes of it less than it should.
         UnavailableError: An engine is not installed here.
     """
-    from edgeroberta import backends, bundle
+    from edgeroberta import backends, bundle, publishing
     from edgeroberta.roberta import checkpoint
 
     graph, output = context.inputs[Kind.GRAPH].path, context.output
@@ -71,6 +71,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
     copy_model_files(graph, output)
+    publishing.strip(output)
     bundle.compact_tokenizer(output)
     files = {
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
@@ -128,9 +129,14 @@ def copy_model_files(source: Path, destination: Path) -> None:
 
 
 def lineage(context: Context) -> list[dict[str, Any]]:
-    """Return the run's history as a manifest carries it: without the stages' notes, which are long."""
+    """Return the run's history as a manifest carries it: without paths, and without notes, which are long."""
+    from edgeroberta.publishing import without_folders
+
+    steps = [asdict(step) for step in context.history]
     return [
-        {name: value for name, value in asdict(step).items() if name != "notes"} for step in context.history
+        {name: value for name, value in step.items() if name != "notes"}
+        | {"config": without_folders(step["config"])}
+        for step in steps
     ]
 
 
@@ -263,11 +269,12 @@ def _saturation(context: Context) -> dict[str, Any] | None:
 
 
 def _full_size(model: Path) -> dict[str, Any]:
+    from edgeroberta.publishing import name_of
     from edgeroberta.roberta import checkpoint
     from edgeroberta.verification import reference
 
     return {
-        "model": str(model),
+        "model": name_of(str(model)),
         "digest": reference.digest_model(model),
         "parameters": checkpoint.parameters(model),
         "bytes": checkpoint.weight_bytes(model),

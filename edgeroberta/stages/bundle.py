@@ -27,6 +27,8 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import card
     from edgeroberta.bundle import seal
+    from edgeroberta.publishing import without_folders
+    from edgeroberta.recipe import yamltext
     from edgeroberta.runtime.manifest import MANIFEST_FILE
     from edgeroberta.stages.build import lineage
 
@@ -37,7 +39,8 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     report = json.loads((report_folder / "report.json").read_text(encoding="utf-8"))
     fields = json.loads((draft / MANIFEST_FILE).read_text(encoding="utf-8"))
     fields.update(gate=gate(report), lineage=lineage(context))
-    write_text(output / "recipe.yaml", context.recipe_text)
+    recipe = yamltext.parse(context.recipe_text, where="recipe.yaml")
+    write_text(output / "recipe.yaml", yamltext.dump(without_folders(recipe)))
     license_id = card.stated_license(context.full_size)
     write_text(output / "README.md", card.write(fields, report, license_id=license_id))
     sealed = seal(output, fields)

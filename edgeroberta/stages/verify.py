@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,8 +46,9 @@ class VerifyConfig(StageConfig):
         "target", description="Engines to measure: those of the target, or a list of names."
     )
     latency_rows: int = Field(100, ge=1, description="Texts timed in each of three rounds.")
-    examples: int = Field(
-        10, ge=0, description="Changed answers to show with their texts; 0 keeps texts out of the report."
+    examples: int = Field(10, ge=0, description="Changed answers to show, by the numbers of their rows.")
+    keep_examples: bool = Field(
+        False, description="Show them with their texts, which are the user's data and go with the bundle."
     )
 
 
@@ -66,6 +67,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         UsageError: The given reference is of other rows, labels or another model.
     """
     from edgeroberta import verification
+    from edgeroberta.publishing import name_of, without_folders
     from edgeroberta.verification import reference, report
 
     full = _reference(context)
@@ -81,6 +83,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
             latency_rows=config.latency_rows,
             threads=context.target.threads,
             examples=config.examples,
+            keep_examples=config.keep_examples,
             seed=context.seed,
         ),
         progress=context.progress,
@@ -91,9 +94,14 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         if lineage.stage == "quantize"
         for site in lineage.notes.get("sites", ())
     ]
-    lineages = [{**asdict(lineage), "notes": {}} for lineage in context.history]
+    lineages = [
+        {**asdict(lineage), "config": without_folders(lineage.config), "notes": {}}
+        for lineage in context.history
+    ]
     report.write(found.with_history(sites, lineages, ledger), context.output)
-    reference.save(full, context.output / "reference")
+    # One that was given may be of a version that kept paths.
+    told = replace(full, model=name_of(full.model), data_source=name_of(full.data_source))
+    reference.save(told, context.output / "reference")
     context.progress.line(f"verdict: {found.verdict}: {found.judgement.reason}")
     return {
         "verdict": found.verdict.value,

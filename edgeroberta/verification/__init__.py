@@ -25,6 +25,7 @@ from edgeroberta.bench.rounds import Entry, Plan, answer_all, take_turns
 from edgeroberta.data import Rows
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.progress import Progress
+from edgeroberta.publishing import name_of
 from edgeroberta.tasks import Task
 from edgeroberta.verification import flips, judging
 from edgeroberta.verification.judging import Answers
@@ -56,7 +57,8 @@ class Options:
         engines: Engines to measure; None for all that the bundle has.
         latency_rows: Calls in each of three rounds.
         threads: Threads an engine gets.
-        examples: Changed answers to show, with their texts; 0 keeps texts out of the report.
+        examples: Changed answers to show.
+        keep_examples: Show them with their texts, not by the number of their row alone.
         seed: Seed of the bootstrap and of the choice of texts.
     """
 
@@ -65,6 +67,7 @@ class Options:
     latency_rows: int = 100
     threads: int = 1
     examples: int = 10
+    keep_examples: bool = False
     seed: int = 0
 
 
@@ -119,14 +122,18 @@ def verify(
         metric=options.gate.metric or task.metric,
         problem=task.problem.value,
         labels=task.labels,
-        data={"source": rows.source, "digest": rows.digest, "rows": len(rows)},
+        data={"source": name_of(rows.source), "digest": rows.digest, "rows": len(rows)},
         # A reference of an earlier version may not tell all metrics.
         full_size={
             **reference.to_json(),
+            "model": name_of(reference.model),
+            "data_source": name_of(reference.data_source),
             "metrics": metrics.all_metrics(task, reference.logits, rows.labels),
         },
         engines=results,
-        flips=() if shown is None else flips.examples(rows, reference, shown, options.examples),
+        flips=()
+        if shown is None
+        else flips.examples(rows, reference, shown, options.examples, texts=options.keep_examples),
         machine=here(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )

@@ -16,7 +16,9 @@ from edgeroberta.verification.report import Flip
 Logits = npt.NDArray[np.float32]
 
 
-def examples(rows: Rows, reference: Reference, logits: Logits, limit: int) -> tuple[Flip, ...]:
+def examples(
+    rows: Rows, reference: Reference, logits: Logits, limit: int, *, texts: bool = False
+) -> tuple[Flip, ...]:
     """Show changed answers, those that the full-size model was surest of first.
 
     Args:
@@ -24,6 +26,7 @@ def examples(rows: Rows, reference: Reference, logits: Logits, limit: int) -> tu
         reference: The full-size model's answers to them.
         logits: float32 ``[rows, labels]`` of the compressed model.
         limit: How many to show, at most.
+        texts: Show them with their texts.
 
     Returns:
         The examples.
@@ -36,8 +39,8 @@ def examples(rows: Rows, reference: Reference, logits: Logits, limit: int) -> tu
     return tuple(
         Flip(
             row=int(row),
-            text=rows.texts[row],
-            pair=None if rows.pairs is None else rows.pairs[row],
+            text=rows.texts[row] if texts else None,
+            pair=rows.pairs[row] if texts and rows.pairs is not None else None,
             truth=_name(task, rows.labels[row]),
             full_size=_name(task, task.decide(reference.logits[[row]])[0]),
             compressed=_name(task, task.decide(logits[[row]])[0]),

@@ -15,7 +15,7 @@ from edgeroberta.data import DataSpec, Rows, hub, load_heldout
 from edgeroberta.data.reading import Reading
 from edgeroberta.errors import BundleError, DataError, UsageError
 from edgeroberta.runtime.manifest import Manifest
-from edgeroberta.verification import reference
+from edgeroberta.verification import origin, reference
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import Gate
 
@@ -74,12 +74,12 @@ def stored_spec(manifest: Manifest) -> DataSpec | None:
     """Return where the bundle's data was when it was made, or None when that was not recorded.
 
     Args:
-        manifest: The bundle's manifest; the first step of its lineage names the data.
+        manifest: The bundle's manifest.
 
     Raises:
         UnavailableError: It was made of the packaged default, and that is not installed.
     """
-    source: Any = manifest.lineage[0].get("config", {}) if manifest.lineage else {}
+    source = origin.recall(manifest)
     if source.get("model") == "packaged":
         return replace(demo.prepare(cache_dir()).data, limit=source.get("limit"))
     return _recorded(source)
@@ -145,7 +145,7 @@ def _on_the_hub(name: str) -> bool:
 
 def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
     """Load the data that the user named; only its held-out part where the rest has been trained on."""
-    stored = _recorded(manifest.lineage[0].get("config", {})) if manifest.lineage else None
+    stored = _recorded(origin.recall(manifest))
     if stored is not None:
         columns = spec if spec.text or spec.text_pair or spec.label else stored
         spec = replace(spec, kept=stored.kept)

@@ -28,6 +28,7 @@ class Request:
         reference: Folder of the full-size reference; None for the one the bundle carries.
         engines: Engines to measure; None for all of the bundle's.
         threads: Threads for each.
+        keep_examples: Keep the texts of changed answers in the report.
     """
 
     bundle: Path
@@ -35,6 +36,7 @@ class Request:
     reference: Path | None = None
     engines: tuple[str, ...] | None = None
     threads: int = 1
+    keep_examples: bool = False
 
 
 def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Measured] = Worker) -> Report:
@@ -68,7 +70,9 @@ def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Mea
         full = stored
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
     reference.check(full, rows=rows, task=facts.task)
-    options = verification.Options(gate=gate, engines=request.engines, threads=request.threads)
+    options = verification.Options(
+        gate=gate, engines=request.engines, threads=request.threads, keep_examples=request.keep_examples
+    )
     found = verification.verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)
     return found.with_history((), lineage)

@@ -101,15 +101,15 @@ class Flip:
 
     Attributes:
         row: Number of the row.
-        text: Its text.
-        pair: Its second text.
+        text: Its text; None where texts are not to be kept.
+        pair: Its second text, likewise.
         truth: Its label.
         full_size: The full-size model's answer.
         compressed: The compressed model's answer.
     """
 
     row: int
-    text: str
+    text: str | None
     pair: str | None
     truth: str
     full_size: str

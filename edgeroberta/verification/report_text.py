@@ -11,7 +11,7 @@ from edgeroberta.ledger import table
 
 if TYPE_CHECKING:
     from edgeroberta.ledger import Ledger
-    from edgeroberta.verification.report import EngineResult, Report
+    from edgeroberta.verification.report import EngineResult, Flip, Report
 
 ABSENT = "–"
 
@@ -180,24 +180,24 @@ def _ledger(ledger: Ledger) -> Section:
 
 
 def _flips(report: Report) -> Section:
+    title = "Answers that changed"
     ran = next(result for result in report.engines if result.flips is not None)
     sentence = (
         f"{ran.flips:,} of {report.data['rows']:,} rows on {ran.engine}; "
         f"shown: {len(report.flips)}, those the full-size model was surest of first."
     )
-    rows = tuple(
-        (
-            str(flip.row),
-            flip.text if flip.pair is None else f"{flip.text} / {flip.pair}",
-            flip.truth,
-            flip.full_size,
-            flip.compressed,
-        )
-        for flip in report.flips
-    )
-    return Section(
-        "Answers that changed", (sentence,), ("row", "text", "label", "full-size", "compressed"), rows
-    )
+    if all(flip.text is None for flip in report.flips):
+        sentence += " Their texts are not kept here; --keep-examples keeps them."
+        rows = [(str(flip.row), flip.truth, flip.full_size, flip.compressed) for flip in report.flips]
+        return Section(title, (sentence,), ("row", "label", "full-size", "compressed"), tuple(rows))
+    shown = [
+        (str(flip.row), _text(flip), flip.truth, flip.full_size, flip.compressed) for flip in report.flips
+    ]
+    return Section(title, (sentence,), ("row", "text", "label", "full-size", "compressed"), tuple(shown))
+
+
+def _text(flip: Flip) -> str:
+    return " / ".join(part for part in (flip.text, flip.pair) if part is not None)
 
 
 def _steadiness(report: Report) -> Section:

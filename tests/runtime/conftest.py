@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest
+from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, seal_of
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def edit_manifest(bundle: Path) -> Callable[..., None]:
         fields = json.loads(file.read_text(encoding="utf-8"))
         change(fields)
         fields["digest"] = content_digest(fields)
+        fields["seal"] = seal_of(fields)
         file.write_bytes(canonical(fields))
 
     return edit

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeroberta import artifact
 from edgeroberta.errors import BundleError
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import (
@@ -15,6 +16,7 @@ from edgeroberta.runtime.manifest import (
     content_digest,
     read,
     safe_path,
+    seal_of,
 )
 
 COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
@@ -73,9 +75,9 @@ def test_a_manifest_that_is_not_json_is_refused(bundle, data):
 
 
 def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
-    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 2, "new": []}')
+    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 3, "new": []}')
     assert str(refused(bundle)) == (
-        f"{bundle}/manifest.json: written by a newer version (schema 2, this one reads up to 1)\n"
+        f"{bundle}/manifest.json: written by a newer version (schema 3, this one reads up to 2)\n"
         "  next: pip install --upgrade edgeroberta"
     )
 
@@ -86,6 +88,25 @@ def test_a_manifest_edited_by_hand_is_refused(bundle):
     file.write_text(text + "\n", encoding="utf-8")
     assert refused(bundle).what == "damaged: not as it was written"
     file.write_text(text.replace('"target": "cpu"', '"target": "arm"'), encoding="utf-8")
+    assert refused(bundle).what == "damaged: its digest does not match its contents"
+
+
+def test_a_bundle_of_version_0_3_is_read_and_its_one_digest_checked(bundle):
+    file = bundle / MANIFEST_FILE
+    fields = {**json.loads(file.read_text(encoding="utf-8")), "schema_version": 1}
+    for name in ("digest", "seal"):
+        del fields[name]
+    whole = artifact.digest_value(fields)
+    file.write_bytes(canonical({**fields, "digest": whole}))
+    assert (read(bundle).digest, read(bundle).seal) == (whole, whole)
+    file.write_bytes(canonical({**fields, "digest": whole, "threads": 3}))
+    assert refused(bundle).what == "damaged: its digest does not match its contents"
+
+
+def test_a_digest_that_is_not_of_these_files_is_refused_although_the_seal_fits(bundle):
+    file = bundle / MANIFEST_FILE
+    fields = {**json.loads(file.read_text(encoding="utf-8")), "digest": "0" * 64}
+    file.write_bytes(canonical({**fields, "seal": seal_of(fields)}))
     assert refused(bundle).what == "damaged: its digest does not match its contents"
 
 
@@ -271,6 +292,7 @@ def test_the_number_of_int8_matmuls_is_read_and_may_be_missing(bundle):
     def write(**changes):
         changed = {name: value for name, value in {**fields, **changes}.items() if value != "missing"}
         changed["digest"] = content_digest(changed)
+        changed["seal"] = seal_of(changed)
         file.write_bytes(canonical(changed))
 
     write(int8_matmuls=72)

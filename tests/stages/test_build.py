@@ -47,7 +47,7 @@ def test_a_draft_says_what_it_is_made_of(context, tiny_checkpoint):
     check_files(found)
     assert found.gate is None
     assert found.lengths == (2,)
-    assert found.full_size["model"] == str(tiny_checkpoint)
+    assert found.full_size["model"] == tiny_checkpoint.name
     assert found.full_size["bytes"] == (tiny_checkpoint / "model.safetensors").stat().st_size
     assert found.lineage[0]["stage"] == "export"
     assert "notes" not in found.lineage[0]

@@ -117,6 +117,14 @@ def test_a_report_without_a_ledger_has_no_section_of_it(example: Report) -> None
     assert "What each stage lost" not in report_text.markdown(report_text.sections(bare))
 
 
+def test_changed_answers_whose_texts_are_not_kept_are_told_by_their_rows(example: Report) -> None:
+    bare = replace(example, flips=tuple(replace(flip, text=None, pair=None) for flip in example.flips))
+    text = report_text.markdown(report_text.sections(bare))
+    assert "--keep-examples keeps them.\n\n| row | label | full-size | compressed |\n" in text
+    assert example.flips[0].text is not None
+    assert example.flips[0].text not in text
+
+
 def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example: Report) -> None:
     attack = replace(example.flips[0], text='</td><script>alert(1)</script><img src="http://x/">')
     hostile = replace(example, flips=(attack,))

@@ -241,19 +241,22 @@ def test_changed_answers_are_shown_with_those_the_full_size_model_was_surest_of_
     rows = rows_of(20)
     reference = fake_bundles.fixed_reference(rows, right(rows))
     changed = wrong_on(right(rows), 6)
-    found = flips.examples(rows, reference, changed, 2)
+    found = flips.examples(rows, reference, changed, 2, texts=True)
     assert [(flip.row, flip.text, flip.truth, flip.full_size, flip.compressed) for flip in found] == [
         (5, "text number 5", "positive", "positive", "negative"),
         (4, "text number 4", "negative", "negative", "positive"),
     ]
 
 
-def test_a_report_without_examples_carries_no_texts(bundle: Path) -> None:
+def test_a_report_carries_texts_only_when_they_are_to_be_kept(bundle: Path) -> None:
     rows = rows_of(40)
     wrong = wrong_on(right(rows), 10)
-    report = measured(bundle, rows, {"onnxruntime": {"logits": wrong}}, engines=("onnxruntime",), examples=0)
-    assert report.engines[0].flips == 10
+    answers = {"onnxruntime": {"logits": wrong}}
+    report = measured(bundle, rows, answers, engines=("onnxruntime",))
+    assert (report.engines[0].flips, len(report.flips)) == (10, 10)
     assert "text number" not in str(report.to_json())
+    report = measured(bundle, rows, answers, engines=("onnxruntime",), keep_examples=True)
+    assert "text number" in str(report.to_json())
 
 
 def test_several_labels_and_numbers_are_named_as_people_say_them() -> None:
@@ -262,7 +265,7 @@ def test_several_labels_and_numbers_are_named_as_people_say_them() -> None:
     full = np.array([[2, 3], [-1, -1]], np.float32)
     plain = fake_bundles.fixed_reference(rows_of(2), np.zeros((2, 2), np.float32))
     reference = replace(plain, task=multi, logits=full)
-    (flip,) = flips.examples(rows, reference, np.array([[2, -3], [-1, -1]], np.float32), 10)
+    (flip,) = flips.examples(rows, reference, np.array([[2, -3], [-1, -1]], np.float32), 10, texts=True)
     assert (flip.pair, flip.truth, flip.full_size, flip.compressed) == (
         "c",
         "plot, music",
