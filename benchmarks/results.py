@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edgeroberta import __version__
 from edgeroberta.artifact import write_json
 from edgeroberta.bench.device import here
 from edgeroberta.errors import EdgeRobertaError
@@ -86,9 +87,10 @@ class Check(Frozen):
 
 
 class Result(Frozen):
-    """One run of one benchmark on one machine."""
+    """One run of one benchmark on one machine; ``version`` is this project's, filled in by :func:`write`."""
 
     schema_version: Literal[1] = 1
+    version: str | None = None
     benchmark: str
     measured: str
     machine: Machine
@@ -117,7 +119,7 @@ def write(result: Result, *, folder: Path = RESULTS) -> Path:
     """Write a result to ``<folder>/<machine>/<benchmark>.json`` and return that path."""
     path = folder / result.machine.name / f"{result.benchmark}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, result.model_dump(mode="json"))
+    write_json(path, {**result.model_dump(mode="json"), "version": result.version or __version__})
     return path
 
 

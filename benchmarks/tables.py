@@ -20,7 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
-from edgeroberta import front
+from edgeroberta import __version__, front
 from edgeroberta.artifact import write_text
 from edgeroberta.errors import EdgeRobertaError
 
@@ -111,7 +111,13 @@ def caption(result: Result) -> str:
         for name, value in result.settings.items()
         if not name.endswith("digest") and isinstance(value, (str, int, float))
     )
-    return f"*{describe(result.machine)}; {result.measured[:10]}; {settings}.*"
+    return f"*{describe(result.machine)}; {result.measured[:10]}, {version(result)}; {settings}.*"
+
+
+def version(result: Result) -> str:
+    """Say with which version a result was measured, and whether that is an older one."""
+    old = "" if result.version == __version__ else ", not measured again since"
+    return f"version {result.version}{old}"
 
 
 def describe(machine: Machine) -> str:
@@ -122,18 +128,20 @@ def describe(machine: Machine) -> str:
     return ", ".join([machine.cpu, f"{machine.cores} cores", *telling])
 
 
-def checks_table(checks: Sequence[Check]) -> str:
-    """Make the table of promises and what was measured."""
+def checks_table(results: Sequence[Result]) -> str:
+    """Make the table of promises, what was measured, and with which version."""
     lines = [
         [
             check.title,
             f"{bound(check)} {number(check.bar, check)}",
             number(check.value, check),
             verdict(check),
+            str(result.version),
         ]
-        for check in checks
+        for result in results
+        for check in result.checks
     ]
-    return markdown(["", "promised", "measured", ""], lines)
+    return markdown(["", "promised", "measured", "", "version"], lines)
 
 
 def bound(check: Check) -> str:
@@ -162,9 +170,8 @@ def table(path: str, what: str, results: Path) -> str:
     if what != "checks":
         raise EdgeRobertaError(f"'{what}' is neither 'rows' nor 'checks'", where=f"marker {path}")
     if not (results / path).is_dir():
-        return checks_table(load(results / f"{path}.json").checks)
-    found = [load(file) for file in sorted((results / path).glob("*.json"))]
-    return checks_table([check for result in found for check in result.checks])
+        return checks_table([load(results / f"{path}.json")])
+    return checks_table([load(file) for file in sorted((results / path).glob("*.json"))])
 
 
 def updated(text: str, results: Path) -> str:

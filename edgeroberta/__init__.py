@@ -1,3 +1,3 @@
 """EdgeRoBERTa: distill, quantize, verify and run RoBERTa encoders on edge devices."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import tables
 from benchmarks.results import Check, Latency, Machine, Result, Row, load, write
+from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ MACHINE = Machine(
 LATENCY = Latency(n=10, warm_up=5, p50=1.234, p90=12.34, p99=123.4, round_p50=(1.2, 1.3))
 PEERS = Result(
     benchmark="peers",
+    version=__version__,
     measured="2026-01-02T03:04:05Z",
     machine=MACHINE,
     settings={"rounds": 2, "data_digest": "abc"},
@@ -29,25 +31,26 @@ PEERS = Result(
 )
 RUNTIME = Result(
     benchmark="runtime",
+    version="0.1.0",
     measured="2026-01-02T03:04:05Z",
     machine=MACHINE,
     settings={},
     rows=(Row(name="c", title="Engine", values=(("resident MB", 150.0), ("growth MB", 0.5))),),
     checks=(Check(title="memory", value=250.0, unit="MB", direction="at most", bar=200.0),),
 )
-ROWS = """\
+ROWS = f"""\
 |  | accuracy | p50 ms | p90 ms | p99 ms | times as fast |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | Ours | 87.5 | 1.23 | 12.3 | 123 | 1.50 |
 | Theirs (failed) | – | – | – | – | – |
 
-*Some CPU, 2 cores, avx512_vnni; 2026-01-02; rounds 2.*
+*Some CPU, 2 cores, avx512_vnni; 2026-01-02, version {__version__}; rounds 2.*
 """
-CHECKS = """\
-|  | promised | measured |  |
-| --- | ---: | ---: | ---: |
-| speed | ≥ 1.4 x | 1.5 x | kept |
-| memory | ≤ 200 MB | 250 MB | **missed** |
+CHECKS = f"""\
+|  | promised | measured |  | version |
+| --- | ---: | ---: | ---: | ---: |
+| speed | ≥ 1.4 x | 1.5 x | kept | {__version__} |
+| memory | ≤ 200 MB | 250 MB | **missed** | 0.1.0 |
 """
 
 
@@ -105,6 +108,16 @@ def test_values_stand_one_per_line_in_their_own_order() -> None:
     assert tables.rows_table(RUNTIME).startswith(
         "|  | Engine |\n| --- | ---: |\n| resident MB | 150 |\n| growth MB | 0.50 |\n"
     )
+
+
+def test_figures_of_an_older_version_say_so() -> None:
+    assert "; 2026-01-02, version 0.1.0, not measured again since; " in tables.rows_table(RUNTIME)
+    assert "not measured again" not in tables.rows_table(PEERS)
+
+
+def test_a_result_is_written_with_the_version_that_measured_it(tmp_path: Path) -> None:
+    path = write(PEERS.model_copy(update={"version": None}), folder=tmp_path)
+    assert load(path).version == __version__
 
 
 def test_answers_stand_beside_values() -> None:
