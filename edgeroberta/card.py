@@ -11,6 +11,7 @@ from edgeroberta import demo
 from edgeroberta.ledger import Ledger, table
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification.report import to_come
+from edgeroberta.verification.report_text import counted
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
@@ -145,13 +146,16 @@ def _title(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Orig
     )
     yield ""
     yield f"{_VERDICTS[judgement['verdict']]}: {judgement['reason']}"
+    for warning in report.get("warnings", ()):
+        yield ""
+        yield f"**Warning:** {warning}."
 
 
 def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
     metric, full = report["metric"], report["full_size"]
     yield "## Results"
     yield ""
-    yield f"On {report['data']['rows']:,} held-out rows, the same for all."
+    yield f"On held-out rows, the same for all: {counted(report['data'])}."
     yield ""
     yield f"| model | {metric} | same answer | p50 ms | status |"
     yield "|---|---:|---:|---:|---|"

@@ -132,6 +132,8 @@ def make(
     from edgeroberta.cache import cache_dir
     from edgeroberta.data import load_heldout
     from edgeroberta.roberta import checkpoint
+    from edgeroberta.verification import soundness
+    from edgeroberta.verification.report import Gate
 
     check_place(output)
     folder = checkpoint.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
@@ -140,6 +142,8 @@ def make(
     rows = load_heldout(spec, task)
     found = measure(folder, rows, replace(task, pair=rows.pairs is not None), options)
     save(found, output)
+    for warning in soundness.examine(task, found.logits, rows, Gate()).warnings:
+        _log.warning("%s", warning)
     return found
 
 

@@ -15,6 +15,7 @@ from edgeroberta.bench.measure import Latency, speed_up
 from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.protocol import Inputs, Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan
+from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
 from edgeroberta.tasks import Task
 from edgeroberta.verification.judging import Answers, judge
@@ -221,7 +222,7 @@ def _checked(row: Row, gate: Gate, logits: npt.NDArray[np.float32] | None, mater
         row = replace(row, metric=metrics.score(task, logits, rows.labels))
     if full is None:
         return row
-    judgement, evidence = judge(Answers(task, full, logits, rows.labels), gate)
+    judgement, evidence = judge(Answers(task, full, logits, rows.labels, texts.groups(rows)), gate)
     status = Status.WRONG if judgement.verdict is Verdict.FAIL else Status.OK
     detail = judgement.reason if status is Status.WRONG else row.detail
     return replace(row, agreement=evidence.agreement.mean, status=status, detail=detail)

@@ -112,7 +112,8 @@ def _comparison(report: Mapping[str, Any]) -> list[str]:
 
 def _verdict(report: Mapping[str, Any]) -> list[str]:
     judgement = report["judgement"]
-    return [f"{judgement['verdict']}: {judgement['reason']}"]
+    warnings = [f"WARNING: {warning}" for warning in report.get("warnings", ())]
+    return [*warnings, f"{judgement['verdict']}: {judgement['reason']}"]
 
 
 def _latency(latency: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -85,6 +85,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
             examples=config.examples,
             keep_examples=config.keep_examples,
             seed=context.seed,
+            leaked=context.data.leaked,
         ),
         progress=context.progress,
     )

@@ -8,6 +8,7 @@ answer get intervals, and the gate is asked whether they lie on one side of what
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +23,12 @@ from edgeroberta.bench.measure import spread
 from edgeroberta.bench.process import Measured, Worker
 from edgeroberta.bench.protocol import Inputs, Spec, Status
 from edgeroberta.bench.rounds import Entry, Plan, answer_all, take_turns
-from edgeroberta.data import Rows
+from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.progress import Progress
 from edgeroberta.publishing import name_of
 from edgeroberta.tasks import Task
-from edgeroberta.verification import flips, judging
+from edgeroberta.verification import flips, judging, soundness
 from edgeroberta.verification.judging import Answers
 from edgeroberta.verification.reference import Reference
 from edgeroberta.verification.report import (
@@ -39,6 +40,9 @@ from edgeroberta.verification.report import (
     Verdict,
     to_come,
 )
+from edgeroberta.verification.soundness import Soundness
+
+logger = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 Start = Callable[[Spec], Measured]
@@ -60,6 +64,7 @@ class Options:
         examples: Changed answers to show.
         keep_examples: Show them with their texts, not by the number of their row alone.
         seed: Seed of the bootstrap and of the choice of texts.
+        leaked: Rows whose text was also among the training data; None where that is not known.
     """
 
     gate: Gate = field(default_factory=Gate)
@@ -69,6 +74,7 @@ class Options:
     examples: int = 10
     keep_examples: bool = False
     seed: int = 0
+    leaked: int | None = None
 
 
 def verify(
@@ -114,7 +120,12 @@ def verify(
             entry.worker.close()
     if all(entry.error and entry.error.status is Status.MISSING for entry in entries):
         raise _none_installed(entries)
-    results = tuple(_result(entry, plan, rows, reference, options, steady[entry.name]) for entry in entries)
+    sound = soundness.examine(task, reference.logits, rows, options.gate, leaked=options.leaked)
+    for warning in sound.warnings:
+        logger.warning("%s", warning)
+    results = tuple(
+        _result(entry, plan, rows, reference, options, steady[entry.name], sound) for entry in entries
+    )
     shown = next((entry.logits for entry in entries if entry.logits is not None), None)
     return Report(
         judgement=worst(results),
@@ -122,7 +133,13 @@ def verify(
         metric=options.gate.metric or task.metric,
         problem=task.problem.value,
         labels=task.labels,
-        data={"source": name_of(rows.source), "digest": rows.digest, "rows": len(rows)},
+        data={
+            "source": name_of(rows.source),
+            "digest": rows.digest,
+            "rows": len(rows),
+            "texts": int(texts.groups(rows).max()) + 1,
+            "leaked": options.leaked,
+        },
         # A reference of an earlier version may not tell all metrics.
         full_size={
             **reference.to_json(),
@@ -136,6 +153,7 @@ def verify(
         else flips.examples(rows, reference, shown, options.examples, texts=options.keep_examples),
         machine=here(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        warnings=sound.warnings,
     )
 
 
@@ -194,14 +212,16 @@ def _result(
     reference: Reference,
     options: Options,
     steady: Invariance | None,
+    sound: Soundness,
 ) -> EngineResult:
     opened, logits = entry.opened, entry.logits
     if entry.error is not None or opened is None or logits is None or rows.labels is None:
         return _failed(entry)
     task = reference.task
     judgement, evidence = judging.judge(
-        Answers(task, reference.logits, logits, rows.labels, seed=options.seed), options.gate
+        Answers(task, reference.logits, logits, rows.labels, texts.groups(rows), options.seed), options.gate
     )
+    judgement = sound.applied(judgement)
     if steady is not None and steady.flips:
         judgement = Judgement(
             Verdict.FAIL,

@@ -50,6 +50,7 @@ class Evidence:
         metric: Name of the metric that the gate is about.
         full_size: The full-size model's; None without labels.
         drop: How much of it is lost; None without labels.
+        copies: Rows that are copies of others.
     """
 
     rows: int
@@ -57,6 +58,17 @@ class Evidence:
     metric: str
     full_size: float | None = None
     drop: Interval | None = None
+    copies: int = 0
+
+    @property
+    def texts(self) -> int:
+        """How many rows stand alone."""
+        return self.rows - self.copies
+
+    @property
+    def counted(self) -> str:
+        """How many rows there are, for people, and of how many texts where some are copies."""
+        return f"{self.rows:,} rows" + (f" of {self.texts:,} texts" if self.copies else "")
 
 
 def weigh(answers: Answers, gate: Gate, *, scale: float = 1.0, samples: int = metrics.SAMPLES) -> Evidence:
@@ -74,7 +86,9 @@ def weigh(answers: Answers, gate: Gate, *, scale: float = 1.0, samples: int = me
     task, metric = answers.task, gate.metric or answers.task.metric
     how = Draws(answers.seed, answers.groups, gate.confidence, samples, scale)
     agreement = metrics.agreement_interval(task, answers.full, answers.ours, how)
-    found = Evidence(len(answers.full), agreement, metric)
+    rows = len(answers.full)
+    copies = 0 if answers.groups is None else rows - len(np.unique(answers.groups))
+    found = Evidence(rows, agreement, metric, copies=copies)
     if answers.labels is None:
         return found
     return replace(
@@ -107,11 +121,12 @@ def judge(answers: Answers, gate: Gate) -> tuple[Judgement, Evidence]:
         more = decide(weigh(answers, gate, scale=scale, samples=_ROUGH), gate)
         return more.verdict is not Verdict.INCONCLUSIVE
 
-    needed = metrics.rows_to_decide(decided, evidence.rows)
+    needed = metrics.rows_to_decide(decided, evidence.texts)
     if needed is None:
         end = "the model lies so near to the limit that more rows would hardly decide"
     else:
-        end = f"about {needed - evidence.rows:,} more rows ({needed:,} in all) would decide"
+        what = "different texts" if evidence.copies else "rows"
+        end = f"about {needed - evidence.texts:,} more {what} ({needed:,} in all) would decide"
     return Judgement(found.verdict, f"{found.reason}; {end}", needed), evidence
 
 
@@ -129,7 +144,7 @@ def _agreement(evidence: Evidence, gate: Gate) -> Judgement:
     found, least = evidence.agreement, gate.min_agreement
     numbers = (
         f"the same answer on {found.mean:.1%} ({found.low:.1%} to {found.high:.1%}) of "
-        f"{evidence.rows:,} rows, the gate asks for {least:.1%}"
+        f"{evidence.counted}, the gate asks for {least:.1%}"
     )
     if found.high < least:
         return Judgement(Verdict.FAIL, numbers)
@@ -140,7 +155,7 @@ def _drop(drop: Interval, full_size: float, evidence: Evidence, gate: Gate) -> J
     allowed = gate.allowed(full_size)
     numbers = (
         f"the drop of {evidence.metric} is {interval_text(drop.mean, drop.low, drop.high)} points on "
-        f"{evidence.rows:,} rows, the gate allows {points(allowed)}"
+        f"{evidence.counted}, the gate allows {points(allowed)}"
     )
     if drop.low > allowed:
         return Judgement(Verdict.FAIL, numbers)

@@ -57,6 +57,21 @@ def stored_gate(bundle: Path) -> Gate:
         ) from error
 
 
+def stored_leak(bundle: Path, digest: str) -> int | None:
+    """Return how many of the rows with a digest were among the training data, as the bundle's report has it.
+
+    Args:
+        bundle: Bundle folder.
+        digest: Digest of the rows that are measured on; of others than the report's, nothing is known.
+    """
+    try:
+        data = json.loads((bundle / REPORT_FILE).read_text(encoding="utf-8"))["data"]
+        leaked = data.get("leaked") if data.get("digest") == digest else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return leaked if isinstance(leaked, int) else None
+
+
 def stored_reference(bundle: Path) -> Reference | None:
     """Return the full-size reference the bundle carries, or None when it carries none.
 

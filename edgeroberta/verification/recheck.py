@@ -71,7 +71,11 @@ def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Mea
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
     reference.check(full, rows=rows, task=facts.task)
     options = verification.Options(
-        gate=gate, engines=request.engines, threads=request.threads, keep_examples=request.keep_examples
+        gate=gate,
+        engines=request.engines,
+        threads=request.threads,
+        keep_examples=request.keep_examples,
+        leaked=provenance.stored_leak(request.bundle, full.data_digest),
     )
     found = verification.verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)

@@ -178,7 +178,8 @@ class Report:
         metric: Name of the metric that the gate is about.
         problem: Kind of task.
         labels: Its labels.
-        data: ``source``, ``digest`` and ``rows``.
+        data: ``source``, ``digest``, ``rows``, how many different ``texts`` they have, and how many were
+            ``leaked``: also among the training data, None where that is not known.
         full_size: The reference, without its logits.
         engines: The bundle on each engine, the preferred one first.
         flips: Examples of changed answers on the first engine that ran.
@@ -188,6 +189,7 @@ class Report:
         measured_at: When, in UTC (ISO 8601).
         ledger: What the model was worth after every stage; None where no run made it, as when a bundle
             is verified again. Reports of version 0.2 and before have none.
+        warnings: What makes the figures say less than they seem to.
     """
 
     judgement: Judgement
@@ -204,6 +206,7 @@ class Report:
     sites: Sequence[Mapping[str, Any]] = ()
     lineage: Sequence[Mapping[str, Any]] = ()
     ledger: Ledger | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

@@ -99,7 +99,8 @@ def _verdict(report: Report) -> Section:
         f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
         "those of the full-size model."
     )
-    return Section(f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", asked))
+    warnings = (f"WARNING: {warning}." for warning in report.warnings)
+    return Section(f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", *warnings, asked))
 
 
 def _measured(report: Report) -> Section:
@@ -133,7 +134,7 @@ def _measured(report: Report) -> Section:
         "verdict",
     )
     sentence = (
-        f"On {report.data['rows']:,} rows that were never trained on, calibrated on or chosen by "
+        f"On {counted(report.data)} that were never trained on, calibrated on or chosen by "
         f"({report.data['source']}). Latency is of single texts, tokenization included; the full-size "
         f"model's was measured on {full['device']}, the bundle's on {report.machine.cpu}."
     )
@@ -143,6 +144,17 @@ def _measured(report: Report) -> Section:
         header,
         (first, *(_engine_row(report, result) for result in report.engines)),
     )
+
+
+def counted(data: Mapping[str, Any]) -> str:
+    """Say how many rows were measured on, how many texts where some are copies, and how many are known."""
+    rows, different, leaked = data["rows"], data.get("texts"), data.get("leaked")
+    said = f"{rows:,} rows"
+    if different is not None and different < rows:
+        said += f" of {different:,} different texts"
+    if leaked:
+        said += f" ({leaked:,} of them also in the training data, and left out there)"
+    return said
 
 
 def _engine_row(report: Report, result: EngineResult) -> tuple[str, ...]:
