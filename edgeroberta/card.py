@@ -11,7 +11,7 @@ from edgeroberta import demo
 from edgeroberta.ledger import Ledger, table
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification.report import to_come
-from edgeroberta.verification.report_text import counted
+from edgeroberta.verification.report_text import counted, escape
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
@@ -148,7 +148,7 @@ def _title(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Orig
     yield f"{_VERDICTS[judgement['verdict']]}: {judgement['reason']}"
     for warning in report.get("warnings", ()):
         yield ""
-        yield f"**Warning:** {warning}."
+        yield f"**Warning:** {escape(warning)}."
 
 
 def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:

@@ -53,6 +53,13 @@ def report():
     }
 
 
+def test_what_makes_the_figures_say_less_is_told(manifest, report):
+    data = {**report["data"], "texts": 20, "leaked": 7}
+    text = card.write(manifest, {**report, "data": data, "warnings": ["the labels <do not> measure"]})
+    assert "\n**Warning:** the labels \\<do not\\> measure.\n" in text
+    assert "the same for all: 1,000 rows of 20 different texts (7 of them also in the training data" in text
+
+
 def front_matter(text):
     assert text.startswith("---\n")
     return yaml.safe_load(text.split("---\n")[1])
