@@ -45,8 +45,8 @@ def rows(folder: Path) -> int:
 def fixed_ids(folder: Path) -> frozenset[int]:
     """Return the ids that have to stay for a model's config to make sense.
 
-    They are those that the config names, and all below the padding token's: positions are counted from
-    that one.
+    They are those that the config names and the table has, and all below the padding token's: positions are
+    counted from that one.
 
     Args:
         folder: The model folder.
@@ -54,12 +54,12 @@ def fixed_ids(folder: Path) -> frozenset[int]:
     Raises:
         CheckpointError: The config is missing or not a RoBERTa's.
     """
-    fields = load_config(folder)
-    found = set(range(EncoderConfig.from_dir(folder).position_offset))
-    for name, value in fields.items():
+    config = EncoderConfig.from_dir(folder)
+    found = set(range(config.position_offset))
+    for name, value in load_config(folder).items():
         if name.endswith(_ID_FIELD):
-            found.update(each for each in (value if isinstance(value, list) else [value]) if each is not None)
-    return frozenset(found)
+            found.update(value if isinstance(value, list) else [value])
+    return frozenset(found.intersection(range(config.vocab_size)))  # some configs name -1, or ids of no token
 
 
 def write_tokenizer(file: TokenizerFile, destination: Path, kept: Ids) -> None:

@@ -17,7 +17,14 @@ from edgeroberta.errors import CheckpointError, shown
 DOWNLOAD = "download or save the model again"
 
 #: ``hidden_act`` in ``config.json`` to the activation the graph writer knows.
-ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+}
 
 #: Sizes that every config states, and bounds far above those of any model.
 SIZES = {
@@ -51,7 +58,7 @@ _REFUSED = {
 }
 
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "auto")
-_IDS = "_token_id"
+_ID_SUFFIX = "_token_id"
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,10 @@ _DTYPE = _Rule(
     _optional(lambda value: isinstance(value, str) and value.removeprefix("torch.") in _DTYPES),
     f"one of {', '.join(_DTYPES)}",
 )
-_ID = _Rule(
+_ID = _Rule(_optional(_whole), "a token's id")
+_IDS = _Rule(
     _optional(lambda value: all(map(_whole, value)) if isinstance(value, list) else _whole(value)),
-    "a token's id",
+    "a token's id, or a list of them",
 )
 
 #: Fields that may be absent.
@@ -113,6 +121,7 @@ _RULES: Mapping[str, _Rule] = {
     "auto_map": _Rule(_optional(lambda value: isinstance(value, dict)), "a table of classes"),
     "torch_dtype": _DTYPE,
     "dtype": _DTYPE,
+    "eos_token_id": _IDS,
     "problem_type": _NAME,
     "tokenizer_class": _NAME,
     "use_cache": _FLAG,
@@ -164,7 +173,7 @@ def check(fields: Mapping[str, Any], where: str) -> None:
         if fields[name] > limit:
             raise _wrong(fields, name, f"at most {limit:,}", where)
     for name, value in fields.items():
-        rule = _RULES.get(name, _ID if name.endswith(_IDS) else None)
+        rule = _RULES.get(name, _ID if name.endswith(_ID_SUFFIX) else None)
         if rule is not None and not rule.accepts(value):
             raise _wrong(fields, name, rule.wanted, where)
     _check_together(fields, where)

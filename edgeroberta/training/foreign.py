@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 #: transformers writes 1e30 for a tokenizer that knows no limit.
 _NO_LIMIT = 1_000_000
+#: Tensors that no classifier uses: constants, and the heads that encoders are pretrained with.
+_HARMLESS = re.compile(
+    r"(^|\.)(position_ids|token_type_ids)$|^(cls|lm_head|(lm|mask|generator|discriminator)_predictions)\."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +165,10 @@ def _load(folder: Path) -> PreTrainedModel:
         ("missing_keys", "the weights lack {}; it would be a random number"),
         ("unexpected_keys", "transformers leaves {} out; it would answer otherwise than it was trained"),
     ):
-        if report[keys]:
+        wrong = sorted(name for name in report[keys] if not _HARMLESS.search(name))
+        if wrong:
             raise CheckpointError(
-                what.format(min(report[keys])),
+                what.format(wrong[0]),
                 where=str(folder),
                 hint="name an encoder that was fine-tuned for sequence classification, saved by transformers",
             )

@@ -64,11 +64,20 @@ BAD = [
     (
         "hidden_act",
         ["gelu"],
-        "hidden_act must be one of gelu, gelu_new, gelu_pytorch_tanh, relu, not ['gelu']",
+        "hidden_act must be one of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, relu,",
     ),
-    ("hidden_act", "silu", "hidden_act must be one of gelu, gelu_new, gelu_pytorch_tanh, relu, not 'silu'"),
+    (
+        "hidden_act",
+        "silu",
+        "gelu_fast, gelu_pytorch_tanh, relu, not 'silu'",
+    ),
     ("bos_token_id", {"id": 0}, "bos_token_id must be a token's id, not {'id': 0}\n" + AGAIN),
-    ("eos_token_id", [2, "3"], "eos_token_id must be a token's id, not [2, '3']\n" + AGAIN),
+    ("bos_token_id", [0], "bos_token_id must be a token's id, not [0]\n" + AGAIN),
+    (
+        "eos_token_id",
+        [2, "3"],
+        "eos_token_id must be a token's id, or a list of them, not [2, '3']\n" + AGAIN,
+    ),
     ("sep_token_id", 2.5, "sep_token_id must be a token's id, not 2.5\n" + AGAIN),
     ("use_cache", "yes", "use_cache must be true or false, not 'yes'\n" + AGAIN),
     (
@@ -117,6 +126,7 @@ def test_a_field_that_cannot_be_is_refused_by_name(name: str, value: Any, messag
         ("id2label", {"0": 0, "1": 1}),
         ("torch_dtype", "torch.bfloat16"),
         ("eos_token_id", [2, 3]),
+        ("eos_token_id", -1),
         ("sep_token_id", None),
         ("chunk_size_feed_forward", 7),
         ("pruned_heads", {}),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
 
 from edgeroberta import stages, targets, training
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
@@ -20,7 +22,7 @@ from edgeroberta.roberta import checkpoint, surgery
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import teacher
+from edgeroberta.training import foreign, teacher
 
 TASKS = {
     "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
@@ -409,6 +411,42 @@ def test_a_base_model_cannot_be_the_teacher(
     base = make_checkpoint(TASKS["single"].labels, head=False)
     with pytest.raises(CheckpointError, match="it would be a random number"):
         distill(make_context(), teacher=str(base))
+
+
+def rename(folder: Path, prefix: str, **added: torch.Tensor) -> str:
+    tensors = load_file(folder / "model.safetensors")
+    named = {f"{prefix}{name}": value for name, value in tensors.items()}
+    save_file({**named, **added}, folder / "model.safetensors", metadata={"format": "pt"})
+    return str(folder)
+
+
+def test_a_teacher_saved_in_a_wrapper_teaches_as_the_one_inside(
+    make_context: Callable[..., Context], make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    plain = make_checkpoint(TASKS["single"].labels, num_hidden_layers=3)
+    wrapped = Path(shutil.copytree(plain, tmp_path / "wrapped"))
+    found = []
+    for folder in (str(plain), rename(wrapped, "module._orig_mod.")):
+        context = make_context()
+        distill(context, teacher=folder, weights=only(logits=1), epochs=1)
+        found.append(stored_logits(context))
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_teacher_of_which_transformers_leaves_a_tensor_out_is_refused(
+    make_context: Callable[..., Context], tmp_path: Path
+) -> None:
+    folder, extra = foreign_teacher(tmp_path / "teacher"), torch.ones(24)
+    pretrained = rename(folder, "", **{"cls.predictions.bias": extra})
+    assert teacher_of(pretrained, make_context()).max_length == 32
+    with pytest.raises(CheckpointError, match=r"transformers leaves classifier\.norm\.weight out"):
+        teacher_of(rename(folder, "", **{"classifier.norm.weight": extra}), make_context())
+    with pytest.raises(CheckpointError, match=r"the weights lack bert\.embeddings"):
+        teacher_of(rename(folder, "module."), make_context())
+
+
+def teacher_of(name: str, context: Context) -> foreign.Teacher:
+    return foreign.open_teacher(name, context, where="distill.teacher")
 
 
 def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_the_result(
