@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from edgeroberta import demo
+from edgeroberta.escaping import code, markdown, one_line
 from edgeroberta.ledger import Ledger, table
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification.report import to_come
-from edgeroberta.verification.report_text import counted, escape
+from edgeroberta.verification.report_text import counted
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
@@ -121,7 +123,7 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin
         if value := getattr(origin, field):
             fields[field] = value
     if measured:
-        source = {"name": Path(report["data"]["source"]).name, "type": "held-out"}
+        source = {"name": one_line(Path(report["data"]["source"]).name), "type": "held-out"}
         measure = {
             "type": _HUB_METRICS.get(metric, metric),
             "name": f"{metric} ({measured[0]['engine']})",
@@ -129,7 +131,9 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin
         }
         task = {"type": "text-classification"}
         results = [{"task": task, "dataset": source, "metrics": [measure]}]
-        fields["model-index"] = [{"name": f"{origin.name} ({manifest['precision']})", "results": results}]
+        fields["model-index"] = [
+            {"name": f"{one_line(origin.name)} ({manifest['precision']})", "results": results}
+        ]
     body: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
     return f"---\n{body}---\n"
 
@@ -137,18 +141,18 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin
 def _title(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Origin) -> Iterator[str]:
     judgement = report["judgement"]
     full = manifest["full_size"]
-    yield f"# {origin.name}, compressed to {manifest['precision']}"
+    yield f"# {markdown(origin.name)}, compressed to {manifest['precision']}"
     yield ""
     yield (
         f"A {manifest['task']['problem'].replace('_', ' ')} model, compressed by EdgeRoBERTa "
         f"{manifest['created_by']} from a full-size model of {full['parameters']:,} parameters "
-        f"({full['bytes'] / 1e6:.1f} MB) for the target `{manifest['target']}`."
+        f"({full['bytes'] / 1e6:.1f} MB) for the target {code(manifest['target'])}."
     )
     yield ""
-    yield f"{_VERDICTS[judgement['verdict']]}: {judgement['reason']}"
+    yield f"{_VERDICTS[judgement['verdict']]}: {markdown(judgement['reason'])}"
     for warning in report.get("warnings", ()):
         yield ""
-        yield f"**Warning:** {escape(warning)}."
+        yield f"**Warning:** {markdown(warning)}."
 
 
 def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
@@ -159,11 +163,11 @@ def _results(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator
     yield ""
     yield f"| model | {metric} | same answer | p50 ms | status |"
     yield "|---|---:|---:|---:|---|"
-    where = f"{full['dtype']}, {full['device']}"
+    where = markdown(f"{full['dtype']}, {full['device']}")
     yield f"| full size, {where} | {_cell(full['metrics'][metric])} | | {_p50(full)} | |"
     for result in report["engines"]:
         value = (result["metrics"] or {}).get(metric)
-        engine = f"{result['engine']} {result['version'] or ''}".rstrip()
+        engine = markdown(f"{result['engine']} {result['version'] or ''}")
         yield (
             f"| this, {engine} | {_cell(value)} | {_percent(result['agreement'])} | {_p50(result)} "
             f"| {_status(result)} |"
@@ -185,11 +189,11 @@ def _ledger(report: Mapping[str, Any]) -> Iterator[str]:
     yield "## What each stage lost"
     yield ""
     for number, row in enumerate(shown):
-        yield f"| {' | '.join(row)} |"
+        yield f"| {' | '.join(map(markdown, row))} |"
         if number == 0:
             yield f"|---|{'---:|' * (len(row) - 1)}"
     yield ""
-    yield table.sentences(ledger)[0]
+    yield markdown(table.sentences(ledger)[0])
 
 
 def _use(manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -216,7 +220,7 @@ def _use(manifest: Mapping[str, Any]) -> Iterator[str]:
                 "dynamic shapes, int8 logits differ a little (up to 0.1 seen)."
             )
     yield ""
-    yield "Labels: " + ", ".join(f"`{label}`" for label in manifest["task"]["labels"]) + "."
+    yield "Labels: " + ", ".join(map(code, manifest["task"]["labels"])) + "."
 
 
 def _on_the_device(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
@@ -231,7 +235,7 @@ def _on_the_device(manifest: Mapping[str, Any], report: Mapping[str, Any]) -> It
         "exist on the device alone. `model.onnx`, which was measured, is the same model in ONNX Runtime, not "
         "the same engine. Build the engines on the device and ask the gate there, of the same rows:"
     )
-    rows = Path(report["data"]["source"]).name
+    rows = shlex.quote(one_line(Path(report["data"]["source"]).name))
     yield ""
     yield "```console"
     yield f"$ edgeroberta build path/to/this/folder --target {manifest['target']} --data {rows}"

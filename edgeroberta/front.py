@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
+from edgeroberta.escaping import plain
 from edgeroberta.layout import columns
 
 SCHEMA_VERSION = 1
@@ -126,7 +127,7 @@ def svg(points: Sequence[Point], *, title: str, metric: str = "accuracy", floor:
     series = list(dict.fromkeys(point.series for point in points))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
-        f'height="{_HEIGHT}" role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">',
+        f'height="{_HEIGHT}" role="img" aria-label="{escape(plain(title))}">',
         f"<style>{_STYLE}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
         _text(_LEFT, 24, title, kind="title"),
@@ -278,7 +279,8 @@ def _colour(index: int) -> str:
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str | None = None) -> str:
     named = f' class="{kind}"' if kind else ""
-    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+    shown = escape(plain(text), quote=False)
+    return f'<text{named} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{shown}</text>'
 
 
 def _value(value: float, metric: str, step: float = 0.001) -> str:

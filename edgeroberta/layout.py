@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from edgeroberta.escaping import one_line
+
 
 def columns(rows: Sequence[Sequence[str]], *, left: Container[int]) -> list[str]:
     """Set cells in columns, two spaces apart.
@@ -15,6 +17,7 @@ def columns(rows: Sequence[Sequence[str]], *, left: Container[int]) -> list[str]
     Returns:
         One line per row, without trailing spaces.
     """
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

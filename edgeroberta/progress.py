@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
+from edgeroberta.escaping import one_line, plain
+
 #: Seconds between two plain lines: often enough to see that it lives, seldom enough for a log file.
 PLAIN_SECONDS = 10.0
 #: Seconds between two redraws of a bar.
@@ -82,7 +84,7 @@ class Meter:
     """
 
     def __init__(self, label: str, total: int, unit: str) -> None:
-        self.label = label
+        self.label = one_line(label)
         self.total = total
         self.unit = unit
         self.done = 0
@@ -96,7 +98,7 @@ class Meter:
         if not self.done and self.elapsed < CARRIED_SECONDS:
             self.carried = n
         self.done += n
-        self.note = note or self.note
+        self.note = one_line(note) or self.note
 
     def due(self, seconds: float) -> bool:
         """Tell whether it is time to show the meter again, and remember that it was."""
@@ -138,7 +140,7 @@ class PlainProgress(Progress):
 
     def line(self, text: str) -> None:
         """Write one line."""
-        self.stream.write(text + "\n")
+        self.stream.write(plain(text) + "\n")
         self.stream.flush()
 
     def _begin(self, meter: Meter) -> None:
@@ -176,7 +178,7 @@ class TerminalProgress(Progress):
     def line(self, text: str) -> None:
         """Write one line above the bar, if one is shown."""
         self._erase()
-        self.stream.write(text + "\n")
+        self.stream.write(plain(text) + "\n")
         if self._open:
             self._draw(self._open[-1])
         self.stream.flush()

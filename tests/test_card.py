@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from edgeroberta import card
+from edgeroberta import card, escaping
 from edgeroberta.ledger import Ledger, Row
 
 
@@ -230,3 +230,15 @@ def test_the_card_shows_what_each_stage_lost(manifest, report):
     # A report of an older version, and one that could not be measured.
     for none in (report, {**report, "ledger": asdict(Ledger("accuracy", 872, 872, 90, missing="no"))}):
         assert "What each stage lost" not in card.write(manifest, none)
+
+
+def test_hostile_names_of_model_labels_and_data_stay_texts(manifest, report):
+    manifest["full_size"]["model"] = "/home/me/a`b|<script>[x](y)\x1b[2J\n---"
+    manifest["task"]["labels"] = ["a`b", "---\n# x", "\u202eevil"]
+    text = card.write(manifest, {**report, "data": {"source": "rows`\n```\x1b.csv", "rows": 9}})
+    _, front, body = text.split("---\n", 2)
+    (entry,) = yaml.safe_load(front)["model-index"]
+    assert entry["name"] == r"a`b|<script>[x](y)\x1b[2J\n--- (int8)"
+    assert body.startswith("\n# a\\`b\\|\\<script\\>\\[x\\](y)\\\\x1b\\[2J ---, compressed to int8\n")
+    assert "\nLabels: ``a`b``, `---\\n# x`, `\\u202eevil`.\n" in body
+    assert escaping.plain(text) == text

@@ -9,8 +9,9 @@ from edgeroberta import artifact
 from edgeroberta.bench import table
 from edgeroberta.bench.remote import HostResult, to_json
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.escaping import markdown as escape
 from edgeroberta.layout import columns
-from edgeroberta.verification.report_text import ABSENT, escape
+from edgeroberta.verification.report_text import ABSENT
 
 _WORDS = 4  # host, model, engine and status are words; the rest is set flush right
 

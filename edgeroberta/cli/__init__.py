@@ -81,14 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         application()(args=given, prog_name="edgeroberta")
     except EdgeRobertaError as error:
         if debug:
-            traceback.print_exc()
+            console.say(traceback.format_exc().rstrip())
         console.say_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            console.say(traceback.format_exc().rstrip())
         console.say(f"error: unexpected {type(error).__name__}: {error}")
         if not debug:
             console.say(f"  next: edgeroberta --debug {' '.join(given)}")

@@ -1,4 +1,7 @@
-"""What the command line prints: results on stdout, everything for people on stderr."""
+"""What the command line prints: results on stdout, everything for people on stderr.
+
+Texts of others pass here on their way to a terminal, so control characters in them become visible here.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.escaping import plain, plain_json
 from edgeroberta.layout import columns
 from edgeroberta.progress import Progress, for_stream
 
 
 def out(text: str) -> None:
     """Print a result on stdout."""
-    print(text)
+    print(plain(text))
 
 
 def out_json(value: Any) -> None:
     """Print a result on stdout as JSON, sorted keys; nothing else may go to stdout then."""
-    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+    print(plain_json(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)))
 
 
 def say(text: str) -> None:
     """Tell people something, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
 
 
 def say_error(error: EdgeRobertaError) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_html
 from typing import TYPE_CHECKING
 
+from edgeroberta.escaping import plain
 from edgeroberta.verification.report_text import Section, signed_points
 
 if TYPE_CHECKING:
     from edgeroberta.verification.report import Report
+
+
+def escape(text: str) -> str:
+    """Make a text safe in a page: no markup, no control characters."""
+    return escape_html(plain(text))
+
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;

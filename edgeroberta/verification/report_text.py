@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta import escaping
 from edgeroberta.ledger import table
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from edgeroberta.verification.report import EngineResult, Flip, Report
 
 ABSENT = "–"
-
-#: What GitHub Markdown may take for markup; an underscore inside a word is none.
-_MARKUP = re.compile(r"[\\`*<>\[\]|]|(?<!\w)_|_(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -56,19 +53,14 @@ def markdown(parts: Sequence[Section]) -> str:
     """Write sections as GitHub Markdown."""
     lines: list[str] = []
     for number, part in enumerate(parts):
-        lines += [f"{'#' if number == 0 else '##'} {part.title}", ""]
+        lines += [f"{'#' if number == 0 else '##'} {escaping.markdown(part.title)}", ""]
         for sentence in part.sentences:
-            lines += [sentence, ""]
+            lines += [escaping.markdown(sentence), ""]
         if part.header:
             lines += [_row(part.header), _row(["---"] * len(part.header))]
-            lines += [_row([escape(cell) for cell in row]) for row in part.rows]
+            lines += [_row([escaping.markdown(cell) for cell in row]) for row in part.rows]
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def escape(cell: str) -> str:
-    """Make a text safe inside a Markdown table: no pipes, no line breaks, no markup of its own."""
-    return " ".join(_MARKUP.sub(r"\\\g<0>", cell).split())
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -155,18 +155,3 @@ def test_a_report_of_engines_that_all_failed_still_has_a_page(example: Report) -
     page = report_html.page(empty, report_text.sections(empty))
     assert "<svg" not in page
     assert "FAIL (crashed)" in page
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a|b", r"a\|b"),
-        ("avx512_vnni", "avx512_vnni"),
-        ("_so_ *good*", r"\_so\_ \*good\*"),
-        ("line\nbreak", "line break"),
-        ("[x](http://y)", r"\[x\](http://y)"),
-        ("back\\slash `code`", r"back\\slash \`code\`"),
-    ],
-)
-def test_markdown_takes_no_markup_from_a_text(text: str, expected: str) -> None:
-    assert report_text.escape(text) == expected

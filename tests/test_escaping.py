@@ -1,0 +1,79 @@
+"""Texts of others on a terminal, in Markdown and in a card."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from edgeroberta import escaping
+from edgeroberta.cli import console
+from edgeroberta.layout import columns
+from edgeroberta.progress import PlainProgress, TerminalProgress
+
+#: Clears the screen, returns, turns the direction, ends a line in Unicode, is half a surrogate pair.
+HOSTILE = "\x1b[2Ja\rb\u202ec\u2028d\x9be\ud800"
+SHOWN = r"\x1b[2Ja\x0db\u202ec\u2028d\x9be\ud800"
+
+
+def test_control_characters_become_visible_and_other_scripts_stay() -> None:
+    assert escaping.plain(HOSTILE) == SHOWN
+    for text in ("two\nlines\tand a tab", "Zwölf こんにちは مرحبا 😀 – 👩‍👩‍👧"):
+        assert escaping.plain(text) == text
+    assert escaping.one_line("a\nb\tc") == r"a\nb\tc"
+
+
+def test_json_with_control_characters_means_the_same() -> None:
+    text = escaping.plain_json(json.dumps({HOSTILE: [HOSTILE, "ä"]}, indent=2, ensure_ascii=False))
+    assert json.loads(text) == {HOSTILE: [HOSTILE, "ä"]}
+    assert escaping.plain(text) == text
+    assert "ä" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("good", "`good`"),
+        ("a`b", "``a`b``"),
+        ("`", "`` ` ``"),
+        ("a\nb|c", r"`a\nb|c`"),
+        ("", "`  `"),
+    ],
+)
+def test_inline_code_holds_whatever_is_in_it(text: str, code: str) -> None:
+    assert escaping.code(text) == code
+
+
+def test_markdown_of_a_text_has_no_markup_of_its_own() -> None:
+    text = escaping.markdown("# [x](http://y) *b* <i> a|b\n~~c~~ &lt; _d_ snake_case \x1b")
+    assert text == r"# \[x\](http://y) \*b\* \<i\> a\|b \~\~c\~\~ \&lt; \_d\_ snake_case \\x1b"
+
+
+def test_nothing_that_the_command_line_prints_reaches_a_terminal_raw(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    console.out(HOSTILE)
+    console.out_json({"label": HOSTILE})
+    console.say(HOSTILE)
+    console.show_log()
+    logging.getLogger("edgeroberta.test").warning("%s", HOSTILE[:-1])  # pytest reports it, to other processes
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err):
+        assert escaping.plain(text) == text
+        assert text.count(r"\u202e") >= 2
+
+
+def test_progress_and_tables_show_names_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    import sys
+
+    for progress in (PlainProgress(sys.stderr, seconds=0), TerminalProgress(sys.stderr, colour=False)):
+        progress.line(HOSTILE)
+        with progress.bar(HOSTILE, 2, "rows") as advance:
+            advance(1, HOSTILE + "\n")
+    shown = capsys.readouterr().err.replace("\r\x1b[K", "")
+    assert escaping.plain(shown) == shown
+    assert columns([["a\nb", HOSTILE], ["long", "x"]], left=[0, 1]) == [
+        rf"a\nb  {SHOWN}",
+        "long  x",
+    ]
