@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta.errors import CheckpointError
+from edgeroberta.errors import CheckpointError, shown
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -84,7 +84,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return ()
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError("the index of the weight files is not readable", where=str(index)) from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
@@ -110,7 +110,7 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
         Tensor name to entry.
 
     Raises:
-        CheckpointError: The file is empty, truncated, or not safetensors.
+        CheckpointError: The file is empty, truncated, or not safetensors, as the format's own reader sees it.
     """
     size = file.stat().st_size
     with file.open("rb") as handle:
@@ -125,29 +125,54 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
             )
         raw = handle.read(length)
     try:
-        header = json.loads(raw)
-        header.pop("__metadata__", None)
+        header = json.loads(raw.decode("utf-8"))
+        _check_metadata(header.pop("__metadata__", None))
         entries = {name: _entry(file, 8 + length, fields) for name, fields in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"the safetensors header is not readable ({error})", where=str(file), hint=_REWRITE
         ) from error
-    end = max((entry.stop for entry in entries.values()), default=8 + length)
+    _check_layout(file, entries, 8 + length, size)
+    return entries
+
+
+def _check_metadata(metadata: Any) -> None:
+    if metadata is not None and not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("the metadata is no table of strings")
+
+
+def _check_layout(file: Path, entries: Mapping[str, TensorEntry], start: int, size: int) -> None:
+    """Refuse tensors that do not lie one after the other, from the header to the end of the file."""
+    end = max((entry.stop for entry in entries.values()), default=start)
     if end > size:
         raise CheckpointError(
             f"truncated: the tensors end at byte {end}, the file has {size}",
             where=str(file),
             hint=_REWRITE,
         )
-    return entries
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
+        if entry.start != start:
+            raise CheckpointError(
+                f"{name} begins at byte {entry.start}, where byte {start} is due",
+                where=str(file),
+                hint=_REWRITE,
+            )
+        start = entry.stop
+    if start != size:
+        raise CheckpointError(
+            f"the tensors end at byte {start}, the file has {size}", where=str(file), hint=_REWRITE
+        )
 
 
 def _entry(file: Path, base: int, fields: Mapping[str, Any]) -> TensorEntry:
-    dtype, (start, stop) = str(fields["dtype"]), map(int, fields["data_offsets"])
-    entry = TensorEntry(file, dtype, tuple(map(int, fields["shape"])), base + start, base + stop)
+    dtype, shape, (start, stop) = fields["dtype"], fields["shape"], fields["data_offsets"]
+    for value in (*shape, start, stop):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
+            raise ValueError(f"{shown(value)} is no size")
+    entry = TensorEntry(file, dtype, tuple(shape), base + start, base + stop)
     if dtype not in _DTYPES:
-        raise ValueError(f"unknown dtype {dtype}")
-    if start < 0 or stop - start != entry.elements * _DTYPES[dtype][0]:
+        raise ValueError(f"unknown dtype {shown(dtype)}")
+    if stop - start != entry.elements * _DTYPES[dtype][0]:
         raise ValueError("offsets and shape disagree")
     return entry
 
