@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import artifact, bundle
+from edgeroberta.bench.beside import Beside
 from edgeroberta.bench.device import Device
 from edgeroberta.bench.measure import Calls, Shape, summarise
 from edgeroberta.bench.process import WorkerError
@@ -236,6 +237,12 @@ class FakeWorker:
         self._note("logits", way)
         found = self.table[list(rows)]
         return found + np.float32(self.padded) * np.array([1, -1], np.float32) if "padded" in way else found
+
+    def beside(self, folder: Path, rows: Any, *, lengths: Any, vocab_size: int, limit_s: float) -> Beside:
+        """A float graph that takes 1.1 times as long."""
+        self._note("beside", (list(rows), lengths))
+        count = len(lengths or rows)
+        return Beside([24] * count, [self.seconds] * count, [1.1 * self.seconds] * count, 0.02)
 
     def memory(self) -> int:
         self._note("memory", None)

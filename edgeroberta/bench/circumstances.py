@@ -14,7 +14,9 @@ _FAILED = (Status.WRONG, Status.FAILED, Status.CRASHED, Status.TIMED_OUT, Status
 def facts(comparison: Comparison) -> list[str]:
     """Say what the numbers are, what speaks against them first."""
     plan, machine = comparison.plan, comparison.machine
-    found = [*_validity(comparison), _input(comparison)]
+    gains = [(row.engine, row.gain) for row in comparison.rows if row.gain is not None]
+    said = [sentence for engine, gain in gains if (sentence := gain.sentence(engine)) is not None]
+    found = [*_validity(comparison), *said, _input(comparison)]
     found.append(
         f"Each row in a process of its own with {plan.threads} thread(s), all in turns: {plan.rounds} rounds "
         f"of up to {plan.calls} calls or {plan.turn_seconds:g} s, after windows of {plan.warmup} calls until "
@@ -22,6 +24,12 @@ def facts(comparison: Comparison) -> list[str]:
         "blocks of calls, the speed-up over full-size is the median over rounds."
     )
     found += _baselines(comparison)
+    if any(gain.ratio is not None for _, gain in gains):
+        found.append(
+            "int8 over floats is beside a float graph of the bundle's shape with random weights, on the same "
+            "engine, call by call in one process, the engine alone (of one thread its processor time); LOW "
+            "is less than is usual with this processor's instructions."
+        )
     if any(row.noisy for row in comparison.rows):
         found.append(
             f"Noisy is a row whose rounds lie more than {MOST_SPREAD:.0%} apart, or that was not steady."

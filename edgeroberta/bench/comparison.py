@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from edgeroberta.bench import surroundings
+from edgeroberta.bench import int8, surroundings
 from edgeroberta.bench.conditions import Surroundings, Validity, judge_run
 from edgeroberta.bench.device import Device, here
 from edgeroberta.bench.process import Measured
@@ -102,10 +103,12 @@ def compare(
         around = surroundings.after(before)
         if material.rows is not None:
             answer_all(entries, len(material.rows), progress)
+        gains = _gains(contenders, entries, plan, lengths, progress)
     finally:
         for entry in entries:
             entry.worker.close()
     rows = make_rows(contenders, entries, material, plan, machine)
+    rows = [replace(row, gain=gain) for row, gain in zip(rows, gains, strict=True)]
     throttled = tuple(dict.fromkeys(why for row in rows for why in row.throttled))
     noisy = [entry.name for entry, row in zip(entries, rows, strict=True) if row.noisy]
     # A device that throttled in one turn was hot in the others: no row is worth a claim.
@@ -124,6 +127,22 @@ def compare(
         around=around,
         validity=judge_run(around, throttled, noisy, rounds=plan.rounds),
     )
+
+
+def _gains(
+    contenders: Sequence[Contender],
+    entries: Sequence[Entry],
+    plan: Plan,
+    lengths: Sequence[int],
+    progress: Progress,
+) -> list[int8.Gain | None]:
+    """Measure what int8 brings on each engine of the bundle; last, since what fails here is not its fault."""
+    ours = [contender.spec for contender in contenders if contender.name == BUNDLE]
+    found = int8.measure(entries, Path(ours[0].path), plan, lengths, progress) if ours else {}
+    return [
+        found.get(str(contender.spec.engine)) if contender.name == BUNDLE else None
+        for contender in contenders
+    ]
 
 
 def fastest(comparison: Comparison) -> Row | None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgeroberta.bench.beside import Beside
 from edgeroberta.bench.measure import Calls
 from edgeroberta.bench.protocol import Opened, Spec, Status
 from edgeroberta.errors import EngineError, UnavailableError
@@ -53,6 +54,17 @@ class Measured(Protocol):
 
     def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
         """Return float32 logits ``[rows, labels]``; ``way`` as in :mod:`edgeroberta.bench.worker`."""
+
+    def beside(
+        self,
+        folder: Path,
+        rows: Sequence[int],
+        *,
+        lengths: Sequence[int] | None,
+        vocab_size: int,
+        limit_s: float,
+    ) -> Beside:
+        """Time it beside the graph of a folder, on ids as long as the rows' or of the given lengths."""
 
     def memory(self) -> int:
         """Return the peak memory so far, in bytes."""
@@ -126,6 +138,26 @@ class Worker:
             file = str(Path(folder, "logits.npy"))
             self._ask({"do": "logits", "rows": [int(row) for row in rows], "way": way, "file": file})
             return np.load(file, allow_pickle=False)
+
+    def beside(
+        self,
+        folder: Path,
+        rows: Sequence[int],
+        *,
+        lengths: Sequence[int] | None,
+        vocab_size: int,
+        limit_s: float,
+    ) -> Beside:
+        """See :class:`Measured`."""
+        request = {
+            "do": "beside",
+            "folder": str(folder),
+            "rows": [int(row) for row in rows],
+            "lengths": None if lengths is None else [int(length) for length in lengths],
+            "vocab_size": vocab_size,
+            "limit_s": limit_s,
+        }
+        return Beside(**self._ask(request))
 
     def memory(self) -> int:
         """See :class:`Measured`."""

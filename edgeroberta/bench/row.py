@@ -11,6 +11,7 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.bench.conditions import MOST_SPREAD
 from edgeroberta.bench.device import Device
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.bench.measure import Latency, speed_up
 from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.protocol import Inputs, Spec, Status
@@ -66,6 +67,7 @@ class Row:
         peak_bytes: Peak memory of the process after the timed calls.
         cold_start_s: From before the first import to the first answer.
         speed_up: Times faster than the full-size model here, in the same rounds; see :func:`baseline`.
+        gain: What int8 brings over floats of the same shape on this engine; None for floats and on a GPU.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Row:
     peak_bytes: int | None = None
     cold_start_s: float | None = None
     speed_up: float | None = None
+    gain: Gain | None = None
 
     @property
     def noisy(self) -> bool:

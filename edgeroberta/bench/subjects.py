@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeroberta.bench.beside import Beside, time_beside
 from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.stopwatch import Stopwatch, timed
 
@@ -32,10 +33,11 @@ SUBJECTS = {
 class BundleSubject:
     """A bundle as its users run it: text in, labels out."""
 
-    def __init__(self, runtime: Runtime, folder: Path) -> None:
+    def __init__(self, runtime: Runtime, folder: Path, *, threads: int) -> None:
         self.watch = Stopwatch()
         self._runtime = timed(runtime, self.watch)
         self._folder = folder
+        self._threads = threads
         self.engine = runtime.engine
         self.version = runtime.engine_version
         self.device = runs_on(runtime.engine)
@@ -75,6 +77,18 @@ class BundleSubject:
         finally:
             session.close()
 
+    def beside(self, inputs: Inputs, request: dict[str, Any]) -> Beside:
+        """Time the engine beside the graph of a folder; see ``worker`` for the request."""
+        lengths = request["lengths"] or [len(each.ids) for each in self._runtime.encode(list(inputs))]
+        return time_beside(
+            self._runtime.session,
+            Path(request["folder"]),
+            lengths,
+            threads=self._threads,
+            vocab_size=request["vocab_size"],
+            limit_s=request["limit_s"],
+        )
+
 
 class FloatOnnxSubject:
     """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
@@ -107,7 +121,8 @@ def open_bundle(spec: Spec) -> BundleSubject:
     from edgeroberta.runtime import Runtime
 
     folder = Path(spec.path)
-    return BundleSubject(Runtime.open(folder, engine=spec.engine, threads=spec.threads), folder)
+    runtime = Runtime.open(folder, engine=spec.engine, threads=spec.threads)
+    return BundleSubject(runtime, folder, threads=spec.threads)
 
 
 def open_float_onnx(spec: Spec) -> FloatOnnxSubject:

@@ -32,6 +32,7 @@ def header(comparison: Comparison) -> Cells:
         "peak MB",
         "mJ/text",
         "speed-up",
+        "int8 over floats",
     )
 
 
@@ -53,6 +54,7 @@ def cells(row: Row) -> Cells:
         megabytes(row.peak_bytes),
         _number(row.energy_mj, 1),
         ABSENT if row.speed_up is None else f"{row.speed_up:.2f}×",
+        ABSENT if row.gain is None else row.gain.cell,
     )
 
 

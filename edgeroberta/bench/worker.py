@@ -11,6 +11,9 @@ Requests, each with its answer:
     float32 ``[rows, labels]`` in the file; ``way`` is one of ``batched`` (as the model is used for many
     texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on (each text padded to that
     length, or left at its own if it is longer)
+``{"do": "beside", "folder": "…", "rows": [0, 7], "lengths": null, "vocab_size": 512, "limit_s": 2}``
+    a bundle beside the graph of the folder on the same engine, see ``beside.Beside``; on random ids as long
+    as the rows' texts, or of the ``lengths`` given
 ``{"do": "memory"}``
     bytes of peak memory so far
 
@@ -30,6 +33,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from edgeroberta.bench.beside import Beside
 from edgeroberta.bench.measure import peak_memory, time_calls
 from edgeroberta.bench.protocol import Inputs, Opened, Spec
 from edgeroberta.bench.stopwatch import Stopwatch
@@ -59,11 +63,14 @@ class Subject(Protocol):
         """Return float32 logits ``[len(inputs), labels]``."""
 
 
-class Paddable(Subject, Protocol):
-    """A bundle, which must answer alike whatever padding a text gets."""
+class Bundle(Subject, Protocol):
+    """A bundle: it must answer alike whatever padding a text gets, and int8 is to be worth it."""
 
     def padded(self, inputs: Inputs, length: int) -> np.ndarray:
         """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
+
+    def beside(self, inputs: Inputs, request: dict[str, Any]) -> Beside:
+        """Time its engine beside the graph that the request names."""
 
 
 def main() -> None:
@@ -122,6 +129,9 @@ def _serve(subject: Subject, spec: Spec, request: dict[str, Any]) -> dict[str, A
         inputs = [spec.inputs[row] for row in request["rows"]]
         np.save(request["file"], _logits(subject, inputs, request["way"]), allow_pickle=False)
         return {"rows": len(inputs)}
+    if do == "beside":
+        inputs = [spec.inputs[row] for row in request["rows"]]
+        return asdict(cast(Bundle, subject).beside(inputs, request))
     return {"peak_bytes": peak_memory()}
 
 
@@ -138,7 +148,7 @@ def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:
     if way == "alone":
         return np.concatenate([subject.logits([each]) for each in inputs])
     if way.startswith("padded-"):
-        return cast(Paddable, subject).padded(inputs, int(way.partition("-")[2]))
+        return cast(Bundle, subject).padded(inputs, int(way.partition("-")[2]))
     return subject.logits(inputs)
 
 

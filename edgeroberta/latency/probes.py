@@ -77,7 +77,7 @@ def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: b
     from edgeroberta import backends
     from edgeroberta.runtime.session import ENGINES
 
-    weights = random_weights(plan, probe.layers)
+    weights = random_weights(_config(plan, probe.layers))
     if ENGINES[probe.engine].precision == "fp16":
         build_graph(weights, form=TENSORRT).builder.save(folder / backends.HALF_GRAPH)
         return
@@ -92,19 +92,18 @@ def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: b
         build_graph(weights, numbers, form).builder.save(folder / backends.GRAPH)
 
 
-def random_weights(plan: Plan, layers: tuple[LayerShape, ...], *, seed: int = 0) -> Weights:
+def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
     """Make the weights of a model of the given shape.
 
     Args:
-        plan: The full-size model, whose hidden size, head size and activation it has.
-        layers: Each layer's shape.
+        config: The model's shape, layer by layer.
         seed: Seed of the numbers.
 
     Returns:
         The weights; values keep their size from layer to layer.
     """
     rng = np.random.default_rng(seed)
-    hidden = plan.shape.hidden_size
+    hidden = config.hidden_size
 
     def linear(inputs: int, outputs: int) -> Linear:
         weight = rng.standard_normal((inputs, outputs), np.float32) / np.float32(np.sqrt(inputs))
@@ -114,7 +113,7 @@ def random_weights(plan: Plan, layers: tuple[LayerShape, ...], *, seed: int = 0)
         return LayerNorm(np.ones(hidden, np.float32), np.zeros(hidden, np.float32))
 
     def layer(shape: LayerShape) -> Layer:
-        width = shape.heads * plan.shape.head_size
+        width = shape.heads * config.head_size
         query, key, value = (linear(hidden, width) for _ in range(3))
         return Layer(
             query=query,
@@ -128,11 +127,11 @@ def random_weights(plan: Plan, layers: tuple[LayerShape, ...], *, seed: int = 0)
             heads=shape.heads,
         )
 
-    words = rng.standard_normal((VOCABULARY, hidden), np.float32)
-    positions = rng.standard_normal((plan.shape.max_positions - 2, hidden), np.float32)
-    head = ClassificationHead(linear(hidden, hidden), linear(hidden, plan.shape.labels))
-    stack = tuple(layer(shape) for shape in layers)
-    return Weights(_config(plan, tuple(layers)), Embeddings(words, positions, norm()), stack, head)
+    words = rng.standard_normal((config.vocab_size, hidden), np.float32)
+    positions = rng.standard_normal((config.max_length, hidden), np.float32)
+    head = ClassificationHead(linear(hidden, hidden), linear(hidden, config.num_labels))
+    stack = tuple(layer(shape) for shape in config.layer_shapes)
+    return Weights(config, Embeddings(words, positions, norm()), stack, head)
 
 
 def plausible_plan(weights: Weights, form: GraphForm, *, attention: bool) -> QuantizationPlan:
@@ -172,7 +171,7 @@ def _config(plan: Plan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
         vocab_size=VOCABULARY,
         hidden_size=plan.shape.hidden_size,
         layers=len(layers),
-        layer_shapes=layers,
+        layer_shapes=tuple(layers),
         heads=plan.shape.hidden_size // plan.shape.head_size,
         intermediate_size=max(layer.intermediate for layer in layers),
         max_positions=plan.shape.max_positions,

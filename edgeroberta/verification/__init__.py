@@ -10,14 +10,14 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta import metrics
-from edgeroberta.bench import subjects
+from edgeroberta.bench import int8, subjects
 from edgeroberta.bench.device import here
 from edgeroberta.bench.measure import spread
 from edgeroberta.bench.process import Measured, Worker
@@ -115,6 +115,8 @@ def verify(
         take_turns(entries, plan, [len(str(each)) for each in inputs], progress)
         answer_all(entries, len(rows), progress)
         steady = {entry.name: invariance(entry, task, inputs) for entry in entries}
+        # Last, because what goes wrong here is no fault of the bundle's.
+        gains = int8.measure(entries, bundle, plan, [len(str(each)) for each in inputs], progress)
     finally:
         for entry in entries:
             entry.worker.close()
@@ -124,7 +126,11 @@ def verify(
     for warning in sound.warnings:
         logger.warning("%s", warning)
     results = tuple(
-        _result(entry, plan, rows, reference, options, steady[entry.name], sound) for entry in entries
+        replace(
+            _result(entry, plan, rows, reference, options, steady[entry.name], sound),
+            gain=gains.get(entry.name),
+        )
+        for entry in entries
     )
     shown = next((entry.logits for entry in entries if entry.logits is not None), None)
     return Report(

@@ -13,6 +13,7 @@ from typing import Any
 
 from edgeroberta import artifact
 from edgeroberta.bench.device import Device
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.bench.measure import Latency
 from edgeroberta.bench.protocol import Status
 from edgeroberta.ledger import Ledger
@@ -135,6 +136,7 @@ class EngineResult:
         peak_bytes: Peak memory of a process that answers single texts.
         bytes: Size of the files this engine loads.
         invariance: Whether answers depend on batch and padding.
+        gain: What int8 brings over floats on this engine; None for floats and on a GPU.
     """
 
     engine: str
@@ -151,6 +153,7 @@ class EngineResult:
     peak_bytes: int | None = None
     bytes: int | None = None
     invariance: Invariance | None = None
+    gain: Gain | None = None
 
     @property
     def to_come(self) -> bool:

@@ -92,7 +92,9 @@ def _verdict(report: Report) -> Section:
         "those of the full-size model."
     )
     warnings = (f"WARNING: {warning}." for warning in report.warnings)
-    return Section(f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", *warnings, asked))
+    gains = [(result.engine, result.gain) for result in report.engines if result.gain is not None]
+    said = [sentence for engine, gain in gains if (sentence := gain.sentence(engine)) is not None]
+    return Section(f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", *warnings, *said, asked))
 
 
 def _measured(report: Report) -> Section:
@@ -111,6 +113,7 @@ def _measured(report: Report) -> Section:
         ABSENT,
         ABSENT,
         ABSENT,
+        ABSENT,
     )
     header = (
         "model",
@@ -121,6 +124,7 @@ def _measured(report: Report) -> Section:
         "same answer %",
         "p50 ms",
         "p99 ms",
+        "int8 over floats",
         "peak MB",
         "cold start s",
         "verdict",
@@ -165,6 +169,7 @@ def _engine_row(report: Report, result: EngineResult) -> tuple[str, ...]:
         points(result.agreement) if result.agreement is not None else ABSENT,
         f"{latency.p50_ms:.2f}" if latency else ABSENT,
         f"{latency.p99_ms:.2f}" if latency else ABSENT,
+        ABSENT if result.gain is None else result.gain.cell,
         megabytes(result.peak_bytes),
         f"{result.cold_start_s:.2f}" if result.cold_start_s is not None else ABSENT,
         verdict,

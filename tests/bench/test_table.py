@@ -10,6 +10,7 @@ import pytest
 from edgeroberta.bench import circumstances, table
 from edgeroberta.bench.comparison import Comparison
 from edgeroberta.bench.conditions import Surroundings, Validity, Verdict
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.bench.measure import Breakdown, Shape, summarise
 from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.protocol import Status
@@ -52,6 +53,7 @@ def comparison() -> Comparison:
         speed_up=7.8,
         offline=Offline(1234.5, 32, 256, ((1, 558.0), (8, 900.0), (32, 1234.5))),
         energy_mj=12.34,
+        gain=Gain(2.31, 1.6, False, 1.1, 2.54, 24, "AVX-512 VNNI"),
     )
     wrong = replace(
         ours,
@@ -191,3 +193,14 @@ def test_the_memory_of_a_row_on_a_gpu_says_what_is_not_in_it(comparison: Compari
     assert not any("CUDA allocates" in fact for fact in circumstances.facts(comparison))
     row = replace(comparison.rows[2], device="A GPU")
     assert said in circumstances.facts(replace(comparison, rows=(*comparison.rows, row)))
+
+
+def test_int8_that_brings_less_than_usual_is_said_loudly(comparison: Comparison) -> None:
+    gain = Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
+    table_ = replace(comparison, rows=(replace(comparison.rows[2], gain=gain),))
+    assert "1.12× LOW" in table.cells(table_.rows[0])
+    assert table.facts(table_)[0] == (
+        "WARNING: onnxruntime 1.31.1: int8 is only 1.12 times as fast as floats here (3.20 against 3.58 ms "
+        "in the engine, 24 tokens), where at least 1.6 times is usual with AVX-512 VNNI. Likely cause: a "
+        "busy machine; measure again."
+    )

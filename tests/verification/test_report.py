@@ -10,6 +10,7 @@ import fake_bundles
 import numpy as np
 import pytest
 
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.bench.measure import Shape, summarise
 from edgeroberta.bench.protocol import Status
 from edgeroberta.data.rows import Rows
@@ -40,6 +41,7 @@ def example() -> Report:
         peak_bytes=142_300_000,
         bytes=31_200_000,
         invariance=Invariance(32, ("batched", "padded-64"), 2.3e-7, 0),
+        gain=Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again"),
     )
     crash = Judgement(Verdict.FAIL, "crashed: killed by SIGSEGV")
     return Report(

@@ -170,7 +170,7 @@ def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path
         "(here: there is no NVIDIA driver on this machine)"
     )
     text = report_text.markdown(report_text.sections(report))
-    assert "| bundle | tensorrt | – | – | – | – | – | – | – | – | to be measured on the device |" in text
+    assert "| bundle | tensorrt | – | – | – | – | – | – | – | – | – | to be measured on the device |" in text
 
 
 def test_verification_needs_at_least_one_engine(bundle: Path) -> None:

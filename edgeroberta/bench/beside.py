@@ -1,0 +1,88 @@
+"""Two graphs on one engine in one process, on the same inputs in turns: what one is worth beside the other.
+
+Calls of the two alternate, a few milliseconds apart, each input counts with its least call, and a single
+thread is timed by the processor's clock, which stands still while others run. So the ratio holds on a machine
+that is too busy for times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import Session, open_session
+
+#: Turns over all inputs: at least, however long they take, and at most.
+LEAST_TURNS, MOST_TURNS = 3, 8
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What was timed, one number per input.
+
+    Attributes:
+        tokens: Its length, as the engine runs it.
+        own: Seconds of the least call of the graph that is measured, see the module's text for the clock.
+        other: The same of the graph beside it.
+        noise: By how much the median call of ``own`` is slower than its least, as a part of that; the
+            median over the inputs.
+    """
+
+    tokens: list[int]
+    own: list[float]
+    other: list[float]
+    noise: float
+
+
+def time_beside(
+    own: Session, folder: Path, lengths: Sequence[int], *, threads: int, vocab_size: int, limit_s: float
+) -> Beside:
+    """Open another graph on a session's engine and time both on random ids.
+
+    Args:
+        own: The session that is measured.
+        folder: Folder of the other graph.
+        lengths: Tokens of each input; padded as the session pads.
+        threads: Threads the session was given.
+        vocab_size: Token ids that both graphs have.
+        limit_s: No turn is begun after this many seconds, beyond :data:`LEAST_TURNS`.
+
+    Returns:
+        The least call of each graph per input.
+
+    Raises:
+        EngineError: The engine refuses the other graph.
+    """
+    tokens = [own.padded_length(length) for length in lengths]
+    prepared = Lengths(tuple(sorted(set(tokens))), ())
+    other = open_session(own.name, folder, threads=threads, lengths=prepared)
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(5, vocab_size, (1, length), dtype=np.int64) for length in tokens]
+    seconds = np.empty((MOST_TURNS, 2, len(inputs)))
+    clock = _clock(threads)
+    stop = time.perf_counter() + limit_s
+    turns = 0
+    try:
+        while turns < MOST_TURNS and (turns < LEAST_TURNS or time.perf_counter() < stop):
+            for number, ids in enumerate(inputs):
+                for which, session in enumerate((own, other)):
+                    started = clock()
+                    session.run(ids, np.ones_like(ids))
+                    seconds[turns, which, number] = clock() - started
+            turns += 1
+    finally:
+        other.close()
+    least = seconds[:turns].min(axis=0)
+    noise = np.median(np.median(seconds[:turns, 0], axis=0) / least[0]) - 1
+    return Beside(tokens, least[0].tolist(), least[1].tolist(), float(noise))
+
+
+def _clock(threads: int) -> Callable[[], float]:
+    """Choose the clock: threads that wait for each other use the processor, too, and Windows' is coarse."""
+    fine = time.get_clock_info("process_time").resolution < 1e-5
+    return time.process_time if threads == 1 and fine else time.perf_counter
