@@ -5,6 +5,7 @@ Imported by :mod:`benchmarks.worker` in foreign environments: packages are impor
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,10 +78,22 @@ def optimum(model: str, file_name: str, max_length: int, threads: int) -> TextCo
     return TextContestant(packages, weights_mb(model, "*.onnx*"), classify)
 
 
-def edgeroberta(bundle: str, engine: str, threads: int) -> TextContestant:
-    """This project's runtime on a bundle; the bundle carries its own maximum length."""
+def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = None) -> TextContestant:
+    """This project's runtime on a bundle; the bundle carries its own maximum length.
+
+    Args:
+        bundle: Its folder.
+        engine: Name of the engine.
+        threads: Threads for one call.
+        source: Folder whose ``edgeroberta`` is to run; that of this clone where None.
+    """
+    if source is not None:
+        sys.path.insert(0, source)
+    import edgeroberta
     from edgeroberta.runtime import Runtime
 
+    if source is not None and not Path(edgeroberta.__file__).is_relative_to(source):
+        raise ImportError(f"{edgeroberta.__file__} is not of {source}")
     runtime = Runtime.open(bundle, engine=engine, threads=threads)
     index = {label: number for number, label in enumerate(runtime.labels)}
     files = {"onnxruntime": "model.onnx*", "openvino": "openvino_model.*"}[engine]
