@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 ENGINES = ("onnxruntime", "openvino")
 BASE, HERE = "base", "here"
 #: Of each file: enough to choose ranges by; the gate is open, since speed is what is asked.
-ROWS = 300
+ROWS = 120
 OPEN = ("verify.gate.max_drop=1.0", "verify.gate.min_agreement=0.0", "verify.latency_rows=5")
 #: Texts that a contestant answers in a row: short turns, so that noise hits both versions.
 SLICE = 20

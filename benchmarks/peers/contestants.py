@@ -78,6 +78,46 @@ def optimum(model: str, file_name: str, max_length: int, threads: int) -> TextCo
     return TextContestant(packages, weights_mb(model, "*.onnx*"), classify)
 
 
+def optimum_openvino(model: str, max_length: int, threads: int) -> TextContestant:
+    """Optimum's OVModel in the pipeline, as its documentation shows, tuned for latency."""
+    import torch
+    from optimum.intel import OVModelForSequenceClassification
+    from transformers import AutoTokenizer
+
+    torch.set_num_threads(threads)
+    settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(threads)}
+    network = OVModelForSequenceClassification.from_pretrained(model, device="CPU", ov_config=settings)
+    classify = in_pipeline(network, AutoTokenizer.from_pretrained(model), max_length)
+    packages = ("optimum", "optimum-intel", "transformers", "openvino", "nncf", "torch")
+    return TextContestant(packages, weights_mb(model, "openvino_model.*"), classify)
+
+
+def ctranslate2(model: str, max_length: int, threads: int) -> TextContestant:
+    """CTranslate2's int8 encoder with ``tokenizers``, and the classification head in numpy."""
+    import ctranslate2
+    import numpy as np
+    from safetensors.numpy import load_file
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    encoder = ctranslate2.Encoder(
+        model, device="cpu", compute_type="int8", inter_threads=1, intra_threads=threads
+    )
+    tensors = load_file(Path(model) / "model.safetensors")
+    dense, project = (
+        (tensors[f"classifier.{name}.weight"], tensors[f"classifier.{name}.bias"])
+        for name in ("dense", "out_proj")
+    )
+
+    def classify(text: str) -> int:
+        hidden = np.array(encoder.forward_batch([tokenizer.encode(text).ids]).last_hidden_state)[0, 0]
+        return int((project[0] @ np.tanh(dense[0] @ hidden + dense[1]) + project[1]).argmax())
+
+    return TextContestant(("ctranslate2", "tokenizers", "numpy"), weights_mb(model, "model.bin"), classify)
+
+
 def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = None) -> TextContestant:
     """This project's runtime on a bundle; the bundle carries its own maximum length.
 

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 REQUIREMENTS = {
     "transformers": Path(__file__).parent / "requirements-transformers.txt",
     "optimum": Path(__file__).parent / "requirements-optimum.txt",
+    "optimum-intel": Path(__file__).parent / "requirements-optimum-intel.txt",
+    "ctranslate2": Path(__file__).parent / "requirements-ctranslate2.txt",
 }
 
 
@@ -56,7 +58,7 @@ def environment(name: str, *, cache: Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     # torch first: with it in place, nothing later can pull another build of it.
-    torch = [line for line in lines if line.startswith("torch")]
+    torch = [line for line in lines if line.startswith("torch>")]
     for wanted in (torch, ["-r", str(requirements)]):
         _run([str(interpreter), "-m", "pip", "install", "--quiet", *wanted])
     complete.touch()

@@ -1,6 +1,6 @@
 """Compare a bundle with what a user would run instead: one checkpoint, one file of texts, one run.
 
-    python -m benchmarks.peers.run CHECKPOINT BUNDLE DATA [--rounds 5] [--limit N]
+    python -m benchmarks.peers.run CHECKPOINT BUNDLE DATA --calibration TRAIN [--rounds 5] [--limit N]
 
 Batch 1, one thread, tokenization included. Each contestant lives in its own environment; rounds
 interleave. Writes benchmarks/results/<machine>/peers.json.
@@ -9,6 +9,7 @@ interleave. Writes benchmarks/results/<machine>/peers.json.
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import platform
@@ -21,14 +22,17 @@ from benchmarks import rounds
 from benchmarks.peers.environments import cache_folder, environment
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from benchmarks.texts import read
-from edgeroberta.artifact import digest_tree
+from edgeroberta.artifact import digest_tree, digest_value
 from edgeroberta.cache import folder
 from edgeroberta.errors import EdgeRobertaError
 
 logger = logging.getLogger(__name__)
 
 BASELINE, FULL_SIZE = "optimum-int8", "transformers-pipeline"
-ENGINES = ("onnxruntime", "openvino")
+#: Engine to how many times as fast as Optimum's dynamic int8 a bundle is to be on it.
+PROMISED = {"onnxruntime": 1.4, "openvino": 1.5}
+#: Training texts that Optimum's static int8 is calibrated on; NNCF's own default.
+CALIBRATION_TEXTS = 300
 #: What Optimum is told to quantize for.
 INSTRUCTIONS = "arm64" if platform.machine() in ("aarch64", "arm64") else "avx512_vnni"
 
@@ -60,6 +64,56 @@ def exported(checkpoint: Path, optimum: Path, cache: Path) -> tuple[Path, Path]:
     return made / "fp32", made / "int8"
 
 
+def made(
+    name: str, checkpoint: Path, python: Path, cache: Path, arguments: Sequence[str], texts: str
+) -> Path:
+    """Let a peer make its own form of a checkpoint, once per content.
+
+    Args:
+        name: A key of :data:`benchmarks.peers.making.MAKERS`.
+        checkpoint: A Hugging Face folder.
+        python: Interpreter of the peer's environment.
+        cache: Where the folder is kept.
+        arguments: What the maker wants besides checkpoint and output.
+        texts: What it reads from standard input.
+
+    Returns:
+        The folder.
+
+    Raises:
+        EdgeRobertaError: It failed.
+    """
+    key = digest_value([digest_tree(checkpoint), python.parent.parent.name, list(arguments), texts])[:16]
+
+    def write(empty: Path) -> None:
+        logger.info("making the %s form of the checkpoint", name)
+        command = [
+            str(python),
+            "-m",
+            "benchmarks.peers.making",
+            name,
+            str(checkpoint),
+            str(empty),
+            *arguments,
+        ]
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            command,
+            cwd=rounds.ROOT,
+            env=environment,
+            input=texts,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise EdgeRobertaError(
+                f"{name}: {done.stderr.strip()[-800:]}", where="benchmarks/peers/making.py"
+            )
+
+    return folder(cache / "models" / f"{key}-{name}", write)
+
+
 def optimum_cli(python: Path, arguments: Sequence[str]) -> None:
     """Run ``optimum-cli`` of an environment.
 
@@ -77,8 +131,10 @@ def optimum_cli(python: Path, arguments: Sequence[str]) -> None:
         )
 
 
-def contestants(checkpoint: Path, bundle: Path, max_length: int, cache: Path) -> list[rounds.Entry]:
-    """Make the table of contestants, creating environments and Optimum's graphs as needed."""
+def contestants(
+    checkpoint: Path, bundle: Path, max_length: int, cache: Path, calibration: Sequence[str]
+) -> list[rounds.Entry]:
+    """Make the table of contestants, creating environments and the peers' models as needed."""
     here, transformers = Path(sys.executable), environment("transformers", cache=cache)
     optimum = environment("optimum", cache=cache)
     fp32, int8 = exported(checkpoint, optimum, cache)
@@ -102,7 +158,20 @@ def contestants(checkpoint: Path, bundle: Path, max_length: int, cache: Path) ->
             optimum, f"{module}:optimum", {"model": str(int8), "file_name": "model_quantized.onnx", **limit},
         ),
     ]  # fmt: skip
-    for engine, title in zip(ENGINES, ("ONNX Runtime", "OpenVINO"), strict=True):
+    intel, translate = (environment(name, cache=cache) for name in ("optimum-intel", "ctranslate2"))
+    static = made("openvino", checkpoint, intel, cache, [str(max_length)], json.dumps(calibration))
+    converted = made("ctranslate2", checkpoint, translate, cache, [], "")
+    entries += [
+        rounds.Entry(
+            "optimum-intel-int8", "Optimum OVModel + pipeline, static int8 (OVQuantizer)",
+            intel, f"{module}:optimum_openvino", {"model": str(static), **limit},
+        ),
+        rounds.Entry(
+            "ctranslate2-int8", "CTranslate2 encoder, int8, head in numpy",
+            translate, f"{module}:ctranslate2", {"model": str(converted), **limit},
+        ),
+    ]  # fmt: skip
+    for engine, title in zip(PROMISED, ("ONNX Runtime", "OpenVINO"), strict=True):
         arguments = {"bundle": str(bundle), "engine": engine}
         title = f"EdgeRoBERTa bundle, {title}"
         entries.append(rounds.Entry(f"edgeroberta-{engine}", title, here, f"{module}:edgeroberta", arguments))
@@ -110,22 +179,24 @@ def contestants(checkpoint: Path, bundle: Path, max_length: int, cache: Path) ->
 
 
 def checks(rows: Sequence[Row]) -> tuple[Check, ...]:
-    """Hold the better of our engines to the promise: 1.4 times as fast, no less accurate."""
-    ours = [row for row in rows if row.name.startswith("edgeroberta") and row.ratio and row.accuracy]
+    """Hold each of our engines to its promise: so many times as fast, no less accurate."""
     peer = next(row for row in rows if row.name == BASELINE)
-    if not ours or peer.accuracy is None:
-        return ()
-    best = max(ours, key=lambda row: row.ratio or 0.0)
-    return (
-        Check(
-            title=f"{best.title}: p50 against Optimum's dynamic int8",
-            value=best.ratio or 0.0, unit="x", direction="at least", bar=1.4,
-        ),
-        Check(
-            title=f"{best.title}: accuracy, no lower than Optimum's dynamic int8",
-            value=best.accuracy or 0.0, unit="", direction="at least", bar=peer.accuracy,
-        ),
-    )  # fmt: skip
+    found: list[Check] = []
+    for engine, bar in PROMISED.items():
+        row = next(row for row in rows if row.name == f"edgeroberta-{engine}")
+        if row.ratio is None or row.accuracy is None or peer.accuracy is None:
+            continue
+        found += [
+            Check(
+                title=f"{row.title}: p50 against Optimum's dynamic int8",
+                value=row.ratio, unit="x", direction="at least", bar=bar,
+            ),
+            Check(
+                title=f"{row.title}: accuracy, no lower than Optimum's dynamic int8",
+                value=row.accuracy, unit="", direction="at least", bar=peer.accuracy,
+            ),
+        ]  # fmt: skip
+    return tuple(found)
 
 
 def main() -> None:
@@ -136,6 +207,9 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="fine-tuned Hugging Face folder")
     parser.add_argument("bundle", type=Path, help="bundle made from it")
     parser.add_argument("data", type=Path, help="labelled texts, e.g. the dev.tsv of SST-2")
+    parser.add_argument(
+        "--calibration", type=Path, required=True, help="training texts, for Optimum's static int8"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds over all texts")
     parser.add_argument("--limit", type=int, help="use the first N texts only")
     parser.add_argument("--max-length", type=int, default=128, help="tokens the peers keep")
@@ -148,7 +222,8 @@ def main() -> None:
     machine = this_machine(arguments.machine)
     checkpoint, bundle = arguments.checkpoint.resolve(), arguments.bundle.resolve()
     texts = read(arguments.data, checkpoint, arguments.limit)
-    entries = contestants(checkpoint, bundle, arguments.max_length, arguments.cache)
+    calibration = read(arguments.calibration, checkpoint, CALIBRATION_TEXTS).texts
+    entries = contestants(checkpoint, bundle, arguments.max_length, arguments.cache, calibration)
     timings = rounds.measure(entries, texts.texts, rounds=arguments.rounds, threads=arguments.threads)
     labels = None if texts.labels is None else [int(label) for label in texts.labels]
     table = rounds.rows(entries, timings, baseline=BASELINE, full_size=FULL_SIZE, labels=labels)
