@@ -104,11 +104,12 @@ class Task:
         return logits[:, 0].astype(np.float32)
 
 
-def labels(config: Mapping[str, Any]) -> tuple[str, ...]:
+def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
     """Read the names of a model's outputs, in the order of the logits.
 
     Args:
         config: A parsed ``config.json``; ``id2label``, ``num_labels`` and ``label2id`` are used.
+        where: Its path, for error messages.
 
     Returns:
         The names; ``LABEL_0`` … where the config has none, as transformers has it.
@@ -122,23 +123,22 @@ def labels(config: Mapping[str, Any]) -> tuple[str, ...]:
     ):
         raise CheckpointError(
             f"must be a whole number from 1 to {_MOST_LABELS:,}, not {shown(count)}",
-            where="config.json: num_labels",
+            where=f"{where}: num_labels",
         )
     if table is None:
         return tuple(f"LABEL_{i}" for i in range(2 if count is None else count))  # transformers' own default
-    found = _table(table)
+    found = _table(table, f"{where}: id2label")
     if count not in (None, len(found)):
         raise CheckpointError(
             f"num_labels is {count}, id2label has {len(found)} names",
-            where="config.json",
+            where=where,
             hint="put the one right that is wrong; transformers goes by id2label",
         )
-    _check_inverse(config.get("label2id"), found)
+    _check_inverse(config.get("label2id"), found, f"{where}: label2id")
     return found
 
 
-def _table(table: Any) -> tuple[str, ...]:
-    where = "config.json: id2label"
+def _table(table: Any, where: str) -> tuple[str, ...]:
     if not isinstance(table, Mapping) or not table:
         raise CheckpointError(
             "must be a table of label ids and names", where=where, hint='e.g. {"0": "no", "1": "yes"}'
@@ -160,9 +160,8 @@ def _table(table: Any) -> tuple[str, ...]:
     return labels
 
 
-def _check_inverse(inverse: Any, labels: tuple[str, ...]) -> None:
+def _check_inverse(inverse: Any, labels: tuple[str, ...], where: str) -> None:
     """Refuse a ``label2id`` that gives a label another id; names of no label are passed over."""
-    where = "config.json: label2id"
     if inverse is None:
         return
     if not isinstance(inverse, Mapping):

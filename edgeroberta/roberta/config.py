@@ -118,7 +118,7 @@ class EncoderConfig:
             layer_norm_eps=float(fields.get("layer_norm_eps", 1e-12)),
             pad_token_id=fields.get("pad_token_id", 1),
             activation=ACTIVATIONS[fields.get("hidden_act", "gelu")],
-            num_labels=len(tasks.labels(fields)),
+            num_labels=len(tasks.labels(fields, where=where)),
             layer_shapes=layer_shapes(fields, where),
         )
 

@@ -21,8 +21,10 @@ HEAD_OUTPUT = "classifier.out_proj.weight"
 HEAD = ("classifier.dense.weight", "classifier.dense.bias", HEAD_OUTPUT, "classifier.out_proj.bias")
 
 #: Parts of a name that training tools put in, in front or in the middle, and that say nothing:
-#: DataParallel and DistributedDataParallel, torch.compile, FSDP, activation checkpointing.
-_WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+#: DataParallel and DistributedDataParallel, torch.compile, FSDP, activation checkpointing, merged PEFT.
+_WRAPPERS = frozenset(
+    {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "base_model"}
+)
 #: The attribute under which training code holds the model (Lightning): only in front, where it stands alone.
 _HOLDER = "model"
 #: Names that checkpoints from before 2019 give to LayerNorm's weight and bias.

@@ -55,6 +55,7 @@ WRAPPED: dict[str, Rename] = {
     "FSDP": lambda name: f"_fsdp_wrapped_module.{name}".replace(
         "layer.1.", "layer.1._fsdp_wrapped_module._checkpoint_wrapped_module."
     ),
+    "merged by PEFT": lambda name: f"base_model.model.{name}",
     "old names of norms": old_norms,
     "old names, wrapped": lambda name: f"module.{old_norms(name)}",
     "an encoder without its prefix": lambda name: name.removeprefix("roberta."),
@@ -86,6 +87,19 @@ def test_a_wrapped_model_in_shards_is_read_and_measured_as_the_one_inside(
     texts = ["a great film", "a bad one"]
     assert np.array_equal(FullSize(folder).logits(texts), FullSize(tiny_checkpoint).logits(texts))
     assert checkpoint.locate(str(copy), cache=tmp_path / "cache") == folder  # as a teacher, too
+
+
+def test_a_wrapped_base_model_is_fine_tuned_from_the_encoder_inside(
+    tiny_headless_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_headless_checkpoint, tmp_path / "model"))
+    wanted = load_file(folder / "model.safetensors")
+    rename(folder, WRAPPED["Lightning"])
+    found = checkpoint.resolve(str(folder), cache=tmp_path / "cache")
+    model = loading.load_classifier(found, checkpoint.task_of(found), dropout=0.1)
+    loaded = model.base_model.state_dict()
+    assert len(loaded) > 30
+    assert all(torch.equal(value, wanted[name]) for name, value in loaded.items())
 
 
 def test_a_base_model_is_taken_with_its_pooler_and_its_head_for_masked_words(
