@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from edgeroberta import jsontext
 from edgeroberta.errors import EdgeRobertaError
 
 SCHEMA_VERSION = 1
@@ -225,7 +226,7 @@ def load(path: Path) -> Artifact:
     """
     file = path / LINEAGE_FILE
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields = jsontext.loads(file.read_bytes(), finite=False)
         version = int(fields["schema_version"])
         if version > SCHEMA_VERSION:
             raise EdgeRobertaError(

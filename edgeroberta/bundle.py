@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__
+from edgeroberta import __version__, jsontext
 from edgeroberta.artifact import LINEAGE_FILE, digest_file, write_bytes
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime.goldens import GOLDENS_FILE, Goldens
@@ -141,7 +141,7 @@ def compact_tokenizer(folder: Path) -> None:
     file = folder / TOKENIZER_FILE
     data = file.read_bytes()
     try:
-        fields = json.loads(data.decode("utf-8"))
+        fields = jsontext.loads(data)
         _join_merges(fields.get("model"))
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
         shorter = text.encode("utf-8")

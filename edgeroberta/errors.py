@@ -25,6 +25,26 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 
 
+#: Characters of a part of a message. What is wrong is often shown, and may be a file of megabytes.
+_LONGEST = 2_000
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """Leave out the middle of a text that is too long to be read.
+
+    Args:
+        text: The text.
+        longest: Characters to show of it, about.
+
+    Returns:
+        The text itself, or its two ends and how much is between them.
+    """
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} … {len(text) - 2 * half:,} more characters … {text[-half:]}"
+
+
 class EdgeRobertaError(Exception):
     """Base of all errors raised on purpose.
 
@@ -37,10 +57,10 @@ class EdgeRobertaError(Exception):
     exit_code: int = 1
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
-        self.what = what
-        self.where = where
-        self.hint = hint
-        super().__init__(what)
+        self.what = shortened(what)
+        self.where = None if where is None else shortened(where)
+        self.hint = None if hint is None else shortened(hint)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.what}" if self.where else self.what]

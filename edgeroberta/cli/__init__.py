@@ -16,7 +16,7 @@ import typer
 
 from edgeroberta import __version__
 from edgeroberta.cli import console
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, shortened
 
 #: Command names in the order of the help; each is a module of this package with a function of that name.
 COMMANDS = (
@@ -86,10 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if debug:
+            console.say(traceback.format_exc().rstrip())
+        # Whatever is read or written: a name that is too long, a folder that may not be read, a full disk.
+        what = f"the system refuses this: {error.strerror}" if error.strerror else f"failed: {error}"
+        console.say_error(
+            EdgeRobertaError(what, where=None if error.filename is None else str(error.filename))
+        )
+        sys.exit(EdgeRobertaError.exit_code)
     except Exception as error:
         if debug:
             console.say(traceback.format_exc().rstrip())
-        console.say(f"error: unexpected {type(error).__name__}: {error}")
+        console.say(f"error: unexpected {type(error).__name__}: {shortened(str(error))}")
         if not debug:
-            console.say(f"  next: edgeroberta --debug {' '.join(given)}")
+            console.say(f"  next: edgeroberta --debug {shortened(' '.join(given))}")
         sys.exit(1)

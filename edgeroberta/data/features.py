@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+from edgeroberta import jsontext
 
 #: Features lie this deep in each other at most: a list of class labels is one deep.
 _DEPTH = 4
@@ -42,8 +43,8 @@ def stored(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
         Column to names; nothing where there are none, or they cannot be read.
     """
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        features = jsontext.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError):
         return {}
     return named(features)
 

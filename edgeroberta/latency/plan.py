@@ -152,7 +152,7 @@ def read(folder: Path) -> Plan:
     file = folder / PLAN_FILE
     if not file.is_file():
         raise UsageError(f"there is no {PLAN_FILE} in this folder", where=str(folder))
-    fields = loads(file.read_text(encoding="utf-8"), where=str(file))
+    fields = loads(file.read_bytes(), where=str(file))
     version = fields.pop("schema_version", None) if isinstance(fields, dict) else None
     if version != SCHEMA_VERSION:
         what = f"probes of schema {version!r:.20}, this version reads {SCHEMA_VERSION}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -266,10 +267,26 @@ class LatencyTable:
         Raises:
             EdgeRobertaError: It is damaged or of another version.
         """
-        fields = loads(file.read_text(encoding="utf-8"), where=str(file))
+        fields = loads(file.read_bytes(), where=str(file))
         if not isinstance(fields, dict) or fields.pop("kind", None) != KIND:
             raise EdgeRobertaError("not a latency table", where=str(file), hint=f"delete {file}")
         if (version := fields.pop("schema_version", None)) != SCHEMA_VERSION:
             what = f"a latency table of schema {version!r:.20}, this version reads {SCHEMA_VERSION}"
             raise EdgeRobertaError(what, where=str(file), hint="measure it anew")
-        return decode(cls, fields, where=str(file))
+        found = decode(cls, fields, where=str(file))
+        if not found._is_whole():
+            what = "a latency table whose rows do not fit its heads, widths and lengths"
+            raise EdgeRobertaError(what, where=str(file), hint="measure it anew")
+        return found
+
+    def _is_whole(self) -> bool:
+        """Tell whether there is a time for everything that is said to have been measured."""
+        axes = (self.heads, self.widths, self.lengths)
+        rising = all(axis and all(a < b for a, b in itertools.pairwise(axis)) for axis in axes)
+        heads, widths, lengths = map(len, axes)
+        rows = [self.least, self.whole_float, self.whole_small]
+        for cells in (self.middle, self.last):
+            if len(cells) != heads or any(len(row) != widths for row in cells):
+                return False
+            rows += [row for each in cells for row in each]
+        return rising and bool(self.noise) and all(len(row) == lengths for row in rows)

@@ -7,7 +7,6 @@ stopwatch, on the user's texts where there are some.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeroberta import jsontext
 from edgeroberta.bench.measure import time_calls
 from edgeroberta.bench.stopwatch import Stopwatch, TimedSession, timed
 from edgeroberta.bench.warmup import warm_up
@@ -275,7 +275,7 @@ class _Folded:
 def _texts(folder: Path) -> list[Any]:
     file = folder / TEXTS_FILE
     try:
-        texts = json.loads(file.read_text(encoding="utf-8"))
+        texts = jsontext.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise EdgeRobertaError(f"cannot be read ({error})", where=str(file)) from error
     return [tuple(text) if isinstance(text, list) else text for text in texts]

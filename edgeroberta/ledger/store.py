@@ -6,11 +6,10 @@ rows, the full-size answers, the engines' versions and the processor.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from edgeroberta import artifact
+from edgeroberta import artifact, jsontext
 
 SCHEMA_VERSION = 1
 
@@ -62,7 +61,7 @@ class Store:
             content: Content digest of the model's artifact.
         """
         try:
-            stored = json.loads(self._file(content).read_text(encoding="utf-8"))
+            stored = jsontext.loads(self._file(content).read_bytes(), finite=False)
             if stored["schema_version"] != SCHEMA_VERSION:
                 return None
             return Measured(**{each.name: stored[each.name] for each in fields(Measured)})

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact
+from edgeroberta import artifact, jsontext
 from edgeroberta.artifact import LINEAGE_FILE, Artifact
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime.manifest import KIND, MANIFEST_FILE
@@ -112,8 +112,8 @@ def deliver(bundle: Artifact, output: Path) -> None:
 
 def _manifest(folder: Path) -> Mapping[str, Any] | None:
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        manifest = jsontext.loads((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("kind") == KIND else None
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
-import json
 import logging
 import os
 import re
@@ -24,7 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgeroberta import artifact
+from edgeroberta import artifact, jsontext
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.errors import EdgeRobertaError, UsageError
 
@@ -164,7 +163,7 @@ def check(path: Path) -> None:
             raise UsageError("not empty, and not a work folder of edgeroberta", where=str(path), hint=hint)
         return
     try:
-        version = int(json.loads(marker.read_text(encoding="utf-8"))["schema_version"])
+        version = int(jsontext.loads(marker.read_bytes())["schema_version"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"not a work folder of edgeroberta ({error})", where=str(marker), hint=hint

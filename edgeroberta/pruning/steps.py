@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeroberta import metrics
+from edgeroberta import jsontext, metrics
 from edgeroberta.artifact import Kind, digest_value, flush_tree, write_json
 from edgeroberta.data.rows import Rows
 from edgeroberta.distributed import Ranks
@@ -125,7 +124,7 @@ class Work:
         number = self.ranks.share(max(done, default=0))
         if not number:
             return None
-        fields = json.loads((self._place(number) / _NOTES).read_text(encoding="utf-8"))
+        fields = jsontext.loads((self._place(number) / _NOTES).read_bytes(), finite=False)
         kept = Kept(
             tuple(fields["kept"]["layers"]),
             tuple(tuple(heads) for heads in fields["kept"]["heads"]),

@@ -57,7 +57,7 @@ def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> Origin:
 
 
 def _position(entries: list[tuple[str, dict[str, Any]]], name: str, where: str) -> int:
-    found = re.fullmatch(r"(.+)\[(\d+)\]", name)
+    found = re.fullmatch(r"(.+)\[(\d{1,4})\]", name)
     wanted, nth = (found[1], int(found[2])) if found else (name, None)
     indices = [index for index, (stage, _) in enumerate(entries) if stage == wanted]
     present = list(dict.fromkeys(stage for stage, _ in entries))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 import math
 import re
 import types
@@ -12,6 +11,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from edgeroberta import jsontext
 from edgeroberta.errors import EdgeRobertaError
 
 #: C0 but tab and newline, C1, and what turns the direction of text around.
@@ -28,19 +28,15 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
 
 
-def loads(text: str, *, where: str) -> Any:
+def loads(text: str | bytes, *, where: str) -> Any:
     """Read JSON; infinities, NaN and what nests too deep are refused.
 
     Raises:
         EdgeRobertaError: It is not JSON.
     """
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a number")
-
     try:
-        return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
+        return jsontext.loads(text)
+    except ValueError as error:
         raise _bad(f"not JSON: {clean(str(error))[:200]}", where) from error
 
 
@@ -57,9 +53,14 @@ def decode(kind: type[T], value: Any, *, where: str) -> T:
         EdgeRobertaError: It does not fit.
     """
     try:
-        found: T = _build(kind, value, "", 0)
+        return build(kind, value)
     except (TypeError, ValueError) as error:
         raise _bad(clean(str(error))[:300], where) from error
+
+
+def build(kind: type[T], value: Any) -> T:
+    """Do as :func:`decode`, and raise what Python raises: TypeError or ValueError with the place."""
+    found: T = _build(kind, value, "", 0)
     return found
 
 

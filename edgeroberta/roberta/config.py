@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import tasks
+from edgeroberta import jsontext, tasks
 from edgeroberta.errors import CheckpointError, shown
 from edgeroberta.roberta import fields as table
 from edgeroberta.roberta.fields import ACTIVATIONS, DOWNLOAD
@@ -187,7 +187,7 @@ def load_object(file: Path) -> dict[str, Any]:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        value = json.loads(text)
+        value = jsontext.loads(text)
         if _SURROGATE.search(text):  # half a pair cannot be written again
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -198,10 +198,8 @@ def load_object(file: Path) -> dict[str, Any]:
         raise CheckpointError(f"not UTF-8 at byte {error.start}", where=str(file), hint=DOWNLOAD) from error
     except UnicodeEncodeError as error:
         raise CheckpointError("holds half of a surrogate pair", where=str(file), hint=DOWNLOAD) from error
-    except ValueError as error:  # Python reads whole numbers of up to 4,300 digits
-        raise CheckpointError("a number has too many digits", where=str(file), hint=DOWNLOAD) from error
-    except RecursionError as error:
-        raise CheckpointError("nested too deeply", where=str(file), hint=DOWNLOAD) from error
+    except ValueError as error:
+        raise CheckpointError(f"not read: {error}", where=str(file), hint=DOWNLOAD) from error
     if not isinstance(value, dict):
         raise CheckpointError("not a JSON object", where=str(file), hint=DOWNLOAD)
     return value

@@ -8,7 +8,6 @@ every ``group`` values along a row; the others are float32.
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta import jsontext
 from edgeroberta.errors import CheckpointError
 
 MAGIC = b"HMSEMB01"
@@ -127,8 +127,8 @@ def _header(data: bytes, path: Path) -> tuple[dict[str, Any], int]:
     if len(data) < _START + length:
         raise CheckpointError(f"truncated: {len(data):,} bytes, the header is not complete", where=str(path))
     try:
-        header = json.loads(data[_START : _START + length])
-    except (ValueError, RecursionError) as error:
+        header = jsontext.loads(data[_START : _START + length])
+    except ValueError as error:
         raise CheckpointError(f"the header is not valid JSON ({error})", where=str(path)) from error
     if not isinstance(header, dict) or header.get("format") != 1:
         found = header.get("format") if isinstance(header, dict) else header

@@ -6,7 +6,6 @@ JSON header of ``{name: {dtype, shape, data_offsets}}``, then the tensors' bytes
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeroberta import jsontext
 from edgeroberta.errors import CheckpointError, shown
 
 SINGLE = "model.safetensors"
@@ -83,8 +83,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if not index.is_file():
         return ()
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        names = sorted(set(jsontext.loads(index.read_bytes())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError("the index of the weight files is not readable", where=str(index)) from error
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
@@ -125,10 +125,10 @@ def read_header(file: Path) -> dict[str, TensorEntry]:
             )
         raw = handle.read(length)
     try:
-        header = json.loads(raw.decode("utf-8"))
+        header = jsontext.loads(raw)
         _check_metadata(header.pop("__metadata__", None))
         entries = {name: _entry(file, 8 + length, fields) for name, fields in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"the safetensors header is not readable ({error})", where=str(file), hint=_REWRITE
         ) from error

@@ -7,7 +7,6 @@ them what it should.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import platform
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__
+from edgeroberta import __version__, jsontext
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime import preferences, processor
@@ -99,7 +98,7 @@ def load(folder: Path) -> Goldens:
     file = folder / GOLDENS_FILE
     try:
         data = file.read_bytes()
-        fields = json.loads(data.decode("utf-8"))
+        fields = jsontext.loads(data)
         goldens = Goldens(
             inputs=tuple(item if isinstance(item, str) else (item[0], item[1]) for item in fields["inputs"]),
             ids=tuple(tuple(ids) for ids in fields["ids"]),

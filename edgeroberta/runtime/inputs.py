@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
+from edgeroberta import jsontext
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.runtime.tokenizer import Input
 
@@ -83,8 +83,8 @@ def _from_text(line: str, pair: bool, where: str) -> Input:
 
 def _from_json(line: str, pair: bool, where: str) -> Input:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = jsontext.loads(line)
+    except ValueError as error:
         raise DataError(f"not JSON ({error})", where=where) from error
     if isinstance(value, dict):
         value = [value.get("text"), value.get("text_pair")] if pair else value.get("text")

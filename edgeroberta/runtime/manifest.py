@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.errors import BundleError
 from edgeroberta.tasks import Problem, Task
@@ -23,6 +24,8 @@ TOLD_FILES, TOLD_FOLDER = ("README.md", "recipe.yaml"), "reports/"
 _TOLD = ("created_by", "digest", "full_size", "gate", "lineage", "schema_version", "seal")
 
 _NO_BUNDLE = "check the path, or make a bundle: edgeroberta compress MODEL --data DATA -o out/"
+# Bytes of a name, as Linux has it, and characters of a path, well within what any system takes.
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
 _COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
 
 
@@ -147,8 +150,8 @@ def read(folder: Path) -> Manifest:
         )
     data = file.read_bytes()
     try:
-        fields = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        fields = jsontext.loads(data)
+    except ValueError as error:
         raise damaged(file, f"not JSON ({error})") from error
     if not isinstance(fields, dict) or fields.get("kind") != KIND:
         raise BundleError(f"not the manifest of a bundle (its kind is not {KIND!r})", where=str(file))
@@ -208,12 +211,15 @@ def safe_path(name: str) -> bool:
         name: The path as written.
 
     Returns:
-        False for absolute paths, ``..``, backslashes, drive letters, control characters and
-        anything not in its simplest form.
+        False for absolute paths, ``..``, backslashes, drive letters, control characters, names that are
+        longer than file systems take, and anything not in its simplest form.
     """
     if not name or any(character in '\\:<>"|?*' or ord(character) < 32 for character in name):
         return False
     path = PurePosixPath(name)
+    longest = max((len(part.encode("utf-8", "replace")) for part in path.parts), default=0)
+    if len(name) > _LONGEST_PATH or longest > _LONGEST_NAME:
+        return False
     return not path.is_absolute() and ".." not in path.parts and path.as_posix() == name != "."
 
 

@@ -7,13 +7,13 @@ another bundle, machine or engine version is never taken for this one's.
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import digest_value, write_json
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import EdgeRobertaError
@@ -65,7 +65,7 @@ def preferred(bundle: str, root: Path = Path("/")) -> str | None:
         if not (cache_dir() / FOLDER).is_dir():  # as nearly everywhere: then no facts need be gathered
             return None
         key = _key(bundle, root)
-        fields = json.loads(_file(key).read_text(encoding="utf-8"))
+        fields = jsontext.loads(_file(key).read_bytes(), finite=False)
         if fields["schema_version"] == SCHEMA_VERSION and fields["key"] == key:
             return str(fields["engine"])
     except (EdgeRobertaError, OSError, ValueError, KeyError, TypeError):

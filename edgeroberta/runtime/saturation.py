@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeroberta import jsontext
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import MANIFEST_FILE
 
@@ -56,7 +56,7 @@ def declared_safe(folder: Path) -> bool:
         False without a manifest, and for one of before this was looked at.
     """
     try:
-        fields = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        fields = jsontext.loads((folder / MANIFEST_FILE).read_bytes())
         return fields["saturation"]["safe"] is True
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

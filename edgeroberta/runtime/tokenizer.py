@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta import jsontext
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.cutting import Cutter
 
@@ -92,6 +92,7 @@ class TextTokenizer:
                 where=str(file),
                 hint="copy the folder again from where it was made",
             ) from error
+        _check_template(tokenizer, file)
         settings = _settings(folder / CONFIG_FILE)
         _apply_prefix_space(tokenizer, settings)
         tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
@@ -251,12 +252,28 @@ def _settings(config: Path) -> dict[str, Any]:
     if not config.is_file():
         return {}
     try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        settings = jsontext.loads(config.read_bytes())
+    except ValueError as error:
         raise BundleError(f"not a JSON object ({error})", where=str(config)) from error
     if not isinstance(settings, dict):
         raise BundleError("not a JSON object", where=str(config))
     return settings
+
+
+def _check_template(tokenizer: Tokenizer, file: Path) -> None:
+    """Refuse a template of tokens that it does not define: the package panics at the first text."""
+    step = tokenizer.post_processor
+    state = jsontext.loads(step.__getstate__()) if step is not None else {}
+    for each in state.get("processors", [state]):
+        used = [
+            part["SpecialToken"]["id"]
+            for name in ("single", "pair")
+            for part in each.get(name, ())
+            if "SpecialToken" in part
+        ]
+        if missing := sorted(set(used) - set(each.get("special_tokens", ()))):
+            what = f"not a readable tokenizer (its template names {missing[0]!r} and does not define it)"
+            raise BundleError(what, where=str(file), hint="copy the folder again from where it was made")
 
 
 def _apply_prefix_space(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:

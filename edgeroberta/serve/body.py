@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from edgeroberta import jsontext
 from edgeroberta.errors import did_you_mean
 from edgeroberta.runtime.tokenizer import Input, explain
 from edgeroberta.serve.messages import Refusal
@@ -87,11 +87,10 @@ def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
 
 def _load(body: bytes) -> Any:
     try:
-        # Decoded here, since json.loads would take UTF-16 and UTF-32 as well.
-        return json.loads(body.decode("utf-8"))
+        return jsontext.loads(body)
     except UnicodeDecodeError as error:
         what = f"not UTF-8 (byte {error.start})"
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         what = f"not JSON ({error})"
     raise Refusal(400, what, where="body")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 from edgeroberta.runtime import Prediction, Runtime
 from edgeroberta.runtime.postprocess import interpret
@@ -42,13 +43,8 @@ class Job:
         self.inputs = inputs
         self._done: Callable[[Outcome], None] | None = done
 
-    @property
-    def abandoned(self) -> bool:
-        """True when nobody waits for it any more."""
-        return self._done is None
-
     def abandon(self) -> None:
-        """Drop the answer; a job that no worker has begun is not begun any more."""
+        """Drop the answer."""
         self._done = None
 
     def finish(self, outcome: Outcome) -> None:
@@ -74,7 +70,9 @@ class Pool:
         self._runtime = runtime
         self._limit = queue
         self._hand_over = hand_over
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()  # guards the two beside it
+        self._closed = False
         self._began: list[float | None] = [None] * workers
         # Daemons: an engine that hangs must not keep a process alive that was told to end.
         self._threads = [
@@ -87,7 +85,7 @@ class Pool:
     @property
     def depth(self) -> int:
         """Jobs that wait."""
-        return self._jobs.qsize()
+        return len(self._jobs)
 
     @property
     def busy_seconds(self) -> float:
@@ -101,11 +99,19 @@ class Pool:
         Raises:
             FullError: As many wait as may.
         """
-        if self._jobs.qsize() >= self._limit:
-            raise FullError
         job = Job(inputs, done)
-        self._jobs.put(job)
+        with self._changed:
+            if len(self._jobs) >= self._limit:
+                raise FullError
+            self._jobs.append(job)
+            self._changed.notify()
         return job
+
+    def abandon(self, job: Job) -> None:
+        """Drop the answer of a job; one that no worker has begun gives its place to the next."""
+        job.abandon()
+        with self._changed, contextlib.suppress(ValueError):
+            self._jobs.remove(job)
 
     def close(self, timeout: float) -> bool:
         """End the threads once they are through with what is queued.
@@ -116,17 +122,22 @@ class Pool:
         Returns:
             False when one is still busy then.
         """
-        for _ in self._threads:
-            self._jobs.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         end = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def _next(self) -> Job | None:
+        """Wait for a job; None once the pool is closed and nothing is left."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            return self._jobs.popleft() if self._jobs else None
+
     def _work(self, number: int) -> None:
-        while (job := self._jobs.get()) is not None:
-            if job.abandoned:
-                continue
+        while (job := self._next()) is not None:
             self._began[number] = time.monotonic()
             outcome = self._answer(job.inputs)
             self._began[number] = None

@@ -112,7 +112,7 @@ class Service:
 
     def abandon(self, job: Job) -> None:
         """Drop the answer of a job."""
-        job.abandon()
+        self._pool.abandon(job)
         self.in_flight -= 1
         self.metrics.abandoned += 1
 

@@ -7,7 +7,6 @@ from disk, so neither memory nor open files grow with the number of texts.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import digest_value, flush_tree, write_json
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.probe import Probe, attention_width
@@ -212,7 +212,7 @@ def _prepare(folder: Path, plan: dict[str, Any]) -> None:
     """Make the folder ready for the outputs of ``plan``, emptying it when it holds others'."""
     file = folder / _PLAN
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = jsontext.loads(file.read_bytes(), finite=False)
     except (OSError, ValueError):
         found = None
     if found != plan and folder.exists():

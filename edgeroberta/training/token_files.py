@@ -6,7 +6,6 @@ of MB for a million texts.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from edgeroberta import distributed
+from edgeroberta import distributed, jsontext
 from edgeroberta.artifact import digest_value, flush, flush_tree, write_json
 from edgeroberta.data.rows import Texts
 from edgeroberta.progress import Progress
@@ -59,7 +58,7 @@ def tokenize(encoder: Encoder, parts: Sequence[Texts], *, folder: Path, progress
 
 def _plan(folder: Path) -> Any:
     try:
-        return json.loads((folder / _PLAN).read_text(encoding="utf-8"))
+        return jsontext.loads((folder / _PLAN).read_bytes(), finite=False)
     except (OSError, ValueError):
         return None
 

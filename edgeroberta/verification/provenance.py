@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import demo
+from edgeroberta import demo, jsontext
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, Rows, hub, load_heldout
 from edgeroberta.data.reading import Reading
@@ -36,7 +35,7 @@ def stored_gate(bundle: Path) -> Gate:
     """
     file = bundle / REPORT_FILE
     try:
-        gate = json.loads(file.read_text(encoding="utf-8"))["gate"]
+        gate = jsontext.loads(file.read_bytes(), finite=False)["gate"]
         asked = {name: float(gate[name]) for name in ("max_drop", "min_agreement", "confidence")}
         # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric.
         kept, metric = gate.get("min_kept"), gate.get("metric")
@@ -65,7 +64,7 @@ def stored_leak(bundle: Path, digest: str) -> int | None:
         digest: Digest of the rows that are measured on; of others than the report's, nothing is known.
     """
     try:
-        data = json.loads((bundle / REPORT_FILE).read_text(encoding="utf-8"))["data"]
+        data = jsontext.loads((bundle / REPORT_FILE).read_bytes(), finite=False)["data"]
         leaked = data.get("leaked") if data.get("digest") == digest else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -6,7 +6,6 @@ with ``edgeroberta reference``, it serves ``compress --reference`` and ``verify 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta import artifact
+from edgeroberta import artifact, jsontext
 from edgeroberta.bench.device import Device
 from edgeroberta.bench.measure import Latency
 from edgeroberta.bench.offline import Offline
 from edgeroberta.errors import UsageError
+from edgeroberta.remote.untrusted import build
 from edgeroberta.tasks import Problem, Task
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def check_place(folder: Path) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        fields = json.loads((folder / JSON_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        fields = jsontext.loads((folder / JSON_FILE).read_bytes(), finite=False)
+    except (OSError, ValueError):
         fields = None
     if not isinstance(fields, dict) or not {"model_digest", "logits_sha256"} <= fields.keys():
         raise UsageError(
@@ -157,7 +157,7 @@ def load(folder: Path) -> Reference:
     hint = "edgeroberta reference MODEL --data … -o " + str(folder)
     file = folder / JSON_FILE
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
+        fields = jsontext.loads(file.read_bytes(), finite=False)
         version = fields.pop("schema_version")
     except OSError as error:
         raise UsageError(
@@ -175,8 +175,8 @@ def load(folder: Path) -> Reference:
         if artifact.digest_file(folder / LOGITS_FILE) != fields.pop("logits_sha256"):
             raise UsageError(f"{LOGITS_FILE} is damaged (wrong sha256)", where=str(folder), hint=hint)
         logits = np.load(folder / LOGITS_FILE, allow_pickle=False)
-        return Reference(**{**fields, **_typed(fields), "logits": logits})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Reference(**_typed(fields), logits=logits)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"a damaged reference ({error})", where=str(file), hint=hint) from error
 
 
@@ -220,14 +220,34 @@ def digest_model(model: Path) -> str:
     return checkpoint.digest(model)
 
 
+@dataclass(frozen=True)
+class _Stored:
+    """What ``reference.json`` holds beside schema, metrics and task; defaults are what older ones lack."""
+
+    model: str
+    model_digest: str
+    parameters: int
+    bytes: int
+    data_digest: str
+    data_source: str
+    rows: int
+    dtype: str
+    max_length: int
+    device: str
+    machine: Device
+    latency: Latency | None
+    offline: Offline | None = None
+    energy_mj: float | None = None
+    throttled: tuple[str, ...] = ()
+    gpu: Mapping[str, Any] | None = None
+
+
 def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Build the nested records of ``reference.json``."""
-    task, latency, facts = fields["task"], fields["latency"], fields["machine"]
-    return {
-        "task": Task(Problem(task["problem"]), tuple(task["labels"]), bool(task["pair"])),
-        "machine": Device(**{**facts, "flags": tuple(facts["flags"])}),
-        "latency": latency and Latency.from_json(latency),
-        # Not in references of version 0.1.
-        "offline": fields.get("offline") and Offline.from_json(fields["offline"]),
-        "throttled": tuple(fields.get("throttled", ())),
-    }
+    """Check the types of ``reference.json``, and build its nested records."""
+    task, metrics = fields["task"], fields["metrics"]
+    made = Task(Problem(task["problem"]), tuple(task["labels"]), bool(task["pair"]))
+    # Not as a record: a correlation that is none is stored as NaN.
+    if not all(isinstance(value, int | float) for value in metrics.values()) or made.metric not in metrics:
+        raise ValueError(f"its metrics are {metrics}")
+    rest = {name: value for name, value in fields.items() if name not in ("task", "metrics")}
+    return {**vars(build(_Stored, rest)), "task": made, "metrics": metrics}

@@ -85,6 +85,20 @@ def test_a_number_with_an_exponent_is_a_number() -> None:
     assert yamltext.parse("[1e-4, 2E5, 1.5e3, 12, abc]", where="x") == [1e-4, 2e5, 1500.0, 12, "abc"]
 
 
+def test_keys_are_texts_and_dates_stay_texts():
+    found = yamltext.parse("{on: 1, 2: 2024-01-01, null: yes}", where="x")
+    assert found == {"on": 1, "2": "2024-01-01", "null": True}
+
+
+def test_aliases_and_merged_mappings_are_read():
+    text = "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\n"
+    assert yamltext.parse(text, where="x") == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 3},
+        "c": {"x": 1, "y": 2},
+    }
+
+
 def _replaced(old: str, new: str) -> str:
     assert old in GOOD
     return GOOD.replace(old, new)
@@ -123,6 +137,29 @@ BAD = {
         "name: !!python/object/apply:os.system [ls]\n",
         "mine.yaml:1: not valid YAML: could not determine a constructor for the tag "
         "'tag:yaml.org,2002:python/object/apply:os.system'",
+    ),
+    "a type that no setting has": (
+        "name: !!binary aGk=\n",
+        "mine.yaml:1: not valid YAML: could not determine a constructor for the tag "
+        "'tag:yaml.org,2002:binary'",
+    ),
+    "a number of too many digits": (
+        "name: " + "9" * 5_000 + "\n",
+        "mine.yaml:1: not valid YAML: not a number",
+    ),
+    "nesting without end": ("name: " + "[" * 5_000, "mine.yaml: not valid YAML: nested too deep"),
+    "aliases that multiply": (
+        "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+        + "".join(
+            f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n"
+            for of, to in zip("abcdefg", "bcdefgh", strict=True)
+        ),
+        "mine.yaml: stands for more than 20,000 values",
+    ),
+    "an alias inside itself": ("name: &a [*a]\n", "mine.yaml: stands for more than 20,000 values"),
+    "a file of megabytes": (
+        "# " + "x" * 3_000_000,
+        "mine.yaml: 3,000,002 characters, where 200,000 are read at most",
     ),
     "no name": (_replaced("name: mine\n", ""), "mine.yaml: name: this field is required"),
     "no version": (_replaced("schema_version: 1\n", ""), "mine.yaml: schema_version: this field is required"),

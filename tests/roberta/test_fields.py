@@ -157,8 +157,8 @@ def test_transformers_is_told_every_field_that_changes_the_answers(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[" * 100_000, "nested too deeply"),
-        ('{"vocab_size": ' + "9" * 5_000 + "}", "a number has too many digits"),
+        ("[" * 100_000, "not read: lists and objects are nested deeper than 64"),
+        ('{"vocab_size": ' + "9" * 5_000 + "}", "not read: a whole number of 5000 digits"),
         ('{"id2label": {"0": "\\ud83d"}}', "holds half of a surrogate pair"),
     ],
     ids=["nesting", "digits", "surrogate"],

@@ -113,7 +113,7 @@ def test_a_digest_that_is_not_of_these_files_is_refused_although_the_seal_fits(b
 def test_not_a_number_in_a_manifest_is_refused(bundle):
     file = bundle / MANIFEST_FILE
     file.write_text(file.read_text(encoding="utf-8").replace('"gate": null', '"gate": NaN'), encoding="utf-8")
-    assert refused(bundle).what == "damaged: not as it was written"
+    assert refused(bundle).what == "damaged: not JSON (NaN is not a number)"
 
 
 @pytest.mark.parametrize(

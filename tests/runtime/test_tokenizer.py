@@ -282,6 +282,16 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path, content):
     assert caught.value.hint == "copy the folder again from where it was made"
 
 
+def test_a_template_with_tokens_that_it_does_not_define_is_refused(xlmr_tokenizer_folder, tmp_path):
+    shutil.copytree(xlmr_tokenizer_folder, tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "tokenizer.json"
+    fields = json.loads(file.read_text())
+    del fields["post_processor"]["special_tokens"]["</s>"]
+    file.write_text(json.dumps(fields))
+    with pytest.raises(BundleError, match="its template names '</s>' and does not define it"):
+        TextTokenizer.open(tmp_path, MAX_LENGTH)
+
+
 def test_a_tokenizer_config_that_is_no_object_is_refused(tokenizer_folder, tmp_path):
     shutil.copytree(tokenizer_folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "tokenizer_config.json").write_text("[]")

@@ -169,6 +169,25 @@ def test_the_request_of_a_client_that_left_is_not_begun(start, gated):
     assert gate.reached == 2
 
 
+def test_the_request_of_a_client_that_left_gives_its_place_to_the_next(start, gated):
+    runtime, gate = gated
+    server = start(runtime, workers=1, queue=1)
+    with server.client() as first, server.client() as third:
+        first.send(post({"text": "first"}))
+        wait_until(lambda: gate.reached == 1)
+        with server.client() as second:
+            second.send(post({"text": "second"}))
+            wait_until(lambda: server.metric("edgeroberta_queue_depth") == 1)
+            second.socket.setsockopt(
+                served.socket.SOL_SOCKET, served.socket.SO_LINGER, b"\1\0\0\0" + b"\0" * 4
+            )
+        wait_until(lambda: server.metric("edgeroberta_queue_depth") == 0)
+        third.send(post({"text": "third"}))
+        wait_until(lambda: server.metric("edgeroberta_queue_depth") == 1)
+        gate.opened.set()
+        assert (first.reply().status, third.reply().status) == (200, 200)
+
+
 def test_an_engine_that_fails_is_a_500_which_tells_nothing_of_the_text(start, caplog):
     runtime = Runtime.fake()
     original = runtime.session.run

@@ -7,13 +7,13 @@ key, written out beside it. A plan is handed out only when every field of the ke
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import digest_value, write_bytes
 from edgeroberta.cache import VARIABLE, cache_dir
 from edgeroberta.errors import EdgeRobertaError
@@ -170,7 +170,7 @@ class EngineCache:
         found = []
         for file in self.root.glob(f"[!.]*/{FACTS}") if self.root is not None else ():
             try:
-                facts = json.loads(file.read_text(encoding="utf-8"))
+                facts = jsontext.loads(file.read_bytes(), finite=False)
                 if file.parent.name == _name(facts["key"]):  # else a copy of the user's: not to be collected
                     found.append(Kept(file.parent, facts["key"], str(facts["source"]), file.stat().st_mtime))
             except (OSError, ValueError, KeyError, TypeError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import flush, flush_tree, write_json
 from edgeroberta.runtime.tensorrt.engine import Built
 
@@ -42,7 +43,7 @@ def read(folder: Path, key: Key) -> Reading:
         Its plan, or why it is of no use; neither where there is none.
     """
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        facts = jsontext.loads((folder / FACTS).read_bytes(), finite=False)
         former, size, sha256 = dict(facts["key"]), int(facts["bytes"]), str(facts["sha256"])
         seconds, version = float(facts["seconds"]), facts["schema_version"]
     except (FileNotFoundError, NotADirectoryError):
