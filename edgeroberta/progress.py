@@ -18,9 +18,6 @@ from edgeroberta.escaping import one_line, plain
 PLAIN_SECONDS = 10.0
 #: Seconds between two redraws of a bar.
 BAR_SECONDS = 0.1
-#: What is reported within this many seconds of the start was done by an earlier run, and says
-#: nothing about the rate of this one.
-CARRIED_SECONDS = 0.01
 BAR_WIDTH = 24
 
 
@@ -38,18 +35,19 @@ class Progress:
         """Say one sentence."""
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+    def bar(self, label: str, total: int, unit: str, *, done: int = 0) -> Iterator[Advance]:
         """Report a countable piece of work.
 
         Args:
             label: What is being done, e.g. ``distill``.
             total: How many units there are; 0 when unknown.
             unit: What is counted, in the plural, e.g. ``steps``.
+            done: How many of them an earlier run has done.
 
         Yields:
             A function ``advance(n=1, note="")`` to call as units get done.
         """
-        meter = Meter(label, total, unit)
+        meter = Meter(label, total, unit, done)
         self._begin(meter)
 
         def advance(n: int = 1, note: str = "") -> None:
@@ -78,25 +76,22 @@ class Meter:
 
     Attributes:
         done: Units done.
-        carried: Units that were done before the meter started (a resumed run reports them at once).
+        carried: Units that were done before the meter started: they say nothing about the rate.
         note: The newest note.
         shown: Clock of the last time the meter was shown.
     """
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
+    def __init__(self, label: str, total: int, unit: str, done: int = 0) -> None:
         self.label = one_line(label)
         self.total = total
         self.unit = unit
-        self.done = 0
-        self.carried = 0
+        self.done = self.carried = done
         self.note = ""
         self.started = time.monotonic()
         self.shown = self.started
 
     def add(self, n: int, note: str) -> None:
         """Count ``n`` more units; an empty note keeps the former one."""
-        if not self.done and self.elapsed < CARRIED_SECONDS:
-            self.carried = n
         self.done += n
         self.note = one_line(note) or self.note
 

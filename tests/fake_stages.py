@@ -58,8 +58,7 @@ def train(config: FakeConfig, context: Context) -> Mapping[str, Any]:
         return {}
     checkpoint = context.scratch / "step"
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
-    with context.progress.bar("train", TRAINING_STEPS, "steps") as advance:
-        advance(done)
+    with context.progress.bar("train", TRAINING_STEPS, "steps", done=done) as advance:
         for step in range(done, TRAINING_STEPS):
             note(config.log, "step")
             write_text(checkpoint, str(step + 1))

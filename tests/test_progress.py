@@ -65,12 +65,15 @@ def test_an_unknown_total_shows_a_count_and_no_time_left(clock: list[float]) -> 
 
 
 def test_the_time_left_leaves_out_what_an_earlier_run_had_done(clock: list[float]) -> None:
-    meter = Meter("distill", 100, "steps")
-    meter.add(80, "")
+    meter = Meter("distill", 100, "steps", done=80)
     assert meter.left is None, "nothing is known of this run's rate yet"
     clock[0] += 10
     meter.add(10, "")
     assert meter.left == 10
+    fresh = Meter("distill", 100, "steps")
+    fresh.add(80, "")  # at once, and yet by this run
+    clock[0] += 10
+    assert fresh.left == 2.5
 
 
 def test_a_terminal_gets_a_bar_that_redraws_itself(clock: list[float]) -> None:

@@ -12,6 +12,7 @@ import errno
 import itertools
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,13 +35,18 @@ from edgeroberta.verification import origin
 
 REPORT_FILE = "report.json"
 
+#: Bytes below which a disk is full, whatever a library says of it.
+_ROOM = 1 << 16
+
 logger = logging.getLogger(__name__)
 
 #: Packages whose versions are kept in every lineage.
 _RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx", "onnxruntime", "openvino")
 
+_FULL = "no space left on the disk"
 _DISK = {
-    errno.ENOSPC: "no space left on the disk",
+    errno.ENOSPC: _FULL,
+    errno.EFBIG: "a file would be larger than this disk, or a limit of this process, allows",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
@@ -263,11 +269,29 @@ def _disk_errors(place: Path) -> Iterator[None]:
     """Put a full or unwritable disk into words; what is finished stays."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _DISK:
+    except EdgeRobertaError:
+        raise
+    except Exception as error:
+        what = _DISK.get(error.errno or 0) if isinstance(error, OSError) else None
+        if what is None and _is_full(place, error):
+            what = _FULL
+        if what is None:
             raise
         raise EdgeRobertaError(
-            _DISK[error.errno],
-            where=str(error.filename or place),
+            what,
+            where=str(getattr(error, "filename", None) or place),
             hint="make room or name another folder with --work and -o; the same command then resumes",
         ) from error
+
+
+def _is_full(place: Path, error: Exception) -> bool:
+    """Tell whether what a library calls by another name is a full disk.
+
+    torch (2.13) raises ``RuntimeError: unexpected pos 117056 vs 116948`` and leaves its file, safetensors
+    (0.8) an error of its own with the system's words, numpy an OSError without a number.
+    """
+    if any(words in str(error) for words in ("os error 28", os.strerror(errno.ENOSPC))):
+        return True
+    there = next(each for each in (place, *place.resolve().parents) if each.exists())
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize < _ROOM

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeroberta import distributed, pipeline
 from edgeroberta.artifact import Kind
+from edgeroberta.errors import EngineError
 from edgeroberta.front import Point
 from edgeroberta.pipeline import Result
 from edgeroberta.pipeline.job import Job
@@ -154,7 +155,16 @@ def _int8(base: Base, job: Job, progress: Progress) -> tuple[Path, Mapping[str, 
 
 
 def _metric(report: Mapping[str, Any], engine: str) -> float:
-    """Return the metric on an engine; on the first that ran where that one is only on the device."""
+    """Return the metric on an engine; on the first that ran where that one is only on the device.
+
+    Raises:
+        EngineError: None ran.
+    """
     found = {each["engine"]: each["metrics"] for each in report["engines"] if each["metrics"]}
+    if not found:
+        raise EngineError(
+            f"no engine could run the model, so its worth is not known: {report['judgement']['reason']}",
+            hint="edgeroberta doctor tells which engines work here; the bundle's reports/report.md has more",
+        )
     metrics = found.get(engine) or next(iter(found.values()))
     return float(metrics[report["metric"]])

@@ -21,10 +21,12 @@ class Footprint:
     Attributes:
         copies: How often the weights are in it: once for each engine, or once if engines share them.
         tokenizer: Bytes of the full-size model's tokenizer.
+        answers: Bytes of the full-size model's answers to the held-out rows, which the bundle carries.
     """
 
     copies: int
     tokenizer: int
+    answers: int = 0
 
     def of(self, shape: EncoderShape, full_vocabulary: int) -> float:
         """Return the bytes of an int8 bundle.
@@ -39,7 +41,7 @@ class Footprint:
         words = shape.vocab_size * (shape.hidden_size + 4)
         rest = 4 * shape.hidden_size * (shape.max_positions + shape.hidden_size + shape.labels)
         tokenizer = self.tokenizer * shape.vocab_size / full_vocabulary
-        return self.copies * (layers + words + rest) + tokenizer + OTHER_BYTES
+        return self.copies * (layers + words + rest) + tokenizer + self.answers + OTHER_BYTES
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def search(job: Job, limits: Limits, device: Device) -> Search:
     """
     size = (job.model / _TOKENIZER).stat().st_size if (job.model / _TOKENIZER).is_file() else 0
     copies = 1 if shares(job, limits) else len(job.target.engines)
-    footprint = Footprint(copies, size)
+    answers = 4 * job.task.num_outputs * len(job.data.heldout)  # float32 logits
+    footprint = Footprint(copies, size, answers)
     return Search(equal(device.table.shape), device.table, device.lengths, limits, footprint)
 
 

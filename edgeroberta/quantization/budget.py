@@ -74,7 +74,10 @@ def fit(
     logits = measure(frozenset(), len(exact))
     share = agreement(exact, logits)
     while share < min_agreement and len(kept) < max_float:
-        site = _worst(measure, exact, [site for site in sites if site not in kept], kept, progress)
+        left = [site for site in sites if site not in kept]
+        if not left:
+            break
+        site = _worst(measure, exact, left, kept, progress)
         better = measure(frozenset({*kept, site}), len(exact))
         if _error(better, exact) >= _error(logits, exact):
             break

@@ -9,7 +9,7 @@ from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.saturation import declared_safe
-from edgeroberta.runtime.session import Ids, Logits
+from edgeroberta.runtime.session import Ids, Logits, opened
 
 GRAPH = "model.onnx"
 
@@ -30,8 +30,9 @@ class OnnxRuntimeSession:
     def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
         """Run one batch; see :class:`edgeroberta.runtime.session.Session`."""
         feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        session = opened(self._session)  # held by this call, whatever closes the session meanwhile
         try:
-            logits: Logits = self._session.run(("logits",), feed)[0]
+            logits: Logits = session.run(("logits",), feed)[0]
         # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.31).
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {error}", where=GRAPH) from error

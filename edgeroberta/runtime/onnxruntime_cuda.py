@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeroberta.errors import EngineError, UnavailableError
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.session import Ids, Logits, not_installed
+from edgeroberta.runtime.session import Ids, Logits, not_installed, opened
 
 NAME = "onnxruntime-cuda"
 GRAPH = "model_fp16.onnx"
@@ -38,8 +38,9 @@ class OnnxRuntimeCudaSession:
     def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
         """Run one batch; see :class:`edgeroberta.runtime.session.Session`."""
         feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        session = opened(self._session)
         try:
-            return np.asarray(self._session.run(("logits",), feed)[0], np.float32)
+            return np.asarray(session.run(("logits",), feed)[0], np.float32)
         # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.31).
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {error}", where=GRAPH) from error
@@ -60,15 +61,16 @@ class OnnxRuntimeCudaSession:
         Raises:
             EngineError: The engine failed.
         """
+        session = opened(self._session)
         try:
-            binding = self._session.io_binding()
+            binding = session.io_binding()
             for name, values in (("input_ids", input_ids), ("attention_mask", attention_mask)):
                 there = self._runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(values), "cuda", 0)
                 binding.bind_ortvalue_input(name, there)
             binding.bind_output("logits", "cuda", 0)
             binding.synchronize_inputs()
             started = time.perf_counter()
-            self._session.run_with_iobinding(binding)
+            session.run_with_iobinding(binding)
             binding.synchronize_outputs()
             seconds = time.perf_counter() - started
             return np.asarray(binding.copy_outputs_to_cpu()[0], np.float32), seconds

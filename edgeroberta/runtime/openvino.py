@@ -17,7 +17,7 @@ import numpy as np
 
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.session import Ids, Logits
+from edgeroberta.runtime.session import Ids, Logits, opened
 
 GRAPH = "openvino_model.xml"
 #: What it reads in a bundle whose engines share their weights, see :mod:`edgeroberta.backends.sharing`.
@@ -93,15 +93,17 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """Let go of the engine's memory."""
-        self._compiled = {}
-        self._core = None
+        with self._compiling:  # what is being compiled would be kept after it
+            self._compiled = {}
+            self._core = None
 
     def _compile(self, length: int) -> _Compiled:
         with self._compiling:
             if length in self._compiled:
                 return self._compiled[length]
             # Read anew each time: weights are mapped from the file, so this costs 20 ms and no memory.
-            model = self._core.read_model(str(self._graph))
+            core = opened(self._core)
+            model = core.read_model(str(self._graph))
             model.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
             settings = {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -110,7 +112,7 @@ class OpenVinoSession:
                 # Without it, CPUs with AMX or AVX-512 BF16 round the float part to bfloat16.
                 "INFERENCE_PRECISION_HINT": "f32",
             }
-            compiled = _Compiled(self._core.compile_model(model, "CPU", settings))
+            compiled = _Compiled(core.compile_model(model, "CPU", settings))
             self._compiled[length] = compiled
             return compiled
 

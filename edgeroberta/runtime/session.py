@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.errors import UnavailableError, UsageError, did_you_mean, missing_extra
+from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_you_mean, missing_extra
 from edgeroberta.runtime.lengths import Lengths
 
 Ids = npt.NDArray[np.int64]
@@ -199,6 +199,17 @@ def _has_device(name: str) -> bool:
     from edgeroberta.runtime.tensorrt import cuda
 
     return cuda.driver_version() is not None
+
+
+def opened(engine: Any) -> Any:
+    """Return an engine's own session, which a call holds while it runs.
+
+    Raises:
+        EngineError: The session is closed, perhaps by another thread.
+    """
+    if engine is None:
+        raise EngineError("the session is closed", hint="open the bundle again with Runtime.open")
+    return engine
 
 
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:

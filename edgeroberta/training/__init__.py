@@ -128,8 +128,7 @@ def train(run: Run) -> TrainingState:
     """
     loop = _Loop(run)
     total = loop.total
-    with run.progress.bar(run.label, total, "steps") as advance:
-        advance(loop.state.step)
+    with run.progress.bar(run.label, total, "steps", done=loop.state.step) as advance:
         while loop.state.step < total:
             note = loop.step()
             advance(1, note)

@@ -161,11 +161,12 @@ def compute(
         _require_room(folder, model, tokens, wanted)
     process.wait_for_everyone()
     model.to(process.device).eval()
+    left = {number for number, path in enumerate(paths) if not path.is_dir()}
+    there = total - sum(_shard_rows(number, total) for number in left)
     with (
         Probe(model, layers=wanted.layers, attention=wanted.attention) as probe,
-        progress.bar("teacher outputs", total, "texts") as advance,
+        progress.bar("teacher outputs", total, "texts", done=there) as advance,
     ):
-        left = set(range(len(paths)))
 
         def report() -> None:
             done = {number for number in left if paths[number].is_dir()}
@@ -173,7 +174,6 @@ def compute(
             if done:
                 advance(sum(_shard_rows(number, total) for number in done))
 
-        report()
         for number in sorted(left):
             if _claim(paths[number]):
                 _write_shard(paths[number], model, tokens, number, probe, wanted)

@@ -86,7 +86,7 @@ class Counting(Progress):
         self.steps: dict[str, list[int]] = {}
 
     @contextlib.contextmanager
-    def bar(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+    def bar(self, label: str, total: int, unit: str, *, done: int = 0) -> Iterator[Advance]:
         steps = self.steps.setdefault(f"{label} {total} {unit}", [])
 
         def advance(n: int = 1, note: str = "") -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from edgeroberta import cli, recipe
 from edgeroberta.data import DataSpec
-from edgeroberta.errors import UsageError
+from edgeroberta.errors import EngineError, UsageError
 from edgeroberta.latency import measuring
 from edgeroberta.latency.request import Request as TableRequest
-from edgeroberta.pipeline import budget, compression, forecast
+from edgeroberta.pipeline import budget, compression, forecast, reckoning
 from edgeroberta.pipeline.sources import Request
 from edgeroberta.planning.limits import Limits
 from edgeroberta.progress import Progress
@@ -209,6 +209,13 @@ def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(
     assert "would be fine-tuned first" not in forecast.to_text(
         forecast.forecast(packaged, Limits(speedup=1.5))
     )
+
+
+def test_a_model_that_no_engine_could_run_is_an_error_that_says_so() -> None:
+    crashed = {"engine": "onnxruntime", "metrics": None}
+    report = {"metric": "accuracy", "engines": [crashed], "judgement": {"reason": "onnxruntime: crashed"}}
+    with pytest.raises(EngineError, match="its worth is not known: onnxruntime: crashed"):
+        reckoning._metric(report, "onnxruntime")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fake_stages
@@ -335,6 +336,30 @@ def test_a_full_disk_is_said_and_what_is_finished_stays(tmp_path: Path) -> None:
     assert str(caught.value.where).endswith("output/model.onnx")
     assert caught.value.exit_code == 1
     assert run(job) == ALL[1:]
+
+
+@pytest.mark.parametrize(
+    ("error", "free"),
+    [
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), 1 << 40),
+        (RuntimeError("unexpected pos 117056 vs 116948"), 0),
+        (OSError("100 requested and 0 written"), 0),
+    ],
+)
+def test_a_full_disk_is_said_also_when_a_library_calls_it_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, free: int
+) -> None:
+    recipe = fake_stages.recipe(tmp_path / "runs.log")
+
+    def full(config: Any, context: stages.Context) -> dict[str, Any]:
+        raise error
+
+    steps = (recipe.stages[0]._replace(stage=replace(recipe.stages[0].stage, run=full)),)
+    found = SimpleNamespace(f_bavail=free, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: found)
+    with pytest.raises(EdgeRobertaError) as caught:
+        pipeline.make(steps, fake_stages.job(tmp_path), progress=Progress())
+    assert (caught.value.what, caught.value.__cause__) == ("no space left on the disk", error)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

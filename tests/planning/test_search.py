@@ -91,3 +91,9 @@ def test_the_budget_that_a_refusal_names_can_be_met() -> None:
         search(Limits(speedup=300)).candidates()
     named = float(str(caught.value.hint).split("--speedup ")[1].split(",")[0])
     assert search(Limits(speedup=named)).candidates()
+
+
+def test_the_size_counts_the_full_size_model_s_answers_that_the_bundle_carries() -> None:
+    answers = 4 * 2 * 100_000
+    without = FOOTPRINT.of(SHAPE, SHAPE.vocab_size)
+    assert Footprint(1, 100_000, answers).of(SHAPE, SHAPE.vocab_size) == without + answers

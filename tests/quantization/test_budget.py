@@ -64,3 +64,8 @@ def test_a_second_one_follows_when_the_first_does_not_suffice() -> None:
 def test_a_budget_that_cannot_be_met_says_so_and_keeps_the_best() -> None:
     found, _ = fit(0.99, 1)
     assert (list(found.kept_float), found.met, found.agreement) == (["b"], False, 0.97)
+
+
+def test_a_budget_that_all_matmuls_together_cannot_meet_ends_when_none_is_left() -> None:
+    found, _ = fit(1.01, 10)
+    assert (sorted(found.kept_float), found.met, found.agreement) == (["a", "b", "c"], False, 1.0)

@@ -115,7 +115,7 @@ class Filling(Progress):
         self.folder = folder
 
     @contextlib.contextmanager
-    def bar(self, what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def bar(self, what: str, total: int, unit: str, *, done: int = 0) -> Iterator[Callable[[int], None]]:
         def advance(count: int = 1) -> None:
             file = self.folder / "filling"
             if not file.exists():

@@ -212,6 +212,17 @@ def test_a_closed_runtime_refuses_and_closes_twice(tiny_bundle):
         assert str(caught.value) == "the runtime is closed\n  next: open it again with Runtime.open"
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_session_that_is_closed_during_a_call_says_so(tiny_bundle, engine):
+    runtime = Runtime.open(tiny_bundle, engine=engine)
+    session = runtime.session
+    runtime.close()
+    ids = np.full((1, session.padded_length(200)), 5, np.int64)
+    with pytest.raises(EngineError) as caught:
+        session.run(ids, np.ones_like(ids))
+    assert str(caught.value) == "the session is closed\n  next: open the bundle again with Runtime.open"
+
+
 def test_a_runtime_says_what_it_is(runtime, tiny_bundle):
     assert repr(runtime) == (
         f"<Runtime {tiny_bundle} on {runtime.engine} {runtime.engine_version}, single_label_classification>"

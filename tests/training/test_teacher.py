@@ -252,7 +252,7 @@ def test_progress_counts_shards_that_were_there(run: Callable[..., TeacherOutput
     seen: list[int] = []
 
     class Watch(Progress):
-        def _step(self, meter: Meter) -> None:
+        def _begin(self, meter: Meter) -> None:
             seen.append(meter.done)
 
     run(progress=Watch())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections import deque
@@ -131,8 +132,9 @@ class TensorRtSession:
         """Free the engine and its lanes; calls that are under way end first."""
         with self._closing:
             self._closed = True
-        while self._idle:
-            self._drop(self._idle.pop())
+        with contextlib.suppress(IndexError):  # none is left, perhaps because another closed it, too
+            while True:
+                self._drop(self._idle.pop())
         self._finish()
 
     def _run(self, input_ids: Ids, attention_mask: Ids, *, timed: bool) -> tuple[Logits, float]:
