@@ -103,7 +103,9 @@ def _input(comparison: Comparison) -> str:
         timed = f"Timed on {each} per call, tokenization included, at the lengths the data has."
     if data is None:
         return f"{timed} No data to check answers on: name it with --data."
-    return f"{timed} Answers: {data['rows']:,} rows of {data['source']}."
+    different = data.get("texts", data["rows"])
+    copies = f", {different:,} different texts" if different < data["rows"] else ""
+    return f"{timed} Answers: {data['rows']:,} rows of {data['source']}{copies}."
 
 
 def _sentence(detail: str) -> str:

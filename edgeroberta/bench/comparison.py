@@ -24,6 +24,7 @@ from edgeroberta.bench.row import (
     with_speed_up,
 )
 from edgeroberta.bench.surroundings import Looking
+from edgeroberta.data import texts
 from edgeroberta.errors import UnavailableError
 from edgeroberta.progress import Progress
 from edgeroberta.publishing import name_of
@@ -40,7 +41,8 @@ class Comparison:
         rows: The rows, in the order in which they are shown.
         plan: What the processes were asked.
         metric: Name of the task's metric.
-        data: ``source`` and ``rows`` of the data; None when there was none.
+        data: ``source`` and ``rows`` of the data, and how many different ``texts`` they have; None when there
+            was none.
         machine: Where this was measured.
         notes: What a reader should know.
         target: Name of the target that this machine was asked to be, or turned out to be; None when it was
@@ -117,7 +119,8 @@ def compare(
         rows.insert(0, reference_row(material.reference))
     data = None
     if material.rows is not None:
-        data = {"source": name_of(material.rows.source), "rows": len(material.rows)}
+        different = int(texts.groups(material.rows).max()) + 1
+        data = {"source": name_of(material.rows.source), "rows": len(material.rows), "texts": different}
     return Comparison(
         tuple(rows),
         plan,

@@ -46,7 +46,7 @@ def find(request: Request, facts: Manifest, notes: list[str]) -> Material:
             "The stored reference is of other rows; answers are held against the full-size model here."
         )
     if full is not None:
-        notes += [f"{each}." for each in soundness.examine(facts.task, full, rows, Gate()).warnings]
+        notes += [f"WARNING: {each}." for each in soundness.examine(facts.task, full, rows, Gate()).warnings]
     if len(rows) > request.rows:
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: request.rows])
         rows = rows.select(chosen)

@@ -31,7 +31,7 @@ SURE = 1.96
 #: Labels whose order is looked into, the most frequent ones: the search takes their number cubed.
 MOST_LABELS = 300
 _SHOWN = 6
-_CAUSES = "are they of other rows, of another model, or ids in another order (--label-format)?"
+_CAUSES = "they may be of other rows, of another model, or ids in another order (--label-format)"
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,9 @@ def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
         ),
         (
             Plan(batch=4),
-            {"source": "x.csv", "rows": 1200},
+            {"source": "x.csv", "rows": 1200, "texts": 12},
             "Timed on 4 texts per call, tokenization included, at the lengths the data has. "
-            "Answers: 1,200 rows of x.csv.",
+            "Answers: 1,200 rows of x.csv, 12 different texts.",
         ),
     ],
 )

@@ -53,8 +53,8 @@ def test_shuffled_labels_do_not_measure_the_model() -> None:
     assert found.meaningless is not None
     assert "the full-size model's answers fit them no better than by chance (acc" in found.meaningless
     assert found.warnings == (
-        f"the labels do not measure this model: {found.meaningless}; are they of other rows, of another "
-        "model, or ids in another order (--label-format)?",
+        f"the labels do not measure this model: {found.meaningless}; they may be of other rows, of another "
+        "model, or ids in another order (--label-format)",
     )
     judged = found.applied(PASSED)
     assert judged == Judgement(
