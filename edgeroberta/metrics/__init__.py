@@ -10,6 +10,7 @@ from edgeroberta.metrics.intervals import (
     Interval,
     agreement_interval,
     drop_interval,
+    lead_interval,
     rows_to_decide,
 )
 from edgeroberta.metrics.scores import METRICS, all_metrics, score
@@ -25,6 +26,7 @@ __all__ = [
     "all_metrics",
     "calibration_error",
     "drop_interval",
+    "lead_interval",
     "rows_to_decide",
     "score",
     "tolerance",

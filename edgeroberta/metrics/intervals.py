@@ -4,7 +4,8 @@ Both ends are quantiles of samples of the rows in which there is one row more: o
 for the upper end of a loss. So an interval has a width even where no row shows a change; of an accuracy
 whose changes are all losses it is that of Clopper and Pearson (1934), and of one with gains and losses
 Gaffke's (Three Test Statistics for a Nonparametric One-Sided Hypothesis, 2005; Learned-Miller and Thomas,
-A New Confidence Interval for the Mean of a Bounded Random Variable, 2019).
+A New Confidence Interval for the Mean of a Bounded Random Variable, 2019). Pearson's correlation, which a
+few rows may decide, takes the wider of this and of :mod:`edgeroberta.metrics.studentized`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeroberta.metrics import resampling
+from edgeroberta.metrics import resampling, studentized
 from edgeroberta.metrics.agreement import agreeing
 from edgeroberta.metrics.resampling import Groups, Sample
-from edgeroberta.metrics.scores import Array, score
+from edgeroberta.metrics.scores import METRICS, Array, score
 from edgeroberta.tasks import Task
 
 #: Samples of an interval: its ends then move by 4 % of its half-width from seed to seed.
 SAMPLES = 4000
+#: Weights of an interval, unless that were fewer than 1,000 samples.
+_CELLS = 20_000_000
 
 #: How many times as many rows are thought of, at most, to tell how many would decide.
 _MOST = 2**14
@@ -61,11 +65,20 @@ class Draws:
     samples: int = SAMPLES
     scale: float = 1.0
 
+    @property
+    def tail(self) -> float:
+        """Probability on either side."""
+        return (1 - self.confidence) / 2
+
+    def count(self, units: int) -> int:
+        """Return how many samples to draw of so many units: the more there are, the fewer it takes."""
+        return min(self.samples, max(1000, _CELLS // units))
+
     def quantile(self, sample: Sample, *, upper: bool) -> float:
         """Return the upper or lower end of the interval of what is sampled."""
-        tail = (1 - self.confidence) / 2
-        drawn = sample.draw(self.samples, seed=self.seed, scale=self.scale)
-        return float(np.quantile(drawn, 1 - tail if upper else tail))
+        count = self.count(len(sample.counts))
+        drawn = sample.draw(count, seed=self.seed, scale=self.scale)
+        return float(np.quantile(drawn, 1 - self.tail if upper else self.tail))
 
 
 def drop_interval(
@@ -94,8 +107,20 @@ def drop_interval(
     first, second = task.decide(full), task.decide(ours)
 
     def most(better: Array, worse: Array) -> float:
-        sample = resampling.of_drop(task, better, worse, labels, name, draws.groups)
-        return draws.quantile(sample, upper=True)
+        end = draws.quantile(resampling.of_drop(task, better, worse, labels, name, draws.groups), upper=True)
+        if not METRICS[task.problem][name].unbounded:
+            return end
+        studied = studentized.upper(
+            better,
+            worse,
+            labels,
+            draws.groups,
+            tail=draws.tail,
+            samples=draws.count(len(labels)),
+            seed=draws.seed,
+            scale=draws.scale,
+        )
+        return max(end, min(studied, 2.0))  # two correlations differ by no more
 
     return Interval(mean, min(mean, -most(second, first)), max(mean, most(first, second)))
 
@@ -120,6 +145,23 @@ def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> In
         draws.quantile(resampling.of_share(same, draws.groups, other=end), upper=end) for end in (False, True)
     )
     mean = float(same.mean())
+    return Interval(mean, min(mean, low), max(mean, high))
+
+
+def lead_interval(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], draws: Draws) -> Interval:
+    """Estimate how much greater one share of the same rows is than another.
+
+    Args:
+        first: bool[n], on which rows one model is right, or agrees.
+        second: bool[n], on which the other does.
+        draws: How to make the interval.
+
+    Returns:
+        -1 … 1, above zero where the first is the greater.
+    """
+    high = draws.quantile(resampling.of_lead(first, second, draws.groups), upper=True)
+    low = -draws.quantile(resampling.of_lead(second, first, draws.groups), upper=True)
+    mean = float(first.mean() - second.mean())
     return Interval(mean, min(mean, low), max(mean, high))
 
 

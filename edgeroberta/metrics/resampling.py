@@ -71,9 +71,9 @@ def of_drop(
         groups: int64[n], equal for rows that stand or fall together; None where each stands alone.
     """
     chosen = METRICS[task.problem][metric]
-    lost = unseen.rows(task, ours, labels)
     if chosen.ranked:
-        return _of_ranks(ours, theirs, labels, groups, lost)
+        return _of_ranks(ours, theirs, labels, groups)
+    lost = unseen.rows(task, ours, labels)
     rows = len(labels)
     both = np.hstack(
         [
@@ -83,7 +83,7 @@ def of_drop(
             for known, new in ((ours, lost[0]), (theirs, lost[1]))
         ]
     )
-    units = _together(both[:rows], groups)
+    units = together(both[:rows], groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     # What was never seen comes in units of the size of those that were.
     row = unseen.worst(chosen, units.sum(axis=0), both[rows:] * (rows / len(units)))
@@ -96,7 +96,7 @@ def of_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) 
 
     Without groups, its quantiles are the bounds of Clopper and Pearson.
     """
-    units = _together(np.stack([yes, np.ones(len(yes))], axis=1).astype(np.float64), groups)
+    units = together(np.stack([yes, np.ones(len(yes))], axis=1).astype(np.float64), groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     size = len(yes) / len(units)
     kinds = np.vstack([kinds, [size * other, size]])
@@ -108,7 +108,21 @@ def of_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) 
     return Sample(np.append(counts, 1.0), share)
 
 
-def _together(rows: Floats, groups: Groups | None) -> Floats:
+def of_lead(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], groups: Groups | None) -> Sample:
+    """Sample how much greater the first of two shares of the same rows is, with one unit only of it more."""
+    units = together(np.stack([first, second, np.ones(len(first))], axis=1).astype(np.float64), groups)
+    kinds, counts = np.unique(units, axis=0, return_counts=True)
+    size = len(first) / len(units)
+    kinds = np.vstack([kinds, [size, 0, size]])
+
+    def lead(weights: Floats) -> Floats:
+        sums = weights @ kinds
+        return np.asarray((sums[:, 0] - sums[:, 1]) / sums[:, 2])
+
+    return Sample(np.append(counts, 1.0), lead)
+
+
+def together(rows: Floats, groups: Groups | None) -> Floats:
     """Add up rows that stand or fall together."""
     if groups is None:
         return rows
@@ -118,14 +132,15 @@ def _together(rows: Floats, groups: Groups | None) -> Floats:
     return sums
 
 
-def _of_ranks(
-    ours: Array, theirs: Array, labels: Array, groups: Groups | None, lost: tuple[Array, Array, Array]
-) -> Sample:
-    """Sample the difference of two rank correlations; ranks are those within each sample."""
-    row = int(np.argmax(np.abs(labels - np.median(labels))))
+def _of_ranks(ours: Array, theirs: Array, labels: Array, groups: Groups | None) -> Sample:
+    """Sample the difference of two rank correlations; ranks are those within each sample.
+
+    What was never seen is a row at the outer decile that one model ranks there and the other in the
+    middle. It weighs about twice as much as a row does on average (3 * 0.8²).
+    """
     x, y, truth = (
-        np.append(seen, new[row]).astype(np.float64)
-        for seen, new in ((ours, lost[0]), (theirs, lost[1]), (labels, lost[2]))
+        np.append(seen, np.quantile(seen, at)).astype(np.float64)
+        for seen, at in ((ours, 0.9), (theirs, 0.5), (labels, 0.9))
     )
     names = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     size = len(labels) / (names.max() + 1)

@@ -24,11 +24,13 @@ class Metric:
         statistics: Of predictions, labels and the number of outputs, float64[n, k] per row.
         value: Of float64[…, k] sums of the statistics, the metric float64[…].
         ranked: True when predictions and labels are replaced by their ranks first.
+        unbounded: True when a single row may weigh as much as all others.
     """
 
     statistics: Callable[[Array, Array, int], Floats]
     value: Callable[[Floats], Floats]
     ranked: bool = False
+    unbounded: bool = False
 
 
 def score(task: Task, logits: Array, labels: Array, *, metric: str | None = None) -> float:
@@ -186,7 +188,7 @@ METRICS: Mapping[Problem, Mapping[str, Metric]] = {
         ),
     },
     Problem.REGRESSION: {
-        "pearson": Metric(_moments, pearson),
+        "pearson": Metric(_moments, pearson, unbounded=True),
         "spearman": Metric(_moments, pearson, ranked=True),
     },
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeroberta import backends, pipeline, recipe, targets
+from edgeroberta import backends, metrics, pipeline, recipe, targets
 from edgeroberta.artifact import Kind
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import Splits
-from edgeroberta.errors import UsageError
+from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.pipeline import Result, sources
 from edgeroberta.pipeline.job import Job
 from edgeroberta.pipeline.sources import Request, Source
@@ -95,7 +95,9 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
         made = pipeline.make((_teacher_step(),), teacher, progress=progress, wait=True)
         source = replace(source, model=made[-1].artifact.path)
         sources.check_reference(request, source, known=True)
-    return _job(request, source, target, output, work)
+    job = _job(request, source, target, output, work)
+    _check_metric(chosen, job.task)
+    return job
 
 
 def preview(request: Request) -> Preview:
@@ -119,10 +121,13 @@ def preview(request: Request) -> Preview:
     if teacher:
         found = pipeline.plan((_teacher_step(),), teacher)
         if not found:
-            return _preview(chosen, _job(request, source, target, output, work), None, 0)
+            facts = _job(request, source, target, output, work)
+            _check_metric(chosen, facts.task)
+            return _preview(chosen, facts, None, 0)
         source = replace(source, model=found[-1].path)
         sources.check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
+    _check_metric(chosen, job.task)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
     return _preview(chosen, job, job, len(found))
 
@@ -159,6 +164,19 @@ def _check_engines(chosen: Recipe, target: Target) -> None:
                     where=f"{Path(chosen.source).name}: stages[{index}].{stage.name}.engines",
                     hint="add it to the engines of the build stage, or leave it out here",
                 )
+
+
+def _check_metric(chosen: Recipe, task: Task) -> None:
+    """Refuse a gate about a metric that the task does not have, before hours of work."""
+    known = metrics.METRICS[task.problem]
+    for index, (stage, config) in enumerate(chosen.stages):
+        metric = getattr(getattr(config, "gate", None), "metric", None)
+        if metric is not None and metric not in known:
+            raise RecipeError(
+                f"a task of {task.problem.value.replace('_', ' ')} has no {metric}",
+                where=f"{Path(chosen.source).name}: stages[{index}].{stage.name}.gate.metric",
+                hint=f"one of {', '.join(known)}",
+            )
 
 
 def _teacher_step() -> Step:

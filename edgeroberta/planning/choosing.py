@@ -1,4 +1,4 @@
-"""From a measured device to the candidate that is made: search shapes, compare them, take the best."""
+"""From a measured device to the candidate that is made: search shapes, compare them, take one."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def choose(
         progress: Where to report.
 
     Returns:
-        Those that were compared, the best first, and the best one; none where only one was left.
+        Those that were compared, the best first, and the one to make; none where only one was left.
 
     Raises:
         UsageError: No shape meets the budget.
@@ -117,7 +117,10 @@ def choose(
         progress.line(f"one candidate meets the budget: {found[0].name}")
         return (), found[0]
     probes = probing.rank(found, base, job, progress=progress)
-    return probes, probes[0].candidate
+    chosen = probing.pick(probes).candidate
+    if (ties := probing.told(probes, chosen)) is not None:
+        progress.line(ties)
+    return probes, chosen
 
 
 def shares(job: Job, limits: Limits) -> bool:

@@ -16,7 +16,7 @@ from edgeroberta.bench.process import Worker
 from edgeroberta.bench.protocol import Inputs
 from edgeroberta.bench.rounds import Entry, Plan, take_turns
 from edgeroberta.front import Point
-from edgeroberta.planning import candidates
+from edgeroberta.planning import candidates, probing
 from edgeroberta.planning.candidates import Candidate, Predicted
 from edgeroberta.planning.limits import Limits
 from edgeroberta.planning.probing import Probe
@@ -123,6 +123,8 @@ class Outcome:
             agreements = [probe.agreement for probe in self.probes]
             lines.append("compared by a short distillation; times and sizes of these are predicted:")
             lines += candidates.table([probe.candidate for probe in self.probes], agreements)
+            ties = probing.told(self.probes, self.chosen)
+            lines += [] if ties is None else [ties]
         predicted = self.predicted.to_json()
         units = (("p50_ms", "ms"), ("p95_ms", "ms"), ("speedup", "x"), ("bytes", "bytes"))
         for name, unit in units:

@@ -1,15 +1,20 @@
-"""Which candidate is best: each learns for a while; that which then answers most like the teacher wins."""
+"""Which candidate is best: each learns for a while; that which then answers most like the teacher wins.
+
+How much one answers more like the teacher than another is judged on the same rows, by an interval. Candidates
+that are not behind the best beyond doubt are tied with it, and of these the fastest is made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgeroberta import metrics, pipeline
+from edgeroberta.metrics import Draws, Interval
 from edgeroberta.planning import recipes
 from edgeroberta.planning.candidates import Candidate
 from edgeroberta.planning.recipes import Base
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 TEXTS = 6400
 #: Validation texts on which candidates are compared; never the held-out ones.
 VALIDATION = 1000
+#: Predicted times that are nearer than this count as equal: predictions are off by as much (docs/budget.md).
+SAME_TIME = 0.05
 
 
 @dataclass(frozen=True)
@@ -33,15 +40,29 @@ class Probe:
         candidate: The model.
         agreement: Share of validation texts with the teacher's answer.
         score: The task's metric on them.
+        behind: By how much the agreement is less than that of the best, on the same texts; None of the
+            best itself.
     """
 
     candidate: Candidate
     agreement: float
     score: float
+    behind: Interval | None = None
+
+    @property
+    def tied(self) -> bool:
+        """True where the texts cannot tell it from the best."""
+        return self.behind is None or self.behind.low <= 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        return {**self.candidate.to_json(), "agreement": self.agreement, "score": self.score}
+        return {
+            **self.candidate.to_json(),
+            "agreement": self.agreement,
+            "score": self.score,
+            "behind": None if self.behind is None else asdict(self.behind),
+            "tied": self.tied,
+        }
 
 
 def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Progress) -> tuple[Probe, ...]:
@@ -54,21 +75,48 @@ def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Pro
         progress: Where to report.
 
     Returns:
-        The best first; of equal ones that which kept more importance.
+        In the order of their agreement; of equal ones that first which kept more importance.
     """
     small = replace(job, data=_sample(job))
     answers = _answers(small.model, small)
     recovery = {**base.recovery, "epochs": 1, "eval_steps": None, "augment": 0}
-    found = []
+    found: list[tuple[Probe, Any]] = []
     for number, candidate in enumerate(candidates, 1):
         progress.line(f"candidate {number} of {len(candidates)}: {candidate.name}")
         steps = recipes.steps(recipes.training_steps(replace(candidate, vocabulary=None), recovery))
         folder = pipeline.make(steps, small, progress=progress)[-1].artifact.path
         logits = _answers(folder, small)
-        agreement = metrics.agreement(job.task, answers, logits)
-        found.append(Probe(candidate, agreement, _score(small, logits)))
+        same = metrics.agreeing(job.task, answers, logits)
+        agreement = float(same.mean())
+        found.append((Probe(candidate, agreement, _score(small, logits)), same))
         progress.line(f"{candidate.name}: {agreement:.1%} of the validation answers are the teacher's")
-    return tuple(sorted(found, key=lambda probe: (-probe.agreement, -probe.candidate.kept)))
+    found.sort(key=lambda each: (-each[0].agreement, -each[0].candidate.kept))
+    (best, most), *others = found
+    return (best, *(_compared(probe, most, same, job.seed) for probe, same in others))
+
+
+def pick(probes: Sequence[Probe]) -> Probe:
+    """Return the fastest of those that are tied with the best; of equally fast ones that with more agreement.
+
+    Args:
+        probes: From :func:`rank`.
+    """
+    tied = [probe for probe in probes if probe.tied]
+    fastest = min(probe.candidate.predicted.p50 for probe in tied)
+    return next(probe for probe in tied if probe.candidate.predicted.p50 * (1 - SAME_TIME) <= fastest)
+
+
+def told(probes: Sequence[Probe], chosen: Candidate) -> str | None:
+    """Say in a sentence which candidates are tied; None where the best is so beyond doubt."""
+    tied = [probe.candidate.name for probe in probes if probe.tied]
+    if len(tied) < 2:
+        return None
+    names = f"{', '.join(tied[:-1])} and {tied[-1]}"
+    return f"tied, since the validation texts cannot tell them apart: {names}; {chosen.name} is made of these"
+
+
+def _compared(probe: Probe, most: Any, same: Any, seed: int) -> Probe:
+    return replace(probe, behind=metrics.lead_interval(most, same, Draws(seed=seed)))
 
 
 def _sample(job: Job) -> Any:

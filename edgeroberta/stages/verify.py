@@ -23,7 +23,10 @@ class GateConfig(StageConfig):
         0.01, ge=0, le=1, description="Largest loss of the task's metric; 0.01 is one point."
     )
     min_agreement: float = Field(
-        0.95, ge=0, le=1, description="Smallest share of rows with the full-size model's answer."
+        0.95,
+        ge=0,
+        le=1,
+        description="Smallest share of texts with the full-size model's answer; its whole interval counts.",
     )
     confidence: float = Field(
         0.95, gt=0, lt=1, description="Of the two-sided interval that the loss must lie in."
@@ -33,6 +36,13 @@ class GateConfig(StageConfig):
         gt=0,
         le=1,
         description="Smallest share of the full-size model's metric, judged as max_drop is; both must hold.",
+    )
+    metric: (
+        Literal["accuracy", "macro_f1", "matthews", "micro_f1", "subset_accuracy", "pearson", "spearman"]
+        | None
+    ) = Field(
+        None,
+        description="Metric that max_drop and min_kept are about, of those the task has; null for its own.",
     )
 
 

@@ -26,6 +26,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime, manifest, preferences
 from edgeroberta.targets.matching import Machine
 from edgeroberta.verification import reference
+from edgeroberta.verification.report import Gate
 
 ROWS = 200
 
@@ -119,6 +120,25 @@ def test_a_bundle_that_runs_but_answers_wrong_says_so(bundle: Path) -> None:
     assert row.detail == (
         "the drop of accuracy is +19.0 (+13.1 to +25.1) points on 200 rows, the gate allows 1.0"
     )
+
+
+def test_a_share_to_keep_is_one_of_the_full_size_model_s_metric(toy: Path, tmp_path: Path) -> None:
+    """The full-size model is right on half of the rows: 90 % of that may lose 5 points, of 1.0 it were 10."""
+    data = fake_bundles.write_data(tmp_path / "rows.csv", 2000, toy, wrong=1000)
+    gate = Gate(max_drop=1.0, min_agreement=0.0, min_kept=0.9)
+    bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0, gate=gate)
+
+    def start(spec: Spec) -> FakeWorker:
+        logits = right_logits(bundle, spec)
+        logits[1000:1160] *= -1
+        return FakeWorker(spec, logits, seconds=0.002)
+
+    request = Request(bundle, rows=2000)
+    found = benchmark(request, progress=Progress(), start=start, look=lambda runs_on: Turn())
+    row = found.rows[1]
+    assert row.metric == pytest.approx(0.42)
+    assert row.status is Status.WRONG
+    assert row.detail.endswith("points on 2,000 rows, the gate allows 5.0")
 
 
 def test_a_crash_is_a_row_and_not_the_end(bundle: Path) -> None:

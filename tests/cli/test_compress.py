@@ -572,3 +572,23 @@ def test_a_bundle_for_processors_without_vnni_has_no_weights_that_saturate(
     assert len(weights) == 11
     assert not any(at_risk(weight).any() for weight in weights)
     assert "bits" in (out / "reports" / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
+def test_a_gate_about_a_metric_of_another_kind_of_task_is_refused_before_any_stage(
+    dry: list[str],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = [tiny_checkpoint, "--data", data, "-o", "out", "-r", "int8"]
+    assert run(*command, "--set", "verify.gate.metric=pearson", *dry) == 2
+    assert capsys.readouterr().err.endswith(
+        "error: int8.yaml: stages[3].verify.gate.metric: "
+        "a task of single label classification has no pearson\n"
+        "  next: one of accuracy, macro_f1, matthews\n"
+    )
+    assert not (tmp_path / "out").exists()

@@ -20,6 +20,7 @@ from edgeroberta.latency import measuring
 from edgeroberta.latency.request import Request as TableRequest
 from edgeroberta.pipeline import budget, compression, forecast, reckoning
 from edgeroberta.pipeline.sources import Request
+from edgeroberta.planning import probing
 from edgeroberta.planning.limits import Limits
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.config import EncoderConfig
@@ -95,7 +96,9 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     outcome = found.outcome
     assert outcome is not None
     assert len(outcome.probes) >= 2
-    assert outcome.chosen == outcome.probes[0].candidate
+    assert outcome.chosen == probing.pick(outcome.probes).candidate
+    assert outcome.probes[0].behind is None
+    assert all(probe.behind is not None for probe in outcome.probes[1:])
     assert [probe.agreement for probe in outcome.probes] == sorted(
         (probe.agreement for probe in outcome.probes), reverse=True
     )

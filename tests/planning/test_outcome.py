@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edgeroberta.front import Point
+from edgeroberta.metrics import Interval
 from edgeroberta.planning.candidates import Candidate, Predicted
 from edgeroberta.planning.limits import Limits
 from edgeroberta.planning.outcome import FRONT_SVG, FULL, MADE, REPORT, Outcome, size_of
@@ -18,6 +19,7 @@ from edgeroberta.roberta.shape import LayerShape
 
 PREDICTED = Predicted(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
 CHOSEN = Candidate((0, 2), (LayerShape(3, 96), LayerShape(2, 64)), None, PREDICTED, 0.7, False)
+BEHIND = Interval(0.035, 0.01, 0.06)
 MEASURED = {"p50_ms": 1.1, "p95_ms": 2.1, "speedup": 4.1, "bytes": 10_100_000.0}
 
 
@@ -90,7 +92,7 @@ def test_what_fails_is_shown_with_the_front() -> None:
 
 def test_candidates_that_were_not_made_are_listed_as_predicted() -> None:
     other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
-    found = outcome(Limits(speedup=4), probes=(Probe(CHOSEN, 0.91, 0.88), Probe(other, 0.875, 0.85)))
+    found = outcome(Limits(speedup=4), probes=(Probe(CHOSEN, 0.91, 0.88), Probe(other, 0.875, 0.85, BEHIND)))
     lines = found.to_text(failed=False).splitlines()
     start = lines.index("compared by a short distillation; times and sizes of these are predicted:")
     assert [line.split() for line in lines[start + 1 : start + 4]] == [
@@ -99,10 +101,21 @@ def test_candidates_that_were_not_made_are_listed_as_predicted() -> None:
         ["1", "layer", "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "87.5%"],
     ]
     written = found.to_json()["candidates"]
-    assert [(each["name"], each["agreement"]) for each in written] == [
-        (CHOSEN.name, 0.91),
-        ("1 layer", 0.875),
+    assert [(each["name"], each["agreement"], each["tied"]) for each in written] == [
+        (CHOSEN.name, 0.91, True),
+        ("1 layer", 0.875, False),
     ]
+    assert written[1]["behind"] == {"mean": 0.035, "low": 0.01, "high": 0.06}
+    assert not [line for line in lines if line.startswith("tied")]
+
+
+def test_candidates_that_cannot_be_told_apart_are_called_tied() -> None:
+    other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
+    probes = (Probe(other, 0.91, 0.88), Probe(CHOSEN, 0.905, 0.85, Interval(0.005, -0.01, 0.02)))
+    assert (
+        "tied, since the validation texts cannot tell them apart: 1 layer and 2 layers, 5 heads, "
+        "160 neurons; 2 layers, 5 heads, 160 neurons is made of these"
+    ) in outcome(Limits(speedup=4), probes=probes).to_text(failed=False).splitlines()
 
 
 def test_the_pace_of_the_machine_is_told_beside_the_prediction() -> None:
