@@ -20,13 +20,13 @@ from edgeroberta.data import DataSpec, streams
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import batching, teacher, token_files
+from edgeroberta.training import batching, shards, teacher, token_files
 from edgeroberta.training.encoding import Encoder
 from edgeroberta.training.hyperparameters import Precision
 from edgeroberta.training.teacher import Wanted
 
 ROWS = 22
-teacher.SHARD = 5
+shards.SHARD = 5
 token_files.CHUNK = batching.CHUNK = 4
 
 

@@ -28,8 +28,8 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from edgeroberta.training import prediction, teacher
-from edgeroberta import stages, targets, training
+from edgeroberta.training import loop, prediction, shards
+from edgeroberta import stages, targets
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.progress import Progress
 from edgeroberta.data import streams
@@ -37,8 +37,8 @@ from edgeroberta.data.rows import DataSpec, Rows, Splits
 from edgeroberta.tasks import Problem, Task
 
 source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-teacher.SHARD = 8
-training.CHECKPOINT_PAUSE = 0
+shards.SHARD = 8
+loop.CHECKPOINT_PAUSE = 0
 task = Task(Problem.SINGLE_LABEL, ("bad", "good"))
 
 def rows(count, start):

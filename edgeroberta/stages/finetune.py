@@ -33,6 +33,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
 
     Raises:
         DataError: The training rows have no labels.
+        RecipeError: All layers are frozen.
         EdgeRobertaError: The loss is no longer a finite number.
     """
     import torch
@@ -66,6 +67,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
             objective=objective,
             tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
             key=digest_value([rows.digest, checkpoint.digest(source)]),
+            answers_only=True,
         ),
         context,
     )

@@ -15,7 +15,7 @@ from edgeroberta.errors import DataError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import save_classifier
 from edgeroberta.stages import Context
-from edgeroberta.training import batching, prediction
+from edgeroberta.training import batching, frozen, prediction
 from edgeroberta.training import state as training_state
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters
@@ -39,6 +39,7 @@ class Fit:
         key: Digest of all else that determines the run: labels, weights, teacher.
         companion: What is trained along and is no part of the result.
         scratch: Folder for the run's checkpoints; by default the stage's.
+        answers_only: The objective reads nothing of the model but its logits.
     """
 
     label: str
@@ -50,6 +51,7 @@ class Fit:
     key: str
     companion: nn.Module | None = None
     scratch: Path | None = None
+    answers_only: bool = False
 
 
 def run(fit: Fit, context: Context) -> Mapping[str, Any]:
@@ -95,8 +97,10 @@ def train(fit: Fit, context: Context) -> Mapping[str, Any]:
         Notes for the lineage.
 
     Raises:
+        RecipeError: All layers are frozen.
         EdgeRobertaError: The loss is no longer a finite number.
     """
+    frozen.require_learning(fit.model, fit.settings, fit.label)
     process = prediction.accelerator()
     rows, task = context.data.validation, context.task
     labels = labels_of(rows)
@@ -119,6 +123,7 @@ def train(fit: Fit, context: Context) -> Mapping[str, Any]:
             progress=context.progress if process.is_main_process else Progress(),
             key=fit.key,
             companion=fit.companion,
+            answers_only=fit.answers_only,
         )
     )
     return {

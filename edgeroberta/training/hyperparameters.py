@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeroberta.stages import StageConfig
 
@@ -57,6 +57,24 @@ class Hyperparameters(StageConfig):
         True,
         description="Leave the embeddings as they are: they are most of a small model's parameters.",
     )
+    freeze_layers: int = Field(
+        0,
+        ge=0,
+        description="Lowest layers that stay as they are, with the embeddings and without dropout. They run"
+        " once, and what they give is kept on disk over the epochs: on a CPU, time falls with their number.",
+    )
+    frozen_gb: float = Field(
+        8,
+        ge=0,
+        description="Most GB (10^9 bytes) on disk for what frozen layers give, 4 bytes a token and channel;"
+        " where it takes more, they run at every step.",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Evaluations in a row without a better score after which training ends; by default it"
+        " goes on to the last epoch. The best weights count either way.",
+    )
     precision: Precision = Field(Precision.AUTO, description="Number format of the matrix products.")
     eval_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between evaluations; by default one evaluation per epoch."
@@ -64,3 +82,9 @@ class Hyperparameters(StageConfig):
     checkpoint_seconds: float = Field(
         60, ge=0, description="Least seconds between two checkpoints to resume from."
     )
+
+    @model_validator(mode="after")
+    def _embeddings_lie_below_layers(self) -> Hyperparameters:
+        if self.freeze_layers and not self.freeze_embeddings:
+            raise ValueError("frozen layers need frozen embeddings: leave out freeze_embeddings: false")
+        return self

@@ -25,6 +25,7 @@ from edgeroberta.training import (
     batching,
     fitting,
     foreign,
+    frozen,
     prediction,
     teacher,
     token_files,
@@ -34,7 +35,8 @@ from edgeroberta.training.distillation import DistillSettings
 from edgeroberta.training.encoding import Encoder
 from edgeroberta.training.foreign import Teacher
 from edgeroberta.training.objective import Lesson, TextLabels
-from edgeroberta.training.teacher import TeacherOutputs, Wanted
+from edgeroberta.training.shards import Outputs
+from edgeroberta.training.teacher import Wanted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -89,6 +91,7 @@ def prepare(plan: Plan) -> Prepared:
         RecipeError: A loss does not fit the two models or their tokenizers.
     """
     task, rows = plan.context.task, plan.context.data.train
+    frozen.require_learning(plan.student, plan.settings, plan.label)
     master = foreign.open_teacher(plan.settings.teacher, plan.context, where=f"{plan.label}.teacher")
     wanted = _wanted(plan, master)
     heads = _relation_heads(plan, master) if wanted.attention else 1
@@ -137,7 +140,9 @@ def _wanted(plan: Plan, master: Teacher) -> Wanted:
                 hint="set it to 0",
             )
         layers = surgery.choose_layers(depth, count)
-    return Wanted(layers=layers, attention=weights.attention > 0, precision=precision)
+    return Wanted(
+        layers=layers[plan.settings.freeze_layers :], attention=weights.attention > 0, precision=precision
+    )
 
 
 def _relation_heads(plan: Plan, master: Teacher) -> int:
@@ -215,7 +220,7 @@ def _as_read(plan: Plan, master: Teacher, texts: Sequence[Texts], tokens: Tokens
     return _Read(_tokenized(plan, master.encoder(limit), texts), aligned)
 
 
-def _ask(plan: Plan, master: Teacher, tokens: Tokens, wanted: Wanted) -> tuple[TeacherOutputs, float]:
+def _ask(plan: Plan, master: Teacher, tokens: Tokens, wanted: Wanted) -> tuple[Outputs, float]:
     """Compute the teacher's outputs and its own score on the validation rows, or find them again."""
     context = plan.context
     identity = digest_value([master.digest, list(wanted.layers), wanted.attention, str(wanted.precision)])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from edgeroberta.training.distillation import DistillSettings
     from edgeroberta.training.prediction import Batch
-    from edgeroberta.training.teacher import Targets
+    from edgeroberta.training.shards import Targets
 
 
 class Answers(Protocol):
@@ -111,7 +111,7 @@ class DistillObjective:
         depth = student.config.num_hidden_layers
         self.probe = Probe(
             student,
-            layers=range(depth) if self.weights.hidden else (),
+            layers=range(settings.freeze_layers, depth) if self.weights.hidden else (),
             attention=self.weights.attention > 0,
         )
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from edgeroberta import stages, targets, training
+from edgeroberta import stages, targets
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import CheckpointError, RecipeError
@@ -22,7 +22,7 @@ from edgeroberta.roberta import checkpoint, surgery
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import foreign, teacher
+from edgeroberta.training import foreign, loop, shards, teacher
 
 TASKS = {
     "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
@@ -183,13 +183,20 @@ def test_teacher_outputs_are_computed_once_for_all_epochs(
     assert calls == [0]
 
 
-@pytest.mark.parametrize(("label", "done"), [("teacher outputs", 16), ("distill", 1), ("distill", 7)])
+@pytest.mark.parametrize(
+    ("label", "done"), [("teacher outputs", 16), ("frozen layers' outputs", 16), ("distill", 7)]
+)
 def test_a_killed_stage_run_again_gives_the_same_files(
     label: str, done: int, make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_PAUSE", 0)
-    monkeypatch.setattr(teacher, "SHARD", 16)
-    config = {"checkpoint_seconds": 0, "dropout": 0.1, "weights": dict.fromkeys(only(), 1.0)}
+    monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
+    monkeypatch.setattr(shards, "SHARD", 16)
+    config = {
+        "checkpoint_seconds": 0,
+        "dropout": 0.1,
+        "weights": dict.fromkeys(only(), 1.0),
+        "freeze_layers": 1,
+    }
     straight = make_context("straight")
     notes = distill(straight, **config)
     with pytest.raises(Killed):
@@ -455,7 +462,7 @@ def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_PAUSE", 0)
+    monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
     wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=6, num_hidden_layers=3)
     config = {"weights": dict.fromkeys(only(), 1.0), "teacher": str(wide), "checkpoint_seconds": 0}
     straight = make_context("straight")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgeroberta import stages, targets, training
+from edgeroberta import stages, targets
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import DataError
@@ -20,6 +20,7 @@ from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.stages import Context
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.training import loop
 
 TASKS = {
     "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
@@ -125,7 +126,7 @@ def test_the_source_is_not_changed(
 def test_an_interrupted_stage_run_again_gives_the_same_files(
     make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_PAUSE", 0)
+    monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
 
     class Killed(BaseException):
         pass

@@ -12,7 +12,7 @@ from edgeroberta.tasks import Problem
 from edgeroberta.training.distillation import DistillSettings
 from edgeroberta.training.objective import DistillObjective, Lesson, TextLabels
 from edgeroberta.training.prediction import Batch
-from edgeroberta.training.teacher import Targets
+from edgeroberta.training.shards import Targets
 
 ANSWERS = DistillSettings.model_validate({"temperature": 1.0, "weights": {"logits": 1.0, "hard": 1.0}})
 

@@ -17,10 +17,11 @@ from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.probe import Probe
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import room, teacher
+from edgeroberta.training import room, shards, teacher
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Precision
-from edgeroberta.training.teacher import TeacherOutputs, Wanted, compute
+from edgeroberta.training.shards import Outputs
+from edgeroberta.training.teacher import Wanted, compute
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ALL = Wanted(layers=(0, 1), attention=True, precision=Precision.FP32)
@@ -43,7 +44,7 @@ class KillAt(Progress):
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teacher, "SHARD", 5)
+    monkeypatch.setattr(shards, "SHARD", 5)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +59,8 @@ def model(tiny_checkpoint: Path) -> torch.nn.Module:
 
 
 @pytest.fixture
-def run(model: torch.nn.Module, tokens: Tokens, tmp_path: Path) -> Callable[..., TeacherOutputs]:
-    def run(wanted: Wanted = ALL, key: str = "teacher", progress: Progress | None = None) -> TeacherOutputs:
+def run(model: torch.nn.Module, tokens: Tokens, tmp_path: Path) -> Callable[..., Outputs]:
+    def run(wanted: Wanted = ALL, key: str = "teacher", progress: Progress | None = None) -> Outputs:
         return compute(
             model,  # type: ignore[arg-type]
             tokens,
@@ -73,7 +74,7 @@ def run(model: torch.nn.Module, tokens: Tokens, tmp_path: Path) -> Callable[...,
 
 
 def test_outputs_are_what_the_model_says_of_each_text(
-    run: Callable[..., TeacherOutputs], model: torch.nn.Module, tokens: Tokens
+    run: Callable[..., Outputs], model: torch.nn.Module, tokens: Tokens
 ) -> None:
     rows = np.array([17, 3, 21, 4])
     found = run().batch(rows)
@@ -90,27 +91,27 @@ def test_outputs_are_what_the_model_says_of_each_text(
             assert not found.hidden[place, length:].any()
 
 
-def test_outputs_are_padded_as_the_tokens_are(run: Callable[..., TeacherOutputs], tokens: Tokens) -> None:
+def test_outputs_are_padded_as_the_tokens_are(run: Callable[..., Outputs], tokens: Tokens) -> None:
     rows = np.array([0, 9, 20])
     found = run().batch(rows)
     assert found.hidden is not None
     assert found.hidden.shape == (*tokens.batch(rows)[0].shape, 2, 32)
 
 
-def test_only_what_is_wanted_is_kept(run: Callable[..., TeacherOutputs], tmp_path: Path) -> None:
+def test_only_what_is_wanted_is_kept(run: Callable[..., Outputs], tmp_path: Path) -> None:
     found = run(Wanted()).batch(np.array([0]))
     assert found.hidden is None
     assert found.attention is None
     assert {file.name for file in tmp_path.glob("teacher/shard-*/*")} == {"logits.npy"}
 
 
-def test_all_logits_come_in_the_order_of_the_texts(run: Callable[..., TeacherOutputs]) -> None:
+def test_all_logits_come_in_the_order_of_the_texts(run: Callable[..., Outputs]) -> None:
     outputs = run()
     np.testing.assert_array_equal(outputs.logits(), outputs.batch(np.arange(ROWS)).logits)
 
 
 def test_a_killed_run_goes_on_with_the_next_shard(
-    run: Callable[..., TeacherOutputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = run().logits()
     shutil.rmtree(tmp_path / "teacher")
@@ -131,7 +132,7 @@ def test_a_killed_run_goes_on_with_the_next_shard(
 
 
 def test_a_shard_that_was_being_written_is_made_again(
-    run: Callable[..., TeacherOutputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(path: Path) -> None:
         raise Killed
@@ -146,7 +147,7 @@ def test_a_shard_that_was_being_written_is_made_again(
 
 
 def test_finished_outputs_are_not_computed_again(
-    run: Callable[..., TeacherOutputs], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Outputs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run().logits()
 
@@ -159,7 +160,7 @@ def test_finished_outputs_are_not_computed_again(
 
 @pytest.mark.parametrize("change", [{"key": "another"}, {"wanted": Wanted(precision=Precision.FP32)}])
 def test_outputs_of_another_teacher_or_kind_are_thrown_away(
-    change: dict[str, object], run: Callable[..., TeacherOutputs], tmp_path: Path
+    change: dict[str, object], run: Callable[..., Outputs], tmp_path: Path
 ) -> None:
     run()
     marker = tmp_path / "teacher" / "shard-000000" / "old"
@@ -168,7 +169,7 @@ def test_outputs_of_another_teacher_or_kind_are_thrown_away(
     assert not marker.exists()
 
 
-def test_as_few_files_are_open_as_with_one_shard(run: Callable[..., TeacherOutputs]) -> None:
+def test_as_few_files_are_open_as_with_one_shard(run: Callable[..., Outputs]) -> None:
     opened = Path("/proc/self/fd")
     if not opened.is_dir():
         pytest.skip("open files are counted in /proc")
@@ -179,7 +180,7 @@ def test_as_few_files_are_open_as_with_one_shard(run: Callable[..., TeacherOutpu
 
 
 def test_a_shard_that_another_process_took_is_left_to_it(
-    run: Callable[..., TeacherOutputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run().logits()
     shard = tmp_path / "teacher" / "shard-000001"
@@ -200,7 +201,7 @@ def test_a_shard_that_another_process_took_is_left_to_it(
 
 
 def test_a_disk_without_room_is_refused_first(
-    run: Callable[..., TeacherOutputs], tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Outputs], tokens: Tokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 22 texts of two float32 logits; per token two layers, queries, keys and values of 32 float16
     needed = ROWS * 8 + int(tokens.offsets[-1]) * (2 + 3) * 32 * 2
@@ -208,7 +209,7 @@ def test_a_disk_without_room_is_refused_first(
     monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(EdgeRobertaError) as caught:
         run()
-    assert caught.value.what == "the teacher's outputs need 0.0 MB, and 0.0 MB are free here".replace(
+    assert caught.value.what == "the teacher outputs need 0.0 MB, and 0.0 MB are free here".replace(
         "0.0 MB", f"{needed / 1e6:.1f} MB"
     )
     assert caught.value.hint == (
@@ -220,7 +221,7 @@ def test_a_disk_without_room_is_refused_first(
     run()  # all is there already
 
 
-def test_a_shard_cut_short_is_noticed(run: Callable[..., TeacherOutputs], tmp_path: Path) -> None:
+def test_a_shard_cut_short_is_noticed(run: Callable[..., Outputs], tmp_path: Path) -> None:
     outputs = run()
     file = tmp_path / "teacher" / "shard-000002" / "hidden.npy"
     file.write_bytes(file.read_bytes()[:64])
@@ -247,7 +248,7 @@ def test_a_kill_at_any_change_of_the_disk_costs_no_finished_shard(
     assert len({found["found"] for found in tries}) > 2
 
 
-def test_progress_counts_shards_that_were_there(run: Callable[..., TeacherOutputs]) -> None:
+def test_progress_counts_shards_that_were_there(run: Callable[..., Outputs]) -> None:
     run()
     seen: list[int] = []
 

@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 import torch
 
-from edgeroberta import training
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import Run, losses, prediction, train
+from edgeroberta.training import Run, loop, losses, prediction, train
 from edgeroberta.training import state as training_state
 from edgeroberta.training.batching import Tokens
+from edgeroberta.training.frozen import Place
 from edgeroberta.training.hyperparameters import Hyperparameters, Precision, Schedule
+from edgeroberta.training.loop import Loop
+from edgeroberta.training.schedule import learning_rate
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ROWS = 24
@@ -51,7 +53,7 @@ class KillAt(Progress):
 
 @pytest.fixture(autouse=True)
 def _checkpoint_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_PAUSE", 0)
+    monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +148,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import numpy as np, torch
 import test_training as t
-from edgeroberta import training
-training.CHECKPOINT_PAUSE = 0
+from edgeroberta.training import loop
+loop.CHECKPOINT_PAUSE = 0
 class Slow(t.Progress):
     def _step(self, meter):
         time.sleep(0.2)
@@ -166,7 +168,8 @@ def run_for_subprocess(checkpoint: Path, scratch: Path) -> Run:
         return {"hard": losses.hard(logits, labels[batch.rows], Problem.SINGLE_LABEL)}
 
     model = load_classifier(checkpoint, TWO, dropout=0.1)
-    return Run("finetune", model, tokens, objective, lambda model: 0.5, SETTINGS, scratch, 0, Progress())
+    settings = SETTINGS.model_copy(update={"freeze_layers": 1})
+    return Run("finetune", model, tokens, objective, lambda model: 0.5, settings, scratch, 0, Progress())
 
 
 def test_a_process_killed_with_sigkill_is_resumed_to_the_same_weights(
@@ -394,7 +397,7 @@ def test_dropout_and_order_depend_on_the_seed(make_run: Callable[..., Run]) -> N
 
 
 def test_biases_and_norms_are_not_decayed(make_run: Callable[..., Run]) -> None:
-    groups = training._Loop(make_run()).optimizer.param_groups
+    groups = Loop(make_run(), Place()).optimizer.param_groups
     decays = {p.ndim: group["weight_decay"] for group in groups for p in group["params"]}
     assert decays == {2: 0.01, 1: 0.0}
 
@@ -402,7 +405,7 @@ def test_biases_and_norms_are_not_decayed(make_run: Callable[..., Run]) -> None:
 def test_the_learning_rate_rises_then_falls_along_its_schedule() -> None:
     def rates(schedule: Schedule) -> list[float]:
         settings = Hyperparameters(learning_rate=1.0, warmup=0.2, schedule=schedule)
-        return [round(training.learning_rate(settings, step, 10), 4) for step in range(10)]
+        return [round(learning_rate(settings, step, 10), 4) for step in range(10)]
 
     rise = [0.3333, 0.6667]
     assert rates(Schedule.LINEAR) == [*rise, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
@@ -411,7 +414,7 @@ def test_the_learning_rate_rises_then_falls_along_its_schedule() -> None:
 
 
 def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
-    assert training.learning_rate(Hyperparameters(learning_rate=0.5, warmup=0), 0, 10) == 0.5
+    assert learning_rate(Hyperparameters(learning_rate=0.5, warmup=0), 0, 10) == 0.5
 
 
 @pytest.mark.parametrize("fast", [True, False])

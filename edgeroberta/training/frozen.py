@@ -1,0 +1,108 @@
+"""The layers of a run that do not learn: run once, with what they give kept on disk over the epochs.
+
+A frozen layer has no dropout, so what it gives for a text never changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from edgeroberta.errors import RecipeError
+from edgeroberta.roberta import frozen
+from edgeroberta.training import prediction, teacher
+from edgeroberta.training.batching import Indices
+from edgeroberta.training.hyperparameters import Hyperparameters
+from edgeroberta.training.shards import Outputs
+from edgeroberta.training.teacher import Wanted
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from edgeroberta.training import Run
+
+
+@dataclass
+class Place:
+    """Which training texts the model is asked about; None for other texts, as in an evaluation."""
+
+    rows: Indices | None = None
+
+
+def require_learning(model: PreTrainedModel, settings: Hyperparameters, label: str) -> None:
+    """Refuse to freeze all layers of a model.
+
+    Raises:
+        RecipeError: None would be left to learn.
+    """
+    depth = model.config.num_hidden_layers
+    if settings.freeze_layers >= depth:
+        raise RecipeError(
+            f"{settings.freeze_layers} frozen layers leave nothing to learn in a model of {depth}",
+            where=f"{label}.freeze_layers",
+            hint=f"choose 0 to {depth - 1}",
+        )
+
+
+@contextlib.contextmanager
+def set_apart(run: Run) -> Iterator[Place]:
+    """Take out of a run's model, while it trains, all that its loss does not need computed.
+
+    Frozen layers run once over the training texts, or at every step where the texts are seen once only or
+    the disk space that they may take is too small. A model that is asked for answers alone computes only
+    the first token of its last layer.
+
+    Args:
+        run: The run; its model is whole again afterwards.
+
+    Yields:
+        Where to say which training texts the model is called with.
+
+    Raises:
+        EdgeRobertaError: The disk has not enough room for what the frozen layers give.
+    """
+    place, count = Place(), run.settings.freeze_layers
+    run.model.to(prediction.accelerator().device)
+    with contextlib.ExitStack() as stack:
+        if run.answers_only:
+            stack.enter_context(frozen.first_token_only(run.model))
+        if count:
+            kept = _kept(run, count)
+            lower = stack.enter_context(frozen.Lower(run.model, count))
+
+            def states(ids: Tensor, mask: Tensor) -> Tensor:
+                if kept is None or place.rows is None:
+                    return lower.run(ids, mask)
+                return torch.from_numpy(kept.hidden(place.rows)[:, :, 0]).to(ids.device)
+
+            lower.source = states
+        yield place
+
+
+def _kept(run: Run, count: int) -> Outputs | None:
+    """Run the frozen layers over all training texts, or find what they gave; None where that is not kept."""
+    settings, tokens = run.settings, run.tokens
+    size = int(tokens.offsets[-1]) * run.model.config.hidden_size * 4
+    if settings.epochs == 1 or size > settings.frozen_gb * 1e9:
+        return None
+    wanted = Wanted(
+        layers=(count - 1,),
+        precision=settings.precision,
+        kept_as="float32",
+        what="frozen layers' outputs",
+        otherwise=f"--set {run.label}.frozen_gb=0 computes them at every step",
+    )
+    with frozen.cut_above(run.model, count):
+        return teacher.compute(
+            run.model,
+            tokens,
+            folder=run.scratch / "frozen",
+            wanted=wanted,
+            key=run.key,
+            progress=run.progress,
+        )

@@ -1,0 +1,221 @@
+"""The mutable part of a training run: its optimizer, its state, and one step after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgeroberta.artifact import digest_value
+from edgeroberta.distributed import Ranks
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.training import batching, prediction
+from edgeroberta.training import state as training_state
+from edgeroberta.training.batching import Indices
+from edgeroberta.training.schedule import learning_rate
+from edgeroberta.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from edgeroberta.training import Run
+    from edgeroberta.training.frozen import Place
+
+#: A checkpoint is due no sooner than this many times the time the last one took: at most 5 % overhead.
+CHECKPOINT_PAUSE = 20
+#: Stands before the names of a companion's parameters in a state; no model's parameter starts so.
+_COMPANION = "companion."
+
+
+class _Together(torch.nn.Module):
+    """A model and its companion as one module, so that processes average the gradients of both."""
+
+    def __init__(self, model: torch.nn.Module, companion: torch.nn.Module) -> None:
+        super().__init__()
+        self.model, self.companion = model, companion
+
+    def forward(self, *arguments: Any, **named: Any) -> Any:
+        """Run the model; its objective calls the companion."""
+        return self.model(*arguments, **named)
+
+
+class Loop:
+    """The mutable part of a run; everything else is in :class:`edgeroberta.training.Run`.
+
+    Args:
+        run: The run.
+        place: Where to say which texts the model is called with.
+    """
+
+    def __init__(self, run: Run, place: Place) -> None:
+        self.run, self.settings, self.place = run, run.settings, place
+        self.accelerator = prediction.accelerator()
+        self.device = self.accelerator.device
+        self.dtype = prediction.precision_of(self.settings.precision, self.device)
+        self.folder = run.scratch / "checkpoints"
+        per_step = self.settings.batch_size * self.settings.accumulation
+        self.steps_per_epoch = math.ceil(len(run.tokens) / per_step)
+        self.total = self.steps_per_epoch * self.settings.epochs
+        self.model = run.model.to(self.device)
+        if self.settings.freeze_embeddings:
+            self.model.base_model.embeddings.requires_grad_(False)
+        named = dict(self.model.named_parameters())
+        whole: torch.nn.Module = self.model
+        if run.companion is not None:
+            companion = run.companion.to(self.device)
+            named |= {f"{_COMPANION}{n}": p for n, p in companion.named_parameters()}
+            whole = _Together(self.model, companion)
+        self.trainable = {n: p for n, p in named.items() if p.requires_grad}
+        self.optimizer = self._optimizer()
+        self.state = self._restore()
+        self.wrapped: torch.nn.Module = self.accelerator.prepare_model(whole)
+        self.epoch, self.batches = -1, list[Indices]()
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        matrices = [p for p in self.trainable.values() if p.ndim >= 2]
+        vectors = [p for p in self.trainable.values() if p.ndim < 2]
+        groups = [
+            {"params": matrices, "weight_decay": self.settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        fused = self.device.type in ("cpu", "cuda")
+        return torch.optim.AdamW(groups, lr=self.settings.learning_rate, eps=1e-6, fused=fused)
+
+    def _restore(self) -> TrainingState:
+        settings = self.settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
+        key = digest_value([self.run.label, settings, self.run.seed, self.run.tokens.digest, self.run.key])
+        ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
+        state = training_state.restore(self.folder, key, ranks)
+        if state is None:
+            return TrainingState(key)
+        self.load(state.weights)
+        self.optimizer.load_state_dict(state.optimizer)
+        return state
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Put kept weights back into the model and its companion."""
+        with torch.no_grad():
+            for name, value in weights.items():
+                self.trainable[name].copy_(value)
+
+    @property
+    def done(self) -> bool:
+        """True after the last step, or when the score has not risen for as long as it may."""
+        state, patience = self.state, self.settings.patience
+        since = sum(entry["step"] > state.best_step for entry in state.history)
+        return state.step >= self.total or (patience is not None and since >= patience)
+
+    def step(self) -> str:
+        """Take one optimizer step, evaluate and keep a checkpoint when due, and say how it went."""
+        state, number = self.state, self.state.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, number, self.total)
+        losses, rows = self._gradients(number)
+        norm = self.accelerator.clip_grad_norm_(
+            list(self.trainable.values()), self.settings.max_gradient_norm
+        )
+        if not math.isfinite(float(norm)):
+            raise self._diverged(number, losses)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        state.step, state.rows = number + 1, state.rows + rows
+        for name, value in losses.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+        every = self.settings.eval_steps or self.steps_per_epoch
+        if state.step % every == 0 or state.step == self.total:
+            self._evaluate()
+            self._save()
+        elif time.monotonic() - self.saved_at >= max(
+            self.settings.checkpoint_seconds, CHECKPOINT_PAUSE * self.save_seconds
+        ):
+            self._save()
+        return f"loss {sum(losses.values()) / rows:.4f}"
+
+    def _gradients(self, number: int) -> tuple[dict[str, float], int]:
+        """Run forward and backward over a step's texts; return this process's loss sums and all rows."""
+        micro = self._batches_of(number)
+        rows = sum(len(batch) for batch in micro)
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        random = np.random.SeedSequence([self.run.seed, number, rank])
+        sums: dict[str, Tensor] = {}
+        self.wrapped.train()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(random.generate_state(1, np.uint64)[0] >> 1))
+            for index, batch in enumerate(micro):
+                mine = batching.share(batch, rank=rank, processes=processes)
+                idle = len(mine) == 0  # fewer texts than processes: run one along, at weight 0
+                part = prediction.to_device(self.run.tokens, batch[:1] if idle else mine, self.device)
+                last = index == len(micro) - 1
+                self.place.rows = part.rows
+                with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                    with prediction.computing(self.dtype, self.device):
+                        losses = self.run.objective(self.wrapped, part)
+                    each = {name: value.sum() * (0.0 if idle else 1.0) for name, value in losses.items()}
+                    # processes average their gradients, so each counts its own rows that much more
+                    self.accelerator.backward(torch.stack(list(each.values())).sum() * (processes / rows))
+                self.place.rows = None
+                for name, value in each.items():
+                    sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+        if processes > 1:
+            sums = {name: self.accelerator.reduce(value, "sum") for name, value in sums.items()}
+        return {name: float(value) for name, value in sums.items()}, rows
+
+    def _batches_of(self, number: int) -> list[Indices]:
+        epoch, position = divmod(number, self.steps_per_epoch)
+        if epoch != self.epoch:
+            self.batches = batching.shuffled(
+                self.run.tokens.lengths,
+                batch_size=self.settings.batch_size,
+                seed=self.run.seed,
+                epoch=epoch,
+            )
+            self.epoch = epoch
+        start = position * self.settings.accumulation
+        return self.batches[start : start + self.settings.accumulation]
+
+    def _evaluate(self) -> None:
+        state = self.state
+        score = float(self.run.evaluate(self.model))
+        state.history.append(
+            {
+                "epoch": round(state.step / self.steps_per_epoch, 3),
+                "step": state.step,
+                "score": score,
+                **{f"loss_{name}": value / state.rows for name, value in sorted(state.sums.items())},
+            }
+        )
+        state.sums, state.rows = {}, 0
+        comparable = score if math.isfinite(score) else -math.inf
+        # of equal scores the later one counts: it has seen more, at a lower learning rate
+        if state.best_score is None or comparable >= state.best_score:
+            state.best_score, state.best_step = comparable, state.step
+            state.best_weights = self._copy_weights()
+
+    def _save(self) -> None:
+        started = time.monotonic()
+        if self.accelerator.is_main_process:
+            self.state.weights = {name: p.detach() for name, p in self.trainable.items()}
+            self.state.optimizer = self.optimizer.state_dict()
+            training_state.save(self.folder, self.state)
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - started
+
+    def _copy_weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().to("cpu", copy=True) for name, p in self.trainable.items()}
+
+    def _diverged(self, number: int, losses: Mapping[str, Any]) -> EdgeRobertaError:
+        epoch = number // self.steps_per_epoch + 1
+        stated = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+        return EdgeRobertaError(
+            f"the loss is no longer a finite number at step {number + 1} of {self.total}"
+            f" (epoch {epoch}; {stated})",
+            where=self.run.label,
+            hint=f"--set {self.run.label}.learning_rate={self.settings.learning_rate / 4:g}"
+            f" (it is {self.settings.learning_rate:g}), or --set {self.run.label}.precision=fp32",
+        )

@@ -1,0 +1,103 @@
+"""What a model says of every text, kept on disk in shards and read batch by batch.
+
+Per-token outputs are packed without padding, and a batch reads its own from disk, so neither memory nor
+open files grow with the number of texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.training.batching import Indices, Tokens
+from edgeroberta.training.entries import Entries, Layout
+
+#: Texts per shard: some seconds of work for a small model, some minutes for a large one.
+SHARD = 2048
+LOGITS, HIDDEN, ATTENTION = "logits.npy", "hidden.npy", "attention.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """A model's outputs for one batch.
+
+    Attributes:
+        logits: float32[B, L].
+        hidden: float[B, S, k, H], zero where there is no token; None when not kept.
+        attention: float[B, S, 3, width of the model's last attention], likewise.
+    """
+
+    logits: npt.NDArray[np.float32]
+    hidden: npt.NDArray[np.floating] | None
+    attention: npt.NDArray[np.floating] | None
+
+
+class Outputs:
+    """Finished outputs, read batch by batch.
+
+    Args:
+        folder: The folder that :func:`edgeroberta.training.teacher.compute` filled.
+        tokens: The texts they belong to, in the same order.
+    """
+
+    def __init__(self, folder: Path, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._paths = paths(folder, len(tokens))
+        files = {name: self._paths[0] / name for name in (LOGITS, HIDDEN, ATTENTION)}
+        self._layouts = {name: Layout.of(file) for name, file in files.items() if file.is_file()}
+
+    def batch(self, rows: Indices) -> Targets:
+        """Return the outputs of the texts at ``rows``, padded as :meth:`Tokens.batch` pads."""
+        logits = self._read(LOGITS, rows, None)[:, 0]
+        return Targets(logits, self._padded(HIDDEN, rows), self._padded(ATTENTION, rows))
+
+    def hidden(self, rows: Indices) -> npt.NDArray[np.floating]:
+        """Return the hidden states alone, which must have been kept; see :class:`Targets`."""
+        return self._read(HIDDEN, rows, self._tokens.offsets)
+
+    def logits(self) -> npt.NDArray[np.float32]:
+        """Return the logits of all texts, float32[n, L]."""
+        layout, total = self._layouts[LOGITS], len(self._tokens)
+        result = np.empty((total, *layout.tail), np.float32)
+        for number, path in enumerate(self._paths):
+            first = number * SHARD
+            stop = first + size(number, total)
+            result[first:stop] = np.load(path / LOGITS, allow_pickle=False)
+        return result
+
+    def _padded(self, name: str, rows: Indices) -> npt.NDArray[np.floating] | None:
+        return self._read(name, rows, self._tokens.offsets) if name in self._layouts else None
+
+    def _read(self, name: str, rows: Indices, offsets: Indices | None) -> npt.NDArray[Any]:
+        """Read one kind of output.
+
+        ``offsets`` says at which entry each text starts; None where each text has one entry.
+        """
+
+        def start(row: Any) -> Any:
+            return row if offsets is None else offsets[row]
+
+        layout = self._layouts[name]
+        lengths, numbers = start(rows + 1) - start(rows), rows // SHARD
+        result = np.zeros((len(rows), int(lengths.max()), *layout.tail), layout.dtype)
+        for number in np.unique(numbers).tolist():
+            first = number * SHARD
+            count = start(first + size(number, len(self._tokens))) - start(first)
+            with Entries(self._paths[number] / name, layout, int(count)) as entries:
+                for place in np.flatnonzero(numbers == number):
+                    entries.read(int(start(rows[place]) - start(first)), result[place, : lengths[place]])
+        return result
+
+
+def paths(folder: Path, total: int) -> list[Path]:
+    """Return where the shards of so many texts are."""
+    return [folder / f"shard-{number:06d}" for number in range(-(-total // SHARD))]
+
+
+def size(number: int, total: int) -> int:
+    """Return how many texts a shard holds."""
+    return min(SHARD, total - number * SHARD)
