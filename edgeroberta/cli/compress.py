@@ -133,7 +133,7 @@ def _compress(request: Request, *, json: bool) -> None:
         if json:
             console.out_json(summary.to_json(result))
         else:
-            console.say(summary.to_text(result))
+            console.say(summary.to_text(result, program=console.program()))
     if summary.verdict(result) == "FAIL":
         raise typer.Exit(GateError.exit_code)
 
@@ -162,7 +162,7 @@ def _within(request: Request, budget: Limits, *, host: str | None, json: bool) -
         if json:
             console.out_json({**summary.to_json(found.result), "budget": found.outcome.to_json()})
         else:
-            console.say(summary.to_text(found.result))
+            console.say(summary.to_text(found.result, program=console.program()))
             console.say(found.outcome.to_text(failed=found.failed))
     if found.failed:
         raise typer.Exit(GateError.exit_code)

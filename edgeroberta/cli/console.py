@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
+import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
@@ -35,6 +38,19 @@ def say(text: str) -> None:
 def say_error(error: EdgeRobertaError) -> None:
     """Tell people what went wrong, where, and what to do next, on stderr."""
     say(f"error: {error}")
+
+
+def program() -> str:
+    """Return what to type in this folder to run this program: its name alone where that finds it."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m edgeroberta"
+    found = shutil.which("edgeroberta")
+    if called.name != "edgeroberta" or (found and Path(found).resolve() == called.resolve()):
+        return "edgeroberta"
+    path = called.absolute()
+    below = path.is_relative_to(Path.cwd())
+    return shlex.quote(str(path.relative_to(Path.cwd()) if below else path))
 
 
 class _Log(logging.Handler):

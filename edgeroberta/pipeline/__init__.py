@@ -74,11 +74,13 @@ class Result:
         bundle: The bundle's folder.
         report: Content of ``report.json``, None when the recipe does not verify.
         stages: Every stage, in order.
+        pair: The model answers pairs of texts.
     """
 
     bundle: Path
     report: Mapping[str, Any] | None
     stages: tuple[Made, ...]
+    pair: bool = False
 
 
 def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
@@ -110,7 +112,7 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
         ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
     report = read_report(reports[-1].path) if reports else None
-    return Result(job.output, report, made)
+    return Result(job.output, report, made, job.task.pair)
 
 
 def _remember(job: Job, made: Sequence[Made]) -> None:

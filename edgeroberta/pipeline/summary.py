@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,15 @@ def verdict(result: Result) -> str | None:
     return str(result.report["judgement"]["verdict"]) if result.report else None
 
 
-def to_text(result: Result) -> str:
-    """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands."""
-    bundle = _shown(result.bundle)
+def to_text(result: Result, *, program: str = "edgeroberta") -> str:
+    """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands.
+
+    Args:
+        result: What the pipeline gave.
+        program: What to type to run this program.
+    """
+    bundle = shlex.quote(_shown(result.bundle))
+    call = f"{program} {{}} {bundle}".format
     fresh = [made.artifact.lineage.seconds for made in result.stages if not made.reused]
     reused = len(result.stages) - len(fresh)
     spent = f"{len(fresh)} stages in {duration(sum(fresh))}"
@@ -58,17 +65,15 @@ def to_text(result: Result) -> str:
     lines = ["", spent]
     if result.report:
         lines += [*_ledger(result.report), "", *_comparison(result.report), "", *_verdict(result.report)]
-    lines += [
-        "",
-        f"bundle: {bundle}",
-        f'next:   edgeroberta run {bundle} "…"',
-        f"        edgeroberta bench {bundle}",
-    ]
+    text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
+    lines += ["", f"bundle:  {bundle}"]
+    if result.report:
+        lines.append(f"picture: {bundle}/reports/report.html")
+    lines += [f"next:    {call('run')} {text}", f"         {call('serve')}", f"         {call('bench')}"]
     if result.report and any(to_come(each["engine"], each["status"]) for each in result.report["engines"]):
         lines += [
-            f"before it is there: edgeroberta check {bundle}",
-            f"on the device: edgeroberta build {bundle}, or from here: "
-            f"edgeroberta bench {bundle} --host user@device",
+            f"before it is there: {call('check')}",
+            f"on the device: edgeroberta build {bundle}, or from here: {call('bench')} --host user@device",
         ]
     return "\n".join(lines)
 

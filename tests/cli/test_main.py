@@ -218,3 +218,24 @@ def test_a_bare_install_runs_a_bundle(tiny_bundle: Path) -> None:
     done = run("run", str(tiny_bundle), "great film", "--json", script=BARE)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "said"),
+    [
+        ("/usr/bin/edgeroberta", "/usr/bin/edgeroberta", "edgeroberta"),
+        ("HERE/.venv/bin/edgeroberta", None, ".venv/bin/edgeroberta"),
+        ("HERE/.venv/bin/edgeroberta", "/usr/bin/edgeroberta", ".venv/bin/edgeroberta"),
+        ("/opt/my tools/edgeroberta", None, "'/opt/my tools/edgeroberta'"),
+        ("/lib/edgeroberta/__main__.py", None, "/usr/bin/python3 -m edgeroberta"),
+        ("/usr/bin/pytest", None, "edgeroberta"),
+    ],
+)
+def test_next_commands_name_the_program_as_it_can_be_called_here(
+    called: str, on_path: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [called.replace("HERE", str(tmp_path))])
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    monkeypatch.setattr(console.shutil, "which", lambda name: on_path)
+    assert console.program() == said
