@@ -44,12 +44,14 @@ class Options:
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         latency_rows: Texts to time, of lengths distributed as the data's; 0 times nothing.
         threads: Threads of the timed calls on a CPU; the accuracy pass uses all.
+        offline: Time batches, too. On a GPU they always are: a bench elsewhere has no other figure of it.
     """
 
     device: str = "auto"
     dtype: str = "float32"
     latency_rows: int = 100
     threads: int = 1
+    offline: bool = True
 
 
 def measure(model: Path, rows: Rows, task: Task, options: Options | None = None) -> Reference:
@@ -167,7 +169,7 @@ def _timed(full: FullSize, rows: Rows, options: Options) -> _Timed:
         full.watch.ask_device = full.device_clock
         own = time_calls(full.answer, calls[:DEVICE_CALLS], watch=full.watch) if full.device_clock else None
         full.watch.ask_device = False
-        many = _offline(full, inputs, lengths)
+        many = _offline(full, inputs, lengths) if options.offline or full.device_clock else None
     shape = Shape(warmup=warmed.calls, threads=options.threads, steady=warmed.steady)
     parts = break_down([timed], [own] if own else [], 1)
     seen = looking.watched

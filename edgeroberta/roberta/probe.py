@@ -42,6 +42,10 @@ class Probe:
 
         return record
 
+    def layers(self) -> list[Tensor]:
+        """Return what each recorded layer put out, float[n, S, H]; S is 1 where it computes one token."""
+        return [self._recorded[index] for index in self._layers]
+
     def hidden(self) -> Tensor:
         """Return the recorded layer outputs, float[n, S, k, H], in the order asked for."""
         import torch

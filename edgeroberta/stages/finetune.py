@@ -67,7 +67,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
             objective=objective,
             tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
             key=digest_value([rows.digest, checkpoint.digest(source)]),
-            answers_only=True,
+            first_token=True,
         ),
         context,
     )

@@ -49,7 +49,7 @@ class Run:
         progress: Where to report progress.
         key: What else determines the run (labels, teacher); states of another run are not resumed.
         companion: What is trained along and is no part of the result: a projection of the objective.
-        answers_only: The objective reads nothing of the model but a sequence classifier's logits.
+        first_token: The objective reads of the last layer its first token alone.
     """
 
     label: str
@@ -63,7 +63,7 @@ class Run:
     progress: Progress
     key: str = ""
     companion: torch.nn.Module | None = None
-    answers_only: bool = False
+    first_token: bool = False
 
 
 def train(run: Run) -> TrainingState:

@@ -25,8 +25,8 @@ class DistillWeights(StageConfig):
     hidden: float = Field(
         default=0.0,
         ge=0,
-        description="Hidden states of the teacher's layers, token by token, for each that is not frozen;"
-        " projected where widths differ.",
+        description="Hidden states of the teacher's layers, token by token, for each that is not frozen; of"
+        " the last one the first token's, which the head reads; projected where widths differ.",
     )
     attention: float = Field(
         default=0.0, ge=0, description="Query, key and value relations of the teacher's last layer."
@@ -120,7 +120,7 @@ def teach(
                 key=digest_value([key, given.key]),
                 companion=given.projection,
                 scratch=scratch,
-                answers_only=not (settings.weights.hidden or settings.weights.attention),
+                first_token=not settings.weights.attention,
             ),
             context,
         )

@@ -39,7 +39,7 @@ class Fit:
         key: Digest of all else that determines the run: labels, weights, teacher.
         companion: What is trained along and is no part of the result.
         scratch: Folder for the run's checkpoints; by default the stage's.
-        answers_only: The objective reads nothing of the model but its logits.
+        first_token: The objective reads of the last layer its first token alone.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Fit:
     key: str
     companion: nn.Module | None = None
     scratch: Path | None = None
-    answers_only: bool = False
+    first_token: bool = False
 
 
 def run(fit: Fit, context: Context) -> Mapping[str, Any]:
@@ -123,7 +123,7 @@ def train(fit: Fit, context: Context) -> Mapping[str, Any]:
             progress=context.progress if process.is_main_process else Progress(),
             key=fit.key,
             companion=fit.companion,
-            answers_only=fit.answers_only,
+            first_token=fit.first_token,
         )
     )
     return {

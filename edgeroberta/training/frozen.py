@@ -54,8 +54,8 @@ def set_apart(run: Run) -> Iterator[Place]:
     """Take out of a run's model, while it trains, all that its loss does not need computed.
 
     Frozen layers run once over the training texts, or at every step where the texts are seen once only or
-    the disk space that they may take is too small. A model that is asked for answers alone computes only
-    the first token of its last layer.
+    the disk space that they may take is too small. Where no more is read of the last layer than its first
+    token, it computes no other.
 
     Args:
         run: The run; its model is whole again afterwards.
@@ -69,7 +69,7 @@ def set_apart(run: Run) -> Iterator[Place]:
     place, count = Place(), run.settings.freeze_layers
     run.model.to(prediction.accelerator().device)
     with contextlib.ExitStack() as stack:
-        if run.answers_only:
+        if run.first_token:
             stack.enter_context(frozen.first_token_only(run.model))
         if count:
             kept = _kept(run, count)

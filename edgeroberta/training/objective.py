@@ -166,10 +166,11 @@ class DistillObjective:
             return _fit(torch.from_numpy(values).to(batch.ids.device).float(), length)
 
         if targets.hidden is not None:
-            ours = self.probe.hidden().float()
-            ours = ours if self.projection is None else self.projection(ours)
-            pairs = zip(ours.unbind(2), put(targets.hidden).unbind(2), strict=True)
-            each = [losses.hidden(mine, theirs, shared) for mine, theirs in pairs]
+            each = []
+            for ours, theirs in zip(self.probe.layers(), put(targets.hidden).unbind(2), strict=True):
+                mine = ours.float() if self.projection is None else self.projection(ours.float())
+                seen = mine.shape[1]  # the first token alone of a last layer that computes no other
+                each.append(losses.hidden(mine, theirs[:, :seen], shared[:, :seen]))
             result["hidden"] = self.weights.hidden * torch.stack(each).mean(0)
         if targets.attention is not None:
             value = losses.relations(

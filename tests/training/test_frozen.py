@@ -81,7 +81,7 @@ def make_run(tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
             scratch=tmp_path / name,
             seed=0,
             progress=Progress(),
-            answers_only=True,
+            first_token=True,
         )
         return replace(run, **fields)
 
@@ -107,11 +107,11 @@ def test_kept_outputs_train_to_the_weights_of_layers_run_at_every_step(
     torch.testing.assert_close(weights_of(kept), weights_of(computed), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("answers_only", [True, False])
+@pytest.mark.parametrize("first_token", [True, False])
 def test_frozen_layers_stay_as_they_are_and_the_others_learn(
-    answers_only: bool, make_run: Callable[..., Run]
+    first_token: bool, make_run: Callable[..., Run]
 ) -> None:
-    run = make_run(answers_only=answers_only)
+    run = make_run(first_token=first_token)
     before = weights_of(run)
     train(run)
     after = weights_of(run)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from edgeroberta.tasks import Problem
+from edgeroberta.roberta.frozen import first_token_only
+from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.roberta.probe import Probe
+from edgeroberta.tasks import Problem, Task
+from edgeroberta.training import losses
 from edgeroberta.training.distillation import DistillSettings
 from edgeroberta.training.objective import DistillObjective, Lesson, TextLabels
 from edgeroberta.training.prediction import Batch
@@ -69,6 +74,31 @@ def test_tokens_of_texts_that_do_not_align_do_not_count_and_may_be_more_or_fewer
         theirs = functional.pad(random(1, 4, 3, seed=1), (0, 0, 0, length - 4)).repeat(2, 1, 1)
         found = losses_of(ours, theirs, labels, mask, aligned=aligned)
         assert found["logits"].tolist() == pytest.approx([wanted["logits"].item(), 0.0], rel=1e-6)
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_of_a_last_layer_that_computes_one_token_that_one_is_compared(
+    frozen: int, tiny_checkpoint: Path
+) -> None:
+    student = load_classifier(tiny_checkpoint, Task(Problem.SINGLE_LABEL, ("negative", "positive")))
+    ids = torch.tensor([[0, 9, 8, 7, 2], [0, 5, 2, 1, 1]])
+    mask, theirs = (ids != 1).long(), random(2, 5, 2 - frozen, 32).half()
+    with Probe(student, layers=(0, 1)) as probe:
+        student(input_ids=ids, attention_mask=mask)
+        lower, last = probe.layers()
+    settings = DistillSettings.model_validate(
+        {"weights": {"logits": 0, "hard": 0, "hidden": 1}, "freeze_layers": frozen}
+    )
+    targets = Targets(np.zeros((2, 2), np.float32), theirs.numpy(), None)
+    outputs: Any = SimpleNamespace(batch=lambda rows: targets)
+    objective = DistillObjective(settings, student, Lesson(outputs, Fixed(), Problem.SINGLE_LABEL))
+    with first_token_only(student):
+        found = objective(student, Batch(np.arange(2), ids, mask))["hidden"]
+    objective.close()
+    each = [losses.hidden(last[:, :1], theirs[:, :1, -1].float(), mask[:, :1])]
+    if not frozen:
+        each.append(losses.hidden(lower, theirs[:, :, 0].float(), mask))
+    torch.testing.assert_close(found, torch.stack(each).mean(0), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -232,6 +232,14 @@ def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_sec
     assert f"{dtype}" in reference.describe(again)
 
 
+def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint: Path, rows: Rows) -> None:
+    found = measure(
+        tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", latency_rows=2, offline=False)
+    )
+    assert found.latency is not None
+    assert found.offline is None
+
+
 def test_a_reference_of_version_0_1_is_read(stored: Path) -> None:
     """It has none of the fields that came later."""
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
