@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from edgeroberta import jsontext
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UsageError
 
 SCHEMA_VERSION = 1
 LINEAGE_FILE = "artifact.json"
@@ -116,6 +116,34 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def is_ours(file: Path) -> bool:
+    """Tell whether a JSON file says, by its ``kind``, that this package wrote it."""
+    try:
+        fields = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and str(fields.get("kind", "")).startswith("edgeroberta-")
+
+
+def check_place(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to write reports over files that another program, or the user, has written.
+
+    Args:
+        folder: Where they go.
+        names: Their names; the first is JSON, and tells of all of them whose they are.
+
+    Raises:
+        UsageError: One is there, and the first is not ours.
+    """
+    there = [name for name in names if os.path.lexists(folder / name)]
+    if there and not is_ours(folder / names[0]):
+        raise UsageError(
+            f"{there[0]} is there, and not a report of edgeroberta; it is left untouched",
+            where=str(folder),
+            hint="choose another folder, or move it away",
+        )
 
 
 def copy_tree(source: Path, destination: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edgeroberta import artifact
 from edgeroberta.artifact import Artifact, Kind, Lineage
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UsageError
 
 LINEAGE = Lineage("export", "k" * 64, {"a": 1}, 7, {"checkpoint": "c" * 64}, {"numpy": "2.0"}, 1.5, {"n": 2})
 
@@ -112,3 +112,27 @@ def test_a_write_that_fails_leaves_the_former_file(tmp_path: Path, monkeypatch: 
 def test_the_digest_of_a_value_does_not_depend_on_the_order_of_its_keys() -> None:
     assert artifact.digest_value({"a": 1, "b": 2}) == artifact.digest_value({"b": 2, "a": 1})
     assert artifact.digest_value({"a": 1}) != artifact.digest_value({"a": 1.5})
+
+
+def test_reports_are_not_written_over_files_of_others(tmp_path: Path) -> None:
+    names = ("report.json", "report.md")
+    artifact.check_place(tmp_path / "absent", names)
+    (tmp_path / "report.md").write_text("my report")
+    with pytest.raises(UsageError) as caught:
+        artifact.check_place(tmp_path, names)
+    assert caught.value.what == "report.md is there, and not a report of edgeroberta; it is left untouched"
+    artifact.write_json(tmp_path / "report.json", {"kind": "edgeroberta-report"})
+    artifact.check_place(tmp_path, names)
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_former_one_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("former")
+
+    def fail() -> None:
+        with artifact.replacing(tmp_path / "report.json") as handle:
+            handle.write(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["former"]

@@ -91,11 +91,12 @@ def write(comparison: Comparison, bundle: Path) -> Path:
         The Markdown file.
 
     Raises:
-        EdgeRobertaError: The folder cannot be written.
+        EdgeRobertaError: The folder cannot be written, or has files of others of these names.
     """
     folder = bundle / "reports"
     try:
         folder.mkdir(exist_ok=True)
+        artifact.check_place(folder, ("bench.json", "bench.md"))
         artifact.write_json(folder / "bench.json", comparison.to_json())
         artifact.write_text(folder / "bench.md", tables.markdown(comparison))
     except OSError as error:

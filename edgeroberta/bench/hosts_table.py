@@ -52,11 +52,12 @@ def write(results: Sequence[HostResult], bundle: Path) -> Path:
         The Markdown file.
 
     Raises:
-        EdgeRobertaError: The folder cannot be written.
+        EdgeRobertaError: The folder cannot be written, or has files of others of these names.
     """
     folder = bundle / "reports"
     try:
         folder.mkdir(exist_ok=True)
+        artifact.check_place(folder, ("bench-hosts.json", "bench-hosts.md"))
         artifact.write_json(folder / "bench-hosts.json", to_json(results))
         artifact.write_text(folder / "bench-hosts.md", markdown(results))
     except OSError as error:

@@ -40,9 +40,10 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
+    from edgeroberta.artifact import check_place
     from edgeroberta.verification import report_text
     from edgeroberta.verification.recheck import Request, recheck
-    from edgeroberta.verification.report import Verdict, write
+    from edgeroberta.verification.report import FILES, Verdict, write
 
     columns = {
         "eval_data": eval_data,
@@ -59,6 +60,8 @@ def verify(
         threads=threads,
         keep_examples=keep_examples,
     )
+    if output is not None:
+        check_place(output, FILES)
     report = recheck(request, progress=console.progress())
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,9 @@ stages again, and a changed setting runs that stage and those after it.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +21,8 @@ from edgeroberta import __version__, artifact, distributed, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.bench.device import versions
 from edgeroberta.distributed import Ranks
-from edgeroberta.errors import BundleError, EdgeRobertaError
-from edgeroberta.pipeline import delivery, workspace
+from edgeroberta.errors import BundleError
+from edgeroberta.pipeline import delivery, fulldisk, workspace
 from edgeroberta.pipeline.job import Job, State, name_and_key, start
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
@@ -35,22 +33,10 @@ from edgeroberta.verification import origin
 
 REPORT_FILE = "report.json"
 
-#: Bytes below which a disk is full, whatever a library says of it.
-_ROOM = 1 << 16
-
 logger = logging.getLogger(__name__)
 
 #: Packages whose versions are kept in every lineage.
 _RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx", "onnxruntime", "openvino")
-
-_FULL = "no space left on the disk"
-_DISK = {
-    errno.ENOSPC: _FULL,
-    errno.EFBIG: "a file would be larger than this disk, or a limit of this process, allows",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +91,7 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     with _held(job.work, ranks) as work:
         made = _make(recipe.stages, job, progress, recipe.text, work)
         if work:
-            with _disk_errors(job.output):
+            with fulldisk.told(job.output):
                 delivery.deliver(made[-1].artifact, job.output)
             work.tidy([item.artifact.path.name for item in made])
             _remember(job, made)
@@ -185,7 +171,7 @@ def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Art
 @contextlib.contextmanager
 def _held(path: Path, ranks: Ranks, *, wait: bool = False) -> Iterator[Workspace | None]:
     """Hold the work folder: the main process gets it, others None, once the main one has it."""
-    with _disk_errors(path), contextlib.ExitStack() as held:
+    with fulldisk.told(path), contextlib.ExitStack() as held:
         work = Workspace(path) if ranks.main else None
         if work:
             held.enter_context(work.lock(wait=wait))
@@ -264,36 +250,3 @@ def _context(job: Job, state: State, name: str, progress: Progress, recipe_text:
         artifacts=state.artifacts,
         ledger=job.work / workspace.LEDGER,
     )
-
-
-@contextlib.contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
-    """Put a full or unwritable disk into words; what is finished stays."""
-    try:
-        yield
-    except EdgeRobertaError:
-        raise
-    except Exception as error:
-        what = _DISK.get(error.errno or 0) if isinstance(error, OSError) else None
-        if what is None and _is_full(place, error):
-            what = _FULL
-        if what is None:
-            raise
-        raise EdgeRobertaError(
-            what,
-            where=str(getattr(error, "filename", None) or place),
-            hint="make room or name another folder with --work and -o; the same command then resumes",
-        ) from error
-
-
-def _is_full(place: Path, error: Exception) -> bool:
-    """Tell whether what a library calls by another name is a full disk.
-
-    torch (2.13) raises ``RuntimeError: unexpected pos 117056 vs 116948`` and leaves its file, safetensors
-    (0.8) an error of its own with the system's words, numpy an OSError without a number.
-    """
-    if any(words in str(error) for words in ("os error 28", os.strerror(errno.ENOSPC))):
-        return True
-    there = next(each for each in (place, *place.resolve().parents) if each.exists())
-    found = os.statvfs(there)
-    return found.f_bavail * found.f_frsize < _ROOM

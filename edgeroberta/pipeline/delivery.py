@@ -33,14 +33,17 @@ MARKER, NEW, OLD = "delivery.json", "new", "old-"
 #: The card is the one file of a bundle that people edit: an edited one is kept.
 _CARD = "README.md"
 
-#: What ``edgeroberta bench`` and a budget put beside a bundle's own files: it is about no other bundle.
-_MEASURED = (
-    "reports/bench.json",
-    "reports/bench.md",
-    "reports/budget.json",
-    "reports/front.json",
-    "reports/front.svg",
-)
+#: What ``edgeroberta bench`` and a budget put beside a bundle's own files, which is about no other bundle,
+#: and the file that says whose it is.
+_MEASURED = {
+    "reports/bench.json": "reports/bench.json",
+    "reports/bench.md": "reports/bench.json",
+    "reports/bench-hosts.json": "reports/bench-hosts.json",
+    "reports/bench-hosts.md": "reports/bench-hosts.json",
+    "reports/budget.json": "reports/budget.json",
+    "reports/front.json": "reports/front.json",
+    "reports/front.svg": "reports/front.json",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -238,11 +241,12 @@ def _carry_over(former: Path, manifest: Mapping[str, Any] | None, output: Path) 
         return
     files = manifest.get("files")
     listed: Mapping[str, Any] = files if isinstance(files, dict) else {}
+    measured = {name for name, told in _MEASURED.items() if artifact.is_ours(former / told)}
     for item in sorted(former.rglob("*")):
         name = item.relative_to(former)
         if item.is_dir() and not item.is_symlink():
             continue
-        if name.as_posix() in (MANIFEST_FILE, *_MEASURED) or _ours(item, listed.get(name.as_posix())):
+        if name.as_posix() in (MANIFEST_FILE, *measured) or _ours(item, listed.get(name.as_posix())):
             continue
         target = _free(output / name)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import front
-from edgeroberta.artifact import write_json, write_text
+from edgeroberta.artifact import check_place, write_json, write_text
 from edgeroberta.bench import subjects
 from edgeroberta.bench.process import Worker
 from edgeroberta.bench.protocol import Inputs
 from edgeroberta.bench.rounds import Entry, Plan, take_turns
+from edgeroberta.errors import UsageError
 from edgeroberta.front import Point
 from edgeroberta.planning import candidates, probing
 from edgeroberta.planning.candidates import Candidate, Predicted
@@ -24,6 +26,8 @@ from edgeroberta.progress import Progress
 
 SCHEMA_VERSION = 1
 KIND = "edgeroberta-budget"
+
+logger = logging.getLogger(__name__)
 REPORT, FRONT_JSON, FRONT_SVG = "reports/budget.json", "reports/front.json", "reports/front.svg"
 
 
@@ -147,12 +151,18 @@ class Outcome:
         return "\n".join(lines)
 
     def write(self, bundle: Path) -> None:
-        """Write the report and the front beside a bundle's other reports."""
+        """Write the report and the front beside a bundle's other reports; files of others stay there."""
         title = f"{self.metric} against latency, {self.engine} on {self.device}"
         best = max(self.points, key=lambda point: point.metric)
         full = next((point for point in self.points if point.series == FULL), best)
         floor = full.metric * self.limits.keep
         (bundle / REPORT).parent.mkdir(exist_ok=True)
+        try:
+            check_place(bundle, (FRONT_JSON, FRONT_SVG))
+            check_place(bundle, (REPORT,))
+        except UsageError as error:
+            logger.warning("the front is not written: %s", error)
+            return
         write_json(bundle / FRONT_JSON, front.to_json(self.points, metric=self.metric))
         write_text(bundle / FRONT_SVG, front.svg(self.points, title=title, metric=self.metric, floor=floor))
         write_json(bundle / REPORT, self.to_json())

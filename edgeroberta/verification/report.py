@@ -22,6 +22,8 @@ from edgeroberta.runtime.session import ENGINES
 from edgeroberta.verification import report_html, report_text
 
 SCHEMA_VERSION = 1
+#: What a report is written as.
+FILES = ("report.json", "report.md", "report.html")
 
 
 class Verdict(str, Enum):
@@ -232,8 +234,9 @@ class Report:
 
 def write(report: Report, folder: Path) -> tuple[str, ...]:
     """Write ``report.json``, ``report.md`` and ``report.html`` and return their names."""
+    artifact.check_place(folder, FILES)
     sections = report_text.sections(report)
     artifact.write_json(folder / "report.json", report.to_json())
     artifact.write_text(folder / "report.md", report_text.markdown(sections))
     artifact.write_text(folder / "report.html", report_html.page(report, sections))
-    return ("report.json", "report.md", "report.html")
+    return FILES

@@ -20,7 +20,7 @@ import pytest
 
 from edgeroberta import __version__, artifact, pipeline, stages
 from edgeroberta.artifact import Kind, digest_tree, load
-from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.pipeline import delivery
 from edgeroberta.pipeline.job import Job
 from edgeroberta.pipeline.workspace import Workspace
@@ -343,6 +343,7 @@ def test_a_full_disk_is_said_and_what_is_finished_stays(tmp_path: Path) -> None:
     [
         (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), 1 << 40),
         (RuntimeError("unexpected pos 117056 vs 116948"), 0),
+        (EngineError("OpenVINO refuses the graph: basic_ios::clear: iostream error"), 0),
         (OSError("100 requested and 0 written"), 0),
     ],
 )
@@ -568,6 +569,7 @@ def _with_former_bundle(folder: Path) -> Job:
     manifest = {"kind": "edgeroberta-bundle", "files": {**files, "old_engine.bin": {}}}
     (job.output / "manifest.json").write_text(json.dumps(manifest))
     (job.output / "reports").mkdir()
+    (job.output / "reports" / "bench.json").write_text('{"kind": "edgeroberta-bench"}')
     for name in ("old_engine.bin", "reports/bench.md", "inner/notes.txt", "content.txt"):
         (job.output / name).write_text(name)
     return job
@@ -606,12 +608,15 @@ def test_an_edited_card_and_a_file_whose_name_the_new_bundle_has_are_kept_beside
     job = _with_former_bundle(tmp_path)
     (job.output / "README.md").write_text("my own card")
     (job.output / "inner" / "content.txt").write_text("damaged")
+    (job.output / "reports" / "front.svg").write_text("a drawing of the user's")
     listed = json.loads((job.output / "manifest.json").read_text())
     del listed["files"]["recipe.yaml"]
     (job.output / "manifest.json").write_text(json.dumps(listed))
     (job.output / "recipe.yaml").write_text("mine")
     run(job)
-    assert _kept(job) == sorted([*FILES_AND_THE_USER_S, "README.md.kept", "recipe.yaml.kept"])
+    assert _kept(job) == sorted(
+        [*FILES_AND_THE_USER_S, "README.md.kept", "recipe.yaml.kept", "reports/front.svg"]
+    )
     assert (job.output / "README.md.kept").read_text() == "my own card"
     assert (job.output / "recipe.yaml.kept").read_text() == "mine"
 
