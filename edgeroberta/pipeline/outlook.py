@@ -31,6 +31,7 @@ def to_json(preview: Preview) -> dict[str, Any]:
             "pair": preview.task.pair,
         },
         "rows": _rows(preview),
+        "label_format": preview.data.reading.format.value if preview.data.reading else None,
         "target": {
             "name": preview.target.name,
             "engines": list(preview.target.engines),
@@ -74,6 +75,8 @@ def facts(preview: Preview) -> list[str]:
         f"target: {target.name}: {', '.join(target.engines)}; {target.threads} thread(s)",
         f"output: {preview.output} (work folder {preview.work})",
     ]
+    if preview.data.reading is not None:
+        lines.insert(3, f"labels: read as {preview.data.reading.format}")
     if preview.job is None:
         lines.append("the packaged default's full-size model would be fine-tuned first")
     return lines

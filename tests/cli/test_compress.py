@@ -469,6 +469,7 @@ def test_a_dry_run_shows_the_resolved_recipe_and_imports_no_torch(
         f"0.1 M parameters, {size / 1e6:.1f} MB",
         "task:   single label classification of single texts: negative, positive",
         "rows:   51 train, 3 validation, 6 held-out",
+        "labels: read as names",
         "target: cpu: onnxruntime, openvino; 1 thread(s)",
         f"output: {tmp_path / 'out'} (work folder {tmp_path / 'out.work'})",
         "export: would run, all defaults",
