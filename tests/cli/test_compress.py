@@ -278,7 +278,8 @@ BAD = {
     "a work folder that is the output": (
         ["MODEL", "--data", "DATA", "-o", "out", "--work", "out"],
         2,
-        "--work: the work folder cannot be the output\n  next: leave --work out",
+        "--work: the work folder cannot be the output\n  next: leave --work out, or name a folder beside "
+        "the output",
     ),
     "an unknown recipe": (
         ["MODEL", "--data", "DATA", "-o", "out", "-r", "int8distill"],

@@ -12,6 +12,7 @@ from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.tasks import Problem, Task
 from edgeroberta.verification import provenance
 from edgeroberta.verification.report import Gate
 
@@ -70,6 +71,24 @@ def test_columns_that_the_user_names_win_over_the_recorded_ones(bundle: Path, tm
     facts, _ = _judged_on(bundle, DataSpec(str(data), text="old", label="y", seed=3))
     rows = provenance.heldout_rows(facts, DataSpec(str(data), text="new", label="y"))
     assert {text.split()[0] for text in rows.texts} == {"n"}
+
+
+def test_labels_are_read_as_they_were_when_the_bundle_was_made(bundle: Path, tmp_path: Path) -> None:
+    """Two of three labels: names and ids alike, which are another label each."""
+    data = tmp_path / "rows.csv"
+    data.write_text("text,label\n" + "".join(f"t {i},{1 + i % 2}\n" for i in range(40)))
+    task = Task(Problem.SINGLE_LABEL, ("1", "2", "3"))
+    stored = {"data": str(data), "eval_data": str(data), "kept": {"format": "ids", "names": None}}
+    source = {"stage": "source", "config": {"model": "full/", "data": stored}}
+    facts = replace(manifest.read(bundle), lineage=[source], task=task)
+    for named in (None, DataSpec(str(data)), DataSpec("-", eval_data=str(data))):
+        assert provenance.heldout_rows(facts, named).labels[:2].tolist() == [1, 2]
+    named = DataSpec("-", eval_data=str(data), label_format="names")
+    assert provenance.heldout_rows(facts, named).labels[:2].tolist() == [0, 1]
+    for damaged in ({}, {"format": "words", "names": None}, {"format": "ids", "names": 3}, 7):
+        source["config"]["data"]["kept"] = damaged
+        with pytest.raises(BundleError, match="the lineage does not say how labels were read"):
+            provenance.heldout_rows(facts, None)
 
 
 def test_another_file_is_taken_whole(bundle: Path, tmp_path: Path) -> None:
