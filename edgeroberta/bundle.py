@@ -79,6 +79,9 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
     if pair:
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
     ids = [encoding.ids for encoding in tokenizer.encode(inputs)]
+    if not all(map(len, ids)):  # a tokenizer without special tokens gives an empty text none at all
+        inputs = tuple(item for item, one in zip(inputs, ids, strict=True) if len(one))
+        ids = [one for one in ids if len(one)]
     logits = np.concatenate([session.run(one[np.newaxis], np.ones((1, len(one)), np.int64)) for one in ids])
     atol = max(float(np.ptp(logits)) * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
     # Four digits are plenty for a tolerance, and read better.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgeroberta.artifact import flush_tree
@@ -54,25 +55,38 @@ def folder(destination: Path, write: Callable[[Path], None]) -> Path:
     """
     if destination.is_dir():
         return destination
-    temporary = None
-    try:
+    with writing(destination.parent):
         destination.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-        temporary.chmod(0o755)
-        write(temporary)
-        flush_tree(temporary)
         try:
-            temporary.rename(destination)
-        except OSError:
-            if not destination.is_dir():
-                raise
+            temporary.chmod(0o755)
+            write(temporary)
+            flush_tree(temporary)
+            try:
+                temporary.rename(destination)
+            except OSError:
+                if not destination.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return destination
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Put into words what hinders writing to the cache.
+
+    Args:
+        place: The folder that is written to.
+
+    Raises:
+        EdgeRobertaError: Something does.
+    """
+    try:
+        yield
     except OSError as error:
         raise EdgeRobertaError(
             f"cannot write to the cache ({error.strerror or error})",
-            where=str(destination.parent),
+            where=str(place),
             hint=f"set {VARIABLE} to a folder with room that you may write to",
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-    return destination

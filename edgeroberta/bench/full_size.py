@@ -13,7 +13,7 @@ from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.request import DTYPES
 from edgeroberta.bench.stopwatch import Stopwatch
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
-from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.roberta import checkpoint, hftokenizer, loading
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -46,7 +46,7 @@ class FullSize:
     engine = "torch"
 
     def __init__(self, folder: Path, *, device: str = "cpu", dtype: str = "float32") -> None:
-        torch, transformers = _import()
+        torch, _ = _import()
         if dtype not in DTYPES:
             raise UsageError(f"unknown type {dtype!r} ({', '.join(DTYPES)})", where="--dtype")
         self._torch = torch
@@ -59,10 +59,8 @@ class FullSize:
             # What transformers has to say of old config fields is no news to someone who measures.
             warnings.simplefilter("ignore")
             config = loading.transformers_config(folder)
+            self.tokenizer = hftokenizer.load_as_written(folder)
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
-            self.tokenizer = transformers.AutoTokenizer.from_pretrained(
-                str(folder), config=config, local_files_only=True
-            )
             model = loading.load(folder, config, dtype=getattr(torch, dtype))
         self.model = model.to(self._where)
         self.max_length = checkpoint.max_length(folder)

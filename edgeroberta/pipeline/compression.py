@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeroberta import backends, metrics, pipeline, recipe, targets
+from edgeroberta import backends, distributed, metrics, pipeline, preflight, recipe, targets
 from edgeroberta.artifact import Kind
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import Splits
@@ -36,6 +36,7 @@ class Preview:
         work: The work folder.
         job: What it would run on; None when the packaged default's teacher has yet to be fine-tuned.
         reused: For each stage, whether a former run's artifact would be reused.
+        told: What the check of the model's files and of how they are read has to say.
     """
 
     recipe: Recipe
@@ -47,6 +48,7 @@ class Preview:
     work: Path
     job: Job | None
     reused: tuple[bool, ...]
+    told: tuple[str, ...] = ()
 
 
 def compress(request: Request, *, progress: Progress) -> Result:
@@ -88,6 +90,7 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
         progress.line(line)
     teacher = _teacher_job(request, chosen, source, target)
     if teacher:
+        preflight.check_stages(chosen.stages, _job(request, source, target, output, work))
         progress.line(
             "no MODEL and no --data: using the packaged default, granite-embedding-30m-english "
             "(dequantized from int8) and Rotten Tomatoes sentences"
@@ -95,8 +98,12 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
         made = pipeline.make((_teacher_step(),), teacher, progress=progress, wait=True)
         source = replace(source, model=made[-1].artifact.path)
         sources.check_reference(request, source, known=True)
-    job = _job(request, source, target, output, work)
+    job, ranks = _job(request, source, target, output, work), distributed.current()
     _check_metric(chosen, job.task)
+    if ranks.main:
+        for line in preflight.check(chosen.stages, job):
+            progress.line(line)
+    ranks.wait()
     return job
 
 
@@ -123,16 +130,18 @@ def preview(request: Request) -> Preview:
         if not found:
             facts = _job(request, source, target, output, work)
             _check_metric(chosen, facts.task)
+            preflight.check_stages(chosen.stages, facts)
             return _preview(chosen, facts, None, 0)
         source = replace(source, model=found[-1].path)
         sources.check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
     _check_metric(chosen, job.task)
+    told = preflight.check(chosen.stages, job, partly=True)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
-    return _preview(chosen, job, job, len(found))
+    return _preview(chosen, job, job, len(found), told)
 
 
-def _preview(chosen: Recipe, facts: Job, job: Job | None, reused: int) -> Preview:
+def _preview(chosen: Recipe, facts: Job, job: Job | None, reused: int, told: tuple[str, ...] = ()) -> Preview:
     return Preview(
         recipe=chosen,
         model=facts.model,
@@ -143,6 +152,7 @@ def _preview(chosen: Recipe, facts: Job, job: Job | None, reused: int) -> Previe
         work=facts.work,
         job=job,
         reused=tuple(index < reused for index in range(len(chosen.stages))),
+        told=told,
     )
 
 

@@ -37,6 +37,7 @@ def to_json(preview: Preview) -> dict[str, Any]:
             "engines": list(preview.target.engines),
             "threads": preview.target.threads,
         },
+        "notes": list(preview.told),
         "output": str(preview.output),
         "work": str(preview.work),
         "stages": [
@@ -77,6 +78,7 @@ def facts(preview: Preview) -> list[str]:
     ]
     if preview.data.reading is not None:
         lines.insert(3, f"labels: read as {preview.data.reading.format}")
+    lines += preview.told
     if preview.job is None:
         lines.append("the packaged default's full-size model would be fine-tuned first")
     return lines

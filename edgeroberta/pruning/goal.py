@@ -140,14 +140,7 @@ class Goal:
     ) -> Kept:
         """Go part of the way from each source layer in ``origin`` to its shape; ``layers`` stay."""
         full = [self.source.layers[int(layer)] for layer in origin]
-        if len(full) != len(shapes):
-            raise UsageError(f"{len(shapes)} shapes for {len(full)} layers", hint="give one for each layer")
-        for shape, whole in zip(shapes, full, strict=True):
-            if shape.heads > whole.heads or shape.intermediate > whole.intermediate:
-                raise UsageError(
-                    f"a layer of {whole.heads} heads and {whole.intermediate} neurons cannot keep "
-                    f"{shape.heads} and {shape.intermediate}"
-                )
+        check_shapes(shapes, full)
         toward = [
             LayerShape(
                 whole.heads - int((whole.heads - shape.heads) * done),
@@ -186,3 +179,23 @@ class Goal:
 
 def _toward(part: float, done: float) -> float:
     return 1 - (1 - part) * done
+
+
+def check_shapes(shapes: Sequence[LayerShape], full: Sequence[LayerShape]) -> None:
+    """Refuse shapes that layers cannot be cut to.
+
+    Args:
+        shapes: What is to be left of each layer.
+        full: The layers.
+
+    Raises:
+        UsageError: There is not one for each layer, or one is larger than its layer.
+    """
+    if len(full) != len(shapes):
+        raise UsageError(f"{len(shapes)} shapes for {len(full)} layers", hint="give one for each layer")
+    for shape, whole in zip(shapes, full, strict=True):
+        if shape.heads > whole.heads or shape.intermediate > whole.intermediate:
+            raise UsageError(
+                f"a layer of {whole.heads} heads and {whole.intermediate} neurons cannot keep "
+                f"{shape.heads} and {shape.intermediate}"
+            )

@@ -19,6 +19,7 @@ from edgeroberta.stages import Context
 
 if TYPE_CHECKING:
     from edgeroberta.stages.prune import PruneBudget
+    from edgeroberta.targets import Target
 
 #: Where a run keeps the table it has begun with, so that one that goes on counts as before.
 TABLE_FILE = "latency.json"
@@ -84,7 +85,7 @@ def _mean(lengths: Any) -> int:
 def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> LatencyTable:
     """Read the named table, or measure one on this machine, or find the stored one."""
     if budget.table is not None:
-        return _named(Path(budget.table).expanduser(), context)
+        return named_table(budget.table, context.target)
     from edgeroberta.latency.measuring import measure
     from edgeroberta.latency.request import Request, some
     from edgeroberta.roberta.config import EncoderConfig
@@ -100,18 +101,27 @@ def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> Latenc
     return table
 
 
-def _named(file: Path, context: Context) -> LatencyTable:
-    where = "prune.budget.table"
+def named_table(name: str, target: Target) -> LatencyTable:
+    """Read the latency table that a recipe names.
+
+    Args:
+        name: Its file.
+        target: The device class that the model is for.
+
+    Raises:
+        RecipeError: It is not readable, or of an engine that the target does not run.
+    """
+    file, where = Path(name).expanduser(), "prune.budget.table"
     try:
         table = LatencyTable.load(file)
     except OSError as error:
         raise RecipeError(f"{file} cannot be read ({error.strerror or error})", where=where) from error
     except EdgeRobertaError as error:
         raise RecipeError(f"{error.where}: {error.what}", where=where, hint=error.hint) from error
-    if table.engine not in context.target.engines:
-        engines = ", ".join(context.target.engines)
+    if table.engine not in target.engines:
+        engines = ", ".join(target.engines)
         raise RecipeError(
-            f"{file} is of {table.engine}; the target {context.target.name} runs {engines}",
+            f"{file} is of {table.engine}; the target {target.name} runs {engines}",
             where=where,
             hint="measure one with 'edgeroberta latency' for this target",
         )

@@ -258,6 +258,13 @@ def check_tokenizer(folder: Path, config: EncoderConfig) -> None:
     from tokenizers import Tokenizer
 
     file = folder / "tokenizer.json"
+    if not file.is_file() and (folder / "bpe.codes").is_file():
+        raise CheckpointError(
+            "BERTweet's tokenizer (vocab.txt and bpe.codes), which is a program in Python: there is no "
+            "tokenizer.json to be had of it, which a device could run",
+            where=str(folder),
+            hint="fine-tune a model with a tokenizer.json, such as cardiffnlp/twitter-roberta-base",
+        )
     if not file.is_file():
         raise CheckpointError("no tokenizer files in this folder", where=str(folder), hint=DOWNLOAD)
     try:

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgeroberta.errors import UsageError
 from edgeroberta.roberta import pruned, sensitivity
 from edgeroberta.roberta.sensitivity import Recording, Sample, Sensitivity
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.surgery import shape_of
+from edgeroberta.roberta.surgery import check_widths, shape_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,32 +59,6 @@ class _Stream:
     rest: Tensor
 
 
-def check(model: PreTrainedModel, hidden_size: int | None, intermediate_size: int | None) -> None:
-    """Refuse widths that a model cannot be narrowed to.
-
-    Args:
-        model: The wide model.
-        hidden_size: Width of the residual stream, None to leave it.
-        intermediate_size: Width of the FFN, None to leave it.
-
-    Raises:
-        UsageError: A width is not below the model's, or no multiple of the head size.
-    """
-    config, size = model.config, _head_size(model)
-    if hidden_size is not None and (hidden_size % size or not 0 < hidden_size <= config.hidden_size):
-        raise UsageError(
-            f"a hidden size of {hidden_size} is no multiple of the head size {size} up to"
-            f" {config.hidden_size}",
-            hint=f"e.g. {max(config.hidden_size * 2 // 3 // size, 1) * size}",
-        )
-    widest = max(layer.intermediate for layer in shape_of(model).layers)
-    if intermediate_size is not None and intermediate_size > widest:
-        raise UsageError(
-            f"an FFN of {intermediate_size} is wider than the model's {widest}",
-            hint="narrowing only takes away",
-        )
-
-
 def narrow(
     model: PreTrainedModel,
     samples: Sequence[Sample],
@@ -112,7 +85,7 @@ def narrow(
     Raises:
         UsageError: The widths do not fit the model.
     """
-    check(model, hidden_size, intermediate_size)
+    check_widths(shape_of(model), hidden_size, intermediate_size)
     found = sensitivity.measure(model, samples)
     with torch.no_grad():
         stream = _stream(found, hidden_size or model.config.hidden_size, directions=directions)

@@ -153,6 +153,31 @@ def check_layers(layers: Sequence[int], n_teacher: int) -> tuple[int, ...]:
     return chosen
 
 
+def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size: int | None) -> None:
+    """Refuse widths that a model cannot be narrowed to.
+
+    Args:
+        shape: Shape of the wide model.
+        hidden_size: Width of the residual stream, None to leave it.
+        intermediate_size: Width of the FFN, None to leave it.
+
+    Raises:
+        UsageError: A width is not below the model's, or no multiple of the head size.
+    """
+    size, width = shape.head_size, shape.hidden_size
+    if hidden_size is not None and (hidden_size % size or not 0 < hidden_size <= width):
+        raise UsageError(
+            f"a hidden size of {hidden_size} is no multiple of the head size {size} up to {width}",
+            hint=f"e.g. {max(width * 2 // 3 // size, 1) * size}",
+        )
+    widest = max(layer.intermediate for layer in shape.layers)
+    if intermediate_size is not None and intermediate_size > widest:
+        raise UsageError(
+            f"an FFN of {intermediate_size} is wider than the model's {widest}",
+            hint="narrowing only takes away",
+        )
+
+
 def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
     """Make a student of some of a model's encoder layers, with its embeddings and head.
 

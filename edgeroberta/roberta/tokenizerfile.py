@@ -48,17 +48,18 @@ class TokenizerFile:
         """
         fields = load_object(path)
         try:
-            ids = _ids(json.dumps(fields, ensure_ascii=False))
+            ids, kind = _read(json.dumps(fields, ensure_ascii=False))
         except Exception as error:  # tokenizers raises bare Exception for every kind of bad file
             raise CheckpointError(f"not a tokenizer ({error})", where=str(path), hint=DOWNLOAD) from error
-        model = fields["model"]
-        if model.get("type") not in (BPE, UNIGRAM):
-            _refuse(path, f"its model is {model.get('type')}, known are {BPE} and {UNIGRAM}")
+        # Files of before tokenizers 0.9 (2020), such as roberta-base's own, do not name the model's type.
+        model = {**fields["model"], "type": kind}
+        if kind not in (BPE, UNIGRAM):
+            _refuse(path, f"its model is {kind}, known are {BPE} and {UNIGRAM}")
         if model.get("dropout"):
             _refuse(path, f"a dropout of {model['dropout']} makes its tokens random")
         if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
             _refuse(path, "its pieces carry a prefix or suffix, as those over bytes do not")
-        return cls(path, fields, ids)
+        return cls(path, {**fields, "model": model}, ids)
 
     @property
     def kind(self) -> str:
@@ -127,7 +128,7 @@ class TokenizerFile:
         text = self.text(fields)
         # An added token that is no piece of the model gets the id after the model's last, whatever the
         # file says.
-        if _ids(text) != {self.pieces[old]: number for old, number in new.items()}:
+        if _read(text)[0] != {self.pieces[old]: number for old, number in new.items()}:
             _refuse(self.path, "added tokens have ids between those of its model")
         return text
 
@@ -153,11 +154,12 @@ class TokenizerFile:
         return {**model, "vocab": [entry for old, entry in enumerate(model["vocab"]) if old in new]}
 
 
-def _ids(text: str) -> dict[str, int]:
+def _read(text: str) -> tuple[dict[str, int], str]:
+    """Return the id of every piece, and the model's type: where the file names none, the library finds it."""
     from tokenizers import Tokenizer
 
-    found: dict[str, int] = Tokenizer.from_str(text).get_vocab(with_added_tokens=True)
-    return found
+    tokenizer = Tokenizer.from_str(text)
+    return tokenizer.get_vocab(with_added_tokens=True), type(tokenizer.model).__name__
 
 
 def _refuse(path: Path, why: str) -> None:

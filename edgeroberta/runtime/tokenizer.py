@@ -78,32 +78,15 @@ class TextTokenizer:
             BundleError: The file is missing or is not a tokenizer.
             UsageError: ``max_length`` is no whole number, or has no room beside the special tokens.
         """
-        from tokenizers import Tokenizer
-
         if not isinstance(max_length, int) or isinstance(max_length, bool):
             raise UsageError(f"must be a whole number, not {max_length!r}", where="max_length")
-        file = folder / TOKENIZER_FILE
-        try:
-            tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
-        # The Rust side raises bare Exception for whatever it cannot parse (tokenizers 0.20 to 0.23).
-        except Exception as error:
-            raise BundleError(
-                f"not a readable tokenizer ({error})",
-                where=str(file),
-                hint="copy the folder again from where it was made",
-            ) from error
-        _check_template(tokenizer, file)
-        settings = _settings(folder / CONFIG_FILE)
-        _apply_prefix_space(tokenizer, settings)
-        tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
-        tokenizer.no_padding()
+        tokenizer, side = read(folder)
         special = tokenizer.num_special_tokens_to_add(False)
         if max_length <= special:
             raise UsageError(
                 f"{max_length} tokens leave no room for a text: {special} are special tokens",
                 where="max_length",
             )
-        side = _truncation_side(tokenizer, settings, folder)
         tokenizer.enable_truncation(max_length, strategy="longest_first", direction=side)
         return cls(tokenizer, max_length, threads)
 
@@ -245,6 +228,40 @@ class TextTokenizer:
         # `overflowing` copies, so it is only asked for where it can be non-empty.
         cut = len(ids) >= self.max_length and bool(found.overflowing)  # type: ignore[attr-defined]
         return Encoding(ids, cut)
+
+
+def read(folder: Path) -> tuple[Tokenizer, str]:
+    """Read a folder's tokenizer as :class:`TextTokenizer` uses it, without truncation.
+
+    Args:
+        folder: Bundle or model folder.
+
+    Returns:
+        The tokenizer, and the side on which a long text is cut: ``right`` or ``left``.
+
+    Raises:
+        BundleError: A file is missing or damaged.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / TOKENIZER_FILE
+    try:
+        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    # The Rust side raises bare Exception for whatever it cannot parse (tokenizers 0.20 to 0.23).
+    except Exception as error:
+        raise BundleError(
+            f"not a readable tokenizer ({error})",
+            where=str(file),
+            hint="copy the folder again from where it was made",
+        ) from error
+    _check_template(tokenizer, file)
+    settings = _settings(folder / CONFIG_FILE)
+    _apply_prefix_space(tokenizer, settings)
+    tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
+    side = _truncation_side(tokenizer, settings, folder)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer, side
 
 
 def _settings(config: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from edgeroberta.artifact import Artifact, Kind, Lineage
 if TYPE_CHECKING:
     from edgeroberta.data import Splits
     from edgeroberta.progress import Progress
+    from edgeroberta.roberta.shape import EncoderShape
     from edgeroberta.targets import Target
     from edgeroberta.tasks import Task
 
@@ -79,7 +80,26 @@ class Context:
     ledger: Path | None = None
 
 
+@dataclass(frozen=True)
+class Outset:
+    """What is known of a run before any stage of it runs; each stage's check hands on what it changes.
+
+    Attributes:
+        model: Folder whose tokenizer the stage will read; the weights may be others by then.
+        shape: Dimensions that its model will have; None where only the run will tell.
+        task: Kind of task, labels, single texts or pairs.
+        target: The device class the result is for.
+    """
+
+    model: Path
+    shape: EncoderShape | None
+    task: Task
+    target: Target
+
+
 StageFunction = Callable[[Any, Context], Mapping[str, Any]]
+#: Refuses what a stage could not do, by the contents of files alone; returns what the next one begins with.
+StageCheck = Callable[[Any, Outset], Outset]
 
 
 @dataclass(frozen=True)
@@ -94,6 +114,7 @@ class Stage:
         writes: Kind of artifact it makes.
         distributed: True when every process of an ``accelerate launch`` takes part in it;
             other stages run on the main process alone.
+        check: Refuses what only the contents of files decide, before anything runs; None where nothing does.
     """
 
     name: str
@@ -102,6 +123,7 @@ class Stage:
     reads: tuple[Kind, ...]
     writes: Kind
     distributed: bool
+    check: StageCheck | None = None
 
 
 #: Stage name to the module that defines it; a new stage is a module and a row here.
@@ -137,12 +159,18 @@ _REGISTRY: dict[str, Stage] = {}
 
 
 def stage(
-    name: str, *, config: type[StageConfig], reads: tuple[Kind, ...], writes: Kind, distributed: bool = False
+    name: str,
+    *,
+    config: type[StageConfig],
+    reads: tuple[Kind, ...],
+    writes: Kind,
+    distributed: bool = False,
+    check: StageCheck | None = None,
 ) -> Callable[[StageFunction], StageFunction]:
     """Register the decorated function as the stage ``name``."""
 
     def register(function: StageFunction) -> StageFunction:
-        _REGISTRY[name] = Stage(name, config, function, reads, writes, distributed)
+        _REGISTRY[name] = Stage(name, config, function, reads, writes, distributed, check)
         return function
 
     return register

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from edgeroberta.artifact import Kind
-from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
+from edgeroberta.stages import Context, Outset, StageConfig, stage
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.goldens import Goldens
@@ -46,7 +46,21 @@ class BuildConfig(StageConfig):
     )
 
 
-@stage("build", config=BuildConfig, reads=(Kind.GRAPH,), writes=Kind.DRAFT)
+def _check_room(config: BuildConfig, outset: Outset) -> Outset:
+    """Refuse a length without room for the special tokens."""
+    from edgeroberta.roberta import checkpoint
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    limit = checkpoint.max_length(outset.model)
+    try:
+        tokenizer = TextTokenizer.open(outset.model, min(limit, config.max_length or limit))
+        tokenizer.encode_one(("a", "b") if outset.task.pair else "a")
+    except UsageError as error:
+        raise RecipeError(error.what, where="build.max_length", hint=error.hint) from error
+    return outset
+
+
+@stage("build", config=BuildConfig, reads=(Kind.GRAPH,), writes=Kind.DRAFT, check=_check_room)
 def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """Write a bundle without a verdict.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from edgeroberta.artifact import Artifact, Kind, digest_value
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.stages import Context, stage
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.stages import Context, Outset, stage
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
@@ -91,7 +92,57 @@ class _Student:
     projection: Tensor | None = None
 
 
-@stage("distill", config=DistillConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
+def _check(config: DistillConfig, outset: Outset) -> Outset:
+    """Refuse a teacher or student that cannot be used, and a shape that no such student has."""
+    from edgeroberta.cache import cache_dir
+    from edgeroberta.roberta import checkpoint
+    from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.training import foreign
+
+    if config.teacher is not None:
+        foreign.check(config.teacher, outset.task)
+    if config.student is not None:
+        folder = checkpoint.resolve(config.student, cache=cache_dir())
+        shape = EncoderConfig.from_dir(folder).shape
+        layers = _layers(1.0 if config.layers == "auto" else config.layers, len(shape.layers))
+        return replace(outset, model=folder, shape=_of(shape, layers))
+    if outset.shape is None:
+        return outset
+    shape = _of(outset.shape, _layers(config.layers, len(outset.shape.layers)))
+    _check_widths(config, shape)
+    width = config.hidden_size or shape.hidden_size
+    heads = width // shape.head_size
+    narrow = [
+        LayerShape(
+            min(each.heads, heads), min(each.intermediate, config.intermediate_size or each.intermediate)
+        )
+        for each in shape.layers
+    ]
+    return replace(outset, shape=replace(shape, hidden_size=width, layers=tuple(narrow)))
+
+
+def _of(shape: EncoderShape, layers: tuple[int, ...]) -> EncoderShape:
+    return replace(shape, layers=tuple(shape.layers[index] for index in layers))
+
+
+def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
+    from edgeroberta.roberta import surgery
+
+    try:
+        surgery.check_widths(shape, config.hidden_size, config.intermediate_size)
+    except UsageError as error:
+        field = "intermediate_size" if "FFN" in error.what else "hidden_size"
+        raise RecipeError(error.what, where=f"distill.{field}", hint=error.hint) from error
+
+
+@stage(
+    "distill",
+    config=DistillConfig,
+    reads=(Kind.CHECKPOINT,),
+    writes=Kind.CHECKPOINT,
+    distributed=True,
+    check=_check,
+)
 def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
     """Train a student, cut from the newest checkpoint or named, on the teacher's outputs.
 
@@ -167,14 +218,10 @@ def _cut(config: DistillConfig, context: Context) -> _Student:
 
 def _narrowed(model: PreTrainedModel, folder: Path, config: DistillConfig, context: Context) -> Narrowed:
     """Make a narrower model of a cut one, by what some of the training texts make of it."""
-    from edgeroberta.roberta import narrowing
+    from edgeroberta.roberta import narrowing, surgery
     from edgeroberta.training import calibration
 
-    try:
-        narrowing.check(model, config.hidden_size, config.intermediate_size)
-    except UsageError as error:
-        field = "intermediate_size" if "FFN" in error.what else "hidden_size"
-        raise RecipeError(error.what, where=f"distill.{field}", hint=error.hint) from error
+    _check_widths(config, surgery.shape_of(model))
     train = context.data.train
     order = np.random.default_rng(context.seed).permutation(len(train))
     samples = calibration.samples(

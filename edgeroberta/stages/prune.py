@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,10 +11,10 @@ from pydantic import Field, model_validator
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.pruning.allocation import GRANULARITY
-from edgeroberta.pruning.goal import Budget, Exact, Goal, Pace, Parts
+from edgeroberta.pruning.goal import Budget, Exact, Goal, Pace, Parts, check_shapes
 from edgeroberta.pruning.importance import Method
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.stages import Context, Outset, StageConfig, stage
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
@@ -124,7 +125,46 @@ class PruneConfig(StageConfig):
         return ("target", "device") if measured else ()
 
 
-@stage("prune", config=PruneConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
+def _check(config: PruneConfig, outset: Outset) -> Outset:
+    """Refuse a teacher or a latency table that does not fit, and layers that are not there."""
+    from edgeroberta.pruning import pricing
+    from edgeroberta.roberta import surgery
+    from edgeroberta.training import foreign
+
+    if config.recovery is not None and config.recovery.teacher is not None:
+        foreign.check(config.recovery.teacher, outset.task)
+    if config.budget is not None and config.budget.table is not None:
+        pricing.named_table(config.budget.table, outset.target)
+    shape = outset.shape
+    if shape is None or config.layers == "auto":
+        return replace(outset, shape=None)
+    depth = len(shape.layers)
+    try:
+        if isinstance(config.layers, tuple):
+            kept = surgery.check_layers(config.layers, depth)
+        else:
+            kept = surgery.choose_layers(depth, depth if config.layers == "all" else config.layers)
+    except UsageError as error:
+        raise RecipeError(error.what, where="prune.layers", hint=error.hint) from error
+    layers = tuple(shape.layers[index] for index in kept)
+    if config.shapes is not None:
+        given = tuple(LayerShape(each.heads, each.intermediate) for each in config.shapes)
+        try:
+            check_shapes(given, layers)
+        except UsageError as error:
+            raise RecipeError(error.what, where="prune.shapes", hint=error.hint) from error
+        layers = given
+    return replace(outset, shape=replace(shape, layers=layers))
+
+
+@stage(
+    "prune",
+    config=PruneConfig,
+    reads=(Kind.CHECKPOINT,),
+    writes=Kind.CHECKPOINT,
+    distributed=True,
+    check=_check,
+)
 def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     """Cut heads, FFN neurons and layers out of the newest checkpoint, and let it recover.
 

@@ -16,7 +16,7 @@ from edgeroberta.roberta import checkpoint, corpus, cutting, outlook, tablecopy
 from edgeroberta.roberta import vocabulary as tokens
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.lengths import BIN
-from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.stages import Context, Outset, StageConfig, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,15 @@ class VocabularyConfig(StageConfig):
     )
 
 
-@stage("vocabulary", config=VocabularyConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT)
+def _check(config: VocabularyConfig, outset: Outset) -> Outset:
+    """Refuse a tokenizer that cannot be cut down, and more positions than the model has."""
+    TokenizerFile.read(outset.model / cutting.TOKENIZER)
+    if isinstance(config.max_length, int):
+        _within(config.max_length, outset.model)
+    return outset
+
+
+@stage("vocabulary", config=VocabularyConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, check=_check)
 def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     """Take tokens out of the newest checkpoint's tokenizer and embeddings.
 
@@ -111,20 +119,24 @@ def _chunks(texts: Texts | None) -> Iterator[Sequence[Input]]:
 
 def _length(config: VocabularyConfig, context: Context, source: Path) -> int | None:
     """Return how many tokens to keep positions for, None for all."""
-    limit = checkpoint.max_length(source)
     if config.max_length is None:
         return None
     if config.max_length == "data":
         # To the end of the bin: texts to come are not all shorter than the longest so far.
         texts = itertools.chain(_chunks(context.data.train), _chunks(context.data.unlabelled))
-        return min(-(-corpus.longest(context.output, texts) // BIN) * BIN, limit)
-    if config.max_length > limit:
+        return min(-(-corpus.longest(context.output, texts) // BIN) * BIN, checkpoint.max_length(source))
+    _within(config.max_length, source)
+    return config.max_length
+
+
+def _within(length: int, source: Path) -> None:
+    limit = checkpoint.max_length(source)
+    if length > limit:
         raise RecipeError(
-            f"the model takes {limit} tokens, not {config.max_length}",
+            f"the model takes {limit} tokens, not {length}",
             where="vocabulary.max_length",
             hint="leave it out to keep all positions",
         )
-    return config.max_length
 
 
 def _bytes(source: Path, output: Path) -> dict[str, int]:

@@ -104,6 +104,21 @@ def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
     return Teacher(folder, model, checkpoint.digest(folder), limit, family, tokenizer)
 
 
+def check(name: str, task: Task) -> None:
+    """Refuse a teacher that is no model here, or answers other labels than the task's; loads no weights.
+
+    Args:
+        name: Folder or Hub id of any encoder.
+        task: The task.
+
+    Raises:
+        CheckpointError: It is such a teacher.
+    """
+    folder = checkpoint.locate(name, cache=cache_dir())
+    fields = checkpoint.load_config(folder)
+    _order(Task.from_config(fields), task, folder, stated="problem_type" in fields)
+
+
 def _order(theirs: Task, ours: Task, folder: Path, *, stated: bool) -> list[int] | None:
     """Return which of its outputs stands for each of our labels; None where they are in order."""
     where = str(folder / "config.json")

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import edgeroberta
-from edgeroberta import cli, pipeline, recipe
+from edgeroberta import cli, pipeline, preflight, recipe
 from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
 from edgeroberta.ledger import Ledger, Row
@@ -50,6 +50,8 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]
     def install(**settings: Any) -> None:
         chosen = fake_stages.recipe(tmp_path / "runs.log", **settings)
         monkeypatch.setattr(recipe, "load", lambda name, overrides=(): chosen)
+        # The quick stages read no model, so it cannot be read wrongly.
+        monkeypatch.setattr(preflight, "check", lambda steps, job, partly=False: ())
 
     return install
 
@@ -457,7 +459,7 @@ def dry_run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_dry_run_shows_the_resolved_recipe_and_imports_no_torch(
+def test_a_dry_run_shows_the_resolved_recipe_and_needs_no_torch(
     tmp_path: Path, tiny_checkpoint: Path, data: Path
 ) -> None:
     command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
@@ -473,6 +475,7 @@ def test_a_dry_run_shows_the_resolved_recipe_and_imports_no_torch(
         "labels: read as names",
         "target: cpu: onnxruntime, openvino; 1 thread(s)",
         f"output: {tmp_path / 'out'} (work folder {tmp_path / 'out.work'})",
+        "tokens and answers were not compared with transformers': transformers is not installed",
         "export: would run, all defaults",
         "quantize: would run, samples=32",
         "build: would run, all defaults",

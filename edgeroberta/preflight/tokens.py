@@ -1,0 +1,168 @@
+"""Whether the runtime gives a text the tokens that transformers gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import CheckpointError, DataError
+from edgeroberta.roberta import checkpoint, hftokenizer
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime.tokenizer import Input, TextTokenizer
+
+#: Texts in which tokenizers that seem alike differ: white space, case, marks, scripts, digits, rare words.
+ODD = (
+    "",
+    " ",
+    "  two  spaces and a tab\t.\n",
+    "CRLF\r\nline\u2028separator\u00a0no-break\u3000wide\u200bnone",
+    "Upper CASE, Caf\u00e9 cafe\u0301 \ufb01lm \uff21\uff22 \u2460\u2122 \u0130\u0131\u00df",
+    "12345.67 rooms; 3,5 % it's don't we'll #tag @user http://a.b/c?d=e&amp;f",
+    "\u0444\u0438\u043b\u044c\u043c \u6620\u753b \u0641\u064a\u0644\u0645 \u1201\u1208 \ud55c\uae00",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f \U0001f1e9\U0001f1ea\x00\x01\ufeff\ufffd",
+    "x" * 300,
+)
+#: Special and added tokens that are tried within a text.
+_MOST_NAMES = 64
+#: Tokens shown of a text that is read otherwise, around the first difference.
+_SHOWN = 6
+
+_Ids = list[int]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Texts as transformers reads them: ids, and the type of each token where the model gets types."""
+
+    ids: list[_Ids]
+    types: list[_Ids] | None
+
+
+def check(folder: Path, inputs: Sequence[Input]) -> str | None:
+    """Hold the runtime's tokens to those of transformers, on given texts and on odd ones.
+
+    Args:
+        folder: Model folder.
+        inputs: Texts or pairs, at least one.
+
+    Returns:
+        None where all are the same; a sentence where the runtime follows ``tokenizer.json`` and
+        transformers does not.
+
+    Raises:
+        CheckpointError: A text is read otherwise, or in another way than the graph can hold.
+        UnavailableError: transformers is not installed.
+    """
+    length = checkpoint.max_length(folder)
+    ours, theirs = TextTokenizer.open(folder, length), hftokenizer.load(folder)
+    texts = [*inputs, *_odd(theirs, length, pair=isinstance(inputs[0], tuple))]
+    here = [encoding.ids.tolist() for encoding in ours.encode(texts)]
+    there = _read(theirs, texts, length)
+    _check_types(there, texts, folder)
+    differing = [index for index, ids in enumerate(here) if ids != there.ids[index]]
+    if not differing:
+        return None
+    first = differing[0]
+    seen = f"{_shown(texts[first])} gives {_around(here[first], there.ids[first])}"
+    chosen = [texts[index] for index in differing]
+    as_written = _read(hftokenizer.load_as_written(folder), chosen, length)
+    name = f"transformers {_version()}'s {type(theirs).__name__}"
+    if as_written.ids == [here[index] for index in differing]:
+        return (
+            f"{name} leaves out parts of tokenizer.json that change {len(differing)} of {len(texts)} texts "
+            f"({seen}); the bundle and the full-size model here follow the file"
+        )
+    raise CheckpointError(
+        f"the tokenizer's files can be read in two ways, of which {name} takes the other: {seen}",
+        where=str(folder),
+        hint='if that is how the model was trained, save its tokenizer again: python -c "from transformers '
+        f"import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\"",
+    )
+
+
+def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> None:
+    """Refuse texts that no bundle answers: with the padding token in them, or without any token.
+
+    transformers counts positions over the tokens that are not padding, the graph over all.
+
+    Args:
+        folder: Model folder.
+        rows: Name and texts of each part of the data that graphs are asked of.
+
+    Raises:
+        CheckpointError: The tokenizer puts it into every text.
+        DataError: A text has it, or has no tokens.
+    """
+    pad = EncoderConfig.from_dir(folder).pad_token_id
+    tokenizer = TextTokenizer.open(folder, checkpoint.max_length(folder))
+    if pad in tokenizer.encode_one("").ids:
+        raise CheckpointError(
+            f"pad_token_id is {pad}, a token that the tokenizer puts into every text; positions are counted "
+            "without it",
+            where=str(folder / "config.json"),
+            hint="only models whose padding is a token of its own can be compressed",
+        )
+    for name, inputs in rows:
+        for index, encoding in enumerate(tokenizer.encode(inputs)):
+            padded = (encoding.ids == pad).any()
+            if padded or not len(encoding.ids):
+                why = f"holds the padding token (id {pad})" if padded else "has no tokens at all"
+                raise DataError(
+                    f"row {index + 1} of the {name} rows {why}, to which no bundle has an answer: "
+                    f"{_shown(inputs[index])}",
+                    hint="mend that text, or take the row out of the data",
+                )
+
+
+def _odd(tokenizer: Any, length: int, *, pair: bool) -> list[Input]:
+    names = [*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()]
+    names = list(dict.fromkeys(map(str, names)))[:_MOST_NAMES]
+    typed = [f"good{name} film {name}" for name in names]
+    texts = [*ODD, " ".join(typed), *typed, "good film, " * length + "the end"]
+    if not pair:
+        return list(texts)
+    return list(zip(texts, [texts[-1], *texts[:-1]], strict=True))
+
+
+def _read(tokenizer: Any, texts: Sequence[Input], length: int) -> _Read:
+    pairs = isinstance(texts[0], tuple)
+    columns = [list(column) for column in zip(*texts, strict=True)] if pairs else [list(texts)]
+    found = tokenizer(*columns, truncation=True, max_length=length)
+    return _Read(found["input_ids"], found.get("token_type_ids"))
+
+
+def _check_types(read: _Read, texts: Sequence[Input], folder: Path) -> None:
+    for text, types in zip(texts, read.types or (), strict=False):
+        if any(types):
+            raise CheckpointError(
+                "its tokenizer gives tokens a type other than 0, as it does for the second text of "
+                f"{_shown(text)}; only one type can be compressed",
+                where=str(folder),
+                hint="train the model without token_type_ids in model_input_names of tokenizer_config.json",
+            )
+
+
+def _around(here: _Ids, there: _Ids) -> str:
+    """Show two lists of ids around their first difference."""
+    same = next((i for i, pair in enumerate(zip(here, there, strict=False)) if len(set(pair)) > 1), None)
+    start = max(0, (min(len(here), len(there)) if same is None else same) - 2)
+
+    def cut(ids: _Ids) -> str:
+        part = ", ".join(map(str, ids[start : start + _SHOWN]))
+        more = ", …" if len(ids) > start + _SHOWN else ""
+        return f"[{'…, ' if start else ''}{part}{more}] ({len(ids)} tokens)"
+
+    return f"{cut(here)} here and {cut(there)} there"
+
+
+def _shown(text: Input) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 80 else f"{shown[:60]}…{shown[-15:]}"
+
+
+def _version() -> str:
+    import transformers
+
+    return str(transformers.__version__)

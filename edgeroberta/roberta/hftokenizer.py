@@ -1,0 +1,81 @@
+"""A checkpoint's tokenizer as transformers opens it, and where that leaves the file aside.
+
+transformers 5 rebuilds the tokenizers of known classes (``RobertaTokenizer``, ``XLMRobertaTokenizer``, …)
+from vocabulary and merges, with the class's own normalizer and pre-tokenizer in place of those that
+``tokenizer.json`` has (5.24, ``convert_to_native_format``); transformers 4 takes them from the file. What
+is in the file is what the model was trained with: saving writes what was used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.errors import CheckpointError, UnavailableError, missing_extra
+from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.runtime import tokenizer as runtime
+
+#: Parts of a tokenizer that decide where a text is cut into words.
+_PARTS = ("normalizer", "pre_tokenizer")
+
+
+def load(folder: Path) -> Any:
+    """Open a tokenizer as ``AutoTokenizer`` does.
+
+    Args:
+        folder: Model folder.
+
+    Returns:
+        transformers' tokenizer.
+
+    Raises:
+        UnavailableError: transformers, or a package that this tokenizer needs, is not installed.
+        CheckpointError: transformers cannot open it.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise missing_extra(error.name or "transformers", "compress", purpose="its tokenizer") from error
+    config = loading.transformers_config(folder)
+    named = checkpoint.load_config(folder).get("tokenizer_class")
+    if isinstance(named, str):
+        config.tokenizer_class = named
+    try:
+        return AutoTokenizer.from_pretrained(
+            str(folder), config=config, local_files_only=True, trust_remote_code=False
+        )
+    except ImportError as error:
+        raise UnavailableError(
+            f"its tokenizer needs a package that is not installed ({error})",
+            where=str(folder),
+            hint="pip install sentencepiece protobuf",
+        ) from error
+    except Exception as error:  # transformers and tokenizers raise many kinds, some of them bare
+        raise CheckpointError(
+            f"transformers cannot open its tokenizer ({error!s:.300})",
+            where=str(folder),
+            hint="download or save the model with its tokenizer",
+        ) from error
+
+
+def load_as_written(folder: Path) -> Any:
+    """Open a tokenizer as ``AutoTokenizer`` does, but with all that ``tokenizer.json`` says of words.
+
+    Args:
+        folder: Model folder.
+
+    Returns:
+        transformers' tokenizer; the same as :func:`load` gives, where its class left nothing aside.
+
+    Raises:
+        UnavailableError: As :func:`load`.
+        CheckpointError: As :func:`load`.
+        BundleError: ``tokenizer.json`` is damaged.
+    """
+    tokenizer = load(folder)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        written, _ = runtime.read(folder)
+        for part in _PARTS:
+            setattr(backend, part, getattr(written, part))
+    return tokenizer

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from edgeroberta.errors import CheckpointError, DataError
+from edgeroberta.preflight import tokens
+from edgeroberta.roberta import hftokenizer
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+TEXTS = ["a great film", "The story is dull."]
+PAIRS = [("a great film", "The story"), ("The story is dull.", "film")]
+
+rebuilt = pytest.mark.skipif(
+    transformers.__version__.startswith("4."), reason="transformers 4 takes tokenizers from their file"
+)
+
+Edit = Callable[[dict[str, Any], dict[str, Any]], object]
+
+
+@pytest.fixture
+def edited(tiny_checkpoint: Path, tmp_path: Path) -> Callable[[Edit], Path]:
+    """A function that changes tokenizer.json and tokenizer_config.json of a copy of a model."""
+
+    def edit(change: Edit) -> Path:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for file in tiny_checkpoint.glob("*.json"):
+            shutil.copy(file, folder)
+        files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json")]
+        contents = [json.loads(file.read_text()) for file in files]
+        change(*contents)
+        for file, content in zip(files, contents, strict=True):
+            file.write_text(json.dumps(content))
+        return folder
+
+    return edit
+
+
+@pytest.mark.parametrize("inputs", [TEXTS, PAIRS], ids=["single", "pairs"])
+@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint"])
+def test_ordinary_tokenizers_are_read_as_transformers_reads_them(request, model, inputs):
+    assert tokens.check(request.getfixturevalue(model), inputs) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"truncation_side": "left"}, {"split_special_tokens": True}, {"add_prefix_space": True}],
+    ids=str,
+)
+def test_settings_that_the_runtime_knows_are_read_as_transformers_reads_them(edited, settings):
+    assert tokens.check(edited(lambda file, config: config.update(settings)), PAIRS) is None
+
+
+@rebuilt
+def test_a_normalizer_that_transformers_leaves_out_is_told_and_both_models_follow_the_file(edited):
+    folder = edited(lambda file, config: file.update(normalizer={"type": "Lowercase"}))
+    told = tokens.check(folder, TEXTS)
+    assert told is not None
+    assert "'The story is dull.' gives [0, " in told
+    assert told.endswith("the bundle and the full-size model here follow the file")
+    theirs = hftokenizer.load_as_written(folder)("The story is dull.")["input_ids"]
+    assert theirs == TextTokenizer.open(folder, 20).encode_one("The story is dull.").ids.tolist()
+
+
+@rebuilt
+def test_a_tokenizer_without_special_tokens_is_refused_where_transformers_puts_them(edited):
+    folder = edited(lambda file, config: file.update(post_processor=None))
+    with pytest.raises(CheckpointError) as caught:
+        tokens.check(folder, TEXTS)
+    assert "'a great film' gives [" in caught.value.what
+    assert "tokens) here and [0, " in caught.value.what
+    assert "save_pretrained" in str(caught.value.hint)
+
+
+def test_a_tokenizer_without_special_tokens_is_read_where_transformers_puts_none(edited):
+    def change(file: dict[str, Any], config: dict[str, Any]) -> None:
+        file["post_processor"] = None
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+
+    folder = edited(change)
+    assert tokens.check(folder, TEXTS) is None
+    tokens.check_rows(folder, [("held-out", TEXTS)])
+    with pytest.raises(DataError, match="row 1 of the held-out rows has no tokens at all"):
+        tokens.check_rows(folder, [("held-out", [""])])
+
+
+def test_second_texts_of_another_type_are_refused(edited):
+    template = {
+        "type": "TemplateProcessing",
+        "single": [_special("<s>", 0), _text("A", 0), _special("</s>", 0)],
+        "pair": [
+            *(_special("<s>", 0), _text("A", 0), _special("</s>", 0)),
+            *(_text("B", 1), _special("</s>", 1)),
+        ],
+        "special_tokens": {
+            name: {"id": name, "ids": [number], "tokens": [name]}
+            for name, number in (("<s>", 0), ("</s>", 2))
+        },
+    }
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+
+    def change(file: dict[str, Any], config: dict[str, Any]) -> None:
+        file["post_processor"] = template
+        config.update(tokenizer_class="PreTrainedTokenizerFast", model_input_names=names)
+
+    folder = edited(change)
+    assert tokens.check(folder, TEXTS) is None
+    with pytest.raises(CheckpointError, match="a type other than 0, as it does for the second text of"):
+        tokens.check(folder, PAIRS)
+
+
+def _special(name: str, kind: int) -> dict[str, Any]:
+    return {"SpecialToken": {"id": name, "type_id": kind}}
+
+
+def _text(name: str, kind: int) -> dict[str, Any]:
+    return {"Sequence": {"id": name, "type_id": kind}}
+
+
+def test_rows_without_an_answer_are_named(tiny_checkpoint):
+    tokens.check_rows(tiny_checkpoint, [("held-out", TEXTS)])
+    with pytest.raises(DataError) as caught:
+        tokens.check_rows(tiny_checkpoint, [("validation", TEXTS), ("held-out", [*TEXTS, "so <pad> good"])])
+    assert caught.value.what == (
+        "row 3 of the held-out rows holds the padding token (id 1), to which no bundle has an answer: "
+        "'so <pad> good'"
+    )
+
+
+def test_a_padding_token_that_is_in_every_text_is_refused(edited):
+    folder = edited(lambda file, config: None)
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": 2}))
+    with pytest.raises(CheckpointError, match="a token that the tokenizer puts into every text"):
+        tokens.check_rows(folder, [])
