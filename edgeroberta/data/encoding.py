@@ -64,13 +64,24 @@ class Column:
 
         The two orders do differ: MNLI's data has entailment first, roberta-large-mnli has it last.
         """
-        ours, labels = {label.casefold(): i for i, label in enumerate(self.task.labels)}, self.task.labels
+        labels = self.task.labels
         names = self.names or labels
         if len(names) != len(labels):
             what = f"column {self.name!r} holds {quoted(names)}; the model's labels are {quoted(labels)}"
             raise DataError(what, where=self.table.source)
-        if {name.casefold() for name in names} == ours.keys():
-            return tuple(ours[name.casefold()] for name in names)
+        for spelt in (str, str.casefold):  # labels that differ in case alone are told apart by it
+            ours = {spelt(label): i for i, label in enumerate(labels)}
+            if sorted(map(spelt, names)) == sorted(ours):
+                return tuple(ours[spelt(name)] for name in names)
+        # One that both know, at another place: then no order of places is the right one.
+        for i, name in enumerate(names):
+            if ours.get(name.casefold(), i) != i:
+                raise DataError(
+                    f"id {i} of column {self.name!r} is {name!r}, which is id {ours[name.casefold()]} of the "
+                    f"model; its labels are {quoted(labels)}, those of the data {quoted(names)}",
+                    where=self.table.source,
+                    hint="call the labels alike in both: id2label in config.json and the class names",
+                )
         logger.warning("%s: %s taken for %s, in this order", self.table.source, quoted(names), quoted(labels))
         return tuple(range(len(labels)))
 

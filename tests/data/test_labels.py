@@ -344,6 +344,22 @@ def test_a_data_sets_own_order_of_labels_counts_for_later_files_too() -> None:
     assert Reading.from_json(json.loads(json.dumps(found.reading.to_json()))) == found.reading
 
 
+def test_labels_that_differ_in_case_alone_have_ids_of_their_own() -> None:
+    task = Task(SINGLE, ("us", "US", "other"))
+    assert encoded([0, 1, 2], task) == [0, 1, 2]
+    own = table([0, 1, 2], ("US", "other", "us"))
+    assert labels.encode(own, "label", task).labels.tolist() == [1, 2, 0]
+
+
+def test_a_name_that_is_another_id_of_the_model_is_refused_rather_than_taken_by_its_place() -> None:
+    task = Task(SINGLE, ("negative", "neutral", "positive"))
+    with pytest.raises(DataError) as caught:
+        labels.encode(table([0, 1, 2], ("Neutral", "bad", "good")), "label", task)
+    assert caught.value.what.startswith("id 0 of column 'label' is 'Neutral', which is id 1 of the model;")
+    # With none in common, or those at their places, places are all there is.
+    assert labels.encode(table([2, 1], ("bad", "Neutral", "good")), "label", task).labels.tolist() == [2, 1]
+
+
 def test_lists_of_a_data_sets_ids_are_read_in_its_order() -> None:
     own = table([[0, 1], [1]], ("delivery", "billing"))
     assert labels.encode(own, "label", TWO).labels.tolist() == [[1, 1], [1, 0]]
