@@ -264,7 +264,7 @@ def load(path: Path) -> Artifact:
             )
         kind = Kind(fields.pop("kind"))
         lineage = Lineage(**fields)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise EdgeRobertaError(
             f"not a finished artifact ({error})",
             where=str(file),

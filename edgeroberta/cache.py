@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from edgeroberta import paths
 from edgeroberta.artifact import flush_tree
 from edgeroberta.errors import EdgeRobertaError
 
@@ -26,7 +27,7 @@ def cache_dir() -> Path:
     """
     try:
         if own := os.environ.get(VARIABLE):
-            return Path(own).expanduser()
+            return paths.named(own)
         shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
         # The XDG base directory specification: a relative path is invalid and must be ignored.
         return (shared if shared.is_absolute() else Path.home() / ".cache") / "edgeroberta"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from edgeroberta import paths
 from edgeroberta.data import columns, labels, readers
 from edgeroberta.data import hub as hub_data
 from edgeroberta.data.readers import Table
@@ -77,13 +78,13 @@ def open_evaluation(spec: DataSpec) -> Opener | None:
     """Return how to read ``spec.eval_data``, whether or not the training rows are still there."""
     if spec.eval_data is None:
         return None
-    path = Path(spec.eval_data).expanduser()
+    path = paths.named(spec.eval_data)
     return partial(readers.read, path, source=spec.eval_data, numbers=_numbers(spec))
 
 
 def here(name: str) -> bool:
     """Tell whether data is a file or a folder that exists."""
-    return Path(name).expanduser().exists()
+    return paths.named(name).exists()
 
 
 def _numbers(spec: DataSpec) -> tuple[int, ...]:
@@ -98,7 +99,7 @@ def _numbers(spec: DataSpec) -> tuple[int, ...]:
 
 
 def _find(name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
-    path = Path(name).expanduser()
+    path = paths.named(name)
     if path.is_dir():
         return _folder(path, name, numbers)
     if not path.exists() and hub_data.is_id(name):

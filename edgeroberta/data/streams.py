@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta import paths
 from edgeroberta.data import columns, readers, splitting, texts
 from edgeroberta.data.readers import Table
 from edgeroberta.data.rows import DataSpec, Rows
@@ -89,7 +90,7 @@ def load(spec: DataSpec, *, pair: bool, without: Sequence[Rows]) -> TextStream:
     """
     name = str(spec.unlabelled)
     names = (spec.text, spec.text_pair if pair else None)
-    files = _files(Path(name).expanduser(), name)
+    files = _files(paths.named(name), name)
     before = _state(files)
 
     def read() -> Iterator[Rows]:

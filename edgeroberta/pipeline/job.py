@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact, codedigest, stages
+from edgeroberta import artifact, codedigest, paths, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.bench.device import versions
 from edgeroberta.cache import cache_dir
@@ -159,7 +159,7 @@ def _device(target: Target) -> str:
 
 
 def _digest(name: str, *, where: str) -> str:
-    path = Path(name).expanduser()
+    path = paths.named(name)
     if path.is_file():
         return artifact.digest_file(path)
     if path.is_dir() and not (path / "config.json").is_file():

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import demo, stages
+from edgeroberta import demo, paths, stages
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
 from edgeroberta.errors import UsageError
@@ -70,8 +70,8 @@ def folders(request: Request) -> tuple[Path, Path]:
         if request.model is not None:
             raise UsageError("say where the bundle goes", where="-o/--output", hint="add -o out/")
         output = DEMO_OUTPUT
-    output = output.expanduser().resolve()
-    work = request.work.expanduser().resolve() if request.work else output.with_name(output.name + ".work")
+    output = paths.named(output).resolve()
+    work = paths.named(request.work).resolve() if request.work else output.with_name(output.name + ".work")
     delivery.check_apart(output, work)
     delivery.check(output)
     workspace.check(work)
@@ -140,7 +140,7 @@ def trains(chosen: Recipe) -> bool:
 
 def _absolute(name: str) -> str:
     """Return a path as it is from any folder; an id on the Hub, where no such path is, stays as it is."""
-    path = Path(name).expanduser()
+    path = paths.named(name)
     return str(path.resolve()) if path.exists() else name
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeroberta import distributed
+from edgeroberta import distributed, paths
 from edgeroberta.artifact import Kind
 from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
 from edgeroberta.latency.table import LatencyTable
@@ -111,7 +110,7 @@ def named_table(name: str, target: Target) -> LatencyTable:
     Raises:
         RecipeError: It is not readable, or of an engine that the target does not run.
     """
-    file, where = Path(name).expanduser(), "prune.budget.table"
+    file, where = paths.named(name), "prune.budget.table"
     try:
         table = LatencyTable.load(file)
     except OSError as error:

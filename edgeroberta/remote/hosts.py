@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from edgeroberta import paths
 from edgeroberta.errors import UsageError, did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -107,7 +108,7 @@ def config_file() -> Path | None:
         ``~/.config``; None for a user without a home folder.
     """
     if own := os.environ.get(VARIABLE):
-        return Path(own).expanduser()
+        return paths.named(own)
     shared = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     try:
         # The XDG base directory specification: a relative path is invalid and must be ignored.
@@ -176,7 +177,7 @@ def _host(name: str, given: Mapping[str, Any], where: str, folder: Path) -> Host
     if not _PYTHON.fullmatch(checked.get("python", "python3")):
         raise UsageError(f"{checked['python']!r} is not the path of a program", where=f"{where}.python")
     if "wheelhouse" in checked:  # as in any configuration file: relative to the file
-        checked["wheelhouse"] = str(folder / Path(checked["wheelhouse"]).expanduser())
+        checked["wheelhouse"] = str(folder / paths.named(checked["wheelhouse"]))
     return Host(name, **checked)
 
 

@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta import paths
 from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.errors import CheckpointError, missing_extra
 from edgeroberta.roberta import adoption, config, inspection, names, tensorfile
@@ -101,7 +102,7 @@ def hub_id(model: str) -> str | None:
     Returns:
         The id, or None when it is a path.
     """
-    return model if _is_hub_id(model) and not Path(model).expanduser().exists() else None
+    return model if _is_hub_id(model) and not paths.named(model).exists() else None
 
 
 def _is_hub_id(model: str) -> bool:
@@ -109,7 +110,7 @@ def _is_hub_id(model: str) -> bool:
 
 
 def _locate(model: str, *, allow_pickle: bool, also: tuple[str, ...] = ()) -> Path:
-    path = Path(model).expanduser()
+    path = paths.named(model)
     if path.is_dir():
         return path
     if path.exists():

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import demo, jsontext
+from edgeroberta import demo, jsontext, paths
 from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, Rows, hub, load_heldout
 from edgeroberta.data.reading import Reading
@@ -154,7 +154,7 @@ def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | Non
 
 
 def _on_the_hub(name: str) -> bool:
-    return not Path(name).expanduser().exists() and hub.is_id(name)
+    return not paths.named(name).exists() and hub.is_id(name)
 
 
 def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
@@ -179,7 +179,7 @@ def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
         if digest is not None and named and (rows := _rows_of(split, manifest, digest)) is not None:
             return rows
     # A folder or a data set on the Hub has its own held-out part.
-    whole = spec.eval_data or (spec.data if Path(spec.data).expanduser().is_file() else None)
+    whole = spec.eval_data or (spec.data if paths.named(spec.data).is_file() else None)
     return load_heldout(replace(spec, eval_data=whole), manifest.task)
 
 
@@ -196,4 +196,4 @@ def _rows_of(split: DataSpec, manifest: Manifest, digest: str) -> Rows | None:
 def _same(name: str | None, other: str | None) -> bool:
     if name is None or other is None:
         return name is other
-    return name == other or Path(name).expanduser().resolve() == Path(other).expanduser().resolve()
+    return name == other or paths.named(name).resolve() == paths.named(other).resolve()

@@ -531,8 +531,9 @@ def bundle(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
                 whole["files"][name] = making._entry(copied / name)
             whole["digest"] = manifest.content_digest(whole)
+            whole["seal"] = manifest.seal_of(whole)
             (copied / "manifest.json").write_bytes(manifest.canonical(whole))
-        except (TypeError, ValueError, KeyError, RecursionError):
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             pass
 
     def read() -> None:
