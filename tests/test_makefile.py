@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from pathlib import Path
+
+from edgeroberta import recipe
+from edgeroberta.pipeline import compression
 
 MAKEFILE = Path(__file__).parents[1] / "Makefile"
 
@@ -25,6 +29,20 @@ def test_every_test_is_run_by_exactly_one_target() -> None:
         "test-optimum": [(0, 1, 0), (1, 1, 0)],
         "test-arm": [(0, 0, 1), (1, 0, 1)],
     }
+
+
+def test_the_demo_asks_for_settings_that_there_are() -> None:
+    text = MAKEFILE.read_text(encoding="utf-8")
+    rule = text[text.index("\ndemo:") :].partition("\n\n")[0].replace("\\\n", "")
+    arguments = shlex.split(next(line for line in rule.splitlines() if " compress " in line).split("||")[0])
+    name = arguments[arguments.index("--recipe") + 1]
+    settings = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--set"]
+    student = recipe.load(name, settings).stages[0].config
+    teacher = recipe.load(compression.TEACHER_RECIPE, compression.TEACHER_SETTINGS).stages[0].config
+    assert teacher.freeze_layers
+    assert student.freeze_layers
+    # what the student freezes are the teacher's lowest layers, without a gap
+    assert student.layers[: student.freeze_layers] == tuple(range(student.freeze_layers))
 
 
 def _chosen(mark: str, slow: int, interchange: int, arm: int) -> bool:

@@ -20,6 +20,13 @@ from edgeroberta.tasks import Task
 
 #: The shipped recipe whose first stage makes the packaged default's teacher.
 TEACHER_RECIPE = "finetune-int8"
+#: What that teacher is trained with beside: a first run is to take minutes on two cores, and this is less
+#: than half of the work. It answers 80.9 % of the held-out sentences; with all layers learning, 82.1 %.
+TEACHER_SETTINGS = (
+    "finetune.freeze_layers=3",
+    "finetune.learning_rate=5.0e-4",
+    "finetune.dropout=0",
+)
 
 
 @dataclass(frozen=True)
@@ -190,7 +197,7 @@ def _check_metric(chosen: Recipe, task: Task) -> None:
 
 
 def _teacher_step() -> Step:
-    return recipe.load(TEACHER_RECIPE).stages[0]
+    return recipe.load(TEACHER_RECIPE, TEACHER_SETTINGS).stages[0]
 
 
 def _teacher_job(request: Request, chosen: Recipe, source: Source, target: Target) -> Job | None:
