@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.results import Check, Result, Row, now, this_machine, write
+from benchmarks.results import RESULTS, Check, Machine, Result, Row, load, now, this_machine, write
 from edgeroberta.metrics import Draws, drop_interval, score
 from edgeroberta.tasks import Problem, Task
 
@@ -28,8 +28,8 @@ Array = npt.NDArray[Any]
 #: A compressed model that breaks answers at a rate: full-size logits, compressed logits and labels of n rows.
 Maker = Callable[[np.random.Generator, int, float], tuple[Array, Array, Array]]
 
-#: Rows that tell the true loss at a rate; a drop of one point is off by about 0.0002 there.
-TRUTH = 300_000
+#: Rows that tell the true loss at a rate; a drop of one point is off by about 0.0003 there.
+TRUTH = 150_000
 #: Wrong PASS where nominal is 2.5 %.
 BAR = 0.035
 
@@ -68,7 +68,7 @@ class Case:
     def rate(self, loss: float) -> float:
         """Find the rate at which so much is truly lost."""
         low, high = 0.0, self.most
-        for _ in range(10):
+        for _ in range(9):
             middle = (low + high) / 2
             low, high = (middle, high) if self.lost(middle) < loss else (low, middle)
         return (low + high) / 2
@@ -254,12 +254,8 @@ def cases() -> list[Case]:
     return found
 
 
-def measure(case: Case, *, draws: int, samples: int) -> tuple[Row, float]:
-    """Ask the gate about models that lose what is allowed, three times that, a third, and nothing.
-
-    Returns:
-        The row, and the larger share of wrong PASS.
-    """
+def measure(case: Case, *, draws: int, samples: int) -> Row:
+    """Ask the gate about models that lose what is allowed, three times that, a third, and nothing."""
     few = max(1, draws // 4)
     level = {times: case.rate(times * case.allowed) if times else 0.0 for times in (1, 3, 1 / 3, 0)}
     edge = simulate(case, level[1], draws=draws, samples=samples)
@@ -276,12 +272,37 @@ def measure(case: Case, *, draws: int, samples: int) -> tuple[Row, float]:
         "upper half-width, loses nothing, points": 100 * same.width,
     }
     group = case.name.split(",")[0]
-    row = Row(name=case.name, title=case.name, group=group, values=tuple(values.items()))
-    return row, max(edge.above, worse.passed)
+    return Row(name=case.name, title=case.name, group=group, values=tuple(values.items()))
+
+
+def keep(row: Row, machine: Machine, settings: dict[str, str | int | float | list[str]]) -> None:
+    """Write a row into the result; those of other cases stay if they were measured in the same way."""
+    path = RESULTS / machine.name / "coverage.json"
+    former = load(path).rows if path.exists() and load(path).settings == settings else ()
+    order = {case.name: number for number, case in enumerate(cases())}
+    rows = sorted(
+        (*(each for each in former if each.name != row.name), row), key=lambda each: order[each.name]
+    )
+    rows.sort(key=lambda each: each.group)
+    wrong = [value for each in rows for name, value in each.values if name.startswith("wrong PASS")]
+    check = Check(
+        title="wrong PASS where nominal is 2.5 %, the most of all cases",
+        value=max(wrong), unit="%", direction="at most", bar=100 * BAR,
+    )  # fmt: skip
+    write(
+        Result(
+            benchmark="coverage",
+            measured=now(),
+            machine=machine,
+            settings=settings,
+            rows=tuple(rows),
+            checks=(check,),
+        )
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Simulate all cases, writing the result after each, so that a run that is stopped leaves something."""
+    """Simulate cases, and keep each in the result as soon as it is done."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -293,26 +314,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [each for each in cases() if not options.case or any(part in each.name for part in options.case)]
     if not chosen:
         parser.error(f"no case contains {' or '.join(options.case)}")
-    rows: list[Row] = []
-    highest = 0.0
+    settings: dict[str, str | int | float | list[str]] = {"draws": options.draws, "samples": options.samples}
+    machine = this_machine(options.machine)
     for case in chosen:
-        row, wrong = measure(case, draws=options.draws, samples=options.samples)
-        rows.append(row)
-        highest = max(highest, wrong)
+        row = measure(case, draws=options.draws, samples=options.samples)
         print(f"{case.name}: {', '.join(f'{name} {value:.1f}' for name, value in row.values)}", flush=True)
-        check = Check(
-            title="wrong PASS where nominal is 2.5 %, the most of all cases",
-            value=100 * highest, unit="%", direction="at most", bar=100 * BAR,
-        )  # fmt: skip
-        result = Result(
-            benchmark="coverage",
-            measured=now(),
-            machine=this_machine(options.machine),
-            settings={"draws": options.draws, "samples": options.samples, "cases": len(rows)},
-            rows=tuple(sorted(rows, key=lambda each: each.group)),
-            checks=(check,),
-        )
-        write(result)
+        keep(row, machine, settings)
     return 0
 
 

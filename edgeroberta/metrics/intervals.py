@@ -4,8 +4,8 @@ Both ends are quantiles of samples of the rows in which there is one row more: o
 for the upper end of a loss. So an interval has a width even where no row shows a change; of an accuracy
 whose changes are all losses it is that of Clopper and Pearson (1934), and of one with gains and losses
 Gaffke's (Three Test Statistics for a Nonparametric One-Sided Hypothesis, 2005; Learned-Miller and Thomas,
-A New Confidence Interval for the Mean of a Bounded Random Variable, 2019). Pearson's correlation, which a
-few rows may decide, takes the wider of this and of :mod:`edgeroberta.metrics.studentized`.
+A New Confidence Interval for the Mean of a Bounded Random Variable, 2019). A correlation, which a few
+rows may decide, takes the wider of this and of :mod:`edgeroberta.metrics.studentized`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgeroberta.metrics import resampling, studentized
 from edgeroberta.metrics.agreement import agreeing
 from edgeroberta.metrics.resampling import Groups, Sample
-from edgeroberta.metrics.scores import METRICS, Array, score
+from edgeroberta.metrics.scores import METRICS, Array, ranks, score
 from edgeroberta.tasks import Task
 
 #: Samples of an interval: its ends then move by 4 % of its half-width from seed to seed.
@@ -103,17 +103,19 @@ def drop_interval(
         EdgeRobertaError: As for :func:`~edgeroberta.metrics.scores.score`.
     """
     name = metric or task.metric
+    chosen = METRICS[task.problem][name]
     mean = score(task, full, labels, metric=name) - score(task, ours, labels, metric=name)
     first, second = task.decide(full), task.decide(ours)
 
     def most(better: Array, worse: Array) -> float:
         end = draws.quantile(resampling.of_drop(task, better, worse, labels, name, draws.groups), upper=True)
-        if not METRICS[task.problem][name].unbounded:
+        if not chosen.correlation:
             return end
+        high, low, truth = (ranks(each) if chosen.ranked else each for each in (better, worse, labels))
         studied = studentized.upper(
-            better,
-            worse,
-            labels,
+            high,
+            low,
+            truth,
             draws.groups,
             tail=draws.tail,
             samples=draws.count(len(labels)),

@@ -24,13 +24,13 @@ class Metric:
         statistics: Of predictions, labels and the number of outputs, float64[n, k] per row.
         value: Of float64[…, k] sums of the statistics, the metric float64[…].
         ranked: True when predictions and labels are replaced by their ranks first.
-        unbounded: True when a single row may weigh as much as all others.
+        correlation: True for a correlation, in which a few rows may weigh as much as all others.
     """
 
     statistics: Callable[[Array, Array, int], Floats]
     value: Callable[[Floats], Floats]
     ranked: bool = False
-    unbounded: bool = False
+    correlation: bool = False
 
 
 def score(task: Task, logits: Array, labels: Array, *, metric: str | None = None) -> float:
@@ -188,7 +188,7 @@ METRICS: Mapping[Problem, Mapping[str, Metric]] = {
         ),
     },
     Problem.REGRESSION: {
-        "pearson": Metric(_moments, pearson, unbounded=True),
-        "spearman": Metric(_moments, pearson, ranked=True),
+        "pearson": Metric(_moments, pearson, correlation=True),
+        "spearman": Metric(_moments, pearson, ranked=True, correlation=True),
     },
 }

@@ -44,8 +44,8 @@ def worst(metric: Metric, total: Floats, candidates: Floats, *, mass: float = UN
 
     They are sorted by their influence on the drop, its gradient, and those are averaged that lose the
     most when they make up ``mass`` rows: of a metric that is linear, the first; of a mean over labels,
-    a row of each rare label. Of an unbounded metric, whose worst row may be one in a thousand, all are
-    averaged, each in proportion to what it loses.
+    a row of each rare label. Of a correlation, whose worst row may be one in a thousand, all are averaged,
+    each in proportion to what it loses.
 
     Args:
         metric: The metric.
@@ -58,7 +58,7 @@ def worst(metric: Metric, total: Floats, candidates: Floats, *, mass: float = UN
     """
     step = 1e-4
     loss = drop(metric, total + step * candidates) - drop(metric, total)
-    if metric.unbounded and (loss > 0).any():
+    if metric.correlation and (loss > 0).any():
         share = np.maximum(loss, 0)
         return np.asarray(share @ candidates / share.sum())
     ordered = candidates[np.argsort(-loss, kind="stable")]

@@ -49,7 +49,7 @@ def test_the_mean_is_the_drop_on_the_rows_as_they_are(task: Task, metric: str) -
 @every_metric
 def test_the_interval_of_many_rows_is_that_of_the_bootstrap(task: Task, metric: str) -> None:
     full, ours, labels = _models(task, 1500)
-    found = drop_interval(task, full, ours, labels, Draws(samples=1000), metric=metric)
+    found = drop_interval(task, full, ours, labels, Draws(samples=600), metric=metric)
     rng = np.random.default_rng(9)
     drops = []
     for _ in range(200):
@@ -81,7 +81,7 @@ def test_an_interval_is_the_same_for_the_same_seed_and_moves_with_it() -> None:
     assert drop_interval(SINGLE, full, ours, labels, Draws(seed=2)) != first
 
 
-@pytest.mark.parametrize("rows", [1, 5, 400, 100_000])
+@pytest.mark.parametrize("rows", [1, 5, 400, 10_000])
 def test_what_no_row_shows_is_bounded_as_clopper_and_pearson_have_it(rows: int) -> None:
     logits, labels = _one_hot([0] * rows), np.zeros(rows, int)
     found = drop_interval(SINGLE, logits, logits, labels, Draws())
@@ -130,12 +130,12 @@ def test_a_row_won_does_not_make_few_rows_certain() -> None:
 @every_metric
 def test_ten_texts_fifty_times_over_say_as_much_as_ten(task: Task, metric: str) -> None:
     full, ours, labels = _models(task, 10)
-    once = drop_interval(task, full, ours, labels, Draws(), metric=metric)
+    once = drop_interval(task, full, ours, labels, Draws(samples=1000), metric=metric)
     rows = np.repeat(np.arange(10), 50)
-    draws = Draws(groups=rows * 7)
+    draws = Draws(groups=rows * 7, samples=1000)
     often = drop_interval(task, full[rows], ours[rows], labels[rows], draws, metric=metric)
-    assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=0.02)
-    alone = drop_interval(task, full[rows], ours[rows], labels[rows], Draws(), metric=metric)
+    assert (often.low, often.high) == pytest.approx((once.low, once.high), abs=0.03)
+    alone = drop_interval(task, full[rows], ours[rows], labels[rows], Draws(samples=200), metric=metric)
     assert alone.high - alone.low < (often.high - often.low) / 2
     same = agreement_interval(task, full, ours, Draws())
     assert agreement_interval(task, full[rows], ours[rows], draws).low == pytest.approx(same.low, abs=0.01)
