@@ -20,6 +20,9 @@ REQUIREMENTS = {
     "optimum-intel": Path(__file__).parent / "requirements-optimum-intel.txt",
     "ctranslate2": Path(__file__).parent / "requirements-ctranslate2.txt",
 }
+#: What is taken out again: optimum-intel 2.2.0 demands torchvision and does not use it, and the package
+#: index's build does not import beside a torch without CUDA, so that transformers does not either.
+UNWANTED = {"optimum-intel": ("torchvision",)}
 
 
 def cache_folder() -> Path:
@@ -61,6 +64,8 @@ def environment(name: str, *, cache: Path | None = None) -> Path:
     torch = [line for line in lines if line.startswith("torch>")]
     for wanted in (torch, ["-r", str(requirements)]):
         _run([str(interpreter), "-m", "pip", "install", "--quiet", *wanted])
+    if name in UNWANTED:
+        _run([str(interpreter), "-m", "pip", "uninstall", "--quiet", "--yes", *UNWANTED[name]])
     complete.touch()
     return interpreter
 

@@ -48,7 +48,7 @@ def ctranslate2(checkpoint: str, output: str) -> None:
         config.setdefault("position_embedding_type", "absolute")
         (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
         TransformersConverter(str(copy)).convert(output, quantization="int8", force=True)
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("model.safetensors", "tokenizer.json"):
         shutil.copyfile(Path(checkpoint) / name, Path(output) / name)
 
 
