@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +40,15 @@ def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
         # Not convert_model: the same reader, but it reports its use over the network.
         model = openvino.Core().read_model(str(source))
         _name(model)
-        # Not halved: the float parts of an int8 graph (LayerNorm, scales, positions) need float32.
-        openvino.save_model(model, str(output / XML), compress_to_fp16=False)
     except RuntimeError as error:
         raise EngineError(f"OpenVINO refuses the graph: {error}", where=str(source)) from error
+    try:
+        # Not halved: the float parts of an int8 graph (LayerNorm, scales, positions) need float32.
+        openvino.save_model(model, str(output / XML), compress_to_fp16=False)
+    except RuntimeError as error:  # a full disk is an "iostream error" (2026.4)
+        if shutil.disk_usage(output).free < 2 * source.stat().st_size + (1 << 20):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(output / WEIGHTS)) from error
+        raise EngineError(f"OpenVINO cannot write its files: {error}", where=str(output)) from error
     return (XML, WEIGHTS)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,3 +166,17 @@ def test_bundles_keep_the_names_that_optimum_looks_for(tiny_bundle):
     config = json.loads((tiny_bundle / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RobertaForSequenceClassification"]
     assert config["id2label"] == {"0": "negative", "1": "positive"}
+
+
+def test_a_disk_that_openvino_finds_full_is_told_as_one(graph, tmp_path, monkeypatch):
+    def fail(*arguments, **others):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr("openvino.save_model", fail)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1 << 40))
+    with pytest.raises(EngineError, match="OpenVINO cannot write its files: basic_ios"):
+        backends.build("openvino", graph, tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10))
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        backends.build("openvino", graph, tmp_path)
+    assert caught.value.errno == errno.ENOSPC

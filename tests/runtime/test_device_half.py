@@ -86,7 +86,10 @@ def test_the_device_half_is_small_and_known():
         "__init__.py",
         "artifact.py",
         "cache.py",
+        "codedigest.py",
         "errors.py",
+        "jsontext.py",
+        "paths.py",
         "remote/device/driver.py",
         "tasks.py",
     }

@@ -9,10 +9,14 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from edgeroberta import codedigest
 from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.runtime.tensorrt.cuda import Gpu
 from edgeroberta.runtime.tensorrt.engine import Profile
 from edgeroberta.runtime.tensorrt.library import Library
+
+#: The module that builds engines: when it is mended, they are built again.
+BUILDER = "edgeroberta.runtime.tensorrt.engine"
 
 _L4T = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
 
@@ -51,6 +55,7 @@ def engine_key(
         "graph": graph_digest(graph),
         "profiles": [list(astuple(profile)) for profile in profiles],
         "precision": precision,
+        "builder": codedigest.of(BUILDER),
     }
 
 

@@ -15,7 +15,7 @@ from fake_cuda import FakeCuda
 from fake_tensorrt import BUILDS, RTX, SECONDS, FakeTensorRt
 from tensorrt_bundles import expected, graph, ids
 
-from edgeroberta import artifact
+from edgeroberta import artifact, codedigest
 from edgeroberta.cache import cache_dir
 from edgeroberta.runtime import tensorrt
 from edgeroberta.runtime.lengths import Lengths
@@ -74,6 +74,7 @@ def test_the_facts_beside_a_plan_hold_every_field_of_its_key(fake, folder):
     assert facts["schema_version"] == 1
     assert facts["key"] == {
         "board": identity.board(),
+        "builder": codedigest.of("edgeroberta.runtime.tensorrt.engine"),
         "device": "Orin",
         "graph": identity.graph_digest(folder / "tensorrt.onnx"),
         "l4t": "",
