@@ -7,9 +7,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import IO
+
+from edgeroberta.bench import energy
 
 #: Milliseconds between samples of the power, which the driver itself averages over about as long.
 EVERY_MS = 100
@@ -61,7 +63,9 @@ class GpuSeen:
     """What a GPU did during a turn.
 
     Attributes:
-        energy_j: Joules of the GPU's board; None when the driver did not tell its power.
+        energy_j: Joules of the GPU's board; None when the driver told neither its energy nor its power.
+        counted: True when that is the difference of the driver's counter; False when it is mean power times
+            time, and the driver's samples are themselves means over up to a second.
         throttled: True when it slowed itself down; None when the driver did not tell.
         reasons: Why.
         samples: Readings of the power.
@@ -71,6 +75,7 @@ class GpuSeen:
     throttled: bool | None = None
     reasons: tuple[str, ...] = ()
     samples: int = 0
+    counted: bool = False
 
 
 class GpuWatch:
@@ -85,6 +90,8 @@ class GpuWatch:
         self._process: subprocess.Popen[bytes] | None = None
         self._output: IO[bytes] | None = None
         self._started = 0.0
+        self._counter = energy.Counter.open(_first())
+        self._before: int | None = None
 
     def __enter__(self) -> GpuWatch:
         """Begin to sample."""
@@ -96,6 +103,7 @@ class GpuWatch:
             )
         except OSError:
             self._process = None
+        self._before = self._counter.millijoules() if self._counter is not None else None
         self._started = time.perf_counter()
         return self
 
@@ -104,6 +112,7 @@ class GpuWatch:
     ) -> None:
         """End it and sum up."""
         seconds = time.perf_counter() - self._started
+        after = self._counter.millijoules() if self._counter is not None else None
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -111,6 +120,8 @@ class GpuWatch:
             self._output.seek(0)
             self.watched = sum_up(self._output.read().decode("utf-8", "replace"), seconds)
             self._output.close()
+        if self._before is not None and after is not None and after > self._before:
+            self.watched = replace(self.watched, energy_j=(after - self._before) / 1000, counted=True)
 
 
 def sum_up(lines: str, seconds: float) -> GpuSeen:

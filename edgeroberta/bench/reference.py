@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeroberta.bench import gpu, offline
 from edgeroberta.bench.conditions import Blind, Watch
 from edgeroberta.bench.device import here
-from edgeroberta.bench.gpu import GpuWatch
+from edgeroberta.bench.gpu import GpuSeen, GpuWatch
 from edgeroberta.bench.measure import Latency, Shape, break_down, spread, summarise, time_calls
 from edgeroberta.bench.offline import Offline
 from edgeroberta.bench.warmup import warm_up
@@ -106,6 +106,7 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
         latency=timed.latency if timed else None,
         offline=timed.offline if timed else None,
         energy_mj=timed.energy_mj if timed else None,
+        energy_counted=timed is not None and timed.energy_counted,
         throttled=timed.throttled if timed else (),
         gpu=asdict(card) if card else None,
     )
@@ -154,6 +155,7 @@ class _Timed:
     latency: Latency
     offline: Offline | None
     energy_mj: float | None
+    energy_counted: bool
     throttled: tuple[str, ...]
 
 
@@ -177,6 +179,7 @@ def _timed(full: FullSize, rows: Rows, options: Options) -> _Timed:
         latency=replace(summarise([timed.seconds], shape), breakdown=parts),
         offline=many,
         energy_mj=None if seen.energy_j is None else 1000 * seen.energy_j / len(timed.seconds),
+        energy_counted=isinstance(seen, GpuSeen) and seen.counted,
         throttled=seen.reasons,
     )
 

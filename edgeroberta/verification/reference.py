@@ -52,6 +52,7 @@ class Reference:
         latency: Single texts, tokenization included; None when not timed.
         offline: Texts per second when all are there; None when not timed.
         energy_mj: Millijoules of the GPU's board per timed text; None when not measured.
+        energy_counted: True when the driver's counter told them, False when samples of the power did.
         throttled: What says that the GPU slowed itself down while single texts were timed.
         gpu: What the driver told of the GPU, see ``bench.gpu.Gpu``; None on a CPU.
     """
@@ -73,6 +74,7 @@ class Reference:
     latency: Latency | None
     offline: Offline | None = None
     energy_mj: float | None = None
+    energy_counted: bool = False
     throttled: tuple[str, ...] = ()
     gpu: Mapping[str, Any] | None = None
 
@@ -107,7 +109,8 @@ def describe(reference: Reference) -> str:
     if (many := reference.offline) is not None:
         lines.append(f"{many.texts_per_second:,.0f} texts/s when all are there, {many.batch} per call")
     if reference.energy_mj is not None:
-        lines.append(f"{reference.energy_mj:.1f} mJ per text (the GPU's board, idle power included)")
+        how = "counted by its driver" if reference.energy_counted else "from a few samples of its power"
+        lines.append(f"{reference.energy_mj:.1f} mJ per text (the GPU's board, idle power included; {how})")
     if reference.throttled:
         lines.append(f"not valid: the GPU throttled ({', '.join(reference.throttled)}); let it cool")
     return "\n".join([*lines, f"on {reference.device}, torch {reference.machine.versions.get('torch', '?')}"])
@@ -238,6 +241,7 @@ class _Stored:
     latency: Latency | None
     offline: Offline | None = None
     energy_mj: float | None = None
+    energy_counted: bool = False
     throttled: tuple[str, ...] = ()
     gpu: Mapping[str, Any] | None = None
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgeroberta.bench import gpu
+from edgeroberta.bench import energy, gpu
 from edgeroberta.bench.gpu import Gpu, GpuSeen, GpuWatch, sum_up
 
 
@@ -19,6 +21,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "nvidia-smi"
     file.write_text("#!/bin/sh\n", encoding="ascii")
     file.chmod(0o755)
+    monkeypatch.setattr(energy, "LIBRARY", "no-such-library.so")
     return file
 
 
@@ -65,6 +68,60 @@ def test_a_gpu_is_sampled_while_it_is_watched(tool: Path) -> None:
     assert watch.watched.samples >= 2
     assert watch.watched.energy_j == pytest.approx(25, rel=0.5)
     assert watch.watched.throttled is False
+
+
+class Driver:
+    """Stands for the driver's library: a GPU that uses 40 J between two looks at its counter."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.asked: object = None
+        self.millijoules = 1_000_000
+
+    def _code(self, name: str) -> int:
+        return 3 if name == self.failing else 0
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802
+        return self._code("init")
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index: ctypes.c_uint, device: object) -> int:  # noqa: N802
+        self.asked = index.value
+        return self._code("handle")
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: bytes, device: object) -> int:  # noqa: N802
+        self.asked = uuid
+        return self._code("handle")
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: object, count: Any) -> int:  # noqa: N802
+        self.millijoules += 40_000
+        count._obj.value = self.millijoules
+        return self._code("energy")
+
+
+@pytest.mark.parametrize(("visible", "asked"), [("2,1", 2), ("GPU-8932f937", b"GPU-8932f937")])
+def test_the_drivers_counter_wins_over_samples_of_the_power(
+    tool: Path, monkeypatch: pytest.MonkeyPatch, visible: str, asked: object
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    tool.write_text("#!/bin/sh\nwhile :; do echo '50.0, Not Active, Active'; sleep 0.02; done\n")
+    driver = Driver()
+    monkeypatch.setattr(energy.ctypes, "CDLL", lambda name: driver)
+    with GpuWatch() as watch:
+        time.sleep(0.3)
+    assert (watch.watched.energy_j, watch.watched.counted) == (40.0, True)
+    assert watch.watched.reasons == ("sw thermal slowdown",)
+    assert driver.asked == asked
+
+
+@pytest.mark.parametrize("failing", ["init", "handle", "energy"])
+def test_a_gpu_without_a_counter_has_none(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    monkeypatch.setattr(energy.ctypes, "CDLL", lambda name: Driver(failing))
+    assert energy.Counter.open("0") is None
+
+
+def test_an_old_driver_has_no_counter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy.ctypes, "CDLL", lambda name: object())
+    assert energy.Counter.open("0") is None
 
 
 @pytest.mark.parametrize(

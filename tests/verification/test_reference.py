@@ -261,7 +261,7 @@ def test_what_the_gpu_did_is_kept_and_told(stored: Path, tmp_path: Path) -> None
     again = reference.load(tmp_path / "gpu")
     assert again.gpu == gpu
     said = reference.describe(again)
-    assert "450.0 mJ per text (the GPU's board, idle power included)" in said
+    assert "450.0 mJ per text (the GPU's board, idle power included; from a few samples of its power)" in said
     assert "not valid: the GPU throttled (hw slowdown); let it cool" in said
 
 
