@@ -6,7 +6,6 @@ Each is opened in a worker by a function named in :data:`SUBJECTS`; the full-siz
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgeroberta import jsontext
 from edgeroberta.bench.beside import Beside, time_beside
 from edgeroberta.bench.protocol import Inputs, Spec
 from edgeroberta.bench.stopwatch import Stopwatch, timed
+from edgeroberta.errors import BundleError
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
@@ -189,8 +190,11 @@ def engine_bytes(folder: Path, engine: str) -> int:
 
 def vocab_size(folder: Path) -> int:
     """Return how many token ids the model of a bundle or checkpoint folder has."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return int(config["vocab_size"])
+    file = folder / "config.json"
+    try:
+        return int(jsontext.loads(file.read_bytes())["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"does not tell the size of the vocabulary ({error})", where=str(file)) from error
 
 
 def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int) -> list[Spec]:

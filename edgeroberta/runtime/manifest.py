@@ -238,7 +238,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             threads=_count(fields["threads"], least=1),
             lengths=tuple(_count(count) for count in fields["lengths"]["counts"]),
             precision=_text(fields["precision"]),
-            lineage=list(fields["lineage"]),
+            lineage=[dict(stage) for stage in fields["lineage"]],
             full_size=dict(fields["full_size"]),
             gate=None if fields["gate"] is None else dict(fields["gate"]),
             digest=_text(fields["digest"]),

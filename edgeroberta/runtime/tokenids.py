@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeroberta.errors import UsageError
+from edgeroberta import jsontext
+from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.session import Ids
 
 if TYPE_CHECKING:
@@ -144,8 +144,16 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
 
 
 def vocab_size(facts: Manifest) -> int | None:
-    """Return how many token ids a bundle's model has; None where its config does not tell."""
+    """Return how many token ids a bundle's model has; None where its config does not tell.
+
+    Raises:
+        BundleError: The config cannot be read.
+    """
     if _CONFIG not in facts.files:
         return None
-    stated = json.loads((facts.folder / _CONFIG).read_text(encoding="utf-8")).get("vocab_size")
+    file = facts.folder / _CONFIG
+    try:
+        stated = jsontext.loads(file.read_bytes()).get("vocab_size")
+    except (OSError, ValueError, AttributeError) as error:
+        raise BundleError(f"damaged: not a JSON object ({error})", where=str(file)) from error
     return stated if isinstance(stated, int) else None

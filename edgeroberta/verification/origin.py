@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import write_json
 from edgeroberta.cache import cache_dir
 from edgeroberta.errors import EdgeRobertaError
@@ -42,7 +42,7 @@ def recall(manifest: Manifest) -> Mapping[str, Any]:
         manifest: The bundle's.
     """
     try:
-        fields = json.loads(_file(manifest).read_text(encoding="utf-8"))
+        fields = jsontext.loads(_file(manifest).read_bytes())
         if isinstance(fields, dict) and fields.pop("schema_version") == SCHEMA_VERSION:
             return fields
     except (OSError, ValueError, KeyError, EdgeRobertaError):
