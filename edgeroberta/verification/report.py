@@ -73,7 +73,8 @@ class Judgement:
     Attributes:
         verdict: What the gate says.
         reason: One sentence with the numbers.
-        rows_needed: Rows in all that would decide, when it is INCONCLUSIVE for want of rows.
+        rows_needed: Rows in all that would decide, when it is INCONCLUSIVE for want of rows; different texts
+            where some are copies.
     """
 
     verdict: Verdict
