@@ -134,6 +134,7 @@ def make(
     """
     from edgeroberta.cache import cache_dir
     from edgeroberta.data import load_heldout
+    from edgeroberta.preflight import tokens
     from edgeroberta.roberta import checkpoint
     from edgeroberta.verification import soundness
     from edgeroberta.verification.report import Gate
@@ -143,6 +144,8 @@ def make(
     checkpoint.require_head(folder)
     task = checkpoint.task_of(folder)
     rows = load_heldout(spec, task)
+    if (told := tokens.check(folder, rows.inputs())) is not None:
+        _log.warning("%s", told)
     found = measure(folder, rows, replace(task, pair=rows.pairs is not None), options)
     save(found, output)
     for warning in soundness.examine(task, found.logits, rows, Gate()).warnings:

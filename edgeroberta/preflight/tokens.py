@@ -10,6 +10,7 @@ from typing import Any
 from edgeroberta.errors import CheckpointError, DataError
 from edgeroberta.roberta import checkpoint, hftokenizer
 from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime import tokenizerfiles
 from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 
 #: Texts in which tokenizers that seem alike differ: white space, case, marks, scripts, digits, rare words.
@@ -75,7 +76,8 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
             f"({seen}); the bundle and the full-size model here follow the file"
         )
     raise CheckpointError(
-        f"the tokenizer's files can be read in two ways, of which {name} takes the other: {seen}",
+        f"the tokenizer's files can be read in two ways, of which {name} takes the other: {seen}"
+        + _unwritten(theirs, folder),
         where=str(folder),
         hint='if that is how the model was trained, save its tokenizer again: python -c "from transformers '
         f"import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\"",
@@ -114,6 +116,14 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
                     f"{_shown(inputs[index])}",
                     hint="mend that text, or take the row out of the data",
                 )
+
+
+def _unwritten(tokenizer: Any, folder: Path) -> str:
+    """Name the tokens that transformers adds to those of ``tokenizer.json``."""
+    written, _ = tokenizerfiles.read(folder)
+    known = {token.content for token in written.get_added_tokens_decoder().values()}
+    added = [name for name in map(str, tokenizer.get_added_vocab()) if name not in known]
+    return f"; {', '.join(map(repr, added[:_SHOWN]))} are tokens, but not in tokenizer.json" if added else ""
 
 
 def _odd(tokenizer: Any, length: int, *, pair: bool) -> list[Input]:

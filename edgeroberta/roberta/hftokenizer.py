@@ -13,7 +13,7 @@ from typing import Any
 
 from edgeroberta.errors import CheckpointError, UnavailableError, missing_extra
 from edgeroberta.roberta import checkpoint, loading
-from edgeroberta.runtime import tokenizer as runtime
+from edgeroberta.runtime import tokenizerfiles
 
 #: Parts of a tokenizer that decide where a text is cut into words.
 _PARTS = ("normalizer", "pre_tokenizer")
@@ -75,7 +75,7 @@ def load_as_written(folder: Path) -> Any:
     tokenizer = load(folder)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        written, _ = runtime.read(folder)
+        written, _ = tokenizerfiles.read(folder)
         for part in _PARTS:
             setattr(backend, part, getattr(written, part))
     return tokenizer

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta import jsontext
-from edgeroberta.errors import BundleError, UsageError
+from edgeroberta.errors import UsageError
+from edgeroberta.runtime import tokenizerfiles
 from edgeroberta.runtime.cutting import Cutter
 
 if TYPE_CHECKING:
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
 #: A text, or a pair of texts.
 Input = str | tuple[str, str]
 
-TOKENIZER_FILE = "tokenizer.json"
-CONFIG_FILE = "tokenizer_config.json"
+TOKENIZER_FILE, CONFIG_FILE = tokenizerfiles.TOKENIZER_FILE, tokenizerfiles.CONFIG_FILE
 
 # Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
 # (about 1 kB per token) stay under some tens of MB.
 _CHUNK = 1024
-#: Ends of a text that can be cut off.
-_SIDES = ("right", "left")
 # Characters per token the model takes at which a text is worth cutting before it is tokenized, a few times
 # what any language needs, and how many of them the first start has.
 _LONG, _FIRST = 16, 8
@@ -80,7 +77,7 @@ class TextTokenizer:
         """
         if not isinstance(max_length, int) or isinstance(max_length, bool):
             raise UsageError(f"must be a whole number, not {max_length!r}", where="max_length")
-        tokenizer, side = read(folder)
+        tokenizer, side = tokenizerfiles.read(folder)
         special = tokenizer.num_special_tokens_to_add(False)
         if max_length <= special:
             raise UsageError(
@@ -228,90 +225,6 @@ class TextTokenizer:
         # `overflowing` copies, so it is only asked for where it can be non-empty.
         cut = len(ids) >= self.max_length and bool(found.overflowing)  # type: ignore[attr-defined]
         return Encoding(ids, cut)
-
-
-def read(folder: Path) -> tuple[Tokenizer, str]:
-    """Read a folder's tokenizer as :class:`TextTokenizer` uses it, without truncation.
-
-    Args:
-        folder: Bundle or model folder.
-
-    Returns:
-        The tokenizer, and the side on which a long text is cut: ``right`` or ``left``.
-
-    Raises:
-        BundleError: A file is missing or damaged.
-    """
-    from tokenizers import Tokenizer
-
-    file = folder / TOKENIZER_FILE
-    try:
-        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
-    # The Rust side raises bare Exception for whatever it cannot parse (tokenizers 0.20 to 0.23).
-    except Exception as error:
-        raise BundleError(
-            f"not a readable tokenizer ({error})",
-            where=str(file),
-            hint="copy the folder again from where it was made",
-        ) from error
-    _check_template(tokenizer, file)
-    settings = _settings(folder / CONFIG_FILE)
-    _apply_prefix_space(tokenizer, settings)
-    tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
-    side = _truncation_side(tokenizer, settings, folder)
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer, side
-
-
-def _settings(config: Path) -> dict[str, Any]:
-    """Read ``tokenizer_config.json``; empty where there is none."""
-    if not config.is_file():
-        return {}
-    try:
-        settings = jsontext.loads(config.read_bytes())
-    except ValueError as error:
-        raise BundleError(f"not a JSON object ({error})", where=str(config)) from error
-    if not isinstance(settings, dict):
-        raise BundleError("not a JSON object", where=str(config))
-    return settings
-
-
-def _check_template(tokenizer: Tokenizer, file: Path) -> None:
-    """Refuse a template of tokens that it does not define: the package panics at the first text."""
-    step = tokenizer.post_processor
-    state = jsontext.loads(step.__getstate__()) if step is not None else {}
-    for each in state.get("processors", [state]):
-        used = [
-            part["SpecialToken"]["id"]
-            for name in ("single", "pair")
-            for part in each.get(name, ())
-            if "SpecialToken" in part
-        ]
-        if missing := sorted(set(used) - set(each.get("special_tokens", ()))):
-            what = f"not a readable tokenizer (its template names {missing[0]!r} and does not define it)"
-            raise BundleError(what, where=str(file), hint="copy the folder again from where it was made")
-
-
-def _apply_prefix_space(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
-    """Let ``tokenizer_config.json`` overrule ``add_prefix_space`` of byte-level tokenizers."""
-    stated = settings.get("add_prefix_space")
-    if isinstance(stated, bool) and hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
-        # The property hands out a copy, so it has to be put back.
-        step = tokenizer.pre_tokenizer
-        step.add_prefix_space = stated
-        tokenizer.pre_tokenizer = step
-
-
-def _truncation_side(tokenizer: Tokenizer, settings: dict[str, Any], folder: Path) -> str:
-    """Return ``right`` or ``left``: what the config says, else what is stored in the tokenizer."""
-    stored = (tokenizer.truncation or {}).get("direction", "right")
-    side = settings.get("truncation_side", stored)
-    if side not in _SIDES:
-        raise BundleError(
-            f"truncation_side is {side!r}, not one of {', '.join(_SIDES)}", where=str(folder / CONFIG_FILE)
-        )
-    return str(side)
 
 
 def explain(item: object) -> UsageError:

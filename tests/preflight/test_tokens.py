@@ -91,6 +91,21 @@ def test_a_tokenizer_without_special_tokens_is_read_where_transformers_puts_none
         tokens.check_rows(folder, [("held-out", [""])])
 
 
+@pytest.mark.parametrize("place", ["added_tokens_decoder", "added_tokens.json", "additional_special_tokens"])
+def test_tokens_that_are_not_in_the_file_are_named(edited, place):
+    def change(file: dict[str, Any], config: dict[str, Any]) -> None:
+        if place == "added_tokens_decoder":
+            config[place] = {"600": {"content": "@USER", "normalized": True, "special": False}}
+        elif place == "additional_special_tokens":
+            config[place] = ["@USER"]
+
+    folder = edited(change)
+    if place == "added_tokens.json":
+        (folder / place).write_text('{"@USER": 600}')
+    with pytest.raises(CheckpointError, match="'@USER' are tokens, but not in "):
+        tokens.check(folder, TEXTS)
+
+
 def test_second_texts_of_another_type_are_refused(edited):
     template = {
         "type": "TemplateProcessing",

@@ -1,0 +1,102 @@
+"""The two files that say how a text becomes tokens, read as Hugging Face's fast tokenizers read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeroberta import jsontext
+from edgeroberta.errors import BundleError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+#: Ends of a text that can be cut off.
+_SIDES = ("right", "left")
+
+
+def read(folder: Path) -> tuple[Tokenizer, str]:
+    """Read a folder's tokenizer as the runtime uses it, but without truncation.
+
+    Args:
+        folder: Bundle or model folder.
+
+    Returns:
+        The tokenizer, and the side on which a long text is cut: ``right`` or ``left``.
+
+    Raises:
+        BundleError: A file is missing or damaged.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / TOKENIZER_FILE
+    try:
+        tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    # The Rust side raises bare Exception for whatever it cannot parse (tokenizers 0.20 to 0.23).
+    except Exception as error:
+        raise BundleError(
+            f"not a readable tokenizer ({error})",
+            where=str(file),
+            hint="copy the folder again from where it was made",
+        ) from error
+    _check_template(tokenizer, file)
+    settings = _settings(folder / CONFIG_FILE)
+    _apply_prefix_space(tokenizer, settings)
+    tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
+    side = _truncation_side(tokenizer, settings, folder)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer, side
+
+
+def _settings(config: Path) -> dict[str, Any]:
+    """Read ``tokenizer_config.json``; empty where there is none."""
+    if not config.is_file():
+        return {}
+    try:
+        settings = jsontext.loads(config.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"not a JSON object ({error})", where=str(config)) from error
+    if not isinstance(settings, dict):
+        raise BundleError("not a JSON object", where=str(config))
+    return settings
+
+
+def _check_template(tokenizer: Tokenizer, file: Path) -> None:
+    """Refuse a template of tokens that it does not define: the package panics at the first text."""
+    step = tokenizer.post_processor
+    state = jsontext.loads(step.__getstate__()) if step is not None else {}
+    for each in state.get("processors", [state]):
+        used = [
+            part["SpecialToken"]["id"]
+            for name in ("single", "pair")
+            for part in each.get(name, ())
+            if "SpecialToken" in part
+        ]
+        if missing := sorted(set(used) - set(each.get("special_tokens", ()))):
+            what = f"not a readable tokenizer (its template names {missing[0]!r} and does not define it)"
+            raise BundleError(what, where=str(file), hint="copy the folder again from where it was made")
+
+
+def _apply_prefix_space(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
+    """Let ``tokenizer_config.json`` overrule ``add_prefix_space`` of byte-level tokenizers."""
+    stated = settings.get("add_prefix_space")
+    if isinstance(stated, bool) and hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
+        # The property hands out a copy, so it has to be put back.
+        step = tokenizer.pre_tokenizer
+        step.add_prefix_space = stated
+        tokenizer.pre_tokenizer = step
+
+
+def _truncation_side(tokenizer: Tokenizer, settings: dict[str, Any], folder: Path) -> str:
+    """Return ``right`` or ``left``: what the config says, else what is stored in the tokenizer."""
+    stored = (tokenizer.truncation or {}).get("direction", "right")
+    side = settings.get("truncation_side", stored)
+    if side not in _SIDES:
+        raise BundleError(
+            f"truncation_side is {side!r}, not one of {', '.join(_SIDES)}", where=str(folder / CONFIG_FILE)
+        )
+    return str(side)
