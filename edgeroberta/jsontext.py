@@ -11,8 +11,9 @@ from typing import Any
 
 #: Lists and objects that may lie in each other; the deepest of the formats read here has ten.
 DEEPEST = 64
-#: Digits of a whole number of 64 bits, its sign included.
-_DIGITS = 20
+#: Digits of a whole number of 64 bits, its sign included, and of the longest that is read at all:
+#: transformers writes 1000000000000000019884624838656 where a tokenizer knows no limit.
+_DIGITS, _MOST_DIGITS = 20, 40
 
 
 def loads(text: str | bytes, *, finite: bool = True) -> Any:
@@ -23,7 +24,7 @@ def loads(text: str | bytes, *, finite: bool = True) -> Any:
         finite: Refuse NaN and infinity, which ``json.dumps`` writes of measurements that are none.
 
     Returns:
-        The value. No number in it is beyond 64 bits, and nothing nests deeper than ``DEEPEST``.
+        The value. A whole number beyond 64 bits is a float in it, and nothing nests deeper than ``DEEPEST``.
 
     Raises:
         ValueError: It is not that; ``json.JSONDecodeError`` with the place where it is not JSON at all.
@@ -44,10 +45,10 @@ def loads(text: str | bytes, *, finite: bool = True) -> Any:
     return value
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > _DIGITS:
+def _whole(digits: str) -> int | float:
+    if len(digits) > _MOST_DIGITS:
         raise ValueError(f"a whole number of {len(digits)} digits")
-    return int(digits)
+    return int(digits) if len(digits) <= _DIGITS else float(digits)
 
 
 def _finite(digits: str) -> float:

@@ -18,7 +18,7 @@ def test_what_json_writes_is_read():
     ("text", "what"),
     [
         ("9" * 5_000, "a whole number of 5000 digits"),
-        ("-" + "9" * 20, "a whole number of 21 digits"),
+        ("-" + "9" * 40, "a whole number of 41 digits"),
         ("1e999", "1e999 is beyond the largest number"),
         ("NaN", "NaN is not a number"),
         ("[-Infinity]", "-Infinity is not a number"),
@@ -45,3 +45,9 @@ def test_infinity_is_read_where_measurements_are():
 def test_bytes_that_are_not_utf_8_are_refused():
     with pytest.raises(UnicodeDecodeError):
         loads(b'{"a": "\xff"}')
+
+
+def test_what_transformers_writes_for_no_limit_is_read_as_a_float():
+    found = loads('{"model_max_length": 1000000000000000019884624838656}')
+    assert found == {"model_max_length": 1e30}
+    assert isinstance(found["model_max_length"], float)
