@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.layout import columns
 from edgeroberta.ledger import Ledger, table
 from edgeroberta.pipeline import Result
@@ -118,6 +119,8 @@ def _comparison(report: Mapping[str, Any]) -> list[str]:
 def _verdict(report: Mapping[str, Any]) -> list[str]:
     judgement = report["judgement"]
     warnings = [f"WARNING: {warning}" for warning in report.get("warnings", ())]
+    gains = [(each["engine"], Gain(**each["gain"])) for each in report["engines"] if each.get("gain")]
+    warnings += [str(gain.sentence(engine)) for engine, gain in gains if gain.low]
     return [*warnings, f"{judgement['verdict']}: {judgement['reason']}"]
 
 

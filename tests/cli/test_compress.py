@@ -19,6 +19,7 @@ import pytest
 
 import edgeroberta
 from edgeroberta import cli, pipeline, preflight, recipe
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
 from edgeroberta.ledger import Ledger, Row
@@ -99,6 +100,22 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
         "         edgeroberta serve out",
         "         edgeroberta bench out",
     ]
+
+
+def test_the_summary_says_loudly_that_int8_does_not_pay(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gain = Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
+    engine, *others = fake_stages.REPORT["engines"]
+    monkeypatch.setitem(fake_stages.REPORT, "engines", [{**engine, "gain": asdict(gain)}, *others])
+    fake()
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out") == 0
+    assert f"{gain.sentence('onnxruntime')}\nPASS: because" in capsys.readouterr().err
 
 
 def test_the_summary_shows_what_each_stage_lost(
