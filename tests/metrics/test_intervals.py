@@ -167,3 +167,13 @@ def test_how_much_one_model_leads_is_judged_on_the_rows_on_which_they_differ() -
     apart = lead_interval(rng.permutation(first), second, Draws())
     assert apart.high - apart.low > 1.5 * (found.high - found.low)
     assert apart.low < 0.025 - 0.015
+
+
+def test_one_row_that_decides_a_correlation_makes_it_uncertain_unless_ranks_are_taken() -> None:
+    full, ours, labels = _models(VALUE, 200)
+    before = drop_interval(VALUE, full, ours, labels, Draws(samples=500)).high
+    ranked = drop_interval(VALUE, full, ours, labels, Draws(samples=500), metric="spearman").high
+    labels[7], full[7], ours[7] = 500.0, 500.0, 500.0
+    assert drop_interval(VALUE, full, ours, labels, Draws(samples=500)).high > 2 * before
+    again = drop_interval(VALUE, full, ours, labels, Draws(samples=500), metric="spearman").high
+    assert again == pytest.approx(ranked, rel=0.2)
