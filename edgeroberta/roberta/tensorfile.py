@@ -87,7 +87,8 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError("the index of the weight files is not readable", where=str(index)) from error
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
+        # 255 bytes is what a name may have on Linux; asking for a longer one fails
+        if not isinstance(name, str) or Path(name).name != name or len(name.encode(errors="replace")) > 255:
             raise CheckpointError(
                 f"the index names {name!r}, which is not a file beside it", where=str(index)
             )
