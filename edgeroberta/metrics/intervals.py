@@ -70,13 +70,13 @@ class Draws:
         """Probability on either side."""
         return (1 - self.confidence) / 2
 
-    def count(self, units: int) -> int:
-        """Return how many samples to draw of so many units: the more there are, the fewer it takes."""
-        return min(self.samples, max(1000, _CELLS // units))
+    def count(self, cells: int) -> int:
+        """Return how many samples of so many numbers each to draw: the more there are, the fewer it takes."""
+        return min(self.samples, max(1000, _CELLS // cells))
 
     def quantile(self, sample: Sample, *, upper: bool) -> float:
         """Return the upper or lower end of the interval of what is sampled."""
-        count = self.count(len(sample.counts))
+        count = self.count(sample.cells)
         drawn = sample.draw(count, seed=self.seed, scale=self.scale)
         return float(np.quantile(drawn, 1 - self.tail if upper else self.tail))
 

@@ -30,10 +30,17 @@ class Sample:
     Attributes:
         counts: float64[m], how many equal units there are of each kind; the last is one that was never seen.
         value: Of weights float64[b, m], the quantity float64[b].
+        rows: What ``value`` makes of each sample has so many cells, where these are more than the weights.
     """
 
     counts: Floats
     value: Callable[[Floats], Floats]
+    rows: int = 0
+
+    @property
+    def cells(self) -> int:
+        """How many numbers a sample takes."""
+        return max(len(self.counts), self.rows)
 
     def draw(self, samples: int, *, seed: int, scale: float = 1.0) -> Floats:
         """Return the quantity in samples of the units, float64[samples].
@@ -48,7 +55,7 @@ class Sample:
         shapes = self.counts[:-1] * scale
         # In even steps, since where nothing changes the quantile asked for is that of this weight alone.
         last = -np.log1p(-(rng.permutation(samples) + 0.5) / samples)
-        block = max(1, _CELLS_PER_BLOCK // len(self.counts))
+        block = max(1, _CELLS_PER_BLOCK // self.cells)
         found = []
         for start in range(0, samples, block):
             unseen_weight = last[start : start + block, None]
@@ -153,7 +160,7 @@ def _of_ranks(ours: Array, theirs: Array, labels: Array, groups: Groups | None) 
         first, second, right = (ranks.within(each) for ranks in ranked)
         return _correlation(each, first, right) - _correlation(each, second, right)
 
-    return Sample(np.ones(names.max() + 1), value)
+    return Sample(np.ones(names.max() + 1), value, len(names))
 
 
 @dataclass(frozen=True, eq=False)

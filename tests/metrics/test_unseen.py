@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeroberta.metrics import METRICS, resampling, unseen
+from edgeroberta.tasks import Problem, Task
+
+
+@pytest.mark.parametrize("metric", METRICS[Problem.SINGLE_LABEL])
+def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(Problem.SINGLE_LABEL, tuple(f"l{i}" for i in range(60)))
+    rng = np.random.default_rng(0)
+    labels = np.sort(rng.zipf(1.3, 3000) - 1).clip(0, 59)
+    good = np.where(rng.random(3000) < 0.9, labels, rng.integers(0, 60, 3000))
+
+    def highest() -> float:
+        sample = resampling.of_drop(task, good, good, labels, metric, None)
+        return float(np.quantile(sample.draw(400, seed=0), 0.975))
+
+    few = highest()
+    assert len(unseen.rows(task, good, labels)[0]) <= unseen.MOST_LABELS**2
+    monkeypatch.setattr(unseen, "MOST_LABELS", 60)
+    assert few == pytest.approx(highest(), rel=0.02)
+
+
+def test_a_sample_of_ranks_takes_no_more_memory_for_few_texts_than_for_many() -> None:
+    task = Task(Problem.REGRESSION, ("score",))
+    values = np.random.default_rng(0).normal(size=500).astype(np.float32)
+    sample = resampling.of_drop(task, values, values, values, "spearman", np.arange(500) % 10)
+    assert (len(sample.counts), sample.cells) == (11, 501)
