@@ -153,7 +153,11 @@ def measure(
         return dict.fromkeys(asked, Gain(missing="writing a float graph needs the package onnx"))
     found = {}
     with tempfile.TemporaryDirectory(prefix="edgeroberta-float-") as scratch:
-        vocab_size = write_floats(config, facts, Path(scratch))
+        try:
+            vocab_size = write_floats(config, facts, Path(scratch))
+        except OSError as error:  # a small or full disk for temporary files
+            reason = f"a float graph cannot be written ({error.strerror or error})"
+            return dict.fromkeys(asked, Gain(missing=reason))
         rows = spread(texts, INPUTS)
         wanted = None if plan.tokens is None else list(np.resize(plan.tokens, INPUTS))
         with progress.bar("int8 beside floats", len(asked), "engines") as advance:

@@ -194,7 +194,7 @@ def _delimited(
     rows: Iterator[tuple[int, list[str]]],
     form: _Form,
     *,
-    hint: str = "a tab always separates two fields, and a line break two rows",
+    hint: str = _TABS,
 ) -> Iterator[Table]:
     numbers, header = form.numbers, list[str]()
     if not numbers:

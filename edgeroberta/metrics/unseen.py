@@ -25,8 +25,8 @@ def rows(task: Task, good: Array, labels: Array) -> tuple[Array, Array, Array]:
     Returns:
         The former's predictions, the latter's, and labels. One label per text: every label taken for
         every other; of many labels the rarest and the most frequent ones, since what a row weighs in any
-        of the metrics rises or falls with how frequent its labels are. Several: each row that has a label right without any found. Regression: each row
-        with the mean in place of the prediction.
+        of the metrics rises or falls with how frequent its labels are. Several: each row that has a label
+        right without any found. Regression: each row with the mean in place of the prediction.
     """
     if task.problem is Problem.REGRESSION:
         return good, np.full(len(good), np.mean(good, dtype=np.float64)), labels

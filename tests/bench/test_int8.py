@@ -20,7 +20,7 @@ from edgeroberta.bench.rounds import Entry, Plan
 from edgeroberta.bench.subjects import SUBJECTS, open_bundle
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, read
+from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, read, seal_of
 
 TEXTS = [10, 20, 30]
 EVEN = Beside([24] * 4, [0.001] * 4, [0.001] * 4, 0.01)
@@ -47,6 +47,7 @@ def with_precision(tiny_bundle: Path, tmp_path: Path) -> Callable[[str], Path]:
         fields = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         fields.update(precision=precision, saturation={"safe": False, "sites": ["a"]})
         fields["digest"] = content_digest(fields)
+        fields["seal"] = seal_of(fields)
         (folder / MANIFEST_FILE).write_bytes(canonical(fields))
         return folder
 
@@ -152,6 +153,17 @@ def test_floats_small_models_and_gpus_are_not_held_beside_floats(int8_bundle, wi
     assert int8.measure([entry(int8_bundle, "tensorrt")], int8_bundle, Plan(), TEXTS, Progress()) == {}
     floats = with_precision("fp32")
     assert int8.measure([entry(floats, "onnxruntime")], floats, Plan(), TEXTS, Progress()) == {}
+
+
+def test_a_full_disk_for_the_float_graph_costs_the_comparison_and_not_the_run(
+    int8_bundle, large, monkeypatch
+):
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(int8, "write_floats", full)
+    found = int8.measure([entry(int8_bundle, "onnxruntime")], int8_bundle, Plan(), TEXTS, Progress())
+    assert found["onnxruntime"].missing == "a float graph cannot be written (No space left on device)"
 
 
 def test_a_bundle_is_timed_beside_the_float_graph_that_is_written_for_it(int8_bundle, tmp_path):
