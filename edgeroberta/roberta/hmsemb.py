@@ -87,7 +87,7 @@ def read(path: Path) -> Pack:
     try:
         arch, meta, tensors = header["arch"], header["meta"], header["tensors"]
         end = start + header["tokenizer_len"]
-        shapes = _shapes(arch)
+        shapes = _shapes(arch, len(tensors))
         listed = {entry["name"]: tuple(entry["shape"]) for entry in tensors}
         expected = end + sum(entry["len"] for entry in tensors)
         if len(data) != expected:
@@ -136,8 +136,8 @@ def _header(data: bytes, path: Path) -> tuple[dict[str, Any], int]:
     return header, _START + length
 
 
-def _shapes(arch: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shape each tensor of this architecture has."""
+def _shapes(arch: Mapping[str, int], most: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape each tensor of this architecture has; of more than ``most`` layers, one too many."""
     hidden, inner = arch["hidden"], arch["intermediate"]
     shapes: dict[str, tuple[int, ...]] = {
         "word_emb": (arch["vocab"], hidden),
@@ -146,7 +146,7 @@ def _shapes(arch: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         "emb_ln.w": (hidden,),
         "emb_ln.b": (hidden,),
     }
-    for layer in range(arch["layers"]):
+    for layer in range(min(arch["layers"], most + 1)):
         linear = {
             "qkv": (3 * hidden, hidden),
             "ao": (hidden, hidden),

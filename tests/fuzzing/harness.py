@@ -106,7 +106,7 @@ def _limited() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _told() -> Iterator[io.StringIO]:
-    """Gather what is printed and logged."""
+    """Gather what people are told; results, which go to standard output, may be long."""
     said = io.StringIO()
     handler = logging.StreamHandler(said)
     logger = logging.getLogger("edgeroberta")
@@ -114,7 +114,7 @@ def _told() -> Iterator[io.StringIO]:
     logger.addHandler(handler)
     columns = os.environ.pop("COLUMNS", None)
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
             yield said
     finally:
         logger.removeHandler(handler)

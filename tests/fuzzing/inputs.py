@@ -355,7 +355,7 @@ def pack(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     meta = {"model": "m", "revision": "r", "max_length": 4}
     tensors = [
         {"name": name, "shape": list(shape), "dtype": "f32", "group": 4, "len": 4 * int(np.prod(shape))}
-        for name, shape in hmsemb._shapes(arch).items()
+        for name, shape in hmsemb._shapes(arch, 1).items()
     ]
     header = {
         "format": 1,

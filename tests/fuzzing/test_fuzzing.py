@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from random import Random
 
@@ -70,8 +71,10 @@ def test_what_is_wrong_is_seen(tmp_path, monkeypatch):
     assert "ValueError" in str(judge(_case(tmp_path, fail(ValueError("odd")))))
     assert "left with" in str(judge(_case(tmp_path, fail(SystemExit(77)))))
     assert "without a code or a reason" in str(judge(_case(tmp_path, fail(EdgeRobertaError("")))))
-    assert "characters" in str(judge(_case(tmp_path, lambda: print("x" * (TOLD + 1)))))
-    assert "unexpected" in str(judge(_case(tmp_path, lambda: print("error: unexpected KeyError: 1"))))
+    assert "characters" in str(judge(_case(tmp_path, lambda: print("x" * (TOLD + 1), file=sys.stderr))))
+    assert "unexpected" in str(
+        judge(_case(tmp_path, lambda: print("error: unexpected KeyError: 1", file=sys.stderr)))
+    )
     assert "left behind" in str(judge(_case(tmp_path, leave)))
     monkeypatch.setattr("fuzzing.harness.SECONDS", 0.1)
     assert "took more than" in str(judge(_case(tmp_path, spin)))
