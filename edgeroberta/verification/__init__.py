@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.bench import int8, subjects
 from edgeroberta.bench.device import here
+from edgeroberta.bench.int8 import Gain
 from edgeroberta.bench.measure import spread
 from edgeroberta.bench.process import Measured, Worker
 from edgeroberta.bench.protocol import Inputs, Spec, Status
@@ -107,21 +109,10 @@ def verify(
     if rows.labels is None:
         raise DataError("verification needs labels, these rows have none", where=rows.source)
     task = reference.task
-    inputs = rows.inputs()
-    specs = subjects.bundle_specs(bundle, inputs, engines=options.engines, threads=options.threads)
+    specs = subjects.bundle_specs(bundle, rows.inputs(), engines=options.engines, threads=options.threads)
     entries = [Entry(str(spec.engine), start(spec)) for spec in specs]
     plan = Plan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
-    try:
-        take_turns(entries, plan, [len(str(each)) for each in inputs], progress)
-        answer_all(entries, len(rows), progress)
-        steady = {entry.name: invariance(entry, task, inputs) for entry in entries}
-        # Last, because what goes wrong here is no fault of the bundle's.
-        gains = int8.measure(entries, bundle, plan, [len(str(each)) for each in inputs], progress)
-    finally:
-        for entry in entries:
-            entry.worker.close()
-    if all(entry.error and entry.error.status is Status.MISSING for entry in entries):
-        raise _none_installed(entries)
+    steady, gains = _ask(entries, bundle, plan, rows, task, progress)
     sound = soundness.examine(task, reference.logits, rows, options.gate, leaked=options.leaked)
     for warning in sound.warnings:
         logger.warning("%s", warning)
@@ -139,28 +130,57 @@ def verify(
         metric=options.gate.metric or task.metric,
         problem=task.problem.value,
         labels=task.labels,
-        data={
-            "source": name_of(rows.source),
-            "digest": rows.digest,
-            "rows": len(rows),
-            "texts": int(texts.groups(rows).max()) + 1,
-            "leaked": options.leaked,
-        },
-        # A reference of an earlier version may not tell all metrics.
-        full_size={
-            **reference.to_json(),
-            "model": name_of(reference.model),
-            "data_source": name_of(reference.data_source),
-            "metrics": metrics.all_metrics(task, reference.logits, rows.labels),
-        },
+        data=_data(rows, options),
+        full_size=_full_size(reference, rows),
         engines=results,
-        flips=()
-        if shown is None
-        else flips.examples(rows, reference, shown, options.examples, texts=options.keep_examples),
+        flips=flips.examples(rows, reference, shown, options.examples, texts=options.keep_examples),
         machine=here(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         warnings=sound.warnings,
     )
+
+
+def _ask(
+    entries: Sequence[Entry], bundle: Path, plan: Plan, rows: Rows, task: Task, progress: Progress
+) -> tuple[dict[str, Invariance | None], dict[str, Gain]]:
+    """Time every engine, let it answer, and close it; say how steady answers are, and what int8 brings."""
+    inputs = rows.inputs()
+    sizes = [len(str(each)) for each in inputs]
+    try:
+        take_turns(entries, plan, sizes, progress)
+        answer_all(entries, len(rows), progress)
+        steady = {entry.name: invariance(entry, task, inputs) for entry in entries}
+        # Last, because what goes wrong here is no fault of the bundle's.
+        gains = int8.measure(entries, bundle, plan, sizes, progress)
+    finally:
+        for entry in entries:
+            entry.worker.close()
+    if all(entry.error and entry.error.status is Status.MISSING for entry in entries):
+        raise _none_installed(entries)
+    return steady, gains
+
+
+def _data(rows: Rows, options: Options) -> dict[str, Any]:
+    return {
+        "source": name_of(rows.source),
+        "digest": rows.digest,
+        "rows": len(rows),
+        "texts": int(texts.groups(rows).max()) + 1,
+        "leaked": options.leaked,
+    }
+
+
+def _full_size(reference: Reference, rows: Rows) -> dict[str, Any]:
+    # A reference of an earlier version may not tell all metrics.
+    measured = (
+        {} if rows.labels is None else metrics.all_metrics(reference.task, reference.logits, rows.labels)
+    )
+    return {
+        **reference.to_json(),
+        "model": name_of(reference.model),
+        "data_source": name_of(reference.data_source),
+        "metrics": measured,
+    }
 
 
 def worst(results: Sequence[EngineResult]) -> Judgement:
@@ -196,7 +216,7 @@ def invariance(entry: Entry, task: Task, inputs: Inputs) -> Invariance | None:
     ways = ["batched", *(f"padded-{length}" for length in PADDED)]
     found: dict[str, Logits] = {}
     for way in ["alone", *ways]:
-        entry.attempt(_ask, entry, chosen, way, found)
+        entry.attempt(_ask_way, entry, chosen, way, found)
     if entry.error is not None:
         return None
     alone = found["alone"]
@@ -207,7 +227,7 @@ def invariance(entry: Entry, task: Task, inputs: Inputs) -> Invariance | None:
     return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
 
 
-def _ask(entry: Entry, rows: Sequence[int], way: str, found: dict[str, Logits]) -> None:
+def _ask_way(entry: Entry, rows: Sequence[int], way: str, found: dict[str, Logits]) -> None:
     found[way] = entry.worker.logits(rows, way=way)
 
 

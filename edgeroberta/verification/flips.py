@@ -17,21 +17,21 @@ Logits = npt.NDArray[np.float32]
 
 
 def examples(
-    rows: Rows, reference: Reference, logits: Logits, limit: int, *, texts: bool = False
+    rows: Rows, reference: Reference, logits: Logits | None, limit: int, *, texts: bool = False
 ) -> tuple[Flip, ...]:
     """Show changed answers, those that the full-size model was surest of first.
 
     Args:
         rows: Labelled rows.
         reference: The full-size model's answers to them.
-        logits: float32 ``[rows, labels]`` of the compressed model.
+        logits: float32 ``[rows, labels]`` of the compressed model; None where it ran on no engine.
         limit: How many to show, at most.
         texts: Show them with their texts.
 
     Returns:
         The examples.
     """
-    if rows.labels is None:
+    if rows.labels is None or logits is None:
         return ()
     task = reference.task
     flipped = np.flatnonzero(~metrics.agreeing(task, reference.logits, logits))
