@@ -43,7 +43,7 @@ def say_error(error: EdgeRobertaError) -> None:
 def program() -> str:
     """Return what to type in this folder to run this program: its name alone where that finds it."""
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if called.parts[-2:] == ("edgeroberta", "__main__.py"):
         return f"{shlex.quote(sys.executable)} -m edgeroberta"
     found = shutil.which("edgeroberta")
     if called.name != "edgeroberta" or (found and Path(found).resolve() == called.resolve()):
