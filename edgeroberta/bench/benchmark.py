@@ -77,7 +77,7 @@ def benchmark(
             *contenders.bundle(request, found.inputs),
         ]
         table = compare(rows, found, plan, progress=progress, start=start, look=look)
-    return replace(table, notes=tuple(notes), target=target)
+    return replace(table, notes=(*notes, *table.notes), target=target)
 
 
 def write(comparison: Comparison, bundle: Path) -> Path:

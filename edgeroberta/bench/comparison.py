@@ -18,6 +18,7 @@ from edgeroberta.bench.row import (
     Contender,
     Material,
     Row,
+    answered,
     invalidated,
     make_rows,
     reference_row,
@@ -28,6 +29,8 @@ from edgeroberta.data import texts
 from edgeroberta.errors import UnavailableError
 from edgeroberta.progress import Progress
 from edgeroberta.publishing import name_of
+from edgeroberta.verification import soundness
+from edgeroberta.verification.report import Gate
 
 #: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
 SCHEMA_VERSION = 2
@@ -109,7 +112,8 @@ def compare(
     finally:
         for entry in entries:
             entry.worker.close()
-    rows = make_rows(contenders, entries, material, plan, machine)
+    notes = _unsound(contenders, material, known := answered(contenders, entries, material))
+    rows = make_rows(contenders, entries, known, plan, machine)
     rows = [replace(row, gain=gain) for row, gain in zip(rows, gains, strict=True)]
     throttled = tuple(dict.fromkeys(why for row in rows for why in row.throttled))
     noisy = [entry.name for entry, row in zip(entries, rows, strict=True) if row.noisy]
@@ -127,6 +131,7 @@ def compare(
         material.task.metric,
         data,
         machine,
+        notes=notes,
         around=around,
         validity=judge_run(around, throttled, noisy, rounds=plan.rounds),
     )
@@ -146,6 +151,18 @@ def _gains(
         found.get(str(contender.spec.engine)) if contender.name == BUNDLE else None
         for contender in contenders
     ]
+
+
+def _unsound(contenders: Sequence[Contender], before: Material, known: Material) -> tuple[str, ...]:
+    """Say what labels cannot measure by answers of just now; of stored ones it has been said."""
+    full, rows = known.full_logits, known.rows
+    if full is before.full_logits or full is None or rows is None:
+        return ()
+    if full.shape != (len(rows), known.task.num_outputs):
+        return ()
+    gate = next((each.gate for each in contenders if each.name == BUNDLE), Gate())
+    warnings = soundness.examine(known.task, full, rows, gate).warnings
+    return tuple(f"WARNING: {warning}." for warning in warnings)
 
 
 def fastest(comparison: Comparison) -> Row | None:

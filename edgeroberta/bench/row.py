@@ -115,6 +115,15 @@ class Material:
     reference: Reference | None = None
 
 
+def answered(contenders: Sequence[Contender], entries: Sequence[Entry], material: Material) -> Material:
+    """Without stored answers for these rows, take those that the full-size model gave just now."""
+    if material.full_logits is not None:
+        return material
+    pairs = zip(contenders, entries, strict=True)
+    full = (entry.logits for contender, entry in pairs if contender.name in (FULL_SIZE, FLOAT_ONNX))
+    return replace(material, full_logits=next((each for each in full if each is not None), None))
+
+
 def make_rows(
     contenders: Sequence[Contender],
     entries: Sequence[Entry],
@@ -123,11 +132,7 @@ def make_rows(
     machine: Device,
 ) -> list[Row]:
     """Make the rows of what was measured here, in the order of the contenders, without speed-ups."""
-    pairs = list(zip(contenders, entries, strict=True))
-    if material.full_logits is None:
-        # Without stored answers for these rows, those that the full-size model gave just now.
-        full = (entry.logits for contender, entry in pairs if contender.name in (FULL_SIZE, FLOAT_ONNX))
-        material = replace(material, full_logits=next((each for each in full if each is not None), None))
+    pairs = zip(contenders, entries, strict=True)
     return [_row(contender, entry, material, plan, machine) for contender, entry in pairs]
 
 

@@ -6,6 +6,7 @@ What was found of a model and its rows is kept in the cache, so that a run taken
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 from collections.abc import Sequence
@@ -100,7 +101,7 @@ def check_reading(
     if missing:
         return (f"tokens and answers were not compared with transformers': {missing[0]} is not installed",)
     kept = _file(model, task, chosen)
-    if kept.is_file():
+    with contextlib.suppress(OSError, ValueError):  # not there, or damaged: then it is looked at again
         return tuple(json.loads(kept.read_text(encoding="utf-8")))
     if (found := tokens.check(model, chosen)) is not None:
         told.append(found)

@@ -175,6 +175,26 @@ def test_the_full_size_model_here_is_a_row_and_what_speed_is_held_against(
     ]
 
 
+def test_labels_that_measure_nothing_are_told_by_the_answers_of_the_full_size_model_here_too(
+    bundle: Path, tiny_checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    bare = fake_bundles.write(tmp_path / "bare", data=data)
+    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    head, *lines = data.read_text(encoding="utf-8").splitlines()
+    shown = [line.rpartition(",") for line in lines]
+    labels = [label for _, _, label in shown]
+    swapped = dict(zip(sorted(set(labels)), sorted(set(labels), reverse=True), strict=True))
+    other = tmp_path / "other.csv"
+    rows = [f"{text},{swapped[label]}" for text, _, label in shown]
+    other.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    request = Request(bare, model=str(tiny_checkpoint), data=DataSpec(str(other), eval_data=str(other)))
+    found, _ = run(request)
+    (said,) = [note for note in found.notes if note.startswith("WARNING")]
+    assert said.startswith(
+        "WARNING: the labels do not measure this model: accuracy would be 100.0%, not 0.0%"
+    )
+
+
 def test_another_full_size_model_than_the_bundle_s_is_refused(bundle: Path, tiny_checkpoint: Path) -> None:
     with pytest.raises(UsageError) as error:
         run(Request(bundle, model=str(tiny_checkpoint)))
