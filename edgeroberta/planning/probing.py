@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta import metrics, pipeline
+from edgeroberta.data import texts
 from edgeroberta.metrics import Draws, Interval
 from edgeroberta.planning import recipes
 from edgeroberta.planning.candidates import Candidate
@@ -92,7 +93,8 @@ def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Pro
         progress.line(f"{candidate.name}: {agreement:.1%} of the validation answers are the teacher's")
     found.sort(key=lambda each: (-each[0].agreement, -each[0].candidate.kept))
     (best, most), *others = found
-    return (best, *(_compared(probe, most, same, job.seed) for probe, same in others))
+    draws = Draws(seed=job.seed, groups=texts.groups(small.data.validation))
+    return (best, *(_compared(probe, most, same, draws) for probe, same in others))
 
 
 def pick(probes: Sequence[Probe]) -> Probe:
@@ -115,8 +117,8 @@ def told(probes: Sequence[Probe], chosen: Candidate) -> str | None:
     return f"tied, since the validation texts cannot tell them apart: {names}; {chosen.name} is made of these"
 
 
-def _compared(probe: Probe, most: Any, same: Any, seed: int) -> Probe:
-    return replace(probe, behind=metrics.lead_interval(most, same, Draws(seed=seed)))
+def _compared(probe: Probe, most: Any, same: Any, draws: Draws) -> Probe:
+    return replace(probe, behind=metrics.lead_interval(most, same, draws))
 
 
 def _sample(job: Job) -> Any:

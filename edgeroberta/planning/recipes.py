@@ -27,7 +27,7 @@ class Base:
         recovery: How a student learns.
         quantize: Settings of the stage quantize.
         build: Settings of the stage build.
-        verify: Settings of the stage verify, without its gate.
+        verify: Settings of the stage verify; of its gate those that a budget does not replace.
     """
 
     recovery: Mapping[str, Any]
@@ -53,7 +53,9 @@ def base_of(recipe: Recipe) -> Base:
             where="--recipe",
             hint=f"with a budget, name a recipe that distils or prunes, such as {DEFAULT}, or leave it out",
         )
-    verify = {name: value for name, value in found.get("verify", {}).items() if name != "gate"}
+    verify = dict(found.get("verify", {}))
+    if "gate" in verify:
+        verify["gate"] = {name: verify["gate"][name] for name in ("confidence", "metric")}
     learning = {name: recovery[name] for name in DistillSettings.model_fields}
     return Base(learning, found.get("quantize", {}), found.get("build", {}), verify)
 
@@ -90,7 +92,7 @@ def write(candidate: Candidate, limits: Limits, base: Base, file: Path, *, share
     Returns:
         The recipe.
     """
-    gate = {"max_drop": 1.0, "min_agreement": 0.0, "min_kept": limits.keep}
+    gate = {**base.verify.get("gate", {}), "max_drop": 1.0, "min_agreement": 0.0, "min_kept": limits.keep}
     build = {**base.build, "share_weights": True} if share else dict(base.build)
     document = {
         "schema_version": SCHEMA_VERSION,
