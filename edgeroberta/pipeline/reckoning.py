@@ -73,11 +73,11 @@ def outcome_of(made: Made, job: Job, progress: Progress) -> Outcome | None:
     models = {FLOAT: _Model(folder, full, table.baseline(lengths).p50)}
     if made.name != INT8:
         draft, verified = _int8(made.base, job, progress)
-        score = _metric(verified, table.engine)
+        score = _metric(verified, table.engine, metric)
         models[INT8] = _Model(draft, score, table.baseline(lengths, small=True).p50)
     if not distributed.current().main:
         return None
-    score = _metric(report, table.engine)
+    score = _metric(report, table.engine, metric)
     models[made.name] = _Model(made.result.bundle, score, made.candidate.predicted.p50)
     times: dict[str, Times] = {}
     if made.host is None:
@@ -154,8 +154,8 @@ def _int8(base: Base, job: Job, progress: Progress) -> tuple[Path, Mapping[str, 
     return draft, pipeline.read_report(made[-1].artifact.path)
 
 
-def _metric(report: Mapping[str, Any], engine: str) -> float:
-    """Return the metric on an engine; on the first that ran where that one is only on the device.
+def _metric(report: Mapping[str, Any], engine: str, metric: str) -> float:
+    """Return a metric on an engine; on the first that ran where that one is only on the device.
 
     Raises:
         EngineError: None ran.
@@ -167,4 +167,4 @@ def _metric(report: Mapping[str, Any], engine: str) -> float:
             hint="edgeroberta doctor tells which engines work here; the bundle's reports/report.md has more",
         )
     metrics = found.get(engine) or next(iter(found.values()))
-    return float(metrics[report["metric"]])
+    return float(metrics[metric])

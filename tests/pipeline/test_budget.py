@@ -218,7 +218,13 @@ def test_a_model_that_no_engine_could_run_is_an_error_that_says_so() -> None:
     crashed = {"engine": "onnxruntime", "metrics": None}
     report = {"metric": "accuracy", "engines": [crashed], "judgement": {"reason": "onnxruntime: crashed"}}
     with pytest.raises(EngineError, match="its worth is not known: onnxruntime: crashed"):
-        reckoning._metric(report, "onnxruntime")
+        reckoning._metric(report, "onnxruntime", "accuracy")
+
+
+def test_what_is_shown_of_each_model_is_the_metric_of_the_gate() -> None:
+    """Whatever metric the model beside it was judged by."""
+    engines = [{"engine": "onnxruntime", "metrics": {"accuracy": 0.9, "macro_f1": 0.7}}]
+    assert reckoning._metric({"metric": "accuracy", "engines": engines}, "onnxruntime", "macro_f1") == 0.7
 
 
 @pytest.mark.parametrize(
