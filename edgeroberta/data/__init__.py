@@ -115,7 +115,11 @@ def _settled(spec: DataSpec, task: Task) -> DataSpec:
         parts = sources.open_parts(spec)
         return spec if parts.train is None else replace(spec, kept=_read(parts.train(), spec, task).reading)
     except DataError as error:  # they are not needed here: the rows of the gate may say it themselves
-        logger.debug("labels are not read as in the training rows: %s", error)
+        logger.warning(
+            "labels are read by the held-out rows alone, since the training rows cannot be read (%s%s)",
+            f"{error.where}: " if error.where else "",
+            error.what,
+        )
         return spec
 
 

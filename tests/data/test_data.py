@@ -188,6 +188,21 @@ def test_unlabelled_pairs_have_both_texts() -> None:
     assert all(first[2:] == second[2:] for first, second in splits.heldout.inputs())
 
 
+def test_training_rows_that_cannot_be_read_are_told_where_the_held_out_ones_are_read_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    train = _write("train.csv", _reviews(8) + "no label,\n")
+    rows = load_heldout(DataSpec(train, eval_data=_write("test.csv", _reviews(8, first=20))), SENTIMENT)
+    assert len(rows) == 8
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        (
+            "WARNING",
+            "labels are read by the held-out rows alone, since the training rows cannot be read "
+            "(train.csv:10: empty label in column 'label')",
+        )
+    ]
+
+
 # --- folders and the Hub --------------------------------------------------------------------------
 
 
