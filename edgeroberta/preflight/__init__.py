@@ -6,14 +6,12 @@ What was found of a model and its rows is kept in the cache, so that a run taken
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
-from edgeroberta import codedigest
+from edgeroberta import codedigest, jsontext
 from edgeroberta.artifact import digest_value, write_json
 from edgeroberta.bench.device import versions
 from edgeroberta.bench.protocol import Inputs
@@ -101,8 +99,8 @@ def check_reading(
     if missing:
         return (f"tokens and answers were not compared with transformers': {missing[0]} is not installed",)
     kept = _file(model, task, chosen)
-    with contextlib.suppress(OSError, ValueError):  # not there, or damaged: then it is looked at again
-        return tuple(json.loads(kept.read_text(encoding="utf-8")))
+    if (known := _recalled(kept)) is not None:
+        return known
     if (found := tokens.check(model, chosen)) is not None:
         told.append(found)
     missing = _missing(_FOR_LOGITS) if partly else ()
@@ -120,6 +118,16 @@ def check_reading(
 
 def _missing(packages: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in packages if importlib.util.find_spec(name) is None)
+
+
+def _recalled(kept: Path) -> tuple[str, ...] | None:
+    """Return what was found before; None where nothing is kept, or nothing that can be read."""
+    try:
+        told = jsontext.loads(kept.read_bytes())
+    except (OSError, ValueError):
+        return None
+    readable = isinstance(told, list) and all(isinstance(line, str) for line in told)
+    return tuple(told) if readable else None
 
 
 def _file(model: Path, task: Task, inputs: Sequence[Input]) -> Path:

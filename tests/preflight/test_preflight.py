@@ -76,6 +76,17 @@ def test_a_model_is_looked_at_once(job, monkeypatch):
     assert preflight.check([], job) == ()
 
 
+@pytest.mark.parametrize("damage", [b"", b'["half', b"{}", b"[1]", b"\xff"])
+def test_a_damaged_file_of_what_was_found_is_looked_at_as_if_it_were_not_there(job, monkeypatch, damage):
+    monkeypatch.setattr(preflight.tokens, "check", lambda *_: "told")
+    monkeypatch.setattr(logits, "check", lambda *_: None)
+    file = preflight._file(job.model, job.task, TEXTS)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(damage)
+    assert preflight.check_reading(job.model, job.task, TEXTS) == ("told",)
+    assert preflight._recalled(file) == ("told",)
+
+
 def test_a_graph_that_answers_otherwise_is_refused_with_the_text(job, monkeypatch):
     def wrong(folder: Path, path: Path, form: Any = None) -> Any:
         weights = graph.load_weights(folder)
