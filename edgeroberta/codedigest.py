@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from edgeroberta import __version__
 
 PACKAGE = "edgeroberta"
 #: Where the package's sources are.
@@ -30,6 +33,9 @@ _NAMED = re.compile(rf"[\"']({PACKAGE}(?:\.\w+)+)")
 _ANY_OF = re.compile(rf"[\"']({PACKAGE}(?:\.\w+)*)\.\{{")
 
 
+logger = logging.getLogger(__name__)
+
+
 @functools.cache
 def of(*modules: str, root: Path = ROOT) -> str:
     """Return the digest of the sources that modules rest on.
@@ -39,12 +45,26 @@ def of(*modules: str, root: Path = ROOT) -> str:
         root: Folder of the package.
 
     Returns:
-        sha256, hex.
+        sha256, hex; of the version besides where the package is installed without its sources.
     """
     total = hashlib.sha256()
+    if any(name.partition(".")[0] == PACKAGE and not _exists(name, root) for name in modules):
+        total.update(_version_alone(root).encode() + b"\0")
     for name in sorted(closure(*modules, root=root)):
         total.update(name.encode() + b"\0" + _text(_file(name, root)).encode() + b"\0")
     return total.hexdigest()
+
+
+@functools.cache
+def _version_alone(root: Path) -> str:
+    logger.warning(
+        "the sources of %s are not in %s: results that an earlier run made are reused as long as its version "
+        "is %s, even if the program was mended; install it with its .py files",
+        PACKAGE,
+        root,
+        __version__,
+    )
+    return __version__
 
 
 def closure(*modules: str, root: Path = ROOT) -> frozenset[str]:

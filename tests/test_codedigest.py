@@ -71,3 +71,20 @@ def test_imports_in_functions_relative_ones_and_modules_named_in_strings_are_fol
 
 def test_a_module_of_another_package_counts_as_nothing() -> None:
     assert codedigest.closure("fake_stages", "edgeroberta.absent") == frozenset()
+
+
+def test_without_sources_the_version_counts_and_it_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in an installation of .pyc files alone."""
+    found = []
+    for version in ("0.4.0", "0.4.1"):
+        monkeypatch.setattr(codedigest, "__version__", version)
+        root = tmp_path / version / "edgeroberta"
+        root.mkdir(parents=True)
+        found += [codedigest.of(QUANTIZE, root=root), codedigest.of("fake_stages", root=root)]
+        codedigest.of(FINETUNE, root=root)
+    assert found[0] != found[2]
+    assert found[1] == found[3]
+    assert [each.levelname for each in caplog.records] == ["WARNING"] * 2
+    assert f"the sources of edgeroberta are not in {tmp_path / '0.4.0'}" in caplog.text
