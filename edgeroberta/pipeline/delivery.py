@@ -197,21 +197,36 @@ def _recover(output: Path) -> None:
                 staging.rmdir()  # killed before it wrote anything; with anything in it, not ours
             continue
         with handle:
-            if not _lock(handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB):
-                continue  # its process lives
+            if (error := _lock(handle.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
+                if not isinstance(error, BlockingIOError):  # else its process lives
+                    _warn(staging, output, error)
+                continue
             said = handle.read(1 << 16)
             if said == _marker(output) or (not said and len(list(staging.iterdir())) == 1):
                 _settle(staging, output)
 
 
-def _lock(handle: int, how: int) -> bool:
-    """Lock an open file; False where another has it, or where the file system has no locks."""
+def _lock(handle: int, how: int) -> OSError | None:
+    """Lock an open file; return why not where another has it, or where the file system has no locks."""
     try:
         fcntl.flock(handle, how)
     except OSError as error:
         logger.info("no lock on a delivery (%s)", error)
-        return False
-    return True
+        return error
+    return None
+
+
+def _warn(staging: Path, output: Path, error: OSError) -> None:
+    """Name the former bundles of a delivery of which it cannot be told whether its process lives."""
+    for former in sorted(staging.glob(f"{OLD}*")):
+        logger.warning(
+            "%s, a former bundle of %s, is left there: without locks on this file system (%s) it cannot be "
+            "told whether another run is at work; if none is, move it back or remove %s",
+            former,
+            output,
+            error.strerror,
+            staging,
+        )
 
 
 def _settle(staging: Path, output: Path) -> None:

@@ -604,6 +604,27 @@ def test_the_user_s_files_outlive_a_kill_between_the_two_renames(tmp_path: Path)
     assert not staging.exists()
 
 
+def test_a_former_bundle_moved_aside_is_named_where_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    output, staging = tmp_path / "out", tmp_path / ".out.delivery-dead0000"
+    (staging / "old-0").mkdir(parents=True)
+    (staging / "delivery.json").touch()
+
+    def no_locks(handle: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    def held(handle: int, how: int) -> None:
+        raise BlockingIOError
+
+    for lock in (held, no_locks):
+        monkeypatch.setattr(delivery.fcntl, "flock", lock)
+        delivery._recover(output)
+    (warned,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    assert warned.startswith(f"{staging / 'old-0'}, a former bundle of {output}, is left there")
+    assert (staging / "old-0").is_dir()
+
+
 def test_an_edited_card_and_a_file_whose_name_the_new_bundle_has_are_kept_beside(tmp_path: Path) -> None:
     job = _with_former_bundle(tmp_path)
     (job.output / "README.md").write_text("my own card")
