@@ -121,8 +121,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def is_ours(file: Path) -> bool:
     """Tell whether a JSON file says, by its ``kind``, that this package wrote it."""
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        fields = jsontext.loads(file.read_bytes(), finite=False)
+    except (OSError, ValueError):
         return False
     return isinstance(fields, dict) and str(fields.get("kind", "")).startswith("edgeroberta-")
 

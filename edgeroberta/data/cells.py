@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from edgeroberta.data.readers import Table
-from edgeroberta.errors import DataError
+from edgeroberta.errors import DataError, shown
 
 SEPARATOR = "|"  #: between the labels of one text, where a cell holds several
 NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE)
@@ -46,7 +46,7 @@ def single(table: Table, column: str, labels: Collection[str] | None = ()) -> li
     for row, cell in enumerate(cells):
         if isinstance(cell, list | tuple | dict):
             raise DataError(
-                f"{short(cell)} in column {column!r}, but the model gives one label per text",
+                f"{shown(cell)} in column {column!r}, but the model gives one label per text",
                 where=table.where(row),
                 hint="write one label; if the model was made for several labels per text, its config.json "
                 'lacks "problem_type": "multi_label_classification"',
@@ -117,12 +117,6 @@ def are_booleans(labels: Iterable[str]) -> bool:
     return all(label.casefold() in BOOLEANS for label in labels)
 
 
-def short(cell: Any) -> str:
-    """Show a cell in an error, cut off after 80 characters."""
-    shown = repr(cell)
-    return shown if len(shown) <= 80 else shown[:79] + "…"
-
-
 def _is_nan(cell: Any, labels: Collection[str]) -> bool:
     """Tell NaN, which a text "nan" is, too, as pandas writes it, unless a label is called so."""
     if isinstance(cell, float):
@@ -133,7 +127,7 @@ def _is_nan(cell: Any, labels: Collection[str]) -> bool:
 def _missing(table: Table, column: str, rows: list[int]) -> DataError:
     count = f" (the first of {len(rows)} rows)" if len(rows) > 1 else ""
     cell = table.columns[column][rows[0]]
-    what = "empty label" if not text(cell) else f"{short(cell)} is no label,"
+    what = "empty label" if not text(cell) else f"{shown(cell)} is no label,"
     return DataError(
         f"{what} in column {column!r}{count}",
         where=table.where(rows[0]),

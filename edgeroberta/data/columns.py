@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from edgeroberta.data import cells
 from edgeroberta.data.readers import Table
-from edgeroberta.errors import DataError, did_you_mean
+from edgeroberta.errors import DataError, did_you_mean, shown
 
 #: Names looked for when the user gives none, first match first; pairs go before single texts, so
 #: that a second sentence is never left out unnoticed.
@@ -133,7 +133,7 @@ def joined(table: Table, chosen: Columns) -> Table:
     for name in chosen.one_hot:
         for row, cell in enumerate(table.columns[name]):
             if cells.bit(cells.text(cell)) is None:
-                what = f"{cells.short(cell)} in column {name!r} is not 0 or 1"
+                what = f"{shown(cell)} in column {name!r} is not 0 or 1"
                 hint = "one column per label holds 0 or 1 throughout; delete rows without labels"
                 raise DataError(what, where=table.where(row), hint=hint)
     rows = [list(row) for row in zip(*(table.columns[name] for name in chosen.one_hot), strict=True)]

@@ -15,7 +15,7 @@ from edgeroberta.data import cells
 from edgeroberta.data.columns import quoted
 from edgeroberta.data.readers import Table
 from edgeroberta.data.reading import Format
-from edgeroberta.errors import DataError, did_you_mean
+from edgeroberta.errors import DataError, did_you_mean, shown
 from edgeroberta.tasks import Problem, Task
 
 logger = logging.getLogger(__name__)
@@ -209,13 +209,13 @@ def _only(column: Column, row: int) -> str:
 
 
 def _refused(column: Column, row: int, what: str, hint: str | None = None) -> DataError:
-    cell = cells.short(column.table.columns[column.name][row])
+    cell = shown(column.table.columns[column.name][row])
     return DataError(f"{cell} {what}", where=column.table.where(row), hint=hint)
 
 
 def _unknown(column: Column, row: int, part: str) -> DataError:
     labels = column.task.labels
-    what = f"unknown label {cells.short(part)}; the labels are {quoted(labels)}"
+    what = f"unknown label {shown(part)}; the labels are {quoted(labels)}"
     return DataError(what, where=column.table.where(row), hint=_hint(column, part, labels))
 
 

@@ -15,7 +15,7 @@ from edgeroberta.data.columns import quoted
 from edgeroberta.data.encoding import Column
 from edgeroberta.data.readers import Table
 from edgeroberta.data.reading import Format, Reading
-from edgeroberta.errors import DataError, UsageError
+from edgeroberta.errors import DataError, UsageError, shown
 from edgeroberta.tasks import Problem, Task
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -164,7 +164,7 @@ def _ask(
     theirs: npt.NDArray[Any],
     row: int,
 ) -> UsageError:
-    cell = cells.short(source.table.columns[source.name][row])
+    cell = shown(source.table.columns[source.name][row])
     readings = (
         f"as {each} it is {describe(labels[row], source.task)}"
         for each, labels in ((first, ours), (second, theirs))
@@ -184,7 +184,7 @@ def _multi_hot_or_ids(table: Table, column: str, rows: list[list[str]]) -> Forma
     if cells.are_booleans(parts) or any(len({*map(cells.key, row)}) < len(row) for row in rows):
         return Format.MULTI_HOT
     raise UsageError(
-        f"{cells.short(table.columns[column][0])} in column {column!r} can be read in two ways: "
+        f"{shown(table.columns[column][0])} in column {column!r} can be read in two ways: "
         f"as one 0 or 1 for each of {len(rows[0])} labels, or as the names of labels",
         where=table.where(0),
         hint="say which is right: --label-format multi-hot, or --label-format names",
@@ -213,13 +213,11 @@ def _values(table: Table, column: str) -> npt.NDArray[np.float32]:
     values = np.empty(len(table), dtype=np.float32)
     for row, text in enumerate(cells.single(table, column, None)):
         if not cells.NUMBER.fullmatch(text):
-            raise DataError(
-                f"{cells.short(text)} in column {column!r} is not a number", where=table.where(row)
-            )
+            raise DataError(f"{shown(text)} in column {column!r} is not a number", where=table.where(row))
         value = float(text)
         if not math.isfinite(value) or abs(value) > _FLOAT32_MAX:
             raise DataError(
-                f"{cells.short(text)} in column {column!r} is not a finite number", where=table.where(row)
+                f"{shown(text)} in column {column!r} is not a finite number", where=table.where(row)
             )
         values[row] = value
     return values

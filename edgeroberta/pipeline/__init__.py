@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import __version__, artifact, distributed, stages
+from edgeroberta import __version__, artifact, distributed, jsontext, stages
 from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.bench.device import versions
 from edgeroberta.distributed import Ranks
@@ -114,7 +113,7 @@ def _remember(job: Job, made: Sequence[Made]) -> None:
 
 def read_report(folder: Path) -> Mapping[str, Any]:
     """Return ``report.json`` of what the stage ``verify`` made."""
-    found: Mapping[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = jsontext.loads((folder / REPORT_FILE).read_bytes(), finite=False)
     return found
 
 

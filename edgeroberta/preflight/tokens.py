@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import CheckpointError, DataError
+from edgeroberta.errors import CheckpointError, DataError, shown
 from edgeroberta.roberta import checkpoint, hftokenizer
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.runtime import tokenizerfiles
@@ -66,7 +66,7 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
     if not differing:
         return None
     first = differing[0]
-    seen = f"{_shown(texts[first])} gives {_around(here[first], there.ids[first])}"
+    seen = f"{shown(texts[first])} gives {_around(here[first], there.ids[first])}"
     chosen = [texts[index] for index in differing]
     as_written = _read(hftokenizer.load_as_written(folder), chosen, length)
     name = f"transformers {_version()}'s {type(theirs).__name__}"
@@ -113,7 +113,7 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
                 why = f"holds the padding token (id {pad})" if padded else "has no tokens at all"
                 raise DataError(
                     f"row {index + 1} of the {name} rows {why}, to which no bundle has an answer: "
-                    f"{_shown(inputs[index])}",
+                    f"{shown(inputs[index])}",
                     hint="mend that text, or take the row out of the data",
                 )
 
@@ -148,7 +148,7 @@ def _check_types(read: _Read, texts: Sequence[Input], folder: Path) -> None:
         if any(types):
             raise CheckpointError(
                 "its tokenizer gives tokens a type other than 0, as it does for the second text of "
-                f"{_shown(text)}; only one type can be compressed",
+                f"{shown(text)}; only one type can be compressed",
                 where=str(folder),
                 hint="train the model without token_type_ids in model_input_names of tokenizer_config.json",
             )
@@ -165,11 +165,6 @@ def _around(here: _Ids, there: _Ids) -> str:
         return f"[{'…, ' if start else ''}{part}{more}] ({len(ids)} tokens)"
 
     return f"{cut(here)} here and {cut(there)} there"
-
-
-def _shown(text: Input) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 80 else f"{shown[:60]}…{shown[-15:]}"
 
 
 def _version() -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from edgeroberta import jsontext
 from edgeroberta.artifact import Kind, copy_tree, write_text
 from edgeroberta.stages import Context, StageConfig, stage
 
@@ -36,8 +36,8 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     output = context.output
     copy_tree(draft, output)
     copy_tree(report_folder, output / "reports")
-    report = json.loads((report_folder / "report.json").read_text(encoding="utf-8"))
-    fields = json.loads((draft / MANIFEST_FILE).read_text(encoding="utf-8"))
+    report = jsontext.loads((report_folder / "report.json").read_bytes(), finite=False)
+    fields = jsontext.loads((draft / MANIFEST_FILE).read_bytes())
     fields.update(gate=gate(report), lineage=lineage(context))
     recipe = yamltext.parse(context.recipe_text, where="recipe.yaml")
     write_text(output / "recipe.yaml", yamltext.dump(without_folders(recipe)))

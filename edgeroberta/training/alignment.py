@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta import jsontext
 from edgeroberta.data.rows import Texts
 from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
 
@@ -37,7 +37,7 @@ def same_tokenizer(ours: Path, theirs: Path) -> bool:
 
 def _prefix_space(folder: Path) -> object:
     file = folder / CONFIG_FILE
-    return json.loads(file.read_text(encoding="utf-8")).get("add_prefix_space") if file.is_file() else None
+    return jsontext.loads(file.read_bytes()).get("add_prefix_space") if file.is_file() else None
 
 
 def same_tokens(
