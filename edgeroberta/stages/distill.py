@@ -105,10 +105,12 @@ def _check(config: DistillConfig, outset: Outset) -> Outset:
         folder = checkpoint.resolve(config.student, cache=cache_dir())
         shape = EncoderConfig.from_dir(folder).shape
         layers = _layers(1.0 if config.layers == "auto" else config.layers, len(shape.layers))
+        config.require_learning(len(layers), "distill")
         return replace(outset, model=folder, shape=_of(shape, layers))
     if outset.shape is None:
         return outset
     shape = _of(outset.shape, _layers(config.layers, len(outset.shape.layers)))
+    config.require_learning(len(shape.layers), "distill")
     _check_widths(config, shape)
     width = config.hidden_size or shape.hidden_size
     heads = width // shape.head_size

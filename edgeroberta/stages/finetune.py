@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.artifact import Kind, digest_value
 from edgeroberta.errors import DataError
-from edgeroberta.stages import Context, stage
+from edgeroberta.stages import Context, Outset, stage
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
@@ -20,7 +20,21 @@ class FinetuneConfig(Hyperparameters):
     """Training of a base model on the task; all fields are those of every training stage."""
 
 
-@stage("finetune", config=FinetuneConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, distributed=True)
+def _check(config: FinetuneConfig, outset: Outset) -> Outset:
+    """Refuse to freeze all layers."""
+    if outset.shape is not None:
+        config.require_learning(len(outset.shape.layers), "finetune")
+    return outset
+
+
+@stage(
+    "finetune",
+    config=FinetuneConfig,
+    reads=(Kind.CHECKPOINT,),
+    writes=Kind.CHECKPOINT,
+    distributed=True,
+    check=_check,
+)
 def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows.
 

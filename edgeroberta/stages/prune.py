@@ -154,6 +154,8 @@ def _check(config: PruneConfig, outset: Outset) -> Outset:
         except UsageError as error:
             raise RecipeError(error.what, where="prune.shapes", hint=error.hint) from error
         layers = given
+    if config.recovery is not None:
+        config.recovery.require_learning(len(layers), "prune.recovery")
     return replace(outset, shape=replace(shape, layers=layers))
 
 

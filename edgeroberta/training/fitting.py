@@ -15,7 +15,7 @@ from edgeroberta.errors import DataError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import save_classifier
 from edgeroberta.stages import Context
-from edgeroberta.training import batching, frozen, prediction
+from edgeroberta.training import batching, prediction
 from edgeroberta.training import state as training_state
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters
@@ -100,7 +100,7 @@ def train(fit: Fit, context: Context) -> Mapping[str, Any]:
         RecipeError: All layers are frozen.
         EdgeRobertaError: The loss is no longer a finite number.
     """
-    frozen.require_learning(fit.model, fit.settings, fit.label)
+    fit.settings.require_learning(fit.model.config.num_hidden_layers, fit.label)
     process = prediction.accelerator()
     rows, task = context.data.validation, context.task
     labels = labels_of(rows)

@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from edgeroberta.errors import RecipeError
 from edgeroberta.roberta import frozen
 from edgeroberta.training import prediction, teacher
 from edgeroberta.training.batching import Indices
-from edgeroberta.training.hyperparameters import Hyperparameters
 from edgeroberta.training.shards import Outputs
 from edgeroberta.training.teacher import Wanted
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from edgeroberta.training import Run
 
 
@@ -32,21 +28,6 @@ class Place:
     """Which training texts the model is asked about; None for other texts, as in an evaluation."""
 
     rows: Indices | None = None
-
-
-def require_learning(model: PreTrainedModel, settings: Hyperparameters, label: str) -> None:
-    """Refuse to freeze all layers of a model.
-
-    Raises:
-        RecipeError: None would be left to learn.
-    """
-    depth = model.config.num_hidden_layers
-    if settings.freeze_layers >= depth:
-        raise RecipeError(
-            f"{settings.freeze_layers} frozen layers leave nothing to learn in a model of {depth}",
-            where=f"{label}.freeze_layers",
-            hint=f"choose 0 to {depth - 1}",
-        )
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from enum import Enum
 
 from pydantic import Field, model_validator
 
+from edgeroberta.errors import RecipeError
 from edgeroberta.stages import StageConfig
 
 
@@ -88,3 +89,20 @@ class Hyperparameters(StageConfig):
         if self.freeze_layers and not self.freeze_embeddings:
             raise ValueError("frozen layers need frozen embeddings: leave out freeze_embeddings: false")
         return self
+
+    def require_learning(self, depth: int, label: str) -> None:
+        """Refuse to freeze all layers of a model.
+
+        Args:
+            depth: How many it has.
+            label: Name of the stage, for the error.
+
+        Raises:
+            RecipeError: None would be left to learn.
+        """
+        if self.freeze_layers >= depth:
+            raise RecipeError(
+                f"{self.freeze_layers} frozen layers leave nothing to learn in a model of {depth}",
+                where=f"{label}.freeze_layers",
+                hint=f"choose 0 to {depth - 1}",
+            )

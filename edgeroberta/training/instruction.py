@@ -25,7 +25,6 @@ from edgeroberta.training import (
     batching,
     fitting,
     foreign,
-    frozen,
     prediction,
     teacher,
     token_files,
@@ -91,7 +90,7 @@ def prepare(plan: Plan) -> Prepared:
         RecipeError: A loss does not fit the two models or their tokenizers.
     """
     task, rows = plan.context.task, plan.context.data.train
-    frozen.require_learning(plan.student, plan.settings, plan.label)
+    plan.settings.require_learning(plan.student.config.num_hidden_layers, plan.label)
     master = foreign.open_teacher(plan.settings.teacher, plan.context, where=f"{plan.label}.teacher")
     wanted = _wanted(plan, master)
     heads = _relation_heads(plan, master) if wanted.attention else 1

@@ -42,6 +42,9 @@ def job(tiny_checkpoint: Path, tmp_path: Path) -> Job:
         (step("prune", shapes=[{"heads": 9, "intermediate": 4}] * 2), "prune.shapes"),
         (step("prune", budget={"latency": 0.5, "table": "nowhere.json"}), "prune.budget.table"),
         (step("build", max_length=2), "build.max_length"),
+        (step("finetune", freeze_layers=2), "finetune.freeze_layers"),
+        (step("distill", layers=1, freeze_layers=1), "distill.freeze_layers"),
+        (step("prune", layers=1, recovery={"freeze_layers": 1}), "prune.recovery.freeze_layers"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

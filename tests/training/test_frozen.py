@@ -15,7 +15,7 @@ from edgeroberta.errors import EdgeRobertaError, RecipeError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import Run, frozen, loop, losses, prediction, room, shards, teacher, train
+from edgeroberta.training import Run, loop, losses, prediction, room, shards, teacher, train
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters, Precision
 
@@ -159,11 +159,10 @@ def test_a_full_disk_is_told_with_the_way_round_it(
     assert caught.value.hint.endswith("; --set finetune.frozen_gb=0 computes them at every step")
 
 
-def test_a_model_whose_layers_are_all_frozen_is_refused(make_run: Callable[..., Run]) -> None:
-    model = make_run().model
-    frozen.require_learning(model, SETTINGS, "finetune")
+def test_a_model_whose_layers_are_all_frozen_is_refused() -> None:
+    SETTINGS.require_learning(2, "finetune")
     with pytest.raises(RecipeError) as caught:
-        frozen.require_learning(model, SETTINGS.model_copy(update={"freeze_layers": 2}), "finetune")
+        SETTINGS.model_copy(update={"freeze_layers": 2}).require_learning(2, "finetune")
     assert caught.value.what == "2 frozen layers leave nothing to learn in a model of 2"
     assert (caught.value.where, caught.value.hint) == ("finetune.freeze_layers", "choose 0 to 1")
 
