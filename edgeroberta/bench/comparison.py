@@ -22,6 +22,7 @@ from edgeroberta.bench.row import (
     invalidated,
     make_rows,
     reference_row,
+    unproven,
     with_speed_up,
 )
 from edgeroberta.bench.surroundings import Looking
@@ -31,6 +32,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.publishing import name_of
 from edgeroberta.verification import soundness
 from edgeroberta.verification.report import Gate
+from edgeroberta.verification.soundness import Soundness
 
 #: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
 SCHEMA_VERSION = 2
@@ -112,8 +114,10 @@ def compare(
     finally:
         for entry in entries:
             entry.worker.close()
-    notes = _unsound(contenders, material, known := answered(contenders, entries, material))
+    known = answered(contenders, entries, material)
+    sound = _examined(contenders, known)
     rows = make_rows(contenders, entries, known, plan, machine)
+    rows = rows if sound.meaningless is None else unproven(rows)
     rows = [replace(row, gain=gain) for row, gain in zip(rows, gains, strict=True)]
     throttled = tuple(dict.fromkeys(why for row in rows for why in row.throttled))
     noisy = [entry.name for entry, row in zip(entries, rows, strict=True) if row.noisy]
@@ -131,7 +135,7 @@ def compare(
         material.task.metric,
         data,
         machine,
-        notes=notes,
+        notes=tuple(f"WARNING: {warning}." for warning in sound.warnings),
         around=around,
         validity=judge_run(around, throttled, noisy, rounds=plan.rounds),
     )
@@ -153,16 +157,13 @@ def _gains(
     ]
 
 
-def _unsound(contenders: Sequence[Contender], before: Material, known: Material) -> tuple[str, ...]:
-    """Say what labels cannot measure by answers of just now; of stored ones it has been said."""
+def _examined(contenders: Sequence[Contender], known: Material) -> Soundness:
+    """Ask by the full-size model's answers, stored ones or those of just now, what the labels can measure."""
     full, rows = known.full_logits, known.rows
-    if full is before.full_logits or full is None or rows is None:
-        return ()
-    if full.shape != (len(rows), known.task.num_outputs):
-        return ()
+    if full is None or rows is None or full.shape != (len(rows), known.task.num_outputs):
+        return Soundness()
     gate = next((each.gate for each in contenders if each.name == BUNDLE), Gate())
-    warnings = soundness.examine(known.task, full, rows, gate).warnings
-    return tuple(f"WARNING: {warning}." for warning in warnings)
+    return soundness.examine(known.task, full, rows, gate)
 
 
 def fastest(comparison: Comparison) -> Row | None:

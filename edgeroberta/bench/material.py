@@ -11,9 +11,8 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.runtime.manifest import Manifest
-from edgeroberta.verification import provenance, reference, soundness
+from edgeroberta.verification import provenance, reference
 from edgeroberta.verification.reference import Reference
-from edgeroberta.verification.report import Gate
 
 #: What processes answer first when there is no data; its words do not matter.
 _TEXT = "It was better than I had expected, and the ending is lovely."
@@ -45,8 +44,6 @@ def find(request: Request, facts: Manifest, notes: list[str]) -> Material:
         notes.append(
             "The stored reference is of other rows; answers are held against the full-size model here."
         )
-    if full is not None:
-        notes += [f"WARNING: {each}." for each in soundness.examine(facts.task, full, rows, Gate()).warnings]
     if len(rows) > request.rows:
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: request.rows])
         rows = rows.select(chosen)

@@ -20,7 +20,7 @@ class Status(str, Enum):
 
     OK = "ok"  #: it ran, and its answers were checked
     WRONG = "wrong"  #: it ran, and its answers are not those of the full-size model
-    UNCHECKED = "unchecked"  #: it ran; there were no full-size answers to hold its own against
+    UNCHECKED = "unchecked"  #: it ran; there were no full-size answers, or labels that mean nothing
     MISSING = "not installed"  #: a package it needs is not here
     FAILED = "failed"  #: it said what went wrong
     CRASHED = "crashed"  #: its process died

@@ -186,6 +186,11 @@ def with_speed_up(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
+def unproven(rows: Sequence[Row]) -> list[Row]:
+    """Mark rows that were checked on labels that mean nothing; what answers wrong stays wrong."""
+    return [replace(row, status=Status.UNCHECKED) if row.status is Status.OK else row for row in rows]
+
+
 def invalidated(rows: Sequence[Row]) -> list[Row]:
     """Mark rows whose times are those of a device that throttled; what answers wrong stays wrong."""
     fine = (Status.OK, Status.UNCHECKED)

@@ -193,6 +193,23 @@ def test_labels_that_measure_nothing_are_told_by_the_answers_of_the_full_size_mo
     assert said.startswith(
         "WARNING: the labels do not measure this model: accuracy would be 100.0%, not 0.0%"
     )
+    assert {row.status for row in found.rows} == {Status.UNCHECKED}
+
+
+@pytest.mark.parametrize(
+    ("max_drop", "said"),
+    [(0.01, "if labels of the data stood for others"), (1.0, "the full-size model's answers speak against")],
+)
+def test_what_labels_measure_is_asked_with_the_bundle_s_own_gate(
+    toy: Path, tmp_path: Path, max_drop: float, said: str
+) -> None:
+    """The stored reference is right on 40 of 200 rows: the other order of labels gains 60 points."""
+    data = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=160)
+    gate = Gate(max_drop=max_drop, min_agreement=0.0)
+    found, _ = run(Request(fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0, gate=gate)))
+    assert [row.status for row in found.rows] == [Status.STORED, Status.UNCHECKED]
+    (warning,) = (note for note in found.notes if note.startswith("WARNING"))
+    assert said in warning
 
 
 def test_another_full_size_model_than_the_bundle_s_is_refused(bundle: Path, tiny_checkpoint: Path) -> None:
