@@ -89,7 +89,7 @@ def test_the_command_prints_the_table_of_the_device(command: Any, bundle: Path) 
     header, stored, measured = out.splitlines()[:3]
     assert header.split()[:3] == ["model", "engine", "status"]
     assert (stored.split()[0], measured.split()[0]) == ("reference", "bundle")
-    assert f"rows of {bundle.parent / 'rows.csv'}." in out
+    assert "rows of rows.csv." in out
     assert f"written to {bundle / 'reports' / 'bench-hosts.md'}" in err
     assert "kitchen: written to" not in err
 
@@ -101,7 +101,7 @@ def test_the_command_prints_one_json(command: Any, device: Device, bundle: Path)
     assert code == 0, err
     (host,) = json.loads(out)["hosts"]
     assert (host["host"], host["status"]) == ("kitchen", "ok")
-    assert host["bench"] == {**table, "data": {"source": str(bundle.parent / "rows.csv"), "rows": 3}}
+    assert host["bench"] == {**table, "data": {"source": "rows.csv", "rows": 3}}
 
 
 def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(
