@@ -171,6 +171,8 @@ def _read(table: Table, spec: DataSpec, task: Task) -> _Read:
             where=table.source,
             hint="name it: --text-pair COLUMN",
         )
+    if chosen.one_hot and task.problem is not Problem.REGRESSION:
+        _check_one_each(table, chosen, task)
     firsts = texts.checked(table, chosen.text)
     pairs = None if chosen.pair is None else texts.checked(table, chosen.pair)
     encoded = labels.encode(table, str(chosen.label), task, asked=asked, kept=spec.kept)
@@ -178,6 +180,16 @@ def _read(table: Table, spec: DataSpec, task: Task) -> _Read:
         raise _one_label(table, labels.describe(encoded.labels[0], task))
     rows = Rows(firsts, pairs, encoded.labels, table.source)
     return _Read(rows, encoded.reading, "" if chosen.one_hot else encoded.said)
+
+
+def _check_one_each(table: Table, chosen: columns.Columns, task: Task) -> None:
+    if len(chosen.one_hot) != task.num_outputs:
+        raise DataError(
+            f"{len(chosen.one_hot)} columns of labels, but the model has {task.num_outputs} labels: "
+            f"{columns.quoted(task.labels)}",
+            where=table.source,
+            hint=f"name one column for each label: --label {','.join(task.labels)}",
+        )
 
 
 def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:

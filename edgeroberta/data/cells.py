@@ -117,6 +117,23 @@ def are_booleans(labels: Iterable[str]) -> bool:
     return all(label.casefold() in BOOLEANS for label in labels)
 
 
+def distinct(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the different ones among labels as they are written, sorted, whole numbers by value."""
+    found = set(map(key, labels))
+    if are_booleans(found):
+        found = {label.casefold() for label in found}
+    return tuple(sorted(found, key=int if all(map(WHOLE.fullmatch, found)) else None))
+
+
+def marked(cell: str, labels: Collection[str]) -> list[str] | None:
+    """Split several labels that another mark than the bar separates; None where these are none."""
+    for mark in () if cell in labels else "|,;":
+        listed = [each.strip(" []'\"") for each in cell.split(mark)]
+        if len(listed) > 1 and all(each in labels for each in listed):
+            return listed
+    return None
+
+
 def _is_nan(cell: Any, labels: Collection[str]) -> bool:
     """Tell NaN, which a text "nan" is, too, as pandas writes it, unless a label is called so."""
     if isinstance(cell, float):

@@ -134,8 +134,7 @@ def joined(table: Table, chosen: Columns) -> Table:
         for row, cell in enumerate(table.columns[name]):
             if cells.bit(cells.text(cell)) is None:
                 what = f"{shown(cell)} in column {name!r} is not 0 or 1"
-                hint = "one column per label holds 0 or 1 throughout; delete rows without labels"
-                raise DataError(what, where=table.where(row), hint=hint)
+                raise DataError(what, where=table.where(row), hint=_bits_hint(table, chosen, row))
     rows = [list(row) for row in zip(*(table.columns[name] for name in chosen.one_hot), strict=True)]
     label = str(chosen.label)
     names = {**table.label_names, label: chosen.one_hot}
@@ -156,6 +155,17 @@ def _usual(table: Table, usual: Sequence[str], what: str, option: str) -> str:
     if what == "label" and len(bits := _columns_of_bits(table)) > 1:
         hint = f"one column of zeros and ones per label? {option} {','.join(bits)}"
     raise DataError(f"no {what} column found among {quoted(table.columns)}", where=table.source, hint=hint)
+
+
+def _bits_hint(table: Table, chosen: Columns, row: int) -> str:
+    """Say what to do about a row that is not all zeros and ones; -1 may be a label's zero."""
+    hint = "one column per label holds 0 or 1 throughout"
+    given = {name: [cells.key(cells.text(cell)) for cell in table.columns[name]] for name in chosen.one_hot}
+    found = {each for column in given.values() for each in column}
+    if found == {"-1", "1"}:
+        return f"{hint}: write 0 for -1"
+    missing = all(column[row].casefold() in ("", "nan", "-1") for column in given.values())
+    return f"{hint}; delete rows without labels" if missing else hint
 
 
 def _columns_of_bits(table: Table) -> list[str]:

@@ -21,7 +21,11 @@ from edgeroberta.tasks import Problem, Task
 logger = logging.getLogger(__name__)
 
 _ONE_LABEL = "are not one label, but the model gives one label per text"
-_MULTI_LABEL = '"problem_type": "multi_label_classification" in its config.json'
+_SEVERAL = (
+    'a model for several labels per text says "problem_type": "multi_label_classification" in its config.json'
+)
+#: Least share of the rows at which -1 is taken for a label with another name rather than for none.
+_FREQUENT = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +37,14 @@ class Column:
         name: The column.
         task: One label per text or several, and their names in the order of the ids.
         names: What ids, or places in a list, stand for in the data; None where as in the model.
+        later: Whether the training rows were read before, so that the model's names are settled.
     """
 
     table: Table
     name: str
     task: Task
     names: tuple[str, ...] | None
+    later: bool = False
 
     @cached_property
     def lists(self) -> bool:
@@ -51,6 +57,9 @@ class Column:
         """The labels of each row, as they are written."""
         if self.lists:
             return cells.several(self.table, self.name, self.task.labels)
+        for row, cell in enumerate(self.table.columns[self.name]):  # before empty cells: they are lists, too
+            if isinstance(cell, str) and cells.marked(cell.strip(), self.task.labels):
+                raise _refused(self, row, _ONE_LABEL, _SEVERAL)
         return [[text] for text in cells.single(self.table, self.name, self.task.labels)]
 
     @cached_property
@@ -68,7 +77,8 @@ class Column:
         names = self.names or labels
         if len(names) != len(labels):
             what = f"column {self.name!r} holds {quoted(names)}; the model's labels are {quoted(labels)}"
-            raise DataError(what, where=self.table.source)
+            hint = f"take a model of {len(names)} labels, or rows of {len(labels)}"
+            raise DataError(what, where=self.table.source, hint=hint)
         for spelt in (str, str.casefold):  # labels that differ in case alone are told apart by it
             ours = {spelt(label): i for i, label in enumerate(labels)}
             if sorted(map(spelt, names)) == sorted(ours):
@@ -144,7 +154,7 @@ def read(column: Column, form: Format) -> npt.NDArray[Any]:
     for row, parts in enumerate(column.rows):
         for part in parts:
             if part not in ids:
-                raise _unknown(column, row, part)
+                raise _unknown(column, row, part, column.parts - ids.keys())
         numbers = [part for part in parts if form is Format.IDS or cells.WHOLE.fullmatch(part)]
         if len({ids[part] for part in numbers}) < len(numbers):
             raise _refused(column, row, "tells a label twice")
@@ -161,6 +171,11 @@ def describe(column: Column, form: Format) -> str:
     labels, what = column.task.labels, f"{column.table.source}: column {column.name!r} is read as "
     if form is Format.MULTI_HOT:
         return f"{what}one 0 or 1 for each of {quoted(column.names or labels)}, in this order"
+    negative = sum("-1" in map(cells.key, row) for row in column.rows)
+    if form is Format.NAMES and "-1" in labels and negative:  # which often stands for "no label"
+        return (
+            f"{what}names: {quoted(labels)}; -1 is a label, too, in {negative:,} of {len(column.rows):,} rows"
+        )
     if form is Format.NAMES or labels == tuple(f"LABEL_{i}" for i in range(len(labels))):
         return ""
     keys = cells.BOOLEANS if cells.are_booleans(column.parts) else tuple(map(str, range(len(labels))))
@@ -196,15 +211,13 @@ def _multi_hot(column: Column) -> npt.NDArray[Any]:
         return hot
     wrong = np.flatnonzero(hot.sum(axis=1) != 1)
     if len(wrong):
-        hint = f"a model for several labels per text says {_MULTI_LABEL}"
-        raise _refused(column, int(wrong[0]), _ONE_LABEL, hint)
+        raise _refused(column, int(wrong[0]), _ONE_LABEL, _SEVERAL)
     return hot.argmax(axis=1).astype(np.int64)
 
 
 def _only(column: Column, row: int) -> str:
     if len(column.rows[row]) != 1:
-        hint = f"a model for several labels per text says {_MULTI_LABEL}"
-        raise _refused(column, row, _ONE_LABEL, hint)
+        raise _refused(column, row, _ONE_LABEL, _SEVERAL)
     return column.rows[row][0]
 
 
@@ -213,28 +226,46 @@ def _refused(column: Column, row: int, what: str, hint: str | None = None) -> Da
     return DataError(f"{cell} {what}", where=column.table.where(row), hint=hint)
 
 
-def _unknown(column: Column, row: int, part: str) -> DataError:
+def _unknown(column: Column, row: int, part: str, outside: set[str]) -> DataError:
     labels = column.task.labels
     what = f"unknown label {shown(part)}; the labels are {quoted(labels)}"
-    return DataError(what, where=column.table.where(row), hint=_hint(column, part, labels))
+    return DataError(what, where=column.table.where(row), hint=_hint(column, part, outside))
 
 
-def _hint(column: Column, part: str, labels: Sequence[str]) -> str:
-    """Say what to do about a label that is none."""
+def _hint(column: Column, part: str, outside: set[str]) -> str:
+    """Say what to do about a label that is none; ``outside`` has all of these."""
+    labels = column.task.labels
     near = {label.casefold(): label for label in labels}.get(part.casefold())
     if near:
         return f"did you mean {near!r}?"
-    for mark in "|,;":
-        listed = [each.strip(" []'\"") for each in part.split(mark)]
-        if len(listed) > 1 and all(each in labels for each in listed):
-            if column.task.problem is Problem.MULTI_LABEL:
-                return f"write several labels of one text with a bar: {cells.SEPARATOR.join(listed)}"
-            return f"a model for several labels per text says {_MULTI_LABEL}"
+    if listed := cells.marked(part, labels):
+        several = column.task.problem is Problem.MULTI_LABEL
+        together = f"write several labels of one text with a bar: {cells.SEPARATOR.join(listed)}"
+        return together if several else _SEVERAL
     numbers = {int(whole[1]) for text in column.parts if (whole := cells.WHOLE.fullmatch(text))}
     if min(numbers, default=0) == 1 and max(numbers) == len(labels):
         return f"ids count from 0 to {len(labels) - 1}, and these from 1: take 1 off, or write names"
-    if numbers and part in ("-1", "-1.0"):
-        return "-1 often stands for 'no label': delete these rows"
     if part.startswith("["):
         return "write several labels of one text with a bar, a|b, or as a JSON list"
-    return did_you_mean(part, labels) or "name the label column: --label COLUMN"
+    written = cells.distinct(column.parts)
+    renamed = len(written) == len(labels) and all(column.lookup(each) is None for each in written)
+    if not renamed and cells.distinct(outside) == ("-1",):
+        count = sum(not outside.isdisjoint(row) for row in column.rows)
+        if count < _FREQUENT * len(column.rows):
+            return f"-1 often stands for 'no label': if it does here, delete these {count:,} rows"
+    near = None if cells.WHOLE.fullmatch(part) else did_you_mean(part, labels)
+    return near or _other_names(column, written, renamed)
+
+
+def _other_names(column: Column, written: Sequence[str], renamed: bool) -> str:
+    """Say how a column's own names become the model's."""
+    labels = column.task.labels
+    write = f"write {quoted(labels)}, or the ids 0 to {len(labels) - 1}, in column {column.name!r}"
+    if renamed and not column.later:
+        return (
+            f"if {quoted(written)} are other names for these, {write}; "
+            "or set id2label and label2id in config.json to them, each at the id the model was trained with"
+        )
+    if len(written) > len(labels):
+        write = f"the column holds {len(written):,} labels, the model has {len(labels)}: {write}"
+    return f"{write}; or name another label column: --label COLUMN"

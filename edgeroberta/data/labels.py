@@ -61,7 +61,7 @@ def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Probl
             asked = _multi_hot_or_ids(table, column, rows)
         if asked is Format.MULTI_HOT:
             return Problem.MULTI_LABEL, stored or tuple(f"LABEL_{i}" for i in range(max(map(len, rows))))
-        return Problem.MULTI_LABEL, stored or _sorted(label for row in rows for label in row)
+        return Problem.MULTI_LABEL, stored or cells.distinct(label for row in rows for label in row)
     if asked is Format.VALUES:
         return Problem.REGRESSION, ("score",)
     if stored:
@@ -72,9 +72,10 @@ def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Probl
         finite = {text for text in distinct if text.casefold() != "nan"}
         if not all(map(cells.WHOLE.fullmatch, finite)):
             return Problem.REGRESSION, ("score",)
+        cells.single(table, column)  # of whole numbers, unlike values, NaN is missing
         if any("." in text for text in finite):
             raise _classes_or_values(table, column, distinct)
-    return Problem.SINGLE_LABEL, _sorted(cells.single(table, column))
+    return Problem.SINGLE_LABEL, cells.distinct(cells.single(table, column))
 
 
 def encode(
@@ -106,7 +107,8 @@ def encode(
         raise UsageError(f"{asked} are asked for, but the model {what}", where="--label-format")
     if task.problem is Problem.REGRESSION:
         return Encoded(_values(table, column), Reading(Format.VALUES))
-    source = Column(table, column, task, table.label_names.get(column) or (kept.names if kept else None))
+    names = table.label_names.get(column) or (kept.names if kept else None)
+    source = Column(table, column, task, names, later=kept is not None)
     found: dict[Format, npt.NDArray[Any]] = {}
     errors: dict[Format, DataError] = {}
     for each in (asked,) if asked else source.formats():
@@ -198,15 +200,6 @@ def _classes_or_values(table: Table, column: str, distinct: set[str]) -> UsageEr
         where=table.source,
         hint="say which is right: --label-format values, or --label-format names",
     )
-
-
-def _sorted(labels: Iterable[str]) -> tuple[str, ...]:
-    distinct = {cells.key(label) for label in labels}
-    if cells.are_booleans(distinct):
-        distinct = {label.casefold() for label in distinct}
-    if all(map(cells.WHOLE.fullmatch, distinct)):
-        return tuple(sorted(distinct, key=int))
-    return tuple(sorted(distinct))
 
 
 def _values(table: Table, column: str) -> npt.NDArray[np.float32]:

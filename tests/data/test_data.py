@@ -295,7 +295,8 @@ def test_a_hub_data_set_with_another_number_of_labels_is_refused(monkeypatch: py
         load_heldout(DataSpec("someone/reviews"), Task(Problem.SINGLE_LABEL, ("bad", "so so", "good")))
     assert str(caught.value) == (
         "someone/reviews[test]: column 'label' holds 'Positive', 'Negative'; "
-        "the model's labels are 'bad', 'so so', 'good'"
+        "the model's labels are 'bad', 'so so', 'good'\n"
+        "  next: take a model of 2 labels, or rows of 3"
     )
 
 
@@ -626,14 +627,16 @@ BAD: dict[str, tuple[dict[str, str], dict[str, Any], Task | None, str]] = {
         {"data": "x.csv"},
         SENTIMENT,
         "x.csv:3: unknown label '0'; the labels are 'negative', 'positive'\n"
-        "  next: name the label column: --label COLUMN",
+        "  next: write 'negative', 'positive', or the ids 0 to 1, in column 'label'; "
+        "or name another label column: --label COLUMN",
     ),
     "evaluation label not among the inferred": (
         {"x.csv": GOOD, "e.csv": "text,label\nz,positive\ny,neutral\n"},
         {"data": "x.csv", "eval_data": "e.csv"},
         None,
         "e.csv:3: unknown label 'neutral'; the labels are 'negative', 'positive'\n"
-        "  next: name the label column: --label COLUMN",
+        "  next: write 'negative', 'positive', or the ids 0 to 1, in column 'label'; "
+        "or name another label column: --label COLUMN",
     ),
     "unknown one of several labels": (
         {"x.csv": "text,label\na,plot\nb,plot|musik\n"},

@@ -228,6 +228,9 @@ def test_whole_numbers_with_a_point_are_classes_or_values_as_asked() -> None:
 def test_what_is_missing_among_whole_numbers_is_told_before_what_they_are() -> None:
     with pytest.raises(DataError, match="row 2: empty label in column 'label'"):
         labels.infer(table(["1.0", "", "2.0"]), "label")
+    for numbers in ([1.0, float("nan"), 2.0], ["1.0", "nan", "2"], [1, "NaN"]):
+        with pytest.raises(DataError, match=r"row 2: .* is no label, in column 'label'"):
+            labels.infer(table(numbers), "label")
     assert labels.infer(table([0.5, float("nan")]), "label") == (Problem.REGRESSION, ("score",))
 
 
@@ -315,7 +318,6 @@ def test_a_column_of_labels_that_holds_something_else_is_named(tmp_path: Path) -
     [
         ("billing,quality", TOPICS, "write several labels of one text with a bar: billing|quality"),
         ("negative|positive", SENTIMENT, None),
-        ("-1", SENTIMENT, "-1 often stands for 'no label': delete these rows"),
         ("2", SENTIMENT, "ids count from 0 to 1, and these from 1: take 1 off, or write names"),
         ("[billing quality]", TOPICS, "write several labels of one text with a bar, a|b, or as a JSON list"),
     ],
@@ -328,6 +330,105 @@ def test_what_is_no_label_gets_a_hint_that_helps(cell: str, task: Task, hint: st
         or 'a model for several labels per text says "problem_type": "multi_label_classification" in '
         "its config.json"
     )
+
+
+CONFIG = "set id2label and label2id in config.json"
+
+
+def hint(cells: list[Any], task: Task, **more: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        encoded(cells, task, **more)
+    return str(caught.value.hint)
+
+
+def test_rows_of_minus_one_are_called_unlabelled_only_where_they_are_few_and_the_rest_fits() -> None:
+    said = "-1 often stands for 'no label': if it does here, delete these 4 rows"
+    assert hint(["0", "1"] * 48 + ["-1"] * 4, SENTIMENT) == said
+    assert hint(["0", "1"] * 48 + [-1.0] * 4, SENTIMENT) == said
+    for cells in (["0", "1"] * 48 + ["-1"] * 6, ["0", "1"] * 48 + ["-1", "7"], ["1"] * 98 + ["-1"] * 2):
+        assert "delete" not in hint(cells, SENTIMENT)
+    assert hint([0, 1, -1], SENTIMENT).startswith(
+        "the column holds 3 labels, the model has 2: write 'negative'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        (["1", "-1"], "'-1', '1'"),
+        (["pos", "neg"], "'neg', 'pos'"),
+        (["yes", "no"], "'no', 'yes'"),
+        (["LABEL_1", "LABEL_0"], "'LABEL_0', 'LABEL_1'"),
+    ],
+)
+def test_as_many_other_labels_as_the_model_has_may_be_other_names_for_them(
+    cells: list[str], written: str
+) -> None:
+    assert hint(cells, SENTIMENT) == (
+        f"if {written} are other names for these, write 'negative', 'positive', or the ids 0 to 1, in column "
+        f"'label'; or {CONFIG} to them, each at the id the model was trained with"
+    )
+    later = hint(cells, SENTIMENT, kept=Reading(Format.NAMES))  # by then the names are settled
+    assert later.startswith("write 'negative', 'positive', or the ids 0 to 1, in column 'label'; or name")
+
+
+def test_names_in_rows_for_a_model_that_has_none_are_told_how_to_get_there() -> None:
+    said = hint(["good", "bad"], Task(SINGLE, ("LABEL_0", "LABEL_1")))
+    assert said.startswith(
+        "if 'bad', 'good' are other names for these, write 'LABEL_0', 'LABEL_1', or the ids 0"
+    )
+    assert CONFIG in said
+
+
+def test_lists_with_commas_are_several_labels_though_other_cells_are_empty() -> None:
+    task = Task(SINGLE, TOPICS.labels)
+    with pytest.raises(DataError) as caught:
+        encoded(["billing", None, "billing,quality"], task)
+    assert str(caught.value) == (
+        "x: row 3: 'billing,quality' are not one label, but the model gives one label per text\n"
+        '  next: a model for several labels per text says "problem_type": "multi_label_classification" in '
+        "its config.json"
+    )
+
+
+@pytest.mark.parametrize("task", [TOPICS, Task(SINGLE, TOPICS.labels)])
+def test_columns_for_some_of_the_labels_only_are_refused_with_those_to_name(
+    tmp_path: Path, task: Task
+) -> None:
+    (tmp_path / "wide.csv").write_text("text,billing,delivery,quality\nx,0,1,0\ny,1,0,1\n")
+    with pytest.raises(DataError) as caught:
+        load_splits(DataSpec(str(tmp_path / "wide.csv"), label="billing,quality"), task=task)
+    assert caught.value.what.startswith("2 columns of labels, but the model has 3 labels: 'billing'")
+    assert caught.value.hint == "name one column for each label: --label billing,delivery,quality"
+
+
+@pytest.mark.parametrize(
+    ("rows", "more"),
+    [
+        ("x,1,-1\ny,-1,1\n", ": write 0 for -1"),
+        ("x,0,1\ny,-1,-1\n", "; delete rows without labels"),
+        ("x,0,1\ny,,\n", "; delete rows without labels"),
+        ("x,0,1\ny,0.1,0.9\n", ""),
+        ("x,0,1\ny,1,-1\n", ""),
+    ],
+)
+def test_rows_of_columns_are_to_be_deleted_only_where_no_column_has_a_label(
+    tmp_path: Path, rows: str, more: str
+) -> None:
+    (tmp_path / "wide.csv").write_text(f"text,a,b\n{rows}")
+    with pytest.raises(DataError) as caught:
+        infer_task(DataSpec(str(tmp_path / "wide.csv"), label="a,b"))
+    assert caught.value.hint == f"one column per label holds 0 or 1 throughout{more}"
+
+
+def test_minus_one_as_a_label_is_told() -> None:
+    cells = [-1, 0, 1, 1]
+    task = Task(*labels.infer(table(cells), "label"))
+    assert task == SIGNS
+    assert labels.encode(table(cells), "label", task).said == (
+        "x: column 'label' is read as names: '-1', '0', '1'; -1 is a label, too, in 1 of 4 rows"
+    )
+    assert labels.encode(table([0, 1]), "label", SIGNS, asked=Format.NAMES).said == ""
 
 
 # --- names that a data set brings along -------------------------------------------------------------
