@@ -47,7 +47,7 @@ def cells(row: Row) -> Cells:
         f"{row.status}, noisy" if row.noisy else str(row.status),
         *(_number(value) for value in times),
         _number(engine),
-        _rate(row),
+        ABSENT if row.offline is None else f"{row.offline.texts_per_second:,.0f}",
         ABSENT if row.metric is None else points(row.metric),
         ABSENT if row.agreement is None else points(row.agreement),
         megabytes(row.bytes),
@@ -122,13 +122,6 @@ def markdown(comparison: Comparison) -> str:
 def _table(titles: Cells, rows: Sequence[Row], cut: Callable[[Row], Cells], left: int) -> list[str]:
     rule = ["---" if column < left else "---:" for column in range(len(titles))]
     return [_line(titles), _line(rule), *(_line([escape(cell) for cell in cut(row)]) for row in rows)]
-
-
-def _rate(row: Row) -> str:
-    """Offline where it was measured; older references tell only what their timed calls gave."""
-    if row.offline is not None:
-        return f"{row.offline.texts_per_second:,.0f}"
-    return f"{row.latency.texts_per_second:,.0f}" if row.latency else ABSENT
 
 
 def _number(value: float | None, digits: int = 2) -> str:

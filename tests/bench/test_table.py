@@ -86,6 +86,13 @@ def test_the_table_reads_as_it_should_on_a_terminal(comparison: Comparison) -> N
     check("bench.txt", table.text(comparison))
 
 
+def test_a_row_without_an_offline_part_has_no_texts_per_second(comparison: Comparison) -> None:
+    place = table.header(comparison).index("texts/s")
+    rates = [table.cells(row)[place] for row in comparison.rows]
+    assert comparison.rows[0].latency is not None
+    assert rates == ["–", "–", "1,234", "1,234", "–"]
+
+
 def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
     wrong = dict(zip(table.header(comparison), table.cells(comparison.rows[3]), strict=True))
     assert (wrong["speed-up"], wrong["same answer %"], wrong["status"]) == ("7.80×", "61.0", "wrong, noisy")
