@@ -162,7 +162,7 @@ def _within(request: Request, budget: Limits, *, host: str | None, json: bool) -
         if json:
             console.out_json({**summary.to_json(found.result), "budget": found.outcome.to_json()})
         else:
-            console.say(summary.to_text(found.result, program=console.program()))
+            console.say(summary.to_text(found.result, program=console.program(), budget=True))
             console.say(found.outcome.to_text(failed=found.failed))
     if found.failed:
         raise typer.Exit(GateError.exit_code)

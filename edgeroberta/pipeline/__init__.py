@@ -60,12 +60,14 @@ class Result:
         report: Content of ``report.json``, None when the recipe does not verify.
         stages: Every stage, in order.
         pair: The model answers pairs of texts.
+        notes: What the check of the model had to say.
     """
 
     bundle: Path
     report: Mapping[str, Any] | None
     stages: tuple[Made, ...]
     pair: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
@@ -97,7 +99,7 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
         ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
     report = read_report(reports[-1].path) if reports else None
-    return Result(job.output, report, made, job.task.pair)
+    return Result(job.output, report, made, job.task.pair, job.notes)
 
 
 def _remember(job: Job, made: Sequence[Made]) -> None:

@@ -109,7 +109,8 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
     job, ranks = _job(request, source, target, output, work), distributed.current()
     _check_metric(chosen, job.task)
     if ranks.main:
-        for line in preflight.check(chosen.stages, job):
+        job = replace(job, notes=preflight.check(chosen.stages, job))
+        for line in job.notes:
             progress.line(line)
     ranks.wait()
     return job

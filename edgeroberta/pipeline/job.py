@@ -44,6 +44,7 @@ class Job:
         seed: Seed of everything random.
         reference: Folder of a stored full-size reference.
         source: What the user called the model and the data; kept in the lineage.
+        notes: What the check of the model had to say, to be said again at the end.
     """
 
     model: Path
@@ -55,6 +56,7 @@ class Job:
     seed: int = 0
     reference: Path | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

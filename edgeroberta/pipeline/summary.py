@@ -33,6 +33,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "bytes": sum(file.stat().st_size for file in result.bundle.rglob("*") if file.is_file()),
         "verdict": verdict(result),
         "report": report,
+        "notes": list(result.notes),
         "stages": [
             {
                 "stage": made.artifact.lineage.stage,
@@ -49,11 +50,12 @@ def verdict(result: Result) -> str | None:
     return str(result.report["judgement"]["verdict"]) if result.report else None
 
 
-def to_text(result: Result, *, program: str = "edgeroberta") -> str:
+def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = False) -> str:
     """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands.
 
     Args:
         result: What the pipeline gave.
+        budget: The shape was chosen to keep to a budget.
         program: What to type to run this program.
     """
     bundle = shlex.quote(_shown(result.bundle))
@@ -64,19 +66,46 @@ def to_text(result: Result, *, program: str = "edgeroberta") -> str:
     if reused:
         spent = f"{spent}, {reused} reused" if fresh else f"all {reused} stages reused"
     lines = ["", spent]
+    if result.notes:
+        lines += ["", *result.notes]
     if result.report:
         lines += [*_ledger(result.report), "", *_comparison(result.report), "", *_verdict(result.report)]
     text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
         lines.append(f"picture: {bundle}/reports/report.html")
-    lines += [f"next:    {call('run')} {text}", f"         {call('serve')}", f"         {call('bench')}"]
+    if verdict(result) == "FAIL":
+        steps = [f"see what failed, and what each stage lost: {bundle}/reports/report.html"]
+        steps += _remedies(result, budget=budget)
+    else:
+        steps = [f"{call('run')} {text}", call("serve"), call("bench")]
+    lines += [f"{'' if number else 'next:':<9}{step}" for number, step in enumerate(steps)]
     if result.report and any(to_come(each["engine"], each["status"]) for each in result.report["engines"]):
         lines += [
             f"before it is there: {call('check')}",
             f"on the device: edgeroberta build {bundle}, or from here: {call('bench')} --host user@device",
         ]
     return "\n".join(lines)
+
+
+def _remedies(result: Result, *, budget: bool) -> list[str]:
+    """Say what may lose less; nothing where an engine failed of which no answers are known."""
+    engines = (result.report or {}).get("engines", ())
+    if not any(each["metrics"] for each in engines):
+        return []
+    made = [each.artifact.lineage.stage for each in result.stages]
+    lines = []
+    if "distill" in made:
+        lines.append("train longer, or on more texts: --set distill.epochs=N, --unlabelled FILE")
+    elif "prune" in made:
+        lines.append("let it recover for longer: --set prune.recovery.epochs=N")
+    if budget:
+        lines.append("ask for less: a lower --speedup, a higher --p95 or a larger --size")
+    elif {"distill", "prune", "vocabulary"} & set(made):
+        lines.append("take nothing out of the model, int8 alone: --recipe int8")
+    elif "quantize" in made:
+        lines.append("keep floats, which are larger and slower: --recipe fp32")
+    return lines
 
 
 def _ledger(report: Mapping[str, Any]) -> list[str]:

@@ -43,7 +43,7 @@ def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str
         partly: Leave out what needs a package that is not installed, and say so.
 
     Returns:
-        What the user should know, one sentence each.
+        What the user should know, a paragraph each; ``WARNING:`` in front of what may change answers.
 
     Raises:
         EdgeRobertaError: As the stage or the reading of the model would raise it.
@@ -69,6 +69,7 @@ def check_stages(steps: Sequence[Step], job: Job) -> None:
     Raises:
         EdgeRobertaError: As the stage would raise it.
     """
+    tokens.open_ours(job.model)
     outset = Outset(job.model, EncoderConfig.from_dir(job.model).shape, job.task, job.target)
     for step in steps:
         if step.stage.check is not None:
@@ -87,7 +88,7 @@ def check_reading(
         partly: Leave out what needs a package that is not installed, and say so.
 
     Returns:
-        What the user should know, one sentence each.
+        What the user should know, a paragraph each; ``WARNING:`` in front of what may change answers.
 
     Raises:
         CheckpointError: One of them differs.
@@ -102,7 +103,7 @@ def check_reading(
     if (known := _recalled(kept)) is not None:
         return known
     if (found := tokens.check(model, chosen)) is not None:
-        told.append(found)
+        told.append(f"WARNING: {found}")
     missing = _missing(_FOR_LOGITS) if partly else ()
     if missing:
         return (*told, f"answers were not compared with transformers': {missing[0]} is not installed")

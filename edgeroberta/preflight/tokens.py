@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import CheckpointError, DataError, shown
+from edgeroberta.errors import BundleError, CheckpointError, DataError, shown
 from edgeroberta.roberta import checkpoint, hftokenizer
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.runtime import tokenizerfiles
@@ -49,15 +49,15 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
         inputs: Texts or pairs, at least one.
 
     Returns:
-        None where all are the same; a sentence where the runtime follows ``tokenizer.json`` and
-        transformers does not.
+        None where all are the same; a warning with what to do next where the runtime follows
+        ``tokenizer.json`` and transformers does not.
 
     Raises:
         CheckpointError: A text is read otherwise, or in another way than the graph can hold.
         UnavailableError: transformers is not installed.
     """
     length = checkpoint.max_length(folder)
-    ours, theirs = TextTokenizer.open(folder, length), hftokenizer.load(folder)
+    ours, theirs = open_ours(folder), hftokenizer.load(folder)
     texts = [*inputs, *_odd(theirs, length, pair=isinstance(inputs[0], tuple))]
     here = [encoding.ids.tolist() for encoding in ours.encode(texts)]
     there = _read(theirs, texts, length)
@@ -73,14 +73,16 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
     if as_written.ids == [here[index] for index in differing]:
         return (
             f"{name} leaves out parts of tokenizer.json that change {len(differing)} of {len(texts)} texts "
-            f"({seen}); the bundle and the full-size model here follow the file"
+            f"({seen}); the bundle and the full-size model here follow the file\n"
+            '  next: write "tokenizer_class": "PreTrainedTokenizerFast" into tokenizer_config.json, so that '
+            "transformers follows the file, too; or, if the model was trained with transformers as it is "
+            f"now, make the file follow that: {_save(folder)}"
         )
     raise CheckpointError(
         f"the tokenizer's files can be read in two ways, of which {name} takes the other: {seen}"
         + _unwritten(theirs, folder),
         where=str(folder),
-        hint='if that is how the model was trained, save its tokenizer again: python -c "from transformers '
-        f"import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\"",
+        hint=f"if that is how the model was trained, save its tokenizer again: {_save(folder)}",
     )
 
 
@@ -98,7 +100,7 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
         DataError: A text has it, or has no tokens.
     """
     pad = EncoderConfig.from_dir(folder).pad_token_id
-    tokenizer = TextTokenizer.open(folder, checkpoint.max_length(folder))
+    tokenizer = open_ours(folder)
     if pad in tokenizer.encode_one("").ids:
         raise CheckpointError(
             f"pad_token_id is {pad}, a token that the tokenizer puts into every text; positions are counted "
@@ -116,6 +118,30 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
                     f"{shown(inputs[index])}",
                     hint="mend that text, or take the row out of the data",
                 )
+
+
+def open_ours(folder: Path) -> TextTokenizer:
+    """Open a model's tokenizer as the runtime does.
+
+    Args:
+        folder: Model folder.
+
+    Returns:
+        The tokenizer, which cuts texts where the model does.
+
+    Raises:
+        CheckpointError: One of its files is damaged, or a setting is none.
+    """
+    try:
+        return TextTokenizer.open(folder, checkpoint.max_length(folder))
+    except BundleError as error:
+        raise CheckpointError(error.what, where=error.where, hint=error.hint) from error
+
+
+def _save(folder: Path) -> str:
+    """Return the command that writes a tokenizer as transformers reads it."""
+    code = f"T.from_pretrained('{folder}').save_pretrained('{folder}')"
+    return f'python -c "from transformers import AutoTokenizer as T; {code}"'
 
 
 def _unwritten(tokenizer: Any, folder: Path) -> str:

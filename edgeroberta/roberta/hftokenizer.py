@@ -20,7 +20,10 @@ _PARTS = ("normalizer", "pre_tokenizer")
 
 
 def load(folder: Path) -> Any:
-    """Open a tokenizer as ``AutoTokenizer`` does.
+    """Open a tokenizer as ``AutoTokenizer`` does, but one that pads on the right whatever is stored.
+
+    RoBERTa's classifiers read the first token, and transformers' answer to a text alone is the right one:
+    padded on the left, the first token of all but the longest texts of a batch is padding.
 
     Args:
         folder: Model folder.
@@ -41,7 +44,7 @@ def load(folder: Path) -> Any:
     if isinstance(named, str):
         config.tokenizer_class = named
     try:
-        return AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False
         )
     except ImportError as error:
@@ -56,6 +59,8 @@ def load(folder: Path) -> Any:
             where=str(folder),
             hint="download or save the model with its tokenizer",
         ) from error
+    tokenizer.padding_side = "right"
+    return tokenizer
 
 
 def load_as_written(folder: Path) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta import jsontext
-from edgeroberta.errors import BundleError
+from edgeroberta.errors import BundleError, shown
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -16,6 +16,8 @@ CONFIG_FILE = "tokenizer_config.json"
 
 #: Ends of a text that can be cut off.
 _SIDES = ("right", "left")
+#: Settings that are true or false; transformers takes nothing else for them, null neither.
+_SWITCHES = ("add_prefix_space", "split_special_tokens")
 
 
 def read(folder: Path) -> tuple[Tokenizer, str]:
@@ -45,7 +47,7 @@ def read(folder: Path) -> tuple[Tokenizer, str]:
     _check_template(tokenizer, file)
     settings = _settings(folder / CONFIG_FILE)
     _apply_prefix_space(tokenizer, settings)
-    tokenizer.encode_special_tokens = settings.get("split_special_tokens") is True
+    tokenizer.encode_special_tokens = settings.get("split_special_tokens", False)
     side = _truncation_side(tokenizer, settings, folder)
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -62,6 +64,11 @@ def _settings(config: Path) -> dict[str, Any]:
         raise BundleError(f"not a JSON object ({error})", where=str(config)) from error
     if not isinstance(settings, dict):
         raise BundleError("not a JSON object", where=str(config))
+    for name in _SWITCHES:
+        if not isinstance(value := settings.get(name, False), bool):
+            raise BundleError(
+                f"{name} is {shown(value)}, not true or false", where=str(config), hint="write true or false"
+            )
     return settings
 
 
@@ -84,7 +91,7 @@ def _check_template(tokenizer: Tokenizer, file: Path) -> None:
 def _apply_prefix_space(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
     """Let ``tokenizer_config.json`` overrule ``add_prefix_space`` of byte-level tokenizers."""
     stated = settings.get("add_prefix_space")
-    if isinstance(stated, bool) and hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
+    if stated is not None and hasattr(tokenizer.pre_tokenizer, "add_prefix_space"):
         # The property hands out a copy, so it has to be put back.
         step = tokenizer.pre_tokenizer
         step.add_prefix_space = stated
@@ -97,6 +104,8 @@ def _truncation_side(tokenizer: Tokenizer, settings: dict[str, Any], folder: Pat
     side = settings.get("truncation_side", stored)
     if side not in _SIDES:
         raise BundleError(
-            f"truncation_side is {side!r}, not one of {', '.join(_SIDES)}", where=str(folder / CONFIG_FILE)
+            f"truncation_side is {shown(side)}, not one of {', '.join(_SIDES)}",
+            where=str(folder / CONFIG_FILE),
+            hint="write right or left",
         )
     return str(side)

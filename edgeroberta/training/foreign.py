@@ -97,7 +97,7 @@ def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
     if family:
         limit, tokenizer = checkpoint.max_length(folder), None
     else:
-        tokenizer = _tokenizer(folder, where)
+        tokenizer = _tokenizer(folder, where, any_side=fields.get("model_type") in FAMILIES)
         limit = _limit(tokenizer, model)
         if context.task.pair:
             _tell_segments(model, tokenizer)
@@ -190,7 +190,8 @@ def _load(folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
-def _tokenizer(folder: Path, where: str) -> Any:
+def _tokenizer(folder: Path, where: str, *, any_side: bool) -> Any:
+    """Open a teacher's tokenizer; batches are padded here, on the right, whatever a RoBERTa's says."""
     from transformers import AutoTokenizer
 
     try:
@@ -209,9 +210,9 @@ def _tokenizer(folder: Path, where: str) -> Any:
             where=str(folder),
             hint="download or save the teacher with its tokenizer",
         ) from error
-    if tokenizer.padding_side != "right" or tokenizer.pad_token_id is None:
+    if (tokenizer.padding_side != "right" and not any_side) or tokenizer.pad_token_id is None:
         raise CheckpointError(
-            "its tokenizer pads on the left or not at all; this is no encoder as BERT is one",
+            "its tokenizer pads on the left (padding_side) or not at all, which BERT's and RoBERTa's do not",
             where=str(folder),
             hint="name an encoder: BERT, RoBERTa, DeBERTa, ELECTRA or the like",
         )

@@ -102,6 +102,27 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
     ]
 
 
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_what_the_check_of_the_model_found_is_said_again_at_the_end(
+    fake: Callable[..., None],
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    data: Path,
+    json_too: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fake()
+    monkeypatch.setattr(preflight, "check", lambda steps, job, partly=False: ("WARNING: look",))
+    assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", *json_too) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("WARNING: look\n") == (1 if json_too else 2)
+    if json_too:
+        assert json.loads(captured.out)["notes"] == ["WARNING: look"]
+    else:
+        assert captured.err.index("[5/5] bundle") < captured.err.rindex("WARNING: look")
+
+
 def test_the_summary_says_loudly_that_int8_does_not_pay(
     fake: Callable[..., None],
     tmp_path: Path,
@@ -183,6 +204,8 @@ def test_a_gate_that_is_not_passed_exits_3_with_the_bundle_written(
         assert json.loads(captured.out)["verdict"] == "FAIL"
     else:
         assert "\nFAIL: because\n" in captured.err
+        assert "next:    see what failed, and what each stage lost: " in captured.err
+        assert "edgeroberta serve" not in captured.err
 
 
 def test_an_inconclusive_gate_exits_0(

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +89,24 @@ def test_a_damaged_file_of_what_was_found_is_looked_at_as_if_it_were_not_there(j
     file = preflight._file(job.model, job.task, TEXTS)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(damage)
-    assert preflight.check_reading(job.model, job.task, TEXTS) == ("told",)
-    assert preflight._recalled(file) == ("told",)
+    assert preflight.check_reading(job.model, job.task, TEXTS) == ("WARNING: told",)
+    assert preflight._recalled(file) == ("WARNING: told",)
+
+
+def test_a_tokenizer_with_a_setting_of_another_type_is_refused_as_a_fault_of_the_model(job, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(job.model, folder)
+    (folder / "tokenizer_config.json").write_text('{"add_prefix_space": "true"}')
+    with pytest.raises(CheckpointError, match="add_prefix_space is 'true', not true or false"):
+        preflight.check([step("build")], replace(job, model=folder))
+
+
+def test_a_model_whose_tokenizer_pads_on_the_left_is_read_right(job, tmp_path):
+    folder = tmp_path / "left"
+    shutil.copytree(job.model, folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
+    logits.check(folder, job.task, ["a film", "The story is dull, and far too long for what it is."])
 
 
 def test_a_graph_that_answers_otherwise_is_refused_with_the_text(job, monkeypatch):

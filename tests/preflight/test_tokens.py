@@ -64,9 +64,38 @@ def test_a_normalizer_that_transformers_leaves_out_is_told_and_both_models_follo
     told = tokens.check(folder, TEXTS)
     assert told is not None
     assert "'The story is dull.' gives [0, " in told
-    assert told.endswith("the bundle and the full-size model here follow the file")
+    assert "the bundle and the full-size model here follow the file\n  next: write " in told
     theirs = hftokenizer.load_as_written(folder)("The story is dull.")["input_ids"]
     assert theirs == TextTokenizer.open(folder, 20).encode_one("The story is dull.").ids.tolist()
+
+
+@rebuilt
+@pytest.mark.parametrize("step", ["class", "save"])
+def test_each_of_the_next_steps_makes_file_and_transformers_agree(edited, step):
+    folder = edited(lambda file, config: file.update(normalizer={"type": "Lowercase"}))
+    told = tokens.check(folder, TEXTS)
+    assert told is not None
+    config = folder / "tokenizer_config.json"
+    if step == "class":
+        assert 'write "tokenizer_class": "PreTrainedTokenizerFast" into tokenizer_config.json' in told
+        fields = {**json.loads(config.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}
+        config.write_text(json.dumps(fields))
+    else:
+        assert f"T.from_pretrained('{folder}').save_pretrained('{folder}')" in told
+        transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    assert tokens.check(folder, TEXTS) is None
+    lower = TextTokenizer.open(folder, 20).encode(["THE STORY", "the story"])
+    assert (lower[0].ids.tolist() == lower[1].ids.tolist()) is (step == "class")
+
+
+def test_a_setting_of_another_type_is_refused_by_name_as_a_fault_of_the_model(edited):
+    folder = edited(lambda file, config: config.update(split_special_tokens="true"))
+    for check in (lambda: tokens.check(folder, TEXTS), lambda: tokens.check_rows(folder, [])):
+        with pytest.raises(
+            CheckpointError, match="split_special_tokens is 'true', not true or false"
+        ) as caught:
+            check()
+        assert caught.value.where == str(folder / "tokenizer_config.json")
 
 
 @rebuilt

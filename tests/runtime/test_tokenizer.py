@@ -246,6 +246,17 @@ def test_a_side_that_is_none_is_refused(tokenizer_folder, tmp_path):
         TextTokenizer.open(tmp_path, MAX_LENGTH)
 
 
+@pytest.mark.parametrize("value", ["true", 1, 0, None, []], ids=str)
+@pytest.mark.parametrize("name", ["split_special_tokens", "add_prefix_space", "truncation_side"])
+def test_a_setting_of_another_type_is_refused_by_name(tokenizer_folder, tmp_path, name, value):
+    shutil.copy(tokenizer_folder / "tokenizer.json", tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps({name: value}))
+    with pytest.raises(BundleError, match=f": {name} is .*, not ") as caught:
+        TextTokenizer.open(tmp_path, MAX_LENGTH)
+    assert caught.value.where == str(file)
+
+
 @pytest.mark.parametrize("max_length", [-1, 0, 1, 2])
 def test_a_length_without_room_for_a_text_is_refused(tokenizer_folder, max_length):
     with pytest.raises(UsageError) as caught:
