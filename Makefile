@@ -26,11 +26,10 @@ $(STAMPS)/dev: pyproject.toml | $(BIN)/python
 	@mkdir -p $(@D) && touch $@
 
 demo: $(STAMPS)/demo  ## Compress a real RoBERTa into out/demo and measure it
-	# Quick: the student's two lowest layers stay the teacher's and learn nothing, and a few hundred calls
-	# are timed. The command that it ends with, bench, measures memory and throughput as well.
+	# A few hundred calls are timed; the command that it ends with, bench, measures more. No layer is frozen:
+	# that saved a minute and cost the student two points.
 	# 3 says that the gate was not passed: the bundle is there, and its table worth a look.
-	$(BIN)/edgeroberta compress --recipe int8-distill --set 'distill.layers=[0,1,3,5]' \
-	  --set distill.freeze_layers=2 || test $$? -eq 3
+	$(BIN)/edgeroberta compress --recipe int8-distill || test $$? -eq 3
 
 lint: $(STAMPS)/dev  ## Check style and types
 	$(BIN)/ruff check .
