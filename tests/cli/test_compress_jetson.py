@@ -9,6 +9,7 @@ import csv
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -85,9 +86,10 @@ def test_the_verdict_is_that_of_what_could_be_measured_and_names_what_could_not(
     waiting = "; still to be measured on the device: tensorrt, tensorrt-fp16"
     assert report["judgement"]["reason"].endswith(waiting)
     assert f"{waiting}\n" in made
+    program = f"{shlex.quote(sys.executable)} -m edgeroberta"  # as it was run here
     assert made.endswith(
-        "before it is there: edgeroberta check out\n"
-        "on the device: edgeroberta build out, or from here: edgeroberta bench out --host user@device\n"
+        f"before it is there: {program} check out\n"
+        f"on the device: edgeroberta build out, or from here: {program} bench out --host user@device\n"
     )
     stored = json.loads((folder / "out" / "manifest.json").read_text(encoding="utf-8"))["gate"]["engines"]
     for name in ("tensorrt", "tensorrt-fp16"):
