@@ -40,9 +40,10 @@ for kind in ("RobertaTokenizerFast", "PreTrainedTokenizerFast"):
     found = transformers.AutoTokenizer.from_pretrained(".")(text).input_ids
     print(transformers.__version__, kind, "as the file says" if found == wanted else "other ids")
 PYTHON
-for version in 4.57.6 5.24.0; do
+for pin in transformers==4.57.6 transformers==5.24.0; do
+  version=${pin#*==}
   "${PYTHON:-python3}" -m venv "venv-$version"
-  "venv-$version/bin/pip" install --quiet --disable-pip-version-check "transformers==$version"
+  "venv-$version/bin/pip" install --quiet --disable-pip-version-check "$pin"
   "venv-$version/bin/python" ids.py 2>/dev/null | grep "^$version" | tee -a seen
 done
 cat >expected <<'TEXT'

@@ -33,9 +33,10 @@ for kind in ("absolute", None):
 apart = float((found[0] - found[1]).abs().max())
 print(transformers.__version__, "the same" if apart == 0 else "differ by more than 0.1" if apart > 0.1 else apart)
 PYTHON
-for version in 4.57.6 5.24.0; do
+for pin in transformers==4.57.6 transformers==5.24.0; do
+  version=${pin#*==}
   "${PYTHON:-python3}" -m venv "venv-$version"
-  "venv-$version/bin/pip" install --quiet --disable-pip-version-check torch==2.13.0 "transformers==$version"
+  "venv-$version/bin/pip" install --quiet --disable-pip-version-check torch==2.13.0 "$pin"
   "venv-$version/bin/python" states.py 2>/dev/null | grep "^$version" | tee -a seen
 done
 printf '4.57.6 differ by more than 0.1\n5.24.0 the same\n' >expected
