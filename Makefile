@@ -27,7 +27,7 @@ $(STAMPS)/dev: pyproject.toml | $(BIN)/python
 
 demo: $(STAMPS)/demo  ## Compress a real RoBERTa into out/demo and measure it
 	# A few hundred calls are timed; the command that it ends with, bench, measures more. No layer is frozen:
-	# that saved a minute and cost the student two points.
+	# in teacher and student it cost the student two points.
 	# 3 says that the gate was not passed: the bundle is there, and its table worth a look.
 	$(BIN)/edgeroberta compress --recipe int8-distill || test $$? -eq 3
 
