@@ -31,7 +31,7 @@ MARKED = re.compile(
 )
 OPENING = "<!-- results:"
 #: Drawing to the result below benchmarks/results that it shows.
-DRAWINGS = {"docs/front.svg": "epyc-9004-2core/smaller"}
+DRAWINGS = {"docs/images/pareto-front.svg": "epyc-9004-2core/smaller"}
 
 #: Column title to the cell's text, in order; a column no row fills is left out.
 COLUMNS: dict[str, Callable[[Row], str]] = {

@@ -17,7 +17,7 @@ import edgeroberta
 from edgeroberta import cli, recipe, stages, targets
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(?:console|sh|bash)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -44,7 +44,7 @@ def _commands() -> list[tuple[str, str]]:
 COMMANDS = _commands()
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
 def test_the_generated_parts_are_current(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert _generate().renewed(text) == text, "run: make docs"
@@ -52,7 +52,7 @@ def test_the_generated_parts_are_current(page: Path) -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_option_is_in_the_documents(name: str) -> None:
-    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     section = text[text.index(f"## edgeroberta {name}\n") :].split("\n## ")[0]
     function = getattr(importlib.import_module(f"edgeroberta.cli.{name}"), name)
     hints = get_type_hints(function, include_extras=True)
@@ -67,7 +67,7 @@ def test_every_option_is_in_the_documents(name: str) -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_options_are_kebab_case_and_the_short_ones_are_the_same_everywhere(name: str) -> None:
-    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     section = text[text.index(f"## edgeroberta {name}\n") :].split("\n## ")[0]
     for option in re.findall(r"`(-[^`]*)`", section):
         assert re.fullmatch(r"-[a-z]|--[a-z][a-z0-9]*(-[a-z0-9]+)*", option), option
@@ -76,7 +76,7 @@ def test_options_are_kebab_case_and_the_short_ones_are_the_same_everywhere(name:
 
 
 def test_every_recipe_and_stage_is_in_the_documents() -> None:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
     for name in recipe.names():
         assert f"| `{name}` |" in text
     for name in stages.MODULES:
@@ -156,7 +156,7 @@ def test_the_changelog_the_package_and_pyproject_name_one_version() -> None:
 
 
 def test_every_module_named_in_the_architecture_page_exists() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     for name in re.findall(r"`([\w/]+(?:\.py|/))`", text):
         examples = ("backends/x.py", "runtime/x.py")
         assert name in examples or any((place / name).exists() for place in (ROOT, ROOT / "edgeroberta")), (

@@ -8,7 +8,7 @@ ABSENT = "–"
 
 
 def header(ledger: Ledger) -> tuple[str, ...]:
-    """Return the column titles; what each column is, ``docs/ledger.md`` says."""
+    """Return the column titles; what each column is, ``docs/reference/per-stage-metrics.md`` says."""
     return (
         "after",
         ledger.metric,

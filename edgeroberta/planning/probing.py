@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TEXTS = 6400
 #: Validation texts on which candidates are compared; never the held-out ones.
 VALIDATION = 1000
-#: Predicted times that are nearer than this count as equal: predictions are off by as much (docs/budget.md).
+#: Predicted times nearer than this count as equal: predictions are off by as much (docs/guides/budget.md).
 SAME_TIME = 0.05
 
 

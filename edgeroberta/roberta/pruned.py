@@ -8,8 +8,8 @@ One line loads such a folder, or a plain one, under transformers 4.57 and 5::
 transformers builds all layers alike, from one ``num_attention_heads`` and one ``intermediate_size``. The
 config of a pruned model has a field more, ``layer_shapes``, and what is done here is to give each layer
 of a model its own linear layers before the weights are read. Its attention needs nothing else: the size
-of a head stays, and their number is an attribute of the module. ``docs/pruned-checkpoints.md`` describes
-the folder.
+of a head stays, and their number is an attribute of the module. ``docs/reference/pruned-checkpoints.md``
+describes the folder.
 """
 
 from __future__ import annotations

@@ -139,9 +139,9 @@ def test_a_drawing_is_made_anew_when_its_result_changes(clone: Path, monkeypatch
     )
     drawn = PEERS.model_copy(update={"rows": rows, "benchmark": "drawn", "settings": {"heldout": "dev.tsv"}})
     write(drawn, folder=clone / "benchmarks" / "results")
-    monkeypatch.setattr(tables, "DRAWINGS", {"docs/front.svg": "box/drawn"})
-    file = clone / "docs" / "front.svg"
-    file.parent.mkdir()
+    monkeypatch.setattr(tables, "DRAWINGS", {"docs/images/pareto-front.svg": "box/drawn"})
+    file = clone / "docs" / "images" / "pareto-front.svg"
+    file.parent.mkdir(parents=True)
     file.write_text("stale", encoding="utf-8")
     assert tables.main(["--check", "--root", str(clone)]) == 1
     tables.main(["--root", str(clone)])

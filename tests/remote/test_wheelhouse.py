@@ -71,6 +71,6 @@ def test_a_wheel_that_is_missing_is_named(bench: Any, fresh: Device, tmp_path: P
     write_wheel(tmp_path / "wheels", "roof", requires="wall")
     result = bench(tmp_path / "wheels")
     assert "the wheelhouse has no wheel for this device of wall (from roof)" in result.error.what
-    assert "docs/remote.md" in result.error.hint
+    assert "docs/guides/remote.md" in result.error.hint
     assert "--wheelhouse" not in result.error.hint
     assert not [each for each in (fresh.root / "venvs").iterdir() if each.is_dir()]

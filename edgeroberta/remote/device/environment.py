@@ -27,7 +27,8 @@ _LOOK = (
 )
 _OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
 _FILL = (
-    "docs/remote.md, A device without a package index, has the command that fills a wheelhouse; this device "
+    "docs/guides/remote.md, A device without a package index, has the command that fills a wheelhouse; "
+    "this device "
 )
 
 
