@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from device_trees import unpack
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -45,6 +47,12 @@ def tokenizer_folder() -> Path:
 def xlmr_tokenizer_folder() -> Path:
     """The committed Unigram tokenizer, built as XLM-R's is."""
     return DATA / "tokenizer-xlm-roberta"
+
+
+@pytest.fixture(scope="session")
+def device_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that gives the root of a board by its name. Do not write into it; unpack one of your own."""
+    return cache(lambda name: unpack(name, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="session")

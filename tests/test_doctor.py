@@ -101,10 +101,9 @@ def test_a_library_that_does_not_load_has_failed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_state_of_the_device_is_part_of_the_findings(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    device_tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tree = Path(__file__).parent / "fixtures" / "devices" / "orin-nano"
-    monkeypatch.setattr(doctor, "read_state", lambda: read_state(tree))
+    monkeypatch.setattr(doctor, "read_state", lambda: read_state(device_tree("orin-nano")))
     with pytest.raises(SystemExit, match="0"):
         main(["doctor"])
     said = capsys.readouterr().out

@@ -79,9 +79,8 @@ def test_a_damaged_proc_is_still_described(tmp_path: Path) -> None:
     assert (found.memory_bytes, found.load) == (0, None)
 
 
-def test_a_jetson_s_description_names_its_jetpack() -> None:
-    trees = Path(__file__).parents[2] / "fixtures" / "devices"
-    assert "JetPack 6.2" in device.here(trees / "orin-nano").describe()
+def test_a_jetson_s_description_names_its_jetpack(device_tree) -> None:
+    assert "JetPack 6.2" in device.here(device_tree("orin-nano")).describe()
 
 
 @pytest.mark.parametrize(

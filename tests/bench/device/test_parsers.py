@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import device_trees
 import pytest
 
 from edgeroberta.bench.device import clocks, jetson, power_mode, reading
 
-TREES = Path(__file__).parents[2] / "fixtures" / "devices"
-
 
 def command(name: str, program: str) -> str:
-    return (TREES / name / "commands" / f"{program}.txt").read_text(encoding="utf-8")
+    return device_trees.files(name)[f"commands/{program}.txt"].decode()
 
 
 @pytest.mark.parametrize(
@@ -31,15 +30,15 @@ def test_the_l4t_release_is_read(content: str | None, release: str | None) -> No
     assert jetson.l4t_release(content) == release
 
 
-def test_a_package_that_was_removed_is_not_installed() -> None:
-    found = jetson.dpkg_versions(TREES / "orin-nano", ("libnvinfer8", "libnvinfer10"))
+def test_a_package_that_was_removed_is_not_installed(device_tree) -> None:
+    found = jetson.dpkg_versions(device_tree("orin-nano"), ("libnvinfer8", "libnvinfer10"))
     assert found == {"libnvinfer10": "10.3.0.30-1+cuda12.5"}
 
 
 def test_without_its_file_the_l4t_release_comes_from_the_package(tmp_path: Path) -> None:
     status = tmp_path / "var/lib/dpkg/status"
     status.parent.mkdir(parents=True)
-    status.write_bytes((TREES / "thor/var/lib/dpkg/status").read_bytes())
+    status.write_bytes(device_trees.files("thor")["var/lib/dpkg/status"])
     assert jetson.board(tmp_path).l4t == "38.2.1"
 
 

@@ -9,18 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from device_trees import NAMES, files, unpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeroberta.bench import device
 
-TREES = Path(__file__).parents[2] / "fixtures" / "devices"
-NAMES = sorted(path.name for path in TREES.iterdir() if path.is_dir())
-FILES = sorted(path.relative_to(TREES) for path in TREES.rglob("*") if path.is_file())
 
-
-def state(name: str) -> device.State:
-    return device.read_state(TREES / name)
+@pytest.fixture(scope="session")
+def state(device_tree):
+    return lambda name: device.read_state(device_tree(name))
 
 
 @pytest.mark.parametrize(
@@ -37,10 +35,10 @@ def state(name: str) -> device.State:
         ("amd-ryzen", (None, None, None, None, None)),
     ],
 )
-def test_each_board_says_what_it_is(name: str, board: tuple[str | None, ...]) -> None:
+def test_each_board_says_what_it_is(state, device_tree, name: str, board: tuple[str | None, ...]) -> None:
     found = state(name).board
     assert (found.soc, found.l4t, found.jetpack, found.cuda, found.tensorrt) == board
-    facts = device.here(TREES / name)
+    facts = device.here(device_tree(name))
     assert (facts.soc, facts.l4t, facts.jetpack, facts.cuda, facts.tensorrt) == board
     assert facts.board == found.model
 
@@ -56,14 +54,14 @@ def test_each_board_says_what_it_is(name: str, board: tuple[str | None, ...]) ->
     ],
 )
 def test_the_maximal_mode_is_found_by_its_limits_not_by_its_number(
-    name: str, mode: tuple[object, ...]
+    state, name: str, mode: tuple[object, ...]
 ) -> None:
     found = state(name).power_mode
     assert found is not None
     assert (found.name, found.maximal, found.best_number, found.best_name) == mode
 
 
-def test_clocks_are_locked_on_the_agx_orin_and_float_on_the_nano() -> None:
+def test_clocks_are_locked_on_the_agx_orin_and_float_on_the_nano(state) -> None:
     assert state("agx-orin").clocks_locked is True
     assert state("orin-nano").clocks_locked is False
     assert [clock.name for clock in state("thor").clocks] == ["cpu0", "cpu7", "gpu"]
@@ -81,16 +79,16 @@ def test_clocks_are_locked_on_the_agx_orin_and_float_on_the_nano() -> None:
         ("raspberry-pi-5", (None, "", ())),
     ],
 )
-def test_no_rail_and_no_domain_is_counted_twice(name: str, energy: tuple[object, ...]) -> None:
+def test_no_rail_and_no_domain_is_counted_twice(state, name: str, energy: tuple[object, ...]) -> None:
     found = state(name)
     assert (found.energy, found.energy_scope, found.energy_rails) == energy
 
 
-def test_a_raspberry_pi_says_why_it_has_no_energy() -> None:
+def test_a_raspberry_pi_says_why_it_has_no_energy(state) -> None:
     assert any("no power sensor" in note for note in state("raspberry-pi-4").notes)
 
 
-def test_throttling_is_told_from_cooling_devices_and_from_the_pi_s_flags() -> None:
+def test_throttling_is_told_from_cooling_devices_and_from_the_pi_s_flags(state) -> None:
     assert state("xavier-nx").throttling.causes == ("thermal-cpufreq-0 (1)",)
     pi = state("raspberry-pi-4").throttling
     assert (pi.now, pi.since_boot) == (True, True)
@@ -151,11 +149,13 @@ def test_throttling_is_told_from_cooling_devices_and_from_the_pi_s_flags() -> No
         ),
     ],
 )
-def test_each_warning_comes_with_the_command_that_mends_it(name: str, warnings: tuple[str, ...]) -> None:
+def test_each_warning_comes_with_the_command_that_mends_it(
+    state, name: str, warnings: tuple[str, ...]
+) -> None:
     assert device.warnings(state(name)) == warnings
 
 
-def test_a_state_is_described_in_lines() -> None:
+def test_a_state_is_described_in_lines(state) -> None:
     assert device.describe(state("orin-nano")) == [
         "board: NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super · tegra234",
         "software: L4T 36.4.3, JetPack 6.2, CUDA 12.6.11, TensorRT 10.3.0.30",
@@ -169,15 +169,14 @@ def test_a_state_is_described_in_lines() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_state_goes_into_json_with_its_warnings(name: str) -> None:
+def test_a_state_goes_into_json_with_its_warnings(state, name: str) -> None:
     found = json.loads(json.dumps(device.for_json(state(name)), allow_nan=False))
     assert found["warnings"] == list(device.warnings(state(name)))
     assert all("locked" in clock for clock in found["clocks"])
 
 
 def test_a_jetson_without_readable_files_is_asked_by_its_own_programs(tmp_path: Path) -> None:
-    root = tmp_path / "orin"
-    shutil.copytree(TREES / "orin-nano", root)
+    root = unpack("orin-nano", tmp_path)
     (root / "var/lib/nvpmodel/status").unlink()
     shutil.rmtree(root / "sys/class/devfreq")
     asked = []
@@ -202,8 +201,7 @@ def test_an_empty_root_is_a_state_with_notes(tmp_path: Path) -> None:
 
 
 def test_what_is_malformed_is_noted(tmp_path: Path) -> None:
-    root = tmp_path / "orin"
-    shutil.copytree(TREES / "orin-nano", root)
+    root = unpack("orin-nano", tmp_path)
     (root / "etc/nv_tegra_release").write_text("# R36 (rel", encoding="utf-8")
     (root / "var/lib/dpkg/status").write_text("Package", encoding="utf-8")
     (root / "var/lib/nvpmodel/status").write_bytes(b"\xff\xfe\0")
@@ -215,8 +213,7 @@ def test_what_is_malformed_is_noted(tmp_path: Path) -> None:
 
 
 def test_rails_of_an_unknown_board_are_not_summed(tmp_path: Path) -> None:
-    root = tmp_path / "thor"
-    shutil.copytree(TREES / "thor", root)
+    root = unpack("thor", tmp_path)
     label = next(root.rglob("in2_label"))
     label.write_text("VDD_NEW", encoding="utf-8")
     found = device.read_state(root)
@@ -253,11 +250,11 @@ def test_no_content_of_any_file_makes_a_reader_raise(data: st.DataObject, tmp_pa
     name = data.draw(st.sampled_from(NAMES))
     root = tmp_path / name
     if not root.exists():
-        shutil.copytree(TREES / name, root)
+        unpack(name, root)
     kept = {}
-    files = [file for file in FILES if file.parts[0] == name]
-    for file in data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=12, unique=True)):
-        path = tmp_path / file
+    paths = st.sampled_from(sorted(files(name)))
+    for file in data.draw(st.lists(paths, min_size=1, max_size=12, unique=True)):
+        path = root / file
         kept[path] = path.read_bytes()
         cut = data.draw(st.integers(0, 40))
         path.write_bytes(data.draw(st.one_of(CONTENT, st.just(kept[path][:cut]))))

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from device_trees import unpack
 
 from edgeroberta.bench import device
 from edgeroberta.bench.device import energy
 
-TREES = Path(__file__).parents[2] / "fixtures" / "devices"
-
 
 @pytest.fixture
 def tree(tmp_path: Path):
-    def copy(name: str) -> Path:
-        return Path(shutil.copytree(TREES / name, tmp_path / name))
-
-    return copy
+    return lambda name: unpack(name, tmp_path / name)
 
 
 def write(path: Path, value: int | str) -> None:

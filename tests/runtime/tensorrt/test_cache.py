@@ -24,7 +24,6 @@ from edgeroberta.runtime.tensorrt.library import Library
 
 LENGTHS = Lengths((16,), (512,))
 TESTS = Path(__file__).parents[2]
-DEVICES = TESTS / "fixtures/devices"
 CHILD = """
 import sys
 from pathlib import Path
@@ -157,10 +156,10 @@ def test_the_l4t_release_is_read_from_its_file(tmp_path):
     assert "something else" in identity.l4t_release(tmp_path)
 
 
-def test_two_boards_with_the_same_gpu_name_do_not_share_engines_or_timings(tmp_path):
+def test_two_boards_with_the_same_gpu_name_do_not_share_engines_or_timings(device_tree, tmp_path):
     file = graph(tmp_path / "tensorrt.onnx")
     gpu, library = cuda.Gpu("Orin", "8.7", 1, True), Library(None, "tensorrt", "10.3.0")
-    roots = [DEVICES / name for name in ("orin-nano", "agx-orin")]
+    roots = [device_tree(name) for name in ("orin-nano", "agx-orin")]
     keys = [identity.engine_key(library, gpu, file, profiles=(), precision="int8", root=at) for at in roots]
     assert "Orin Nano" in keys[0]["board"]
     assert store.difference(*({**key, "l4t": ""} for key in keys)).startswith("board was NVIDIA")
