@@ -43,29 +43,18 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where an artifact comes from; enough to tell whether it can be reused.
+    """Where an artifact comes from; enough to tell whether it can be reused."""
 
-    Attributes:
-        stage: Name of the stage that made it.
-        key: Digest of all that determines the result (stage, config, seed, inputs).
-        config: The stage's resolved config.
-        seed: The run's seed.
-        inputs: Input name to content digest.
-        versions: Package name to version.
-        seconds: Wall time the stage took.
-        notes: What the stage has to say of its result (losses, choices, counts).
-        content: Digest of the folder's files, set when the folder is sealed.
-    """
-
-    stage: str
-    key: str
-    config: Mapping[str, Any]
-    seed: int
-    inputs: Mapping[str, str]
-    versions: Mapping[str, str]
-    seconds: float
+    stage: str  # name of the stage that made it
+    key: str  # digest of all that determines the result (stage, config, seed, inputs)
+    config: Mapping[str, Any]  # the stage's resolved config
+    seed: int  # the run's seed
+    inputs: Mapping[str, str]  # input name to content digest
+    versions: Mapping[str, str]  # package name to version
+    seconds: float  # wall time the stage took
+    #: what the stage has to say of its result (losses, choices, counts)
     notes: Mapping[str, Any] = field(default_factory=dict)
-    content: str = ""
+    content: str = ""  # digest of the folder's files, set when the folder is sealed
     schema_version: int = SCHEMA_VERSION
 
 
@@ -98,13 +87,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that gets the name ``path``, flushed to disk, once it is whole.
 
-    Until then it has a name that no other file has; it is removed again when writing fails.
-
-    Args:
-        path: The final name; a file there is replaced.
-
-    Yields:
-        The file, to be written from its beginning.
+    Until then it has a name that no other file has; it is removed again when writing fails. ``path``: the
+    final name; a file there is replaced.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with temporary.open("xb") as handle:
@@ -130,12 +114,8 @@ def is_ours(file: Path) -> bool:
 def check_place(folder: Path, names: Sequence[str]) -> None:
     """Refuse to write reports over files that another program, or the user, has written.
 
-    Args:
-        folder: Where they go.
-        names: Their names; the first is JSON, and tells of all of them whose they are.
-
-    Raises:
-        UsageError: One is there, and the first is not ours.
+    ``names``: their names; the first is JSON, and tells of all of them whose they are. Raises UsageError: one
+    is there, and the first is not ours.
     """
     there = [name for name in names if os.path.lexists(folder / name)]
     if there and not is_ours(folder / names[0]):
@@ -150,10 +130,7 @@ def copy_tree(source: Path, destination: Path) -> None:
     """Copy the files of a folder, except those of its lineage, into one that need not exist.
 
     An error is the system's own, with its number; ``shutil.copytree`` gathers them into one without.
-
-    Args:
-        source: The folder.
-        destination: Where its files go; files there of the same names are replaced.
+    ``destination``: where its files go; files there of the same names are replaced.
     """
     destination.mkdir(parents=True, exist_ok=True)
     for item in sorted(source.rglob("*")):
@@ -218,14 +195,8 @@ def flush_tree(path: Path) -> None:
 def finish(path: Path, kind: Kind, lineage: Lineage, destination: Path) -> Artifact:
     """Seal a freshly written folder with its lineage and rename it to its final name.
 
-    Args:
-        path: The folder, complete but for its lineage.
-        kind: What it holds.
-        lineage: How it came to be; ``content`` is filled in here.
-        destination: Its final name, in the same file system; nothing may be there.
-
-    Returns:
-        The artifact under its final name.
+    ``lineage``: how it came to be; ``content`` is filled in here. ``destination``: its final name, in the
+    same file system; nothing may be there.
     """
     lineage = replace(lineage, content=digest_tree(path))
     write_json(path / LINEAGE_FILE, {"kind": kind.value, **asdict(lineage)})
@@ -243,14 +214,7 @@ def verify(artifact: Artifact) -> bool:
 def load(path: Path) -> Artifact:
     """Read back a finished artifact.
 
-    Args:
-        path: The artifact's folder.
-
-    Returns:
-        The artifact with its lineage.
-
-    Raises:
-        EdgeRobertaError: There is no readable lineage, or a newer version wrote it.
+    Raises EdgeRobertaError: there is no readable lineage, or a newer version wrote it.
     """
     file = path / LINEAGE_FILE
     try:

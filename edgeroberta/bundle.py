@@ -66,14 +66,8 @@ _LEAST_TOLERANCE = {"int8": 0.05, "fp32": 0.001}
 def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, precision: str) -> Goldens:
     """Ask a session the golden texts.
 
-    Args:
-        tokenizer: The bundle's tokenizer.
-        session: The graph in ONNX Runtime, which takes each text at its own length.
-        pair: True when an input is two texts.
-        precision: ``int8`` or ``fp32``; sets the tolerance.
-
-    Returns:
-        The goldens.
+    ``tokenizer``: the bundle's tokenizer. ``pair``: True when an input is two texts. ``precision``: ``int8``
+    or ``fp32``; sets the tolerance.
     """
     inputs: tuple[Input, ...] = GOLDEN_TEXTS
     if pair:
@@ -91,13 +85,9 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
 def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
     """Add what engines of precision fp16 are held to.
 
-    Args:
-        goldens: The goldens so far.
-        graph: The graph in half precision, which ONNX Runtime computes in float32 on a CPU. It must have
-            been held to the float32 graph, see :mod:`edgeroberta.quantization.half`.
-
-    Returns:
-        The goldens with ``float_logits`` and their tolerance.
+    ``graph``: the graph in half precision, which ONNX Runtime computes in float32 on a CPU. It must have been
+    held to the float32 graph, see :mod:`edgeroberta.quantization.half`. Returns the goldens with
+    ``float_logits`` and their tolerance.
     """
     from edgeroberta.quantization.engine import open_session, run_logits
 
@@ -109,15 +99,10 @@ def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
 def allow_half_body(goldens: Goldens, graph: Path) -> Goldens:
     """Allow for what a half-precision body does to the answers of an int8 plan.
 
-    An engine that runs the plan in half precision is right and still differs from the float32 body that
-    the goldens come from. How much depends on the model, so it is measured.
-
-    Args:
-        goldens: The goldens so far.
-        graph: The same int8 plan with a half-precision body, run in ONNX Runtime.
-
-    Returns:
-        The goldens, with a larger ``atol`` where that is needed.
+    An engine that runs the plan in half precision is right and still differs from the float32 body that the
+    goldens come from. How much depends on the model, so it is measured. ``graph``: the same int8 plan with a
+    half-precision body, run in ONNX Runtime. Returns the goldens, with a larger ``atol`` where that is
+    needed.
     """
     from edgeroberta.quantization.engine import open_session, run_logits
 
@@ -137,9 +122,6 @@ def compact_tokenizer(folder: Path) -> None:
     transformers 5 writes the file indented and with two strings per merge.
     The two forms of a merge mean the same where neither part has a space, and older
     versions of tokenizers (before 0.20) read only the shorter one. A file that is as short already stays.
-
-    Args:
-        folder: The bundle.
     """
     file = folder / TOKENIZER_FILE
     data = file.read_bytes()
@@ -168,16 +150,8 @@ def _join_merges(model: Any) -> None:
 def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
     """Write the manifest of a finished folder: what it is and the sha256 of every file in it.
 
-    Args:
-        folder: The bundle, complete but for its manifest.
-        fields: Everything the manifest says except ``schema_version``, ``kind``, ``created_by``,
-            ``files``, ``digest`` and ``seal``.
-
-    Returns:
-        The manifest, read back and checked.
-
-    Raises:
-        EdgeRobertaError: A file has a name that cannot travel to every system.
+    ``fields``: everything the manifest says except ``schema_version``, ``kind``, ``created_by``, ``files``,
+    ``digest`` and ``seal``. Raises EdgeRobertaError: a file has a name that cannot travel to every system.
     """
     sealed: dict[str, Any] = {
         **fields,

@@ -19,11 +19,8 @@ VARIABLE = "EDGEROBERTA_CACHE"
 def cache_dir() -> Path:
     """Return the cache folder; it need not exist yet.
 
-    Returns:
-        ``$EDGEROBERTA_CACHE``, else ``$XDG_CACHE_HOME/edgeroberta``, else ``~/.cache/edgeroberta``.
-
-    Raises:
-        EdgeRobertaError: None of the variables is set, and the user has no home folder.
+    Returns ``$EDGEROBERTA_CACHE``, else ``$XDG_CACHE_HOME/edgeroberta``, else ``~/.cache/edgeroberta``.
+    Raises EdgeRobertaError: None of the variables is set, and the user has no home folder.
     """
     try:
         if own := os.environ.get(VARIABLE):
@@ -41,18 +38,10 @@ def cache_dir() -> Path:
 def folder(destination: Path, write: Callable[[Path], None]) -> Path:
     """Return a cached folder, writing it first if it is not there.
 
-    It is written under a temporary name, flushed and renamed, so it is whole or absent. Of several
-    processes at it at once the first to finish wins; the others drop what they wrote.
-
-    Args:
-        destination: The folder's final path; its name must tell the content.
-        write: Fills the empty folder it is given.
-
-    Returns:
-        ``destination``.
-
-    Raises:
-        EdgeRobertaError: The cache cannot be written.
+    It is written under a temporary name, flushed and renamed, so it is whole or absent. Of several processes
+    at it at once the first to finish wins; the others drop what they wrote. ``destination``: the folder's
+    final path; its name must tell the content. ``write``: fills the empty folder it is given. Returns
+    ``destination``. Raises EdgeRobertaError: the cache cannot be written.
     """
     if destination.is_dir():
         return destination
@@ -77,11 +66,7 @@ def folder(destination: Path, write: Callable[[Path], None]) -> Path:
 def writing(place: Path) -> Iterator[None]:
     """Put into words what hinders writing to the cache.
 
-    Args:
-        place: The folder that is written to.
-
-    Raises:
-        EdgeRobertaError: Something does.
+    Raises EdgeRobertaError: something does.
     """
     try:
         yield

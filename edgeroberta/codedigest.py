@@ -40,12 +40,7 @@ logger = logging.getLogger(__name__)
 def of(*modules: str, root: Path = ROOT) -> str:
     """Return the digest of the sources that modules rest on.
 
-    Args:
-        modules: Full names. Those outside this package, such as a test's, count as nothing.
-        root: Folder of the package.
-
-    Returns:
-        sha256, hex; of the version besides where the package is installed without its sources.
+    Returns sha256, hex; of the version besides where the package is installed without its sources.
     """
     total = hashlib.sha256()
     if any(name.partition(".")[0] == PACKAGE and not _exists(name, root) for name in modules):

@@ -60,15 +60,10 @@ were multiplied out to float32 again, so figures measured with it are those of w
 
 @dataclass(frozen=True)
 class DemoSources:
-    """What a run without a model and without data works on.
+    """What a run without a model and without data works on."""
 
-    Attributes:
-        base: Folder of the encoder, in the Hugging Face layout, without a head.
-        data: The reviews; the held-out rows are a file of their own.
-    """
-
-    base: Path
-    data: DataSpec
+    base: Path  # folder of the encoder, in the Hugging Face layout, without a head
+    data: DataSpec  # the reviews; the held-out rows are a file of their own
 
     @property
     def description(self) -> str:
@@ -82,16 +77,9 @@ class DemoSources:
 def prepare(cache: Path) -> DemoSources:
     """Unpack the default model and data into the cache, unless they are there.
 
-    Args:
-        cache: The cache folder (:func:`edgeroberta.cache.cache_dir`).
-
-    Returns:
-        Where they are. The folders are named by the content of the packages' files.
-
-    Raises:
-        UnavailableError: The packages of the extra ``demo`` are not installed.
-        CheckpointError: The packaged encoder is damaged.
-        DataError: The packaged reviews are not the expected ones.
+    Returns where they are. The folders are named by the content of the packages' files. Raises
+    UnavailableError: the packages of the extra ``demo`` are not installed; CheckpointError: the packaged
+    encoder is damaged; DataError: the packaged reviews are not the expected ones.
     """
     pack, reviews = packaged(*PACK), packaged(*REVIEWS)
     base = cached.folder(

@@ -21,15 +21,10 @@ PATIENCE = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of the launch.
+    """This process among those of the launch."""
 
-    Attributes:
-        index: Its number, 0 for the main process.
-        count: How many there are.
-    """
-
-    index: int = 0
-    count: int = 1
+    index: int = 0  # its number, 0 for the main process
+    count: int = 1  # how many there are
 
     @property
     def main(self) -> bool:
@@ -44,8 +39,7 @@ class Ranks:
     def share(self, value: Any) -> Any:
         """Return the main process's value in every process.
 
-        Args:
-            value: Anything that can be pickled; what other processes than the main one give is ignored.
+        ``value``: anything that can be pickled; what other processes than the main one give is ignored.
         """
         if self.count == 1:
             return value
@@ -60,9 +54,8 @@ class Ranks:
 def current(environment: Mapping[str, str] | None = None) -> Ranks:
     """Read from the environment which process of a launch this is.
 
-    Args:
-        environment: ``RANK`` and ``WORLD_SIZE`` as torchrun and accelerate set them; that of this
-            process when None.
+    ``environment``: ``RANK`` and ``WORLD_SIZE`` as torchrun and accelerate set them; that of this process
+    when None.
     """
     variables = os.environ if environment is None else environment
     return Ranks(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))

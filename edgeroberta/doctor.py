@@ -35,41 +35,25 @@ OK, MISSING, WRONG, FAILED = "ok", "missing", "wrong", "failed"
 
 @dataclass(frozen=True)
 class EngineCheck:
-    """One engine.
+    """One engine."""
 
-    Attributes:
-        engine: Its name.
-        status: ``ok``, ``missing``, ``wrong`` (it ran, and its answer is not right) or ``failed``.
-        version: Its version, None when it could not be opened.
-        milliseconds: Time to open the graph and run it once.
-        detail: What went wrong, and what to do; empty when ok.
-    """
-
-    engine: str
-    status: str
-    version: str | None
-    milliseconds: float | None
-    detail: str
+    engine: str  # its name
+    status: str  # ``ok``, ``missing``, ``wrong`` (it ran, and its answer is not right) or ``failed``
+    version: str | None  # its version, None when it could not be opened
+    milliseconds: float | None  # time to open the graph and run it once
+    detail: str  # what went wrong, and what to do; empty when ok
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found.
+    """What was found."""
 
-    Attributes:
-        version: This package's version.
-        device: Facts of the machine.
-        state: How it is doing: power mode, clocks, temperatures, throttling, energy sensors.
-        engines: One check per engine.
-        extras: The other extras, each with the modules of it that are not installed.
-        int8_saturates: Whether products of two int8 pairs can saturate here; None when unknown.
-    """
-
-    version: str
-    device: Device
-    state: State
-    engines: tuple[EngineCheck, ...]
-    extras: dict[str, tuple[str, ...]]
+    version: str  # this package's version
+    device: Device  # facts of the machine
+    state: State  # how it is doing: power mode, clocks, temperatures, throttling, energy sensors
+    engines: tuple[EngineCheck, ...]  # one check per engine
+    extras: dict[str, tuple[str, ...]]  # the other extras, each with the modules of it that are not installed
+    #: whether products of two int8 pairs can saturate here; None when unknown
     int8_saturates: bool | None = None
 
     @property
@@ -84,14 +68,7 @@ class Diagnosis:
 
 
 def examine(graph: Path = GRAPH) -> Diagnosis:
-    """Look at this machine and run the graph on every engine; nothing here raises for a bad engine.
-
-    Args:
-        graph: Folder with the graph for each engine.
-
-    Returns:
-        What was found.
-    """
+    """Look at this machine and run the graph on every engine; nothing here raises for a bad engine."""
     extras = {extra: missing(extra) for extra in EXTRAS if extra not in ENGINES}
     device, state = here(), read_state()  # before the engines run: they would be the load that is seen
     engines = tuple(check_engine(name, graph) for name in ENGINES)

@@ -17,11 +17,7 @@ _MARKUP = re.compile(r"[\\`*<>\[\]|~&]|(?<!\w)_|_(?!\w)")
 def plain(text: str) -> str:
     r"""Write control characters as escapes such as ``\x1b``; tabs and line feeds stay.
 
-    Args:
-        text: Any text.
-
-    Returns:
-        A text that a terminal only shows.
+    Returns a text that a terminal only shows.
     """
     return _CONTROL.sub(_escaped, text)
 

@@ -34,12 +34,7 @@ def missing(extra: str) -> tuple[str, ...]:
 def require(extra: str, *, purpose: str) -> None:
     """Refuse to go on without an extra.
 
-    Args:
-        extra: A name of :data:`EXTRAS`.
-        purpose: What needs it, completing "… needs the package 'torch'".
-
-    Raises:
-        UnavailableError: One of its modules is not installed.
+    Raises UnavailableError: one of its modules is not installed.
     """
     absent = missing(extra)
     if absent:

@@ -19,15 +19,10 @@ _DIGITS, _MOST_DIGITS = 20, 40
 def loads(text: str | bytes, *, finite: bool = True) -> Any:
     """Read JSON.
 
-    Args:
-        text: The text; bytes are UTF-8.
-        finite: Refuse NaN and infinity, which ``json.dumps`` writes of measurements that are none.
-
-    Returns:
-        The value. A whole number beyond 64 bits is a float in it, and nothing nests deeper than ``DEEPEST``.
-
-    Raises:
-        ValueError: It is not that; ``json.JSONDecodeError`` with the place where it is not JSON at all.
+    ``text``: the text; bytes are UTF-8. ``finite``: refuse NaN and infinity, which ``json.dumps`` writes of
+    measurements that are none. Returns the value. A whole number beyond 64 bits is a float in it, and nothing
+    nests deeper than ``DEEPEST``. Raises ValueError: it is not that; ``json.JSONDecodeError`` with the place
+    where it is not JSON at all.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")

@@ -10,14 +10,9 @@ from edgeroberta.errors import UsageError
 def named(name: str | Path) -> Path:
     """Return the path that a user named, ``~`` filled in.
 
-    Args:
-        name: What the user wrote; nothing need be there.
-
-    Returns:
-        The path, of which the system can say whether something is there.
-
-    Raises:
-        UsageError: It can be no path here: too long, of a user who is not known, behind a locked folder.
+    ``name``: what the user wrote; nothing need be there. Returns the path, of which the system can say
+    whether something is there. Raises UsageError: it can be no path here: too long, of a user who is not
+    known, behind a locked folder.
     """
     try:
         path = Path(name).expanduser()

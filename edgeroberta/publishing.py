@@ -14,8 +14,7 @@ FOREIGN = ("config.json", "tokenizer_config.json", "special_tokens_map.json")
 def name_of(value: str) -> str:
     """Return the name of a file or folder without its folders; an id on the Hub, or any other text, as it is.
 
-    Args:
-        value: A path, or an id such as ``roberta-base`` or ``someone/model``.
+    ``value``: a path, or an id such as ``roberta-base`` or ``someone/model``.
     """
     path = Path(value)
     try:
@@ -35,11 +34,7 @@ def without_folders(value: Any) -> Any:
 
 
 def strip(folder: Path) -> None:
-    """Take the paths out of the files that transformers wrote; a file without any stays as it is.
-
-    Args:
-        folder: A bundle that is being made.
-    """
+    """Take the paths out of the files that transformers wrote; a file without any stays as it is."""
     from edgeroberta.artifact import write_json
 
     for file in (folder / name for name in FOREIGN):

@@ -42,17 +42,11 @@ _MOST_LABELS = 1 << 20
 
 @dataclass(frozen=True)
 class Task:
-    """The task of a model: what its outputs mean.
+    """The task of a model: what its outputs mean."""
 
-    Attributes:
-        problem: Kind of classification.
-        labels: Name of each output, in the order of the logits; one name for a regression.
-        pair: True when an input is two texts.
-    """
-
-    problem: Problem
-    labels: tuple[str, ...]
-    pair: bool = False
+    problem: Problem  # kind of classification
+    labels: tuple[str, ...]  # name of each output, in the order of the logits; one name for a regression
+    pair: bool = False  # True when an input is two texts
 
     @property
     def num_outputs(self) -> int:
@@ -73,16 +67,10 @@ class Task:
     def from_config(cls, config: Mapping[str, Any], *, pair: bool = False) -> Task:
         """Read the task from a Hugging Face ``config.json``.
 
-        Args:
-            config: The parsed file; ``id2label``, ``num_labels`` and ``problem_type`` are used.
-            pair: True when an input is two texts; the config does not say.
-
-        Returns:
-            The task. Without a ``problem_type``, one output is a regression (as transformers has
-            it) and more are one label of many.
-
-        Raises:
-            CheckpointError: The label table has holes or repeats, or the problem type is unknown.
+        ``config``: the parsed file; ``id2label``, ``num_labels`` and ``problem_type`` are used. ``pair``:
+        True when an input is two texts; the config does not say. Returns the task. Without a
+        ``problem_type``, one output is a regression (as transformers has it) and more are one label of many.
+        Raises CheckpointError: the label table has holes or repeats, or the problem type is unknown.
         """
         names = labels(config)
         return cls(_problem(config, names), names, pair)
@@ -90,12 +78,8 @@ class Task:
     def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Turn logits into predictions.
 
-        Args:
-            logits: float[n, L].
-
-        Returns:
-            int64[n] label ids (the first of equal maxima), bool[n, L] (probability above one
-            half), or float32[n] values, by problem.
+        ``logits``: float[n, L]. Returns int64[n] label ids (the first of equal maxima), bool[n, L]
+        (probability above one half), or float32[n] values, by problem.
         """
         if self.problem is Problem.SINGLE_LABEL:
             return np.argmax(logits, axis=1).astype(np.int64)
@@ -107,15 +91,9 @@ class Task:
 def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
     """Read the names of a model's outputs, in the order of the logits.
 
-    Args:
-        config: A parsed ``config.json``; ``id2label``, ``num_labels`` and ``label2id`` are used.
-        where: Its path, for error messages.
-
-    Returns:
-        The names; ``LABEL_0`` … where the config has none, as transformers has it.
-
-    Raises:
-        CheckpointError: The table has holes or repeats, or the three contradict one another.
+    ``config``: a parsed ``config.json``; ``id2label``, ``num_labels`` and ``label2id`` are used. Returns the
+    names; ``LABEL_0`` … where the config has none, as transformers has it. Raises CheckpointError: the table
+    has holes or repeats, or the three contradict one another.
     """
     count, table = config.get("num_labels"), config.get("id2label")
     if count is not None and (

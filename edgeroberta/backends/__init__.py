@@ -33,12 +33,7 @@ SHARED_BUILDERS = dict.fromkeys(("onnxruntime", "openvino"), ("sharing", "build"
 def require(engines: Sequence[str]) -> None:
     """Check that a bundle can be built for these engines here; cheap, so ask before hours of work.
 
-    Args:
-        engines: Engine names.
-
-    Raises:
-        UsageError: There is no such engine.
-        UnavailableError: Its package is not installed.
+    Raises UsageError: there is no such engine; UnavailableError: its package is not installed.
     """
     for name in engines:
         if name not in ENGINES:
@@ -55,19 +50,8 @@ def require(engines: Sequence[str]) -> None:
 def build(engine: str, graph_dir: Path, output: Path, *, share_weights: bool = False) -> tuple[str, ...]:
     """Write what an engine runs.
 
-    Args:
-        engine: A key of :data:`~edgeroberta.runtime.session.ENGINES`.
-        graph_dir: Folder with ``model.onnx``, or ``model.<engine>.onnx`` where an engine has its own.
-        output: Bundle folder to write into.
-        share_weights: Write one graph for the engines that can share it, see
-            :mod:`edgeroberta.backends.sharing`.
-
-    Returns:
-        Names of the files written.
-
-    Raises:
-        EngineError: The engine refuses the graph.
-        UnavailableError: The engine is not installed.
+    ``graph_dir``: folder with ``model.onnx``, or ``model.<engine>.onnx`` where an engine has its own. Raises
+    EngineError: the engine refuses the graph; UnavailableError: the engine is not installed.
     """
     builders = {**BUILDERS, **(SHARED_BUILDERS if share_weights else {})}
     module, function = builders[engine]
@@ -87,30 +71,14 @@ def wants_half_graph(engines: Iterable[str]) -> bool:
 
 
 def buildable(engines: Sequence[str], graph_dir: Path) -> tuple[str, ...]:
-    """Leave out int8 engines where nothing was quantized, as by the recipe ``fp32``.
-
-    Args:
-        engines: Engines of a target.
-        graph_dir: Folder of graphs.
-
-    Returns:
-        Those that the folder has a graph for.
-    """
+    """Leave out int8 engines where nothing was quantized, as by the recipe ``fp32``."""
     return tuple(name for name in engines if name != "tensorrt" or (graph_dir / INT8_GRAPH).is_file())
 
 
 def source_graph(engine: str, graph_dir: Path) -> Path:
     """Return the graph to build from: the engine's own where there is one, else the common one.
 
-    Args:
-        engine: Engine name.
-        graph_dir: Folder of graphs.
-
-    Returns:
-        Path of an ONNX file.
-
-    Raises:
-        EdgeRobertaError: There is none.
+    Raises EdgeRobertaError: there is none.
     """
     for name in (f"model.{engine}.onnx", GRAPH):
         if (graph_dir / name).is_file():

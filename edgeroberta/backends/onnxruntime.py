@@ -10,15 +10,7 @@ from edgeroberta.roberta.builder import external_data
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
-    """Copy the graph.
-
-    Args:
-        graph_dir: Folder with the graph.
-        output: Bundle folder.
-
-    Returns:
-        Names of the files written.
-    """
+    """Copy the graph."""
     source = source_graph("onnxruntime", graph_dir)
     shutil.copyfile(source, output / GRAPH)
     # Large graphs keep their weights in a file beside them. The graph refers to that file by name, so

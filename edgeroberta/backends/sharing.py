@@ -23,15 +23,7 @@ ALIGNMENT = 64
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
-    """Write ``model.onnx`` and ``model.onnx_data``; a second call, for the other engine, changes nothing.
-
-    Args:
-        graph_dir: Folder with the graph.
-        output: Bundle folder.
-
-    Returns:
-        Names of the files written.
-    """
+    """Write ``model.onnx`` and ``model.onnx_data``; a second call, for the other engine, changes nothing."""
     source, graph = source_graph("onnxruntime", graph_dir), output / GRAPH
     if external_data(source).is_file():
         return onnxruntime.build(graph_dir, output)

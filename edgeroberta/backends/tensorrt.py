@@ -19,15 +19,7 @@ INT8, HALF = "tensorrt.onnx", "model_fp16.onnx"
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
     """Copy the int8 graph as ``tensorrt.onnx``.
 
-    Args:
-        graph_dir: Folder of graphs.
-        output: Bundle folder.
-
-    Returns:
-        Names of the files written.
-
-    Raises:
-        EdgeRobertaError: The folder has no such graph.
+    Raises EdgeRobertaError: the folder has no such graph.
     """
     return _copy(graph_dir / INT8_GRAPH, output / INT8)
 

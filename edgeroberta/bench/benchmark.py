@@ -35,19 +35,10 @@ def benchmark(
 ) -> Comparison:
     """Measure a bundle beside the full-size model it came from.
 
-    Args:
-        request: What to measure.
-        progress: Where to report.
-        start: Makes the process that holds a model.
-        look: Makes what looks at the device during turns; what this machine offers when None.
-
-    Returns:
-        The table. What could not be found is said in its notes.
-
-    Raises:
-        BundleError: It is not a bundle, or a damaged one.
-        UnavailableError: The target is another machine.
-        UsageError: An option does not fit the bundle, or the reference is of another model or rows.
+    ``look``: makes what looks at the device during turns; what this machine offers when None. Returns the
+    table. What could not be found is said in its notes. Raises BundleError: it is not a bundle, or a damaged
+    one; UnavailableError: the target is another machine; UsageError: an option does not fit the bundle, or
+    the reference is of another model or rows.
     """
     target = resolve(request.target, here()).name if request.target is not None else None
     facts = manifest.read(request.bundle)
@@ -83,15 +74,7 @@ def benchmark(
 def write(comparison: Comparison, bundle: Path) -> Path:
     """Write ``reports/bench.md`` and ``reports/bench.json`` into a bundle; they are not part of it.
 
-    Args:
-        comparison: The table.
-        bundle: Bundle folder.
-
-    Returns:
-        The Markdown file.
-
-    Raises:
-        EdgeRobertaError: The folder cannot be written, or has files of others of these names.
+    Raises EdgeRobertaError: the folder cannot be written, or has files of others of these names.
     """
     folder = bundle / "reports"
     try:
@@ -111,15 +94,9 @@ def write(comparison: Comparison, bundle: Path) -> Path:
 def remember(comparison: Comparison, request: Request) -> str | None:
     """Let the fastest engine that the gate did not fail be the first choice on this device from now on.
 
-    Only single texts of the data decide, and only when every engine of the bundle had its turns and the
-    run was valid, neither noisy nor throttled.
-
-    Args:
-        comparison: The table.
-        request: What was asked.
-
-    Returns:
-        The engine that is preferred from now on; None when there is nothing to choose or to rely on.
+    Only single texts of the data decide, and only when every engine of the bundle had its turns and the run
+    was valid, neither noisy nor throttled. Returns the engine that is preferred from now on; None when there
+    is nothing to choose or to rely on.
     """
     facts = manifest.read(request.bundle)
     whole = request.engines is None and comparison.plan.tokens is None and comparison.plan.batch == 1

@@ -23,19 +23,14 @@ LEAST_TURNS, MOST_TURNS = 3, 8
 
 @dataclass(frozen=True)
 class Beside:
-    """What was timed, one number per input.
+    """What was timed, one number per input."""
 
-    Attributes:
-        tokens: Its length, as the engine runs it.
-        own: Seconds of the least call of the graph that is measured, see the module's text for the clock.
-        other: The same of the graph beside it.
-        noise: By how much the median call of ``own`` is slower than its least, as a part of that; the
-            median over the inputs.
-    """
-
-    tokens: list[int]
+    tokens: list[int]  # its length, as the engine runs it
+    #: seconds of the least call of the graph that is measured, see the module's text for the clock
     own: list[float]
-    other: list[float]
+    other: list[float]  # the same of the graph beside it
+    #: by how much the median call of ``own`` is slower than its least, as a part of that; the median over the
+    #: inputs
     noise: float
 
 
@@ -44,19 +39,9 @@ def time_beside(
 ) -> Beside:
     """Open another graph on a session's engine and time both on random ids.
 
-    Args:
-        own: The session that is measured.
-        folder: Folder of the other graph.
-        lengths: Tokens of each input; padded as the session pads.
-        threads: Threads the session was given.
-        vocab_size: Token ids that both graphs have.
-        limit_s: No turn is begun after this many seconds, beyond :data:`LEAST_TURNS`.
-
-    Returns:
-        The least call of each graph per input.
-
-    Raises:
-        EngineError: The engine refuses the other graph.
+    ``lengths``: tokens of each input; padded as the session pads. ``limit_s``: no turn is begun after this
+    many seconds, beyond :data:`LEAST_TURNS`. Returns the least call of each graph per input. Raises
+    EngineError: the engine refuses the other graph.
     """
     tokens = [own.padded_length(length) for length in lengths]
     prepared = Lengths(tuple(sorted(set(tokens))), ())

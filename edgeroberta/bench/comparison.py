@@ -88,16 +88,8 @@ def compare(
 ) -> Comparison:
     """Measure all contenders in turns.
 
-    Args:
-        contenders: The rows to measure.
-        material: What to measure them on.
-        plan: How to measure.
-        progress: Where to report.
-        start: Makes the process that holds a model.
-        look: Makes what looks at the device during turns; what this machine offers when None.
-
-    Returns:
-        The table; a contender that failed is a row of it.
+    ``look``: makes what looks at the device during turns; what this machine offers when None. Returns the
+    table; a contender that failed is a row of it.
     """
     machine = here()
     before = surroundings.before(machine)
@@ -177,8 +169,7 @@ def fastest(comparison: Comparison) -> Row | None:
 def require_measured(comparison: Comparison) -> None:
     """End a command that could measure none of the bundle's engines, after its table has been shown.
 
-    Raises:
-        UnavailableError: What each of them needs is not here.
+    Raises UnavailableError: what each of them needs is not here.
     """
     rows = [row for row in comparison.rows if row.name == BUNDLE]
     if rows and all(row.status is Status.MISSING for row in rows):

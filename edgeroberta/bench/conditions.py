@@ -13,7 +13,7 @@ from edgeroberta.errors import EdgeRobertaError
 
 #: How far the medians of a row's rounds may lie apart, as a part of their median.
 MOST_SPREAD = 0.10
-#: One-minute load average per core, before the run, above which other programs shared the machine.
+#: one-minute load average per core, before the run, above which other programs shared the machine.
 MOST_LOAD = 0.5
 #: Part of the processors' time that a hypervisor gave to others.
 MOST_STEAL = 0.01
@@ -32,15 +32,10 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Validity:
-    """A verdict on a run with its reasons.
+    """A verdict on a run with its reasons."""
 
-    Attributes:
-        verdict: Whether its times may be relied on.
-        reasons: What speaks against it, a sentence each.
-    """
-
-    verdict: Verdict = Verdict.VALID
-    reasons: tuple[str, ...] = ()
+    verdict: Verdict = Verdict.VALID  # whether its times may be relied on
+    reasons: tuple[str, ...] = ()  # what speaks against it, a sentence each
 
 
 class Seen(Protocol):
@@ -106,23 +101,15 @@ def blind(runs_on: str) -> Watch:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The machine before and after a run.
+    """The machine before and after a run."""
 
-    Attributes:
-        load: One-minute load average before; None when unknown.
-        cores: Processors this process may use.
-        steal: Part of the processors' time that a hypervisor gave to others; None when unknown.
-        before: State of the device before; None when there was no way to read it.
-        after: The same afterwards.
-        warnings: What the device's state says against the numbers, a sentence each.
-    """
-
-    load: float | None = None
-    cores: int = 1
+    load: float | None = None  # one-minute load average before; None when unknown
+    cores: int = 1  # processors this process may use
+    #: part of the processors' time that a hypervisor gave to others; None when unknown
     steal: float | None = None
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
-    warnings: tuple[str, ...] = ()
+    before: dict[str, Any] | None = None  # state of the device before; None when there was no way to read it
+    after: dict[str, Any] | None = None  # the same afterwards
+    warnings: tuple[str, ...] = ()  # what the device's state says against the numbers, a sentence each
 
 
 def judge_run(
@@ -130,14 +117,7 @@ def judge_run(
 ) -> Validity:
     """Say what a run's times are worth.
 
-    Args:
-        around: The machine before and after.
-        throttled: Why the device slowed itself down, in any turn.
-        noisy_rows: Names of rows whose rounds differ too much.
-        rounds: Turns that each row had.
-
-    Returns:
-        INVALID when the device throttled, NOISY when something else speaks against the times.
+    Returns INVALID when the device throttled, NOISY when something else speaks against the times.
     """
     if throttled:
         return Validity(Verdict.INVALID, tuple(f"The device throttled: {why}." for why in throttled))
@@ -159,12 +139,7 @@ def judge_run(
 def require_valid(validity: Validity, *, where: str | None = None) -> None:
     """End a command whose numbers are not to be used, after they have been shown and kept.
 
-    Args:
-        validity: The verdict.
-        where: The device, where there are several.
-
-    Raises:
-        EdgeRobertaError: The run is invalid.
+    ``where``: the device, where there are several. Raises EdgeRobertaError: the run is invalid.
     """
     if validity.verdict is Verdict.INVALID:
         raise EdgeRobertaError(
@@ -186,11 +161,7 @@ class CpuTimes:
 def cpu_times(root: Path = Path("/")) -> CpuTimes | None:
     """Read how the processors' time was spent so far.
 
-    Args:
-        root: Where ``proc`` is.
-
-    Returns:
-        The ticks, or None where there is no such file.
+    ``root``: where ``proc`` is. Returns the ticks, or None where there is no such file.
     """
     try:
         words = (root / "proc/stat").read_text(encoding="ascii", errors="replace").split("\n", 1)[0].split()

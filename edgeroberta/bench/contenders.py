@@ -43,15 +43,7 @@ def full_size(
 ) -> list[Contender]:
     """Offer the full-size model in PyTorch and as a float32 graph, and on a GPU where there is one.
 
-    Args:
-        request: What to measure.
-        facts: The bundle's manifest.
-        material: What to measure on.
-        scratch: Folder for the graph.
-        notes: Takes what could not be found.
-
-    Returns:
-        The contenders; none when the model is not here.
+    ``notes``: takes what could not be found. Returns the contenders; none when the model is not here.
     """
     model = _model(request, facts, material.reference, notes)
     if model is None:

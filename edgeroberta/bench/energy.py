@@ -13,9 +13,7 @@ LIBRARY = "libnvidia-ml.so.1"
 class Counter:
     """Counts what a GPU's board has used since its driver was loaded; GPUs since Volta have one.
 
-    Args:
-        library: The driver's library, its ``nvmlInit`` done.
-        device: The GPU's handle.
+    ``library``: the driver's library, its ``nvmlInit`` done.
     """
 
     def __init__(self, library: ctypes.CDLL, device: ctypes.c_void_p) -> None:
@@ -26,11 +24,7 @@ class Counter:
     def open(cls, gpu: str) -> Counter | None:
         """Find the counter of a GPU.
 
-        Args:
-            gpu: Its index as the driver counts, or its UUID.
-
-        Returns:
-            The counter; None where there is no driver, no such GPU, or no counter on it.
+        Returns the counter; None where there is no driver, no such GPU, or no counter on it.
         """
         try:
             library = ctypes.CDLL(LIBRARY)

@@ -24,23 +24,9 @@ class FullSize:
     """A Hugging Face sequence classifier.
 
     A half-wide model has all its weights in that type, as one would serve it; nothing is cast call by call
-    (no autocast). Logits come back as float32 whatever it runs in.
-
-    Args:
-        folder: Model folder.
-        device: ``cpu`` or ``cuda``.
-        dtype: ``float32``, ``float16`` or ``bfloat16``.
-
-    Attributes:
-        engine: ``torch``.
-        version: Version of torch.
-        device: ``cpu``, or the name of the GPU.
-        bytes: Size of the weight files.
-        vocab_size: Rows of the word embedding.
-        max_length: Tokens at which texts are cut.
-        dtype: Type of the weights.
-        watch: Where the time of the last call went.
-        device_clock: True on a GPU, where CUDA events time the model alone.
+    (no autocast). Logits come back as float32 whatever it runs in. ``device``: ``cpu`` or ``cuda``.
+    ``dtype``: ``float32``, ``float16`` or ``bfloat16``. ``engine``: ``torch``. ``device``: ``cpu``, or the
+    name of the GPU. ``device_clock``: True on a GPU, where CUDA events time the model alone.
     """
 
     engine = "torch"
@@ -144,9 +130,7 @@ def open_full_size(spec: Spec) -> FullSize:
 def pick_device(device: str) -> str:
     """Turn ``auto`` into ``cuda`` where torch sees a GPU, else ``cpu``.
 
-    Raises:
-        UnavailableError: ``cuda`` was asked for and there is none.
-        UsageError: The name is another.
+    Raises UnavailableError: ``cuda`` was asked for and there is none; UsageError: the name is another.
     """
     torch, _ = _import()
     if device not in ("auto", "cpu", "cuda"):

@@ -44,17 +44,12 @@ _CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 @dataclass(frozen=True)
 class Instructions:
-    """Instructions for int8 products.
+    """Instructions for int8 products."""
 
-    Attributes:
-        name: What people call them.
-        flags: Any of these in ``/proc/cpuinfo`` says that a processor has them.
-        least: How many times as fast as floats an engine with int8 is at least with them, for a text of
-            :data:`LARGE`; what is less is worth a warning.
-    """
-
-    name: str
-    flags: tuple[str, ...]
+    name: str  # what people call them
+    flags: tuple[str, ...]  # any of these in ``/proc/cpuinfo`` says that a processor has them
+    #: how many times as fast as floats an engine with int8 is at least with them, for a text of
+    #: :data:`LARGE`; what is less is worth a warning
     least: float
 
 
@@ -78,29 +73,18 @@ UNKNOWN = Instructions("unknown instructions", (), 1.0)
 
 @dataclass(frozen=True)
 class Gain:
-    """What int8 brings on one engine. What could not be measured is None.
+    """What int8 brings on one engine. What could not be measured is None."""
 
-    Attributes:
-        ratio: How many times as fast as floats, in the engine alone; above 1 where int8 is faster.
-        least: What it is at least on processors with these instructions, for texts as long.
-        low: True when ``ratio`` is less.
-        int8_ms: Milliseconds of a text in int8, mean over lengths as the data's.
-        float_ms: The same in floats.
-        tokens: Median length of the texts, as the engine runs them.
-        instructions: The processor's instructions for int8 products.
-        cause: Why it is low, as far as can be told.
-        missing: Why it was not measured.
-    """
-
+    #: how many times as fast as floats, in the engine alone; above 1 where int8 is faster
     ratio: float | None = None
-    least: float | None = None
-    low: bool = False
-    int8_ms: float | None = None
-    float_ms: float | None = None
-    tokens: int | None = None
-    instructions: str = ""
-    cause: str | None = None
-    missing: str | None = None
+    least: float | None = None  # what it is at least on processors with these instructions, for texts as long
+    low: bool = False  # True when ``ratio`` is less
+    int8_ms: float | None = None  # milliseconds of a text in int8, mean over lengths as the data's
+    float_ms: float | None = None  # the same in floats
+    tokens: int | None = None  # median length of the texts, as the engine runs them
+    instructions: str = ""  # the processor's instructions for int8 products
+    cause: str | None = None  # why it is low, as far as can be told
+    missing: str | None = None  # why it was not measured
 
     @property
     def cell(self) -> str:
@@ -127,15 +111,8 @@ def measure(
 ) -> dict[str, Gain]:
     """Measure what int8 brings on each of a bundle's engines that runs on the processor.
 
-    Args:
-        entries: Open processes, those of a bundle and others; a failure here does not count as theirs.
-        bundle: The bundle.
-        plan: What was timed: the texts of the data, or random ids.
-        texts: Length of each text, in any unit.
-        progress: Where to report.
-
-    Returns:
-        Engine to what int8 brings there; empty for a bundle of floats, and without engines that ran.
+    ``entries``: open processes, those of a bundle and others; a failure here does not count as theirs.
+    Returns engine to what int8 brings there; empty for a bundle of floats, and without engines that ran.
     """
     facts = manifest.read(bundle)
     asked = {str(entry.worker.spec.engine): entry for entry in entries if _runs_int8(entry)}
@@ -183,13 +160,7 @@ def _runs_int8(entry: Entry) -> bool:
 def write_floats(config: EncoderConfig, facts: Manifest, folder: Path) -> int:
     """Write a float graph of a bundle's shape, with random weights and few tokens.
 
-    Args:
-        config: The bundle's shape.
-        facts: The bundle's manifest.
-        folder: Where ``model.onnx`` goes.
-
-    Returns:
-        Token ids that both have.
+    ``folder``: where ``model.onnx`` goes.
     """
     from edgeroberta import backends
     from edgeroberta.latency.plan import VOCABULARY
@@ -214,16 +185,8 @@ def judge(
 ) -> Gain:
     """Hold what was timed to what is usual.
 
-    Args:
-        timed: Both graphs' least calls.
-        config: The bundle's shape.
-        engine: The engine.
-        facts: The bundle's manifest.
-        threads: Threads the engine was given.
-        root: Where ``proc`` is; tests give a recorded tree.
-
-    Returns:
-        The gain, with the likely cause where it is low.
+    ``root``: where ``proc`` is; tests give a recorded tree. Returns the gain, with the likely cause where it
+    is low.
     """
     known = instructions(root)
     macs = float(np.mean([config.shape.macs(length) for length in timed.tokens])) / threads

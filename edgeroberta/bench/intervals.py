@@ -32,12 +32,7 @@ def percentile_intervals(
 ) -> tuple[tuple[float, float], ...] | None:
     """Find the 95 % interval of each percentile of all calls.
 
-    Args:
-        rounds: Times of the calls of each round, in any unit.
-        percentiles: Which, from 0 to 100.
-
-    Returns:
-        Low and high end for each, in the same unit; None when there are fewer than four blocks of calls.
+    Returns low and high end for each, in the same unit; None when there are fewer than four blocks of calls.
     """
     cut = [calls[: len(calls) // BLOCK * BLOCK].reshape(-1, BLOCK) for calls in rounds if len(calls) >= BLOCK]
     counts = np.array([len(blocks) for blocks in cut])

@@ -21,16 +21,8 @@ _TEXT = "It was better than I had expected, and the ending is lovely."
 def find(request: Request, facts: Manifest, notes: list[str]) -> Material:
     """Find rows and reference.
 
-    Args:
-        request: What to measure.
-        facts: The bundle's manifest.
-        notes: Takes what could not be found.
-
-    Returns:
-        The material; with a text of ours where there are no rows.
-
-    Raises:
-        UsageError: The reference is of another model or other rows.
+    ``notes``: takes what could not be found. Returns the material; with a text of ours where there are no
+    rows. Raises UsageError: the reference is of another model or other rows.
     """
     stored = _reference(request)
     rows = _rows(request, facts, stored, notes)

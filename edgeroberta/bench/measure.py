@@ -20,80 +20,51 @@ Input = TypeVar("Input")
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls that were timed, in their order.
+    """Calls that were timed, in their order."""
 
-    Attributes:
-        seconds: What each took from end to end.
-        tokenize: Of that, the seconds in the tokenizer; empty where the model does not tell them apart.
-        engine: Of that, the seconds in the engine, copies to a GPU and back included; empty likewise.
-        device: Seconds by the device's own clock, copies left out; empty where there is no such clock or
-            it was not asked.
-    """
-
-    seconds: list[float]
+    seconds: list[float]  # what each took from end to end
+    #: of that, the seconds in the tokenizer; empty where the model does not tell them apart
     tokenize: list[float] = field(default_factory=list)
+    #: of that, the seconds in the engine, copies to a GPU and back included; empty likewise
     engine: list[float] = field(default_factory=list)
+    #: seconds by the device's own clock, copies left out; empty where there is no such clock or it was not
+    #: asked
     device: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Where the time of a call goes: medians of all calls, in milliseconds per text.
+    """Where the time of a call goes: medians of all calls, in milliseconds per text."""
 
-    Attributes:
-        tokenize_ms: Text to ids.
-        engine_ms: Ids to logits, as the caller waits for it.
-        rest_ms: What is left: padding, labels and scores, Python.
-        device_ms: The engine by the device's own clock, copies left out; None where there is none.
-    """
-
-    tokenize_ms: float
-    engine_ms: float
-    rest_ms: float
+    tokenize_ms: float  # text to ids
+    engine_ms: float  # ids to logits, as the caller waits for it
+    rest_ms: float  # what is left: padding, labels and scores, Python
+    #: the engine by the device's own clock, copies left out; None where there is none
     device_ms: float | None = None
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long calls took, with the facts that make the numbers comparable.
+    """How long calls took, with the facts that make the numbers comparable."""
 
-    Attributes:
-        p50_ms: Median of all calls of all rounds, in milliseconds.
-        p90_ms: 90th percentile of the same calls (linear between the two nearest).
-        p99_ms: 99th percentile of the same calls.
-        texts_per_second: Texts answered divided by the time the calls took.
-        calls: Calls in the percentiles.
-        rounds: Turns the calls were spread over.
-        warmup: Calls made before and left out; as many as it took, see ``warmup``.
-        batch: Texts per call.
-        length: Tokens per text where all have the same; None for a mix of lengths.
-        tokenized: True when calls began with texts; False when they began with random ids.
-        threads: Threads the engine was given.
-        round_p50_ms: Median of each round. Rows that took turns are compared round by round.
-        steady: False when the times still moved at the end of the warm-up.
-        p50_interval_ms: 95 % interval of ``p50_ms``, see ``intervals``; None for too few calls.
-        p90_interval_ms: The same for ``p90_ms``.
-        p99_interval_ms: The same for ``p99_ms``.
-        breakdown: Where the time goes; None where the model does not tell.
-    """
-
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    texts_per_second: float
-    calls: int
-    rounds: int
-    warmup: int
-    batch: int
-    length: int | None
-    tokenized: bool
-    threads: int
-    round_p50_ms: tuple[float, ...]
-    steady: bool = True
+    p50_ms: float  # median of all calls of all rounds, in milliseconds
+    p90_ms: float  # 90th percentile of the same calls (linear between the two nearest)
+    p99_ms: float  # 99th percentile of the same calls
+    texts_per_second: float  # texts answered divided by the time the calls took
+    calls: int  # calls in the percentiles
+    rounds: int  # turns the calls were spread over
+    warmup: int  # calls made before and left out; as many as it took, see ``warmup``
+    batch: int  # texts per call
+    length: int | None  # tokens per text where all have the same; None for a mix of lengths
+    tokenized: bool  # True when calls began with texts; False when they began with random ids
+    threads: int  # threads the engine was given
+    round_p50_ms: tuple[float, ...]  # median of each round. Rows that took turns are compared round by round.
+    steady: bool = True  # False when the times still moved at the end of the warm-up
+    #: 95 % interval of ``p50_ms``, see ``intervals``; None for too few calls
     p50_interval_ms: tuple[float, float] | None = None
-    p90_interval_ms: tuple[float, float] | None = None
-    p99_interval_ms: tuple[float, float] | None = None
-    breakdown: Breakdown | None = None
+    p90_interval_ms: tuple[float, float] | None = None  # the same for ``p90_ms``
+    p99_interval_ms: tuple[float, float] | None = None  # the same for ``p99_ms``
+    breakdown: Breakdown | None = None  # where the time goes; None where the model does not tell
 
     @property
     def spread(self) -> float | None:
@@ -128,12 +99,7 @@ class Shape:
 def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
     """Pool the calls of all rounds.
 
-    Args:
-        rounds: Seconds of each call, one sequence per round; empty rounds are left out.
-        shape: What the calls were given.
-
-    Returns:
-        Percentiles over all calls, and the median of each round.
+    ``rounds``: seconds of each call, one sequence per round; empty rounds are left out.
     """
     kept = [np.asarray(calls, dtype=np.float64) * 1000 for calls in rounds if len(calls)]
     pooled = np.concatenate(kept)
@@ -162,13 +128,8 @@ def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
 def break_down(rounds: Sequence[Calls], device: Sequence[Calls], batch: int) -> Breakdown | None:
     """Say where the time of calls goes.
 
-    Args:
-        rounds: Calls that were timed from end to end.
-        device: Calls that were timed by the device's own clock; none where it has none.
-        batch: Texts per call.
-
-    Returns:
-        Medians per text, or None when the model did not tell its parts apart.
+    ``device``: calls that were timed by the device's own clock; none where it has none. ``batch``: texts per
+    call. Returns medians per text, or None when the model did not tell its parts apart.
     """
     engine = np.concatenate([np.asarray(calls.engine) for calls in rounds] or [np.empty(0)])
     if not len(engine):
@@ -200,14 +161,8 @@ def time_calls(
 ) -> Calls:
     """Call once per input.
 
-    Args:
-        call: What is timed.
-        inputs: Its inputs.
-        limit_s: Stop early after this many seconds, though not before :data:`LEAST_CALLS` calls.
-        watch: Where the model keeps the time of its parts; None when it does not.
-
-    Returns:
-        Times of each call that was made.
+    ``limit_s``: stop early after this many seconds, though not before :data:`LEAST_CALLS` calls. ``watch``:
+    where the model keeps the time of its parts; None when it does not.
     """
     found = Calls([])
     clock = time.perf_counter
@@ -231,16 +186,9 @@ def time_calls(
 def speed_up(baseline: Latency, other: Latency) -> float:
     """Tell how many times faster ``other`` is than ``baseline``.
 
-    When both took turns in the same rounds, this is the median over rounds of the ratio of their
-    medians: a machine that slows down for a while slows both sides of a round. Otherwise it is the ratio
-    of the pooled medians.
-
-    Args:
-        baseline: The slower side, usually.
-        other: The side that is rated.
-
-    Returns:
-        The factor; above 1 when ``other`` is faster.
+    When both took turns in the same rounds, this is the median over rounds of the ratio of their medians: a
+    machine that slows down for a while slows both sides of a round. Otherwise it is the ratio of the pooled
+    medians. Returns the factor; above 1 when ``other`` is faster.
     """
     if len(baseline.round_p50_ms) == len(other.round_p50_ms) > 1:
         ratios = np.asarray(baseline.round_p50_ms) / np.asarray(other.round_p50_ms)
@@ -268,12 +216,8 @@ def peak_memory() -> int:
 def spread(lengths: Sequence[int], count: int) -> list[int]:
     """Choose rows whose lengths are distributed as those of all rows.
 
-    Args:
-        lengths: Length of each row, in any unit.
-        count: How many to choose; all of them when there are not more.
-
-    Returns:
-        Ascending row numbers: every ``len / count``-th row of the rows in the order of their lengths.
+    ``count``: how many to choose; all of them when there are not more. Returns ascending row numbers: every
+    ``len / count``-th row of the rows in the order of their lengths.
     """
     order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
     if count >= len(order):

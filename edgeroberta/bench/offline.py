@@ -24,19 +24,12 @@ SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Offline:
-    """The best of the batch sizes.
+    """The best of the batch sizes."""
 
-    Attributes:
-        texts_per_second: Texts answered divided by the time the calls took.
-        batch: Texts per call that gave it.
-        texts: Texts that were answered with that batch size.
-        tried: Texts per second for each batch size, smallest first.
-    """
-
-    texts_per_second: float
-    batch: int
-    texts: int
-    tried: tuple[tuple[int, float], ...]
+    texts_per_second: float  # texts answered divided by the time the calls took
+    batch: int  # texts per call that gave it
+    texts: int  # texts that were answered with that batch size
+    tried: tuple[tuple[int, float], ...]  # texts per second for each batch size, smallest first
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Offline:
@@ -47,27 +40,17 @@ class Offline:
 
 @dataclass(frozen=True)
 class Timed:
-    """What one batch size took.
+    """What one batch size took."""
 
-    Attributes:
-        batch: Texts per call.
-        texts: Texts of each call; the last of the data may be fewer.
-        seconds: Seconds of each call that was made, which may be the first few only.
-    """
-
-    batch: int
-    texts: tuple[int, ...]
-    seconds: tuple[float, ...]
+    batch: int  # texts per call
+    texts: tuple[int, ...]  # texts of each call; the last of the data may be fewer
+    seconds: tuple[float, ...]  # seconds of each call that was made, which may be the first few only
 
 
 def best(timed: Sequence[Timed]) -> Offline | None:
     """Choose the batch size that answers most texts in a second.
 
-    Args:
-        timed: What each batch size took.
-
-    Returns:
-        The best, or None when no call was made.
+    Returns the best, or None when no call was made.
     """
     rates = []
     for each in timed:
@@ -83,14 +66,8 @@ def best(timed: Sequence[Timed]) -> Offline | None:
 def batches(rows: Sequence[int], lengths: Sequence[int], size: int) -> list[list[int]]:
     """Put rows of like length together, as one would who has all texts; the calls' order is random.
 
-    Args:
-        rows: Row numbers.
-        lengths: Length of each row of the data, in any unit.
-        size: Rows per call.
-
-    Returns:
-        Row numbers, one list per call, the last ones of a list maybe fewer. When time runs out, the calls
-        that were made are as long as the others.
+    ``size``: rows per call. Returns row numbers, one list per call, the last ones of a list maybe fewer. When
+    time runs out, the calls that were made are as long as the others.
     """
     order = sorted(rows, key=lambda row: (lengths[row], row))
     calls = [order[at : at + size] for at in range(0, len(order), size)]

@@ -76,12 +76,7 @@ class Measured(Protocol):
 class Worker:
     """One model in one process of its own.
 
-    Args:
-        spec: What to open.
-        timeout: Longest wait for an answer, in seconds.
-
-    Attributes:
-        spec: What it opens.
+    ``timeout``: longest wait for an answer, in seconds.
     """
 
     def __init__(self, spec: Spec, *, timeout: float = TIMEOUT) -> None:
@@ -94,8 +89,7 @@ class Worker:
     def open(self) -> Opened:
         """Start the process, open the model and answer one text.
 
-        Raises:
-            WorkerError: It could not be opened, died or took too long.
+        Raises WorkerError: it could not be opened, died or took too long.
         """
         environment = dict(os.environ)
         path = [str(_PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]

@@ -34,25 +34,15 @@ class Status(str, Enum):
 
 @dataclass(frozen=True)
 class Spec:
-    """What a worker is to open.
+    """What a worker is to open."""
 
-    Attributes:
-        subject: ``module:function`` that opens it; see the table in ``subjects``.
-        path: Bundle or model folder.
-        inputs: Texts or pairs that requests refer to by number.
-        threads: Threads for the engine.
-        engine: Engine name, where there is a choice.
-        device: ``cpu`` or ``cuda``, for what PyTorch runs.
-        dtype: Type that PyTorch's weights have: ``float32``, ``float16`` or ``bfloat16``.
-    """
-
-    subject: str
-    path: str
-    inputs: Inputs
-    threads: int = 1
-    engine: str | None = None
-    device: str = "cpu"
-    dtype: str = "float32"
+    subject: str  # ``module:function`` that opens it; see the table in ``subjects``
+    path: str  # bundle or model folder
+    inputs: Inputs  # texts or pairs that requests refer to by number
+    threads: int = 1  # threads for the engine
+    engine: str | None = None  # engine name, where there is a choice
+    device: str = "cpu"  # ``cpu`` or ``cuda``, for what PyTorch runs
+    dtype: str = "float32"  # type that PyTorch's weights have: ``float32``, ``float16`` or ``bfloat16``
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""
@@ -67,23 +57,14 @@ class Spec:
 
 @dataclass(frozen=True)
 class Opened:
-    """A worker's first answer.
+    """A worker's first answer."""
 
-    Attributes:
-        engine: What runs the model.
-        version: Version of the engine.
-        device: What it runs on, ``cpu`` or the name of a GPU.
-        bytes: Size on disk of the files it loads.
-        cold_start_s: Seconds from before the first import to the first answer (Python's own start is
-            left out; the files may well be in the system's cache).
-        vocab_size: Token ids there are, for random input.
-        device_clock: True when the engine can tell its time by the device's own clock.
-    """
-
-    engine: str
-    version: str
-    device: str
-    bytes: int
+    engine: str  # what runs the model
+    version: str  # version of the engine
+    device: str  # what it runs on, ``cpu`` or the name of a GPU
+    bytes: int  # size on disk of the files it loads
+    #: seconds from before the first import to the first answer (Python's own start is left out; the files may
+    #: well be in the system's cache)
     cold_start_s: float
-    vocab_size: int
-    device_clock: bool = False
+    vocab_size: int  # token ids there are, for random input
+    device_clock: bool = False  # True when the engine can tell its time by the device's own clock

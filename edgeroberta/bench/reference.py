@@ -37,38 +37,20 @@ LATENCY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure.
+    """How to measure."""
 
-    Attributes:
-        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
-        dtype: ``float32``, ``float16`` or ``bfloat16``.
-        latency_rows: Texts to time, of lengths distributed as the data's; 0 times nothing.
-        threads: Threads of the timed calls on a CPU; the accuracy pass uses all.
-        offline: Time batches, too. On a GPU they always are: a bench elsewhere has no other figure of it.
-    """
-
-    device: str = "auto"
-    dtype: str = "float32"
-    latency_rows: int = 100
-    threads: int = 1
+    device: str = "auto"  # ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``
+    dtype: str = "float32"  # ``float32``, ``float16`` or ``bfloat16``
+    latency_rows: int = 100  # texts to time, of lengths distributed as the data's; 0 times nothing
+    threads: int = 1  # threads of the timed calls on a CPU; the accuracy pass uses all
+    #: time batches, too. On a GPU they always are: a bench elsewhere has no other figure of it.
     offline: bool = True
 
 
 def measure(model: Path, rows: Rows, task: Task, options: Options | None = None) -> Reference:
     """Run the full-size model over labelled rows.
 
-    Args:
-        model: Checkpoint folder.
-        rows: Labelled rows.
-        task: What the model answers.
-        options: How to measure.
-
-    Returns:
-        Logits and metrics of all rows, and the latency of some.
-
-    Raises:
-        DataError: The rows carry no labels.
-        UnavailableError: torch or transformers is not installed.
+    Raises DataError: the rows carry no labels; UnavailableError: torch or transformers is not installed.
     """
     from edgeroberta.bench.full_size import FullSize, pick_device
     from edgeroberta.metrics import all_metrics
@@ -117,20 +99,9 @@ def make(
 ) -> Reference:
     """Measure a model on its held-out rows and store the reference.
 
-    Args:
-        model: Model folder or Hub id of a fine-tuned classifier.
-        spec: Where the rows are; the same as for the compression, or the rows will differ.
-        output: Folder to write into.
-        options: How to measure.
-        allow_pickle: Accept weights that are only there as a pickle.
-
-    Returns:
-        The reference, as written.
-
-    Raises:
-        CheckpointError: The model cannot be used.
-        DataError: The data cannot be used.
-        UsageError: The output holds something else.
+    ``spec``: where the rows are; the same as for the compression, or the rows will differ. ``allow_pickle``:
+    accept weights that are only there as a pickle. Raises CheckpointError: the model cannot be used;
+    DataError: the data cannot be used; UsageError: the output holds something else.
     """
     from edgeroberta.cache import cache_dir
     from edgeroberta.data import load_heldout

@@ -35,28 +35,19 @@ DEVICE_CALLS = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """What each process is asked in its turns.
+    """What each process is asked in its turns."""
 
-    Attributes:
-        rounds: How many turns each gets.
-        calls: Calls in a turn, at most.
-        turn_seconds: A turn ends early after this long; slow models get fewer calls.
-        warmup: Calls in a window of the warm-up, see ``warmup``. They include the longest inputs, so that
-            an engine that prepares lengths when it first meets them has done so.
-        batch: Texts per call.
-        tokens: Lengths in tokens to draw random ids of; None for the texts of the data.
-        threads: Threads the engines were given; recorded with the numbers.
-        seed: Seed of the random ids of a fixed shape.
-    """
-
-    rounds: int = 5
-    calls: int = 100
-    turn_seconds: float = 10.0
+    rounds: int = 5  # how many turns each gets
+    calls: int = 100  # calls in a turn, at most
+    turn_seconds: float = 10.0  # a turn ends early after this long; slow models get fewer calls
+    #: calls in a window of the warm-up, see ``warmup``. They include the longest inputs, so that an engine
+    #: that prepares lengths when it first meets them has done so.
     warmup: int = 20
-    batch: int = 1
+    batch: int = 1  # texts per call
+    #: lengths in tokens to draw random ids of; None for the texts of the data
     tokens: tuple[int, ...] | None = None
-    threads: int = 1
-    seed: int = 0
+    threads: int = 1  # threads the engines were given; recorded with the numbers
+    seed: int = 0  # seed of the random ids of a fixed shape
 
     @property
     def shape(self) -> Shape:
@@ -73,35 +64,21 @@ class Plan:
 
 @dataclass
 class Entry:
-    """One process and what is known of it so far; the first failure ends its turns, not the others'.
+    """One process and what is known of it so far; the first failure ends its turns, not the others'."""
 
-    Attributes:
-        name: Name of the row.
-        worker: The process.
-        opened: What it said when it opened.
-        warmed: How its warm-up went.
-        rounds: Times of each call, per round.
-        device_rounds: Calls timed by the device's own clock, per round; none where it has none.
-        seen: What the device did in each of its turns.
-        offline: How many texts it answers in a second when all are there.
-        seen_offline: What the device did while that was timed.
-        peak_bytes: Peak memory after the timed calls.
-        logits: float32 ``[rows, labels]`` of the accuracy pass.
-        error: How it failed.
-    """
-
-    name: str
-    worker: Measured
-    opened: Opened | None = None
-    warmed: WarmUp | None = None
-    rounds: list[Calls] = field(default_factory=list)
+    name: str  # name of the row
+    worker: Measured  # the process
+    opened: Opened | None = None  # what it said when it opened
+    warmed: WarmUp | None = None  # how its warm-up went
+    rounds: list[Calls] = field(default_factory=list)  # times of each call, per round
+    #: calls timed by the device's own clock, per round; none where it has none
     device_rounds: list[Calls] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)
-    offline: Offline | None = None
-    seen_offline: list[Seen] = field(default_factory=list)
-    peak_bytes: int | None = None
-    logits: npt.NDArray[np.float32] | None = None
-    error: WorkerError | None = None
+    seen: list[Seen] = field(default_factory=list)  # what the device did in each of its turns
+    offline: Offline | None = None  # how many texts it answers in a second when all are there
+    seen_offline: list[Seen] = field(default_factory=list)  # what the device did while that was timed
+    peak_bytes: int | None = None  # peak memory after the timed calls
+    logits: npt.NDArray[np.float32] | None = None  # float32 ``[rows, labels]`` of the accuracy pass
+    error: WorkerError | None = None  # how it failed
 
     def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
         """Call one step unless an earlier one failed; keep the failure of this one."""
@@ -140,15 +117,7 @@ def take_turns(
     progress: Progress,
     look: Callable[[str], Watch] = blind,
 ) -> None:
-    """Open every process and time it in turns; results go into the entries.
-
-    Args:
-        entries: The processes, in the order of the table.
-        plan: What to ask.
-        lengths: Length of each text, in any unit, to draw texts that are as long as the data's.
-        progress: Where to report.
-        look: Makes what looks at the device during a turn, given what the model runs on.
-    """
+    """Open every process and time it in turns; results go into the entries."""
     with progress.bar("open", len(entries), "processes") as advance:
         for entry in entries:
             entry.attempt(_open, entry, plan, lengths)
@@ -188,12 +157,7 @@ def answer_offline(
 ) -> None:
     """Time every process with each batch size, in turns; the best goes into the entries.
 
-    Args:
-        entries: The processes.
-        plan: What was asked in the turns: texts, or random ids of the same lengths.
-        lengths: Length of each text, in any unit.
-        progress: Where to report.
-        look: Makes what looks at the device meanwhile, given what the model runs on.
+    ``plan``: what was asked in the turns: texts, or random ids of the same lengths.
     """
     timed: dict[int, list[offline.Timed]] = {index: [] for index in range(len(entries))}
     with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
@@ -212,14 +176,8 @@ def answer_offline(
 def groups(lengths: Sequence[int], plan: Plan, turn: int) -> list[list[int]]:
     """Choose the rows of one turn: the same for every process, other rows each turn where there are any.
 
-    Args:
-        lengths: Length of each row.
-        plan: How many calls and texts per call.
-        turn: Number of the turn.
-
-    Returns:
-        Row numbers, one list per call. Their lengths are distributed as those of all rows; rows come
-        again when there are fewer than a turn needs.
+    ``plan``: how many calls and texts per call. Returns row numbers, one list per call. Their lengths are
+    distributed as those of all rows; rows come again when there are fewer than a turn needs.
     """
     needed = plan.calls * plan.batch
     pool = spread(lengths, min(len(lengths), needed * plan.rounds))

@@ -33,58 +33,36 @@ SAME_MODEL = Gate(max_drop=0.01, min_agreement=0.99)
 
 @dataclass(frozen=True)
 class Contender:
-    """A row to measure.
+    """A row to measure."""
 
-    Attributes:
-        name: One of the names above.
-        spec: How to open it.
-        gate: What its answers may differ by from those of the full-size model before the row is
-            called wrong.
-    """
-
-    name: str
-    spec: Spec
+    name: str  # one of the names above
+    spec: Spec  # how to open it
+    #: what its answers may differ by from those of the full-size model before the row is called wrong
     gate: Gate
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table; what could not be measured is None.
+    """A row of the table; what could not be measured is None."""
 
-    Attributes:
-        name: What was measured.
-        engine: What it ran on, with its version.
-        device: CPU or GPU it ran on.
-        status: How it ended.
-        detail: What went wrong, if anything.
-        bytes: Size of the files it loads.
-        metric: The task's metric on the rows of data.
-        agreement: Share of rows with the full-size model's answer.
-        latency: How long calls took.
-        offline: How many texts it answers in a second when all are there.
-        energy_mj: Millijoules per text over the timed calls, all that the device used included.
-        throttled: What says that the device slowed itself down while the row was timed.
-        peak_bytes: Peak memory of the process after the timed calls.
-        cold_start_s: From before the first import to the first answer.
-        speed_up: Times faster than the full-size model here, in the same rounds; see :func:`baseline`.
-        gain: What int8 brings over floats of the same shape on this engine; None for floats and on a GPU.
-    """
-
-    name: str
-    engine: str
-    device: str
-    status: Status
-    detail: str = ""
-    bytes: int | None = None
-    metric: float | None = None
-    agreement: float | None = None
-    latency: Latency | None = None
-    offline: Offline | None = None
+    name: str  # what was measured
+    engine: str  # what it ran on, with its version
+    device: str  # CPU or GPU it ran on
+    status: Status  # how it ended
+    detail: str = ""  # what went wrong, if anything
+    bytes: int | None = None  # size of the files it loads
+    metric: float | None = None  # the task's metric on the rows of data
+    agreement: float | None = None  # share of rows with the full-size model's answer
+    latency: Latency | None = None  # how long calls took
+    offline: Offline | None = None  # how many texts it answers in a second when all are there
+    #: millijoules per text over the timed calls, all that the device used included
     energy_mj: float | None = None
-    throttled: tuple[str, ...] = ()
-    peak_bytes: int | None = None
-    cold_start_s: float | None = None
+    throttled: tuple[str, ...] = ()  # what says that the device slowed itself down while the row was timed
+    peak_bytes: int | None = None  # peak memory of the process after the timed calls
+    cold_start_s: float | None = None  # from before the first import to the first answer
+    #: times faster than the full-size model here, in the same rounds; see :func:`baseline`
     speed_up: float | None = None
+    #: what int8 brings over floats of the same shape on this engine; None for floats and on a GPU
     gain: Gain | None = None
 
     @property
@@ -98,21 +76,14 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What rows are measured on and held against.
+    """What rows are measured on and held against."""
 
-    Attributes:
-        task: What the models answer.
-        inputs: Texts or pairs.
-        rows: The same with labels; None when there is no data.
-        full_logits: The full-size model's answers to the rows, where they are stored.
-        reference: The stored reference, shown as a row of its own.
-    """
-
-    task: Task
-    inputs: Inputs
-    rows: Rows | None = None
+    task: Task  # what the models answer
+    inputs: Inputs  # texts or pairs
+    rows: Rows | None = None  # the same with labels; None when there is no data
+    #: the full-size model's answers to the rows, where they are stored
     full_logits: npt.NDArray[np.float32] | None = None
-    reference: Reference | None = None
+    reference: Reference | None = None  # the stored reference, shown as a row of its own
 
 
 def answered(contenders: Sequence[Contender], entries: Sequence[Entry], material: Material) -> Material:
@@ -158,14 +129,8 @@ def baseline(rows: Sequence[Row], row: Row) -> Row | None:
     """Find the full-size row that a row's speed-up is over.
 
     Of a row on a GPU, it is the full-size model on that GPU in the type that is fastest there: beside a
-    processor's single thread, everything on a GPU would look good.
-
-    Args:
-        rows: All that took turns.
-        row: The one to rate.
-
-    Returns:
-        The row; that on the processor where the GPU has none, and None where neither ran.
+    processor's single thread, everything on a GPU would look good. Returns the row; that on the processor
+    where the GPU has none, and None where neither ran.
     """
     timed = [each for each in rows if each.latency is not None]
     own = next((each for each in timed if each.name == FULL_SIZE), None)

@@ -18,19 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Stopwatch:
-    """The time of one call's parts, in seconds.
+    """The time of one call's parts, in seconds."""
 
-    Attributes:
-        tokenize: In the tokenizer.
-        engine: In the engine, as the caller waits for it.
-        device: In the engine by the device's own clock; None when it was not asked.
-        ask_device: Ask that clock.
-    """
-
-    tokenize: float = 0.0
-    engine: float = 0.0
-    device: float | None = None
-    ask_device: bool = False
+    tokenize: float = 0.0  # in the tokenizer
+    engine: float = 0.0  # in the engine, as the caller waits for it
+    device: float | None = None  # in the engine by the device's own clock; None when it was not asked
+    ask_device: bool = False  # ask that clock
 
     def reset(self) -> None:
         """Begin a call."""
@@ -42,9 +35,7 @@ class TimedSession:
     """A session behind a clock; see :class:`edgeroberta.runtime.session.Session`.
 
     Sessions may offer ``run_timed(ids, mask) -> (logits, seconds)`` with the device's own clock.
-
-    Attributes:
-        device_clock: True when this one does.
+    ``device_clock``: True when this one does.
     """
 
     def __init__(self, session: Session, watch: Stopwatch) -> None:
@@ -100,12 +91,7 @@ class TimedTokenizer:
 def timed(runtime: Runtime, watch: Stopwatch) -> Runtime:
     """Return a runtime on the same session and tokenizer, with a clock before each.
 
-    Args:
-        runtime: What is measured.
-        watch: Where the times go.
-
-    Returns:
-        It answers as ``runtime`` does.
+    Returns it answers as ``runtime`` does.
     """
     from edgeroberta.runtime import Runtime
 

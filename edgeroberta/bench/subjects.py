@@ -147,14 +147,8 @@ def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
 def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
     """Run each row alone, padded on the right.
 
-    Args:
-        session: The engine.
-        rows: int64 ids ``[tokens]``.
-        length: Length to pad to; a longer row is left as it is.
-        pad: Id of the padding token.
-
-    Returns:
-        float32 ``[len(rows), labels]``.
+    ``rows``: int64 ids ``[tokens]``. ``length``: length to pad to; a longer row is left as it is. ``pad``: id
+    of the padding token. Returns float32 ``[len(rows), labels]``.
     """
     results = []
     for ids in rows:
@@ -200,18 +194,9 @@ def vocab_size(folder: Path) -> int:
 def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int) -> list[Spec]:
     """Say how to open a bundle on each engine.
 
-    Args:
-        folder: The bundle.
-        inputs: Texts or pairs to measure on.
-        engines: Engines to take; None for all that the bundle was built for.
-        threads: Threads for each.
-
-    Returns:
-        One spec per engine, in the order asked for.
-
-    Raises:
-        BundleError: It is not a bundle, or a damaged one.
-        UsageError: It was not built for one of the engines.
+    ``engines``: engines to take; None for all that the bundle was built for. Returns one spec per engine, in
+    the order asked for. Raises BundleError: it is not a bundle, or a damaged one; UsageError: it was not
+    built for one of the engines.
     """
     from edgeroberta.errors import UsageError, did_you_mean
     from edgeroberta.runtime import manifest

@@ -19,11 +19,7 @@ Looking = Callable[[str], Watch]
 def watch_on(facts: Device) -> Looking:
     """Choose what looks at this machine during turns.
 
-    Args:
-        facts: Facts of this machine.
-
-    Returns:
-        For a model on a GPU with a driver of its own, that GPU; else the whole machine.
+    Returns for a model on a GPU with a driver of its own, that GPU; else the whole machine.
     """
     found = machine(facts)
     on_card = bool(found.gpus) and found.board is None

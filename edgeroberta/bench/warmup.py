@@ -25,15 +25,10 @@ MOST_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class WarmUp:
-    """How a warm-up went.
+    """How a warm-up went."""
 
-    Attributes:
-        calls: Calls that were made.
-        steady: False when the times still moved at its end.
-    """
-
-    calls: int
-    steady: bool
+    calls: int  # calls that were made
+    steady: bool  # False when the times still moved at its end
 
 
 def warm_up(
@@ -45,14 +40,10 @@ def warm_up(
 ) -> WarmUp:
     """Call windows until two in a row take as long.
 
-    Args:
-        window: Makes the calls of one window, on the same inputs each time; returns their seconds.
-        tolerance: How far two medians may lie apart, as a part of the smaller.
-        most_windows: Windows to make at most.
-        most_seconds: Seconds after which no further window begins, two windows excepted.
-
-    Returns:
-        How many calls it took, and whether they ended steady.
+    ``window``: makes the calls of one window, on the same inputs each time; returns their seconds.
+    ``tolerance``: how far two medians may lie apart, as a part of the smaller. ``most_seconds``: seconds
+    after which no further window begins, two windows excepted. Returns how many calls it took, and whether
+    they ended steady.
     """
     stop = time.monotonic() + most_seconds
     calls, last, steady = 0, np.inf, False

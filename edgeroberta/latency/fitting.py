@@ -16,12 +16,7 @@ Floats = npt.NDArray[np.float64]
 def fit(plan: Plan, timings: Timings) -> LatencyTable:
     """Make the table of a plan's times.
 
-    Args:
-        plan: What was timed.
-        timings: The times.
-
-    Returns:
-        The table; monotone, and exact where the engine's time is additive.
+    Returns the table; monotone, and exact where the engine's time is additive.
     """
     shallow = _shallow(plan, timings)
     deep = np.array([[timings.quiet[plan.deep(h, w).name] for w in plan.widths] for h in plan.heads])
@@ -68,12 +63,7 @@ def _whole(plan: Plan, timings: Timings, precision: Precision) -> tuple[float, .
 def overhead(tokens: tuple[int, ...], seconds: tuple[float, ...]) -> Overhead:
     """Fit a line to what calls take beyond the engine.
 
-    Args:
-        tokens: Token count of each text.
-        seconds: Time of each beyond the engine.
-
-    Returns:
-        The line of least squares, neither part below 0.
+    Returns the line of least squares, neither part below 0.
     """
     x, y = np.array(tokens, np.float64), np.array(seconds)
     if np.ptp(x) == 0:

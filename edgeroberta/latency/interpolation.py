@@ -14,13 +14,8 @@ Floats = npt.NDArray[np.float64]
 def interpolate(points: Sequence[int], values: Floats, at: float) -> Floats:
     """Interpolate linearly along the first axis; left of the first point is the first value.
 
-    Args:
-        points: Coordinates, rising.
-        values: float64 [points, …].
-        at: A coordinate that is not above the last one.
-
-    Returns:
-        float64 […].
+    ``points``: coordinates, rising. ``values``: float64 [points, …]. ``at``: a coordinate that is not above
+    the last one. Returns float64 […].
     """
     right = min(bisect_right(points, at), len(points) - 1)
     left = max(right - 1, 0)
@@ -35,13 +30,8 @@ def rising(values: Floats) -> Floats:
 
     Isotonic regression along one axis after the other, by pooling adjacent violators (Barlow et al.,
     "Statistical Inference under Order Restrictions", 1972). It keeps the order of rows that are ordered
-    element by element, so that a later axis does not undo an earlier one.
-
-    Args:
-        values: float64 of any shape.
-
-    Returns:
-        float64 of the same shape.
+    element by element, so that a later axis does not undo an earlier one. ``values``: float64 of any shape.
+    Returns float64 of the same shape.
     """
     for axis in range(values.ndim):
         values = np.apply_along_axis(_pooled, axis, values)

@@ -57,46 +57,27 @@ FLOAT_ENGINES = {"tensorrt": "tensorrt-fp16"}
 
 @dataclass(frozen=True)
 class Probe:
-    """One model to time.
+    """One model to time."""
 
-    Attributes:
-        name: Name of its folder.
-        layers: Shape of each layer.
-        engine: Engine that runs it.
-        precision: Numbers of its graph.
-    """
-
-    name: str
+    name: str  # name of its folder
     layers: tuple[LayerShape, ...]
-    engine: str
-    precision: Precision = Precision.SMALL
+    engine: str  # engine that runs it
+    precision: Precision = Precision.SMALL  # numbers of its graph
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All probes of one table.
+    """All probes of one table."""
 
-    Attributes:
-        shape: The full-size model.
-        activation: ``gelu``, ``gelu_tanh`` or ``relu``.
-        engine: Engine that is measured.
-        threads: Threads for one call.
-        heads: Numbers of heads on the grid, rising.
-        widths: FFN widths on the grid, rising.
-        lengths: Token counts, rising.
-        form: ``first`` where the last layer computes the first token only, ``all`` where it does not.
-        rounds: Turns that each probe gets.
-    """
-
-    shape: EncoderShape
-    activation: str
-    engine: str
-    threads: int
-    heads: tuple[int, ...]
-    widths: tuple[int, ...]
-    lengths: tuple[int, ...]
-    form: str
-    rounds: int
+    shape: EncoderShape  # the full-size model
+    activation: str  # ``gelu``, ``gelu_tanh`` or ``relu``
+    engine: str  # engine that is measured
+    threads: int  # threads for one call
+    heads: tuple[int, ...]  # numbers of heads on the grid, rising
+    widths: tuple[int, ...]  # FFN widths on the grid, rising
+    lengths: tuple[int, ...]  # token counts, rising
+    form: str  # ``first`` where the last layer computes the first token only, ``all`` where it does not
+    rounds: int  # turns that each probe gets
 
     @property
     def full(self) -> LayerShape:
@@ -145,9 +126,7 @@ class Plan:
 def read(folder: Path) -> Plan:
     """Read the plan of a folder of probes.
 
-    Raises:
-        UsageError: There is none, or it is of another version.
-        EdgeRobertaError: It is damaged.
+    Raises UsageError: there is none, or it is of another version; EdgeRobertaError: it is damaged.
     """
     file = folder / PLAN_FILE
     if not file.is_file():
@@ -172,20 +151,7 @@ def plan(
 ) -> Plan:
     """Choose the grid for a model.
 
-    Args:
-        shape: The full-size model.
-        activation: Its activation.
-        engine: Engine to measure.
-        threads: Threads for one call.
-        longest: Longest text there is, in tokens.
-        form: See :class:`Plan`.
-        rounds: Turns for each probe.
-
-    Returns:
-        The plan.
-
-    Raises:
-        UsageError: A text is longer than the model takes.
+    ``longest``: longest text there is, in tokens. Raises UsageError: a text is longer than the model takes.
     """
     most = shape.max_positions - 2
     if longest > most:

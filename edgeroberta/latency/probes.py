@@ -48,15 +48,9 @@ _REACH = 4.0
 def write(plan: Plan, folder: Path, *, targets_tensorrt: bool, progress: Progress) -> None:
     """Write all probes of a plan, each into a folder of its own.
 
-    Args:
-        plan: What to write.
-        folder: Where.
-        targets_tensorrt: The bundle is for a target that runs TensorRT: its attentions are int8, too.
-        progress: Where to report.
-
-    Raises:
-        EngineError: The engine refuses a graph.
-        UnavailableError: The package onnx is not installed, or an engine that writes its own files.
+    ``targets_tensorrt``: the bundle is for a target that runs TensorRT: its attentions are int8, too. Raises
+    EngineError: the engine refuses a graph; UnavailableError: the package onnx is not installed, or an engine
+    that writes its own files.
     """
     from edgeroberta import backends
 
@@ -95,12 +89,7 @@ def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: b
 def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
     """Make the weights of a model of the given shape.
 
-    Args:
-        config: The model's shape, layer by layer.
-        seed: Seed of the numbers.
-
-    Returns:
-        The weights; values keep their size from layer to layer.
+    Returns the weights; values keep their size from layer to layer.
     """
     rng = np.random.default_rng(seed)
     hidden = config.hidden_size
@@ -137,14 +126,8 @@ def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
 def plausible_plan(weights: Weights, form: GraphForm, *, attention: bool) -> QuantizationPlan:
     """Make every matmul and the word table int8, with fixed ranges.
 
-    Args:
-        weights: The model.
-        form: How its graph will be written.
-        attention: Write the two products of each attention in int8 as well, as for TensorRT, which also
-            takes nothing but int8 with zero point 0.
-
-    Returns:
-        The plan.
+    ``attention``: write the two products of each attention in int8 as well, as for TensorRT, which also takes
+    nothing but int8 with zero point 0.
     """
     graph = build_graph(weights, form=form)
     grid = ActivationRange.over(-_REACH / 4, _REACH, signed=attention)

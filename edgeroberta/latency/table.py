@@ -41,12 +41,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Overhead:
-    """What a call takes beyond the engine, in seconds: tokenizer, padding, labels and scores.
-
-    Attributes:
-        call: For each call.
-        token: For each token.
-    """
+    """What a call takes beyond the engine, in seconds: tokenizer, padding, labels and scores."""
 
     call: float
     token: float

@@ -10,11 +10,8 @@ from edgeroberta.roberta.shape import LayerShape
 def render(table: LatencyTable) -> str:
     """Lay a table out.
 
-    Args:
-        table: The table.
-
-    Returns:
-        Lines joined by newlines: what a layer takes per point of the grid and length, then the whole model.
+    Returns lines joined by newlines: what a layer takes per point of the grid and length, then the whole
+    model.
     """
     shape = table.shape
     head = (

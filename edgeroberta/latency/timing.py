@@ -41,27 +41,18 @@ Opener = Callable[[Probe, Path], Session]
 
 @dataclass(frozen=True)
 class Timings:
-    """What was timed.
+    """What was timed."""
 
-    Attributes:
-        version: Version of the engine.
-        device: What it ran on, in words.
-        quiet: Name of a probe to its seconds per length: the median call of its best turn.
-        noise: Percentiles (0.5, 1.5 … 99.5) of the calls of deep and whole probes as parts of those.
-        tokens: Token count of each text.
-        beyond: For each text, the seconds of a call outside the engine, in its best turn.
-        pads: True where the engine pads to prepared lengths.
-        unsteady: Names of probes whose times still moved after the warm-up.
-    """
-
-    version: str
-    device: str
+    version: str  # version of the engine
+    device: str  # what it ran on, in words
+    #: name of a probe to its seconds per length: the median call of its best turn
     quiet: dict[str, tuple[float, ...]]
+    #: percentiles (0.5, 1.5 … 99.5) of the calls of deep and whole probes as parts of those
     noise: tuple[float, ...]
-    tokens: tuple[int, ...]
-    beyond: tuple[float, ...]
-    pads: bool
-    unsteady: tuple[str, ...] = ()
+    tokens: tuple[int, ...]  # token count of each text
+    beyond: tuple[float, ...]  # for each text, the seconds of a call outside the engine, in its best turn
+    pads: bool  # True where the engine pads to prepared lengths
+    unsteady: tuple[str, ...] = ()  # names of probes whose times still moved after the warm-up
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -73,19 +64,8 @@ def time_probes(
 ) -> Timings:
     """Time all probes of a folder.
 
-    Args:
-        plan: What is in it.
-        folder: The probes, a tokenizer and texts.
-        progress: Where to report.
-        device: What it runs on, in words.
-        opener: Opens a probe; None for the engine.
-
-    Returns:
-        The times.
-
-    Raises:
-        UnavailableError: The engine is not installed.
-        EngineError: It refuses a probe, or fails.
+    ``folder``: the probes, a tokenizer and texts. ``opener``: opens a probe; None for the engine. Raises
+    UnavailableError: the engine is not installed; EngineError: it refuses a probe, or fails.
     """
     found = _Found()
     for number, batch in enumerate(plan.batches, 1):

@@ -14,39 +14,26 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One model of a run. What could not be measured is None.
+    """One model of a run. What could not be measured is None."""
 
-    Attributes:
-        stage: The stage that made it; :data:`FULL_SIZE` for the model that all others are held to.
-        kind: ``checkpoint``, ``graph`` or ``draft``.
-        metric: The task's metric on the rows of the ledger.
-        drop: The metric of the row before minus this one's, as a fraction: what the stage lost.
-        agreement: Share of rows with the full-size model's answer.
-        flips: Number of rows without it.
-        calibration_error: See :func:`edgeroberta.metrics.calibration_error`; None for a regression.
-        parameters: Parameters of the checkpoint; of a graph, those of the checkpoint it was written from.
-        bytes: Size on disk of the weights or the graph, and of ``tokenizer.json``.
-        engine: What ran it, with its version.
-        p50_ms: Median of the fixed latency measurement, in milliseconds per text.
-        speed_up: How many times faster than the full-size row it is, both timed in turns.
-        noisy: True when the turns' ratios lie more than 10 % apart, so that ``speed_up`` is a rough one.
-        error: Why it was not measured; None when it was.
-    """
-
-    stage: str
-    kind: str
-    metric: float | None = None
+    stage: str  # the stage that made it; :data:`FULL_SIZE` for the model that all others are held to
+    kind: str  # ``checkpoint``, ``graph`` or ``draft``
+    metric: float | None = None  # the task's metric on the rows of the ledger
+    #: the metric of the row before minus this one's, as a fraction: what the stage lost
     drop: float | None = None
-    agreement: float | None = None
-    flips: int | None = None
+    agreement: float | None = None  # share of rows with the full-size model's answer
+    flips: int | None = None  # number of rows without it
+    #: see :func:`edgeroberta.metrics.calibration_error`; None for a regression
     calibration_error: float | None = None
+    #: parameters of the checkpoint; of a graph, those of the checkpoint it was written from
     parameters: int | None = None
-    bytes: int | None = None
-    engine: str | None = None
-    p50_ms: float | None = None
-    speed_up: float | None = None
+    bytes: int | None = None  # size on disk of the weights or the graph, and of ``tokenizer.json``
+    engine: str | None = None  # what ran it, with its version
+    p50_ms: float | None = None  # median of the fixed latency measurement, in milliseconds per text
+    speed_up: float | None = None  # how many times faster than the full-size row it is, both timed in turns
+    #: True when the turns' ratios lie more than 10 % apart, so that ``speed_up`` is a rough one
     noisy: bool = False
-    error: str | None = None
+    error: str | None = None  # why it was not measured; None when it was
 
 
 #: Name of the first row.
@@ -55,29 +42,19 @@ FULL_SIZE = "full size"
 
 @dataclass(frozen=True)
 class Ledger:
-    """All models of a run, the full-size model first, and what they were measured on.
+    """All models of a run, the full-size model first, and what they were measured on."""
 
-    Attributes:
-        metric: Name of the task's metric.
-        measured: Held-out rows that every model answered.
-        available: Held-out rows there are; where they are more, ``measured`` of them were drawn.
-        calls: Single texts that each model was timed on at most, on one thread.
-        rows: One for each model.
-        missing: Why there are no rows; None when there are.
-    """
-
-    metric: str
-    measured: int
-    available: int
-    calls: int
-    rows: tuple[Row, ...] = ()
-    missing: str | None = None
+    metric: str  # name of the task's metric
+    measured: int  # Held-out rows that every model answered
+    available: int  # Held-out rows there are; where they are more, ``measured`` of them were drawn
+    calls: int  # single texts that each model was timed on at most, on one thread
+    rows: tuple[Row, ...] = ()  # one for each model
+    missing: str | None = None  # why there are no rows; None when there are
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Ledger:
         """Read back what ``dataclasses.asdict`` made and JSON stored.
 
-        Raises:
-            TypeError: A field is missing or unknown.
+        Raises TypeError: a field is missing or unknown.
         """
         return cls(**{**fields, "rows": tuple(Row(**row) for row in fields["rows"])})

@@ -43,41 +43,22 @@ NOISE = 0.1
 
 @dataclass(frozen=True)
 class Run:
-    """What a ledger is kept of.
+    """What a ledger is kept of."""
 
-    Attributes:
-        artifacts: Every artifact of the run, in order.
-        full_size: Folder of the full-size model; artifacts before it have no row.
-        rows: The held-out rows, labelled.
-        reference: What the full-size model answered to them.
-        kept: Folder where rows outlive the run; None keeps none.
-        scratch: Folder for graphs that are written only to be measured.
-        seed: Seed of the draw where there are too many rows.
-    """
-
-    artifacts: tuple[Artifact, ...]
-    full_size: Path
-    rows: Rows
-    reference: Reference
-    kept: Path | None
-    scratch: Path
-    seed: int
+    artifacts: tuple[Artifact, ...]  # every artifact of the run, in order
+    full_size: Path  # folder of the full-size model; artifacts before it have no row
+    rows: Rows  # the held-out rows, labelled
+    reference: Reference  # what the full-size model answered to them
+    kept: Path | None  # folder where rows outlive the run; None keeps none
+    scratch: Path  # folder for graphs that are written only to be measured
+    seed: int  # seed of the draw where there are too many rows
 
 
 def measure(run: Run, *, progress: Progress, start: Start = Worker) -> Ledger | None:
     """Measure every model of a run that is not measured yet.
 
-    Args:
-        run: The models, the rows, the full-size answers.
-        progress: Where to report.
-        start: Makes the process that holds a model.
-
-    Returns:
-        The ledger. A model that cannot be measured is a row that says why. None when the full-size
-        model is not among the artifacts.
-
-    Raises:
-        DataError: The rows carry no labels.
+    Returns the ledger. A model that cannot be measured is a row that says why. None when the full-size model
+    is not among the artifacts. Raises DataError: the rows carry no labels.
     """
     found = _models(run)
     if not found:

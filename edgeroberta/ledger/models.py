@@ -21,35 +21,21 @@ KINDS = (Kind.CHECKPOINT, Kind.GRAPH, Kind.DRAFT)
 
 @dataclass(frozen=True)
 class Model:
-    """A folder that a measuring process can open.
-
-    Attributes:
-        folder: The folder.
-        subject: What opens it, see :data:`edgeroberta.bench.subjects.SUBJECTS`.
-        engine: Name of the engine.
-        graph: Digest of all that the engine and the tokenizer are given.
-    """
+    """A folder that a measuring process can open."""
 
     folder: Path
-    subject: str
-    engine: str
-    graph: str
+    subject: str  # what opens it, see :data:`edgeroberta.bench.subjects.SUBJECTS`
+    engine: str  # name of the engine
+    graph: str  # digest of all that the engine and the tokenizer are given
 
 
 def prepare(made: Artifact, folder: Path) -> Model:
     """Make a model that can be asked of an artifact.
 
-    Args:
-        made: A checkpoint, a graph or a draft.
-        folder: Where the float graph of a checkpoint is written; what is there is deleted.
-
-    Returns:
-        The model. A draft runs in ONNX Runtime where it has a graph for it, which for TensorRT is the
-        stand-in that its goldens come from; else in the first of its engines that is here.
-
-    Raises:
-        CheckpointError: A checkpoint's tensor is missing or has an unexpected shape.
-        BundleError: A draft has no readable manifest.
+    ``folder``: where the float graph of a checkpoint is written; what is there is deleted. Returns the model.
+    A draft runs in ONNX Runtime where it has a graph for it, which for TensorRT is the stand-in that its
+    goldens come from; else in the first of its engines that is here. Raises CheckpointError: a checkpoint's
+    tensor is missing or has an unexpected shape; BundleError: a draft has no readable manifest.
     """
     if made.kind is Kind.DRAFT:
         return _draft(made.path)

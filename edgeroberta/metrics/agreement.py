@@ -23,17 +23,10 @@ _SPANS = ((25, 75, 1.349), (10, 90, 2.563))
 def agreeing(task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
     """Tell on which rows two models say the same.
 
-    Args:
-        task: The task.
-        reference: float[n, L] logits of the reference.
-        other: float[n, L] logits of the other model.
-
-    Returns:
-        bool[n]. One label per text: the same label. Several: the same set of labels. Regression: the
-        values differ by at most :func:`tolerance`.
-
-    Raises:
-        EdgeRobertaError: The logits are not finite, or not one row of L per row.
+    ``reference``: float[n, L] logits of the reference. ``other``: float[n, L] logits of the other model.
+    Returns bool[n]. One label per text: the same label. Several: the same set of labels. Regression: the
+    values differ by at most :func:`tolerance`. Raises EdgeRobertaError: the logits are not finite, or not one
+    row of L per row.
     """
     check(task, reference, len(reference))
     check(task, other, len(reference))
@@ -56,15 +49,9 @@ def tolerance(values: Array | Floats) -> float:
     """Return by how much values may differ from a reference's and still count as the same.
 
     A fifth of the reference's standard deviation, read from its quartiles, which no few outliers move
-    (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, 1993, on such scales). Where
-    more than half of the values are equal, it is read from the outer deciles; and where these are
-    equal, too, it is 5 % of the median, or 0.05 where that is zero.
-
-    Args:
-        values: float[n], what the reference says.
-
-    Returns:
-        Above zero, in the values' unit.
+    (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, 1993, on such scales). Where more
+    than half of the values are equal, it is read from the outer deciles; and where these are equal, too, it
+    is 5 % of the median, or 0.05 where that is zero. ``values``: float[n], what the reference says.
     """
     values = np.asarray(values, dtype=np.float64)
     middle = abs(float(np.median(values)))

@@ -11,14 +11,9 @@ from edgeroberta.metrics.scores import Floats
 def assign(gain: Floats) -> npt.NDArray[np.int64]:
     """Pair rows with columns, each once, for the greatest total gain.
 
-    The Hungarian method (Kuhn, The Hungarian Method for the Assignment Problem, 1955) by shortest
-    augmenting paths (Jonker and Volgenant, A Shortest Augmenting Path Algorithm, 1987), in O(n³).
-
-    Args:
-        gain: float64[n, n], what a row is worth in a column.
-
-    Returns:
-        int64[n], the column of each row.
+    The Hungarian method (Kuhn, The Hungarian Method for the Assignment Problem, 1955) by shortest augmenting
+    paths (Jonker and Volgenant, A Shortest Augmenting Path Algorithm, 1987), in O(n³). ``gain``: float64[n,
+    n], what a row is worth in a column. Returns int64[n], the column of each row.
     """
     count = len(gain)
     cost = gain.max() - gain

@@ -11,22 +11,12 @@ from edgeroberta.tasks import Problem, Task
 def calibration_error(task: Task, logits: Array, labels: Array, *, bins: int = 15) -> float | None:
     """Return how far probabilities are from the frequencies that they promise.
 
-    The expected calibration error of Guo et al. (On Calibration of Modern Neural Networks, ICML 2017)
-    over bins of equal width: the mean gap between probability and frequency in a bin, weighted by its
-    rows. Of one label per text it takes the probability of the answer and how often answers are right;
-    of several, the probability of each label and how often it applies, and the mean over the labels.
-
-    Args:
-        task: The task.
-        logits: float[n, L].
-        labels: int[n], float[n, L] or float[n], by problem.
-        bins: Number of bins.
-
-    Returns:
-        0 … 1; None for a regression, which has no probabilities.
-
-    Raises:
-        EdgeRobertaError: The logits are not finite, or not one row of L per label.
+    The expected calibration error of Guo et al. (On Calibration of Modern Neural Networks, ICML 2017) over
+    bins of equal width: the mean gap between probability and frequency in a bin, weighted by its rows. Of one
+    label per text it takes the probability of the answer and how often answers are right; of several, the
+    probability of each label and how often it applies, and the mean over the labels. ``logits``: float[n, L].
+    ``labels``: int[n], float[n, L] or float[n], by problem. Returns 0 … 1; None for a regression, which has
+    no probabilities. Raises EdgeRobertaError: the logits are not finite, or not one row of L per label.
     """
     check(task, logits, len(labels))
     if task.problem is Problem.REGRESSION:

@@ -33,37 +33,24 @@ _MOST = 2**14
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its confidence interval.
+    """An estimate and its confidence interval."""
 
-    Attributes:
-        mean: The estimate on the rows as they are.
-        low: Lower end.
-        high: Upper end.
-    """
-
-    mean: float
-    low: float
-    high: float
+    mean: float  # the estimate on the rows as they are
+    low: float  # lower end
+    high: float  # upper end
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """How an interval is made.
-
-    Attributes:
-        seed: Seed of the draws.
-        groups: int64[n], equal for rows that stand or fall together, as rows with the same text do; None
-            where each stands alone.
-        confidence: Of the two-sided interval.
-        samples: Number of samples.
-        scale: What the interval would be with so many times as many rows of the same kinds.
-    """
+    """How an interval is made."""
 
     seed: int = 0
+    #: int64[n], equal for rows that stand or fall together, as rows with the same text do; None where each
+    #: stands alone
     groups: Groups | None = None
-    confidence: float = 0.95
-    samples: int = SAMPLES
-    scale: float = 1.0
+    confidence: float = 0.95  # of the two-sided interval
+    samples: int = SAMPLES  # number of samples
+    scale: float = 1.0  # what the interval would be with so many times as many rows of the same kinds
 
     @property
     def tail(self) -> float:
@@ -86,21 +73,11 @@ def drop_interval(
 ) -> Interval:
     """Estimate how much of a metric is lost.
 
-    The same rows are drawn for both models, so that what both get wrong cancels out.
-
-    Args:
-        task: The task.
-        full: float[n, L] logits of the full-size model.
-        ours: float[n, L] logits of the compressed model.
-        labels: int[n], float[n, L] or float[n], by problem.
-        draws: How to make the interval.
-        metric: Its name; None for the task's own.
-
-    Returns:
-        The drop ``metric(full) - metric(ours)``; 0.01 is one point.
-
-    Raises:
-        EdgeRobertaError: As for :func:`~edgeroberta.metrics.scores.score`.
+    The same rows are drawn for both models, so that what both get wrong cancels out. ``full``: float[n, L]
+    logits of the full-size model. ``ours``: float[n, L] logits of the compressed model. ``labels``: int[n],
+    float[n, L] or float[n], by problem. ``metric``: its name; None for the task's own. Returns the drop
+    ``metric(full) - metric(ours)``; 0.01 is one point. Raises EdgeRobertaError: as for
+    :func:`~edgeroberta.metrics.scores.score`.
     """
     name = metric or task.metric
     chosen = METRICS[task.problem][name]
@@ -130,17 +107,8 @@ def drop_interval(
 def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> Interval:
     """Estimate on which share of all texts two models say the same.
 
-    Args:
-        task: The task.
-        full: float[n, L] logits of the full-size model.
-        ours: float[n, L] logits of the compressed model.
-        draws: How to make the interval.
-
-    Returns:
-        0 … 1.
-
-    Raises:
-        EdgeRobertaError: As for :func:`~edgeroberta.metrics.agreement.agreeing`.
+    ``full``: float[n, L] logits of the full-size model. ``ours``: float[n, L] logits of the compressed model.
+    Raises EdgeRobertaError: as for :func:`~edgeroberta.metrics.agreement.agreeing`.
     """
     same = agreeing(task, full, ours)
     low, high = (
@@ -153,13 +121,8 @@ def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> In
 def lead_interval(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], draws: Draws) -> Interval:
     """Estimate how much greater one share of the same rows is than another.
 
-    Args:
-        first: bool[n], on which rows one model is right, or agrees.
-        second: bool[n], on which the other does.
-        draws: How to make the interval.
-
-    Returns:
-        -1 … 1, above zero where the first is the greater.
+    ``first``: bool[n], on which rows one model is right, or agrees. ``second``: bool[n], on which the other
+    does. Returns -1 … 1, above zero where the first is the greater.
     """
     high = draws.quantile(resampling.of_lead(first, second, draws.groups), upper=True)
     low = -draws.quantile(resampling.of_lead(second, first, draws.groups), upper=True)
@@ -170,12 +133,7 @@ def lead_interval(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], d
 def rows_to_decide(decided: Callable[[float], bool], n: int) -> int | None:
     """Estimate how many rows would decide, of the same kinds in the same shares.
 
-    Args:
-        decided: Tells whether so many times as many rows would.
-        n: How many rows there are.
-
-    Returns:
-        The total number of rows; None when not even 16,000 times as many would.
+    Returns the total number of rows; None when not even 16,000 times as many would.
     """
     low, high = 1.0, 2.0
     while not decided(high):

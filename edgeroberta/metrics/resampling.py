@@ -25,16 +25,12 @@ _CELLS_PER_BLOCK = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Units that are drawn, and what is asked of them.
+    """Units that are drawn, and what is asked of them."""
 
-    Attributes:
-        counts: float64[m], how many equal units there are of each kind; the last is one that was never seen.
-        value: Of weights float64[b, m], the quantity float64[b].
-        rows: What ``value`` makes of each sample has so many cells, where these are more than the weights.
-    """
-
+    #: float64[m], how many equal units there are of each kind; the last is one that was never seen
     counts: Floats
-    value: Callable[[Floats], Floats]
+    value: Callable[[Floats], Floats]  # of weights float64[b, m], the quantity float64[b]
+    #: what ``value`` makes of each sample has so many cells, where these are more than the weights
     rows: int = 0
 
     @property
@@ -45,11 +41,8 @@ class Sample:
     def draw(self, samples: int, *, seed: int, scale: float = 1.0) -> Floats:
         """Return the quantity in samples of the units, float64[samples].
 
-        Args:
-            samples: How many.
-            seed: Seed of the draws.
-            scale: How many times as many units to take, of the same kinds in the same shares; the last
-                stays one.
+        ``scale``: how many times as many units to take, of the same kinds in the same shares; the last stays
+        one.
         """
         rng = np.random.default_rng(seed)
         shapes = self.counts[:-1] * scale
@@ -69,13 +62,9 @@ def of_drop(
 ) -> Sample:
     """Sample how much of a metric one model has more than another, with one unit that lost the most.
 
-    Args:
-        task: The task.
-        ours: Predictions of the model that may be better, as ``task.decide`` gives them.
-        theirs: Predictions of the other.
-        labels: int[n], float[n, L] or float[n], by problem.
-        metric: Its name.
-        groups: int64[n], equal for rows that stand or fall together; None where each stands alone.
+    ``ours``: predictions of the model that may be better, as ``task.decide`` gives them. ``labels``: int[n],
+    float[n, L] or float[n], by problem. ``groups``: int64[n], equal for rows that stand or fall together;
+    None where each stands alone.
     """
     chosen = METRICS[task.problem][metric]
     if chosen.ranked:

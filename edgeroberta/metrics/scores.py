@@ -18,36 +18,22 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric comes out of predictions.
+    """How a metric comes out of predictions."""
 
-    Attributes:
-        statistics: Of predictions, labels and the number of outputs, float64[n, k] per row.
-        value: Of float64[…, k] sums of the statistics, the metric float64[…].
-        ranked: True when predictions and labels are replaced by their ranks first.
-        correlation: True for a correlation, in which a few rows may weigh as much as all others.
-    """
-
+    #: of predictions, labels and the number of outputs, float64[n, k] per row
     statistics: Callable[[Array, Array, int], Floats]
-    value: Callable[[Floats], Floats]
-    ranked: bool = False
-    correlation: bool = False
+    value: Callable[[Floats], Floats]  # of float64[…, k] sums of the statistics, the metric float64[…]
+    ranked: bool = False  # True when predictions and labels are replaced by their ranks first
+    correlation: bool = False  # True for a correlation, in which a few rows may weigh as much as all others
 
 
 def score(task: Task, logits: Array, labels: Array, *, metric: str | None = None) -> float:
     """Return a metric.
 
-    Args:
-        task: The task.
-        logits: float[n, L].
-        labels: int[n], float[n, L] or float[n], by problem.
-        metric: Its name, see :data:`METRICS`; None for the one the task is judged by by default.
-
-    Returns:
-        Accuracy or F1 in 0 … 1, or a correlation in -1 … 1. A correlation with a constant, and an F1
-        with nothing to find and nothing found, are 0.
-
-    Raises:
-        EdgeRobertaError: The logits are not finite, or not one row of L per label.
+    ``logits``: float[n, L]. ``labels``: int[n], float[n, L] or float[n], by problem. ``metric``: its name,
+    see :data:`METRICS`; None for the one the task is judged by by default. Returns accuracy or F1 in 0 … 1,
+    or a correlation in -1 … 1. A correlation with a constant, and an F1 with nothing to find and nothing
+    found, are 0. Raises EdgeRobertaError: the logits are not finite, or not one row of L per label.
     """
     check(task, logits, len(labels))
     chosen = METRICS[task.problem][metric or task.metric]
@@ -60,19 +46,10 @@ def score(task: Task, logits: Array, labels: Array, *, metric: str | None = None
 def all_metrics(task: Task, logits: Array, labels: Array) -> dict[str, float]:
     """Return all metrics of the task's problem by name.
 
-    Args:
-        task: The task.
-        logits: float[n, L].
-        labels: int[n], float[n, L] or float[n], by problem.
-
-    Returns:
-        ``accuracy``, ``macro_f1`` and ``matthews``; or ``micro_f1``, ``macro_f1`` and
-        ``subset_accuracy`` (all labels of a row right); or ``pearson``, ``spearman`` and ``rmse`` (in
-        the label's unit). Macro F1 is the mean over the labels that occur in the rows or in the
-        predictions.
-
-    Raises:
-        EdgeRobertaError: As for :func:`score`.
+    ``logits``: float[n, L]. ``labels``: int[n], float[n, L] or float[n], by problem. Returns ``accuracy``,
+    ``macro_f1`` and ``matthews``; or ``micro_f1``, ``macro_f1`` and ``subset_accuracy`` (all labels of a row
+    right); or ``pearson``, ``spearman`` and ``rmse`` (in the label's unit). Macro F1 is the mean over the
+    labels that occur in the rows or in the predictions. Raises EdgeRobertaError: as for :func:`score`.
     """
     found = {name: score(task, logits, labels, metric=name) for name in METRICS[task.problem]}
     if task.problem is Problem.REGRESSION:
@@ -84,8 +61,7 @@ def all_metrics(task: Task, logits: Array, labels: Array) -> dict[str, float]:
 def check(task: Task, logits: Array, rows: int) -> None:
     """Refuse logits that cannot be scored.
 
-    Raises:
-        EdgeRobertaError: There are no rows, the logits are not one row of L for each, or not finite.
+    Raises EdgeRobertaError: there are no rows, the logits are not one row of L for each, or not finite.
     """
     if rows == 0:
         raise EdgeRobertaError("there are no rows to measure on")

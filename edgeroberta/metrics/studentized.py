@@ -49,20 +49,13 @@ def upper(
 ) -> float:
     """Return the upper end of how much more ours correlates with the labels than theirs.
 
-    There is one row more than those given, which theirs lost: of the rows with the mean for an answer,
-    that which loses as much as they do on average, each counted in proportion to what it loses; at most
-    three times their plain average, as it is for normal values. More of it would make the end of data
-    with heavy tails useless: 21 points for Student's t with three degrees of freedom and 1,000 rows.
-
-    Args:
-        ours: float[n] answers.
-        theirs: float[n] answers.
-        labels: float[n].
-        groups: int64[n], equal for rows that stand or fall together; None where each stands alone.
-        tail: Probability above, 0.025 for one end of 95 %.
-        samples: Number of bootstrap samples.
-        seed: Seed of the draws.
-        scale: What the end would be with so many times as many rows of the same kinds.
+    There is one row more than those given, which theirs lost: of the rows with the mean for an answer, that
+    which loses as much as they do on average, each counted in proportion to what it loses; at most three
+    times their plain average, as it is for normal values. More of it would make the end of data with heavy
+    tails useless: 21 points for Student's t with three degrees of freedom and 1,000 rows. ``ours``: float[n]
+    answers. ``theirs``: float[n] answers. ``labels``: float[n]. ``groups``: int64[n], equal for rows that
+    stand or fall together; None where each stands alone. ``tail``: probability above, 0.025 for one end of 95
+    %. ``scale``: what the end would be with so many times as many rows of the same kinds.
     """
     rows = len(labels)
     lost = np.full(rows, np.mean(ours, dtype=np.float64))

@@ -17,16 +17,12 @@ MOST_LABELS = 40
 def rows(task: Task, good: Array, labels: Array) -> tuple[Array, Array, Array]:
     """Make rows on which one model answers as it does and the other has lost what there was to lose.
 
-    Args:
-        task: The task.
-        good: Predictions of the model that keeps its answers, as ``task.decide`` gives them.
-        labels: int[n], float[n, L] or float[n], by problem.
-
-    Returns:
-        The former's predictions, the latter's, and labels. One label per text: every label taken for
-        every other; of many labels the rarest and the most frequent ones, since what a row weighs in any
-        of the metrics rises or falls with how frequent its labels are. Several: each row that has a label
-        right without any found. Regression: each row with the mean in place of the prediction.
+    ``good``: predictions of the model that keeps its answers, as ``task.decide`` gives them. ``labels``:
+    int[n], float[n, L] or float[n], by problem. Returns the former's predictions, the latter's, and labels.
+    One label per text: every label taken for every other; of many labels the rarest and the most frequent
+    ones, since what a row weighs in any of the metrics rises or falls with how frequent its labels are.
+    Several: each row that has a label right without any found. Regression: each row with the mean in place of
+    the prediction.
     """
     if task.problem is Problem.REGRESSION:
         return good, np.full(len(good), np.mean(good, dtype=np.float64)), labels
@@ -55,19 +51,12 @@ def _ends(labels: Array, frequency: Array) -> Array:
 def worst(metric: Metric, total: Floats, candidates: Floats, *, mass: float = UNSEEN) -> Floats:
     """Average those rows which would lose the most of a metric.
 
-    They are sorted by their influence on the drop, its gradient, and those are averaged that lose the
-    most when they make up ``mass`` rows: of a metric that is linear, the first; of a mean over labels,
-    a row of each rare label. Of a correlation, whose worst row may be one in a thousand, all are averaged,
-    each in proportion to what it loses.
-
-    Args:
-        metric: The metric.
-        total: float64[2 k], the statistics' sums over the rows there are, of both models.
-        candidates: float64[c, 2 k], the statistics of rows from :func:`rows`.
-        mass: How many such rows there may be.
-
-    Returns:
-        float64[2 k], the statistics of one row.
+    They are sorted by their influence on the drop, its gradient, and those are averaged that lose the most
+    when they make up ``mass`` rows: of a metric that is linear, the first; of a mean over labels, a row of
+    each rare label. Of a correlation, whose worst row may be one in a thousand, all are averaged, each in
+    proportion to what it loses. ``total``: float64[2 k], the statistics' sums over the rows there are, of
+    both models. ``candidates``: float64[c, 2 k], the statistics of rows from :func:`rows`. ``mass``: how many
+    such rows there may be. Returns float64[2 k], the statistics of one row.
     """
     step = 1e-4
     loss = drop(metric, total + step * candidates) - drop(metric, total)

@@ -28,23 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What to build.
+    """What to build."""
 
-    Attributes:
-        bundle: The bundle's folder.
-        engines: Engines to build; None for all of the bundle's that are built on a device.
-        target: Device class, for its cap on memory; None for caps by what is free.
-        data: Rows for the gate; None to ask no gate unless there is a ``reference``.
-        reference: Folder of the full-size reference, for the gate.
-        plan: How much is timed.
-    """
-
-    bundle: Path
+    bundle: Path  # the bundle's folder
+    #: engines to build; None for all of the bundle's that are built on a device
     engines: tuple[str, ...] | None = None
-    target: str | None = None
-    data: DataSpec | None = None
-    reference: Path | None = None
-    plan: Plan = field(default_factory=Plan)
+    target: str | None = None  # device class, for its cap on memory; None for caps by what is free
+    data: DataSpec | None = None  # rows for the gate; None to ask no gate unless there is a ``reference``
+    reference: Path | None = None  # folder of the full-size reference, for the gate
+    plan: Plan = field(default_factory=Plan)  # how much is timed
 
 
 #: Measures the bundle against its gate; a parameter, so that tests need no processes.
@@ -54,18 +46,10 @@ Gate = Callable[[Request, tuple[str, ...], Progress], "Report"]
 def build(request: Request, *, progress: Progress, gate: Gate | None = None) -> Outcome:
     """Build, check, time and choose.
 
-    Args:
-        request: What to build.
-        progress: Where to report.
-        gate: Asks the gate; :func:`ask_gate` when None.
-
-    Returns:
-        What became of each engine. A choice among all of the bundle's is remembered on this device.
-
-    Raises:
-        BundleError: It is not a bundle, or a damaged one.
-        UsageError: It has no engine that is built on a device, or not the one asked for.
-        UnavailableError: TensorRT or a GPU is missing.
+    ``gate``: asks the gate; :func:`ask_gate` when None. Returns what became of each engine. A choice among
+    all of the bundle's is remembered on this device. Raises BundleError: it is not a bundle, or a damaged
+    one; UsageError: it has no engine that is built on a device, or not the one asked for; UnavailableError:
+    TensorRT or a GPU is missing.
     """
     facts = manifest.read(request.bundle)
     manifest.check_files(facts)

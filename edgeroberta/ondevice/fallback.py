@@ -14,12 +14,7 @@ from edgeroberta.runtime.tensorrt.inspection import Inspection, fell_back_by_siz
 def without_fallbacks(facts: Manifest, candidates: Sequence[Candidate]) -> list[Candidate]:
     """Refuse int8 engines that fell back to float; note where that cannot be known.
 
-    Args:
-        facts: The bundle's manifest.
-        candidates: What was built.
-
-    Returns:
-        The same, some of them refused or with a warning.
+    Returns the same, some of them refused or with a warning.
     """
     sizes = {each.precision: _sizes(facts, each) for each in candidates if each.facts}
     return [

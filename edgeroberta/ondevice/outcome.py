@@ -13,41 +13,26 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Candidate:
-    """One engine. What could not be found out is None.
+    """One engine. What could not be found out is None."""
 
-    Attributes:
-        engine: Its name.
-        precision: ``int8`` or ``fp16``.
-        version: TensorRT's version.
-        facts: What the session tells of itself: build seconds, bytes, CUDA graphs, device.
-        deviation: Largest difference of a logit to the goldens, where that is within what they allow.
-        allowed: What the goldens allow.
-        layers: Layers of the engine, as it tells them.
-        matmuls: Those of them that multiply matrices and name their data types.
-        int8: Those of these that multiply int8.
-        planned: Those that the bundle's graph asks for in int8, in all profiles that are listed.
-        engine_only: Time on the device alone, one text per call.
-        call: From token ids to logits: padding and copies included, tokenization not.
-        gate: The gate's verdict on this engine; None where it was not asked.
-        warning: What to know about it although it runs.
-        error: Why it is not eligible.
-    """
-
-    engine: str
-    precision: str
-    version: str | None = None
+    engine: str  # its name
+    precision: str  # ``int8`` or ``fp16``
+    version: str | None = None  # TensorRT's version
+    #: what the session tells of itself: build seconds, bytes, CUDA graphs, device
     facts: dict[str, Any] = field(default_factory=dict)
+    #: largest difference of a logit to the goldens, where that is within what they allow
     deviation: float | None = None
-    allowed: float | None = None
-    layers: int | None = None
-    matmuls: int | None = None
-    int8: int | None = None
+    allowed: float | None = None  # what the goldens allow
+    layers: int | None = None  # layers of the engine, as it tells them
+    matmuls: int | None = None  # those of them that multiply matrices and name their data types
+    int8: int | None = None  # those of these that multiply int8
+    #: those that the bundle's graph asks for in int8, in all profiles that are listed
     planned: int | None = None
-    engine_only: Latency | None = None
-    call: Latency | None = None
-    gate: str | None = None
-    warning: str | None = None
-    error: str | None = None
+    engine_only: Latency | None = None  # time on the device alone, one text per call
+    call: Latency | None = None  # from token ids to logits: padding and copies included, tokenization not
+    gate: str | None = None  # the gate's verdict on this engine; None where it was not asked
+    warning: str | None = None  # what to know about it although it runs
+    error: str | None = None  # why it is not eligible
 
     @property
     def eligible(self) -> bool:
@@ -61,25 +46,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All engines of a bundle on this device.
+    """All engines of a bundle on this device."""
 
-    Attributes:
-        bundle: The bundle's folder.
-        candidates: Every engine that was to be built.
-        kept: The one that is first from now on; None when none is eligible.
-        why: The reason, in one sentence.
-        remembered: False where the choice could not be written to the cache, or not all were compared.
-        gate: The gate's verdict over all engines; None where it was not asked.
-        left_out: Engines of the bundle that are built on a device and were not asked for.
-    """
-
-    bundle: str
-    candidates: tuple[Candidate, ...]
-    kept: str | None
-    why: str
-    remembered: bool
-    gate: str | None = None
-    left_out: tuple[str, ...] = ()
+    bundle: str  # the bundle's folder
+    candidates: tuple[Candidate, ...]  # every engine that was to be built
+    kept: str | None  # the one that is first from now on; None when none is eligible
+    why: str  # the reason, in one sentence
+    remembered: bool  # False where the choice could not be written to the cache, or not all were compared
+    gate: str | None = None  # the gate's verdict over all engines; None where it was not asked
+    left_out: tuple[str, ...] = ()  # engines of the bundle that are built on a device and were not asked for
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -89,11 +64,7 @@ class Outcome:
 def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
     """Choose the fastest engine of those that are eligible.
 
-    Args:
-        candidates: What was built.
-
-    Returns:
-        Its name, None when there is none, and the reason in one sentence.
+    Returns its name, None when there is none, and the reason in one sentence.
     """
     running = [each for each in candidates if each.eligible and each.call is not None]
     if not running:

@@ -16,19 +16,12 @@ from edgeroberta.runtime.lengths import BIN
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """How much is measured."""
 
-    Attributes:
-        rounds: Turns each engine gets.
-        calls: Calls in a turn, one text each.
-        warmup: Calls before the first turn, not counted.
-        seed: Seed of lengths and ids.
-    """
-
-    rounds: int = 5
-    calls: int = 100
-    warmup: int = 20
-    seed: int = 0
+    rounds: int = 5  # turns each engine gets
+    calls: int = 100  # calls in a turn, one text each
+    warmup: int = 20  # calls before the first turn, not counted
+    seed: int = 0  # seed of lengths and ids
 
 
 @dataclass(frozen=True)
@@ -44,14 +37,8 @@ def take_turns(
 ) -> dict[str, Timing]:
     """Time every engine on the same texts, round by round, so that noise falls on all of them.
 
-    Args:
-        runtimes: Name to open runtime; its session has ``run_timed``.
-        counts: Texts per 16-token bin of length, as the manifest has them.
-        vocab: Number of token ids to draw from.
-        plan: How much.
-
-    Returns:
-        Name to what was measured.
+    ``runtimes``: name to open runtime; its session has ``run_timed``. ``counts``: texts per 16-token bin of
+    length, as the manifest has them. ``vocab``: number of token ids to draw from.
     """
     order = list(runtimes)
     inner: dict[str, list[list[float]]] = {name: [] for name in order}
@@ -76,15 +63,9 @@ def draw(
 ) -> list[npt.NDArray[np.int64]]:
     """Draw random ids whose lengths are distributed as a histogram says.
 
-    Args:
-        counts: Texts per bin: bin i holds 16 i + 1 … 16 (i + 1) tokens. All 0: as if all had 32 tokens.
-        vocab: Number of token ids.
-        number: How many texts.
-        seed: Seed.
-        pad: Id of the padding token, which is never drawn.
-
-    Returns:
-        int64 [tokens] each.
+    ``counts``: texts per bin: bin i holds 16 i + 1 … 16 (i + 1) tokens. All 0: as if all had 32 tokens.
+    ``vocab``: number of token ids. ``pad``: id of the padding token, which is never drawn. Returns int64
+    [tokens] each.
     """
     random = np.random.default_rng(seed)
     weights = np.asarray(counts if sum(counts) else (0, 1), np.float64)

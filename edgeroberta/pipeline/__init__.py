@@ -40,50 +40,29 @@ _RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx
 
 @dataclass(frozen=True)
 class Made:
-    """One stage that is through.
-
-    Attributes:
-        artifact: What it made.
-        reused: True when a former run had made it.
-    """
+    """One stage that is through."""
 
     artifact: Artifact
-    reused: bool
+    reused: bool  # True when a former run had made it
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gives.
+    """What a run gives."""
 
-    Attributes:
-        bundle: The bundle's folder.
-        report: Content of ``report.json``, None when the recipe does not verify.
-        stages: Every stage, in order.
-        pair: The model answers pairs of texts.
-        notes: What the check of the model had to say.
-    """
-
-    bundle: Path
-    report: Mapping[str, Any] | None
-    stages: tuple[Made, ...]
-    pair: bool = False
-    notes: tuple[str, ...] = ()
+    bundle: Path  # the bundle's folder
+    report: Mapping[str, Any] | None  # content of ``report.json``, None when the recipe does not verify
+    stages: tuple[Made, ...]  # every stage, in order
+    pair: bool = False  # the model answers pairs of texts
+    notes: tuple[str, ...] = ()  # what the check of the model had to say
 
 
 def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     """Run a recipe and deliver its bundle.
 
-    Args:
-        recipe: Which stages, with which settings.
-        job: The model, the rows, and where things go.
-        progress: Where to report.
-
-    Returns:
-        The bundle with its report. A bundle that failed its gate is delivered, too.
-
-    Raises:
-        UsageError: The output or work folder holds something else; it is left untouched.
-        EdgeRobertaError: A stage failed, the disk is full, or another run uses the work folder.
+    ``job``: the model, the rows, and where things go. Raises UsageError: the output or work folder holds
+    something else; it is left untouched; EdgeRobertaError: a stage failed, the disk is full, or another run
+    uses the work folder.
     """
     ranks = distributed.current()
     if ranks.main:
@@ -124,18 +103,8 @@ def make(
 ) -> tuple[Made, ...]:
     """Run stages one after the other in the job's work folder.
 
-    Args:
-        steps: The stages with their configs.
-        job: What they run on; its output is not touched.
-        progress: Where the main process reports.
-        recipe_text: The resolved recipe, for the bundle.
-        wait: Wait for another run of this work folder instead of refusing.
-
-    Returns:
-        What each stage made, in order.
-
-    Raises:
-        EdgeRobertaError: A stage failed, the disk is full, or another run uses the work folder.
+    ``job``: what they run on; its output is not touched. Raises EdgeRobertaError: a stage failed, the disk is
+    full, or another run uses the work folder.
     """
     with _held(job.work, distributed.current(), wait=wait) as work:
         return _make(steps, job, progress, recipe_text, work)
@@ -144,16 +113,8 @@ def make(
 def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Artifact, ...]:
     """Find what a run would reuse, without running or writing anything.
 
-    Args:
-        steps: The stages with their configs.
-        job: What they would run on.
-        recipe_text: The resolved recipe.
-
-    Returns:
-        The finished artifacts of the first stages; a run would begin with the stage after them.
-
-    Raises:
-        UsageError: The work folder holds something else.
+    Returns the finished artifacts of the first stages; a run would begin with the stage after them. Raises
+    UsageError: the work folder holds something else.
     """
     workspace.check(job.work)
     state = start(job)

@@ -27,15 +27,10 @@ PLAN = "plan"
 
 @dataclass(frozen=True)
 class Budgeted:
-    """What a run with a budget gives.
+    """What a run with a budget gives."""
 
-    Attributes:
-        result: As without a budget.
-        outcome: What became of the budget; None on other processes than the main one.
-    """
-
-    result: Result
-    outcome: Outcome | None
+    result: Result  # as without a budget
+    outcome: Outcome | None  # what became of the budget; None on other processes than the main one
 
     @property
     def failed(self) -> bool:
@@ -54,19 +49,10 @@ def compress(
 ) -> Budgeted:
     """Make the best bundle that meets a budget.
 
-    Args:
-        request: The model, the rows, where things go; its recipe says how candidates learn.
-        limits: The budget.
-        progress: Where to report.
-        host: Name of the machine that the budget is about; None for this one.
-        timer: Times probes there; None for this machine.
-
-    Returns:
-        The delivered bundle and what became of the budget, whatever the verdict.
-
-    Raises:
-        UsageError: No model meets the budget, or the request is not one for a budget.
-        EdgeRobertaError: See :mod:`edgeroberta.errors`.
+    ``request``: the model, the rows, where things go; its recipe says how candidates learn. ``host``: name of
+    the machine that the budget is about; None for this one. ``timer``: times probes there; None for this
+    machine. Raises UsageError: no model meets the budget, or the request is not one for a budget;
+    EdgeRobertaError: see :mod:`edgeroberta.errors`.
     """
     chosen = recipe.load(request.recipe, request.overrides)
     base = recipes.base_of(chosen)

@@ -24,45 +24,26 @@ TEACHER_RECIPE = "finetune-int8"
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would do.
+    """What a run would do."""
 
-    Attributes:
-        recipe: The resolved recipe.
-        model: Folder of the model that it would begin with.
-        task: What the model answers.
-        data: The rows, split.
-        target: The device class the bundle would be for.
-        output: Where the bundle would go.
-        work: The work folder.
-        job: What it would run on; None when the packaged default's teacher has yet to be fine-tuned.
-        reused: For each stage, whether a former run's artifact would be reused.
-        told: What the check of the model's files and of how they are read has to say.
-    """
-
-    recipe: Recipe
-    model: Path
-    task: Task
-    data: Splits
-    target: Target
-    output: Path
-    work: Path
-    job: Job | None
-    reused: tuple[bool, ...]
-    told: tuple[str, ...] = ()
+    recipe: Recipe  # the resolved recipe
+    model: Path  # folder of the model that it would begin with
+    task: Task  # what the model answers
+    data: Splits  # the rows, split
+    target: Target  # the device class the bundle would be for
+    output: Path  # where the bundle would go
+    work: Path  # the work folder
+    job: Job | None  # what it would run on; None when the packaged default's teacher has yet to be fine-tuned
+    reused: tuple[bool, ...]  # for each stage, whether a former run's artifact would be reused
+    told: tuple[str, ...] = ()  # what the check of the model's files and of how they are read has to say
 
 
 def compress(request: Request, *, progress: Progress) -> Result:
     """Do what the user asks for.
 
-    Args:
-        request: The model, the rows, the recipe, where things go.
-        progress: Where to report.
-
-    Returns:
-        The delivered bundle and its report, whatever the verdict.
-
-    Raises:
-        EdgeRobertaError: See :mod:`edgeroberta.errors`; the message says what to do next.
+    ``request``: the model, the rows, the recipe, where things go. Returns the delivered bundle and its
+    report, whatever the verdict. Raises EdgeRobertaError: see :mod:`edgeroberta.errors`; the message says
+    what to do next.
     """
     chosen = recipe.load(request.recipe, request.overrides)
     return pipeline.run(chosen, prepare(request, chosen, progress=progress), progress=progress)
@@ -71,16 +52,7 @@ def compress(request: Request, *, progress: Progress) -> Result:
 def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
     """Find and check all that a recipe is to run on; fine-tune the packaged default's teacher if need be.
 
-    Args:
-        request: As for :func:`compress`.
-        chosen: The recipe.
-        progress: Where to report.
-
-    Returns:
-        What the recipe runs on.
-
-    Raises:
-        EdgeRobertaError: As :func:`compress` before its first stage.
+    Raises EdgeRobertaError: as :func:`compress` before its first stage.
     """
     target = targets.load(request.target)
     _check_engines(chosen, target)
@@ -111,14 +83,7 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
 def preview(request: Request) -> Preview:
     """Check everything that can be checked without running a stage.
 
-    Args:
-        request: As for :func:`compress`.
-
-    Returns:
-        The resolved recipe and what would be reused.
-
-    Raises:
-        EdgeRobertaError: As :func:`compress` before its first stage.
+    Raises EdgeRobertaError: as :func:`compress` before its first stage.
     """
     chosen = recipe.load(request.recipe, request.overrides)
     target = targets.load(request.target)

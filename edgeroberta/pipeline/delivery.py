@@ -51,8 +51,7 @@ logger = logging.getLogger(__name__)
 def check(output: Path) -> None:
     """Refuse an output that is neither free nor a former bundle; called before hours of work.
 
-    Raises:
-        UsageError: It is a file, a mount point, or a folder with other files in it.
+    Raises UsageError: it is a file, a mount point, or a folder with other files in it.
     """
     hint = "choose another folder with -o, or move this one away"
     if output.exists() and not output.is_dir():
@@ -70,8 +69,7 @@ def check(output: Path) -> None:
 def check_apart(output: Path, work: Path) -> None:
     """Refuse an output and a work folder of which one lies in the other; called before hours of work.
 
-    Raises:
-        UsageError: They are the same folder, or one is in the other, links followed.
+    Raises UsageError: they are the same folder, or one is in the other, links followed.
     """
     output, work = output.resolve(), work.resolve()
     if work == output:
@@ -88,17 +86,11 @@ def check_apart(output: Path, work: Path) -> None:
 def deliver(bundle: Artifact, output: Path) -> None:
     """Copy a finished bundle to ``output``, replacing a former bundle.
 
-    The copy is made beside ``output`` and renamed, so a reader never sees half a bundle. A former bundle
-    is renamed out of the way first: between these two renames there is nothing at ``output``, and a run
-    that is killed right there is repaired by the next one. Files that the user has put into a former
-    bundle, which its manifest does not list, and an edited card are then moved into the new one.
-
-    Args:
-        bundle: The finished artifact.
-        output: Where the user wants it.
-
-    Raises:
-        UsageError: Something else is there by now.
+    The copy is made beside ``output`` and renamed, so a reader never sees half a bundle. A former bundle is
+    renamed out of the way first: between these two renames there is nothing at ``output``, and a run that is
+    killed right there is repaired by the next one. Files that the user has put into a former bundle, which
+    its manifest does not list, and an edited card are then moved into the new one. Raises UsageError:
+    something else is there by now.
     """
     output = output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)

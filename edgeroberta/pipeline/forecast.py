@@ -17,32 +17,21 @@ from edgeroberta.planning.limits import Limits
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run with a budget would begin with.
+    """What a run with a budget would begin with."""
 
-    Attributes:
-        preview: The model, the rows, where things would go; its recipe says how candidates would learn.
-        limits: The budget.
-        device: What the device takes; None where it has not been measured, or the model is not there yet.
-        candidates: What should meet the budget, if all heads and neurons mattered alike.
-    """
-
-    preview: Preview
-    limits: Limits
+    preview: Preview  # the model, the rows, where things would go; its recipe says how candidates would learn
+    limits: Limits  # the budget
+    #: what the device takes; None where it has not been measured, or the model is not there yet
     device: Device | None
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]  # what should meet the budget, if all heads and neurons mattered alike
 
 
 def forecast(request: Request, limits: Limits, *, host: str | None = None) -> Forecast:
     """Check everything that can be checked, and predict what a measured device allows; nothing is trained.
 
-    Args:
-        request: As for :func:`edgeroberta.pipeline.budget.compress`.
-        limits: The budget.
-        host: Name of the machine that the budget is about; None for this one.
-
-    Raises:
-        UsageError: No model meets the budget, or the request is not one for a budget.
-        EdgeRobertaError: As for a run before its first stage.
+    ``host``: name of the machine that the budget is about; None for this one. Raises UsageError: no model
+    meets the budget, or the request is not one for a budget; EdgeRobertaError: as for a run before its first
+    stage.
     """
     recipes.base_of(recipe.load(request.recipe, request.overrides))
     preview = compression.preview(request)

@@ -27,11 +27,7 @@ _SAID = {
 def told(place: Path) -> Iterator[None]:
     """Put a full or unwritable disk into words; what is finished stays.
 
-    Args:
-        place: The folder that is written to.
-
-    Raises:
-        EdgeRobertaError: The disk is full, or may not be written to.
+    Raises EdgeRobertaError: the disk is full, or may not be written to.
     """
     try:
         yield

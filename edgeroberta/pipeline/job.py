@@ -32,31 +32,19 @@ _SHAPING = {
 
 @dataclass(frozen=True)
 class Job:
-    """What a recipe is run on.
+    """What a recipe is run on."""
 
-    Attributes:
-        model: Checkpoint folder; never written to.
-        task: Kind of task, labels, single texts or pairs.
-        data: The rows, split.
-        target: The device class the result is for.
-        output: Where the bundle goes.
-        work: Work folder, see :mod:`edgeroberta.pipeline.workspace`.
-        seed: Seed of everything random.
-        reference: Folder of a stored full-size reference.
-        source: What the user called the model and the data; kept in the lineage.
-        notes: What the check of the model had to say, to be said again at the end.
-    """
-
-    model: Path
-    task: Task
-    data: Splits
-    target: Target
-    output: Path
-    work: Path
-    seed: int = 0
-    reference: Path | None = None
+    model: Path  # checkpoint folder; never written to
+    task: Task  # kind of task, labels, single texts or pairs
+    data: Splits  # the rows, split
+    target: Target  # the device class the result is for
+    output: Path  # where the bundle goes
+    work: Path  # work folder, see :mod:`edgeroberta.pipeline.workspace`
+    seed: int = 0  # seed of everything random
+    reference: Path | None = None  # folder of a stored full-size reference
+    #: what the user called the model and the data; kept in the lineage
     source: Mapping[str, Any] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what the check of the model had to say, to be said again at the end
 
 
 @dataclass(frozen=True)
@@ -100,18 +88,7 @@ def start(job: Job) -> State:
 
 
 def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:
-    """Name the artifact that a stage will make.
-
-    Args:
-        index: The stage's position in the recipe.
-        step: The stage and its config.
-        state: What the stages before it have made.
-        job: What the recipe runs on.
-        recipe_text: The resolved recipe.
-
-    Returns:
-        The artifact's folder name, and the digest of all that determines its content.
-    """
+    """Name the artifact that a stage will make."""
     stage = step.stage
     available = {
         "data": lambda: job.data.digest,

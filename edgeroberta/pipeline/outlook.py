@@ -15,11 +15,7 @@ from edgeroberta.roberta.config import EncoderConfig
 def to_json(preview: Preview) -> dict[str, Any]:
     """Return a preview for machines.
 
-    Args:
-        preview: What a run would do.
-
-    Returns:
-        A JSON object. ``changed`` of a stage has the settings that are not the defaults, by dotted name.
+    Returns a JSON object. ``changed`` of a stage has the settings that are not the defaults, by dotted name.
     """
     return {
         "recipe": preview.recipe.name,

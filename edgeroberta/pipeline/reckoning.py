@@ -57,13 +57,7 @@ class _Model:
 def outcome_of(made: Made, job: Job, progress: Progress) -> Outcome | None:
     """Measure what was made beside the full-size model, in turns, and write the reports; collective.
 
-    Args:
-        made: The bundle.
-        job: The run, with a work folder for what it is compared with.
-        progress: Where to report.
-
-    Returns:
-        What became of the budget; None on other processes than the main one.
+    Returns what became of the budget; None on other processes than the main one.
     """
     table, lengths = made.device.table, made.device.lengths
     report = made.result.report or {}
@@ -155,11 +149,7 @@ def _int8(base: Base, job: Job, progress: Progress) -> tuple[Path, Mapping[str, 
 
 
 def _metric(report: Mapping[str, Any], engine: str, metric: str) -> float:
-    """Return a metric on an engine; on the first that ran where that one is only on the device.
-
-    Raises:
-        EngineError: None ran.
-    """
+    """Return a metric on an engine; on the first that ran where that one is only on the device."""
     found = {each["engine"]: each["metrics"] for each in report["engines"] if each["metrics"]}
     if not found:
         raise EngineError(

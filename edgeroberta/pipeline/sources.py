@@ -23,33 +23,19 @@ DEMO_OUTPUT = Path("out/demo")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asks for.
+    """What the user asks for."""
 
-    Attributes:
-        model: Model folder or Hub id; None, with ``data`` None too, for the packaged default.
-        data: Where the rows are.
-        recipe: Name or path of the recipe.
-        overrides: ``stage.key=value`` settings that win over the recipe's file.
-        target: Name of the target.
-        output: Where the bundle goes.
-        work: Work folder; beside the output when None.
-        reference: Folder of a stored full-size reference.
-        seed: Seed of everything random.
-        limit: Use at most this many rows of each file.
-        allow_pickle: Accept weights that are only there as a pickle.
-    """
-
-    model: str | None
-    data: DataSpec | None
-    recipe: str
-    overrides: tuple[str, ...]
-    target: str
-    output: Path | None
-    work: Path | None
-    reference: Path | None
-    seed: int = 0
-    limit: int | None = None
-    allow_pickle: bool = False
+    model: str | None  # model folder or Hub id; None, with ``data`` None too, for the packaged default
+    data: DataSpec | None  # where the rows are
+    recipe: str  # name or path of the recipe
+    overrides: tuple[str, ...]  # ``stage.key=value`` settings that win over the recipe's file
+    target: str  # name of the target
+    output: Path | None  # where the bundle goes
+    work: Path | None  # work folder; beside the output when None
+    reference: Path | None  # folder of a stored full-size reference
+    seed: int = 0  # seed of everything random
+    limit: int | None = None  # use at most this many rows of each file
+    allow_pickle: bool = False  # accept weights that are only there as a pickle
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,7 @@ SCHEMA_VERSION = 1
 def to_json(result: Result) -> dict[str, Any]:
     """Return the outcome of a run for machines.
 
-    Args:
-        result: What the pipeline gave.
-
-    Returns:
-        A JSON object; ``verdict`` is None when the recipe does not verify.
+    Returns a JSON object; ``verdict`` is None when the recipe does not verify.
     """
     report = result.report
     return {
@@ -51,13 +47,7 @@ def verdict(result: Result) -> str | None:
 
 
 def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = False) -> str:
-    """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands.
-
-    Args:
-        result: What the pipeline gave.
-        budget: The shape was chosen to keep to a budget.
-        program: What to type to run this program.
-    """
+    """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands."""
     bundle = shlex.quote(_shown(result.bundle))
     call = f"{program} {{}} {bundle}".format
     fresh = [made.artifact.lineage.seconds for made in result.stages if not made.reused]

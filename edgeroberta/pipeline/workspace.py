@@ -41,11 +41,7 @@ logger = logging.getLogger(__name__)
 class Workspace:
     """A work folder that this run may write to.
 
-    Args:
-        path: The folder; made if it does not exist.
-
-    Raises:
-        UsageError: It holds files of something else.
+    ``path``: the folder; made if it does not exist. Raises UsageError: it holds files of something else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +55,7 @@ class Workspace:
     def lock(self, *, wait: bool = False) -> Iterator[None]:
         """Hold the folder for one run; the system frees it when the process dies, however it dies.
 
-        Args:
-            wait: Wait for the other run instead of refusing.
-
-        Raises:
-            EdgeRobertaError: Another run holds it.
+        Raises EdgeRobertaError: another run holds it.
         """
         # flock, not a POSIX record lock: that one would let the same process in twice, and would be gone
         # once any handle of the file is closed. Children do not inherit the handle unless they are forks.
@@ -119,11 +111,7 @@ class Workspace:
         return done
 
     def tidy(self, names: Sequence[str]) -> None:
-        """Remove what killed runs have left; unfinished stages of other recipes stay, to be resumed.
-
-        Args:
-            names: The artifacts of the run that is through.
-        """
+        """Remove what killed runs have left; unfinished stages of other recipes stay, to be resumed."""
         for name in names:
             if self.partial(name).is_dir():
                 shutil.rmtree(self.partial(name))
@@ -148,8 +136,7 @@ def peek(path: Path, key: str) -> Artifact | None:
 def check(path: Path) -> None:
     """Refuse a folder that holds something else; nothing is ever deleted in such a folder.
 
-    Raises:
-        UsageError: It is a file, or it has files and is no work folder, or a newer version made it.
+    Raises UsageError: it is a file, or it has files and is no work folder, or a newer version made it.
     """
     if not path.exists():
         return

@@ -16,26 +16,16 @@ OTHER_BYTES = 250_000
 
 @dataclass(frozen=True)
 class Footprint:
-    """What decides a bundle's bytes, beside its shape.
+    """What decides a bundle's bytes, beside its shape."""
 
-    Attributes:
-        copies: How often the weights are in it: once for each engine, or once if engines share them.
-        tokenizer: Bytes of the full-size model's tokenizer.
-        answers: Bytes of the full-size model's answers to the held-out rows, which the bundle carries.
-    """
-
-    copies: int
-    tokenizer: int
-    answers: int = 0
+    copies: int  # how often the weights are in it: once for each engine, or once if engines share them
+    tokenizer: int  # bytes of the full-size model's tokenizer
+    answers: int = 0  # bytes of the full-size model's answers to the held-out rows, which the bundle carries
 
     def of(self, shape: EncoderShape, full_vocabulary: int) -> float:
         """Return the bytes of an int8 bundle.
 
         Weights take a byte each and embeddings a byte and a float32 per row; positions and head stay float32.
-
-        Args:
-            shape: The model.
-            full_vocabulary: Tokens of the full-size model.
         """
         layers = sum(shape.layer_parameters(layer) for layer in shape.layers)
         words = shape.vocab_size * (shape.hidden_size + 4)
@@ -46,19 +36,12 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model should come to; times in seconds, of undisturbed calls with the user's texts.
+    """What a model should come to; times in seconds, of undisturbed calls with the user's texts."""
 
-    Attributes:
-        p50: Median.
-        p95: 95th percentile.
-        speedup: How many times faster than the full-size model in float, by medians.
-        bytes: The bundle's size.
-    """
-
-    p50: float
-    p95: float
-    speedup: float
-    bytes: float
+    p50: float  # median
+    p95: float  # 95th percentile
+    speedup: float  # how many times faster than the full-size model in float, by medians
+    bytes: float  # the bundle's size
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -80,25 +63,15 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that should meet the budget.
+    """A model that should meet the budget."""
 
-    Attributes:
-        layers: Layers of the full-size model that stay.
-        shapes: What is left of each.
-        vocabulary: Tokens that stay; None for all.
-        predicted: What it should come to.
-        kept: Share of the importance of all heads and neurons that stays.
-        whole: True where nothing but whole layers goes.
-        everything: True where not even a layer goes.
-    """
-
-    layers: tuple[int, ...]
-    shapes: tuple[LayerShape, ...]
-    vocabulary: int | None
-    predicted: Predicted
-    kept: float
-    whole: bool
-    everything: bool = False
+    layers: tuple[int, ...]  # layers of the full-size model that stay
+    shapes: tuple[LayerShape, ...]  # what is left of each
+    vocabulary: int | None  # tokens that stay; None for all
+    predicted: Predicted  # what it should come to
+    kept: float  # share of the importance of all heads and neurons that stays
+    whole: bool  # True where nothing but whole layers goes
+    everything: bool = False  # True where not even a layer goes
 
     @property
     def name(self) -> str:
@@ -124,9 +97,7 @@ class Candidate:
 def table(candidates: Sequence[Candidate], agreements: Sequence[float] | None = None) -> list[str]:
     """Return the lines of a table for people of what candidates should come to.
 
-    Args:
-        candidates: At least one.
-        agreements: Share of validation texts with the teacher's answer, of each; None where none has learnt.
+    ``agreements``: share of validation texts with the teacher's answer, of each; None where none has learnt.
     """
     rows = [
         ("", "candidate", "p50", "p95", "speedup", "size", *(("teacher's answers",) if agreements else ()))

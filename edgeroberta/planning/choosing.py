@@ -34,28 +34,17 @@ _TOKENIZER = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Device:
-    """What the device takes for the user's texts.
+    """What the device takes for the user's texts."""
 
-    Attributes:
-        table: What layers cost there.
-        lengths: Token counts of the validation texts, at most the longest of the table.
-    """
-
-    table: LatencyTable
-    lengths: tuple[int, ...]
+    table: LatencyTable  # what layers cost there
+    lengths: tuple[int, ...]  # token counts of the validation texts, at most the longest of the table
 
 
 def measured(job: Job, progress: Progress, host: str | None, timer: Timer | None) -> Device:
     """Measure the device, or find its table, for the lengths of the validation rows.
 
-    Args:
-        job: The model, the rows, the target.
-        progress: Where to report.
-        host: Name of the machine that is measured; None for this one.
-        timer: Times probes there; None for this machine.
-
-    Raises:
-        EdgeRobertaError: It cannot be measured.
+    ``host``: name of the machine that is measured; None for this one. ``timer``: times probes there; None for
+    this machine. Raises EdgeRobertaError: it cannot be measured.
     """
     table = measuring.measure(_request(job), progress=progress, timer=timer, where=host)
     counts = _lengths(job)
@@ -74,13 +63,7 @@ def known(job: Job, host: str | None) -> Device | None:
 
 
 def search(job: Job, limits: Limits, device: Device) -> Search:
-    """Return the search for shapes, with equal scores for all units.
-
-    Args:
-        job: The model, the target.
-        limits: The budget.
-        device: What the device takes.
-    """
+    """Return the search for shapes, with equal scores for all units."""
     size = (job.model / _TOKENIZER).stat().st_size if (job.model / _TOKENIZER).is_file() else 0
     copies = 1 if shares(job, limits) else len(job.target.engines)
     answers = 4 * job.task.num_outputs * len(job.data.heldout)  # float32 logits
@@ -93,18 +76,8 @@ def choose(
 ) -> tuple[tuple[Probe, ...], Candidate]:
     """Search candidates and compare them.
 
-    Args:
-        base: How they learn.
-        limits: The budget.
-        job: The run, with a work folder for the probes.
-        device: What the device takes.
-        progress: Where to report.
-
-    Returns:
-        Those that were compared, the best first, and the one to make; none where only one was left.
-
-    Raises:
-        UsageError: No shape meets the budget.
+    Returns those that were compared, the best first, and the one to make; none where only one was left.
+    Raises UsageError: no shape meets the budget.
     """
     space = search(job, limits, device)
     space.check()

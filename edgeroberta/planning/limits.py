@@ -18,19 +18,12 @@ _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 
 @dataclass(frozen=True)
 class Limits:
-    """A budget; all limits that are given must hold.
+    """A budget; all limits that are given must hold."""
 
-    Attributes:
-        speedup: How many times faster than the full-size model in float, by medians.
-        p95: Longest 95th percentile of a call, in seconds.
-        bytes: Most bytes of the bundle's folder.
-        keep: Smallest share of the full-size model's metric.
-    """
-
-    speedup: float | None = None
-    p95: float | None = None
-    bytes: int | None = None
-    keep: float = KEEP
+    speedup: float | None = None  # how many times faster than the full-size model in float, by medians
+    p95: float | None = None  # longest 95th percentile of a call, in seconds
+    bytes: int | None = None  # most bytes of the bundle's folder
+    keep: float = KEEP  # smallest share of the full-size model's metric
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -53,17 +46,10 @@ class Limits:
 def read(speedup: float | None, p95: str | None, size: str | None, keep: float | None) -> Limits | None:
     """Read the options of the command line.
 
-    Args:
-        speedup: What ``--speedup`` says.
-        p95: What ``--p95`` says: ``4ms``, ``4`` (milliseconds), ``0.004s`` or ``4000us``.
-        size: What ``--size`` says: ``12MB`` (10^6 bytes), ``800KB``; a plain number is bytes.
-        keep: What ``--keep`` says.
-
-    Returns:
-        The budget; None where none of speed, time and size is given.
-
-    Raises:
-        UsageError: One of them cannot be read or is out of range, or ``--keep`` stands alone.
+    ``speedup``: what ``--speedup`` says. ``p95``: what ``--p95`` says: ``4ms``, ``4`` (milliseconds),
+    ``0.004s`` or ``4000us``. ``size``: what ``--size`` says: ``12MB`` (10^6 bytes), ``800KB``; a plain number
+    is bytes. ``keep``: what ``--keep`` says. Returns the budget; None where none of speed, time and size is
+    given. Raises UsageError: one of them cannot be read or is out of range, or ``--keep`` stands alone.
     """
     if (speedup, p95, size) == (None, None, None):
         if keep is not None:
@@ -90,8 +76,7 @@ def read(speedup: float | None, p95: str | None, size: str | None, keep: float |
 def seconds(text: str) -> float:
     """Read a time; a plain number is milliseconds.
 
-    Raises:
-        UsageError: It is none, or it is 0.
+    Raises UsageError: it is none, or it is 0.
     """
     found = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|µs)?", text.strip())
     value = float(found[1]) * _SECONDS[found[2] or ""] if found else 0.0
@@ -103,8 +88,7 @@ def seconds(text: str) -> float:
 def size_in_bytes(text: str) -> int:
     """Read a size; a plain number is bytes, MB is 10^6 of them.
 
-    Raises:
-        UsageError: It is none, or less than a byte.
+    Raises UsageError: it is none, or less than a byte.
     """
     found = re.fullmatch(rf"{_NUMBER}\s*(B|KB|MB|GB)?", text.strip().upper())
     value = round(float(found[1]) * _BYTES[found[2] or "B"]) if found else 0

@@ -33,50 +33,29 @@ REPORT, FRONT_JSON, FRONT_SVG = "reports/budget.json", "reports/front.json", "re
 
 @dataclass(frozen=True)
 class Times:
-    """Times of calls with single texts, tokenization included, in seconds.
+    """Times of calls with single texts, tokenization included, in seconds."""
 
-    Attributes:
-        p50: Median.
-        p95: 95th percentile.
-    """
-
-    p50: float
-    p95: float
+    p50: float  # median
+    p95: float  # 95th percentile
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a budget.
+    """What became of a budget."""
 
-    Attributes:
-        limits: What was asked for.
-        chosen: The candidate that was made.
-        probes: The candidates that were compared, the best first; none where one was left.
-        predicted: What it should have come to.
-        measured: What it came to; times are None where the device is elsewhere.
-        metric: Name of the task's metric.
-        kept: Share of the full-size metric that the bundle keeps.
-        points: The front's points.
-        engine: Engine that was timed.
-        device: What the prediction was measured on.
-        elsewhere: The device's host, where it is not this machine.
-        full_then: Median of the full-size model in float in the latency table, in milliseconds.
-        full_now: The same, measured in turns with the bundle; None where the device is elsewhere.
-    """
-
-    limits: Limits
-    chosen: Candidate
-    probes: tuple[Probe, ...]
-    predicted: Predicted
-    measured: Mapping[str, float | None]
-    metric: str
-    kept: float
-    points: tuple[Point, ...]
-    engine: str
-    device: str
-    elsewhere: str | None
-    full_then: float
-    full_now: float | None
+    limits: Limits  # what was asked for
+    chosen: Candidate  # the candidate that was made
+    probes: tuple[Probe, ...]  # the candidates that were compared, the best first; none where one was left
+    predicted: Predicted  # what it should have come to
+    measured: Mapping[str, float | None]  # what it came to; times are None where the device is elsewhere
+    metric: str  # name of the task's metric
+    kept: float  # share of the full-size metric that the bundle keeps
+    points: tuple[Point, ...]  # the front's points
+    engine: str  # engine that was timed
+    device: str  # what the prediction was measured on
+    elsewhere: str | None  # the device's host, where it is not this machine
+    full_then: float  # median of the full-size model in float in the latency table, in milliseconds
+    full_now: float | None  # the same, measured in turns with the bundle; None where the device is elsewhere
 
     @property
     def pace(self) -> float | None:
@@ -119,8 +98,7 @@ class Outcome:
     def to_text(self, *, failed: bool) -> str:
         """Return it for people, with the candidates and the front.
 
-        Args:
-            failed: The gate did not pass, or a limit was missed.
+        ``failed``: the gate did not pass, or a limit was missed.
         """
         lines = ["", f"budget: {self.limits.told}", f"chosen: {self.chosen.name}"]
         if self.probes:
@@ -177,18 +155,7 @@ def time_in_turns(
 ) -> dict[str, Times]:
     """Time bundles on texts in turns, each in its own process.
 
-    Args:
-        bundles: Name to folder.
-        inputs: The user's texts.
-        engine: Engine for all of them.
-        threads: Threads for one call.
-        progress: Where to report.
-
-    Returns:
-        Name to times, over all calls.
-
-    Raises:
-        WorkerError: One cannot be run.
+    Raises WorkerError: one cannot be run.
     """
     plan = Plan(rounds=5, calls=200, threads=threads)
     entries = []

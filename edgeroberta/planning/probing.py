@@ -35,19 +35,12 @@ SAME_TIME = 0.05
 
 @dataclass(frozen=True)
 class Probe:
-    """A candidate after a short distillation.
+    """A candidate after a short distillation."""
 
-    Attributes:
-        candidate: The model.
-        agreement: Share of validation texts with the teacher's answer.
-        score: The task's metric on them.
-        behind: By how much the agreement is less than that of the best, on the same texts; None of the
-            best itself.
-    """
-
-    candidate: Candidate
-    agreement: float
-    score: float
+    candidate: Candidate  # the model
+    agreement: float  # share of validation texts with the teacher's answer
+    score: float  # the task's metric on them
+    #: by how much the agreement is less than that of the best, on the same texts; None of the best itself
     behind: Interval | None = None
 
     @property
@@ -69,14 +62,8 @@ class Probe:
 def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Progress) -> tuple[Probe, ...]:
     """Distil candidates for a while and compare them; a probe that an earlier run has made is reused.
 
-    Args:
-        candidates: At least one.
-        base: How they learn; one pass over :data:`TEXTS` texts here.
-        job: The run, with a work folder for the probes.
-        progress: Where to report.
-
-    Returns:
-        In the order of their agreement; of equal ones that first which kept more importance.
+    ``base``: how they learn; one pass over :data:`TEXTS` texts here. Returns in the order of their agreement;
+    of equal ones that first which kept more importance.
     """
     small = replace(job, data=_sample(job))
     answers = _answers(small.model, small)
@@ -98,11 +85,7 @@ def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Pro
 
 
 def pick(probes: Sequence[Probe]) -> Probe:
-    """Return the fastest of those that are tied with the best; of equally fast ones that with more agreement.
-
-    Args:
-        probes: From :func:`rank`.
-    """
+    """Return the fastest of those tied with the best; of equally fast ones that with more agreement."""
     tied = [probe for probe in probes if probe.tied]
     fastest = min(probe.candidate.predicted.p50 for probe in tied)
     return next(probe for probe in tied if probe.candidate.predicted.p50 * (1 - SAME_TIME) <= fastest)

@@ -21,29 +21,19 @@ DEFAULT = "int8-distill"
 
 @dataclass(frozen=True)
 class Base:
-    """What a recipe of the user's gives to all candidates.
+    """What a recipe of the user's gives to all candidates."""
 
-    Attributes:
-        recovery: How a student learns.
-        quantize: Settings of the stage quantize.
-        build: Settings of the stage build.
-        verify: Settings of the stage verify; of its gate those that a budget does not replace.
-    """
-
-    recovery: Mapping[str, Any]
-    quantize: Mapping[str, Any]
-    build: Mapping[str, Any]
+    recovery: Mapping[str, Any]  # how a student learns
+    quantize: Mapping[str, Any]  # settings of the stage quantize
+    build: Mapping[str, Any]  # settings of the stage build
+    #: settings of the stage verify; of its gate those that a budget does not replace
     verify: Mapping[str, Any]
 
 
 def base_of(recipe: Recipe) -> Base:
     """Take what serves all candidates from a recipe.
 
-    Args:
-        recipe: One that distils or prunes a fine-tuned model.
-
-    Raises:
-        UsageError: It trains its own full-size model, or neither distils nor prunes with recovery.
+    Raises UsageError: it trains its own full-size model, or neither distils nor prunes with recovery.
     """
     found = {stage.name: config.model_dump(mode="json") for stage, config in recipe.stages}
     recovery = found["distill"] if "distill" in found else found.get("prune", {}).get("recovery")
@@ -61,12 +51,7 @@ def base_of(recipe: Recipe) -> Base:
 
 
 def training_steps(candidate: Candidate, recovery: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the stages that make a candidate's checkpoint, as a recipe writes them.
-
-    Args:
-        candidate: The model.
-        recovery: How it learns.
-    """
+    """Return the stages that make a candidate's checkpoint, as a recipe writes them."""
     layers = list(candidate.layers)
     found: list[dict[str, Any]] = []
     if not candidate.whole:
@@ -82,15 +67,7 @@ def training_steps(candidate: Candidate, recovery: Mapping[str, Any]) -> list[di
 def write(candidate: Candidate, limits: Limits, base: Base, file: Path, *, share: bool) -> Recipe:
     """Write a candidate's recipe and read it back.
 
-    Args:
-        candidate: The model.
-        limits: The budget.
-        base: What the user's recipe says of all else.
-        file: Where to write it.
-        share: Let engines share the weights, where the size counts.
-
-    Returns:
-        The recipe.
+    ``share``: let engines share the weights, where the size counts.
     """
     gate = {**base.verify.get("gate", {}), "max_drop": 1.0, "min_agreement": 0.0, "min_kept": limits.keep}
     build = {**base.build, "share_weights": True} if share else dict(base.build)

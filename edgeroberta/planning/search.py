@@ -30,31 +30,22 @@ _HALVINGS = 10
 
 @dataclass(frozen=True)
 class Search:
-    """A search for the shapes that meet a budget.
+    """A search for the shapes that meet a budget."""
 
-    Attributes:
-        importance: Scores of the full-size model's units; equal scores serve where only the least counts.
-        table: What layers cost on the device.
-        lengths: Token counts of the user's texts.
-        limits: The budget.
-        footprint: What decides the bundle's bytes.
-    """
-
+    #: scores of the full-size model's units; equal scores serve where only the least counts
     importance: Importance
-    table: LatencyTable
-    lengths: tuple[int, ...]
-    limits: Limits
-    footprint: Footprint
+    table: LatencyTable  # what layers cost on the device
+    lengths: tuple[int, ...]  # token counts of the user's texts
+    limits: Limits  # the budget
+    footprint: Footprint  # what decides the bundle's bytes
     _costs: dict[tuple[bool, LayerShape], float] = field(default_factory=dict, repr=False)
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return what should meet the budget, the deepest first.
 
         That is the deepest model of whole layers which meets it, and deeper ones that are pruned; shallower
-        ones of whole layers are smaller than need be.
-
-        Raises:
-            UsageError: Nothing meets it; the message names the least that there is.
+        ones of whole layers are smaller than need be. Raises UsageError: nothing meets it; the message names
+        the least that there is.
         """
         self.check()
         depth = len(self.table.shape.layers)
@@ -82,8 +73,7 @@ class Search:
     def check(self) -> None:
         """Refuse a budget that no shape meets; needs no importance.
 
-        Raises:
-            UsageError: The message names the least that there is, and why.
+        Raises UsageError: the message names the least that there is, and why.
         """
         whole = self.table.shape.layers[0]
         least = LayerShape(1, min(allocation.GRANULARITY, whole.intermediate))

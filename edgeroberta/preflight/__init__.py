@@ -37,16 +37,9 @@ _FOR_TOKENS, _FOR_LOGITS = ("transformers",), ("transformers", "torch", "onnx", 
 def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str, ...]:
     """Refuse what a run would stumble over later, or read wrongly without a word.
 
-    Args:
-        steps: The stages with their configs.
-        job: What they would run on.
-        partly: Leave out what needs a package that is not installed, and say so.
-
-    Returns:
-        What the user should know, a paragraph each; ``WARNING:`` in front of what may change answers.
-
-    Raises:
-        EdgeRobertaError: As the stage or the reading of the model would raise it.
+    ``partly``: leave out what needs a package that is not installed, and say so. Returns what the user should
+    know, a paragraph each; ``WARNING:`` in front of what may change answers. Raises EdgeRobertaError: as the
+    stage or the reading of the model would raise it.
     """
     check_stages(steps, job)
     rows = (("validation", job.data.validation), ("held-out", job.data.heldout))
@@ -62,12 +55,7 @@ def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str
 def check_stages(steps: Sequence[Step], job: Job) -> None:
     """Ask every stage whether the files let it do its part.
 
-    Args:
-        steps: The stages with their configs.
-        job: What they would run on.
-
-    Raises:
-        EdgeRobertaError: As the stage would raise it.
+    Raises EdgeRobertaError: as the stage would raise it.
     """
     tokens.open_ours(job.model)
     outset = Outset(job.model, EncoderConfig.from_dir(job.model).shape, job.task, job.target)
@@ -81,18 +69,9 @@ def check_reading(
 ) -> tuple[str, ...]:
     """Hold the runtime's tokens, and the float graph's answers, to those of transformers.
 
-    Args:
-        model: Model folder.
-        task: What it does, or is to do.
-        inputs: Texts or pairs.
-        partly: Leave out what needs a package that is not installed, and say so.
-
-    Returns:
-        What the user should know, a paragraph each; ``WARNING:`` in front of what may change answers.
-
-    Raises:
-        CheckpointError: One of them differs.
-        UnavailableError: A package is not installed, and ``partly`` is False.
+    ``partly``: leave out what needs a package that is not installed, and say so. Returns what the user should
+    know, a paragraph each; ``WARNING:`` in front of what may change answers. Raises CheckpointError: one of
+    them differs; UnavailableError: a package is not installed, and ``partly`` is False.
     """
     chosen = list(inputs[:: -(-len(inputs) // MOST_ROWS) or 1])
     told: list[str] = []

@@ -26,15 +26,8 @@ def check(folder: Path, task: Task, inputs: Inputs) -> None:
     """Hold the float graph of a model to the model itself.
 
     A model without a head for the task gets one of random numbers, so that its encoder can be compared.
-
-    Args:
-        folder: Model folder.
-        task: What it does, or is to do.
-        inputs: Some texts or pairs.
-
-    Raises:
-        CheckpointError: They answer differently, or transformers cannot load the model.
-        UnavailableError: A package is not installed.
+    Raises CheckpointError: they answer differently, or transformers cannot load the model; UnavailableError:
+    a package is not installed.
     """
     room = cache.cache_dir()
     with cache.writing(room):

@@ -44,17 +44,9 @@ class _Read:
 def check(folder: Path, inputs: Sequence[Input]) -> str | None:
     """Hold the runtime's tokens to those of transformers, on given texts and on odd ones.
 
-    Args:
-        folder: Model folder.
-        inputs: Texts or pairs, at least one.
-
-    Returns:
-        None where all are the same; a warning with what to do next where the runtime follows
-        ``tokenizer.json`` and transformers does not.
-
-    Raises:
-        CheckpointError: A text is read otherwise, or in another way than the graph can hold.
-        UnavailableError: transformers is not installed.
+    Returns None where all are the same; a warning with what to do next where the runtime follows
+    ``tokenizer.json`` and transformers does not. Raises CheckpointError: a text is read otherwise, or in
+    another way than the graph can hold; UnavailableError: transformers is not installed.
     """
     length = checkpoint.max_length(folder)
     ours, theirs = open_ours(folder), hftokenizer.load(folder)
@@ -89,15 +81,8 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
 def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> None:
     """Refuse texts that no bundle answers: with the padding token in them, or without any token.
 
-    transformers counts positions over the tokens that are not padding, the graph over all.
-
-    Args:
-        folder: Model folder.
-        rows: Name and texts of each part of the data that graphs are asked of.
-
-    Raises:
-        CheckpointError: The tokenizer puts it into every text.
-        DataError: A text has it, or has no tokens.
+    transformers counts positions over the tokens that are not padding, the graph over all. Raises
+    CheckpointError: the tokenizer puts it into every text; DataError: a text has it, or has no tokens.
     """
     pad = EncoderConfig.from_dir(folder).pad_token_id
     tokenizer = open_ours(folder)
@@ -123,14 +108,8 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
 def open_ours(folder: Path) -> TextTokenizer:
     """Open a model's tokenizer as the runtime does.
 
-    Args:
-        folder: Model folder.
-
-    Returns:
-        The tokenizer, which cuts texts where the model does.
-
-    Raises:
-        CheckpointError: One of its files is damaged, or a setting is none.
+    Returns the tokenizer, which cuts texts where the model does. Raises CheckpointError: one of its files is
+    damaged, or a setting is none.
     """
     try:
         return TextTokenizer.open(folder, checkpoint.max_length(folder))

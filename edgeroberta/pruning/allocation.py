@@ -29,11 +29,7 @@ _SLACK = 1e-9
 
 
 class Cost(Protocol):
-    """What an encoder costs, in any unit.
-
-    Attributes:
-        fixed: What it costs beside its layers.
-    """
+    """What an encoder costs, in any unit."""
 
     @property
     def fixed(self) -> float:
@@ -45,17 +41,11 @@ class Cost(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Option:
-    """What one layer may become.
+    """What one layer may become."""
 
-    Attributes:
-        shape: Its heads and neurons.
-        cost: What that costs.
-        value: Importance that it keeps.
-    """
-
-    shape: LayerShape
+    shape: LayerShape  # its heads and neurons
     cost: float
-    value: float
+    value: float  # importance that it keeps
 
 
 def allocate(
@@ -68,19 +58,11 @@ def allocate(
 ) -> Kept:
     """Keep the units of most importance that a budget pays for, heads and neurons together.
 
-    Args:
-        importance: Score of every unit.
-        cost: What a layer of a given shape costs.
-        budget: What the whole model may cost, in the unit of ``cost``.
-        layers: Layers that stay, rising; None keeps all. ``auto`` lets the least important layers go as
-            long as the units that the budget then pays for elsewhere are worth more.
-        granularity: Neurons of a layer stay in multiples of this, and at least so many.
-
-    Returns:
-        What stays; its cost is at most the budget.
-
-    Raises:
-        UsageError: Even the smallest layers cost more than the budget, or there are no such layers.
+    ``budget``: what the whole model may cost, in the unit of ``cost``. ``layers``: layers that stay, rising;
+    None keeps all. ``auto`` lets the least important layers go as long as the units that the budget then pays
+    for elsewhere are worth more. ``granularity``: neurons of a layer stay in multiples of this, and at least
+    so many. Returns what stays; its cost is at most the budget. Raises UsageError: even the smallest layers
+    cost more than the budget, or there are no such layers.
     """
     depth = len(importance.heads)
     if layers != "auto":
@@ -107,18 +89,9 @@ def allocate_counts(
 ) -> Kept:
     """Keep a number of heads and a number of neurons, each kind wherever they are most important.
 
-    Args:
-        importance: Score of every unit.
-        heads: Heads to keep over all layers that stay; at least one per layer stays all the same.
-        neurons: Neurons to keep likewise; rounded down to whole blocks.
-        layers: Layers that stay, rising; None keeps all.
-        granularity: Neurons of a layer stay in blocks of this many, at least one block.
-
-    Returns:
-        What stays.
-
-    Raises:
-        UsageError: There are no such layers.
+    ``heads``: heads to keep over all layers that stay; at least one per layer stays all the same.
+    ``neurons``: neurons to keep likewise; rounded down to whole blocks. ``layers``: layers that stay, rising;
+    None keeps all. Raises UsageError: there are no such layers.
     """
     depth = len(importance.heads)
     chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)
@@ -141,19 +114,8 @@ def allocate_evenly(
 ) -> Kept:
     """Keep the same part of the units in every layer, the most important of each; for comparison.
 
-    Args:
-        importance: Score of every unit.
-        heads: Part of each layer's heads to keep, rounded to whole heads, at least one.
-        neurons: Part of each layer's neurons to keep, rounded to whole blocks, at least one.
-        whole: What these are parts of: each layer that stays as it was before any pruning.
-        layers: Layers that stay, rising; None keeps all.
-        granularity: Neurons per block.
-
-    Returns:
-        What stays.
-
-    Raises:
-        UsageError: There are no such layers.
+    ``layers``: layers that stay, rising; None keeps all. ``granularity``: neurons per block. Raises
+    UsageError: there are no such layers.
     """
     shapes = []
     for layer in whole:
@@ -168,16 +130,8 @@ def allocate_shapes(
 ) -> Kept:
     """Keep given numbers of heads and neurons in each layer, the most important of each.
 
-    Args:
-        importance: Score of every unit.
-        shapes: What is to be left of each layer that stays.
-        layers: Layers that stay, rising; None keeps all.
-
-    Returns:
-        What stays.
-
-    Raises:
-        UsageError: There are no such layers.
+    ``shapes``: what is to be left of each layer that stays. ``layers``: layers that stay, rising; None keeps
+    all. Raises UsageError: there are no such layers.
     """
     depth = len(importance.heads)
     chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)

@@ -13,15 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParameterCost:
-    """Parameters of the layers; embeddings and head stay what they are and are not counted.
+    """Parameters of the layers; embeddings and head stay what they are and are not counted."""
 
-    Attributes:
-        shape: The model before pruning.
-        fixed: Nothing.
-    """
-
-    shape: EncoderShape
-    fixed: float = 0.0
+    shape: EncoderShape  # the model before pruning
+    fixed: float = 0.0  # nothing
 
     def layer(self, index: int, depth: int, shape: LayerShape) -> float:
         """Return the parameters of one layer."""
@@ -30,17 +25,11 @@ class ParameterCost:
 
 @dataclass(frozen=True)
 class MacCost:
-    """Multiply-accumulates of the layers for a text of one length.
+    """Multiply-accumulates of the layers for a text of one length."""
 
-    Attributes:
-        shape: The model before pruning.
-        length: Tokens of the text.
-        fixed: Nothing.
-    """
-
-    shape: EncoderShape
-    length: int
-    fixed: float = 0.0
+    shape: EncoderShape  # the model before pruning
+    length: int  # tokens of the text
+    fixed: float = 0.0  # nothing
 
     def layer(self, index: int, depth: int, shape: LayerShape) -> float:
         """Return the products of one layer."""
@@ -49,15 +38,10 @@ class MacCost:
 
 @dataclass(frozen=True, eq=False)
 class LatencyCost:
-    """Seconds of one call with a text of one length, from a measured table.
-
-    Attributes:
-        table: The table.
-        length: Tokens of the text, as the engine gets them.
-    """
+    """Seconds of one call with a text of one length, from a measured table."""
 
     table: LatencyTable
-    length: int
+    length: int  # tokens of the text, as the engine gets them
     _known: dict[tuple[LayerShape, bool], float] = field(default_factory=dict, init=False, repr=False)
 
     @property

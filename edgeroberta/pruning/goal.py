@@ -34,73 +34,43 @@ class Pace(str, Enum):
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of the heads and of the neurons to keep, each over all layers that stay.
+    """Parts of the heads and of the neurons to keep, each over all layers that stay."""
 
-    Attributes:
-        heads: Above 0, at most 1.
-        neurons: Likewise.
-        evenly: Keep the same part in each layer.
-    """
-
-    heads: float
-    neurons: float
-    evenly: bool = False
+    heads: float  # above 0, at most 1
+    neurons: float  # likewise
+    evenly: bool = False  # keep the same part in each layer
 
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """A part of what the model costs.
+    """A part of what the model costs."""
 
-    Attributes:
-        cost: What is paid.
-        part: Above 0, at most 1.
-    """
-
-    cost: Cost
-    part: float
+    cost: Cost  # what is paid
+    part: float  # above 0, at most 1
 
 
 @dataclass(frozen=True)
 class Exact:
-    """What each layer that stays is to be.
+    """What each layer that stays is to be."""
 
-    Attributes:
-        shapes: Its heads and neurons, the first layer first.
-    """
-
-    shapes: tuple[LayerShape, ...]
+    shapes: tuple[LayerShape, ...]  # its heads and neurons, the first layer first
 
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """What pruning is to end at.
+    """What pruning is to end at."""
 
-    Attributes:
-        source: The model before the first step.
-        size: What to keep of it.
-        layers: Layers to keep: all, how many, which, or as many as the budget does best with.
-        granularity: Neurons of a layer stay in multiples of this.
-    """
-
-    source: EncoderShape
-    size: Parts | Budget | Exact
-    layers: Layers = "all"
-    granularity: int = allocation.GRANULARITY
+    source: EncoderShape  # the model before the first step
+    size: Parts | Budget | Exact  # what to keep of it
+    layers: Layers = "all"  # layers to keep: all, how many, which, or as many as the budget does best with
+    granularity: int = allocation.GRANULARITY  # neurons of a layer stay in multiples of this
 
     def choose(self, importance: Importance, done: float, stays: Sequence[int] | None) -> Kept:
         """Choose what of the model as it stands stays in one step.
 
-        Args:
-            importance: Scores of its units.
-            done: Which part of the pruning is done after this step; 1 for the last one.
-            stays: None in the first step, which is the one in which whole layers go; then the source
-                layers that are left.
-
-        Returns:
-            The choice, in indices of the model as it stands.
-
-        Raises:
-            UsageError: The layers do not exist, or even the smallest layers cost more than the budget.
+        ``done``: which part of the pruning is done after this step; 1 for the last one. ``stays``: None in
+        the first step, which is the one in which whole layers go; then the source layers that are left.
+        Raises UsageError: the layers do not exist, or even the smallest layers cost more than the budget.
         """
         layers = self._layers(importance) if stays is None else tuple(range(len(stays)))
         if isinstance(self.size, Budget):
@@ -184,12 +154,8 @@ def _toward(part: float, done: float) -> float:
 def check_shapes(shapes: Sequence[LayerShape], full: Sequence[LayerShape]) -> None:
     """Refuse shapes that layers cannot be cut to.
 
-    Args:
-        shapes: What is to be left of each layer.
-        full: The layers.
-
-    Raises:
-        UsageError: There is not one for each layer, or one is larger than its layer.
+    ``shapes``: what is to be left of each layer. Raises UsageError: there is not one for each layer, or one
+    is larger than its layer.
     """
     if len(full) != len(shapes):
         raise UsageError(f"{len(shapes)} shapes for {len(full)} layers", hint="give one for each layer")

@@ -42,30 +42,19 @@ class Method(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class Importance:
-    """Scores of all units, per layer; a unit of 0 can go at no loss.
+    """Scores of all units, per layer; a unit of 0 can go at no loss."""
 
-    Attributes:
-        heads: Per layer, float64[heads].
-        neurons: Per layer, float64[neurons].
-    """
-
-    heads: tuple[Floats, ...]
-    neurons: tuple[Floats, ...]
+    heads: tuple[Floats, ...]  # per layer, float64[heads]
+    neurons: tuple[Floats, ...]  # per layer, float64[neurons]
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Texts to score on.
+    """Texts to score on."""
 
-    Attributes:
-        tokens: The texts.
-        labels: Their labels, as :class:`edgeroberta.data.rows.Rows` holds them.
-        problem: Kind of classification.
-    """
-
-    tokens: Tokens
-    labels: npt.NDArray[Any]
-    problem: Problem
+    tokens: Tokens  # the texts
+    labels: npt.NDArray[Any]  # their labels, as :class:`edgeroberta.data.rows.Rows` holds them
+    problem: Problem  # kind of classification
 
 
 def score(
@@ -78,15 +67,9 @@ def score(
 ) -> Importance:
     """Score the units of a model.
 
-    Args:
-        model: A classifier; it is left as it is, in evaluation mode.
-        examples: Texts with labels; only :attr:`Method.TAYLOR` reads them.
-        method: How to score.
-        seed: Seed of :attr:`Method.RANDOM`.
-        progress: Where to report; only Taylor scores take time.
-
-    Returns:
-        The scores, the same on every process of a launch.
+    ``model``: a classifier; it is left as it is, in evaluation mode. ``examples``: texts with labels; only
+    :attr:`Method.TAYLOR` reads them. ``progress``: where to report; only Taylor scores take time. Returns the
+    scores, the same on every process of a launch.
     """
     from edgeroberta.roberta import gates
 

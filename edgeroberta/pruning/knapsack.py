@@ -21,12 +21,7 @@ _SLACK = 1e-9
 
 
 class Option(Protocol):
-    """What may be chosen for an item.
-
-    Attributes:
-        cost: What it takes of the budget.
-        value: What it is worth.
-    """
+    """What may be chosen for an item."""
 
     @property
     def cost(self) -> float:
@@ -48,12 +43,7 @@ def least(items: Sequence[Sequence[Option]]) -> float:
 def choose(items: Sequence[Sequence[Choice]], budget: float) -> list[Choice]:
     """Choose one option for each item.
 
-    Args:
-        items: The options of each item.
-        budget: What they may cost together; at least :func:`least`.
-
-    Returns:
-        The choice, in the order of the items.
+    ``budget``: what they may cost together; at least :func:`least`.
     """
     useful = [_useful(options) for options in items]
     places = _improved(useful, _solved(useful, budget), budget)

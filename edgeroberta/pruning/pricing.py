@@ -27,16 +27,10 @@ TABLE_FILE = "latency.json"
 def cost_for(budget: PruneBudget, context: Context, shape: EncoderShape) -> Cost:
     """Return what a budget is counted in.
 
-    Args:
-        budget: The recipe's budget.
-        context: The run; products and seconds are those of a text of its training texts' mean length,
-            seconds those of the first installed engine of its target.
-        shape: The model before pruning.
-
-    Raises:
-        RecipeError: The named latency table cannot be read, or is of other models, texts or engines.
-        UnavailableError: No engine of the target is installed.
-        EngineError: The engine fails.
+    ``context``: the run; products and seconds are those of a text of its training texts' mean length, seconds
+    those of the first installed engine of its target. Raises RecipeError: the named latency table cannot be
+    read, or is of other models, texts or engines; UnavailableError: no engine of the target is installed;
+    EngineError: the engine fails.
     """
     if budget.params is not None:
         return ParameterCost(shape)
@@ -103,12 +97,7 @@ def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> Latenc
 def named_table(name: str, target: Target) -> LatencyTable:
     """Read the latency table that a recipe names.
 
-    Args:
-        name: Its file.
-        target: The device class that the model is for.
-
-    Raises:
-        RecipeError: It is not readable, or of an engine that the target does not run.
+    Raises RecipeError: it is not readable, or of an engine that the target does not run.
     """
     file, where = paths.named(name), "prune.budget.table"
     try:

@@ -35,19 +35,12 @@ _NOTES = "step.json"
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where pruning stands.
+    """Where pruning stands."""
 
-    Attributes:
-        model: The model after the steps done.
-        kept: What is left, in indices of the source model.
-        records: Notes of each step done.
-        shape_of_source: Shape of the model before the first step.
-    """
-
-    model: PreTrainedModel
-    kept: Kept
-    records: list[dict[str, Any]]
-    shape_of_source: EncoderShape
+    model: PreTrainedModel  # the model after the steps done
+    kept: Kept  # what is left, in indices of the source model
+    records: list[dict[str, Any]]  # notes of each step done
+    shape_of_source: EncoderShape  # shape of the model before the first step
 
     def kept_notes(self) -> dict[str, Any]:
         """Return what is left as JSON."""
@@ -61,8 +54,7 @@ class State:
 def sample(context: Context, count: int) -> Rows:
     """Draw training rows to score units on, by the run's seed.
 
-    Raises:
-        DataError: They have no labels.
+    Raises DataError: they have no labels.
     """
     rows = context.data.train
     if rows.labels is None:
@@ -90,14 +82,7 @@ def compose(first: Kept, second: Kept) -> Kept:
 
 
 class Work:
-    """The steps of one run of the stage.
-
-    Args:
-        config: The stage's settings.
-        context: The run.
-        tokens: Texts to score on.
-        rows: Their labels.
-    """
+    """The steps of one run of the stage."""
 
     def __init__(self, config: PruneConfig, context: Context, tokens: Tokens, rows: Rows) -> None:
         self.config, self.context = config, context
@@ -136,15 +121,7 @@ class Work:
     def step(self, state: State, goal: Goal) -> State:
         """Score, cut and recover once.
 
-        Args:
-            state: Where pruning stands.
-            goal: Where it is to end.
-
-        Returns:
-            The state after the step; it is kept on disk.
-
-        Raises:
-            UsageError: The goal cannot be reached.
+        Returns the state after the step; it is kept on disk. Raises UsageError: the goal cannot be reached.
         """
         number = len(state.records) + 1
         model = state.model.to(self.process.device)

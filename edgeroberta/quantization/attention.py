@@ -19,23 +19,15 @@ from edgeroberta.quantization.search import CLIPS
 
 @dataclass(frozen=True)
 class AttentionChoice:
-    """The grids of one attention.
+    """The grids of one attention."""
 
-    Attributes:
-        plan: Its int8 form.
-        reader: Site of the matmul that reads the context; where it stays float, so does the attention.
-        clips: Fractions of the largest magnitude that the grids of query, key and value cover.
-        error: Estimated squared error of the scores and of the context, each relative to its energy.
-        plain_error: The same with grids that cover everything.
-        seen: Token rows calibration saw.
-    """
-
-    plan: AttentionPlan
-    reader: str
+    plan: AttentionPlan  # its int8 form
+    reader: str  # site of the matmul that reads the context; where it stays float, so does the attention
+    #: fractions of the largest magnitude that the grids of query, key and value cover
     clips: tuple[float, float, float]
-    error: float
-    plain_error: float
-    seen: int
+    error: float  # estimated squared error of the scores and of the context, each relative to its energy
+    plain_error: float  # the same with grids that cover everything
+    seen: int  # token rows calibration saw
 
     def describe(self) -> str:
         """Name the form in a few words, e.g. ``int8, clip q 0.8 k 1 v 0.64``."""
@@ -55,15 +47,9 @@ def choose(
 ) -> AttentionChoice:
     """Choose the grids of one attention.
 
-    Args:
-        tensors: What calibration saw of the scaled query, the key and the value, each of
-            channels = heads * d; the value before smoothing.
-        reader: Site of the matmul that reads the context.
-        weight: Its float weights, float32 [channels, outputs].
-        smoothing: float32 [channels] that the graph divides the value by, for that matmul; or None.
-
-    Returns:
-        The grids of least estimated error.
+    ``tensors``: what calibration saw of the scaled query, the key and the value, each of channels = heads *
+    d; the value before smoothing. ``weight``: its float weights, float32 [channels, outputs]. ``smoothing``:
+    float32 [channels] that the graph divides the value by, for that matmul; or None.
     """
     query, key, value = tensors
     energy = np.square(weight).sum(axis=1)

@@ -29,21 +29,13 @@ Agreement = Callable[[Float, Float], float]
 
 @dataclass(frozen=True)
 class Fit:
-    """The outcome.
+    """The outcome."""
 
-    Attributes:
-        kept_float: Matmuls that stay float, with the reason for each.
-        agreement: Share of the texts that keep the float graph's answer.
-        error: Mean squared difference of the logits.
-        max_error: Largest absolute difference of a logit.
-        met: False when the budget of float matmuls did not suffice.
-    """
-
-    kept_float: Mapping[str, str]
-    agreement: float
-    error: float
-    max_error: float
-    met: bool
+    kept_float: Mapping[str, str]  # matmuls that stay float, with the reason for each
+    agreement: float  # share of the texts that keep the float graph's answer
+    error: float  # mean squared difference of the logits
+    max_error: float  # largest absolute difference of a logit
+    met: bool  # False when the budget of float matmuls did not suffice
 
 
 def fit(
@@ -58,17 +50,10 @@ def fit(
 ) -> Fit:
     """Put back to float as few matmuls as the budget needs.
 
-    Args:
-        measure: Runs the graph with a given set of float matmuls.
-        agreement: Compares two sets of logits.
-        exact: Logits of the float graph, float32 [texts, labels].
-        sites: All matmuls that may be put back.
-        min_agreement: Share of the texts that must keep their answer, 0 … 1.
-        max_float: Most matmuls to put back.
-        progress: Where to report a search.
-
-    Returns:
-        What stays float and what that achieves; it is returned even when the budget is not met.
+    ``measure``: runs the graph with a given set of float matmuls. ``exact``: logits of the float graph,
+    float32 [texts, labels]. ``sites``: all matmuls that may be put back. ``min_agreement``: share of the
+    texts that must keep their answer, 0 … 1. Returns what stays float and what that achieves; it is returned
+    even when the budget is not met.
     """
     kept: dict[str, str] = {}
     logits = measure(frozenset(), len(exact))

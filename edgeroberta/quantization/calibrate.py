@@ -18,19 +18,12 @@ from edgeroberta.quantization.plan import Float
 
 @dataclass(frozen=True)
 class TensorStatistics:
-    """What calibration saw of one activation tensor.
+    """What calibration saw of one activation tensor."""
 
-    Attributes:
-        low: Smallest value per channel, float32 [channels].
-        high: Largest value per channel, float32 [channels].
-        rows: A uniform sample of its token rows, float32 [≤ sample size, channels].
-        count: Token rows seen in all.
-    """
-
-    low: Float
-    high: Float
-    rows: Float
-    count: int
+    low: Float  # smallest value per channel, float32 [channels]
+    high: Float  # largest value per channel, float32 [channels]
+    rows: Float  # a uniform sample of its token rows, float32 [≤ sample size, channels]
+    count: int  # token rows seen in all
 
 
 class _Reservoir:
@@ -67,15 +60,8 @@ def collect(
 ) -> Mapping[str, TensorStatistics]:
     """Run a float graph with taps over token ids and gather statistics of the tapped tensors.
 
-    Args:
-        graph: ONNX file whose outputs contain ``tensors``.
-        tensors: Names of the tensors to watch.
-        inputs: Token ids, int64 [length] each, without padding; read once, one at a time.
-        rows: Size of the row sample per tensor.
-        seed: Seed of the sample.
-
-    Returns:
-        Tensor name to its statistics.
+    ``graph``: ONNX file whose outputs contain ``tensors``. ``inputs``: token ids, int64 [length] each,
+    without padding; read once, one at a time. ``rows``: size of the row sample per tensor.
     """
     from edgeroberta.quantization.engine import open_session
 

@@ -24,43 +24,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """What may be chosen.
+    """What may be chosen."""
 
-    Attributes:
-        attentions: Whether attentions get an int8 form, too.
-        symmetric: Only int8 activations with zero point 0.
-        avoid_saturation: Weights whose products cannot saturate an int16.
-        max_saturation_loss: Output error, relative to the output's energy, that this may bring to a matmul;
-            one with more stays float.
-    """
-
-    attentions: bool
-    symmetric: bool
-    avoid_saturation: bool
+    attentions: bool  # whether attentions get an int8 form, too
+    symmetric: bool  # only int8 activations with zero point 0
+    avoid_saturation: bool  # weights whose products cannot saturate an int16
+    #: output error, relative to the output's energy, that this may bring to a matmul; one with more stays
+    #: float
     max_saturation_loss: float
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What was chosen.
+    """What was chosen."""
 
-    Attributes:
-        matmuls: Site to its choice.
-        attentions: Attention to its choice.
-        kept_float: Matmuls that stay float all the same, with the reason for each.
-        risks: Site to what its int8 weights can do on x86 without VNNI.
-    """
-
-    matmuls: Mapping[str, Choice]
+    matmuls: Mapping[str, Choice]  # site to its choice
     attentions: Mapping[str, AttentionChoice]
-    kept_float: Mapping[str, str]
-    risks: Mapping[str, Risk]
+    kept_float: Mapping[str, str]  # matmuls that stay float all the same, with the reason for each
+    risks: Mapping[str, Risk]  # site to what its int8 weights can do on x86 without VNNI
 
     def report(self, kept_float: Mapping[str, str]) -> list[dict[str, Any]]:
         """Tell, per matmul and attention, what was chosen, its error, and why.
 
-        Args:
-            kept_float: All that stay float in the end, with the reason for each.
+        ``kept_float``: all that stay float in the end, with the reason for each.
         """
         table = []
         every: dict[str, Choice | AttentionChoice] = {**self.matmuls, **self.attentions}
@@ -84,11 +70,7 @@ def choose(
 ) -> Choices:
     """Choose the form of every site.
 
-    Args:
-        graph: The float graph.
-        statistics: What :func:`observe` saw in it.
-        rules: What may be chosen.
-        progress: Where to report.
+    ``graph``: the float graph. ``rules``: what may be chosen.
     """
     matmuls: dict[str, Choice] = {}
     kept_float: dict[str, str] = {}
@@ -136,17 +118,8 @@ def observe(
 ) -> Mapping[str, TensorStatistics]:
     """Run calibration texts through a graph and keep what its matmuls and attentions read.
 
-    Args:
-        graph: The float graph, written with taps.
-        texts: Token ids int64 [length] each.
-        rules: What is to be chosen.
-        file: Where the graph may be written; it is deleted again.
-        rows: Token rows kept per tensor.
-        seed: Seed of the choice of rows.
-        progress: Where to report.
-
-    Returns:
-        Tensor to its statistics.
+    ``graph``: the float graph, written with taps. ``texts``: token ids int64 [length] each. ``file``: where
+    the graph may be written; it is deleted again. ``rows``: token rows kept per tensor.
     """
     names = [site.tensor for site in graph.sites]
     names += [name for each in _attentions(graph, rules) for name in each.tensors]

@@ -12,19 +12,13 @@ from edgeroberta.quantization.search import Choice
 
 @dataclass(frozen=True)
 class Chosen:
-    """An int8 form for every site of a graph.
+    """An int8 form for every site of a graph."""
 
-    Attributes:
-        matmuls: Site to its choice.
-        embeddings: The word table in int8; None to keep it float.
-        attentions: Attention to its choice; empty to keep all of them float.
-        positions: The position table in int8; None to keep it float.
-    """
-
-    matmuls: Mapping[str, Choice]
-    embeddings: RowQuantized | None = None
+    matmuls: Mapping[str, Choice]  # site to its choice
+    embeddings: RowQuantized | None = None  # the word table in int8; None to keep it float
+    #: attention to its choice; empty to keep all of them float
     attentions: Mapping[str, AttentionChoice] = field(default_factory=dict)
-    positions: ColumnQuantized | None = None
+    positions: ColumnQuantized | None = None  # the position table in int8; None to keep it float
 
     def names(self, kept_float: Collection[str] = ()) -> list[str]:
         """Return the names of all matmuls and attentions but those."""

@@ -15,12 +15,8 @@ from edgeroberta.runtime.onnxruntime import open_graph
 def open_session(graph: Path) -> Any:
     """Open an ONNX file for the quantizer's own use.
 
-    Returns:
-        An ``onnxruntime.InferenceSession``.
-
-    Raises:
-        UnavailableError: onnxruntime is not installed.
-        EngineError: It refuses the graph.
+    Returns an ``onnxruntime.InferenceSession``. Raises UnavailableError: onnxruntime is not installed;
+    EngineError: it refuses the graph.
     """
     return open_graph(graph, threads=0)
 

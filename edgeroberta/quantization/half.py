@@ -30,16 +30,9 @@ _HINT = (
 def hold(exact: Path, half: Path, texts: Sequence[NDArray[np.int64]]) -> dict[str, float]:
     """Compare the answers of both graphs in ONNX Runtime.
 
-    Args:
-        exact: The graph in float32.
-        half: The same in half precision.
-        texts: Token ids int64 [length] of each text.
-
-    Returns:
-        ``max_logit_error``, ``limit`` and the number of ``texts``.
-
-    Raises:
-        EngineError: Half precision overflows, or gives other answers than float32.
+    ``exact``: the graph in float32. ``half``: the same in half precision. ``texts``: token ids int64 [length]
+    of each text. Returns ``max_logit_error``, ``limit`` and the number of ``texts``. Raises EngineError: half
+    precision overflows, or gives other answers than float32.
     """
     from edgeroberta.quantization.engine import open_session, run_logits
 

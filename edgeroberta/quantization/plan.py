@@ -23,17 +23,11 @@ SMALLEST_STEP = np.float32(1e-12)
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """Static quantization of one activation tensor: ``q = round(x / scale) + zero_point``.
+    """Static quantization of one activation tensor: ``q = round(x / scale) + zero_point``."""
 
-    Attributes:
-        scale: Step of the integer grid, in the activation's units.
-        zero_point: Integer that stands for 0.0; always 0 when signed.
-        signed: int8 when True, uint8 otherwise.
-    """
-
-    scale: float
-    zero_point: int
-    signed: bool
+    scale: float  # step of the integer grid, in the activation's units
+    zero_point: int  # integer that stands for 0.0; always 0 when signed
+    signed: bool  # int8 when True, uint8 otherwise
 
     @property
     def dtype(self) -> type[np.signedinteger | np.unsignedinteger]:
@@ -60,21 +54,13 @@ class ActivationRange:
 
 @dataclass(frozen=True)
 class MatMulPlan:
-    """One matmul in int8.
+    """One matmul in int8."""
 
-    Attributes:
-        activation: Grid of the (smoothed) input.
-        smoothing: float32 [inputs] the input is divided by; None for no smoothing.
-        weight: int8 [inputs, outputs], smoothing multiplied in.
-        weight_scale: float32 [outputs].
-        bias: float32 [outputs], with the mean quantization error taken out.
-    """
-
-    activation: ActivationRange
-    smoothing: Float | None
-    weight: NDArray[np.int8]
-    weight_scale: Float
-    bias: Float
+    activation: ActivationRange  # grid of the (smoothed) input
+    smoothing: Float | None  # float32 [inputs] the input is divided by; None for no smoothing
+    weight: NDArray[np.int8]  # int8 [inputs, outputs], smoothing multiplied in
+    weight_scale: Float  # float32 [outputs]
+    bias: Float  # float32 [outputs], with the mean quantization error taken out
 
 
 #: Grid of the shares that softmax gives: they lie in 0 … 1, and int8 without a zero point has 127 steps.
@@ -83,19 +69,12 @@ SHARES = ActivationRange(1 / 127, 0, True)
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """The two matmuls of one attention in int8, all inputs symmetric.
+    """The two matmuls of one attention in int8, all inputs symmetric."""
 
-    Attributes:
-        query: Grid of the query, scaled by 1/sqrt(d).
-        key: Grid of the key.
-        value: Grid of the value.
-        shares: Grid of softmax's result.
-    """
-
-    query: ActivationRange
-    key: ActivationRange
-    value: ActivationRange
-    shares: ActivationRange = SHARES
+    query: ActivationRange  # grid of the query, scaled by 1/sqrt(d)
+    key: ActivationRange  # grid of the key
+    value: ActivationRange  # grid of the value
+    shares: ActivationRange = SHARES  # grid of softmax's result
 
 
 @dataclass(frozen=True)
@@ -120,26 +99,19 @@ class ColumnQuantized:
 
 @dataclass(frozen=True)
 class QuantizationPlan:
-    """Everything that is int8 in a graph; a matmul that is absent stays float.
+    """Everything that is int8 in a graph; a matmul that is absent stays float."""
 
-    Attributes:
-        matmuls: Site name to its int8 form.
-        word_embeddings: The word table in int8, or None to keep it float.
-        attentions: Attention name to its int8 form; one that is absent stays float.
-        positions: The position table in int8, or None to keep it float.
-    """
-
-    matmuls: Mapping[str, MatMulPlan]
-    word_embeddings: RowQuantized | None = None
+    matmuls: Mapping[str, MatMulPlan]  # site name to its int8 form
+    word_embeddings: RowQuantized | None = None  # the word table in int8, or None to keep it float
+    #: attention name to its int8 form; one that is absent stays float
     attentions: Mapping[str, AttentionPlan] = field(default_factory=dict)
-    positions: ColumnQuantized | None = None
+    positions: ColumnQuantized | None = None  # the position table in int8, or None to keep it float
 
 
 def quantize_weight(weight: Float) -> tuple[NDArray[np.int8], Float]:
     """Quantize float32 [inputs, outputs] to symmetric int8 per output channel.
 
-    Returns:
-        int8 [inputs, outputs] in -127 … 127 and float32 scales [outputs].
+    Returns int8 [inputs, outputs] in -127 … 127 and float32 scales [outputs].
     """
     scale = np.maximum(np.abs(weight).max(axis=0) / np.float32(127), SMALLEST_STEP)
     quantized = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)

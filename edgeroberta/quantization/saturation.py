@@ -36,23 +36,14 @@ MEASURED_ROWS = 64
 
 @dataclass(frozen=True)
 class Risk:
-    """What saturation can do to one matmul, and what it does on the calibration rows.
+    """What saturation can do to one matmul, and what it does on the calibration rows."""
 
-    Attributes:
-        pairs: Pairs of weights, over all outputs, that some activation can saturate.
-        columns: Outputs with such a pair.
-        outputs: Outputs in all.
-        worst: Largest magnitude that a pair's sum can reach; more than 32,767 saturates.
-        clipped: Share of all pair sums of the calibration rows that saturate, 0 … 1.
-        error: Squared norm of what saturation changes, relative to the int8 output.
-    """
-
-    pairs: int
-    columns: int
+    pairs: int  # pairs of weights, over all outputs, that some activation can saturate
+    columns: int  # outputs with such a pair
     outputs: int
-    worst: int
-    clipped: float
-    error: float
+    worst: int  # largest magnitude that a pair's sum can reach; more than 32,767 saturates
+    clipped: float  # share of all pair sums of the calibration rows that saturate, 0 … 1
+    error: float  # squared norm of what saturation changes, relative to the int8 output
 
     @property
     def safe(self) -> bool:
@@ -67,11 +58,8 @@ class Risk:
 def pair_sums(weight: Int8) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Add up the positive and the negative weights of each pair of inputs (0, 1), (2, 3) and so on.
 
-    Args:
-        weight: int8 [inputs, outputs]; an odd last input is paired with a zero, as kernels pad it.
-
-    Returns:
-        Sums of the positive and of the negative parts, int32 [pairs, outputs] each.
+    ``weight``: int8 [inputs, outputs]; an odd last input is paired with a zero, as kernels pad it. Returns
+    sums of the positive and of the negative parts, int32 [pairs, outputs] each.
     """
     pairs = _pairs(weight.astype(np.int32))
     return np.maximum(pairs, 0).sum(axis=1), np.minimum(pairs, 0).sum(axis=1)
@@ -86,12 +74,7 @@ def at_risk(weight: Int8) -> NDArray[np.bool_]:
 def emulate_maddubs(activations: NDArray[np.uint8], weight: Int8) -> NDArray[np.int32]:
     """Multiply as ``vpmaddubsw`` and ``vpmaddwd`` do: pairs saturate in int16, then add up in int32.
 
-    Args:
-        activations: uint8 [rows, inputs].
-        weight: int8 [inputs, outputs].
-
-    Returns:
-        int32 [rows, outputs].
+    ``activations``: uint8 [rows, inputs]. ``weight``: int8 [inputs, outputs]. Returns int32 [rows, outputs].
     """
     rows = _pairs(activations.astype(np.int32).T)  # [pairs, 2, rows]
     total = np.zeros((activations.shape[0], weight.shape[1]), np.int32)
@@ -103,12 +86,7 @@ def emulate_maddubs(activations: NDArray[np.uint8], weight: Int8) -> NDArray[np.
 def examine(plan: MatMulPlan, rows: Float) -> Risk:
     """Look at one matmul's weights, and run the calibration rows through its saturating pairs.
 
-    Args:
-        plan: Its int8 form.
-        rows: Calibration rows of its input before smoothing, float32 [rows, inputs].
-
-    Returns:
-        What saturation can do and does.
+    ``plan``: its int8 form. ``rows``: calibration rows of its input before smoothing, float32 [rows, inputs].
     """
     positive, negative = pair_sums(plan.weight)
     risky = at_risk(plan.weight)
@@ -156,14 +134,9 @@ def unsigned(plan: MatMulPlan, rows: Float) -> NDArray[np.uint8]:
 def quantize_safely(weight: Float) -> tuple[Int8, Float]:
     """Quantize like :func:`~edgeroberta.quantization.plan.quantize_weight`, but so that nothing saturates.
 
-    Each output's step grows only as far as its worst pair demands: by the factor 2 (7 bits) when the
-    largest two weights are neighbours of one sign, by much less for most.
-
-    Args:
-        weight: float32 [inputs, outputs].
-
-    Returns:
-        int8 [inputs, outputs] whose pairs keep :data:`PAIR_LIMIT`, and float32 scales [outputs].
+    Each output's step grows only as far as its worst pair demands: by the factor 2 (7 bits) when the largest
+    two weights are neighbours of one sign, by much less for most. ``weight``: float32 [inputs, outputs].
+    Returns int8 [inputs, outputs] whose pairs keep :data:`PAIR_LIMIT`, and float32 scales [outputs].
     """
     pairs = _pairs(weight)
     reach = np.maximum(np.maximum(pairs, 0).sum(axis=1), np.maximum(-pairs, 0).sum(axis=1)).max(axis=0)

@@ -36,40 +36,24 @@ Rounding = Callable[[Float], tuple[NDArray[np.int8], Float]]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantize a matmul's input.
+    """One way to quantize a matmul's input."""
 
-    Attributes:
-        alpha: SmoothQuant exponent, or None.
-        clip: Fraction of the largest magnitude that the range covers.
-        signed: int8 with zero point 0, or uint8 with a zero point.
-    """
-
-    alpha: float | None
-    clip: float
-    signed: bool
+    alpha: float | None  # SmoothQuant exponent, or None
+    clip: float  # fraction of the largest magnitude that the range covers
+    signed: bool  # int8 with zero point 0, or uint8 with a zero point
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The winner for one matmul.
+    """The winner for one matmul."""
 
-    Attributes:
-        candidate: What was chosen.
-        plan: Its int8 form.
-        error: Measured output error, squared norm relative to the float output (0 is exact).
-        plain_error: The same for plain min-max without smoothing, for the report.
-        seen: Token rows calibration saw.
-        free_error: The error with weights that may saturate; equal to ``error`` unless they may not.
-        bits: Bits per weight, under 8 where wider steps keep pairs from saturating.
-    """
-
-    candidate: Candidate
-    plan: MatMulPlan
-    error: float
-    plain_error: float
-    seen: int
-    free_error: float
-    bits: float = 8.0
+    candidate: Candidate  # what was chosen
+    plan: MatMulPlan  # its int8 form
+    error: float  # measured output error, squared norm relative to the float output (0 is exact)
+    plain_error: float  # the same for plain min-max without smoothing, for the report
+    seen: int  # token rows calibration saw
+    free_error: float  # the error with weights that may saturate; equal to ``error`` unless they may not
+    bits: float = 8.0  # bits per weight, under 8 where wider steps keep pairs from saturating
 
     def describe(self) -> str:
         """Name the form in a few words, e.g. ``uint8, smoothing 0.7, clip 0.8``."""
@@ -103,15 +87,9 @@ def choose(
 ) -> Choice:
     """Choose how to quantize one matmul.
 
-    Args:
-        weight: float32 [inputs, outputs].
-        bias: float32 [outputs].
-        statistics: What calibration saw of its input.
-        symmetric: Allow only int8 with zero point 0, as TensorRT demands.
-        avoid_saturation: Use only weights whose pairs cannot saturate an int16.
-
-    Returns:
-        The choice with the least measured error.
+    ``weight``: float32 [inputs, outputs]. ``bias``: float32 [outputs]. ``symmetric``: allow only int8 with
+    zero point 0, as TensorRT demands. ``avoid_saturation``: use only weights whose pairs cannot saturate an
+    int16.
     """
     exact = statistics.rows @ weight
     signs = (True,) if symmetric else (True, False)

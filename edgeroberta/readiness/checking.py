@@ -24,30 +24,18 @@ LARGEST_SHARE = 0.35
 
 @dataclass(frozen=True)
 class Checked:
-    """One engine, built.
+    """One engine, built."""
 
-    Attributes:
-        engine: Name of the engine, e.g. ``tensorrt``.
-        graph: Name of the file.
-        findings: What became of each matmul and attention.
-        layers: Layers of all profiles.
-        profiles: Their number.
-        fused: Fused attentions in all profiles, int8 or not.
-        graph_bytes: Bytes of the graph.
-        engine_bytes: Bytes of the engine.
-        seconds: Time to parse and build.
-        fp32_bytes: Bytes of the same model's float32 engine; None where that was not asked for.
-    """
-
-    engine: str
-    graph: str
-    findings: tuple[Finding, ...]
-    layers: int
-    profiles: int
-    fused: int
+    engine: str  # name of the engine, e.g. ``tensorrt``.
+    graph: str  # name of the file
+    findings: tuple[Finding, ...]  # what became of each matmul and attention
+    layers: int  # layers of all profiles
+    profiles: int  # their number
+    fused: int  # fused attentions in all profiles, int8 or not
     graph_bytes: int
     engine_bytes: int
-    seconds: float
+    seconds: float  # time to parse and build
+    #: bytes of the same model's float32 engine; None where that was not asked for
     fp32_bytes: int | None = None
 
     @property
@@ -84,19 +72,12 @@ class Checked:
 
 @dataclass(frozen=True)
 class Readiness:
-    """The result.
+    """The result."""
 
-    Attributes:
-        library: Name and version of the library.
-        compute_capability: What was built for.
-        engines: One each.
-        allow_float: Accept what the quantizer left float on purpose.
-    """
-
-    library: str
-    compute_capability: str
+    library: str  # name and version of the library
+    compute_capability: str  # what was built for
     engines: tuple[Checked, ...]
-    allow_float: bool = False
+    allow_float: bool = False  # accept what the quantizer left float on purpose
 
     @property
     def ready(self) -> bool:
@@ -156,20 +137,10 @@ def check(
 ) -> Readiness:
     """Build each TensorRT engine of a bundle with its own optimization profiles.
 
-    Args:
-        bundle: The bundle's folder.
-        compare_fp32: Build the float32 engine, too, to compare sizes.
-        progress: Where to report.
-        allow_float: Accept what the quantizer left float on purpose.
-        compute_capability: GPU to build for, as TensorRT-RTX calls it.
-
-    Returns:
-        What was found.
-
-    Raises:
-        UsageError: The bundle has no graph for TensorRT.
-        UnavailableError: TensorRT-RTX is not installed, or does not build for that GPU.
-        EngineError: A graph is refused, or has no engine, or the log of its build cannot be read.
+    ``compare_fp32``: build the float32 engine, too, to compare sizes. ``allow_float``: accept what the
+    quantizer left float on purpose. Raises UsageError: the bundle has no graph for TensorRT;
+    UnavailableError: TensorRT-RTX is not installed, or does not build for that GPU; EngineError: a graph is
+    refused, or has no engine, or the log of its build cannot be read.
     """
     from edgeroberta.runtime import lengths, manifest
     from edgeroberta.runtime.session import ENGINES
@@ -216,14 +187,7 @@ def check_graph(
 ) -> Checked:
     """Build the engine of one graph.
 
-    Args:
-        graph: ONNX file.
-        engine: Name of the engine that it is for.
-        profiles: Optimization profiles, see :mod:`edgeroberta.runtime.tensorrt.engine`.
-        compare_fp32: Half-precision graph whose float32 engine is built to compare with, or None.
-
-    Returns:
-        What was found.
+    ``compare_fp32``: Half-precision graph whose float32 engine is built to compare with, or None.
     """
     return _check_graph(_Builder(_library(), profiles, COMPUTE_CAPABILITY), engine, graph, compare_fp32)
 

@@ -12,33 +12,19 @@ from edgeroberta.readiness.layers import Layer
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a matmul or an attention.
+    """What became of a matmul or an attention."""
 
-    Attributes:
-        expected: What the graph asks for.
-        problem: What is wrong; None when it is as asked for.
-    """
-
-    expected: Expected
-    problem: str | None
+    expected: Expected  # what the graph asks for
+    problem: str | None  # what is wrong; None when it is as asked for
 
 
 def compare(expected: Sequence[Expected], layers: Sequence[Layer], count: int) -> tuple[Finding, ...]:
     """Compare every profile of an engine with its graph.
 
-    Every attention is to be fused, in int8 or half precision as the graph says; of the matmuls only those
-    in int8 can fall short, since float ones need no layer of their own.
-
-    Args:
-        expected: Matmuls and attentions in the order of the graph.
-        layers: Layers in the order of the engine.
-        count: Profiles that the engine was built with.
-
-    Returns:
-        One finding each; the problem is that of the first profile that has one.
-
-    Raises:
-        EngineError: A profile has none of the layers that are looked for, so nothing can be said of it.
+    Every attention is to be fused, in int8 or half precision as the graph says; of the matmuls only those in
+    int8 can fall short, since float ones need no layer of their own. Returns one finding each; the problem is
+    that of the first profile that has one. Raises EngineError: a profile has none of the layers that are
+    looked for, so nothing can be said of it.
     """
     found: dict[Expected, str | None] = dict.fromkeys(expected)
     for profile in range(count):

@@ -19,23 +19,15 @@ _X86, _ARM = ("x86_64", "AMD64"), ("aarch64", "arm64")
 
 @dataclass(frozen=True)
 class Checked:
-    """One engine.
+    """One engine."""
 
-    Attributes:
-        engine: Its name.
-        version: Its version.
-        judged: What became of each part of the graph that demands something.
-        left_float: Matmuls that the quantizer left float; empty in a graph that is float as a whole.
-        kernels: Number of kernels that it runs.
-        decisive: True where a part that is not as demanded is a failure, see :func:`decisive`.
-    """
-
-    engine: str
+    engine: str  # its name
     version: str
-    judged: tuple[Judged, ...]
+    judged: tuple[Judged, ...]  # what became of each part of the graph that demands something
+    #: matmuls that the quantizer left float; empty in a graph that is float as a whole
     left_float: tuple[str, ...]
-    kernels: int
-    decisive: bool
+    kernels: int  # number of kernels that it runs
+    decisive: bool  # True where a part that is not as demanded is a failure, see :func:`decisive`
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -79,18 +71,9 @@ class Checked:
 def check(bundle: Path, engines: Sequence[str], *, graph: Path | None = None) -> tuple[Checked, ...]:
     """Open a bundle on CPU engines as a session does, and look at what each of them runs.
 
-    Args:
-        bundle: The bundle's folder.
-        engines: Engines to look at, keys of :data:`edgeroberta.readiness.kernels.READERS`.
-        graph: The ONNX graph that says what is demanded; the bundle's own where None.
-
-    Returns:
-        One result per engine.
-
-    Raises:
-        UsageError: The bundle has no ONNX graph for the CPU to compare with.
-        EngineError: An engine refuses its graph.
-        UnavailableError: An engine, or the package onnx, is not installed.
+    ``graph``: the ONNX graph that says what is demanded; the bundle's own where None. Returns one result per
+    engine. Raises UsageError: the bundle has no ONNX graph for the CPU to compare with; EngineError: an
+    engine refuses its graph; UnavailableError: an engine, or the package onnx, is not installed.
     """
     from edgeroberta.runtime import lengths, manifest
 
@@ -119,10 +102,7 @@ def decisive(engine: str, root: Path = Path("/")) -> bool:
     Elsewhere a shortfall is the processor's and not the bundle's, and no reason to refuse it. ONNX Runtime
     rewrites the graph alike on x86 and ARM. OpenVINO has int8 kernels and fused attentions on x86 from AVX2
     on (seen with AVX2 and with AVX-512 VNNI, version 2026.4); on ARM its int8 is not to be relied upon.
-
-    Args:
-        engine: Name of the engine.
-        root: Where ``proc`` is; tests give a recorded tree.
+    ``root``: where ``proc`` is; tests give a recorded tree.
     """
     machine = platform.machine()
     if engine == "onnxruntime":
@@ -134,13 +114,8 @@ def decisive(engine: str, root: Path = Path("/")) -> bool:
 def require(found: Sequence[Checked], *, where: Path, strict: bool) -> None:
     """Refuse a bundle that an engine does not make of what is demanded.
 
-    Args:
-        found: What :func:`check` found.
-        where: The bundle, for the error.
-        strict: Refuse what is not known, and what only the processor may be to blame for, as well.
-
-    Raises:
-        EngineError: Something is not as demanded; it names engine, node and kind.
+    ``strict``: refuse what is not known, and what only the processor may be to blame for, as well. Raises
+    EngineError: something is not as demanded; it names engine, node and kind.
     """
     lines = []
     for each in found:

@@ -18,29 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Expected:
-    """A matmul with weights, or an attention, in the order of the graph.
+    """A matmul with weights, or an attention, in the order of the graph."""
 
-    Attributes:
-        node: Name of the node; of an attention, that of its softmax.
-        attention: True for an attention.
-        int8: True when the graph asks for integers.
-        matmuls: Names of the matmul nodes it is made of.
-    """
-
-    node: str
-    attention: bool
-    int8: bool
-    matmuls: tuple[str, ...]
+    node: str  # name of the node; of an attention, that of its softmax
+    attention: bool  # True for an attention
+    int8: bool  # True when the graph asks for integers
+    matmuls: tuple[str, ...]  # names of the matmul nodes it is made of
 
 
 def read(graph: Path) -> tuple[Expected, ...]:
     """Read the matmuls and attentions of a graph, in its order.
 
-    Args:
-        graph: ONNX file; its external weights are not needed.
-
-    Raises:
-        UnavailableError: The package onnx is not installed.
+    ``graph``: ONNX file; its external weights are not needed. Raises UnavailableError: the package onnx is
+    not installed.
     """
     model = _load(graph)
     makers = {output: node for node in model.node for output in node.output}
@@ -65,24 +55,17 @@ def read(graph: Path) -> tuple[Expected, ...]:
 
 @dataclass(frozen=True)
 class Gelu:
-    """A GELU, written out in elementary operators.
+    """A GELU, written out in elementary operators."""
 
-    Attributes:
-        node: Name of its last node, which stands for the whole where an engine fuses it.
-        inner: Name of the ``Erf`` or ``Tanh`` inside, which is gone where it does.
-        tanh: True for the approximation by tanh.
-    """
-
-    node: str
-    inner: str
-    tanh: bool
+    node: str  # name of its last node, which stands for the whole where an engine fuses it
+    inner: str  # name of the ``Erf`` or ``Tanh`` inside, which is gone where it does
+    tanh: bool  # True for the approximation by tanh
 
 
 def gelus(graph: Path) -> tuple[Gelu, ...]:
     """Find the GELUs of a graph, in its order: an ``Erf`` or ``Tanh``, plus one, times two factors.
 
-    Raises:
-        UnavailableError: The package onnx is not installed.
+    Raises UnavailableError: the package onnx is not installed.
     """
     model = _load(graph)
     readers: dict[str, list[NodeProto]] = {}
@@ -105,8 +88,7 @@ def gelus(graph: Path) -> tuple[Gelu, ...]:
 def norms(graph: Path) -> tuple[str, ...]:
     """Return the names of a graph's LayerNormalization nodes, in its order.
 
-    Raises:
-        UnavailableError: The package onnx is not installed.
+    Raises UnavailableError: the package onnx is not installed.
     """
     return tuple(node.name for node in _load(graph).node if node.op_type == "LayerNormalization")
 

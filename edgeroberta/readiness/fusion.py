@@ -41,34 +41,21 @@ class Part(str, Enum):
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of a part of the graph.
+    """What became of a part of the graph."""
 
-    Attributes:
-        node: Name of its node.
-        part: What it is.
-        problem: What is wrong; None when it is as it should be, or nothing is known.
-        unknown: Why nothing is known; None otherwise.
-    """
-
-    node: str
+    node: str  # name of its node
     part: Part
-    problem: str | None = None
-    unknown: str | None = None
+    problem: str | None = None  # what is wrong; None when it is as it should be, or nothing is known
+    unknown: str | None = None  # why nothing is known; None otherwise
 
 
 @dataclass(frozen=True)
 class Demands:
-    """What a graph asks of an engine.
+    """What a graph asks of an engine."""
 
-    Attributes:
-        matmuls: Matmuls with weights, and attentions.
-        gelus: GELUs.
-        norms: Names of LayerNormalization nodes.
-    """
-
-    matmuls: tuple[Expected, ...]
+    matmuls: tuple[Expected, ...]  # matmuls with weights, and attentions
     gelus: tuple[Gelu, ...]
-    norms: tuple[str, ...]
+    norms: tuple[str, ...]  # names of LayerNormalization nodes
 
     @property
     def left_float(self) -> tuple[str, ...]:
@@ -79,8 +66,7 @@ class Demands:
 def demands(graph: Path) -> Demands:
     """Read what an ONNX graph asks for.
 
-    Raises:
-        UnavailableError: The package onnx is not installed.
+    Raises UnavailableError: the package onnx is not installed.
     """
     return Demands(expectation.read(graph), expectation.gelus(graph), expectation.norms(graph))
 
@@ -88,12 +74,7 @@ def demands(graph: Path) -> Demands:
 def compare(wanted: Demands, found: Executed) -> tuple[Judged, ...]:
     """Judge each part that the graph demands something of.
 
-    Args:
-        wanted: What the graph asks for.
-        found: The engine's kernels.
-
-    Returns:
-        One judgement each, in the order of the table above.
+    Returns one judgement each, in the order of the table above.
     """
     openvino = found.engine == "openvino"
     judged = _matmuls(wanted, found)

@@ -15,20 +15,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kernel:
-    """One operation that an engine runs.
+    """One operation that an engine runs."""
 
-    Attributes:
-        kind: The engine's name for it, e.g. ``MatMulIntegerToFloat`` or ``FullyConnected``.
-        nodes: Nodes of the graph that it holds, as far as the engine tells.
-        integers: True when its first two inputs are integers of 8 bits; False when one of them is a
-            float; None where that cannot be told, or it has no two inputs.
-        inputs: Types of these inputs, in words.
-    """
-
-    kind: str
-    nodes: tuple[str, ...]
+    kind: str  # the engine's name for it, e.g. ``MatMulIntegerToFloat`` or ``FullyConnected``.
+    nodes: tuple[str, ...]  # nodes of the graph that it holds, as far as the engine tells
+    #: True when its first two inputs are integers of 8 bits; False when one of them is a float; None where
+    #: that cannot be told, or it has no two inputs
     integers: bool | None = None
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()  # types of these inputs, in words
 
     def holds(self, node: str) -> bool:
         """Tell whether it holds a node, or a part that the engine has made of it (``node/part``)."""
@@ -37,17 +31,11 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Executed:
-    """An engine's kernels.
+    """An engine's kernels."""
 
-    Attributes:
-        engine: Name of the engine.
-        version: Its version.
-        kernels: In the order they run in.
-    """
-
-    engine: str
+    engine: str  # name of the engine
     version: str
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[Kernel, ...]  # in the order they run in
 
     def of(self, node: str) -> tuple[Kernel, ...]:
         """Return the kernels that hold a node."""
@@ -65,18 +53,8 @@ READERS = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
 def read(engine: str, folder: Path, *, threads: int, length: int) -> Executed:
     """Load a bundle's graph into an engine, as a session does, and read what that runs.
 
-    Args:
-        engine: A key of :data:`READERS`.
-        folder: The bundle.
-        threads: Threads for one call.
-        length: Tokens that an engine with fixed shapes compiles for.
-
-    Returns:
-        Its kernels.
-
-    Raises:
-        EngineError: The engine refuses the graph.
-        UnavailableError: The engine, or the package onnx, is not installed.
+    Raises EngineError: the engine refuses the graph; UnavailableError: the engine, or the package onnx, is
+    not installed.
     """
     reader: Any = importlib.import_module(f"edgeroberta.readiness.{READERS[engine]}")
     executed: Executed = reader.read(folder, threads=threads, length=length)
@@ -86,11 +64,8 @@ def read(engine: str, folder: Path, *, threads: int, length: int) -> Executed:
 def integers(types: Sequence[str]) -> bool | None:
     """Tell whether inputs are integers of 8 bits, from their types as :class:`Kernel` has them.
 
-    Args:
-        types: ``int8``, ``uint8``, ``float32`` …; empty for one that is not known.
-
-    Returns:
-        False where one of the first two is a float, None where one of them is something else.
+    ``types``: ``int8``, ``uint8``, ``float32`` …; empty for one that is not known. Returns False where one of
+    the first two is a float, None where one of them is something else.
     """
     first = types[:2]
     if any(each.startswith(("float", "bfloat", "double")) for each in first):

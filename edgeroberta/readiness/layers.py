@@ -21,19 +21,12 @@ _ATTENTION = "_gemm_mha"
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of an engine.
+    """One layer of an engine."""
 
-    Attributes:
-        node: Name of the graph's node where it has one, else the compiler's own.
-        kind: E.g. ``gemm`` or ``kgen``.
-        profile: Number of the optimization profile it belongs to.
-        inputs: Data types of its inputs that are no constants, e.g. ``Int8``.
-    """
-
-    node: str
-    kind: str
-    profile: int
-    inputs: tuple[str, ...]
+    node: str  # name of the graph's node where it has one, else the compiler's own
+    kind: str  # E.g. ``gemm`` or ``kgen``.
+    profile: int  # number of the optimization profile it belongs to
+    inputs: tuple[str, ...]  # data types of its inputs that are no constants, e.g. ``Int8``.
 
     @property
     def attention(self) -> bool:
@@ -56,11 +49,7 @@ class Layer:
 def read(messages: Iterable[str]) -> tuple[Layer, ...]:
     """Read the layers of the last engine that a log lists.
 
-    Args:
-        messages: The log, verbose messages included.
-
-    Returns:
-        The layers, in the order they run in; none where the log lists none.
+    Returns the layers, in the order they run in; none where the log lists none.
     """
     lists = [text for text in messages if text.startswith(_HEADER)]
     return parse(lists[-1]) if lists else ()

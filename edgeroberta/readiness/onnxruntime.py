@@ -20,17 +20,9 @@ _KEEPING = ("Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "G
 def read(folder: Path, *, threads: int, length: int) -> Executed:
     """Open a bundle's ``model.onnx`` with a session's own options, and read the graph that is made of it.
 
-    Args:
-        folder: The bundle.
-        threads: Threads for one call.
-        length: Not used; the graph is the same for all lengths.
-
-    Returns:
-        The nodes of the optimized graph. A fused node keeps the name of the matmul in it.
-
-    Raises:
-        EngineError: ONNX Runtime refuses the graph.
-        UnavailableError: ONNX Runtime or the package onnx is not installed.
+    ``length``: not used; the graph is the same for all lengths. Returns the nodes of the optimized graph. A
+    fused node keeps the name of the matmul in it. Raises EngineError: ONNX Runtime refuses the graph;
+    UnavailableError: ONNX Runtime or the package onnx is not installed.
     """
     library = engine.load()
     try:

@@ -26,17 +26,7 @@ _STORED = ("Const", "Input", "Output")
 def read(folder: Path, *, threads: int, length: int) -> Executed:
     """Compile a bundle's graph for one length, as a session does, and read what is executed.
 
-    Args:
-        folder: The bundle.
-        threads: Threads for one call.
-        length: Tokens to compile for.
-
-    Returns:
-        What runs, each with the nodes of the graph that it was fused from.
-
-    Raises:
-        EngineError: OpenVINO refuses the graph.
-        UnavailableError: OpenVINO is not installed.
+    Raises EngineError: OpenVINO refuses the graph; UnavailableError: OpenVINO is not installed.
     """
     session = engine.open(folder, threads=threads, lengths=Lengths((length,), ()))
     try:

@@ -8,9 +8,7 @@ from pathlib import Path
 def widen(graph: Path, output: Path) -> None:
     """Write a float16 graph as float32: constants and casts.
 
-    Args:
-        graph: A float16 ONNX file.
-        output: File to write; its weights go to ``<name>_data`` beside it.
+    ``graph``: a float16 ONNX file. ``output``: file to write; its weights go to ``<name>_data`` beside it.
     """
     import numpy as np
     import onnx

@@ -47,21 +47,13 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """A validated recipe.
-
-    Attributes:
-        name: Its name.
-        description: One sentence for people.
-        stages: Stages in order, each with its config.
-        source: The file it was read from.
-        text: The resolved recipe as YAML: overrides applied, every default written out.
-    """
+    """A validated recipe."""
 
     name: str
-    description: str
-    stages: tuple[Step, ...]
-    source: str
-    text: str
+    description: str  # one sentence for people
+    stages: tuple[Step, ...]  # stages in order, each with its config
+    source: str  # the file it was read from
+    text: str  # the resolved recipe as YAML: overrides applied, every default written out
 
 
 class _Document(BaseModel):
@@ -89,8 +81,7 @@ def names() -> tuple[str, ...]:
 def locate(recipe: str) -> Path:
     """Find a recipe by name, or by path when it has a slash or ends in ``.yaml`` or ``.yml``.
 
-    Raises:
-        RecipeError: There is no such recipe or file.
+    Raises RecipeError: there is no such recipe or file.
     """
     if "/" in recipe or recipe.endswith((".yaml", ".yml")):
         path = Path(recipe)
@@ -110,16 +101,9 @@ def locate(recipe: str) -> Path:
 def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read and validate a recipe.
 
-    Args:
-        recipe: Name of a shipped recipe, or path of a YAML file.
-        overrides: ``stage.key=value`` settings that win over the file; the value is YAML. When a stage
-            occurs twice, ``stage[1].key=value`` names the second.
-
-    Returns:
-        The recipe with every default filled in.
-
-    Raises:
-        RecipeError: The file or an override is invalid; ``where`` is the path of the bad field.
+    ``overrides``: ``stage.key=value`` settings that win over the file; the value is YAML. When a stage occurs
+    twice, ``stage[1].key=value`` names the second. Returns the recipe with every default filled in. Raises
+    RecipeError: the file or an override is invalid; ``where`` is the path of the bad field.
     """
     path = locate(recipe)
     try:

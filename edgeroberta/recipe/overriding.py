@@ -13,31 +13,18 @@ from edgeroberta.recipe import yamltext
 
 @dataclass(frozen=True)
 class Origin:
-    """Which field an override set.
+    """Which field an override set."""
 
-    Attributes:
-        index: Position of its stage in the recipe.
-        path: Keys that lead to the field.
-        text: The override as written.
-    """
-
-    index: int
-    path: tuple[str, ...]
-    text: str
+    index: int  # position of its stage in the recipe
+    path: tuple[str, ...]  # keys that lead to the field
+    text: str  # the override as written
 
 
 def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> Origin:
     """Apply one override to the raw stages, in place.
 
-    Args:
-        entries: Name and raw settings of each stage, in order.
-        override: ``stage.key=value``; the value is YAML.
-
-    Returns:
-        Where it went, so that a field it spoils is blamed on it.
-
-    Raises:
-        RecipeError: It is not written so, or names a stage that the recipe does not have.
+    ``override``: ``stage.key=value``; the value is YAML. Returns where it went, so that a field it spoils is
+    blamed on it. Raises RecipeError: it is not written so, or names a stage that the recipe does not have.
     """
     where = f"--set {override}"
     target, equals, value = override.partition("=")

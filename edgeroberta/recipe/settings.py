@@ -15,29 +15,18 @@ from edgeroberta.recipe.validation import model_in
 
 
 class Setting(NamedTuple):
-    """One setting of a stage.
+    """One setting of a stage."""
 
-    Attributes:
-        key: Its path below the stage, as ``--set`` takes it, e.g. ``weights.hidden``.
-        kind: Type, or choices.
-        default: The default as JSON.
-        description: One sentence.
-    """
-
-    key: str
-    kind: str
-    default: str
-    description: str
+    key: str  # its path below the stage, as ``--set`` takes it, e.g. ``weights.hidden``.
+    kind: str  # type, or choices
+    default: str  # the default as JSON
+    description: str  # one sentence
 
 
 def of_stage(name: str) -> tuple[Setting, ...]:
     """Return the settings of a stage, nested ones with a dotted key.
 
-    Args:
-        name: The stage's name in recipes.
-
-    Raises:
-        UsageError: There is no such stage.
+    Raises UsageError: there is no such stage.
     """
     if name not in stages.MODULES:
         raise UsageError(

@@ -15,29 +15,17 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Complaint:
-    """The first thing that is wrong with a config.
+    """The first thing that is wrong with a config."""
 
-    Attributes:
-        path: Keys and indices that lead to the field.
-        what: One sentence.
-        hint: What to write instead, if that is known.
-    """
-
-    path: Path
-    what: str
-    hint: str | None
+    path: Path  # keys and indices that lead to the field
+    what: str  # one sentence
+    hint: str | None  # what to write instead, if that is known
 
 
 def first_complaint(error: ValidationError, config: type[BaseModel], given: Mapping[str, Any]) -> Complaint:
     """Pick the first error of a validation and put it into words.
 
-    Args:
-        error: What pydantic raised.
-        config: The model that was validated.
-        given: The values it was given.
-
-    Returns:
-        The complaint. The errors that a union gives, one per member, become one sentence.
+    Returns the complaint. The errors that a union gives, one per member, become one sentence.
     """
     errors = error.errors(include_url=False)
     path = _real_path(errors[0]["loc"], given)

@@ -67,15 +67,8 @@ _Loader.add_implicit_resolver(
 def parse(text: str, *, where: str) -> Any:
     """Parse one YAML document.
 
-    Args:
-        text: The document.
-        where: How to name it in an error.
-
-    Returns:
-        Plain dicts with keys of text, lists, strings, numbers, booleans and None.
-
-    Raises:
-        RecipeError: It is not YAML, or is far larger than a recipe; ``where`` carries the line.
+    Returns plain dicts with keys of text, lists, strings, numbers, booleans and None. Raises RecipeError: it
+    is not YAML, or is far larger than a recipe; ``where`` carries the line.
     """
     if len(text) > _LONGEST:
         raise RecipeError(f"{len(text):,} characters, where {_LONGEST:,} are read at most", where=where)

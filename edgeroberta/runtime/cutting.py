@@ -39,15 +39,10 @@ _REPLACED = ({"Regex": " {2,}"}, {"String": " "})
 
 @dataclass(frozen=True)
 class Added:
-    """Texts of the added tokens.
-
-    Attributes:
-        contents: All of them.
-        stripping: Those that take the white space before them.
-    """
+    """Texts of the added tokens."""
 
     contents: tuple[str, ...]
-    stripping: tuple[str, ...]
+    stripping: tuple[str, ...]  # those that take the white space before them
 
     def outside(self, text: str, end: int) -> int:
         """Return the end itself, or the start of the added token that it lies in."""
@@ -75,11 +70,7 @@ class Added:
 class Cutter:
     """Finds starts of long texts.
 
-    Args:
-        tokenizer: The tokenizer.
-        added: Its added tokens.
-        longest: Most symbols that a piece of its model stands for.
-        bpe: True for BPE over bytes, False for Unigram over words of Metaspace.
+    ``added``: its added tokens. ``bpe``: True for BPE over bytes, False for Unigram over words of Metaspace.
     """
 
     def __init__(self, tokenizer: Tokenizer, added: Added, longest: int, *, bpe: bool) -> None:
@@ -103,13 +94,8 @@ class Cutter:
     def starts(self, text: str, length: int) -> Sequence[str]:
         """Find starts of a text of which at least one has the text's own first tokens.
 
-        Args:
-            text: Longer than ``length``.
-            length: Most characters of a start.
-
-        Returns:
-            One or several starts. Tokens on which all of them agree, the last of each left out, are the
-            first of the text's. Empty when none is known.
+        ``text``: longer than ``length``. Returns one or several starts. Tokens on which all of them agree,
+        the last of each left out, are the first of the text's. Empty when none is known.
         """
         end = self._added.outside(text, length)
         base = self._added.last(text, end)
@@ -128,12 +114,9 @@ class Cutter:
     def _inside(self, word: str, text: str) -> int:
         """Find a boundary that stands, whatever follows the start of a word.
 
-        Args:
-            word: The start as the model sees it: a character per byte, perhaps behind an added space.
-            text: The same as it stands in the text.
-
-        Returns:
-            Characters of ``text`` before the boundary; 0 when none is found.
+        ``word``: the start as the model sees it: a character per byte, perhaps behind an added space.
+        ``text``: the same as it stands in the text. Returns characters of ``text`` before the boundary; 0
+        when none is found.
         """
         data = text.encode()
         shift = len(word) - len(data)

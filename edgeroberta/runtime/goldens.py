@@ -35,26 +35,17 @@ RunIds = Callable[[Sequence[Any]], Logits]
 
 @dataclass(frozen=True)
 class Goldens:
-    """Inputs and the answers they must give.
+    """Inputs and the answers they must give."""
 
-    Attributes:
-        inputs: Texts or pairs.
-        ids: Token ids of each.
-        logits: float32 [inputs, labels], from ONNX Runtime on the machine that made the bundle.
-        atol: Largest absolute difference of a logit that still is the same answer.
-        float_logits: The same of the graph whose weights are in half precision, which ONNX Runtime computes
-            in float32; engines that compute in fp16 are held to them. None where no engine does. That graph
-            itself is held to the float32 one where the bundle is made, see
-            :mod:`edgeroberta.quantization.half`.
-        float_atol: What ``atol`` is to ``float_logits``.
-    """
-
-    inputs: tuple[Input, ...]
-    ids: tuple[tuple[int, ...], ...]
-    logits: Logits
-    atol: float
+    inputs: tuple[Input, ...]  # texts or pairs
+    ids: tuple[tuple[int, ...], ...]  # token ids of each
+    logits: Logits  # float32 [inputs, labels], from ONNX Runtime on the machine that made the bundle
+    atol: float  # largest absolute difference of a logit that still is the same answer
+    #: the same of the graph whose weights are in half precision, which ONNX Runtime computes in float32;
+    #: engines that compute in fp16 are held to them. None where no engine does. That graph itself is held to
+    #: the float32 one where the bundle is made, see :mod:`edgeroberta.quantization.half`.
     float_logits: Logits | None = None
-    float_atol: float | None = None
+    float_atol: float | None = None  # what ``atol`` is to ``float_logits``
 
     def allowed(self, precision: str) -> float:
         """Return the largest difference to :meth:`answers` that still is the same answer."""
@@ -86,14 +77,7 @@ class Goldens:
 def load(folder: Path) -> Goldens:
     """Read ``goldens.json``.
 
-    Args:
-        folder: The bundle.
-
-    Returns:
-        The goldens.
-
-    Raises:
-        BundleError: The file is missing or damaged.
+    Raises BundleError: the file is missing or damaged.
     """
     file = folder / GOLDENS_FILE
     try:
@@ -117,11 +101,7 @@ def load(folder: Path) -> Goldens:
 def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> list[Encoding]:
     """Check that the texts still give the ids they gave where the bundle was made.
 
-    Returns:
-        The encodings.
-
-    Raises:
-        BundleError: One gives others.
+    Raises BundleError: one gives others.
     """
     encodings = tokenizer.encode(goldens.inputs)
     for item, encoding, ids in zip(goldens.inputs, encodings, goldens.ids, strict=True):
@@ -145,17 +125,9 @@ def deviation(goldens: Goldens, logits: Logits, *, precision: str = "int8") -> f
 def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: str = "int8") -> float:
     """Run the golden inputs and compare.
 
-    Args:
-        goldens: Inputs and answers.
-        run_ids: Maps int64 id arrays to float32 [inputs, labels].
-        engine: Name and version, for the message.
-        precision: What the engine computes in; see :attr:`edgeroberta.runtime.session.Engine.precision`.
-
-    Returns:
-        The largest absolute difference of a logit.
-
-    Raises:
-        EngineError: It is more than the goldens allow.
+    ``run_ids``: maps int64 id arrays to float32 [inputs, labels]. ``precision``: what the engine computes in;
+    see :attr:`edgeroberta.runtime.session.Engine.precision`. Raises EngineError: it is more than the goldens
+    allow.
     """
     logits = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
     found = deviation(goldens, logits, precision=precision)

@@ -22,14 +22,7 @@ _PAIR_HINT = {
 def pair_up(texts: Sequence[str]) -> list[Input]:
     """Make pairs of the words of a command line: the first with the second, and so on.
 
-    Args:
-        texts: An even number of texts.
-
-    Returns:
-        Half as many pairs.
-
-    Raises:
-        UsageError: The number is odd.
+    Raises UsageError: the number is odd.
     """
     if len(texts) % 2:
         raise UsageError(f"--pair takes texts two by two, but there are {len(texts)}", where="TEXT")
@@ -39,17 +32,10 @@ def pair_up(texts: Sequence[str]) -> list[Input]:
 def read(file: Path, *, pair: bool) -> Iterator[Input]:
     """Read inputs one by one, in constant memory.
 
-    Args:
-        file: UTF-8. ``.jsonl``: a JSON value per line, namely a text, a list of two, or an object
-            with ``text`` and ``text_pair``. Anything else: a text per line, an empty line being an
-            empty text; a pair is two texts with a tab between them. ``-`` is standard input.
-        pair: True when an input is two texts.
-
-    Yields:
-        Texts, or tuples of two texts.
-
-    Raises:
-        DataError: The file cannot be read, or a line is malformed.
+    ``file``: UTF-8. ``.jsonl``: a JSON value per line, namely a text, a list of two, or an object with
+    ``text`` and ``text_pair``. Anything else: a text per line, an empty line being an empty text; a pair is
+    two texts with a tab between them. ``-`` is standard input. ``pair``: True when an input is two texts.
+    Raises DataError: the file cannot be read, or a line is malformed.
     """
     parse = _from_json if file.suffix == ".jsonl" else _from_text
     try:

@@ -19,16 +19,11 @@ _COVERED = 0.99
 
 @dataclass(frozen=True)
 class Lengths:
-    """Lengths an engine pads its inputs to.
+    """Lengths an engine pads its inputs to."""
 
-    Attributes:
-        warm: Prepared when the bundle is opened, ascending.
-        later: Longer ones, prepared when the first such text arrives, ascending.
-        most: The one of ``warm`` that most texts are padded to; None where nothing is known of texts.
-    """
-
-    warm: tuple[int, ...]
-    later: tuple[int, ...]
+    warm: tuple[int, ...]  # prepared when the bundle is opened, ascending
+    later: tuple[int, ...]  # longer ones, prepared when the first such text arrives, ascending
+    #: the one of ``warm`` that most texts are padded to; None where nothing is known of texts
     most: int | None = None
 
     @property
@@ -47,12 +42,8 @@ class Lengths:
 def histogram(lengths: Iterable[int], max_length: int) -> tuple[int, ...]:
     """Count token lengths in bins of 16: bin i counts those in 16 i + 1 … 16 (i + 1).
 
-    Args:
-        lengths: Tokens per text, each in 1 … ``max_length``.
-        max_length: The longest input of the model.
-
-    Returns:
-        One count per bin, up to the last one that is not empty.
+    ``lengths``: tokens per text, each in 1 … ``max_length``. Returns one count per bin, up to the last one
+    that is not empty.
     """
     counts = [0] * -(-max_length // BIN)
     for length in lengths:
@@ -65,12 +56,8 @@ def histogram(lengths: Iterable[int], max_length: int) -> tuple[int, ...]:
 def choose(counts: tuple[int, ...], max_length: int) -> Lengths:
     """Choose the lengths that waste the least padding on texts as long as those in a histogram.
 
-    Args:
-        counts: A histogram as :func:`histogram` makes it; an empty one means that nothing is known.
-        max_length: The longest input of the model.
-
-    Returns:
-        At most three warm lengths that cover 99 % of the texts, and powers of two for the rest.
+    ``counts``: a histogram as :func:`histogram` makes it; an empty one means that nothing is known. Returns
+    at most three warm lengths that cover 99 % of the texts, and powers of two for the rest.
     """
     edges = [min(BIN * (i + 1), max_length) for i in range(len(counts))]
     total = sum(counts)

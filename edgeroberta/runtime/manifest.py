@@ -39,60 +39,37 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Saturation:
-    """Whether int8 products can saturate an int16 on x86 processors without VNNI.
+    """Whether int8 products can saturate an int16 on x86 processors without VNNI."""
 
-    Attributes:
-        safe: True when the weights rule it out.
-        sites: The matmuls whose weights allow it.
-    """
-
-    safe: bool
-    sites: tuple[str, ...]
+    safe: bool  # True when the weights rule it out
+    sites: tuple[str, ...]  # the matmuls whose weights allow it
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says of itself.
+    """What a bundle says of itself."""
 
-    Attributes:
-        folder: Where it was read from.
-        created_by: Version of this package that made it.
-        task: What the outputs mean.
-        max_length: Longest input in tokens, special tokens included.
-        pad_token_id: Id that fills up an input.
-        engines: Engines it was built for, the preferred one first.
-        files: Path below the folder, with ``/``, to what the file must be.
-        target: Name of the device class it was made for.
-        threads: Threads an engine uses unless told otherwise.
-        lengths: Training texts per 16-token bin of length; see :mod:`edgeroberta.runtime.lengths`.
-        precision: ``int8`` or ``fp32``.
-        lineage: The stages that made it, in order.
-        full_size: The full-size model: ``model``, ``digest``, ``parameters``, ``bytes``.
-        gate: The gate's verdict and figures; None in a draft.
-        digest: sha256 of all that its answers hang on: the same command gives the same.
-        seal: sha256 of everything else as canonical JSON, what was measured included.
-        saturation: What the quantizer found of it; None in bundles of before it looked.
-        int8_matmuls: Matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in
-            bundles without one, or of before they were counted.
-    """
-
-    folder: Path
-    created_by: str
-    task: Task
-    max_length: int
-    pad_token_id: int
-    engines: tuple[str, ...]
-    files: Mapping[str, FileEntry]
-    target: str
-    threads: int
+    folder: Path  # where it was read from
+    created_by: str  # version of this package that made it
+    task: Task  # what the outputs mean
+    max_length: int  # longest input in tokens, special tokens included
+    pad_token_id: int  # id that fills up an input
+    engines: tuple[str, ...]  # engines it was built for, the preferred one first
+    files: Mapping[str, FileEntry]  # path below the folder, with ``/``, to what the file must be
+    target: str  # name of the device class it was made for
+    threads: int  # threads an engine uses unless told otherwise
+    #: training texts per 16-token bin of length; see :mod:`edgeroberta.runtime.lengths`
     lengths: tuple[int, ...]
-    precision: str
-    lineage: Sequence[Mapping[str, Any]]
-    full_size: Mapping[str, Any]
-    gate: Mapping[str, Any] | None
-    digest: str
-    seal: str
+    precision: str  # ``int8`` or ``fp32``
+    lineage: Sequence[Mapping[str, Any]]  # the stages that made it, in order
+    full_size: Mapping[str, Any]  # the full-size model: ``model``, ``digest``, ``parameters``, ``bytes``
+    gate: Mapping[str, Any] | None  # the gate's verdict and figures; None in a draft
+    digest: str  # sha256 of all that its answers hang on: the same command gives the same
+    seal: str  # sha256 of everything else as canonical JSON, what was measured included
+    #: what the quantizer found of it; None in bundles of before it looked
     saturation: Saturation | None = None
+    #: matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in bundles without one,
+    #: or of before they were counted
     int8_matmuls: int | None = None
 
 
@@ -129,14 +106,7 @@ def _is_told(name: str) -> bool:
 def read(folder: Path) -> Manifest:
     """Read and check a bundle's manifest; the files it lists are checked by :func:`check_files`.
 
-    Args:
-        folder: The bundle.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        BundleError: There is none, or it is damaged, foreign, unsafe or of a newer version.
+    Raises BundleError: there is none, or it is damaged, foreign, unsafe or of a newer version.
     """
     file = folder / MANIFEST_FILE
     if not folder.is_dir():
@@ -178,8 +148,7 @@ def read(folder: Path) -> Manifest:
 def check_files(manifest: Manifest) -> None:
     """Check that every file the manifest lists is there, inside the folder, and unchanged.
 
-    Raises:
-        BundleError: One is missing, damaged or outside.
+    Raises BundleError: one is missing, damaged or outside.
     """
     root = manifest.folder.resolve()
     for name, entry in manifest.files.items():
@@ -207,12 +176,8 @@ def damaged(file: Path, how: str) -> BundleError:
 def safe_path(name: str) -> bool:
     """Tell whether a path from a manifest stays inside the bundle on every system.
 
-    Args:
-        name: The path as written.
-
-    Returns:
-        False for absolute paths, ``..``, backslashes, drive letters, control characters, names that are
-        longer than file systems take, and anything not in its simplest form.
+    Returns False for absolute paths, ``..``, backslashes, drive letters, control characters, names that are
+    longer than file systems take, and anything not in its simplest form.
     """
     if not name or any(character in '\\:<>"|?*' or ord(character) < 32 for character in name):
         return False

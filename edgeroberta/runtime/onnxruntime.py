@@ -46,17 +46,8 @@ class OnnxRuntimeSession:
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
     """Load ``model.onnx``.
 
-    Args:
-        folder: The bundle.
-        threads: Threads for one call.
-        lengths: Not used; ONNX Runtime takes any length.
-
-    Returns:
-        The session.
-
-    Raises:
-        UnavailableError: ONNX Runtime is not installed.
-        EngineError: It refuses the graph.
+    ``lengths``: not used; ONNX Runtime takes any length. Raises UnavailableError: ONNX Runtime is not
+    installed; EngineError: it refuses the graph.
     """
     return OnnxRuntimeSession(open_graph(folder / GRAPH, threads=threads), load().__version__)
 
@@ -64,16 +55,8 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
 def open_graph(graph: Path, *, threads: int) -> Any:
     """Load an ONNX file.
 
-    Args:
-        graph: The file.
-        threads: Threads for one call; 0 for all cores.
-
-    Returns:
-        An ``onnxruntime.InferenceSession``.
-
-    Raises:
-        UnavailableError: ONNX Runtime is not installed.
-        EngineError: It refuses the graph.
+    ``threads``: threads for one call; 0 for all cores. Returns an ``onnxruntime.InferenceSession``. Raises
+    UnavailableError: ONNX Runtime is not installed; EngineError: it refuses the graph.
     """
     onnxruntime = load()
     options = make_options(graph.parent, threads=threads)
@@ -89,8 +72,7 @@ def open_graph(graph: Path, *, threads: int) -> Any:
 def load() -> Any:
     """Import ONNX Runtime.
 
-    Raises:
-        UnavailableError: It is not installed.
+    Raises UnavailableError: it is not installed.
     """
     try:
         import onnxruntime
@@ -102,12 +84,7 @@ def load() -> Any:
 def make_options(folder: Path, *, threads: int) -> Any:
     """Make the options a bundle is opened with.
 
-    Args:
-        folder: The bundle.
-        threads: Threads for one call; 0 for all cores.
-
-    Returns:
-        ``onnxruntime.SessionOptions``.
+    ``threads``: threads for one call; 0 for all cores. Returns ``onnxruntime.SessionOptions``.
     """
     options = load().SessionOptions()
     options.intra_op_num_threads = threads
@@ -126,12 +103,10 @@ def make_options(folder: Path, *, threads: int) -> Any:
 def keep_exact(options: Any) -> None:
     """Ask for int8 kernels that do not saturate, where the fast ones do.
 
-    Only there: with VNNI the option moves every matmul to the kernel without VNNI all the same, for the
-    same bits in 1.2 to 1.9 times the time (https://github.com/microsoft/onnxruntime/pull/12088, seen in
-    1.32.0). A processor of which nothing is known is taken for one that saturates: slow, but right.
-
-    Args:
-        options: ``onnxruntime.SessionOptions``, which this changes.
+    Only there: with VNNI the option moves every matmul to the kernel without VNNI all the same, for the same
+    bits in 1.2 to 1.9 times the time (https://github.com/microsoft/onnxruntime/pull/12088, seen in 1.32.0). A
+    processor of which nothing is known is taken for one that saturates: slow, but right. ``options``:
+    ``onnxruntime.SessionOptions``, which this changes.
     """
     if processor.saturates() is not False:
         options.add_session_config_entry("session.x64quantprecision", "1")

@@ -48,18 +48,10 @@ class OnnxRuntimeCudaSession:
     def run_timed(self, input_ids: Ids, attention_mask: Ids) -> tuple[Logits, float]:
         """Run one batch and tell how long the GPU took.
 
-        Inputs and outputs are bound to memory of the GPU, so that the copies to it and back are not in
-        the time. For answers :meth:`run` is as good: it makes the same copies.
-
-        Args:
-            input_ids: int64 [batch, length], padded on the right.
-            attention_mask: int64 [batch, length].
-
-        Returns:
-            float32 [batch, labels], and seconds.
-
-        Raises:
-            EngineError: The engine failed.
+        Inputs and outputs are bound to memory of the GPU, so that the copies to it and back are not in the
+        time. For answers :meth:`run` is as good: it makes the same copies. ``input_ids``: int64 [batch,
+        length], padded on the right. ``attention_mask``: int64 [batch, length]. Returns float32 [batch,
+        labels], and seconds. Raises EngineError: the engine failed.
         """
         session = opened(self._session)
         try:
@@ -85,17 +77,9 @@ class OnnxRuntimeCudaSession:
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeCudaSession:
     """Load ``model_fp16.onnx`` on the first GPU.
 
-    Args:
-        folder: The bundle.
-        threads: Threads for what is left to the CPU.
-        lengths: Not used; ONNX Runtime takes any length.
-
-    Returns:
-        The session.
-
-    Raises:
-        UnavailableError: ONNX Runtime is not installed, or comes without CUDA, or CUDA does not load.
-        EngineError: It refuses the graph.
+    ``threads``: threads for what is left to the CPU. ``lengths``: not used; ONNX Runtime takes any length.
+    Raises UnavailableError: ONNX Runtime is not installed, or comes without CUDA, or CUDA does not load;
+    EngineError: it refuses the graph.
     """
     try:
         import onnxruntime

@@ -121,16 +121,8 @@ def load(*, purpose: str) -> Any:
     """Import OpenVINO without its telemetry.
 
     The import alone reports itself over the network and writes to ``~/intel``, unless the package that does
-    so is missing (``openvino/tools/ovc/__init__.py`` and ``telemetry_utils.py``, seen in 2026.4.1).
-
-    Args:
-        purpose: What needs it, for the error.
-
-    Returns:
-        The module.
-
-    Raises:
-        UnavailableError: OpenVINO is not installed.
+    so is missing (``openvino/tools/ovc/__init__.py`` and ``telemetry_utils.py``, seen in 2026.4.1). Raises
+    UnavailableError: OpenVINO is not installed.
     """
     # None in sys.modules makes an import fail. One that the user has imported is theirs.
     hidden = sys.modules.setdefault("openvino_telemetry", _ABSENT) is _ABSENT
@@ -147,19 +139,8 @@ def load(*, purpose: str) -> Any:
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
     """Load ``openvino_model.xml`` and compile it for the lengths that most texts have.
 
-    Without that file, ``model.onnx`` is read; weights beside it are mapped as those of the other are.
-
-    Args:
-        folder: The bundle.
-        threads: Threads for one call.
-        lengths: Lengths to pad to.
-
-    Returns:
-        The session.
-
-    Raises:
-        UnavailableError: OpenVINO is not installed.
-        EngineError: It refuses the graph.
+    Without that file, ``model.onnx`` is read; weights beside it are mapped as those of the other are. Raises
+    UnavailableError: OpenVINO is not installed; EngineError: it refuses the graph.
     """
     openvino = load(purpose="the engine openvino")
     # "2026.4.1-22345-…": the part before the dash is the release.

@@ -36,16 +36,7 @@ class Prediction:
 def interpret(task: Task, logits: npt.NDArray[np.float32], *, truncated: bool) -> Prediction:
     """Read one row of logits.
 
-    Args:
-        task: What the outputs mean.
-        logits: float32 [labels].
-        truncated: Passed on.
-
-    Returns:
-        The prediction.
-
-    Raises:
-        EngineError: A logit is NaN or infinite.
+    ``logits``: float32 [labels]. Raises EngineError: a logit is NaN or infinite.
     """
     # Plain floats: for a handful of labels numpy's call overhead is several times the arithmetic.
     values = logits.tolist()

@@ -28,11 +28,8 @@ logger = logging.getLogger(__name__)
 def device_facts(root: Path = Path("/")) -> dict[str, str]:
     """Return what the order of engines may depend on; cheap, since nothing is imported for it.
 
-    Args:
-        root: Where ``proc`` and ``etc`` are; tests give a recorded tree.
-
-    Returns:
-        Name to value: the machine, its board, L4T release and GPUs, and each installed engine's version.
+    ``root``: where ``proc`` and ``etc`` are; tests give a recorded tree. Returns name to value: the machine,
+    its board, L4T release and GPUs, and each installed engine's version.
     """
     from importlib import metadata  # 10 ms, for those only who have a preference
 
@@ -54,12 +51,7 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
 def preferred(bundle: str, root: Path = Path("/")) -> str | None:
     """Return the engine that was found best for a bundle on this device; None when nothing is known.
 
-    Args:
-        bundle: The manifest's digest.
-        root: See :func:`device_facts`.
-
-    Returns:
-        A name that :func:`~edgeroberta.runtime.session.choose_engine` takes or ignores.
+    Returns a name that :func:`~edgeroberta.runtime.session.choose_engine` takes or ignores.
     """
     try:
         if not (cache_dir() / FOLDER).is_dir():  # as nearly everywhere: then no facts need be gathered
@@ -78,15 +70,7 @@ def remember(
 ) -> bool:
     """Note which engine is best for a bundle on this device.
 
-    Args:
-        bundle: The manifest's digest.
-        engine: Its name.
-        why: One sentence for people.
-        figures: What was measured, as JSON values.
-        root: See :func:`device_facts`.
-
-    Returns:
-        False where it could not be written; a warning has said so.
+    Returns False where it could not be written; a warning has said so.
     """
     key = _key(bundle, root)
     try:
@@ -111,8 +95,7 @@ def _file(key: Mapping[str, Any]) -> Path:
 def gpus(root: Path = Path("/")) -> list[str]:
     """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does.
 
-    Args:
-        root: Where ``proc`` is; tests give a recorded tree.
+    ``root``: where ``proc`` is; tests give a recorded tree.
     """
     files = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
     lines = [line for file in files for line in _text(file).splitlines()]

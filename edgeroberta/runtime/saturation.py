@@ -29,13 +29,8 @@ _CONSEQUENCES = {
 def advise(manifest: Manifest, engine: str, root: Path = Path("/")) -> str | None:
     """Tell what saturation does to a bundle on this machine.
 
-    Args:
-        manifest: The bundle's manifest.
-        engine: The engine it runs on.
-        root: Where ``proc`` is; tests give a recorded tree.
-
-    Returns:
-        One sentence with the command that helps; None where nothing can saturate.
+    ``root``: where ``proc`` is; tests give a recorded tree. Returns one sentence with the command that helps;
+    None where nothing can saturate.
     """
     if manifest.precision != "int8" or engine not in _CONSEQUENCES or not processor.saturates(root):
         return None
@@ -49,11 +44,7 @@ def advise(manifest: Manifest, engine: str, root: Path = Path("/")) -> str | Non
 def declared_safe(folder: Path) -> bool:
     """Tell whether a folder has a manifest that says that none of its int8 weights can saturate.
 
-    Args:
-        folder: A bundle, or a folder with a graph alone.
-
-    Returns:
-        False without a manifest, and for one of before this was looked at.
+    Returns False without a manifest, and for one of before this was looked at.
     """
     try:
         fields = jsontext.loads((folder / MANIFEST_FILE).read_bytes())

@@ -32,15 +32,9 @@ class Session(Protocol):
     def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
         """Run one batch.
 
-        Args:
-            input_ids: int64 [batch, length], padded on the right.
-            attention_mask: int64 [batch, length], 1 for tokens and 0 for padding.
-
-        Returns:
-            float32 [batch, labels], a fresh array.
-
-        Raises:
-            EngineError: The engine failed.
+        ``input_ids``: int64 [batch, length], padded on the right. ``attention_mask``: int64 [batch, length],
+        1 for tokens and 0 for padding. Returns float32 [batch, labels], a fresh array. Raises EngineError:
+        the engine failed.
         """
 
     def close(self) -> None:
@@ -49,42 +43,28 @@ class Session(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """What an engine needs.
+    """What an engine needs."""
 
-    Attributes:
-        package: Name its Python package is imported by.
-        extra: Extra of this package that installs it.
-        files: Files in a bundle that it runs.
-        module: Module of ``edgeroberta.runtime`` that runs it.
-        packages: Import names of which any will do, the preferred one first; empty for ``package`` alone.
-        opener: The function of the runtime's module that opens it.
-        precision: What it computes a quantized model in, ``int8`` or ``fp16``.
-        on_device: True where it runs on a GPU, and nothing of it is needed to make a bundle for it.
-        library: Pattern of a file in the package's folder without which the engine is not part of it.
-        install: Command that installs it, where that is not the extra.
-        shared: Files of another engine's that it runs in a bundle without its own; see :meth:`files_in`.
-    """
-
-    package: str
-    extra: str
-    files: tuple[str, ...]
-    module: str
+    package: str  # name its Python package is imported by
+    extra: str  # extra of this package that installs it
+    files: tuple[str, ...]  # files in a bundle that it runs
+    module: str  # module of ``edgeroberta.runtime`` that runs it
+    #: import names of which any will do, the preferred one first; empty for ``package`` alone
     packages: tuple[str, ...] = ()
-    opener: str = "open"
-    precision: str = "int8"
+    opener: str = "open"  # the function of the runtime's module that opens it
+    precision: str = "int8"  # what it computes a quantized model in, ``int8`` or ``fp16``
+    #: True where it runs on a GPU, and nothing of it is needed to make a bundle for it
     on_device: bool = False
+    #: pattern of a file in the package's folder without which the engine is not part of it
     library: str | None = None
-    install: str | None = None
+    install: str | None = None  # command that installs it, where that is not the extra
+    #: files of another engine's that it runs in a bundle without its own; see :meth:`files_in`
     shared: tuple[str, ...] = ()
 
     def files_in(self, names: Container[str]) -> tuple[str, ...]:
         """Return the files that it runs in a bundle.
 
-        Args:
-            names: Names of the bundle's files.
-
-        Returns:
-            Its own; the shared ones where they are there and its own are not.
+        Returns its own; the shared ones where they are there and its own are not.
         """
         own = all(name in names for name in self.files)
         return self.shared if self.shared and not own and self.shared[0] in names else self.files
@@ -156,17 +136,9 @@ def not_installed(name: str, *, purpose: str) -> UnavailableError:
 def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str | None = None) -> str:
     """Choose the engine to run a bundle on.
 
-    Args:
-        wanted: The engine the user asks for; None for the first of ``offered`` that is installed.
-        offered: Engines the bundle was built for, the preferred one first.
-        preferred: The engine that was found best on this device; it counts where none is wanted.
-
-    Returns:
-        Its name.
-
-    Raises:
-        UsageError: The bundle was not built for it.
-        UnavailableError: It is not installed, or none is.
+    ``wanted``: the engine the user asks for; None for the first of ``offered`` that is installed.
+    ``preferred``: the engine that was found best on this device; it counts where none is wanted. Raises
+    UsageError: the bundle was not built for it; UnavailableError: it is not installed, or none is.
     """
     if wanted is not None and wanted not in offered:
         suggestion = did_you_mean(wanted, offered)
@@ -204,8 +176,7 @@ def _has_device(name: str) -> bool:
 def opened(engine: Any) -> Any:
     """Return an engine's own session, which a call holds while it runs.
 
-    Raises:
-        EngineError: The session is closed, perhaps by another thread.
+    Raises EngineError: the session is closed, perhaps by another thread.
     """
     if engine is None:
         raise EngineError("the session is closed", hint="open the bundle again with Runtime.open")
@@ -215,18 +186,7 @@ def opened(engine: Any) -> Any:
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
     """Load a bundle's graph into an engine.
 
-    Args:
-        name: A key of :data:`ENGINES`.
-        folder: The bundle.
-        threads: Threads for one call.
-        lengths: Lengths to prepare, for engines that pad.
-
-    Returns:
-        The session.
-
-    Raises:
-        UnavailableError: The engine is not installed.
-        EngineError: It refuses the graph.
+    Raises UnavailableError: the engine is not installed; EngineError: it refuses the graph.
     """
     engine = ENGINES[name]
     module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")

@@ -30,15 +30,8 @@ class Limits:
 def checked(ids: Sequence[Ids], limits: Limits) -> list[Ids]:
     """Return ids as arrays; refuse what the model has no answer to.
 
-    Args:
-        ids: Whole numbers [length] each.
-        limits: What the model takes.
-
-    Returns:
-        The same, as arrays of integers.
-
-    Raises:
-        UsageError: One of them is no list of ids, too short or too long, or holds an id that no text has.
+    ``ids``: whole numbers [length] each. Returns the same, as arrays of integers. Raises UsageError: one of
+    them is no list of ids, too short or too long, or holds an id that no text has.
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, (Sequence, np.ndarray)):
         raise UsageError(f"expected a list of lists of token ids, not {type(ids).__name__}")
@@ -82,12 +75,7 @@ def _unknown(ids: Ids, limits: Limits, where: str) -> UsageError:
 def refuse(ids: Ids, pad: int) -> None:
     """Refuse a text without any token, or with the padding token in it.
 
-    Args:
-        ids: int64 [length].
-        pad: The padding token's id.
-
-    Raises:
-        UsageError: It is such a text.
+    ``ids``: int64 [length]. ``pad``: the padding token's id. Raises UsageError: it is such a text.
     """
     if (ids == pad).any():
         raise holds_padding(pad)
@@ -98,12 +86,7 @@ def refuse(ids: Ids, pad: int) -> None:
 def refuse_padding(ids: Sequence[Ids], pad: int) -> None:
     """Refuse texts with the padding token in them.
 
-    Args:
-        ids: int64 [length] each.
-        pad: The padding token's id.
-
-    Raises:
-        UsageError: One of them has it.
+    ``ids``: int64 [length] each. ``pad``: the padding token's id. Raises UsageError: one of them has it.
     """
     # All at once: looking at each would cost a fifth of the time that short texts take to tokenize.
     if ids and (np.concatenate(ids) == pad).any():
@@ -127,13 +110,8 @@ def holds_padding(pad: int, where: str | None = None) -> UsageError:
 def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
     """Put inputs into one batch.
 
-    Args:
-        ids: Integers [at most length] each.
-        length: Tokens of the batch.
-        pad: The padding token's id.
-
-    Returns:
-        Ids and mask, int64 [inputs, length] each; the mask is 1 for tokens and 0 for padding.
+    ``ids``: integers [at most length] each. ``pad``: the padding token's id. Returns ids and mask, int64
+    [inputs, length] each; the mask is 1 for tokens and 0 for padding.
     """
     batch = np.full((len(ids), length), pad, np.int64)
     mask = np.zeros((len(ids), length), np.int64)
@@ -146,8 +124,7 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
 def vocab_size(facts: Manifest) -> int | None:
     """Return how many token ids a bundle's model has; None where its config does not tell.
 
-    Raises:
-        BundleError: The config cannot be read.
+    Raises BundleError: the config cannot be read.
     """
     if _CONFIG not in facts.files:
         return None

@@ -33,15 +33,10 @@ _LONG, _FIRST = 16, 8
 
 @dataclass(frozen=True)
 class Encoding:
-    """The token ids of one text or pair.
+    """The token ids of one text or pair."""
 
-    Attributes:
-        ids: int64 [length], special tokens included.
-        truncated: True when the text was longer than the model takes and a part of it was cut off.
-    """
-
-    ids: npt.NDArray[np.int64]
-    truncated: bool
+    ids: npt.NDArray[np.int64]  # int64 [length], special tokens included
+    truncated: bool  # True when the text was longer than the model takes and a part of it was cut off
 
 
 class TextTokenizer:
@@ -58,22 +53,13 @@ class TextTokenizer:
         """Read ``tokenizer.json``, and over it what ``tokenizer_config.json`` says of ids.
 
         That is ``add_prefix_space``, ``truncation_side`` (which end of a long text is cut off) and
-        ``split_special_tokens`` (whether ``</s>`` in a text is a token or four characters).
-
-        Args:
-            folder: Bundle or model folder.
-            max_length: Most tokens per input, special tokens included. Of a pair that is too long
-                the longer text is cut (``longest_first`` in Hugging Face's terms).
-            threads: 1 to tokenize lists one text after the other. Any other number is not kept
-                to, and lists use all cores: the size of the package's thread pool is one setting of
-                the whole process (``RAYON_NUM_THREADS``).
-
-        Returns:
-            The tokenizer.
-
-        Raises:
-            BundleError: The file is missing or is not a tokenizer.
-            UsageError: ``max_length`` is no whole number, or has no room beside the special tokens.
+        ``split_special_tokens`` (whether ``</s>`` in a text is a token or four characters). ``max_length``:
+        most tokens per input, special tokens included. Of a pair that is too long the longer text is cut
+        (``longest_first`` in Hugging Face's terms). ``threads``: 1 to tokenize lists one text after the
+        other. Any other number is not kept to, and lists use all cores: the size of the package's thread pool
+        is one setting of the whole process (``RAYON_NUM_THREADS``). Raises BundleError: the file is missing
+        or is not a tokenizer; UsageError: ``max_length`` is no whole number, or has no room beside the
+        special tokens.
         """
         if not isinstance(max_length, int) or isinstance(max_length, bool):
             raise UsageError(f"must be a whole number, not {max_length!r}", where="max_length")
@@ -90,15 +76,8 @@ class TextTokenizer:
     def encode_one(self, item: Input) -> Encoding:
         """Tokenize one text or pair.
 
-        Args:
-            item: The text, or a tuple of two texts.
-
-        Returns:
-            Its ids.
-
-        Raises:
-            UsageError: It is neither, holds a lone surrogate, or the tokenizer refuses it; or it is a pair
-                and ``max_length`` has no room for the special tokens of one.
+        Raises UsageError: it is neither, holds a lone surrogate, or the tokenizer refuses it; or it is a pair
+        and ``max_length`` has no room for the special tokens of one.
         """
         try:
             if not isinstance(item, str):
@@ -114,14 +93,8 @@ class TextTokenizer:
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
         """Tokenize texts or pairs, on all cores unless opened for one thread.
 
-        Args:
-            inputs: Texts, or tuples of two texts.
-
-        Returns:
-            The ids of each, in the same order.
-
-        Raises:
-            UsageError: One of them is not text, or the tokenizer refuses it.
+        Returns the ids of each, in the same order. Raises UsageError: one of them is not text, or the
+        tokenizer refuses it.
         """
         if self._threads == 1:
             return [self._numbered(number, item) for number, item in enumerate(inputs)]
@@ -143,12 +116,8 @@ class TextTokenizer:
     def spans(self, inputs: Sequence[Input]) -> list[list[tuple[int, int]]]:
         """Tell which characters each token stands for, to compare tokenizers.
 
-        Args:
-            inputs: Texts, or tuples of two texts.
-
-        Returns:
-            For each input, the first character of each token and the one after its last, within its
-            own text; ``(0, 0)`` for special tokens.
+        Returns for each input, the first character of each token and the one after its last, within its own
+        text; ``(0, 0)`` for special tokens.
         """
         return [found.offsets for found in self._tokenizer.encode_batch(list(inputs))]
 

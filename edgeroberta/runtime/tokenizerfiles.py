@@ -23,14 +23,8 @@ _SWITCHES = ("add_prefix_space", "split_special_tokens")
 def read(folder: Path) -> tuple[Tokenizer, str]:
     """Read a folder's tokenizer as the runtime uses it, but without truncation.
 
-    Args:
-        folder: Bundle or model folder.
-
-    Returns:
-        The tokenizer, and the side on which a long text is cut: ``right`` or ``left``.
-
-    Raises:
-        BundleError: A file is missing or damaged.
+    Returns the tokenizer, and the side on which a long text is cut: ``right`` or ``left``. Raises
+    BundleError: a file is missing or damaged.
     """
     from tokenizers import Tokenizer
 

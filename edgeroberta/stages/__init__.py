@@ -25,14 +25,10 @@ if TYPE_CHECKING:
 
 
 class StageConfig(BaseModel):
-    """Base of all stage configs: immutable, unknown keys refused.
+    """Base of all stage configs: immutable, unknown keys refused."""
 
-    Attributes:
-        CONTENT: Fields that name a model folder or Hub id, or another file or folder. The stage's key
-            depends on what is in there, not on the name, also in settings within settings; fields that
-            are None count as that.
-    """
-
+    #: fields that name a model folder or Hub id, or another file or folder. The stage's key depends on what
+    #: is in there, not on the name, also in settings within settings; fields that are None count as that.
     CONTENT: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,57 +40,35 @@ class StageConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may use; it reads nothing else.
+    """What a stage may use; it reads nothing else."""
 
-    Attributes:
-        output: Empty folder to write the new artifact into; the pipeline renames it when done.
-        scratch: Folder that survives a kill (training checkpoints, teacher outputs).
-        inputs: The newest artifact of each kind made so far in this run.
-        full_size: Checkpoint folder of the full-size model, the teacher.
-        task: Kind of task, labels, single texts or pairs.
-        data: The user's rows, split.
-        target: The device class the result is for.
-        seed: Seed of everything random.
-        reference: Folder of a stored full-size reference, if one was given.
-        progress: Where to report progress.
-        recipe_text: The resolved recipe as YAML, every default written out.
-        history: Lineage of every artifact of this run so far, the source model's first.
-        artifacts: Those artifacts.
-        ledger: Folder for what was measured of artifacts; it outlives the run, and is only to be
-            believed of the same content.
-    """
-
-    output: Path
-    scratch: Path
-    inputs: Mapping[Kind, Artifact]
-    full_size: Path
-    task: Task
-    data: Splits
-    target: Target
-    seed: int
-    reference: Path | None
-    progress: Progress
-    recipe_text: str = ""
+    output: Path  # empty folder to write the new artifact into; the pipeline renames it when done
+    scratch: Path  # folder that survives a kill (training checkpoints, teacher outputs)
+    inputs: Mapping[Kind, Artifact]  # the newest artifact of each kind made so far in this run
+    full_size: Path  # checkpoint folder of the full-size model, the teacher
+    task: Task  # kind of task, labels, single texts or pairs
+    data: Splits  # the user's rows, split
+    target: Target  # the device class the result is for
+    seed: int  # seed of everything random
+    reference: Path | None  # folder of a stored full-size reference, if one was given
+    progress: Progress  # where to report progress
+    recipe_text: str = ""  # the resolved recipe as YAML, every default written out
+    #: lineage of every artifact of this run so far, the source model's first
     history: tuple[Lineage, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()  # those artifacts
+    #: folder for what was measured of artifacts; it outlives the run, and is only to be believed of the same
+    #: content
     ledger: Path | None = None
 
 
 @dataclass(frozen=True)
 class Outset:
-    """What is known of a run before any stage of it runs; each stage's check hands on what it changes.
+    """What is known of a run before any stage of it runs; each stage's check hands on what it changes."""
 
-    Attributes:
-        model: Folder whose tokenizer the stage will read; the weights may be others by then.
-        shape: Dimensions that its model will have; None where only the run will tell.
-        task: Kind of task, labels, single texts or pairs.
-        target: The device class the result is for.
-    """
-
-    model: Path
-    shape: EncoderShape | None
-    task: Task
-    target: Target
+    model: Path  # folder whose tokenizer the stage will read; the weights may be others by then
+    shape: EncoderShape | None  # dimensions that its model will have; None where only the run will tell
+    task: Task  # kind of task, labels, single texts or pairs
+    target: Target  # the device class the result is for
 
 
 StageFunction = Callable[[Any, Context], Mapping[str, Any]]
@@ -104,25 +78,17 @@ StageCheck = Callable[[Any, Outset], Outset]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as the pipeline sees it.
+    """A stage as the pipeline sees it."""
 
-    Attributes:
-        name: Its name in recipes.
-        config: Its config class.
-        run: Writes the artifact into ``context.output`` and returns notes for the lineage.
-        reads: Kinds of artifact that must exist before it.
-        writes: Kind of artifact it makes.
-        distributed: True when every process of an ``accelerate launch`` takes part in it;
-            other stages run on the main process alone.
-        check: Refuses what only the contents of files decide, before anything runs; None where nothing does.
-    """
-
-    name: str
-    config: type[StageConfig]
-    run: StageFunction
-    reads: tuple[Kind, ...]
-    writes: Kind
+    name: str  # its name in recipes
+    config: type[StageConfig]  # its config class
+    run: StageFunction  # writes the artifact into ``context.output`` and returns notes for the lineage
+    reads: tuple[Kind, ...]  # kinds of artifact that must exist before it
+    writes: Kind  # kind of artifact it makes
+    #: True when every process of an ``accelerate launch`` takes part in it; other stages run on the main
+    #: process alone
     distributed: bool
+    #: refuses what only the contents of files decide, before anything runs; None where nothing does
     check: StageCheck | None = None
 
 
@@ -179,8 +145,7 @@ def stage(
 def get(name: str) -> Stage:
     """Return the stage called ``name``, importing its module.
 
-    Raises:
-        KeyError: There is no such stage.
+    Raises KeyError: there is no such stage.
     """
     importlib.import_module(MODULES[name])
     return _REGISTRY[name]

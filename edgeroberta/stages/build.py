@@ -64,17 +64,9 @@ def _check_room(config: BuildConfig, outset: Outset) -> Outset:
 def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """Write a bundle without a verdict.
 
-    Args:
-        config: What to build for.
-        context: The graph, the target, and texts whose lengths tell what to prepare for.
-
-    Returns:
-        Notes: the engines, their files, how far the answers of each that runs here are from ONNX
-        Runtime's, and those that can only be measured on the device.
-
-    Raises:
-        EngineError: An engine refuses the graph, or makes of it less than it should.
-        UnavailableError: An engine is not installed here.
+    Returns notes: the engines, their files, how far the answers of each that runs here are from ONNX
+    Runtime's, and those that can only be measured on the device. Raises EngineError: an engine refuses the
+    graph, or makes of it less than it should; UnavailableError: an engine is not installed here.
     """
     from edgeroberta import backends, bundle, publishing
     from edgeroberta.roberta import checkpoint
@@ -130,8 +122,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
 def copy_model_files(source: Path, destination: Path) -> None:
     """Copy config and tokenizer files, as Hugging Face writes them, beside a graph.
 
-    Raises:
-        EdgeRobertaError: One that is needed is missing.
+    Raises EdgeRobertaError: one that is needed is missing.
     """
     from edgeroberta.roberta import checkpoint
 
@@ -196,11 +187,7 @@ def _int8_matmuls(output: Path, engines: Sequence[str]) -> int | None:
 def _check(graph: Path, engines: Sequence[str], context: Context) -> dict[str, Any]:
     """Hold the engines that run here to what the graph demands of them.
 
-    Returns:
-        Per engine what :meth:`edgeroberta.readiness.cpu.Checked.to_json` tells.
-
-    Raises:
-        EngineError: One falls short on a processor where it is known not to.
+    Returns per engine what :meth:`edgeroberta.readiness.cpu.Checked.to_json` tells.
     """
     from edgeroberta.readiness import cpu
     from edgeroberta.readiness.kernels import READERS
@@ -219,8 +206,7 @@ def _check(graph: Path, engines: Sequence[str], context: Context) -> dict[str, A
 def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context) -> float | None:
     """Ask one engine the goldens; a wrong answer is for ``verify`` to fail, here it is only told.
 
-    Returns:
-        The largest difference of a logit; None where an answer is not a number.
+    Returns the largest difference of a logit; None where an answer is not a number.
     """
     import numpy as np
 

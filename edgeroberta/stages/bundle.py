@@ -18,12 +18,7 @@ class BundleConfig(StageConfig):
 def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     """Write the bundle; one that did not pass its gate is written, too, and says so.
 
-    Args:
-        config: Empty.
-        context: The draft and its report.
-
-    Returns:
-        Notes: the verdict, the bundle's digest and its size in bytes.
+    Returns notes: the verdict, the bundle's digest and its size in bytes.
     """
     from edgeroberta import card
     from edgeroberta.bundle import seal
@@ -54,12 +49,9 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
 def gate(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the manifest says of the gate.
 
-    Args:
-        report: ``report.json``.
-
-    Returns:
-        Verdict and reason; the metric of the full-size model and, per engine, metric, drop (mean,
-        low, high) and agreement; what was allowed; and on how many rows of which data.
+    ``report``: ``report.json``. Returns verdict and reason; the metric of the full-size model and, per
+    engine, metric, drop (mean, low, high) and agreement; what was allowed; and on how many rows of which
+    data.
     """
     metric = report["metric"]
     return {

@@ -75,21 +75,14 @@ class DistillConfig(DistillSettings):
 
 @dataclass(frozen=True, eq=False)
 class _Student:
-    """A student before it is taught.
-
-    Attributes:
-        model: The model.
-        folder: Model folder it was made of; its tokenizer is the student's.
-        layers: Layers kept of that model.
-        stands_for: Layers of the full-size model that its layers stand for, None when unknown.
-        projection: float32[H of the teacher, H]; None where the width is the same.
-    """
+    """A student before it is taught."""
 
     model: PreTrainedModel
-    folder: Path
-    layers: tuple[int, ...]
+    folder: Path  # model folder it was made of; its tokenizer is the student's
+    layers: tuple[int, ...]  # layers kept of that model
+    #: layers of the full-size model that its layers stand for, None when unknown
     stands_for: tuple[int, ...] | None
-    projection: Tensor | None = None
+    projection: Tensor | None = None  # float32[H of the teacher, H]; None where the width is the same
 
 
 def _check(config: DistillConfig, outset: Outset) -> Outset:
@@ -148,18 +141,11 @@ def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
 def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
     """Train a student, cut from the newest checkpoint or named, on the teacher's outputs.
 
-    Args:
-        config: The student's shape, losses and hyperparameters.
-        context: The run; unlabelled rows are learnt from too, without the hard term.
-
-    Returns:
-        Notes: layers kept, the teacher's and the student's score on the validation rows, history of
-        losses, parameters before and after.
-
-    Raises:
-        CheckpointError: Teacher or student cannot be used, or have no classification head.
-        RecipeError: The shape or a loss does not fit the models.
-        EdgeRobertaError: The loss is no longer a finite number.
+    ``context``: the run; unlabelled rows are learnt from too, without the hard term. Returns notes: layers
+    kept, the teacher's and the student's score on the validation rows, history of losses, parameters before
+    and after. Raises CheckpointError: teacher or student cannot be used, or have no classification head;
+    RecipeError: the shape or a loss does not fit the models; EdgeRobertaError: the loss is no longer a finite
+    number.
     """
     from edgeroberta.roberta import checkpoint
     from edgeroberta.training import distillation, fitting

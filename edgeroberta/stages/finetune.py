@@ -38,17 +38,9 @@ def _check(config: FinetuneConfig, outset: Outset) -> Outset:
 def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows.
 
-    Args:
-        config: Hyperparameters.
-        context: The run.
-
-    Returns:
-        Notes: metric, best score and step, history of losses, steps, precision, processes.
-
-    Raises:
-        DataError: The training rows have no labels.
-        RecipeError: All layers are frozen.
-        EdgeRobertaError: The loss is no longer a finite number.
+    Returns notes: metric, best score and step, history of losses, steps, precision, processes. Raises
+    DataError: the training rows have no labels; RecipeError: all layers are frozen; EdgeRobertaError: the
+    loss is no longer a finite number.
     """
     import torch
 

@@ -170,22 +170,13 @@ def _check(config: PruneConfig, outset: Outset) -> Outset:
 def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     """Cut heads, FFN neurons and layers out of the newest checkpoint, and let it recover.
 
-    Args:
-        config: What stays, and how.
-        context: The run; a killed one goes on behind the last step that was done.
-
-    Returns:
-        Notes: one entry per step (what is left of each layer, scores on the validation rows before and
-        after recovery), indices of all that stays in the source model, parameters before and after, and
-        with a budget what the model cost before and after.
-
-    Raises:
-        CheckpointError: The model has no classification head.
-        DataError: The training rows have no labels.
-        RecipeError: There are no such layers, the budget is below the least that can be reached, or its
-            latency table does not fit.
-        UnavailableError: Latency is to be measured, and no engine of the target is installed.
-        EdgeRobertaError: The loss of the recovery is no longer a finite number.
+    ``context``: the run; a killed one goes on behind the last step that was done. Returns notes: one entry
+    per step (what is left of each layer, scores on the validation rows before and after recovery), indices of
+    all that stays in the source model, parameters before and after, and with a budget what the model cost
+    before and after. Raises CheckpointError: the model has no classification head; DataError: the training
+    rows have no labels; RecipeError: there are no such layers, the budget is below the least that can be
+    reached, or its latency table does not fit; UnavailableError: latency is to be measured, and no engine of
+    the target is installed; EdgeRobertaError: the loss of the recovery is no longer a finite number.
     """
     from edgeroberta.pruning import pricing, steps
     from edgeroberta.roberta import checkpoint

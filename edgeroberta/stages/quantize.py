@@ -79,16 +79,9 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
 
     For a target that runs TensorRT, ``model.tensorrt.onnx`` is written as well: the same plan around a
     half-precision body. ``model.onnx`` then is its stand-in on a CPU, with the attentions in int8, too.
-
-    Args:
-        config: How to quantize.
-        context: The checkpoint, its float graph, and the training rows to calibrate on.
-
-    Returns:
-        Notes: per matmul what was chosen and why, and how close the int8 graph stays to the float one.
-
-    Raises:
-        EngineError: Half precision, which the target computes in, overflows or gives other answers.
+    ``context``: the checkpoint, its float graph, and the training rows to calibrate on. Returns notes: per
+    matmul what was chosen and why, and how close the int8 graph stays to the float one. Raises EngineError:
+    half precision, which the target computes in, overflows or gives other answers.
     """
     from edgeroberta import backends
     from edgeroberta.quantization.chosen import Chosen
@@ -161,11 +154,7 @@ def _texts(
 def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:
     """Copy the half-precision graph, where the export made one, and hold it to the float graph.
 
-    Returns:
-        What :func:`edgeroberta.quantization.half.hold` found; None without such a graph.
-
-    Raises:
-        EngineError: It overflows, or answers otherwise.
+    Returns what :func:`edgeroberta.quantization.half.hold` found; None without such a graph.
     """
     import shutil
 

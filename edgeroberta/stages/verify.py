@@ -66,15 +66,8 @@ class VerifyConfig(StageConfig):
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write ``report.{json,md,html}`` and the folder ``reference`` with the full-size answers.
 
-    Args:
-        config: What to measure, and the gate.
-        context: The draft, the held-out rows, and the full-size model or its stored reference.
-
-    Returns:
-        The verdict and its reason. A verdict of FAIL is no error here: the bundle is still written.
-
-    Raises:
-        UsageError: The given reference is of other rows, labels or another model.
+    Returns the verdict and its reason. A verdict of FAIL is no error here: the bundle is still written.
+    Raises UsageError: the given reference is of other rows, labels or another model.
     """
     from edgeroberta import verification
     from edgeroberta.publishing import name_of, without_folders

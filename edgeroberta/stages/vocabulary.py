@@ -65,18 +65,10 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     """Take tokens out of the newest checkpoint's tokenizer and embeddings.
 
     The training and unlabelled rows tell which tokens are used; the validation rows are only counted.
-
-    Args:
-        config: How many tokens and positions to keep.
-        context: The run.
-
-    Returns:
-        Notes: tokens and bytes before and after, what share of the texts' tokens is kept, how many
-        texts are tokenized otherwise than before, and the most frequent tokens that are gone.
-
-    Raises:
-        CheckpointError: The tokenizer is of another kind than the family's.
-        RecipeError: A number does not fit the model.
+    ``config``: how many tokens and positions to keep. Returns notes: tokens and bytes before and after, what
+    share of the texts' tokens is kept, how many texts are tokenized otherwise than before, and the most
+    frequent tokens that are gone. Raises CheckpointError: the tokenizer is of another kind than the family's;
+    RecipeError: a number does not fit the model.
     """
     source = context.inputs[Kind.CHECKPOINT].path
     file = TokenizerFile.read(source / cutting.TOKENIZER)
@@ -160,13 +152,9 @@ class _Cut:
     def report(self, rows: Texts, counts: Ids) -> dict[str, Any]:
         """Tell what the cut means for some texts.
 
-        Args:
-            rows: The texts.
-            counts: Occurrences of each old token in them.
-
-        Returns:
-            Texts; how many of them are tokenized otherwise than before; the share of their old tokens
-            that is kept, special tokens aside; the most frequent of the others with their counts.
+        ``counts``: occurrences of each old token in them. Returns texts; how many of them are tokenized
+        otherwise than before; the share of their old tokens that is kept, special tokens aside; the most
+        frequent of the others with their counts.
         """
         words = counts.copy()
         words[list(self.file.named)] = 0

@@ -21,40 +21,28 @@ class Target:
     """A class of devices that bundles are made for.
 
     Which machine is of the class is decided by :mod:`edgeroberta.targets.matching`.
-
-    Attributes:
-        name: Name on the command line; the name of its TOML file.
-        description: One line for ``edgeroberta targets``.
-        engines: Engines to build for, the preferred one first.
-        threads: Threads an engine uses there unless told otherwise.
-        remote: True when bundles are hardly ever made on such a device itself: ``bench`` then offers to
-            measure over ssh.
-        machines: Machine types of the class, as ``uname -m`` tells them.
-        devices: Parts of the names of boards, processors or GPUs that are of the class, in any case; empty
-            where every machine of the right type is.
-        gpu: True where ``devices`` are names of GPUs in a computer; a Jetson is a board.
-        lacks: Instruction sets whose presence rules a machine out.
-        family: The target that resolves into this one on the device.
-        saturating: True when int8 kernels there add products in an int16, which saturates.
-        workspace_mb: Most memory TensorRT may use while it builds and runs, in MiB; None for its default.
-        check_sm: GPU that ``edgeroberta check`` builds for in its stead, as TensorRT-RTX calls it.
-        check_note: What that GPU has to do with this target.
     """
 
-    name: str
-    description: str
-    engines: tuple[str, ...]
-    threads: int
+    name: str  # name on the command line; the name of its TOML file
+    description: str  # one line for ``edgeroberta targets``
+    engines: tuple[str, ...]  # engines to build for, the preferred one first
+    threads: int  # threads an engine uses there unless told otherwise
+    #: True when bundles are hardly ever made on such a device itself: ``bench`` then offers to measure over
+    #: ssh
     remote: bool = False
-    machines: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()  # machine types of the class, as ``uname -m`` tells them
+    #: parts of the names of boards, processors or GPUs that are of the class, in any case; empty where every
+    #: machine of the right type is
     devices: tuple[str, ...] = ()
-    gpu: bool = False
-    lacks: tuple[str, ...] = ()
-    family: str | None = None
-    saturating: bool = False
+    gpu: bool = False  # True where ``devices`` are names of GPUs in a computer; a Jetson is a board
+    lacks: tuple[str, ...] = ()  # instruction sets whose presence rules a machine out
+    family: str | None = None  # the target that resolves into this one on the device
+    saturating: bool = False  # True when int8 kernels there add products in an int16, which saturates
+    #: most memory TensorRT may use while it builds and runs, in MiB; None for its default
     workspace_mb: int | None = None
+    #: GPU that ``edgeroberta check`` builds for in its stead, as TensorRT-RTX calls it
     check_sm: str | None = None
-    check_note: str | None = None
+    check_note: str | None = None  # what that GPU has to do with this target
 
 
 def names() -> tuple[str, ...]:
@@ -65,14 +53,7 @@ def names() -> tuple[str, ...]:
 def load(name: str) -> Target:
     """Read the target called ``name``.
 
-    Args:
-        name: One of :func:`names`.
-
-    Returns:
-        The target.
-
-    Raises:
-        UsageError: There is no such target.
+    Raises UsageError: there is no such target.
     """
     if name not in names():
         raise UsageError(

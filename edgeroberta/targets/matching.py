@@ -19,21 +19,13 @@ ANOTHER, HERE = " is another machine than this one: ", "; here: "
 
 @dataclass(frozen=True)
 class Machine:
-    """What targets look at.
+    """What targets look at."""
 
-    Attributes:
-        kind: Machine type, ``x86_64`` or ``aarch64``.
-        cpu: Model name of the processor.
-        flags: Notable instruction sets.
-        board: Name of the board in the device tree; None elsewhere.
-        gpus: Names of the NVIDIA GPUs that the driver lists.
-    """
-
-    kind: str
-    cpu: str
-    flags: tuple[str, ...] = ()
-    board: str | None = None
-    gpus: tuple[str, ...] = ()
+    kind: str  # machine type, ``x86_64`` or ``aarch64``
+    cpu: str  # model name of the processor
+    flags: tuple[str, ...] = ()  # notable instruction sets
+    board: str | None = None  # name of the board in the device tree; None elsewhere
+    gpus: tuple[str, ...] = ()  # names of the NVIDIA GPUs that the driver lists
 
     def describe(self) -> str:
         """Return one line: ``x86_64, AMD EPYC, no NVIDIA GPU``."""
@@ -44,12 +36,7 @@ class Machine:
 def machine(device: Device, root: Path = Path("/")) -> Machine:
     """Gather what targets look at.
 
-    Args:
-        device: Facts of the machine.
-        root: Where ``proc`` is; tests give a recorded tree.
-
-    Returns:
-        What was found; nothing here fails.
+    ``root``: where ``proc`` is; tests give a recorded tree. Returns what was found; nothing here fails.
     """
     return Machine(
         kind=device.system.rpartition(" ")[2],
@@ -75,17 +62,8 @@ def matches(target: Target, here: Machine) -> bool:
 def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
     """Find the target that this machine is, when asked for one by name.
 
-    Args:
-        name: One of :func:`edgeroberta.targets.names`; a family resolves into its member.
-        device: Facts of this machine.
-        root: Where ``proc`` is.
-
-    Returns:
-        The target of that name, or the member of the family that this machine is.
-
-    Raises:
-        UsageError: There is no such target.
-        UnavailableError: This machine is another.
+    ``name``: one of :func:`edgeroberta.targets.names`; a family resolves into its member. ``root``: where
+    ``proc`` is. Raises UsageError: there is no such target; UnavailableError: this machine is another.
     """
     target, here = load(name), machine(device, root)
     members = [member for member in map(load, names()) if member.family == name and matches(member, here)]

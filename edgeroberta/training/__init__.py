@@ -35,51 +35,30 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One training run.
+    """One training run."""
 
-    Attributes:
-        label: Name of the stage, for progress and errors.
-        model: What to train; its weights are changed in place.
-        tokens: The training texts.
-        objective: What to train for.
-        evaluate: Task metric of the model as it stands, higher is better; called on all processes.
-        settings: Hyperparameters.
-        scratch: Folder for checkpoints of the run; survives a kill.
-        seed: Seed of batches and dropout.
-        progress: Where to report progress.
-        key: What else determines the run (labels, teacher); states of another run are not resumed.
-        companion: What is trained along and is no part of the result: a projection of the objective.
-        first_token: The objective reads of the last layer its first token alone.
-    """
-
-    label: str
-    model: PreTrainedModel
-    tokens: Tokens
-    objective: Objective
+    label: str  # name of the stage, for progress and errors
+    model: PreTrainedModel  # what to train; its weights are changed in place
+    tokens: Tokens  # the training texts
+    objective: Objective  # what to train for
+    #: task metric of the model as it stands, higher is better; called on all processes
     evaluate: Callable[[PreTrainedModel], float]
     settings: Hyperparameters
-    scratch: Path
-    seed: int
-    progress: Progress
-    key: str = ""
+    scratch: Path  # folder for checkpoints of the run; survives a kill
+    seed: int  # seed of batches and dropout
+    progress: Progress  # where to report progress
+    key: str = ""  # what else determines the run (labels, teacher); states of another run are not resumed
+    #: what is trained along and is no part of the result: a projection of the objective
     companion: torch.nn.Module | None = None
-    first_token: bool = False
+    first_token: bool = False  # the objective reads of the last layer its first token alone
 
 
 def train(run: Run) -> TrainingState:
     """Train a model, going on from the last checkpoint of the same run where there is one.
 
-    Under ``accelerate launch`` all processes call this with the same run; a step's texts are divided
-    among them, and only the main process writes.
-
-    Args:
-        run: The run; ``run.model`` ends with the weights of the best evaluation.
-
-    Returns:
-        The last state, with the history of evaluations.
-
-    Raises:
-        EdgeRobertaError: The loss is no longer a finite number.
+    Under ``accelerate launch`` all processes call this with the same run; a step's texts are divided among
+    them, and only the main process writes. ``run``: the run; ``run.model`` ends with the weights of the best
+    evaluation. Raises EdgeRobertaError: the loss is no longer a finite number.
     """
     with frozen.set_apart(run) as place:
         loop = Loop(run, place)

@@ -20,12 +20,8 @@ _CHUNK = 2048
 def same_tokenizer(ours: Path, theirs: Path) -> bool:
     """Tell whether two model folders have the same tokenizer, by their files.
 
-    Args:
-        ours: A model folder with a ``tokenizer.json``.
-        theirs: Another one; its tokenizer may be of any kind.
-
-    Returns:
-        True when every text gets the same ids from both, but for the length at which they cut.
+    ``ours``: a model folder with a ``tokenizer.json``. ``theirs``: another one; its tokenizer may be of any
+    kind. Returns True when every text gets the same ids from both, but for the length at which they cut.
     """
     if ours.resolve() == theirs.resolve():
         return True
@@ -45,15 +41,9 @@ def same_tokens(
 ) -> npt.NDArray[np.bool_]:
     """Compare two tokenizers text by text: as many tokens, each of the same characters.
 
-    Ids may differ, as they do when a vocabulary was pruned.
-
-    Args:
-        ours: Model folder and the number of tokens at which its texts are cut.
-        theirs: The same of the other model; without a ``tokenizer.json`` no text is the same.
-        parts: Texts, or pairs of texts, one part after the other.
-
-    Returns:
-        bool[n], n the number of texts in all parts.
+    Ids may differ, as they do when a vocabulary was pruned. ``ours``: model folder and the number of tokens
+    at which its texts are cut. ``theirs``: the same of the other model; without a ``tokenizer.json`` no text
+    is the same. Returns bool[n], n the number of texts in all parts.
     """
     result = np.zeros(sum(len(part) for part in parts), np.bool_)
     if not (theirs[0] / TOKENIZER_FILE).is_file():

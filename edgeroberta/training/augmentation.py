@@ -63,16 +63,11 @@ class Variants:
 
     They are ``count`` copies of the first row, then of the second, and so on; none is empty. A text of
     one word may come back as it was.
-
-    Attributes:
-        rows: The texts, or pairs; of a pair the first, the second or both are changed.
-        count: Copies of each, at least 1.
-        seed: Seed; a copy depends on it, the rows and the copy's own row and number.
     """
 
-    rows: Rows
-    count: int
-    seed: int
+    rows: Rows  # the texts, or pairs; of a pair the first, the second or both are changed
+    count: int  # copies of each, at least 1
+    seed: int  # seed; a copy depends on it, the rows and the copy's own row and number
 
     def __len__(self) -> int:
         return len(self.rows) * self.count

@@ -26,17 +26,11 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Token ids of many texts, packed one after the other.
+    """Token ids of many texts, packed one after the other."""
 
-    Attributes:
-        ids: int32[total], all ids; in memory, or in a file that is mapped into it.
-        offsets: int64[n + 1], where each text starts; the last entry is the total.
-        pad_id: Id that fills up a batch.
-    """
-
-    ids: npt.NDArray[np.int32]
-    offsets: Indices
-    pad_id: int
+    ids: npt.NDArray[np.int32]  # int32[total], all ids; in memory, or in a file that is mapped into it
+    offsets: Indices  # int64[n + 1], where each text starts; the last entry is the total
+    pad_id: int  # id that fills up a batch
 
     @classmethod
     def pack(cls, sequences: Sequence[npt.ArrayLike], *, pad_id: int) -> Tokens:
@@ -72,13 +66,9 @@ class Tokens:
     def batch(self, rows: Indices, *, multiple: int = 1) -> tuple[Indices, Indices]:
         """Pad the texts at ``rows`` on the right to the longest of them.
 
-        Args:
-            rows: int64[B], which texts.
-            multiple: Pad further, to a multiple of this, but not beyond the longest of all texts, which
-                is what the model is known to take.
-
-        Returns:
-            Token ids and attention mask, int64[B, S] each.
+        ``rows``: int64[B], which texts. ``multiple``: pad further, to a multiple of this, but not beyond the
+        longest of all texts, which is what the model is known to take. Returns token ids and attention mask,
+        int64[B, S] each.
         """
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         width = int(lengths.max())
@@ -94,13 +84,8 @@ class Tokens:
 def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int) -> Tokens:
     """Tokenize texts as the device will, in memory.
 
-    Args:
-        folder: Model folder with a ``config.json`` and a ``tokenizer.json``.
-        inputs: Texts, or pairs of texts.
-        max_length: Tokens after which a text is cut off; the model's own limit where that is lower.
-
-    Returns:
-        The token ids.
+    ``folder``: model folder with a ``config.json`` and a ``tokenizer.json``. ``max_length``: tokens after
+    which a text is cut off; the model's own limit where that is lower. Returns the token ids.
     """
     return encoded(Encoder.open(folder, max_length=max_length), inputs)
 
@@ -108,12 +93,7 @@ def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *,
 def encoded(encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> Tokens:
     """Tokenize texts in memory; see ``token_files`` for very many of them.
 
-    Args:
-        encoder: The tokenizer.
-        inputs: Texts, or pairs of texts.
-
-    Returns:
-        The token ids.
+    ``encoder``: the tokenizer. Returns the token ids.
     """
     sequences: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(inputs), CHUNK):
@@ -125,16 +105,9 @@ def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> lis
     """Cut one epoch into batches of texts of similar length, in random order.
 
     Every text is in exactly one batch, and all batches but one are full. It takes 16 bytes a text.
-
-    Args:
-        lengths: int64[n], tokens of each text.
-        batch_size: Texts per batch.
-        seed: Seed of the order.
-        epoch: Number of the epoch; each has its own order.
-
-    Returns:
-        Row indices of each batch; a function of the arguments alone, so that a resumed run finds
-        the same batches.
+    ``lengths``: int64[n], tokens of each text. ``batch_size``: texts per batch. ``epoch``: number of the
+    epoch; each has its own order. Returns row indices of each batch; a function of the arguments alone, so
+    that a resumed run finds the same batches.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths))
@@ -150,12 +123,7 @@ def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> lis
 def by_length(lengths: Indices, *, batch_size: int) -> list[Indices]:
     """Cut texts into batches for inference, longest first, so that memory runs out early or never.
 
-    Args:
-        lengths: int64[n], tokens of each text.
-        batch_size: Texts per batch.
-
-    Returns:
-        Row indices of each batch.
+    ``lengths``: int64[n], tokens of each text. ``batch_size``: texts per batch.
     """
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
@@ -164,14 +132,8 @@ def by_length(lengths: Indices, *, batch_size: int) -> list[Indices]:
 def share(rows: Indices, *, rank: int, processes: int) -> Indices:
     """Return the part of a batch that one of several processes works on.
 
-    Rows are dealt out in turn, so that every process gets texts of about the same lengths.
-
-    Args:
-        rows: int64[B], the batch.
-        rank: Number of the process, from 0.
-        processes: How many there are.
-
-    Returns:
-        Its rows; empty when there are fewer rows than processes.
+    Rows are dealt out in turn, so that every process gets texts of about the same lengths. ``rows``:
+    int64[B], the batch. ``rank``: number of the process, from 0. Returns its rows; empty when there are fewer
+    rows than processes.
     """
     return rows[rank::processes]

@@ -20,15 +20,8 @@ _BATCH = 32
 def samples(rows: Rows, task: Task, *, folder: Path, max_length: int) -> list[Sample]:
     """Make batches of texts, on the CPU.
 
-    Args:
-        rows: The texts; without labels the loss is half the square of the logits, whose gradient is the
-            answer itself.
-        task: Kind of task.
-        folder: Model folder with the tokenizer.
-        max_length: Tokens after which a text is cut off.
-
-    Returns:
-        The batches, longest texts first.
+    ``rows``: the texts; without labels the loss is half the square of the logits, whose gradient is the
+    answer itself. ``folder``: model folder with the tokenizer.
     """
     tokens = batching.tokenize(folder, rows.inputs(), max_length=max_length)
     found = []

@@ -76,31 +76,17 @@ def teach(
 ) -> Mapping[str, Any]:
     """Train a student in place on a teacher's outputs; it ends with the best weights and is not saved.
 
-    The teacher's outputs are kept in ``context.scratch`` and shared by all calls of a stage that want
-    the same outputs of the same texts.
-
-    Args:
-        student: The model that learns.
-        tokenizer: Model folder whose tokenizer the student reads with.
-        layers: Teacher layers that the student's layers stand for, rising; None when unknown: they are
-            then paired by place.
-        settings: Losses, teacher and hyperparameters.
-        context: The run; its training rows are learnt from with labels, its unlabelled and the
-            augmented ones without the hard term.
-        label: Name of the work, for progress and errors.
-        scratch: Folder for this training's checkpoints; another one for each training of a stage.
-        key: Digest of what the student is made of.
-        projection: float32[H of the teacher, H of the student], a first guess of the map of hidden
-            states to the teacher's width; by default a random one.
-
-    Returns:
-        Notes: those of every training, the teacher's score on the validation rows, and the share of
-        texts that both models see as the same tokens where a loss depends on that.
-
-    Raises:
-        CheckpointError: The teacher cannot be used.
-        RecipeError: A loss does not fit the two models or their tokenizers.
-        EdgeRobertaError: The loss is no longer a finite number.
+    The teacher's outputs are kept in ``context.scratch`` and shared by all calls of a stage that want the
+    same outputs of the same texts. ``tokenizer``: model folder whose tokenizer the student reads with.
+    ``layers``: teacher layers that the student's layers stand for, rising; None when unknown: they are then
+    paired by place. ``context``: the run; its training rows are learnt from with labels, its unlabelled and
+    the augmented ones without the hard term. ``scratch``: folder for this training's checkpoints; another one
+    for each training of a stage. ``projection``: float32[H of the teacher, H of the student], a first guess
+    of the map of hidden states to the teacher's width; by default a random one. Returns notes: those of every
+    training, the teacher's score on the validation rows, and the share of texts that both models see as the
+    same tokens where a loss depends on that. Raises CheckpointError: the teacher cannot be used; RecipeError:
+    a loss does not fit the two models or their tokenizers; EdgeRobertaError: the loss is no longer a finite
+    number.
     """
     from edgeroberta.training import fitting, instruction
     from edgeroberta.training.objective import DistillObjective

@@ -16,32 +16,20 @@ from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextToken
 
 @dataclass(frozen=True)
 class Encoder:
-    """A tokenizer, the length it cuts texts to, and a name for the two.
+    """A tokenizer, the length it cuts texts to, and a name for the two."""
 
-    Attributes:
-        encode: Turns texts, or pairs of them, into token ids, one sequence of integers for each.
-        pad_id: Id that fills up a batch.
-        digest: Digest of all that the ids depend on beside the texts (hex).
-    """
-
+    #: turns texts, or pairs of them, into token ids, one sequence of integers for each
     encode: Callable[[Sequence[Any]], Sequence[npt.ArrayLike]]
-    pad_id: int
-    digest: str
+    pad_id: int  # id that fills up a batch
+    digest: str  # digest of all that the ids depend on beside the texts (hex)
 
     @classmethod
     def open(cls, folder: Path, *, max_length: int) -> Encoder:
         """Read the tokenizer that the device will use.
 
-        Args:
-            folder: Model folder with a ``config.json`` and a ``tokenizer.json``.
-            max_length: Tokens after which a text is cut off; the model's own limit where that is lower.
-
-        Returns:
-            The encoder.
-
-        Raises:
-            BundleError: There is no readable tokenizer.
-            CheckpointError: There is no usable config.
+        ``folder``: model folder with a ``config.json`` and a ``tokenizer.json``. ``max_length``: tokens after
+        which a text is cut off; the model's own limit where that is lower. Raises BundleError: there is no
+        readable tokenizer; CheckpointError: there is no usable config.
         """
         config = EncoderConfig.from_dir(folder)
         length = min(max_length, config.max_length)

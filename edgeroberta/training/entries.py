@@ -40,10 +40,7 @@ class Layout:
 class Entries:
     """An open ``.npy`` file of entries of a known layout.
 
-    Args:
-        file: The file.
-        layout: What its header says.
-        count: How many entries it holds; they end where the file does.
+    ``count``: how many entries it holds; they end where the file does.
     """
 
     def __init__(self, file: Path, layout: Layout, count: int) -> None:
@@ -65,12 +62,7 @@ class Entries:
     def read(self, first: int, into: npt.NDArray[Any]) -> None:
         """Read as many entries as ``into`` holds, from number ``first`` on.
 
-        Args:
-            first: Number of the first entry.
-            into: Where they go, contiguous, of the layout's shape and dtype.
-
-        Raises:
-            EdgeRobertaError: The file is shorter than it was.
+        Raises EdgeRobertaError: the file is shorter than it was.
         """
         buffer = into.data.cast("B")
         self._file.seek(max(self._start + first * self._layout.bytes, 0))

@@ -27,45 +27,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A model and what it is to learn.
+    """A model and what it is to learn."""
 
-    Attributes:
-        label: Name of the stage.
-        model: What to train.
-        tokenizer: Model folder whose tokenizer the result keeps.
-        settings: Hyperparameters.
-        objective: What to train for.
-        tokens: The training texts.
-        key: Digest of all else that determines the run: labels, weights, teacher.
-        companion: What is trained along and is no part of the result.
-        scratch: Folder for the run's checkpoints; by default the stage's.
-        first_token: The objective reads of the last layer its first token alone.
-    """
-
-    label: str
+    label: str  # name of the stage
     model: PreTrainedModel
-    tokenizer: Path
+    tokenizer: Path  # model folder whose tokenizer the result keeps
     settings: Hyperparameters
     objective: training.Objective
-    tokens: Tokens
-    key: str
-    companion: nn.Module | None = None
-    scratch: Path | None = None
-    first_token: bool = False
+    tokens: Tokens  # the training texts
+    key: str  # digest of all else that determines the run: labels, weights, teacher
+    companion: nn.Module | None = None  # what is trained along and is no part of the result
+    scratch: Path | None = None  # folder for the run's checkpoints; by default the stage's
+    first_token: bool = False  # the objective reads of the last layer its first token alone
 
 
 def run(fit: Fit, context: Context) -> Mapping[str, Any]:
     """Train a model and write it to ``context.output``.
 
-    Args:
-        fit: The model and what it is to learn.
-        context: The run; the best checkpoint is chosen by the task's metric on its validation rows.
-
-    Returns:
-        Notes for the lineage.
-
-    Raises:
-        EdgeRobertaError: The loss is no longer a finite number.
+    ``context``: the run; the best checkpoint is chosen by the task's metric on its validation rows. Raises
+    EdgeRobertaError: the loss is no longer a finite number.
     """
     notes = train(fit, context)
     save(fit.model, context, tokenizer=fit.tokenizer)
@@ -75,10 +55,7 @@ def run(fit: Fit, context: Context) -> Mapping[str, Any]:
 def save(model: PreTrainedModel, context: Context, *, tokenizer: Path) -> None:
     """Write a trained model to ``context.output``, once for all processes.
 
-    Args:
-        model: The model.
-        context: The run.
-        tokenizer: Model folder whose tokenizer files are copied.
+    ``tokenizer``: model folder whose tokenizer files are copied.
     """
     process = prediction.accelerator()
     if process.is_main_process:
@@ -89,16 +66,8 @@ def save(model: PreTrainedModel, context: Context, *, tokenizer: Path) -> None:
 def train(fit: Fit, context: Context) -> Mapping[str, Any]:
     """Train a model in place; it ends with the weights of the best evaluation.
 
-    Args:
-        fit: The model and what it is to learn.
-        context: The run; the best checkpoint is chosen by the task's metric on its validation rows.
-
-    Returns:
-        Notes for the lineage.
-
-    Raises:
-        RecipeError: All layers are frozen.
-        EdgeRobertaError: The loss is no longer a finite number.
+    ``context``: the run; the best checkpoint is chosen by the task's metric on its validation rows. Raises
+    RecipeError: all layers are frozen; EdgeRobertaError: the loss is no longer a finite number.
     """
     fit.settings.require_learning(fit.model.config.num_hidden_layers, fit.label)
     process = prediction.accelerator()
@@ -140,8 +109,7 @@ def train(fit: Fit, context: Context) -> Mapping[str, Any]:
 def labels_of(rows: Rows) -> npt.NDArray[Any]:
     """Return the labels of rows that a model is to be scored on.
 
-    Raises:
-        DataError: They have none.
+    Raises DataError: they have none.
     """
     if rows.labels is None:
         raise DataError("choosing the best checkpoint needs labels; these rows have none", where=rows.source)

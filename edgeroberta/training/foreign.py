@@ -31,30 +31,17 @@ _HARMLESS = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A model that answers, with the tokenizer it reads with.
+    """A model that answers, with the tokenizer it reads with."""
 
-    Attributes:
-        folder: Where it lies.
-        model: The classifier; its logits are in the order of the task's labels.
-        digest: Digest of what decides its answers.
-        max_length: Tokens that it takes, special tokens included.
-        family: True for a RoBERTa, whose inside can be compared with a student's.
-        tokenizer: Its own tokenizer where that is none of ours, else None.
-    """
-
-    folder: Path
-    model: PreTrainedModel
-    digest: str
-    max_length: int
-    family: bool
-    tokenizer: Any = None
+    folder: Path  # where it lies
+    model: PreTrainedModel  # the classifier; its logits are in the order of the task's labels
+    digest: str  # digest of what decides its answers
+    max_length: int  # tokens that it takes, special tokens included
+    family: bool  # True for a RoBERTa, whose inside can be compared with a student's
+    tokenizer: Any = None  # its own tokenizer where that is none of ours, else None
 
     def encoder(self, max_length: int) -> Encoder:
-        """Return what tokenizes texts, or pairs of texts, as this model reads them.
-
-        Args:
-            max_length: Tokens after which a text is cut off.
-        """
+        """Return what tokenizes texts, or pairs of texts, as this model reads them."""
         tokenizer = self.tokenizer
         if tokenizer is None:
             return Encoder.open(self.folder, max_length=max_length)
@@ -70,17 +57,9 @@ class Teacher:
 def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
     """Load the teacher of a run.
 
-    Args:
-        name: Folder or Hub id of any encoder; None for the full-size model.
-        context: The run.
-        where: How to name the setting in an error.
-
-    Returns:
-        The teacher, in evaluation mode.
-
-    Raises:
-        CheckpointError: It is no such model, its weights are a pickle, or its labels are not the task's.
-        UnavailableError: A package that its tokenizer needs is not installed.
+    ``name``: folder or Hub id of any encoder; None for the full-size model. Raises CheckpointError: it is no
+    such model, its weights are a pickle, or its labels are not the task's; UnavailableError: a package that
+    its tokenizer needs is not installed.
     """
     if name is None:
         checkpoint.require_head(context.full_size)
@@ -107,12 +86,7 @@ def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
 def check(name: str, task: Task) -> None:
     """Refuse a teacher that is no model here, or answers other labels than the task's; loads no weights.
 
-    Args:
-        name: Folder or Hub id of any encoder.
-        task: The task.
-
-    Raises:
-        CheckpointError: It is such a teacher.
+    Raises CheckpointError: it is such a teacher.
     """
     folder = checkpoint.locate(name, cache=cache_dir())
     fields = checkpoint.load_config(folder)

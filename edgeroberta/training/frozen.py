@@ -34,18 +34,10 @@ class Place:
 def set_apart(run: Run) -> Iterator[Place]:
     """Take out of a run's model, while it trains, all that its loss does not need computed.
 
-    Frozen layers run once over the training texts, or at every step where the texts are seen once only or
-    the disk space that they may take is too small. Where no more is read of the last layer than its first
-    token, it computes no other.
-
-    Args:
-        run: The run; its model is whole again afterwards.
-
-    Yields:
-        Where to say which training texts the model is called with.
-
-    Raises:
-        EdgeRobertaError: The disk has not enough room for what the frozen layers give.
+    Frozen layers run once over the training texts, or at every step where the texts are seen once only or the
+    disk space that they may take is too small. Where no more is read of the last layer than its first token,
+    it computes no other. ``run``: the run; its model is whole again afterwards. Raises EdgeRobertaError: the
+    disk has not enough room for what the frozen layers give.
     """
     place, count = Place(), run.settings.freeze_layers
     run.model.to(prediction.accelerator().device)

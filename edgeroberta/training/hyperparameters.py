@@ -93,12 +93,7 @@ class Hyperparameters(StageConfig):
     def require_learning(self, depth: int, label: str) -> None:
         """Refuse to freeze all layers of a model.
 
-        Args:
-            depth: How many it has.
-            label: Name of the stage, for the error.
-
-        Raises:
-            RecipeError: None would be left to learn.
+        Raises RecipeError: None would be left to learn.
         """
         if self.freeze_layers >= depth:
             raise RecipeError(

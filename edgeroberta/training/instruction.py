@@ -59,35 +59,21 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """All that a student is taught with.
+    """All that a student is taught with."""
 
-    Attributes:
-        tokens: The texts as the student sees them.
-        lesson: The teacher's outputs and the labels.
-        projection: Maps the student's hidden states to the teacher's width; None where it needs none.
-        key: Digest of all that determines it.
-        notes: What is worth keeping in the lineage.
-    """
-
-    tokens: Tokens
-    lesson: Lesson
+    tokens: Tokens  # the texts as the student sees them
+    lesson: Lesson  # the teacher's outputs and the labels
+    #: maps the student's hidden states to the teacher's width; None where it needs none
     projection: nn.Module | None
-    key: str
-    notes: dict[str, Any] = field(default_factory=dict)
+    key: str  # digest of all that determines it
+    notes: dict[str, Any] = field(default_factory=dict)  # what is worth keeping in the lineage
 
 
 def prepare(plan: Plan) -> Prepared:
     """Open the teacher, ask it about all texts, and let it go again.
 
-    Args:
-        plan: The student and how it is to be taught.
-
-    Returns:
-        What to teach with.
-
-    Raises:
-        CheckpointError: The teacher cannot be used.
-        RecipeError: A loss does not fit the two models or their tokenizers.
+    Raises CheckpointError: the teacher cannot be used; RecipeError: a loss does not fit the two models or
+    their tokenizers.
     """
     task, rows = plan.context.task, plan.context.data.train
     plan.settings.require_learning(plan.student.config.num_hidden_layers, plan.label)

@@ -44,12 +44,7 @@ class _Together(torch.nn.Module):
 
 
 class Loop:
-    """The mutable part of a run; everything else is in :class:`edgeroberta.training.Run`.
-
-    Args:
-        run: The run.
-        place: Where to say which texts the model is called with.
-    """
+    """The mutable part of a run; everything else is in :class:`edgeroberta.training.Run`."""
 
     def __init__(self, run: Run, place: Place) -> None:
         self.run, self.settings, self.place = run, run.settings, place

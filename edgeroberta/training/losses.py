@@ -17,13 +17,8 @@ from edgeroberta.tasks import Problem
 def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
     """Distance of the logits from the true labels.
 
-    Args:
-        logits: float[..., L].
-        labels: int64[...], float[..., L] (zeros and ones) or float[...], by problem.
-        problem: Kind of classification.
-
-    Returns:
-        float[...]: cross entropy; binary cross entropy, mean over labels; or squared error.
+    ``logits``: float[..., L]. ``labels``: int64[...], float[..., L] (zeros and ones) or float[...], by
+    problem. Returns float[...]: cross entropy; binary cross entropy, mean over labels; or squared error.
     """
     if problem is Problem.SINGLE_LABEL:
         rows, answers = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
@@ -36,16 +31,10 @@ def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
 def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: float) -> Tensor:
     """Distance of the student's answer from the teacher's (Hinton et al., arXiv:1503.02531).
 
-    Args:
-        logits: The student's, float[..., L].
-        teacher: The teacher's, float[..., L].
-        problem: Kind of classification.
-        temperature: Both are divided by it first; the loss is multiplied by its square, which
-            keeps the gradients' size. A regression has none.
-
-    Returns:
-        float[...]: Kullback-Leibler divergence from the teacher's softmax, or from its sigmoid (mean
-        over labels), or squared error; 0 where the two agree.
+    ``logits``: the student's, float[..., L]. ``teacher``: the teacher's, float[..., L]. ``temperature``: both
+    are divided by it first; the loss is multiplied by its square, which keeps the gradients' size. A
+    regression has none. Returns float[...]: Kullback-Leibler divergence from the teacher's softmax, or from
+    its sigmoid (mean over labels), or squared error; 0 where the two agree.
     """
     if problem is Problem.REGRESSION:
         return (logits - teacher).square().mean(-1)
@@ -64,12 +53,8 @@ def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: floa
 def per_text(values: Tensor, counts: Tensor) -> Tensor:
     """Mean of a loss over what counts of each text.
 
-    Args:
-        values: float[n, ...], the loss of every answer; it may be anything where nothing counts.
-        counts: bool[n, ...], True for answers that count.
-
-    Returns:
-        float[n]; 0 for a text of which nothing counts.
+    ``values``: float[n, ...], the loss of every answer; it may be anything where nothing counts. ``counts``:
+    bool[n, ...], True for answers that count. Returns float[n]; 0 for a text of which nothing counts.
     """
     kept = values.masked_fill(~counts, 0.0).reshape(len(values), -1).sum(1)
     return kept / counts.reshape(len(values), -1).sum(1).clamp(min=1)
@@ -78,16 +63,11 @@ def per_text(values: Tensor, counts: Tensor) -> Tensor:
 def hidden(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """Distance of normalized hidden states (patient distillation, Sun et al., arXiv:1908.09355).
 
-    The states of a token are scaled to length 1 first, since a few channels of RoBERTa are a hundred
-    times larger than the rest from one layer to the next.
-
-    Args:
-        student: float[n, S, H], output of a student layer.
-        teacher: float[n, S, H], output of the teacher layer it stands for.
-        mask: int[n, S], 1 where there is a token that both have.
-
-    Returns:
-        float[n]: squared distance, mean over the tokens of each text; between 0 and 4.
+    The states of a token are scaled to length 1 first, since a few channels of RoBERTa are a hundred times
+    larger than the rest from one layer to the next. ``student``: float[n, S, H], output of a student layer.
+    ``teacher``: float[n, S, H], output of the teacher layer it stands for. ``mask``: int[n, S], 1 where there
+    is a token that both have. Returns float[n]: squared distance, mean over the tokens of each text; between
+    0 and 4.
     """
     distance = functional.normalize(student, dim=-1) - functional.normalize(teacher, dim=-1)
     return per_text(distance.square().sum(-1), mask.bool())
@@ -96,19 +76,13 @@ def hidden(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
 def relations(student: Tensor, teacher: Tensor, mask: Tensor, *, heads: int) -> Tensor:
     """Distance of query, key and value relations (MiniLMv2, Wang et al., arXiv:2012.15828).
 
-    Queries are regrouped into ``heads`` relation heads; their scaled dot products with each other,
-    after softmax, say which tokens belong together. Keys and values likewise. Teacher and student may
-    differ in width and in attention heads.
-
-    Args:
-        student: float[n, S, 3, H], queries, keys and values of the student's last layer.
-        teacher: float[n, S, 3, H'], those of the teacher's.
-        mask: int[n, S], 1 where there is a token.
-        heads: Number of relation heads; divides H and H'.
-
-    Returns:
-        float[n]: Kullback-Leibler divergence from the teacher's relations, mean over the three
-        kinds, the relation heads and the tokens of each text.
+    Queries are regrouped into ``heads`` relation heads; their scaled dot products with each other, after
+    softmax, say which tokens belong together. Keys and values likewise. Teacher and student may differ in
+    width and in attention heads. ``student``: float[n, S, 3, H], queries, keys and values of the student's
+    last layer. ``teacher``: float[n, S, 3, H'], those of the teacher's. ``mask``: int[n, S], 1 where there is
+    a token. ``heads``: number of relation heads; divides H and H'. Returns float[n]: Kullback-Leibler
+    divergence from the teacher's relations, mean over the three kinds, the relation heads and the tokens of
+    each text.
     """
     divergence = functional.kl_div(
         _relation(student, mask, heads), _relation(teacher, mask, heads), reduction="none", log_target=True

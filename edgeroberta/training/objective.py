@@ -38,19 +38,15 @@ class Labels(Protocol):
     def batch(self, rows: Indices) -> tuple[Tensor, Tensor]:
         """Return the labels of the texts at ``rows`` and which of them are known.
 
-        Returns:
-            Labels as :func:`edgeroberta.training.losses.hard` takes them, one per logit vector of the
-            model, with any valid value where none is known; and bool[B, ...], True where one is.
+        Returns labels as :func:`edgeroberta.training.losses.hard` takes them, one per logit vector of the
+        model, with any valid value where none is known; and bool[B, ...], True where one is.
         """
 
 
 class TextLabels:
     """One label per text, for the first texts of a run; those after them have none.
 
-    Args:
-        values: int64[n], float32[n, L] or float32[n]; None when no text has one.
-        problem: Kind of classification.
-        outputs: Number of the model's outputs.
+    ``values``: int64[n], float32[n, L] or float32[n]; None when no text has one.
     """
 
     def __init__(self, values: npt.NDArray[Any] | None, problem: Problem, outputs: int) -> None:
@@ -71,32 +67,21 @@ class TextLabels:
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """What there is to learn from.
+    """What there is to learn from."""
 
-    Attributes:
-        outputs: What the teacher said of each text.
-        labels: The true labels.
-        problem: Kind of classification.
-        heads: Relation heads; they divide the width of both models' queries.
-        aligned: bool[n], texts of which teacher and student see the same tokens; None when they do
-            of all. Hidden states and relations of other texts do not count.
-    """
-
-    outputs: Answers
-    labels: Labels
-    problem: Problem
-    heads: int = 1
+    outputs: Answers  # what the teacher said of each text
+    labels: Labels  # the true labels
+    problem: Problem  # kind of classification
+    heads: int = 1  # relation heads; they divide the width of both models' queries
+    #: bool[n], texts of which teacher and student see the same tokens; None when they do of all. Hidden
+    #: states and relations of other texts do not count.
     aligned: npt.NDArray[np.bool_] | None = None
 
 
 class DistillObjective:
     """The weighted losses of a student on a batch.
 
-    Args:
-        settings: Weights of the losses and the temperature.
-        student: The model that learns, before it is wrapped for several processes.
-        lesson: What it learns from.
-        projection: Maps the student's hidden states to the teacher's width where the two differ.
+    ``projection``: maps the student's hidden states to the teacher's width where the two differ.
     """
 
     def __init__(
@@ -118,12 +103,7 @@ class DistillObjective:
     def __call__(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Run the student on a batch.
 
-        Args:
-            model: The student, wrapped or not.
-            batch: The batch.
-
-        Returns:
-            Each loss by name, float[B], times its weight.
+        ``model``: the student, wrapped or not. Returns each loss by name, float[B], times its weight.
         """
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
         targets = self.lesson.outputs.batch(batch.rows)

@@ -27,17 +27,11 @@ EVALUATION_BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One process's part of a batch.
+    """One process's part of a batch."""
 
-    Attributes:
-        rows: int64[B] on the host, which texts.
-        ids: Token ids, int64[B, S].
-        mask: Attention mask, int64[B, S].
-    """
-
-    rows: Indices
-    ids: Tensor
-    mask: Tensor
+    rows: Indices  # int64[B] on the host, which texts
+    ids: Tensor  # token ids, int64[B, S]
+    mask: Tensor  # attention mask, int64[B, S]
 
 
 def accelerator() -> Accelerator:
@@ -52,12 +46,8 @@ def accelerator() -> Accelerator:
 def precision_of(wanted: Precision, device: torch.device) -> torch.dtype:
     """Return the number format of the matrix products on a device.
 
-    Args:
-        wanted: What the recipe asks for; ``auto`` takes bfloat16 where the processor multiplies it.
-        device: Where the model runs.
-
-    Returns:
-        ``torch.bfloat16`` or ``torch.float32``.
+    ``wanted``: what the recipe asks for; ``auto`` takes bfloat16 where the processor multiplies it. Returns
+    ``torch.bfloat16`` or ``torch.float32``.
     """
     if wanted is Precision.AUTO:
         if device.type == "cuda":
@@ -86,13 +76,8 @@ def predict(
 ) -> npt.NDArray[np.float32]:
     """Run a classifier over texts, divided among all processes.
 
-    Args:
-        model: The classifier, on its device; left in evaluation mode.
-        tokens: The texts.
-        precision: Number format of the matrix products.
-
-    Returns:
-        Logits, float32[n, L], on every process.
+    ``model``: the classifier, on its device; left in evaluation mode. Returns logits, float32[n, L], on every
+    process.
     """
     device, process = model.device, accelerator()
     model.eval()

@@ -11,14 +11,7 @@ from edgeroberta.errors import EdgeRobertaError
 def require(folder: Path, needed: int, *, what: str, otherwise: str = "") -> None:
     """Refuse to begin what the disk has no room for.
 
-    Args:
-        folder: Where it would be written; it exists.
-        needed: Bytes.
-        what: What would be written, in the plural.
-        otherwise: What would take less, a clause for the hint.
-
-    Raises:
-        EdgeRobertaError: Fewer bytes are free.
+    ``folder``: where it would be written; it exists. Raises EdgeRobertaError: fewer bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if needed > free:

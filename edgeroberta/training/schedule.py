@@ -10,13 +10,7 @@ from edgeroberta.training.hyperparameters import Hyperparameters, Schedule
 def learning_rate(settings: Hyperparameters, step: int, total: int) -> float:
     """Return the learning rate of a step: a linear rise, then the schedule's fall to zero.
 
-    Args:
-        settings: Peak rate, warm-up fraction and schedule.
-        step: Number of the step, from 0.
-        total: Steps of the whole run.
-
-    Returns:
-        The rate, above 0.
+    ``step``: number of the step, from 0. Returns the rate, above 0.
     """
     warm = math.ceil(settings.warmup * total)
     if step < warm:

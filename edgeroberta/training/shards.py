@@ -23,25 +23,19 @@ LOGITS, HIDDEN, ATTENTION = "logits.npy", "hidden.npy", "attention.npy"
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """A model's outputs for one batch.
+    """A model's outputs for one batch."""
 
-    Attributes:
-        logits: float32[B, L].
-        hidden: float[B, S, k, H], zero where there is no token; None when not kept.
-        attention: float[B, S, 3, width of the model's last attention], likewise.
-    """
-
-    logits: npt.NDArray[np.float32]
+    logits: npt.NDArray[np.float32]  # float32[B, L]
+    #: float[B, S, k, H], zero where there is no token; None when not kept
     hidden: npt.NDArray[np.floating] | None
+    #: float[B, S, 3, width of the model's last attention], likewise
     attention: npt.NDArray[np.floating] | None
 
 
 class Outputs:
     """Finished outputs, read batch by batch.
 
-    Args:
-        folder: The folder that :func:`edgeroberta.training.teacher.compute` filled.
-        tokens: The texts they belong to, in the same order.
+    ``tokens``: the texts they belong to, in the same order.
     """
 
     def __init__(self, folder: Path, tokens: Tokens) -> None:

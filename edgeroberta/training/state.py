@@ -34,40 +34,23 @@ _UNREADABLE = (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.Unpi
 
 @dataclass
 class TrainingState:
-    """Everything the rest of a run depends on.
+    """Everything the rest of a run depends on."""
 
-    Attributes:
-        key: Digest of what determines the run; a state of another run is not used.
-        step: Optimizer steps done.
-        weights: Trainable parameters by name.
-        optimizer: State of the optimizer.
-        best_score: Task metric of the best evaluation so far, None before the first.
-        best_step: Step of that evaluation.
-        best_weights: Trainable parameters at that step.
-        history: One entry per evaluation: epoch, step, mean losses since the last, score.
-        sums: Sum of each loss since the last evaluation.
-        rows: Texts those sums run over.
-    """
-
-    key: str
-    step: int = 0
-    weights: dict[str, Tensor] = field(default_factory=dict)
+    key: str  # digest of what determines the run; a state of another run is not used
+    step: int = 0  # optimizer steps done
+    weights: dict[str, Tensor] = field(default_factory=dict)  # trainable parameters by name
     optimizer: dict[str, Any] = field(default_factory=dict)
-    best_score: float | None = None
-    best_step: int = 0
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_score: float | None = None  # task metric of the best evaluation so far, None before the first
+    best_step: int = 0  # step of that evaluation
+    best_weights: dict[str, Tensor] = field(default_factory=dict)  # trainable parameters at that step
+    #: one entry per evaluation: epoch, step, mean losses since the last, score
     history: list[dict[str, Any]] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    rows: int = 0
+    sums: dict[str, float] = field(default_factory=dict)  # sum of each loss since the last evaluation
+    rows: int = 0  # texts those sums run over
 
 
 def save(folder: Path, state: TrainingState) -> None:
-    """Keep a state under a temporary name, flush it to disk, rename it, and drop the oldest.
-
-    Args:
-        folder: Where the run's states lie.
-        state: The state.
-    """
+    """Keep a state under a temporary name, flush it to disk, rename it, and drop the oldest."""
     folder.mkdir(parents=True, exist_ok=True)
     final = _place(folder, state.step)
     partial = folder / f".partial-{os.getpid()}"
@@ -88,17 +71,10 @@ def save(folder: Path, state: TrainingState) -> None:
 def restore(folder: Path, key: str, ranks: Ranks = _ALONE) -> TrainingState | None:
     """Read back the newest state of a run; the main process decides which one that is for all.
 
-    Args:
-        folder: Where the run's states lie; it need not exist.
-        key: Digest of what determines the run.
-        ranks: This process among those of the launch; all of them call this.
-
-    Returns:
-        The state, or None when there is none of this run; the main process then deletes the states of
-        other runs. A state that it cannot read is passed over with a warning.
-
-    Raises:
-        EdgeRobertaError: Another process cannot read the state that the main one has read.
+    ``folder``: where the run's states lie; it need not exist. ``ranks``: this process among those of the
+    launch; all of them call this. Returns the state, or None when there is none of this run; the main process
+    then deletes the states of other runs. A state that it cannot read is passed over with a warning. Raises
+    EdgeRobertaError: another process cannot read the state that the main one has read.
     """
     state = _newest(folder, key) if ranks.main else None
     step = ranks.share(None if state is None else state.step)

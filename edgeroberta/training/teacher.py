@@ -45,23 +45,14 @@ _PARTIAL, _CLAIM = ".partial-{}-{}", ".claim-{}"
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which outputs to keep besides the logits, and how to compute them.
+    """Which outputs to keep besides the logits, and how to compute them."""
 
-    Attributes:
-        layers: Layers whose hidden states are kept.
-        attention: Keep queries, keys and values of the last layer.
-        precision: Number format of the matrix products.
-        kept_as: Number format in which states are kept, ``float16`` or ``float32``.
-        what: What they are, in the plural, for progress and errors.
-        otherwise: What would take less room, a clause for the hint.
-    """
-
-    layers: tuple[int, ...] = ()
-    attention: bool = False
-    precision: Precision = Precision.AUTO
-    kept_as: str = "float16"
-    what: str = "teacher outputs"
-    otherwise: str = ""
+    layers: tuple[int, ...] = ()  # layers whose hidden states are kept
+    attention: bool = False  # keep queries, keys and values of the last layer
+    precision: Precision = Precision.AUTO  # number format of the matrix products
+    kept_as: str = "float16"  # number format in which states are kept, ``float16`` or ``float32``
+    what: str = "teacher outputs"  # what they are, in the plural, for progress and errors
+    otherwise: str = ""  # what would take less room, a clause for the hint
 
 
 def compute(
@@ -69,22 +60,10 @@ def compute(
 ) -> Outputs:
     """Run a model over all texts, shard by shard, leaving out shards that are already there.
 
-    Under ``accelerate launch`` each process takes the next shard that none has taken, so that a slow
-    one does not hold up the others.
-
-    Args:
-        model: The model.
-        tokens: The texts.
-        folder: Where to keep the outputs; survives a kill.
-        wanted: Which outputs to keep, and how to compute them.
-        key: Digest of the model; outputs of another one are thrown away.
-        progress: Where to report progress, of all processes together.
-
-    Returns:
-        The outputs.
-
-    Raises:
-        EdgeRobertaError: The disk has not enough room for them.
+    Under ``accelerate launch`` each process takes the next shard that none has taken, so that a slow one does
+    not hold up the others. ``folder``: where to keep the outputs; survives a kill. ``key``: digest of the
+    model; outputs of another one are thrown away. Raises EdgeRobertaError: the disk has not enough room for
+    them.
     """
     process = prediction.accelerator()
     outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as]

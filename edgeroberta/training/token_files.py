@@ -30,19 +30,9 @@ _PLAN, _IDS, _OFFSETS = "plan.json", "ids.bin", "offsets.npy"
 def tokenize(encoder: Encoder, parts: Sequence[Texts], *, folder: Path, progress: Progress) -> Tokens:
     """Tokenize texts into files, unless the files are there already.
 
-    Under ``accelerate launch`` the main process does it, and the others wait and read its files.
-
-    Args:
-        encoder: The tokenizer.
-        parts: The texts, one part after the other.
-        folder: Where the files go; it must not hold anything else. Survives a kill.
-        progress: Where to report progress.
-
-    Returns:
-        The token ids.
-
-    Raises:
-        DataError: A file of texts has changed since the run began.
+    Under ``accelerate launch`` the main process does it, and the others wait and read its files. ``encoder``:
+    the tokenizer. ``folder``: where the files go; it must not hold anything else. Survives a kill. Returns
+    the token ids. Raises DataError: a file of texts has changed since the run began.
     """
     process = distributed.current()
     if process.main:

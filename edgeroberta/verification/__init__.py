@@ -56,26 +56,16 @@ PADDED = (64, 128, 512)
 
 @dataclass(frozen=True)
 class Options:
-    """How to verify.
+    """How to verify."""
 
-    Attributes:
-        gate: What may be lost.
-        engines: Engines to measure; None for all that the bundle has.
-        latency_rows: Calls in each of three rounds.
-        threads: Threads an engine gets.
-        examples: Changed answers to show.
-        keep_examples: Show them with their texts, not by the number of their row alone.
-        seed: Seed of the bootstrap and of the choice of texts.
-        leaked: Rows whose text was also among the training data; None where that is not known.
-    """
-
-    gate: Gate = field(default_factory=Gate)
-    engines: tuple[str, ...] | None = None
-    latency_rows: int = 100
-    threads: int = 1
-    examples: int = 10
-    keep_examples: bool = False
-    seed: int = 0
+    gate: Gate = field(default_factory=Gate)  # what may be lost
+    engines: tuple[str, ...] | None = None  # engines to measure; None for all that the bundle has
+    latency_rows: int = 100  # calls in each of three rounds
+    threads: int = 1  # threads an engine gets
+    examples: int = 10  # changed answers to show
+    keep_examples: bool = False  # show them with their texts, not by the number of their row alone
+    seed: int = 0  # seed of the bootstrap and of the choice of texts
+    #: rows whose text was also among the training data; None where that is not known
     leaked: int | None = None
 
 
@@ -90,21 +80,10 @@ def verify(
 ) -> Report:
     """Measure a bundle on each of its engines against the full-size reference.
 
-    Args:
-        bundle: Bundle folder, with or without a verdict.
-        rows: Labelled rows that nothing was trained or calibrated on.
-        reference: What the full-size model answers on these rows; checked by the caller.
-        options: How to verify, and the gate.
-        progress: Where to report.
-        start: Makes the process that holds a model.
-
-    Returns:
-        The report. An engine that fails is a row with the verdict FAIL, or INCONCLUSIVE where its
-        package is not installed or it runs only on the device; see :func:`worst`.
-
-    Raises:
-        DataError: The rows carry no labels.
-        UnavailableError: None of the engines is installed.
+    ``bundle``: bundle folder, with or without a verdict. ``reference``: what the full-size model answers on
+    these rows; checked by the caller. Returns the report. An engine that fails is a row with the verdict
+    FAIL, or INCONCLUSIVE where its package is not installed or it runs only on the device; see :func:`worst`.
+    Raises DataError: the rows carry no labels; UnavailableError: None of the engines is installed.
     """
     if rows.labels is None:
         raise DataError("verification needs labels, these rows have none", where=rows.source)
@@ -204,13 +183,8 @@ def worst(results: Sequence[EngineResult]) -> Judgement:
 def invariance(entry: Entry, task: Task, inputs: Inputs) -> Invariance | None:
     """Ask some texts alone, batched and padded, and compare.
 
-    Args:
-        entry: An open process; a failure is kept in it.
-        task: How to read logits.
-        inputs: All texts; a few are drawn, of lengths distributed as theirs.
-
-    Returns:
-        What differed, or None when the process failed.
+    ``entry``: an open process; a failure is kept in it. ``inputs``: all texts; a few are drawn, of lengths
+    distributed as theirs. Returns what differed, or None when the process failed.
     """
     chosen = spread([len(str(each)) for each in inputs], INVARIANCE_ROWS)
     ways = ["batched", *(f"padded-{length}" for length in PADDED)]

@@ -21,15 +21,7 @@ def examples(
 ) -> tuple[Flip, ...]:
     """Show changed answers, those that the full-size model was surest of first.
 
-    Args:
-        rows: Labelled rows.
-        reference: The full-size model's answers to them.
-        logits: float32 ``[rows, labels]`` of the compressed model; None where it ran on no engine.
-        limit: How many to show, at most.
-        texts: Show them with their texts.
-
-    Returns:
-        The examples.
+    ``logits``: float32 ``[rows, labels]`` of the compressed model; None where it ran on no engine.
     """
     if rows.labels is None or logits is None:
         return ()

@@ -20,45 +20,29 @@ _ROUGH = 1000
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What two models say to the same rows.
+    """What two models say to the same rows."""
 
-    Attributes:
-        task: How to read logits.
-        full: float32 ``[n, labels]`` of the full-size model.
-        ours: float32 ``[n, labels]`` of the compressed one.
-        labels: Of the rows, by problem; None where they have none.
-        groups: int64 ``[n]``, equal for rows that stand or fall together, as rows with the same text do;
-            None where each stands alone.
-        seed: Seed of the intervals.
-    """
-
-    task: Task
-    full: npt.NDArray[np.float32]
-    ours: npt.NDArray[np.float32]
+    task: Task  # how to read logits
+    full: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the full-size model
+    ours: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the compressed one
+    #: of the rows, by problem; None where they have none
     labels: npt.NDArray[np.float32] | npt.NDArray[np.int64] | None = None
+    #: int64 ``[n]``, equal for rows that stand or fall together, as rows with the same text do; None where
+    #: each stands alone
     groups: npt.NDArray[np.int64] | None = None
-    seed: int = 0
+    seed: int = 0  # seed of the intervals
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What answers say of how much is lost.
+    """What answers say of how much is lost."""
 
-    Attributes:
-        rows: Rows that were measured.
-        agreement: Share of rows with the full-size model's answer.
-        metric: Name of the metric that the gate is about.
-        full_size: The full-size model's; None without labels.
-        drop: How much of it is lost; None without labels.
-        copies: Rows that are copies of others.
-    """
-
-    rows: int
-    agreement: Interval
-    metric: str
-    full_size: float | None = None
-    drop: Interval | None = None
-    copies: int = 0
+    rows: int  # rows that were measured
+    agreement: Interval  # share of rows with the full-size model's answer
+    metric: str  # name of the metric that the gate is about
+    full_size: float | None = None  # the full-size model's; None without labels
+    drop: Interval | None = None  # how much of it is lost; None without labels
+    copies: int = 0  # rows that are copies of others
 
     @property
     def texts(self) -> int:
@@ -74,14 +58,8 @@ class Evidence:
 def weigh(answers: Answers, gate: Gate, *, scale: float = 1.0, samples: int = metrics.SAMPLES) -> Evidence:
     """Find out how much is lost.
 
-    Args:
-        answers: What both models say.
-        gate: Which metric, and how sure to be.
-        scale: What would be found with so many times as many rows of the same kinds.
-        samples: Number of samples for an interval.
-
-    Raises:
-        EdgeRobertaError: The logits are not finite, or not one row of L per row.
+    ``scale``: what would be found with so many times as many rows of the same kinds. Raises EdgeRobertaError:
+    the logits are not finite, or not one row of L per row.
     """
     task, metric = answers.task, gate.metric or answers.task.metric
     how = Draws(answers.seed, answers.groups, gate.confidence, samples, scale)
@@ -101,16 +79,9 @@ def weigh(answers: Answers, gate: Gate, *, scale: float = 1.0, samples: int = me
 def judge(answers: Answers, gate: Gate) -> tuple[Judgement, Evidence]:
     """Ask the gate.
 
-    Args:
-        answers: What both models say.
-        gate: What may be lost.
-
-    Returns:
-        FAIL when too many answers differ or too much is lost beyond doubt, PASS when neither is so beyond
-        doubt, INCONCLUSIVE otherwise, with the rows that would decide; and what was found.
-
-    Raises:
-        EdgeRobertaError: The logits are not finite, or not one row of L per row.
+    ``gate``: what may be lost. Returns FAIL when too many answers differ or too much is lost beyond doubt,
+    PASS when neither is so beyond doubt, INCONCLUSIVE otherwise, with the rows that would decide; and what
+    was found. Raises EdgeRobertaError: the logits are not finite, or not one row of L per row.
     """
     evidence = weigh(answers, gate)
     found = decide(evidence, gate)

@@ -20,13 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def remember(manifest: Manifest, source: Mapping[str, Any], full_size: Path) -> None:
-    """Keep where a bundle comes from; where there is no cache to write to, the user has to name it later.
-
-    Args:
-        manifest: The bundle's.
-        source: What the user called the model and the data, with absolute paths.
-        full_size: Folder of the full-size model.
-    """
+    """Keep where a bundle comes from; where there is no cache to write to, the user has to name it later."""
     try:
         file = _file(manifest)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -36,11 +30,7 @@ def remember(manifest: Manifest, source: Mapping[str, Any], full_size: Path) -> 
 
 
 def recall(manifest: Manifest) -> Mapping[str, Any]:
-    """Return what :func:`remember` kept; else what the manifest says, as those of version 0.3 and before do.
-
-    Args:
-        manifest: The bundle's.
-    """
+    """Return what :func:`remember` kept; else what the manifest says, as up to version 0.3."""
     try:
         fields = jsontext.loads(_file(manifest).read_bytes())
         if isinstance(fields, dict) and fields.pop("schema_version") == SCHEMA_VERSION:

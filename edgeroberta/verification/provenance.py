@@ -27,11 +27,7 @@ REFERENCE_FOLDER = "reports/reference"
 def stored_gate(bundle: Path) -> Gate:
     """Return the gate that the bundle was judged by when it was made.
 
-    Args:
-        bundle: Bundle folder.
-
-    Raises:
-        BundleError: The bundle carries no report, or a damaged one.
+    Raises BundleError: the bundle carries no report, or a damaged one.
     """
     file = bundle / REPORT_FILE
     try:
@@ -59,9 +55,7 @@ def stored_gate(bundle: Path) -> Gate:
 def stored_leak(bundle: Path, digest: str) -> int | None:
     """Return how many of the rows with a digest were among the training data, as the bundle's report has it.
 
-    Args:
-        bundle: Bundle folder.
-        digest: Digest of the rows that are measured on; of others than the report's, nothing is known.
+    ``digest``: digest of the rows that are measured on; of others than the report's, nothing is known.
     """
     try:
         data = jsontext.loads((bundle / REPORT_FILE).read_bytes(), finite=False)["data"]
@@ -74,11 +68,7 @@ def stored_leak(bundle: Path, digest: str) -> int | None:
 def stored_reference(bundle: Path) -> Reference | None:
     """Return the full-size reference the bundle carries, or None when it carries none.
 
-    Args:
-        bundle: Bundle folder.
-
-    Raises:
-        UsageError: It is there and damaged.
+    Raises UsageError: it is there and damaged.
     """
     folder = bundle / REFERENCE_FOLDER
     return reference.load(folder) if (folder / reference.JSON_FILE).is_file() else None
@@ -87,11 +77,7 @@ def stored_reference(bundle: Path) -> Reference | None:
 def stored_spec(manifest: Manifest) -> DataSpec | None:
     """Return where the bundle's data was when it was made, or None when that was not recorded.
 
-    Args:
-        manifest: The bundle's manifest.
-
-    Raises:
-        UnavailableError: It was made of the packaged default, and that is not installed.
+    Raises UnavailableError: it was made of the packaged default, and that is not installed.
     """
     source = origin.recall(manifest)
     if source.get("model") == "packaged":
@@ -116,21 +102,12 @@ def _recorded(source: Mapping[str, Any]) -> DataSpec | None:
 def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | None = None) -> Rows:
     """Load the rows to measure a bundle on.
 
-    A bundle may come from anyone, so a Hub data set that only its manifest names is not downloaded.
-
-    Args:
-        manifest: The bundle's manifest.
-        spec: What the user named; None for the data that the bundle was made with. If it is that data,
-            it is split as it was then; any other file is taken whole.
-        digest: Digest of the rows that the bundle was judged on, where that is known. A file that gives
-            these rows, split as it was then, is the bundle's own, whatever its name is here.
-
-    Returns:
-        Labelled rows.
-
-    Raises:
-        DataError: The data cannot be used.
-        UsageError: None was named, and the bundle's own is not here.
+    A bundle may come from anyone, so a Hub data set that only its manifest names is not downloaded. ``spec``:
+    what the user named; None for the data that the bundle was made with. If it is that data, it is split as
+    it was then; any other file is taken whole. ``digest``: digest of the rows that the bundle was judged on,
+    where that is known. A file that gives these rows, split as it was then, is the bundle's own, whatever its
+    name is here. Raises DataError: the data cannot be used; UsageError: None was named, and the bundle's own
+    is not here.
     """
     if spec is not None:
         return _named_rows(manifest, spec, digest)

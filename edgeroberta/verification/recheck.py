@@ -20,40 +20,22 @@ from edgeroberta.verification.report import Report
 
 @dataclass(frozen=True)
 class Request:
-    """What to verify.
+    """What to verify."""
 
-    Attributes:
-        bundle: Bundle folder.
-        data: Where the rows are; None for the data the bundle was made with.
-        reference: Folder of the full-size reference; None for the one the bundle carries.
-        engines: Engines to measure; None for all of the bundle's.
-        threads: Threads for each.
-        keep_examples: Keep the texts of changed answers in the report.
-    """
-
-    bundle: Path
-    data: DataSpec | None = None
-    reference: Path | None = None
-    engines: tuple[str, ...] | None = None
+    bundle: Path  # bundle folder
+    data: DataSpec | None = None  # where the rows are; None for the data the bundle was made with
+    reference: Path | None = None  # folder of the full-size reference; None for the one the bundle carries
+    engines: tuple[str, ...] | None = None  # engines to measure; None for all of the bundle's
     threads: int = 1
-    keep_examples: bool = False
+    keep_examples: bool = False  # keep the texts of changed answers in the report
 
 
 def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Measured] = Worker) -> Report:
     """Measure a bundle and ask its gate.
 
-    Args:
-        request: What to verify.
-        progress: Where to report.
-        start: Makes the process that holds a model.
-
-    Returns:
-        The report; the bundle is not changed.
-
-    Raises:
-        BundleError: It is not a bundle, is damaged, or carries no gate.
-        UsageError: There is no reference, or it is of other rows or labels.
-        UnavailableError: None of the engines is installed.
+    Returns the report; the bundle is not changed. Raises BundleError: it is not a bundle, is damaged, or
+    carries no gate; UsageError: there is no reference, or it is of other rows or labels; UnavailableError:
+    None of the engines is installed.
     """
     facts = manifest.read(request.bundle)
     gate = provenance.stored_gate(request.bundle)

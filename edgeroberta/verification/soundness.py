@@ -36,15 +36,10 @@ _CAUSES = "they may be of other rows, of another model, or ids in another order 
 
 @dataclass(frozen=True)
 class Soundness:
-    """What is to be said of rows and labels.
+    """What is to be said of rows and labels."""
 
-    Attributes:
-        warnings: Sentences for people.
-        meaningless: Why the labels do not measure the model; None where they do.
-    """
-
-    warnings: tuple[str, ...] = ()
-    meaningless: str | None = None
+    warnings: tuple[str, ...] = ()  # sentences for people
+    meaningless: str | None = None  # why the labels do not measure the model; None where they do
 
     def applied(self, found: Judgement) -> Judgement:
         """Return a judgement as far as the labels allow it: on labels that mean nothing, no model passes."""
@@ -56,15 +51,9 @@ class Soundness:
 def examine(task: Task, logits: Array, rows: Rows, gate: Gate, *, leaked: int | None = None) -> Soundness:
     """Look into the rows of the gate, their labels and the full-size model's answers.
 
-    Args:
-        task: How to read logits.
-        logits: float[n, L] of the full-size model.
-        rows: The rows, with or without labels.
-        gate: What may be lost: an order of labels that gains less does not stand in the way.
-        leaked: Rows whose text was among the training data; None where that is not known.
-
-    Returns:
-        What is to be said.
+    ``logits``: float[n, L] of the full-size model. ``rows``: the rows, with or without labels. ``gate``: what
+    may be lost: an order of labels that gains less does not stand in the way. ``leaked``: rows whose text was
+    among the training data; None where that is not known.
     """
     groups = texts.groups(rows)
     warnings = [*_copies(groups), *_leaks(len(rows), leaked)]
@@ -97,15 +86,9 @@ def true_features(task: Task, labels: Array) -> Floats:
 def association(said: Floats, known: Floats) -> float:
     """Tell by how many standard errors answers fit labels better than labels in any order of the rows would.
 
-    Of all orders of the rows, the sum of products has the mean zero, once both are centred, and the
-    variance tr(A'A B'B) / (n - 1) (Hoeffding, A Combinatorial Central Limit Theorem, 1951).
-
-    Args:
-        said: float64[n, k].
-        known: float64[n, k].
-
-    Returns:
-        Zero where either is constant.
+    Of all orders of the rows, the sum of products has the mean zero, once both are centred, and the variance
+    tr(A'A B'B) / (n - 1) (Hoeffding, A Combinatorial Central Limit Theorem, 1951). ``said``: float64[n, k].
+    ``known``: float64[n, k]. Returns zero where either is constant.
     """
     a, b = said - said.mean(axis=0), known - known.mean(axis=0)
     variance = float(((a.T @ a) * (b.T @ b)).sum()) / max(1, len(a) - 1)
@@ -115,15 +98,10 @@ def association(said: Floats, known: Floats) -> float:
 def better_order(said: Floats, known: Floats) -> npt.NDArray[np.int64] | None:
     """Find the order of the labels that fits the answers beyond doubt better than their own.
 
-    The order is found on one half of the rows and tried on the other, both ways, since the best of all
-    orders on the same rows would always look better.
-
-    Args:
-        said: float64[n, L] zeros and ones.
-        known: float64[n, L] zeros and ones.
-
-    Returns:
-        int64[L], the label of the data for each of the model's; None where their own order is as good.
+    The order is found on one half of the rows and tried on the other, both ways, since the best of all orders
+    on the same rows would always look better. ``said``: float64[n, L] zeros and ones. ``known``: float64[n,
+    L] zeros and ones. Returns int64[L], the label of the data for each of the model's; None where their own
+    order is as good.
     """
     even = np.arange(len(said)) % 2 == 0
     gains = []

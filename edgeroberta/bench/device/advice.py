@@ -21,11 +21,7 @@ SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq
 def warnings(state: State) -> tuple[str, ...]:
     """Return what would make a measurement here mislead, each with what mends it.
 
-    Args:
-        state: The device before the run.
-
-    Returns:
-        One sentence each; empty when nothing is known against the device.
+    Returns one sentence each; empty when nothing is known against the device.
     """
     return (*_mode(state), *_clocks(state), *_heat(state), *_throttled(state), *_others(state))
 

@@ -29,25 +29,15 @@ _SHOW = re.compile(
 
 @dataclass(frozen=True)
 class Clock:
-    """One clock.
+    """One clock."""
 
-    Attributes:
-        name: ``cpu0`` (the first processor of its policy), ``gpu`` or ``emc`` (the memory).
-        minimum_hz: Lowest it may go now; None when unknown.
-        maximum_hz: Highest it may go now.
-        current_hz: What it is; None or 0 when unknown or powered down.
-        limit_hz: Highest that the hardware can; None when unknown.
-        governor: What moves it.
-        override: ``jetson_clocks`` holds it at its maximum, whatever the minimum says.
-    """
-
-    name: str
-    minimum_hz: int | None
-    maximum_hz: int | None
-    current_hz: int | None = None
-    limit_hz: int | None = None
-    governor: str | None = None
-    override: bool | None = None
+    name: str  # ``cpu0`` (the first processor of its policy), ``gpu`` or ``emc`` (the memory)
+    minimum_hz: int | None  # lowest it may go now; None when unknown
+    maximum_hz: int | None  # highest it may go now
+    current_hz: int | None = None  # what it is; None or 0 when unknown or powered down
+    limit_hz: int | None = None  # highest that the hardware can; None when unknown
+    governor: str | None = None  # what moves it
+    override: bool | None = None  # ``jetson_clocks`` holds it at its maximum, whatever the minimum says
 
     @property
     def locked(self) -> bool | None:
@@ -62,12 +52,8 @@ class Clock:
 def clocks(root: Path = Path("/"), show: str | None = None) -> tuple[Clock, ...]:
     """Return the clocks of processors, GPU and memory.
 
-    Args:
-        root: Where ``sys`` is.
-        show: What ``jetson_clocks --show`` printed; gives the clocks that the files do not.
-
-    Returns:
-        One per cpufreq policy, then GPU and memory where there are.
+    ``root``: where ``sys`` is. ``show``: what ``jetson_clocks --show`` printed; gives the clocks that the
+    files do not. Returns one per cpufreq policy, then GPU and memory where there are.
     """
     found = [*_policies(root), *_gpu(root), *_emc(root)]
     names = {clock.name for clock in found}

@@ -12,11 +12,8 @@ from edgeroberta.bench.device.state import State
 def describe(state: State) -> list[str]:
     """Return a state in lines for people; unknown lines are left out.
 
-    Args:
-        state: The device.
-
-    Returns:
-        ``name: value`` lines: board, software, power mode, clocks, temperatures, throttling, memory, energy.
+    Returns ``name: value`` lines: board, software, power mode, clocks, temperatures, throttling, memory,
+    energy.
     """
     return [f"{name}: {value}" for name, value in rows(state)]
 

@@ -40,17 +40,11 @@ DENIED = "the energy counters need root: sudo chmod a+r /sys/class/powercap/inte
 
 @dataclass(frozen=True)
 class Rail:
-    """A measured supply rail.
+    """A measured supply rail."""
 
-    Attributes:
-        name: Its label.
-        millivolts: File of the voltage.
-        milliamperes: File of the current.
-    """
-
-    name: str
-    millivolts: Path
-    milliamperes: Path
+    name: str  # its label
+    millivolts: Path  # file of the voltage
+    milliamperes: Path  # file of the current
 
     def watts(self) -> float | None:
         """Return its power now; an idle rail may read slightly below zero."""
@@ -62,17 +56,11 @@ class Rail:
 
 @dataclass(frozen=True)
 class Counter:
-    """An energy counter.
+    """An energy counter."""
 
-    Attributes:
-        name: ``package-0``, ``dram``.
-        microjoules: Its file.
-        range_uj: Where it starts again from zero; 0 when unknown.
-    """
-
-    name: str
-    microjoules: Path
-    range_uj: int
+    name: str  # ``package-0``, ``dram``
+    microjoules: Path  # its file
+    range_uj: int  # where it starts again from zero; 0 when unknown
 
     def joules_between(self, before: int, after: int) -> float | None:
         """Return the energy between two counts, over at most one wrap; None when it cannot be told."""
@@ -85,21 +73,13 @@ class Counter:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the energy of a run comes from.
+    """Where the energy of a run comes from."""
 
-    Attributes:
-        kind: ``ina3221`` or ``powercap``; None when there is none.
-        rails: Rails whose sum is the total.
-        counters: Counters whose sum is the total.
-        scope: What the total covers: ``module``, ``processor``, ``processor and memory``.
-        reason: Why there is none; empty otherwise.
-    """
-
-    kind: str | None = None
-    rails: tuple[Rail, ...] = ()
-    counters: tuple[Counter, ...] = ()
-    scope: str = ""
-    reason: str = ""
+    kind: str | None = None  # ``ina3221`` or ``powercap``; None when there is none
+    rails: tuple[Rail, ...] = ()  # rails whose sum is the total
+    counters: tuple[Counter, ...] = ()  # counters whose sum is the total
+    scope: str = ""  # what the total covers: ``module``, ``processor``, ``processor and memory``
+    reason: str = ""  # why there is none; empty otherwise
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,12 +102,8 @@ class Source:
 def source(root: Path = Path("/"), *, raspberry_pi: bool = False) -> Source:
     """Find out where this device measures its power.
 
-    Args:
-        root: Where ``sys`` is.
-        raspberry_pi: The board is one; then the reason says so.
-
-    Returns:
-        The rails or counters to sum, or why there are none.
+    ``root``: where ``sys`` is. ``raspberry_pi``: the board is one; then the reason says so. Returns the rails
+    or counters to sum, or why there are none.
     """
     found = rails(root)
     if total := total_of([rail.name for rail in found]):

@@ -34,40 +34,24 @@ TENSORRT_DISTRIBUTIONS = ("tensorrt", "tensorrt_cu13", "tensorrt_cu12", "tensorr
 
 @dataclass(frozen=True)
 class Device:
-    """A machine as a measurement saw it.
+    """A machine as a measurement saw it."""
 
-    Attributes:
-        cpu: Model name of the processor.
-        flags: Notable instruction sets it has.
-        cores: Processors this process may use.
-        memory_bytes: Main memory, 0 when unknown.
-        system: Operating system and kernel, and the machine type.
-        python: Python version.
-        load: One-minute load average when the measurement began; None when unknown. Above zero, other
-            programs shared the machine.
-        versions: Package name to version, for those installed.
-        board: Model of the board or PC; None when unknown, as in files of version 0.1.
-        soc: ``tegra234``, ``bcm2712``; None elsewhere.
-        l4t: Jetson Linux release.
-        jetpack: JetPack of that release.
-        cuda: CUDA toolkit.
-        tensorrt: TensorRT.
-    """
-
-    cpu: str
-    flags: tuple[str, ...]
-    cores: int
-    memory_bytes: int
-    system: str
-    python: str
+    cpu: str  # model name of the processor
+    flags: tuple[str, ...]  # notable instruction sets it has
+    cores: int  # processors this process may use
+    memory_bytes: int  # main memory, 0 when unknown
+    system: str  # operating system and kernel, and the machine type
+    python: str  # Python version
+    #: one-minute load average when the measurement began; None when unknown. Above zero, other programs
+    #: shared the machine.
     load: float | None
-    versions: dict[str, str]
-    board: str | None = None
-    soc: str | None = None
-    l4t: str | None = None
-    jetpack: str | None = None
-    cuda: str | None = None
-    tensorrt: str | None = None
+    versions: dict[str, str]  # package name to version, for those installed
+    board: str | None = None  # model of the board or PC; None when unknown, as in files of version 0.1
+    soc: str | None = None  # ``tegra234``, ``bcm2712``; None elsewhere
+    l4t: str | None = None  # Jetson Linux release
+    jetpack: str | None = None  # JetPack of that release
+    cuda: str | None = None  # CUDA toolkit
+    tensorrt: str | None = None  # TensorRT
 
     def describe(self) -> str:
         """Return one line: ``AMD EPYC, 2 cores, avx512_vnni, Linux x86_64, load 0.3``."""
@@ -82,11 +66,8 @@ class Device:
 def here(root: Path = Path("/")) -> Device:
     """Look at the machine this runs on.
 
-    Args:
-        root: Where ``proc`` is; tests give a recorded tree.
-
-    Returns:
-        What could be found out; nothing here fails.
+    ``root``: where ``proc`` is; tests give a recorded tree. Returns what could be found out; nothing here
+    fails.
     """
     cpuinfo = reading.text(root / "proc/cpuinfo")
     board = jetson.board(root)

@@ -57,23 +57,15 @@ _UPSTREAM = re.compile(r"(?:\d+:)?(\d+(?:\.\d+)+)")
 
 @dataclass(frozen=True)
 class Board:
-    """What a board says about itself.
+    """What a board says about itself."""
 
-    Attributes:
-        model: ``NVIDIA Jetson Orin Nano Developer Kit``; on a PC vendor and product. None when unknown.
-        soc: ``tegra234``, ``bcm2712``; None when unknown or not from a device tree.
-        l4t: Jetson Linux release, ``36.4.3``.
-        jetpack: The JetPack that this release belongs to; None when it is not in the table.
-        cuda: Version of ``/usr/local/cuda``.
-        tensorrt: Version of the installed Debian package.
-    """
-
+    #: ``NVIDIA Jetson Orin Nano Developer Kit``; on a PC vendor and product. None when unknown.
     model: str | None = None
-    soc: str | None = None
-    l4t: str | None = None
-    jetpack: str | None = None
-    cuda: str | None = None
-    tensorrt: str | None = None
+    soc: str | None = None  # ``tegra234``, ``bcm2712``; None when unknown or not from a device tree
+    l4t: str | None = None  # Jetson Linux release, ``36.4.3``
+    jetpack: str | None = None  # the JetPack that this release belongs to; None when it is not in the table
+    cuda: str | None = None  # version of ``/usr/local/cuda``
+    tensorrt: str | None = None  # version of the installed Debian package
 
     @property
     def jetson(self) -> bool:
@@ -89,11 +81,7 @@ class Board:
 def board(root: Path = Path("/")) -> Board:
     """Look at the board.
 
-    Args:
-        root: Where ``proc``, ``etc``, ``usr`` and ``var`` are.
-
-    Returns:
-        What is known.
+    ``root``: where ``proc``, ``etc``, ``usr`` and ``var`` are.
     """
     packages = dpkg_versions(root, (*TENSORRT_PACKAGES, L4T_PACKAGE))
     l4t = l4t_release(reading.text(root / "etc/nv_tegra_release")) or upstream(packages.get(L4T_PACKAGE))
@@ -137,12 +125,7 @@ def cuda_version(content: str | None) -> str | None:
 def dpkg_versions(root: Path, names: Collection[str]) -> dict[str, str]:
     """Return the versions of installed Debian packages.
 
-    Args:
-        root: Where ``var`` is.
-        names: The packages to look for.
-
-    Returns:
-        Name to version as dpkg has it, for those whose status says installed.
+    ``root``: where ``var`` is. Returns name to version as dpkg has it, for those whose status says installed.
     """
     found: dict[str, str] = {}
     name, version, installed = "", "", False

@@ -18,18 +18,11 @@ _CORES = re.compile(r"(\d{1,3})CORE")
 
 @dataclass(frozen=True)
 class PowerMode:
-    """A power mode of ``nvpmodel``.
+    """A power mode of ``nvpmodel``."""
 
-    Attributes:
-        number: What ``nvpmodel -m`` takes; the numbers do not follow the power.
-        name: ``15W``, ``MAXN_SUPER``; None when the configuration does not name it.
-        best_number: Number of the maximal mode, None when the configuration is not readable.
-        best_name: Its name.
-    """
-
-    number: int
-    name: str | None = None
-    best_number: int | None = None
+    number: int  # what ``nvpmodel -m`` takes; the numbers do not follow the power
+    name: str | None = None  # ``15W``, ``MAXN_SUPER``; None when the configuration does not name it
+    best_number: int | None = None  # number of the maximal mode, None when the configuration is not readable
     best_name: str | None = None
 
     @property
@@ -45,12 +38,8 @@ class PowerMode:
 def power_mode(root: Path = Path("/"), query: str | None = None) -> PowerMode | None:
     """Return the power mode that is set.
 
-    Args:
-        root: Where ``var/lib/nvpmodel/status`` and ``etc/nvpmodel.conf`` are.
-        query: What ``nvpmodel -q`` printed, for when the status file is missing.
-
-    Returns:
-        The mode; None where there is none to know of.
+    ``root``: where ``var/lib/nvpmodel/status`` and ``etc/nvpmodel.conf`` are. ``query``: what ``nvpmodel -q``
+    printed, for when the status file is missing. Returns the mode; None where there is none to know of.
     """
     named = modes(reading.text(root / "etc/nvpmodel.conf"))
     best = maximal(named)

@@ -20,13 +20,8 @@ _DIGITS = re.compile(r"\d+")
 def text(path: Path | str) -> str | None:
     """Return what a file holds, without the zero bytes and white space around it.
 
-    The file is opened without blocking, so a pipe in its place does not stop a measurement.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its text; None when it is missing, unreadable, empty or a folder.
+    The file is opened without blocking, so a pipe in its place does not stop a measurement. Returns its text;
+    None when it is missing, unreadable, empty or a folder.
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -49,12 +44,7 @@ def integer(path: Path | str) -> int | None:
 def whole(word: str | None, base: int = 10) -> int | None:
     """Return a word as a whole number.
 
-    Args:
-        word: Decimal digits with an optional sign, or digits of the base.
-        base: 10 or 16.
-
-    Returns:
-        The number; None for anything else and for numbers that no kernel counter reaches.
+    Returns the number; None for anything else and for numbers that no kernel counter reaches.
     """
     if word is None or len(word) > MOST_DIGITS:
         return None
@@ -87,12 +77,7 @@ def denied(path: Path | str) -> bool:
 def children(folder: Path, pattern: str = "*") -> list[Path]:
     """Return the entries of a folder in the order of their numbers; none when it cannot be listed.
 
-    Args:
-        folder: Where to look.
-        pattern: Shell pattern of the names.
-
-    Returns:
-        Their paths: ``cpu2`` before ``cpu10``.
+    Returns their paths: ``cpu2`` before ``cpu10``.
     """
     try:
         names = [path.name for path in folder.iterdir()]

@@ -18,38 +18,24 @@ LEAST_POWER_S = 0.02
 
 @dataclass
 class Seen:
-    """What the samples have shown so far; its size does not grow with the run.
+    """What the samples have shown so far; its size does not grow with the run."""
 
-    Attributes:
-        samples: How many there were.
-        joules: Energy between the first and the last sample with power.
-        powered: Seconds between those.
-        last: Time and power of the last sample of rails.
-        counts: Time and counts of the last sample of counters.
-        peak_w: Highest power.
-        peak_celsius: Highest temperature.
-        lowest: Lowest clock in Hz, by its name.
-        reasons: Signs of throttling, in the order they came.
-        broken: Why the energy cannot be told; empty while it can.
-    """
-
-    samples: int = 0
-    joules: float = 0.0
-    powered: float = 0.0
-    last: tuple[float, float] | None = None
-    counts: tuple[float, tuple[int, ...]] | None = None
-    peak_w: float | None = None
-    peak_celsius: float | None = None
-    lowest: dict[str, int] = field(default_factory=dict)
-    reasons: dict[str, None] = field(default_factory=dict)
-    broken: str = ""
+    samples: int = 0  # how many there were
+    joules: float = 0.0  # energy between the first and the last sample with power
+    powered: float = 0.0  # seconds between those
+    last: tuple[float, float] | None = None  # time and power of the last sample of rails
+    counts: tuple[float, tuple[int, ...]] | None = None  # time and counts of the last sample of counters
+    peak_w: float | None = None  # highest power
+    peak_celsius: float | None = None  # highest temperature
+    lowest: dict[str, int] = field(default_factory=dict)  # lowest clock in Hz, by its name
+    reasons: dict[str, None] = field(default_factory=dict)  # signs of throttling, in the order they came
+    broken: str = ""  # why the energy cannot be told; empty while it can
 
 
 class Sampler:
     """Takes one sample after another.
 
-    Args:
-        root: Where ``sys`` is.
+    ``root``: where ``sys`` is.
     """
 
     def __init__(self, root: Path) -> None:

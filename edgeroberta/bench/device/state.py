@@ -16,41 +16,23 @@ ASK_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class State:
-    """A device at one moment.
-
-    Attributes:
-        board: What it is.
-        power_mode: Power mode of a Jetson, None elsewhere or when unknown.
-        clocks: Clocks of processors, GPU and memory.
-        clocks_locked: True when none of them can move, None when unknown.
-        governors: CPU governors in use.
-        zones: Thermal zones that have a temperature.
-        throttling: What is known about throttling.
-        memory_bytes: Main memory, None when unknown.
-        memory_available_bytes: What a program can still get of it.
-        swap_used_bytes: Swap in use.
-        load: One-minute load average.
-        energy: ``ina3221`` or ``powercap``; None when power is not measured.
-        energy_scope: What the energy covers: ``module``, ``processor``.
-        energy_rails: Names of what is summed.
-        notes: What could not be read or understood, one sentence each.
-    """
+    """A device at one moment."""
 
     board: jetson.Board
-    power_mode: power_mode.PowerMode | None
-    clocks: tuple[clocks.Clock, ...]
-    clocks_locked: bool | None
-    governors: tuple[str, ...]
-    zones: tuple[thermal.Zone, ...]
-    throttling: throttling.Throttling
-    memory_bytes: int | None
-    memory_available_bytes: int | None
-    swap_used_bytes: int | None
-    load: float | None
-    energy: str | None
-    energy_scope: str
-    energy_rails: tuple[str, ...]
-    notes: tuple[str, ...]
+    power_mode: power_mode.PowerMode | None  # power mode of a Jetson, None elsewhere or when unknown
+    clocks: tuple[clocks.Clock, ...]  # clocks of processors, GPU and memory
+    clocks_locked: bool | None  # True when none of them can move, None when unknown
+    governors: tuple[str, ...]  # CPU governors in use
+    zones: tuple[thermal.Zone, ...]  # thermal zones that have a temperature
+    throttling: throttling.Throttling  # what is known about throttling
+    memory_bytes: int | None  # main memory, None when unknown
+    memory_available_bytes: int | None  # what a program can still get of it
+    swap_used_bytes: int | None  # swap in use
+    load: float | None  # one-minute load average
+    energy: str | None  # ``ina3221`` or ``powercap``; None when power is not measured
+    energy_scope: str  # what the energy covers: ``module``, ``processor``
+    energy_rails: tuple[str, ...]  # names of what is summed
+    notes: tuple[str, ...]  # what could not be read or understood, one sentence each
 
     @property
     def hottest(self) -> thermal.Zone | None:
@@ -70,13 +52,9 @@ def ask(command: Sequence[str]) -> str | None:
 def read_state(root: Path = Path("/"), asking: Ask | None = None) -> State:
     """Look at the device.
 
-    Args:
-        root: Where ``proc``, ``sys``, ``etc`` and ``var`` are.
-        asking: Runs ``nvpmodel -q`` and ``jetson_clocks --show`` on a Jetson whose files do not tell; by
-            default they are run for the root ``/`` only.
-
-    Returns:
-        What is known; unknown is None, and what is malformed is in the notes.
+    ``root``: where ``proc``, ``sys``, ``etc`` and ``var`` are. ``asking``: runs ``nvpmodel -q`` and
+    ``jetson_clocks --show`` on a Jetson whose files do not tell; by default they are run for the root ``/``
+    only. Returns what is known; unknown is None, and what is malformed is in the notes.
     """
     asking = asking or (ask if root == Path("/") else _no_answer)
     board = jetson.board(root)

@@ -18,19 +18,13 @@ _SLOWS = re.compile(r"cpufreq|devfreq|throttle|powerclamp|^Processor$|cpu-emerge
 
 @dataclass(frozen=True)
 class Zone:
-    """A thermal zone.
+    """A thermal zone."""
 
-    Attributes:
-        name: What it measures: ``cpu-thermal``, ``x86_pkg_temp``.
-        celsius: Its temperature.
-        passive_celsius: Where the kernel begins to slow down; None when it has no such point.
-        critical_celsius: Where it shuts down.
-    """
-
-    name: str
-    celsius: float
+    name: str  # what it measures: ``cpu-thermal``, ``x86_pkg_temp``
+    celsius: float  # its temperature
+    #: where the kernel begins to slow down; None when it has no such point
     passive_celsius: float | None = None
-    critical_celsius: float | None = None
+    critical_celsius: float | None = None  # where it shuts down
 
 
 def zones(root: Path = Path("/")) -> tuple[Zone, ...]:

@@ -36,21 +36,13 @@ INTEL_COUNTERS = ("core_throttle_count", "package_throttle_count")
 
 @dataclass(frozen=True)
 class Throttling:
-    """What is known about throttling at one moment.
+    """What is known about throttling at one moment."""
 
-    Attributes:
-        now: True while the device is slowed down, None when nothing here would say.
-        since_boot: True when it was since the boot, None when nothing here would say.
-        causes: What slows it down now: ``under-voltage``, ``cpu-throttle-alert (3)``.
-        past: What the firmware remembers since the boot.
-        counters: Counters that only grow, by name.
-    """
-
-    now: bool | None = None
-    since_boot: bool | None = None
-    causes: tuple[str, ...] = ()
-    past: tuple[str, ...] = ()
-    counters: dict[str, int] = field(default_factory=dict)
+    now: bool | None = None  # True while the device is slowed down, None when nothing here would say
+    since_boot: bool | None = None  # True when it was since the boot, None when nothing here would say
+    causes: tuple[str, ...] = ()  # what slows it down now: ``under-voltage``, ``cpu-throttle-alert (3)``
+    past: tuple[str, ...] = ()  # what the firmware remembers since the boot
+    counters: dict[str, int] = field(default_factory=dict)  # counters that only grow, by name
 
     def events_since(self, before: Throttling) -> tuple[str, ...]:
         """Return what happened after ``before``: ``average over-current 3 times``.
@@ -69,11 +61,7 @@ class Throttling:
 def throttling(root: Path = Path("/")) -> Throttling:
     """Look for signs of throttling.
 
-    Args:
-        root: Where ``sys`` is.
-
-    Returns:
-        What the device says.
+    ``root``: where ``sys`` is.
     """
     counters = {**_intel(root), **_over_current(root)}
     flags, undervolted = pi_flags(root), pi_undervolted(root)

@@ -28,41 +28,24 @@ SLOWED = 0.9
 
 @dataclass(frozen=True)
 class Watched:
-    """What a device did during a run.
+    """What a device did during a run."""
 
-    Attributes:
-        seconds: How long it was watched.
-        samples: Samples taken.
-        energy_j: Energy, what else ran included; None when power is not measured.
-        energy_source: ``ina3221`` (samples summed by the trapezoid rule) or ``powercap`` (a counter).
-        energy_scope: What the energy covers: ``module``, ``processor``.
-        mean_w: Mean power.
-        peak_w: Highest power between or at samples.
-        idle_w: Power without the run, where it was measured before.
-        peak_celsius: Highest temperature of any zone.
-        lowest_cpu_hz: Lowest CPU clock seen.
-        lowest_gpu_hz: Lowest GPU clock seen; None without one.
-        throttled: True when the device was slowed down; None when nothing here would say.
-        reasons: What says that it throttled.
-        sampler_share: Processor time of the sampling thread as a share of one core.
-        notes: Why a figure is missing.
-    """
-
-    seconds: float
-    samples: int
-    energy_j: float | None
+    seconds: float  # how long it was watched
+    samples: int  # samples taken
+    energy_j: float | None  # energy, what else ran included; None when power is not measured
+    #: ``ina3221`` (samples summed by the trapezoid rule) or ``powercap`` (a counter)
     energy_source: str | None
-    energy_scope: str
-    mean_w: float | None
-    peak_w: float | None
-    idle_w: float | None
-    peak_celsius: float | None
-    lowest_cpu_hz: int | None
-    lowest_gpu_hz: int | None
-    throttled: bool | None
-    reasons: tuple[str, ...]
-    sampler_share: float
-    notes: tuple[str, ...]
+    energy_scope: str  # what the energy covers: ``module``, ``processor``
+    mean_w: float | None  # mean power
+    peak_w: float | None  # highest power between or at samples
+    idle_w: float | None  # power without the run, where it was measured before
+    peak_celsius: float | None  # highest temperature of any zone
+    lowest_cpu_hz: int | None  # lowest CPU clock seen
+    lowest_gpu_hz: int | None  # lowest GPU clock seen; None without one
+    throttled: bool | None  # True when the device was slowed down; None when nothing here would say
+    reasons: tuple[str, ...]  # what says that it throttled
+    sampler_share: float  # processor time of the sampling thread as a share of one core
+    notes: tuple[str, ...]  # why a figure is missing
 
     @property
     def valid(self) -> bool:
@@ -89,10 +72,8 @@ def energy_per_text(watched: Watched, texts: int) -> float | None:
 class Watch:
     """Samples a device in a thread of its own, from ``with`` until its end.
 
-    Args:
-        root: Where ``sys`` is.
-        interval_s: Seconds between samples; longer where sampling would cost too much.
-        idle_w: Power of the idle device (:func:`idle_power`), to be kept beside the result.
+    ``root``: where ``sys`` is. ``interval_s``: seconds between samples; longer where sampling would cost too
+    much.
     """
 
     def __init__(
@@ -107,8 +88,7 @@ class Watch:
     def watched(self) -> Watched:
         """What was seen.
 
-        Raises:
-            RuntimeError: The watch has not ended.
+        Raises RuntimeError: the watch has not ended.
         """
         if self._watched is None:
             raise RuntimeError("a watch has a result when its `with` block has ended")
@@ -189,12 +169,7 @@ class Watch:
 def idle_power(root: Path = Path("/"), seconds: float = 3.0) -> float | None:
     """Measure the power of the device while it has nothing to do.
 
-    Args:
-        root: Where ``sys`` is.
-        seconds: How long to look.
-
-    Returns:
-        Watts, None when power is not measured.
+    ``root``: where ``sys`` is. Returns watts, None when power is not measured.
     """
     with Watch(root) as watch:
         time.sleep(seconds)

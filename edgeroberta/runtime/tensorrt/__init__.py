@@ -23,20 +23,11 @@ def open(
 ) -> TensorRtSession:
     """Build or load the int8 engine of ``tensorrt.onnx``.
 
-    Args:
-        folder: The bundle.
-        threads: Not used; the work is done on the GPU.
-        lengths: Lengths to pad to. The engine is built for those of the bundle's own texts where the
-            folder has a manifest, and for these elsewhere.
-        workspace_bytes: Cap on the scratch memory of a layer, if the engine must be built; None for a
-            quarter of what is free, at most 1 GiB.
-
-    Returns:
-        The session.
-
-    Raises:
-        UnavailableError: TensorRT, the CUDA bindings or a GPU is missing.
-        EngineError: The engine cannot be built or loaded.
+    ``threads``: not used; the work is done on the GPU. ``lengths``: lengths to pad to. The engine is built
+    for those of the bundle's own texts where the folder has a manifest, and for these elsewhere.
+    ``workspace_bytes``: cap on the scratch memory of a layer, if the engine must be built; None for a quarter
+    of what is free, at most 1 GiB. Raises UnavailableError: TensorRT, the CUDA bindings or a GPU is missing;
+    EngineError: the engine cannot be built or loaded.
     """
     return _open("tensorrt", folder, lengths, workspace_bytes)
 

@@ -30,19 +30,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Stored:
-    """An engine from the cache, or one that was just built.
+    """An engine from the cache, or one that was just built."""
 
-    Attributes:
-        plan: The serialized engine.
-        seconds: Time it took to build.
-        reused: False when it was built now.
-        folder: Where it is kept; None when it could not be kept.
-    """
-
-    plan: bytes
-    seconds: float
-    reused: bool
-    folder: Path | None
+    plan: bytes  # the serialized engine
+    seconds: float  # time it took to build
+    reused: bool  # False when it was built now
+    folder: Path | None  # where it is kept; None when it could not be kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +72,8 @@ class EngineCache:
         """Return the engine of a key, building it if there is none that is whole.
 
         Of several processes at it at once, one builds; the others wait and then reuse what it built.
-
-        Args:
-            key: All that determines the engine, as JSON values.
-            source: The graph file, to find older engines of the same one.
-            build: Builds it.
-
-        Returns:
-            The engine.
-
-        Raises:
-            EngineError: It cannot be built.
+        ``source``: the graph file, to find older engines of the same one. Raises EngineError: it cannot be
+        built.
         """
         if self.root is None:
             _announce(key, source, None)

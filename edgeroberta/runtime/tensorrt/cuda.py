@@ -25,19 +25,12 @@ ALIGNMENT = 256
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU in use.
+    """The GPU in use."""
 
-    Attributes:
-        name: As the driver calls it, e.g. ``Orin``.
-        sm: Compute capability, e.g. ``8.7``.
-        total_bytes: Its memory; on a Jetson this is the main memory.
-        integrated: True where it shares memory with the CPU.
-    """
-
-    name: str
-    sm: str
-    total_bytes: int
-    integrated: bool
+    name: str  # as the driver calls it, e.g. ``Orin``.
+    sm: str  # compute capability, e.g. ``8.7``.
+    total_bytes: int  # its memory; on a Jetson this is the main memory
+    integrated: bool  # True where it shares memory with the CPU
 
 
 class Cuda:
@@ -50,15 +43,7 @@ class Cuda:
     def call(self, name: str, *arguments: Any) -> Any:
         """Call a function of the runtime.
 
-        Args:
-            name: As CUDA calls it.
-            *arguments: Its arguments.
-
-        Returns:
-            Its result; None when it has none, a tuple when it has several.
-
-        Raises:
-            EngineError: It failed.
+        Returns its result; None when it has none, a tuple when it has several. Raises EngineError: it failed.
         """
         try:
             error, *results = getattr(self.runtime, name)(*arguments)
@@ -96,11 +81,7 @@ class Cuda:
     def captured(self, stream: Any) -> Any:
         """End recording.
 
-        Returns:
-            The graph, ready to launch.
-
-        Raises:
-            EngineError: Something was recorded that graphs cannot hold.
+        Raises EngineError: something was recorded that graphs cannot hold.
         """
         graph = self.call("cudaStreamEndCapture", stream)
         try:
@@ -118,9 +99,7 @@ class Cuda:
 class Buffer:
     """As much pinned host memory as device memory, for copies in one or both directions.
 
-    Attributes:
-        device: Address on the device, aligned to 256 bytes.
-        size: Bytes.
+    ``device``: address on the device, aligned to 256 bytes.
     """
 
     def __init__(self, cuda: Cuda, size: int) -> None:
@@ -168,11 +147,7 @@ def aligned(size: int) -> int:
 def load() -> Cuda:
     """Import the bindings and look for a GPU.
 
-    Returns:
-        The runtime.
-
-    Raises:
-        UnavailableError: The bindings are not installed, or there is no GPU.
+    Raises UnavailableError: the bindings are not installed, or there is no GPU.
     """
     driver = driver_version()
     if driver is None:

@@ -23,75 +23,47 @@ MAX_BATCH = 8
 
 @dataclass(frozen=True)
 class Profile:
-    """A range of shapes that an engine is optimized for: 1 … ``batch`` texts.
+    """A range of shapes that an engine is optimized for: 1 … ``batch`` texts."""
 
-    Attributes:
-        shortest: Least tokens per text.
-        usual: Tokens per text, one text at a time, that kernels are chosen for.
-        longest: Most tokens per text.
-        batch: Most texts.
-    """
-
-    shortest: int
-    usual: int
-    longest: int
-    batch: int = MAX_BATCH
+    shortest: int  # least tokens per text
+    usual: int  # tokens per text, one text at a time, that kernels are chosen for
+    longest: int  # most tokens per text
+    batch: int = MAX_BATCH  # most texts
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to build.
+    """How to build."""
 
-    Attributes:
-        profiles: At least one.
-        workspace_bytes: Most scratch memory a layer may take; None for all that the device has.
-        optimization_level: 0 … 5, how long to look for fast kernels; None for the library's own (3).
-        detailed: Keep each layer's data types in the plan, so that the engine can be inspected.
-        timing_cache: What an earlier build on this device learned; not used by TensorRT-RTX.
-        compute_capability: For TensorRT-RTX, a GPU to build for that is not here, as ``SM86``.
-        least: Least severe kind of log message that is kept, see
-            :class:`~edgeroberta.runtime.tensorrt.library.Log`.
-    """
-
-    profiles: tuple[Profile, ...]
+    profiles: tuple[Profile, ...]  # at least one
+    #: most scratch memory a layer may take; None for all that the device has
     workspace_bytes: int | None = None
+    #: 0 … 5, how long to look for fast kernels; None for the library's own (3)
     optimization_level: int | None = None
-    detailed: bool = True
-    timing_cache: bytes = b""
+    detailed: bool = True  # keep each layer's data types in the plan, so that the engine can be inspected
+    timing_cache: bytes = b""  # what an earlier build on this device learned; not used by TensorRT-RTX
+    #: for TensorRT-RTX, a GPU to build for that is not here, as ``SM86``
     compute_capability: str | None = None
+    #: least severe kind of log message that is kept, see :class:`~edgeroberta.runtime.tensorrt.library.Log`
     least: str = "WARNING"
 
 
 @dataclass(frozen=True)
 class Built:
-    """A serialized engine.
+    """A serialized engine."""
 
-    Attributes:
-        plan: The engine.
-        seconds: Time it took to parse the graph and build.
-        timing_cache: What was learned, for the next build; empty with TensorRT-RTX.
-        messages: The log.
-    """
-
-    plan: bytes
-    seconds: float
-    timing_cache: bytes
-    messages: tuple[Message, ...]
+    plan: bytes  # the engine
+    seconds: float  # time it took to parse the graph and build
+    timing_cache: bytes  # what was learned, for the next build; empty with TensorRT-RTX
+    messages: tuple[Message, ...]  # the log
 
 
 def make_profiles(lengths: Lengths, *, batch: int = MAX_BATCH) -> tuple[Profile, ...]:
     """Choose the profiles for the lengths that inputs are padded to.
 
-    Two at most: one for the frequent lengths, whose kernels are chosen for the most frequent of them, and
-    one for the rarer, longer ones. Every profile has kernels of its own, so each adds to the engine's bytes
-    and to the time to build.
-
-    Args:
-        lengths: What :func:`edgeroberta.runtime.lengths.choose` finds for the bundle's texts.
-        batch: Most texts in one call.
-
-    Returns:
-        Profiles that between them cover every length of ``lengths``.
+    Two at most: one for the frequent lengths, whose kernels are chosen for the most frequent of them, and one
+    for the rarer, longer ones. Every profile has kernels of its own, so each adds to the engine's bytes and
+    to the time to build. Returns profiles that between them cover every length of ``lengths``.
     """
     frequent = Profile(lengths.warm[0], lengths.usual, lengths.warm[-1], batch)
     if not lengths.later:
@@ -102,16 +74,8 @@ def make_profiles(lengths: Lengths, *, batch: int = MAX_BATCH) -> tuple[Profile,
 def build(library: Library, graph: Path, options: Options) -> Built:
     """Build an engine.
 
-    Args:
-        library: TensorRT.
-        graph: An ONNX file with inputs ``[batch, length]``; external weights are found beside it.
-        options: How.
-
-    Returns:
-        The engine, serialized.
-
-    Raises:
-        EngineError: The graph cannot be read, or there is no engine for it.
+    ``graph``: an ONNX file with inputs ``[batch, length]``; external weights are found beside it. Raises
+    EngineError: the graph cannot be read, or there is no engine for it.
     """
     trt, started = library.module, time.perf_counter()
     log = Log(library, least=options.least)
@@ -136,17 +100,7 @@ def build(library: Library, graph: Path, options: Options) -> Built:
 def parse(library: Library, builder: Any, graph: Path, log: Log) -> Any:
     """Read a graph into a strongly typed network.
 
-    Args:
-        library: TensorRT.
-        builder: Its builder.
-        graph: The ONNX file.
-        log: The builder's log.
-
-    Returns:
-        The network.
-
-    Raises:
-        EngineError: The parser refuses it; the message has all its errors, with the nodes.
+    Raises EngineError: the parser refuses it; the message has all its errors, with the nodes.
     """
     trt = library.module
     flags = 0

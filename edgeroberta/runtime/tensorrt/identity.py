@@ -33,17 +33,7 @@ def engine_key(
     """Return all that an engine is bound to, as JSON values.
 
     Caps on workspace and time are left out: an engine that was built under others gives the same answers.
-
-    Args:
-        library: TensorRT.
-        gpu: The GPU.
-        graph: The ONNX file.
-        profiles: The shapes.
-        precision: ``int8`` or ``fp16``.
-        root: Where ``etc`` is; tests give a recorded tree.
-
-    Returns:
-        Field to value.
+    ``precision``: ``int8`` or ``fp16``. ``root``: where ``etc`` is; tests give a recorded tree.
     """
     return {
         "library": library.name,

@@ -29,19 +29,12 @@ _NAMES = re.compile(r"gemm|matmul|mha|convolution|_Fc")
 
 @dataclass(frozen=True)
 class Inspection:
-    """What an engine says of its layers.
+    """What an engine says of its layers."""
 
-    Attributes:
-        layers: How many there are.
-        matmuls: How many of them are known to multiply matrices and name their data types.
-        int8: How many of those multiply int8.
-        profiles: Optimization profiles whose layers are listed, each with all of the network's.
-    """
-
-    layers: int
-    matmuls: int
-    int8: int
-    profiles: int = 1
+    layers: int  # how many there are
+    matmuls: int  # how many of them are known to multiply matrices and name their data types
+    int8: int  # how many of those multiply int8
+    profiles: int = 1  # optimization profiles whose layers are listed, each with all of the network's
 
     @property
     def computes_int8(self) -> bool | None:
@@ -50,14 +43,7 @@ class Inspection:
 
 
 def inspect(loaded: Loaded) -> Inspection:
-    """Ask an engine, built with detailed profiling verbosity, for its layers.
-
-    Args:
-        loaded: The engine.
-
-    Returns:
-        The counts.
-    """
+    """Ask an engine, built with detailed profiling verbosity, for its layers."""
     trt = loaded.library.module
     inspector = loaded.engine.create_engine_inspector()
     return read(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
@@ -66,11 +52,8 @@ def inspect(loaded: Loaded) -> Inspection:
 def read(text: str) -> Inspection:
     """Count layers in what the engine inspector prints.
 
-    Args:
-        text: JSON of TensorRT 10 or 11: ``{"Layers": [...]}``, each a name or an object.
-
-    Returns:
-        The counts; all 0 where it is not that.
+    ``text``: JSON of TensorRT 10 or 11: ``{"Layers": [...]}``, each a name or an object. Returns the counts;
+    all 0 where it is not that.
     """
     try:
         layers = json.loads(text)["Layers"]
@@ -105,13 +88,9 @@ def _in_int8(layer: Mapping[str, Any]) -> bool:
 def fell_back_by_size(int8_plan: int, fp16_plan: int, int8_graph: int, fp16_graph: int) -> bool:
     """Judge by size whether an int8 engine holds its weights as float.
 
-    Its graph is smaller than the fp16 one by what int8 saves. An engine that kept that is smaller by as
-    much; one that went back to float is as large as the fp16 engine. The line is half-way.
-
-    Args:
-        int8_plan: Bytes of the int8 engine.
-        fp16_plan: Bytes of the fp16 engine of the same model and profiles.
-        int8_graph: Bytes of the graph the first was built from.
-        fp16_graph: Bytes of the graph the second was built from.
+    Its graph is smaller than the fp16 one by what int8 saves. An engine that kept that is smaller by as much;
+    one that went back to float is as large as the fp16 engine. The line is half-way. ``int8_plan``: bytes of
+    the int8 engine. ``fp16_plan``: bytes of the fp16 engine of the same model and profiles. ``fp16_graph``:
+    bytes of the graph the second was built from.
     """
     return int8_plan / fp16_plan > (1 + int8_graph / fp16_graph) / 2

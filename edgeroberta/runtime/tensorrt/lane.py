@@ -38,17 +38,11 @@ class Call:
 
 @dataclass
 class GraphUse:
-    """Whether CUDA graphs are used, and how it went; shared by all lanes of a session.
+    """Whether CUDA graphs are used, and how it went; shared by all lanes of a session."""
 
-    Attributes:
-        wanted: False to run without.
-        captured: Graphs made so far.
-        refused: Why the engine does not let itself be recorded; None while it does.
-    """
-
-    wanted: bool = True
-    captured: int = 0
-    refused: str | None = None
+    wanted: bool = True  # False to run without
+    captured: int = 0  # graphs made so far
+    refused: str | None = None  # why the engine does not let itself be recorded; None while it does
 
 
 class _Context:
@@ -91,8 +85,7 @@ class Lane:
     def __init__(self, cuda: Cuda, loaded: Loaded, use: GraphUse) -> None:
         """Allocate buffers for the largest call; graphs come as shapes are met.
 
-        Raises:
-            EngineError: There is no memory for it.
+        Raises EngineError: there is no memory for it.
         """
         self._cuda, self._loaded, self._use = cuda, loaded, use
         self._met: dict[Call, int] = {}
@@ -114,18 +107,9 @@ class Lane:
     ) -> tuple[Logits, float]:
         """Run one batch that fits a profile.
 
-        Args:
-            input_ids: Integers [batch, tokens].
-            attention_mask: The same shape.
-            shapes: The profile.
-            length: Tokens to pad to.
-            timed: Whether to time the engine on the device.
-
-        Returns:
-            float32 [batch, labels], a fresh array, and the seconds between the copies; 0 unless timed.
-
-        Raises:
-            EngineError: TensorRT or CUDA failed.
+        ``input_ids``: integers [batch, tokens]. ``attention_mask``: the same shape. Returns float32 [batch,
+        labels], a fresh array, and the seconds between the copies; 0 unless timed. Raises EngineError:
+        TensorRT or CUDA failed.
         """
         batch = len(input_ids)
         call = Call(batch, length, shapes.profile)

@@ -31,29 +31,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Message:
-    """One line of TensorRT's log.
+    """One line of TensorRT's log."""
 
-    Attributes:
-        severity: ``INTERNAL_ERROR``, ``ERROR``, ``WARNING``, ``INFO`` or ``VERBOSE``.
-        text: The line.
-    """
-
-    severity: str
-    text: str
+    severity: str  # ``INTERNAL_ERROR``, ``ERROR``, ``WARNING``, ``INFO`` or ``VERBOSE``
+    text: str  # the line
 
 
 @dataclass(frozen=True)
 class Library:
-    """TensorRT, imported.
-
-    Attributes:
-        module: The module.
-        name: Its import name, a key of :data:`FLAVOURS`.
-        version: Its version.
-    """
+    """TensorRT, imported."""
 
     module: Any
-    name: str
+    name: str  # its import name, a key of :data:`FLAVOURS`
     version: str
 
     @property
@@ -75,11 +64,7 @@ class Library:
 def find() -> Library:
     """Import TensorRT, or TensorRT-RTX where there is none.
 
-    Returns:
-        The library.
-
-    Raises:
-        UnavailableError: Neither is installed, or the one that is cannot be loaded.
+    Raises UnavailableError: neither is installed, or the one that is cannot be loaded.
     """
     for name in FLAVOURS:
         try:
@@ -104,17 +89,14 @@ def _broken(name: str, error: Exception) -> UnavailableError:
 class Log:
     """The messages of one library object, in order; the oldest go first when there are very many.
 
-    Attributes:
-        messages: What was kept; threads of the library add to it at any time.
-        logger: The object to hand to TensorRT; keep this log for as long as it is in use.
+    ``messages``: what was kept; threads of the library add to it at any time. ``logger``: the object to hand
+    to TensorRT; keep this log for as long as it is in use.
     """
 
     def __init__(self, library: Library, *, least: str = "WARNING") -> None:
         """Make a log.
 
-        Args:
-            library: TensorRT.
-            least: Least severe kind that is kept; ``VERBOSE`` lists every layer of a build.
+        ``least``: least severe kind that is kept; ``VERBOSE`` lists every layer of a build.
         """
         self.messages: deque[Message] = deque(maxlen=_KEPT)
         self._lock, self._count = threading.Lock(), 0
@@ -144,8 +126,7 @@ class Log:
     def errors(self, since: int = 0) -> str:
         """Return the last errors as one line; empty when there were none.
 
-        Args:
-            since: Only those after this :meth:`mark`, so that a failure is not explained by an older one.
+        ``since``: only those after this :meth:`mark`, so that a failure is not explained by an older one.
         """
         with self._lock:
             messages, after = tuple(self.messages), self._count - since

@@ -38,23 +38,14 @@ class Shapes:
 class Loaded:
     """An engine on the device.
 
-    Attributes:
-        library: TensorRT.
-        log: Its messages.
-        engine: The engine.
-        shapes: Of each profile, the shortest texts first.
-        labels: Outputs per text.
+    ``labels``: outputs per text.
     """
 
     def __init__(self, library: Library, plan: bytes) -> None:
         """Deserialize a plan.
 
-        Args:
-            library: TensorRT.
-            plan: The serialized engine; its origin has been checked.
-
-        Raises:
-            EngineError: This TensorRT cannot read it, or it is not the engine of a bundle.
+        ``plan``: the serialized engine; its origin has been checked. Raises EngineError: this TensorRT cannot
+        read it, or it is not the engine of a bundle.
         """
         self.library = library
         self.log = Log(library)
@@ -93,11 +84,7 @@ class Loaded:
     def fitting(self, length: int) -> tuple[Shapes, int]:
         """Find how to run texts of ``length`` tokens.
 
-        Returns:
-            The profile, and the length to pad to: the least one that it takes.
-
-        Raises:
-            EngineError: They are longer than the engine was built for.
+        Raises EngineError: they are longer than the engine was built for.
         """
         for shapes in self.shapes:
             if length <= shapes.longest:
@@ -110,11 +97,8 @@ class Loaded:
     def context(self, *, graphs: bool) -> Any:
         """Make an execution context.
 
-        Args:
-            graphs: Whether TensorRT-RTX is to capture CUDA graphs; elsewhere the caller does.
-
-        Raises:
-            EngineError: There is no memory for it.
+        ``graphs``: whether TensorRT-RTX is to capture CUDA graphs; elsewhere the caller does. Raises
+        EngineError: there is no memory for it.
         """
         trt, began = self.library.module, self.log.mark()
         # Memory for the profile in use only, not for the largest one.

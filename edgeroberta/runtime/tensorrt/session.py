@@ -24,28 +24,18 @@ from edgeroberta.runtime.tensorrt.loaded import Loaded
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a session's engine comes from.
+    """Where a session's engine comes from."""
 
-    Attributes:
-        name: The engine's name, ``tensorrt`` or ``tensorrt-fp16``.
-        precision: ``int8`` or ``fp16``.
-        gpu: The GPU.
-        stored: The engine as the cache gave it.
-    """
-
-    name: str
-    precision: str
+    name: str  # the engine's name, ``tensorrt`` or ``tensorrt-fp16``
+    precision: str  # ``int8`` or ``fp16``
     gpu: Gpu
-    stored: Stored
+    stored: Stored  # the engine as the cache gave it
 
 
 class TensorRtSession:
     """A session whose calls may overlap, each in a lane of its own; see :mod:`.lane`.
 
-    Attributes:
-        name: The engine's name.
-        version: TensorRT's version.
-        fingerprint: Digest of the engine; another build of the same graph has another one.
+    ``fingerprint``: digest of the engine; another build of the same graph has another one.
     """
 
     def __init__(
@@ -53,15 +43,8 @@ class TensorRtSession:
     ) -> None:
         """Make the first lane and warm it up.
 
-        Args:
-            cuda: The CUDA runtime.
-            loaded: The engine.
-            origin: Where it comes from.
-            lengths: Lengths to pad to.
-            graphs: Whether to use CUDA graphs where the engine allows it.
-
-        Raises:
-            EngineError: There is no memory, or a call fails.
+        ``graphs``: whether to use CUDA graphs where the engine allows it. Raises EngineError: there is no
+        memory, or a call fails.
         """
         self.name, self.version = origin.name, loaded.library.version
         self.fingerprint = hashlib.sha256(origin.stored.plan).hexdigest()
@@ -93,26 +76,18 @@ class TensorRtSession:
     def run_timed(self, input_ids: Ids, attention_mask: Ids) -> tuple[Logits, float]:
         """Run one batch and time the engine on the device, by CUDA events around it.
 
-        Args:
-            input_ids: int64 [batch, length].
-            attention_mask: int64 [batch, length].
-
-        Returns:
-            float32 [batch, labels], and the seconds of the engine alone: without padding, copies, and
-            what the CPU does before and after.
-
-        Raises:
-            EngineError: The engine failed.
+        ``input_ids``: int64 [batch, length]. ``attention_mask``: int64 [batch, length]. Returns float32
+        [batch, labels], and the seconds of the engine alone: without padding, copies, and what the CPU does
+        before and after. Raises EngineError: the engine failed.
         """
         return self._run(input_ids, attention_mask, timed=True)
 
     def facts(self) -> dict[str, Any]:
         """Return what belongs beside a measurement.
 
-        Returns:
-            ``precision``, ``build_seconds``, ``reused``, ``engine_bytes``, ``kept`` (the cache folder or
-            None), ``device``, ``sm``, ``library``, ``cuda_graphs`` (True or False) and ``graph_note`` (who
-            captures them, or why there are none).
+        Returns ``precision``, ``build_seconds``, ``reused``, ``engine_bytes``, ``kept`` (the cache folder or
+        None), ``device``, ``sm``, ``library``, ``cuda_graphs`` (True or False) and ``graph_note`` (who
+        captures them, or why there are none).
         """
         use = self._use
         rtx = self._loaded.library.rtx

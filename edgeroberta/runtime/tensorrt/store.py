@@ -35,12 +35,8 @@ class Reading:
 def read(folder: Path, key: Key) -> Reading:
     """Read an engine that was kept.
 
-    Args:
-        folder: Where it would be.
-        key: What it must have been built from.
-
-    Returns:
-        Its plan, or why it is of no use; neither where there is none.
+    ``key``: what it must have been built from. Returns its plan, or why it is of no use; neither where there
+    is none.
     """
     try:
         facts = jsontext.loads((folder / FACTS).read_bytes(), finite=False)
@@ -85,14 +81,8 @@ def _short(value: object, missing: object) -> str:
 def write(folder: Path, key: Key, source: Path, built: Built) -> None:
     """Keep an engine; the caller holds the lock of its key.
 
-    Args:
-        folder: Where; a damaged engine there is replaced.
-        key: What it was built from.
-        source: The graph file.
-        built: The engine.
-
-    Raises:
-        OSError: It cannot be written; nothing is left behind.
+    ``folder``: where; a damaged engine there is replaced. Raises OSError: it cannot be written; nothing is
+    left behind.
     """
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a builder that was killed
         shutil.rmtree(leftover, ignore_errors=True)
