@@ -14,6 +14,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 from edgeroberta import recipe, stages
 from edgeroberta.cli import COMMANDS
+from edgeroberta.error_codes import CODES
 from edgeroberta.recipe import settings
 
 DOCS = Path(__file__).parent
@@ -91,7 +92,15 @@ def recipes() -> str:
     return _table(("recipe", "stages", "what it does"), rows)
 
 
-GENERATED = {"options": options, "settings": stage_settings, "recipes": recipes}
+def errors() -> str:
+    """Every code that an error can carry."""
+    rows = [
+        (f"`{code}`", str(each.exit_code), each.meaning, each.action) for code, each in sorted(CODES.items())
+    ]
+    return _table(("code", "exit code", "what happened", "what to do"), rows)
+
+
+GENERATED = {"options": options, "settings": stage_settings, "recipes": recipes, "errors": errors}
 
 
 def renewed(text: str) -> str:

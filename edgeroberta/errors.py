@@ -1,18 +1,24 @@
-"""Every error a user can meet, and the exit code each one ends the command line with.
+"""Every error a user can meet, with the exit code that ends the command line and its stable code.
 
 ::
 
-    EdgeRobertaError            1  something failed
-    ├── BundleError             1  a bundle is damaged, missing, foreign or too new
-    ├── EngineError             1  an inference engine failed to build or run
-    ├── UsageError              2  the command line or an argument is wrong
-    │   ├── RecipeError         2  a recipe does not validate
-    │   ├── DataError           2  a data file or column is unusable
-    │   └── CheckpointError     2  a model folder is unusable
-    ├── GateError               3  the compressed model did not pass its gate
-    └── UnavailableError        4  an extra or a device is missing
+    EdgeRobertaError            1  failed       something failed
+    ├── BundleError             1  bundle       a bundle is damaged, missing, foreign or too new
+    ├── EngineError             1  engine       an inference engine failed to build or run
+    │   └── WorkerError         1  engine.process  the process that was measured failed
+    ├── DeviceError             1  device       what another machine says is wrong, with its code
+    ├── UsageError              2  usage        the command line or an argument is wrong
+    │   ├── RecipeError         2  recipe       a recipe does not validate
+    │   ├── DataError           2  data         a data file or column is unusable
+    │   └── CheckpointError     2  checkpoint   a model folder is unusable
+    ├── GateError               3  gate         the compressed model did not pass its gate
+    └── UnavailableError        4  unavailable  an extra or a device is missing
+        └── UnreachableError    4  device.unreachable  a device does not answer over ssh
 
-This module is imported on the device: standard library only.
+Programs tell errors apart by ``code``: that of the class, or one that an error is given where its class says
+too little. :mod:`edgeroberta.error_codes` says what each means. The wording is for people and may change.
+
+This module is imported on the device, before this package is installed there: standard library only.
 """
 
 from __future__ import annotations
@@ -52,15 +58,25 @@ class EdgeRobertaError(Exception):
         what: What is wrong, in one sentence.
         where: The file, line, field or option that is wrong, e.g. ``reviews.csv:17``.
         hint: What to do next, ideally a command.
+        code: Which case it is, where the class says too little; see :mod:`edgeroberta.error_codes`.
     """
 
     exit_code: int = 1
+    code: str = "failed"
 
-    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str | None = None, hint: str | None = None, code: str | None = None
+    ) -> None:
         self.what = shortened(what)
         self.where = None if where is None else shortened(where)
         self.hint = None if hint is None else shortened(hint)
+        self.code = code or self.code
         super().__init__(self.what)
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """Return it as a JSON object: ``code``, ``exit_code``, ``what``, ``where`` and ``hint``."""
+        names = ("code", "exit_code", "what", "where", "hint")
+        return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.what}" if self.where else self.what]
@@ -72,27 +88,38 @@ class EdgeRobertaError(Exception):
 class BundleError(EdgeRobertaError):
     """A bundle is damaged, missing, foreign or written by a newer version."""
 
+    code = "bundle"
+
 
 class EngineError(EdgeRobertaError):
     """An inference engine refused a graph or failed while running it."""
+
+    code = "engine"
 
 
 class UsageError(EdgeRobertaError):
     """The command line, or an argument of the Python interface, is wrong."""
 
     exit_code = 2
+    code = "usage"
 
 
 class RecipeError(UsageError):
     """A recipe does not validate; ``where`` is the path of the bad field."""
 
+    code = "recipe"
+
 
 class DataError(UsageError):
     """A data file, column or row is unusable; ``where`` carries the line number."""
 
+    code = "data"
+
 
 class CheckpointError(UsageError):
     """A model folder or Hub id is not a checkpoint that can be compressed."""
+
+    code = "checkpoint"
 
 
 class GateError(EdgeRobertaError):
@@ -102,12 +129,14 @@ class GateError(EdgeRobertaError):
     """
 
     exit_code = 3
+    code = "gate"
 
 
 class UnavailableError(EdgeRobertaError):
     """A package or a device that this command needs is not here."""
 
     exit_code = 4
+    code = "unavailable"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
@@ -138,6 +167,7 @@ def missing_extra(module: str, extra: str, *, purpose: str) -> UnavailableError:
     return UnavailableError(
         f"{purpose} needs the package {module!r}, which is not installed",
         hint=f"pip install 'edgeroberta[{extra}]'",
+        code="unavailable.extra",
     )
 
 

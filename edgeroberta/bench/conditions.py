@@ -147,6 +147,7 @@ def require_valid(validity: Validity, *, where: str | None = None) -> None:
             where=where,
             hint="let the device cool or give it a fan, or choose a power mode that it can hold; "
             "then measure again",
+            code="bench.not-valid",
         )
 
 

@@ -31,9 +31,13 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 class WorkerError(EngineError):
     """A measured process failed; ``status`` says in which way."""
 
-    def __init__(self, status: Status, what: str, *, hint: str | None = None) -> None:
+    code = "engine.process"
+
+    def __init__(
+        self, status: Status, what: str, *, hint: str | None = None, code: str | None = None
+    ) -> None:
         self.status = status
-        super().__init__(what, hint=hint)
+        super().__init__(what, hint=hint, code=code)
 
 
 class Measured(Protocol):
@@ -217,4 +221,5 @@ class Worker:
 def _as_error(fields: dict[str, Any]) -> WorkerError:
     missing = fields["exit_code"] == UnavailableError.exit_code
     what = f"{fields['where']}: {fields['what']}" if fields["where"] else fields["what"]
-    return WorkerError(Status.MISSING if missing else Status.FAILED, what, hint=fields["hint"])
+    status = Status.MISSING if missing else Status.FAILED
+    return WorkerError(status, what, hint=fields["hint"], code=fields["code"])

@@ -91,8 +91,7 @@ def main() -> None:
         for line in lines:
             reply(_serve(subject, spec, json.loads(line)))
     except EdgeRobertaError as error:
-        fields = {"what": error.what, "where": error.where, "hint": error.hint}
-        reply({"error": {**fields, "exit_code": error.exit_code}})
+        reply({"error": error.to_json()})
         sys.exit(1)
 
 

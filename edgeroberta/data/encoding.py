@@ -229,7 +229,8 @@ def _refused(column: Column, row: int, what: str, hint: str | None = None) -> Da
 def _unknown(column: Column, row: int, part: str, outside: set[str]) -> DataError:
     labels = column.task.labels
     what = f"unknown label {shown(part)}; the labels are {quoted(labels)}"
-    return DataError(what, where=column.table.where(row), hint=_hint(column, part, outside))
+    hint = _hint(column, part, outside)
+    return DataError(what, where=column.table.where(row), hint=hint, code="data.label-unknown")
 
 
 def _hint(column: Column, part: str, outside: set[str]) -> str:

@@ -121,7 +121,7 @@ def stream(
     if path.is_dir():
         raise DataError("is a folder, a file is needed here", where=source)
     if not path.is_file():
-        raise DataError("no such file or folder", where=source, hint="check the path")
+        raise DataError("no such file or folder", where=source, hint="check the path", code="data.not-found")
     extension = path.suffix.lower()
     reader = READERS.get(extension)
     if reader is None:

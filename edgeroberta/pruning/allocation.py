@@ -163,6 +163,7 @@ def _of_layers(
             f"the budget of {budget:.6g} is below {floor:.6g}, the least that {len(layers)} layers of one"
             f" head and {granularity} neurons cost",
             hint="raise the budget, or keep fewer layers",
+            code="recipe.budget-too-small",
         )
     shapes = [option.shape for option in knapsack.choose(options, budget - cost.fixed)]
     return _kept(importance, layers, [s.heads for s in shapes], [s.intermediate for s in shapes])

@@ -182,6 +182,7 @@ class Work:
                 f" {up:g}",
                 where="prune.budget",
                 hint=f"raise it to {up:g} or more, keep fewer layers, or lower prune.granularity",
+                code="recipe.budget-too-small",
             )
 
     def _score(self, model: PreTrainedModel) -> float:

@@ -122,6 +122,7 @@ def _locate(model: str, *, allow_pickle: bool, also: tuple[str, ...] = ()) -> Pa
             "no such model folder",
             where=model,
             hint="name a Hugging Face model folder, or a Hub id such as textattack/roberta-base-SST-2",
+            code="checkpoint.not-found",
         )
     return _download(model, allow_pickle=allow_pickle, files=[*_HUB_FILES, *also])
 

@@ -162,18 +162,21 @@ def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size
         intermediate_size: Width of the FFN, None to leave it.
 
     Raises:
-        UsageError: A width is not below the model's, or no multiple of the head size.
+        UsageError: A width is not below the model's, or no multiple of the head size; ``where`` is
+            the name of the argument.
     """
     size, width = shape.head_size, shape.hidden_size
     if hidden_size is not None and (hidden_size % size or not 0 < hidden_size <= width):
         raise UsageError(
             f"a hidden size of {hidden_size} is no multiple of the head size {size} up to {width}",
+            where="hidden_size",
             hint=f"e.g. {max(width * 2 // 3 // size, 1) * size}",
         )
     widest = max(layer.intermediate for layer in shape.layers)
     if intermediate_size is not None and intermediate_size > widest:
         raise UsageError(
             f"an FFN of {intermediate_size} is wider than the model's {widest}",
+            where="intermediate_size",
             hint="narrowing only takes away",
         )
 

@@ -126,8 +126,7 @@ def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
     try:
         surgery.check_widths(shape, config.hidden_size, config.intermediate_size)
     except UsageError as error:
-        field = "intermediate_size" if "FFN" in error.what else "hidden_size"
-        raise RecipeError(error.what, where=f"distill.{field}", hint=error.hint) from error
+        raise RecipeError(error.what, where=f"distill.{error.where}", hint=error.hint) from error
 
 
 @stage(

@@ -195,8 +195,8 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     except UsageError as error:
         if isinstance(error, RecipeError):
             raise
-        where = "prune.budget" if config.budget and "budget" in error.what else "prune.layers"
-        raise RecipeError(error.what, where=where, hint=error.hint) from error
+        where = "prune.budget" if error.code == "recipe.budget-too-small" else "prune.layers"
+        raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error
     fitting.save(state.model, context, tokenizer=source.path)
     cost = goal.size.cost if isinstance(goal.size, Budget) else None
     return {

@@ -1,0 +1,114 @@
+"""What each code of an error means and what to do then; ``docs/reference/errors.md`` is made from it.
+
+A code outlives wording: a released one keeps its meaning. Codes without a dot are those of the classes in
+:mod:`edgeroberta.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """A case that programs may tell apart.
+
+    Attributes:
+        exit_code: What the command line ends with.
+        meaning: What happened, in one sentence.
+        action: What to do next.
+    """
+
+    exit_code: int
+    meaning: str
+    action: str
+
+
+CODES: dict[str, Code] = {
+    "failed": Code(1, "Something failed that has no code of its own.", "Read the message and its hint."),
+    "failed.malformed": Code(
+        1,
+        "JSON of a file or of another machine is not what it should be.",
+        "Make the file anew, or use the same version on both machines.",
+    ),
+    "bundle": Code(
+        1, "A bundle is damaged, missing, foreign or of a newer version.", "Compress again, or upgrade."
+    ),
+    "engine": Code(1, "An engine refused a graph or failed.", "`edgeroberta doctor`, then `check`."),
+    "engine.process": Code(
+        1,
+        "The process that holds a measured model failed, died or took too long.",
+        "Run the command for that engine alone.",
+    ),
+    "bench.not-valid": Code(
+        1, "The device throttled, so its times are not to be used.", "Cool the device and measure again."
+    ),
+    "device": Code(1, "A step on another machine failed.", "Read its message, which is the device's own."),
+    "device.answer": Code(
+        1,
+        "The device sent something that is not an answer.",
+        "Look for programs that print when a shell starts there.",
+    ),
+    "device.step": Code(
+        1, "A step on the device ended without saying why.", "Read its last lines in the message."
+    ),
+    "device.job-killed": Code(
+        1, "The job on the device was killed: a restart, or no memory left.", "Run the same command again."
+    ),
+    "device.job-gone": Code(
+        1,
+        "The job is no longer on the device: the same command took its result home.",
+        "Look where that command put its table.",
+    ),
+    "device.transfer-cut": Code(
+        1, "A file did not arrive as a whole.", "Run the same command again: it goes on where it was."
+    ),
+    "device.transfer-damaged": Code(
+        1, "A file arrived with other bytes than were sent.", "Run the same command again."
+    ),
+    "device.disk-full": Code(
+        1, "There is no room on the device.", "Free some, or set `root` of the host to a larger disk."
+    ),
+    "device.folder": Code(
+        1, "The folder on the device is not one of ours; it is left untouched.", "Set `root` of the host."
+    ),
+    "device.environment": Code(
+        1, "pip could not make the environment on the device.", "Read pip's last lines; `--wheelhouse`."
+    ),
+    "device.no-venv": Code(
+        4, "Python on the device cannot make environments.", "There: `sudo apt install python3-venv`."
+    ),
+    "device.no-python": Code(
+        4, "There is no such Python on the device, or one too old.", "Set `python` of the host."
+    ),
+    "device.unreachable": Code(
+        4, "The device does not answer over ssh, or no longer.", "Follow the hint, then run it again."
+    ),
+    "usage": Code(2, "An option or argument is wrong.", "Read `--help` of the command."),
+    "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
+    "recipe.budget-too-small": Code(
+        2,
+        "A budget is below what even the smallest layers cost.",
+        "Raise the budget, or keep fewer layers.",
+    ),
+    "data": Code(2, "A data file, column or row cannot be used.", "Correct the line that the message names."),
+    "data.not-found": Code(2, "There is no such data file or folder.", "Check the path."),
+    "data.label-unknown": Code(
+        2, "A row has a label that the model does not know.", "Correct the row, or the labels of the model."
+    ),
+    "checkpoint": Code(
+        2, "A model folder or Hub id cannot be compressed.", "Name a fine-tuned RoBERTa, XLM-R or CamemBERT."
+    ),
+    "checkpoint.not-found": Code(2, "There is no such model folder.", "Check the path or the Hub id."),
+    "gate": Code(
+        3,
+        "The compressed model was measured and did not pass its gate.",
+        "Read the report in the bundle; choose a recipe that keeps more.",
+    ),
+    "unavailable": Code(4, "A package or a device is missing.", "Follow the hint, or run it where it is."),
+    "unavailable.extra": Code(4, "An extra of this package is missing.", "Run the pip line of the hint."),
+    "unavailable.other-machine": Code(
+        4,
+        "This machine is not of the target's class.",
+        "Name another target or host, or leave `--target` out.",
+    ),
+}
