@@ -183,11 +183,7 @@ def judge(
     threads: int = 1,
     root: Path = Path("/"),
 ) -> Gain:
-    """Hold what was timed to what is usual.
-
-    ``root``: where ``proc`` is; tests give a recorded tree. Returns the gain, with the likely cause where it
-    is low.
-    """
+    """Hold what was timed to what is usual. Returns the gain, with the likely cause where it is low."""
     known = instructions(root)
     macs = float(np.mean([config.shape.macs(length) for length in timed.tokens])) / threads
     least = known.least if macs >= LARGE else 1 + (known.least - 1) / 2

@@ -78,10 +78,7 @@ class Measured(Protocol):
 
 
 class Worker:
-    """One model in one process of its own.
-
-    ``timeout``: longest wait for an answer, in seconds.
-    """
+    """One model in one process of its own. ``timeout``: longest wait for an answer, in seconds."""
 
     def __init__(self, spec: Spec, *, timeout: float = TIMEOUT) -> None:
         self.spec = spec

@@ -74,10 +74,7 @@ def read(speedup: float | None, p95: str | None, size: str | None, keep: float |
 
 
 def seconds(text: str) -> float:
-    """Read a time; a plain number is milliseconds.
-
-    Raises UsageError: it is none, or it is 0.
-    """
+    """Read a time; a plain number is milliseconds. Raises UsageError: it is none, or it is 0."""
     found = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|µs)?", text.strip())
     value = float(found[1]) * _SECONDS[found[2] or ""] if found else 0.0
     if value <= 0:

@@ -41,10 +41,7 @@ def least(items: Sequence[Sequence[Option]]) -> float:
 
 
 def choose(items: Sequence[Sequence[Choice]], budget: float) -> list[Choice]:
-    """Choose one option for each item.
-
-    ``budget``: what they may cost together; at least :func:`least`.
-    """
+    """Choose one option for each item. ``budget``: what they may cost together; at least :func:`least`."""
     useful = [_useful(options) for options in items]
     places = _improved(useful, _solved(useful, budget), budget)
     return [options[place] for options, place in zip(useful, places, strict=True)]

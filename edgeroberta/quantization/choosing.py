@@ -68,10 +68,7 @@ class Choices:
 def choose(
     graph: Graph, statistics: Mapping[str, TensorStatistics], rules: Rules, *, progress: Progress
 ) -> Choices:
-    """Choose the form of every site.
-
-    ``graph``: the float graph. ``rules``: what may be chosen.
-    """
+    """Choose the form of every site. ``graph``: the float graph. ``rules``: what may be chosen."""
     matmuls: dict[str, Choice] = {}
     kept_float: dict[str, str] = {}
     risks: dict[str, Risk] = {}

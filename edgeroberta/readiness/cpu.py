@@ -102,7 +102,6 @@ def decisive(engine: str, root: Path = Path("/")) -> bool:
     Elsewhere a shortfall is the processor's and not the bundle's, and no reason to refuse it. ONNX Runtime
     rewrites the graph alike on x86 and ARM. OpenVINO has int8 kernels and fused attentions on x86 from AVX2
     on (seen with AVX2 and with AVX-512 VNNI, version 2026.4); on ARM its int8 is not to be relied upon.
-    ``root``: where ``proc`` is; tests give a recorded tree.
     """
     machine = platform.machine()
     if engine == "onnxruntime":

@@ -75,10 +75,7 @@ class Goldens:
 
 
 def load(folder: Path) -> Goldens:
-    """Read ``goldens.json``.
-
-    Raises BundleError: the file is missing or damaged.
-    """
+    """Read ``goldens.json``. Raises BundleError: the file is missing or damaged."""
     file = folder / GOLDENS_FILE
     try:
         data = file.read_bytes()

@@ -70,10 +70,7 @@ def open_graph(graph: Path, *, threads: int) -> Any:
 
 
 def load() -> Any:
-    """Import ONNX Runtime.
-
-    Raises UnavailableError: it is not installed.
-    """
+    """Import ONNX Runtime. Raises UnavailableError: it is not installed."""
     try:
         import onnxruntime
     except ImportError as error:

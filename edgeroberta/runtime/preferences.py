@@ -28,8 +28,7 @@ logger = logging.getLogger(__name__)
 def device_facts(root: Path = Path("/")) -> dict[str, str]:
     """Return what the order of engines may depend on; cheap, since nothing is imported for it.
 
-    ``root``: where ``proc`` and ``etc`` are; tests give a recorded tree. Returns name to value: the machine,
-    its board, L4T release and GPUs, and each installed engine's version.
+    Returns name to value: the machine, its board, L4T release and GPUs, and each installed engine's version.
     """
     from importlib import metadata  # 10 ms, for those only who have a preference
 
@@ -93,10 +92,7 @@ def _file(key: Mapping[str, Any]) -> Path:
 
 
 def gpus(root: Path = Path("/")) -> list[str]:
-    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does.
-
-    ``root``: where ``proc`` is; tests give a recorded tree.
-    """
+    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does."""
     files = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
     lines = [line for file in files for line in _text(file).splitlines()]
     return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]

@@ -11,10 +11,7 @@ EXACT = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 
 
 def cpuinfo(root: Path = Path("/")) -> str:
-    """Return the text of ``/proc/cpuinfo``; empty where there is none (macOS, Windows).
-
-    ``root``: where ``proc`` is; tests give a recorded tree.
-    """
+    """Return the text of ``/proc/cpuinfo``; empty where there is none (macOS, Windows)."""
     try:
         return (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -43,8 +40,7 @@ def identity(root: Path = Path("/")) -> str:
 def saturates(root: Path = Path("/")) -> bool | None:
     """Tell whether int8 products can saturate an int16 on this processor.
 
-    ``root``: where ``proc`` is. Returns True for x86 without VNNI and AMX, False for x86 with them and for
-    ARM, None where it is unknown.
+    Returns True for x86 without VNNI and AMX, False for x86 with them and for ARM, None where it is unknown.
     """
     text = cpuinfo(root)
     flags = field(text, "flags")  # x86; ARM says "Features"

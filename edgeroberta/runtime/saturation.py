@@ -29,8 +29,7 @@ _CONSEQUENCES = {
 def advise(manifest: Manifest, engine: str, root: Path = Path("/")) -> str | None:
     """Tell what saturation does to a bundle on this machine.
 
-    ``root``: where ``proc`` is; tests give a recorded tree. Returns one sentence with the command that helps;
-    None where nothing can saturate.
+    Returns one sentence with the command that helps; None where nothing can saturate.
     """
     if manifest.precision != "int8" or engine not in _CONSEQUENCES or not processor.saturates(root):
         return None

@@ -143,9 +143,6 @@ def stage(
 
 
 def get(name: str) -> Stage:
-    """Return the stage called ``name``, importing its module.
-
-    Raises KeyError: there is no such stage.
-    """
+    """Return the stage called ``name``, importing its module. Raises KeyError: there is no such stage."""
     importlib.import_module(MODULES[name])
     return _REGISTRY[name]

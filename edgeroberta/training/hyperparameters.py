@@ -91,10 +91,7 @@ class Hyperparameters(StageConfig):
         return self
 
     def require_learning(self, depth: int, label: str) -> None:
-        """Refuse to freeze all layers of a model.
-
-        Raises RecipeError: None would be left to learn.
-        """
+        """Refuse to freeze all layers of a model. Raises RecipeError: None would be left to learn."""
         if self.freeze_layers >= depth:
             raise RecipeError(
                 f"{self.freeze_layers} frozen layers leave nothing to learn in a model of {depth}",

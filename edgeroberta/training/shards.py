@@ -33,10 +33,7 @@ class Targets:
 
 
 class Outputs:
-    """Finished outputs, read batch by batch.
-
-    ``tokens``: the texts they belong to, in the same order.
-    """
+    """Finished outputs, read batch by batch. ``tokens``: the texts they belong to, in the same order."""
 
     def __init__(self, folder: Path, tokens: Tokens) -> None:
         self._tokens = tokens

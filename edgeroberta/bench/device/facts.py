@@ -64,11 +64,7 @@ class Device:
 
 
 def here(root: Path = Path("/")) -> Device:
-    """Look at the machine this runs on.
-
-    ``root``: where ``proc`` is; tests give a recorded tree. Returns what could be found out; nothing here
-    fails.
-    """
+    """Look at the machine this runs on. Returns what could be found out; nothing here fails."""
     cpuinfo = reading.text(root / "proc/cpuinfo")
     board = jetson.board(root)
     try:

@@ -79,10 +79,7 @@ class Board:
 
 
 def board(root: Path = Path("/")) -> Board:
-    """Look at the board.
-
-    ``root``: where ``proc``, ``etc``, ``usr`` and ``var`` are.
-    """
+    """Look at the board."""
     packages = dpkg_versions(root, (*TENSORRT_PACKAGES, L4T_PACKAGE))
     l4t = l4t_release(reading.text(root / "etc/nv_tegra_release")) or upstream(packages.get(L4T_PACKAGE))
     tensorrt = next((packages[name] for name in TENSORRT_PACKAGES if name in packages), None)

@@ -33,10 +33,7 @@ class Seen:
 
 
 class Sampler:
-    """Takes one sample after another.
-
-    ``root``: where ``sys`` is.
-    """
+    """Takes one sample after another."""
 
     def __init__(self, root: Path) -> None:
         self.seen = Seen()

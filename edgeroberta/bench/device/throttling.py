@@ -59,10 +59,7 @@ class Throttling:
 
 
 def throttling(root: Path = Path("/")) -> Throttling:
-    """Look for signs of throttling.
-
-    ``root``: where ``sys`` is.
-    """
+    """Look for signs of throttling."""
     counters = {**_intel(root), **_over_current(root)}
     flags, undervolted = pi_flags(root), pi_undervolted(root)
     devices = thermal.slowing_devices(root)

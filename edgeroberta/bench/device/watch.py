@@ -72,8 +72,7 @@ def energy_per_text(watched: Watched, texts: int) -> float | None:
 class Watch:
     """Samples a device in a thread of its own, from ``with`` until its end.
 
-    ``root``: where ``sys`` is. ``interval_s``: seconds between samples; longer where sampling would cost too
-    much.
+    ``interval_s``: seconds between samples; longer where sampling would cost too much.
     """
 
     def __init__(
@@ -86,10 +85,7 @@ class Watch:
 
     @property
     def watched(self) -> Watched:
-        """What was seen.
-
-        Raises RuntimeError: the watch has not ended.
-        """
+        """What was seen. Raises RuntimeError: the watch has not ended."""
         if self._watched is None:
             raise RuntimeError("a watch has a result when its `with` block has ended")
         return self._watched

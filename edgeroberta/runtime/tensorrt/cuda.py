@@ -79,10 +79,7 @@ class Cuda:
         self.call("cudaStreamBeginCapture", stream, mode)
 
     def captured(self, stream: Any) -> Any:
-        """End recording.
-
-        Raises EngineError: something was recorded that graphs cannot hold.
-        """
+        """End recording. Raises EngineError: something was recorded that graphs cannot hold."""
         graph = self.call("cudaStreamEndCapture", stream)
         try:
             return self.call("cudaGraphInstantiate", graph, 0)

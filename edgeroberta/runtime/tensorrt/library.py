@@ -94,10 +94,7 @@ class Log:
     """
 
     def __init__(self, library: Library, *, least: str = "WARNING") -> None:
-        """Make a log.
-
-        ``least``: least severe kind that is kept; ``VERBOSE`` lists every layer of a build.
-        """
+        """Make a log. ``least``: least severe kind that is kept; ``VERBOSE`` lists every layer of a build."""
         self.messages: deque[Message] = deque(maxlen=_KEPT)
         self._lock, self._count = threading.Lock(), 0
         keep, limit = self._keep, _SEVERITIES.index(least)

@@ -36,10 +36,7 @@ class Shapes:
 
 
 class Loaded:
-    """An engine on the device.
-
-    ``labels``: outputs per text.
-    """
+    """An engine on the device. ``labels``: outputs per text."""
 
     def __init__(self, library: Library, plan: bytes) -> None:
         """Deserialize a plan.
