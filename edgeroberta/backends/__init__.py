@@ -31,10 +31,7 @@ SHARED_BUILDERS = dict.fromkeys(("onnxruntime", "openvino"), ("sharing", "build"
 
 
 def require(engines: Sequence[str]) -> None:
-    """Check that a bundle can be built for these engines here; cheap, so ask before hours of work.
-
-    Raises UsageError: there is no such engine; UnavailableError: its package is not installed.
-    """
+    """Check that a bundle can be built for these engines here; cheap, so ask before hours of work."""
     for name in engines:
         if name not in ENGINES:
             raise UsageError(
@@ -76,10 +73,7 @@ def buildable(engines: Sequence[str], graph_dir: Path) -> tuple[str, ...]:
 
 
 def source_graph(engine: str, graph_dir: Path) -> Path:
-    """Return the graph to build from: the engine's own where there is one, else the common one.
-
-    Raises EdgeRobertaError: there is none.
-    """
+    """Return the graph to build from: the engine's own where there is one, else the common one."""
     for name in (f"model.{engine}.onnx", GRAPH):
         if (graph_dir / name).is_file():
             return graph_dir / name

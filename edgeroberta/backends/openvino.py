@@ -21,8 +21,7 @@ def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
 
     Read as ONNX with its weights inside, the same model needs 21 MB more (27 MB of weights; version 2026.4);
     with weights beside it, next to nothing: :mod:`edgeroberta.backends.sharing`. But what else reads
-    OpenVINO's format, as Optimum's ``OVModelFor…`` does, finds nothing there. Raises EngineError: OpenVINO
-    refuses the graph; UnavailableError: OpenVINO is not installed.
+    OpenVINO's format, as Optimum's ``OVModelFor…`` does, finds nothing there.
     """
     openvino = load(purpose="building for openvino")
     source = source_graph("openvino", graph_dir)

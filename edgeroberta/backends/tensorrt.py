@@ -17,7 +17,7 @@ INT8, HALF = "tensorrt.onnx", "model_fp16.onnx"
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
-    """Copy the int8 graph as ``tensorrt.onnx``. Raises EdgeRobertaError: the folder has no such graph."""
+    """Copy the int8 graph as ``tensorrt.onnx``."""
     return _copy(graph_dir / INT8_GRAPH, output / INT8)
 
 

@@ -36,9 +36,7 @@ def benchmark(
     """Measure a bundle beside the full-size model it came from.
 
     ``look``: makes what looks at the device during turns; what this machine offers when None. Returns the
-    table. What could not be found is said in its notes. Raises BundleError: it is not a bundle, or a damaged
-    one; UnavailableError: the target is another machine; UsageError: an option does not fit the bundle, or
-    the reference is of another model or rows.
+    table. What could not be found is said in its notes.
     """
     target = resolve(request.target, here()).name if request.target is not None else None
     facts = manifest.read(request.bundle)

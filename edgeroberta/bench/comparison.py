@@ -167,10 +167,7 @@ def fastest(comparison: Comparison) -> Row | None:
 
 
 def require_measured(comparison: Comparison) -> None:
-    """End a command that could measure none of the bundle's engines, after its table has been shown.
-
-    Raises UnavailableError: what each of them needs is not here.
-    """
+    """End a command that could measure none of the bundle's engines, after its table has been shown."""
     rows = [row for row in comparison.rows if row.name == BUNDLE]
     if rows and all(row.status is Status.MISSING for row in rows):
         raise UnavailableError(

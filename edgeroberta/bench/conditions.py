@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol
 
 from edgeroberta.errors import EdgeRobertaError
@@ -64,9 +63,7 @@ class Watch(Protocol):
     def __enter__(self) -> object:
         """Begin to look."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End it."""
 
 
@@ -88,9 +85,7 @@ class Blind:
         """Begin to look at nothing."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End it."""
 
 
@@ -139,7 +134,7 @@ def judge_run(
 def require_valid(validity: Validity, *, where: str | None = None) -> None:
     """End a command whose numbers are not to be used, after they have been shown and kept.
 
-    ``where``: the device, where there are several. Raises EdgeRobertaError: the run is invalid.
+    ``where``: the device, where there are several.
     """
     if validity.verdict is Verdict.INVALID:
         raise EdgeRobertaError(

@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import IO
 
 from edgeroberta.bench import energy
@@ -107,9 +106,7 @@ class GpuWatch:
         self._started = time.perf_counter()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End it and sum up."""
         seconds = time.perf_counter() - self._started
         after = self._counter.millijoules() if self._counter is not None else None

@@ -48,10 +48,7 @@ class Options:
 
 
 def measure(model: Path, rows: Rows, task: Task, options: Options | None = None) -> Reference:
-    """Run the full-size model over labelled rows.
-
-    Raises DataError: the rows carry no labels; UnavailableError: torch or transformers is not installed.
-    """
+    """Run the full-size model over labelled rows."""
     from edgeroberta.bench.full_size import FullSize, pick_device
     from edgeroberta.metrics import all_metrics
     from edgeroberta.roberta import checkpoint
@@ -100,8 +97,7 @@ def make(
     """Measure a model on its held-out rows and store the reference.
 
     ``spec``: where the rows are; the same as for the compression, or the rows will differ. ``allow_pickle``:
-    accept weights that are only there as a pickle. Raises CheckpointError: the model cannot be used;
-    DataError: the data cannot be used; UsageError: the output holds something else.
+    accept weights that are only there as a pickle.
     """
     from edgeroberta.cache import cache_dir
     from edgeroberta.data import load_heldout

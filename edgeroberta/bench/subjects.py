@@ -195,8 +195,7 @@ def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None,
     """Say how to open a bundle on each engine.
 
     ``engines``: engines to take; None for all that the bundle was built for. Returns one spec per engine, in
-    the order asked for. Raises BundleError: it is not a bundle, or a damaged one; UsageError: it was not
-    built for one of the engines.
+    the order asked for.
     """
     from edgeroberta.errors import UsageError, did_you_mean
     from edgeroberta.runtime import manifest

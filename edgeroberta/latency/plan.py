@@ -149,10 +149,7 @@ def plan(
     form: str = "first",
     rounds: int = 5,
 ) -> Plan:
-    """Choose the grid for a model.
-
-    ``longest``: longest text there is, in tokens. Raises UsageError: a text is longer than the model takes.
-    """
+    """Choose the grid for a model. ``longest``: longest text there is, in tokens."""
     most = shape.max_positions - 2
     if longest > most:
         raise UsageError(f"texts of {longest} tokens, where the model takes {most}")

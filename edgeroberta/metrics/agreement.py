@@ -25,8 +25,7 @@ def agreeing(task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_
 
     ``reference``: float[n, L] logits of the reference. ``other``: float[n, L] logits of the other model.
     Returns bool[n]. One label per text: the same label. Several: the same set of labels. Regression: the
-    values differ by at most :func:`tolerance`. Raises EdgeRobertaError: the logits are not finite, or not one
-    row of L per row.
+    values differ by at most :func:`tolerance`.
     """
     check(task, reference, len(reference))
     check(task, other, len(reference))

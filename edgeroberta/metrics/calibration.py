@@ -16,7 +16,7 @@ def calibration_error(task: Task, logits: Array, labels: Array, *, bins: int = 1
     label per text it takes the probability of the answer and how often answers are right; of several, the
     probability of each label and how often it applies, and the mean over the labels. ``logits``: float[n, L].
     ``labels``: int[n], float[n, L] or float[n], by problem. Returns 0 … 1; None for a regression, which has
-    no probabilities. Raises EdgeRobertaError: the logits are not finite, or not one row of L per label.
+    no probabilities.
     """
     check(task, logits, len(labels))
     if task.problem is Problem.REGRESSION:

@@ -76,8 +76,7 @@ def drop_interval(
     The same rows are drawn for both models, so that what both get wrong cancels out. ``full``: float[n, L]
     logits of the full-size model. ``ours``: float[n, L] logits of the compressed model. ``labels``: int[n],
     float[n, L] or float[n], by problem. ``metric``: its name; None for the task's own. Returns the drop
-    ``metric(full) - metric(ours)``; 0.01 is one point. Raises EdgeRobertaError: as for
-    :func:`~edgeroberta.metrics.scores.score`.
+    ``metric(full) - metric(ours)``; 0.01 is one point.
     """
     name = metric or task.metric
     chosen = METRICS[task.problem][name]
@@ -108,7 +107,6 @@ def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> In
     """Estimate on which share of all texts two models say the same.
 
     ``full``: float[n, L] logits of the full-size model. ``ours``: float[n, L] logits of the compressed model.
-    Raises EdgeRobertaError: as for :func:`~edgeroberta.metrics.agreement.agreeing`.
     """
     same = agreeing(task, full, ours)
     low, high = (

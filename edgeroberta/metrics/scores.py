@@ -49,7 +49,7 @@ def all_metrics(task: Task, logits: Array, labels: Array) -> dict[str, float]:
     ``logits``: float[n, L]. ``labels``: int[n], float[n, L] or float[n], by problem. Returns ``accuracy``,
     ``macro_f1`` and ``matthews``; or ``micro_f1``, ``macro_f1`` and ``subset_accuracy`` (all labels of a row
     right); or ``pearson``, ``spearman`` and ``rmse`` (in the label's unit). Macro F1 is the mean over the
-    labels that occur in the rows or in the predictions. Raises EdgeRobertaError: as for :func:`score`.
+    labels that occur in the rows or in the predictions.
     """
     found = {name: score(task, logits, labels, metric=name) for name in METRICS[task.problem]}
     if task.problem is Problem.REGRESSION:

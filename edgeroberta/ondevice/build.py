@@ -47,9 +47,7 @@ def build(request: Request, *, progress: Progress, gate: Gate | None = None) -> 
     """Build, check, time and choose.
 
     ``gate``: asks the gate; :func:`ask_gate` when None. Returns what became of each engine. A choice among
-    all of the bundle's is remembered on this device. Raises BundleError: it is not a bundle, or a damaged
-    one; UsageError: it has no engine that is built on a device, or not the one asked for; UnavailableError:
-    TensorRT or a GPU is missing.
+    all of the bundle's is remembered on this device.
     """
     facts = manifest.read(request.bundle)
     manifest.check_files(facts)

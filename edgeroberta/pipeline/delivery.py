@@ -67,10 +67,7 @@ def check(output: Path) -> None:
 
 
 def check_apart(output: Path, work: Path) -> None:
-    """Refuse an output and a work folder of which one lies in the other; called before hours of work.
-
-    Raises UsageError: they are the same folder, or one is in the other, links followed.
-    """
+    """Refuse an output and a work folder of which one lies in the other; called before hours of work."""
     output, work = output.resolve(), work.resolve()
     if work == output:
         what = "the work folder cannot be the output"
@@ -89,8 +86,7 @@ def deliver(bundle: Artifact, output: Path) -> None:
     The copy is made beside ``output`` and renamed, so a reader never sees half a bundle. A former bundle is
     renamed out of the way first: between these two renames there is nothing at ``output``, and a run that is
     killed right there is repaired by the next one. Files that the user has put into a former bundle, which
-    its manifest does not list, and an edited card are then moved into the new one. Raises UsageError:
-    something else is there by now.
+    its manifest does not list, and an edited card are then moved into the new one.
     """
     output = output.resolve()
     output.parent.mkdir(parents=True, exist_ok=True)

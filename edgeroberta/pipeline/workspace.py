@@ -39,10 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class Workspace:
-    """A work folder that this run may write to.
-
-    ``path``: the folder; made if it does not exist. Raises UsageError: it holds files of something else.
-    """
+    """A work folder that this run may write to. ``path``: the folder; made if it does not exist."""
 
     def __init__(self, path: Path) -> None:
         check(path)
@@ -53,10 +50,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def lock(self, *, wait: bool = False) -> Iterator[None]:
-        """Hold the folder for one run; the system frees it when the process dies, however it dies.
-
-        Raises EdgeRobertaError: another run holds it.
-        """
+        """Hold the folder for one run; the system frees it when the process dies, however it dies."""
         # flock, not a POSIX record lock: that one would let the same process in twice, and would be gone
         # once any handle of the file is closed. Children do not inherit the handle unless they are forks.
         with (self.path / LOCK).open("a+") as handle:

@@ -74,7 +74,7 @@ def read(speedup: float | None, p95: str | None, size: str | None, keep: float |
 
 
 def seconds(text: str) -> float:
-    """Read a time; a plain number is milliseconds. Raises UsageError: it is none, or it is 0."""
+    """Read a time; a plain number is milliseconds."""
     found = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|µs)?", text.strip())
     value = float(found[1]) * _SECONDS[found[2] or ""] if found else 0.0
     if value <= 0:
@@ -83,10 +83,7 @@ def seconds(text: str) -> float:
 
 
 def size_in_bytes(text: str) -> int:
-    """Read a size; a plain number is bytes, MB is 10^6 of them.
-
-    Raises UsageError: it is none, or less than a byte.
-    """
+    """Read a size; a plain number is bytes, MB is 10^6 of them."""
     found = re.fullmatch(rf"{_NUMBER}\s*(B|KB|MB|GB)?", text.strip().upper())
     value = round(float(found[1]) * _BYTES[found[2] or "B"]) if found else 0
     if value < 1:

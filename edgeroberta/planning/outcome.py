@@ -153,7 +153,7 @@ FULL, MADE = "full size", "compressed"
 def time_in_turns(
     bundles: Mapping[str, Path], inputs: Inputs, *, engine: str, threads: int, progress: Progress
 ) -> dict[str, Times]:
-    """Time bundles on texts in turns, each in its own process. Raises WorkerError: one cannot be run."""
+    """Time bundles on texts in turns, each in its own process."""
     plan = Plan(rounds=5, calls=200, threads=threads)
     entries = []
     for name, folder in bundles.items():

@@ -31,10 +31,7 @@ class Base:
 
 
 def base_of(recipe: Recipe) -> Base:
-    """Take what serves all candidates from a recipe.
-
-    Raises UsageError: it trains its own full-size model, or neither distils nor prunes with recovery.
-    """
+    """Take what serves all candidates from a recipe."""
     found = {stage.name: config.model_dump(mode="json") for stage, config in recipe.stages}
     recovery = found["distill"] if "distill" in found else found.get("prune", {}).get("recovery")
     if recovery is None or any(name in found for name in stages.TEACHER_STAGES):

@@ -91,7 +91,7 @@ def allocate_counts(
 
     ``heads``: heads to keep over all layers that stay; at least one per layer stays all the same.
     ``neurons``: neurons to keep likewise; rounded down to whole blocks. ``layers``: layers that stay, rising;
-    None keeps all. Raises UsageError: there are no such layers.
+    None keeps all.
     """
     depth = len(importance.heads)
     chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)
@@ -131,7 +131,7 @@ def allocate_shapes(
     """Keep given numbers of heads and neurons in each layer, the most important of each.
 
     ``shapes``: what is to be left of each layer that stays. ``layers``: layers that stay, rising; None keeps
-    all. Raises UsageError: there are no such layers.
+    all.
     """
     depth = len(importance.heads)
     chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)

@@ -95,10 +95,7 @@ def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> Latenc
 
 
 def named_table(name: str, target: Target) -> LatencyTable:
-    """Read the latency table that a recipe names.
-
-    Raises RecipeError: it is not readable, or of an engine that the target does not run.
-    """
+    """Read the latency table that a recipe names."""
     file, where = paths.named(name), "prune.budget.table"
     try:
         table = LatencyTable.load(file)

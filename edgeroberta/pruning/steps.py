@@ -52,7 +52,7 @@ class State:
 
 
 def sample(context: Context, count: int) -> Rows:
-    """Draw training rows to score units on, by the run's seed. Raises DataError: they have no labels."""
+    """Draw training rows to score units on, by the run's seed."""
     rows = context.data.train
     if rows.labels is None:
         raise DataError(

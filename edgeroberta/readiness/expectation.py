@@ -63,10 +63,7 @@ class Gelu:
 
 
 def gelus(graph: Path) -> tuple[Gelu, ...]:
-    """Find the GELUs of a graph, in its order: an ``Erf`` or ``Tanh``, plus one, times two factors.
-
-    Raises UnavailableError: the package onnx is not installed.
-    """
+    """Find the GELUs of a graph, in its order: an ``Erf`` or ``Tanh``, plus one, times two factors."""
     model = _load(graph)
     readers: dict[str, list[NodeProto]] = {}
     for node in model.node:
@@ -86,10 +83,7 @@ def gelus(graph: Path) -> tuple[Gelu, ...]:
 
 
 def norms(graph: Path) -> tuple[str, ...]:
-    """Return the names of a graph's LayerNormalization nodes, in its order.
-
-    Raises UnavailableError: the package onnx is not installed.
-    """
+    """Return the names of a graph's LayerNormalization nodes, in its order."""
     return tuple(node.name for node in _load(graph).node if node.op_type == "LayerNormalization")
 
 

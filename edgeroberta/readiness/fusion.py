@@ -64,7 +64,7 @@ class Demands:
 
 
 def demands(graph: Path) -> Demands:
-    """Read what an ONNX graph asks for. Raises UnavailableError: the package onnx is not installed."""
+    """Read what an ONNX graph asks for."""
     return Demands(expectation.read(graph), expectation.gelus(graph), expectation.norms(graph))
 
 

@@ -24,7 +24,7 @@ def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> Origin:
     """Apply one override to the raw stages, in place.
 
     ``override``: ``stage.key=value``; the value is YAML. Returns where it went, so that a field it spoils is
-    blamed on it. Raises RecipeError: it is not written so, or names a stage that the recipe does not have.
+    blamed on it.
     """
     where = f"--set {override}"
     target, equals, value = override.partition("=")

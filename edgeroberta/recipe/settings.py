@@ -24,10 +24,7 @@ class Setting(NamedTuple):
 
 
 def of_stage(name: str) -> tuple[Setting, ...]:
-    """Return the settings of a stage, nested ones with a dotted key.
-
-    Raises UsageError: there is no such stage.
-    """
+    """Return the settings of a stage, nested ones with a dotted key."""
     if name not in stages.MODULES:
         raise UsageError(
             f"no stage is called {name!r}",

@@ -20,10 +20,7 @@ _PAIR_HINT = {
 
 
 def pair_up(texts: Sequence[str]) -> list[Input]:
-    """Make pairs of the words of a command line: the first with the second, and so on.
-
-    Raises UsageError: the number is odd.
-    """
+    """Make pairs of the words of a command line: the first with the second, and so on."""
     if len(texts) % 2:
         raise UsageError(f"--pair takes texts two by two, but there are {len(texts)}", where="TEXT")
     return list(zip(texts[::2], texts[1::2], strict=True))

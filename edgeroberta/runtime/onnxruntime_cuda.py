@@ -51,7 +51,7 @@ class OnnxRuntimeCudaSession:
         Inputs and outputs are bound to memory of the GPU, so that the copies to it and back are not in the
         time. For answers :meth:`run` is as good: it makes the same copies. ``input_ids``: int64 [batch,
         length], padded on the right. ``attention_mask``: int64 [batch, length]. Returns float32 [batch,
-        labels], and seconds. Raises EngineError: the engine failed.
+        labels], and seconds.
         """
         session = opened(self._session)
         try:

@@ -30,8 +30,7 @@ class Limits:
 def checked(ids: Sequence[Ids], limits: Limits) -> list[Ids]:
     """Return ids as arrays; refuse what the model has no answer to.
 
-    ``ids``: whole numbers [length] each. Returns the same, as arrays of integers. Raises UsageError: one of
-    them is no list of ids, too short or too long, or holds an id that no text has.
+    ``ids``: whole numbers [length] each. Returns the same, as arrays of integers.
     """
     if isinstance(ids, (str, bytes)) or not isinstance(ids, (Sequence, np.ndarray)):
         raise UsageError(f"expected a list of lists of token ids, not {type(ids).__name__}")
@@ -75,7 +74,7 @@ def _unknown(ids: Ids, limits: Limits, where: str) -> UsageError:
 def refuse(ids: Ids, pad: int) -> None:
     """Refuse a text without any token, or with the padding token in it.
 
-    ``ids``: int64 [length]. ``pad``: the padding token's id. Raises UsageError: it is such a text.
+    ``ids``: int64 [length]. ``pad``: the padding token's id.
     """
     if (ids == pad).any():
         raise holds_padding(pad)
@@ -86,7 +85,7 @@ def refuse(ids: Ids, pad: int) -> None:
 def refuse_padding(ids: Sequence[Ids], pad: int) -> None:
     """Refuse texts with the padding token in them.
 
-    ``ids``: int64 [length] each. ``pad``: the padding token's id. Raises UsageError: one of them has it.
+    ``ids``: int64 [length] each. ``pad``: the padding token's id.
     """
     # All at once: looking at each would cost a fifth of the time that short texts take to tokenize.
     if ids and (np.concatenate(ids) == pad).any():
@@ -122,10 +121,7 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
 
 
 def vocab_size(facts: Manifest) -> int | None:
-    """Return how many token ids a bundle's model has; None where its config does not tell.
-
-    Raises BundleError: the config cannot be read.
-    """
+    """Return how many token ids a bundle's model has; None where its config does not tell."""
     if _CONFIG not in facts.files:
         return None
     file = facts.folder / _CONFIG

@@ -93,8 +93,7 @@ class TextTokenizer:
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
         """Tokenize texts or pairs, on all cores unless opened for one thread.
 
-        Returns the ids of each, in the same order. Raises UsageError: one of them is not text, or the
-        tokenizer refuses it.
+        Returns the ids of each, in the same order.
         """
         if self._threads == 1:
             return [self._numbered(number, item) for number, item in enumerate(inputs)]

@@ -65,8 +65,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     """Write a bundle without a verdict.
 
     Returns notes: the engines, their files, how far the answers of each that runs here are from ONNX
-    Runtime's, and those that can only be measured on the device. Raises EngineError: an engine refuses the
-    graph, or makes of it less than it should; UnavailableError: an engine is not installed here.
+    Runtime's, and those that can only be measured on the device.
     """
     from edgeroberta import backends, bundle, publishing
     from edgeroberta.roberta import checkpoint
@@ -120,10 +119,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
 
 
 def copy_model_files(source: Path, destination: Path) -> None:
-    """Copy config and tokenizer files, as Hugging Face writes them, beside a graph.
-
-    Raises EdgeRobertaError: one that is needed is missing.
-    """
+    """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
     from edgeroberta.roberta import checkpoint
 
     for name in MODEL_FILES:

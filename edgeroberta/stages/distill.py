@@ -142,9 +142,7 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
 
     ``context``: the run; unlabelled rows are learnt from too, without the hard term. Returns notes: layers
     kept, the teacher's and the student's score on the validation rows, history of losses, parameters before
-    and after. Raises CheckpointError: teacher or student cannot be used, or have no classification head;
-    RecipeError: the shape or a loss does not fit the models; EdgeRobertaError: the loss is no longer a finite
-    number.
+    and after.
     """
     from edgeroberta.roberta import checkpoint
     from edgeroberta.training import distillation, fitting

@@ -22,8 +22,7 @@ def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     """Write ``model.onnx`` in float32, with the config and tokenizer files beside it.
 
     For a target with engines that compute in half precision, ``model.fp16.onnx`` is written as well. Returns
-    notes: bytes of the graph, and the engine files written. Raises CheckpointError: a tensor is missing or
-    has an unexpected shape.
+    notes: bytes of the graph, and the engine files written.
     """
     from edgeroberta import backends
     from edgeroberta.roberta.graph import TENSORRT, write_float

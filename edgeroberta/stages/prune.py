@@ -173,10 +173,7 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     ``context``: the run; a killed one goes on behind the last step that was done. Returns notes: one entry
     per step (what is left of each layer, scores on the validation rows before and after recovery), indices of
     all that stays in the source model, parameters before and after, and with a budget what the model cost
-    before and after. Raises CheckpointError: the model has no classification head; DataError: the training
-    rows have no labels; RecipeError: there are no such layers, the budget is below the least that can be
-    reached, or its latency table does not fit; UnavailableError: latency is to be measured, and no engine of
-    the target is installed; EdgeRobertaError: the loss of the recovery is no longer a finite number.
+    before and after.
     """
     from edgeroberta.pruning import pricing, steps
     from edgeroberta.roberta import checkpoint

@@ -80,8 +80,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     For a target that runs TensorRT, ``model.tensorrt.onnx`` is written as well: the same plan around a
     half-precision body. ``model.onnx`` then is its stand-in on a CPU, with the attentions in int8, too.
     ``context``: the checkpoint, its float graph, and the training rows to calibrate on. Returns notes: per
-    matmul what was chosen and why, and how close the int8 graph stays to the float one. Raises EngineError:
-    half precision, which the target computes in, overflows or gives other answers.
+    matmul what was chosen and why, and how close the int8 graph stays to the float one.
     """
     from edgeroberta import backends
     from edgeroberta.quantization.chosen import Chosen

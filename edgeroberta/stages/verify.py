@@ -67,7 +67,6 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write ``report.{json,md,html}`` and the folder ``reference`` with the full-size answers.
 
     Returns the verdict and its reason. A verdict of FAIL is no error here: the bundle is still written.
-    Raises UsageError: the given reference is of other rows, labels or another model.
     """
     from edgeroberta import verification
     from edgeroberta.publishing import name_of, without_folders

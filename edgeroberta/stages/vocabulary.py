@@ -67,8 +67,7 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     The training and unlabelled rows tell which tokens are used; the validation rows are only counted.
     ``config``: how many tokens and positions to keep. Returns notes: tokens and bytes before and after, what
     share of the texts' tokens is kept, how many texts are tokenized otherwise than before, and the most
-    frequent tokens that are gone. Raises CheckpointError: the tokenizer is of another kind than the family's;
-    RecipeError: a number does not fit the model.
+    frequent tokens that are gone.
     """
     source = context.inputs[Kind.CHECKPOINT].path
     file = TokenizerFile.read(source / cutting.TOKENIZER)

@@ -84,9 +84,7 @@ def teach(
     for each training of a stage. ``projection``: float32[H of the teacher, H of the student], a first guess
     of the map of hidden states to the teacher's width; by default a random one. Returns notes: those of every
     training, the teacher's score on the validation rows, and the share of texts that both models see as the
-    same tokens where a loss depends on that. Raises CheckpointError: the teacher cannot be used; RecipeError:
-    a loss does not fit the two models or their tokenizers; EdgeRobertaError: the loss is no longer a finite
-    number.
+    same tokens where a loss depends on that.
     """
     from edgeroberta.training import fitting, instruction
     from edgeroberta.training.objective import DistillObjective

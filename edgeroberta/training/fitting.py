@@ -107,7 +107,7 @@ def train(fit: Fit, context: Context) -> Mapping[str, Any]:
 
 
 def labels_of(rows: Rows) -> npt.NDArray[Any]:
-    """Return the labels of rows that a model is to be scored on. Raises DataError: they have none."""
+    """Return the labels of rows that a model is to be scored on."""
     if rows.labels is None:
         raise DataError("choosing the best checkpoint needs labels; these rows have none", where=rows.source)
     return rows.labels

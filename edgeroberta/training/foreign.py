@@ -55,12 +55,7 @@ class Teacher:
 
 
 def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
-    """Load the teacher of a run.
-
-    ``name``: folder or Hub id of any encoder; None for the full-size model. Raises CheckpointError: it is no
-    such model, its weights are a pickle, or its labels are not the task's; UnavailableError: a package that
-    its tokenizer needs is not installed.
-    """
+    """Load the teacher of a run. ``name``: folder or Hub id of any encoder; None for the full-size model."""
     if name is None:
         checkpoint.require_head(context.full_size)
         model = loading.load_classifier(context.full_size, context.task)

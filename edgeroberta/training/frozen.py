@@ -36,8 +36,7 @@ def set_apart(run: Run) -> Iterator[Place]:
 
     Frozen layers run once over the training texts, or at every step where the texts are seen once only or the
     disk space that they may take is too small. Where no more is read of the last layer than its first token,
-    it computes no other. ``run``: the run; its model is whole again afterwards. Raises EdgeRobertaError: the
-    disk has not enough room for what the frozen layers give.
+    it computes no other. ``run``: the run; its model is whole again afterwards.
     """
     place, count = Place(), run.settings.freeze_layers
     run.model.to(prediction.accelerator().device)

@@ -70,11 +70,7 @@ class Prepared:
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Open the teacher, ask it about all texts, and let it go again.
-
-    Raises CheckpointError: the teacher cannot be used; RecipeError: a loss does not fit the two models or
-    their tokenizers.
-    """
+    """Open the teacher, ask it about all texts, and let it go again."""
     task, rows = plan.context.task, plan.context.data.train
     plan.settings.require_learning(plan.student.config.num_hidden_layers, plan.label)
     master = foreign.open_teacher(plan.settings.teacher, plan.context, where=f"{plan.label}.teacher")

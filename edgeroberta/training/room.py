@@ -9,10 +9,7 @@ from edgeroberta.errors import EdgeRobertaError
 
 
 def require(folder: Path, needed: int, *, what: str, otherwise: str = "") -> None:
-    """Refuse to begin what the disk has no room for.
-
-    ``folder``: where it would be written; it exists. Raises EdgeRobertaError: fewer bytes are free.
-    """
+    """Refuse to begin what the disk has no room for. ``folder``: where it would be written; it exists."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         hint = "free some space, or name a work folder on another disk: --work FOLDER"

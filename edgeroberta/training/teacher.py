@@ -62,8 +62,7 @@ def compute(
 
     Under ``accelerate launch`` each process takes the next shard that none has taken, so that a slow one does
     not hold up the others. ``folder``: where to keep the outputs; survives a kill. ``key``: digest of the
-    model; outputs of another one are thrown away. Raises EdgeRobertaError: the disk has not enough room for
-    them.
+    model; outputs of another one are thrown away.
     """
     process = prediction.accelerator()
     outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as]

@@ -32,7 +32,7 @@ def tokenize(encoder: Encoder, parts: Sequence[Texts], *, folder: Path, progress
 
     Under ``accelerate launch`` the main process does it, and the others wait and read its files. ``encoder``:
     the tokenizer. ``folder``: where the files go; it must not hold anything else. Survives a kill. Returns
-    the token ids. Raises DataError: a file of texts has changed since the run began.
+    the token ids.
     """
     process = distributed.current()
     if process.main:

@@ -11,7 +11,6 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from edgeroberta.bench.device import clocks, jetson, throttling
@@ -104,9 +103,7 @@ class Watch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Take the last sample and put the result together, also after an error."""
         self._stop.set()
         self._thread.join()

@@ -72,8 +72,7 @@ class EngineCache:
         """Return the engine of a key, building it if there is none that is whole.
 
         Of several processes at it at once, one builds; the others wait and then reuse what it built.
-        ``source``: the graph file, to find older engines of the same one. Raises EngineError: it cannot be
-        built.
+        ``source``: the graph file, to find older engines of the same one.
         """
         if self.root is None:
             _announce(key, source, None)

@@ -83,10 +83,7 @@ class Lane:
     """What one call at a time can use."""
 
     def __init__(self, cuda: Cuda, loaded: Loaded, use: GraphUse) -> None:
-        """Allocate buffers for the largest call; graphs come as shapes are met.
-
-        Raises EngineError: there is no memory for it.
-        """
+        """Allocate buffers for the largest call; graphs come as shapes are met."""
         self._cuda, self._loaded, self._use = cuda, loaded, use
         self._met: dict[Call, int] = {}
         self._graphs: dict[Call, tuple[_Context, Any]] = {}

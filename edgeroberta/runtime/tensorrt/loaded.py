@@ -39,11 +39,7 @@ class Loaded:
     """An engine on the device. ``labels``: outputs per text."""
 
     def __init__(self, library: Library, plan: bytes) -> None:
-        """Deserialize a plan.
-
-        ``plan``: the serialized engine; its origin has been checked. Raises EngineError: this TensorRT cannot
-        read it, or it is not the engine of a bundle.
-        """
+        """Deserialize a plan. ``plan``: the serialized engine; its origin has been checked."""
         self.library = library
         self.log = Log(library)
         # The engine needs both for as long as it lives.
@@ -79,10 +75,7 @@ class Loaded:
         return self.labels * np.dtype(self._logits_dtype).itemsize
 
     def fitting(self, length: int) -> tuple[Shapes, int]:
-        """Find how to run texts of ``length`` tokens.
-
-        Raises EngineError: they are longer than the engine was built for.
-        """
+        """Find how to run texts of ``length`` tokens."""
         for shapes in self.shapes:
             if length <= shapes.longest:
                 return shapes, max(length, shapes.shortest)

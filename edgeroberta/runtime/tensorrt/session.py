@@ -43,8 +43,7 @@ class TensorRtSession:
     ) -> None:
         """Make the first lane and warm it up.
 
-        ``graphs``: whether to use CUDA graphs where the engine allows it. Raises EngineError: there is no
-        memory, or a call fails.
+        ``graphs``: whether to use CUDA graphs where the engine allows it.
         """
         self.name, self.version = origin.name, loaded.library.version
         self.fingerprint = hashlib.sha256(origin.stored.plan).hexdigest()
@@ -78,7 +77,7 @@ class TensorRtSession:
 
         ``input_ids``: int64 [batch, length]. ``attention_mask``: int64 [batch, length]. Returns float32
         [batch, labels], and the seconds of the engine alone: without padding, copies, and what the CPU does
-        before and after. Raises EngineError: the engine failed.
+        before and after.
         """
         return self._run(input_ids, attention_mask, timed=True)
 
