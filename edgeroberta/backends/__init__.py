@@ -45,11 +45,7 @@ def require(engines: Sequence[str]) -> None:
 
 
 def build(engine: str, graph_dir: Path, output: Path, *, share_weights: bool = False) -> tuple[str, ...]:
-    """Write what an engine runs.
-
-    ``graph_dir``: folder with ``model.onnx``, or ``model.<engine>.onnx`` where an engine has its own. Raises
-    EngineError: the engine refuses the graph; UnavailableError: the engine is not installed.
-    """
+    """Write what an engine runs, from ``model.onnx`` or ``model.<engine>.onnx`` of a folder."""
     builders = {**BUILDERS, **(SHARED_BUILDERS if share_weights else {})}
     module, function = builders[engine]
     backend: Any = importlib.import_module(f"edgeroberta.backends.{module}")

@@ -70,10 +70,7 @@ def benchmark(
 
 
 def write(comparison: Comparison, bundle: Path) -> Path:
-    """Write ``reports/bench.md`` and ``reports/bench.json`` into a bundle; they are not part of it.
-
-    Raises EdgeRobertaError: the folder cannot be written, or has files of others of these names.
-    """
+    """Write ``reports/bench.md`` and ``reports/bench.json`` into a bundle; they are not part of it."""
     folder = bundle / "reports"
     try:
         folder.mkdir(exist_ok=True)

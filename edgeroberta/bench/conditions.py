@@ -110,10 +110,7 @@ class Surroundings:
 def judge_run(
     around: Surroundings, throttled: Sequence[str], noisy_rows: Sequence[str], *, rounds: int
 ) -> Validity:
-    """Say what a run's times are worth.
-
-    Returns INVALID when the device throttled, NOISY when something else speaks against the times.
-    """
+    """Say what a run's times are worth: INVALID when the device throttled, NOISY when other work disturbs."""
     if throttled:
         return Validity(Verdict.INVALID, tuple(f"The device throttled: {why}." for why in throttled))
     reasons = []
@@ -132,10 +129,7 @@ def judge_run(
 
 
 def require_valid(validity: Validity, *, where: str | None = None) -> None:
-    """End a command whose numbers are not to be used, after they have been shown and kept.
-
-    ``where``: the device, where there are several.
-    """
+    """End a command whose numbers are not to be used, after they have been shown and kept."""
     if validity.verdict is Verdict.INVALID:
         raise EdgeRobertaError(
             f"the run is not valid: {' '.join(validity.reasons)}",
@@ -155,10 +149,7 @@ class CpuTimes:
 
 
 def cpu_times(root: Path = Path("/")) -> CpuTimes | None:
-    """Read how the processors' time was spent so far.
-
-    ``root``: where ``proc`` is. Returns the ticks, or None where there is no such file.
-    """
+    """Read how the processors' time was spent so far; None where there is no ``/proc/stat``."""
     try:
         words = (root / "proc/stat").read_text(encoding="ascii", errors="replace").split("\n", 1)[0].split()
     except OSError:

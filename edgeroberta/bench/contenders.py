@@ -41,10 +41,7 @@ def _gate(bundle: Path) -> Gate:
 def full_size(
     request: Request, facts: Manifest, material: Material, scratch: Path, notes: list[str]
 ) -> list[Contender]:
-    """Offer the full-size model in PyTorch and as a float32 graph, and on a GPU where there is one.
-
-    ``notes``: takes what could not be found. Returns the contenders; none when the model is not here.
-    """
+    """Offer the full-size model in PyTorch and as a float32 graph, and on a GPU where there is one."""
     model = _model(request, facts, material.reference, notes)
     if model is None:
         return []

@@ -22,10 +22,7 @@ class Counter:
 
     @classmethod
     def open(cls, gpu: str) -> Counter | None:
-        """Find the counter of a GPU.
-
-        Returns the counter; None where there is no driver, no such GPU, or no counter on it.
-        """
+        """Find the counter of a GPU; None where there is no driver, no such GPU, or no counter on it."""
         try:
             library = ctypes.CDLL(LIBRARY)
             device = ctypes.c_void_p()

@@ -128,10 +128,7 @@ def open_full_size(spec: Spec) -> FullSize:
 
 
 def pick_device(device: str) -> str:
-    """Turn ``auto`` into ``cuda`` where torch sees a GPU, else ``cpu``.
-
-    Raises UnavailableError: ``cuda`` was asked for and there is none; UsageError: the name is another.
-    """
+    """Turn ``auto`` into ``cuda`` where torch sees a GPU, else ``cpu``."""
     torch, _ = _import()
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {device!r} (auto, cpu, cuda)", where="--device")

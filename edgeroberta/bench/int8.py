@@ -158,10 +158,7 @@ def _runs_int8(entry: Entry) -> bool:
 
 
 def write_floats(config: EncoderConfig, facts: Manifest, folder: Path) -> int:
-    """Write a float graph of a bundle's shape, with random weights and few tokens.
-
-    ``folder``: where ``model.onnx`` goes.
-    """
+    """Write a float ``model.onnx`` of a bundle's shape, with random weights and few tokens."""
     from edgeroberta import backends
     from edgeroberta.latency.plan import VOCABULARY
     from edgeroberta.latency.probes import random_weights

@@ -30,10 +30,7 @@ _AT_ONCE = 8_000_000
 def percentile_intervals(
     rounds: Sequence[npt.NDArray[np.float64]], percentiles: Sequence[float]
 ) -> tuple[tuple[float, float], ...] | None:
-    """Find the 95 % interval of each percentile of all calls.
-
-    Returns low and high end for each, in the same unit; None when there are fewer than four blocks of calls.
-    """
+    """Find the 95 % interval of each percentile of all calls; None for fewer than four blocks of calls."""
     cut = [calls[: len(calls) // BLOCK * BLOCK].reshape(-1, BLOCK) for calls in rounds if len(calls) >= BLOCK]
     counts = np.array([len(blocks) for blocks in cut])
     if counts.sum() < LEAST_BLOCKS:

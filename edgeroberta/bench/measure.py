@@ -97,10 +97,7 @@ class Shape:
 
 
 def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
-    """Pool the calls of all rounds.
-
-    ``rounds``: seconds of each call, one sequence per round; empty rounds are left out.
-    """
+    """Pool the seconds of the calls of all rounds; empty rounds are left out."""
     kept = [np.asarray(calls, dtype=np.float64) * 1000 for calls in rounds if len(calls)]
     pooled = np.concatenate(kept)
     p50, p90, p99 = np.percentile(pooled, PERCENTILES)
@@ -126,11 +123,7 @@ def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
 
 
 def break_down(rounds: Sequence[Calls], device: Sequence[Calls], batch: int) -> Breakdown | None:
-    """Say where the time of calls goes.
-
-    ``device``: calls that were timed by the device's own clock; none where it has none. ``batch``: texts per
-    call. Returns medians per text, or None when the model did not tell its parts apart.
-    """
+    """Say where the time of calls goes, medians per text; None when the model does not tell."""
     engine = np.concatenate([np.asarray(calls.engine) for calls in rounds] or [np.empty(0)])
     if not len(engine):
         return None

@@ -48,10 +48,7 @@ class Timed:
 
 
 def best(timed: Sequence[Timed]) -> Offline | None:
-    """Choose the batch size that answers most texts in a second.
-
-    Returns the best, or None when no call was made.
-    """
+    """Choose the batch size that answers most texts in a second; None when no call was made."""
     rates = []
     for each in timed:
         spent, answered = sum(each.seconds), sum(each.texts[: len(each.seconds)])

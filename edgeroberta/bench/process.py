@@ -87,10 +87,7 @@ class Worker:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
 
     def open(self) -> Opened:
-        """Start the process, open the model and answer one text.
-
-        Raises WorkerError: it could not be opened, died or took too long.
-        """
+        """Start the process, open the model and answer one text; WorkerError if it dies or takes too long."""
         environment = dict(os.environ)
         path = [str(_PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         threads = str(self.spec.threads)

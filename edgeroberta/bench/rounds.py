@@ -155,10 +155,7 @@ def answer_offline(
     progress: Progress,
     look: Callable[[str], Watch] = blind,
 ) -> None:
-    """Time every process with each batch size, in turns; the best goes into the entries.
-
-    ``plan``: what was asked in the turns: texts, or random ids of the same lengths.
-    """
+    """Time every process with each batch size, in turns; the best goes into the entries."""
     timed: dict[int, list[offline.Timed]] = {index: [] for index in range(len(entries))}
     with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
         for size in offline.BATCHES:

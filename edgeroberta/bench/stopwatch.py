@@ -89,10 +89,7 @@ class TimedTokenizer:
 
 
 def timed(runtime: Runtime, watch: Stopwatch) -> Runtime:
-    """Return a runtime on the same session and tokenizer, with a clock before each.
-
-    Returns it answers as ``runtime`` does.
-    """
+    """Return a runtime on the same session and tokenizer, with a clock before each."""
     from edgeroberta.runtime import Runtime
 
     return Runtime(

@@ -145,11 +145,7 @@ def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
 
 
 def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
-    """Run each row alone, padded on the right.
-
-    ``rows``: int64 ids ``[tokens]``. ``length``: length to pad to; a longer row is left as it is. ``pad``: id
-    of the padding token. Returns float32 ``[len(rows), labels]``.
-    """
+    """Run each row, int64 [tokens], alone, padded on the right to ``length``; float32 [rows, labels]."""
     results = []
     for ids in rows:
         missing = max(0, length - len(ids))
@@ -192,11 +188,7 @@ def vocab_size(folder: Path) -> int:
 
 
 def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int) -> list[Spec]:
-    """Say how to open a bundle on each engine.
-
-    ``engines``: engines to take; None for all that the bundle was built for. Returns one spec per engine, in
-    the order asked for.
-    """
+    """Say how to open a bundle on each of the engines asked for; None for all that it was built for."""
     from edgeroberta.errors import UsageError, did_you_mean
     from edgeroberta.runtime import manifest
 

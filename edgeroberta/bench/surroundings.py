@@ -17,10 +17,7 @@ Looking = Callable[[str], Watch]
 
 
 def watch_on(facts: Device) -> Looking:
-    """Choose what looks at this machine during turns.
-
-    Returns for a model on a GPU with a driver of its own, that GPU; else the whole machine.
-    """
+    """Choose what looks during turns: at the card, for models on a discrete GPU, or at the machine."""
     found = machine(facts)
     on_card = bool(found.gpus) and found.board is None
 

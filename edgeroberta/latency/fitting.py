@@ -14,10 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def fit(plan: Plan, timings: Timings) -> LatencyTable:
-    """Make the table of a plan's times.
-
-    Returns the table; monotone, and exact where the engine's time is additive.
-    """
+    """Make the table of a plan's times: monotone, and exact where the engine's time is additive."""
     shallow = _shallow(plan, timings)
     deep = np.array([[timings.quiet[plan.deep(h, w).name] for w in plan.widths] for h in plan.heads])
     middle = np.maximum(deep - shallow, 0.0) / (DEPTH - 1)
@@ -61,10 +58,7 @@ def _whole(plan: Plan, timings: Timings, precision: Precision) -> tuple[float, .
 
 
 def overhead(tokens: tuple[int, ...], seconds: tuple[float, ...]) -> Overhead:
-    """Fit a line to what calls take beyond the engine.
-
-    Returns the line of least squares, neither part below 0.
-    """
+    """Fit a line of least squares, neither part below 0, to what calls take beyond the engine."""
     x, y = np.array(tokens, np.float64), np.array(seconds)
     if np.ptp(x) == 0:
         return Overhead(float(y.mean()), 0.0)

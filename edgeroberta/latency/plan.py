@@ -124,10 +124,7 @@ class Plan:
 
 
 def read(folder: Path) -> Plan:
-    """Read the plan of a folder of probes.
-
-    Raises UsageError: there is none, or it is of another version; EdgeRobertaError: it is damaged.
-    """
+    """Read the plan of a folder of probes."""
     file = folder / PLAN_FILE
     if not file.is_file():
         raise UsageError(f"there is no {PLAN_FILE} in this folder", where=str(folder))

@@ -87,10 +87,7 @@ def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: b
 
 
 def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
-    """Make the weights of a model of the given shape.
-
-    Returns the weights; values keep their size from layer to layer.
-    """
+    """Make weights of a given shape under which values keep their size from layer to layer."""
     rng = np.random.default_rng(seed)
     hidden = config.hidden_size
 

@@ -62,11 +62,7 @@ class Timings:
 def time_probes(
     plan: Plan, folder: Path, *, progress: Progress, device: str, opener: Opener | None = None
 ) -> Timings:
-    """Time all probes of a folder.
-
-    ``folder``: the probes, a tokenizer and texts. ``opener``: opens a probe; None for the engine. Raises
-    UnavailableError: the engine is not installed; EngineError: it refuses a probe, or fails.
-    """
+    """Time all probes of a folder that has a tokenizer and texts; ``opener`` replaces the engine."""
     found = _Found()
     for number, batch in enumerate(plan.batches, 1):
         sessions: dict[str, Session] = {}

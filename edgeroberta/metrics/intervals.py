@@ -104,10 +104,7 @@ def drop_interval(
 
 
 def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> Interval:
-    """Estimate on which share of all texts two models say the same.
-
-    ``full``: float[n, L] logits of the full-size model. ``ours``: float[n, L] logits of the compressed model.
-    """
+    """Estimate on which share of all texts two models, logits float[n, L] each, say the same."""
     same = agreeing(task, full, ours)
     low, high = (
         draws.quantile(resampling.of_share(same, draws.groups, other=end), upper=end) for end in (False, True)
@@ -129,10 +126,7 @@ def lead_interval(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], d
 
 
 def rows_to_decide(decided: Callable[[float], bool], n: int) -> int | None:
-    """Estimate how many rows would decide, of the same kinds in the same shares.
-
-    Returns the total number of rows; None when not even 16,000 times as many would.
-    """
+    """Estimate how many rows of the same kinds would decide; None beyond 16,000 times as many."""
     low, high = 1.0, 2.0
     while not decided(high):
         low, high = high, 2 * high

@@ -59,10 +59,7 @@ def all_metrics(task: Task, logits: Array, labels: Array) -> dict[str, float]:
 
 
 def check(task: Task, logits: Array, rows: int) -> None:
-    """Refuse logits that cannot be scored.
-
-    Raises EdgeRobertaError: there are no rows, the logits are not one row of L for each, or not finite.
-    """
+    """Refuse logits that cannot be scored: no rows, not one row of L for each, or not finite."""
     if rows == 0:
         raise EdgeRobertaError("there are no rows to measure on")
     if logits.shape != (rows, task.num_outputs):

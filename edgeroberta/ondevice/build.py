@@ -44,11 +44,7 @@ Gate = Callable[[Request, tuple[str, ...], Progress], "Report"]
 
 
 def build(request: Request, *, progress: Progress, gate: Gate | None = None) -> Outcome:
-    """Build, check, time and choose.
-
-    ``gate``: asks the gate; :func:`ask_gate` when None. Returns what became of each engine. A choice among
-    all of the bundle's is remembered on this device.
-    """
+    """Build, check, time and choose; a choice among all engines is remembered on this device."""
     facts = manifest.read(request.bundle)
     manifest.check_files(facts)
     names = _names(request, facts)

@@ -12,10 +12,7 @@ from edgeroberta.runtime.tensorrt.inspection import Inspection, fell_back_by_siz
 
 
 def without_fallbacks(facts: Manifest, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Refuse int8 engines that fell back to float; note where that cannot be known.
-
-    Returns the same, some of them refused or with a warning.
-    """
+    """Refuse int8 engines that fell back to float; warn where that cannot be known."""
     sizes = {each.precision: _sizes(facts, each) for each in candidates if each.facts}
     return [
         _weighed(each, sizes) if each.precision == "int8" and each.layers is not None else each

@@ -62,10 +62,7 @@ class Outcome:
 
 
 def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
-    """Choose the fastest engine of those that are eligible.
-
-    Returns its name, None when there is none, and the reason in one sentence.
-    """
+    """Name the fastest engine of those that are eligible, None when there is none, and say why."""
     running = [each for each in candidates if each.eligible and each.call is not None]
     if not running:
         reasons = "; ".join(f"{each.engine}: {each.error or 'not timed'}" for each in candidates)

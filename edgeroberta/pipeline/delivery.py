@@ -49,10 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 def check(output: Path) -> None:
-    """Refuse an output that is neither free nor a former bundle; called before hours of work.
-
-    Raises UsageError: it is a file, a mount point, or a folder with other files in it.
-    """
+    """Refuse an output that is neither free nor a former bundle; called before hours of work."""
     hint = "choose another folder with -o, or move this one away"
     if output.exists() and not output.is_dir():
         raise UsageError("a file, where the bundle's folder should go", where=str(output), hint=hint)

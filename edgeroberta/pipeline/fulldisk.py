@@ -25,10 +25,7 @@ _SAID = {
 
 @contextlib.contextmanager
 def told(place: Path) -> Iterator[None]:
-    """Put a full or unwritable disk into words; what is finished stays.
-
-    Raises EdgeRobertaError: the disk is full, or may not be written to.
-    """
+    """Put a full or unwritable disk into words, as an EdgeRobertaError; what is finished stays."""
     try:
         yield
     except Exception as error:

@@ -128,10 +128,7 @@ def peek(path: Path, key: str) -> Artifact | None:
 
 
 def check(path: Path) -> None:
-    """Refuse a folder that holds something else; nothing is ever deleted in such a folder.
-
-    Raises UsageError: it is a file, or it has files and is no work folder, or a newer version made it.
-    """
+    """Refuse a folder that holds something else; nothing is ever deleted in such a folder."""
     if not path.exists():
         return
     hint = "choose another folder with --work"

@@ -95,10 +95,7 @@ class Candidate:
 
 
 def table(candidates: Sequence[Candidate], agreements: Sequence[float] | None = None) -> list[str]:
-    """Return the lines of a table for people of what candidates should come to.
-
-    ``agreements``: share of validation texts with the teacher's answer, of each; None where none has learnt.
-    """
+    """Return lines of what candidates should come to; ``agreements`` where they have learnt."""
     rows = [
         ("", "candidate", "p50", "p95", "speedup", "size", *(("teacher's answers",) if agreements else ()))
     ]

@@ -41,11 +41,7 @@ class Device:
 
 
 def measured(job: Job, progress: Progress, host: str | None, timer: Timer | None) -> Device:
-    """Measure the device, or find its table, for the lengths of the validation rows.
-
-    ``host``: name of the machine that is measured; None for this one. ``timer``: times probes there; None for
-    this machine. Raises EdgeRobertaError: it cannot be measured.
-    """
+    """Measure the device (``host``; None: this one), or find its table, for the validation rows' lengths."""
     table = measuring.measure(_request(job), progress=progress, timer=timer, where=host)
     counts = _lengths(job)
     longest = table.lengths[-1]
@@ -74,11 +70,7 @@ def search(job: Job, limits: Limits, device: Device) -> Search:
 def choose(
     base: Base, limits: Limits, job: Job, device: Device, progress: Progress
 ) -> tuple[tuple[Probe, ...], Candidate]:
-    """Search candidates and compare them.
-
-    Returns those that were compared, the best first, and the one to make; none where only one was left.
-    Raises UsageError: no shape meets the budget.
-    """
+    """Search candidates and compare them; returns those compared, best first, and the best."""
     space = search(job, limits, device)
     space.check()
     first = space.whole()

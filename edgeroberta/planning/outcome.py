@@ -96,10 +96,7 @@ class Outcome:
         }
 
     def to_text(self, *, failed: bool) -> str:
-        """Return it for people, with the candidates and the front.
-
-        ``failed``: the gate did not pass, or a limit was missed.
-        """
+        """Return it for people, with the candidates and the front; ``failed``: a limit was missed."""
         lines = ["", f"budget: {self.limits.told}", f"chosen: {self.chosen.name}"]
         if self.probes:
             agreements = [probe.agreement for probe in self.probes]

@@ -62,10 +62,7 @@ def training_steps(candidate: Candidate, recovery: Mapping[str, Any]) -> list[di
 
 
 def write(candidate: Candidate, limits: Limits, base: Base, file: Path, *, share: bool) -> Recipe:
-    """Write a candidate's recipe and read it back.
-
-    ``share``: let engines share the weights, where the size counts.
-    """
+    """Write a candidate's recipe and read it back; ``share``: let engines share weights."""
     gate = {**base.verify.get("gate", {}), "max_drop": 1.0, "min_agreement": 0.0, "min_kept": limits.keep}
     build = {**base.build, "share_weights": True} if share else dict(base.build)
     document = {

@@ -71,10 +71,7 @@ class Search:
         return found if found.predicted.meets(self._aimed) else None
 
     def check(self) -> None:
-        """Refuse a budget that no shape meets; needs no importance.
-
-        Raises UsageError: the message names the least that there is, and why.
-        """
+        """Refuse a budget that no shape meets, naming the least that there is; needs no importance."""
         whole = self.table.shape.layers[0]
         least = LayerShape(1, min(allocation.GRANULARITY, whole.intermediate))
         smallest = self._candidate((0,), (least,)).predicted

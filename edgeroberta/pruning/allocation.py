@@ -112,11 +112,7 @@ def allocate_evenly(
     layers: Sequence[int] | None = None,
     granularity: int = GRANULARITY,
 ) -> Kept:
-    """Keep the same part of the units in every layer, the most important of each; for comparison.
-
-    ``layers``: layers that stay, rising; None keeps all. ``granularity``: neurons per block. Raises
-    UsageError: there are no such layers.
-    """
+    """Keep the same part of the units in every layer, the most important of each; for comparison."""
     shapes = []
     for layer in whole:
         block = min(granularity, layer.intermediate)
@@ -128,11 +124,7 @@ def allocate_evenly(
 def allocate_shapes(
     importance: Importance, shapes: Sequence[LayerShape], *, layers: Sequence[int] | None = None
 ) -> Kept:
-    """Keep given numbers of heads and neurons in each layer, the most important of each.
-
-    ``shapes``: what is to be left of each layer that stays. ``layers``: layers that stay, rising; None keeps
-    all.
-    """
+    """Keep given numbers of heads and neurons in each layer that stays, the most important."""
     depth = len(importance.heads)
     chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)
     return _kept(importance, chosen, [s.heads for s in shapes], [s.intermediate for s in shapes])

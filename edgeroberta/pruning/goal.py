@@ -152,11 +152,7 @@ def _toward(part: float, done: float) -> float:
 
 
 def check_shapes(shapes: Sequence[LayerShape], full: Sequence[LayerShape]) -> None:
-    """Refuse shapes that layers cannot be cut to.
-
-    ``shapes``: what is to be left of each layer. Raises UsageError: there is not one for each layer, or one
-    is larger than its layer.
-    """
+    """Refuse shapes that are not one for each layer, or larger than their layer."""
     if len(full) != len(shapes):
         raise UsageError(f"{len(shapes)} shapes for {len(full)} layers", hint="give one for each layer")
     for shape, whole in zip(shapes, full, strict=True):

@@ -116,10 +116,7 @@ class Work:
         return State(self._load(self._place(number)), kept, fields["records"], shape)
 
     def step(self, state: State, goal: Goal) -> State:
-        """Score, cut and recover once.
-
-        Returns the state after the step; it is kept on disk. Raises UsageError: the goal cannot be reached.
-        """
+        """Score, cut and recover once; the state that it returns is kept on disk."""
         number = len(state.records) + 1
         model = state.model.to(self.process.device)
         scores = importance.score(

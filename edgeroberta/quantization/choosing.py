@@ -44,10 +44,7 @@ class Choices:
     risks: Mapping[str, Risk]  # site to what its int8 weights can do on x86 without VNNI
 
     def report(self, kept_float: Mapping[str, str]) -> list[dict[str, Any]]:
-        """Tell, per matmul and attention, what was chosen, its error, and why.
-
-        ``kept_float``: all that stay float in the end, with the reason for each.
-        """
+        """Tell, per matmul and attention, what was chosen, its error, and why it stays float if it does."""
         table = []
         every: dict[str, Choice | AttentionChoice] = {**self.matmuls, **self.attentions}
         for site, choice in every.items():

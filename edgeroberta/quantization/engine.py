@@ -13,11 +13,7 @@ from edgeroberta.runtime.onnxruntime import open_graph
 
 
 def open_session(graph: Path) -> Any:
-    """Open an ONNX file for the quantizer's own use.
-
-    Returns an ``onnxruntime.InferenceSession``. Raises UnavailableError: onnxruntime is not installed;
-    EngineError: it refuses the graph.
-    """
+    """Open an ONNX file as an ``InferenceSession`` for the quantizer's own use."""
     return open_graph(graph, threads=0)
 
 

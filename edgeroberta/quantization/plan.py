@@ -109,10 +109,7 @@ class QuantizationPlan:
 
 
 def quantize_weight(weight: Float) -> tuple[NDArray[np.int8], Float]:
-    """Quantize float32 [inputs, outputs] to symmetric int8 per output channel.
-
-    Returns int8 [inputs, outputs] in -127 … 127 and float32 scales [outputs].
-    """
+    """Quantize float32 [inputs, outputs] to int8 (-127 … 127) with float32 scales [outputs]."""
     scale = np.maximum(np.abs(weight).max(axis=0) / np.float32(127), SMALLEST_STEP)
     quantized = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
     return quantized, scale.astype(np.float32)

@@ -72,10 +72,7 @@ def at_risk(weight: Int8) -> NDArray[np.bool_]:
 
 
 def emulate_maddubs(activations: NDArray[np.uint8], weight: Int8) -> NDArray[np.int32]:
-    """Multiply as ``vpmaddubsw`` and ``vpmaddwd`` do: pairs saturate in int16, then add up in int32.
-
-    ``activations``: uint8 [rows, inputs]. ``weight``: int8 [inputs, outputs]. Returns int32 [rows, outputs].
-    """
+    """Multiply uint8 [rows, inputs] by int8 [inputs, outputs]; pairs saturate in int16."""
     rows = _pairs(activations.astype(np.int32).T)  # [pairs, 2, rows]
     total = np.zeros((activations.shape[0], weight.shape[1]), np.int32)
     for left, right in zip(rows, _pairs(weight.astype(np.int32)), strict=True):
@@ -84,10 +81,7 @@ def emulate_maddubs(activations: NDArray[np.uint8], weight: Int8) -> NDArray[np.
 
 
 def examine(plan: MatMulPlan, rows: Float) -> Risk:
-    """Look at one matmul's weights, and run the calibration rows through its saturating pairs.
-
-    ``plan``: its int8 form. ``rows``: calibration rows of its input before smoothing, float32 [rows, inputs].
-    """
+    """Look at one matmul's weights, and run calibration rows, float32 [rows, inputs], through its pairs."""
     positive, negative = pair_sums(plan.weight)
     risky = at_risk(plan.weight)
     worst = 255 * int(max(positive.max(initial=0), -negative.min(initial=0)))

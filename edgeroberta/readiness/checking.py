@@ -185,10 +185,7 @@ def _wide(bundle: Path, name: str, wanted: bool) -> Path | None:
 def check_graph(
     graph: Path, profiles: tuple[Any, ...], *, engine: str = "tensorrt", compare_fp32: Path | None = None
 ) -> Checked:
-    """Build the engine of one graph.
-
-    ``compare_fp32``: Half-precision graph whose float32 engine is built to compare with, or None.
-    """
+    """Build the engine of one graph; ``compare_fp32``: a graph to build in float32 beside it."""
     return _check_graph(_Builder(_library(), profiles, COMPUTE_CAPABILITY), engine, graph, compare_fp32)
 
 

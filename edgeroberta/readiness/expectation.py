@@ -27,11 +27,7 @@ class Expected:
 
 
 def read(graph: Path) -> tuple[Expected, ...]:
-    """Read the matmuls and attentions of a graph, in its order.
-
-    ``graph``: ONNX file; its external weights are not needed. Raises UnavailableError: the package onnx is
-    not installed.
-    """
+    """Read the matmuls and attentions of an ONNX file, in its order, without its external weights."""
     model = _load(graph)
     makers = {output: node for node in model.node for output in node.output}
     constants = {tensor.name for tensor in model.initializer}

@@ -69,10 +69,7 @@ def demands(graph: Path) -> Demands:
 
 
 def compare(wanted: Demands, found: Executed) -> tuple[Judged, ...]:
-    """Judge each part that the graph demands something of.
-
-    Returns one judgement each, in the order of the table above.
-    """
+    """Judge each part that the graph demands something of, in the order of the table above."""
     openvino = found.engine == "openvino"
     judged = _matmuls(wanted, found)
     judged += [_gelu(each, found) for each in wanted.gelus if openvino or not each.tanh]

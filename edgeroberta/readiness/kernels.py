@@ -51,11 +51,7 @@ READERS = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
 
 
 def read(engine: str, folder: Path, *, threads: int, length: int) -> Executed:
-    """Load a bundle's graph into an engine, as a session does, and read what that runs.
-
-    Raises EngineError: the engine refuses the graph; UnavailableError: the engine, or the package onnx, is
-    not installed.
-    """
+    """Load a bundle's graph into an engine, as a session does, and read what that runs."""
     reader: Any = importlib.import_module(f"edgeroberta.readiness.{READERS[engine]}")
     executed: Executed = reader.read(folder, threads=threads, length=length)
     return executed

@@ -47,10 +47,7 @@ class Layer:
 
 
 def read(messages: Iterable[str]) -> tuple[Layer, ...]:
-    """Read the layers of the last engine that a log lists.
-
-    Returns the layers, in the order they run in; none where the log lists none.
-    """
+    """Read the layers, in the order they run in, of the last engine that a log lists."""
     lists = [text for text in messages if text.startswith(_HEADER)]
     return parse(lists[-1]) if lists else ()
 

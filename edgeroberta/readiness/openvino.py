@@ -24,10 +24,7 @@ _STORED = ("Const", "Input", "Output")
 
 
 def read(folder: Path, *, threads: int, length: int) -> Executed:
-    """Compile a bundle's graph for one length, as a session does, and read what is executed.
-
-    Raises EngineError: OpenVINO refuses the graph; UnavailableError: OpenVINO is not installed.
-    """
+    """Compile a bundle's graph for one length, as a session does, and read what is executed."""
     session = engine.open(folder, threads=threads, lengths=Lengths((length,), ()))
     try:
         operations = session.executed(length).get_ordered_ops()

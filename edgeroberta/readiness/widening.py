@@ -6,10 +6,7 @@ from pathlib import Path
 
 
 def widen(graph: Path, output: Path) -> None:
-    """Write a float16 graph as float32: constants and casts.
-
-    ``graph``: a float16 ONNX file. ``output``: file to write; its weights go to ``<name>_data`` beside it.
-    """
+    """Write a float16 ONNX file as float32; its weights go to ``<name>_data`` beside it."""
     import numpy as np
     import onnx
     from onnx import TensorProto, numpy_helper

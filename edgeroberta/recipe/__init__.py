@@ -79,10 +79,7 @@ def names() -> tuple[str, ...]:
 
 
 def locate(recipe: str) -> Path:
-    """Find a recipe by name, or by path when it has a slash or ends in ``.yaml`` or ``.yml``.
-
-    Raises RecipeError: there is no such recipe or file.
-    """
+    """Find a recipe by name, or by path when it has a slash or ends in ``.yaml`` or ``.yml``."""
     if "/" in recipe or recipe.endswith((".yaml", ".yml")):
         path = Path(recipe)
         if not path.is_file():

@@ -21,11 +21,7 @@ class Origin:
 
 
 def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> Origin:
-    """Apply one override to the raw stages, in place.
-
-    ``override``: ``stage.key=value``; the value is YAML. Returns where it went, so that a field it spoils is
-    blamed on it.
-    """
+    """Apply ``stage.key=value`` to the raw stages in place; returns where it went, to blame errors on."""
     where = f"--set {override}"
     target, equals, value = override.partition("=")
     name, *path = target.strip().split(".")

@@ -23,10 +23,7 @@ class Complaint:
 
 
 def first_complaint(error: ValidationError, config: type[BaseModel], given: Mapping[str, Any]) -> Complaint:
-    """Pick the first error of a validation and put it into words.
-
-    Returns the complaint. The errors that a union gives, one per member, become one sentence.
-    """
+    """Put the first error of a validation into words; those of a union become one sentence."""
     errors = error.errors(include_url=False)
     path = _real_path(errors[0]["loc"], given)
     if errors[0]["type"] == "extra_forbidden":

@@ -65,11 +65,7 @@ _Loader.add_implicit_resolver(
 
 
 def parse(text: str, *, where: str) -> Any:
-    """Parse one YAML document.
-
-    Returns plain dicts with keys of text, lists, strings, numbers, booleans and None. Raises RecipeError: it
-    is not YAML, or is far larger than a recipe; ``where`` carries the line.
-    """
+    """Parse a YAML document into plain values; ``where`` of a RecipeError carries the line."""
     if len(text) > _LONGEST:
         raise RecipeError(f"{len(text):,} characters, where {_LONGEST:,} are read at most", where=where)
     try:

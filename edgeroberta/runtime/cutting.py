@@ -68,10 +68,7 @@ class Added:
 
 
 class Cutter:
-    """Finds starts of long texts.
-
-    ``added``: its added tokens. ``bpe``: True for BPE over bytes, False for Unigram over words of Metaspace.
-    """
+    """Finds starts of long texts; ``bpe``: BPE over bytes, else Unigram over words of Metaspace."""
 
     def __init__(self, tokenizer: Tokenizer, added: Added, longest: int, *, bpe: bool) -> None:
         self._tokenizer = tokenizer

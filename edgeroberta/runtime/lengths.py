@@ -40,11 +40,7 @@ class Lengths:
 
 
 def histogram(lengths: Iterable[int], max_length: int) -> tuple[int, ...]:
-    """Count token lengths in bins of 16: bin i counts those in 16 i + 1 … 16 (i + 1).
-
-    ``lengths``: tokens per text, each in 1 … ``max_length``. Returns one count per bin, up to the last one
-    that is not empty.
-    """
+    """Count token lengths in bins of 16: bin i counts 16 i + 1 … 16 (i + 1); empty last bins are left out."""
     counts = [0] * -(-max_length // BIN)
     for length in lengths:
         counts[(length - 1) // BIN] += 1

@@ -104,10 +104,7 @@ def _is_told(name: str) -> bool:
 
 
 def read(folder: Path) -> Manifest:
-    """Read and check a bundle's manifest; the files it lists are checked by :func:`check_files`.
-
-    Raises BundleError: there is none, or it is damaged, foreign, unsafe or of a newer version.
-    """
+    """Read and check a bundle's manifest; the files it lists are checked by :func:`check_files`."""
     file = folder / MANIFEST_FILE
     if not folder.is_dir():
         what = "is a file, not a bundle's folder" if folder.exists() else "there is no such folder"
@@ -146,10 +143,7 @@ def read(folder: Path) -> Manifest:
 
 
 def check_files(manifest: Manifest) -> None:
-    """Check that every file the manifest lists is there, inside the folder, and unchanged.
-
-    Raises BundleError: one is missing, damaged or outside.
-    """
+    """Check that every file the manifest lists is there, inside the folder, and unchanged."""
     root = manifest.folder.resolve()
     for name, entry in manifest.files.items():
         file = manifest.folder / name

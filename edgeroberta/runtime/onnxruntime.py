@@ -44,20 +44,12 @@ class OnnxRuntimeSession:
 
 
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeSession:
-    """Load ``model.onnx``.
-
-    ``lengths``: not used; ONNX Runtime takes any length. Raises UnavailableError: ONNX Runtime is not
-    installed; EngineError: it refuses the graph.
-    """
+    """Load ``model.onnx``; ``lengths`` is not used, since ONNX Runtime takes any."""
     return OnnxRuntimeSession(open_graph(folder / GRAPH, threads=threads), load().__version__)
 
 
 def open_graph(graph: Path, *, threads: int) -> Any:
-    """Load an ONNX file.
-
-    ``threads``: threads for one call; 0 for all cores. Returns an ``onnxruntime.InferenceSession``. Raises
-    UnavailableError: ONNX Runtime is not installed; EngineError: it refuses the graph.
-    """
+    """Load an ONNX file into an ``InferenceSession``; ``threads`` for one call, 0 for all cores."""
     onnxruntime = load()
     options = make_options(graph.parent, threads=threads)
     try:
@@ -79,10 +71,7 @@ def load() -> Any:
 
 
 def make_options(folder: Path, *, threads: int) -> Any:
-    """Make the options a bundle is opened with.
-
-    ``threads``: threads for one call; 0 for all cores. Returns ``onnxruntime.SessionOptions``.
-    """
+    """Make the ``SessionOptions`` a bundle is opened with; ``threads`` for one call, 0 for all cores."""
     options = load().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

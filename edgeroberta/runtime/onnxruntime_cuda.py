@@ -75,12 +75,7 @@ class OnnxRuntimeCudaSession:
 
 
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeCudaSession:
-    """Load ``model_fp16.onnx`` on the first GPU.
-
-    ``threads``: threads for what is left to the CPU. ``lengths``: not used; ONNX Runtime takes any length.
-    Raises UnavailableError: ONNX Runtime is not installed, or comes without CUDA, or CUDA does not load;
-    EngineError: it refuses the graph.
-    """
+    """Load ``model_fp16.onnx`` on the first GPU; ``threads`` are for what is left to the CPU."""
     try:
         import onnxruntime
     except ImportError as error:

@@ -34,10 +34,7 @@ class Prediction:
 
 
 def interpret(task: Task, logits: npt.NDArray[np.float32], *, truncated: bool) -> Prediction:
-    """Read one row of logits.
-
-    ``logits``: float32 [labels]. Raises EngineError: a logit is NaN or infinite.
-    """
+    """Read one row of logits, float32 [labels]; EngineError where one is NaN or infinite."""
     # Plain floats: for a handful of labels numpy's call overhead is several times the arithmetic.
     values = logits.tolist()
     if not all(map(math.isfinite, values)):

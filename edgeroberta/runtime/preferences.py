@@ -26,10 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def device_facts(root: Path = Path("/")) -> dict[str, str]:
-    """Return what the order of engines may depend on; cheap, since nothing is imported for it.
-
-    Returns name to value: the machine, its board, L4T release and GPUs, and each installed engine's version.
-    """
+    """Return what the order of engines may depend on, name to value; nothing is imported for it."""
     from importlib import metadata  # 10 ms, for those only who have a preference
 
     facts = {
@@ -48,10 +45,7 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
 
 
 def preferred(bundle: str, root: Path = Path("/")) -> str | None:
-    """Return the engine that was found best for a bundle on this device; None when nothing is known.
-
-    Returns a name that :func:`~edgeroberta.runtime.session.choose_engine` takes or ignores.
-    """
+    """Return the engine that was found best for a bundle on this device; None when nothing is known."""
     try:
         if not (cache_dir() / FOLDER).is_dir():  # as nearly everywhere: then no facts need be gathered
             return None
@@ -67,10 +61,7 @@ def preferred(bundle: str, root: Path = Path("/")) -> str | None:
 def remember(
     bundle: str, engine: str, *, why: str, figures: Mapping[str, Any], root: Path = Path("/")
 ) -> bool:
-    """Note which engine is best for a bundle on this device.
-
-    Returns False where it could not be written; a warning has said so.
-    """
+    """Note which engine is best for a bundle here; False where that could not be written, after a warning."""
     key = _key(bundle, root)
     try:
         file = _file(key)

@@ -38,10 +38,7 @@ def identity(root: Path = Path("/")) -> str:
 
 
 def saturates(root: Path = Path("/")) -> bool | None:
-    """Tell whether int8 products can saturate an int16 on this processor.
-
-    Returns True for x86 without VNNI and AMX, False for x86 with them and for ARM, None where it is unknown.
-    """
+    """Tell whether int8 products can saturate an int16 here: x86 without VNNI and AMX; None where unknown."""
     text = cpuinfo(root)
     flags = field(text, "flags")  # x86; ARM says "Features"
     if flags is not None:

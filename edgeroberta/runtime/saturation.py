@@ -27,10 +27,7 @@ _CONSEQUENCES = {
 
 
 def advise(manifest: Manifest, engine: str, root: Path = Path("/")) -> str | None:
-    """Tell what saturation does to a bundle on this machine.
-
-    Returns one sentence with the command that helps; None where nothing can saturate.
-    """
+    """Say what saturation does to a bundle on this machine, and what helps; None where nothing can."""
     if manifest.precision != "int8" or engine not in _CONSEQUENCES or not processor.saturates(root):
         return None
     if manifest.saturation is None:
@@ -41,10 +38,7 @@ def advise(manifest: Manifest, engine: str, root: Path = Path("/")) -> str | Non
 
 
 def declared_safe(folder: Path) -> bool:
-    """Tell whether a folder has a manifest that says that none of its int8 weights can saturate.
-
-    Returns False without a manifest, and for one of before this was looked at.
-    """
+    """Tell whether a folder's manifest says that no int8 weight can saturate; False where it says nothing."""
     try:
         fields = jsontext.loads((folder / MANIFEST_FILE).read_bytes())
         return fields["saturation"]["safe"] is True

@@ -62,10 +62,7 @@ class Engine:
     shared: tuple[str, ...] = ()
 
     def files_in(self, names: Container[str]) -> tuple[str, ...]:
-        """Return the files that it runs in a bundle.
-
-        Returns its own; the shared ones where they are there and its own are not.
-        """
+        """Return the files that it runs in a bundle: its own, or shared ones that stand for them."""
         own = all(name in names for name in self.files)
         return self.shared if self.shared and not own and self.shared[0] in names else self.files
 
@@ -174,20 +171,14 @@ def _has_device(name: str) -> bool:
 
 
 def opened(engine: Any) -> Any:
-    """Return an engine's own session, which a call holds while it runs.
-
-    Raises EngineError: the session is closed, perhaps by another thread.
-    """
+    """Return an engine's own session; EngineError when it is closed, perhaps by another thread."""
     if engine is None:
         raise EngineError("the session is closed", hint="open the bundle again with Runtime.open")
     return engine
 
 
 def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
-    """Load a bundle's graph into an engine.
-
-    Raises UnavailableError: the engine is not installed; EngineError: it refuses the graph.
-    """
+    """Load a bundle's graph into an engine."""
     engine = ENGINES[name]
     module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
     session: Session = getattr(module, engine.opener)(folder, threads=threads, lengths=lengths)

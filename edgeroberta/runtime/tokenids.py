@@ -28,10 +28,7 @@ class Limits:
 
 
 def checked(ids: Sequence[Ids], limits: Limits) -> list[Ids]:
-    """Return ids as arrays; refuse what the model has no answer to.
-
-    ``ids``: whole numbers [length] each. Returns the same, as arrays of integers.
-    """
+    """Return whole numbers [length] each as arrays of integers; refuse what the model has no answer to."""
     if isinstance(ids, (str, bytes)) or not isinstance(ids, (Sequence, np.ndarray)):
         raise UsageError(f"expected a list of lists of token ids, not {type(ids).__name__}")
     arrays = [_array(one, limits, index) for index, one in enumerate(ids)]
@@ -72,10 +69,7 @@ def _unknown(ids: Ids, limits: Limits, where: str) -> UsageError:
 
 
 def refuse(ids: Ids, pad: int) -> None:
-    """Refuse a text without any token, or with the padding token in it.
-
-    ``ids``: int64 [length]. ``pad``: the padding token's id.
-    """
+    """Refuse a text, int64 [length], without any token, or with the padding token ``pad`` in it."""
     if (ids == pad).any():
         raise holds_padding(pad)
     if not len(ids):
@@ -83,10 +77,7 @@ def refuse(ids: Ids, pad: int) -> None:
 
 
 def refuse_padding(ids: Sequence[Ids], pad: int) -> None:
-    """Refuse texts with the padding token in them.
-
-    ``ids``: int64 [length] each. ``pad``: the padding token's id.
-    """
+    """Refuse texts, int64 [length] each, with the padding token ``pad`` in them."""
     # All at once: looking at each would cost a fifth of the time that short texts take to tokenize.
     if ids and (np.concatenate(ids) == pad).any():
         index = next(index for index, one in enumerate(ids) if (one == pad).any())
@@ -107,11 +98,7 @@ def holds_padding(pad: int, where: str | None = None) -> UsageError:
 
 
 def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
-    """Put inputs into one batch.
-
-    ``ids``: integers [at most length] each. ``pad``: the padding token's id. Returns ids and mask, int64
-    [inputs, length] each; the mask is 1 for tokens and 0 for padding.
-    """
+    """Put inputs into one batch: ids and mask (1 for tokens, 0 for padding), int64 [inputs, length] each."""
     batch = np.full((len(ids), length), pad, np.int64)
     mask = np.zeros((len(ids), length), np.int64)
     for row, one in enumerate(ids):

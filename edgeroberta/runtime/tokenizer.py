@@ -74,11 +74,7 @@ class TextTokenizer:
         return cls(tokenizer, max_length, threads)
 
     def encode_one(self, item: Input) -> Encoding:
-        """Tokenize one text or pair.
-
-        Raises UsageError: it is neither, holds a lone surrogate, or the tokenizer refuses it; or it is a pair
-        and ``max_length`` has no room for the special tokens of one.
-        """
+        """Tokenize one text or pair; UsageError where it is neither, is refused, or has no room."""
         try:
             if not isinstance(item, str):
                 self._require_room()
@@ -91,10 +87,7 @@ class TextTokenizer:
         return self._wrap(found)
 
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
-        """Tokenize texts or pairs, on all cores unless opened for one thread.
-
-        Returns the ids of each, in the same order.
-        """
+        """Tokenize texts or pairs in order, on all cores unless opened for one thread."""
         if self._threads == 1:
             return [self._numbered(number, item) for number, item in enumerate(inputs)]
         results: list[Encoding] = []

@@ -21,11 +21,7 @@ _SWITCHES = ("add_prefix_space", "split_special_tokens")
 
 
 def read(folder: Path) -> tuple[Tokenizer, str]:
-    """Read a folder's tokenizer as the runtime uses it, but without truncation.
-
-    Returns the tokenizer, and the side on which a long text is cut: ``right`` or ``left``. Raises
-    BundleError: a file is missing or damaged.
-    """
+    """Read a folder's tokenizer, without truncation, and the side on which long texts are cut."""
     from tokenizers import Tokenizer
 
     file = folder / TOKENIZER_FILE

@@ -168,10 +168,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
 
 
 def _int8_matmuls(output: Path, engines: Sequence[str]) -> int | None:
-    """Count what an int8 engine of TensorRT is to compute in int8; a fused attention is one.
-
-    The device holds its engine to that, and has no package to read the graph with.
-    """
+    """Count what a TensorRT int8 engine is to compute in int8, since the device cannot read the graph."""
     from edgeroberta.readiness import expectation
     from edgeroberta.runtime.session import ENGINES
 
@@ -181,10 +178,7 @@ def _int8_matmuls(output: Path, engines: Sequence[str]) -> int | None:
 
 
 def _check(graph: Path, engines: Sequence[str], context: Context) -> dict[str, Any]:
-    """Hold the engines that run here to what the graph demands of them.
-
-    Returns per engine what :meth:`edgeroberta.readiness.cpu.Checked.to_json` tells.
-    """
+    """Hold the engines that run here to what the graph demands of them; returns what each was found to do."""
     from edgeroberta.readiness import cpu
     from edgeroberta.readiness.kernels import READERS
     from edgeroberta.stages.export import GRAPH_FILE
@@ -200,10 +194,7 @@ def _check(graph: Path, engines: Sequence[str], context: Context) -> dict[str, A
 
 
 def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context) -> float | None:
-    """Ask one engine the goldens; a wrong answer is for ``verify`` to fail, here it is only told.
-
-    Returns the largest difference of a logit; None where an answer is not a number.
-    """
+    """Ask one engine the goldens and return the largest difference of a logit, for ``verify`` to judge."""
     import numpy as np
 
     from edgeroberta.runtime.core import Runtime

@@ -16,10 +16,7 @@ class BundleConfig(StageConfig):
 
 @stage("bundle", config=BundleConfig, reads=(Kind.DRAFT, Kind.REPORT), writes=Kind.BUNDLE)
 def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
-    """Write the bundle; one that did not pass its gate is written, too, and says so.
-
-    Returns notes: the verdict, the bundle's digest and its size in bytes.
-    """
+    """Write the bundle; one that did not pass its gate is written, too, and says so."""
     from edgeroberta import card
     from edgeroberta.bundle import seal
     from edgeroberta.publishing import without_folders

@@ -138,12 +138,7 @@ def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
     check=_check,
 )
 def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
-    """Train a student, cut from the newest checkpoint or named, on the teacher's outputs.
-
-    ``context``: the run; unlabelled rows are learnt from too, without the hard term. Returns notes: layers
-    kept, the teacher's and the student's score on the validation rows, history of losses, parameters before
-    and after.
-    """
+    """Train a student, cut from the newest checkpoint or named, on the teacher's outputs."""
     from edgeroberta.roberta import checkpoint
     from edgeroberta.training import distillation, fitting
 

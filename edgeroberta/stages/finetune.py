@@ -36,12 +36,7 @@ def _check(config: FinetuneConfig, outset: Outset) -> Outset:
     check=_check,
 )
 def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
-    """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows.
-
-    Returns notes: metric, best score and step, history of losses, steps, precision, processes. Raises
-    DataError: the training rows have no labels; RecipeError: all layers are frozen; EdgeRobertaError: the
-    loss is no longer a finite number.
-    """
+    """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows."""
     import torch
 
     from edgeroberta.roberta import checkpoint

@@ -151,10 +151,7 @@ def _texts(
 
 
 def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:
-    """Copy the half-precision graph, where the export made one, and hold it to the float graph.
-
-    Returns what :func:`edgeroberta.quantization.half.hold` found; None without such a graph.
-    """
+    """Copy the half-precision graph, where the export made one, and hold it to the float graph."""
     import shutil
 
     from edgeroberta.backends import HALF_GRAPH

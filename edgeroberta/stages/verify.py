@@ -64,10 +64,7 @@ class VerifyConfig(StageConfig):
 
 @stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
-    """Write ``report.{json,md,html}`` and the folder ``reference`` with the full-size answers.
-
-    Returns the verdict and its reason. A verdict of FAIL is no error here: the bundle is still written.
-    """
+    """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
     from edgeroberta import verification
     from edgeroberta.publishing import name_of, without_folders
     from edgeroberta.verification import reference, report

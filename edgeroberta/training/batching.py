@@ -82,19 +82,12 @@ class Tokens:
 
 
 def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int) -> Tokens:
-    """Tokenize texts as the device will, in memory.
-
-    ``folder``: model folder with a ``config.json`` and a ``tokenizer.json``. ``max_length``: tokens after
-    which a text is cut off; the model's own limit where that is lower. Returns the token ids.
-    """
+    """Tokenize texts as the device will, cut at ``max_length`` or the model's own limit, in memory."""
     return encoded(Encoder.open(folder, max_length=max_length), inputs)
 
 
 def encoded(encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> Tokens:
-    """Tokenize texts in memory; see ``token_files`` for very many of them.
-
-    ``encoder``: the tokenizer. Returns the token ids.
-    """
+    """Tokenize texts in memory; see ``token_files`` for very many of them."""
     sequences: list[npt.NDArray[np.int32]] = []
     for start in range(0, len(inputs), CHUNK):
         sequences += [np.asarray(ids, np.int32) for ids in encoder.encode(inputs[start : start + CHUNK])]
@@ -121,10 +114,7 @@ def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> lis
 
 
 def by_length(lengths: Indices, *, batch_size: int) -> list[Indices]:
-    """Cut texts into batches for inference, longest first, so that memory runs out early or never.
-
-    ``lengths``: int64[n], tokens of each text. ``batch_size``: texts per batch.
-    """
+    """Cut texts into batches for inference, longest first: memory runs out early or never."""
     order = np.argsort(-lengths, kind="stable")
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 

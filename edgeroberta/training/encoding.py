@@ -25,12 +25,7 @@ class Encoder:
 
     @classmethod
     def open(cls, folder: Path, *, max_length: int) -> Encoder:
-        """Read the tokenizer that the device will use.
-
-        ``folder``: model folder with a ``config.json`` and a ``tokenizer.json``. ``max_length``: tokens after
-        which a text is cut off; the model's own limit where that is lower. Raises BundleError: there is no
-        readable tokenizer; CheckpointError: there is no usable config.
-        """
+        """Read the tokenizer that the device will use, cut at ``max_length`` or the model's own limit."""
         config = EncoderConfig.from_dir(folder)
         length = min(max_length, config.max_length)
         tokenizer = TextTokenizer.open(folder, length)

@@ -37,10 +37,7 @@ class Layout:
 
 
 class Entries:
-    """An open ``.npy`` file of entries of a known layout.
-
-    ``count``: how many entries it holds; they end where the file does.
-    """
+    """An open ``.npy`` file of entries of a known layout, ``count`` of them."""
 
     def __init__(self, file: Path, layout: Layout, count: int) -> None:
         self._path, self._layout, self._count = file, layout, count
@@ -54,10 +51,7 @@ class Entries:
         self._file.close()
 
     def read(self, first: int, into: npt.NDArray[Any]) -> None:
-        """Read as many entries as ``into`` holds, from number ``first`` on.
-
-        Raises EdgeRobertaError: the file is shorter than it was.
-        """
+        """Read as many entries as ``into`` holds, from number ``first`` on; an error if the file ends."""
         buffer = into.data.cast("B")
         self._file.seek(max(self._start + first * self._layout.bytes, 0))
         if self._start <= 0 or self._file.readinto(buffer) != len(buffer):

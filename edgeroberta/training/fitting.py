@@ -42,21 +42,14 @@ class Fit:
 
 
 def run(fit: Fit, context: Context) -> Mapping[str, Any]:
-    """Train a model and write it to ``context.output``.
-
-    ``context``: the run; the best checkpoint is chosen by the task's metric on its validation rows. Raises
-    EdgeRobertaError: the loss is no longer a finite number.
-    """
+    """Train a model and write it to ``context.output``."""
     notes = train(fit, context)
     save(fit.model, context, tokenizer=fit.tokenizer)
     return notes
 
 
 def save(model: PreTrainedModel, context: Context, *, tokenizer: Path) -> None:
-    """Write a trained model to ``context.output``, once for all processes.
-
-    ``tokenizer``: model folder whose tokenizer files are copied.
-    """
+    """Write a trained model, and the tokenizer of a folder, to the output, once for all processes."""
     process = prediction.accelerator()
     if process.is_main_process:
         save_classifier(model.to("cpu"), context.output, tokenizer=tokenizer)
@@ -64,11 +57,7 @@ def save(model: PreTrainedModel, context: Context, *, tokenizer: Path) -> None:
 
 
 def train(fit: Fit, context: Context) -> Mapping[str, Any]:
-    """Train a model in place; it ends with the weights of the best evaluation.
-
-    ``context``: the run; the best checkpoint is chosen by the task's metric on its validation rows. Raises
-    RecipeError: all layers are frozen; EdgeRobertaError: the loss is no longer a finite number.
-    """
+    """Train a model in place; it ends with the weights that score best on the validation rows."""
     fit.settings.require_learning(fit.model.config.num_hidden_layers, fit.label)
     process = prediction.accelerator()
     rows, task = context.data.validation, context.task

@@ -79,10 +79,7 @@ def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
 
 
 def check(name: str, task: Task) -> None:
-    """Refuse a teacher that is no model here, or answers other labels than the task's; loads no weights.
-
-    Raises CheckpointError: it is such a teacher.
-    """
+    """Refuse a teacher that is no model here, or answers other labels than the task's; loads no weights."""
     folder = checkpoint.locate(name, cache=cache_dir())
     fields = checkpoint.load_config(folder)
     _order(Task.from_config(fields), task, folder, stated="problem_type" in fields)

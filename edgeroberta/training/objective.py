@@ -44,10 +44,7 @@ class Labels(Protocol):
 
 
 class TextLabels:
-    """One label per text, for the first texts of a run; those after them have none.
-
-    ``values``: int64[n], float32[n, L] or float32[n]; None when no text has one.
-    """
+    """Labels int64[n], float32[n, L] or float32[n] of a run's first texts; those after them have none."""
 
     def __init__(self, values: npt.NDArray[Any] | None, problem: Problem, outputs: int) -> None:
         if values is None:
@@ -79,10 +76,7 @@ class Lesson:
 
 
 class DistillObjective:
-    """The weighted losses of a student on a batch.
-
-    ``projection``: maps the student's hidden states to the teacher's width where the two differ.
-    """
+    """The weighted losses of a student; ``projection`` maps its states to the teacher's width."""
 
     def __init__(
         self,
@@ -101,10 +95,7 @@ class DistillObjective:
         )
 
     def __call__(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Run the student on a batch.
-
-        ``model``: the student, wrapped or not. Returns each loss by name, float[B], times its weight.
-        """
+        """Run the student, wrapped or not, on a batch; returns each weighted loss by name, float[B]."""
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
         targets = self.lesson.outputs.batch(batch.rows)
         with torch.autocast(logits.device.type, enabled=False):

@@ -44,11 +44,7 @@ def accelerator() -> Accelerator:
 
 
 def precision_of(wanted: Precision, device: torch.device) -> torch.dtype:
-    """Return the number format of the matrix products on a device.
-
-    ``wanted``: what the recipe asks for; ``auto`` takes bfloat16 where the processor multiplies it. Returns
-    ``torch.bfloat16`` or ``torch.float32``.
-    """
+    """Return the torch dtype of the matrix products; ``auto``: bfloat16 where the processor has it."""
     if wanted is Precision.AUTO:
         if device.type == "cuda":
             fast = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -74,11 +70,7 @@ def computing(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
 def predict(
     model: PreTrainedModel, tokens: Tokens, *, precision: Precision = Precision.AUTO
 ) -> npt.NDArray[np.float32]:
-    """Run a classifier over texts, divided among all processes.
-
-    ``model``: the classifier, on its device; left in evaluation mode. Returns logits, float32[n, L], on every
-    process.
-    """
+    """Run a classifier over texts, divided among all processes; each gets the logits, float32[n, L]."""
     device, process = model.device, accelerator()
     model.eval()
     parts: list[tuple[Indices, npt.NDArray[np.float32]]] = []

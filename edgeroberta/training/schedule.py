@@ -8,10 +8,7 @@ from edgeroberta.training.hyperparameters import Hyperparameters, Schedule
 
 
 def learning_rate(settings: Hyperparameters, step: int, total: int) -> float:
-    """Return the learning rate of a step: a linear rise, then the schedule's fall to zero.
-
-    ``step``: number of the step, from 0. Returns the rate, above 0.
-    """
+    """Return the learning rate of a step, from 0: a linear rise, then the schedule's fall to zero."""
     warm = math.ceil(settings.warmup * total)
     if step < warm:
         return settings.learning_rate * (step + 1) / (warm + 1)

@@ -64,10 +64,7 @@ class Outputs:
         return self._read(name, rows, self._tokens.offsets) if name in self._layouts else None
 
     def _read(self, name: str, rows: Indices, offsets: Indices | None) -> npt.NDArray[Any]:
-        """Read one kind of output.
-
-        ``offsets`` says at which entry each text starts; None where each text has one entry.
-        """
+        """Read one kind of output; ``offsets``: where each text's entries start (None: one each)."""
 
         def start(row: Any) -> Any:
             return row if offsets is None else offsets[row]

@@ -19,10 +19,7 @@ SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq
 
 
 def warnings(state: State) -> tuple[str, ...]:
-    """Return what would make a measurement here mislead, each with what mends it.
-
-    Returns one sentence each; empty when nothing is known against the device.
-    """
+    """Return what would make a measurement here mislead, each with what mends it."""
     return (*_mode(state), *_clocks(state), *_heat(state), *_throttled(state), *_others(state))
 
 

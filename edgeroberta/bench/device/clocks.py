@@ -50,11 +50,7 @@ class Clock:
 
 
 def clocks(root: Path = Path("/"), show: str | None = None) -> tuple[Clock, ...]:
-    """Return the clocks of processors, GPU and memory.
-
-    ``root``: where ``sys`` is. ``show``: what ``jetson_clocks --show`` printed; gives the clocks that the
-    files do not. Returns one per cpufreq policy, then GPU and memory where there are.
-    """
+    """Return the clocks of CPU policies, GPU and memory; ``show``: output of ``jetson_clocks --show``."""
     found = [*_policies(root), *_gpu(root), *_emc(root)]
     names = {clock.name for clock in found}
     cpus = any(name.startswith("cpu") for name in names)

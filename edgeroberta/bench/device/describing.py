@@ -10,11 +10,7 @@ from edgeroberta.bench.device.state import State
 
 
 def describe(state: State) -> list[str]:
-    """Return a state in lines for people; unknown lines are left out.
-
-    Returns ``name: value`` lines: board, software, power mode, clocks, temperatures, throttling, memory,
-    energy.
-    """
+    """Return a state in ``name: value`` lines for people; unknown lines are left out."""
     return [f"{name}: {value}" for name, value in rows(state)]
 
 

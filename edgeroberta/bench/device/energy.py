@@ -100,11 +100,7 @@ class Source:
 
 
 def source(root: Path = Path("/"), *, raspberry_pi: bool = False) -> Source:
-    """Find out where this device measures its power.
-
-    ``root``: where ``sys`` is. ``raspberry_pi``: the board is one; then the reason says so. Returns the rails
-    or counters to sum, or why there are none.
-    """
+    """Find out which rails or counters to sum for this device's power, or why there are none."""
     found = rails(root)
     if total := total_of([rail.name for rail in found]):
         by_name = {rail.name: rail for rail in found}

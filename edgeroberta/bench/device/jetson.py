@@ -120,10 +120,7 @@ def cuda_version(content: str | None) -> str | None:
 
 
 def dpkg_versions(root: Path, names: Collection[str]) -> dict[str, str]:
-    """Return the versions of installed Debian packages.
-
-    ``root``: where ``var`` is. Returns name to version as dpkg has it, for those whose status says installed.
-    """
+    """Return the versions, as dpkg has them, of Debian packages whose status says installed."""
     found: dict[str, str] = {}
     name, version, installed = "", "", False
     try:

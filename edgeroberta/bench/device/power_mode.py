@@ -36,11 +36,7 @@ class PowerMode:
 
 
 def power_mode(root: Path = Path("/"), query: str | None = None) -> PowerMode | None:
-    """Return the power mode that is set.
-
-    ``root``: where ``var/lib/nvpmodel/status`` and ``etc/nvpmodel.conf`` are. ``query``: what ``nvpmodel -q``
-    printed, for when the status file is missing. Returns the mode; None where there is none to know of.
-    """
+    """Return the power mode; ``query``: output of ``nvpmodel -q``, for when the status file is missing."""
     named = modes(reading.text(root / "etc/nvpmodel.conf"))
     best = maximal(named)
     best_name = named.get(best) if best is not None else None

@@ -18,11 +18,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 def text(path: Path | str) -> str | None:
-    """Return what a file holds, without the zero bytes and white space around it.
-
-    The file is opened without blocking, so a pipe in its place does not stop a measurement. Returns its text;
-    None when it is missing, unreadable, empty or a folder.
-    """
+    """Return what a file holds, stripped; None when missing or empty. A pipe does not block it."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError):
@@ -42,10 +38,7 @@ def integer(path: Path | str) -> int | None:
 
 
 def whole(word: str | None, base: int = 10) -> int | None:
-    """Return a word as a whole number.
-
-    Returns the number; None for anything else and for numbers that no kernel counter reaches.
-    """
+    """Return a word as a whole number; None for anything else, and beyond what kernel counters reach."""
     if word is None or len(word) > MOST_DIGITS:
         return None
     try:
@@ -75,10 +68,7 @@ def denied(path: Path | str) -> bool:
 
 
 def children(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the entries of a folder in the order of their numbers; none when it cannot be listed.
-
-    Returns their paths: ``cpu2`` before ``cpu10``.
-    """
+    """Return the entries of a folder, ``cpu2`` before ``cpu10``; none when it cannot be listed."""
     try:
         names = [path.name for path in folder.iterdir()]
     except (OSError, ValueError):

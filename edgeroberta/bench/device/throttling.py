@@ -45,10 +45,7 @@ class Throttling:
     counters: dict[str, int] = field(default_factory=dict)  # counters that only grow, by name
 
     def events_since(self, before: Throttling) -> tuple[str, ...]:
-        """Return what happened after ``before``: ``average over-current 3 times``.
-
-        A counter that is new or has gone back (a driver was loaded again) is no event.
-        """
+        """Return what happened after ``before``; a counter that is new or was reset is no event."""
         grown = {
             name: value - before.counters[name]
             for name, value in self.counters.items()

@@ -69,10 +69,7 @@ def energy_per_text(watched: Watched, texts: int) -> float | None:
 
 
 class Watch:
-    """Samples a device in a thread of its own, from ``with`` until its end.
-
-    ``interval_s``: seconds between samples; longer where sampling would cost too much.
-    """
+    """Samples a device in a thread of its own, from ``with`` until its end, every ``interval_s`` at most."""
 
     def __init__(
         self, root: Path = Path("/"), interval_s: float = INTERVAL_S, idle_w: float | None = None
@@ -160,10 +157,7 @@ class Watch:
 
 
 def idle_power(root: Path = Path("/"), seconds: float = 3.0) -> float | None:
-    """Measure the power of the device while it has nothing to do.
-
-    ``root``: where ``sys`` is. Returns watts, None when power is not measured.
-    """
+    """Measure the watts of the device while it has nothing to do; None when power is not measured."""
     with Watch(root) as watch:
         time.sleep(seconds)
     return watch.watched.mean_w

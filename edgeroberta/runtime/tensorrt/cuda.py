@@ -41,10 +41,7 @@ class Cuda:
         self._success = runtime.cudaError_t.cudaSuccess
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call a function of the runtime.
-
-        Returns its result; None when it has none, a tuple when it has several. Raises EngineError: it failed.
-        """
+        """Call a function of the runtime, or raise EngineError; returns its result, or a tuple of several."""
         try:
             error, *results = getattr(self.runtime, name)(*arguments)
         except RuntimeError as failure:  # the bindings cannot load the driver
@@ -94,10 +91,7 @@ class Cuda:
 
 
 class Buffer:
-    """As much pinned host memory as device memory, for copies in one or both directions.
-
-    ``device``: address on the device, aligned to 256 bytes.
-    """
+    """As much pinned host memory as device memory (address ``device``, aligned), for copies both ways."""
 
     def __init__(self, cuda: Cuda, size: int) -> None:
         self._cuda = cuda
@@ -142,10 +136,7 @@ def aligned(size: int) -> int:
 
 
 def load() -> Cuda:
-    """Import the bindings and look for a GPU.
-
-    Raises UnavailableError: the bindings are not installed, or there is no GPU.
-    """
+    """Import the bindings and look for a GPU."""
     driver = driver_version()
     if driver is None:
         raise UnavailableError(

@@ -72,11 +72,7 @@ def make_profiles(lengths: Lengths, *, batch: int = MAX_BATCH) -> tuple[Profile,
 
 
 def build(library: Library, graph: Path, options: Options) -> Built:
-    """Build an engine.
-
-    ``graph``: an ONNX file with inputs ``[batch, length]``; external weights are found beside it. Raises
-    EngineError: the graph cannot be read, or there is no engine for it.
-    """
+    """Build the engine of an ONNX file with inputs ``[batch, length]``; external weights lie beside it."""
     trt, started = library.module, time.perf_counter()
     log = Log(library, least=options.least)
     builder = trt.Builder(log.logger)
@@ -98,10 +94,7 @@ def build(library: Library, graph: Path, options: Options) -> Built:
 
 
 def parse(library: Library, builder: Any, graph: Path, log: Log) -> Any:
-    """Read a graph into a strongly typed network.
-
-    Raises EngineError: the parser refuses it; the message has all its errors, with the nodes.
-    """
+    """Read a graph into a strongly typed network; an EngineError names all errors and nodes."""
     trt = library.module
     flags = 0
     # TensorRT 11 knows no other networks; there the flag is deprecated and may go.

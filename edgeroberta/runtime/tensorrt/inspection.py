@@ -50,11 +50,7 @@ def inspect(loaded: Loaded) -> Inspection:
 
 
 def read(text: str) -> Inspection:
-    """Count layers in what the engine inspector prints.
-
-    ``text``: JSON of TensorRT 10 or 11: ``{"Layers": [...]}``, each a name or an object. Returns the counts;
-    all 0 where it is not that.
-    """
+    """Count layers in the engine inspector's JSON (TensorRT 10 and 11); all 0 where it is not that."""
     try:
         layers = json.loads(text)["Layers"]
     except (ValueError, KeyError, TypeError):

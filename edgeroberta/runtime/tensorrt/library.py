@@ -62,10 +62,7 @@ class Library:
 
 
 def find() -> Library:
-    """Import TensorRT, or TensorRT-RTX where there is none.
-
-    Raises UnavailableError: neither is installed, or the one that is cannot be loaded.
-    """
+    """Import TensorRT, or TensorRT-RTX where there is none."""
     for name in FLAVOURS:
         try:
             module = importlib.import_module(name)
@@ -121,10 +118,7 @@ class Log:
         return self._count
 
     def errors(self, since: int = 0) -> str:
-        """Return the last errors as one line; empty when there were none.
-
-        ``since``: only those after this :meth:`mark`, so that a failure is not explained by an older one.
-        """
+        """Return the last errors since a :meth:`mark` as one line; empty when there were none."""
         with self._lock:
             messages, after = tuple(self.messages), self._count - since
         recent = messages[-after:] if after else ()

@@ -85,11 +85,7 @@ class Loaded:
         )
 
     def context(self, *, graphs: bool) -> Any:
-        """Make an execution context.
-
-        ``graphs``: whether TensorRT-RTX is to capture CUDA graphs; elsewhere the caller does. Raises
-        EngineError: there is no memory for it.
-        """
+        """Make an execution context; ``graphs``: let TensorRT-RTX capture CUDA graphs by itself."""
         trt, began = self.library.module, self.log.mark()
         # Memory for the profile in use only, not for the largest one.
         strategy = trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE

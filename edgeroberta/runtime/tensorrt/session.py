@@ -33,18 +33,12 @@ class Origin:
 
 
 class TensorRtSession:
-    """A session whose calls may overlap, each in a lane of its own; see :mod:`.lane`.
-
-    ``fingerprint``: digest of the engine; another build of the same graph has another one.
-    """
+    """A session whose calls may overlap, each in a lane; another build has another ``fingerprint``."""
 
     def __init__(
         self, cuda: Cuda, loaded: Loaded, origin: Origin, lengths: Lengths, *, graphs: bool = True
     ) -> None:
-        """Make the first lane and warm it up.
-
-        ``graphs``: whether to use CUDA graphs where the engine allows it.
-        """
+        """Make the first lane and warm it up; ``graphs``: use CUDA graphs where the engine allows it."""
         self.name, self.version = origin.name, loaded.library.version
         self.fingerprint = hashlib.sha256(origin.stored.plan).hexdigest()
         self._cuda, self._loaded, self._lengths = cuda, loaded, lengths
@@ -65,11 +59,7 @@ class TensorRtSession:
         return self._lengths.padded(length)
 
     def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
-        """Run one batch, in parts if it is larger than the engine takes.
-
-        See :class:`edgeroberta.runtime.session.Session`. Lengths that the engine was not built for are
-        padded to the next one.
-        """
+        """Run one batch, in parts if the engine takes less, padded to a length it was built for."""
         return self._run(input_ids, attention_mask, timed=False)[0]
 
     def run_timed(self, input_ids: Ids, attention_mask: Ids) -> tuple[Logits, float]:

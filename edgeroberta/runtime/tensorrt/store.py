@@ -33,11 +33,7 @@ class Reading:
 
 
 def read(folder: Path, key: Key) -> Reading:
-    """Read an engine that was kept.
-
-    ``key``: what it must have been built from. Returns its plan, or why it is of no use; neither where there
-    is none.
-    """
+    """Read the plan that was kept under a key, or why it is of no use; neither where there is none."""
     try:
         facts = jsontext.loads((folder / FACTS).read_bytes(), finite=False)
         former, size, sha256 = dict(facts["key"]), int(facts["bytes"]), str(facts["sha256"])
@@ -79,11 +75,7 @@ def _short(value: object, missing: object) -> str:
 
 
 def write(folder: Path, key: Key, source: Path, built: Built) -> None:
-    """Keep an engine; the caller holds the lock of its key.
-
-    ``folder``: where; a damaged engine there is replaced. Raises OSError: it cannot be written; nothing is
-    left behind.
-    """
+    """Keep an engine in place of a damaged one, all or nothing; the caller holds the lock of its key."""
     for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a builder that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
