@@ -1,10 +1,10 @@
-"""Makes the tables in README.md, docs/, recipes/ and benchmarks/ and the drawings from benchmarks/results.
+"""Makes the tables in README.md, docs/ and benchmarks/ and the drawings from benchmarks/results.
 
     python -m benchmarks.tables            write the tables and drawings
     python -m benchmarks.tables --check    only say which files are not current; exit code 1 if any is not
 
-A table stands between two markers, which name a file below benchmarks/results and what of it to show
-(``rows`` or ``checks``; ``checks`` of a machine's folder shows those of all its results)::
+A table stands between two markers, which name a file below benchmarks/results and what of it to show:
+``rows``, ``checks`` (of a machine's folder: those of all its results), or ``summary``, the README's table::
 
     <!-- results: some-machine/peers rows -->
     <!-- /results -->
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
 from edgeroberta import __version__, front
@@ -44,6 +45,14 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "p99 ms": lambda row: "" if row.latency is None else figures(row.latency.p99),
     "times as fast": lambda row: "" if row.ratio is None else f"{row.ratio:.2f}",
     "MB": lambda row: "" if row.size_mb is None else figures(row.size_mb),
+}
+
+#: The README's table: its row titles to names of rows; the first is the baseline of the speed-up.
+SUMMARY = {
+    "baseline, float32": "fp32/onnxruntime",
+    "`int8`": "int8/onnxruntime",
+    "`int8-distill` (default)": "int8-distill/onnxruntime",
+    "`tiny`": "tiny/onnxruntime",
 }
 
 
@@ -85,6 +94,26 @@ def latency_table(rows: Sequence[Row]) -> str:
     """Lay out contestants, one per line; columns that no row fills are left out."""
     kept = [name for name, cell in COLUMNS.items() if not name or any(cell(row) for row in rows)]
     return markdown(kept, [[COLUMNS[name](row) or "–" for name in kept] for row in rows])
+
+
+def summary_table(result: Result) -> str:
+    """Make the README's table: few rows, one engine, speed-up over the baseline (median over rounds)."""
+    rows = {row.name: row for row in result.rows}
+    chosen = [(title, rows[name]) for title, name in SUMMARY.items()]
+    rounds = [row.latency.round_p50 for _, row in chosen if row.latency]
+    lines = [
+        [
+            title,
+            COLUMNS["accuracy"](row),
+            COLUMNS["same answers"](row),
+            COLUMNS["p50 ms"](row),
+            f"{median(base / own for base, own in zip(rounds[0], timed, strict=True)):.1f}×",
+            COLUMNS["MB"](row),
+        ]
+        for (title, row), timed in zip(chosen, rounds, strict=True)
+    ]
+    header = ["model", "accuracy %", "agreement", "p50 ms", "speed-up", "bundle MB"]
+    return markdown(header, lines) + "\n" + caption(result) + "\n"
 
 
 def values_table(rows: Sequence[Row]) -> str:
@@ -163,12 +192,12 @@ def table(path: str, what: str, results: Path) -> str:
     """Make the table a marker asks for.
 
     Raises:
-        EdgeRobertaError: The marker names no result or asks for something else than rows or checks.
+        EdgeRobertaError: The marker names no result or asks for something else.
     """
-    if what == "rows":
-        return rows_table(load(results / f"{path}.json"))
+    if what in ("rows", "summary"):
+        return (rows_table if what == "rows" else summary_table)(load(results / f"{path}.json"))
     if what != "checks":
-        raise EdgeRobertaError(f"'{what}' is neither 'rows' nor 'checks'", where=f"marker {path}")
+        raise EdgeRobertaError(f"'{what}' is none of 'rows', 'checks', 'summary'", where=f"marker {path}")
     if not (results / path).is_dir():
         return checks_table([load(results / f"{path}.json")])
     return checks_table([load(file) for file in sorted((results / path).glob("*.json"))])
@@ -192,7 +221,7 @@ def updated(text: str, results: Path) -> str:
 
 def documents(root: Path) -> list[Path]:
     """Return the files that may hold tables."""
-    named = [root / "README.md", root / "benchmarks" / "README.md", root / "recipes" / "README.md"]
+    named = [root / "README.md", root / "benchmarks" / "README.md"]
     return [path for path in (*named, *sorted((root / "docs").rglob("*.md"))) if path.exists()]
 
 

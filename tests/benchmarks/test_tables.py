@@ -132,6 +132,17 @@ def test_a_share_of_several_seeds_is_shown_with_its_spread() -> None:
     assert tables.spread(()) == ""
 
 
+def test_the_summary_compares_with_its_first_row_round_by_round(clone: Path) -> None:
+    half = LATENCY.model_copy(update={"round_p50": (0.6, 0.65)})
+    rows = [
+        Row(name=name, title="", latency=half if name == "tiny/onnxruntime" else LATENCY, accuracy=0.5)
+        for name in tables.SUMMARY.values()
+    ]
+    lines = tables.summary_table(PEERS.model_copy(update={"rows": tuple(rows)})).splitlines()
+    assert lines[2] == "| baseline, float32 | 50.0 |  | 1.23 | 1.0× |  |"
+    assert lines[5] == "| `tiny` | 50.0 |  | 1.23 | 2.0× |  |"
+
+
 def test_a_drawing_is_made_anew_when_its_result_changes(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = tuple(
         Row(name=name, title=f"`{name}`, Engine", group=group, latency=LATENCY, accuracy=0.875)
@@ -161,7 +172,7 @@ def test_an_unclosed_marker_is_refused(clone: Path) -> None:
 def test_a_marker_for_something_else_is_refused(clone: Path) -> None:
     text = "<!-- results: box/peers colours -->\n<!-- /results -->\n"
     (clone / "README.md").write_text(text, encoding="utf-8")
-    with pytest.raises(EdgeRobertaError, match="'colours' is neither 'rows' nor 'checks'"):
+    with pytest.raises(EdgeRobertaError, match="'colours' is none of 'rows', 'checks', 'summary'"):
         tables.main(["--root", str(clone)])
 
 
