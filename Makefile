@@ -52,8 +52,9 @@ fix: $(STAMPS)/dev  ## Format, and repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(STAMPS)/dev  ## Write the generated parts of docs/ anew
+docs: $(STAMPS)/dev  ## Write the generated parts of docs/, build the site in build/site, check its links
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## Remove the environment, caches and results
 	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,6 +1,6 @@
-"""Write the parts of ``docs/`` that follow from the code: every option, every setting.
+"""Write the parts of ``docs/`` that follow from the code: every option, setting, recipe and error.
 
-Run by ``make docs``; ``tests/test_docs.py`` fails when what is committed is not what this writes.
+Run by ``make docs``; ``tests/docs/test_pages.py`` fails when what is committed is not what this writes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writes RoBERTa as an ONNX graph straight from its weights, in float or in int8 with Q/DQ.
 
-The shape of the graph is chosen for what engines fuse (measured, see ``docs/explanation/architecture.md``):
+The shape of the graph is chosen for what engines fuse (measured, see ``docs/explanation/graph.md``):
 Q, K and V are one matmul with 1/sqrt(d) folded into Q; positions are a slice of a table, because
 inputs are right-padded; the mask is added as -10000, which half precision can hold; and the last
 layer computes only the first token, the one the classification head reads.
