@@ -2,49 +2,41 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import special, stats
 
 from edgeroberta.metrics import calibration_error
 from edgeroberta.tasks import Problem, Task
 
+THREE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
 MULTI = Task(Problem.MULTI_LABEL, ("a", "b", "c"))
 VALUE = Task(Problem.REGRESSION, ("score",))
 TWO = Task(Problem.SINGLE_LABEL, ("a", "b"))
 
 
-def _sure(*shares: float) -> np.ndarray:
-    """Logits whose softmax gives the first of two labels these probabilities."""
-    return np.array([[np.log(share / (1 - share)), 0.0] for share in shares])
+def _gap(probabilities: np.ndarray, happened: np.ndarray, bins: int) -> float:
+    found = stats.binned_statistic(probabilities, happened - probabilities, "sum", bins, range=(0, 1))
+    return float(np.abs(found.statistic).sum() / len(probabilities))
 
 
-def test_calibration_of_a_case_counted_by_hand() -> None:
-    # Four answers at 0.75, half of them right: a gap of 0.25. One at 0.9, right: a gap of 0.1.
-    logits = _sure(0.75, 0.75, 0.75, 0.75, 0.9)
-    assert calibration_error(TWO, logits, np.array([0, 0, 1, 1, 0])) == pytest.approx((4 * 0.25 + 0.1) / 5)
-
-
-def test_calibration_is_of_the_answer_whichever_label_it_is() -> None:
-    # 0.25 for the first label is 0.75 for the second, and three of four are right.
-    assert calibration_error(TWO, _sure(0.25, 0.25, 0.75, 0.75), np.array([1, 1, 0, 1])) == pytest.approx(0)
-
-
-def test_gaps_of_different_bins_do_not_cancel_out_and_those_of_one_bin_do() -> None:
-    # 0.95 wrong and 0.6 right: -0.95 and +0.4. In a single bin they are -0.55 together.
-    logits, labels = _sure(0.95, 0.6), np.array([1, 0])
-    assert calibration_error(TWO, logits, labels) == pytest.approx((0.95 + 0.4) / 2)
-    assert calibration_error(TWO, logits, labels, bins=1) == pytest.approx(0.55 / 2)
+@pytest.mark.parametrize("bins", [1, 4, 15])
+@pytest.mark.parametrize("rows", [1, 3, 400])
+@pytest.mark.parametrize("task", [TWO, THREE, MULTI], ids=["two", "three", "several"])
+def test_calibration_is_the_gap_of_each_bin_weighted_by_its_rows(task: Task, rows: int, bins: int) -> None:
+    rng = np.random.default_rng(rows)
+    logits = rng.normal(size=(rows, task.num_outputs)) * 3
+    if task is MULTI:
+        labels = rng.integers(0, 2, logits.shape).astype(np.float32)
+        expected = np.mean([_gap(special.expit(logits[:, k]), labels[:, k], bins) for k in range(3)])
+    else:
+        labels = rng.integers(0, task.num_outputs, rows)
+        expected = _gap(special.softmax(logits, axis=1).max(axis=1), logits.argmax(axis=1) == labels, bins)
+    assert calibration_error(task, logits, labels, bins=bins) == pytest.approx(expected)
 
 
 def test_a_bin_holds_its_upper_edge() -> None:
     # With four bins, 0.75 is in the third, with 0.6: +0.25 and -0.6.
-    logits, labels = _sure(0.6, 0.75), np.array([1, 0])
-    assert calibration_error(TWO, logits, labels, bins=4) == pytest.approx(0.35 / 2)
-
-
-def test_calibration_of_several_labels_is_the_mean_over_them() -> None:
-    # a: 0.75 twice, true once; b: 0.25 twice, never true; c: 0.5 twice, true once.
-    logits = np.array([[np.log(3), -np.log(3), 0.0]] * 2)
-    labels = np.array([[1, 0, 1], [0, 0, 0]], np.float32)
-    assert calibration_error(MULTI, logits, labels) == pytest.approx((0.25 + 0.25 + 0) / 3)
+    logits = np.array([[np.log(share / (1 - share)), 0.0] for share in (0.6, 0.75)])
+    assert calibration_error(TWO, logits, np.array([1, 0]), bins=4) == pytest.approx(0.35 / 2)
 
 
 def test_extreme_logits_have_a_calibration_and_a_regression_has_none() -> None:

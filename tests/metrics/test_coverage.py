@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import coverage
+from edgeroberta.metrics import Draws, agreement_interval, lead_interval
+from edgeroberta.tasks import Problem, Task
 
 CASES = {case.name: case for case in coverage.cases()}
 #: Rates of damage: of ten positives one goes, which two of five draws do not show.
@@ -54,6 +56,21 @@ def test_a_model_that_lost_nothing_passes_and_one_that_lost_three_times_as_much_
     lost = coverage.simulate(case, 0.034, draws=50, samples=200)
     assert lost.passed == 0
     assert lost.failed > 0.9
+
+
+@pytest.mark.parametrize("share", [0.5, 0.97])
+def test_a_share_and_a_lead_lie_within_their_intervals_as_often_as_promised(share: float) -> None:
+    task, rng = Task(Problem.SINGLE_LABEL, ("a", "b")), np.random.default_rng(0)
+    beyond = np.zeros(4, int)
+    for seed in range(80):
+        # They agree on this share of rows, and the first is right where the second is, and on 2 % more.
+        same, lucky = rng.random(150) < share, rng.random(150) < 0.02
+        draws = Draws(seed=seed, samples=200)
+        of_share = agreement_interval(task, np.eye(2)[np.zeros(150, int)], np.eye(2)[1 - same], draws)
+        of_lead = lead_interval(same | lucky, same, draws)
+        lead = 0.02 * (1 - share)
+        beyond += [of_share.low > share, of_share.high < share, of_lead.low > lead, of_lead.high < lead]
+    assert (beyond / 80 <= _most(0.025, 80)).all()
 
 
 @pytest.mark.slow
