@@ -38,12 +38,12 @@ DRAWINGS = {"docs/images/pareto-front.svg": "epyc-9004-2core/smaller"}
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "": lambda row: row.title if row.status == "ok" else f"{row.title} (failed)",
     "accuracy": lambda row: "" if row.accuracy is None else f"{row.accuracy * 100:.1f}",
-    "same answers": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
+    "agreement": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
     "kept": lambda row: spread(row.kept),
     "p50 ms": lambda row: "" if row.latency is None else figures(row.latency.p50),
     "p90 ms": lambda row: "" if row.latency is None else figures(row.latency.p90),
     "p99 ms": lambda row: "" if row.latency is None else figures(row.latency.p99),
-    "times as fast": lambda row: "" if row.ratio is None else f"{row.ratio:.2f}",
+    "speed-up": lambda row: "" if row.ratio is None else f"{row.ratio:.2f}",
     "MB": lambda row: "" if row.size_mb is None else figures(row.size_mb),
 }
 
@@ -105,7 +105,7 @@ def summary_table(result: Result) -> str:
         [
             title,
             COLUMNS["accuracy"](row),
-            COLUMNS["same answers"](row),
+            COLUMNS["agreement"](row),
             COLUMNS["p50 ms"](row),
             f"{median(base / own for base, own in zip(rounds[0], timed, strict=True)):.1f}×",
             COLUMNS["MB"](row),
@@ -129,7 +129,7 @@ def values_table(rows: Sequence[Row]) -> str:
 
 def _numbers(row: Row) -> list[tuple[str, float]]:
     """Return what a line each is made of: the answers' shares in percent, then the row's own values."""
-    shares = (("accuracy", row.accuracy), ("same answers %", row.same_answers))
+    shares = (("accuracy", row.accuracy), ("agreement %", row.same_answers))
     return [*((name, share * 100) for name, share in shares if share is not None), *row.values]
 
 

@@ -39,7 +39,7 @@ RUNTIME = Result(
     checks=(Check(title="memory", value=250.0, unit="MB", direction="at most", bar=200.0),),
 )
 ROWS = f"""\
-|  | accuracy | p50 ms | p90 ms | p99 ms | times as fast |
+|  | accuracy | p50 ms | p90 ms | p99 ms | speed-up |
 | --- | ---: | ---: | ---: | ---: | ---: |
 | Ours | 87.5 | 1.23 | 12.3 | 123 | 1.50 |
 | Theirs (failed) | – | – | – | – | – |
@@ -123,7 +123,7 @@ def test_a_result_is_written_with_the_version_that_measured_it(tmp_path: Path) -
 def test_answers_stand_beside_values() -> None:
     row = RUNTIME.rows[0].model_copy(update={"accuracy": 0.5, "same_answers": 0.9})
     found = tables.rows_table(RUNTIME.model_copy(update={"rows": (row,)}))
-    assert "| accuracy | 50.0 |\n| same answers % | 90.0 |\n| resident MB" in found
+    assert "| accuracy | 50.0 |\n| agreement % | 90.0 |\n| resident MB" in found
 
 
 def test_a_share_of_several_seeds_is_shown_with_its_spread() -> None:
