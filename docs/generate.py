@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, get_args, get_type_hints
@@ -66,19 +67,24 @@ def parameters(function: Callable[..., None]) -> list[Parameter]:
 
 
 def stage_settings() -> str:
-    """The settings of every stage."""
+    """The settings of every stage; those that it shares with an earlier one by name only."""
     parts = []
+    described: dict[settings.Setting, str] = {}
     for name in stages.MODULES:
         found = settings.of_stage(name)
+        rows, shared = [], defaultdict(list)
+        for each in found:
+            bare = each._replace(key=each.key.removeprefix("recovery."))
+            first = described.setdefault(bare, name)
+            if first == name:
+                row = (f"`{each.key}`", _cell(each.kind), f"`{each.default}`", _cell(each.description))
+                rows.append(row)
+            else:
+                shared[first].append(f"`{each.key}`")
         parts.append(f"### {name}\n")
-        if not found:
-            parts.append("No settings.\n")
-            continue
-        rows = [
-            (f"`{each.key}`", _cell(each.kind), f"`{each.default}`", _cell(each.description))
-            for each in found
-        ]
-        parts.append(_table(("setting", "type", "default", "meaning"), rows))
+        parts.append(_table(("setting", "type", "default", "meaning"), rows) if rows else "No settings.\n")
+        for first, keys in shared.items():
+            parts.append(f"As in [{first}](#{first}), with the same defaults: {', '.join(keys)}.\n")
     return "\n".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -55,8 +55,10 @@ def _kind(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " | ".join(str(argument) for argument in arguments)
+    if origin is Annotated:
+        return _kind(arguments[0])
     if origin in (tuple, list) or str(origin).endswith("Sequence'>"):
         return f"list of {_kind(arguments[0])}"
     if arguments:
-        return " | ".join(_kind(argument) for argument in arguments if not hasattr(argument, "gt"))
+        return " | ".join(_kind(argument) for argument in arguments)
     return getattr(annotation, "__name__", str(annotation))

@@ -102,6 +102,7 @@ def test_every_recipe_and_stage_is_in_the_documents() -> None:
         assert f"| `{name}` |" in guide
     for name in stages.MODULES:
         assert f"### {name}\n" in text
+    assert "metadata=" not in text, "a type is shown as Python holds it"
 
 
 def test_every_field_of_a_manifest_is_in_the_documents(tmp_path: Path) -> None:
