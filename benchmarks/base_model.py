@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks.watch import Watched, run
 from edgeroberta import demo
-from edgeroberta.cache import cache_dir, folder
 from edgeroberta.data import Rows, load_splits
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage.cache import cache_dir, folder
 
 logger = logging.getLogger(__name__)
 

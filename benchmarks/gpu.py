@@ -35,7 +35,7 @@ from edgeroberta.bench.request import DTYPES
 from edgeroberta.errors import EdgeRobertaError
 
 if TYPE_CHECKING:
-    from edgeroberta.verification.reference import Reference
+    from edgeroberta.evaluate.reference import Reference
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ def train(work: Path, limit: int | None) -> tuple[Path, dict[str, Any]]:
 
 
 def reference_row(reference: Reference) -> dict[str, Any]:
-    """Return the fields of a row from what :func:`edgeroberta.bench.reference.measure` found."""
+    """Return the fields of a row from what :func:`edgeroberta.evaluate.baseline.measure` found."""
     timed, many = reference.latency, reference.offline
     values: list[tuple[str, float]] = []
     if many is not None:
@@ -181,7 +181,7 @@ def reference_row(reference: Reference) -> dict[str, Any]:
 def measure(run: Run, group: str, model: Path, heldout: Path, device: str) -> None:
     """Add a row for each type that the model runs in."""
     from benchmarks.texts import read
-    from edgeroberta.bench import reference
+    from edgeroberta.evaluate import baseline as reference
     from edgeroberta.roberta import checkpoint
 
     rows, task = read(heldout, model), checkpoint.task_of(model)
@@ -242,7 +242,7 @@ def main() -> None:
         pack(arguments.pack, arguments.python)
         return
     try:
-        from edgeroberta.bench.full_size import pick_device
+        from edgeroberta.measure.baseline import pick_device
 
         device = pick_device(arguments.device)
     except EdgeRobertaError as error:

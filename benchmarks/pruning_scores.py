@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, Splits, load_splits
-from edgeroberta.pruning import allocation, importance
-from edgeroberta.pruning.importance import Examples, Importance, Method
+from edgeroberta.prune import allocation, importance
+from edgeroberta.prune.importance import Examples, Importance, Method
 from edgeroberta.roberta import checkpoint, loading, surgery
 from edgeroberta.tasks import Task
 from edgeroberta.training import batching, prediction

@@ -24,9 +24,9 @@ from pathlib import Path
 from benchmarks import rounds
 from benchmarks.texts import read
 from edgeroberta import demo
-from edgeroberta.cache import cache_dir
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.layout import columns
+from edgeroberta.storage.cache import cache_dir
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from benchmarks.results import Check, Machine, Result, Row, now, this_machine, write
 from edgeroberta.bench.benchmark import Request, benchmark
 from edgeroberta.bench.comparison import BUNDLE, Comparison
-from edgeroberta.bench.measure import Latency
 from edgeroberta.bench.remote import run_remote
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.measure.clock import Latency
 from edgeroberta.progress import Progress
 
 logger = logging.getLogger(__name__)

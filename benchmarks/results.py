@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeroberta import __version__
-from edgeroberta.artifact import write_json
-from edgeroberta.bench.device import here
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.hardware import here
+from edgeroberta.storage.artifact import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

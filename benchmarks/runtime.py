@@ -21,8 +21,8 @@ from pathlib import Path
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from benchmarks.rounds import ROOT
 from benchmarks.texts import read
-from edgeroberta.bench.device import versions
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.hardware import versions
 from edgeroberta.runtime.manifest import read as read_manifest
 
 logger = logging.getLogger(__name__)

@@ -30,8 +30,8 @@ import numpy as np
 from benchmarks import watch
 from benchmarks.results import Check, Latency, Result, Row, now, this_machine, write
 from benchmarks.rounds import ROOT
-from edgeroberta.bench.device import versions
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.hardware import versions
 from edgeroberta.runtime import Runtime
 
 logger = logging.getLogger(__name__)

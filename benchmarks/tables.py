@@ -22,8 +22,8 @@ from statistics import median
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
 from edgeroberta import __version__, front
-from edgeroberta.artifact import write_text
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage.artifact import write_text
 
 ROOT = Path(__file__).parent.parent
 MARKED = re.compile(

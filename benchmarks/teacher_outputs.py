@@ -29,10 +29,10 @@ from pathlib import Path
 
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta import demo
-from edgeroberta.artifact import digest_tree
-from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec, streams
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage.artifact import digest_tree
+from edgeroberta.storage.cache import cache_dir
 
 logger = logging.getLogger(__name__)
 

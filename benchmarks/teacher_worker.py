@@ -12,10 +12,10 @@ from itertools import islice
 from pathlib import Path
 
 from edgeroberta import distributed
-from edgeroberta.artifact import write_json
 from edgeroberta.data import DataSpec, streams
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.storage.artifact import write_json
 from edgeroberta.training import batching, teacher, token_files
 from edgeroberta.training.encoding import Encoder
 

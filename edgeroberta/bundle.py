@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__, jsontext
-from edgeroberta.artifact import LINEAGE_FILE, digest_file, write_bytes
+from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime.goldens import GOLDENS_FILE, Goldens
 from edgeroberta.runtime.manifest import (
@@ -28,6 +27,8 @@ from edgeroberta.runtime.manifest import (
 )
 from edgeroberta.runtime.session import Session
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Input, TextTokenizer
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import LINEAGE_FILE, digest_file, write_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from edgeroberta import demo
 from edgeroberta.escaping import code, markdown, one_line
-from edgeroberta.ledger import Ledger, table
+from edgeroberta.evaluate.per_stage import Ledger, table
+from edgeroberta.evaluate.report import to_come
+from edgeroberta.evaluate.report_text import counted
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.verification.report import to_come
-from edgeroberta.verification.report_text import counted
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeroberta import cache as cached
-from edgeroberta import codedigest
-from edgeroberta.artifact import digest_file, digest_value, write_bytes, write_json, write_text
 from edgeroberta.data.readers import read
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.data.splitting import hold_out
 from edgeroberta.errors import DataError, missing_extra
 from edgeroberta.roberta import hmsemb
+from edgeroberta.storage import cache as cached
+from edgeroberta.storage import codedigest
+from edgeroberta.storage.artifact import digest_file, digest_value, write_bytes, write_json, write_text
 
 #: The encoder's id on the Hub and its licence there, and what the packaged default's teacher is called.
 MODEL = "ibm-granite/granite-embedding-30m-english"

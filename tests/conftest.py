@@ -160,11 +160,11 @@ def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
         import numpy as np
 
         from edgeroberta import targets
-        from edgeroberta.artifact import Artifact, Kind, Lineage
         from edgeroberta.data import Rows, Splits
         from edgeroberta.progress import Progress
         from edgeroberta.roberta.graph import write_float
         from edgeroberta.stages import Context
+        from edgeroberta.storage.artifact import Artifact, Kind, Lineage
         from edgeroberta.tasks import Task
 
         graph = tmp_path_factory.mktemp("graph")

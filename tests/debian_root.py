@@ -19,9 +19,9 @@ from pathlib import Path
 
 from debian_apt import Apt, call, reason, release
 
-from edgeroberta import cache
-from edgeroberta.artifact import digest_value
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.storage import cache
+from edgeroberta.storage.artifact import digest_value
 
 _LAYOUT = 1  # of the cached folders; raise it when what is written into them changes
 _LINKED = ("bin", "lib", "lib64", "sbin")  # merged into /usr, as on every Debian since 12

@@ -1,4 +1,4 @@
-"""Makes ``edgeroberta/doctor_graph``, the tiny int8 graph that ``edgeroberta doctor`` runs.
+"""Makes ``edgeroberta/check/doctor_graph``, the tiny int8 graph that ``edgeroberta doctor`` runs.
 
 ``python tests/doctor_graph.py`` writes it anew; ``test_doctor.py`` tells whether the one in the tree is it.
 """
@@ -95,4 +95,4 @@ def write(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "edgeroberta/doctor_graph"))
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "edgeroberta/check/doctor_graph"))

@@ -16,23 +16,24 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import artifact, bundle
-from edgeroberta.bench.beside import Beside
-from edgeroberta.bench.device import Device
-from edgeroberta.bench.measure import Calls, Shape, summarise
-from edgeroberta.bench.process import WorkerError
-from edgeroberta.bench.protocol import Opened, Spec
+from edgeroberta import bundle
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
+from edgeroberta.evaluate import reference
+from edgeroberta.evaluate.reference import Reference
+from edgeroberta.evaluate.report import Gate
+from edgeroberta.hardware import Device
+from edgeroberta.measure.clock import Calls, Shape, summarise
+from edgeroberta.measure.paired import Beside
+from edgeroberta.measure.process import WorkerError
+from edgeroberta.measure.protocol import Opened, Spec
 from edgeroberta.metrics import all_metrics
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.storage import artifact
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.verification import reference
-from edgeroberta.verification.reference import Reference
-from edgeroberta.verification.report import Gate
 
 TOKENIZER = Path(__file__).parent / "fixtures" / "tokenizer"
 VOCAB, MAX_LENGTH = 600, 512
@@ -186,7 +187,7 @@ def read_json(file: Path) -> Any:
 
 
 class FakeWorker:
-    """A model that answers from a table of logits, in this process; see ``edgeroberta.bench.process``.
+    """A model that answers from a table of logits, in this process; see ``edgeroberta.measure.process``.
 
     Args:
         spec: What it pretends to have opened.

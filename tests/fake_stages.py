@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import distributed, targets
-from edgeroberta.artifact import Kind, digest_file, digest_value, write_json, write_text
 from edgeroberta.data import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Recipe, Step
 from edgeroberta.stages import Context, Stage, StageConfig
+from edgeroberta.storage.artifact import Kind, digest_file, digest_value, write_json, write_text
 from edgeroberta.tasks import Problem, Task
 
 TRAINING_STEPS = 3

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta.bench.protocol import Spec
 from edgeroberta.errors import EngineError, missing_extra
+from edgeroberta.measure.protocol import Spec
 
 
 class Subject:

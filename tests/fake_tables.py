@@ -9,12 +9,12 @@ from typing import Any
 import fake_bundles
 
 from edgeroberta.bench.comparison import Comparison
-from edgeroberta.bench.conditions import Surroundings, Validity, Verdict
-from edgeroberta.bench.measure import Breakdown, Shape, summarise
-from edgeroberta.bench.offline import Offline
-from edgeroberta.bench.protocol import Status
-from edgeroberta.bench.rounds import Plan
 from edgeroberta.bench.row import Row
+from edgeroberta.measure.clock import Breakdown, Shape, summarise
+from edgeroberta.measure.offline import Offline
+from edgeroberta.measure.protocol import Status
+from edgeroberta.measure.rounds import Plan
+from edgeroberta.measure.validity import Surroundings, Validity, Verdict
 
 
 def printed() -> dict[str, Any]:

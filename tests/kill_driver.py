@@ -18,9 +18,9 @@ from typing import Any
 import fake_stages
 
 from edgeroberta import pipeline
-from edgeroberta.artifact import digest_tree
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe
+from edgeroberta.storage.artifact import digest_tree
 
 #: Audit events of calls that change the disk; the hook is called before each of them.
 CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")

@@ -15,10 +15,10 @@ from pathlib import Path
 import kill_driver
 import torch
 
-from edgeroberta.artifact import digest_tree
 from edgeroberta.data import DataSpec, streams
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.storage.artifact import digest_tree
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import batching, shards, teacher, token_files
 from edgeroberta.training.encoding import Encoder

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from edgeroberta import card, escaping
-from edgeroberta.ledger import Ledger, Row
+from edgeroberta.evaluate.per_stage import Ledger, Row
 
 
 @pytest.fixture

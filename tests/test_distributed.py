@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgeroberta.artifact import digest_tree
 from edgeroberta.roberta import checkpoint, pruned, surgery
+from edgeroberta.storage.artifact import digest_tree
 
 UNLABELLED = 7  # of them
 ROWS = 21  # not a multiple of the batch size, nor of two
@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from edgeroberta.training import loop, prediction, shards
 from edgeroberta import stages, targets
-from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.progress import Progress
 from edgeroberta.data import streams
 from edgeroberta.data.rows import DataSpec, Rows, Splits

@@ -22,9 +22,9 @@ from benchmarks import rounds
 from benchmarks.peers.environments import cache_folder, environment
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from benchmarks.texts import read
-from edgeroberta.artifact import digest_tree, digest_value
-from edgeroberta.cache import folder
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage.artifact import digest_tree, digest_value
+from edgeroberta.storage.cache import folder
 
 logger = logging.getLogger(__name__)
 

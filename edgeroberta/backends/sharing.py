@@ -10,9 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgeroberta.artifact import replacing, write_bytes
 from edgeroberta.backends import GRAPH, onnxruntime, source_graph
 from edgeroberta.roberta.builder import SMALL, external_data
+from edgeroberta.storage.artifact import replacing, write_bytes
 
 if TYPE_CHECKING:
     from onnx import TensorProto

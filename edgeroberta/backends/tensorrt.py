@@ -8,10 +8,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from edgeroberta.artifact import write_bytes
 from edgeroberta.backends import HALF_GRAPH, INT8_GRAPH
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.roberta.builder import external_data
+from edgeroberta.storage.artifact import write_bytes
 
 INT8, HALF = "tensorrt.onnx", "model_fp16.onnx"
 

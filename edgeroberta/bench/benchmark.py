@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from edgeroberta import artifact
-from edgeroberta.bench import contenders, material
+from edgeroberta.bench import evaluation_data, lineup
 from edgeroberta.bench import table as tables
 from edgeroberta.bench.comparison import Comparison, compare, fastest
-from edgeroberta.bench.conditions import Verdict
-from edgeroberta.bench.device import here
-from edgeroberta.bench.process import Measured, Worker
-from edgeroberta.bench.protocol import Spec
 from edgeroberta.bench.request import DTYPES, Request
-from edgeroberta.bench.rounds import Plan
-from edgeroberta.bench.surroundings import Looking
 from edgeroberta.errors import EdgeRobertaError, UsageError, did_you_mean
+from edgeroberta.hardware import here
+from edgeroberta.measure.environment import Looking
+from edgeroberta.measure.process import Measured, Worker
+from edgeroberta.measure.protocol import Spec
+from edgeroberta.measure.rounds import Plan
+from edgeroberta.measure.validity import Verdict
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import manifest, preferences, saturation
+from edgeroberta.storage import artifact
 from edgeroberta.targets.matching import resolve
 
 __all__ = ["Request", "benchmark", "remember", "write"]
@@ -50,20 +50,20 @@ def benchmark(
                 hint=did_you_mean(dtype, DTYPES),
             )
     notes: list[str] = []
-    found = material.find(request, facts, notes)
+    found = evaluation_data.find(request, facts, notes)
     for engine in request.engines or facts.engines:
         if (advice := saturation.advise(facts, engine)) is not None:
             notes.append(f"{engine}: {advice}.")
     plan = Plan(
         rounds=request.rounds,
         batch=request.batch,
-        tokens=material.tokens(request, facts, found),
+        tokens=evaluation_data.tokens(request, facts, found),
         threads=request.threads,
     )
     with tempfile.TemporaryDirectory() as scratch:
         rows = [
-            *contenders.full_size(request, facts, found, Path(scratch), notes),
-            *contenders.bundle(request, found.inputs),
+            *lineup.full_size(request, facts, found, Path(scratch), notes),
+            *lineup.bundle(request, found.inputs),
         ]
         table = compare(rows, found, plan, progress=progress, start=start, look=look)
     return replace(table, notes=(*notes, *table.notes), target=target)

@@ -7,12 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.bench import int8, surroundings
-from edgeroberta.bench.conditions import Surroundings, Validity, judge_run
-from edgeroberta.bench.device import Device, here
-from edgeroberta.bench.process import Measured
-from edgeroberta.bench.protocol import Spec, Status
-from edgeroberta.bench.rounds import Entry, Plan, answer_all, answer_offline, take_turns
 from edgeroberta.bench.row import (
     BUNDLE,
     Contender,
@@ -25,14 +19,21 @@ from edgeroberta.bench.row import (
     unproven,
     with_speed_up,
 )
-from edgeroberta.bench.surroundings import Looking
 from edgeroberta.data import texts
 from edgeroberta.errors import UnavailableError
+from edgeroberta.evaluate import soundness
+from edgeroberta.evaluate.report import Gate
+from edgeroberta.evaluate.soundness import Soundness
+from edgeroberta.hardware import Device, here
+from edgeroberta.latency import int8
+from edgeroberta.measure import environment
+from edgeroberta.measure.environment import Looking
+from edgeroberta.measure.process import Measured
+from edgeroberta.measure.protocol import Spec, Status
+from edgeroberta.measure.rounds import Entry, Plan, answer_all, answer_offline, take_turns
+from edgeroberta.measure.validity import Surroundings, Validity, judge_run
 from edgeroberta.progress import Progress
-from edgeroberta.publishing import name_of
-from edgeroberta.verification import soundness
-from edgeroberta.verification.report import Gate
-from edgeroberta.verification.soundness import Soundness
+from edgeroberta.storage.publishing import name_of
 
 #: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
 SCHEMA_VERSION = 2
@@ -92,14 +93,14 @@ def compare(
     table; a contender that failed is a row of it.
     """
     machine = here()
-    before = surroundings.before(machine)
+    before = environment.before(machine)
     entries = [Entry(_label(contender), start(contender.spec)) for contender in contenders]
     lengths = [len(str(each)) for each in material.inputs]
     try:
-        look = look or surroundings.watch_on(machine)
+        look = look or environment.watch_on(machine)
         take_turns(entries, plan, lengths, progress, look)
         answer_offline(entries, plan, lengths, progress, look)
-        around = surroundings.after(before)
+        around = environment.after(before)
         if material.rows is not None:
             answer_all(entries, len(material.rows), progress)
         gains = _gains(contenders, entries, plan, lengths, progress)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeroberta import artifact
 from edgeroberta.bench import table
 from edgeroberta.bench.remote import HostResult, to_json
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.escaping import markdown as escape
+from edgeroberta.evaluate.report_text import ABSENT
 from edgeroberta.layout import columns
-from edgeroberta.verification.report_text import ABSENT
+from edgeroberta.storage import artifact
 
 _WORDS = 4  # host, model, engine and status are words; the rest is set flush right
 

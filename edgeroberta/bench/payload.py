@@ -15,6 +15,8 @@ from edgeroberta.bench.benchmark import Request
 from edgeroberta.data.reading import Format
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.evaluate import provenance, reference
+from edgeroberta.evaluate.reference import Reference
 from edgeroberta.remote import wheel, wheelhouse
 from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.job import Job
@@ -24,8 +26,6 @@ from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.verification import provenance, reference
-from edgeroberta.verification.reference import Reference
 
 #: Folders and files in the job's folder on the device.
 BUNDLE, REFERENCE, ROWS, WHEEL, WHEELHOUSE = "bundle", "reference", "rows.jsonl", "wheel", "wheelhouse"

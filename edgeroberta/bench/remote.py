@@ -13,18 +13,18 @@ from typing import Any
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.comparison import SCHEMA_VERSION as TABLE_VERSION
 from edgeroberta.bench.comparison import Comparison
-from edgeroberta.bench.conditions import Verdict
-from edgeroberta.bench.contenders import NO_MODEL
+from edgeroberta.bench.lineup import NO_MODEL
 from edgeroberta.bench.payload import BUNDLE, Payload, gather, job_for
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.measure.validity import Verdict
 from edgeroberta.progress import PLAIN_SECONDS, PlainProgress, Progress
-from edgeroberta.publishing import name_of
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.job import Printed, Runner
 from edgeroberta.remote.shipping import Patience, ship
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.untrusted import decode, loads
+from edgeroberta.storage.publishing import name_of
 from edgeroberta.targets import matching
 
 logger = logging.getLogger(__name__)

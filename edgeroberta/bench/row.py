@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta import metrics
-from edgeroberta.bench.conditions import MOST_SPREAD
-from edgeroberta.bench.device import Device
-from edgeroberta.bench.int8 import Gain
-from edgeroberta.bench.measure import Latency, speed_up
-from edgeroberta.bench.offline import Offline
-from edgeroberta.bench.protocol import Inputs, Spec, Status
-from edgeroberta.bench.rounds import Entry, Plan
 from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
+from edgeroberta.evaluate.gate import Answers, judge
+from edgeroberta.evaluate.reference import Reference
+from edgeroberta.evaluate.report import Gate, Verdict
+from edgeroberta.hardware import Device
+from edgeroberta.latency.int8 import Gain
+from edgeroberta.measure.clock import Latency, speed_up
+from edgeroberta.measure.offline import Offline
+from edgeroberta.measure.protocol import Inputs, Spec, Status
+from edgeroberta.measure.rounds import Entry, Plan
+from edgeroberta.measure.validity import MOST_SPREAD
 from edgeroberta.tasks import Task
-from edgeroberta.verification.judging import Answers, judge
-from edgeroberta.verification.reference import Reference
-from edgeroberta.verification.report import Gate, Verdict
 
 #: Names of the rows; the full-size model on a GPU is named with its type besides.
 REFERENCE, FULL_SIZE, FLOAT_ONNX, BUNDLE = "reference", "full-size", "full-size, onnx fp32", "bundle"

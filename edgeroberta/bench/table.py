@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgeroberta.bench.circumstances import facts
 from edgeroberta.bench.comparison import Comparison
+from edgeroberta.bench.notes import facts
 from edgeroberta.bench.row import Row
 from edgeroberta.escaping import markdown as escape
+from edgeroberta.evaluate.report_text import ABSENT, megabytes, points
 from edgeroberta.layout import columns
-from edgeroberta.verification.report_text import ABSENT, megabytes, points
 
 _LEFT = 3  # model, engine and status are words; the rest is set flush right
 Cells = tuple[str, ...]

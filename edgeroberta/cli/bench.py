@@ -117,9 +117,9 @@ def _here(request: Request, *, json: bool) -> None:
     from edgeroberta.bench import table
     from edgeroberta.bench.benchmark import benchmark, remember, write
     from edgeroberta.bench.comparison import require_measured
-    from edgeroberta.bench.conditions import Verdict, require_valid
     from edgeroberta.bench.row import BUNDLE
     from edgeroberta.errors import EdgeRobertaError
+    from edgeroberta.measure.validity import Verdict, require_valid
 
     comparison = benchmark(request, progress=console.progress())
     if json:
@@ -143,9 +143,9 @@ def _here(request: Request, *, json: bool) -> None:
 
 def _on_hosts(request: Request, hosts: list[str], *, wheelhouse: Path | None, keep: bool, json: bool) -> None:
     from edgeroberta.bench import hosts_table
-    from edgeroberta.bench.conditions import require_valid
     from edgeroberta.bench.remote import run_remote, to_json
     from edgeroberta.errors import EdgeRobertaError
+    from edgeroberta.measure.validity import require_valid
 
     results = run_remote(request, hosts, progress=console.progress(), wheelhouse=wheelhouse, keep=keep)
     failed = [each.error for each in results if each.error is not None]

@@ -12,7 +12,7 @@ from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, d
 from edgeroberta.errors import EdgeRobertaError, GateError
 
 if TYPE_CHECKING:
-    from edgeroberta.ondevice.outcome import Candidate, Outcome
+    from edgeroberta.check.ondevice.engines import Candidate, Outcome
 
 
 def build(
@@ -43,9 +43,9 @@ def build(
     debug: Debug = False,
 ) -> None:
     """Build int8 and fp16 engines on this device, check and time both, and keep the faster that passes."""
-    from edgeroberta.ondevice.build import Request
-    from edgeroberta.ondevice.build import build as build_engines
-    from edgeroberta.ondevice.timing import Plan
+    from edgeroberta.check.ondevice.build import Request
+    from edgeroberta.check.ondevice.build import build as build_engines
+    from edgeroberta.check.ondevice.timing import Plan
 
     columns = {
         "eval_data": eval_data,

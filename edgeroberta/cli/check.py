@@ -13,8 +13,8 @@ from edgeroberta.cli.options import Debug
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edgeroberta.readiness import cpu
-    from edgeroberta.readiness.checking import Readiness
+    from edgeroberta.check import cpu
+    from edgeroberta.check.graph import Readiness
     from edgeroberta.targets import Target
 
 #: What a passed check proves, and what not.
@@ -64,15 +64,15 @@ def check(
 def _check_tensorrt(
     bundle: Path, chosen: Target, *, compare_fp32: bool, allow_float: bool, json: bool
 ) -> None:
+    from edgeroberta.check import graph
     from edgeroberta.errors import EngineError
-    from edgeroberta.readiness import checking
 
-    found = checking.check(
+    found = graph.check(
         bundle,
         compare_fp32=compare_fp32,
         progress=console.progress(),
         allow_float=allow_float,
-        compute_capability=chosen.check_sm or checking.COMPUTE_CAPABILITY,
+        compute_capability=chosen.check_sm or graph.COMPUTE_CAPABILITY,
     )
     if json:
         console.out_json(found.to_json())
@@ -83,8 +83,8 @@ def _check_tensorrt(
 
 
 def _check_cpu(bundle: Path, chosen: Target, *, allow_float: bool, json: bool) -> None:
+    from edgeroberta.check import cpu, kernels
     from edgeroberta.errors import EngineError, UsageError
-    from edgeroberta.readiness import cpu, kernels
     from edgeroberta.runtime import manifest
 
     offered = manifest.read(bundle).engines
@@ -126,7 +126,7 @@ def _hint(found: Readiness) -> str | None:
 
 
 def _show(found: Readiness, note: str | None) -> None:
-    from edgeroberta.readiness.checking import LARGEST_SHARE
+    from edgeroberta.check.graph import LARGEST_SHARE
 
     header = ("engine", "int8 matmuls", "float", "int8 attentions", "float", "fused", "MB", "of fp32", "s")
     rows = []

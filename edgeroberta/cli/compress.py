@@ -28,7 +28,7 @@ from edgeroberta.extras import require
 
 if TYPE_CHECKING:
     from edgeroberta.pipeline.sources import Request
-    from edgeroberta.planning.limits import Limits
+    from edgeroberta.search.limits import Limits
 
 
 Recipe = Annotated[
@@ -88,7 +88,7 @@ def compress(
     """
     require("compress", purpose="edgeroberta compress")
     from edgeroberta.pipeline.sources import Request
-    from edgeroberta.planning import limits
+    from edgeroberta.search import limits
 
     columns = {
         "eval_data": eval_data,
@@ -151,8 +151,8 @@ def _within(request: Request, budget: Limits, *, host: str | None, json: bool) -
     from edgeroberta import distributed
     from edgeroberta.latency.remote import timer_on
     from edgeroberta.pipeline import summary
-    from edgeroberta.pipeline.budget import compress as run
     from edgeroberta.progress import Progress
+    from edgeroberta.search.budget import compress as run
 
     main = distributed.current().main
     timer = timer_on(host) if host else None
@@ -169,12 +169,12 @@ def _within(request: Request, budget: Limits, *, host: str | None, json: bool) -
 
 
 def _preview(request: Request, budget: Limits | None, *, host: str | None, json: bool) -> None:
-    from edgeroberta.pipeline import outlook
+    from edgeroberta.pipeline import dry_run as outlook
     from edgeroberta.pipeline.compression import preview
 
     if budget is not None:
         # only here: candidates are described with what trains them, which imports torch
-        from edgeroberta.pipeline import forecast
+        from edgeroberta.search import preview as forecast
 
         found = forecast.forecast(request, budget, host=host)
         if json:

@@ -10,7 +10,7 @@ from edgeroberta.cli import console
 from edgeroberta.cli.options import Debug
 
 if TYPE_CHECKING:
-    from edgeroberta.doctor import Diagnosis
+    from edgeroberta.check.doctor import Diagnosis
 
 NO_ENGINE = 4
 
@@ -22,7 +22,7 @@ def doctor(
     debug: Debug = False,
 ) -> None:
     """Run one inference per engine and say what is missing, with the line that installs it."""
-    from edgeroberta.doctor import examine
+    from edgeroberta.check.doctor import examine
 
     diagnosis = examine()
     if json:
@@ -34,7 +34,7 @@ def doctor(
 
 
 def _text(diagnosis: Diagnosis) -> str:
-    from edgeroberta.bench.device import rows, warnings
+    from edgeroberta.hardware import rows, warnings
 
     device = diagnosis.device
     memory = f"{device.memory_bytes / 1e9:.1f} GB" if device.memory_bytes else "unknown"

@@ -65,11 +65,11 @@ def latency(
 
 def _time_probes(folder: Path) -> None:
     """Do the device's half: time the probes and print the times as JSON."""
-    from edgeroberta.bench import device
+    from edgeroberta import hardware
     from edgeroberta.latency import plan as planning
     from edgeroberta.latency.timing import time_probes
 
     plan = planning.read(folder)
-    facts = device.here()
+    facts = hardware.here()
     found = time_probes(plan, folder, progress=console.progress(), device=facts.board or facts.cpu)
     console.out_json(found.to_json())

@@ -33,9 +33,9 @@ def reference(
 ) -> None:
     """Store what the full-size model answers, and how fast, for --reference on another machine."""
     require("compress", purpose="edgeroberta reference")
-    from edgeroberta.bench.reference import Options, make
     from edgeroberta.data.rows import DataSpec
-    from edgeroberta.verification.reference import describe
+    from edgeroberta.evaluate.baseline import Options, make
+    from edgeroberta.evaluate.reference import describe
 
     spec = DataSpec(
         data,

@@ -17,7 +17,7 @@ def targets(
 ) -> None:
     """List the classes of devices that bundles are made for, and which of them this machine is."""
     from edgeroberta import targets as known
-    from edgeroberta.bench.device import here
+    from edgeroberta.hardware import here
     from edgeroberta.targets.matching import matching
 
     found = [known.load(name) for name in known.names()]

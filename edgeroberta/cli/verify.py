@@ -40,10 +40,10 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
-    from edgeroberta.artifact import check_place
-    from edgeroberta.verification import report_text
-    from edgeroberta.verification.recheck import Request, recheck
-    from edgeroberta.verification.report import FILES, Verdict, write
+    from edgeroberta.evaluate import report_text
+    from edgeroberta.evaluate.recheck import Request, recheck
+    from edgeroberta.evaluate.report import FILES, Verdict, write
+    from edgeroberta.storage.artifact import check_place
 
     columns = {
         "eval_data": eval_data,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta import jsontext
+from edgeroberta.storage import jsontext
 
 #: Features lie this deep in each other at most: a list of class labels is one deep.
 _DEPTH = 4

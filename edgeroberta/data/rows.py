@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.artifact import digest_value
 from edgeroberta.data.reading import Format, Reading, parse
 from edgeroberta.errors import DataError
+from edgeroberta.storage.artifact import digest_value
 
 
 class Texts(Protocol):

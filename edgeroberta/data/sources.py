@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgeroberta import paths
 from edgeroberta.data import columns, labels, readers
 from edgeroberta.data import hub as hub_data
 from edgeroberta.data.readers import Table
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import DataError
+from edgeroberta.storage import paths
 
 Opener = Callable[[], Table]
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta import paths
 from edgeroberta.data import columns, readers, splitting, texts
 from edgeroberta.data.readers import Table
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import DataError
+from edgeroberta.storage import paths
 
 logger = logging.getLogger(__name__)
 

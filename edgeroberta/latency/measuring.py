@@ -13,9 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from edgeroberta import artifact, codedigest, targets
-from edgeroberta.bench.measure import spread
-from edgeroberta.cache import cache_dir
+from edgeroberta import targets
 from edgeroberta.errors import EdgeRobertaError, EngineError
 from edgeroberta.latency import plan as planning
 from edgeroberta.latency import timing
@@ -24,11 +22,14 @@ from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.request import Request
 from edgeroberta.latency.table import LatencyTable
 from edgeroberta.latency.timing import TEXTS_FILE, Timings
+from edgeroberta.measure.clock import spread
 from edgeroberta.progress import Progress
 from edgeroberta.remote.untrusted import decode, loads
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.session import ENGINES, choose_engine
 from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.storage import artifact, codedigest
+from edgeroberta.storage.cache import cache_dir
 
 #: Texts on which the time outside the engine is measured.
 TEXTS = 64

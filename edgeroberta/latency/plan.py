@@ -118,7 +118,7 @@ class Plan:
 
     def write(self, folder: Path) -> None:
         """Write it beside the probes."""
-        from edgeroberta.artifact import write_json
+        from edgeroberta.storage.artifact import write_json
 
         write_json(folder / PLAN_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
 

@@ -17,7 +17,10 @@ from edgeroberta import extras
 from edgeroberta.errors import missing_extra
 from edgeroberta.latency.plan import VOCABULARY, Plan, Precision, Probe
 from edgeroberta.progress import Progress
-from edgeroberta.quantization.plan import (
+from edgeroberta.roberta.blocks import Site
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
+from edgeroberta.roberta.quantized import (
     ActivationRange,
     AttentionPlan,
     MatMulPlan,
@@ -25,9 +28,6 @@ from edgeroberta.quantization.plan import (
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.blocks import Site
-from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.roberta.weights import (
     ClassificationHead,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.bench.protocol import Inputs
 from edgeroberta.data.rows import DataSpec
+from edgeroberta.measure.protocol import Inputs
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.shape import EncoderShape
 

@@ -250,7 +250,7 @@ class LatencyTable:
 
     def save(self, file: Path) -> None:
         """Write it, whole or not at all."""
-        from edgeroberta.artifact import write_json
+        from edgeroberta.storage.artifact import write_json
 
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, self.to_json())

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import jsontext
-from edgeroberta.bench.measure import time_calls
-from edgeroberta.bench.stopwatch import Stopwatch, TimedSession, timed
-from edgeroberta.bench.warmup import warm_up
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.latency.plan import SHALLOW, VOCABULARY, Plan, Probe
+from edgeroberta.measure.clock import time_calls
+from edgeroberta.measure.stopwatch import Stopwatch, TimedSession, timed
+from edgeroberta.measure.warmup import warm_up
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Session, open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.storage import jsontext
 from edgeroberta.tasks import Problem, Task
 
 SCHEMA_VERSION = 1

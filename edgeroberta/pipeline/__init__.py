@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import __version__, artifact, distributed, jsontext, stages
-from edgeroberta.artifact import Artifact, Kind, Lineage
-from edgeroberta.bench.device import versions
+from edgeroberta import __version__, distributed, stages
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import BundleError
+from edgeroberta.evaluate import origin
+from edgeroberta.hardware import versions
 from edgeroberta.pipeline import delivery, fulldisk, workspace
 from edgeroberta.pipeline.job import Job, State, name_and_key, start
 from edgeroberta.pipeline.workspace import Workspace
@@ -28,7 +28,8 @@ from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, Step
 from edgeroberta.runtime import manifest
 from edgeroberta.stages import Context
-from edgeroberta.verification import origin
+from edgeroberta.storage import artifact, jsontext
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 
 REPORT_FILE = "report.json"
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeroberta import backends, distributed, metrics, pipeline, preflight, recipe, targets
-from edgeroberta.artifact import Kind
-from edgeroberta.cache import cache_dir
+from edgeroberta import backends, distributed, metrics, pipeline, recipe, targets
 from edgeroberta.data import Splits
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.pipeline import Result, sources
+from edgeroberta.pipeline import Result, preflight, sources
 from edgeroberta.pipeline.job import Job
 from edgeroberta.pipeline.sources import Request, Source
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, Step
+from edgeroberta.storage.artifact import Kind
+from edgeroberta.storage.cache import cache_dir
 from edgeroberta.targets import Target
 from edgeroberta.tasks import Task
 

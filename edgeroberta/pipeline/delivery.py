@@ -24,10 +24,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact, jsontext
-from edgeroberta.artifact import LINEAGE_FILE, Artifact
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime.manifest import KIND, MANIFEST_FILE
+from edgeroberta.storage import artifact, jsontext
+from edgeroberta.storage.artifact import LINEAGE_FILE, Artifact
 
 MARKER, NEW, OLD = "delivery.json", "new", "old-"
 #: The card is the one file of a bundle that people edit: an edited one is kept.

@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact, codedigest, paths, stages
-from edgeroberta.artifact import Artifact, Kind, Lineage, digest_value
-from edgeroberta.bench.device import versions
-from edgeroberta.cache import cache_dir
+from edgeroberta import stages
 from edgeroberta.data import Splits
 from edgeroberta.errors import CheckpointError
-from edgeroberta.publishing import without_folders
+from edgeroberta.hardware import versions
 from edgeroberta.recipe import Step
 from edgeroberta.roberta import checkpoint
 from edgeroberta.stages import Stage, StageConfig
+from edgeroberta.storage import artifact, codedigest, paths
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_value
+from edgeroberta.storage.cache import cache_dir
+from edgeroberta.storage.publishing import without_folders
 from edgeroberta.targets import Target
 from edgeroberta.tasks import Task
 

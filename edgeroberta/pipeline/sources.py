@@ -7,15 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import demo, paths, stages
-from edgeroberta.cache import cache_dir
+from edgeroberta import demo, stages
 from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
 from edgeroberta.errors import UsageError
+from edgeroberta.evaluate import reference
 from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta import checkpoint
+from edgeroberta.storage import paths
+from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Task
-from edgeroberta.verification import reference
 
 #: Where the bundle of the packaged default goes when the user does not say.
 DEMO_OUTPUT = Path("out/demo")

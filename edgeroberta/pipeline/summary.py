@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.bench.int8 import Gain
+from edgeroberta.evaluate.per_stage import Ledger, table
+from edgeroberta.evaluate.report import to_come
+from edgeroberta.latency.int8 import Gain
 from edgeroberta.layout import columns
-from edgeroberta.ledger import Ledger, table
 from edgeroberta.pipeline import Result
 from edgeroberta.progress import duration
-from edgeroberta.verification.report import to_come
 
 SCHEMA_VERSION = 1
 

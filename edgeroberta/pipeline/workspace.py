@@ -7,7 +7,7 @@
       lock                            held while a run is going on
       02-quantize-3fa8…/              a finished artifact
       .partial-03-build-91c2…/        one that was begun: output/ is started over, scratch/ is kept
-      ledger/                         what was measured of artifacts, see edgeroberta/ledger/store.py
+      ledger/                         what was measured of artifacts, see evaluate/per_stage/store.py
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgeroberta import artifact, jsontext
-from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.storage import artifact, jsontext
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 
 SCHEMA_VERSION = 1
 MARKER = "work.json"

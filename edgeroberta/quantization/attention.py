@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.plan import SHARES, ActivationRange, AttentionPlan, Float
 from edgeroberta.quantization.search import CLIPS
+from edgeroberta.roberta.quantized import SHARES, ActivationRange, AttentionPlan, Float
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.progress import Progress
-from edgeroberta.quantization.plan import Float
+from edgeroberta.roberta.quantized import Float
 
 #: Texts that single matmuls are examined on: the logits' error ranks them well long before counted
 #: answers do, and there is a graph to write and run for every one of them.

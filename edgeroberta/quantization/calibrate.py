@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeroberta.quantization.plan import Float
+from edgeroberta.roberta.quantized import Float
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from edgeroberta.quantization.attention import AttentionChoice
-from edgeroberta.quantization.plan import ColumnQuantized, QuantizationPlan, RowQuantized
 from edgeroberta.quantization.search import Choice
+from edgeroberta.roberta.quantized import ColumnQuantized, QuantizationPlan, RowQuantized
 
 
 @dataclass(frozen=True)

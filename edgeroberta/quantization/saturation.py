@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeroberta.quantization.plan import SMALLEST_STEP, Float, MatMulPlan
+from edgeroberta.roberta.quantized import SMALLEST_STEP, Float, MatMulPlan
 
 Int8 = NDArray[np.int8]
 
@@ -126,7 +126,7 @@ def unsigned(plan: MatMulPlan, rows: Float) -> NDArray[np.uint8]:
 
 
 def quantize_safely(weight: Float) -> tuple[Int8, Float]:
-    """Quantize like :func:`~edgeroberta.quantization.plan.quantize_weight`, but so that nothing saturates.
+    """Quantize like :func:`~edgeroberta.roberta.quantized.quantize_weight`, but so that nothing saturates.
 
     Each output's step grows only as far as its worst pair demands: by the factor 2 (7 bits) when the largest
     two weights are neighbours of one sign, by much less for most. ``weight``: float32 [inputs, outputs].

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.plan import ActivationRange, Float, MatMulPlan, quantize_weight
 from edgeroberta.quantization.saturation import quantize_safely
+from edgeroberta.roberta.quantized import ActivationRange, Float, MatMulPlan, quantize_weight
 
 #: Exponents of SmoothQuant to try; None is no smoothing.
 SMOOTHING = (None, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

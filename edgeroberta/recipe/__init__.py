@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeroberta import stages
-from edgeroberta.artifact import Kind
 from edgeroberta.errors import RecipeError, did_you_mean
-from edgeroberta.recipe import overriding, yamltext
+from edgeroberta.recipe import overriding
 from edgeroberta.recipe.overriding import Origin
 from edgeroberta.recipe.validation import dotted, first_complaint
 from edgeroberta.stages import Stage, StageConfig
+from edgeroberta.storage import yamltext
+from edgeroberta.storage.artifact import Kind
 
 SCHEMA_VERSION = 1
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeroberta.errors import RecipeError, did_you_mean
-from edgeroberta.recipe import yamltext
+from edgeroberta.storage import yamltext
 
 
 @dataclass(frozen=True)

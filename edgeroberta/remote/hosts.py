@@ -24,8 +24,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import paths
 from edgeroberta.errors import UsageError, did_you_mean
+from edgeroberta.storage import paths
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgeroberta import artifact
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.failures import DeviceError, UnreachableError
 from edgeroberta.remote.shipping import Patience
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.untrusted import clean
+from edgeroberta.storage import artifact
 
 _AGAIN = "the job goes on there; run the same command again to take it up"
 _GONE = (

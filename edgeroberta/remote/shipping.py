@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.failures import DeviceError, UnreachableError
 from edgeroberta.remote.ssh import Connection
+from edgeroberta.storage import artifact
 
 _BLOCK = 1 << 18
 #: A file that arrives damaged is sent again this often; ssh checks every packet, so once is a lot.

@@ -11,8 +11,8 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from edgeroberta import jsontext
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage import jsontext
 
 #: C0 but tab and newline, C1, and what turns the direction of text around.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

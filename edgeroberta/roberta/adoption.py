@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import artifact, codedigest
-from edgeroberta import cache as cached
 from edgeroberta.errors import CheckpointError, UnavailableError
 from edgeroberta.roberta import names, tablecopy, tensorfile
 from edgeroberta.roberta.config import load_object
+from edgeroberta.storage import artifact, codedigest
+from edgeroberta.storage import cache as cached
 
 #: Every file a tokenizer of this family may consist of.
 TOKENIZER_FILES = (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeroberta.quantization.plan import ActivationRange, MatMulPlan, QuantizationPlan
 from edgeroberta.roberta.builder import GraphBuilder
+from edgeroberta.roberta.quantized import ActivationRange, MatMulPlan, QuantizationPlan
 from edgeroberta.roberta.weights import Array, LayerNorm, Linear
 
 

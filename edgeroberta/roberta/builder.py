@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgeroberta.artifact import replacing
+from edgeroberta.storage.artifact import replacing
 
 if TYPE_CHECKING:
     import onnx

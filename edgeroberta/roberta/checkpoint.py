@@ -11,12 +11,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta import paths
-from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.errors import CheckpointError, missing_extra
 from edgeroberta.roberta import adoption, config, inspection, names, tensorfile
 from edgeroberta.roberta.adoption import OTHER_TOKENIZERS
 from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.storage import paths
+from edgeroberta.storage.artifact import digest_file, digest_value
 
 if TYPE_CHECKING:
     from edgeroberta.tasks import Task

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import jsontext, tasks
+from edgeroberta import tasks
 from edgeroberta.errors import CheckpointError, shown
 from edgeroberta.roberta import fields as table
 from edgeroberta.roberta.fields import ACTIVATIONS, DOWNLOAD
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.storage import jsontext
 
 #: Model families with RoBERTa's architecture and parameter names.
 FAMILIES = ("roberta", "xlm-roberta", "camembert")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.artifact import write_json, write_text
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import tablecopy
 from edgeroberta.roberta.config import DOWNLOAD, EncoderConfig, load_config, load_object
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
+from edgeroberta.storage.artifact import write_json, write_text
 
 Ids = npt.NDArray[np.int64]
 

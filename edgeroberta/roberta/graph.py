@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeroberta.quantization.plan import QuantizationPlan
 from edgeroberta.roberta.blocks import Attention, Blocks, Site, onnx_type
 from edgeroberta.roberta.builder import OPSET, GraphBuilder
+from edgeroberta.roberta.quantized import QuantizationPlan
 from edgeroberta.roberta.weights import Array, Layer, LayerNorm, Linear, Weights, load_weights
 
 #: Added to the scores of padding; exp() of it is 0 in float16 and float32 alike.

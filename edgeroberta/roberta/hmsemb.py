@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta import jsontext
 from edgeroberta.errors import CheckpointError
+from edgeroberta.storage import jsontext
 
 MAGIC = b"HMSEMB01"
 _LENGTH = struct.Struct("<Q")

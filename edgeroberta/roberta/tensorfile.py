@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import jsontext
 from edgeroberta.errors import CheckpointError, shown
+from edgeroberta.storage import jsontext
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

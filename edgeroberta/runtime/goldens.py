@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__, jsontext
-from edgeroberta.cache import cache_dir
+from edgeroberta import __version__
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime import preferences, processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.cache import cache_dir
 
 GOLDENS_FILE = "goldens.json"
 SCHEMA_VERSION = 1

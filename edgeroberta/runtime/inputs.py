@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from edgeroberta import jsontext
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.runtime.tokenizer import Input
+from edgeroberta.storage import jsontext
 
 STDIN = "-"
 _PAIR_HINT = {

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeroberta import jsontext
-from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.errors import BundleError
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.tasks import Problem, Task
 
 MANIFEST_FILE = "manifest.json"

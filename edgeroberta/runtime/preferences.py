@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import jsontext
-from edgeroberta.artifact import digest_value, write_json
-from edgeroberta.cache import cache_dir
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import digest_value, write_json
+from edgeroberta.storage.cache import cache_dir
 
 SCHEMA_VERSION = 1
 FOLDER = "preferences"

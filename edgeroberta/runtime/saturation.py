@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeroberta import jsontext
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import MANIFEST_FILE
+from edgeroberta.storage import jsontext
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeroberta import jsontext
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.session import Ids
+from edgeroberta.storage import jsontext
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest

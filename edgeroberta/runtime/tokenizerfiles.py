@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta import jsontext
 from edgeroberta.errors import BundleError, shown
+from edgeroberta.storage import jsontext
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

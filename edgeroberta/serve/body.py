@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from edgeroberta import jsontext
 from edgeroberta.errors import did_you_mean
 from edgeroberta.runtime.tokenizer import Input, explain
 from edgeroberta.serve.messages import Refusal
+from edgeroberta.storage import jsontext
 
 SINGLE = '{"text": "…"} or {"texts": ["…", "…"]}'
 PAIR = '{"text": "…", "text_pair": "…"} or {"texts": [["…", "…"], …]}'

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from edgeroberta.artifact import Artifact, Kind, Lineage
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 
 if TYPE_CHECKING:
     from edgeroberta.data import Splits

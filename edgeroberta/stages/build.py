@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.artifact import Kind
 from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
 from edgeroberta.stages import Context, Outset, StageConfig, stage
+from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.goldens import Goldens
@@ -67,8 +67,9 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     Returns notes: the engines, their files, how far the answers of each that runs here are from ONNX
     Runtime's, and those that can only be measured on the device.
     """
-    from edgeroberta import backends, bundle, publishing
+    from edgeroberta import backends, bundle
     from edgeroberta.roberta import checkpoint
+    from edgeroberta.storage import publishing
 
     graph, output = context.inputs[Kind.GRAPH].path, context.output
     engines = config.engines
@@ -131,7 +132,7 @@ def copy_model_files(source: Path, destination: Path) -> None:
 
 def lineage(context: Context) -> list[dict[str, Any]]:
     """Return the run's history as a manifest carries it: without paths, and without notes, which are long."""
-    from edgeroberta.publishing import without_folders
+    from edgeroberta.storage.publishing import without_folders
 
     steps = [asdict(step) for step in context.history]
     return [
@@ -169,7 +170,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
 
 def _int8_matmuls(output: Path, engines: Sequence[str]) -> int | None:
     """Count what a TensorRT int8 engine is to compute in int8, since the device cannot read the graph."""
-    from edgeroberta.readiness import expectation
+    from edgeroberta.check import expectation
     from edgeroberta.runtime.session import ENGINES
 
     if "tensorrt" not in engines:
@@ -179,8 +180,8 @@ def _int8_matmuls(output: Path, engines: Sequence[str]) -> int | None:
 
 def _check(graph: Path, engines: Sequence[str], context: Context) -> dict[str, Any]:
     """Hold the engines that run here to what the graph demands of them; returns what each was found to do."""
-    from edgeroberta.readiness import cpu
-    from edgeroberta.readiness.kernels import READERS
+    from edgeroberta.check import cpu
+    from edgeroberta.check.kernels import READERS
     from edgeroberta.stages.export import GRAPH_FILE
 
     found = cpu.check(
@@ -256,9 +257,9 @@ def _saturation(context: Context) -> dict[str, Any] | None:
 
 
 def _full_size(model: Path) -> dict[str, Any]:
-    from edgeroberta.publishing import name_of
+    from edgeroberta.evaluate import reference
     from edgeroberta.roberta import checkpoint
-    from edgeroberta.verification import reference
+    from edgeroberta.storage.publishing import name_of
 
     return {
         "model": name_of(str(model)),

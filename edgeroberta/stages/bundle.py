@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta import jsontext
-from edgeroberta.artifact import Kind, copy_tree, write_text
 from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import Kind, copy_tree, write_text
 
 
 class BundleConfig(StageConfig):
@@ -19,10 +19,10 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     """Write the bundle; one that did not pass its gate is written, too, and says so."""
     from edgeroberta import card
     from edgeroberta.bundle import seal
-    from edgeroberta.publishing import without_folders
-    from edgeroberta.recipe import yamltext
     from edgeroberta.runtime.manifest import MANIFEST_FILE
     from edgeroberta.stages.build import lineage
+    from edgeroberta.storage import yamltext
+    from edgeroberta.storage.publishing import without_folders
 
     draft, report_folder = context.inputs[Kind.DRAFT].path, context.inputs[Kind.REPORT].path
     output = context.output

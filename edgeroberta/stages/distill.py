@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from edgeroberta.artifact import Artifact, Kind, digest_value
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.stages import Context, Outset, stage
+from edgeroberta.storage.artifact import Artifact, Kind, digest_value
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ class _Student:
 
 def _check(config: DistillConfig, outset: Outset) -> Outset:
     """Refuse a teacher or student that cannot be used, and a shape that no such student has."""
-    from edgeroberta.cache import cache_dir
     from edgeroberta.roberta import checkpoint
     from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.storage.cache import cache_dir
     from edgeroberta.training import foreign
 
     if config.teacher is not None:
@@ -168,8 +168,8 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
 
 def _named(config: DistillConfig, context: Context) -> _Student:
     """Load the student that the recipe names; a base model gets a fresh head."""
-    from edgeroberta.cache import cache_dir
     from edgeroberta.roberta import checkpoint, surgery
+    from edgeroberta.storage.cache import cache_dir
 
     folder = checkpoint.resolve(str(config.student), cache=cache_dir())
     whole = _load(folder, config, context)

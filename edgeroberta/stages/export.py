@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.artifact import Kind
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.stages.build import copy_model_files
+from edgeroberta.storage.artifact import Kind
 
 #: Name of the graph in every folder that holds one.
 GRAPH_FILE = "model.onnx"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.artifact import Kind, digest_value
 from edgeroberta.errors import DataError
 from edgeroberta.stages import Context, Outset, stage
+from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:

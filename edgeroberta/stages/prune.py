@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from edgeroberta.artifact import Kind
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.pruning.allocation import GRANULARITY
-from edgeroberta.pruning.goal import Budget, Exact, Goal, Pace, Parts, check_shapes
-from edgeroberta.pruning.importance import Method
+from edgeroberta.prune.allocation import GRANULARITY
+from edgeroberta.prune.goal import Budget, Exact, Goal, Pace, Parts, check_shapes
+from edgeroberta.prune.importance import Method
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.stages import Context, Outset, StageConfig, stage
+from edgeroberta.storage.artifact import Kind
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class PruneConfig(StageConfig):
 
 def _check(config: PruneConfig, outset: Outset) -> Outset:
     """Refuse a teacher or a latency table that does not fit, and layers that are not there."""
-    from edgeroberta.pruning import pricing
+    from edgeroberta.prune import pricing
     from edgeroberta.roberta import surgery
     from edgeroberta.training import foreign
 
@@ -175,7 +175,7 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     all that stays in the source model, parameters before and after, and with a budget what the model cost
     before and after.
     """
-    from edgeroberta.pruning import pricing, steps
+    from edgeroberta.prune import pricing, steps
     from edgeroberta.roberta import checkpoint
     from edgeroberta.training import batching, fitting
 
@@ -207,7 +207,7 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
 
 
 def _goal(config: PruneConfig, context: Context, shape: EncoderShape) -> Goal:
-    from edgeroberta.pruning import pricing
+    from edgeroberta.prune import pricing
 
     size: Parts | Budget | Exact
     if config.shapes is not None:

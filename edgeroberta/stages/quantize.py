@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.artifact import Kind
 from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,8 +84,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import backends
     from edgeroberta.quantization.chosen import Chosen
-    from edgeroberta.quantization.plan import quantize_columns, quantize_rows
     from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
+    from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
     from edgeroberta.roberta.weights import load_weights
     from edgeroberta.stages.build import copy_model_files
     from edgeroberta.stages.export import GRAPH_FILE

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.artifact import Kind
 from edgeroberta.errors import UsageError
-from edgeroberta.ledger import Ledger
+from edgeroberta.evaluate.per_stage import Ledger
+from edgeroberta.evaluate.reference import Reference
 from edgeroberta.stages import Context, StageConfig, stage
-from edgeroberta.verification.reference import Reference
+from edgeroberta.storage.artifact import Kind
 
 
 class GateConfig(StageConfig):
@@ -65,18 +65,18 @@ class VerifyConfig(StageConfig):
 @stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
-    from edgeroberta import verification
-    from edgeroberta.publishing import name_of, without_folders
-    from edgeroberta.verification import reference, report
+    from edgeroberta import evaluate
+    from edgeroberta.evaluate import reference, report
+    from edgeroberta.storage.publishing import name_of, without_folders
 
     full = _reference(context)
     # Before the rest, because it is kept row by row: a run that is killed goes on after the last one.
     ledger = _ledger(context, full)
-    found = verification.verify(
+    found = evaluate.verify(
         context.inputs[Kind.DRAFT].path,
         context.data.heldout,
         full,
-        options=verification.Options(
+        options=evaluate.Options(
             gate=report.Gate(**config.gate.model_dump()),
             engines=None if config.engines == "target" else config.engines,
             latency_rows=config.latency_rows,
@@ -112,7 +112,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
 
 def _ledger(context: Context, full: Reference) -> Ledger | None:
     """Measure what the model was worth after every stage; only here, where held-out rows may be seen."""
-    from edgeroberta.ledger import measuring
+    from edgeroberta.evaluate.per_stage import measuring
 
     run = measuring.Run(
         artifacts=context.artifacts,
@@ -128,8 +128,8 @@ def _ledger(context: Context, full: Reference) -> Ledger | None:
 
 def _reference(context: Context) -> Reference:
     """Take the reference that was given; else the one an interrupted run left; else measure it."""
-    from edgeroberta.bench.reference import Options, measure
-    from edgeroberta.verification import reference
+    from edgeroberta.evaluate import reference
+    from edgeroberta.evaluate.baseline import Options, measure
 
     rows, task, model = context.data.heldout, context.task, context.full_size
     digest = reference.digest_model(model)

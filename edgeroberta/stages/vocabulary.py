@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from edgeroberta.artifact import Kind
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta import checkpoint, corpus, cutting, outlook, tablecopy
 from edgeroberta.roberta import vocabulary as tokens
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.stages import Context, Outset, StageConfig, stage
+from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from edgeroberta.errors import UnavailableError
 from edgeroberta.targets import Target, load, names
 
 if TYPE_CHECKING:
-    from edgeroberta.bench.device import Device
+    from edgeroberta.hardware import Device
 
 
 #: Parts of the message of :func:`resolve`, for who is told it by another machine.

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta import jsontext
 from edgeroberta.data.rows import Texts
 from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
+from edgeroberta.storage import jsontext
 
 #: Texts compared at once; their offsets as Python objects take about 200 bytes per token.
 _CHUNK = 2048

@@ -17,8 +17,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.artifact import digest_value
 from edgeroberta.data.rows import Rows
+from edgeroberta.storage.artifact import digest_value
 
 #: Raised when the same settings make other copies; token files of former ones are then not used.
 SCHEMA_VERSION = 1

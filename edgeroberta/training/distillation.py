@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from edgeroberta.artifact import digest_value
 from edgeroberta.stages import Context, StageConfig
+from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:

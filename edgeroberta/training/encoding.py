@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
+from edgeroberta.storage.artifact import digest_file, digest_value
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.artifact import digest_value
-from edgeroberta.cache import cache_dir
 from edgeroberta.errors import CheckpointError, UnavailableError
 from edgeroberta.roberta import checkpoint, loading
 from edgeroberta.roberta.config import FAMILIES
 from edgeroberta.runtime.tokenizer import TOKENIZER_FILE
 from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import digest_value
+from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training.encoding import Encoder
 

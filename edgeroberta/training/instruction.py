@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from edgeroberta import metrics
-from edgeroberta.artifact import digest_value
 from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import probe, surgery
 from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import (
     alignment,
     augmentation,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeroberta.artifact import digest_value
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import batching, prediction
 from edgeroberta.training import state as training_state
 from edgeroberta.training.batching import Indices

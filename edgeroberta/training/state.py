@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edgeroberta.artifact import flush
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.storage.artifact import flush
 
 logger = logging.getLogger(__name__)
 

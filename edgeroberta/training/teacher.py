@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from edgeroberta import jsontext
-from edgeroberta.artifact import digest_value, flush_tree, write_json
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.probe import Probe, attention_width
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.training import batching, prediction, room, shards
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.hyperparameters import Precision

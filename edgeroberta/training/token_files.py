@@ -14,10 +14,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from edgeroberta import distributed, jsontext
-from edgeroberta.artifact import digest_value, flush, flush_tree, write_json
+from edgeroberta import distributed
 from edgeroberta.data.rows import Texts
 from edgeroberta.progress import Progress
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import digest_value, flush, flush_tree, write_json
 from edgeroberta.training.batching import CHUNK, Indices, Tokens
 from edgeroberta.training.encoding import Encoder
 

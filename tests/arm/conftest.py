@@ -20,10 +20,11 @@ import pytest
 from arm.parity import margin
 
 import edgeroberta
-from edgeroberta import bundle, cache, demo
-from edgeroberta.artifact import digest_file, digest_value
+from edgeroberta import bundle, demo
 from edgeroberta.errors import UnavailableError
 from edgeroberta.runtime import goldens, manifest
+from edgeroberta.storage import cache
+from edgeroberta.storage.artifact import digest_file, digest_value
 
 # Before any test, since each test gets a cache of its own.
 STORE = cache.cache_dir() / "arm"

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from edgeroberta import backends
 from edgeroberta.backends import sharing
-from edgeroberta.bench.subjects import engine_bytes
+from edgeroberta.measure.subjects import engine_bytes
 from edgeroberta.roberta.graph import build_graph, write_float
 from edgeroberta.roberta.weights import load_weights
 from edgeroberta.runtime.session import ENGINES

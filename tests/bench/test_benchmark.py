@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 from fake_bundles import FakeWorker
 
-from edgeroberta.bench import offline
 from edgeroberta.bench.benchmark import Request, benchmark, remember, write
 from edgeroberta.bench.comparison import Comparison
-from edgeroberta.bench.conditions import Verdict
-from edgeroberta.bench.process import WorkerError
-from edgeroberta.bench.protocol import Spec, Status
 from edgeroberta.bench.row import FLOAT_ONNX, FULL_SIZE
-from edgeroberta.bench.subjects import SUBJECTS
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import BundleError, EdgeRobertaError, UnavailableError, UsageError
+from edgeroberta.evaluate import reference
+from edgeroberta.evaluate.report import Gate
+from edgeroberta.measure import offline
+from edgeroberta.measure.process import WorkerError
+from edgeroberta.measure.protocol import Spec, Status
+from edgeroberta.measure.subjects import SUBJECTS
+from edgeroberta.measure.validity import Verdict
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime, manifest, preferences
 from edgeroberta.targets.matching import Machine
-from edgeroberta.verification import reference
-from edgeroberta.verification.report import Gate
 
 ROWS = 200
 
@@ -451,7 +451,7 @@ def test_a_gpu_here_gets_rows_of_the_full_size_model(
     data: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = Machine("x86_64", "Example CPU", gpus=("NVIDIA H200",))
-    monkeypatch.setattr("edgeroberta.bench.contenders.machine", lambda device: here)
+    monkeypatch.setattr("edgeroberta.bench.lineup.machine", lambda device: here)
     bare = fake_bundles.write(tmp_path / "bare", data=data)
     fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
     found, workers = run(Request(bare, model=str(tiny_checkpoint), dtypes=("float16", "bfloat16")))
@@ -483,8 +483,8 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine does meanwhile, it is not held against a run."""
-    monkeypatch.setattr("edgeroberta.bench.conditions.MOST_LOAD", math.inf)
-    monkeypatch.setattr("edgeroberta.bench.conditions.MOST_STEAL", math.inf)
+    monkeypatch.setattr("edgeroberta.measure.validity.MOST_LOAD", math.inf)
+    monkeypatch.setattr("edgeroberta.measure.validity.MOST_STEAL", math.inf)
 
 
 def preference(request: Request) -> str | None:
@@ -530,7 +530,7 @@ def test_another_question_than_single_texts_on_all_engines_changes_no_preference
 def test_a_noisy_run_changes_no_preference(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgeroberta.bench.conditions.MOST_LOAD", -1.0)
+    monkeypatch.setattr("edgeroberta.measure.validity.MOST_LOAD", -1.0)
     request = Request(two_engines(data, tmp_path / "bundle"))
     found = timed(request, {"onnxruntime": 0.003, "openvino": 0.002})
     assert found.validity.verdict is Verdict.NOISY

@@ -7,15 +7,15 @@ from pathlib import Path
 import fake_bundles
 import pytest
 
-from edgeroberta.bench import circumstances, table
+from edgeroberta.bench import notes, table
 from edgeroberta.bench.comparison import Comparison
-from edgeroberta.bench.conditions import Surroundings, Validity, Verdict
-from edgeroberta.bench.int8 import Gain
-from edgeroberta.bench.measure import Breakdown, Shape, summarise
-from edgeroberta.bench.offline import Offline
-from edgeroberta.bench.protocol import Status
-from edgeroberta.bench.rounds import Plan
 from edgeroberta.bench.row import Row, with_speed_up
+from edgeroberta.latency.int8 import Gain
+from edgeroberta.measure.clock import Breakdown, Shape, summarise
+from edgeroberta.measure.offline import Offline
+from edgeroberta.measure.protocol import Status
+from edgeroberta.measure.rounds import Plan
+from edgeroberta.measure.validity import Surroundings, Validity, Verdict
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPE = Shape(warmup=20)
@@ -124,7 +124,7 @@ def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
 def test_the_table_says_what_was_timed(
     comparison: Comparison, plan: Plan, data: dict[str, object] | None, said: str
 ) -> None:
-    assert circumstances.facts(replace(comparison, plan=plan, data=data))[0] == said
+    assert notes.facts(replace(comparison, plan=plan, data=data))[0] == said
 
 
 def test_a_table_is_json_with_its_circumstances(comparison: Comparison) -> None:
@@ -142,24 +142,24 @@ def test_a_table_is_json_with_its_circumstances(comparison: Comparison) -> None:
 def test_what_speaks_against_the_numbers_comes_first(comparison: Comparison) -> None:
     around = Surroundings(warnings=("power mode 15W is not the maximal one (MAXN): sudo nvpmodel -m 0",))
     noisy = replace(comparison, around=around, validity=Validity(Verdict.NOISY, ("It moved.", "More.")))
-    assert circumstances.facts(noisy)[:2] == [
+    assert notes.facts(noisy)[:2] == [
         "Noisy. It moved. More.",
         "Warning: power mode 15W is not the maximal one (MAXN): sudo nvpmodel -m 0.",
     ]
     hot = replace(comparison, validity=Validity(Verdict.INVALID, ("The device throttled: heat.",)))
-    assert circumstances.facts(hot)[0] == "NOT VALID, no speed-up is told. The device throttled: heat."
+    assert notes.facts(hot)[0] == "NOT VALID, no speed-up is told. The device throttled: heat."
 
 
 def test_a_target_is_named_beside_the_machine(comparison: Comparison) -> None:
-    named = circumstances.facts(replace(comparison, target="jetson-thor"))
+    named = notes.facts(replace(comparison, target="jetson-thor"))
     assert any(fact.startswith("Here (target jetson-thor): Example CPU") for fact in named)
 
 
 def test_a_stored_reference_that_throttled_says_so(comparison: Comparison) -> None:
     stored = replace(comparison.rows[0], throttled=("hw slowdown",))
-    facts = circumstances.facts(replace(comparison, rows=(stored, *comparison.rows[1:])))
+    facts = notes.facts(replace(comparison, rows=(stored, *comparison.rows[1:])))
     assert "Its times are not valid: the device throttled then (hw slowdown)." in facts
-    assert not any("not valid" in fact for fact in circumstances.facts(comparison))
+    assert not any("not valid" in fact for fact in notes.facts(comparison))
 
 
 def gpu_rows(comparison: Comparison, *types: str) -> list[Row]:
@@ -178,7 +178,7 @@ def test_a_row_on_a_gpu_is_rated_beside_the_fastest_full_size_row_there(comparis
     rows = with_speed_up(gpu_rows(comparison, "float32", "float16"))
     assert [row.speed_up for row in rows] == pytest.approx([1, 0.5, 1, 2, 2])
     said = "Speed-ups on A GPU are over full-size, cuda float16, the fastest full-size row there."
-    assert said in circumstances.facts(replace(comparison, rows=tuple(rows)))
+    assert said in notes.facts(replace(comparison, rows=tuple(rows)))
 
 
 def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_processor(
@@ -186,9 +186,7 @@ def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_proces
 ) -> None:
     rows = with_speed_up(gpu_rows(comparison))
     assert [row.speed_up for row in rows] == pytest.approx([1, 20, 2])
-    said = [
-        fact for fact in circumstances.facts(replace(comparison, rows=tuple(rows))) if "Speed-ups" in fact
-    ]
+    said = [fact for fact in notes.facts(replace(comparison, rows=tuple(rows))) if "Speed-ups" in fact]
     assert said == [
         "Speed-ups on A GPU are over the full-size model on the processor, A CPU: "
         "there is no full-size row on that GPU."
@@ -197,9 +195,9 @@ def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_proces
 
 def test_the_memory_of_a_row_on_a_gpu_says_what_is_not_in_it(comparison: Comparison) -> None:
     said = "peak MB of rows on A GPU is the process's own memory; what CUDA allocates is not in it."
-    assert not any("CUDA allocates" in fact for fact in circumstances.facts(comparison))
+    assert not any("CUDA allocates" in fact for fact in notes.facts(comparison))
     row = replace(comparison.rows[2], device="A GPU")
-    assert said in circumstances.facts(replace(comparison, rows=(*comparison.rows, row)))
+    assert said in notes.facts(replace(comparison, rows=(*comparison.rows, row)))
 
 
 def test_int8_that_brings_less_than_usual_is_said_loudly(comparison: Comparison) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from benchmarks import check
-from edgeroberta.readiness.checking import Checked
-from edgeroberta.readiness.comparison import Finding
-from edgeroberta.readiness.expectation import Expected
+from edgeroberta.check.comparison import Finding
+from edgeroberta.check.expectation import Expected
+from edgeroberta.check.graph import Checked
 
 
 def checked(*findings: Finding, fp32_bytes: int | None = 100) -> Checked:

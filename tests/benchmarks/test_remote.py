@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import remote
 from benchmarks.results import this_machine
-from edgeroberta.bench.measure import Latency, Shape, summarise
+from edgeroberta.measure.clock import Latency, Shape, summarise
 
 SHAPE = Shape(warmup=20)
 

@@ -7,7 +7,7 @@ import fake_bundles
 import pytest
 
 from edgeroberta import cli
-from edgeroberta.bench.conditions import Nothing
+from edgeroberta.measure.validity import Nothing
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_a_bundle_that_cannot_be_written_still_gets_its_table(
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edgeroberta.artifact.write_json", full)
+    monkeypatch.setattr("edgeroberta.storage.artifact.write_json", full)
     assert run("bench", bundle, "--rounds", 1) == 0
     said = capsys.readouterr()
     assert "onnxruntime" in said.out
@@ -141,7 +141,7 @@ def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(
         def __exit__(self, *error: object) -> None:
             pass
 
-    monkeypatch.setattr("edgeroberta.bench.surroundings.watch_on", lambda device: lambda runs_on: Hot())
+    monkeypatch.setattr("edgeroberta.measure.environment.watch_on", lambda device: lambda runs_on: Hot())
     assert run("bench", bundle, "--rounds", 1, "--json") == 1
     said = capsys.readouterr()
     found = json.loads(said.out)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from edgeroberta.check import cpu, fusion, graph
+from edgeroberta.check.comparison import Finding
+from edgeroberta.check.expectation import Expected
 from edgeroberta.cli import main
-from edgeroberta.readiness import checking, cpu, fusion
-from edgeroberta.readiness.comparison import Finding
-from edgeroberta.readiness.expectation import Expected
 
 
 def run(*arguments: Any) -> int:
@@ -28,15 +28,13 @@ def answer(monkeypatch: pytest.MonkeyPatch, problem: str | None) -> None:
     kept = Expected("layer.0.ffn.out.matmul", False, False, ("layer.0.ffn.out.matmul",))
     attention = Expected("layer.0.attention.softmax", True, False, ("scores", "context"))
     findings = (Finding(matmul, problem), Finding(kept, None), Finding(attention, None))
-    one = checking.Checked("tensorrt", "tensorrt.onnx", findings, 9, 1, 1, 5_000_000, 6_000_000, 1.5)
-    result = checking.Readiness("TensorRT-RTX 1.7", "SM86", (one,))
+    one = graph.Checked("tensorrt", "tensorrt.onnx", findings, 9, 1, 1, 5_000_000, 6_000_000, 1.5)
+    result = graph.Readiness("TensorRT-RTX 1.7", "SM86", (one,))
 
-    def check(
-        bundle: Path, *, allow_float: bool, compute_capability: str, **others: Any
-    ) -> checking.Readiness:
+    def check(bundle: Path, *, allow_float: bool, compute_capability: str, **others: Any) -> graph.Readiness:
         return dataclasses.replace(result, allow_float=allow_float, compute_capability=compute_capability)
 
-    monkeypatch.setattr(checking, "check", check)
+    monkeypatch.setattr(graph, "check", check)
 
 
 def test_a_ready_bundle_says_what_that_proves_and_what_the_quantizer_left_float(

@@ -18,14 +18,15 @@ import numpy as np
 import pytest
 
 import edgeroberta
-from edgeroberta import cli, pipeline, preflight, recipe
-from edgeroberta.bench.int8 import Gain
+from edgeroberta import cli, pipeline, recipe
 from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
-from edgeroberta.ledger import Ledger, Row
+from edgeroberta.evaluate import reference
+from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.latency.int8 import Gain
+from edgeroberta.pipeline import preflight
 from edgeroberta.roberta import checkpoint
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.verification import reference
 
 ROOT = Path(edgeroberta.__file__).parents[1]
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")

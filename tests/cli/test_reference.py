@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeroberta import cli
-from edgeroberta.verification import reference
+from edgeroberta.evaluate import reference
 
 TEXTS = [f"sentence number {row} about a film" for row in range(40)]
 

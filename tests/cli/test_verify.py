@@ -8,8 +8,8 @@ import fake_bundles
 import pytest
 
 from edgeroberta import cli
-from edgeroberta.verification import reference
-from edgeroberta.verification.report import Gate
+from edgeroberta.evaluate import reference
+from edgeroberta.evaluate.report import Gate
 
 ROWS = 400
 

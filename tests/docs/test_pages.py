@@ -17,8 +17,9 @@ import yaml
 from doc_pages import DOCS, PAGES, ROOT
 
 import edgeroberta
-from edgeroberta import cli, jsontext, recipe, stages
+from edgeroberta import cli, recipe, stages
 from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.storage import jsontext
 
 GENERATED = [page for page in PAGES if "<!-- generated: " in doc_pages.text(page)]
 

@@ -547,8 +547,8 @@ def bundle(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
 
 def reference(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.verification import provenance
-    from edgeroberta.verification import reference as references
+    from edgeroberta.evaluate import provenance
+    from edgeroberta.evaluate import reference as references
 
     copied = folder / "bundle"
     shutil.copytree(base.bundle, copied)
@@ -572,11 +572,11 @@ def stored(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     """Files of the work folder and the caches."""
     import latency_tables
 
-    from edgeroberta import artifact
     from edgeroberta.latency import plan
     from edgeroberta.latency.table import LatencyTable
     from edgeroberta.pipeline import workspace
     from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.storage import artifact
 
     shape = EncoderConfig.from_dict(CONFIG).shape
     made = latency_tables.table(shape)

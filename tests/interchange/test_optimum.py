@@ -72,10 +72,10 @@ def precision(request: pytest.FixtureRequest) -> str:
 
 def make_external_bundle(checkpoint: Path, make_build_context: Callable[..., Any]) -> Path:
     """Build a float bundle whose weights lie beside the graph, as those of large models do."""
-    from edgeroberta.artifact import Kind
     from edgeroberta.roberta.graph import build_graph
     from edgeroberta.roberta.weights import load_weights
     from edgeroberta.stages.build import BuildConfig, build
+    from edgeroberta.storage.artifact import Kind
 
     context = make_build_context(checkpoint, ENGINES)
     graph = context.inputs[Kind.GRAPH].path / "model.onnx"

@@ -10,7 +10,6 @@ import pytest
 import ssh_server
 from ssh_server import host_of
 
-from edgeroberta import codedigest
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.latency import measuring
 from edgeroberta.latency import plan as planning
@@ -27,6 +26,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.shipping import Patience
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.storage import codedigest
 
 FULL = EncoderShape(1000, 384, 32, 514, 1, 2, (LayerShape(12, 1536),) * 6)
 

@@ -12,11 +12,11 @@ import fake_stages
 import pytest
 
 from edgeroberta import recipe
-from edgeroberta.cache import cache_dir
 from edgeroberta.data import DataSpec
 from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.sources import Request
 from edgeroberta.progress import PlainProgress, Progress
+from edgeroberta.storage.cache import cache_dir
 
 TEACHER = ("finetune", "step", "step", "step")
 

@@ -18,8 +18,7 @@ from typing import Any
 import fake_stages
 import pytest
 
-from edgeroberta import __version__, artifact, pipeline, stages
-from edgeroberta.artifact import Kind, digest_tree, load
+from edgeroberta import __version__, pipeline, stages
 from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.pipeline import delivery
 from edgeroberta.pipeline.job import Job
@@ -27,6 +26,8 @@ from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.recipe import Step
 from edgeroberta.stages import Context, Stage
+from edgeroberta.storage import artifact
+from edgeroberta.storage.artifact import Kind, digest_tree, load
 
 TESTS = Path(__file__).parents[1]
 ALL = list(fake_stages.NAMES)
@@ -210,7 +211,7 @@ def test_a_stage_whose_code_was_mended_runs_again_also_in_the_same_version(
 ) -> None:
     job = fake_stages.job(tmp_path)
     run(job)
-    monkeypatch.setattr("edgeroberta.codedigest.of", lambda *modules: "mended")
+    monkeypatch.setattr("edgeroberta.storage.codedigest.of", lambda *modules: "mended")
     assert run(job) == ALL
 
 

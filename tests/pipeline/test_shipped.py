@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from edgeroberta.data import DataSpec
+from edgeroberta.evaluate import provenance, reference
 from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.sources import Request
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import checkpoint
 from edgeroberta.runtime import manifest
-from edgeroberta.verification import provenance, reference
 
 pytestmark = pytest.mark.slow
 

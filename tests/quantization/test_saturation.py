@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.plan import ActivationRange, MatMulPlan, quantize_weight
 from edgeroberta.quantization.saturation import (
     PAIR_LIMIT,
     at_risk,
@@ -27,6 +26,7 @@ from edgeroberta.quantization.saturation import (
     unsigned,
 )
 from edgeroberta.quantization.search import choose
+from edgeroberta.roberta.quantized import ActivationRange, MatMulPlan, quantize_weight
 from edgeroberta.runtime import processor
 
 EXTREMES = (0, 255)
@@ -264,9 +264,9 @@ np.save(folder + "/y.npy", y)
 
 def write_product(folder: Path, weight: np.ndarray, *, signed: bool, zero: int) -> None:
     """Write a graph of one int8 matmul with steps of 1: it gives the integer product as float32."""
-    from edgeroberta.quantization.plan import QuantizationPlan
     from edgeroberta.roberta.blocks import Blocks
     from edgeroberta.roberta.builder import GraphBuilder
+    from edgeroberta.roberta.quantized import QuantizationPlan
     from edgeroberta.roberta.weights import Linear
 
     inputs, outputs = weight.shape

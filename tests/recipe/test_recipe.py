@@ -9,7 +9,7 @@ import pytest
 
 from edgeroberta import recipe, stages
 from edgeroberta.errors import RecipeError
-from edgeroberta.recipe import yamltext
+from edgeroberta.storage import yamltext
 
 GOOD = """\
 schema_version: 1

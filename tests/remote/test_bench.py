@@ -16,20 +16,21 @@ from fake_bundles import read_json
 from living import processes_with
 from ssh_server import Device, host_of, printing
 
-from edgeroberta.bench import hosts_table, remote, surroundings
+from edgeroberta.bench import hosts_table, remote
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.comparison import SCHEMA_VERSION
-from edgeroberta.bench.conditions import Validity, Verdict
-from edgeroberta.bench.contenders import NO_MODEL
-from edgeroberta.bench.device import here
-from edgeroberta.bench.measure import Breakdown
+from edgeroberta.bench.lineup import NO_MODEL
 from edgeroberta.bench.payload import label_format, rows_jsonl
-from edgeroberta.bench.protocol import Status
 from edgeroberta.bench.remote import HostResult, comparison_from, run_remote, to_json
 from edgeroberta.bench.row import invalidated
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import BundleError, EdgeRobertaError, UsageError
+from edgeroberta.hardware import here
+from edgeroberta.measure import environment
+from edgeroberta.measure.clock import Breakdown
+from edgeroberta.measure.protocol import Status
+from edgeroberta.measure.validity import Validity, Verdict
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.failures import UnreachableError
@@ -247,7 +248,7 @@ def test_a_table_comes_home_as_it_was_made() -> None:
 
 
 def test_what_this_machine_says_of_itself_survives_the_way_home() -> None:
-    around = surroundings.after(surroundings.before(here()))
+    around = environment.after(environment.before(here()))
     found = comparison_from(json.dumps(changed(around=asdict(around))), where="kitchen")
     assert json.dumps(asdict(found.around)) == json.dumps(asdict(around))
 

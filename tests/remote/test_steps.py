@@ -19,8 +19,8 @@ from ssh_server import Device, host_of, printing
 from edgeroberta import cli
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.payload import BENCH, BUILD, gather, job_for
-from edgeroberta.bench.protocol import Status
 from edgeroberta.bench.remote import HostResult, run_remote
+from edgeroberta.measure.protocol import Status
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 
@@ -29,10 +29,10 @@ TESTS = Path(__file__).parents[1]
 THROTTLED = """
 import sys
 if "bench" in sys.orig_argv:
-    from edgeroberta.bench import conditions, surroundings
-    class Hot(conditions.Blind):
-        watched = conditions.Nothing(throttled=True, reasons=("91 degrees",))
-    surroundings.watch_on = lambda facts: lambda runs_on: Hot()
+    from edgeroberta.measure import environment, validity
+    class Hot(validity.Blind):
+        watched = validity.Nothing(throttled=True, reasons=("91 degrees",))
+    environment.watch_on = lambda facts: lambda runs_on: Hot()
 """
 #: TensorRT 10.3 on an Orin, for every process there.
 TENSORRT = f"""

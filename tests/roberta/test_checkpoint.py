@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from edgeroberta import artifact
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.storage import artifact
 from edgeroberta.tasks import Problem, Task
 
 FIRST_QUERY = "roberta.encoder.layer.0.attention.self.query.weight"

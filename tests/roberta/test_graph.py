@@ -12,7 +12,8 @@ import onnx
 import pytest
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.quantization.plan import (
+from edgeroberta.roberta.graph import STAND_IN, TENSORRT, Graph, GraphForm, build_graph, write_float
+from edgeroberta.roberta.quantized import (
     ActivationRange,
     AttentionPlan,
     MatMulPlan,
@@ -20,7 +21,6 @@ from edgeroberta.quantization.plan import (
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.graph import STAND_IN, TENSORRT, Graph, GraphForm, build_graph, write_float
 from edgeroberta.roberta.weights import Layer, Linear, load_weights
 
 LENGTHS = (1, 2, 7, 64, 128, 512)
@@ -403,7 +403,7 @@ def test_the_packaged_encoder_equals_hugging_face(tmp_path: Path) -> None:
 def test_int8_positions_are_those_of_the_rounded_table(tiny_checkpoint: Path, length: int) -> None:
     import onnxruntime
 
-    from edgeroberta.quantization.plan import quantize_columns
+    from edgeroberta.roberta.quantized import quantize_columns
 
     weights = load_weights(tiny_checkpoint)
     table = quantize_columns(weights.embeddings.position)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from edgeroberta.bench.full_size import FullSize
 from edgeroberta.errors import CheckpointError
+from edgeroberta.measure.baseline import FullSize
 from edgeroberta.roberta import checkpoint, loading, names
 from edgeroberta.roberta.weights import load_weights
 

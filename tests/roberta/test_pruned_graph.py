@@ -12,7 +12,6 @@ import torch
 from masking import masked, random_kept
 
 from edgeroberta import pipeline, recipe, targets
-from edgeroberta.artifact import Kind
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
@@ -21,6 +20,7 @@ from edgeroberta.roberta.graph import STAND_IN, GraphForm, write_float
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.surgery import Kept
 from edgeroberta.runtime import Runtime
+from edgeroberta.storage.artifact import Kind
 from edgeroberta.tasks import Problem, Task
 
 from .test_graph import padded_batch, run_onnxruntime, run_openvino

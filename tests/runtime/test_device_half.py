@@ -84,12 +84,13 @@ def test_the_device_half_is_small_and_known():
     names = {file.relative_to(PACKAGE).as_posix() for file in device_files()}
     assert {name for name in names if not name.startswith("runtime/")} == {
         "__init__.py",
-        "artifact.py",
-        "cache.py",
-        "codedigest.py",
+        "storage/__init__.py",
+        "storage/artifact.py",
+        "storage/cache.py",
+        "storage/codedigest.py",
         "errors.py",
-        "jsontext.py",
-        "paths.py",
+        "storage/jsontext.py",
+        "storage/paths.py",
         "remote/device/driver.py",
         "tasks.py",
     }

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from edgeroberta import artifact
 from edgeroberta.errors import BundleError
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import (
@@ -18,6 +17,7 @@ from edgeroberta.runtime.manifest import (
     safe_path,
     seal_of,
 )
+from edgeroberta.storage import artifact
 
 COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
 

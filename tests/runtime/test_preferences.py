@@ -8,9 +8,9 @@ import logging
 
 import pytest
 
-from edgeroberta.cache import cache_dir
 from edgeroberta.runtime import preferences
 from edgeroberta.runtime.preferences import device_facts, preferred, remember
+from edgeroberta.storage.cache import cache_dir
 
 
 @pytest.fixture

@@ -23,5 +23,5 @@ def test_a_file_of_the_server_imports_the_standard_library_and_the_runtime_alone
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
     foreign = {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
-    device = ("edgeroberta.errors", "edgeroberta.runtime", "edgeroberta.serve")
+    device = ("edgeroberta.errors", "edgeroberta.runtime", "edgeroberta.storage", "edgeroberta.serve")
     assert {name for name in foreign if name != "edgeroberta" and not name.startswith(device)} == set()

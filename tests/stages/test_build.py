@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from edgeroberta import targets
-from edgeroberta.artifact import Kind
 from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.roberta.checkpoint import TOKENIZER_FILES
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
 from edgeroberta.stages import get
 from edgeroberta.stages.build import BuildConfig, build
+from edgeroberta.storage.artifact import Kind
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_the_kernels_of_both_engines_are_counted(context):
 @pytest.fixture
 def lost(monkeypatch):
     """An engine that lost the fusion of a GELU on a processor where it is known to have it."""
-    from edgeroberta.readiness import cpu, fusion
+    from edgeroberta.check import cpu, fusion
 
     judged = fusion.Judged("layer.1.ffn.act", fusion.Part.GELU, "the engine computes it in parts")
     result = cpu.Checked("onnxruntime", "1.0", (judged,), (), 9, True)
@@ -229,7 +229,7 @@ def test_a_lost_fusion_may_be_allowed(context, lost):
 
 
 def test_what_another_processor_loses_is_only_told(context, lost, monkeypatch):
-    from edgeroberta.readiness import cpu
+    from edgeroberta.check import cpu
 
     monkeypatch.setattr(cpu, "check", lambda *_, **__: (replace(lost, decisive=False),))
     said = []

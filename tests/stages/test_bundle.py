@@ -7,18 +7,18 @@ import fake_bundles
 import numpy as np
 import pytest
 
-from edgeroberta import artifact
-from edgeroberta.artifact import Artifact, Kind
-from edgeroberta.bench.protocol import Status
 from edgeroberta.data.rows import Rows
+from edgeroberta.evaluate import reference
+from edgeroberta.evaluate.report import EngineResult, Gate, Judgement, Report, Verdict, write
+from edgeroberta.measure.protocol import Status
 from edgeroberta.metrics import Interval
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
 from edgeroberta.stages import get
 from edgeroberta.stages.build import BuildConfig, build
 from edgeroberta.stages.bundle import BundleConfig, bundle
-from edgeroberta.verification import reference
-from edgeroberta.verification.report import EngineResult, Gate, Judgement, Report, Verdict, write
+from edgeroberta.storage import artifact
+from edgeroberta.storage.artifact import Artifact, Kind
 
 
 @pytest.fixture

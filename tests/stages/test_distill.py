@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from edgeroberta import stages, targets
-from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import CheckpointError, RecipeError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta import checkpoint, surgery
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import foreign, loop, shards, teacher
 

@@ -12,13 +12,13 @@ import torch
 from pydantic import ValidationError
 
 from edgeroberta import stages, targets
-from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import DataError
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import loop
 

@@ -14,16 +14,16 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from edgeroberta import stages, targets
-from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import RecipeError
 from edgeroberta.latency import measuring
 from edgeroberta.progress import Meter, Progress
-from edgeroberta.pruning import importance
-from edgeroberta.pruning.importance import Importance
+from edgeroberta.prune import importance
+from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta import pruned, surgery
 from edgeroberta.runtime.session import choose_engine
 from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import batching, distillation
 

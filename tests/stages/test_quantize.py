@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeroberta.artifact import Artifact, Kind
 from edgeroberta.errors import EngineError
 from edgeroberta.stages.quantize import QuantizeConfig, quantize
+from edgeroberta.storage.artifact import Artifact, Kind
 
 TEXTS = tuple(
     f"The {a} is {b}, said number {n}." for n in range(12) for a in ("film", "plot") for b in ("good", "bad")
@@ -255,7 +255,8 @@ def compress_packaged(folder: Path) -> Path:
     import subprocess
     import sys
 
-    from edgeroberta import cache, demo
+    from edgeroberta import demo
+    from edgeroberta.storage import cache
 
     sources = demo.prepare(cache.cache_dir())
     command = ["compress", str(sources.base), "--recipe", "finetune-int8", "--set", "finetune.epochs=1"]

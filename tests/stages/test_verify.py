@@ -11,13 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from edgeroberta import stages, targets
-from edgeroberta.artifact import Artifact, Kind, Lineage
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
+from edgeroberta.evaluate import reference
 from edgeroberta.progress import Progress
 from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
-from edgeroberta.verification import reference
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 
 SITES = [{"site": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": "the worst"}]
 CONFIG = VerifyConfig(latency_rows=5)
@@ -89,7 +89,7 @@ def test_an_interrupted_run_does_not_measure_the_full_size_model_again(
     def never(*arguments: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("edgeroberta.bench.reference.measure", never)
+    monkeypatch.setattr("edgeroberta.evaluate.baseline.measure", never)
     verify(CONFIG, context)
 
 

@@ -15,7 +15,6 @@ from odd_inputs import TEXTS as ODD
 from safetensors.torch import load_file, save_file
 
 from edgeroberta import stages, targets
-from edgeroberta.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import CheckpointError, RecipeError
 from edgeroberta.progress import Progress
@@ -23,6 +22,7 @@ from edgeroberta.roberta import checkpoint, inspection
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.tasks import Task
 
 TRAIN = (

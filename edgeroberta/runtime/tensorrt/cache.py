@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta import jsontext
-from edgeroberta.artifact import digest_value, write_bytes
-from edgeroberta.cache import VARIABLE, cache_dir
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime.tensorrt.engine import Built
 from edgeroberta.runtime.tensorrt.store import FACTS, Key, difference, read, remove, write
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import digest_value, write_bytes
+from edgeroberta.storage.cache import VARIABLE, cache_dir
 
 # Engines kept of one graph file: the one in use and, while versions are compared, one more.
 _PER_SOURCE = 2

@@ -9,11 +9,11 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import codedigest
-from edgeroberta.artifact import digest_file, digest_value
 from edgeroberta.runtime.tensorrt.cuda import Gpu
 from edgeroberta.runtime.tensorrt.engine import Profile
 from edgeroberta.runtime.tensorrt.library import Library
+from edgeroberta.storage import codedigest
+from edgeroberta.storage.artifact import digest_file, digest_value
 
 #: The module that builds engines: when it is mended, they are built again.
 BUILDER = "edgeroberta.runtime.tensorrt.engine"

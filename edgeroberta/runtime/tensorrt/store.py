@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import jsontext
-from edgeroberta.artifact import flush, flush_tree, write_json
 from edgeroberta.runtime.tensorrt.engine import Built
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import flush, flush_tree, write_json
 
 SCHEMA_VERSION = 1
 PLAN, FACTS = "engine.plan", "engine.json"

@@ -15,12 +15,12 @@ from fake_cuda import FakeCuda
 from fake_tensorrt import BUILDS, RTX, SECONDS, FakeTensorRt
 from tensorrt_bundles import expected, graph, ids
 
-from edgeroberta import artifact, codedigest
-from edgeroberta.cache import cache_dir
 from edgeroberta.runtime import tensorrt
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.tensorrt import cuda, identity, store
 from edgeroberta.runtime.tensorrt.library import Library
+from edgeroberta.storage import artifact, codedigest
+from edgeroberta.storage.cache import cache_dir
 
 LENGTHS = Lengths((16,), (512,))
 TESTS = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from edgeroberta.runtime.tensorrt import library
 from edgeroberta.runtime.tensorrt.engine import Options, Profile, build, make_profiles
 
 PROFILES = make_profiles(Lengths((16,), (512,)))
-DOCTOR = Path(__file__).parents[3] / "edgeroberta" / "doctor_graph"
+DOCTOR = Path(__file__).parents[3] / "edgeroberta" / "check" / "doctor_graph"
 real = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed"
 )

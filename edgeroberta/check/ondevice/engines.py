@@ -1,0 +1,88 @@
+"""What became of each engine that was built, which one is kept, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from edgeroberta.measure.clock import Latency
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One engine. What could not be found out is None."""
+
+    engine: str  # its name
+    precision: str  # ``int8`` or ``fp16``
+    version: str | None = None  # TensorRT's version
+    #: what the session tells of itself: build seconds, bytes, CUDA graphs, device
+    facts: dict[str, Any] = field(default_factory=dict)
+    #: largest difference of a logit to the goldens, where that is within what they allow
+    deviation: float | None = None
+    allowed: float | None = None  # what the goldens allow
+    layers: int | None = None  # layers of the engine, as it tells them
+    matmuls: int | None = None  # those of them that multiply matrices and name their data types
+    int8: int | None = None  # those of these that multiply int8
+    #: those that the bundle's graph asks for in int8, in all profiles that are listed
+    planned: int | None = None
+    engine_only: Latency | None = None  # time on the device alone, one text per call
+    call: Latency | None = None  # from token ids to logits: padding and copies included, tokenization not
+    gate: str | None = None  # the gate's verdict on this engine; None where it was not asked
+    warning: str | None = None  # what to know about it although it runs
+    error: str | None = None  # why it is not eligible
+
+    @property
+    def eligible(self) -> bool:
+        """True when it may be kept: it runs, answers right and did not fail the gate."""
+        return self.error is None
+
+    def refuse(self, why: str) -> Candidate:
+        """Return it with a reason why it is not eligible; the first reason stays."""
+        return self if self.error else replace(self, error=why)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All engines of a bundle on this device."""
+
+    bundle: str  # the bundle's folder
+    candidates: tuple[Candidate, ...]  # every engine that was to be built
+    kept: str | None  # the one that is first from now on; None when none is eligible
+    why: str  # the reason, in one sentence
+    remembered: bool  # False where the choice could not be written to the cache, or not all were compared
+    gate: str | None = None  # the gate's verdict over all engines; None where it was not asked
+    left_out: tuple[str, ...] = ()  # engines of the bundle that are built on a device and were not asked for
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+
+def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
+    """Name the fastest engine of those that are eligible, None when there is none, and say why."""
+    running = [each for each in candidates if each.eligible and each.call is not None]
+    if not running:
+        reasons = "; ".join(f"{each.engine}: {each.error or 'not timed'}" for each in candidates)
+        return None, f"no engine can be kept ({reasons})"
+    best = min(running, key=lambda each: _p50(each.call))
+    others = [each for each in running if each is not best]
+    if others:
+        compared = ", ".join(f"{each.engine} {_p50(each.call):.2f} ms" for each in others)
+        why = f"{best.precision} is faster here: {_p50(best.call):.2f} ms per call, {compared}"
+        return best.engine, _warned(best, why)
+    refused = [each for each in candidates if not each.eligible]
+    if refused:
+        reasons = "; ".join(f"{each.engine}: {each.error}" for each in refused)
+        return best.engine, _warned(best, f"the only one that passes ({reasons})")
+    return best.engine, _warned(best, "the only one that was built")
+
+
+def _warned(best: Candidate, why: str) -> str:
+    return f"{why}; but {best.warning}" if best.warning else why
+
+
+def _p50(latency: Latency | None) -> float:
+    return float("inf") if latency is None else latency.p50_ms

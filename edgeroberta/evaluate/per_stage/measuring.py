@@ -1,0 +1,250 @@
+"""Measuring the models of a run for the ledger, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import metrics
+from edgeroberta.data.rows import Rows
+from edgeroberta.errors import DataError, EdgeRobertaError
+from edgeroberta.evaluate.per_stage import FULL_SIZE, Ledger, Row, models
+from edgeroberta.evaluate.per_stage.models import Model
+from edgeroberta.evaluate.per_stage.store import Measured, Store
+from edgeroberta.evaluate.reference import Reference
+from edgeroberta.hardware import here, versions
+from edgeroberta.measure.clock import Latency, speed_up
+from edgeroberta.measure.process import Measured as Process
+from edgeroberta.measure.process import Worker, WorkerError
+from edgeroberta.measure.protocol import Spec, Status
+from edgeroberta.measure.rounds import Entry, Plan, answer_all, take_turns
+from edgeroberta.progress import Progress
+from edgeroberta.runtime.session import installed
+from edgeroberta.storage import codedigest
+from edgeroberta.storage.artifact import Artifact, Kind, digest_value
+from edgeroberta.tasks import Task
+
+Start = Callable[[Spec], Process]
+
+_MISSING = "ONNX Runtime is not installed: pip install 'edgeroberta[onnxruntime]'"
+_PACKAGES = ("onnxruntime", "openvino", "tokenizers")
+
+#: Held-out rows that every model answers, at most: of 2,000 rows one is 0.05 points.
+MOST_ROWS = 2000
+#: The fixed latency measurement: 3 turns of 30 single texts on one thread, the full-size model taking the
+#: same turns. A turn ends after 3 seconds, so that a model of 1 s a text costs 20 s, not 3 minutes.
+TIMED = Plan(rounds=3, calls=30, turn_seconds=3.0, warmup=10, threads=1, seed=0)
+#: Turns whose ratios lie further apart than this part of their median make a row noisy, as in ``bench``.
+NOISE = 0.1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a ledger is kept of."""
+
+    artifacts: tuple[Artifact, ...]  # every artifact of the run, in order
+    full_size: Path  # folder of the full-size model; artifacts before it have no row
+    rows: Rows  # the held-out rows, labelled
+    reference: Reference  # what the full-size model answered to them
+    kept: Path | None  # folder where rows outlive the run; None keeps none
+    scratch: Path  # folder for graphs that are written only to be measured
+    seed: int  # seed of the draw where there are too many rows
+
+
+def measure(run: Run, *, progress: Progress, start: Start = Worker) -> Ledger | None:
+    """Measure every model of a run that is not measured yet.
+
+    Returns the ledger. A model that cannot be measured is a row that says why. None when the full-size model
+    is not among the artifacts. Raises DataError: the rows carry no labels.
+    """
+    found = _models(run)
+    if not found:
+        return None
+    chosen = _chosen(len(run.rows), run.seed)
+    ledger = Ledger(run.reference.task.metric, len(chosen), len(run.rows), TIMED.rounds * TIMED.calls)
+    if not installed(models.ENGINE):
+        return replace(ledger, missing=_MISSING)
+    book = _Book(run, chosen, start)
+    rows: list[Row] = []
+    with progress.bar("ledger", len(found), "models") as advance:
+        for made in found:
+            rows.append(_lost(book.row(made, first=not rows), rows))
+            advance(1, rows[-1].stage)
+    return replace(ledger, rows=tuple(rows))
+
+
+def _models(run: Run) -> list[Artifact]:
+    """Return the models from the full-size one on."""
+    places = [made.path for made in run.artifacts]
+    if run.full_size not in places:
+        return []
+    return [made for made in run.artifacts[places.index(run.full_size) :] if made.kind in models.KINDS]
+
+
+def _chosen(count: int, seed: int) -> list[int]:
+    if count <= MOST_ROWS:
+        return list(range(count))
+    drawn = np.random.default_rng([seed, 3]).choice(count, MOST_ROWS, replace=False)
+    return sorted(int(index) for index in drawn)
+
+
+def _lost(row: Row, before: list[Row]) -> Row:
+    """Fill in what was lost since the last row that was measured."""
+    last = next((each.metric for each in reversed(before) if each.metric is not None), None)
+    if last is None or row.metric is None:
+        return row
+    return replace(row, drop=last - row.metric)
+
+
+class _Book:
+    """The models measured so far, and what the next one is held to."""
+
+    def __init__(self, run: Run, chosen: list[int], start: Start) -> None:
+        self.task: Task = run.reference.task
+        self.rows = run.rows.select(chosen)
+        if self.rows.labels is None:
+            raise DataError("a ledger needs labels, these rows have none", where=run.rows.source)
+        self.labels = self.rows.labels
+        self.answers = run.reference.logits[chosen]
+        self.scratch = run.scratch / "ledger"
+        self.start = start
+        self.parameters: int | None = None
+        self.seen: dict[str, Measured] = {}
+        self.first_row: Measured | None = None
+        self.full_size: Model | None = None
+        self.first = next(made for made in run.artifacts if made.path == run.full_size)
+        self.store = Store(run.kept, self._circumstances()) if run.kept is not None else None
+
+    def row(self, made: Artifact, *, first: bool) -> Row:
+        """Measure one model, or find what was measured of it."""
+        from edgeroberta.roberta import checkpoint
+
+        row = Row(FULL_SIZE if first else made.lineage.stage, made.kind.value)
+        try:
+            if made.kind is Kind.CHECKPOINT:
+                self.parameters = checkpoint.parameters(made.path)
+            row = replace(row, parameters=self.parameters, bytes=models.size(made))
+            measured = self._measured(made, first=first)
+        except WorkerError as error:
+            return replace(row, error=f"{error.status}: {error.what}")
+        except EdgeRobertaError as error:
+            return replace(row, error=error.what)
+        numbers = {name: value for name, value in vars(measured).items() if name != "graph"}
+        return replace(row, **numbers)
+
+    def _measured(self, made: Artifact, *, first: bool) -> Measured:
+        # The full-size row is not asked but takes the reference's answers: the same model as a
+        # checkpoint of the run is, so it has a name of its own.
+        content = f"{FULL_SIZE}: {made.lineage.content}" if first else made.lineage.content
+        found = self.store.find(content) if self.store else None
+        if found is None:
+            if first:
+                found = self._sum_up(self._full_size(), self.answers)
+            else:
+                model = models.prepare(made, self.scratch / "model")
+                found = self.seen.get(model.graph)
+                if found is None:
+                    found = self._sum_up(model, self._ask(model))
+            if self.store:
+                self.store.keep(content, found)
+        if first:
+            self.first_row = found
+        else:
+            self.seen[found.graph] = found
+        return found
+
+    def _full_size(self) -> Model:
+        if self.full_size is None:
+            self.full_size = models.prepare(self.first, self.scratch / "full-size")
+        return self.full_size
+
+    def _ask(self, model: Model) -> Any:
+        """Return float32 logits ``[rows, labels]``; all processors work on them, which changes no answer."""
+        entry = Entry(model.engine, self.start(self._spec(model, threads=here().cores)))
+        try:
+            entry.attempt(_open, entry)
+            answer_all([entry], len(self.rows), Progress())
+        finally:
+            entry.worker.close()
+        if entry.error is not None:
+            raise entry.error
+        return entry.logits
+
+    def _sum_up(self, model: Model, logits: Any) -> Measured:
+        full = self.first_row
+        # What is the same graph is as fast: the full-size model's own export takes no turns.
+        timing = _timing(full) if full and full.graph == model.graph else self._time(model)
+        return Measured(
+            graph=model.graph,
+            metric=metrics.score(self.task, logits, self.labels),
+            agreement=metrics.agreement(self.task, self.answers, logits),
+            flips=int((~metrics.agreeing(self.task, self.answers, logits)).sum()),
+            calibration_error=metrics.calibration_error(self.task, logits, self.labels),
+            **timing,
+        )
+
+    def _time(self, model: Model) -> dict[str, Any]:
+        """Time a model and the full-size one in turns."""
+        full = self._full_size()
+        pair = [full] if model is full else [full, model]
+        entries = [Entry(each.engine, self.start(self._spec(each, threads=1))) for each in pair]
+        try:
+            take_turns(entries, TIMED, [len(str(each)) for each in self.rows.inputs()], Progress())
+        finally:
+            for entry in entries:
+                entry.worker.close()
+        for entry in entries:
+            if entry.error is not None:
+                raise entry.error
+        latencies = list(_latencies(entries))
+        opened = entries[-1].opened
+        return {
+            "engine": f"{model.engine} {opened.version}" if opened else model.engine,
+            "p50_ms": latencies[-1].p50_ms,
+            "speed_up": speed_up(latencies[0], latencies[-1]),
+            "noisy": _noisy(latencies[0], latencies[-1]),
+        }
+
+    def _spec(self, model: Model, *, threads: int) -> Spec:
+        inputs = self.rows.inputs()
+        return Spec(model.subject, str(model.folder), inputs, threads=threads, engine=model.engine)
+
+    def _circumstances(self) -> str:
+        """Digest all but the model that its numbers depend on."""
+        return digest_value(
+            {
+                "rows": self.rows.digest,
+                "task": [self.task.problem.value, list(self.task.labels)],
+                "answers": [[float(value) for value in row] for row in self.answers],
+                "full_size": self.first.lineage.content,
+                "code": codedigest.of(__name__),
+                "versions": versions(_PACKAGES),
+                "processor": here().cpu,
+                "plan": [TIMED.rounds, TIMED.calls, TIMED.turn_seconds, TIMED.threads],
+            }
+        )
+
+
+def _open(entry: Entry) -> None:
+    entry.opened = entry.worker.open()
+
+
+def _timing(measured: Measured) -> dict[str, Any]:
+    return {name: getattr(measured, name) for name in ("engine", "p50_ms", "speed_up", "noisy")}
+
+
+def _noisy(full: Latency, other: Latency) -> bool:
+    ratios = np.asarray(full.round_p50_ms) / np.asarray(other.round_p50_ms)
+    return bool(np.ptp(ratios) > NOISE * np.median(ratios))
+
+
+def _latencies(entries: list[Entry]) -> Iterator[Latency]:
+    for entry in entries:
+        latency = entry.latency(TIMED)
+        if latency is None:
+            raise WorkerError(Status.FAILED, "it answered no text in its turns")
+        yield latency

@@ -1,0 +1,80 @@
+"""Rows of a ledger kept in the work folder: a model that has not changed is not measured again.
+
+One JSON file for each measured model, named by a digest of all that its numbers depend on: the model, the
+rows, the full-size answers, the engines' versions and the processor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from edgeroberta.storage import artifact, jsontext
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one model.
+
+    Attributes:
+        graph: Digest of all that an engine and the tokenizer are given. Where two stages leave the same,
+            as a checkpoint and its export do, one measurement serves both.
+        metric: The task's metric.
+        agreement: Share of rows with the full-size model's answer.
+        flips: Number of rows without it.
+        calibration_error: None for a regression.
+        engine: What ran it, with its version.
+        p50_ms: Milliseconds per text.
+        speed_up: Against the full-size model in the same turns.
+        noisy: True when the turns differ much.
+    """
+
+    graph: str
+    metric: float
+    agreement: float
+    flips: int
+    calibration_error: float | None
+    engine: str
+    p50_ms: float
+    speed_up: float
+    noisy: bool
+
+
+class Store:
+    """The rows of one set of circumstances.
+
+    Args:
+        folder: Where the files are; made when the first row is kept.
+        circumstances: Digest of all but the model that the numbers depend on.
+    """
+
+    def __init__(self, folder: Path, circumstances: str) -> None:
+        self._folder = folder
+        self._circumstances = circumstances
+
+    def find(self, content: str) -> Measured | None:
+        """Return what is kept of a model, None where it is not there or not readable.
+
+        Args:
+            content: Content digest of the model's artifact.
+        """
+        try:
+            stored = jsontext.loads(self._file(content).read_bytes(), finite=False)
+            if stored["schema_version"] != SCHEMA_VERSION:
+                return None
+            return Measured(**{each.name: stored[each.name] for each in fields(Measured)})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def keep(self, content: str, measured: Measured) -> None:
+        """Write what was measured of a model, under a temporary name first."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        artifact.write_json(
+            self._file(content),
+            {"kind": "edgeroberta-ledger-row", "schema_version": SCHEMA_VERSION, **asdict(measured)},
+        )
+
+    def _file(self, content: str) -> Path:
+        return self._folder / f"{artifact.digest_value([self._circumstances, content])[:24]}.json"

@@ -1,0 +1,216 @@
+"""The parent's half of a worker: start it, ask it, notice when it dies or hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeroberta.errors import EngineError, UnavailableError
+from edgeroberta.measure.clock import Calls
+from edgeroberta.measure.paired import Beside
+from edgeroberta.measure.protocol import Opened, Spec, Status
+
+#: Longest wait for an answer, in seconds; see ``rounds.BLOCK`` for the longest answer there is.
+TIMEOUT = 1800.0
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+class WorkerError(EngineError):
+    """A measured process failed; ``status`` says in which way."""
+
+    code = "engine.process"
+
+    def __init__(
+        self, status: Status, what: str, *, hint: str | None = None, code: str | None = None
+    ) -> None:
+        self.status = status
+        super().__init__(what, hint=hint, code=code)
+
+
+class Measured(Protocol):
+    """A model that can be asked; the process behind it is one way to have one."""
+
+    spec: Spec
+
+    def open(self) -> Opened:
+        """Open the model and answer one text."""
+
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> Calls:
+        """Answer rows of the inputs, one call per group; ``device`` asks the device's own clock, too."""
+
+    def time_ids(
+        self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
+    ) -> Calls:
+        """Run random ids ``[batch, length]``, a call per length."""
+
+    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
+        """Return float32 logits ``[rows, labels]``; ``way`` as in :mod:`edgeroberta.measure.worker`."""
+
+    def beside(
+        self,
+        folder: Path,
+        rows: Sequence[int],
+        *,
+        lengths: Sequence[int] | None,
+        vocab_size: int,
+        limit_s: float,
+    ) -> Beside:
+        """Time it beside the graph of a folder, on ids as long as the rows' or of the given lengths."""
+
+    def memory(self) -> int:
+        """Return the peak memory so far, in bytes."""
+
+    def close(self) -> None:
+        """Let go of it; safe to call more than once."""
+
+
+class Worker:
+    """One model in one process of its own. ``timeout``: longest wait for an answer, in seconds."""
+
+    def __init__(self, spec: Spec, *, timeout: float = TIMEOUT) -> None:
+        self.spec = spec
+        self.timeout = timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+
+    def open(self) -> Opened:
+        """Start the process, open the model and answer one text; WorkerError if it dies or takes too long."""
+        environment = dict(os.environ)
+        path = [str(_PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
+        threads = str(self.spec.threads)
+        environment.update(
+            PYTHONPATH=os.pathsep.join(path), OMP_NUM_THREADS=threads, TOKENIZERS_PARALLELISM="false"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edgeroberta.measure.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env=environment,
+        )
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        return Opened(**self._ask(self.spec.to_json()))
+
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> Calls:
+        """See :class:`Measured`."""
+        rows = [list(rows) for rows in calls]
+        return Calls(**self._ask({"do": "time", "calls": rows, "limit_s": limit_s, "device": device}))
+
+    def time_ids(
+        self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
+    ) -> Calls:
+        """See :class:`Measured`."""
+        request = {
+            "do": "time_ids",
+            "lengths": list(lengths),
+            "batch": batch,
+            "seed": seed,
+            "limit_s": limit_s,
+            "device": device,
+        }
+        return Calls(**self._ask(request))
+
+    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
+        """See :class:`Measured`."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = str(Path(folder, "logits.npy"))
+            self._ask({"do": "logits", "rows": [int(row) for row in rows], "way": way, "file": file})
+            return np.load(file, allow_pickle=False)
+
+    def beside(
+        self,
+        folder: Path,
+        rows: Sequence[int],
+        *,
+        lengths: Sequence[int] | None,
+        vocab_size: int,
+        limit_s: float,
+    ) -> Beside:
+        """See :class:`Measured`."""
+        request = {
+            "do": "beside",
+            "folder": str(folder),
+            "rows": [int(row) for row in rows],
+            "lengths": None if lengths is None else [int(length) for length in lengths],
+            "vocab_size": vocab_size,
+            "limit_s": limit_s,
+        }
+        return Beside(**self._ask(request))
+
+    def memory(self) -> int:
+        """See :class:`Measured`."""
+        return self._ask({"do": "memory"})["peak_bytes"]
+
+    def close(self) -> None:
+        """Stop the process, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process = None
+        self._complaints.close()
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdout is not None:
+            try:
+                for line in iter(process.stdout.readline, b""):
+                    self._answers.put(line)
+            except ValueError:  # closed while it was read
+                pass
+        self._answers.put(b"")
+
+    def _ask(self, request: dict[str, Any]) -> Any:
+        if self._process is None or self._process.stdin is None:
+            raise WorkerError(Status.FAILED, "the worker is not running")
+        try:
+            self._process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died; the answer that does not come tells how
+        try:
+            line = self._answers.get(timeout=self.timeout)
+        except queue.Empty:
+            self._process.kill()
+            raise WorkerError(Status.TIMED_OUT, f"no answer within {self.timeout:g} s") from None
+        if not line.endswith(b"\n"):
+            raise WorkerError(Status.CRASHED, self._last_words(self._process.wait()))
+        answer = json.loads(line)
+        if "error" in answer:
+            raise _as_error(answer["error"])
+        return answer
+
+    def _last_words(self, code: int) -> str:
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode("utf-8", errors="replace").strip().splitlines()
+        said = f": {lines[-1].strip()}" if lines else ""
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}{said}"
+        return f"ended with exit code {code}{said}"
+
+
+def _as_error(fields: dict[str, Any]) -> WorkerError:
+    missing = fields["exit_code"] == UnavailableError.exit_code
+    what = f"{fields['where']}: {fields['what']}" if fields["where"] else fields["what"]
+    status = Status.MISSING if missing else Status.FAILED
+    return WorkerError(status, what, hint=fields["hint"], code=fields["code"])

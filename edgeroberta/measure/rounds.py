@@ -1,0 +1,252 @@
+"""Taking turns: all rows of a table are measured in the same rounds, so that noise falls on all of them.
+
+A shared machine slows down for seconds at a time. Measuring one row after the other would charge that to
+whichever row was on. Here every process is opened first, and each round gives each of them a turn on
+the same texts, in an order that rotates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.measure import offline
+from edgeroberta.measure.clock import Calls, Latency, Shape, break_down, spread, summarise
+from edgeroberta.measure.offline import Offline
+from edgeroberta.measure.process import Measured, WorkerError
+from edgeroberta.measure.protocol import Opened, Status
+from edgeroberta.measure.validity import Seen, Watch, blind
+from edgeroberta.measure.warmup import WarmUp, warm_up
+from edgeroberta.progress import Progress
+
+#: Rows that a process is asked for at once in the accuracy pass. RoBERTa-large takes 0.35 TFLOP for a
+#: text of 512 tokens; a core of a small board that does 20 GFLOP/s needs 18 s for it, so that 100 of
+#: the longest texts just fit into ``process.TIMEOUT``.
+BLOCK = 100
+
+
+#: Calls of a turn that are made again when the device has a clock of its own.
+DEVICE_CALLS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each process is asked in its turns."""
+
+    rounds: int = 5  # how many turns each gets
+    calls: int = 100  # calls in a turn, at most
+    turn_seconds: float = 10.0  # a turn ends early after this long; slow models get fewer calls
+    #: calls in a window of the warm-up, see ``warmup``. They include the longest inputs, so that an engine
+    #: that prepares lengths when it first meets them has done so.
+    warmup: int = 20
+    batch: int = 1  # texts per call
+    #: lengths in tokens to draw random ids of; None for the texts of the data
+    tokens: tuple[int, ...] | None = None
+    threads: int = 1  # threads the engines were given; recorded with the numbers
+    seed: int = 0  # seed of the random ids of a fixed shape
+
+    @property
+    def shape(self) -> Shape:
+        """What a call is given."""
+        tokens = set(self.tokens or ())
+        return Shape(
+            warmup=self.warmup,
+            batch=self.batch,
+            length=tokens.pop() if len(tokens) == 1 else None,
+            tokenized=self.tokens is None,
+            threads=self.threads,
+        )
+
+
+@dataclass
+class Entry:
+    """One process and what is known of it so far; the first failure ends its turns, not the others'."""
+
+    name: str  # name of the row
+    worker: Measured  # the process
+    opened: Opened | None = None  # what it said when it opened
+    warmed: WarmUp | None = None  # how its warm-up went
+    rounds: list[Calls] = field(default_factory=list)  # times of each call, per round
+    #: calls timed by the device's own clock, per round; none where it has none
+    device_rounds: list[Calls] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)  # what the device did in each of its turns
+    offline: Offline | None = None  # how many texts it answers in a second when all are there
+    seen_offline: list[Seen] = field(default_factory=list)  # what the device did while that was timed
+    peak_bytes: int | None = None  # peak memory after the timed calls
+    logits: npt.NDArray[np.float32] | None = None  # float32 ``[rows, labels]`` of the accuracy pass
+    error: WorkerError | None = None  # how it failed
+
+    def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
+        """Call one step unless an earlier one failed; keep the failure of this one."""
+        if self.error is not None:
+            return
+        try:
+            step(*arguments)
+        except WorkerError as error:
+            self.error = error
+            self.worker.close()
+
+    def latency(self, plan: Plan) -> Latency | None:
+        """Sum up the turns it had; None when it never had one."""
+        if not any(calls.seconds for calls in self.rounds):
+            return None
+        shape = plan.shape
+        if self.warmed is not None:
+            shape = replace(shape, warmup=self.warmed.calls, steady=self.warmed.steady)
+        found = summarise([calls.seconds for calls in self.rounds], shape)
+        return replace(found, breakdown=break_down(self.rounds, self.device_rounds, plan.batch))
+
+    def energy_per_text(self, plan: Plan) -> float | None:
+        """Return joules per text over all turns; None when a turn's energy is not known."""
+        joules = [seen.energy_j for seen in self.seen]
+        texts = sum(len(calls.seconds) for calls in self.rounds) * plan.batch
+        if not texts or len(joules) < len(self.rounds):
+            return None
+        known = [energy for energy in joules if energy is not None]
+        return sum(known) / texts if len(known) == len(joules) else None
+
+
+def take_turns(
+    entries: Sequence[Entry],
+    plan: Plan,
+    lengths: Sequence[int],
+    progress: Progress,
+    look: Callable[[str], Watch] = blind,
+) -> None:
+    """Open every process and time it in turns; results go into the entries."""
+    with progress.bar("open", len(entries), "processes") as advance:
+        for entry in entries:
+            entry.attempt(_open, entry, plan, lengths)
+            advance(1, entry.name)
+    with progress.bar("measure", plan.rounds * len(entries), "turns") as advance:
+        for turn in range(plan.rounds):
+            shift = turn % max(1, len(entries))
+            for entry in [*entries[shift:], *entries[:shift]]:
+                entry.attempt(_turn, entry, plan, lengths, turn, look)
+                advance(1, entry.name)
+    for entry in entries:
+        entry.attempt(_peak, entry)
+
+
+def answer_all(entries: Sequence[Entry], rows: int, progress: Progress) -> None:
+    """Let every process answer all rows, one process after the other; logits go into the entries.
+
+    The rows are asked for in blocks, so that a process that is slow is told from one that hangs.
+    """
+    with progress.bar("answer", rows * len(entries), "rows") as advance:
+        for entry in entries:
+            blocks: list[npt.NDArray[np.float32]] = []
+            for start in range(0, rows, BLOCK):
+                block = range(start, min(start + BLOCK, rows))
+                entry.attempt(_answer, entry, block, blocks)
+                advance(len(block), entry.name)
+            if entry.error is None:
+                entry.logits = np.concatenate(blocks)
+
+
+def answer_offline(
+    entries: Sequence[Entry],
+    plan: Plan,
+    lengths: Sequence[int],
+    progress: Progress,
+    look: Callable[[str], Watch] = blind,
+) -> None:
+    """Time every process with each batch size, in turns; the best goes into the entries."""
+    timed: dict[int, list[offline.Timed]] = {index: [] for index in range(len(entries))}
+    with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
+        for size in offline.BATCHES:
+            for index, entry in enumerate(entries):
+                looking = look(entry.opened.device if entry.opened else "cpu")
+                with looking:
+                    entry.attempt(_offline, entry, plan, lengths, size, timed[index])
+                entry.seen_offline.append(looking.watched)
+                advance(1, entry.name)
+    for index, entry in enumerate(entries):
+        if entry.error is None:
+            entry.offline = offline.best(timed[index])
+
+
+def groups(lengths: Sequence[int], plan: Plan, turn: int) -> list[list[int]]:
+    """Choose the rows of one turn: the same for every process, other rows each turn where there are any.
+
+    ``plan``: how many calls and texts per call. Returns row numbers, one list per call. Their lengths are
+    distributed as those of all rows; rows come again when there are fewer than a turn needs.
+    """
+    needed = plan.calls * plan.batch
+    pool = spread(lengths, min(len(lengths), needed * plan.rounds))
+    order = [pool[index] for index in np.random.default_rng([plan.seed, 1]).permutation(len(pool))]
+    chosen = [order[(turn * needed + offset) % len(order)] for offset in range(needed)]
+    return [chosen[at : at + plan.batch] for at in range(0, needed, plan.batch)]
+
+
+def warmup_groups(lengths: Sequence[int], plan: Plan) -> list[list[int]]:
+    """Choose the rows to warm up on: half of them the longest, half spread over all lengths."""
+    longest = sorted(range(len(lengths)), key=lambda row: -lengths[row])[: plan.warmup // 2]
+    rows = [*spread(lengths, plan.warmup - len(longest)), *longest]
+    return [
+        [rows[(call + offset) % len(rows)] for offset in range(plan.batch)] for call in range(plan.warmup)
+    ]
+
+
+def _open(entry: Entry, plan: Plan, lengths: Sequence[int]) -> None:
+    entry.opened = entry.worker.open()
+
+    def window() -> list[float]:
+        if plan.tokens is None:
+            return entry.worker.time(warmup_groups(lengths, plan), limit_s=plan.turn_seconds).seconds
+        longest = sorted(plan.tokens)[-plan.warmup :]
+        drawn = [longest[call % len(longest)] for call in range(plan.warmup)]
+        timed = entry.worker.time_ids(drawn, batch=plan.batch, seed=plan.seed, limit_s=plan.turn_seconds)
+        return timed.seconds
+
+    entry.warmed = warm_up(window)
+
+
+def _turn(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int, look: Callable[[str], Watch]) -> None:
+    looking = look(entry.opened.device if entry.opened else "cpu")
+    with looking:
+        calls = _time(entry, plan, lengths, turn, device=False)
+    entry.rounds.append(calls)
+    entry.seen.append(looking.watched)
+    if entry.opened is not None and entry.opened.device_clock:
+        fewer = replace(plan, calls=min(plan.calls, DEVICE_CALLS))
+        entry.device_rounds.append(_time(entry, fewer, lengths, turn, device=True))
+
+
+def _time(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int, *, device: bool) -> Calls:
+    if plan.tokens is None:
+        chosen = groups(lengths, plan, turn)
+        return entry.worker.time(chosen, limit_s=plan.turn_seconds, device=device)
+    rng = np.random.default_rng([plan.seed, turn])
+    drawn = [int(length) for length in rng.choice(plan.tokens, plan.calls)]
+    return entry.worker.time_ids(
+        drawn, batch=plan.batch, seed=plan.seed + turn, limit_s=plan.turn_seconds, device=device
+    )
+
+
+def _offline(entry: Entry, plan: Plan, lengths: Sequence[int], size: int, timed: list[offline.Timed]) -> None:
+    if plan.tokens is None:
+        calls = offline.batches(spread(lengths, offline.TEXTS), lengths, size)
+        found = entry.worker.time(calls, limit_s=offline.SECONDS)
+        timed.append(offline.Timed(size, tuple(map(len, calls)), tuple(found.seconds)))
+        return
+    rng = np.random.default_rng([plan.seed, 2])
+    drawn = [int(length) for length in rng.choice(plan.tokens, -(-offline.TEXTS // size))]
+    found = entry.worker.time_ids(drawn, batch=size, seed=plan.seed, limit_s=offline.SECONDS)
+    timed.append(offline.Timed(size, (size,) * len(drawn), tuple(found.seconds)))
+
+
+def _peak(entry: Entry) -> None:
+    entry.peak_bytes = entry.worker.memory()
+
+
+def _answer(entry: Entry, rows: range, blocks: list[npt.NDArray[np.float32]]) -> None:
+    logits = entry.worker.logits(rows)
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if len(broken):
+        raise WorkerError(Status.WRONG, f"its logits are not finite, first for row {rows[broken[0]]}")
+    blocks.append(logits)

@@ -1,0 +1,206 @@
+"""What can be measured: a bundle on an engine, and the full-size model as float32 ONNX.
+
+Each is opened in a worker by a function named in :data:`SUBJECTS`; the full-size model in PyTorch is in
+``full_size``, apart, since importing it is heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeroberta.errors import BundleError
+from edgeroberta.measure.paired import Beside, time_beside
+from edgeroberta.measure.protocol import Inputs, Spec
+from edgeroberta.measure.stopwatch import Stopwatch, timed
+from edgeroberta.storage import jsontext
+
+if TYPE_CHECKING:
+    from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime.session import Session
+
+#: What a worker opens, as ``module:function`` of a :class:`Spec`.
+SUBJECTS = {
+    "bundle": "edgeroberta.measure.subjects:open_bundle",
+    "onnx": "edgeroberta.measure.subjects:open_float_onnx",
+    "torch": "edgeroberta.measure.baseline:open_full_size",
+}
+
+
+class BundleSubject:
+    """A bundle as its users run it: text in, labels out."""
+
+    def __init__(self, runtime: Runtime, folder: Path, *, threads: int) -> None:
+        self.watch = Stopwatch()
+        self._runtime = timed(runtime, self.watch)
+        self._folder = folder
+        self._threads = threads
+        self.engine = runtime.engine
+        self.version = runtime.engine_version
+        self.device = runs_on(runtime.engine)
+        self.device_clock = hasattr(runtime.session, "run_timed")
+        self.bytes = engine_bytes(folder, runtime.engine)
+        self.vocab_size = vocab_size(folder)
+
+    def answer(self, inputs: Inputs) -> object:
+        """Answer one text, or a list of them, with labels and scores."""
+        return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
+
+    def answer_ids(self, ids: np.ndarray) -> object:
+        """Run the engine on int64 ids ``[batch, length]``."""
+        return self._runtime.run_ids(list(ids))
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``."""
+        return self._runtime.logits(list(inputs))
+
+    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
+        """Return float32 logits, each text padded to ``length`` tokens or left as it is if longer."""
+        from edgeroberta.runtime import manifest
+        from edgeroberta.runtime.lengths import Lengths
+        from edgeroberta.runtime.session import open_session
+
+        facts = manifest.read(self._folder)
+        limit = min(length, facts.max_length)
+        encodings = self._runtime.encode(list(inputs))
+        # The runtime decides by itself how much to pad, so the graph is asked directly; longer texts
+        # than the limit run at their own length.
+        own = sorted({limit, *(len(each.ids) for each in encodings if len(each.ids) > limit)})
+        session = open_session(
+            self.engine, self._folder, threads=facts.threads, lengths=Lengths((limit,), tuple(own[1:]))
+        )
+        try:
+            return run_padded(session, [each.ids for each in encodings], limit, facts.pad_token_id)
+        finally:
+            session.close()
+
+    def beside(self, inputs: Inputs, request: dict[str, Any]) -> Beside:
+        """Time the engine beside the graph of a folder; see ``worker`` for the request."""
+        lengths = request["lengths"] or [len(each.ids) for each in self._runtime.encode(list(inputs))]
+        return time_beside(
+            self._runtime.session,
+            Path(request["folder"]),
+            lengths,
+            threads=self._threads,
+            vocab_size=request["vocab_size"],
+            limit_s=request["limit_s"],
+        )
+
+
+class FloatOnnxSubject:
+    """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
+
+    device = "cpu"
+
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
+        self.watch = Stopwatch()
+        self._runtime = timed(runtime, self.watch)
+        self.engine = runtime.engine
+        self.version = runtime.engine_version
+        self.bytes = engine_bytes(folder, runtime.engine)
+        self.vocab_size = vocab_size(folder)
+
+    def answer(self, inputs: Inputs) -> object:
+        """Tokenize, run, and pick the first label of each text."""
+        return self.logits(inputs).argmax(-1).tolist()
+
+    def answer_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 logits ``[batch, labels]`` of int64 ids ``[batch, length]``."""
+        return self._runtime.run_ids(list(ids))
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``, texts of one length together."""
+        return self._runtime.logits(list(inputs))
+
+
+def open_bundle(spec: Spec) -> BundleSubject:
+    """Open a bundle on the engine that the spec names."""
+    from edgeroberta.runtime import Runtime
+
+    folder = Path(spec.path)
+    runtime = Runtime.open(folder, engine=spec.engine, threads=spec.threads)
+    return BundleSubject(runtime, folder, threads=spec.threads)
+
+
+def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
+    """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
+    from edgeroberta.roberta import checkpoint
+    from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime.lengths import Lengths
+    from edgeroberta.runtime.session import open_session
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    folder = Path(spec.path)
+    longest = checkpoint.max_length(folder)
+    session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
+    task = replace(checkpoint.task_of(folder), pair=not isinstance(spec.inputs[0], str))
+    pad = EncoderConfig.from_dir(folder).pad_token_id
+    tokenizer = TextTokenizer.open(folder, longest)
+    return FloatOnnxSubject(Runtime(session, tokenizer, task, pad_token_id=pad), folder)
+
+
+def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
+    """Run each row, int64 [tokens], alone, padded on the right to ``length``; float32 [rows, labels]."""
+    results = []
+    for ids in rows:
+        missing = max(0, length - len(ids))
+        padded = np.pad(ids, (0, missing), constant_values=pad)[None]
+        mask = np.pad(np.ones_like(ids), (0, missing))[None]
+        results.append(session.run(padded, mask))
+    return np.concatenate(results)
+
+
+def runs_on(engine: str) -> str:
+    """Return what an engine runs on: ``cpu``, or the GPU's name where the machine tells it."""
+    from edgeroberta.runtime.session import ENGINES
+
+    if not ENGINES[engine].on_device:
+        return "cpu"
+    from edgeroberta.hardware import here
+    from edgeroberta.targets.matching import machine
+
+    found = machine(here())
+    return next(iter(found.gpus), found.board or "gpu")
+
+
+def engine_bytes(folder: Path, engine: str) -> int:
+    """Return the bytes an engine loads of a bundle: its graph, external weights and the tokenizer."""
+    from edgeroberta.runtime.session import ENGINES
+
+    present = {file.name for file in folder.iterdir()}
+    names = [*ENGINES[engine].files_in(present), "tokenizer.json"]
+    names += [f"{name.removesuffix('.onnx')}.onnx_data" for name in names if name.endswith(".onnx")]
+    return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
+
+
+def vocab_size(folder: Path) -> int:
+    """Return how many token ids the model of a bundle or checkpoint folder has."""
+    file = folder / "config.json"
+    try:
+        return int(jsontext.loads(file.read_bytes())["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"does not tell the size of the vocabulary ({error})", where=str(file)) from error
+
+
+def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int) -> list[Spec]:
+    """Say how to open a bundle on each of the engines asked for; None for all that it was built for."""
+    from edgeroberta.errors import UsageError, did_you_mean
+    from edgeroberta.runtime import manifest
+
+    offered = manifest.read(folder).engines
+    for engine in engines or ():
+        if engine not in offered:
+            raise UsageError(
+                f"the bundle was not built for {engine!r}, only for {', '.join(offered)}",
+                where="--engines",
+                hint=did_you_mean(engine, offered),
+            )
+    return [
+        Spec(SUBJECTS["bundle"], str(folder), inputs, threads=threads, engine=engine)
+        for engine in engines or offered
+    ]

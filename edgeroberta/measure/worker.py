@@ -1,0 +1,155 @@
+"""The process that holds one model: ``python -m edgeroberta.measure.worker``, requests on stdin.
+
+Requests, each with its answer:
+
+``{"do": "time", "calls": [[0], [7], …], "limit_s": 10, "device": false}``
+    times of each call, see ``measure.Calls``; the numbers are rows of the inputs; ends early after
+    ``limit_s``; ``device`` asks the device's own clock, too
+``{"do": "time_ids", "lengths": [128, 128, …], "batch": 8, "seed": 0, "limit_s": 10, "device": false}``
+    the same, on random ids, a call per length
+``{"do": "logits", "rows": [0, 1], "way": "batched", "file": "x.npy"}``
+    float32 ``[rows, labels]`` in the file; ``way`` is one of ``batched`` (as the model is used for many
+    texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on (each text padded to that
+    length, or left at its own if it is longer)
+``{"do": "beside", "folder": "…", "rows": [0, 7], "lengths": null, "vocab_size": 512, "limit_s": 2}``
+    a bundle beside the graph of the folder on the same engine, see ``beside.Beside``; on random ids as long
+    as the rows' texts, or of the ``lengths`` given
+``{"do": "memory"}``
+    bytes of peak memory so far
+
+Whatever the model's libraries print goes to stderr; stdout carries answers alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.measure.clock import peak_memory, time_calls
+from edgeroberta.measure.paired import Beside
+from edgeroberta.measure.protocol import Inputs, Opened, Spec
+from edgeroberta.measure.stopwatch import Stopwatch
+
+
+class Subject(Protocol):
+    """A model that is measured.
+
+    It may have an attribute ``watch``, a :class:`~edgeroberta.measure.stopwatch.Stopwatch` that tells where
+    its calls' time went, and ``device_clock``, True when that can ask the device's own clock.
+    """
+
+    engine: str
+    version: str
+    device: str
+    bytes: int
+    vocab_size: int
+
+    def answer(self, inputs: Inputs) -> object:
+        """Answer texts or pairs the way a user would ask: one call, tokenization and labels included."""
+
+    def answer_ids(self, ids: np.ndarray) -> object:
+        """Run the model on int64 ids ``[batch, length]``, all of them tokens."""
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``."""
+
+
+class Bundle(Subject, Protocol):
+    """A bundle: it must answer alike whatever padding a text gets, and int8 is to be worth it."""
+
+    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
+
+    def beside(self, inputs: Inputs, request: dict[str, Any]) -> Beside:
+        """Time its engine beside the graph that the request names."""
+
+
+def main() -> None:
+    """Serve requests until stdin ends."""
+    # Engines print to file descriptor 1 as they like; keep a private copy of it for the answers.
+    channel = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+
+    def reply(value: dict[str, Any]) -> None:
+        channel.write(json.dumps(value) + "\n")
+        channel.flush()
+
+    lines = iter(sys.stdin.buffer.readline, b"")
+    try:
+        spec = Spec.from_json(json.loads(next(lines)))
+        subject, opened = _open(spec)
+        reply(asdict(opened))
+        for line in lines:
+            reply(_serve(subject, spec, json.loads(line)))
+    except EdgeRobertaError as error:
+        reply({"error": error.to_json()})
+        sys.exit(1)
+
+
+def _open(spec: Spec) -> tuple[Subject, Opened]:
+    started = time.perf_counter()
+    module, _, function = spec.subject.partition(":")
+    subject: Subject = getattr(importlib.import_module(module), function)(spec)
+    subject.answer(spec.inputs[:1])
+    cold = time.perf_counter() - started
+    opened = Opened(
+        engine=subject.engine,
+        version=subject.version,
+        device=subject.device,
+        bytes=subject.bytes,
+        cold_start_s=cold,
+        vocab_size=subject.vocab_size,
+        device_clock=getattr(subject, "device_clock", False),
+    )
+    return subject, opened
+
+
+def _serve(subject: Subject, spec: Spec, request: dict[str, Any]) -> dict[str, Any]:
+    do = request["do"]
+    if do == "time":
+        calls = [[spec.inputs[row] for row in rows] for rows in request["calls"]]
+        return _timed(subject, subject.answer, calls, request)
+    if do == "time_ids":
+        rng = np.random.default_rng(request["seed"])
+        # Ids below 5 are special tokens in this family of models; keep clear of them.
+        shapes = [(request["batch"], length) for length in request["lengths"]]
+        ids = [rng.integers(5, subject.vocab_size, shape, dtype=np.int64) for shape in shapes]
+        return _timed(subject, subject.answer_ids, ids, request)
+    if do == "logits":
+        inputs = [spec.inputs[row] for row in request["rows"]]
+        np.save(request["file"], _logits(subject, inputs, request["way"]), allow_pickle=False)
+        return {"rows": len(inputs)}
+    if do == "beside":
+        inputs = [spec.inputs[row] for row in request["rows"]]
+        return asdict(cast(Bundle, subject).beside(inputs, request))
+    return {"peak_bytes": peak_memory()}
+
+
+def _timed(
+    subject: Subject, call: Callable[[Any], object], inputs: list[Any], request: dict[str, Any]
+) -> dict[str, Any]:
+    watch: Stopwatch | None = getattr(subject, "watch", None)
+    if watch is not None:
+        watch.ask_device = request["device"]
+    return asdict(time_calls(call, inputs, limit_s=request["limit_s"], watch=watch))
+
+
+def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:
+    if way == "alone":
+        return np.concatenate([subject.logits([each]) for each in inputs])
+    if way.startswith("padded-"):
+        return cast(Bundle, subject).padded(inputs, int(way.partition("-")[2]))
+    return subject.logits(inputs)
+
+
+if __name__ == "__main__":
+    main()

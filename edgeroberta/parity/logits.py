@@ -1,0 +1,104 @@
+"""Whether the float graph answers as transformers does, before anything is made of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta.errors import CheckpointError, EdgeRobertaError
+from edgeroberta.measure.protocol import Inputs
+from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime.session import Logits
+from edgeroberta.storage import cache
+from edgeroberta.tasks import Task
+
+#: Largest difference of a logit, as a part of the largest logit where that is above 1. Two float32
+#: programs that add up in other orders differ by 1e-6 to 1e-5 over 24 layers.
+ALLOWED = 1e-4
+
+
+def check(folder: Path, task: Task, inputs: Inputs) -> None:
+    """Hold the float graph of a model to the model itself.
+
+    A model without a head for the task gets one of random numbers, so that its encoder can be compared.
+    Raises CheckpointError: they answer differently, or transformers cannot load the model; UnavailableError:
+    a package is not installed.
+    """
+    room = cache.cache_dir()
+    with cache.writing(room):
+        room.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".preflight-", dir=room))
+    same = EncoderConfig.from_dir(folder).num_labels == task.num_outputs
+    try:
+        with cache.writing(room):
+            model = folder
+            if not (same and checkpoint.has_head(folder)):
+                model = _with_head(folder, task, place / "model")
+            wanted = _of_transformers(model, inputs)
+            found = _of_graph(model, task, inputs, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    allowed = ALLOWED * max(1.0, float(np.abs(wanted).max()))
+    off = np.abs(found - wanted).max(axis=1)
+    worst = int(np.argmax(off))
+    if not off[worst] <= allowed:
+        rows = [", ".join(f"{value:.4f}" for value in row[worst]) for row in (found, wanted)]
+        raise CheckpointError(
+            f"its graph answers otherwise than transformers, by {off[worst]:.2g} where {allowed:.2g} may be: "
+            f"{str(inputs[worst])[:80]!r} gives {rows[0]}, not {rows[1]}",
+            where=str(folder),
+            hint="this model is read wrongly, so it is not compressed; please report it",
+        )
+
+
+def _of_transformers(model: Path, inputs: Inputs) -> Logits:
+    from edgeroberta.measure.baseline import FullSize
+    from edgeroberta.roberta import loading
+
+    try:
+        with loading.quiet():
+            found: Logits = FullSize(model).logits(inputs)
+            return found
+    except EdgeRobertaError:
+        raise
+    except Exception as error:  # transformers, torch and huggingface_hub raise many kinds
+        raise CheckpointError(
+            f"transformers cannot load or run it ({type(error).__name__}: {error!s:.300})",
+            where=str(model),
+            hint="download or save the model again",
+        ) from error
+
+
+def _of_graph(model: Path, task: Task, inputs: Inputs, place: Path) -> Logits:
+    from edgeroberta.roberta.graph import write_float
+    from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime.lengths import Lengths
+    from edgeroberta.runtime.session import open_session
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    write_float(model, place / "model.onnx")
+    length = checkpoint.max_length(model)
+    session = open_session("onnxruntime", place, threads=1, lengths=Lengths((length,), ()))
+    pad = EncoderConfig.from_dir(model).pad_token_id
+    with Runtime(session, TextTokenizer.open(model, length), task, pad_token_id=pad) as runtime:
+        return runtime.logits(list(inputs))
+
+
+def _with_head(folder: Path, task: Task, place: Path) -> Path:
+    import torch
+
+    from edgeroberta.roberta import loading
+
+    model: Any = loading.load_classifier(folder, task)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in model.classifier.parameters():
+            parameter.normal_()
+    place.mkdir()
+    loading.save_classifier(model, place, tokenizer=folder)
+    return place

@@ -1,0 +1,122 @@
+"""What a run could read wrongly, checked before it begins: files, tokens, and the answers of the float graph.
+
+What was found of a model and its rows is kept in the cache, so that a run taken up again, or begun after
+``--dry-run``, does not look twice.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from edgeroberta.hardware import versions
+from edgeroberta.measure.protocol import Inputs
+from edgeroberta.parity import tokens
+from edgeroberta.pipeline.job import Job
+from edgeroberta.recipe import Step
+from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime.tokenizer import Input
+from edgeroberta.stages import Outset
+from edgeroberta.storage import codedigest, jsontext
+from edgeroberta.storage.artifact import digest_value, write_json
+from edgeroberta.storage.cache import cache_dir, writing
+from edgeroberta.tasks import Task
+
+#: Held-out and validation rows that are tokenized twice, at most: some seconds.
+MOST_ROWS = 20_000
+#: Rows that the full-size model and its graph answer.
+ANSWERED = 32
+#: Packages that the answers come from, and those that each check needs.
+_PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime")
+_FOR_TOKENS, _FOR_LOGITS = ("transformers",), ("transformers", "torch", "onnx", "onnxruntime")
+
+
+def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str, ...]:
+    """Refuse what a run would stumble over later, or read wrongly without a word.
+
+    ``partly``: leave out what needs a package that is not installed, and say so. Returns what the user should
+    know, a paragraph each; ``WARNING:`` in front of what may change answers. Raises EdgeRobertaError: as the
+    stage or the reading of the model would raise it.
+    """
+    check_stages(steps, job)
+    rows = (("validation", job.data.validation), ("held-out", job.data.heldout))
+    tokens.check_rows(job.model, [(name, part.inputs()) for name, part in rows])
+    return check_reading(
+        job.model,
+        job.task,
+        [*job.data.heldout.inputs(), *job.data.validation.inputs()],
+        partly=partly,
+    )
+
+
+def check_stages(steps: Sequence[Step], job: Job) -> None:
+    """Ask every stage whether the files let it do its part.
+
+    Raises EdgeRobertaError: as the stage would raise it.
+    """
+    tokens.open_ours(job.model)
+    outset = Outset(job.model, EncoderConfig.from_dir(job.model).shape, job.task, job.target)
+    for step in steps:
+        if step.stage.check is not None:
+            outset = step.stage.check(step.config, outset)
+
+
+def check_reading(
+    model: Path, task: Task, inputs: Sequence[Input], *, partly: bool = False
+) -> tuple[str, ...]:
+    """Hold the runtime's tokens, and the float graph's answers, to those of transformers.
+
+    ``partly``: leave out what needs a package that is not installed, and say so. Returns what the user should
+    know, a paragraph each; ``WARNING:`` in front of what may change answers. Raises CheckpointError: one of
+    them differs; UnavailableError: a package is not installed, and ``partly`` is False.
+    """
+    chosen = list(inputs[:: -(-len(inputs) // MOST_ROWS) or 1])
+    told: list[str] = []
+    missing = _missing(_FOR_TOKENS) if partly else ()
+    if missing:
+        return (f"tokens and answers were not compared with transformers': {missing[0]} is not installed",)
+    kept = _file(model, task, chosen)
+    if (known := _recalled(kept)) is not None:
+        return known
+    if (found := tokens.check(model, chosen)) is not None:
+        told.append(f"WARNING: {found}")
+    missing = _missing(_FOR_LOGITS) if partly else ()
+    if missing:
+        return (*told, f"answers were not compared with transformers': {missing[0]} is not installed")
+    from edgeroberta.parity import logits
+
+    ordered = cast(Inputs, sorted(chosen, key=lambda item: len(str(item))))
+    logits.check(model, task, ordered[:: -(-len(ordered) // ANSWERED)])
+    with writing(kept.parent):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_json(kept, told)
+    return tuple(told)
+
+
+def _missing(packages: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name in packages if importlib.util.find_spec(name) is None)
+
+
+def _recalled(kept: Path) -> tuple[str, ...] | None:
+    """Return what was found before; None where nothing is kept, or nothing that can be read."""
+    try:
+        told = jsontext.loads(kept.read_bytes())
+    except (OSError, ValueError):
+        return None
+    readable = isinstance(told, list) and all(isinstance(line, str) for line in told)
+    return tuple(told) if readable else None
+
+
+def _file(model: Path, task: Task, inputs: Sequence[Input]) -> Path:
+    """Return where it is kept that a model is read right on these texts."""
+    facts = {
+        "model": checkpoint.digest(model),
+        "task": [task.problem.value, list(task.labels)],
+        "texts": [list(item) if isinstance(item, tuple) else item for item in inputs],
+        "versions": versions(_PACKAGES),
+        "sources": codedigest.of("edgeroberta.pipeline.preflight", "edgeroberta.parity.logits"),
+    }
+    return cache_dir() / "preflight" / f"{digest_value(facts)}.json"

@@ -1,0 +1,114 @@
+"""What a budget of the recipe is counted in, for the user's texts and, for latency, the target's engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeroberta import distributed
+from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
+from edgeroberta.latency.table import LatencyTable
+from edgeroberta.prune.allocation import Cost, cost_of
+from edgeroberta.prune.costs import LatencyCost, MacCost, ParameterCost
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.stages import Context
+from edgeroberta.storage import paths
+from edgeroberta.storage.artifact import Kind
+
+if TYPE_CHECKING:
+    from edgeroberta.stages.prune import PruneBudget
+    from edgeroberta.targets import Target
+
+#: Where a run keeps the table it has begun with, so that one that goes on counts as before.
+TABLE_FILE = "latency.json"
+
+
+def cost_for(budget: PruneBudget, context: Context, shape: EncoderShape) -> Cost:
+    """Return what a budget is counted in.
+
+    ``context``: the run; products and seconds are those of a text of its training texts' mean length, seconds
+    those of the first installed engine of its target. Raises RecipeError: the named latency table cannot be
+    read, or is of other models, texts or engines; UnavailableError: no engine of the target is installed;
+    EngineError: the engine fails.
+    """
+    if budget.params is not None:
+        return ParameterCost(shape)
+    lengths = _lengths(context, shape)
+    if budget.macs is not None:
+        return MacCost(shape, _mean(lengths))
+    ranks = distributed.current()
+    table: LatencyTable = ranks.share(_table(budget, context, shape) if ranks.main else None)
+    if budget.table is None:
+        return LatencyCost(table, _mean(table.padded(lengths)))
+    try:
+        cost = LatencyCost(table, _mean(table.padded(lengths)))
+        table.predict(shape, [cost.length])
+    except UsageError as error:
+        raise RecipeError(error.what, where="prune.budget.table", hint=error.hint) from error
+    return cost
+
+
+def notes(cost: Cost, before: Sequence[LayerShape], after: Sequence[LayerShape]) -> dict[str, Any]:
+    """Return what a model cost before and after pruning, and how seconds were measured, as JSON."""
+    found: dict[str, Any] = {"before": cost_of(cost, before), "after": cost_of(cost, after)}
+    if isinstance(cost, (MacCost, LatencyCost)):
+        found["length"] = cost.length
+    if isinstance(cost, LatencyCost):
+        table = cost.table
+        found |= {"engine": table.engine, "version": table.version, "device": table.device}
+        found["threads"] = table.threads
+    return found
+
+
+def _lengths(context: Context, shape: EncoderShape) -> list[int]:
+    from edgeroberta.latency.request import some
+    from edgeroberta.training import batching
+
+    folder, texts = context.inputs[Kind.CHECKPOINT].path, some(context.data.train.inputs())
+    tokens = batching.tokenize(folder, texts, max_length=shape.max_positions - 2)
+    lengths: list[int] = tokens.lengths.tolist()
+    return lengths
+
+
+def _mean(lengths: Any) -> int:
+    return max(round(float(np.mean(lengths))), 1)
+
+
+def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> LatencyTable:
+    """Read the named table, or measure one on this machine, or find the stored one."""
+    if budget.table is not None:
+        return named_table(budget.table, context.target)
+    from edgeroberta.latency.measuring import measure
+    from edgeroberta.latency.request import Request, some
+    from edgeroberta.roberta.config import EncoderConfig
+
+    begun = context.scratch / TABLE_FILE
+    if begun.is_file():
+        return LatencyTable.load(begun)
+    folder = context.inputs[Kind.CHECKPOINT].path
+    activation, texts = EncoderConfig.from_dir(folder).activation, some(context.data.train.inputs())
+    request = Request(shape, activation, folder, context.target.name, texts)
+    table = measure(request, progress=context.progress)
+    table.save(begun)
+    return table
+
+
+def named_table(name: str, target: Target) -> LatencyTable:
+    """Read the latency table that a recipe names."""
+    file, where = paths.named(name), "prune.budget.table"
+    try:
+        table = LatencyTable.load(file)
+    except OSError as error:
+        raise RecipeError(f"{file} cannot be read ({error.strerror or error})", where=where) from error
+    except EdgeRobertaError as error:
+        raise RecipeError(f"{error.where}: {error.what}", where=where, hint=error.hint) from error
+    if table.engine not in target.engines:
+        engines = ", ".join(target.engines)
+        raise RecipeError(
+            f"{file} is of {table.engine}; the target {target.name} runs {engines}",
+            where=where,
+            hint="measure one with 'edgeroberta latency' for this target",
+        )
+    return table

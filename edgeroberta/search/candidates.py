@@ -1,0 +1,113 @@
+"""Models that might meet a budget, and what each should come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeroberta.layout import columns
+from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.search.limits import Limits
+
+#: Bytes of a bundle beside weights and tokenizer: graph, manifest, report with its texts, model card.
+OTHER_BYTES = 250_000
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What decides a bundle's bytes, beside its shape."""
+
+    copies: int  # how often the weights are in it: once for each engine, or once if engines share them
+    tokenizer: int  # bytes of the full-size model's tokenizer
+    answers: int = 0  # bytes of the full-size model's answers to the held-out rows, which the bundle carries
+
+    def of(self, shape: EncoderShape, full_vocabulary: int) -> float:
+        """Return the bytes of an int8 bundle.
+
+        Weights take a byte each and embeddings a byte and a float32 per row; positions and head stay float32.
+        """
+        layers = sum(shape.layer_parameters(layer) for layer in shape.layers)
+        words = shape.vocab_size * (shape.hidden_size + 4)
+        rest = 4 * shape.hidden_size * (shape.max_positions + shape.hidden_size + shape.labels)
+        tokenizer = self.tokenizer * shape.vocab_size / full_vocabulary
+        return self.copies * (layers + words + rest) + tokenizer + self.answers + OTHER_BYTES
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model should come to; times in seconds, of undisturbed calls with the user's texts."""
+
+    p50: float  # median
+    p95: float  # 95th percentile
+    speedup: float  # how many times faster than the full-size model in float, by medians
+    bytes: float  # the bundle's size
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "p50_ms": self.p50 * 1000,
+            "p95_ms": self.p95 * 1000,
+            "speedup": self.speedup,
+            "bytes": round(self.bytes),
+        }
+
+    def meets(self, limits: Limits) -> bool:
+        """Tell whether it holds every limit, as near as it goes."""
+        return (
+            (limits.speedup is None or self.speedup >= limits.speedup * (1 - 1e-9))
+            and (limits.p95 is None or self.p95 <= limits.p95 * (1 + 1e-9))
+            and (limits.bytes is None or self.bytes <= limits.bytes)
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that should meet the budget."""
+
+    layers: tuple[int, ...]  # layers of the full-size model that stay
+    shapes: tuple[LayerShape, ...]  # what is left of each
+    vocabulary: int | None  # tokens that stay; None for all
+    predicted: Predicted  # what it should come to
+    kept: float  # share of the importance of all heads and neurons that stays
+    whole: bool  # True where nothing but whole layers goes
+    everything: bool = False  # True where not even a layer goes
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        text = f"{len(self.layers)} layer{'s' if len(self.layers) > 1 else ''}"
+        if not self.whole:
+            heads = sum(shape.heads for shape in self.shapes)
+            text += f", {heads} heads, {sum(shape.intermediate for shape in self.shapes):,} neurons"
+        return text if self.vocabulary is None else f"{text}, {self.vocabulary:,} tokens"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "name": self.name,
+            "layers": list(self.layers),
+            "shapes": [shape.to_json() for shape in self.shapes],
+            "vocabulary": self.vocabulary,
+            "predicted": self.predicted.to_json(),
+            "importance_kept": self.kept,
+        }
+
+
+def table(candidates: Sequence[Candidate], agreements: Sequence[float] | None = None) -> list[str]:
+    """Return lines of what candidates should come to; ``agreements`` where they have learnt."""
+    rows = [
+        ("", "candidate", "p50", "p95", "speedup", "size", *(("teacher's answers",) if agreements else ()))
+    ]
+    for number, candidate in enumerate(candidates):
+        found = candidate.predicted
+        cells = (
+            "",
+            candidate.name,
+            f"{found.p50 * 1000:.2f} ms",
+            f"{found.p95 * 1000:.2f} ms",
+            f"{found.speedup:.2f}x",
+            f"{found.bytes / 1e6:.1f} MB",
+        )
+        rows.append((*cells, f"{agreements[number]:.1%}") if agreements else cells)
+    return columns(rows, left=(0, 1))

@@ -1,0 +1,161 @@
+"""What a budget came to: what was made is timed in turns with the full-size model, in float and in int8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import distributed, pipeline
+from edgeroberta.errors import EngineError
+from edgeroberta.front import Point
+from edgeroberta.pipeline import Result
+from edgeroberta.pipeline.job import Job
+from edgeroberta.progress import Progress
+from edgeroberta.search import recipes
+from edgeroberta.search import result as outcome
+from edgeroberta.search.candidates import Candidate
+from edgeroberta.search.limits import Limits
+from edgeroberta.search.probing import Probe
+from edgeroberta.search.recipes import Base
+from edgeroberta.search.result import FULL, MADE, Outcome, Times
+from edgeroberta.search.selection import Device
+from edgeroberta.storage.artifact import Kind
+
+#: Names of the front's points beside the candidate's.
+FLOAT, INT8 = "full size, float", "int8 alone"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A delivered bundle and how it came about; see :class:`Outcome`."""
+
+    limits: Limits
+    candidate: Candidate
+    probes: tuple[Probe, ...]
+    device: Device
+    base: Base
+    result: Result
+    host: str | None
+
+    @property
+    def name(self) -> str:
+        """The name of its point; a model of which nothing was taken is int8 alone."""
+        taken = not self.candidate.everything or self.candidate.vocabulary is not None
+        return self.candidate.name if taken else INT8
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A bundle, its metric on the held-out rows, and its median in seconds by the table."""
+
+    folder: Path
+    score: float
+    predicted: float
+
+
+def outcome_of(made: Made, job: Job, progress: Progress) -> Outcome | None:
+    """Measure what was made beside the full-size model, in turns, and write the reports; collective.
+
+    Returns what became of the budget; None on other processes than the main one.
+    """
+    table, lengths = made.device.table, made.device.lengths
+    report = made.result.report or {}
+    metric = str(report["metric"])
+    full = float(report["full_size"]["metrics"][metric])
+    folder = _float_bundle(table.engine, job, progress)
+    models = {FLOAT: _Model(folder, full, table.baseline(lengths).p50)}
+    if made.name != INT8:
+        draft, verified = _int8(made.base, job, progress)
+        score = _metric(verified, table.engine, metric)
+        models[INT8] = _Model(draft, score, table.baseline(lengths, small=True).p50)
+    if not distributed.current().main:
+        return None
+    score = _metric(report, table.engine, metric)
+    models[made.name] = _Model(made.result.bundle, score, made.candidate.predicted.p50)
+    times: dict[str, Times] = {}
+    if made.host is None:
+        times = outcome.time_in_turns(
+            {name: model.folder for name, model in models.items()},
+            job.data.validation.inputs(),
+            engine=table.engine,
+            threads=table.threads,
+            progress=progress,
+        )
+    found = _summed(made, models, times, metric)
+    found.write(made.result.bundle)
+    return found
+
+
+def _summed(made: Made, models: Mapping[str, _Model], times: Mapping[str, Times], metric: str) -> Outcome:
+    full, mine = models[FLOAT], models[made.name]
+    return Outcome(
+        limits=made.limits,
+        chosen=made.candidate,
+        probes=made.probes,
+        predicted=made.candidate.predicted,
+        measured=_measured(times.get(FLOAT), times.get(made.name), outcome.size_of(mine.folder)),
+        metric=metric,
+        kept=mine.score / full.score if full.score else 1.0,
+        points=tuple(_point(name, model, times.get(name)) for name, model in models.items()),
+        engine=made.device.table.engine,
+        device=made.device.table.device,
+        elsewhere=made.host,
+        full_then=full.predicted * 1000,
+        full_now=times[FLOAT].p50 * 1000 if FLOAT in times else None,
+    )
+
+
+def _measured(full: Times | None, mine: Times | None, size: int) -> dict[str, float | None]:
+    if full is None or mine is None:
+        return {"p50_ms": None, "p95_ms": None, "speedup": None, "bytes": size}
+    return {
+        "p50_ms": mine.p50 * 1000,
+        "p95_ms": mine.p95 * 1000,
+        "speedup": full.p50 / mine.p50,
+        "bytes": size,
+    }
+
+
+def _point(name: str, model: _Model, found: Times | None) -> Point:
+    return Point(
+        name,
+        1000 * (model.predicted if found is None else found.p50),
+        model.score,
+        outcome.size_of(model.folder),
+        FULL if name == FLOAT else MADE,
+        predicted=found is None,
+    )
+
+
+def _float_bundle(engine: str, job: Job, progress: Progress) -> Path:
+    """Make the full-size model in float for one engine, as the recipe ``fp32`` does."""
+    steps = recipes.steps([{"export": {}}, {"build": {"engines": [engine]}}])
+    return pipeline.make(steps, job, progress=progress)[-1].artifact.path
+
+
+def _int8(base: Base, job: Job, progress: Progress) -> tuple[Path, Mapping[str, Any]]:
+    """Make and verify the full-size model in int8, to show what int8 alone costs."""
+    gate = {"max_drop": 1.0, "min_agreement": 0.0}
+    entries: list[dict[str, Any]] = [
+        {"export": {}},
+        {"quantize": dict(base.quantize)},
+        {"build": dict(base.build)},
+        {"verify": {**base.verify, "gate": gate}},
+    ]
+    made = pipeline.make(recipes.steps(entries), job, progress=progress)
+    draft = next(item.artifact.path for item in made if item.artifact.kind is Kind.DRAFT)
+    return draft, pipeline.read_report(made[-1].artifact.path)
+
+
+def _metric(report: Mapping[str, Any], engine: str, metric: str) -> float:
+    """Return a metric on an engine; on the first that ran where that one is only on the device."""
+    found = {each["engine"]: each["metrics"] for each in report["engines"] if each["metrics"]}
+    if not found:
+        raise EngineError(
+            f"no engine could run the model, so its worth is not known: {report['judgement']['reason']}",
+            hint="edgeroberta doctor tells which engines work here; the bundle's reports/report.md has more",
+        )
+    metrics = found.get(engine) or next(iter(found.values()))
+    return float(metrics[metric])

@@ -1,0 +1,131 @@
+"""Which candidate is best: each learns for a while; that which then answers most like the teacher wins.
+
+How much one answers more like the teacher than another is judged on the same rows, by an interval. Candidates
+that are not behind the best beyond doubt are tied with it, and of these the fastest is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgeroberta import metrics, pipeline
+from edgeroberta.data import texts
+from edgeroberta.metrics import Draws, Interval
+from edgeroberta.progress import Progress
+from edgeroberta.search import recipes
+from edgeroberta.search.candidates import Candidate
+from edgeroberta.search.recipes import Base
+
+if TYPE_CHECKING:
+    from edgeroberta.data.rows import Rows
+    from edgeroberta.pipeline.job import Job
+
+#: Training texts of a probe: 200 steps of 32.
+TEXTS = 6400
+#: Validation texts on which candidates are compared; never the held-out ones.
+VALIDATION = 1000
+#: Predicted times nearer than this count as equal: predictions are off by as much (docs/guides/budget.md).
+SAME_TIME = 0.05
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A candidate after a short distillation."""
+
+    candidate: Candidate  # the model
+    agreement: float  # share of validation texts with the teacher's answer
+    score: float  # the task's metric on them
+    #: by how much the agreement is less than that of the best, on the same texts; None of the best itself
+    behind: Interval | None = None
+
+    @property
+    def tied(self) -> bool:
+        """True where the texts cannot tell it from the best."""
+        return self.behind is None or self.behind.low <= 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            **self.candidate.to_json(),
+            "agreement": self.agreement,
+            "score": self.score,
+            "behind": None if self.behind is None else asdict(self.behind),
+            "tied": self.tied,
+        }
+
+
+def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Progress) -> tuple[Probe, ...]:
+    """Distil candidates for a while and compare them; a probe that an earlier run has made is reused.
+
+    ``base``: how they learn; one pass over :data:`TEXTS` texts here. Returns in the order of their agreement;
+    of equal ones that first which kept more importance.
+    """
+    small = replace(job, data=_sample(job))
+    answers = _answers(small.model, small)
+    recovery = {**base.recovery, "epochs": 1, "eval_steps": None, "augment": 0}
+    found: list[tuple[Probe, Any]] = []
+    for number, candidate in enumerate(candidates, 1):
+        progress.line(f"candidate {number} of {len(candidates)}: {candidate.name}")
+        steps = recipes.steps(recipes.training_steps(replace(candidate, vocabulary=None), recovery))
+        folder = pipeline.make(steps, small, progress=progress)[-1].artifact.path
+        logits = _answers(folder, small)
+        same = metrics.agreeing(job.task, answers, logits)
+        agreement = float(same.mean())
+        found.append((Probe(candidate, agreement, _score(small, logits)), same))
+        progress.line(f"{candidate.name}: {agreement:.1%} of the validation answers are the teacher's")
+    found.sort(key=lambda each: (-each[0].agreement, -each[0].candidate.kept))
+    (best, most), *others = found
+    draws = Draws(seed=job.seed, groups=texts.groups(small.data.validation))
+    return (best, *(_compared(probe, most, same, draws) for probe, same in others))
+
+
+def pick(probes: Sequence[Probe]) -> Probe:
+    """Return the fastest of those tied with the best; of equally fast ones that with more agreement."""
+    tied = [probe for probe in probes if probe.tied]
+    fastest = min(probe.candidate.predicted.p50 for probe in tied)
+    return next(probe for probe in tied if probe.candidate.predicted.p50 * (1 - SAME_TIME) <= fastest)
+
+
+def told(probes: Sequence[Probe], chosen: Candidate) -> str | None:
+    """Say in a sentence which candidates are tied; None where the best is so beyond doubt."""
+    tied = [probe.candidate.name for probe in probes if probe.tied]
+    if len(tied) < 2:
+        return None
+    names = f"{', '.join(tied[:-1])} and {tied[-1]}"
+    return f"tied, since the validation texts cannot tell them apart: {names}; {chosen.name} is made of these"
+
+
+def _compared(probe: Probe, most: Any, same: Any, draws: Draws) -> Probe:
+    return replace(probe, behind=metrics.lead_interval(most, same, draws))
+
+
+def _sample(job: Job) -> Any:
+    """Take a part of the training and validation rows, by the run's seed."""
+    train = _part(job.data.train, TEXTS, job.seed)
+    validation = _part(job.data.validation, VALIDATION, job.seed)
+    return replace(job.data, train=train, validation=validation, unlabelled=None)
+
+
+def _part(rows: Rows, most: int, seed: int) -> Rows:
+    return rows.select(np.sort(np.random.default_rng(seed).permutation(len(rows))[:most]))
+
+
+def _answers(folder: Path, job: Job) -> Any:
+    """Return a checkpoint's logits on the validation rows, float32[n, L], on every process."""
+    from edgeroberta.roberta import loading
+    from edgeroberta.training import batching, prediction
+
+    model = loading.load_classifier(folder, job.task, seed=job.seed).to(prediction.accelerator().device)
+    rows = job.data.validation
+    return prediction.predict(model, batching.tokenize(folder, rows.inputs(), max_length=128))
+
+
+def _score(job: Job, logits: Any) -> float:
+    from edgeroberta.training import fitting
+
+    return metrics.score(job.task, logits, fitting.labels_of(job.data.validation))

@@ -1,0 +1,178 @@
+"""What became of a budget: measured beside predicted, each limit judged, and the front of what was found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta import front
+from edgeroberta.errors import UsageError
+from edgeroberta.front import Point
+from edgeroberta.measure import subjects
+from edgeroberta.measure.process import Worker
+from edgeroberta.measure.protocol import Inputs
+from edgeroberta.measure.rounds import Entry, Plan, take_turns
+from edgeroberta.progress import Progress
+from edgeroberta.search import candidates, probing
+from edgeroberta.search.candidates import Candidate, Predicted
+from edgeroberta.search.limits import Limits
+from edgeroberta.search.probing import Probe
+from edgeroberta.storage.artifact import check_place, write_json, write_text
+
+SCHEMA_VERSION = 1
+KIND = "edgeroberta-budget"
+
+logger = logging.getLogger(__name__)
+REPORT, FRONT_JSON, FRONT_SVG = "reports/budget.json", "reports/front.json", "reports/front.svg"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Times of calls with single texts, tokenization included, in seconds."""
+
+    p50: float  # median
+    p95: float  # 95th percentile
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a budget."""
+
+    limits: Limits  # what was asked for
+    chosen: Candidate  # the candidate that was made
+    probes: tuple[Probe, ...]  # the candidates that were compared, the best first; none where one was left
+    predicted: Predicted  # what it should have come to
+    measured: Mapping[str, float | None]  # what it came to; times are None where the device is elsewhere
+    metric: str  # name of the task's metric
+    kept: float  # share of the full-size metric that the bundle keeps
+    points: tuple[Point, ...]  # the front's points
+    engine: str  # engine that was timed
+    device: str  # what the prediction was measured on
+    elsewhere: str | None  # the device's host, where it is not this machine
+    full_then: float  # median of the full-size model in float in the latency table, in milliseconds
+    full_now: float | None  # the same, measured in turns with the bundle; None where the device is elsewhere
+
+    @property
+    def pace(self) -> float | None:
+        """How many times longer the full-size model takes now than when the device was measured."""
+        return None if self.full_now is None else self.full_now / self.full_then
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """The limits that the measured model does not hold, in words."""
+        asked, found = self.limits, self.measured
+        wrong = []
+        speedup, p95, size = found["speedup"], found["p95_ms"], found["bytes"]
+        if asked.speedup is not None and speedup is not None and speedup < asked.speedup:
+            wrong.append(f"speedup {speedup:.2f} instead of {asked.speedup:g}")
+        if asked.p95 is not None and p95 is not None and p95 > asked.p95 * 1000:
+            wrong.append(f"p95 {p95:.2f} ms instead of {asked.p95 * 1000:g} ms")
+        if asked.bytes is not None and size is not None and size > asked.bytes:
+            wrong.append(f"{size / 1e6:.2f} MB instead of {asked.bytes / 1e6:g} MB")
+        return tuple(wrong)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            "asked": self.limits.to_json(),
+            "chosen": self.chosen.to_json(),
+            "candidates": [probe.to_json() for probe in self.probes],
+            "predicted": self.predicted.to_json(),
+            "measured": dict(self.measured),
+            "full_size": {"p50_ms_then": self.full_then, "p50_ms_now": self.full_now, "pace": self.pace},
+            "metric": self.metric,
+            "kept": self.kept,
+            "missed": list(self.missed),
+            "engine": self.engine,
+            "device": self.device,
+            "host": self.elsewhere,
+        }
+
+    def to_text(self, *, failed: bool) -> str:
+        """Return it for people, with the candidates and the front; ``failed``: a limit was missed."""
+        lines = ["", f"budget: {self.limits.told}", f"chosen: {self.chosen.name}"]
+        if self.probes:
+            agreements = [probe.agreement for probe in self.probes]
+            lines.append("compared by a short distillation; times and sizes of these are predicted:")
+            lines += candidates.table([probe.candidate for probe in self.probes], agreements)
+            ties = probing.told(self.probes, self.chosen)
+            lines += [] if ties is None else [ties]
+        predicted = self.predicted.to_json()
+        units = (("p50_ms", "ms"), ("p95_ms", "ms"), ("speedup", "x"), ("bytes", "bytes"))
+        for name, unit in units:
+            found = self.measured[name]
+            digits = 0 if unit == "bytes" else 2
+            said = "not measured here" if found is None else f"{found:,.{digits}f} measured"
+            lines.append(f"  {name.split('_')[0]:8}{predicted[name]:,.{digits}f} {unit} predicted, {said}")
+        if self.pace is not None:
+            lines.append(
+                f"  the full-size model took {self.full_then:.2f} ms when the device was measured and "
+                f"{self.full_now:.2f} now: at that pace, p50 is {predicted['p50_ms'] * self.pace:.2f} ms"
+            )
+        lines.append(f"  {self.metric}: {self.kept:.1%} of the full-size model's kept")
+        if self.elsewhere is not None:
+            lines.append(f"  times are those of {self.elsewhere}: edgeroberta bench --host {self.elsewhere}")
+        lines += [f"not met: {each}" for each in self.missed]
+        met = "not all that was asked for is met; " if failed else ""
+        lines.append(f"{met}the front of what was found (*):")
+        lines.append(front.table(self.points, metric=self.metric))
+        return "\n".join(lines)
+
+    def write(self, bundle: Path) -> None:
+        """Write the report and the front beside a bundle's other reports; files of others stay there."""
+        title = f"{self.metric} against latency, {self.engine} on {self.device}"
+        best = max(self.points, key=lambda point: point.metric)
+        full = next((point for point in self.points if point.series == FULL), best)
+        floor = full.metric * self.limits.keep
+        (bundle / REPORT).parent.mkdir(exist_ok=True)
+        try:
+            check_place(bundle, (FRONT_JSON, FRONT_SVG))
+            check_place(bundle, (REPORT,))
+        except UsageError as error:
+            logger.warning("the front is not written: %s", error)
+            return
+        write_json(bundle / FRONT_JSON, front.to_json(self.points, metric=self.metric))
+        write_text(bundle / FRONT_SVG, front.svg(self.points, title=title, metric=self.metric, floor=floor))
+        write_json(bundle / REPORT, self.to_json())
+
+
+#: Series of the front's points.
+FULL, MADE = "full size", "compressed"
+
+
+def time_in_turns(
+    bundles: Mapping[str, Path], inputs: Inputs, *, engine: str, threads: int, progress: Progress
+) -> dict[str, Times]:
+    """Time bundles on texts in turns, each in its own process."""
+    plan = Plan(rounds=5, calls=200, threads=threads)
+    entries = []
+    for name, folder in bundles.items():
+        (spec,) = subjects.bundle_specs(folder, inputs, engines=[engine], threads=threads)
+        entries.append(Entry(name, Worker(spec)))
+    try:
+        take_turns(entries, plan, [len(str(each)) for each in inputs], progress)
+    finally:
+        for entry in entries:
+            entry.worker.close()
+    for entry in entries:
+        if entry.error is not None:
+            raise entry.error
+    return {entry.name: _times([calls.seconds for calls in entry.rounds]) for entry in entries}
+
+
+def _times(rounds: Sequence[Sequence[float]]) -> Times:
+    p50, p95 = np.percentile(np.concatenate([np.asarray(seconds) for seconds in rounds]), (50, 95))
+    return Times(float(p50), float(p95))
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files of a bundle but those that :meth:`Outcome.write` adds."""
+    added = {folder / name for name in (REPORT, FRONT_JSON, FRONT_SVG)}
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file not in added)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeroberta.roberta.graph import TENSORRT, build_graph
+from edgeroberta.roberta.quantized import (
+    ActivationRange,
+    AttentionPlan,
+    MatMulPlan,
+    QuantizationPlan,
+    quantize_rows,
+    quantize_weight,
+)
+from edgeroberta.roberta.weights import Linear, Weights, load_weights
+
+
+def plan_for(weights: Weights, *, kept_float: tuple[str, ...] = ()) -> QuantizationPlan:
+    """Quantize every matmul and attention with one range, except those that stay float."""
+    graph = build_graph(weights, form=TENSORRT)
+    grid = ActivationRange.over(-8, 8, signed=True)
+    matmuls = {
+        site.name: MatMulPlan(grid, None, *quantize_weight(site.linear.weight), site.linear.bias)
+        for site in graph.sites
+        if site.name not in kept_float
+    }
+    attentions = {
+        each.name: AttentionPlan(grid, grid, grid) for each in graph.attentions if each.name not in kept_float
+    }
+    return QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word), attentions)
+
+
+def uneven(weights: Weights) -> Weights:
+    """Leave two of four heads and a third of the neurons in the first layer."""
+    layer, columns, neurons = weights.layers[0], np.r_[0:32, 96:128], np.arange(0, 256, 4)
+
+    def outputs(linear: Linear, kept: Any) -> Linear:
+        return Linear(linear.weight[:, kept], linear.bias[kept])
+
+    pruned = dataclasses.replace(
+        layer,
+        query=outputs(layer.query, columns),
+        key=outputs(layer.key, columns),
+        value=outputs(layer.value, columns),
+        attention_output=Linear(layer.attention_output.weight[columns], layer.attention_output.bias),
+        ffn_in=outputs(layer.ffn_in, neurons),
+        ffn_out=Linear(layer.ffn_out.weight[neurons], layer.ffn_out.bias),
+        heads=2,
+    )
+    return dataclasses.replace(weights, layers=(pruned, *weights.layers[1:]))
+
+
+@pytest.fixture(scope="session")
+def small_weights(make_checkpoint: Callable[..., Path]) -> Weights:
+    """Two layers of width 128 with heads of 32, as wide as the heads of small real encoders."""
+    return load_weights(make_checkpoint(hidden_size=128, intermediate_size=256, num_attention_heads=4))

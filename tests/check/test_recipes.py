@@ -1,0 +1,124 @@
+"""Every shipped recipe, by its real stages on a tiny model, up to what each engine makes of its graphs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeroberta import pipeline, recipe, targets
+from edgeroberta.check import cpu, fusion, graph
+from edgeroberta.data.rows import Rows, Splits
+from edgeroberta.pipeline.job import Job
+from edgeroberta.progress import Progress
+from edgeroberta.roberta import surgery
+from edgeroberta.roberta.loading import load_classifier, save_classifier
+from edgeroberta.roberta.surgery import Kept
+from edgeroberta.storage.artifact import Kind
+from edgeroberta.tasks import Problem, Task
+
+LABELS = ("negative", "positive")
+#: What makes a stage quick. Of the quantizer it also asks to put nothing back to float, so that all of the
+#: graph is held to int8; a random model has no answers to lose.
+QUICK = {
+    "finetune": ("epochs=1",),
+    "distill": ("epochs=1",),
+    # Evenly, since of an untrained model one head may be all that a layer keeps, and TensorRT-RTX 1.7.1
+    # does not fuse the int8 attention of a single head; "check" says so of a model for which it is true.
+    "prune": ("evenly=true", "recovery.epochs=1"),
+    "quantize": ("samples=16", "check_samples=8", "rows=64", "max_float=0"),
+}
+
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed (extra trt-check)"
+)
+SIZES = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
+
+
+def rows_of(count: int, name: str) -> Rows:
+    words = ("good", "bad", "film", "story", "dull", "bright", "long")
+    texts = tuple(
+        " ".join(words[row * step % len(words)] for step in range(1, 4 + row % 9)) + f" {name} {row}"
+        for row in range(count)
+    )
+    return Rows(texts, None, np.arange(count) % 2, f"{name}.csv")
+
+
+def draft(name: str, model: Path, folder: Path, target: str) -> Path:
+    """Run a recipe for a target up to the bundle without a verdict."""
+    stages = {step.stage.name for step in recipe.load(name).stages}
+    quick = [f"{stage}.{value}" for stage, values in QUICK.items() if stage in stages for value in values]
+    chosen = recipe.load(name, quick)
+    end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
+    splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, LABELS)
+    task = Task(Problem.SINGLE_LABEL, LABELS)
+    job = Job(model, task, splits, targets.load(target), folder / "out", folder / "work")
+    made = pipeline.make(chosen.stages[:end], job, progress=Progress())
+    return made[-1].artifact.path
+
+
+@needs_rtx
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_graphs_of_a_recipe_build_and_fuse(
+    name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A recipe that is added is tested, too: with its own settings, or those of QUICK."""
+    bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "jetson")
+    layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    quantized = "quantize" in {step.stage.name for step in recipe.load(name).stages}
+    found = graph.check(bundle, compare_fp32=False, progress=Progress())
+    engines = {each.engine: each for each in found.engines}
+    assert set(engines) == ({"tensorrt", "tensorrt-fp16"} if quantized else {"tensorrt-fp16"})
+    for engine, each in engines.items():
+        assert each.problems == (), engine
+        assert each.fused == layers * each.profiles, engine
+    if quantized:
+        int8 = engines["tensorrt"]
+        assert int8.names(attention=False, int8=False) == []
+        assert len(int8.names(attention=False, int8=True)) == 4 * layers + 2
+        assert len(int8.names(attention=True, int8=True)) == layers
+
+
+@pytest.mark.skipif(
+    not (cpu.decisive("onnxruntime") and cpu.decisive("openvino")),
+    reason="on this processor the engines are not known to do all that is demanded",
+)
+@pytest.mark.parametrize("name", recipe.names())
+def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(
+    name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "cpu")
+    layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
+    found = {each.engine: each for each in cpu.check(bundle, ("onnxruntime", "openvino"))}
+    for engine, each in found.items():
+        assert (each.problems, each.unknown, each.left_float) == ((), (), ()), engine
+        counts = fusion.counts(each.judged)
+        assert counts["GELU"] == (layers, layers)
+        assert counts["LayerNormalization"] == (2 * layers + 1,) * 2
+        if "quantize" in {step.stage.name for step in recipe.load(name).stages}:
+            # Four per layer, of which the last has its query apart, and two of the head.
+            assert counts["int8 matmul"] == (4 * layers + 3,) * 2
+    assert fusion.counts(found["openvino"].judged)["attention"] == (layers, layers)
+
+
+def test_the_graphs_of_a_pruned_model_build_and_fuse(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
+    whole = make_checkpoint(LABELS, **sizes)
+    neurons = (tuple(range(0, 256, 2)), tuple(range(200)), tuple(range(96)))
+    kept = Kept((0, 1, 2), ((0, 3), (0, 1, 2, 3), (1, 2, 3)), neurons)
+    pruned = tmp_path / "pruned"
+    pruned.mkdir()
+    model = load_classifier(whole, Task(Problem.SINGLE_LABEL, LABELS))
+    save_classifier(surgery.prune(model, kept), pruned, tokenizer=whole)
+    found = graph.check(draft("int8", pruned, tmp_path, "jetson"), compare_fp32=False, progress=Progress())
+    engines = {each.engine: each for each in found.engines}
+    assert set(engines) == {"tensorrt", "tensorrt-fp16"}
+    assert [each.problems for each in engines.values()] == [(), ()]
+    assert len(engines["tensorrt"].names(attention=False, int8=True)) == 4 * 3 + 2
+    assert len(engines["tensorrt"].names(attention=True, int8=True)) == 3

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgeroberta.evaluate.per_stage import Ledger, Row, table
+from edgeroberta.layout import columns
+
+LEDGER = Ledger(
+    metric="accuracy",
+    measured=872,
+    available=872,
+    calls=90,
+    rows=(
+        Row("full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0),
+        Row("distill", "checkpoint", 0.872, 0.012, 0.95, 44, 0.061, 26_700_000, 108_000_000, "e", 3.6, 1.44),
+        Row("quantize", "graph", 0.8721, -0.0001, 0.948, 45, 0.06, 950, 29e6, "e", 1.2, 4.31, noisy=True),
+        Row("build", "draft", parameters=26_700_000, bytes=29_000_000, error="crashed: killed by SIGSEGV"),
+    ),
+)
+
+
+def test_a_ledger_reads_as_it_should() -> None:
+    lines = columns([table.header(LEDGER), *table.cells(LEDGER)], left=(0,))
+    assert lines == [
+        "after      accuracy  lost  same answer  flips  calibration  parameters  size MB  p50 ms  speed",
+        "full size      88.4     –        100.0      0          5.1      30.3 M    122.6    5.10   1.0x",
+        "distill        87.2  +1.2         95.0     44          6.1      26.7 M    108.0    3.60   1.4x",
+        "quantize       87.2   0.0         94.8     45          6.0         950     29.0    1.20  ~4.3x",
+        "build             –     –            –      –            –      26.7 M     29.0       –      –",
+    ]
+    assert max(map(len, lines)) <= 100, "it fits a terminal"
+
+
+def test_what_was_measured_on_what_is_said_beneath() -> None:
+    assert table.sentences(LEDGER) == (
+        "Each model as an ONNX graph in ONNX Runtime, on 872 held-out rows; p50 of 90 single texts on one "
+        "thread, in turns with the full-size model. One row is 0.11 points. "
+        "~: the turns differed by more than 10 %.",
+        "build: not measured: crashed: killed by SIGSEGV.",
+    )
+
+
+def test_a_draw_of_rows_is_told() -> None:
+    drawn = replace(LEDGER, measured=2000, available=50_000, rows=())
+    assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in table.sentences(drawn)[0]
+
+
+def test_a_ledger_without_a_runtime_says_why() -> None:
+    missing = replace(LEDGER, rows=(), missing="ONNX Runtime is not installed: pip install x")
+    assert table.sentences(missing) == ("Not measured: ONNX Runtime is not installed: pip install x.",)
+
+
+def test_a_correlation_stays_a_number() -> None:
+    row = Row("distill", "checkpoint", 0.9123, 0.0101)
+    assert table.cells(replace(LEDGER, metric="pearson", rows=(row,)))[0][1:3] == ("0.912", "+0.010")

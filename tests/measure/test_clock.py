@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from edgeroberta.measure import clock
+from edgeroberta.measure.clock import Shape, speed_up, spread, summarise, time_calls
+
+
+def test_percentiles_are_of_all_calls_of_all_rounds() -> None:
+    rounds = [[value / 1000 for value in range(1, 51)], [value / 1000 for value in range(51, 101)]]
+    found = summarise(rounds, Shape(warmup=3, threads=2))
+    assert found.p50_ms == pytest.approx(50.5)
+    assert found.p90_ms == pytest.approx(90.1)
+    assert found.p99_ms == pytest.approx(99.01)
+    assert found.round_p50_ms == pytest.approx((25.5, 75.5))
+    assert (found.calls, found.rounds, found.warmup, found.threads, found.batch) == (100, 2, 3, 2, 1)
+
+
+def test_texts_per_second_count_every_text_of_a_batch() -> None:
+    found = summarise([[0.5, 0.5]], Shape(warmup=0, batch=8, length=128, tokenized=False))
+    assert found.texts_per_second == pytest.approx(16.0)
+    assert (found.length, found.tokenized) == (128, False)
+
+
+def test_a_round_without_calls_is_left_out() -> None:
+    assert summarise([[0.001], []], Shape(warmup=0)).rounds == 1
+
+
+def test_speed_up_compares_round_by_round() -> None:
+    """A machine three times slower in the second round would make the pooled medians lie."""
+    base = summarise([[0.010] * 9, [0.030] * 1, [0.010] * 1], Shape(warmup=0))
+    fast = summarise([[0.005] * 1, [0.015] * 9, [0.005] * 1], Shape(warmup=0))
+    assert base.p50_ms / fast.p50_ms == pytest.approx(10 / 15)
+    assert speed_up(base, fast) == pytest.approx(2.0)
+
+
+def test_speed_up_of_separate_measurements_is_that_of_their_medians() -> None:
+    base = summarise([[0.010, 0.010]], Shape(warmup=0))
+    fast = summarise([[0.004], [0.006]], Shape(warmup=0))
+    assert speed_up(base, fast) == pytest.approx(2.0)
+
+
+def test_every_input_is_called_once_and_timed() -> None:
+    seen: list[int] = []
+    seconds = time_calls(lambda value: (seen.append(value), time.sleep(0.002)), [3, 1, 2]).seconds
+    assert seen == [3, 1, 2]
+    assert len(seconds) == 3
+    assert min(seconds) >= 0.002
+
+
+def test_a_slow_model_gets_fewer_calls_but_enough_for_a_median() -> None:
+    seconds = time_calls(lambda _: time.sleep(0.01), range(1000), limit_s=0.001).seconds
+    assert len(seconds) == clock.LEAST_CALLS
+
+
+def test_chosen_rows_are_as_long_as_the_data() -> None:
+    lengths = [1] * 50 + [10] * 40 + [100] * 10
+    chosen = spread(lengths, 10)
+    assert [lengths[row] for row in chosen] == [1] * 5 + [10] * 4 + [100]
+    assert spread([5, 3], 10) == [0, 1]
+
+
+def test_peak_memory_counts_what_was_freed_again_and_nothing_of_the_parent() -> None:
+    ballast = bytearray(300_000_000)  # resident here, in the parent
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    code = (
+        "from edgeroberta.measure.clock import peak_memory as p\n"
+        "a = p(); b = bytearray(80_000_000); b[::4096] = b'x' * len(b[::4096]); del b\n"
+        "print(a, p())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before < 150_000_000
+    assert after - before > 60_000_000
+    assert len(ballast)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import fake_bundles
+import pytest
+
+from edgeroberta import hardware as device
+from edgeroberta.hardware.gpu import GpuWatch
+from edgeroberta.measure import environment
+from edgeroberta.measure.validity import CpuTimes
+from edgeroberta.targets.matching import Machine
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A device that tells its state: a name, then the next one."""
+    names = ["cold", "warm"]
+    monkeypatch.setattr(device, "read_state", lambda: names.pop(0))
+    monkeypatch.setattr(device, "for_json", lambda state: {"state": state})
+    monkeypatch.setattr(device, "warnings", lambda state: (f"it is {state}",))
+    return names
+
+
+def test_the_device_s_state_before_and_after_goes_with_the_numbers(
+    telling: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [CpuTimes(100, 0), CpuTimes(200, 25)]
+    monkeypatch.setattr(environment, "cpu_times", lambda: times.pop(0))
+    found = environment.after(environment.before(fake_bundles.DEVICE))
+    assert (found.before, found.after) == ({"state": "cold"}, {"state": "warm"})
+    assert found.warnings == ("it is cold",)
+    assert found.steal == pytest.approx(0.25)
+    assert (found.load, found.cores) == (0.25, 2)
+
+
+class MachineWatch:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("here", "runs_on", "kind"),
+    [
+        (Machine("x86_64", "cpu"), "cpu", MachineWatch),
+        (Machine("x86_64", "cpu", gpus=("NVIDIA H200",)), "cpu", MachineWatch),
+        (Machine("x86_64", "cpu", gpus=("NVIDIA H200",)), "NVIDIA H200", GpuWatch),
+        (Machine("aarch64", "cpu", board="Jetson", gpus=("NVIDIA Thor",)), "gpu", MachineWatch),
+    ],
+)
+def test_a_card_is_watched_by_its_driver_and_all_else_by_the_machine(
+    here: Machine, runs_on: str, kind: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "machine", lambda device: here)
+    monkeypatch.setattr(device, "Watch", MachineWatch)
+    assert isinstance(environment.watch_on(fake_bundles.DEVICE)(runs_on), kind)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeroberta import targets
+from edgeroberta.data import Rows, Splits
+from edgeroberta.errors import CheckpointError, RecipeError, UsageError
+from edgeroberta.parity import logits
+from edgeroberta.pipeline import preflight
+from edgeroberta.pipeline.job import Job
+from edgeroberta.recipe import Step
+from edgeroberta.roberta import checkpoint, graph
+from edgeroberta.stages import get
+
+TEXTS = tuple(f"a great film, number {number}" for number in range(40))
+
+
+def step(stage: str, **config: Any) -> Step:
+    found = get(stage)
+    return Step(found, found.config.model_validate(config))
+
+
+@pytest.fixture
+def job(tiny_checkpoint: Path, tmp_path: Path) -> Job:
+    rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64), "texts")
+    task = checkpoint.task_of(tiny_checkpoint)
+    data = Splits(rows, rows, rows, None, task.labels)
+    return Job(tiny_checkpoint, task, data, targets.load("cpu"), tmp_path / "out", tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        (step("vocabulary", max_length=600), "vocabulary.max_length"),
+        (step("distill", layers=(0, 7)), "distill.layers"),
+        (step("distill", hidden_size=30), "distill.hidden_size"),
+        (step("prune", layers=5), "prune.layers"),
+        (step("prune", shapes=[{"heads": 9, "intermediate": 4}] * 2), "prune.shapes"),
+        (step("prune", budget={"latency": 0.5, "table": "nowhere.json"}), "prune.budget.table"),
+        (step("build", max_length=2), "build.max_length"),
+        (step("finetune", freeze_layers=2), "finetune.freeze_layers"),
+        (step("distill", layers=1, freeze_layers=1), "distill.freeze_layers"),
+        (step("prune", layers=1, recovery={"freeze_layers": 1}), "prune.recovery.freeze_layers"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_files_decide_is_refused_before_any_stage_runs(job, given, where):
+    with pytest.raises(RecipeError) as caught:
+        preflight.check_stages([given], job)
+    assert caught.value.where == where
+
+
+def test_a_stage_is_asked_about_the_model_that_those_before_it_leave(job):
+    preflight.check_stages([step("distill", layers=1), step("prune", layers=1)], job)
+    with pytest.raises(RecipeError, match="2 layers cannot be cut from a teacher of 1"):
+        preflight.check_stages([step("distill", layers=1), step("prune", layers=2)], job)
+
+
+def test_teachers_and_students_that_are_none_are_refused(job, tiny_multi_label_checkpoint, tmp_path):
+    with pytest.raises(CheckpointError, match="the teacher answers 3 labels"):
+        preflight.check_stages([step("distill", teacher=str(tiny_multi_label_checkpoint))], job)
+    with pytest.raises(UsageError, match="no such model folder"):
+        preflight.check_stages([step("distill", student=str(tmp_path / "none"))], job)
+
+
+@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_headless_checkpoint"])
+def test_a_model_that_is_read_right_passes(request, model):
+    folder = request.getfixturevalue(model)
+    assert preflight.check_reading(folder, checkpoint.task_of(folder), TEXTS) == ()
+
+
+def test_a_model_is_looked_at_once(job, monkeypatch):
+    assert preflight.check([], job) == ()
+    monkeypatch.setattr(preflight.tokens, "check", lambda *_: pytest.fail("looked at again"))
+    assert preflight.check([], job) == ()
+
+
+@pytest.mark.parametrize("damage", [b"", b'["half', b"{}", b"[1]", b"\xff"])
+def test_a_damaged_file_of_what_was_found_is_looked_at_as_if_it_were_not_there(job, monkeypatch, damage):
+    monkeypatch.setattr(preflight.tokens, "check", lambda *_: "told")
+    monkeypatch.setattr(logits, "check", lambda *_: None)
+    file = preflight._file(job.model, job.task, TEXTS)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(damage)
+    assert preflight.check_reading(job.model, job.task, TEXTS) == ("WARNING: told",)
+    assert preflight._recalled(file) == ("WARNING: told",)
+
+
+def test_a_tokenizer_with_a_setting_of_another_type_is_refused_as_a_fault_of_the_model(job, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(job.model, folder)
+    (folder / "tokenizer_config.json").write_text('{"add_prefix_space": "true"}')
+    with pytest.raises(CheckpointError, match="add_prefix_space is 'true', not true or false"):
+        preflight.check([step("build")], replace(job, model=folder))
+
+
+def test_a_model_whose_tokenizer_pads_on_the_left_is_read_right(job, tmp_path):
+    folder = tmp_path / "left"
+    shutil.copytree(job.model, folder)
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
+    logits.check(folder, job.task, ["a film", "The story is dull, and far too long for what it is."])
+
+
+def test_a_graph_that_answers_otherwise_is_refused_with_the_text(job, monkeypatch):
+    def wrong(folder: Path, path: Path, form: Any = None) -> Any:
+        weights = graph.load_weights(folder)
+        weights.embeddings.position[1, 0] += 5
+        return graph.build_graph(weights).builder.save(path)
+
+    monkeypatch.setattr("edgeroberta.roberta.graph.write_float", wrong)
+    with pytest.raises(CheckpointError) as caught:
+        logits.check(job.model, job.task, list(TEXTS[:4]))
+    assert caught.value.what.startswith("its graph answers otherwise than transformers, by ")
+    assert "a great film, number" in caught.value.what
+
+
+def test_a_model_that_transformers_refuses_is_a_clear_error(job, monkeypatch):
+    def refuse(*arguments: Any, **named: Any) -> Any:
+        raise KeyError("hidden_act")
+
+    monkeypatch.setattr("edgeroberta.measure.baseline.FullSize", refuse)
+    with pytest.raises(CheckpointError, match=r"cannot load or run it \(KeyError: 'hidden_act'\)"):
+        logits.check(job.model, job.task, list(TEXTS[:4]))
+
+
+@pytest.mark.parametrize("package", ["transformers", "onnx"])
+def test_without_a_package_a_dry_run_says_what_it_left_out(job, monkeypatch, package):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
+    (told,) = preflight.check([], job, partly=True)
+    assert told.endswith(f"compared with transformers': {package} is not installed")

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from edgeroberta.errors import CheckpointError, DataError
+from edgeroberta.parity import tokens
+from edgeroberta.roberta import hftokenizer
+from edgeroberta.runtime.tokenizer import TextTokenizer
+
+TEXTS = ["a great film", "The story is dull."]
+PAIRS = [("a great film", "The story"), ("The story is dull.", "film")]
+
+rebuilt = pytest.mark.skipif(
+    transformers.__version__.startswith("4."), reason="transformers 4 takes tokenizers from their file"
+)
+
+Edit = Callable[[dict[str, Any], dict[str, Any]], object]
+
+
+@pytest.fixture
+def edited(tiny_checkpoint: Path, tmp_path: Path) -> Callable[[Edit], Path]:
+    """A function that changes tokenizer.json and tokenizer_config.json of a copy of a model."""
+
+    def edit(change: Edit) -> Path:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for file in tiny_checkpoint.glob("*.json"):
+            shutil.copy(file, folder)
+        files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json")]
+        contents = [json.loads(file.read_text()) for file in files]
+        change(*contents)
+        for file, content in zip(files, contents, strict=True):
+            file.write_text(json.dumps(content))
+        return folder
+
+    return edit
+
+
+@pytest.mark.parametrize("inputs", [TEXTS, PAIRS], ids=["single", "pairs"])
+@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint"])
+def test_ordinary_tokenizers_are_read_as_transformers_reads_them(request, model, inputs):
+    assert tokens.check(request.getfixturevalue(model), inputs) is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"truncation_side": "left"}, {"split_special_tokens": True}, {"add_prefix_space": True}],
+    ids=str,
+)
+def test_settings_that_the_runtime_knows_are_read_as_transformers_reads_them(edited, settings):
+    assert tokens.check(edited(lambda file, config: config.update(settings)), PAIRS) is None
+
+
+@rebuilt
+def test_a_normalizer_that_transformers_leaves_out_is_told_and_both_models_follow_the_file(edited):
+    folder = edited(lambda file, config: file.update(normalizer={"type": "Lowercase"}))
+    told = tokens.check(folder, TEXTS)
+    assert told is not None
+    assert "'The story is dull.' gives [0, " in told
+    assert "the bundle and the full-size model here follow the file\n  next: write " in told
+    theirs = hftokenizer.load_as_written(folder)("The story is dull.")["input_ids"]
+    assert theirs == TextTokenizer.open(folder, 20).encode_one("The story is dull.").ids.tolist()
+
+
+@rebuilt
+@pytest.mark.parametrize("step", ["class", "save"])
+def test_each_of_the_next_steps_makes_file_and_transformers_agree(edited, step):
+    folder = edited(lambda file, config: file.update(normalizer={"type": "Lowercase"}))
+    told = tokens.check(folder, TEXTS)
+    assert told is not None
+    config = folder / "tokenizer_config.json"
+    if step == "class":
+        assert 'write "tokenizer_class": "PreTrainedTokenizerFast" into tokenizer_config.json' in told
+        fields = {**json.loads(config.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}
+        config.write_text(json.dumps(fields))
+    else:
+        assert f"T.from_pretrained('{folder}').save_pretrained('{folder}')" in told
+        transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    assert tokens.check(folder, TEXTS) is None
+    lower = TextTokenizer.open(folder, 20).encode(["THE STORY", "the story"])
+    assert (lower[0].ids.tolist() == lower[1].ids.tolist()) is (step == "class")
+
+
+def test_a_setting_of_another_type_is_refused_by_name_as_a_fault_of_the_model(edited):
+    folder = edited(lambda file, config: config.update(split_special_tokens="true"))
+    for check in (lambda: tokens.check(folder, TEXTS), lambda: tokens.check_rows(folder, [])):
+        with pytest.raises(
+            CheckpointError, match="split_special_tokens is 'true', not true or false"
+        ) as caught:
+            check()
+        assert caught.value.where == str(folder / "tokenizer_config.json")
+
+
+@rebuilt
+def test_a_tokenizer_without_special_tokens_is_refused_where_transformers_puts_them(edited):
+    folder = edited(lambda file, config: file.update(post_processor=None))
+    with pytest.raises(CheckpointError) as caught:
+        tokens.check(folder, TEXTS)
+    assert "'a great film' gives [" in caught.value.what
+    assert "tokens) here and [0, " in caught.value.what
+    assert "save_pretrained" in str(caught.value.hint)
+
+
+def test_a_tokenizer_without_special_tokens_is_read_where_transformers_puts_none(edited):
+    def change(file: dict[str, Any], config: dict[str, Any]) -> None:
+        file["post_processor"] = None
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+
+    folder = edited(change)
+    assert tokens.check(folder, TEXTS) is None
+    tokens.check_rows(folder, [("held-out", TEXTS)])
+    with pytest.raises(DataError, match="row 1 of the held-out rows has no tokens at all"):
+        tokens.check_rows(folder, [("held-out", [""])])
+
+
+@pytest.mark.parametrize("place", ["added_tokens_decoder", "added_tokens.json", "additional_special_tokens"])
+def test_tokens_that_are_not_in_the_file_are_named(edited, place):
+    def change(file: dict[str, Any], config: dict[str, Any]) -> None:
+        if place == "added_tokens_decoder":
+            config[place] = {"600": {"content": "@USER", "normalized": True, "special": False}}
+        elif place == "additional_special_tokens":
+            config[place] = ["@USER"]
+
+    folder = edited(change)
+    if place == "added_tokens.json":
+        (folder / place).write_text('{"@USER": 600}')
+    with pytest.raises(CheckpointError, match="'@USER' are tokens, but not in "):
+        tokens.check(folder, TEXTS)
+
+
+def test_second_texts_of_another_type_are_refused(edited):
+    template = {
+        "type": "TemplateProcessing",
+        "single": [_special("<s>", 0), _text("A", 0), _special("</s>", 0)],
+        "pair": [
+            *(_special("<s>", 0), _text("A", 0), _special("</s>", 0)),
+            *(_text("B", 1), _special("</s>", 1)),
+        ],
+        "special_tokens": {
+            name: {"id": name, "ids": [number], "tokens": [name]}
+            for name, number in (("<s>", 0), ("</s>", 2))
+        },
+    }
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+
+    def change(file: dict[str, Any], config: dict[str, Any]) -> None:
+        file["post_processor"] = template
+        config.update(tokenizer_class="PreTrainedTokenizerFast", model_input_names=names)
+
+    folder = edited(change)
+    assert tokens.check(folder, TEXTS) is None
+    with pytest.raises(CheckpointError, match="a type other than 0, as it does for the second text of"):
+        tokens.check(folder, PAIRS)
+
+
+def _special(name: str, kind: int) -> dict[str, Any]:
+    return {"SpecialToken": {"id": name, "type_id": kind}}
+
+
+def _text(name: str, kind: int) -> dict[str, Any]:
+    return {"Sequence": {"id": name, "type_id": kind}}
+
+
+def test_rows_without_an_answer_are_named(tiny_checkpoint):
+    tokens.check_rows(tiny_checkpoint, [("held-out", TEXTS)])
+    with pytest.raises(DataError) as caught:
+        tokens.check_rows(tiny_checkpoint, [("validation", TEXTS), ("held-out", [*TEXTS, "so <pad> good"])])
+    assert caught.value.what == (
+        "row 3 of the held-out rows holds the padding token (id 1), to which no bundle has an answer: "
+        "'so <pad> good'"
+    )
+
+
+def test_a_padding_token_that_is_in_every_text_is_refused(edited):
+    folder = edited(lambda file, config: None)
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": 2}))
+    with pytest.raises(CheckpointError, match="a token that the tokenizer puts into every text"):
+        tokens.check_rows(folder, [])

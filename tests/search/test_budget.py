@@ -1,0 +1,243 @@
+"""From a budget to a bundle: on a tiny model, with a table of round numbers in place of a measured one."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import latency_tables
+import pytest
+
+from edgeroberta import cli, recipe
+from edgeroberta.data import DataSpec
+from edgeroberta.errors import EngineError, UsageError
+from edgeroberta.latency import measuring
+from edgeroberta.latency.request import Request as TableRequest
+from edgeroberta.pipeline import compression
+from edgeroberta.pipeline.sources import Request
+from edgeroberta.progress import Progress
+from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.search import budget, evaluation, preview, probing
+from edgeroberta.search.limits import Limits
+
+WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
+QUICK = ("distill.epochs=1", "quantize.samples=8", "verify.latency_rows=5")
+
+
+@pytest.fixture
+def ask(make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+    """A request for a tiny model of three layers; the device is a round one."""
+    rows = tmp_path / "rows.csv"
+    with rows.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["text", "label"])
+        for index in range(120):
+            words = [WORDS[index * step % 7] for step in range(1, 5 + index % 7)]
+            writer.writerow([f"{' '.join(words)} {index}", ("negative", "positive")[index % 2]])
+    model = make_checkpoint(("negative", "positive"), num_hidden_layers=3)
+
+    def measure(wanted: Any, **options: Any) -> Any:
+        asked.append(options)
+        return latency_tables.table(wanted.shape)
+
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(measuring, "measure", measure)
+    return Request(
+        model=str(model),
+        data=DataSpec(str(rows), eval_fraction=0.3),
+        recipe="int8-distill",
+        overrides=QUICK,
+        target="arm",
+        output=tmp_path / "out",
+        work=None,
+        reference=None,
+    )
+
+
+def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(
+    ask: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = budget.compress(ask, Limits(speedup=1.5, keep=0.5), progress=Progress())
+    assert found.result.stages[0].artifact.lineage.stage == "export"
+    assert found.outcome is not None
+    assert (found.outcome.chosen.name, found.outcome.probes) == ("3 layers", ())
+    written = json.loads((found.result.bundle / "reports" / "budget.json").read_text())
+    assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
+    assert written["measured"]["p50_ms"] > 0
+    assert written["full_size"]["pace"] > 0
+    assert [point.name for point in found.outcome.points] == ["full size, float", "int8 alone"]
+
+    report = {**(found.result.report or {})}
+    report["judgement"] = {**report["judgement"], "verdict": "FAIL"}
+    failed = replace(found, result=replace(found.result, report=report))
+    assert (found.failed, failed.failed) == (bool(found.outcome.missed), True)
+    monkeypatch.setattr(budget, "compress", lambda *arguments, **options: failed)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["compress", "model", "--data", "rows.csv", "--speedup", "1.5", "-o", "out"])
+    assert stopped.value.code == 3
+    assert "full size, float (full size)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(ask: Request) -> None:
+    lines: list[str] = []
+
+    class Listening(Progress):
+        def line(self, text: str) -> None:
+            lines.append(text)
+
+    limits = Limits(speedup=6, bytes=2_000_000, keep=0.5)
+    found = budget.compress(ask, limits, progress=Listening())
+    outcome = found.outcome
+    assert outcome is not None
+    assert len(outcome.probes) >= 2
+    assert outcome.chosen == probing.pick(outcome.probes).candidate
+    assert outcome.probes[0].behind is None
+    assert all(probe.behind is not None for probe in outcome.probes[1:])
+    assert [probe.agreement for probe in outcome.probes] == sorted(
+        (probe.agreement for probe in outcome.probes), reverse=True
+    )
+    assert sum("of the validation answers" in line for line in lines) == len(outcome.probes)
+    front = json.loads((found.result.bundle / "reports" / "front.json").read_text())
+    assert [(point["name"], point["predicted"]) for point in front["points"]] == [
+        ("full size, float", False),
+        ("int8 alone", False),
+        (outcome.chosen.name, False),
+    ]
+    full, small, _ = outcome.points
+    assert small.bytes is not None
+    assert full.bytes is not None
+    assert small.bytes < full.bytes
+    assert (found.result.bundle / "reports" / "front.svg").read_text().startswith("<svg")
+
+    again = budget.compress(ask, limits, progress=Progress())
+    assert all(made.reused for made in again.result.stages)
+    text = found.result.bundle / "recipe.yaml"
+    assert recipe.load(str(text)).text == text.read_text()
+    copied = text.rename(ask.output.parent / "again.yaml") if ask.output else text
+    plain = replace(ask, recipe=str(copied), overrides=())
+    assert all(made.reused for made in compression.compress(plain, progress=Progress()).stages)
+
+
+def test_an_impossible_budget_is_refused_before_anything_is_made(ask: Request) -> None:
+    hopeless = Limits(speedup=1000, keep=1.0)
+    with pytest.raises(UsageError, match="no model meets"):
+        budget.compress(ask, hopeless, progress=Progress())
+    assert not (ask.output or Path()).exists()
+
+
+def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask: Request) -> None:
+    def timer(*arguments: Any) -> Any:
+        raise AssertionError("the table is a fake one")
+
+    limits = Limits(speedup=1.5, p95=1.0, keep=0.5)
+    found = budget.compress(ask, limits, progress=Progress(), host="user@board", timer=timer)
+    assert found.outcome is not None
+    assert found.outcome.measured["p50_ms"] is None
+    assert [(point.predicted, round(point.latency_ms, 6)) for point in found.outcome.points] == [
+        (True, 12.1),
+        (True, 3.1),
+    ]
+    assert "not measured here" in found.outcome.to_text(failed=False)
+    assert "edgeroberta bench --host user@board" in found.outcome.to_text(failed=False)
+
+
+def test_a_recipe_that_does_not_say_how_to_learn_is_refused(ask: Request) -> None:
+    for name in ("int8", "finetune-int8"):
+        with pytest.raises(UsageError, match="how a smaller model is to learn"):
+            budget.compress(replace(ask, recipe=name, overrides=()), Limits(speedup=2), progress=Progress())
+
+
+def test_a_dry_run_says_that_a_device_without_a_table_would_be_measured(ask: Request) -> None:
+    found = preview.forecast(ask, Limits(speedup=6))
+    assert found.candidates == ()
+    assert "the device would be measured first" in preview.to_text(found)
+    assert preview.to_json(found)["budget"]["candidates"] is None
+    assert not (ask.output or Path()).exists()
+
+
+def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(
+    ask: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = []
+
+    def stored(request: Any, where: str | None = None) -> Any:
+        wanted.append(where)
+        return latency_tables.table(request.shape)
+
+    monkeypatch.setattr(measuring, "stored", stored)
+    tight = preview.forecast(ask, Limits(speedup=6), host="user@board")
+    assert wanted == ["user@board"]
+    assert len(tight.candidates) >= 2
+    text = preview.to_text(tight)
+    assert "budget: 6x the speed" in text
+    assert all(candidate.name in text for candidate in tight.candidates)
+    written = preview.to_json(tight)["budget"]["candidates"]
+    assert all(each["predicted"]["speedup"] >= 6 for each in written)
+    assert "nothing would be trained" in preview.to_text(preview.forecast(ask, Limits(speedup=1.5)))
+    with pytest.raises(UsageError, match="no model meets"):
+        preview.forecast(ask, Limits(speedup=1000))
+    assert not (ask.output or Path()).exists()
+
+
+def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask: Request) -> None:
+    wanted = TableRequest(
+        EncoderConfig.from_dir(Path(str(ask.model))).shape, "gelu", Path(str(ask.model)), "arm"
+    )
+    assert measuring.stored(wanted, where="user@board") is None
+    plan = measuring.plan_for(wanted, here=False)
+    table = latency_tables.table(wanted.shape)
+    table.save(measuring.table_file(plan, "arm", "user@board"))
+    assert measuring.stored(wanted, where="user@board") == table
+    assert measuring.stored(wanted, where="another@board") is None
+
+
+@pytest.mark.slow
+def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(
+    ask: Request, make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = make_checkpoint(("negative", "positive"), head=False)
+    monkeypatch.setattr("edgeroberta.demo.prepare", lambda cache: SimpleNamespace(base=base, data=ask.data))
+    packaged = replace(ask, model=None, data=None)
+    before = preview.forecast(packaged, Limits(speedup=1.5))
+    assert "would be fine-tuned first" in preview.to_text(before)
+    found = budget.compress(packaged, Limits(speedup=1.5, keep=0.5), progress=Progress())
+    assert found.outcome is not None
+    assert found.outcome.chosen.name == "2 layers"
+    assert "would be fine-tuned first" not in preview.to_text(preview.forecast(packaged, Limits(speedup=1.5)))
+
+
+def test_a_model_that_no_engine_could_run_is_an_error_that_says_so() -> None:
+    crashed = {"engine": "onnxruntime", "metrics": None}
+    report = {"metric": "accuracy", "engines": [crashed], "judgement": {"reason": "onnxruntime: crashed"}}
+    with pytest.raises(EngineError, match="its worth is not known: onnxruntime: crashed"):
+        evaluation._metric(report, "onnxruntime", "accuracy")
+
+
+def test_what_is_shown_of_each_model_is_the_metric_of_the_gate() -> None:
+    """Whatever metric the model beside it was judged by."""
+    engines = [{"engine": "onnxruntime", "metrics": {"accuracy": 0.9, "macro_f1": 0.7}}]
+    assert evaluation._metric({"metric": "accuracy", "engines": engines}, "onnxruntime", "macro_f1") == 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keep", "0.9"], "--keep is given but no budget"),
+        (["--host", "user@board"], "--host is given but no budget"),
+        (["--p95", "soon"], "'soon' is no time"),
+        (["--size", "tiny"], "'tiny' is no size"),
+    ],
+)
+def test_options_that_make_no_budget_end_with_code_2(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["compress", "model", "--data", "rows.csv", *options])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
