@@ -33,7 +33,7 @@ def test_the_command_names_every_tag_down_to_the_oldest() -> None:
 
 
 def test_the_page_and_the_hint_tell_the_same_command(tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "remote.md").read_text(encoding="utf-8").replace("\\\n    ", "")
+    page = (ROOT / "docs" / "guides" / "remote.md").read_text(encoding="utf-8").replace("\\\n    ", "")
     assert f"$ {wheelhouse.DOWNLOAD}\n" in page
     with pytest.raises(UsageError, match="there are no wheels in it") as caught:
         wheelhouse.wheels(tmp_path)
