@@ -65,11 +65,7 @@ _LEAST_TOLERANCE = {"int8": 0.05, "fp32": 0.001}
 
 
 def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, precision: str) -> Goldens:
-    """Ask a session the golden texts.
-
-    ``tokenizer``: the bundle's tokenizer. ``pair``: True when an input is two texts. ``precision``: ``int8``
-    or ``fp32``; sets the tolerance.
-    """
+    """Ask a session the golden texts; ``precision``, ``int8`` or ``fp32``, sets the tolerance."""
     inputs: tuple[Input, ...] = GOLDEN_TEXTS
     if pair:
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
@@ -149,11 +145,7 @@ def _join_merges(model: Any) -> None:
 
 
 def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
-    """Write the manifest of a finished folder: what it is and the sha256 of every file in it.
-
-    ``fields``: everything the manifest says except ``schema_version``, ``kind``, ``created_by``, ``files``,
-    ``digest`` and ``seal``. Raises EdgeRobertaError: a file has a name that cannot travel to every system.
-    """
+    """Write the manifest of a finished folder from its ``fields``, and the sha256 of every file in it."""
     sealed: dict[str, Any] = {
         **fields,
         "schema_version": SCHEMA_VERSION,

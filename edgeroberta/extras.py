@@ -32,10 +32,7 @@ def missing(extra: str) -> tuple[str, ...]:
 
 
 def require(extra: str, *, purpose: str) -> None:
-    """Refuse to go on without an extra.
-
-    Raises UnavailableError: one of its modules is not installed.
-    """
+    """Refuse to go on without an extra."""
     absent = missing(extra)
     if absent:
         raise missing_extra(absent[0], extra, purpose=purpose)

@@ -70,17 +70,12 @@ class Task:
         ``config``: the parsed file; ``id2label``, ``num_labels`` and ``problem_type`` are used. ``pair``:
         True when an input is two texts; the config does not say. Returns the task. Without a
         ``problem_type``, one output is a regression (as transformers has it) and more are one label of many.
-        Raises CheckpointError: the label table has holes or repeats, or the problem type is unknown.
         """
         names = labels(config)
         return cls(_problem(config, names), names, pair)
 
     def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Turn logits into predictions.
-
-        ``logits``: float[n, L]. Returns int64[n] label ids (the first of equal maxima), bool[n, L]
-        (probability above one half), or float32[n] values, by problem.
-        """
+        """Turn logits float[n, L] into int64[n] ids, bool[n, L] (above one half) or float32[n] values."""
         if self.problem is Problem.SINGLE_LABEL:
             return np.argmax(logits, axis=1).astype(np.int64)
         if self.problem is Problem.MULTI_LABEL:
@@ -89,12 +84,7 @@ class Task:
 
 
 def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
-    """Read the names of a model's outputs, in the order of the logits.
-
-    ``config``: a parsed ``config.json``; ``id2label``, ``num_labels`` and ``label2id`` are used. Returns the
-    names; ``LABEL_0`` … where the config has none, as transformers has it. Raises CheckpointError: the table
-    has holes or repeats, or the three contradict one another.
-    """
+    """Read the names of the outputs from a parsed ``config.json``; ``LABEL_0`` … where it has none."""
     count, table = config.get("num_labels"), config.get("id2label")
     if count is not None and (
         not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_LABELS

@@ -85,7 +85,6 @@ def verify(
     ``bundle``: bundle folder, with or without a verdict. ``reference``: what the full-size model answers on
     these rows; checked by the caller. Returns the report. An engine that fails is a row with the verdict
     FAIL, or INCONCLUSIVE where its package is not installed or it runs only on the device; see :func:`worst`.
-    Raises DataError: the rows carry no labels; UnavailableError: None of the engines is installed.
     """
     if rows.labels is None:
         raise DataError("verification needs labels, these rows have none", where=rows.source)

@@ -19,10 +19,7 @@ Logits = npt.NDArray[np.float32]
 def examples(
     rows: Rows, reference: Reference, logits: Logits | None, limit: int, *, texts: bool = False
 ) -> tuple[Flip, ...]:
-    """Show changed answers, those that the full-size model was surest of first.
-
-    ``logits``: float32 ``[rows, labels]`` of the compressed model; None where it ran on no engine.
-    """
+    """Show changed answers, first those of which the full-size model was surest."""
     if rows.labels is None or logits is None:
         return ()
     task = reference.task

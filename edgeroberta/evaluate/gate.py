@@ -56,11 +56,7 @@ class Evidence:
 
 
 def weigh(answers: Answers, gate: Gate, *, scale: float = 1.0, samples: int = metrics.SAMPLES) -> Evidence:
-    """Find out how much is lost.
-
-    ``scale``: what would be found with so many times as many rows of the same kinds. Raises EdgeRobertaError:
-    the logits are not finite, or not one row of L per row.
-    """
+    """Find out how much is lost; ``scale``: with so many times as many rows of the same kinds."""
     task, metric = answers.task, gate.metric or answers.task.metric
     how = Draws(answers.seed, answers.groups, gate.confidence, samples, scale)
     agreement = metrics.agreement_interval(task, answers.full, answers.ours, how)

@@ -26,10 +26,7 @@ REFERENCE_FOLDER = "reports/reference"
 
 
 def stored_gate(bundle: Path) -> Gate:
-    """Return the gate that the bundle was judged by when it was made.
-
-    Raises BundleError: the bundle carries no report, or a damaged one.
-    """
+    """Return the gate that the bundle was judged by when it was made."""
     file = bundle / REPORT_FILE
     try:
         gate = jsontext.loads(file.read_bytes(), finite=False)["gate"]
@@ -54,10 +51,7 @@ def stored_gate(bundle: Path) -> Gate:
 
 
 def stored_leak(bundle: Path, digest: str) -> int | None:
-    """Return how many of the rows with a digest were among the training data, as the bundle's report has it.
-
-    ``digest``: digest of the rows that are measured on; of others than the report's, nothing is known.
-    """
+    """Return how many of the rows with a digest were in the training data, if the report is of these rows."""
     try:
         data = jsontext.loads((bundle / REPORT_FILE).read_bytes(), finite=False)["data"]
         leaked = data.get("leaked") if data.get("digest") == digest else None
@@ -67,19 +61,13 @@ def stored_leak(bundle: Path, digest: str) -> int | None:
 
 
 def stored_reference(bundle: Path) -> Reference | None:
-    """Return the full-size reference the bundle carries, or None when it carries none.
-
-    Raises UsageError: it is there and damaged.
-    """
+    """Return the full-size reference the bundle carries, or None when it carries none."""
     folder = bundle / REFERENCE_FOLDER
     return reference.load(folder) if (folder / reference.JSON_FILE).is_file() else None
 
 
 def stored_spec(manifest: Manifest) -> DataSpec | None:
-    """Return where the bundle's data was when it was made, or None when that was not recorded.
-
-    Raises UnavailableError: it was made of the packaged default, and that is not installed.
-    """
+    """Return where the bundle's data was when it was made, or None when that was not recorded."""
     source = origin.recall(manifest)
     if source.get("model") == "packaged":
         return replace(demo.prepare(cache_dir()).data, limit=source.get("limit"))

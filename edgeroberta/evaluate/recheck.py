@@ -31,12 +31,7 @@ class Request:
 
 
 def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Measured] = Worker) -> Report:
-    """Measure a bundle and ask its gate.
-
-    Returns the report; the bundle is not changed. Raises BundleError: it is not a bundle, is damaged, or
-    carries no gate; UsageError: there is no reference, or it is of other rows or labels; UnavailableError:
-    None of the engines is installed.
-    """
+    """Measure a bundle and ask its gate. Returns the report; the bundle is not changed."""
     facts = manifest.read(request.bundle)
     gate = provenance.stored_gate(request.bundle)
     if request.reference is not None:

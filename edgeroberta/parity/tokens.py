@@ -106,11 +106,7 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
 
 
 def open_ours(folder: Path) -> TextTokenizer:
-    """Open a model's tokenizer as the runtime does.
-
-    Returns the tokenizer, which cuts texts where the model does. Raises CheckpointError: one of its files is
-    damaged, or a setting is none.
-    """
+    """Open a model's tokenizer as the runtime does."""
     try:
         return TextTokenizer.open(folder, checkpoint.max_length(folder))
     except BundleError as error:

@@ -59,12 +59,7 @@ class Result:
 
 
 def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
-    """Run a recipe and deliver its bundle.
-
-    ``job``: the model, the rows, and where things go. Raises UsageError: the output or work folder holds
-    something else; it is left untouched; EdgeRobertaError: a stage failed, the disk is full, or another run
-    uses the work folder.
-    """
+    """Run a recipe and deliver its bundle; a folder that holds something else is left alone."""
     ranks = distributed.current()
     if ranks.main:
         delivery.check_apart(job.output, job.work)
@@ -102,21 +97,13 @@ def read_report(folder: Path) -> Mapping[str, Any]:
 def make(
     steps: Sequence[Step], job: Job, *, progress: Progress, recipe_text: str = "", wait: bool = False
 ) -> tuple[Made, ...]:
-    """Run stages one after the other in the job's work folder.
-
-    ``job``: what they run on; its output is not touched. Raises EdgeRobertaError: a stage failed, the disk is
-    full, or another run uses the work folder.
-    """
+    """Run stages one after the other in the job's work folder; its output is not touched."""
     with _held(job.work, distributed.current(), wait=wait) as work:
         return _make(steps, job, progress, recipe_text, work)
 
 
 def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Artifact, ...]:
-    """Find what a run would reuse, without running or writing anything.
-
-    Returns the finished artifacts of the first stages; a run would begin with the stage after them. Raises
-    UsageError: the work folder holds something else.
-    """
+    """Return the finished artifacts of the first stages, which a run would reuse; runs and writes nothing."""
     workspace.check(job.work)
     state = start(job)
     reusable: list[Artifact] = []

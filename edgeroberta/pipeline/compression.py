@@ -39,21 +39,13 @@ class Preview:
 
 
 def compress(request: Request, *, progress: Progress) -> Result:
-    """Do what the user asks for.
-
-    ``request``: the model, the rows, the recipe, where things go. Returns the delivered bundle and its
-    report, whatever the verdict. Raises EdgeRobertaError: see :mod:`edgeroberta.errors`; the message says
-    what to do next.
-    """
+    """Do what the user asks for; returns the bundle and its report, whatever the verdict."""
     chosen = recipe.load(request.recipe, request.overrides)
     return pipeline.run(chosen, prepare(request, chosen, progress=progress), progress=progress)
 
 
 def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
-    """Find and check all that a recipe is to run on; fine-tune the packaged default's teacher if need be.
-
-    Raises EdgeRobertaError: as :func:`compress` before its first stage.
-    """
+    """Find and check all that a recipe is to run on; fine-tune the packaged default's teacher if need be."""
     target = targets.load(request.target)
     _check_engines(chosen, target)
     output, work = sources.folders(request)
@@ -81,10 +73,7 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
 
 
 def preview(request: Request) -> Preview:
-    """Check everything that can be checked without running a stage.
-
-    Raises EdgeRobertaError: as :func:`compress` before its first stage.
-    """
+    """Check everything that can be checked without running a stage."""
     chosen = recipe.load(request.recipe, request.overrides)
     target = targets.load(request.target)
     _check_engines(chosen, target)

@@ -13,10 +13,7 @@ from edgeroberta.roberta.config import EncoderConfig
 
 
 def to_json(preview: Preview) -> dict[str, Any]:
-    """Return a preview for machines.
-
-    Returns a JSON object. ``changed`` of a stage has the settings that are not the defaults, by dotted name.
-    """
+    """Return a preview for machines; ``changed``: a stage's settings that are not the defaults."""
     return {
         "recipe": preview.recipe.name,
         "fine_tunes_packaged_model": preview.job is None,

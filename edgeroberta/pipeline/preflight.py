@@ -53,10 +53,7 @@ def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str
 
 
 def check_stages(steps: Sequence[Step], job: Job) -> None:
-    """Ask every stage whether the files let it do its part.
-
-    Raises EdgeRobertaError: as the stage would raise it.
-    """
+    """Ask every stage whether the files let it do its part."""
     tokens.open_ours(job.model)
     outset = Outset(job.model, EncoderConfig.from_dir(job.model).shape, job.task, job.target)
     for step in steps:
@@ -70,8 +67,7 @@ def check_reading(
     """Hold the runtime's tokens, and the float graph's answers, to those of transformers.
 
     ``partly``: leave out what needs a package that is not installed, and say so. Returns what the user should
-    know, a paragraph each; ``WARNING:`` in front of what may change answers. Raises CheckpointError: one of
-    them differs; UnavailableError: a package is not installed, and ``partly`` is False.
+    know, a paragraph each; ``WARNING:`` in front of what may change answers.
     """
     chosen = list(inputs[:: -(-len(inputs) // MOST_ROWS) or 1])
     told: list[str] = []

@@ -18,10 +18,7 @@ SCHEMA_VERSION = 1
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """Return the outcome of a run for machines.
-
-    Returns a JSON object; ``verdict`` is None when the recipe does not verify.
-    """
+    """Return the outcome of a run for machines; ``verdict`` is None when the recipe does not verify."""
     report = result.report
     return {
         "schema_version": SCHEMA_VERSION,

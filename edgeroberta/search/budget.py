@@ -47,13 +47,7 @@ def compress(
     host: str | None = None,
     timer: Timer | None = None,
 ) -> Budgeted:
-    """Make the best bundle that meets a budget.
-
-    ``request``: the model, the rows, where things go; its recipe says how candidates learn. ``host``: name of
-    the machine that the budget is about; None for this one. ``timer``: times probes there; None for this
-    machine. Raises UsageError: no model meets the budget, or the request is not one for a budget;
-    EdgeRobertaError: see :mod:`edgeroberta.errors`.
-    """
+    """Make the best bundle that meets a budget about ``host`` (None: this machine), timed by ``timer``."""
     chosen = recipe.load(request.recipe, request.overrides)
     base = recipes.base_of(chosen)
     job = compression.prepare(request, chosen, progress=progress)

@@ -56,10 +56,7 @@ class _Model:
 
 
 def outcome_of(made: Made, job: Job, progress: Progress) -> Outcome | None:
-    """Measure what was made beside the full-size model, in turns, and write the reports; collective.
-
-    Returns what became of the budget; None on other processes than the main one.
-    """
+    """Measure what was made beside the full-size model; collective, None on all but the main process."""
     table, lengths = made.device.table, made.device.lengths
     report = made.result.report or {}
     metric = str(report["metric"])

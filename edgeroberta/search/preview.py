@@ -27,12 +27,7 @@ class Forecast:
 
 
 def forecast(request: Request, limits: Limits, *, host: str | None = None) -> Forecast:
-    """Check everything that can be checked, and predict what a measured device allows; nothing is trained.
-
-    ``host``: name of the machine that the budget is about; None for this one. Raises UsageError: no model
-    meets the budget, or the request is not one for a budget; EdgeRobertaError: as for a run before its first
-    stage.
-    """
+    """Check everything, and predict what a measured device allows; nothing is trained."""
     recipes.base_of(recipe.load(request.recipe, request.overrides))
     preview = compression.preview(request)
     device = None if preview.job is None else selection.known(preview.job, host)

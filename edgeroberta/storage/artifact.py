@@ -112,11 +112,7 @@ def is_ours(file: Path) -> bool:
 
 
 def check_place(folder: Path, names: Sequence[str]) -> None:
-    """Refuse to write reports over files that another program, or the user, has written.
-
-    ``names``: their names; the first is JSON, and tells of all of them whose they are. Raises UsageError: one
-    is there, and the first is not ours.
-    """
+    """Refuse to write reports, of which the first is JSON, over files that somebody else has written."""
     there = [name for name in names if os.path.lexists(folder / name)]
     if there and not is_ours(folder / names[0]):
         raise UsageError(
@@ -212,10 +208,7 @@ def verify(artifact: Artifact) -> bool:
 
 
 def load(path: Path) -> Artifact:
-    """Read back a finished artifact.
-
-    Raises EdgeRobertaError: there is no readable lineage, or a newer version wrote it.
-    """
+    """Read back a finished artifact."""
     file = path / LINEAGE_FILE
     try:
         fields = jsontext.loads(file.read_bytes(), finite=False)

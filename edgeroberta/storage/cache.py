@@ -41,7 +41,7 @@ def folder(destination: Path, write: Callable[[Path], None]) -> Path:
     It is written under a temporary name, flushed and renamed, so it is whole or absent. Of several processes
     at it at once the first to finish wins; the others drop what they wrote. ``destination``: the folder's
     final path; its name must tell the content. ``write``: fills the empty folder it is given. Returns
-    ``destination``. Raises EdgeRobertaError: the cache cannot be written.
+    ``destination``.
     """
     if destination.is_dir():
         return destination
@@ -64,10 +64,7 @@ def folder(destination: Path, write: Callable[[Path], None]) -> Path:
 
 @contextlib.contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Put into words what hinders writing to the cache.
-
-    Raises EdgeRobertaError: something does.
-    """
+    """Put into words what hinders writing to the cache."""
     try:
         yield
     except OSError as error:

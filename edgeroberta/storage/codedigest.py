@@ -38,10 +38,7 @@ logger = logging.getLogger(__name__)
 
 @functools.cache
 def of(*modules: str, root: Path = ROOT) -> str:
-    """Return the digest of the sources that modules rest on.
-
-    Returns sha256, hex; of the version besides where the package is installed without its sources.
-    """
+    """Return the sha256 (hex) of the sources that modules rest on; of the version where there are none."""
     total = hashlib.sha256()
     if any(name.partition(".")[0] == PACKAGE and not _exists(name, root) for name in modules):
         total.update(_version_alone(root).encode() + b"\0")

@@ -8,12 +8,7 @@ from edgeroberta.errors import UsageError
 
 
 def named(name: str | Path) -> Path:
-    """Return the path that a user named, ``~`` filled in.
-
-    ``name``: what the user wrote; nothing need be there. Returns the path, of which the system can say
-    whether something is there. Raises UsageError: it can be no path here: too long, of a user who is not
-    known, behind a locked folder.
-    """
+    """Return the path that a user named, ``~`` filled in, of which the system can say whether it exists."""
     try:
         path = Path(name).expanduser()
         path.exists()

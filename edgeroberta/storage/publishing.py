@@ -12,10 +12,7 @@ FOREIGN = ("config.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def name_of(value: str) -> str:
-    """Return the name of a file or folder without its folders; an id on the Hub, or any other text, as it is.
-
-    ``value``: a path, or an id such as ``roberta-base`` or ``someone/model``.
-    """
+    """Return the name of a file or folder without its folders; an id on the Hub as it is."""
     path = Path(value)
     try:
         local = path.is_absolute() or value.startswith(("~", "./", "../")) or path.exists()

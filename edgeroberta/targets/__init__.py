@@ -18,10 +18,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Target:
-    """A class of devices that bundles are made for.
-
-    Which machine is of the class is decided by :mod:`edgeroberta.targets.matching`.
-    """
+    """A class of devices that bundles are made for; see :mod:`edgeroberta.targets.matching`."""
 
     name: str  # name on the command line; the name of its TOML file
     description: str  # one line for ``edgeroberta targets``
@@ -51,10 +48,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Target:
-    """Read the target called ``name``.
-
-    Raises UsageError: there is no such target.
-    """
+    """Read the target called ``name``. Raises UsageError: there is no such target."""
     if name not in names():
         raise UsageError(
             f"there is no target {name!r} (targets: {', '.join(names())})",

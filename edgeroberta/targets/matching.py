@@ -34,10 +34,7 @@ class Machine:
 
 
 def machine(device: Device, root: Path = Path("/")) -> Machine:
-    """Gather what targets look at.
-
-    ``root``: where ``proc`` is; tests give a recorded tree. Returns what was found; nothing here fails.
-    """
+    """Gather what targets look at. Returns what was found; nothing here fails."""
     return Machine(
         kind=device.system.rpartition(" ")[2],
         cpu=device.cpu,
@@ -60,11 +57,7 @@ def matches(target: Target, here: Machine) -> bool:
 
 
 def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
-    """Find the target that this machine is, when asked for one by name.
-
-    ``name``: one of :func:`edgeroberta.targets.names`; a family resolves into its member. ``root``: where
-    ``proc`` is. Raises UsageError: there is no such target; UnavailableError: this machine is another.
-    """
+    """Find the target that this machine is, by name; a family resolves into its member."""
     target, here = load(name), machine(device, root)
     members = [member for member in map(load, names()) if member.family == name and matches(member, here)]
     if members:

@@ -53,8 +53,5 @@ class Ledger:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Ledger:
-        """Read back what ``dataclasses.asdict`` made and JSON stored.
-
-        Raises TypeError: a field is missing or unknown.
-        """
+        """Read back what ``dataclasses.asdict`` made; TypeError where a field is missing or unknown."""
         return cls(**{**fields, "rows": tuple(Row(**row) for row in fields["rows"])})

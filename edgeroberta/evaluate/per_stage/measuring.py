@@ -56,11 +56,7 @@ class Run:
 
 
 def measure(run: Run, *, progress: Progress, start: Start = Worker) -> Ledger | None:
-    """Measure every model of a run that is not measured yet.
-
-    Returns the ledger. A model that cannot be measured is a row that says why. None when the full-size model
-    is not among the artifacts. Raises DataError: the rows carry no labels.
-    """
+    """Measure every model of a run that is not measured yet; None without the full-size model."""
     found = _models(run)
     if not found:
         return None

@@ -34,8 +34,7 @@ def prepare(made: Artifact, folder: Path) -> Model:
 
     ``folder``: where the float graph of a checkpoint is written; what is there is deleted. Returns the model.
     A draft runs in ONNX Runtime where it has a graph for it, which for TensorRT is the stand-in that its
-    goldens come from; else in the first of its engines that is here. Raises CheckpointError: a checkpoint's
-    tensor is missing or has an unexpected shape; BundleError: a draft has no readable manifest.
+    goldens come from; else in the first of its engines that is here.
     """
     if made.kind is Kind.DRAFT:
         return _draft(made.path)

@@ -1,0 +1,147 @@
+"""What is said of a budget at the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeroberta.front import Point
+from edgeroberta.metrics import Interval
+from edgeroberta.roberta.shape import LayerShape
+from edgeroberta.search.candidates import Candidate, Predicted
+from edgeroberta.search.limits import Limits
+from edgeroberta.search.probing import Probe
+from edgeroberta.search.result import FRONT_SVG, FULL, MADE, REPORT, Outcome, size_of
+
+PREDICTED = Predicted(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
+CHOSEN = Candidate((0, 2), (LayerShape(3, 96), LayerShape(2, 64)), None, PREDICTED, 0.7, False)
+BEHIND = Interval(0.035, 0.01, 0.06)
+MEASURED = {"p50_ms": 1.1, "p95_ms": 2.1, "speedup": 4.1, "bytes": 10_100_000.0}
+
+
+def outcome(limits: Limits, **fields: Any) -> Outcome:
+    found = Outcome(
+        limits=limits,
+        chosen=CHOSEN,
+        probes=(),
+        predicted=PREDICTED,
+        measured=MEASURED,
+        metric="accuracy",
+        kept=0.97,
+        points=(
+            Point("full size, float", 4.5, 0.9, 120_000_000, FULL),
+            Point("int8 alone", 2.0, 0.9, 32_000_000, MADE),
+            Point(CHOSEN.name, 1.1, 0.873, 10_100_000, MADE),
+        ),
+        engine="onnxruntime",
+        device="a machine",
+        elsewhere=None,
+        full_then=4.2,
+        full_now=4.62,
+    )
+    return replace(found, **fields)
+
+
+def test_a_budget_that_is_met_misses_nothing() -> None:
+    assert outcome(Limits(speedup=4, p95=0.003, bytes=11_000_000)).missed == ()
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(speedup=4.2), "speedup 4.10 instead of 4.2"),
+        (Limits(p95=0.002), "p95 2.10 ms instead of 2 ms"),
+        (Limits(bytes=10_000_000), "10.10 MB instead of 10 MB"),
+    ],
+)
+def test_every_limit_is_judged_by_what_was_measured(limits: Limits, said: str) -> None:
+    assert outcome(limits).missed == (said,)
+
+
+def test_what_was_measured_stands_beside_what_was_predicted() -> None:
+    assert outcome(Limits(speedup=4)).to_text(failed=False).splitlines() == [
+        "",
+        "budget: 4x the speed, keeping 98.0% of the metric",
+        "chosen: 2 layers, 5 heads, 160 neurons",
+        "  p50     1.00 ms predicted, 1.10 measured",
+        "  p95     2.00 ms predicted, 2.10 measured",
+        "  speedup 4.20 x predicted, 4.10 measured",
+        "  bytes   10,000,000 bytes predicted, 10,100,000 measured",
+        "  the full-size model took 4.20 ms when the device was measured and 4.62 now: at that pace, "
+        "p50 is 1.10 ms",
+        "  accuracy: 97.0% of the full-size model's kept",
+        "the front of what was found (*):",
+        "                                                    p50  accuracy      size",
+        "*  2 layers, 5 heads, 160 neurons (compressed)  1.10 ms    87.3 %   10.1 MB",
+        "*  int8 alone (compressed)                      2.00 ms    90.0 %   32.0 MB",
+        "   full size, float (full size)                 4.50 ms    90.0 %  120.0 MB",
+    ]
+
+
+def test_what_fails_is_shown_with_the_front() -> None:
+    text = outcome(Limits(speedup=5)).to_text(failed=True)
+    assert "not met: speedup 4.10 instead of 5" in text
+    assert "not all that was asked for is met" in text
+    assert "*  int8 alone (compressed)" in text
+    assert "   full size, float (full size)" in text
+
+
+def test_candidates_that_were_not_made_are_listed_as_predicted() -> None:
+    other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
+    found = outcome(Limits(speedup=4), probes=(Probe(CHOSEN, 0.91, 0.88), Probe(other, 0.875, 0.85, BEHIND)))
+    lines = found.to_text(failed=False).splitlines()
+    start = lines.index("compared by a short distillation; times and sizes of these are predicted:")
+    assert [line.split() for line in lines[start + 1 : start + 4]] == [
+        ["candidate", "p50", "p95", "speedup", "size", "teacher's", "answers"],
+        [*CHOSEN.name.split(), "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "91.0%"],
+        ["1", "layer", "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "87.5%"],
+    ]
+    written = found.to_json()["candidates"]
+    assert [(each["name"], each["agreement"], each["tied"]) for each in written] == [
+        (CHOSEN.name, 0.91, True),
+        ("1 layer", 0.875, False),
+    ]
+    assert written[1]["behind"] == {"mean": 0.035, "low": 0.01, "high": 0.06}
+    assert not [line for line in lines if line.startswith("tied")]
+
+
+def test_candidates_that_cannot_be_told_apart_are_called_tied() -> None:
+    other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
+    probes = (Probe(other, 0.91, 0.88), Probe(CHOSEN, 0.905, 0.85, Interval(0.005, -0.01, 0.02)))
+    assert (
+        "tied, since the validation texts cannot tell them apart: 1 layer and 2 layers, 5 heads, "
+        "160 neurons; 2 layers, 5 heads, 160 neurons is made of these"
+    ) in outcome(Limits(speedup=4), probes=probes).to_text(failed=False).splitlines()
+
+
+def test_the_pace_of_the_machine_is_told_beside_the_prediction() -> None:
+    found = outcome(Limits(speedup=4)).to_json()
+    assert found["full_size"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "pace": pytest.approx(1.1)}
+    assert found["predicted"]["p50_ms"] == 1.0
+
+
+def test_times_of_a_device_elsewhere_are_not_judged_here() -> None:
+    away = outcome(
+        Limits(speedup=9, p95=0.0001, bytes=1),
+        measured={**MEASURED, "p50_ms": None, "p95_ms": None, "speedup": None},
+        elsewhere="user@board",
+        full_now=None,
+    )
+    assert away.pace is None
+    assert "at that pace" not in away.to_text(failed=True)
+    assert away.missed == ("10.10 MB instead of 1e-06 MB",)
+    assert "not measured here" in away.to_text(failed=True)
+
+
+def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"12345")
+    found = outcome(Limits(speedup=4))
+    found.write(tmp_path)
+    written = json.loads((tmp_path / REPORT).read_text(encoding="utf-8"))
+    assert (written["predicted"]["p50_ms"], written["measured"]["p50_ms"]) == (1.0, 1.1)
+    assert "asked for: 88.2 %" in (tmp_path / FRONT_SVG).read_text(encoding="utf-8")
+    assert size_of(tmp_path) == 5
