@@ -13,18 +13,8 @@ from edgeroberta.hardware import jetson, reading
 
 #: Instruction sets that int8 and bf16 speed depends on, as ``/proc/cpuinfo`` names them.
 NOTABLE_FLAGS = (
-    "avx2",
-    "avx512f",
-    "avx512_vnni",
-    "avx_vnni",
-    "avx512_bf16",
-    "amx_int8",
-    "amx_bf16",
-    "asimd",
-    "asimddp",
-    "i8mm",
-    "bf16",
-    "sve",
+    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "i8mm", "bf16", "sve"),
 )
 #: Packages whose version can change a measurement.
 PACKAGES = ("edgeroberta", "numpy", "tokenizers", "onnxruntime", "openvino", "torch", "transformers")

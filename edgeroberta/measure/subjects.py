@@ -31,32 +31,43 @@ SUBJECTS = {
 }
 
 
-class BundleSubject:
-    """A bundle as its users run it: text in, labels out."""
+class FloatOnnxSubject:
+    """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
 
-    def __init__(self, runtime: Runtime, folder: Path, *, threads: int) -> None:
+    def __init__(self, runtime: Runtime, folder: Path) -> None:
         self.watch = Stopwatch()
         self._runtime = timed(runtime, self.watch)
-        self._folder = folder
-        self._threads = threads
         self.engine = runtime.engine
         self.version = runtime.engine_version
         self.device = runs_on(runtime.engine)
-        self.device_clock = hasattr(runtime.session, "run_timed")
         self.bytes = engine_bytes(folder, runtime.engine)
         self.vocab_size = vocab_size(folder)
 
     def answer(self, inputs: Inputs) -> object:
-        """Answer one text, or a list of them, with labels and scores."""
-        return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
+        """Tokenize, run, and pick the first label of each text."""
+        return self.logits(inputs).argmax(-1).tolist()
 
     def answer_ids(self, ids: np.ndarray) -> object:
         """Run the engine on int64 ids ``[batch, length]``."""
         return self._runtime.run_ids(list(ids))
 
     def logits(self, inputs: Inputs) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``."""
+        """Return float32 logits ``[len(inputs), labels]``, texts of one length together."""
         return self._runtime.logits(list(inputs))
+
+
+class BundleSubject(FloatOnnxSubject):
+    """A bundle as its users run it: text in, labels out."""
+
+    def __init__(self, runtime: Runtime, folder: Path, *, threads: int) -> None:
+        super().__init__(runtime, folder)
+        self._folder = folder
+        self._threads = threads
+        self.device_clock = hasattr(runtime.session, "run_timed")
+
+    def answer(self, inputs: Inputs) -> object:
+        """Answer one text, or a list of them, with labels and scores."""
+        return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
 
     def padded(self, inputs: Inputs, length: int) -> np.ndarray:
         """Return float32 logits, each text padded to ``length`` tokens or left as it is if longer."""
@@ -89,32 +100,6 @@ class BundleSubject:
             vocab_size=request["vocab_size"],
             limit_s=request["limit_s"],
         )
-
-
-class FloatOnnxSubject:
-    """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
-
-    device = "cpu"
-
-    def __init__(self, runtime: Runtime, folder: Path) -> None:
-        self.watch = Stopwatch()
-        self._runtime = timed(runtime, self.watch)
-        self.engine = runtime.engine
-        self.version = runtime.engine_version
-        self.bytes = engine_bytes(folder, runtime.engine)
-        self.vocab_size = vocab_size(folder)
-
-    def answer(self, inputs: Inputs) -> object:
-        """Tokenize, run, and pick the first label of each text."""
-        return self.logits(inputs).argmax(-1).tolist()
-
-    def answer_ids(self, ids: np.ndarray) -> np.ndarray:
-        """Return float32 logits ``[batch, labels]`` of int64 ids ``[batch, length]``."""
-        return self._runtime.run_ids(list(ids))
-
-    def logits(self, inputs: Inputs) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``, texts of one length together."""
-        return self._runtime.logits(list(inputs))
 
 
 def open_bundle(spec: Spec) -> BundleSubject:

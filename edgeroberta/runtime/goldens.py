@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeroberta import __version__
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
-from edgeroberta.runtime import preferences, processor
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
@@ -150,7 +150,7 @@ class Passed:
             platform.node(),
             platform.machine(),
             processor.identity(),
-            ", ".join(preferences.gpus()),
+            ", ".join(processor.gpus()),
             os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         )
         # Another version of this package may ask the engine in another way.

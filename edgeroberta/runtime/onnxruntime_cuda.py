@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeroberta.errors import EngineError, UnavailableError
 from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.onnxruntime import OnnxRuntimeSession, lean_options
 from edgeroberta.runtime.session import Ids, Logits, not_installed, opened
 
 NAME = "onnxruntime-cuda"
@@ -21,29 +22,15 @@ GRAPH = "model_fp16.onnx"
 PROVIDER = "CUDAExecutionProvider"
 
 
-class OnnxRuntimeCudaSession:
+class OnnxRuntimeCudaSession(OnnxRuntimeSession):
     """A session on the CUDA provider."""
 
     name = NAME
+    graph = GRAPH
 
     def __init__(self, session: Any, runtime: Any) -> None:
-        self._session = session
+        super().__init__(session, str(runtime.__version__))
         self._runtime = runtime
-        self.version = str(runtime.__version__)
-
-    def padded_length(self, length: int) -> int:
-        """Return ``length``: the graph takes any."""
-        return length
-
-    def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
-        """Run one batch; see :class:`edgeroberta.runtime.session.Session`."""
-        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-        session = opened(self._session)
-        try:
-            return np.asarray(session.run(("logits",), feed)[0], np.float32)
-        # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.31).
-        except Exception as error:
-            raise EngineError(f"ONNX Runtime failed: {error}", where=GRAPH) from error
 
     def run_timed(self, input_ids: Ids, attention_mask: Ids) -> tuple[Logits, float]:
         """Run one batch and tell how long the GPU took.
@@ -69,10 +56,6 @@ class OnnxRuntimeCudaSession:
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {error}", where=GRAPH) from error
 
-    def close(self) -> None:
-        """Let go of the engine's memory."""
-        self._session = None
-
 
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeCudaSession:
     """Load ``model_fp16.onnx`` on the first GPU; ``threads`` are for what is left to the CPU."""
@@ -82,12 +65,7 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeCudaSess
         raise not_installed(NAME, purpose=f"the engine {NAME}") from error
     if PROVIDER not in onnxruntime.get_available_providers():
         raise not_installed(NAME, purpose=f"the engine {NAME}")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A pattern is kept for every shape ever seen: 6 MB after 500 shapes, and no faster (1.31).
-    options.enable_mem_pattern = False
-    options.log_severity_level = 4  # what it logs as an error it raises as well
+    options = lean_options(onnxruntime, threads)
     try:
         session = onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=[PROVIDER])
     except Exception as error:

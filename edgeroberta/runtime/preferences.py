@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
@@ -31,9 +32,9 @@ def device_facts(root: Path = Path("/")) -> dict[str, str]:
 
     facts = {
         "machine": f"{platform.node()} {platform.machine()}",
-        "board": _text(root / "proc/device-tree/model").rstrip("\0\n"),
-        "l4t": _text(root / "etc/nv_tegra_release").partition("\n")[0],
-        "gpus": ", ".join(gpus(root)),
+        "board": processor.text(root / "proc/device-tree/model").rstrip("\0\n"),
+        "l4t": processor.text(root / "etc/nv_tegra_release").partition("\n")[0],
+        "gpus": ", ".join(processor.gpus(root)),
     }
     packages = {name for engine in ENGINES.values() for name in (engine.package, *engine.packages)}
     for package in sorted(packages):
@@ -80,17 +81,3 @@ def _key(bundle: str, root: Path) -> dict[str, Any]:
 
 def _file(key: Mapping[str, Any]) -> Path:
     return cache_dir() / FOLDER / f"{digest_value(key)}.json"
-
-
-def gpus(root: Path = Path("/")) -> list[str]:
-    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does."""
-    files = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
-    lines = [line for file in files for line in _text(file).splitlines()]
-    return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

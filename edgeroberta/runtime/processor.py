@@ -1,4 +1,4 @@
-"""The processor this runs on, as ``/proc/cpuinfo`` tells it."""
+"""The processor and the GPUs this runs on, as the kernel's text files tell."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ from pathlib import Path
 EXACT = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 
 
-def cpuinfo(root: Path = Path("/")) -> str:
-    """Return the text of ``/proc/cpuinfo``; empty where there is none (macOS, Windows)."""
+def text(file: Path) -> str:
+    """Return what a file of the system holds; empty where there is no such file (macOS, Windows)."""
     try:
-        return (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def cpuinfo(root: Path = Path("/")) -> str:
+    """Return the text of ``/proc/cpuinfo``."""
+    return text(root / "proc/cpuinfo")
+
+
+def gpus(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the models that NVIDIA's driver names; a Jetson's driver names none, its board does."""
+    lines = [
+        line.partition(":")
+        for file in sorted(root.glob("proc/driver/nvidia/gpus/*/information"))
+        for line in text(file).splitlines()
+    ]
+    return tuple(value.strip() for key, _, value in lines if key.strip() == "Model" and value.strip())
 
 
 def field(text: str, *names: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeroberta.errors import UnavailableError
+from edgeroberta.runtime import processor
 from edgeroberta.targets import Target, load, names
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def machine(device: Device, root: Path = Path("/")) -> Machine:
         kind=device.system.rpartition(" ")[2],
         cpu=device.cpu,
         flags=device.flags,
-        board=_read(root / "proc/device-tree/model").strip("\0 \n") or None,
-        gpus=_gpus(root),
+        board=processor.text(root / "proc/device-tree/model").strip("\0 \n") or None,
+        gpus=processor.gpus(root),
     )
 
 
@@ -94,21 +95,3 @@ def _elsewhere(target: Target) -> str:
             f", or without a device: edgeroberta check BUNDLE --target {target.name}"
         )
     return "leave --target out to measure on this machine, or run this on such a machine"
-
-
-def _gpus(root: Path) -> tuple[str, ...]:
-    """Read the driver's own list, a folder per GPU; there is none on a Jetson, whose board tells."""
-    found = []
-    for file in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
-        for line in _read(file).splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "Model" and value.strip():
-                found.append(value.strip())
-    return tuple(found)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import BundleError, EngineError
-from edgeroberta.runtime import Runtime, goldens, preferences
+from edgeroberta.runtime import Runtime, goldens, processor
 from edgeroberta.runtime.goldens import GOLDENS_FILE, Passed, check_answers, load
 from edgeroberta.runtime.manifest import canonical, digest_file
 
@@ -150,11 +150,11 @@ def test_without_a_home_folder_goldens_run_each_time(bundle, monkeypatch, caplog
 
 
 def test_what_passed_on_one_gpu_has_not_passed_on_another(monkeypatch):
-    monkeypatch.setattr(preferences, "gpus", lambda: ["NVIDIA H100 80GB HBM3"])
+    monkeypatch.setattr(processor, "gpus", lambda: ("NVIDIA H100 80GB HBM3",))
     Passed("a", "onnxruntime-cuda").remember()
     assert Passed("a", "onnxruntime-cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert not Passed("a", "onnxruntime-cuda")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(preferences, "gpus", lambda: ["NVIDIA A10"])
+    monkeypatch.setattr(processor, "gpus", lambda: ("NVIDIA A10",))
     assert not Passed("a", "onnxruntime-cuda")

@@ -9,6 +9,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.runtime import processor
 from edgeroberta.runtime.tensorrt.cuda import Gpu
 from edgeroberta.runtime.tensorrt.engine import Profile
 from edgeroberta.runtime.tensorrt.library import Library
@@ -60,19 +61,12 @@ def board(root: Path = Path("/")) -> str:
 
     CUDA calls every Orin "Orin", with 8 multiprocessors or 16, and a home folder on a server may be shared.
     """
-    try:
-        text = (root / "proc/device-tree/model").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return text.strip("\0 \n")
+    return processor.text(root / "proc/device-tree/model").strip("\0 \n")
 
 
 def l4t_release(root: Path = Path("/")) -> str:
     """Return the release of NVIDIA's Linux for Tegra, e.g. ``36.4.3``; empty on other machines."""
-    try:
-        text = (root / "etc/nv_tegra_release").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    text = processor.text(root / "etc/nv_tegra_release")
     found = _L4T.search(text)
     return f"{found[1]}.{found[2]}" if found else text.strip()[:40]
 
