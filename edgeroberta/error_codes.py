@@ -42,7 +42,6 @@ CODES: dict[str, Code] = {
     "bench.not-valid": Code(
         1, "The device throttled, so its times are not to be used.", "Cool the device and measure again."
     ),
-    "device": Code(1, "A step on another machine failed.", "Read its message, which is the device's own."),
     "device.answer": Code(
         1,
         "The device sent something that is not an answer.",

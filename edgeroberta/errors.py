@@ -6,7 +6,6 @@
     ├── BundleError             1  bundle       a bundle is damaged, missing, foreign or too new
     ├── EngineError             1  engine       an inference engine failed to build or run
     │   └── WorkerError         1  engine.process  the process that was measured failed
-    ├── DeviceError             1  device       what another machine says is wrong, with its code
     ├── UsageError              2  usage        the command line or an argument is wrong
     │   ├── RecipeError         2  recipe       a recipe does not validate
     │   ├── DataError           2  data         a data file or column is unusable
@@ -77,6 +76,16 @@ class EdgeRobertaError(Exception):
         """Return it as a JSON object: ``code``, ``exit_code``, ``what``, ``where`` and ``hint``."""
         names = ("code", "exit_code", "what", "where", "hint")
         return {name: getattr(self, name) for name in names}
+
+    @staticmethod
+    def of(error: Exception) -> EdgeRobertaError:
+        """Return an error of ours as it is, and any other put in our words, as the end of a command."""
+        if isinstance(error, EdgeRobertaError):
+            return error
+        if isinstance(error, OSError):  # a name that is too long, a folder that may not be read, a full disk
+            what = f"the system refuses this: {error.strerror}" if error.strerror else f"failed: {error}"
+            return EdgeRobertaError(what, where=None if error.filename is None else str(error.filename))
+        return EdgeRobertaError(f"unexpected {type(error).__name__}: {error}")
 
     def __str__(self) -> str:
         lines = [f"{self.where}: {self.what}" if self.where else self.what]

@@ -19,6 +19,11 @@ from edgeroberta.measure.validity import Surroundings, Validity, Verdict
 
 def printed() -> dict[str, Any]:
     """Return it read from its JSON."""
+    return json.loads(json.dumps(comparison().to_json()))
+
+
+def comparison() -> Comparison:
+    """Return it as it was measured."""
     parts = Breakdown(0.1, 0.8, 0.1, 0.7)
     latency = replace(summarise([[0.001, 0.002] * 10] * 3, Shape(warmup=20)), breakdown=parts, steady=False)
     offline = Offline(500.0, 8, 256, ((1, 400.0), (8, 500.0)))
@@ -31,5 +36,4 @@ def printed() -> dict[str, Any]:
     plan = Plan(rounds=2, tokens=(16, 32))
     data = {"source": "rows.jsonl", "rows": 3}
     validity = Validity(Verdict.NOISY, ("Rounds differ.",))
-    table = Comparison((row,), plan, "accuracy", data, fake_bundles.DEVICE, (), "arm", around, validity)
-    return json.loads(json.dumps(table.to_json()))
+    return Comparison((row,), plan, "accuracy", data, fake_bundles.DEVICE, (), "arm", around, validity)

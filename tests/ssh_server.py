@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import asyncssh
 
+from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.remote.hosts import Host
 
 
@@ -233,6 +235,16 @@ def host_of(device: Device, name: str = "device", **changes: object) -> Host:
     """Return the host as a user's configuration gives it; pip gets nothing from an index."""
     fields = {"ssh_options": ("-F", str(device.config)), "pip_args": ("--no-index", "--no-deps"), **changes}
     return Host(name, "device", **fields)  # type: ignore[arg-type]
+
+
+def answering(step: str, result: object) -> str:
+    """Code that makes a step return this."""
+    return printing(step, json.dumps({"result": result}), "", 0)
+
+
+def failing(step: str, error: EdgeRobertaError) -> str:
+    """Code that makes a step raise this."""
+    return printing(step, json.dumps({"error": error.to_json()}), "", error.exit_code)
 
 
 def printing(step: str, out: str, err: str, code: int) -> str:

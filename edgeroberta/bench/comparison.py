@@ -167,13 +167,13 @@ def fastest(comparison: Comparison) -> Row | None:
     return min(passed, key=lambda row: row.latency.p50_ms if row.latency else 0.0, default=None)
 
 
-def require_measured(comparison: Comparison) -> None:
+def require_measured(comparison: Comparison, *, where: str = "--engines") -> None:
     """End a command that could measure none of the bundle's engines, after its table has been shown."""
     rows = [row for row in comparison.rows if row.name == BUNDLE]
     if rows and all(row.status is Status.MISSING for row in rows):
         raise UnavailableError(
             f"none of the engines can run here: {', '.join(row.engine for row in rows)}",
-            where="--engines",
+            where=where,
             hint="edgeroberta doctor tells what each needs",
         )
 

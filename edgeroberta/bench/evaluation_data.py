@@ -24,10 +24,8 @@ def find(request: Request, facts: Manifest, notes: list[str]) -> Material:
     ``notes``: takes what could not be found. Returns the material; with a text of ours where there are no
     rows. Raises UsageError: the reference is of another model or other rows.
     """
-    stored = _reference(request)
-    rows = _rows(request, facts, stored, notes)
-    if request.reference is not None and stored is not None and rows is not None:
-        reference.check(stored, rows=rows, task=facts.task, model_digest=facts.full_size.get("digest"))
+    stored = stored_reference(request)
+    rows = heldout(request, facts, stored, notes)
     if rows is None:
         inputs: Inputs = [(_TEXT, _TEXT)] if facts.task.pair else [_TEXT]
         return Material(facts.task, inputs, reference=stored)
@@ -43,21 +41,25 @@ def find(request: Request, facts: Manifest, notes: list[str]) -> Material:
     return Material(facts.task, rows.inputs(), rows, full, stored)
 
 
-def _reference(request: Request) -> Reference | None:
+def stored_reference(request: Request) -> Reference | None:
     """Take the reference that the user names, else the bundle's own, if it has one."""
     if request.reference is None:
         return provenance.stored_reference(request.bundle)
     return reference.load(request.reference)
 
 
-def _rows(request: Request, facts: Manifest, stored: Reference | None, notes: list[str]) -> Rows | None:
+def heldout(request: Request, facts: Manifest, stored: Reference | None, notes: list[str]) -> Rows | None:
+    """Find the rows to measure on, which a named reference must be of; without any, a note says why."""
     try:
-        return provenance.heldout_rows(facts, request.data, digest=stored.data_digest if stored else None)
+        rows = provenance.heldout_rows(facts, request.data, digest=stored.data_digest if stored else None)
     except EdgeRobertaError as error:
         if request.data is not None or request.reference is not None:
             raise
         notes.append(f"No data: {error.what}.")
         return None
+    if request.reference is not None and stored is not None:
+        reference.check(stored, rows=rows, task=facts.task, model_digest=facts.full_size.get("digest"))
+    return rows
 
 
 def tokens(request: Request, facts: Manifest, material: Material) -> tuple[int, ...] | None:

@@ -12,9 +12,7 @@ from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, d
 
 
 def latency(
-    model: Annotated[
-        Path, typer.Argument(help="Model folder, or a folder of probes as --host sends it to a device.")
-    ],
+    model: Annotated[Path, typer.Argument(help="Model folder.")],
     data: Annotated[
         str | None, typer.Option(help="Rows whose lengths count; all lengths if not given.")
     ] = None,
@@ -41,11 +39,6 @@ def latency(
     debug: Debug = False,
 ) -> None:
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""
-    from edgeroberta.latency import plan as planning
-
-    if (model / planning.PLAN_FILE).is_file():
-        _time_probes(model)
-        return
     from edgeroberta.latency import text as rendering
     from edgeroberta.latency.measuring import measure
     from edgeroberta.latency.remote import timer_on
@@ -61,15 +54,3 @@ def latency(
         console.out_json(table.to_json())
     else:
         console.out(rendering.render(table))
-
-
-def _time_probes(folder: Path) -> None:
-    """Do the device's half: time the probes and print the times as JSON."""
-    from edgeroberta import hardware
-    from edgeroberta.latency import plan as planning
-    from edgeroberta.latency.timing import time_probes
-
-    plan = planning.read(folder)
-    facts = hardware.here()
-    found = time_probes(plan, folder, progress=console.progress(), device=facts.board or facts.cpu)
-    console.out_json(found.to_json())

@@ -18,8 +18,8 @@ from edgeroberta.errors import UsageError
 from edgeroberta.hardware import Device
 from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.offline import Offline
-from edgeroberta.remote.untrusted import build
 from edgeroberta.storage import artifact, jsontext
+from edgeroberta.storage.strict import build
 from edgeroberta.tasks import Problem, Task
 
 if TYPE_CHECKING:

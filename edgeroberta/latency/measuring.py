@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from edgeroberta import targets
-from edgeroberta.errors import EdgeRobertaError, EngineError
+from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.latency import plan as planning
 from edgeroberta.latency import timing
 from edgeroberta.latency.fitting import fit
@@ -24,13 +20,16 @@ from edgeroberta.latency.table import LatencyTable
 from edgeroberta.latency.timing import TEXTS_FILE, Timings
 from edgeroberta.measure.clock import spread
 from edgeroberta.progress import Progress
-from edgeroberta.remote.untrusted import decode, loads
+from edgeroberta.remote.step import Step, run_here
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.session import ENGINES, choose_engine
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import artifact, codedigest
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.storage.strict import decode
 
+#: The step that times, and the folder of probes in a job's folder on a device.
+STEP, PROBES = "latency", "probes"
 #: Texts on which the time outside the engine is measured.
 TEXTS = 64
 #: What is tokenized where there are no texts, in parts of different length.
@@ -183,52 +182,17 @@ def _texts(plan: Plan, request: Request) -> list[Any]:
 
 def time_here(plan: Plan, folder: Path, progress: Progress) -> Timings:
     """Time the probes in a process of this machine, so that an engine that crashes takes nothing with it."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"}
-    environment["OMP_NUM_THREADS"] = str(plan.threads)
-    command = [sys.executable, "-m", "edgeroberta", "latency", str(folder), "--json"]
-    with tempfile.TemporaryFile() as printed:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.PIPE
-        )
-        said: list[str] = []
-        listener = threading.Thread(target=_listen, args=(process.stderr, progress, said), daemon=True)
-        with process:  # closes its pipe
-            try:
-                listener.start()
-                code = process.wait()
-                listener.join()
-            finally:
-                process.kill()
-        if code:
-            what = said[-1] if said else "without a word"
-            raise EngineError(f"timing the probes ended with exit code {code}: {what}", where=plan.engine)
-        printed.seek(0)
-        return timings_from(printed.read().decode("utf-8"), plan, where="edgeroberta latency")
+    environment = {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(plan.threads)}
+    step = Step.of(STEP, timing.time_folder, {"folder": str(folder)})
+    return timings_from(run_here(step, environment=environment, progress=progress), plan, where=STEP)
 
 
-def _listen(stream: IO[bytes] | None, progress: Progress, said: list[str]) -> None:
-    for line in stream or ():
-        text = line.decode("utf-8", errors="replace").rstrip()
-        if text.startswith("error: ") or not text.startswith("  "):
-            said.append(text.removeprefix("error: "))
-        if not text.startswith(("error: ", "  next: ")):
-            progress.line(text)
-
-
-def timings_from(text: str, plan: Plan, *, where: str) -> Timings:
-    """Read what the device's half printed; it is not trusted.
+def timings_from(fields: Any, plan: Plan, *, where: str) -> Timings:
+    """Read what :func:`~edgeroberta.latency.timing.time_folder` found elsewhere; it is not trusted.
 
     Raises:
         EdgeRobertaError: They are not the times of this plan's probes.
     """
-    fields = loads(text, where=where)
-    if not isinstance(fields, dict) or fields.pop("kind", None) != timing.KIND:
-        raise EdgeRobertaError("the device sent something that is not times of probes", where=where)
-    if (version := fields.pop("schema_version", None)) != timing.SCHEMA_VERSION:
-        what = f"the device sent times of schema {version!r:.20}, this version reads {timing.SCHEMA_VERSION}"
-        raise EdgeRobertaError(what, where=where, hint="pip install --upgrade edgeroberta")
     found = decode(Timings, fields, where=where)
     wanted = {probe.name for probe in plan.probes}
     numbers = [*found.noise, *found.beyond, *(each for row in found.quiet.values() for each in row)]
@@ -240,5 +204,6 @@ def timings_from(text: str, plan: Plan, *, where: str) -> Timings:
         and all(number > 0 for number in numbers)
     )
     if not fits:
-        raise EdgeRobertaError("the device sent times that are not those of the probes", where=where)
+        what = "these are not the times of the probes that were sent"
+        raise EdgeRobertaError(what, where=where, code="failed.malformed")
     return found

@@ -15,9 +15,9 @@ from enum import Enum
 from pathlib import Path
 
 from edgeroberta.errors import UsageError
-from edgeroberta.remote.untrusted import decode, loads
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.runtime.lengths import BIN
+from edgeroberta.storage.strict import decode, loads
 
 SCHEMA_VERSION = 1
 PLAN_FILE = "probes.json"

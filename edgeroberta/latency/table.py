@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.latency.interpolation import interpolate
-from edgeroberta.remote.untrusted import decode, loads
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.runtime.lengths import choose, histogram
+from edgeroberta.storage.strict import decode, loads
 
 SCHEMA_VERSION = 1
 KIND = "edgeroberta-latency"

@@ -7,7 +7,7 @@ stopwatch, on the user's texts where there are some.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.latency import plan as planning
 from edgeroberta.latency.plan import SHALLOW, VOCABULARY, Plan, Probe
 from edgeroberta.measure.clock import time_calls
 from edgeroberta.measure.stopwatch import Stopwatch, TimedSession, timed
@@ -27,8 +28,6 @@ from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.tasks import Problem, Task
 
-SCHEMA_VERSION = 1
-KIND = "edgeroberta-latency-timings"
 TEXTS_FILE = "texts.json"
 #: Calls per length in a turn, at most and at least; between them, as many as fit into the seconds of a turn.
 MOST_CALLS, LEAST_CALLS, TURN_SECONDS = 10, 2, 1.0
@@ -54,9 +53,15 @@ class Timings:
     pads: bool  # True where the engine pads to prepared lengths
     unsteady: tuple[str, ...] = ()  # names of probes whose times still moved after the warm-up
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        return {"schema_version": SCHEMA_VERSION, "kind": KIND, **asdict(self)}
+
+def time_folder(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Do the step that times the probes of ``folder`` where it is."""
+    from edgeroberta import hardware as device
+
+    folder = Path(arguments["folder"])
+    facts = device.here()
+    found = time_probes(planning.read(folder), folder, progress=progress, device=facts.board or facts.cpu)
+    return asdict(found)
 
 
 def time_probes(

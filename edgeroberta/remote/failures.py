@@ -1,18 +1,25 @@
-"""What ssh says when it fails, turned into what to do about it."""
+"""What ssh and devices say when they fail, turned into errors of ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import EdgeRobertaError, GateError, UnavailableError, UsageError
-from edgeroberta.remote.hosts import Host
-from edgeroberta.remote.untrusted import clean
+from edgeroberta.storage.strict import build, clean
+
+if TYPE_CHECKING:
+    from edgeroberta.remote.hosts import Host
 
 #: What ssh exits with when it fails itself; other codes are the remote command's.
 SSH_FAILED = 255
 #: Shells: the command is not there, or may not be run.
 NO_COMMAND = (126, 127)
+
+_BY_EXIT_CODE = {kind.exit_code: kind for kind in (EdgeRobertaError, UsageError, GateError, UnavailableError)}
+_CODE = re.compile(r"[a-z0-9.-]{1,60}")
+_LONGEST = 2000
 
 
 class UnreachableError(UnavailableError):
@@ -22,28 +29,49 @@ class UnreachableError(UnavailableError):
         transient: Trying again may help, as after a dropped connection.
     """
 
-    def __init__(self, what: str, *, where: str, hint: str | None, transient: bool) -> None:
+    code = "device.unreachable"
+
+    def __init__(self, what: str, *, where: str | None, hint: str | None, transient: bool) -> None:
         self.transient = transient
         super().__init__(what, where=where, hint=hint)
 
 
-class DeviceError(EdgeRobertaError):
-    """What the device says is wrong, in its own words, with its own exit code.
+@dataclass(frozen=True)
+class _Fields:
+    code: str
+    exit_code: int
+    what: str
+    where: str | None = None
+    hint: str | None = None
 
-    Attributes:
-        kind: ``cut``, ``damaged``, ``gone`` or nothing; see :mod:`edgeroberta.remote.device.files`.
+
+def relayed(fields: Any, *, host: str | None = None) -> EdgeRobertaError:
+    """Make an error of what another process says is wrong, with its code, in its words; they are not trusted.
+
+    Args:
+        fields: What :meth:`EdgeRobertaError.to_json` gave there.
+        host: The device that it is from; None for a process of this machine.
     """
+    try:
+        told = build(_Fields, fields)
+    except (TypeError, ValueError) as error:
+        return answer_error(clean(f"an error that is none: {error}"), host=host)
+    kind = _BY_EXIT_CODE.get(told.exit_code, EdgeRobertaError)
+    where = ": ".join(filter(None, (host, told.where and told.where[:_LONGEST])))
+    return kind(
+        told.what[:_LONGEST] or "it failed without a word",
+        where=where or None,
+        hint=told.hint and told.hint[:_LONGEST],
+        code=told.code if _CODE.fullmatch(told.code) else None,
+    )
 
-    def __init__(self, fields: Mapping[str, Any], *, host: str) -> None:
-        texts = {name: clean(str(fields.get(name, "")))[:2000] for name in ("what", "where", "hint", "kind")}
-        code = fields.get("exit_code")
-        self.exit_code = code if code in _CODES else 1
-        self.kind = texts["kind"]
-        where = f"{host}: {texts['where']}" if texts["where"] else host
-        super().__init__(texts["what"] or "it failed without a word", where=where, hint=texts["hint"] or None)
 
+def answer_error(what: str, *, host: str | None) -> EdgeRobertaError:
+    """Make the error for an answer that is none."""
+    return EdgeRobertaError(
+        f"the device did not answer as it should: {what}", where=host, code="device.answer"
+    )
 
-_CODES = tuple(error.exit_code for error in (EdgeRobertaError, UsageError, GateError, UnavailableError))
 
 #: What ssh's message contains: what it means, what to do (``{ssh}`` is what follows ``ssh``, ``{host}`` the
 #: bare host, ``{known}`` its name among known hosts), and whether trying again may help. The first that fits
@@ -84,12 +112,7 @@ _MESSAGES = (
 
 
 def unreachable(stderr: str, host: Host) -> UnreachableError:
-    """Turn what ssh wrote into an error.
-
-    Args:
-        stderr: All it wrote.
-        host: The host.
-    """
+    """Turn all that ssh wrote, which has no codes, into an error."""
     bare = host.destination[-1].rpartition("@")[2]
     names = {"ssh": host.typed, "host": bare, "known": host.known_as}
     for words, what, hint, transient in _MESSAGES:
@@ -109,4 +132,5 @@ def no_python(python: str, *, host: str) -> UnavailableError:
         where=host,
         hint="on the device: sudo apt install python3 python3-venv; or name another one: "
         "python = … in the configuration of hosts",
+        code="device.no-python",
     )

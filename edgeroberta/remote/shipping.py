@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
-from edgeroberta.remote.failures import DeviceError, UnreachableError
+from edgeroberta.remote.failures import UnreachableError, answer_error
+from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.storage import artifact
 
@@ -43,11 +42,7 @@ class Blob:
         return cls(artifact.digest_file(source), source.stat().st_size, source)
 
     def read(self, offset: int) -> Iterator[bytes]:
-        """Yield the bytes from an offset on.
-
-        Raises:
-            EdgeRobertaError: The file is shorter than it was when it was hashed.
-        """
+        """Yield the bytes from an offset on; a file that got shorter since it was hashed is an error."""
         if isinstance(self.source, bytes):
             yield self.source[offset:]
             return
@@ -62,64 +57,40 @@ class Blob:
                 yield block
 
 
-@dataclass
-class Patience:
-    """How often a lost connection is tried again.
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What a device says of itself before anything is measured.
 
     Attributes:
-        delays: Seconds before each attempt; after the last the error is the user's.
-        used: Attempts since something was achieved.
+        python: Version of its own Python.
+        system: Operating system, kernel, machine type.
+        root: Our folder there.
+        free_bytes: Space left in that folder's file system.
     """
 
-    delays: tuple[float, ...] = (1, 2, 4, 8, 15, 15, 15, 30, 30)
-    used: int = field(default=0)
+    python: str
+    system: str
+    root: str
+    free_bytes: int
 
-    def reset(self) -> None:
-        """Say that something was achieved."""
-        self.used = 0
 
-    def wait(self, error: UnreachableError, *, hint: str, stopped: threading.Event) -> None:
-        """Wait before the next attempt.
-
-        Args:
-            error: Why the last one failed.
-            hint: What the user may do when all have failed.
-            stopped: Set when the user has given up; ends the wait.
-
-        Raises:
-            UnreachableError: It is of no use, all attempts have failed, or the user has given up.
-        """
-        if not error.transient or stopped.is_set():
-            raise error
-        if self.used >= len(self.delays):
-            raise UnreachableError(error.what, where=str(error.where), hint=hint, transient=True) from error
-        if stopped.wait(self.delays[self.used]):
-            raise error
-        self.used += 1
+@dataclass(frozen=True)
+class _Hello:
+    facts: DeviceFacts
+    missing: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """What was done.
+    """What was done: files that were not there, and bytes that went over the connection."""
 
-    Attributes:
-        facts: What the device says of itself.
-        files: Files that were not there.
-        sent: Bytes that went over the connection.
-    """
-
-    facts: dict[str, Any]
+    facts: DeviceFacts
     files: int
     sent: int
 
 
 def ship(
-    connection: Connection,
-    blobs: Mapping[str, Blob],
-    *,
-    job: str,
-    progress: Progress,
-    patience: Patience,
+    connection: Connection, blobs: Mapping[str, Blob], *, job: str, progress: Progress, retry: RetryPolicy
 ) -> Shipped:
     """Bring blobs to the device.
 
@@ -128,56 +99,43 @@ def ship(
         blobs: sha256 to blob.
         job: Name of the job they are for, which is spared when old ones are collected.
         progress: Where to report.
-        patience: How often to try again; the first contact is tried once.
+        retry: How often to try again; the first contact is tried once.
 
     Raises:
-        DeviceError: The device refuses: a full disk, a folder that is another's.
         UnreachableError: The device is not reached, or no longer.
+        EdgeRobertaError: The device refuses: a full disk, a folder that is another's.
     """
     sizes = {sha256: blob.size for sha256, blob in blobs.items()}
     before, files, damaged, met, here = connection.sent, 0, 0, False, -1
     while True:
         try:
-            answer = connection.call("hello", {"job": job, "blobs": sizes, "check": not met})
+            request = {"job": job, "blobs": sizes, "check": not met}
+            answer = connection.ask(_Hello, "hello", request)
             met = True
-            missing = _missing(answer, blobs)
+            missing = answer.missing
+            # It may only name what it was offered.
+            if not all(name in sizes and 0 <= at <= sizes[name] for name, at in missing.items()):
+                raise answer_error("it asks for what it was not offered", host=connection.host.name)
             files = max(files, len(missing))
             done = sum(sizes.values()) - sum(sizes[sha256] - at for sha256, at in missing.items())
             if done > here:
                 here = done
-                patience.reset()
+                retry.reset()
             if not missing:
-                return Shipped(_facts(answer), files, connection.sent - before)
+                return Shipped(answer.facts, files, connection.sent - before)
             _send(connection, [(blobs[sha256], at) for sha256, at in missing.items()], progress)
         except UnreachableError as error:
             if not met:
                 raise
-            patience.wait(error, hint=_AGAIN, stopped=connection.stopped)
+            retry.wait(error, hint=_AGAIN, stopped=connection.stopped)
             progress.line("connection lost, trying again")
-        except DeviceError as error:
-            damaged += error.kind == "damaged"
-            if error.kind not in ("cut", "damaged") or damaged >= _DAMAGED:
+        except EdgeRobertaError as error:
+            damaged += error.code == "device.transfer-damaged"
+            cut = error.code in ("device.transfer-cut", "device.transfer-damaged")
+            if not cut or damaged >= _DAMAGED:
                 raise
-            cut = UnreachableError(error.what, where=str(error.where), hint=None, transient=True)
-            patience.wait(cut, hint=_AGAIN, stopped=connection.stopped)
-
-
-def _facts(answer: Mapping[str, Any]) -> dict[str, Any]:
-    facts = answer.get("facts")
-    if not isinstance(facts, dict):
-        raise EdgeRobertaError("the device sent something that is not an answer", where="facts")
-    return facts
-
-
-def _missing(answer: Mapping[str, Any], blobs: Mapping[str, Blob]) -> dict[str, int]:
-    """Check what the device says is missing: it may only name what it was asked for."""
-    given = answer.get("missing")
-    if not isinstance(given, dict):
-        raise EdgeRobertaError("the device sent something that is not an answer", where="missing")
-    for sha256, at in given.items():
-        if sha256 not in blobs or type(at) is not int or not 0 <= at <= blobs[sha256].size:
-            raise EdgeRobertaError("the device asks for what it was not offered", where="missing")
-    return given
+            lost = UnreachableError(error.what, where=error.where, hint=None, transient=True)
+            retry.wait(lost, hint=_AGAIN, stopped=connection.stopped)
 
 
 def _send(connection: Connection, wanted: list[tuple[Blob, int]], progress: Progress) -> None:

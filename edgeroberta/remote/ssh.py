@@ -13,15 +13,16 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.errors import UnavailableError
 from edgeroberta.remote import failures
 from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.program import BOOTSTRAP, program
-from edgeroberta.remote.untrusted import clean, loads
+from edgeroberta.storage.strict import build, clean, loads
 
-Event = dict[str, Any]
+Answer = dict[str, Any]
+T = TypeVar("T")
 #: The longest line that a device may answer with: a whole result (16 MiB), escaped.
 LINE_BYTES = 40 << 20
 #: Never ask for a password: nobody may sit there, and several hosts would ask at once. A dead connection
@@ -76,24 +77,23 @@ class Connection:
         request: Mapping[str, Any],
         *,
         payload: Iterable[bytes] = (),
-        on_event: Callable[[Event], None] | None = None,
-    ) -> Event:
+        on_line: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Ask the device.
 
         Args:
             command: What to do; see :mod:`edgeroberta.remote.device.main`.
             request: Its fields.
             payload: Bytes that follow the request; :attr:`sent` counts them.
-            on_event: Called with each line of the answer as it comes.
+            on_line: Called with each line of the answer as it comes.
 
         Returns:
             The last line of the answer.
 
         Raises:
-            DeviceError: The device says that something is wrong.
             UnreachableError: ssh failed, the connection was lost, or the user has given up.
-            UnavailableError: There is no Python on the device.
-            EdgeRobertaError: The answer is none.
+            EdgeRobertaError: What the device says is wrong, with its code; there is no Python on it
+                (``device.no-python``), or the answer is none (``device.answer``).
         """
         token = secrets.token_hex(8)
         text = program().encode()
@@ -103,7 +103,7 @@ class Connection:
             process = self._start(command, [*self._words, *self.host.destination, remote], complaints)
             writer = _Writer(self, process, [text, fields], payload)
             try:
-                last = self._listen(process, token.encode() + b" ", on_event)
+                last = self._listen(process, token.encode() + b" ", on_line)
             except BaseException:
                 process.kill()
                 raise
@@ -115,6 +115,14 @@ class Connection:
             complaints.seek(0)
             said = complaints.read(1 << 16).decode("utf-8", errors="replace")
         return self._judge(last, code, said)
+
+    def ask(self, kind: type[T], command: str, request: Mapping[str, Any], **others: Any) -> T:
+        """Do as :meth:`call`, and read the answer strictly as a dataclass."""
+        answer = self.call(command, request, **others)
+        try:
+            return build(kind, answer)
+        except (TypeError, ValueError) as error:
+            raise failures.answer_error(f"{command}: {clean(str(error))}", host=self.host.name) from error
 
     def interrupt(self) -> None:
         """Give up, from another thread: the request under way raises UnreachableError, as does a next one."""
@@ -157,29 +165,30 @@ class Connection:
             return self._process
 
     def _listen(
-        self, process: subprocess.Popen[bytes], token: bytes, on_event: Callable[[Event], None] | None
-    ) -> Event | None:
-        last: Event | None = None
+        self, process: subprocess.Popen[bytes], token: bytes, on_line: Callable[[Answer], None] | None
+    ) -> Answer | None:
+        last: Answer | None = None
         while process.stdout is not None and (line := process.stdout.readline(LINE_BYTES)):
             if not line.startswith(token):  # what a login shell prints
                 continue
-            event = loads(line[len(token) :].decode("utf-8", errors="replace"), where=self.host.name)
-            last = event if isinstance(event, dict) else None
-            if last is not None and on_event is not None:
-                on_event(last)
+            answer = loads(line[len(token) :].decode("utf-8", errors="replace"), where=self.host.name)
+            last = answer if isinstance(answer, dict) else None
+            if last is not None and on_line is not None:
+                on_line(last)
         return last
 
-    def _judge(self, last: Event | None, code: int, said: str) -> Event:
-        if last is not None and isinstance(last.get("error"), dict):
-            raise failures.DeviceError(last["error"], host=self.host.name)
+    def _judge(self, last: Answer | None, code: int, said: str) -> Answer:
+        name = self.host.name
+        if last is not None and "error" in last:
+            raise failures.relayed(last["error"], host=name)
         # A request that was interrupted or cut ends by a signal here, or by ssh's own code.
         if code == failures.SSH_FAILED or code < 0:
             raise failures.unreachable(said, self.host)
         if code in failures.NO_COMMAND:
-            raise failures.no_python(self.host.python, host=self.host.name)
+            raise failures.no_python(self.host.python, host=name)
         if code or last is None:
             tail = " | ".join(clean(said).strip().splitlines()[-3:])[:500] or f"exit code {code}"
-            raise EdgeRobertaError(f"the device did not answer as it should: {tail}", where=self.host.name)
+            raise failures.answer_error(tail, host=name)
         return last
 
 

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from edgeroberta.hardware import Device
 
 
-#: Parts of the message of :func:`resolve`, for who is told it by another machine.
-ANOTHER, HERE = " is another machine than this one: ", "; here: "
-
-
 @dataclass(frozen=True)
 class Machine:
     """What targets look at."""
@@ -66,9 +62,10 @@ def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
     if matches(target, here):
         return target
     raise UnavailableError(
-        f"the target {name!r}{ANOTHER}{_wanted(target)}{HERE}{here.describe()}",
+        f"the target {name!r} is another machine than this one: {_wanted(target)}; here: {here.describe()}",
         where="--target",
         hint=_elsewhere(target),
+        code="unavailable.other-machine",
     )
 
 

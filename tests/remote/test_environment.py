@@ -3,10 +3,12 @@ from __future__ import annotations
 import ast
 import importlib.util
 import io
+import json
 import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from pathlib import Path
@@ -15,9 +17,11 @@ from typing import Any
 import pytest
 from living import processes_with
 
-from edgeroberta.remote import device
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.remote import program
 from edgeroberta.remote.device import environment, jobs
-from edgeroberta.remote.device.files import RefusedError, is_locked, locked, open_root, remove, remove_all
+from edgeroberta.remote.device.files import is_locked, locked, open_root, remove, remove_all
+from edgeroberta.remote.step import Step
 
 SPEC: dict[str, Any] = {
     "wheel": "edgeroberta.whl",
@@ -26,17 +30,20 @@ SPEC: dict[str, Any] = {
     "content": {},
     "tensorrt": [],
 }
-DEVICE = sorted(Path(str(device.__file__)).parent.glob("*.py"))
+ROOT = Path(__file__).parents[2]
+MISSING = "ERROR: No matching distribution found for wall>=2"
 
 
-@pytest.mark.parametrize("file", DEVICE, ids=lambda file: file.name)
-def test_what_is_sent_needs_the_standard_library_of_python_3_10_alone(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, 10))
+@pytest.mark.parametrize("name", program.sent())
+def test_what_is_sent_needs_the_standard_library_of_python_3_10_alone(name: str) -> None:
+    tree = ast.parse(program.sent()[name].read_text(encoding="utf-8"), feature_version=(3, 10))
+    sent = set(program.sent())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             assert all(alias.name.partition(".")[0] in sys.stdlib_module_names for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 1 or str(node.module).partition(".")[0] in sys.stdlib_module_names
+            found = str(node.module)
+            assert node.level == 1 or found in sent or found.partition(".")[0] in sys.stdlib_module_names
 
 
 def test_a_python_without_ensurepip_is_told_what_to_install(
@@ -45,11 +52,51 @@ def test_a_python_without_ensurepip_is_told_what_to_install(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find(name))
     root = open_root(str(tmp_path / "root"))
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(UnavailableError) as caught:
         environment.ensure(root, tmp_path, SPEC, io.BytesIO())
-    assert caught.value.fields["exit_code"] == 4
-    assert caught.value.fields["hint"] == "on the device: sudo apt install python3-venv"
+    assert caught.value.code == "device.no-venv"
+    assert caught.value.hint == "on the device: sudo apt install python3-venv"
     assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (f"WARNING: old\n\n{MISSING}\n", f": pip ended with exit code 7: WARNING: old | {MISSING}"),
+        ("x" * 999 + "\n", f": pip ended with exit code 7: {'x' * 300}"),
+        (
+            "".join(f"{number}\n" for number in range(9)),
+            ": pip ended with exit code 7: 3 | 4 | 5 | 6 | 7 | 8",
+        ),
+        ("", ": pip ended with exit code 7: nothing"),
+    ],
+    ids=["a message", "a long line", "many lines", "nothing"],
+)
+def test_pip_s_last_lines_and_exit_code_are_told_and_all_of_it_is_in_the_log(said: str, why: str) -> None:
+    words = [sys.executable, "-c", f"import sys; sys.stderr.write({said!r}); sys.exit(7)"]
+    log = io.BytesIO()
+    with pytest.raises(EdgeRobertaError) as caught:
+        environment._run(words, log, "pip")
+    assert caught.value.what == f"the environment could not be made{why}"
+    assert caught.value.code == "device.environment"
+    events = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [each["text"] for each in events] == [line for line in said.splitlines() if line]
+    assert {each["event"] for each in events} <= {"log"}
+
+
+def test_with_a_wheelhouse_the_hint_names_what_wheels_must_be_for_and_a_page_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hints: list[str] = []
+    monkeypatch.setattr(environment, "_run", lambda *words, **others: hints.append(others.get("hint", "")))
+    (tmp_path / "wheelhouse").mkdir()
+    environment._make(tmp_path / "venv", tmp_path, {**SPEC, "bindings": []}, io.BytesIO())
+    assert hints[-1].endswith(f"this device needs wheels for {environment.fits_here()}")
+    assert "--wheelhouse" not in hints[-1]
+    assert environment.fits_here().startswith(sysconfig.get_platform())
+    assert environment.fits_here().endswith(f", Python {sys.version_info.major}.{sys.version_info.minor}")
+    file, _, section = hints[-1].split(", has ")[0].partition(", ")
+    assert f"\n## {section}\n" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(
@@ -57,11 +104,11 @@ def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(
 ) -> None:
     def make(folder: Path, *others: Any) -> None:
         folder.mkdir()
-        raise RefusedError("no index")
+        raise EdgeRobertaError("no index")
 
     monkeypatch.setattr(environment, "_make", make)
     root = open_root(str(tmp_path / "root"))
-    with pytest.raises(RefusedError, match="no index"):
+    with pytest.raises(EdgeRobertaError, match="no index"):
         environment.ensure(root, tmp_path, SPEC, io.BytesIO())
     assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
 
@@ -141,7 +188,7 @@ def test_nothing_outside_the_folder_is_deleted(tmp_path: Path) -> None:
     (root / "jobs" / "link").symlink_to(other)
     (other / "file").write_text("x")
     for path in (other, root / "jobs" / "link" / "file", root / ".." / "other"):
-        with pytest.raises(RefusedError, match="not below our own folder"):
+        with pytest.raises(EdgeRobertaError, match="not below our own folder"):
             remove(root, path)
     assert (other / "file").is_file()
 
@@ -168,7 +215,7 @@ def test_what_dead_runs_left_is_collected(tmp_path: Path) -> None:
 def test_files_of_a_job_stay_in_its_folder(tmp_path: Path) -> None:
     root = open_root(str(tmp_path / "root"))
     for name in ("../x", "/tmp/x"):
-        with pytest.raises(RefusedError, match="leads out of the job's folder"):
+        with pytest.raises(EdgeRobertaError, match="leads out of the job's folder"):
             jobs.start(root, "a" * 16, {}, {name: "0" * 64}, "")
     assert not list((root / "jobs").iterdir())
 
@@ -220,7 +267,7 @@ def stubborn(tmp_path: Path) -> tuple[Path, str, Path]:
     root, name, step = open_root(str(tmp_path / "root")), "a" * 16, tmp_path / "stubborn"
     step.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch {tmp_path}/runs\nwhile :; do sleep 0.1; done\n")
     step.chmod(0o755)
-    repository = str(Path(__file__).parents[2])
+    repository = str(ROOT)
     program = f"""
 import sys
 from pathlib import Path
@@ -229,7 +276,7 @@ from edgeroberta.remote.device import runner
 runner.ensure = lambda *others: Path({str(step)!r})
 runner.run(Path(sys.argv[3]))
 """
-    spec = {"environment": {}, "steps": [{"name": "bench", "words": []}]}
+    spec = {"environment": {}, "steps": [Step("bench", "a:b").to_json()]}
     start = f"""
 import sys
 from pathlib import Path
@@ -268,19 +315,26 @@ def test_a_step_that_outlives_its_runner_keeps_the_next_measurement_waiting(
     assert not is_locked(root / "measuring.lock")
 
 
-def test_a_character_that_is_not_whole_yet_in_a_log_waits_for_its_rest(tmp_path: Path) -> None:
+def test_a_line_that_is_not_whole_yet_in_a_log_waits_for_its_rest(tmp_path: Path) -> None:
     log, said = tmp_path / "log", []
-    text = "50 °C\n".encode()
-    log.write_bytes(text[:4])
+    text = "first\n50 °C\n".encode()
+    log.write_bytes(text[:10])
     at = jobs._tell(log, 0, said.append, ended=False)
-    assert (at, said) == (3, [{"at": 3, "text": "50 "}])
-    assert jobs._tell(log, at, said.append, ended=False) == 3
-    log.write_bytes(text)
-    at = jobs._tell(log, at, said.append, ended=False)
-    assert "".join(each["text"] for each in said) == "50 °C\n"
+    assert (at, said) == (6, [{"at": 6, "lines": ["first"]}])
+    assert jobs._tell(log, at, said.append, ended=False) == 6
     log.write_bytes(text + b"\xc2")
+    at = jobs._tell(log, at, said.append, ended=False)
+    assert said[1:] == [{"at": len(text), "lines": ["50 °C"]}]
     assert jobs._tell(log, at, said.append, ended=True) == len(text) + 1
-    assert said[-1]["text"] == "\ufffd", "the job has ended: no rest will come"
+    assert said[-1]["lines"] == ["\ufffd"], "the job has ended: no rest will come"
+
+
+def test_a_line_without_end_in_a_log_is_told_in_parts(tmp_path: Path) -> None:
+    log, said = tmp_path / "log", []
+    log.write_bytes(b"x" * 100_000)
+    assert jobs._tell(log, 0, said.append, ended=False) == 1 << 16
+    assert jobs._tell(log, 1 << 16, said.append, ended=True) == 100_000
+    assert sum(len(line) for each in said for line in each["lines"]) == 100_000
 
 
 def test_files_of_another_s_in_our_folder_on_the_device_stay(tmp_path: Path) -> None:

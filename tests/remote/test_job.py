@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,14 +12,18 @@ from typing import Any
 import pytest
 from ssh_server import Device, host_of
 
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import DataError, EdgeRobertaError, UsageError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.failures import UnreachableError
 from edgeroberta.remote.job import Job, Runner
-from edgeroberta.remote.shipping import Blob, Patience, ship
+from edgeroberta.remote.retrying import RetryPolicy
+from edgeroberta.remote.shipping import Blob, ship
 from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.step import Step
 
-JOB = Job({"steps": [{"name": "bench", "words": []}]}, {}, "me")
+JOB = Job({}, [Step("bench", "module:function")], {}, "me")
+ENDED = {"code": 0, "step": "bench", "at": 1.5, "error": None}
+GOOD = {"start": {"started": "started"}, "follow": {"exit": ENDED}, "result": {"result": '{"result": "x"}'}}
 LOST = UnreachableError("lost", where="kitchen", hint=None, transient=True)
 
 
@@ -39,7 +44,7 @@ class Answering(Connection):
 
 
 def runner(connection: Connection, *delays: float) -> Runner:
-    return Runner(connection, JOB, progress=Progress(), patience=Patience(delays))
+    return Runner(connection, JOB, progress=Progress(), retry=RetryPolicy(delays))
 
 
 def test_after_an_interrupt_nothing_is_asked_but_the_end_of_the_job(device: Device) -> None:
@@ -66,26 +71,75 @@ def test_an_interrupt_ends_the_wait_for_a_lost_connection(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("answers", "complaint"),
+    ("answers", "code"),
     [
-        ({"start": {}}, "not an answer to 'start'"),
-        ({"start": {"started": {"a": 1}}}, "not an answer to 'start'"),
-        ({"follow": {"beat": 1}}, "not an answer to 'follow'"),
-        ({"follow": {"exit": 3}}, "the job was killed"),
-        ({"follow": {"exit": {"code": [], "step": {}}}}, "ended with exit code 1"),
-        ({"result": {"result": 3}}, "not an answer to 'result'"),
-        ({"result": {}}, "not an answer to 'result'"),
+        ({"start": {}}, "device.answer"),
+        ({"start": {"started": {"a": 1}}}, "device.answer"),
+        ({"follow": {"beat": 1}}, "device.answer"),
+        ({"follow": {"exit": 3}}, "device.answer"),
+        ({"follow": {"exit": {"code": [], "step": {}}}}, "device.answer"),
+        ({"follow": {"exit": None}}, "device.job-killed"),
+        ({"follow": {"exit": {**ENDED, "code": 9}}}, "device.step"),
+        ({"follow": {"exit": {**ENDED, "code": 9, "error": "no"}}}, "device.answer"),
+        ({"result": {"result": 3}}, "device.answer"),
+        ({"result": {"result": "{"}}, "failed.malformed"),
+        ({"result": {"result": '{"result": NaN}'}}, "failed.malformed"),
+        ({"result": {"result": "[" * 100_000}}, "failed.malformed"),
+        ({"result": {}}, "device.answer"),
     ],
 )
-def test_an_odd_answer_is_an_error_of_that_host(
-    tmp_path: Path, answers: dict[str, Any], complaint: str
-) -> None:
-    good = {"start": {"started": "started"}, "follow": {"exit": {"code": 0}}, "result": {"result": "x"}}
+def test_an_odd_answer_is_an_error_of_that_host(tmp_path: Path, answers: dict[str, Any], code: str) -> None:
     with (
-        Answering(tmp_path, lambda command: {**good, **answers}[command]) as connection,
-        pytest.raises(EdgeRobertaError, match=complaint),
+        Answering(tmp_path, lambda command: {**GOOD, **answers}[command]) as connection,
+        pytest.raises(EdgeRobertaError) as caught,
     ):
         runner(connection).run()
+    assert (caught.value.code, caught.value.where) == (code, "kitchen")
+
+
+def test_events_and_what_libraries_print_are_told_and_the_last_of_a_step_say_why_it_died(
+    tmp_path: Path,
+) -> None:
+    events = [
+        {"event": "progress", "code": "step-started", "text": "build: started"},
+        {"event": "log", "text": "warning: old"},
+        {"event": "progress", "code": "step-started", "text": "bench: started"},
+        {"event": "progress", "text": "halfway"},
+    ]
+    lines = [
+        *map(json.dumps, events),
+        "[TRT] \x1b[31mno\x1b[0m memory",
+        '{"event": "shout", "text": "x"}',
+        "",
+    ]
+
+    class Saying(Answering):
+        def call(self, command: str, request: Mapping[str, Any], **others: Any) -> Any:
+            if command == "follow":
+                others["on_line"]({"beat": 0})
+                others["on_line"]({"at": 99, "lines": lines})
+            return super().call(command, request)
+
+    ended = {"follow": {"exit": {**ENDED, "code": 137}}}
+    heard = Heard()
+    with Saying(tmp_path, lambda command: {**GOOD, **ended}[command]) as connection:
+        job = Runner(connection, JOB, progress=heard, retry=RetryPolicy(()))
+        with pytest.raises(EdgeRobertaError) as caught:
+            job.run()
+    last = ["bench: started", "halfway", "[TRT] no memory", '{"event": "shout", "text": "x"}']
+    assert heard.lines == ["build: started", "warning: old", *last]
+    assert caught.value.what == f"bench ended with exit code 137: {' | '.join(last[1:])}"
+
+
+def test_the_error_that_ends_a_step_is_raised_with_its_code(tmp_path: Path) -> None:
+    error = DataError("no rows", where="rows.csv", hint="give some", code="data.not-found")
+    ended = {"follow": {"exit": {**ENDED, "code": 2, "error": error.to_json()}}}
+    with (
+        Answering(tmp_path, lambda command: {**GOOD, **ended}[command]) as connection,
+        pytest.raises(UsageError) as caught,
+    ):
+        runner(connection).run()
+    assert caught.value.to_json() == {**error.to_json(), "where": "kitchen: rows.csv"}
 
 
 class Heard(Progress):
@@ -98,40 +152,10 @@ class Heard(Progress):
         self.lines.append(text)
 
 
-@pytest.mark.parametrize(
-    ("code", "told"),
-    [(2, ["bench: started"]), (0, ["bench: started", "error: no rows", "  next: give some"])],
-    ids=["raised", "the job went on"],
-)
-def test_the_error_that_ends_a_job_is_not_said_as_progress_too(
-    tmp_path: Path, code: int, told: list[str]
-) -> None:
-    good = {"start": {"started": "started"}, "follow": {"exit": {"code": code, "step": "bench"}}}
-    heard = Heard()
-
-    class Saying(Answering):
-        def call(self, command: str, request: Mapping[str, Any], **others: Any) -> Any:
-            if command == "follow":
-                text = "bench: started\nerror: no rows\n  next: give some\n"
-                others["on_event"]({"at": len(text), "text": text})
-            return super().call(command, request)
-
-    answers = {**good, "result": {"result": "x" if code == 0 else ""}}
-    with Saying(tmp_path, lambda command: answers[command]) as connection:
-        job = Runner(connection, JOB, progress=heard, patience=Patience(()))
-        if code == 0:
-            assert job.run().text == "x"
-        else:
-            with pytest.raises(EdgeRobertaError, match="no rows") as caught:
-                job.run()
-            assert caught.value.hint == "give some"
-    assert heard.lines == told
-
-
 @pytest.mark.parametrize("facts", [3, "x", None, []])
 def test_odd_facts_are_an_error_of_that_host(tmp_path: Path, facts: Any) -> None:
     with (
         Answering(tmp_path, lambda command: {"missing": {}, "facts": facts}) as connection,
-        pytest.raises(EdgeRobertaError, match="not an answer"),
+        pytest.raises(EdgeRobertaError, match=r"hello: \.facts is not an object"),
     ):
-        ship(connection, {"a": Blob("a", 0, b"")}, job=JOB.name, progress=Progress(), patience=Patience(()))
+        ship(connection, {"a": Blob("a", 0, b"")}, job=JOB.name, progress=Progress(), retry=RetryPolicy(()))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 from ssh_server import Device, host_of
 
+from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.device import blobs as device_blobs
-from edgeroberta.remote.device.files import RefusedError, open_root
-from edgeroberta.remote.failures import DeviceError, UnreachableError
-from edgeroberta.remote.shipping import Blob, Patience, Shipped, ship
+from edgeroberta.remote.device.files import open_root
+from edgeroberta.remote.failures import UnreachableError
+from edgeroberta.remote.retrying import RetryPolicy
+from edgeroberta.remote.shipping import Blob, Shipped, ship
 from edgeroberta.remote.ssh import Connection
 
 JOB = "0" * 16
@@ -31,7 +34,7 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Blob:
 def send(device: Device, *blobs: Blob, delays: tuple[float, ...] = (0.1, 0.1)) -> Shipped:
     with Connection(host_of(device)) as connection:
         wanted = {each.sha256: each for each in blobs}
-        return ship(connection, wanted, job=JOB, progress=Progress(), patience=Patience(delays))
+        return ship(connection, wanted, job=JOB, progress=Progress(), retry=RetryPolicy(delays))
 
 
 def test_files_arrive_whole_and_are_not_sent_twice(device: Device, blob: Blob) -> None:
@@ -92,8 +95,9 @@ def test_running_the_same_again_goes_on_where_it_was(fresh: Device, blob: Blob) 
 def test_a_limited_disk_ends_it_with_what_is_needed_and_no_half_file(fresh: Device, blob: Blob) -> None:
     script = (fresh.home / "bin" / "python3").read_text().splitlines()[1]
     fresh.shim("python3", f"ulimit -f 2000\n{script}")
-    with pytest.raises(DeviceError, match=r"no room on the device \(File too large\): 6 MB needed") as caught:
+    with pytest.raises(EdgeRobertaError, match=r"\(File too large\): 6 MB needed") as caught:
         send(fresh, blob)
+    assert caught.value.code == "device.disk-full"
     assert str(fresh.root) in str(caught.value.where)
     assert not list((fresh.root / "blobs").iterdir())
 
@@ -102,7 +106,7 @@ def test_a_full_disk_is_seen_before_anything_is_sent(tmp_path: Path, monkeypatch
     root = open_root(str(tmp_path / "root"))
     monkeypatch.setattr(device_blobs, "free_bytes", lambda folder: 40_000_000)
     assert device_blobs.missing(root, {"a" * 64: 1_000_000}) == {"a" * 64: 0}
-    with pytest.raises(RefusedError, match="no room on the device: 44 MB needed, 40 MB free"):
+    with pytest.raises(EdgeRobertaError, match="no room on the device: 44 MB needed, 40 MB free"):
         device_blobs.missing(root, {"a" * 64: 10_000_000})
     (root / "blobs" / ("a" * 64 + ".part")).write_bytes(b"0" * 9_000_000)
     assert device_blobs.missing(root, {"a" * 64: 10_000_000}) == {"a" * 64: 9_000_000}
@@ -143,10 +147,10 @@ def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(
     root = small_disk / "ours"
     with (
         Connection(host_of(fresh, root=str(root))) as connection,
-        pytest.raises(DeviceError, match=r"no room on the device \(No space left on device\)"),
+        pytest.raises(EdgeRobertaError, match=r"no room on the device \(No space left on device\)"),
     ):
         ship(
-            connection, {blob.sha256: blob}, job=JOB, progress=Filling(small_disk), patience=Patience(())
+            connection, {blob.sha256: blob}, job=JOB, progress=Filling(small_disk), retry=RetryPolicy(())
         )  # fmt: skip
     assert not list((root / "blobs").iterdir())
     assert (small_disk / "filling").exists(), "it was filled"
@@ -158,20 +162,24 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
     (small_disk / "others").write_bytes(bytes(8 << 20))
     with (
         Connection(host_of(fresh, root=str(small_disk / "ours"))) as connection,
-        pytest.raises(DeviceError, match="no room on the device: 40 MB needed, 36 MB free"),
+        pytest.raises(EdgeRobertaError, match="no room on the device: 40 MB needed, 36 MB free"),
     ):
-        ship(connection, {blob.sha256: blob}, job=JOB, progress=Progress(), patience=Patience(()))
+        ship(connection, {blob.sha256: blob}, job=JOB, progress=Progress(), retry=RetryPolicy(()))
     assert connection.sent == 0
 
 
 def test_bytes_that_are_not_those_of_the_hash_never_get_its_name(device: Device) -> None:
     wrong = Blob("b" * 64, 5, b"other")
-    with pytest.raises(DeviceError, match="arrived damaged"):
+    with pytest.raises(EdgeRobertaError) as caught:
         send(device, wrong)
+    assert caught.value.code == "device.transfer-damaged"
     assert not list((device.root / "blobs").glob(f"{wrong.sha256}*"))
 
 
 def test_a_device_may_ask_only_for_what_it_was_offered(fresh: Device) -> None:
-    fresh.shim("python3", 'cat > /dev/null\necho "$4 {\\"missing\\": {\\"passwd\\": 0}}"')
-    with pytest.raises(Exception, match="asks for what it was not offered"):
+    facts = {"python": "3.10", "system": "Linux", "root": "/x", "free_bytes": 1}
+    answer = json.dumps({"facts": facts, "missing": {"passwd": 0}}).replace('"', '\\"')
+    fresh.shim("python3", f'cat > /dev/null\necho "$4 {answer}"')
+    with pytest.raises(EdgeRobertaError, match="asks for what it was not offered") as caught:
         send(fresh, Blob.of(b"x"))
+    assert caught.value.code == "device.answer"

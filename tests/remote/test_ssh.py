@@ -9,7 +9,7 @@ import pytest
 from ssh_server import Device, host_of
 
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
-from edgeroberta.remote.failures import DeviceError, UnreachableError, unreachable
+from edgeroberta.remote.failures import UnreachableError, unreachable
 from edgeroberta.remote.hosts import Host
 from edgeroberta.remote.ssh import Connection
 
@@ -124,9 +124,9 @@ def test_a_python_that_is_too_old_says_so(fresh: Device) -> None:
     # The version is all that the program looks at before it imports anything.
     old = "import sys; sys.version_info = (3, 8, 10); exec(sys.argv.pop(1))"
     fresh.shim("python3", f"shift\nexec {sys.executable} -c '{old}' \"$@\"")
-    with pytest.raises(DeviceError, match=r"Python 3\.8 is too old, 3\.10 is needed") as caught:
+    with pytest.raises(UnavailableError, match=r"Python 3\.8 is too old, 3\.10 is needed") as caught:
         hello(fresh)
-    assert caught.value.exit_code == 4
+    assert caught.value.code == "device.no-python"
 
 
 def test_what_a_login_shell_prints_is_ignored(fresh: Device) -> None:
@@ -150,21 +150,21 @@ def test_an_answer_that_is_none_is_refused(fresh: Device, answer: str, complaint
 
 
 def test_an_error_of_the_device_is_cleaned_before_it_is_shown(fresh: Device) -> None:
-    fields = '{\\"error\\": {\\"what\\": \\"a\\\\u001b[31mb\\\\u202ec\\", \\"exit_code\\": 99}}'
-    fresh.shim("python3", f'cat > /dev/null\necho "$4 {fields}"')
-    with pytest.raises(DeviceError) as caught:
+    fields = '{\\"code\\": \\"A B\\", \\"what\\": \\"a\\\\u001b[31mb\\\\u202ec\\", \\"exit_code\\": 99}'
+    fresh.shim("python3", f'cat > /dev/null\necho "$4 {{\\"error\\": {fields}}}"')
+    with pytest.raises(EdgeRobertaError) as caught:
         hello(fresh)
-    assert (caught.value.what, caught.value.exit_code) == ("abc", 1)
+    assert (caught.value.what, caught.value.exit_code, caught.value.code) == ("abc", 1, "failed")
 
 
 def test_a_folder_that_holds_something_else_is_left_untouched(fresh: Device) -> None:
     other = fresh.home / "photos"
     other.mkdir()
     (other / "cat.jpg").write_text("meow")
-    with pytest.raises(DeviceError, match="not a folder of ours; it is left untouched"):
+    with pytest.raises(EdgeRobertaError, match="not a folder of ours; it is left untouched"):
         hello(fresh, root="~/photos")
     for root in ("~", "/"):
-        with pytest.raises(DeviceError, match="the home folder or above it"):
+        with pytest.raises(EdgeRobertaError, match="the home folder or above it"):
             hello(fresh, root=root)
     assert [each.name for each in other.iterdir()] == ["cat.jpg"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ import onnxruntime
 import pytest
 import tensorrt_bundles
 from fake_bundles import read_json
-from ssh_server import Device, host_of, printing
+from ssh_server import Device, answering, failing, host_of, printing
 
 from edgeroberta import cli
 from edgeroberta.bench.benchmark import Request
-from edgeroberta.bench.payload import BENCH, BUILD, gather, job_for
+from edgeroberta.bench.payload import BENCH, BUILD, gather, work_for
 from edgeroberta.bench.remote import HostResult, run_remote
+from edgeroberta.data.rows import DataSpec
+from edgeroberta.errors import UnavailableError, UsageError
 from edgeroberta.measure.protocol import Status
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
+from edgeroberta.storage.strict import decode
 
 TESTS = Path(__file__).parents[1]
+BROKE = "bench ended with exit code {}: bench: started"
 #: Every turn is watched by something that saw the device throttle.
 THROTTLED = """
 import sys
@@ -96,7 +101,7 @@ def test_the_command_prints_the_table_of_the_device(command: Any, bundle: Path) 
 
 def test_the_command_prints_one_json(command: Any, device: Device, bundle: Path) -> None:
     table = fake_tables.printed()
-    with device.hooked(printing("bench", json.dumps(table), "", 0)):
+    with device.hooked(answering("bench", table)):
         code, out, err = command("bench", str(bundle), "--host", "kitchen", "--json")
     assert code == 0, err
     (host,) = json.loads(out)["hosts"]
@@ -117,50 +122,41 @@ def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(
 
 
 @pytest.mark.parametrize(
-    ("out", "err", "code", "what", "hint"),
+    ("hook", "what", "hint", "exit_code"),
     [
-        ("", "error: no rows\n  next: give some", 2, "no rows", "give some"),
-        ("not a table", "error: it broke", 4, "it broke", None),
-        ("{}", "", 139, "bench ended with exit code 139: bench: started", None),
+        (failing("bench", UsageError("no rows", hint="give some")), "no rows", "give some", 2),
+        (printing("bench", "not an outcome", "it broke", 4), BROKE.format(4) + " | it broke", None, 1),
+        (printing("bench", "{}", "", 139), BROKE.format(139), None, 1),
     ],
-    ids=["its error", "garbage and its error", "killed"],
+    ids=["its error", "garbage", "killed"],
 )
 def test_a_measurement_that_fails_is_told_in_its_own_words(
-    there: Any, device: Device, bundle: Path, out: str, err: str, code: int, what: str, hint: str | None
+    there: Any, device: Device, bundle: Path, hook: str, what: str, hint: str | None, exit_code: int
 ) -> None:
-    with device.hooked(printing("bench", out, err, code)):
+    with device.hooked(hook):
         result = there(Request(bundle))
     assert (result.comparison, result.status) == (None, "failed")
-    assert (result.error.what.split(" | ")[0], result.error.hint) == (what, hint)
-    assert result.error.exit_code == (code if code < 100 else 1)
+    assert (result.error.what, result.error.hint, result.error.exit_code) == (what, hint, exit_code)
 
 
-def test_a_valid_table_does_not_hide_that_the_measurement_failed(
-    there: Any, device: Device, bundle: Path
-) -> None:
-    with device.hooked(printing("bench", json.dumps(fake_tables.printed()), "error: the disk is full", 1)):
+def test_a_table_without_a_measured_engine_is_an_error(there: Any, device: Device, bundle: Path) -> None:
+    table = fake_tables.printed()
+    rows = [{**row, "name": "bundle", "status": "not installed"} for row in table["rows"]]
+    with device.hooked(answering("bench", {**table, "rows": rows})):
         result = there(Request(bundle))
-    assert (result.comparison, result.error.what) == (None, "the disk is full")
+    assert result.comparison is None
+    assert (result.error.exit_code, result.error.where) == (4, "kitchen: --engines")
 
 
-def test_every_option_reaches_the_device(device: Device, bundle: Path) -> None:
+def test_every_option_reaches_the_device(bundle: Path) -> None:
     request = Request(
-        bundle, target="arm", engines=("onnxruntime",), rows=7, batch=2, length=16, threads=3, rounds=4,
+        bundle, engines=("onnxruntime",), rows=7, batch=2, length=16, threads=3, rounds=4,
         dtypes=("float16", "bfloat16"),
     )  # fmt: skip
-    job, _ = job_for(gather(request), host_of(device), None)
-    (step,) = job.spec["steps"]
-    words = step["words"][step["words"].index("--target") :]
-    assert dict(zip(words[::2], words[1::2], strict=True)) == {
-        "--target": "arm",
-        "--engines": "onnxruntime",
-        "--rows": "7",
-        "--batch": "2",
-        "--length": "16",
-        "--threads": "3",
-        "--rounds": "4",
-        "--dtype": "float16,bfloat16",
-    }
+    (step,) = work_for(gather(request), "arm").steps
+    there = decode(Request, dict(step.arguments), where="test")
+    data = DataSpec("rows.jsonl", eval_data="rows.jsonl", text="text", label="label", label_format="names")
+    assert there == replace(request, bundle=Path("bundle"), data=data, target="arm")
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +201,7 @@ def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(
 
 
 #: What the step says on a machine without TensorRT or a GPU.
-CANNOT = printing("build", "", "error: engines are built on the device, and this machine cannot", 4)
+CANNOT = failing("build", UnavailableError("engines are built on the device, and this machine cannot"))
 
 
 def test_a_device_without_tensorrt_ends_it_where_nothing_else_is_to_be_measured(
@@ -221,11 +217,11 @@ def test_a_device_without_tensorrt_is_measured_with_what_it_has(
     there: Any, device: Device, for_tensorrt: Path
 ) -> None:
     said = Said()
-    with device.hooked(CANNOT + printing("bench", json.dumps(fake_tables.printed()), "", 0)):
+    with device.hooked(CANNOT + answering("bench", fake_tables.printed())):
         result = there(Request(for_tensorrt), said)
     assert result.error is None, said.lines
-    assert "kitchen: error: engines are built on the device, and this machine cannot" in said.lines
-    assert f"kitchen: {BUILD}: this device cannot; the rest goes on without it" in said.lines
+    why = "engines are built on the device, and this machine cannot"
+    assert f"kitchen: {BUILD}: this device cannot; the rest goes on without it: {why}" in said.lines
 
 
 def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(
@@ -233,7 +229,7 @@ def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(
 ) -> None:
     with device.hooked(CANNOT + printing("bench", "", "", 9)):
         result = there(Request(for_tensorrt))
-    assert result.error.what == "bench ended with exit code 9: bench: started"
+    assert result.error.what == BROKE.format(9)
 
 
 @pytest.mark.slow
@@ -262,5 +258,5 @@ def test_the_same_command_twice_at_once_gives_one_table_and_tells_the_other(
     assert len(results) == 2
     assert any(each.comparison is not None for each in results)
     for error in (each.error for each in results if each.error is not None):
-        assert "the same command, run at the same time" in error.what
+        assert error.code == "device.job-gone"
     assert not list((device.root / "jobs").iterdir())

@@ -91,7 +91,6 @@ def test_the_device_half_is_small_and_known():
         "errors.py",
         "storage/jsontext.py",
         "storage/paths.py",
-        "remote/device/driver.py",
         "tasks.py",
     }
 

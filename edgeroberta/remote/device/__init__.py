@@ -1,5 +1,6 @@
 """The half that runs on the device, sent to its Python as text: standard library only, Python 3.10.
 
-Nothing of the rest of this package is imported here, since it is not on the device yet; see
-:mod:`edgeroberta.remote.program` for how it gets there and :mod:`.main` for what can be asked.
+Of the rest of this package, which is not on the device yet, it imports what
+:func:`edgeroberta.remote.program.sent` names; see there for how it gets there, and :mod:`.main` for what can
+be asked.
 """

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from .files import FULL, Emit, RefusedError, free_bytes, remove, take
+from edgeroberta.errors import EdgeRobertaError
 
-#: Room that must be left after shipping: logs, the result, the device's own needs.
+from .files import FULL, Emit, free_bytes, remove, take
+
+#: Space that must be left after shipping: logs, the result, the device's own needs.
 SPARE_BYTES = 32 << 20
 #: Seconds without a byte after which the connection is taken for dead: where it is not closed but gone,
 #: sshd may take hours to notice.
@@ -28,13 +30,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def path_of(root: Path, sha256: str) -> Path:
-    """Return where a blob is kept.
-
-    Raises:
-        RefusedError: It is not a sha256, so it could name another file.
-    """
+    """Return where a blob is kept; what is not a sha256 could name another file, and is refused."""
     if not _SHA256.fullmatch(sha256):
-        raise RefusedError(f"{sha256!r} is not a sha256")
+        raise EdgeRobertaError(f"{sha256!r} is not a sha256")
     return root / "blobs" / sha256
 
 
@@ -44,14 +42,11 @@ def check(root: Path, wanted: Mapping[str, int]) -> None:
     A disk that rots and a program that edits a file in place leave its size; without this every later job
     would fail on it. Reading a bundle takes less than a second.
     """
-    for sha256 in wanted:
-        blob = path_of(root, sha256)
-        if not blob.is_file():
-            continue
-        if _digest(blob) != sha256:
+    for blob in filter(Path.is_file, (path_of(root, sha256) for sha256 in wanted)):
+        if _digest(blob) == blob.name:
+            os.utime(blob)
+        else:
             remove(root, blob)
-            continue
-        os.utime(blob)
 
 
 def collect(root: Path) -> None:
@@ -67,17 +62,10 @@ def collect(root: Path) -> None:
 
 
 def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Tell which blobs are not here.
-
-    Args:
-        root: Our folder.
-        wanted: sha256 to size in bytes.
-
-    Returns:
-        sha256 to the bytes of it that are here already.
+    """Tell which of the wanted blobs (sha256 to size) are not here, and how many bytes of each are.
 
     Raises:
-        RefusedError: The disk has no room for the rest.
+        EdgeRobertaError: The disk has no room for the rest (``device.disk-full``).
     """
     found = {}
     for sha256, size in wanted.items():
@@ -95,8 +83,8 @@ def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
 def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO, emit: Emit) -> None:
     """Take the missing parts of blobs, one after the other, from a stream.
 
-    A blob is written to ``<sha256>.part``, hashed, and only then given its name. What came before the
-    stream broke stays, to be continued.
+    A blob is written to ``<sha256>.part``, hashed, and only then given its name. What came before the stream
+    broke stays, to be continued.
 
     Args:
         root: Our folder.
@@ -105,8 +93,8 @@ def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO,
         emit: Told of each blob that is whole.
 
     Raises:
-        RefusedError: The stream broke (``cut``), the bytes are not those of the hash (``damaged``), or the
-            disk is full.
+        EdgeRobertaError: The stream broke (``device.transfer-cut``), the bytes are not those of the hash
+            (``device.transfer-damaged``), or the disk is full (``device.disk-full``).
     """
     signal.signal(signal.SIGALRM, _idle)
     for sha256, size, offset in items:
@@ -119,7 +107,8 @@ def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO,
             os.fsync(handle)
             if _digest(part) != sha256:
                 part.unlink()
-                raise RefusedError("arrived damaged (wrong sha256)", where=str(part), kind="damaged")
+                what = "arrived damaged (wrong sha256)"
+                raise EdgeRobertaError(what, where=str(part), code="device.transfer-damaged")
             part.chmod(0o444)
             part.replace(blob)
         except OSError as error:
@@ -140,7 +129,7 @@ def _lock(handle: int, part: Path) -> None:
     end = time.monotonic() + LOCK_SECONDS
     while not take(handle, wait=False):
         if time.monotonic() > end:
-            raise RefusedError(
+            raise EdgeRobertaError(
                 "another workstation is sending this file", where=str(part), hint="run the same command again"
             )
         time.sleep(0.1)
@@ -148,14 +137,14 @@ def _lock(handle: int, part: Path) -> None:
 
 def _fill(handle: int, part: Path, size: int, offset: int, stream: BinaryIO) -> None:
     if os.fstat(handle).st_size < offset:
-        raise RefusedError("less of the file is here than was said", where=str(part), kind="cut")
+        raise _cut("less of the file is here than was said", part)
     os.ftruncate(handle, offset)
     os.lseek(handle, offset, os.SEEK_SET)
     left = size - offset
     while left:
         block = _read(stream, min(left, _BLOCK))
         if not block:
-            raise RefusedError("the connection was cut", where=str(part), kind="cut")
+            raise _cut("the connection was cut", part)
         left -= len(block)
         view = memoryview(block)
         while view:
@@ -174,7 +163,7 @@ def _read(stream: BinaryIO, most: int) -> bytes:
 
 
 def _idle(number: int, frame: object) -> None:
-    raise RefusedError("no bytes came any more", kind="cut")
+    raise _cut("no bytes came any more")
 
 
 def _digest(file: Path) -> str:
@@ -185,11 +174,16 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _full(root: Path, needed: int, error: OSError | None = None) -> RefusedError:
+def _cut(what: str, part: Path | None = None) -> EdgeRobertaError:
+    return EdgeRobertaError(what, where=str(part) if part else None, code="device.transfer-cut")
+
+
+def _full(root: Path, needed: int, error: OSError | None = None) -> EdgeRobertaError:
     free = free_bytes(root)
     why = f" ({error.strerror})" if error else ""
-    return RefusedError(
+    return EdgeRobertaError(
         f"no room on the device{why}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free",
         where=str(root),
         hint="free some, or put the folder on a larger disk: root = … in the hosts' configuration",
+        code="device.disk-full",
     )

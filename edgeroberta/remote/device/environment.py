@@ -8,15 +8,19 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .complaint import cause, fits_here, missing
-from .driver import driver_version, requirement
-from .files import RefusedError, is_locked, locked, remove, take
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
+from edgeroberta.runtime.tensorrt.driver import driver_version, requirement
+
+from .events import tell
+from .files import is_locked, locked, remove, take
 
 #: So many environments are kept: each is some hundred megabytes, and every version makes one.
 KEEP = 3
@@ -25,7 +29,11 @@ _LOOK = (
     "import sys, importlib.util as u\n"
     "sys.exit(not any(found and found.origin for found in map(u.find_spec, sys.argv[1:])))"
 )
-_OFFLINE = "a device without a package index takes wheels along: --wheelhouse DIR"
+#: Lines that pip ends with, and characters of each, which say why it failed; all of it is in the job's log.
+_LAST_LINES, _LONGEST = 6, 300
+_OFFLINE = (
+    "a device without a package index takes wheels along: --wheelhouse DIR; a device without room needs some"
+)
 _FILL = (
     "docs/guides/remote.md, A device without a package index, has the command that fills a wheelhouse; "
     "this device "
@@ -44,17 +52,17 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
         job: The job's folder, with ``wheel/`` and perhaps ``wheelhouse/``.
         spec: ``wheel`` (file name), ``extras``, ``pip_args``, ``content`` (hashes of all wheels) and
             ``tensorrt`` (what it may be imported as; empty where no engine needs it).
-        log: Where pip may write.
+        log: Takes events.
 
     Raises:
-        RefusedError: It cannot be made here.
+        EdgeRobertaError: It cannot be made here (``device.environment``, ``device.no-venv``).
     """
     bindings = _bindings(spec["tensorrt"], job)
     key = _key(spec, bindings)
     folder = root / "venvs" / key
 
     def waiting() -> None:
-        log.write(b"environment: another workstation is making it, waiting\n")
+        tell(log, "progress", "environment: another workstation is making it, waiting", code="waiting")
 
     with locked(root / "venvs" / f"{key}.lock", waiting):
         python = folder / "bin" / "python"
@@ -64,7 +72,8 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
                 return python
             remove(root, folder)
         _require_venv()
-        log.write(b"environment: making it (once per version; this can take minutes)\n")
+        what = "environment: making it (once per version; this can take minutes)"
+        tell(log, "progress", what, code="environment-making")
         temporary = root / "venvs" / f".{key}.tmp"
         if temporary.exists():
             remove(root, temporary)
@@ -145,11 +154,11 @@ def _works(python: Path) -> bool:
 
 def _require_venv() -> None:
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        raise RefusedError(
+        raise UnavailableError(
             "this Python cannot make virtual environments (venv or ensurepip is missing)",
             where=sys.executable,
             hint="on the device: sudo apt install python3-venv",
-            code=4,
+            code="device.no-venv",
         )
 
 
@@ -157,27 +166,26 @@ def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
     _run([sys.executable, "-m", "venv", "--system-site-packages", str(folder)], log, "venv")
     python = str(folder / "bin" / "python")
     wheel = str(job / "wheel" / spec["wheel"])
-    pip = [
-        python,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "install",
-        "--quiet",
-        "--no-user",
-    ]
-    offline = []
-    if (job / "wheelhouse").is_dir():
-        offline = ["--no-index", "--find-links", str(job / "wheelhouse")]
+    words = "-m pip --disable-pip-version-check --no-input install --quiet --no-user"
+    pip = [python, *words.split()]
+    wheelhouse = job / "wheelhouse"
+    offline = ["--no-index", "--find-links", str(wheelhouse)] if wheelhouse.is_dir() else []
     # The system may have this very version; without --ignore-installed pip would leave it at that.
-    _run([*pip, "--no-index", "--no-deps", "--ignore-installed", wheel], log, "pip", wheelhouse=bool(offline))
+    once = [*pip, "--no-index", "--no-deps", "--ignore-installed", wheel]
     extras = f"[{','.join(spec['extras'])}]" if spec["extras"] else ""
-    words = [*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]]
-    _run(words, log, "pip", wheelhouse=bool(offline))
+    rest = [*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]]
+    for each in (once, rest):
+        _run(each, log, "pip", hint=f"{_FILL}needs wheels for {fits_here()}" if offline else _OFFLINE)
 
 
-def _run(words: Sequence[str], log: BinaryIO, what: str, *, wheelhouse: bool = False) -> None:
+def fits_here() -> str:
+    """Return what a wheel must be for: ``linux-aarch64 (glibc 2.35), Python 3.10``."""
+    library, version = platform.libc_ver()
+    libc = f" ({library} {version})" if library else ""
+    return f"{sysconfig.get_platform()}{libc}, Python {'.'.join(platform.python_version_tuple()[:2])}"
+
+
+def _run(words: Sequence[str], log: BinaryIO, what: str, *, hint: str = _OFFLINE) -> None:
     # JetPack and others set pip options for all users; those must not choose where this goes.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("PIP_USER", "PIP_TARGET")
@@ -186,16 +194,14 @@ def _run(words: Sequence[str], log: BinaryIO, what: str, *, wheelhouse: bool = F
         words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", env=environment,
         check=False,
     )  # fmt: skip
-    said = (done.stdout + done.stderr).strip()
-    log.write((said + "\n").encode("utf-8") if said else b"")
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    for line in lines:
+        tell(log, "log", line)
     if done.returncode:
-        lacks = ", ".join(missing(said)) if wheelhouse else ""
-        why = f", {what} said: {cause(said, code=done.returncode)}"
-        if lacks:  # pip ends at the first one
-            why = f": the wheelhouse has no wheel for this device of {lacks}"
-        hint = f"{_FILL}needs wheels for {fits_here()}" if wheelhouse else _OFFLINE
-        raise RefusedError(
-            f"the environment could not be made{why}",
+        said = " | ".join(line[:_LONGEST] for line in lines[-_LAST_LINES:]) or "nothing"
+        raise EdgeRobertaError(
+            f"the environment could not be made: {what} ended with exit code {done.returncode}: {said}",
             where=str(Path(words[0]).parent),
-            hint="free some room on the device" if "No space left on device" in said else hint,
+            hint=hint,
+            code="device.environment",
         )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.errors import EdgeRobertaError
+
 MARKER = ".edgeroberta-remote"
 FOLDERS = ("blobs", "venvs", "jobs", "visits", "cache")
 #: Held by those who come and by those who clear the house, and by the one job that measures.
@@ -22,68 +24,45 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Emit = Callable[[dict[str, Any]], None]
 
 
-class RefusedError(Exception):
-    """Something the user must know of; sent to the workstation.
-
-    Args:
-        what: What is wrong, in one sentence.
-        where: The file or folder on the device.
-        hint: What to do next.
-        code: Exit code of the command line on the workstation.
-        kind: What the workstation acts on: ``cut``, ``damaged``, ``gone`` or nothing.
-    """
-
-    def __init__(self, what: str, *, where: str = "", hint: str = "", code: int = 1, kind: str = "") -> None:
-        super().__init__(what)
-        self.fields = {"what": what, "where": where, "hint": hint, "exit_code": code, "kind": kind}
-
-
 def open_root(name: str) -> Path:
-    """Return the folder, made if it is not there.
-
-    Args:
-        name: Its path; ``~`` is the home folder on the device.
+    """Return the folder, made if it is not there; ``~`` is the home folder on the device.
 
     Raises:
-        RefusedError: It is another's, or holds something else.
+        EdgeRobertaError: It is another's, or holds something else (``device.folder``).
     """
     given = Path(name).expanduser()
-    hint = 'choose a folder of its own: root = "~/.cache/edgeroberta-remote" in the hosts\' configuration'
-    if not given.is_absolute():
-        raise RefusedError(
-            "the folder on the device must be an absolute path or begin with ~", where=name, hint=hint
-        )
     root = Path(os.path.realpath(given))
+    if not given.is_absolute():
+        raise _not_ours("the folder on the device must be an absolute path or begin with ~", given)
     if root in (home := Path(os.path.realpath(Path.home())), *home.parents):
-        raise RefusedError("is the home folder or above it; it is left untouched", where=str(root), hint=hint)
+        raise _not_ours("is the home folder or above it; it is left untouched", root)
     if root.exists() and not root.is_dir():
-        raise RefusedError("is a file, a folder is needed", where=str(root), hint=hint)
+        raise _not_ours("is a file, a folder is needed", root)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if root.stat().st_uid != os.getuid():
-        raise RefusedError("the folder belongs to another user", where=str(root), hint=hint)
+        raise _not_ours("the folder belongs to another user", root)
     marker = root / MARKER
     if not marker.is_file():
         others = [each for each in root.iterdir() if MARKER not in each.name]
         # Another request may be making it just now; the marker comes before all else.
         if others and not marker.is_file():
-            raise RefusedError(
-                "not empty, and not a folder of ours; it is left untouched", where=str(root), hint=hint
-            )
+            raise _not_ours("not empty, and not a folder of ours; it is left untouched", root)
         write(marker, json.dumps({"kind": "edgeroberta-remote", "schema_version": 1}) + "\n")
     for folder in FOLDERS:
         (root / folder).mkdir(exist_ok=True)
     return root
 
 
-def remove(root: Path, path: Path) -> None:
-    """Delete a file or folder below the root; links are deleted, not followed.
+def _not_ours(what: str, folder: Path) -> EdgeRobertaError:
+    hint = 'choose a folder of its own: root = "~/.cache/edgeroberta-remote" in the hosts\' configuration'
+    return EdgeRobertaError(what, where=str(folder), hint=hint, code="device.folder")
 
-    Raises:
-        RefusedError: It is not below the root.
-    """
+
+def remove(root: Path, path: Path) -> None:
+    """Delete a file or folder below the root, and nothing else; links are deleted, not followed."""
     real = Path(os.path.realpath(path.parent))
     if real != root and root not in real.parents:
-        raise RefusedError("not below our own folder, so it is not deleted", where=str(path))
+        raise _not_ours("not below our own folder, so it is not deleted", path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -91,13 +70,9 @@ def remove(root: Path, path: Path) -> None:
 
 
 def remove_all(root: Path) -> None:
-    """Delete all that is ours in our folder, and the folder unless another's files are in it.
-
-    Raises:
-        RefusedError: It is not ours.
-    """
+    """Delete all that is ours in our folder, and the folder unless another's files are in it."""
     if not (root / MARKER).is_file():
-        raise RefusedError("not a folder of ours, so it is not deleted", where=str(root))
+        raise _not_ours("not a folder of ours, so it is not deleted", root)
     for name in (*FOLDERS, *LOCKS):
         remove(root, root / name)
     if [each.name for each in root.iterdir()] == [MARKER]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import json
 import os
@@ -16,8 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edgeroberta.errors import EdgeRobertaError
+
 from . import blobs, environment
-from .files import LOCKS, Emit, RefusedError, is_locked, locked, open_root, remove, remove_all, take, write
+from .files import LOCKS, Emit, is_locked, locked, open_root, remove, remove_all, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
 #: Seconds between two looks at a running job: often enough for people, too seldom to disturb it. The first
@@ -40,7 +41,7 @@ _FOLDER = re.compile(r"\.?[0-9a-f]{16,64}(\.[0-9]+\.(tmp|old))*")
 def folder_of(root: Path, name: str) -> Path:
     """Return a job's folder."""
     if not _ID.fullmatch(name):
-        raise RefusedError(f"{name!r} is not the name of a job")
+        raise EdgeRobertaError(f"{name!r} is not the name of a job")
     return root / "jobs" / name
 
 
@@ -90,38 +91,38 @@ def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, st
     return "started"
 
 
-def follow(root: Path, name: str, offset: int, emit: Emit) -> None:
+def follow(root: Path, name: str, offset: int, emit: Emit) -> Any:
     """Send what a job writes until it ends; one line in seconds, so that a dead connection is noticed.
 
     Args:
         root: Our folder.
         name: The job.
         offset: Byte of its log to begin at.
-        emit: Takes ``{"at", "text"}``, ``{"beat"}`` and at last ``{"exit"}``, which is None for a job that
-            was killed.
+        emit: Takes ``{"at", "lines"}`` and ``{"beat"}``.
+
+    Returns:
+        What the runner wrote at its end; None for a job that was killed.
 
     Raises:
-        RefusedError: There is no such job (``gone``).
+        EdgeRobertaError: There is no such job (``device.job-gone``).
     """
     job = folder_of(root, name)
     for turn in range(1 << 62):
         alive, ended = is_locked(job / LOCK_FILE), (job / EXIT_FILE).is_file()
         # Asked last: a folder that vanishes looks like a job that was killed.
         if not job.is_dir():
-            raise _gone(job)
+            break
         try:
             offset = _tell(job / LOG_FILE, offset, emit, ended=ended or not alive)
             if ended or not alive:
-                text = (
-                    (job / EXIT_FILE).read_text(encoding="utf-8") if (job / EXIT_FILE).is_file() else "null"
-                )
-                emit({"exit": json.loads(text)})
-                return
-        except FileNotFoundError as error:
-            raise _gone(job) from error
+                file = job / EXIT_FILE
+                return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except FileNotFoundError:
+            break
         if turn % _BEAT == 0:
             emit({"beat": turn})
         time.sleep(min(POLL_SECONDS, FIRST_SECONDS * (1 + turn)))
+    raise _gone(job)
 
 
 def result(root: Path, name: str, step: str) -> str:
@@ -129,7 +130,7 @@ def result(root: Path, name: str, step: str) -> str:
     file = folder_of(root, name) / f"{step}.json"
     try:
         if file.stat().st_size > RESULT_BYTES:
-            raise RefusedError("the result is too large to be one", where=str(file))
+            raise EdgeRobertaError("the result is too large to be one", where=str(file))
         return file.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError as error:
         raise _gone(file) from error
@@ -155,7 +156,7 @@ def stop(root: Path, name: str) -> None:
         _signal(group, how)
         if time.monotonic() > end:
             if how is signal.SIGKILL:
-                raise RefusedError("the job could not be stopped", where=str(job))
+                raise EdgeRobertaError("the job could not be stopped", where=str(job))
             how, end = signal.SIGKILL, end + GRACE_SECONDS
         time.sleep(0.1)
     _signal(group, signal.SIGKILL)  # what its steps have started holds no lock
@@ -212,8 +213,14 @@ def collect(root: Path, mine: str) -> None:
     environment.collect(root)
 
 
-def _gone(path: Path) -> RefusedError:
-    return RefusedError("the job is no longer on the device", where=str(path), kind="gone")
+def _gone(path: Path) -> EdgeRobertaError:
+    return EdgeRobertaError(
+        "the job is no longer on the device: the same command, run at the same time, took its result home or "
+        "stopped it",
+        where=str(path),
+        hint="its table is where that command put it; run this one again to measure anew",
+        code="device.job-gone",
+    )
 
 
 def _discard(root: Path, job: Path) -> None:
@@ -240,7 +247,7 @@ def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:
     for name, sha256 in files.items():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise RefusedError(f"{name!r} leads out of the job's folder")
+            raise EdgeRobertaError(f"{name!r} leads out of the job's folder")
         target = job / path
         target.parent.mkdir(parents=True, exist_ok=True)
         blob = blobs.path_of(root, sha256)
@@ -251,18 +258,16 @@ def _lay_out(root: Path, job: Path, files: Mapping[str, str]) -> None:
 
 
 def _tell(log: Path, offset: int, emit: Emit, *, ended: bool) -> int:
-    """Send what a log has beyond ``offset``; a character that is not whole yet waits for its rest."""
+    """Send the lines that a log has beyond ``offset``; one that is not whole yet waits for its rest."""
     if not log.is_file():
         return offset
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     with log.open("rb") as handle:
         handle.seek(offset)
         while block := handle.read(_BLOCK):
-            offset += len(block)
-            if text := decoder.decode(block):
-                emit({"at": offset - len(decoder.getstate()[0]), "text": text})
-    rest = len(decoder.getstate()[0])
-    if ended and rest:
-        emit({"at": offset, "text": decoder.decode(b"", final=True)})
-        rest = 0
-    return offset - rest
+            whole = block.rpartition(b"\n")[0]
+            if not whole and not ended and len(block) < _BLOCK:
+                break
+            taken = len(whole) + 1 if whole else len(block)
+            offset = handle.seek(offset + taken)
+            emit({"at": offset, "lines": block[:taken].decode(errors="replace").splitlines()})
+    return offset

@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.errors import EdgeRobertaError
+
 from . import blobs, jobs, runner
-from .files import Emit, RefusedError, free_bytes, open_root
+from .files import Emit, free_bytes, open_root
 
 
 def main(token: str, command: str, argument: str, program: str) -> int:
@@ -38,66 +40,64 @@ def main(token: str, command: str, argument: str, program: str) -> int:
         sys.stdout.buffer.flush()
 
     try:
-        request = json.loads(sys.stdin.buffer.readline())
-        root = open_root(request["root"])
-        COMMANDS[command](root, {**request, "program": program}, emit)
-    except RefusedError as error:
-        emit({"error": error.fields})
-        return 1
+        asked = json.loads(sys.stdin.buffer.readline())
+        root = open_root(asked["root"])
+        emit(COMMANDS[command](root, {**asked, "program": program}, emit))
     except BrokenPipeError:  # nobody listens any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
-    except OSError as error:
-        fields = {"what": f"the device said: {error.strerror or error}", "where": str(error.filename or "")}
-        emit({"error": {**fields, "hint": "", "exit_code": 1, "kind": ""}})
+    except (EdgeRobertaError, OSError) as error:
+        if isinstance(error, OSError):
+            where = str(error.filename) if error.filename else None
+            error = EdgeRobertaError(f"the device said: {error.strerror or error}", where=where)
+        emit({"error": error.to_json()})
         return 1
     return 0
 
 
-def _hello(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    jobs.enter(root, request["job"])
-    if request.get("check"):
-        blobs.check(root, request["blobs"])
-        jobs.collect(root, request["job"])
+def _hello(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    jobs.enter(root, asked["job"])
+    if asked.get("check"):
+        blobs.check(root, asked["blobs"])
+        jobs.collect(root, asked["job"])
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "root": str(root),
         "free_bytes": free_bytes(root),
     }
-    emit({"facts": facts, "missing": blobs.missing(root, request["blobs"])})
+    return {"facts": facts, "missing": blobs.missing(root, asked["blobs"])}
 
 
-def _receive(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    blobs.receive(root, request["items"], sys.stdin.buffer, emit)
-    emit({"done": True})
+def _receive(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    blobs.receive(root, asked["items"], sys.stdin.buffer, emit)
+    return {"done": True}
 
 
-def _start(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    started = jobs.start(root, request["job"], request["spec"], request["files"], request["program"])
-    emit({"started": started})
+def _start(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    return {"started": jobs.start(root, asked["job"], asked["spec"], asked["files"], asked["program"])}
 
 
-def _follow(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    jobs.follow(root, request["job"], request["offset"], emit)
+def _follow(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    return {"exit": jobs.follow(root, asked["job"], asked["offset"], emit)}
 
 
-def _result(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    emit({"result": jobs.result(root, request["job"], request["step"])})
+def _result(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    return {"result": jobs.result(root, asked["job"], asked["step"])}
 
 
-def _stop(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    jobs.stop(root, request["job"])
-    emit({"done": True})
+def _stop(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    jobs.stop(root, asked["job"])
+    return {"done": True}
 
 
-def _clean(root: Path, request: dict[str, Any], emit: Emit) -> None:
-    jobs.clean(root, request["job"], keep=request["keep"])
-    emit({"done": True})
+def _clean(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    jobs.clean(root, asked["job"], keep=asked["keep"])
+    return {"done": True}
 
 
-#: Name of a request to the function that answers it.
-COMMANDS: dict[str, Callable[[Path, dict[str, Any], Emit], None]] = {
+#: Name of a request to the function that answers it; what it returns is the last line of the answer.
+COMMANDS: dict[str, Callable[[Path, dict[str, Any], Emit], dict[str, Any]]] = {
     "hello": _hello,
     "receive": _receive,
     "start": _start,

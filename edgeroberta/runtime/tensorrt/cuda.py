@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import EngineError, UnavailableError
-from edgeroberta.remote.device.driver import driver_version, requirement
+from edgeroberta.runtime.tensorrt.driver import driver_version, requirement
 
 # Its name since cuda-python 12.6.1, and the one before, which cuda-python 13 has no longer.
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")

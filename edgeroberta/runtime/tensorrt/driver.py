@@ -1,6 +1,7 @@
 """The CUDA that a machine's driver runs, and which of CUDA's Python bindings fit it.
 
-In this half because it is asked before this package is on the device; the runtime asks here, too.
+Standard library only: the device is asked before this package is there; see
+:mod:`edgeroberta.remote.program`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""What comes back from a device is checked before it is shown: types, sizes, control characters."""
+"""JSON into dataclasses, strictly: types, sizes, unknown and missing fields, control characters.
+
+For what other machines send and what files of ours should hold. Standard library only, since devices read
+plans and references with it, too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeroberta.errors import EdgeRobertaError
@@ -29,33 +34,28 @@ def clean(text: str) -> str:
 
 
 def loads(text: str | bytes, *, where: str) -> Any:
-    """Read JSON; infinities, NaN and what nests too deep are refused.
-
-    Raises:
-        EdgeRobertaError: It is not JSON.
-    """
+    """Read JSON; infinities, NaN and what nests too deep raise EdgeRobertaError, as does what is no JSON."""
     try:
         return jsontext.loads(text)
     except ValueError as error:
-        raise _bad(f"not JSON: {clean(str(error))[:200]}", where) from error
+        raise _malformed(f"not JSON: {error}", where) from error
 
 
 def decode(kind: type[T], value: Any, *, where: str) -> T:
-    """Build a dataclass from JSON, by its annotations.
+    """Build a dataclass from JSON, by its annotations; texts are cleaned.
 
     Args:
-        kind: The dataclass; its fields may be dataclasses, tuples, mappings, enums and plain values.
-        value: What :func:`loads` gave. Unknown fields are refused, and so are missing ones that have no
-            default. Texts are cleaned.
-        where: What it is, for errors.
+        kind: The dataclass; its fields may be dataclasses, tuples, mappings, enums, paths and plain values.
+        value: What :func:`loads` gave.
+        where: The file or the machine that it is from.
 
     Raises:
-        EdgeRobertaError: It does not fit.
+        EdgeRobertaError: A field has another type, is unknown, or is missing and has no default.
     """
     try:
         return build(kind, value)
     except (TypeError, ValueError) as error:
-        raise _bad(clean(str(error))[:300], where) from error
+        raise _malformed(str(error), where) from error
 
 
 def build(kind: type[T], value: Any) -> T:
@@ -64,14 +64,17 @@ def build(kind: type[T], value: Any) -> T:
     return found
 
 
-def _bad(what: str, where: str) -> EdgeRobertaError:
-    return EdgeRobertaError(f"the device sent something that is not a result ({what})", where=where)
+def _malformed(what: str, where: str) -> EdgeRobertaError:
+    return EdgeRobertaError(
+        f"this is not what it should be ({clean(what)[:300]})", where=where, code="failed.malformed"
+    )
 
 
 def _build(kind: Any, value: Any, path: str, depth: int) -> Any:
     if depth > _DEEPEST:
         raise ValueError(f"{path} nests too deep")
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    base = origin or kind
     if origin in (typing.Union, types.UnionType):
         return _either(arguments, value, path, depth)
     if origin is typing.Literal:
@@ -80,18 +83,15 @@ def _build(kind: Any, value: Any, path: str, depth: int) -> Any:
         return _record(kind, value, path, depth)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(_one_of([each.value for each in kind], value, path))
-    base = origin or kind
-    if base is tuple or base is list or base is Sequence:
+    if base in (tuple, list, Sequence):
         return _several(arguments, value, path, depth, list if base is list else tuple)
-    if base is dict or base is Mapping:
-        if not isinstance(value, dict):
-            raise TypeError(f"{path} is not an object")
-        of = arguments[1] if arguments else Any
-        return {
-            _plain(str, key, path): _build(of, each, f"{path}.{key}", depth + 1)
-            for key, each in value.items()
-        }
-    return _any(value, path, depth) if kind is Any or kind is object else _plain(kind, value, path)
+    if base in (dict, Mapping):
+        return _mapping(arguments[1] if arguments else Any, value, path, depth)
+    if kind is Any or kind is object:
+        nested: dict[type, Any] = {dict: dict[str, Any], list: list[Any]}
+        kind = nested.get(type(value))
+        return _build(kind, value, path, depth + 1) if kind else _plain(type(value), value, path)
+    return Path(_plain(str, value, path)) if kind is Path else _plain(kind, value, path)
 
 
 def _record(kind: Any, value: Any, path: str, depth: int) -> Any:
@@ -110,31 +110,37 @@ def _record(kind: Any, value: Any, path: str, depth: int) -> Any:
     )
 
 
+def _mapping(of: Any, value: Any, path: str, depth: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{path} is not an object")
+    return {
+        _plain(str, key, path): _build(of, each, f"{path}.{key}", depth + 1) for key, each in value.items()
+    }
+
+
 def _several(arguments: Sequence[Any], value: Any, path: str, depth: int, kind: Any) -> Any:
     if not isinstance(value, list) or len(value) > _LONGEST:
         raise TypeError(f"{path} is not a list")
-    if arguments and arguments[-1] is not Ellipsis and kind is tuple and len(arguments) > 1:
+    each_kind: Sequence[Any] = [arguments[0] if arguments else Any] * len(value)
+    if kind is tuple and len(arguments) > 1 and arguments[-1] is not Ellipsis:
         if len(value) != len(arguments):
             raise TypeError(f"{path} has {len(value)} members, not {len(arguments)}")
-        each_kind: Sequence[Any] = arguments
-    else:
-        each_kind = [arguments[0] if arguments else Any] * len(value)
+        each_kind = arguments
     pairs = enumerate(zip(each_kind, value, strict=True))
     return kind(_build(of, each, f"{path}[{index}]", depth + 1) for index, (of, each) in pairs)
 
 
 def _either(kinds: Sequence[Any], value: Any, path: str, depth: int) -> Any:
-    complaint: Exception | None = None
+    if value is None and type(None) in kinds:
+        return None
+    first: Exception | None = None
     for kind in kinds:
-        if kind is type(None):
-            if value is None:
-                return None
-            continue
-        try:
-            return _build(kind, value, path, depth)
-        except (TypeError, ValueError) as error:
-            complaint = complaint or error
-    raise complaint or TypeError(f"{path} is not null")
+        if kind is not type(None):
+            try:
+                return _build(kind, value, path, depth)
+            except (TypeError, ValueError) as error:
+                first = first or error
+    raise first or TypeError(f"{path} is not null")
 
 
 def _one_of(known: Sequence[Any], value: Any, path: str) -> Any:
@@ -147,22 +153,8 @@ def _one_of(known: Sequence[Any], value: Any, path: str) -> Any:
 def _plain(kind: Any, value: Any, path: str) -> Any:
     if kind is str and isinstance(value, str) and len(value) <= _LONGEST:
         return clean(value)
-    if kind is bool and isinstance(value, bool):
+    if kind in (bool, int, type(None)) and type(value) is kind:
         return value
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number and math.isfinite(value):
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if kind is type(None) and value is None:
-        return None
-    name = getattr(kind, "__name__", str(kind))
-    raise TypeError(f"{path} is not {name}")
-
-
-def _any(value: Any, path: str, depth: int) -> Any:
-    if isinstance(value, dict):
-        return _build(dict[str, Any], value, path, depth + 1)
-    if isinstance(value, list):
-        return _build(list[Any], value, path, depth + 1)
-    return _plain(type(value), value, path)
+    raise TypeError(f"{path} is not {getattr(kind, '__name__', kind)}")
