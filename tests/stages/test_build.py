@@ -11,7 +11,6 @@ from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.roberta.checkpoint import TOKENIZER_FILES
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
-from edgeroberta.stages import get
 from edgeroberta.stages.build import BuildConfig, build
 from edgeroberta.storage.artifact import Kind
 
@@ -19,11 +18,6 @@ from edgeroberta.storage.artifact import Kind
 @pytest.fixture
 def context(make_build_context, tiny_checkpoint):
     return make_build_context(tiny_checkpoint, ("onnxruntime", "openvino"))
-
-
-def test_the_stage_makes_a_draft_of_a_graph():
-    stage = get("build")
-    assert (stage.reads, stage.writes, stage.distributed) == ((Kind.GRAPH,), Kind.DRAFT, False)
 
 
 def test_a_draft_runs_on_each_engine(context):

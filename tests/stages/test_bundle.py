@@ -14,7 +14,6 @@ from edgeroberta.measure.protocol import Status
 from edgeroberta.metrics import Interval
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
-from edgeroberta.stages import get
 from edgeroberta.stages.build import BuildConfig, build
 from edgeroberta.stages.bundle import BundleConfig, bundle
 from edgeroberta.storage import artifact
@@ -75,11 +74,6 @@ def finish(make_build_context, tiny_checkpoint, tmp_path):
         return output, bundle(BundleConfig(), final), draft
 
     return make
-
-
-def test_the_stage_joins_draft_and_report():
-    stage = get("bundle")
-    assert (stage.reads, stage.writes) == ((Kind.DRAFT, Kind.REPORT), Kind.BUNDLE)
 
 
 def test_a_bundle_has_everything_that_ships(finish):

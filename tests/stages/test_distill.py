@@ -2,78 +2,33 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import stage_contexts
 import torch
+from fake_progress import Kill, Killed
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
+from stage_contexts import TASKS, checkpoint_in, rows_of
 
-from edgeroberta import stages, targets
-from edgeroberta.data.rows import Rows, Splits
+from edgeroberta import stages
 from edgeroberta.errors import CheckpointError, RecipeError
-from edgeroberta.progress import Meter, Progress
 from edgeroberta.roberta import checkpoint, surgery
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.stages import Context
-from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.storage.artifact import Kind, digest_tree
 from edgeroberta.training import foreign, loop, shards, teacher
 
-TASKS = {
-    "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
-    "pair": Task(Problem.SINGLE_LABEL, ("bad", "good"), pair=True),
-    "multi": Task(Problem.MULTI_LABEL, ("plot", "music", "acting")),
-    "regression": Task(Problem.REGRESSION, ("score",)),
-}
-FAST: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 8,
-    "learning_rate": 2e-3,
-    "dropout": 0,
-    "precision": "fp32",
-    "layers": 2,
-}
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
-
-
-class Kill(Progress):
-    """Dies when a piece of work called ``label`` has come to ``done`` units."""
-
-    def __init__(self, label: str, done: int) -> None:
-        self.label, self.done = label, done
-
-    def _step(self, meter: Meter) -> None:
-        if meter.label == self.label and meter.done >= self.done:
-            raise Killed
-
-
-def rows_of(task: Task, count: int, seed: int) -> Rows:
-    random = np.random.default_rng(seed)
-    words = ["a", "the", "film", "plot", "music", "great", "boring", "lovely", "bad", "good", "and", "of"]
-    texts = tuple(" ".join(random.choice(words, random.integers(2, 9))) for _ in range(count))
-    yes = random.integers(0, 2, count)
-    labels: Any = {
-        Problem.SINGLE_LABEL: yes,
-        Problem.MULTI_LABEL: np.stack([yes, 1 - yes, yes], 1).astype(np.float32),
-        Problem.REGRESSION: yes.astype(np.float32),
-    }[task.problem]
-    return Rows(texts, texts[::-1] if task.pair else None, labels, "reviews.csv")
-
-
-def wrap(folder: Path) -> Artifact:
-    return Artifact(folder, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))
+FAST = {"epochs": 2, "batch_size": 8, "learning_rate": 2e-3, "dropout": 0, "precision": "fp32", "layers": 2}
+ALL = {"logits": 1, "hard": 1, "hidden": 1, "attention": 1}
 
 
 @pytest.fixture(scope="module")
-def deep(make_checkpoint: Callable[..., Path]) -> dict[str, Path]:
+def deep(make_checkpoint) -> dict[str, Path]:
     """A four-layer classifier for each kind of task."""
     return {
         kind: make_checkpoint(task.labels, task.problem.value, num_hidden_layers=4)
@@ -82,32 +37,19 @@ def deep(make_checkpoint: Callable[..., Path]) -> dict[str, Path]:
 
 
 @pytest.fixture
-def make_context(deep: dict[str, Path], tmp_path: Path) -> Callable[..., Context]:
-    def make(name: str = "run", kind: str = "single", unlabelled: int = 0, **fields: Any) -> Context:
-        folder, task = tmp_path / name, TASKS[kind]
-        for part in ("output", "scratch"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+def make_context(deep, tmp_path):
+    def make(name="run", kind="single", unlabelled=0, **fields):
+        task = TASKS[kind]
+        rows = [rows_of(task, count, seed) for seed, count in enumerate((40, 16, 16))]
+        context = stage_contexts.context(tmp_path / name, deep[kind], task, rows, **fields)
         more = replace(rows_of(task, unlabelled, 3), labels=None) if unlabelled else None
-        context = Context(
-            output=folder / "output",
-            scratch=folder / "scratch",
-            inputs={Kind.CHECKPOINT: wrap(deep[kind])},
-            full_size=deep[kind],
-            task=task,
-            data=Splits(rows_of(task, 40, 0), rows_of(task, 16, 1), rows_of(task, 16, 2), more, task.labels),
-            target=targets.load("cpu"),
-            seed=0,
-            reference=None,
-            progress=Progress(),
-        )
-        return replace(context, **fields)
+        return replace(context, data=replace(context.data, unlabelled=more))
 
     return make
 
 
-def distill(context: Context, **config: Any) -> dict[str, Any]:
-    stage = stages.get("distill")
-    return dict(stage.run(stage.config(**{**FAST, **config}), context))
+def distill(context, **config):
+    return stage_contexts.run("distill", context, **{**FAST, **config})
 
 
 def only(**weights: float) -> dict[str, float]:
@@ -115,9 +57,7 @@ def only(**weights: float) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_student_of_every_kind_of_task_learns_and_is_a_checked_model(
-    kind: str, make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_a_student_of_every_kind_of_task_learns_and_is_a_checked_model(kind, make_context, tmp_path):
     context = make_context(kind=kind)
     notes = distill(context, weights=only(logits=1), epochs=8)
     assert notes["history"][-1]["loss_logits"] < 0.8 * notes["history"][0]["loss_logits"]
@@ -129,16 +69,16 @@ def test_a_student_of_every_kind_of_task_learns_and_is_a_checked_model(
 
 
 @pytest.mark.parametrize("name", ["logits", "hard", "hidden", "attention"])
-def test_each_loss_alone_falls_over_the_epochs(name: str, make_context: Callable[..., Context]) -> None:
+def test_each_loss_alone_falls_over_the_epochs(name, make_context):
     notes = distill(make_context(), weights=only(**{name: 1.0}), epochs=10)
     losses = [entry[f"loss_{name}"] for entry in notes["history"]]
     assert losses[-1] < 0.8 * losses[0]
     assert [key for key in notes["history"][0] if key.startswith("loss_")] == [f"loss_{name}"]
 
 
-def test_all_losses_together_are_weighted(make_context: Callable[..., Context]) -> None:
+def test_all_losses_together_are_weighted(make_context):
     still = {"epochs": 1, "learning_rate": 1e-12}
-    one = distill(make_context("a"), weights=dict.fromkeys(only(), 1.0), **still)["history"][0]
+    one = distill(make_context("a"), weights=ALL, **still)["history"][0]
     two = distill(make_context("b"), weights=dict.fromkeys(only(), 2.0), **still)["history"][0]
     names = [key for key in one if key.startswith("loss_")]
     assert names == ["loss_attention", "loss_hard", "loss_hidden", "loss_logits"]
@@ -146,18 +86,14 @@ def test_all_losses_together_are_weighted(make_context: Callable[..., Context]) 
         assert two[name] == pytest.approx(2 * one[name], rel=1e-4)
 
 
-def test_a_student_of_all_layers_has_nothing_to_learn_from_hidden_states(
-    make_context: Callable[..., Context],
-) -> None:
+def test_a_student_of_all_layers_has_nothing_to_learn_from_hidden_states(make_context):
     weights = {"logits": 1, "hard": 0, "hidden": 1, "attention": 1}
     notes = distill(make_context(), layers=4, weights=weights, epochs=1, learning_rate=1e-12)
     # what is left is the rounding of stored teacher states to float16
     assert all(abs(notes["history"][0][f"loss_{name}"]) < 1e-5 for name in ("logits", "hidden", "attention"))
 
 
-def test_unlabelled_texts_are_learnt_from_without_the_hard_loss(
-    make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_unlabelled_texts_are_learnt_from_without_the_hard_loss(make_context, tmp_path):
     still = {"epochs": 1, "learning_rate": 1e-12, "weights": only(hard=1.0)}
     alone = distill(make_context("a"), **still)
     more = distill(make_context("b", unlabelled=40), **still)
@@ -170,9 +106,7 @@ def test_unlabelled_texts_are_learnt_from_without_the_hard_loss(
     assert len(np.load(shard)) == 80
 
 
-def test_teacher_outputs_are_computed_once_for_all_epochs(
-    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_teacher_outputs_are_computed_once_for_all_epochs(make_context, monkeypatch):
     calls = []
     monkeypatch.setattr(
         teacher,
@@ -186,21 +120,14 @@ def test_teacher_outputs_are_computed_once_for_all_epochs(
 @pytest.mark.parametrize(
     ("label", "done"), [("teacher outputs", 16), ("frozen layers' outputs", 16), ("distill", 7)]
 )
-def test_a_killed_stage_run_again_gives_the_same_files(
-    label: str, done: int, make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_stage_run_again_gives_the_same_files(label, done, make_context, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
     monkeypatch.setattr(shards, "SHARD", 16)
-    config = {
-        "checkpoint_seconds": 0,
-        "dropout": 0.1,
-        "weights": dict.fromkeys(only(), 1.0),
-        "freeze_layers": 1,
-    }
+    config = {"checkpoint_seconds": 0, "dropout": 0.1, "weights": ALL, "freeze_layers": 1}
     straight = make_context("straight")
     notes = distill(straight, **config)
     with pytest.raises(Killed):
-        distill(make_context("resumed", progress=Kill(label, done)), **config)
+        distill(make_context("resumed", progress=Kill(done, label)), **config)
     resumed = make_context("resumed")
     assert distill(resumed, **config) == notes
     assert digest_tree(resumed.output) == digest_tree(straight.output)
@@ -209,9 +136,7 @@ def test_a_killed_stage_run_again_gives_the_same_files(
 @pytest.mark.parametrize(
     ("layers", "kept"), [("auto", [0, 2, 3]), (1, [0]), (3, [0, 2, 3]), ([1, 2], [1, 2])]
 )
-def test_layers_are_chosen_or_named(
-    layers: Any, kept: list[int], make_context: Callable[..., Context]
-) -> None:
+def test_layers_are_chosen_or_named(layers, kept, make_context):
     context = make_context()
     assert distill(context, layers=layers, epochs=1)["layers"] == kept
     assert checkpoint.load_config(context.output)["num_hidden_layers"] == len(kept)
@@ -240,9 +165,7 @@ def test_layers_are_chosen_or_named(
         ),
     ],
 )
-def test_settings_that_do_not_fit_the_model_are_refused(
-    config: dict[str, Any], message: str, make_context: Callable[..., Context]
-) -> None:
+def test_settings_that_do_not_fit_the_model_are_refused(config, message, make_context):
     with pytest.raises(RecipeError) as caught:
         distill(make_context(), **config)
     assert str(caught.value) == message
@@ -259,15 +182,13 @@ def test_settings_that_do_not_fit_the_model_are_refused(
         ({"layer": 3}, ("layer",)),
     ],
 )
-def test_bad_settings_are_refused_by_field(config: dict[str, Any], place: tuple[str, ...]) -> None:
+def test_bad_settings_are_refused_by_field(config, place):
     with pytest.raises(ValidationError) as caught:
         stages.get("distill").config(**config)
     assert [error["loc"] for error in caught.value.errors()] == [place]
 
 
-def test_a_teacher_without_a_head_is_refused(
-    make_context: Callable[..., Context], tiny_headless_checkpoint: Path
-) -> None:
+def test_a_teacher_without_a_head_is_refused(make_context, tiny_headless_checkpoint):
     with pytest.raises(CheckpointError) as caught:
         distill(make_context(full_size=tiny_headless_checkpoint))
     assert caught.value.what == (
@@ -277,34 +198,28 @@ def test_a_teacher_without_a_head_is_refused(
 
 
 def test_a_student_may_be_cut_from_another_model_than_the_teacher(
-    make_context: Callable[..., Context], tiny_checkpoint: Path, make_checkpoint: Callable[..., Path]
-) -> None:
-    context = make_context(inputs={Kind.CHECKPOINT: wrap(tiny_checkpoint)})
-    notes = distill(context, layers=2, weights=dict.fromkeys(only(), 1.0))
+    make_context, tiny_checkpoint, make_checkpoint
+):
+    context = make_context(inputs={Kind.CHECKPOINT: checkpoint_in(tiny_checkpoint)})
+    notes = distill(context, layers=2, weights=ALL)
     assert notes["layers"] == [0, 1]
     wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=4)
     context = make_context("wide", full_size=wide)
     assert distill(context, weights=only(logits=1, attention=1))["steps"] == 10
 
 
-def test_the_source_is_not_changed(make_context: Callable[..., Context], deep: dict[str, Path]) -> None:
+def test_the_source_is_not_changed(make_context, deep):
     before = digest_tree(deep["single"])
     distill(make_context(), epochs=1)
     assert digest_tree(deep["single"]) == before
 
 
-def test_mixed_precision_distils_with_every_loss(make_context: Callable[..., Context]) -> None:
+def test_mixed_precision_distils_with_every_loss(make_context):
     context = make_context()
-    notes = distill(context, precision="bf16", weights=dict.fromkeys(only(), 1.0))
+    notes = distill(context, precision="bf16", weights=ALL)
     assert notes["precision"] == "bfloat16"
     dtypes = {value.dtype for value in load_classifier(context.output, context.task).state_dict().values()}
     assert dtypes == {torch.float32}
-
-
-def test_every_setting_is_described() -> None:
-    config = stages.get("distill").config
-    fields = {**config.model_fields, **type(config().weights).model_fields}
-    assert [name for name, field in fields.items() if not field.description] == []
 
 
 def foreign_teacher(folder: Path, kind: str = "bert", labels: tuple[str, ...] = ("good", "bad")) -> Path:
@@ -355,9 +270,7 @@ def stored_logits(context: Context) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "electra"])
-def test_any_encoder_teaches_with_its_own_tokenizer_and_order_of_labels(
-    kind: str, make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_any_encoder_teaches_with_its_own_tokenizer_and_order_of_labels(kind, make_context, tmp_path):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder, context = foreign_teacher(tmp_path / "teacher", kind), make_context()
@@ -371,9 +284,7 @@ def test_any_encoder_teaches_with_its_own_tokenizer_and_order_of_labels(
         np.testing.assert_allclose(found, wanted.numpy()[::-1], atol=1e-4)
 
 
-def test_a_teacher_of_pairs_gets_the_segment_of_each_token(
-    make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_a_teacher_of_pairs_gets_the_segment_of_each_token(make_context, tmp_path):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder, context = foreign_teacher(tmp_path / "teacher"), make_context(kind="pair")
@@ -387,9 +298,7 @@ def test_a_teacher_of_pairs_gets_the_segment_of_each_token(
     np.testing.assert_allclose(stored_logits(context)[0], wanted, atol=1e-4)
 
 
-def test_a_teacher_that_does_not_fit_is_refused(
-    make_context: Callable[..., Context], tmp_path: Path, tiny_headless_checkpoint: Path
-) -> None:
+def test_a_teacher_that_does_not_fit_is_refused(make_context, tmp_path, tiny_headless_checkpoint):
     def refused(folder: Path, **config: Any) -> str:
         with pytest.raises((CheckpointError, RecipeError)) as caught:
             distill(make_context(), teacher=str(folder), **config)
@@ -412,9 +321,7 @@ def test_a_teacher_that_does_not_fit_is_refused(
     assert "no such model folder" in refused(tmp_path / "absent")
 
 
-def test_a_base_model_cannot_be_the_teacher(
-    make_context: Callable[..., Context], make_checkpoint: Callable[..., Path]
-) -> None:
+def test_a_base_model_cannot_be_the_teacher(make_context, make_checkpoint):
     base = make_checkpoint(TASKS["single"].labels, head=False)
     with pytest.raises(CheckpointError, match="it would be a random number"):
         distill(make_context(), teacher=str(base))
@@ -427,9 +334,7 @@ def rename(folder: Path, prefix: str, **added: torch.Tensor) -> str:
     return str(folder)
 
 
-def test_a_teacher_saved_in_a_wrapper_teaches_as_the_one_inside(
-    make_context: Callable[..., Context], make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_teacher_saved_in_a_wrapper_teaches_as_the_one_inside(make_context, make_checkpoint, tmp_path):
     plain = make_checkpoint(TASKS["single"].labels, num_hidden_layers=3)
     wrapped = Path(shutil.copytree(plain, tmp_path / "wrapped"))
     found = []
@@ -440,9 +345,7 @@ def test_a_teacher_saved_in_a_wrapper_teaches_as_the_one_inside(
     np.testing.assert_array_equal(*found)
 
 
-def test_a_teacher_of_which_transformers_leaves_a_tensor_out_is_refused(
-    make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_a_teacher_of_which_transformers_leaves_a_tensor_out_is_refused(make_context, tmp_path):
     folder, extra = foreign_teacher(tmp_path / "teacher"), torch.ones(24)
     pretrained = rename(folder, "", **{"cls.predictions.bias": extra})
     assert teacher_of(pretrained, make_context()).max_length == 32
@@ -457,14 +360,11 @@ def teacher_of(name: str, context: Context) -> foreign.Teacher:
 
 
 def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_the_result(
-    make_context: Callable[..., Context],
-    make_checkpoint: Callable[..., Path],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+    make_context, make_checkpoint, monkeypatch, tmp_path
+):
     monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
     wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=6, num_hidden_layers=3)
-    config = {"weights": dict.fromkeys(only(), 1.0), "teacher": str(wide), "checkpoint_seconds": 0}
+    config = {"weights": ALL, "teacher": str(wide), "checkpoint_seconds": 0}
     straight = make_context("straight")
     notes = distill(straight, **config, epochs=6)
     for name in ("hidden", "attention"):
@@ -472,15 +372,13 @@ def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_
     assert checkpoint.resolve(str(straight.output), cache=tmp_path / "cache") == straight.output
     assert notes["parameters"] == checkpoint.parameters(straight.output)
     with pytest.raises(Killed):
-        distill(make_context("resumed", progress=Kill("distill", 11)), **config, epochs=6)
+        distill(make_context("resumed", progress=Kill(11, "distill")), **config, epochs=6)
     resumed = make_context("resumed")
     assert distill(resumed, **config, epochs=6) == notes
     assert digest_tree(resumed.output) == digest_tree(straight.output)
 
 
-def test_a_pruned_teacher_teaches_every_loss(
-    make_context: Callable[..., Context], deep: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_pruned_teacher_teaches_every_loss(make_context, deep, tmp_path):
     kept = surgery.Kept((0, 1, 2), ((0, 1), (0, 1, 2, 3), (1, 2)), (tuple(range(16)),) * 3)
     teacher = surgery.prune(load_classifier(deep["single"], TASKS["single"]), kept)
     save_classifier(teacher, tmp_path / "pruned", tokenizer=deep["single"])
@@ -495,9 +393,7 @@ def test_a_pruned_teacher_teaches_every_loss(
     assert np.load(stored).shape[1:] == (3, 16)
 
 
-def test_losses_on_tokens_are_refused_where_too_few_texts_align(
-    make_context: Callable[..., Context], make_checkpoint: Callable[..., Path]
-) -> None:
+def test_losses_on_tokens_are_refused_where_too_few_texts_align(make_context, make_checkpoint):
     other = str(make_checkpoint(TASKS["single"].labels, model_type="xlm-roberta"))
     with pytest.raises(RecipeError) as caught:
         distill(make_context("a"), teacher=other, weights=only(hidden=1))
@@ -506,9 +402,7 @@ def test_losses_on_tokens_are_refused_where_too_few_texts_align(
     assert "aligned" not in distill(make_context("b"), teacher=other, epochs=1)
 
 
-def test_a_named_student_brings_its_own_tokenizer_and_gets_a_head(
-    make_context: Callable[..., Context], make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_named_student_brings_its_own_tokenizer_and_gets_a_head(make_context, make_checkpoint, tmp_path):
     base = make_checkpoint(head=False, model_type="camembert", num_hidden_layers=3)
     context = make_context()
     notes = distill(context, student=str(base), layers="auto", epochs=6)
@@ -524,17 +418,10 @@ def test_a_named_student_brings_its_own_tokenizer_and_gets_a_head(
 
 
 @pytest.mark.parametrize("initialization", ["importance", "svd"])
-def test_a_narrower_student_learns_every_loss_and_is_a_checked_model(
-    initialization: str, make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_a_narrower_student_learns_every_loss_and_is_a_checked_model(initialization, make_context, tmp_path):
     context = make_context()
     notes = distill(
-        context,
-        hidden_size=16,
-        intermediate_size=32,
-        initialization=initialization,
-        weights=dict.fromkeys(only(), 1.0),
-        epochs=6,
+        context, hidden_size=16, intermediate_size=32, initialization=initialization, weights=ALL, epochs=6
     )
     for name in ("logits", "hidden", "attention"):
         assert notes["history"][-1][f"loss_{name}"] < notes["history"][0][f"loss_{name}"]
@@ -543,7 +430,7 @@ def test_a_narrower_student_learns_every_loss_and_is_a_checked_model(
     assert (config["hidden_size"], config["num_attention_heads"], config["intermediate_size"]) == (16, 2, 32)
 
 
-def test_widths_that_do_not_fit_are_refused_by_their_field(make_context: Callable[..., Context]) -> None:
+def test_widths_that_do_not_fit_are_refused_by_their_field(make_context):
     with pytest.raises(RecipeError) as caught:
         distill(make_context(), hidden_size=20)
     assert caught.value.where == "distill.hidden_size"
@@ -552,9 +439,7 @@ def test_widths_that_do_not_fit_are_refused_by_their_field(make_context: Callabl
     assert caught.value.where == "distill.intermediate_size"
 
 
-def test_augmented_texts_are_answered_by_the_teacher_and_have_no_label(
-    make_context: Callable[..., Context],
-) -> None:
+def test_augmented_texts_are_answered_by_the_teacher_and_have_no_label(make_context):
     still = {"epochs": 1, "learning_rate": 1e-12, "weights": only(hard=1.0)}
     alone = distill(make_context("a"), **still)
     more = make_context("b", unlabelled=20)
@@ -564,9 +449,7 @@ def test_augmented_texts_are_answered_by_the_teacher_and_have_no_label(
     assert notes["history"][0]["loss_hard"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_teacher_outputs_are_shared_by_trainings_of_one_stage(
-    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_teacher_outputs_are_shared_by_trainings_of_one_stage(make_context, monkeypatch):
     from edgeroberta.training import distillation
 
     calls = []

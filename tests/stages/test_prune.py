@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,14 @@ from typing import Any
 import fake_latency
 import numpy as np
 import pytest
+import stage_contexts
 import torch
+from fake_progress import Heard, Killed
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from stage_contexts import TASKS, checkpoint_in, rows_of
 
 from edgeroberta import stages, targets
-from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import RecipeError
 from edgeroberta.latency import measuring
 from edgeroberta.progress import Meter, Progress
@@ -23,26 +24,15 @@ from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta import pruned, surgery
 from edgeroberta.runtime.session import choose_engine
 from edgeroberta.stages import Context
-from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.storage.artifact import Artifact, Kind
 from edgeroberta.training import batching, distillation
 
-TASK = Task(Problem.SINGLE_LABEL, ("bad", "good"))
-RECOVERY: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 4,
-    "learning_rate": 2e-3,
-    "dropout": 0,
-    "precision": "fp32",
-}
-SMALL: dict[str, Any] = {"heads": 0.5, "ffn": 0.5, "granularity": 8, "recovery": None}
+TASK = TASKS["single"]
+RECOVERY = {"epochs": 2, "batch_size": 4, "learning_rate": 2e-3, "dropout": 0, "precision": "fp32"}
+SMALL = {"heads": 0.5, "ffn": 0.5, "granularity": 8, "recovery": None}
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
-
-
-class Kill(Progress):
+class KillAtStart(Progress):
     """Dies when the work called ``label`` begins for the ``count``-th time."""
 
     def __init__(self, label: str, count: int) -> None:
@@ -54,52 +44,26 @@ class Kill(Progress):
             raise Killed
 
 
-def rows(count: int, seed: int) -> Rows:
-    random = np.random.default_rng(seed)
-    words = ["a", "the", "film", "plot", "great", "boring", "lovely", "bad", "good", "and", "of"]
-    texts = tuple(" ".join(random.choice(words, random.integers(2, 9))) for _ in range(count))
-    return Rows(texts, None, random.integers(0, 2, count), "reviews.csv")
-
-
 @pytest.fixture(scope="module")
-def deep(make_checkpoint: Callable[..., Path]) -> Path:
+def deep(make_checkpoint) -> Path:
     return make_checkpoint(TASK.labels, num_hidden_layers=3)
 
 
 @pytest.fixture
-def make_context(deep: Path, tmp_path: Path) -> Callable[..., Context]:
-    def make(name: str = "run", **fields: Any) -> Context:
-        folder = tmp_path / name
-        for part in ("output", "scratch"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        lineage = Lineage("source", "", {}, 0, {}, {}, 0.0)
-        context = Context(
-            output=folder / "output",
-            scratch=folder / "scratch",
-            inputs={Kind.CHECKPOINT: Artifact(deep, Kind.CHECKPOINT, lineage)},
-            full_size=deep,
-            task=TASK,
-            data=Splits(rows(8, 0), rows(6, 1), rows(6, 2), None, TASK.labels),
-            target=targets.load("cpu"),
-            seed=0,
-            reference=None,
-            progress=Progress(),
-        )
-        return replace(context, **fields)
-
-    return make
+def make_context(deep, tmp_path):
+    rows = [rows_of(TASK, count, seed) for seed, count in enumerate((8, 6, 6))]
+    return lambda name="run", **fields: stage_contexts.context(tmp_path / name, deep, TASK, rows, **fields)
 
 
-def prune(context: Context, **config: Any) -> dict[str, Any]:
-    stage = stages.get("prune")
-    return dict(stage.run(stage.config(**{**SMALL, **config}), context))
+def prune(context, **config):
+    return stage_contexts.run("prune", context, **{**SMALL, **config})
 
 
 def weights(context: Context) -> dict[str, torch.Tensor]:
     return dict(load_file(context.output / "model.safetensors"))
 
 
-def test_parts_of_heads_and_neurons_stay_and_the_rest_is_gone(make_context: Callable[..., Context]) -> None:
+def test_parts_of_heads_and_neurons_stay_and_the_rest_is_gone(make_context):
     context = make_context()
     notes = prune(context)
     shapes = surgery.shape_of(pruned.from_pretrained(context.output)).layers
@@ -112,9 +76,7 @@ def test_parts_of_heads_and_neurons_stay_and_the_rest_is_gone(make_context: Call
 
 
 @pytest.mark.parametrize("unit", ["params", "macs"])
-def test_a_budget_is_met_by_heads_and_neurons_together(
-    unit: str, make_context: Callable[..., Context], deep: Path
-) -> None:
+def test_a_budget_is_met_by_heads_and_neurons_together(unit, make_context, deep):
     context = make_context()
     prune(context, heads=None, ffn=None, budget={unit: 0.5})
     before = surgery.shape_of(pruned.from_pretrained(deep))
@@ -128,22 +90,20 @@ def test_a_budget_is_met_by_heads_and_neurons_together(
 
 
 @pytest.mark.parametrize(("layers", "left"), [(2, (0, 2)), ((1, 2), (1, 2))])
-def test_whole_layers_go_where_that_is_asked_for(
-    layers: Any, left: tuple[int, ...], make_context: Callable[..., Context]
-) -> None:
+def test_whole_layers_go_where_that_is_asked_for(layers, left, make_context):
     context = make_context()
     notes = prune(context, layers=layers)
     assert notes["kept"]["layers"] == list(left)
     assert len(surgery.shape_of(pruned.from_pretrained(context.output)).layers) == 2
 
 
-def test_a_budget_may_choose_the_layers(make_context: Callable[..., Context]) -> None:
+def test_a_budget_may_choose_the_layers(make_context):
     context = make_context()
     notes = prune(context, heads=None, ffn=None, layers="auto", budget={"params": 0.08})
     assert len(notes["kept"]["layers"]) == 1
 
 
-def test_steps_prune_further_and_recover_between(make_context: Callable[..., Context]) -> None:
+def test_steps_prune_further_and_recover_between(make_context):
     context = make_context()
     notes = prune(context, steps=2, recovery=RECOVERY)
     first, second = ([sum(x["intermediate"] for x in s["layers"])] for s in notes["steps"])
@@ -153,16 +113,12 @@ def test_steps_prune_further_and_recover_between(make_context: Callable[..., Con
     assert all(set(neurons) <= source for neurons in notes["kept"]["neurons"])
 
 
-def test_steps_keep_parts_of_the_model_before_the_first_one_also_evenly(
-    make_context: Callable[..., Context],
-) -> None:
+def test_steps_keep_parts_of_the_model_before_the_first_one_also_evenly(make_context):
     notes = prune(make_context(), steps=2, evenly=True, heads=0.5, ffn=0.5, recovery=None)
     assert notes["steps"][-1]["layers"] == [{"heads": 2, "intermediate": 32}] * 3
 
 
-def test_kept_indices_are_those_of_the_source_after_several_steps(
-    make_context: Callable[..., Context], deep: Path
-) -> None:
+def test_kept_indices_are_those_of_the_source_after_several_steps(make_context, deep):
     context = make_context()
     notes = prune(context, steps=3, layers=2)
     kept = surgery.Kept(
@@ -175,32 +131,22 @@ def test_kept_indices_are_those_of_the_source_after_several_steps(
         torch.testing.assert_close(direct[name], value, rtol=0, atol=0)
 
 
-def test_a_killed_run_ends_with_the_same_weights(make_context: Callable[..., Context]) -> None:
+def test_a_killed_run_ends_with_the_same_weights(make_context):
     config = {"steps": 2, "recovery": {**RECOVERY, "epochs": 1, "checkpoint_seconds": 0}}
     whole = make_context("whole")
     notes = prune(whole, **config)
     for label in ("scores", "prune"):
-        killed = make_context(label, progress=Kill(label, 2))
+        killed = make_context(label, progress=KillAtStart(label, 2))
         with pytest.raises(Killed):
             prune(killed, **config)
-        again = replace(killed, progress=Counting())
+        again = replace(killed, progress=Heard())
         assert prune(again, **config) == notes
-        assert again.progress.begun.count("scores") == 1  # type: ignore[attr-defined]
+        assert [label for label, _ in again.progress.begun].count("scores") == 1
         for name, value in weights(whole).items():
             torch.testing.assert_close(weights(again)[name], value, rtol=0, atol=0)
 
 
-class Counting(Progress):
-    def __init__(self) -> None:
-        self.begun: list[str] = []
-
-    def _begin(self, meter: Meter) -> None:
-        self.begun.append(meter.label)
-
-
-def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(
-    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(make_context, monkeypatch):
     keys: list[str] = []
 
     def teach(*given: Any, key: str, **named: Any) -> dict[str, Any]:
@@ -219,8 +165,8 @@ def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(
 
 
 def test_layers_heads_and_neurons_go_together_and_learn_from_the_layers_that_they_stand_for(
-    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make_context, monkeypatch
+):
     told, teach = [], distillation.teach
 
     def listen(student: Any, **given: Any) -> Any:
@@ -240,8 +186,8 @@ def test_layers_heads_and_neurons_go_together_and_learn_from_the_layers_that_the
 
 
 def test_layers_of_a_teacher_of_another_depth_are_not_taken_for_the_models_own(
-    make_context: Callable[..., Context], tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make_context, tiny_checkpoint, monkeypatch
+):
     told: list[Any] = []
     monkeypatch.setattr(distillation, "teach", lambda model, **given: told.append(given["layers"]) or {})
     prune(make_context(), layers=(0, 2), recovery={**RECOVERY, "teacher": str(tiny_checkpoint)})
@@ -266,8 +212,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> list[Any]:
 
 
 def test_a_budget_of_seconds_is_met_on_the_targets_engine_and_the_training_texts(
-    make_context: Callable[..., Context], deep: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    make_context, deep, monkeypatch
+):
     asked, context = measured(monkeypatch), make_context()
     notes = prune(context, heads=None, ffn=None, budget={"latency": 0.5}, texts=2, max_length=4)
     (request,) = asked
@@ -285,21 +231,17 @@ def test_a_budget_of_seconds_is_met_on_the_targets_engine_and_the_training_texts
     }  # fmt: skip
 
 
-def test_an_engine_that_pads_is_paid_for_at_its_prepared_lengths(
-    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_pads_is_paid_for_at_its_prepared_lengths(make_context, monkeypatch):
     measured(monkeypatch, pads=True)
     notes = prune(make_context(), heads=None, ffn=None, budget={"latency": 0.5})
     unpadded = prune(make_context("macs"), heads=None, ffn=None, budget={"macs": 0.5})
     assert notes["cost"]["length"] > unpadded["cost"]["length"]
 
 
-def test_a_run_that_goes_on_counts_by_the_table_it_began_with(
-    make_context: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_goes_on_counts_by_the_table_it_began_with(make_context, monkeypatch):
     config = {"heads": None, "ffn": None, "budget": {"latency": 0.5}, "steps": 2}
     measured(monkeypatch)
-    whole, killed = make_context("whole"), make_context("killed", progress=Kill("scores", 2))
+    whole, killed = make_context("whole"), make_context("killed", progress=KillAtStart("scores", 2))
     notes = prune(whole, **config)
     with pytest.raises(Killed):
         prune(killed, **config)
@@ -309,16 +251,14 @@ def test_a_run_that_goes_on_counts_by_the_table_it_began_with(
 
 
 @pytest.mark.slow  # 15 s on a busy machine
-def test_a_budget_of_seconds_is_measured_on_this_machine(make_context: Callable[..., Context]) -> None:
+def test_a_budget_of_seconds_is_measured_on_this_machine(make_context):
     notes = prune(make_context(), heads=None, ffn=None, budget={"latency": 0.9})
     cost = notes["cost"]
     assert 0 < cost["after"] <= 0.9 * cost["before"] < 0.1
     assert cost["engine"] == choose_engine(None, targets.load("cpu").engines)
 
 
-def test_a_named_table_is_counted_by_in_place_of_a_measured_one(
-    make_context: Callable[..., Context], deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_named_table_is_counted_by_in_place_of_a_measured_one(make_context, deep, tmp_path, monkeypatch):
     shape, file = surgery.shape_of(pruned.from_pretrained(deep)), tmp_path / "board.json"
     asked = measured(monkeypatch)
     budget = {"latency": 0.7, "table": str(file)}
@@ -331,9 +271,7 @@ def test_a_named_table_is_counted_by_in_place_of_a_measured_one(
     assert all(len(heads) == 4 for heads in left[1]["heads"])
 
 
-def test_a_named_table_that_does_not_fit_is_refused(
-    make_context: Callable[..., Context], deep: Path, tmp_path: Path
-) -> None:
+def test_a_named_table_that_does_not_fit_is_refused(make_context, deep, tmp_path):
     shape, file = surgery.shape_of(pruned.from_pretrained(deep)), tmp_path / "board.json"
     budget = {"latency": 0.7, "table": str(file)}
 
@@ -354,19 +292,16 @@ def test_a_named_table_that_does_not_fit_is_refused(
     assert "where the table ends at 2" in refused()
 
 
-def test_a_pruned_model_can_be_pruned_again(make_context: Callable[..., Context]) -> None:
+def test_a_pruned_model_can_be_pruned_again(make_context):
     first = make_context("first")
     prune(first)
-    lineage = Lineage("prune", "", {}, 0, {}, {}, 0.0)
-    second = make_context(
-        "second", inputs={Kind.CHECKPOINT: Artifact(first.output, Kind.CHECKPOINT, lineage)}
-    )
+    second = make_context("second", inputs={Kind.CHECKPOINT: checkpoint_in(first.output)})
     notes = prune(second, heads=1, ffn=0.5)
     assert sum(layer["heads"] for layer in notes["steps"][0]["layers"]) == 6
     assert sum(layer["intermediate"] for layer in notes["steps"][0]["layers"]) == 48
 
 
-def test_a_pruned_model_is_exported_and_quantized(make_context: Callable[..., Context]) -> None:
+def test_a_pruned_model_is_exported_and_quantized(make_context):
     from edgeroberta.quantization.engine import open_session, run_logits
     from edgeroberta.stages.export import GRAPH_FILE
 
@@ -388,7 +323,7 @@ def test_a_pruned_model_is_exported_and_quantized(make_context: Callable[..., Co
         np.testing.assert_allclose(logits, expected, atol=tolerance[name])
 
 
-def test_prune_names_the_least_budget_it_can_meet(make_context: Callable[..., Context]) -> None:
+def test_prune_names_the_least_budget_it_can_meet(make_context):
     with pytest.raises(RecipeError, match=r"below the least that these layers reach, 0\.2") as caught:
         prune(make_context(), heads=None, ffn=None, budget={"params": 0.01})
     assert caught.value.where == "prune.budget"
@@ -397,7 +332,7 @@ def test_prune_names_the_least_budget_it_can_meet(make_context: Callable[..., Co
     prune(make_context(), heads=None, ffn=None, budget={"params": named})
 
 
-def test_prune_refuses_layers_that_are_not_there(make_context: Callable[..., Context]) -> None:
+def test_prune_refuses_layers_that_are_not_there(make_context):
     with pytest.raises(RecipeError, match="no layer 7") as caught:
         prune(make_context(), layers=(0, 7))
     assert caught.value.where == "prune.layers"
@@ -414,12 +349,12 @@ def test_prune_refuses_layers_that_are_not_there(make_context: Callable[..., Con
         ({"budget": {"macs": 0.5}, "evenly": True}, "leave out evenly"),
     ],
 )
-def test_prune_refuses_settings_that_contradict_each_other(config: dict[str, Any], message: str) -> None:
+def test_prune_refuses_settings_that_contradict_each_other(config, message):
     with pytest.raises(ValidationError, match=message):
         stages.get("prune").config(**config)
 
 
-def test_exact_shapes_are_kept_and_reached_in_steps(make_context: Callable[..., Context]) -> None:
+def test_exact_shapes_are_kept_and_reached_in_steps(make_context):
     context = make_context()
     wanted = [{"heads": 1, "intermediate": 40}, {"heads": 3, "intermediate": 7}]
     notes = prune(context, heads=None, ffn=None, layers=(0, 2), shapes=wanted, steps=2)
@@ -436,8 +371,6 @@ def test_exact_shapes_are_kept_and_reached_in_steps(make_context: Callable[..., 
         ([{"heads": 99, "intermediate": 8}] * 3, "cannot keep 99 and 8"),
     ],
 )
-def test_prune_refuses_shapes_that_do_not_fit_the_model(
-    shapes: list[dict[str, int]], message: str, make_context: Callable[..., Context]
-) -> None:
+def test_prune_refuses_shapes_that_do_not_fit_the_model(shapes, message, make_context):
     with pytest.raises(RecipeError, match=message):
         prune(make_context(), heads=None, ffn=None, shapes=shapes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def settings(**fields: Any) -> QuantizeConfig:
 
 
 @pytest.fixture
-def context(tiny_checkpoint: Path, make_build_context: Callable[..., Any]) -> Any:
+def context(tiny_checkpoint, make_build_context) -> Any:
     made = make_build_context(tiny_checkpoint, texts=TEXTS)
     checkpoint = Artifact(tiny_checkpoint, Kind.CHECKPOINT, made.inputs[Kind.GRAPH].lineage)
     return dataclasses.replace(made, inputs={**made.inputs, Kind.CHECKPOINT: checkpoint})
@@ -36,7 +35,7 @@ def types(folder: Path) -> dict[str, int]:
     return {t.name: t.data_type for t in onnx.load(folder / "model.onnx").graph.initializer}
 
 
-def test_every_matmul_and_the_embeddings_become_int8(context: Any) -> None:
+def test_every_matmul_and_the_embeddings_become_int8(context):
     notes = quantize(settings(), context)
     found = types(context.output)
     assert [site["site"] for site in notes["sites"]] == [
@@ -56,7 +55,7 @@ def test_every_matmul_and_the_embeddings_become_int8(context: Any) -> None:
     assert notes["check"]["agreement"] >= 0.98
 
 
-def test_positions_become_int8_where_asked_for_and_answers_stay(context: Any, tmp_path: Path) -> None:
+def test_positions_become_int8_where_asked_for_and_answers_stay(context, tmp_path):
     quantize(settings(), context)
     assert types(context.output)["embeddings.position"] == onnx.TensorProto.FLOAT
     small = dataclasses.replace(context, output=tmp_path / "small")
@@ -69,21 +68,21 @@ def test_positions_become_int8_where_asked_for_and_answers_stay(context: Any, tm
     assert saved > 0.7 * 512 * 32 * 3, "three of four bytes, less what the scales and nodes take"
 
 
-def test_positions_stay_as_they_are_for_tensorrt(context: Any) -> None:
+def test_positions_stay_as_they_are_for_tensorrt(context):
     target = dataclasses.replace(context.target, engines=("tensorrt", "onnxruntime"))
     notes = quantize(settings(positions=True), dataclasses.replace(context, target=target))
     assert notes["positions"] == "float"
     assert types(context.output)["embeddings.position"] == onnx.TensorProto.FLOAT
 
 
-def test_the_notes_are_json_and_the_folder_is_a_model(context: Any) -> None:
+def test_the_notes_are_json_and_the_folder_is_a_model(context):
     notes = quantize(settings(), context)
     json.dumps(notes, allow_nan=False)
     assert {file.name for file in context.output.iterdir()} >= {"model.onnx", "config.json", "tokenizer.json"}
     assert not list(context.scratch.glob("t*.onnx*")), "taps and trials are deleted"
 
 
-def test_the_same_seed_gives_the_same_file(context: Any, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_file(context, tmp_path):
     quantize(settings(), context)
     (tmp_path / "again").mkdir()
     quantize(settings(), dataclasses.replace(context, output=tmp_path / "again"))
@@ -91,7 +90,7 @@ def test_the_same_seed_gives_the_same_file(context: Any, tmp_path: Path) -> None
     assert again == (context.output / "model.onnx").read_bytes()
 
 
-def test_symmetric_activations_have_no_zero_point(context: Any) -> None:
+def test_symmetric_activations_have_no_zero_point(context):
     quantize(settings(symmetric=True, embeddings=False), context)
     found = types(context.output)
     zeros = {name: kind for name, kind in found.items() if name.endswith(".zero_point")}
@@ -100,7 +99,7 @@ def test_symmetric_activations_have_no_zero_point(context: Any) -> None:
 
 
 @pytest.fixture
-def jetson(context: Any) -> Any:
+def jetson(context) -> Any:
     from edgeroberta import targets
     from edgeroberta.roberta.graph import TENSORRT, write_float
 
@@ -108,7 +107,7 @@ def jetson(context: Any) -> Any:
     return dataclasses.replace(context, target=targets.load("jetson"))
 
 
-def test_a_target_with_tensorrt_gets_its_graph_and_a_stand_in_of_the_same_plan(jetson: Any) -> None:
+def test_a_target_with_tensorrt_gets_its_graph_and_a_stand_in_of_the_same_plan(jetson):
     notes = quantize(settings(), jetson)
     sites = [site["site"] for site in notes["sites"]]
     assert {"layer.0.attention", "layer.1.attention", "layer.1.attention.qkv"} <= set(sites)
@@ -128,7 +127,7 @@ def test_a_target_with_tensorrt_gets_its_graph_and_a_stand_in_of_the_same_plan(j
     json.dumps(notes, allow_nan=False)
 
 
-def test_a_half_precision_graph_that_overflows_ends_the_stage_with_what_to_do(jetson: Any) -> None:
+def test_a_half_precision_graph_that_overflows_ends_the_stage_with_what_to_do(jetson):
     file = jetson.inputs[Kind.GRAPH].path / "model.fp16.onnx"
     model = onnx.load(file)
     weight = next(t for t in model.graph.initializer if t.name == "layer.0.ffn.in.weight")
@@ -141,16 +140,14 @@ def test_a_half_precision_graph_that_overflows_ends_the_stage_with_what_to_do(je
     assert "--target cpu" in str(caught.value.hint)
 
 
-def test_attentions_stay_float_where_asked_or_where_nothing_fuses_them(context: Any, jetson: Any) -> None:
+def test_attentions_stay_float_where_asked_or_where_nothing_fuses_them(context, jetson):
     for made, config in ((context, settings()), (jetson, settings(attention="float"))):
         quantize(config, made)
         nodes = {node.name for node in onnx.load(made.output / "model.onnx").graph.node}
         assert "layer.0.attention.q.quantize" not in nodes
 
 
-def test_an_attention_that_costs_answers_is_put_back_to_float(
-    jetson: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attention_that_costs_answers_is_put_back_to_float(jetson, monkeypatch):
     from edgeroberta.quantization import budget
 
     monkeypatch.setattr(
@@ -168,9 +165,7 @@ def test_an_attention_that_costs_answers_is_put_back_to_float(
     assert "layer.0.attention.q.quantize" in nodes
 
 
-def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(
-    context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(context, monkeypatch):
     monkeypatch.setattr(
         "edgeroberta.metrics.agreement", lambda task, a, b: float((np.abs(a - b) < 1e-6).mean())
     )
@@ -203,9 +198,7 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
         ("cpu-avx2", "ignore", False),
     ],
 )
-def test_weights_in_the_file_saturate_only_where_the_target_may(
-    context: Any, target: str, saturation: str, safe: bool
-) -> None:
+def test_weights_in_the_file_saturate_only_where_the_target_may(context, target, saturation, safe):
     from edgeroberta import targets
     from edgeroberta.quantization.saturation import at_risk
 
@@ -218,7 +211,7 @@ def test_weights_in_the_file_saturate_only_where_the_target_may(
     assert any("bits" in site["choice"] for site in notes["sites"]) == safe
 
 
-def test_a_matmul_that_loses_too_much_to_safe_weights_stays_float_and_says_why(context: Any) -> None:
+def test_a_matmul_that_loses_too_much_to_safe_weights_stays_float_and_says_why(context):
     notes = quantize(settings(saturation="avoid", max_saturation_loss=0), context)
     kept = [site for site in notes["sites"] if site["choice"] == "float"]
     assert kept
@@ -230,13 +223,13 @@ def test_a_matmul_that_loses_too_much_to_safe_weights_stays_float_and_says_why(c
     assert notes["saturation"] == {"safe": True, "sites": []}
 
 
-def test_checking_on_nothing_is_refused() -> None:
+def test_checking_on_nothing_is_refused():
     with pytest.raises(ValueError, match="check_samples"):
         settings(check_samples=0)
 
 
 @pytest.mark.slow
-def test_the_real_encoder_keeps_its_answers_in_int8_on_both_engines(tmp_path: Path) -> None:
+def test_the_real_encoder_keeps_its_answers_in_int8_on_both_engines(tmp_path):
     """Packaged encoder, one epoch on film sentences; 98 % of 1,000 held-out answers stay."""
     from edgeroberta.runtime import Runtime
 

@@ -2,19 +2,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import fake_bundles
 import numpy as np
 import pytest
+from fake_progress import Heard
 from pydantic import ValidationError
 
-from edgeroberta import stages, targets
+from edgeroberta import targets
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluate import reference
-from edgeroberta.progress import Progress
 from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
@@ -23,16 +22,8 @@ SITES = [{"site": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": 
 CONFIG = VerifyConfig(latency_rows=5)
 
 
-class Heard(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
 @pytest.fixture
-def context(tmp_path: Path, tiny_checkpoint: Path) -> Context:
+def context(tmp_path, tiny_checkpoint) -> Context:
     """A toy draft, held against a tiny full-size model that knows nothing of it."""
     draft = fake_bundles.write(tmp_path / "draft")
     rng = np.random.default_rng(0)
@@ -64,7 +55,7 @@ def agreeing_reference(context: Context, *, wrong: int, **changes: Any) -> Conte
     return replace(context, reference=context.scratch / "given")
 
 
-def test_the_stage_measures_the_full_size_model_and_keeps_it(context: Context) -> None:
+def test_the_stage_measures_the_full_size_model_and_keeps_it(context):
     notes = verify(CONFIG, context)
     # The toy's answers have nothing to do with those of the full-size model.
     assert notes["verdict"] == "FAIL"
@@ -81,9 +72,7 @@ def test_the_stage_measures_the_full_size_model_and_keeps_it(context: Context) -
     assert found["full_size"]["latency"]["calls"] == 60
 
 
-def test_an_interrupted_run_does_not_measure_the_full_size_model_again(
-    context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_run_does_not_measure_the_full_size_model_again(context, monkeypatch):
     verify(CONFIG, context)
 
     def never(*arguments: object) -> None:
@@ -93,35 +82,30 @@ def test_an_interrupted_run_does_not_measure_the_full_size_model_again(
     verify(CONFIG, context)
 
 
-def test_a_left_over_reference_of_other_rows_is_measured_again(context: Context) -> None:
+def test_a_left_over_reference_of_other_rows_is_measured_again(context):
     verify(CONFIG, context)
     fewer = replace(context.data, heldout=context.data.heldout.select(range(40)))
     again = replace(context, data=fewer)
     verify(CONFIG, again)
     assert reference.load(context.output / "reference").rows == 40
-    assert isinstance(context.progress, Heard)
     assert any(line.startswith("measuring the full-size model again") for line in context.progress.lines)
 
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(0, "INCONCLUSIVE"), (12, "FAIL")])
-def test_a_given_reference_decides(context: Context, wrong: int, verdict: str) -> None:
+def test_a_given_reference_decides(context, wrong, verdict):
     """60 rows labelled without regard to the toy: agreement alone decides at 12 of 60, and 60 are few."""
     notes = verify(CONFIG, agreeing_reference(context, wrong=wrong))
     assert notes["verdict"] == verdict
     assert reference.load(context.output / "reference").device == "NVIDIA H200"
 
 
-def test_a_given_reference_of_another_model_is_refused(context: Context) -> None:
-    with pytest.raises(UsageError, match="the reference is of another model"):
-        verify(CONFIG, agreeing_reference(context, wrong=0, model_digest="5" * 64))
+@pytest.mark.parametrize("what", ["model_digest", "data_digest"])
+def test_a_given_reference_of_another_model_or_of_other_rows_is_refused(context, what):
+    with pytest.raises(UsageError):
+        verify(CONFIG, agreeing_reference(context, wrong=0, **{what: "5" * 64}))
 
 
-def test_a_given_reference_of_other_rows_is_refused(context: Context) -> None:
-    with pytest.raises(UsageError, match="the reference was measured on other rows"):
-        verify(CONFIG, agreeing_reference(context, wrong=0, data_digest="5" * 64))
-
-
-def test_the_gate_is_the_recipe_s(context: Context) -> None:
+def test_the_gate_is_the_recipe_s(context):
     lenient = VerifyConfig.model_validate(
         {"gate": {"max_drop": 1, "min_agreement": 0}, "latency_rows": 5, "examples": 0}
     )
@@ -147,11 +131,6 @@ def test_the_gate_is_the_recipe_s(context: Context) -> None:
     assert found["flips"] == []
 
 
-def test_the_stage_is_registered_with_what_it_reads_and_writes() -> None:
-    found = stages.get("verify")
-    assert (found.reads, found.writes, found.distributed) == ((Kind.DRAFT,), Kind.REPORT, False)
-
-
 @pytest.mark.parametrize(
     "fields",
     [
@@ -163,17 +142,12 @@ def test_the_stage_is_registered_with_what_it_reads_and_writes() -> None:
         {"engines": "all"},
     ],
 )
-def test_a_bad_config_is_refused(fields: dict[str, Any]) -> None:
+def test_a_bad_config_is_refused(fields):
     with pytest.raises(ValidationError):
         VerifyConfig.model_validate(fields)
 
 
-def test_every_field_is_described() -> None:
-    for model in (VerifyConfig, type(CONFIG.gate)):
-        assert all(field.description for field in model.model_fields.values())
-
-
-def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context: Context) -> None:
+def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
     content = reference.digest_model(context.full_size)
     source = Lineage("source", content, {}, 0, {}, {}, 0.0, content=content)
     full = Artifact(context.full_size, Kind.CHECKPOINT, source)
@@ -190,6 +164,6 @@ def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context: Conte
     assert "## What each stage lost" in (context.output / "report.md").read_text(encoding="utf-8")
 
 
-def test_without_the_artifacts_of_a_run_there_is_no_ledger(context: Context) -> None:
+def test_without_the_artifacts_of_a_run_there_is_no_ledger(context):
     verify(CONFIG, context)
     assert fake_bundles.read_json(context.output / "report.json")["ledger"] is None

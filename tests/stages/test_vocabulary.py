@@ -3,25 +3,23 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import stage_contexts
 import torch
+from fake_progress import Heard
 from odd_inputs import TEXTS as ODD
 from safetensors.torch import load_file, save_file
 
-from edgeroberta import stages, targets
-from edgeroberta.data.rows import Rows, Splits
+from edgeroberta import stages
+from edgeroberta.data.rows import Rows
 from edgeroberta.errors import CheckpointError, RecipeError
-from edgeroberta.progress import Progress
 from edgeroberta.roberta import checkpoint, inspection
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.tokenizer import TextTokenizer
-from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.tasks import Task
 
@@ -33,20 +31,12 @@ OTHERS = ("The director is charming.", "the film", "Please book a table", "The c
 WORDS = "embeddings.word_embeddings.weight"
 
 
-class Told(Progress):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def rows_of(texts: tuple[str, ...], *, pair: bool = False) -> Rows:
     return Rows(texts, texts[::-1] if pair else None, np.arange(len(texts)) % 2, "reviews.csv")
 
 
 @pytest.fixture(params=["roberta", "xlm-roberta"])
-def source(request: pytest.FixtureRequest) -> Path:
+def source(request) -> Path:
     folder: Path = request.getfixturevalue(
         "tiny_checkpoint" if request.param == "roberta" else "tiny_xlmr_checkpoint"
     )
@@ -54,40 +44,20 @@ def source(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def make_context(tmp_path: Path) -> Callable[..., Context]:
-    def make(
-        source: Path,
-        train: tuple[str, ...] = TRAIN,
-        unlabelled: tuple[str, ...] = (),
-        *,
-        pair: bool = False,
-    ) -> Context:
-        output = tmp_path / f"output-{random.random()}"
-        output.mkdir()
-        more = replace(rows_of(unlabelled, pair=pair), labels=None) if unlabelled else None
+def make_context(tmp_path):
+    def make(source, train=TRAIN, unlabelled=(), *, pair=False):
+        folder = tmp_path / f"run-{random.random()}"
         task = replace(Task.from_config(json.loads((source / "config.json").read_text())), pair=pair)
-        train_rows, others = rows_of(train, pair=pair), rows_of(OTHERS, pair=pair)
-        return Context(
-            output=output,
-            scratch=tmp_path,
-            inputs={
-                Kind.CHECKPOINT: Artifact(source, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))
-            },
-            full_size=source,
-            task=task,
-            data=Splits(train_rows, others, others, more, task.labels),
-            target=targets.load("cpu"),
-            seed=0,
-            reference=None,
-            progress=Told(),
-        )
+        rows = [rows_of(texts, pair=pair) for texts in (train, OTHERS, OTHERS)]
+        context = stage_contexts.context(folder, source, task, rows, progress=Heard(), scratch=tmp_path)
+        more = replace(rows_of(unlabelled, pair=pair), labels=None) if unlabelled else None
+        return replace(context, data=replace(context.data, unlabelled=more))
 
     return make
 
 
-def prune(context: Context, **config: Any) -> dict[str, Any]:
-    stage = stages.get("vocabulary")
-    return dict(stage.run(stage.config(**config), context))
+def prune(context, **config):
+    return stage_contexts.run("vocabulary", context, **config)
 
 
 def logits(folder: Path, texts: tuple[str, ...]) -> torch.Tensor:
@@ -104,14 +74,7 @@ def logits(folder: Path, texts: tuple[str, ...]) -> torch.Tensor:
         )
 
 
-def test_the_stage_makes_a_checkpoint_of_a_checkpoint() -> None:
-    stage = stages.get("vocabulary")
-    assert (stage.reads, stage.writes, stage.distributed) == ((Kind.CHECKPOINT,), Kind.CHECKPOINT, False)
-
-
-def test_texts_of_the_corpora_get_the_same_logits_bit_for_bit(
-    source: Path, make_context: Callable[..., Context]
-) -> None:
+def test_texts_of_the_corpora_get_the_same_logits_bit_for_bit(source, make_context):
     context = make_context(source, unlabelled=("How many seats are left?",))
     before = digest_tree(source)
     notes = prune(context, keep=0)
@@ -123,13 +86,13 @@ def test_texts_of_the_corpora_get_the_same_logits_bit_for_bit(
     assert logits(context.output, tuple(text for text in ODD.values() if len(text) < 1000)).isfinite().all()
 
 
-def test_pairs_and_their_second_texts_count(source: Path, make_context: Callable[..., Context]) -> None:
+def test_pairs_and_their_second_texts_count(source, make_context):
     first = prune(make_context(source, ("a", "story"), pair=True), keep=0)
     assert first["training"]["changed"] == 0
     assert first["tokens"] == prune(make_context(source, ("a", "story")), keep=0)["tokens"]
 
 
-def test_the_notes_say_what_was_lost(tiny_checkpoint: Path, make_context: Callable[..., Context]) -> None:
+def test_the_notes_say_what_was_lost(tiny_checkpoint, make_context):
     context = make_context(tiny_checkpoint)
     notes = prune(context, keep=0)
     assert notes["training"] == {"texts": 4, "changed": 0, "coverage": 1.0, "dropped": []}
@@ -139,7 +102,6 @@ def test_the_notes_say_what_was_lost(tiny_checkpoint: Path, make_context: Callab
     assert ["Ġdirector", 1] in validation["dropped"]
     assert notes["embedding_bytes"] == notes["tokens"] * 32 * 4
     assert notes["embedding_bytes_before"] == 600 * 32 * 4
-    assert isinstance(context.progress, Told)
     assert context.progress.lines == [
         f"{notes['tokens']:,} of 600 tokens kept, embeddings 0.1 MB -> 0.0 MB; "
         "0 training and 3 of 4 validation texts are cut into other tokens"
@@ -149,10 +111,9 @@ def test_the_notes_say_what_was_lost(tiny_checkpoint: Path, make_context: Callab
     assert hard["training"]["coverage"] < 1
 
 
-def test_config_and_files_agree(tiny_checkpoint: Path, make_context: Callable[..., Context]) -> None:
+def test_config_and_files_agree(tiny_checkpoint, make_context):
     source = make_context(tiny_checkpoint).output
-    for file in tiny_checkpoint.iterdir():
-        shutil.copy(file, source / file.name)
+    shutil.copytree(tiny_checkpoint, source, dirs_exist_ok=True)
     (source / "vocab.json").write_text("{}")
     config = json.loads((source / "config.json").read_text())
     config |= {
@@ -193,9 +154,7 @@ def test_config_and_files_agree(tiny_checkpoint: Path, make_context: Callable[..
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_every_table_of_tokens_is_cut_and_all_else_is_copied(
-    dtype: torch.dtype, tiny_checkpoint: Path, make_context: Callable[..., Context]
-) -> None:
+def test_every_table_of_tokens_is_cut_and_all_else_is_copied(dtype, tiny_checkpoint, make_context):
     source = make_context(tiny_checkpoint).output
     for file in tiny_checkpoint.glob("*.json"):
         shutil.copy(file, source / file.name)
@@ -226,9 +185,7 @@ def test_every_table_of_tokens_is_cut_and_all_else_is_copied(
 
 
 @pytest.mark.parametrize("wanted", ["data", 20, 512])
-def test_positions_are_cut_where_the_recipe_says(
-    wanted: Any, source: Path, make_context: Callable[..., Context]
-) -> None:
+def test_positions_are_cut_where_the_recipe_says(wanted, source, make_context):
     texts = ("The film is great.", "a")
     context = make_context(source, texts)
     length = prune(context, max_length=wanted)["max_length"]
@@ -244,32 +201,27 @@ def test_positions_are_cut_where_the_recipe_says(
     assert settings["model_max_length"] == length
 
 
-def test_more_positions_than_there_are_cannot_be_kept(
-    tiny_checkpoint: Path, make_context: Callable[..., Context]
-) -> None:
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"max_length": 513},
+            "vocabulary.max_length: the model takes 512 tokens, not 513\n"
+            "  next: leave it out to keep all positions",
+        ),
+        ({"size": 100}, "vocabulary.size: 100 tokens are too few: "),
+    ],
+)
+def test_settings_that_the_model_cannot_meet_name_their_field(config, message, tiny_checkpoint, make_context):
     with pytest.raises(RecipeError) as caught:
-        prune(make_context(tiny_checkpoint), max_length=513)
-    assert str(caught.value) == (
-        "vocabulary.max_length: the model takes 512 tokens, not 513\n"
-        "  next: leave it out to keep all positions"
-    )
-
-
-def test_a_size_that_is_too_small_names_the_field(
-    tiny_checkpoint: Path, make_context: Callable[..., Context]
-) -> None:
-    with pytest.raises(RecipeError) as caught:
-        prune(make_context(tiny_checkpoint), size=100)
-    assert str(caught.value).startswith("vocabulary.size: 100 tokens are too few: ")
+        prune(make_context(tiny_checkpoint), **config)
+    assert str(caught.value).startswith(message)
     assert caught.value.exit_code == 2
 
 
-def test_embeddings_of_another_model_are_refused(
-    tiny_checkpoint: Path, make_context: Callable[..., Context]
-) -> None:
+def test_embeddings_of_another_model_are_refused(tiny_checkpoint, make_context):
     source = make_context(tiny_checkpoint).output
-    for file in tiny_checkpoint.iterdir():
-        shutil.copy(file, source / file.name)
+    shutil.copytree(tiny_checkpoint, source, dirs_exist_ok=True)
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**config, "vocab_size": 700}))
     with pytest.raises(CheckpointError) as caught:
@@ -277,9 +229,7 @@ def test_embeddings_of_another_model_are_refused(
     assert caught.value.what == "the word embeddings are [600, 32], config.json says [700, 32]"
 
 
-def test_the_cut_model_goes_through_export_quantize_and_runtime(
-    tiny_checkpoint: Path, make_context: Callable[..., Context], tmp_path: Path
-) -> None:
+def test_the_cut_model_goes_through_export_quantize_and_runtime(tiny_checkpoint, make_context, tmp_path):
     context = make_context(tiny_checkpoint, TRAIN * 8)
     prune(context, keep=0)
     answers = []
@@ -287,7 +237,7 @@ def test_the_cut_model_goes_through_export_quantize_and_runtime(
         for kind in ("export", "quantize", "build"):
             output = tmp_path / f"{name}-{kind}"
             output.mkdir()
-            made = Artifact(folder, Kind.CHECKPOINT, Lineage("", "", {}, 0, {}, {}, 0.0))
+            made = stage_contexts.checkpoint_in(folder)
             step = replace(context, output=output, inputs={Kind.CHECKPOINT: made})
             if kind != "export":
                 before = tmp_path / f"{name}-{'export' if kind == 'quantize' else 'quantize'}"
@@ -302,8 +252,3 @@ def test_the_cut_model_goes_through_export_quantize_and_runtime(
             assert np.isfinite(runtime.logits([text for text in ODD.values() if len(text) < 1000])).all()
     # The int8 range of the embeddings is one of fewer rows: close, not the same.
     np.testing.assert_allclose(answers[0], answers[1], atol=0.1)
-
-
-def test_every_setting_is_described() -> None:
-    fields = stages.get("vocabulary").config.model_fields
-    assert [name for name, field in fields.items() if not field.description] == []

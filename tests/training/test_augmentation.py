@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from edgeroberta.data.rows import Rows
 from edgeroberta.training import augmentation
 from edgeroberta.training.augmentation import Variants
@@ -21,27 +19,27 @@ def variants(rows: Rows, count: int, *, seed: int) -> list[Any]:
     return [item for part in Variants(rows, count, seed).chunks() for item in part.inputs()]
 
 
-def test_copies_are_the_same_for_the_same_seed_and_others_for_another() -> None:
+def test_copies_are_the_same_for_the_same_seed_and_others_for_another():
     made = variants(ROWS, 5, seed=0)
     assert made == variants(ROWS, 5, seed=0)
     assert made != variants(ROWS, 5, seed=1)
     assert len(made) == 20
 
 
-def test_a_copy_depends_on_its_row_and_number_alone() -> None:
+def test_a_copy_depends_on_its_row_and_number_alone():
     # the words to draw from are those of the same corpus; only more copies are asked for
     few, many = variants(ROWS, 2, seed=0), variants(ROWS, 5, seed=0)
     assert [many[row * 5 + copy] for row in range(4) for copy in range(2)] == few
 
 
-def test_copies_differ_from_their_text_and_are_never_empty() -> None:
+def test_copies_differ_from_their_text_and_are_never_empty():
     made = variants(ROWS, 50, seed=0)
     assert all(isinstance(text, str) and text.strip() for text in made)
     same = [made[50 * row : 50 * row + 50].count(text) for row, text in enumerate(TEXTS)]
     assert same[0] == same[1] == same[3] == 0
 
 
-def test_words_come_from_the_corpus_and_chinese_is_changed_by_characters() -> None:
+def test_words_come_from_the_corpus_and_chinese_is_changed_by_characters():
     known = {character for text in TEXTS for character in text}
     made = variants(ROWS, 50, seed=0)
     assert {character for text in made for character in text} <= known
@@ -50,7 +48,7 @@ def test_words_come_from_the_corpus_and_chinese_is_changed_by_characters() -> No
     assert not any(character.isascii() for text in chinese for character in text if character.isalpha())
 
 
-def test_of_a_pair_the_first_the_second_or_both_are_changed() -> None:
+def test_of_a_pair_the_first_the_second_or_both_are_changed():
     pairs = Rows(TEXTS[:2], TEXTS[1::-1], None, "pairs.csv")
     made = variants(pairs, 60, seed=0)
     changed = {
@@ -60,9 +58,7 @@ def test_of_a_pair_the_first_the_second_or_both_are_changed() -> None:
     assert changed == {(True, False), (False, True), (True, True)}
 
 
-def test_copies_are_made_part_by_part_and_are_the_same_however_large_the_parts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_copies_are_made_part_by_part_and_are_the_same_however_large_the_parts(monkeypatch):
     wanted = variants(ROWS, 5, seed=0)
     monkeypatch.setattr(augmentation, "_CHUNK", 3)
     parts = list(Variants(ROWS, 5, 0).chunks())
@@ -71,6 +67,6 @@ def test_copies_are_made_part_by_part_and_are_the_same_however_large_the_parts(
     assert len(Variants(ROWS, 5, 0)) == 20
 
 
-def test_digests_differ_where_copies_do() -> None:
+def test_digests_differ_where_copies_do():
     others = [Variants(ROWS, 4, 0), Variants(ROWS, 5, 1), Variants(ROWS.select([0, 1]), 5, 0)]
     assert len({one.digest for one in (Variants(ROWS, 5, 0), Variants(ROWS, 5, 0), *others)}) == 4

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +15,7 @@ def flat(batches: list[batching.Indices]) -> list[int]:
     return [int(row) for batch in batches for row in batch]
 
 
-def test_a_batch_is_padded_on_the_right_to_its_longest_text() -> None:
+def test_a_batch_is_padded_on_the_right_to_its_longest_text():
     tokens = Tokens.pack([[0, 7, 2], [0, 2], [0, 8, 9, 10, 2]], pad_id=1)
     ids, mask = tokens.batch(np.array([1, 0]))
     assert ids.tolist() == [[0, 2, 1], [0, 7, 2]]
@@ -25,7 +23,7 @@ def test_a_batch_is_padded_on_the_right_to_its_longest_text() -> None:
     assert (ids.dtype, mask.dtype) == (np.int64, np.int64)
 
 
-def test_a_batch_can_be_padded_to_a_multiple_but_not_beyond_the_longest_of_all() -> None:
+def test_a_batch_can_be_padded_to_a_multiple_but_not_beyond_the_longest_of_all():
     tokens = Tokens.pack([[0, 7, 2], [0, 2], [0] * 11], pad_id=1)
     ids, mask = tokens.batch(np.array([1, 0]), multiple=4)
     assert ids.tolist() == [[0, 2, 1, 1], [0, 7, 2, 1]]
@@ -33,7 +31,7 @@ def test_a_batch_can_be_padded_to_a_multiple_but_not_beyond_the_longest_of_all()
     assert tokens.batch(np.array([0, 2]), multiple=4)[0].shape == (2, 11)
 
 
-def test_tokens_are_those_of_the_device_and_cut_to_the_limit(tiny_checkpoint: Path) -> None:
+def test_tokens_are_those_of_the_device_and_cut_to_the_limit(tiny_checkpoint):
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
     texts = ["a great film", "word " * 50, ""]
@@ -45,19 +43,19 @@ def test_tokens_are_those_of_the_device_and_cut_to_the_limit(tiny_checkpoint: Pa
     assert tokens.pad_id == 1
 
 
-def test_the_models_own_limit_holds_where_it_is_lower(tiny_checkpoint: Path) -> None:
+def test_the_models_own_limit_holds_where_it_is_lower(tiny_checkpoint):
     tokens = batching.tokenize(tiny_checkpoint, ["word " * 900], max_length=100_000)
     assert tokens.lengths.tolist() == [512]
 
 
-def test_pairs_are_tokenized_together(tiny_checkpoint: Path) -> None:
+def test_pairs_are_tokenized_together(tiny_checkpoint):
     tokens = batching.tokenize(tiny_checkpoint, [("a film", "a plot")], max_length=32)
     ids = tokens.batch(np.array([0]))[0][0].tolist()
     assert ids[0] == 0
     assert ids.count(2) == 3  # <s> a </s></s> b </s>
 
 
-def test_digests_differ_where_tokens_do() -> None:
+def test_digests_differ_where_tokens_do():
     digests = {
         Tokens.pack(sequences, pad_id=1).digest for sequences in ([[1, 2], [3]], [[1], [2, 3]], [[1, 2], [4]])
     }
@@ -67,13 +65,13 @@ def test_digests_differ_where_tokens_do() -> None:
 
 @given(st.integers(1, 400), st.integers(1, 50), st.integers(0, 3), st.integers(0, 3))
 @settings(max_examples=30, deadline=None)
-def test_an_epoch_holds_every_text_once(rows: int, batch_size: int, seed: int, epoch: int) -> None:
+def test_an_epoch_holds_every_text_once(rows, batch_size, seed, epoch):
     batches = batching.shuffled(LENGTHS[:rows], batch_size=batch_size, seed=seed, epoch=epoch)
     assert sorted(flat(batches)) == list(range(rows))
     assert sorted(len(batch) for batch in batches)[1:] == [batch_size] * (len(batches) - 1)
 
 
-def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+def test_the_order_is_a_function_of_seed_and_epoch():
     def order(seed: int, epoch: int) -> list[int]:
         return flat(batching.shuffled(LENGTHS, batch_size=16, seed=seed, epoch=epoch))
 
@@ -82,26 +80,26 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
     assert order(0, 0) != order(1, 0)
 
 
-def test_batches_hold_texts_of_similar_length() -> None:
+def test_batches_hold_texts_of_similar_length():
     batches = batching.shuffled(LENGTHS, batch_size=16, seed=0, epoch=0)
     padded = sum(len(batch) * LENGTHS[batch].max() for batch in batches)
     assert padded / LENGTHS.sum() < 1.05  # in random batches: 1.8
 
 
-def test_batches_come_in_no_order_of_length() -> None:
+def test_batches_come_in_no_order_of_length():
     longest = [int(LENGTHS[b].max()) for b in batching.shuffled(LENGTHS, batch_size=16, seed=0, epoch=0)]
     assert longest != sorted(longest)
     assert longest != sorted(longest, reverse=True)
 
 
-def test_inference_batches_hold_every_text_once_longest_first() -> None:
+def test_inference_batches_hold_every_text_once_longest_first():
     batches = batching.by_length(LENGTHS, batch_size=64)
     assert sorted(flat(batches)) == list(range(1000))
     assert list(LENGTHS[flat(batches)]) == sorted(LENGTHS, reverse=True)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
-def test_processes_share_a_batch_without_loss_or_repeat(processes: int) -> None:
+def test_processes_share_a_batch_without_loss_or_repeat(processes):
     rows = np.array([4, 8, 15, 16, 23])
     parts = [batching.share(rows, rank=rank, processes=processes) for rank in range(processes)]
     assert sorted(flat(parts)) == rows.tolist()

@@ -2,17 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from fake_progress import Kill, Killed
 from pydantic import ValidationError
 
 from edgeroberta.errors import EdgeRobertaError, RecipeError
-from edgeroberta.progress import Meter, Progress
+from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import Run, loop, losses, prediction, room, shards, teacher, train
@@ -32,27 +32,14 @@ SETTINGS = Hyperparameters(
 STEPS = 9  # 3 epochs of 12 / 4
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
-
-
-class KillAt(Progress):
-    def __init__(self, label: str, done: int) -> None:
-        self.label, self.done = label, done
-
-    def _step(self, meter: Meter) -> None:
-        if meter.label == self.label and meter.done >= self.done:
-            raise Killed
-
-
 @pytest.fixture(autouse=True)
-def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_pieces(monkeypatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
     monkeypatch.setattr(shards, "SHARD", 5)
 
 
 @pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def passes(monkeypatch) -> list[int]:
     """Numbers of the shards that frozen layers were run over."""
     seen: list[int] = []
     monkeypatch.setattr(teacher, "_run", lambda *a, run=teacher._run: seen.append(a[2]) or run(*a))
@@ -60,7 +47,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def make_run(tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., Run]:
+def make_run(tiny_checkpoint, tmp_path) -> Callable[..., Run]:
     random = np.random.default_rng(0)
     texts = [[0, *random.integers(3, 600, n), 2] for n in random.integers(2, 14, ROWS)]
     tokens = Tokens.pack(texts, pad_id=1)
@@ -94,12 +81,10 @@ def weights_of(run: Run) -> dict[str, torch.Tensor]:
 
 def kill(run: Run, label: str, done: int) -> None:
     with pytest.raises(Killed):
-        train(replace(run, progress=KillAt(label, done)))
+        train(replace(run, progress=Kill(done, label)))
 
 
-def test_kept_outputs_train_to_the_weights_of_layers_run_at_every_step(
-    make_run: Callable[..., Run], passes: list[int]
-) -> None:
+def test_kept_outputs_train_to_the_weights_of_layers_run_at_every_step(make_run, passes):
     train(kept := make_run("kept"))
     assert passes == [0, 1, 2]  # 12 texts in shards of 5, once for all epochs
     train(computed := make_run("computed", {"frozen_gb": 0}))
@@ -108,9 +93,7 @@ def test_kept_outputs_train_to_the_weights_of_layers_run_at_every_step(
 
 
 @pytest.mark.parametrize("first_token", [True, False])
-def test_frozen_layers_stay_as_they_are_and_the_others_learn(
-    first_token: bool, make_run: Callable[..., Run]
-) -> None:
+def test_frozen_layers_stay_as_they_are_and_the_others_learn(first_token, make_run):
     run = make_run(first_token=first_token)
     before = weights_of(run)
     train(run)
@@ -121,9 +104,7 @@ def test_frozen_layers_stay_as_they_are_and_the_others_learn(
 
 
 @pytest.mark.parametrize(("label", "done"), [("frozen layers' outputs", 5), ("finetune", 1), ("finetune", 7)])
-def test_a_killed_run_with_frozen_layers_ends_with_the_same_weights(
-    label: str, done: int, make_run: Callable[..., Run], passes: list[int]
-) -> None:
+def test_a_killed_run_with_frozen_layers_ends_with_the_same_weights(label, done, make_run, passes):
     train(straight := make_run("straight"))
     passes.clear()
     kill(make_run("resumed"), label, done)
@@ -133,13 +114,13 @@ def test_a_killed_run_with_frozen_layers_ends_with_the_same_weights(
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
-def test_nothing_is_kept_where_texts_are_seen_once(make_run: Callable[..., Run], passes: list[int]) -> None:
+def test_nothing_is_kept_where_texts_are_seen_once(make_run, passes):
     train(run := make_run(settings={"epochs": 1}))
     assert passes == []
     assert not (run.scratch / "frozen").exists()
 
 
-def test_what_is_kept_is_bounded(make_run: Callable[..., Run], passes: list[int]) -> None:
+def test_what_is_kept_is_bounded(make_run, passes):
     run = make_run()
     needed = int(run.tokens.offsets[-1]) * 32 * 4  # float32 of a width of 32
     train(make_run("less", {"frozen_gb": (needed - 1) / 1e9}))
@@ -148,9 +129,7 @@ def test_what_is_kept_is_bounded(make_run: Callable[..., Run], passes: list[int]
     assert passes == [0, 1, 2]
 
 
-def test_a_full_disk_is_told_with_the_way_round_it(
-    make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_told_with_the_way_round_it(make_run, monkeypatch):
     monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
     with pytest.raises(EdgeRobertaError) as caught:
         train(make_run())
@@ -159,7 +138,7 @@ def test_a_full_disk_is_told_with_the_way_round_it(
     assert caught.value.hint.endswith("; --set finetune.frozen_gb=0 computes them at every step")
 
 
-def test_a_model_whose_layers_are_all_frozen_is_refused() -> None:
+def test_a_model_whose_layers_are_all_frozen_is_refused():
     SETTINGS.require_learning(2, "finetune")
     with pytest.raises(RecipeError) as caught:
         SETTINGS.model_copy(update={"freeze_layers": 2}).require_learning(2, "finetune")
@@ -167,7 +146,7 @@ def test_a_model_whose_layers_are_all_frozen_is_refused() -> None:
     assert (caught.value.where, caught.value.hint) == ("finetune.freeze_layers", "choose 0 to 1")
 
 
-def test_frozen_layers_under_embeddings_that_learn_are_refused() -> None:
+def test_frozen_layers_under_embeddings_that_learn_are_refused():
     with pytest.raises(ValidationError, match="frozen layers need frozen embeddings"):
         Hyperparameters(freeze_layers=1, freeze_embeddings=False)
 
@@ -177,9 +156,7 @@ def test_frozen_layers_under_embeddings_that_learn_are_refused() -> None:
     [((0.5, 0.4, 0.3, 0.9), 3, 3), ((0.5, 0.4, 0.5, 0.4), 4, 9), ((0.1, 0.2, 0.3, 0.4), 4, 12)],
     ids=["stops", "an equal score counts as better", "goes on"],
 )
-def test_training_ends_when_the_score_has_not_risen_for_as_long_as_it_may(
-    scores: tuple[float, ...], evaluated: int, best: int, make_run: Callable[..., Run]
-) -> None:
+def test_training_ends_when_the_score_has_not_risen_for_as_long_as_it_may(scores, evaluated, best, make_run):
     left = iter(scores)
     run = make_run(settings={"epochs": 4, "patience": 2}, evaluate=lambda model: next(left))
     state = train(run)
@@ -187,9 +164,7 @@ def test_training_ends_when_the_score_has_not_risen_for_as_long_as_it_may(
     assert (state.step, state.best_step) == (3 * evaluated, best)
 
 
-def test_a_run_that_ended_early_is_not_trained_on_when_it_is_started_again(
-    make_run: Callable[..., Run],
-) -> None:
+def test_a_run_that_ended_early_is_not_trained_on_when_it_is_started_again(make_run):
     left = iter((0.5, 0.4))
     settings = {"patience": 1}
     train(first := make_run(settings=settings, evaluate=lambda model: next(left)))

@@ -27,7 +27,7 @@ def random(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)
 
 
-def test_hard_loss_of_one_label_is_cross_entropy() -> None:
+def test_hard_loss_of_one_label_is_cross_entropy():
     logits = random(3, 4)
     labels = np.array([2, 0, 3])
     wanted = -np.log(softmax(logits)[np.arange(3), labels])
@@ -35,7 +35,7 @@ def test_hard_loss_of_one_label_is_cross_entropy() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
-def test_hard_loss_of_many_labels_is_binary_cross_entropy() -> None:
+def test_hard_loss_of_many_labels_is_binary_cross_entropy():
     logits, labels = random(3, 4), np.array([[1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], np.float64)
     p = sigmoid(logits)
     wanted = -(labels * np.log(p) + (1 - labels) * np.log(1 - p)).mean(1)
@@ -43,12 +43,12 @@ def test_hard_loss_of_many_labels_is_binary_cross_entropy() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
-def test_hard_loss_of_a_regression_is_squared_error() -> None:
+def test_hard_loss_of_a_regression_is_squared_error():
     found = losses.hard(tensor([[1.0], [4.0]]), tensor([3.0, 3.5]), Problem.REGRESSION)
     assert found.tolist() == [4.0, 0.25]
 
 
-def test_soft_loss_of_one_label_is_divergence_times_squared_temperature() -> None:
+def test_soft_loss_of_one_label_is_divergence_times_squared_temperature():
     student, teacher, t = random(3, 4), random(3, 4, seed=1), 2.5
     p, q = softmax(teacher / t), softmax(student / t)
     wanted = (p * np.log(p / q)).sum(1) * t * t
@@ -56,7 +56,7 @@ def test_soft_loss_of_one_label_is_divergence_times_squared_temperature() -> Non
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
-def test_soft_loss_by_hand_for_two_labels() -> None:
+def test_soft_loss_by_hand_for_two_labels():
     # teacher softmax([ln 3, 0]) = (3/4, 1/4), student (1/2, 1/2): 3/4 ln(3/2) + 1/4 ln(1/2)
     found = losses.soft(
         tensor([[0.0, 0.0]]), tensor([[math.log(3), 0.0]]), Problem.SINGLE_LABEL, temperature=1
@@ -64,7 +64,7 @@ def test_soft_loss_by_hand_for_two_labels() -> None:
     assert found.item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5), rel=1e-12)
 
 
-def test_soft_loss_of_many_labels_is_divergence_of_each_label() -> None:
+def test_soft_loss_of_many_labels_is_divergence_of_each_label():
     student, teacher, t = random(3, 4), random(3, 4, seed=1), 2.0
     p, q = sigmoid(teacher / t), sigmoid(student / t)
     wanted = (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean(1) * t * t
@@ -72,12 +72,12 @@ def test_soft_loss_of_many_labels_is_divergence_of_each_label() -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
-def test_soft_loss_of_a_regression_ignores_the_temperature() -> None:
+def test_soft_loss_of_a_regression_ignores_the_temperature():
     found = losses.soft(tensor([[1.0]]), tensor([[4.0]]), Problem.REGRESSION, temperature=7.0)
     assert found.tolist() == [9.0]
 
 
-def test_hidden_loss_by_hand() -> None:
+def test_hidden_loss_by_hand():
     # unit vectors at a right angle are sqrt(2) apart, opposite ones 2, equal directions 0
     student = tensor([[[3.0, 0.0], [0.0, 2.0]], [[5.0, 0.0], [9.0, 9.0]]])
     teacher = tensor([[[0.0, 8.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, 1.0]]])
@@ -96,7 +96,7 @@ def relation_reference(states: np.ndarray, length: int, heads: int) -> np.ndarra
     return result
 
 
-def test_relation_loss_matches_its_formula_text_by_text() -> None:
+def test_relation_loss_matches_its_formula_text_by_text():
     student, teacher = random(2, 5, 3, 8), random(2, 5, 3, 12, seed=1)
     lengths, heads = (5, 3), 4
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
@@ -108,7 +108,7 @@ def test_relation_loss_matches_its_formula_text_by_text() -> None:
         assert found[row].item() == pytest.approx(wanted, rel=1e-9)
 
 
-def test_relation_loss_does_not_see_padding() -> None:
+def test_relation_loss_does_not_see_padding():
     student, teacher = torch.tensor(random(1, 3, 3, 8)), torch.tensor(random(1, 3, 3, 8, seed=1))
     alone = losses.relations(student, teacher, torch.ones(1, 3, dtype=torch.int64), heads=2)
     pad = torch.full((1, 4, 3, 8), 50.0, dtype=torch.float64)
@@ -118,19 +118,19 @@ def test_relation_loss_does_not_see_padding() -> None:
 
 
 @pytest.mark.parametrize("problem", list(Problem))
-def test_soft_loss_is_zero_when_student_and_teacher_agree(problem: Problem) -> None:
+def test_soft_loss_is_zero_when_student_and_teacher_agree(problem):
     logits = torch.tensor(random(4, 3))
     assert losses.soft(logits, logits, problem, temperature=2.0).abs().max() < 1e-12
 
 
-def test_hidden_and_relation_losses_are_zero_when_student_and_teacher_agree() -> None:
+def test_hidden_and_relation_losses_are_zero_when_student_and_teacher_agree():
     states, mask = torch.tensor(random(2, 4, 3, 8)), torch.ones(2, 4, dtype=torch.int64)
     assert losses.relations(states, states, mask, heads=2).abs().max() < 1e-12
     assert losses.hidden(states[:, :, 0], states[:, :, 0], mask).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("name", ["soft", "hidden", "relations"])
-def test_gradients_are_finite_with_padding_in_the_batch(name: str) -> None:
+def test_gradients_are_finite_with_padding_in_the_batch(name):
     mask = torch.tensor([[1, 1, 1], [1, 0, 0]])
     student = torch.zeros(2, 3, 3, 8, requires_grad=True)
     teacher = torch.randn(2, 3, 3, 8, generator=torch.Generator().manual_seed(0)) * 1e3

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,7 +48,7 @@ def losses_of(
     return dict(objective(student, Batch(np.arange(len(mask)), mask, mask)))
 
 
-def test_a_token_level_head_learns_from_the_tokens_that_count() -> None:
+def test_a_token_level_head_learns_from_the_tokens_that_count():
     ours, theirs = random(2, 4, 3), random(2, 4, 3, seed=1)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     labels = torch.tensor([[0, 2, 1, 0], [1, 0, 0, 0]])
@@ -65,7 +64,7 @@ def test_a_token_level_head_learns_from_the_tokens_that_count() -> None:
     assert found["hard"].tolist() == pytest.approx([hard[0, 1:3].mean().item(), hard[1, 1].item()], rel=1e-5)
 
 
-def test_tokens_of_texts_that_do_not_align_do_not_count_and_may_be_more_or_fewer() -> None:
+def test_tokens_of_texts_that_do_not_align_do_not_count_and_may_be_more_or_fewer():
     ours, mask = random(2, 4, 3), torch.ones(2, 4, dtype=torch.int64)
     labels = Fixed(torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2, 4, dtype=torch.bool))
     aligned = np.array([True, False])
@@ -77,9 +76,7 @@ def test_tokens_of_texts_that_do_not_align_do_not_count_and_may_be_more_or_fewer
 
 
 @pytest.mark.parametrize("frozen", [0, 1])
-def test_of_a_last_layer_that_computes_one_token_that_one_is_compared(
-    frozen: int, tiny_checkpoint: Path
-) -> None:
+def test_of_a_last_layer_that_computes_one_token_that_one_is_compared(frozen, tiny_checkpoint):
     student = load_classifier(tiny_checkpoint, Task(Problem.SINGLE_LABEL, ("negative", "positive")))
     ids = torch.tensor([[0, 9, 8, 7, 2], [0, 5, 2, 1, 1]])
     mask, theirs = (ids != 1).long(), random(2, 5, 2 - frozen, 32).half()
@@ -109,7 +106,7 @@ def test_of_a_last_layer_that_computes_one_token_that_one_is_compared(
         (Problem.REGRESSION, np.array([0.5, 2.0], np.float32)),
     ],
 )
-def test_texts_after_the_labelled_ones_have_no_label(problem: Problem, values: np.ndarray) -> None:
+def test_texts_after_the_labelled_ones_have_no_label(problem, values):
     labels, known = TextLabels(values, problem, 2).batch(np.array([1, 5, 0]))
     assert known.tolist() == [True, False, True]
     assert labels.shape == (3, *values.shape[1:])

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fake_progress import Heard, Kill, Killed
 
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.progress import Meter, Progress
+from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.probe import Probe
 from edgeroberta.tasks import Problem, Task
@@ -29,21 +30,8 @@ ROWS = 22
 TESTS = Path(__file__).parent.parent
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
-
-
-class KillAt(Progress):
-    def __init__(self, texts: int) -> None:
-        self.texts = texts
-
-    def _step(self, meter: Meter) -> None:
-        if meter.done >= self.texts:
-            raise Killed
-
-
 @pytest.fixture(autouse=True)
-def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_shards(monkeypatch) -> None:
     monkeypatch.setattr(shards, "SHARD", 5)
 
 
@@ -54,12 +42,12 @@ def tokens() -> Tokens:
 
 
 @pytest.fixture(scope="module")
-def model(tiny_checkpoint: Path) -> torch.nn.Module:
+def model(tiny_checkpoint) -> torch.nn.Module:
     return load_classifier(tiny_checkpoint, TWO)
 
 
 @pytest.fixture
-def run(model: torch.nn.Module, tokens: Tokens, tmp_path: Path) -> Callable[..., Outputs]:
+def run(model, tokens, tmp_path) -> Callable[..., Outputs]:
     def run(wanted: Wanted = ALL, key: str = "teacher", progress: Progress | None = None) -> Outputs:
         return compute(
             model,  # type: ignore[arg-type]
@@ -73,9 +61,7 @@ def run(model: torch.nn.Module, tokens: Tokens, tmp_path: Path) -> Callable[...,
     return run
 
 
-def test_outputs_are_what_the_model_says_of_each_text(
-    run: Callable[..., Outputs], model: torch.nn.Module, tokens: Tokens
-) -> None:
+def test_outputs_are_what_the_model_says_of_each_text(run, model, tokens):
     rows = np.array([17, 3, 21, 4])
     found = run().batch(rows)
     assert found.hidden is not None
@@ -91,32 +77,30 @@ def test_outputs_are_what_the_model_says_of_each_text(
             assert not found.hidden[place, length:].any()
 
 
-def test_outputs_are_padded_as_the_tokens_are(run: Callable[..., Outputs], tokens: Tokens) -> None:
+def test_outputs_are_padded_as_the_tokens_are(run, tokens):
     rows = np.array([0, 9, 20])
     found = run().batch(rows)
     assert found.hidden is not None
     assert found.hidden.shape == (*tokens.batch(rows)[0].shape, 2, 32)
 
 
-def test_only_what_is_wanted_is_kept(run: Callable[..., Outputs], tmp_path: Path) -> None:
+def test_only_what_is_wanted_is_kept(run, tmp_path):
     found = run(Wanted()).batch(np.array([0]))
     assert found.hidden is None
     assert found.attention is None
     assert {file.name for file in tmp_path.glob("teacher/shard-*/*")} == {"logits.npy"}
 
 
-def test_all_logits_come_in_the_order_of_the_texts(run: Callable[..., Outputs]) -> None:
+def test_all_logits_come_in_the_order_of_the_texts(run):
     outputs = run()
     np.testing.assert_array_equal(outputs.logits(), outputs.batch(np.arange(ROWS)).logits)
 
 
-def test_a_killed_run_goes_on_with_the_next_shard(
-    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_goes_on_with_the_next_shard(run, tmp_path, monkeypatch):
     wanted = run().logits()
     shutil.rmtree(tmp_path / "teacher")
     with pytest.raises(Killed):
-        run(progress=KillAt(10))
+        run(progress=Kill(10))
     assert sorted(path.name for path in (tmp_path / "teacher").glob("shard-*")) == [
         "shard-000000",
         "shard-000001",
@@ -131,9 +115,7 @@ def test_a_killed_run_goes_on_with_the_next_shard(
     assert computed == ["shard-000002", "shard-000003", "shard-000004"]
 
 
-def test_a_shard_that_was_being_written_is_made_again(
-    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_that_was_being_written_is_made_again(run, tmp_path, monkeypatch):
     def die(path: Path) -> None:
         raise Killed
 
@@ -146,9 +128,7 @@ def test_a_shard_that_was_being_written_is_made_again(
     assert list((tmp_path / "teacher").glob(".partial-*")) == []
 
 
-def test_finished_outputs_are_not_computed_again(
-    run: Callable[..., Outputs], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finished_outputs_are_not_computed_again(run, monkeypatch):
     first = run().logits()
 
     def refuse(*arguments: object) -> None:
@@ -159,9 +139,7 @@ def test_finished_outputs_are_not_computed_again(
 
 
 @pytest.mark.parametrize("change", [{"key": "another"}, {"wanted": Wanted(precision=Precision.FP32)}])
-def test_outputs_of_another_teacher_or_kind_are_thrown_away(
-    change: dict[str, object], run: Callable[..., Outputs], tmp_path: Path
-) -> None:
+def test_outputs_of_another_teacher_or_kind_are_thrown_away(change, run, tmp_path):
     run()
     marker = tmp_path / "teacher" / "shard-000000" / "old"
     marker.touch()
@@ -169,7 +147,7 @@ def test_outputs_of_another_teacher_or_kind_are_thrown_away(
     assert not marker.exists()
 
 
-def test_as_few_files_are_open_as_with_one_shard(run: Callable[..., Outputs]) -> None:
+def test_as_few_files_are_open_as_with_one_shard(run):
     opened = Path("/proc/self/fd")
     if not opened.is_dir():
         pytest.skip("open files are counted in /proc")
@@ -179,9 +157,7 @@ def test_as_few_files_are_open_as_with_one_shard(run: Callable[..., Outputs]) ->
     assert len(list(opened.iterdir())) == before
 
 
-def test_a_shard_that_another_process_took_is_left_to_it(
-    run: Callable[..., Outputs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_that_another_process_took_is_left_to_it(run, tmp_path, monkeypatch):
     first = run().logits()
     shard = tmp_path / "teacher" / "shard-000001"
     elsewhere = shard.rename(tmp_path / "elsewhere")
@@ -200,9 +176,7 @@ def test_a_shard_that_another_process_took_is_left_to_it(
     assert list((tmp_path / "teacher").glob(".claim-*")) == []
 
 
-def test_a_disk_without_room_is_refused_first(
-    run: Callable[..., Outputs], tokens: Tokens, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_room_is_refused_first(run, tokens, monkeypatch):
     # 22 texts of two float32 logits; per token two layers, queries, keys and values of 32 float16
     needed = ROWS * 8 + int(tokens.offsets[-1]) * (2 + 3) * 32 * 2
     usage = SimpleNamespace(free=needed - 1)
@@ -221,7 +195,7 @@ def test_a_disk_without_room_is_refused_first(
     run()  # all is there already
 
 
-def test_a_shard_cut_short_is_noticed(run: Callable[..., Outputs], tmp_path: Path) -> None:
+def test_a_shard_cut_short_is_noticed(run, tmp_path):
     outputs = run()
     file = tmp_path / "teacher" / "shard-000002" / "hidden.npy"
     file.write_bytes(file.read_bytes()[:64])
@@ -232,9 +206,7 @@ def test_a_shard_cut_short_is_noticed(run: Callable[..., Outputs], tmp_path: Pat
 @pytest.mark.parametrize(
     "step", [pytest.param(13, id="some"), pytest.param(1, id="all", marks=pytest.mark.slow)]
 )
-def test_a_kill_at_any_change_of_the_disk_costs_no_finished_shard(
-    step: int, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_kill_at_any_change_of_the_disk_costs_no_finished_shard(step, tiny_checkpoint, tmp_path):
     done = subprocess.run(
         [sys.executable, TESTS / "teacher_kill_driver.py", tmp_path, tiny_checkpoint, str(step)],
         capture_output=True, text=True, check=False, timeout=600,
@@ -248,13 +220,7 @@ def test_a_kill_at_any_change_of_the_disk_costs_no_finished_shard(
     assert len({found["found"] for found in tries}) > 2
 
 
-def test_progress_counts_shards_that_were_there(run: Callable[..., Outputs]) -> None:
+def test_progress_counts_shards_that_were_there(run):
     run()
-    seen: list[int] = []
-
-    class Watch(Progress):
-        def _begin(self, meter: Meter) -> None:
-            seen.append(meter.done)
-
-    run(progress=Watch())
-    assert seen == [ROWS]
+    run(progress=(heard := Heard()))
+    assert [done for _, done in heard.begun] == [ROWS]

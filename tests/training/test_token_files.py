@@ -15,18 +15,18 @@ TRAIN = Rows(("a good film", "bad"), None, np.array([1, 0]), "train.csv")
 
 
 @pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_parts(monkeypatch) -> None:
     monkeypatch.setattr(token_files, "CHUNK", 3)
     monkeypatch.setattr(batching, "_BLOCK", 7)
 
 
 @pytest.fixture
-def encoder(tiny_checkpoint: Path) -> Encoder:
+def encoder(tiny_checkpoint) -> Encoder:
     return Encoder.open(tiny_checkpoint, max_length=16)
 
 
 @pytest.fixture
-def more(tmp_path: Path) -> streams.TextStream:
+def more(tmp_path) -> streams.TextStream:
     (tmp_path / "more.txt").write_text("".join(f"text {i} {'very ' * (i % 9)}long\n" for i in range(20)))
     spec = DataSpec("-", unlabelled=str(tmp_path / "more.txt"))
     return streams.load(spec, pair=False, without=())
@@ -36,9 +36,7 @@ def written(encoder: Encoder, parts: list[object], folder: Path) -> Tokens:
     return token_files.tokenize(encoder, parts, folder=folder / "tokens", progress=Progress())  # type: ignore[arg-type]
 
 
-def test_tokens_in_files_are_those_in_memory(
-    encoder: Encoder, more: streams.TextStream, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_tokens_in_files_are_those_in_memory(encoder, more, tiny_checkpoint, tmp_path):
     texts = [text for part in (TRAIN, *more.chunks()) for text in part.inputs()]
     wanted = batching.tokenize(tiny_checkpoint, texts, max_length=16)
     found = written(encoder, [TRAIN, more], tmp_path)
@@ -51,13 +49,11 @@ def test_tokens_in_files_are_those_in_memory(
         assert ours.tolist() == theirs.tolist()
 
 
-def test_the_ids_are_mapped_and_not_held(encoder: Encoder, more: streams.TextStream, tmp_path: Path) -> None:
+def test_the_ids_are_mapped_and_not_held(encoder, more, tmp_path):
     assert isinstance(written(encoder, [more], tmp_path).ids.base, np.memmap)
 
 
-def test_files_that_are_there_are_used(
-    encoder: Encoder, more: streams.TextStream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_that_are_there_are_used(encoder, more, tmp_path, monkeypatch):
     first = written(encoder, [more], tmp_path).digest
 
     def refuse(*arguments: object) -> None:
@@ -67,21 +63,19 @@ def test_files_that_are_there_are_used(
     assert written(encoder, [more], tmp_path).digest == first
 
 
-def test_other_texts_or_another_length_are_tokenized_anew(
-    encoder: Encoder, more: streams.TextStream, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_other_texts_or_another_length_are_tokenized_anew(encoder, more, tiny_checkpoint, tmp_path):
     assert len(written(encoder, [more], tmp_path)) == 20
     assert len(written(encoder, [TRAIN], tmp_path)) == 2
     assert written(Encoder.open(tiny_checkpoint, max_length=4), [TRAIN], tmp_path).lengths.max() == 4
 
 
-def test_any_function_can_be_the_tokenizer(more: streams.TextStream, tmp_path: Path) -> None:
+def test_any_function_can_be_the_tokenizer(more, tmp_path):
     encoder = Encoder(lambda inputs: [[7] * len(text.split()) for text in inputs], pad_id=0, digest="words")
     tokens = written(encoder, [more], tmp_path)
     assert tokens.lengths[:3].tolist() == [3, 4, 5]
     assert tokens.batch(np.array([0, 1]))[0].tolist() == [[7, 7, 7, 0], [7, 7, 7, 7]]
 
 
-def test_pairs_are_tokenized_together(encoder: Encoder, tmp_path: Path) -> None:
+def test_pairs_are_tokenized_together(encoder, tmp_path):
     pairs = Rows(("a film",), ("a plot",), None, "x")
     assert written(encoder, [pairs], tmp_path).ids.tolist().count(2) == 3  # <s> a </s></s> b </s>

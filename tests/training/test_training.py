@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_progress import Heard, Kill, Killed
 
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.progress import Meter, Progress
+from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import Run, loop, losses, prediction, train
@@ -36,23 +37,8 @@ SETTINGS = Hyperparameters(
 STEPS = 18  # 3 epochs of 24 / 4
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing may catch it."""
-
-
-class KillAt(Progress):
-    """Dies right after a given number of steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def _step(self, meter: Meter) -> None:
-        if meter.done >= self.steps:
-            raise Killed
-
-
 @pytest.fixture(autouse=True)
-def _checkpoint_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def _checkpoint_every_step(monkeypatch) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
 
 
@@ -64,7 +50,7 @@ def tokens() -> Tokens:
 
 
 @pytest.fixture
-def make_run(tiny_checkpoint: Path, tokens: Tokens, tmp_path: Path) -> Callable[..., Run]:
+def make_run(tiny_checkpoint, tokens, tmp_path) -> Callable[..., Run]:
     # whether a text holds an even first word: a pattern that the embeddings show
     labels = torch.tensor([int(tokens.ids[start + 1]) % 2 for start in tokens.offsets[:-1]])
 
@@ -100,10 +86,10 @@ def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) 
 
 def kill(run: Run, steps: int) -> None:
     with pytest.raises(Killed):
-        train(replace(run, progress=KillAt(steps)))
+        train(replace(run, progress=Kill(steps)))
 
 
-def test_training_lowers_the_loss(make_run: Callable[..., Run]) -> None:
+def test_training_lowers_the_loss(make_run):
     settings = SETTINGS.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
     history = train(make_run(settings=settings)).history
     assert len(history) == 12
@@ -111,9 +97,7 @@ def test_training_lowers_the_loss(make_run: Callable[..., Run]) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 5, 6, 7, 17])
-def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(
-    steps: int, make_run: Callable[..., Run]
-) -> None:
+def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(steps, make_run):
     straight = make_run("straight")
     whole = train(straight)
     kill(make_run("resumed"), steps)
@@ -124,7 +108,7 @@ def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(
     assert state.history == whole.history
 
 
-def test_a_run_killed_again_and_again_ends_with_the_same_weights(make_run: Callable[..., Run]) -> None:
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(make_run):
     straight = make_run("straight")
     train(straight)
     for steps in (2, 3, 9, 13):
@@ -134,7 +118,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_weights(make_run: Calla
     assert_same(weights_of(resumed), weights_of(straight))
 
 
-def test_a_run_killed_after_its_last_step_is_not_trained_again(make_run: Callable[..., Run]) -> None:
+def test_a_run_killed_after_its_last_step_is_not_trained_again(make_run):
     kill(make_run(), STEPS)
     asked = []
     run = make_run(objective=lambda model, batch: asked.append(batch))
@@ -172,9 +156,7 @@ def run_for_subprocess(checkpoint: Path, scratch: Path) -> Run:
     return Run("finetune", model, tokens, objective, lambda model: 0.5, settings, scratch, 0, Progress())
 
 
-def test_a_process_killed_with_sigkill_is_resumed_to_the_same_weights(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_process_killed_with_sigkill_is_resumed_to_the_same_weights(tiny_checkpoint, tmp_path):
     scratch = tmp_path / "killed"
     arguments = [str(Path(__file__).parent), str(tiny_checkpoint), str(scratch)]
     process = subprocess.Popen([sys.executable, "-c", KILLED_PROGRAM, *arguments])
@@ -201,9 +183,7 @@ def _key(scratch: Path) -> str:
     return str(torch.load(newest / "state.pt", weights_only=True)["key"])
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    make_run: Callable[..., Run], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(make_run, caplog):
     straight = make_run("straight")
     train(straight)
     kill(make_run("resumed"), 9)
@@ -229,7 +209,7 @@ class Told(Ranks):
         return value if self.main else vars(self)["answer"]
 
 
-def test_of_several_processes_the_main_one_decides_where_to_go_on(tmp_path: Path) -> None:
+def test_of_several_processes_the_main_one_decides_where_to_go_on(tmp_path):
     for step in (3, 4):
         training_state.save(tmp_path, training_state.TrainingState("key", step))
     # what the main process cannot read, another one may see whole
@@ -243,7 +223,7 @@ def test_of_several_processes_the_main_one_decides_where_to_go_on(tmp_path: Path
     assert (state.step, vars(main)["said"]) == (3, [3])
 
 
-def test_of_several_processes_only_the_main_one_deletes_states(tmp_path: Path) -> None:
+def test_of_several_processes_only_the_main_one_deletes_states(tmp_path):
     training_state.save(tmp_path, training_state.TrainingState("key", 3))
     (tmp_path / ".partial-1").mkdir()
     assert training_state.restore(tmp_path, "another", Told(1, None)) is None
@@ -252,7 +232,7 @@ def test_of_several_processes_only_the_main_one_deletes_states(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_that_does_not_see_the_shared_state_says_so(tmp_path: Path) -> None:
+def test_a_process_that_does_not_see_the_shared_state_says_so(tmp_path):
     with pytest.raises(EdgeRobertaError) as caught:
         training_state.restore(tmp_path, "key", Told(1, 3))
     assert caught.value.what.startswith("process 1 cannot read a state that the main process has read (")
@@ -260,7 +240,7 @@ def test_a_process_that_does_not_see_the_shared_state_says_so(tmp_path: Path) ->
     assert caught.value.hint == "put the work folder on a file system that all machines of the launch see"
 
 
-def test_two_checkpoints_are_kept_and_no_partial_one(make_run: Callable[..., Run]) -> None:
+def test_two_checkpoints_are_kept_and_no_partial_one(make_run):
     run = make_run()
     folder = run.scratch / "checkpoints"
     folder.mkdir(parents=True)
@@ -270,7 +250,7 @@ def test_two_checkpoints_are_kept_and_no_partial_one(make_run: Callable[..., Run
 
 
 @pytest.mark.parametrize("change", ["seed", "key", "settings"])
-def test_checkpoints_of_another_run_are_not_used(change: str, make_run: Callable[..., Run]) -> None:
+def test_checkpoints_of_another_run_are_not_used(change, make_run):
     other = {"seed": 1, "key": "another", "settings": SETTINGS.model_copy(update={"learning_rate": 2e-3})}
     kill(make_run("used"), 7)
     kill(make_run("used", **{change: other[change]}), 3)
@@ -281,19 +261,14 @@ def test_checkpoints_of_another_run_are_not_used(change: str, make_run: Callable
     assert_same(weights_of(first), weights_of(fresh))
 
 
-def test_a_resumed_run_may_keep_checkpoints_at_another_pace(make_run: Callable[..., Run]) -> None:
+def test_a_resumed_run_may_keep_checkpoints_at_another_pace(make_run):
     kill(make_run(), 7)
-    seen: list[int] = []
-
-    class Watch(Progress):
-        def _step(self, meter: Meter) -> None:
-            seen.append(meter.done)
-
-    train(make_run(settings=SETTINGS.model_copy(update={"checkpoint_seconds": 99}), progress=Watch()))
-    assert seen[0] >= 6
+    heard = Heard()
+    train(make_run(settings=SETTINGS.model_copy(update={"checkpoint_seconds": 99}), progress=heard))
+    assert heard.steps[0] >= 6
 
 
-def test_the_best_evaluation_decides_the_weights_and_of_equals_the_last(make_run: Callable[..., Run]) -> None:
+def test_the_best_evaluation_decides_the_weights_and_of_equals_the_last(make_run):
     seen: list[dict[str, torch.Tensor]] = []
     scores: Iterator[float] = iter([0.5, 0.9, 0.9, 0.7])
 
@@ -310,27 +285,25 @@ def test_the_best_evaluation_decides_the_weights_and_of_equals_the_last(make_run
     assert not torch.equal(seen[2]["classifier.dense.weight"], seen[3]["classifier.dense.weight"])
 
 
-def test_the_best_weights_survive_a_kill(make_run: Callable[..., Run]) -> None:
+def test_the_best_weights_survive_a_kill(make_run):
     kill(make_run(evaluate=lambda model: 0.9), 8)
     run = make_run(evaluate=lambda model: 0.1)
     state = train(run)
     assert (state.best_score, state.best_step) == (0.9, 6)
 
 
-def test_a_score_that_is_not_a_number_is_never_the_best(make_run: Callable[..., Run]) -> None:
+def test_a_score_that_is_not_a_number_is_never_the_best(make_run):
     scores = iter([0.2, float("nan"), 0.1])
     assert train(make_run(evaluate=lambda model: next(scores))).best_score == 0.2
 
 
-def test_evaluations_come_every_so_many_steps_and_at_the_end(make_run: Callable[..., Run]) -> None:
+def test_evaluations_come_every_so_many_steps_and_at_the_end(make_run):
     history = train(make_run(settings=SETTINGS.model_copy(update={"eval_steps": 7}))).history
     assert [entry["step"] for entry in history] == [7, 14, 18]
     assert [entry["epoch"] for entry in history] == [1.167, 2.333, 3.0]
 
 
-def test_a_loss_that_is_not_a_number_ends_the_run_and_spoils_no_checkpoint(
-    make_run: Callable[..., Run],
-) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_run_and_spoils_no_checkpoint(make_run):
     good = make_run()
     calls = 0
 
@@ -354,7 +327,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_spoils_no_checkpoint(
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_embeddings_stay_as_they_are_only_when_frozen(frozen: bool, make_run: Callable[..., Run]) -> None:
+def test_embeddings_stay_as_they_are_only_when_frozen(frozen, make_run):
     run = make_run(settings=SETTINGS.model_copy(update={"freeze_embeddings": frozen}))
     before = weights_of(run)
     train(run)
@@ -364,9 +337,7 @@ def test_embeddings_stay_as_they_are_only_when_frozen(frozen: bool, make_run: Ca
     assert not torch.equal(before["classifier.dense.weight"], after["classifier.dense.weight"])
 
 
-def test_a_step_in_several_passes_is_the_same_step(
-    make_run: Callable[..., Run], tiny_checkpoint: Path
-) -> None:
+def test_a_step_in_several_passes_is_the_same_step(make_run, tiny_checkpoint):
     # one step over all texts, at once or in five uneven passes; without dropout only rounding differs
     def once(**sizes: int) -> training_state.TrainingState:
         settings = SETTINGS.model_copy(update={"epochs": 1, **sizes})
@@ -381,14 +352,14 @@ def test_a_step_in_several_passes_is_the_same_step(
         torch.testing.assert_close(entry["exp_avg"], moment[name], rtol=1e-3, atol=1e-6)
 
 
-def test_the_callers_random_state_is_left_alone(make_run: Callable[..., Run]) -> None:
+def test_the_callers_random_state_is_left_alone(make_run):
     torch.manual_seed(7)
     state = torch.get_rng_state()
     train(make_run(settings=SETTINGS.model_copy(update={"epochs": 1})))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_dropout_and_order_depend_on_the_seed(make_run: Callable[..., Run]) -> None:
+def test_dropout_and_order_depend_on_the_seed(make_run):
     train(first := make_run("a"))
     train(again := make_run("b"))
     train(other := make_run("c", seed=1))
@@ -396,13 +367,13 @@ def test_dropout_and_order_depend_on_the_seed(make_run: Callable[..., Run]) -> N
     assert not torch.equal(first.model.classifier.dense.weight, other.model.classifier.dense.weight)
 
 
-def test_biases_and_norms_are_not_decayed(make_run: Callable[..., Run]) -> None:
+def test_biases_and_norms_are_not_decayed(make_run):
     groups = Loop(make_run(), Place()).optimizer.param_groups
     decays = {p.ndim: group["weight_decay"] for group in groups for p in group["params"]}
     assert decays == {2: 0.01, 1: 0.0}
 
 
-def test_the_learning_rate_rises_then_falls_along_its_schedule() -> None:
+def test_the_learning_rate_rises_then_falls_along_its_schedule():
     def rates(schedule: Schedule) -> list[float]:
         settings = Hyperparameters(learning_rate=1.0, warmup=0.2, schedule=schedule)
         return [round(learning_rate(settings, step, 10), 4) for step in range(10)]
@@ -413,12 +384,12 @@ def test_the_learning_rate_rises_then_falls_along_its_schedule() -> None:
     assert rates(Schedule.CONSTANT) == [*rise, *[1.0] * 8]
 
 
-def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
+def test_without_warm_up_the_first_step_has_the_full_rate():
     assert learning_rate(Hyperparameters(learning_rate=0.5, warmup=0), 0, 10) == 0.5
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_automatic_precision_follows_the_processor(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_automatic_precision_follows_the_processor(fast, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     wanted = torch.bfloat16 if fast else torch.float32
@@ -427,13 +398,13 @@ def test_automatic_precision_follows_the_processor(fast: bool, monkeypatch: pyte
     assert prediction.precision_of(Precision.BF16, torch.device("cpu")) is torch.bfloat16
 
 
-def test_mixed_precision_trains_and_keeps_weights_in_float32(make_run: Callable[..., Run]) -> None:
+def test_mixed_precision_trains_and_keeps_weights_in_float32(make_run):
     run = make_run(settings=SETTINGS.model_copy(update={"precision": Precision.BF16}))
     train(run)
     assert {value.dtype for value in run.model.state_dict().values()} == {torch.float32}
 
 
-def test_predictions_come_in_the_order_of_the_texts(tiny_checkpoint: Path, tokens: Tokens) -> None:
+def test_predictions_come_in_the_order_of_the_texts(tiny_checkpoint, tokens):
     model = load_classifier(tiny_checkpoint, TWO)
     found = prediction.predict(model, tokens, precision=Precision.FP32)
     assert (found.shape, found.dtype) == ((ROWS, 2), np.float32)
