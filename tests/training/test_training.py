@@ -129,7 +129,7 @@ def test_a_run_killed_after_its_last_step_is_not_trained_again(make_run):
 KILLED_PROGRAM = """
 import sys, time
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
 import numpy as np, torch
 import test_training as t
 from edgeroberta.training import loop
