@@ -32,17 +32,17 @@ class BuildConfig(StageConfig):
         "target", description="Engines to build for, the preferred one first: those of the target, or a list."
     )
     max_length: int | None = Field(
-        None, ge=2, description="Cut texts at this many tokens; the model's own limit when left out."
+        None, ge=2, description="Truncate texts at this many tokens; by default the model's own limit."
     )
     share_weights: bool = Field(
         False,
-        description="Let OpenVINO read model.onnx, with its weights in a file beside it, in place of a copy "
-        "in its own format: half the bytes. Optimum's OVModelFor… then does not open the bundle.",
+        description="Let OpenVINO read model.onnx, with its weights in a file beside it, instead of a copy "
+        "in its own format: half the bytes. Optimum's OVModelFor… then cannot open the bundle.",
     )
     check: bool = Field(
         True,
-        description="Fail where ONNX Runtime or OpenVINO computes an int8 matmul in float, or does not fuse "
-        "what it should; what only another processor does, or a version does not tell, is told.",
+        description="Fail if ONNX Runtime or OpenVINO computes an int8 matmul in float, or does not fuse "
+        "what it should; report what only another processor does or a version does not say.",
     )
 
 

@@ -44,17 +44,17 @@ class DistillConfig(DistillSettings):
 
     layers: Literal["auto"] | int | float | tuple[int, ...] = Field(
         "auto",
-        description="Number of layers to keep, a part of them (0.5), or their indices from 0; auto keeps two"
-        " thirds of them, of a student that was named all.",
+        description="Number of layers to keep, a share of them (0.5), or their indices from 0; auto keeps two"
+        " thirds, or all of a student that was named.",
     )
     hidden_size: int | None = Field(
         None,
         ge=1,
-        description="Width of the student, a multiple of the head size; attention heads go with it.",
+        description="Width of the student, a multiple of the head size; the number of heads follows.",
     )
     intermediate_size: int | None = Field(None, ge=1, description="FFN width of the student.")
     initialization: Initialization = Field(
-        Initialization.IMPORTANCE, description="What of the teacher a narrower student starts from."
+        Initialization.IMPORTANCE, description="How a narrower student is initialized from the teacher."
     )
     student: str | None = Field(
         None, description="Folder or Hub id of a RoBERTa to start from instead, with its own tokenizer."

@@ -30,22 +30,25 @@ class PruneBudget(StageConfig):
     CONTENT: ClassVar[tuple[str, ...]] = ("table",)
 
     params: float | None = Field(
-        None, gt=0, le=1, description="Part of the layers' parameters; embeddings are not counted."
+        None, gt=0, le=1, description="Share of the layers' parameters to keep; embeddings do not count."
     )
     macs: float | None = Field(
-        None, gt=0, le=1, description="Part of the layers' products, for a text of the data's mean length."
+        None,
+        gt=0,
+        le=1,
+        description="Share of the layers' multiply-accumulates, for a text of the data's mean length.",
     )
     latency: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Part of the int8 model's time for such a text on the target's first installed engine,"
-        " as measured here.",
+        description="Share of the int8 model's time for such a text on the target's first installed engine,"
+        " measured here.",
     )
     table: str | None = Field(
         None,
-        description="With latency: file of a latency table to count by instead, as 'edgeroberta latency"
-        " --json' prints it; of another device, say.",
+        description="With latency: file of a latency table to use instead, as 'edgeroberta latency"
+        " --json' prints it, for example of another device.",
     )
 
     @model_validator(mode="after")
@@ -76,31 +79,32 @@ class PruneConfig(StageConfig):
         None,
         gt=0,
         le=1,
-        description=f"Part of the attention heads to keep, wherever they matter most; {HEADS} by default.",
+        description=f"Share of the attention heads to keep, over all layers; {HEADS} by default.",
     )
     ffn: float | None = Field(
-        None, gt=0, le=1, description=f"Part of the FFN neurons to keep likewise; {FFN} by default."
+        None, gt=0, le=1, description=f"Share of the FFN neurons to keep, over all layers; {FFN} by default."
     )
     layers: Literal["all", "auto"] | int | tuple[int, ...] = Field(
         "all",
-        description="Layers to keep: all, a number of them, their indices from 0, or auto: as the budget"
-        " is spent best.",
+        description="Layers to keep: all, a number, indices from 0, or auto: what suits the budget best.",
     )
     budget: PruneBudget | None = Field(
-        None, description="One budget for heads and neurons together, in place of heads and ffn."
+        None, description="One budget for heads and neurons together, instead of heads and ffn."
     )
     shapes: tuple[LayerSize, ...] | None = Field(
-        None, description="Heads and FFN neurons of each layer that stays, in place of heads, ffn and budget."
+        None, description="Heads and FFN neurons of each kept layer, instead of heads, ffn and budget."
     )
     score: Method = Field(Method.TAYLOR, description="How units are scored.")
-    evenly: bool = Field(False, description="Keep the same part in every layer; for comparison.")
+    evenly: bool = Field(False, description="Keep the same share in every layer; for comparison.")
     texts: int = Field(2048, ge=1, description="Training texts that units are scored on.")
-    max_length: int = Field(128, ge=4, description="Longest of them in tokens; the rest is cut off.")
+    max_length: int = Field(128, ge=4, description="Longest of them in tokens; longer ones are truncated.")
     granularity: int = Field(
-        GRANULARITY, ge=1, description="A layer's neurons stay in multiples of this, as int8 kernels like."
+        GRANULARITY,
+        ge=1,
+        description="The number of a layer's neurons stays a multiple of this, for int8 kernels.",
     )
-    steps: int = Field(1, ge=1, description="Prune in so many steps, each scored anew and recovered from.")
-    pace: Pace = Field(Pace.CUBIC, description="How much of it each step prunes.")
+    steps: int = Field(1, ge=1, description="Number of pruning steps, each with new scores and recovery.")
+    pace: Pace = Field(Pace.CUBIC, description="Schedule of the steps: how much each one prunes.")
     step_epochs: int = Field(1, ge=1, description="Epochs of recovery after each step but the last.")
     recovery: DistillSettings | None = Field(
         DistillSettings.model_validate({}),

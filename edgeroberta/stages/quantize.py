@@ -37,18 +37,18 @@ class QuantizeConfig(StageConfig):
     check_samples: int = Field(
         256,
         ge=1,
-        description="Further training rows that the int8 graph is compared with the float graph on.",
+        description="Further training rows, to compare the int8 graph with the float graph.",
     )
     rows: int = Field(512, ge=64, description="Token rows kept per tensor, on which errors are measured.")
     symmetric: bool = Field(
         False,
-        description="Only int8 activations with zero point 0; else uint8 where that is better. Targets that "
-        "run TensorRT always have the former.",
+        description="Only int8 activations with zero point 0; otherwise uint8 if that is better. Always "
+        "true for targets with TensorRT.",
     )
     attention: Literal["auto", "int8", "float"] = Field(
         "auto",
-        description="The two matmuls of each attention: int8 or float; auto is int8 where the target runs "
-        "TensorRT, which fuses them, and float elsewhere, since CPUs gain nothing.",
+        description="The two matmuls of each attention: int8 or float; auto is int8 if the target has "
+        "TensorRT, which fuses them, and float otherwise, because CPUs gain nothing.",
     )
     embeddings: bool = Field(True, description="Store the word embeddings as int8 rows.")
     positions: bool = Field(
@@ -59,17 +59,19 @@ class QuantizeConfig(StageConfig):
     min_agreement: float = Field(
         0.98, ge=0, le=1, description="Share of the checked texts that must keep the float graph's answer."
     )
-    max_float: int = Field(2, ge=0, description="Most matmuls that may stay float to reach min_agreement.")
+    max_float: int = Field(
+        2, ge=0, description="Most matmuls that may fall back to fp32 to reach min_agreement."
+    )
     saturation: Literal["auto", "avoid", "ignore"] = Field(
         "auto",
         description="Weights whose int8 products saturate an int16 on x86 without VNNI: avoid or ignore; "
-        "auto avoids them where the target is such a processor.",
+        "auto avoids them if the target is such a processor.",
     )
     max_saturation_loss: float = Field(
         0.01,
         ge=0,
-        description="Output error, relative to the output's energy, that avoiding saturation may bring to a "
-        "matmul; one with more stays float, beside those that max_float counts.",
+        description="Output error, relative to the output's energy, that avoiding saturation may cause in a "
+        "matmul; above it, the matmul falls back to fp32, in addition to those of max_float.",
     )
 
 

@@ -26,23 +26,21 @@ class GateConfig(StageConfig):
         0.95,
         ge=0,
         le=1,
-        description="Smallest share of texts with the full-size model's answer; its whole interval counts.",
+        description="Smallest share of texts with the baseline's answer; its whole interval counts.",
     )
-    confidence: float = Field(
-        0.95, gt=0, lt=1, description="Of the two-sided interval that the loss must lie in."
-    )
+    confidence: float = Field(0.95, gt=0, lt=1, description="Confidence of the two-sided intervals.")
     min_kept: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="Smallest share of the full-size model's metric, judged as max_drop is; both must hold.",
+        description="Smallest share of the baseline's metric, judged like max_drop; both must hold.",
     )
     metric: (
         Literal["accuracy", "macro_f1", "matthews", "micro_f1", "subset_accuracy", "pearson", "spearman"]
         | None
     ) = Field(
         None,
-        description="Metric that max_drop and min_kept are about, of those the task has; null for its own.",
+        description="Metric of max_drop and min_kept; null for the default of the task.",
     )
 
 
@@ -56,9 +54,9 @@ class VerifyConfig(StageConfig):
         "target", description="Engines to measure: those of the target, or a list of names."
     )
     latency_rows: int = Field(100, ge=1, description="Texts timed in each of three rounds.")
-    examples: int = Field(10, ge=0, description="Changed answers to show, by the numbers of their rows.")
+    examples: int = Field(10, ge=0, description="Changed answers to show, by row number.")
     keep_examples: bool = Field(
-        False, description="Show them with their texts, which are the user's data and go with the bundle."
+        False, description="Show them with their texts, which are your data and are then part of the bundle."
     )
 
 

@@ -36,19 +36,19 @@ class VocabularyConfig(StageConfig):
         0.4,
         ge=0,
         le=1,
-        description="Share of the tokens to keep; those that your texts use stay even beyond it.",
+        description="Share of the tokens to keep; those that your texts use stay even above it.",
     )
     size: int | None = Field(
         None,
         ge=1,
-        description="Exactly this many tokens instead; if your texts use more, their rarest go.",
+        description="Exactly this many tokens instead; if your texts use more, their rarest are removed.",
     )
     min_count: int = Field(
-        1, ge=1, description="Times that your texts must need a token for it to count as used."
+        1, ge=1, description="How often your texts must use a token for it to count as used."
     )
     max_length: Literal["data"] | Annotated[int, Field(ge=3)] | None = Field(
         None,
-        description="Most tokens of a text; cuts the position table there. data: your longest text's.",
+        description="Most tokens of a text; cuts the position table. data: those of your longest text.",
     )
 
 

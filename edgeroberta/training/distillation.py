@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class DistillWeights(StageConfig):
     """How much each loss counts; a loss of weight 0 is not computed."""
 
-    logits: float = Field(default=1.0, ge=0, description="The teacher's answer, softened by the temperature.")
-    hard: float = Field(default=0.5, ge=0, description="The true labels; unlabelled texts have no such term.")
+    logits: float = Field(default=1.0, ge=0, description="The teacher's logits, softened by the temperature.")
+    hard: float = Field(default=0.5, ge=0, description="The true labels; left out for unlabelled texts.")
     hidden: float = Field(
         default=0.0,
         ge=0,
-        description="Hidden states of the teacher's layers, token by token, for each that is not frozen; of"
-        " the last one the first token's, which the head reads; projected where widths differ.",
+        description="Hidden states of the teacher's layers that are not frozen, token by token; of the last"
+        " layer only the first token, which the head reads; projected if the widths differ.",
     )
     attention: float = Field(
         default=0.0, ge=0, description="Query, key and value relations of the teacher's last layer."
@@ -47,18 +47,18 @@ class DistillSettings(Hyperparameters):
     teacher: str | None = Field(
         None,
         description="Folder or Hub id of another teacher, any encoder with the task's labels; by default"
-        " the full-size model.",
+        " the baseline.",
     )
-    temperature: float = Field(2.0, gt=0, description="Softens the teacher's answer; 1 leaves it.")
+    temperature: float = Field(2.0, gt=0, description="Softens the teacher's logits; 1 does not.")
     weights: DistillWeights = Field(default=DistillWeights(), description="How much each loss counts.")
     relation_heads: int | None = Field(
         None,
         ge=1,
-        description="Heads of the attention relations; by default as many of the teacher's as divide both"
-        " widths.",
+        description="Heads of the attention relations; by default the teacher's number, or the largest"
+        " smaller one that divides both widths.",
     )
     augment: int = Field(
-        0, ge=0, description="Changed copies of each training text that the teacher answers, too."
+        0, ge=0, description="Changed copies of each training text, labelled by the teacher."
     )
 
 

@@ -43,7 +43,9 @@ class Hyperparameters(StageConfig):
     batch_size: int = Field(32, ge=1, description="Texts per forward pass, over all processes together.")
     accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step.")
     learning_rate: float = Field(2e-4, gt=0, le=1, description="Highest learning rate of AdamW.")
-    warmup: float = Field(0.1, ge=0, lt=1, description="Fraction of all steps in which the rate rises.")
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="Fraction of all steps in which the learning rate rises."
+    )
     schedule: Schedule = Field(Schedule.LINEAR, description="How the learning rate falls after warm-up.")
     weight_decay: float = Field(
         0.01, ge=0, lt=1, description="Weight decay of matrices; biases and norms have none."
@@ -53,35 +55,37 @@ class Hyperparameters(StageConfig):
     attention_dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout of attention weights; above 0, no fused attention on GPUs."
     )
-    max_length: int = Field(128, ge=4, description="Longest training text in tokens; the rest is cut off.")
+    max_length: int = Field(
+        128, ge=4, description="Longest training text in tokens; longer ones are truncated."
+    )
     freeze_embeddings: bool = Field(
         True,
-        description="Leave the embeddings as they are: they are most of a small model's parameters.",
+        description="Do not train the embeddings: they are most of a small model's parameters.",
     )
     freeze_layers: int = Field(
         0,
         ge=0,
-        description="Lowest layers that stay as they are, with the embeddings and without dropout. They run"
-        " once, and what they give is kept on disk over the epochs: on a CPU, time falls with their number.",
+        description="Lowest layers that are not trained, like the embeddings, and have no dropout. They run"
+        " once, and their outputs are kept on disk: on a CPU, time falls with their number.",
     )
     frozen_gb: float = Field(
         8,
         ge=0,
-        description="Most GB (10^9 bytes) on disk for what frozen layers give, 4 bytes a token and channel;"
-        " where it takes more, they run at every step.",
+        description="Most GB (10^9 bytes) on disk for the outputs of frozen layers, 4 bytes per token and"
+        " channel; if they need more, the layers run at every step.",
     )
     patience: int | None = Field(
         None,
         ge=1,
-        description="Evaluations in a row without a better score after which training ends; by default it"
-        " goes on to the last epoch. The best weights count either way.",
+        description="Evaluations in a row without a better score after which training stops; by default it"
+        " runs to the last epoch. The best weights are kept either way.",
     )
     precision: Precision = Field(Precision.AUTO, description="Number format of the matrix products.")
     eval_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between evaluations; by default one evaluation per epoch."
     )
     checkpoint_seconds: float = Field(
-        60, ge=0, description="Least seconds between two checkpoints to resume from."
+        60, ge=0, description="Minimum seconds between two checkpoints to resume from."
     )
 
     @model_validator(mode="after")
