@@ -15,7 +15,7 @@ from edgeroberta.data.reading import Format
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluate import provenance, reference
-from edgeroberta.remote.hostrun import Work
+from edgeroberta.remote.hostrun import Workload
 from edgeroberta.remote.shipping import Blob
 from edgeroberta.remote.step import Step
 from edgeroberta.runtime import manifest
@@ -45,13 +45,7 @@ class Payload:
 
 
 def gather(request: Request) -> Payload:
-    """Collect and hash everything but what one host alone gets.
-
-    Raises:
-        BundleError: It is not a bundle, or a damaged one.
-        DataError: The rows that the user named cannot be used.
-        UsageError: The reference is of another model or other rows, or an option does not fit.
-    """
+    """Collect and hash everything but what one host alone gets."""
     if request.model is not None:
         raise UsageError(
             "the full-size model is not sent to a device",
@@ -85,12 +79,8 @@ def gather(request: Request) -> Payload:
     return Payload(there, facts, blobs, tuple(notes), rows.source if rows is not None else None)
 
 
-def work_for(payload: Payload, target: str | None) -> Work:
-    """Return what is to be done on a host that is asked to be of a target.
-
-    Raises:
-        UsageError: There is no such target.
-    """
+def work_for(payload: Payload, target: str | None) -> Workload:
+    """Return what is to be done on a host that is asked to be of a target."""
     facts, request = payload.facts, replace(payload.request, target=target)
     able = targets.load(target).engines if target else facts.engines
     # The engines that will be measured there, as far as that is known here.
@@ -105,7 +95,7 @@ def work_for(payload: Payload, target: str | None) -> Work:
         # As in a local bench: what lacks TensorRT is a row that says so, beside those of other engines.
         optional = any(name not in FORMS for name in engines)
         todo.insert(0, Step.of(BUILD, steps.build, {"bundle": BUNDLE, "target": target}, optional=optional))
-    return Work(payload.files, todo, engines)
+    return Workload(payload.files, todo, engines)
 
 
 def rows_jsonl(rows: Rows, task: Task) -> bytes:

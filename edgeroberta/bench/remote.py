@@ -77,20 +77,9 @@ def run_remote(
 ) -> tuple[HostResult, ...]:
     """Measure a bundle on other machines at the same time.
 
-    Args:
-        request: What to measure.
-        hosts: Names from the user's configuration, or ``user@host``.
-        progress: Where to report.
-        wheelhouse: Folder of wheels, for devices without a package index.
-        keep: Keep files and environments there; a host's own configuration may say no, too.
-        retry: Makes what says how often one host's lost connection is tried again.
-
-    Returns:
-        One result per host, in that order; a host that failed is one with an error.
-
-    Raises:
-        EdgeRobertaError: The bundle, the data, the configuration or an option is unusable.
-        KeyboardInterrupt: The user stopped it; the jobs on the devices have been stopped.
+    ``hosts``: names from the user's configuration, or ``user@host``. ``wheelhouse``: folder of wheels, for
+    devices without a package index. ``keep``: keep files and environments there; a host's own configuration
+    may say no, too. Returns one result per host, in that order; a host that failed is one with an error.
     """
     found = known_hosts.find(hosts)
     payload = gather(request)
@@ -148,11 +137,7 @@ def _seen_from_here(error: EdgeRobertaError, host: Host, target: str | None) -> 
 
 
 def comparison_from(fields: Any, *, where: str) -> Comparison:
-    """Read the table that a device sent; it is not trusted.
-
-    Raises:
-        EdgeRobertaError: It is not a table of this version.
-    """
+    """Read the table that a device sent; it is not trusted."""
     if not isinstance(fields, dict):
         raise EdgeRobertaError("the device sent something that is not a table", where=where)
     fields = dict(fields)

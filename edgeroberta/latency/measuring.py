@@ -51,20 +51,9 @@ def measure(
 ) -> LatencyTable:
     """Measure a table, or take the stored one of the same engine, device, threads and geometry.
 
-    Args:
-        request: What to measure.
-        progress: Where to report.
-        fresh: Measure it also where there is one.
-        timer: Times the probes; None for a process of this machine.
-        where: Name of the machine that ``timer`` times on; None for this one.
-
-    Returns:
-        The table; it is stored as well.
-
-    Raises:
-        UnavailableError: No engine of the target is installed.
-        EngineError: The engine refuses a probe, or fails.
-        UsageError: There is no such target, or a text is too long.
+    ``fresh``: measure it also where there is one. ``timer``: times the probes; None for a process of this
+    machine. ``where``: name of the machine that ``timer`` times on; None for this one. Returns the table; it
+    is stored as well.
     """
     plan = plan_for(request, here=where is None)
     file = table_file(plan, request.target, where or machine(plan))
@@ -84,28 +73,14 @@ def measure(
 
 
 def stored(request: Request, *, where: str | None = None) -> LatencyTable | None:
-    """Return the table that an earlier :func:`measure` stored; None where there is none.
-
-    Args:
-        request: What was measured.
-        where: As for :func:`measure`.
-
-    Raises:
-        UnavailableError: No engine of the target is installed.
-        EdgeRobertaError: The stored table is damaged.
-    """
+    """Return the table that an earlier :func:`measure` stored; None where there is none."""
     plan = plan_for(request, here=where is None)
     file = table_file(plan, request.target, where or machine(plan))
     return LatencyTable.load(file) if file.is_file() else None
 
 
 def plan_for(request: Request, *, here: bool = True) -> Plan:
-    """Choose the probes for a request.
-
-    Args:
-        request: What to measure.
-        here: The engine must be installed on this machine.
-    """
+    """Choose the probes for a request. ``here``: the engine must be installed on this machine."""
     target = targets.load(request.target)
     engine = request.engine or (choose_engine(None, target.engines) if here else target.engines[0])
     lengths = _lengths(request)
@@ -123,10 +98,7 @@ def plan_for(request: Request, *, here: bool = True) -> Plan:
 def table_file(plan: Plan, target: str, where: str) -> Path:
     """Return where the table of a plan is stored.
 
-    Args:
-        plan: What is measured.
-        target: Class of devices; decides the form of the graph.
-        where: Digest of this machine, or name of another one.
+    ``target``: class of devices; decides the form of the graph.
     """
     code = codedigest.of(*(f"edgeroberta.latency.{name}" for name in ("probes", "timing", "fitting")))
     name = artifact.digest_value([code, asdict(plan), target, where])[:24]
@@ -188,11 +160,7 @@ def time_here(plan: Plan, folder: Path, progress: Progress) -> Timings:
 
 
 def timings_from(fields: Any, plan: Plan, *, where: str) -> Timings:
-    """Read what :func:`~edgeroberta.latency.timing.time_folder` found elsewhere; it is not trusted.
-
-    Raises:
-        EdgeRobertaError: They are not the times of this plan's probes.
-    """
+    """Read what :func:`~edgeroberta.latency.timing.time_folder` found elsewhere; it is not trusted."""
     found = decode(Timings, fields, where=where)
     wanted = {probe.name for probe in plan.probes}
     numbers = [*found.noise, *found.beyond, *(each for row in found.quiet.values() for each in row)]

@@ -10,7 +10,7 @@ from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.timing import Timings
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
-from edgeroberta.remote.hostrun import HostRun, Work
+from edgeroberta.remote.hostrun import HostRun, Workload
 from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.shipping import Blob
 from edgeroberta.remote.step import Step
@@ -19,17 +19,9 @@ from edgeroberta.remote.step import Step
 def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | None = None) -> Timer:
     """Make what times probes on another machine.
 
-    Args:
-        host: Name from the user's configuration, or ``user@host``.
-        wheelhouse: Folder of wheels, for a device without a package index.
-        retry: How often a lost connection is tried again.
-
-    Returns:
-        A timer for :func:`edgeroberta.latency.measuring.measure`. A lost connection does not end the job
-        there: the same measurement takes it up.
-
-    Raises:
-        UsageError: The configuration is wrong, or the name is none.
+    ``host``: name from the user's configuration, or ``user@host``. ``wheelhouse``: folder of wheels, for a
+    device without a package index. Returns a timer for :func:`edgeroberta.latency.measuring.measure`. A lost
+    connection does not end the job there: the same measurement takes it up.
     """
     (found,) = known_hosts.find([host])
 
@@ -40,7 +32,7 @@ def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | 
             if file.is_file()
         }
         step = Step.of(STEP, timing.time_folder, {"folder": PROBES})
-        work = Work(files, [step], {probe.engine for probe in plan.probes})
+        work = Workload(files, [step], {probe.engine for probe in plan.probes})
         run = HostRun(found, work, progress=progress, wheels=wheelhouse, retry=retry)
         return timings_from(run.run(), plan, where=found.name)
 

@@ -16,27 +16,16 @@ MOST_TEXTS = 2000
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure.
+    """What to measure."""
 
-    Attributes:
-        shape: The full-size model.
-        activation: Its activation, as :class:`~edgeroberta.roberta.config.EncoderConfig` has it.
-        tokenizer: Folder with its tokenizer.
-        target: Class of devices the bundle is for.
-        inputs: The user's texts; empty to cover all lengths.
-        engine: Engine; None for the first of the target's that is installed.
-        threads: Threads for one call; None for those of the target.
-        rounds: Turns for each probe.
-    """
-
-    shape: EncoderShape
-    activation: str
-    tokenizer: Path
-    target: str
-    inputs: Inputs = ()
-    engine: str | None = None
-    threads: int | None = None
-    rounds: int = 5
+    shape: EncoderShape  # the full-size model
+    activation: str  # its activation, as :class:`~edgeroberta.roberta.config.EncoderConfig` has it
+    tokenizer: Path  # folder with its tokenizer
+    target: str  # class of devices the bundle is for
+    inputs: Inputs = ()  # the user's texts; empty to cover all lengths
+    engine: str | None = None  # engine; None for the first of the target's that is installed
+    threads: int | None = None  # threads for one call; None for those of the target
+    rounds: int = 5  # turns for each probe
 
 
 def some(inputs: Inputs) -> Inputs:
@@ -55,17 +44,7 @@ def request_for(
 ) -> Request:
     """Ask for the table of a model folder and the training texts of some data.
 
-    Args:
-        model: Model folder with a classification head.
-        data: Where the rows are; None to cover all lengths.
-        target: Class of devices.
-        engine: See :class:`Request`.
-        threads: See :class:`Request`.
-        rounds: See :class:`Request`.
-
-    Raises:
-        CheckpointError: It is not a model folder of the family.
-        DataError: The data cannot be read.
+    ``data``: where the rows are; None to cover all lengths.
     """
     config = EncoderConfig.from_dir(model)
     inputs: Inputs = ()

@@ -25,8 +25,7 @@ _LONGEST = 2000
 class UnreachableError(UnavailableError):
     """The device did not answer over ssh.
 
-    Attributes:
-        transient: Trying again may help, as after a dropped connection.
+    ``transient``: trying again may help, as after a dropped connection.
     """
 
     code = "device.unreachable"
@@ -48,9 +47,7 @@ class _Fields:
 def relayed(fields: Any, *, host: str | None = None) -> EdgeRobertaError:
     """Make an error of what another process says is wrong, with its code, in its words; they are not trusted.
 
-    Args:
-        fields: What :meth:`EdgeRobertaError.to_json` gave there.
-        host: The device that it is from; None for a process of this machine.
+    ``host``: the device that it is from; None for a process of this machine.
     """
     try:
         told = build(_Fields, fields)

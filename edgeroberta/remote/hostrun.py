@@ -28,34 +28,20 @@ WHEEL, WHEELHOUSE = "wheel", "wheelhouse"
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is to be done on a host.
+class Workload:
+    """What is to be done on a host."""
 
-    Attributes:
-        files: Path in the job's folder to what lies there.
-        steps: What to call there, in the job's folder; the last one's result is wanted.
-        engines: Engines that must run there.
-    """
-
-    files: Mapping[str, Blob]
-    steps: Sequence[Step]
-    engines: Collection[str]
+    files: Mapping[str, Blob]  # path in the job's folder to what lies there
+    steps: Sequence[Step]  # what to call there, in the job's folder; the last one's result is wanted
+    engines: Collection[str]  # engines that must run there
 
 
-def job_for(work: Work, host: Host, wheels: Path | None = None) -> tuple[Job, dict[str, Blob]]:
+def job_for(work: Workload, host: Host, wheels: Path | None = None) -> tuple[Job, dict[str, Blob]]:
     """Make the job that does some work on a host.
 
-    Args:
-        work: What to do.
-        host: Where.
-        wheels: Folder of wheels for it; None for the one of its configuration, if any.
-
-    Returns:
-        The job, and the blobs that must be there before it starts, by sha256. The same work makes the same
-        job, so that a lost one is found again.
-
-    Raises:
-        UsageError: The wheelhouse has no wheels.
+    ``wheels``: folder of wheels for it; None for the one of its configuration, if any. Returns the job, and
+    the blobs that must be there before it starts, by sha256. The same work makes the same job, so that a lost
+    one is found again.
     """
     made = wheel.build()
     house = wheels or (Path(host.wheelhouse) if host.wheelhouse else None)
@@ -81,23 +67,14 @@ def job_for(work: Work, host: Host, wheels: Path | None = None) -> tuple[Job, di
 class HostRun:
     """Some work on one host; it may run in a thread of its own.
 
-    Args:
-        host: Where.
-        work: What.
-        progress: Where to report.
-        wheels: See :func:`job_for`.
-        keep: Keep files and environment there; a host's own configuration may say no, too.
-        retry: How often a lost connection is tried again.
-
-    Attributes:
-        shipped: What was brought there; None before that.
-        stopped: Set when the user has given up.
+    ``keep``: keep files and environment there; a host's own configuration may say no, too. ``shipped``: what
+    was brought there; None before that. ``stopped``: set when the user has given up.
     """
 
     def __init__(
         self,
         host: Host,
-        work: Work,
+        work: Workload,
         *,
         progress: Progress,
         wheels: Path | None = None,
@@ -113,10 +90,9 @@ class HostRun:
     def run(self) -> Any:
         """Do the work there, or take it up where an earlier run of the same has left it; return its result.
 
-        Raises:
-            UnreachableError: The device is not reached; where the connection was lost, the job there goes on.
-            EdgeRobertaError: A step failed, or the device refuses.
-            KeyboardInterrupt: The user stopped it, and the job was stopped as well.
+        Raises UnreachableError: the device is not reached; where the connection was lost, the job there goes
+        on; EdgeRobertaError: a step failed, or the device refuses; KeyboardInterrupt: the user stopped it,
+        and the job was stopped as well.
         """
         options: dict[str, Any] = {"progress": self._progress, "retry": self._retry}
         with Connection(self._host, self.stopped) as self._connection:

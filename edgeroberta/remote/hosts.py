@@ -43,37 +43,21 @@ _PYTHON = re.compile(r"[A-Za-z0-9_./~+-]+")
 
 @dataclass(frozen=True)
 class Host:
-    """A machine that is reached over ssh.
+    """A machine that is reached over ssh."""
 
-    Attributes:
-        name: What the user calls it.
-        ssh: ``user@host``, ``user@host:port``, or an alias of the user's ssh configuration.
-        python: Python on the device, a name or a path.
-        target: Target to measure there when none is named.
-        root: Our folder on the device.
-        wheelhouse: Folder of wheels here, for a device without a package index.
-        pip_args: Further words for ``pip install`` on the device.
-        ssh_options: Further words for ``ssh``.
-        keep: Keep files and environment on the device.
-    """
-
-    name: str
-    ssh: str
-    python: str = "python3"
-    target: str | None = None
-    root: str = "~/.cache/edgeroberta-remote"
-    wheelhouse: str | None = None
-    pip_args: tuple[str, ...] = ()
-    ssh_options: tuple[str, ...] = ()
-    keep: bool = True
+    name: str  # what the user calls it
+    ssh: str  # ``user@host``, ``user@host:port``, or an alias of the user's ssh configuration
+    python: str = "python3"  # Python on the device, a name or a path
+    target: str | None = None  # target to measure there when none is named
+    root: str = "~/.cache/edgeroberta-remote"  # our folder on the device
+    wheelhouse: str | None = None  # folder of wheels here, for a device without a package index
+    pip_args: tuple[str, ...] = ()  # further words for ``pip install`` on the device
+    ssh_options: tuple[str, ...] = ()  # further words for ``ssh``
+    keep: bool = True  # keep files and environment on the device
 
     @property
     def destination(self) -> tuple[str, ...]:
-        """What ssh is told: a port, if one is named, and the destination.
-
-        Raises:
-            UsageError: It is not a destination, or ssh would take it for an option.
-        """
+        """What ssh is told: a port, if one is named, and the destination."""
         match = _ADDRESS.fullmatch(self.ssh)
         if match is None or self.ssh.startswith("-") or match["host"].startswith("-"):
             raise UsageError(
@@ -103,9 +87,8 @@ _KNOWN = tuple(each.name for each in fields(Host) if each.name != "name")
 def config_file() -> Path | None:
     """Return the user's configuration file; it need not exist.
 
-    Returns:
-        ``$EDGEROBERTA_CONFIG``, else ``$XDG_CONFIG_HOME/edgeroberta/config.toml``, else the one below
-        ``~/.config``; None for a user without a home folder.
+    Returns ``$EDGEROBERTA_CONFIG``, else ``$XDG_CONFIG_HOME/edgeroberta/config.toml``, else the one below
+    ``~/.config``; None for a user without a home folder.
     """
     if own := os.environ.get(VARIABLE):
         return paths.named(own)
@@ -121,14 +104,8 @@ def config_file() -> Path | None:
 def find(names: Sequence[str]) -> list[Host]:
     """Look hosts up.
 
-    Args:
-        names: What the user wrote after each ``--host``.
-
-    Returns:
-        One per name, in that order.
-
-    Raises:
-        UsageError: The configuration is wrong, a name is none, or one is there twice.
+    ``names``: what the user wrote after each ``--host``. Returns one per name, in that order. Raises
+    UsageError: the configuration is wrong, a name is none, or one is there twice.
     """
     known = read(config_file())
     found = [known.get(name) or Host(name, name) for name in names]
@@ -142,8 +119,7 @@ def find(names: Sequence[str]) -> list[Host]:
 def read(file: Path | None) -> dict[str, Host]:
     """Read the hosts of a configuration file; a file that is not there has none.
 
-    Raises:
-        UsageError: The file cannot be read, or has unknown keys or values of another type.
+    Raises UsageError: the file cannot be read, or has unknown keys or values of another type.
     """
     if file is None or (VARIABLE not in os.environ and not file.exists()):
         return {}

@@ -24,19 +24,12 @@ _LAST_LINES, _LONGEST = 3, 500
 
 @dataclass(frozen=True)
 class Job:
-    """What is to run.
+    """What is to run."""
 
-    Attributes:
-        environment: See :func:`edgeroberta.remote.device.environment.ensure`.
-        steps: What to do there; the last one's result is the job's.
-        files: Path in the job's folder to sha256.
-        owner: Who runs it: jobs of two workstations are two jobs.
-    """
-
-    environment: Mapping[str, Any]
-    steps: Sequence[Step]
-    files: Mapping[str, str]
-    owner: str
+    environment: Mapping[str, Any]  # see :func:`edgeroberta.remote.device.environment.ensure`
+    steps: Sequence[Step]  # what to do there; the last one's result is the job's
+    files: Mapping[str, str]  # path in the job's folder to sha256
+    owner: str  # who runs it: jobs of two workstations are two jobs
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -79,14 +72,7 @@ class _Result:
 
 
 class Runner:
-    """Runs a job on a connection.
-
-    Args:
-        connection: The device.
-        job: What is to run; its blobs must be there.
-        progress: Where the job's own progress goes.
-        retry: How often a lost connection is tried again.
-    """
+    """Runs a job on a connection. ``job``: what is to run; its blobs must be there."""
 
     def __init__(self, connection: Connection, job: Job, *, progress: Progress, retry: RetryPolicy) -> None:
         self._connection, self._job = connection, job

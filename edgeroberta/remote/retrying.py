@@ -10,15 +10,11 @@ from edgeroberta.remote.failures import UnreachableError
 
 @dataclass
 class RetryPolicy:
-    """Waits before another attempt, longer each time, until something is achieved again.
+    """Waits before another attempt, longer each time, until something is achieved again."""
 
-    Attributes:
-        delays: Seconds before each attempt; after the last the error is the user's.
-        used: Attempts since something was achieved.
-    """
-
+    #: seconds before each attempt; after the last the error is the user's
     delays: tuple[float, ...] = (1, 2, 4, 8, 15, 15, 15, 30, 30)
-    used: int = 0
+    used: int = 0  # attempts since something was achieved
 
     def reset(self) -> None:
         """Say that something was achieved."""
@@ -27,13 +23,8 @@ class RetryPolicy:
     def wait(self, error: UnreachableError, *, hint: str, stopped: threading.Event) -> None:
         """Wait before the next attempt.
 
-        Args:
-            error: Why the last one failed.
-            hint: What the user may do when all have failed.
-            stopped: Set when the user has given up; ends the wait.
-
-        Raises:
-            UnreachableError: It is of no use, all attempts have failed, or the user has given up.
+        ``hint``: what the user may do when all have failed. ``stopped``: set when the user has given up; ends
+        the wait.
         """
         if not error.transient or stopped.is_set():
             raise error

@@ -22,17 +22,11 @@ _AGAIN = "run the same command again: it goes on where it was"
 
 @dataclass(frozen=True)
 class Blob:
-    """A file to ship.
+    """A file to ship."""
 
-    Attributes:
-        sha256: Its content.
-        size: In bytes.
-        source: The file, or the bytes themselves.
-    """
-
-    sha256: str
-    size: int
-    source: Path | bytes
+    sha256: str  # its content
+    size: int  # in bytes
+    source: Path | bytes  # the file, or the bytes themselves
 
     @classmethod
     def of(cls, source: Path | bytes) -> Blob:
@@ -59,19 +53,12 @@ class Blob:
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """What a device says of itself before anything is measured.
+    """What a device says of itself before anything is measured."""
 
-    Attributes:
-        python: Version of its own Python.
-        system: Operating system, kernel, machine type.
-        root: Our folder there.
-        free_bytes: Space left in that folder's file system.
-    """
-
-    python: str
-    system: str
-    root: str
-    free_bytes: int
+    python: str  # version of its own Python
+    system: str  # operating system, kernel, machine type
+    root: str  # our folder there
+    free_bytes: int  # space left in that folder's file system
 
 
 @dataclass(frozen=True)
@@ -94,16 +81,8 @@ def ship(
 ) -> Shipped:
     """Bring blobs to the device.
 
-    Args:
-        connection: The device.
-        blobs: sha256 to blob.
-        job: Name of the job they are for, which is spared when old ones are collected.
-        progress: Where to report.
-        retry: How often to try again; the first contact is tried once.
-
-    Raises:
-        UnreachableError: The device is not reached, or no longer.
-        EdgeRobertaError: The device refuses: a full disk, a folder that is another's.
+    ``blobs``: sha256 to blob. ``job``: name of the job they are for, which is spared when old ones are
+    collected. ``retry``: how often to try again; the first contact is tried once.
     """
     sizes = {sha256: blob.size for sha256, blob in blobs.items()}
     before, files, damaged, met, here = connection.sent, 0, 0, False, -1

@@ -41,12 +41,8 @@ _SOCKET_BYTES = 104 - 17
 class Connection:
     """A host that can be asked; one login serves all requests where ssh can share it.
 
-    Args:
-        host: The host.
-        stopped: Set when the user has given up: from then on nothing but the end of a job is asked.
-
-    Raises:
-        UnavailableError: There is no ``ssh``.
+    ``stopped``: set when the user has given up: from then on nothing but the end of a job is asked. Raises
+    UnavailableError: there is no ``ssh``.
     """
 
     def __init__(self, host: Host, stopped: threading.Event | None = None) -> None:
@@ -81,19 +77,10 @@ class Connection:
     ) -> Answer:
         """Ask the device.
 
-        Args:
-            command: What to do; see :mod:`edgeroberta.remote.device.main`.
-            request: Its fields.
-            payload: Bytes that follow the request; :attr:`sent` counts them.
-            on_line: Called with each line of the answer as it comes.
-
-        Returns:
-            The last line of the answer.
-
-        Raises:
-            UnreachableError: ssh failed, the connection was lost, or the user has given up.
-            EdgeRobertaError: What the device says is wrong, with its code; there is no Python on it
-                (``device.no-python``), or the answer is none (``device.answer``).
+        ``command``: what to do; see :mod:`edgeroberta.remote.device.main`. ``payload``: bytes that follow the
+        request; :attr:`sent` counts them. Raises UnreachableError: ssh failed, the connection was lost, or
+        the user has given up; EdgeRobertaError: what the device says is wrong, with its code; there is no
+        Python on it (``device.no-python``), or the answer is none (``device.answer``).
         """
         token = secrets.token_hex(8)
         text = program().encode()
@@ -101,7 +88,10 @@ class Connection:
         fields = json.dumps({"root": self.host.root, **request}).encode() + b"\n"
         with tempfile.TemporaryFile() as complaints:
             process = self._start(command, [*self._words, *self.host.destination, remote], complaints)
-            writer = _Writer(self, process, [text, fields], payload)
+            failed: list[Exception] = []
+            arguments = (process.stdin, text + fields, payload, failed)
+            feeding = threading.Thread(target=self._feed, args=arguments, daemon=True)
+            feeding.start()
             try:
                 last = self._listen(process, token.encode() + b" ", on_line)
             except BaseException:
@@ -111,7 +101,9 @@ class Connection:
                 code = process.wait()
                 if process.stdout is not None:
                     process.stdout.close()
-                writer.join()
+                feeding.join()
+            if failed:
+                raise failed[0]
             complaints.seek(0)
             said = complaints.read(1 << 16).decode("utf-8", errors="replace")
         return self._judge(last, code, said)
@@ -164,6 +156,21 @@ class Connection:
             )
             return self._process
 
+    def _feed(self, stdin: IO[bytes], head: bytes, payload: Iterable[bytes], failed: list[Exception]) -> None:
+        """Write a request while its answer is read; ``failed`` takes what is wrong with its files."""
+        # BrokenPipeError: nobody reads any more, and the device has said why, or ssh has.
+        with contextlib.suppress(BrokenPipeError), stdin:
+            try:
+                stdin.write(head)
+                stdin.flush()
+                for block in payload:
+                    stdin.write(block)
+                    self.sent += len(block)
+            except BrokenPipeError:
+                raise
+            except Exception as error:
+                failed.append(error)
+
     def _listen(
         self, process: subprocess.Popen[bytes], token: bytes, on_line: Callable[[Answer], None] | None
     ) -> Answer | None:
@@ -190,48 +197,3 @@ class Connection:
             tail = " | ".join(clean(said).strip().splitlines()[-3:])[:500] or f"exit code {code}"
             raise failures.answer_error(tail, host=name)
         return last
-
-
-class _Writer(threading.Thread):
-    """Feeds a request to ssh while its answer is read."""
-
-    def __init__(
-        self,
-        connection: Connection,
-        process: subprocess.Popen[bytes],
-        head: Iterable[bytes],
-        payload: Iterable[bytes],
-    ) -> None:
-        super().__init__(daemon=True)
-        self._connection, self._process = connection, process
-        self._head, self._payload = head, payload
-        self._error: Exception | None = None
-        self.start()
-
-    def run(self) -> None:
-        """Write everything, or stop when nobody reads any more: the answer says why."""
-        stdin = self._process.stdin
-        if stdin is None:
-            return
-        # BrokenPipeError: the device has said why, or ssh has.
-        with contextlib.suppress(BrokenPipeError):
-            try:
-                for block in self._head:
-                    stdin.write(block)
-                stdin.flush()
-                for block in self._payload:
-                    stdin.write(block)
-                    self._connection.sent += len(block)
-            except BrokenPipeError:
-                raise
-            except Exception as error:  # a file that cannot be read: told by join
-                self._error = error
-            finally:
-                with contextlib.suppress(BrokenPipeError):
-                    stdin.close()
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait for the end; raise what went wrong while the payload was read."""
-        super().join(timeout)
-        if self._error is not None:
-            raise self._error

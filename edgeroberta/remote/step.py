@@ -35,19 +35,12 @@ _LAST_LINES = 3
 
 @dataclass(frozen=True)
 class Step:
-    """A function to be called elsewhere.
+    """A function to be called elsewhere."""
 
-    Attributes:
-        name: What people read of it; no two of a job have the same.
-        function: ``module:function``.
-        arguments: Its arguments, as JSON has them.
-        optional: A job goes on where this machine cannot do it (exit code 4).
-    """
-
-    name: str
-    function: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    optional: bool = False
+    name: str  # what people read of it; no two of a job have the same
+    function: str  # ``module:function``
+    arguments: Mapping[str, Any] = field(default_factory=dict)  # its arguments, as JSON has them
+    optional: bool = False  # a job goes on where this machine cannot do it (exit code 4)
 
     @classmethod
     def of(
@@ -95,12 +88,7 @@ class _EventLog(logging.Handler):
 
 
 def run_here(step: Step, *, environment: Mapping[str, str], progress: Progress) -> Any:
-    """Run a step in a process of this machine, so that one that crashes takes nothing with it.
-
-    Raises:
-        EdgeRobertaError: What the function raised.
-        EngineError: The process died; its last words are in the message.
-    """
+    """Run a step in a process of this machine, so that one that crashes takes nothing with it."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", _MODULE, step.name, step.function]

@@ -24,28 +24,15 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel in memory.
+    """A wheel in memory."""
 
-    Attributes:
-        name: File name.
-        content: Its bytes.
-        extras: Extras that its metadata offers.
-    """
-
-    name: str
+    name: str  # file name
     content: bytes
-    extras: frozenset[str]
+    extras: frozenset[str]  # extras that its metadata offers
 
 
 def build(package: Path = _PACKAGE) -> Wheel:
-    """Make the wheel.
-
-    Args:
-        package: The package's folder.
-
-    Raises:
-        EdgeRobertaError: The package is not installed, so that its requirements are not known.
-    """
+    """Make the wheel."""
     try:
         found = importlib.metadata.distribution("edgeroberta")
     except importlib.metadata.PackageNotFoundError as error:

@@ -18,11 +18,7 @@ DOWNLOAD = (
 
 
 def wheels(folder: Path) -> list[Path]:
-    """Return a wheelhouse's wheels.
-
-    Raises:
-        UsageError: There are none.
-    """
+    """Return a wheelhouse's wheels."""
     found = sorted(folder.glob("*.whl")) if folder.is_dir() else []
     if not found:
         raise UsageError(

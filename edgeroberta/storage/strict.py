@@ -44,13 +44,7 @@ def loads(text: str | bytes, *, where: str) -> Any:
 def decode(kind: type[T], value: Any, *, where: str) -> T:
     """Build a dataclass from JSON, by its annotations; texts are cleaned.
 
-    Args:
-        kind: The dataclass; its fields may be dataclasses, tuples, mappings, enums, paths and plain values.
-        value: What :func:`loads` gave.
-        where: The file or the machine that it is from.
-
-    Raises:
-        EdgeRobertaError: A field has another type, is unknown, or is missing and has no default.
+    ``kind``: the dataclass; its fields may be dataclasses, tuples, mappings, enums, paths and plain values.
     """
     try:
         return build(kind, value)

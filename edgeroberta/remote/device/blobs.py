@@ -62,11 +62,7 @@ def collect(root: Path) -> None:
 
 
 def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Tell which of the wanted blobs (sha256 to size) are not here, and how many bytes of each are.
-
-    Raises:
-        EdgeRobertaError: The disk has no room for the rest (``device.disk-full``).
-    """
+    """Tell which of the wanted blobs (sha256 to size) are not here, and how many bytes of each are."""
     found = {}
     for sha256, size in wanted.items():
         blob = path_of(root, sha256)
@@ -80,21 +76,12 @@ def missing(root: Path, wanted: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO, emit: Emit) -> None:
+def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO, emit: Emit) -> int:
     """Take the missing parts of blobs, one after the other, from a stream.
 
     A blob is written to ``<sha256>.part``, hashed, and only then given its name. What came before the stream
-    broke stays, to be continued.
-
-    Args:
-        root: Our folder.
-        items: sha256, size, and the offset at which the stream begins, per blob.
-        stream: The bytes.
-        emit: Told of each blob that is whole.
-
-    Raises:
-        EdgeRobertaError: The stream broke (``device.transfer-cut``), the bytes are not those of the hash
-            (``device.transfer-damaged``), or the disk is full (``device.disk-full``).
+    broke stays, to be continued. ``items``: sha256, size, and the offset at which the stream begins, per
+    blob. Returns how many are whole now.
     """
     signal.signal(signal.SIGALRM, _idle)
     for sha256, size, offset in items:
@@ -119,6 +106,7 @@ def receive(root: Path, items: Sequence[tuple[str, int, int]], stream: BinaryIO,
         finally:
             os.close(handle)
         emit({"have": sha256})
+    return len(items)
 
 
 def _part(blob: Path) -> Path:

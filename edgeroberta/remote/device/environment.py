@@ -43,19 +43,11 @@ _FILL = (
 def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
     """Return the Python of an environment with our wheel and its requirements, made if it is not there.
 
-    It is made under a temporary name and renamed, so it is whole or absent; two workstations that want
-    the same one wait for each other. It is run by its Python alone, never by its scripts, since those
-    remember the temporary name.
-
-    Args:
-        root: Our folder.
-        job: The job's folder, with ``wheel/`` and perhaps ``wheelhouse/``.
-        spec: ``wheel`` (file name), ``extras``, ``pip_args``, ``content`` (hashes of all wheels) and
-            ``tensorrt`` (what it may be imported as; empty where no engine needs it).
-        log: Takes events.
-
-    Raises:
-        EdgeRobertaError: It cannot be made here (``device.environment``, ``device.no-venv``).
+    It is made under a temporary name and renamed, so it is whole or absent; two workstations that want the
+    same one wait for each other. It is run by its Python alone, never by its scripts, since those remember
+    the temporary name. ``job``: the job's folder, with ``wheel/`` and perhaps ``wheelhouse/``. ``spec``:
+    ``wheel`` (file name), ``extras``, ``pip_args``, ``content`` (hashes of all wheels) and ``tensorrt`` (what
+    it may be imported as; empty where no engine needs it).
     """
     bindings = _bindings(spec["tensorrt"], job)
     key = _key(spec, bindings)

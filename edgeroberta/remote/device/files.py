@@ -27,8 +27,7 @@ Emit = Callable[[dict[str, Any]], None]
 def open_root(name: str) -> Path:
     """Return the folder, made if it is not there; ``~`` is the home folder on the device.
 
-    Raises:
-        EdgeRobertaError: It is another's, or holds something else (``device.folder``).
+    Raises EdgeRobertaError: it is another's, or holds something else (``device.folder``).
     """
     given = Path(name).expanduser()
     root = Path(os.path.realpath(given))
@@ -109,10 +108,9 @@ def take(handle: int, *, wait: bool) -> bool:
 def locked(file: Path, waiting: Callable[[], None], *, inherited: bool = False) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends.
 
-    Args:
-        file: The lock; it stays, so that nobody locks a file that another is about to delete.
-        waiting: Called once if another process has it.
-        inherited: Processes that are started without closing their files hold it as well.
+    ``file``: the lock; it stays, so that nobody locks a file that another is about to delete. ``waiting``:
+    called once if another process has it. ``inherited``: processes that are started without closing their
+    files hold it as well.
     """
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(handle, inherited)

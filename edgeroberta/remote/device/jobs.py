@@ -48,15 +48,9 @@ def folder_of(root: Path, name: str) -> Path:
 def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, str], program: str) -> str:
     """Start a job, or find the one of that name.
 
-    Args:
-        root: Our folder.
-        name: The job; the same name means the same job.
-        spec: What the runner does.
-        files: Path in the job's folder to sha256; the blobs must be here.
-        program: Text of the program that runs it.
-
-    Returns:
-        ``started``, ``running`` (it was, and still is) or ``finished`` (it was, and nobody came for it).
+    ``name``: the job; the same name means the same job. ``files``: path in the job's folder to sha256; the
+    blobs must be here. Returns ``started``, ``running`` (it was, and still is) or ``finished`` (it was, and
+    nobody came for it).
     """
     job = folder_of(root, name)
     if job.is_dir():
@@ -94,17 +88,8 @@ def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, st
 def follow(root: Path, name: str, offset: int, emit: Emit) -> Any:
     """Send what a job writes until it ends; one line in seconds, so that a dead connection is noticed.
 
-    Args:
-        root: Our folder.
-        name: The job.
-        offset: Byte of its log to begin at.
-        emit: Takes ``{"at", "lines"}`` and ``{"beat"}``.
-
-    Returns:
-        What the runner wrote at its end; None for a job that was killed.
-
-    Raises:
-        EdgeRobertaError: There is no such job (``device.job-gone``).
+    ``emit``: takes ``{"at", "lines"}`` and ``{"beat"}``. Returns what the runner wrote at its end; None for a
+    job that was killed.
     """
     job = folder_of(root, name)
     for turn in range(1 << 62):
@@ -136,8 +121,8 @@ def result(root: Path, name: str, step: str) -> str:
         raise _gone(file) from error
 
 
-def stop(root: Path, name: str) -> None:
-    """End a job's processes, all of its group, and remove its folder."""
+def stop(root: Path, name: str) -> bool:
+    """End a job's processes, all of its group, and remove its folder; False where there is none."""
     job = folder_of(root, name)
     end = time.monotonic() + GRACE_SECONDS
     # A start that was cut off goes on here: it is to end first.
@@ -145,7 +130,7 @@ def stop(root: Path, name: str) -> None:
         time.sleep(0.05)
     remove(root, root / "visits" / name)
     if not job.is_dir():
-        return
+        return False
     end = time.monotonic() + GRACE_SECONDS
     how = signal.SIGTERM
     group = _group(job) if is_locked(job / LOCK_FILE) else None
@@ -161,6 +146,7 @@ def stop(root: Path, name: str) -> None:
         time.sleep(0.1)
     _signal(group, signal.SIGKILL)  # what its steps have started holds no lock
     _discard(root, job)
+    return True
 
 
 def _group(job: Path) -> int | None:
@@ -182,15 +168,17 @@ def enter(root: Path, name: str) -> None:
         (open_root(str(root)) / "visits" / folder_of(root, name).name).touch()
 
 
-def clean(root: Path, name: str, *, keep: bool) -> None:
-    """Remove a finished job; without ``keep`` also files and environments, unless others use them."""
+def clean(root: Path, name: str, *, keep: bool) -> bool:
+    """Remove a finished job; without ``keep`` also files and environments, unless others use them (False)."""
     job = folder_of(root, name)
     _discard(root, job)
     remove(root, root / "visits" / name)
     with locked(root / USE_LOCK, lambda: None):
-        others = [*(root / "jobs").iterdir(), *(root / "visits").iterdir()]
-        if not keep and not others:
-            remove_all(root)
+        others = any((root / "jobs").iterdir()) or any((root / "visits").iterdir())
+        if keep or others:
+            return False
+        remove_all(root)
+        return True
 
 
 def collect(root: Path, mine: str) -> None:

@@ -22,14 +22,8 @@ from .files import Emit, free_bytes, open_root
 def main(token: str, command: str, argument: str, program: str) -> int:
     """Answer one request from stdin.
 
-    Args:
-        token: What every line of the answer begins with.
-        command: A key of :data:`COMMANDS`, or ``run`` for the detached runner.
-        argument: The job's folder, for ``run``.
-        program: Text of the whole program, to be kept beside a job.
-
-    Returns:
-        Exit code.
+    ``command``: a key of :data:`COMMANDS`, or ``run`` for the detached runner. ``argument``: the job's
+    folder, for ``run``.
     """
     if command == "run":
         runner.run(Path(argument))
@@ -69,40 +63,17 @@ def _hello(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return {"facts": facts, "missing": blobs.missing(root, asked["blobs"])}
 
 
-def _receive(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    blobs.receive(root, asked["items"], sys.stdin.buffer, emit)
-    return {"done": True}
-
-
-def _start(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    return {"started": jobs.start(root, asked["job"], asked["spec"], asked["files"], asked["program"])}
-
-
-def _follow(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    return {"exit": jobs.follow(root, asked["job"], asked["offset"], emit)}
-
-
-def _result(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    return {"result": jobs.result(root, asked["job"], asked["step"])}
-
-
-def _stop(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    jobs.stop(root, asked["job"])
-    return {"done": True}
-
-
-def _clean(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    jobs.clean(root, asked["job"], keep=asked["keep"])
-    return {"done": True}
-
-
 #: Name of a request to the function that answers it; what it returns is the last line of the answer.
 COMMANDS: dict[str, Callable[[Path, dict[str, Any], Emit], dict[str, Any]]] = {
     "hello": _hello,
-    "receive": _receive,
-    "start": _start,
-    "follow": _follow,
-    "result": _result,
-    "stop": _stop,
-    "clean": _clean,
+    "receive": lambda root, asked, emit: {
+        "received": blobs.receive(root, asked["items"], sys.stdin.buffer, emit)
+    },
+    "start": lambda root, asked, emit: {
+        "started": jobs.start(root, asked["job"], asked["spec"], asked["files"], asked["program"])
+    },
+    "follow": lambda root, asked, emit: {"exit": jobs.follow(root, asked["job"], asked["offset"], emit)},
+    "result": lambda root, asked, emit: {"result": jobs.result(root, asked["job"], asked["step"])},
+    "stop": lambda root, asked, emit: {"stopped": jobs.stop(root, asked["job"])},
+    "clean": lambda root, asked, emit: {"emptied": jobs.clean(root, asked["job"], keep=asked["keep"])},
 }
