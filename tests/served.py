@@ -20,7 +20,8 @@ from typing import Any
 
 import edgeroberta
 from edgeroberta.runtime import Runtime
-from edgeroberta.serve import Server, Settings
+from edgeroberta.serve import Settings
+from edgeroberta.serve.server import Server
 
 ROOT = Path(edgeroberta.__file__).parents[1]
 WAIT = 20.0
@@ -125,6 +126,10 @@ class Running:
         found = [entry for entry in text.splitlines() if entry.startswith(line + " ")]
         assert len(found) == 1, f"{line!r} in:\n{text}"
         return float(found[0].rpartition(" ")[2])
+
+    def has_metric(self, line: str) -> bool:
+        """Tell whether the metrics have such a line."""
+        return f"\n{line} " in self.ask(get("/metrics")).body.decode()
 
     def signal(self) -> None:
         """Do what a signal does."""

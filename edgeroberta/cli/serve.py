@@ -39,13 +39,14 @@ def serve(
     debug: Debug = False,
 ) -> None:
     """Answer texts over HTTP: POST /predict, GET /health, GET /metrics."""
+    from edgeroberta import extras
+    from edgeroberta import serve as server
     from edgeroberta.runtime import Runtime
-    from edgeroberta.serve import Settings
-    from edgeroberta.serve import serve as run
-    from edgeroberta.serve.server import default_workers
+    from edgeroberta.serve.pool import default_workers
 
+    extras.require("serve", purpose="edgeroberta serve")
     # First, so that a wrong number is said before an engine is built.
-    settings = Settings(
+    settings = server.Settings(
         host=host, port=port, workers=workers, queue=queue, max_batch=max_batch, max_bytes=max_bytes,
         timeout=timeout,
     )  # fmt: skip
@@ -62,4 +63,4 @@ def serve(
 
         # Calls that have several threads each leave room for fewer at once.
         at_once = workers or default_workers(runtime, threads)
-        run(runtime, replace(settings, workers=at_once), ready=ready)
+        server.serve(runtime, replace(settings, workers=at_once), ready=ready)

@@ -8,16 +8,41 @@
     with Runtime.open("out/") as runtime:
         serve(runtime, Settings(port=8080))
 
-The standard library's asyncio carries the connections in one thread, and a few threads call the runtime
-(engines let go of the interpreter while they compute). ``http.server`` would give each connection a
-thread, so that a client that sends a byte a second holds one for as long as it likes; here it costs a
-buffer and a timer. The protocol class is used instead of asyncio's streams, which make several tasks and
-futures per request. Nothing beyond the base install is needed.
+Starlette answers, uvicorn carries the connections in one thread, and a few threads call the runtime (engines
+let go of the interpreter while they compute). They come with the extra ``serve``, which only :func:`serve`
+imports.
 """
 
 from __future__ import annotations
 
-from edgeroberta.serve.server import Server, serve
+import logging
+from collections.abc import Callable
+
+from edgeroberta import extras
+from edgeroberta.runtime import Runtime
 from edgeroberta.serve.settings import Settings
 
-__all__ = ["Server", "Settings", "serve"]
+__all__ = ["Settings", "serve"]
+
+logger = logging.getLogger(__name__)
+
+
+def serve(
+    runtime: Runtime, settings: Settings | None = None, *, ready: Callable[[str], None] = logger.info
+) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way and return.
+
+    Args:
+        runtime: What answers; it stays open.
+        settings: Limits.
+        ready: Called with the address once it listens.
+
+    Raises:
+        EdgeRobertaError: It cannot listen, or a request was still under way after the grace period.
+        UnavailableError: The extra ``serve`` is not installed.
+        UsageError: Not called from the main thread, which is the one that gets signals.
+    """
+    extras.require("serve", purpose="edgeroberta serve")
+    from edgeroberta.serve.server import run
+
+    run(runtime, settings or Settings(), ready)

@@ -7,12 +7,13 @@ from typing import Any, TypeGuard
 
 from edgeroberta.errors import did_you_mean
 from edgeroberta.runtime.tokenizer import Input, explain
-from edgeroberta.serve.messages import Refusal
+from edgeroberta.serve.refusal import Refusal
 from edgeroberta.storage import jsontext
 
 SINGLE = '{"text": "…"} or {"texts": ["…", "…"]}'
 PAIR = '{"text": "…", "text_pair": "…"} or {"texts": [["…", "…"], …]}'
-_FIELDS = ("text", "text_pair", "texts")
+_ITEM_FIELDS = ("text", "text_pair")
+_FIELDS = (*_ITEM_FIELDS, "texts")
 _LONGEST = 40
 
 
@@ -29,19 +30,15 @@ def check_content_type(headers: Mapping[str, str]) -> None:
     stated = headers.get("content-type", "")
     kind, *parameters = (part.strip().lower() for part in stated.split(";"))
     charsets = {
-        parameter.removeprefix("charset=").strip('"')
-        for parameter in parameters
-        if parameter.startswith("charset=")
+        part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")
     }
     if kind != "application/json" or not charsets <= {"utf-8", "utf8"}:
-        raise Refusal(
-            415,
-            f"{stated!r} is not read here" if stated else "the header is missing",
-            where="Content-Type",
-            hint="Content-Type: application/json",
-        )
+        what = f"{stated!r} is not read here" if stated else "the header is missing"
+        hint = "Content-Type: application/json"
+        raise Refusal(415, "unsupported-media-type", what, where="Content-Type", hint=hint)
     if headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refusal(415, "compressed bodies are not read here", where="Content-Encoding")
+        what = "compressed bodies are not read here"
+        raise Refusal(415, "unsupported-encoding", what, where="Content-Encoding")
 
 
 def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
@@ -51,37 +48,26 @@ def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
         body: UTF-8, a JSON object with ``text``, ``text`` and ``text_pair``, or ``texts``: a list of
             texts, of lists of two, or of objects with ``text`` and ``text_pair``.
         pair: True when the model takes pairs.
-        max_batch: Most inputs.
-
-    Returns:
-        The inputs, at least one.
+        max_batch: Most inputs; the least is one.
 
     Raises:
         Refusal: The body is not that.
     """
     value = _load(body)
     if not isinstance(value, dict):
-        raise Refusal(400, f"a JSON object is wanted, not {_kind(value)}", where="body", hint=_hint(pair))
-    for name in value:
-        if name not in _FIELDS:
-            # Comparing takes time by the length, and nothing so long is near to a field's name.
-            near = did_you_mean(name, _FIELDS) if len(name) < _LONGEST else None
-            raise Refusal(400, "there is no such field", where=_shown(name), hint=near or _hint(pair))
+        raise _refusal("wrong-type", f"a JSON object is wanted, not {_kind(value)}", "body", pair)
+    _check_fields(value, _FIELDS, "", pair)
     if "texts" not in value:
         return [_input(value, pair, "")]
     if len(value) > 1:
-        raise Refusal(400, "either this or text, not both", where="texts", hint=_hint(pair))
+        raise _refusal("conflicting-fields", "either this or text, not both", "texts", pair)
     items = value["texts"]
     if not isinstance(items, list) or not items:
         what = "an empty list" if items == [] else _kind(items)
-        raise Refusal(400, f"a list of texts is wanted, not {what}", where="texts", hint=_hint(pair))
+        raise _refusal("wrong-type", f"a list of texts is wanted, not {what}", "texts", pair)
     if len(items) > max_batch:
-        raise Refusal(
-            413,
-            f"{len(items)} texts, where at most {max_batch} are taken at once",
-            where="texts",
-            hint="send them in several requests",
-        )
+        what = f"{len(items)} texts, where at most {max_batch} are taken at once"
+        raise Refusal(413, "too-many-texts", what, where="texts", hint="send them in several requests")
     return [_input(item, pair, f"texts[{number}]") for number, item in enumerate(items)]
 
 
@@ -92,33 +78,39 @@ def _load(body: bytes) -> Any:
         what = f"not UTF-8 (byte {error.start})"
     except ValueError as error:
         what = f"not JSON ({error})"
-    raise Refusal(400, what, where="body")
+    raise Refusal(400, "malformed-body", what, where="body")
 
 
 def _input(item: Any, pair: bool, where: str) -> Input:
     if isinstance(item, dict):
-        for name in item:
-            if name not in ("text", "text_pair"):
-                raise Refusal(
-                    400, "there is no such field", where=f"{where}.{_shown(name)}", hint=_hint(pair)
-                )
-        fields = ("text", "text_pair") if "text_pair" in item or pair else ("text",)
-        if missing := [name for name in fields if name not in item]:
-            raise Refusal(
-                400, "the field is missing", where=f"{where}.{missing[0]}".lstrip("."), hint=_hint(pair)
-            )
+        _check_fields(item, _ITEM_FIELDS, f"{where}." if where else "", pair)
+        fields = _ITEM_FIELDS if "text_pair" in item or pair else ("text",)
+        for name in fields:
+            if name not in item:
+                path = f"{where}.{name}" if where else name
+                raise _refusal("missing-field", "the field is missing", path, pair)
         item = item["text"] if len(fields) == 1 else [item["text"], item["text_pair"]]
         where = where or "text"
     found = tuple(item) if isinstance(item, list) else item
     if not (isinstance(found, str) if not pair else _is_pair(found)):
         wanted = "two texts are" if pair else "a text is"
         given = "two texts" if _is_pair(found) else _kind(item)
-        raise Refusal(400, f"{wanted} wanted, not {given}", where=where, hint=_hint(pair))
+        raise _refusal("wrong-type", f"{wanted} wanted, not {given}", where, pair)
     for text in (found,) if isinstance(found, str) else found:
         if not text.isascii() and not _is_unicode(text):
-            error = explain(found)
-            raise Refusal(400, error.what, where=where, hint="replace such characters")
+            what = explain(found).what
+            raise Refusal(400, "invalid-text", what, where=where, hint="replace such characters")
     return found
+
+
+def _check_fields(value: Mapping[str, Any], known: tuple[str, ...], prefix: str, pair: bool) -> None:
+    for name in value:
+        if name not in known:
+            # What a client sent may be long, or no valid Unicode. Comparing takes time by the length, and
+            # nothing so long is near to a field's name.
+            shown = name[:_LONGEST].encode("ascii", "backslashreplace").decode("ascii")
+            near = did_you_mean(name, known) if len(name) < _LONGEST else None
+            raise _refusal("unknown-field", "there is no such field", prefix + shown, pair, near)
 
 
 def _is_pair(value: object) -> TypeGuard[tuple[str, str]]:
@@ -134,15 +126,11 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _hint(pair: bool) -> str:
-    return PAIR if pair else SINGLE
+def _refusal(code: str, what: str, where: str, pair: bool, hint: str | None = None) -> Refusal:
+    """Return the refusal of a body that has not the form which the model takes."""
+    return Refusal(400, code, what, where=where, hint=hint or (PAIR if pair else SINGLE))
 
 
 def _kind(value: object) -> str:
     names = {str: "a text", dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
-
-
-def _shown(name: str) -> str:
-    """Show a field's name in an error: what a client sent may be long, or no valid Unicode."""
-    return name[:_LONGEST].encode("ascii", "backslashreplace").decode("ascii")

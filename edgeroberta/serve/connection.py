@@ -1,274 +1,268 @@
-"""One connection: bytes in, requests one after the other, bytes out; every wait has an end."""
+"""One connection: uvicorn's, with an end to every wait and a bound to everything that is kept."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
-from typing import TYPE_CHECKING, cast
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
 
-from edgeroberta.serve.messages import CONTINUE, Answer, Head, Refusal, head_end, parse_head
-from edgeroberta.serve.service import PREDICT
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from edgeroberta.serve.refusal import Refusal
 
 if TYPE_CHECKING:
-    from edgeroberta.serve.pool import Job
-    from edgeroberta.serve.service import Service
+    from edgeroberta.serve.app import Service
 
-# After an answer to a request whose body was not read, what still comes is thrown away for so long:
-# closing at once would reset the connection, and the client might never see the answer (RFC 9112, 9.6).
-_DRAIN_SECONDS = 2.0
-_DRAIN_BYTES = 8 << 20
-
-
-class Phase(Enum):
-    """What a connection is waiting for."""
-
-    NEW = "nothing yet"
-    IDLE = "a request"
-    READING = "the rest of a request"
-    ANSWERING = "a worker"
-    BLOCKED = "the client to read its answers"
-    DRAINING = "the client to close"
-    CLOSING = "the client to read its last answer"
+# After a last answer, what still comes is thrown away for so long: closing at once would reset the connection
+# while the client sends, and it might never see the answer (RFC 9112, 9.6).
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 8 << 20
+# Bytes parsed at once. Requests sent ahead wait as bytes: parsed, each is a dozen objects.
+_PIECE = 4096
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(asyncio.Protocol):
+class Connection(HttpToolsProtocol):
     """Reads requests and answers them in order; a client may send ahead, as far as a buffer goes.
 
-    Args:
-        service: What answers.
-        open_connections: Where this connection keeps itself while it is open.
+    Made by the server for each connection; the limits are those of the service in uvicorn's ``config``.
     """
 
-    def __init__(self, service: Service, open_connections: set[Connection]) -> None:
-        self._service = service
-        self._settings = service.settings
-        self._open = open_connections
-        self._loop = asyncio.get_running_loop()
-        self._buffer = bytearray()
-        self._head: Head | None = None
-        self._job: Job | None = None
-        self._phase = Phase.NEW
+    def __init__(self, config: Any, *arguments: Any) -> None:
+        super().__init__(config, *arguments)
+        self._service = cast("Service", config.app)
+        self._settings = self._service.settings
+        self.ahead = bytearray()  # what came and is not parsed
+        self.closing = False
+        self._reading = False  # a request is here in part
+        self._head_bytes: int | None = None  # what is here of its head; None when that is complete
+        self._refusal: Refusal | None = None  # to be sent after the answers under way
+        self._lingered = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._blocked = False  # the client does not read its answers
-        self._ended = False  # the client sends nothing more
-        self._closing = False
-        self._drained = 0
-        #: What a connection may spend in each phase, and what happens then.
-        self._ends: dict[Phase, tuple[float, Callable[[], None]]] = {
-            Phase.IDLE: (self._settings.idle_timeout, self._close),
-            Phase.READING: (self._settings.read_timeout, self._too_slow),
-            Phase.ANSWERING: (self._settings.timeout, self._timed_out),
-            Phase.BLOCKED: (self._settings.read_timeout, self.abort),
-            Phase.DRAINING: (_DRAIN_SECONDS, self._drained_enough),
-            Phase.CLOSING: (self._settings.read_timeout, self.abort),
-        }
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or say that there are too many."""
-        self._transport = cast(asyncio.Transport, transport)
-        self._open.add(self)
-        self._service.connections = len(self._open)
-        if len(self._open) > self._settings.connections:
-            self._service.metrics.rejected["connections"] += 1
-            what = f"{self._settings.connections} connections are open already"
-            self._refuse(Refusal(503, what, headers={"Retry-After": "1"}, close=True))
+        self.socket = cast(asyncio.Transport, transport)
+        self._answers = _Transport(self)
+        super().connection_made(cast(asyncio.Transport, self._answers))
+        self.flow = _Flow(self)
+        most = self._settings.connections
+        if len(self.connections) > most:
+            self._service.metrics.rejected["connections"].inc()
+            what = f"{most} connections are open already"
+            self._refuse(Refusal(503, "too-many-connections", what, headers={"Retry-After": "1"}))
         else:
-            self._enter(Phase.IDLE)
+            self._wait(self._settings.idle_timeout, self._close)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """Forget everything, the request under way included."""
-        self._closing = True
-        self._open.discard(self)
-        self._service.connections = len(self._open)
+        self.closing = True
+        self.ahead.clear()
         self._stop_timer()
-        self._ends.clear()  # its functions hold this object, which the collector need not untangle then
-        self._buffer.clear()
-        self._abandon()
+        self.resume_writing()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; answer as many requests as are complete."""
-        if self._closing:
-            self._drained += len(data)
-            if self._drained > _DRAIN_BYTES:
-                self.abort()
-            return
-        self._buffer += data
-        if self._job is not None or self._blocked:
-            # One request ahead is enough; the rest waits in the client's own buffer.
-            if len(self._buffer) > self._settings.max_head_bytes:
-                self._transport.pause_reading()
-            return
-        self._advance()
+        """Take what came; begin what is complete."""
+        if self.closing:
+            self._lingered += len(data)
+            if self._lingered > _LINGER_BYTES:
+                self.socket.abort()
+        else:
+            self.ahead += data
+            self._parse()
 
-    def eof_received(self) -> bool:
-        """Keep the connection for the answer under way, if there is one."""
-        self._ended = True
-        return self._job is not None and not self._closing
+    def eof_received(self) -> None:
+        """Take a client that sends nothing more for one that has gone."""
+        self._close()
 
     def pause_writing(self) -> None:
-        """Take no further request while the client does not read the answers to its former ones."""
-        self._blocked = True
-        self._enter(Phase.BLOCKED)
+        """Give a client that does not read its answers some time."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._settings.read_timeout, self.socket.abort)
 
     def resume_writing(self) -> None:
-        """Go on where it was left."""
-        self._blocked = False
-        if not self._closing and self._job is None:
-            self._advance()
+        """Go on."""
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+
+    def on_message_begin(self) -> None:
+        """Begin a request, and its time with it; bytes that keep coming do not prolong it."""
+        super().on_message_begin()
+        self._reading = True
+        self._head_bytes = 0
+        self._wait(self._settings.read_timeout, self._too_slow)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request on; a server that stops takes no further one."""
+        super().on_headers_complete()
+        self._head_bytes = None
+        if self._service.stopping:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """End the time for reading; how long an answer may take is the service's matter."""
+        super().on_message_complete()
+        self._reading = False
+        self._pause_between_requests()
+
+    def on_response_complete(self) -> None:
+        """Go on with what was sent ahead."""
+        self._answers.flush()
+        super().on_response_complete()
+        if not self.closing:
+            self._pause_between_requests()
+            self._parse()
+            self.flow.resume_reading()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP."""
+        self._refusal = Refusal(400, "malformed-request", "not a request of HTTP/1.1", where="head")
+
+    def shutdown(self) -> None:
+        """Close if nothing is under way; else after the next answer."""
+        if not self.unfinished:
+            self._close()
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
 
     @property
     def unfinished(self) -> bool:
         """True while a request is being read or answered, or its answer is on its way out."""
-        pending = self._job is not None or self._head is not None or bool(self._buffer)
-        return pending or self._transport.get_write_buffer_size() > 0
+        pending = self._reading or self._answering or bool(self.ahead)
+        return (pending and not self.closing) or self.socket.get_write_buffer_size() > 0
 
-    def stop(self) -> None:
-        """Close if nothing is under way; else after the next answer."""
-        if not self.unfinished:
+    def linger(self) -> None:
+        """End the sending half; close when the client does, or after a while."""
+        if self.closing:
+            return
+        self.closing = True
+        self.ahead.clear()
+        if self._service.stopping or not self.socket.can_write_eof():
             self._close()
+            return
+        self.socket.resume_reading()
+        self.socket.write_eof()
+        self._wait(_LINGER_SECONDS, self._lingered_enough)
 
-    def abort(self) -> None:
-        """Close at once, whatever is under way."""
-        self._transport.abort()
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
-    def _advance(self) -> None:
-        """Answer what is complete, until a request has to wait for its worker or for more bytes."""
-        self._transport.resume_reading()
-        # A transport that failed in a write says so only later, by connection_lost.
-        while self._job is None and not (self._blocked or self._closing or self._transport.is_closing()):
-            try:
-                if not self._read_head() or not self._answer_if_complete():
-                    break
-            except Refusal as refusal:
-                self._refuse(refusal)
-        if self._ended and self._job is None and not self._closing:
-            self._close()
-
-    def _read_head(self) -> bool:
-        """Take the head of the next request off the buffer.
-
-        Returns:
-            False while it is not complete.
-
-        Raises:
-            Refusal: It is refused.
-        """
-        if self._head is not None:
-            return True
-        while self._buffer.startswith(b"\r\n"):  # some clients end a body with one too many
-            del self._buffer[:2]
-        self._enter(Phase.READING if self._buffer else Phase.IDLE)
-        end = head_end(self._buffer, self._settings.max_head_bytes)
-        if end is None:
-            return False
-        data = bytes(self._buffer[:end])
-        del self._buffer[:end]
-        self._head = head = parse_head(data)
-        complete = len(self._buffer) >= head.length
-        try:
-            self._service.check(head)
-        except Refusal as refusal:
-            if complete and not refusal.close:
-                del self._buffer[: head.length]
-            else:
-                refusal.close = True
-            raise
-        if head.expects_continue and not complete:
-            self._transport.write(CONTINUE)
-        return True
-
-    def _answer_if_complete(self) -> bool:
-        """Take the body off the buffer and answer, or have a worker do so.
-
-        Returns:
-            False while the body is not complete.
-
-        Raises:
-            Refusal: The request is refused.
-        """
-        head = self._head
-        if head is None or len(self._buffer) < head.length:
-            return False
-        body = bytes(self._buffer[: head.length])
-        del self._buffer[: head.length]
-        if head.path == PREDICT:
-            self._job = self._service.predict(body, self._answered)
-            self._enter(Phase.ANSWERING)
-        else:
-            self._send(self._service.look_up(head.path))
-        return True
-
-    def _answered(self, answer: Answer) -> None:
-        self._job = None
-        self._send(answer)
-        if not self._closing:
-            self._advance()
-
-    def _timed_out(self) -> None:
-        self._abandon()
-        what = f"no answer within {self._settings.timeout:g} s"
-        self._answered(Refusal(504, what, hint="send fewer or shorter texts").answer())
+    def _parse(self) -> None:
+        """Have the parser read what came, as long as at most one request waits for the one before it."""
+        while self.ahead and not (self.pipeline or self._refusal or self.closing):
+            piece = bytes(self.ahead[:_PIECE])
+            del self.ahead[:_PIECE]
+            super().data_received(piece)
+            if self._head_bytes is not None:
+                self._head_bytes += len(piece)
+                # One piece more, since it may begin with the end of another request.
+                if self._head_bytes > self._settings.max_head_bytes + _PIECE:
+                    self._refusal = Refusal(431, "head-too-large", "the head has no end", where="head")
+        if self.ahead:
+            self.flow.pause_reading()
+        if self._refusal is not None and not self._answering:
+            self._refuse(self._refusal)
 
     def _too_slow(self) -> None:
         what = f"the request was not complete within {self._settings.read_timeout:g} s"
-        self._refuse(Refusal(408, what, close=True))
-
-    def _abandon(self) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            self._service.abandon(job)
-
-    def _refuse(self, refusal: Refusal) -> None:
-        self._send(refusal.answer(), close=refusal.close)
-
-    def _send(self, answer: Answer, *, close: bool = False) -> None:
-        """Send an answer; close after it, or be ready for the next request."""
-        head, self._head = self._head, None
-        # Also the end of the phase READING: what is next in the buffer gets time of its own.
-        self._phase = Phase.NEW
-        close = close or self._service.stopping or head is None or not head.keep_alive
-        self._service.count(head, answer)
-        head_only = head is not None and head.method == "HEAD"
-        self._transport.write(answer.to_bytes(head_only=head_only, close=close))
-        if close:
-            self._drain()
-
-    def _drain(self) -> None:
-        """End the sending half; close when the client does, or after a while."""
-        self._closing = True
-        self._buffer.clear()
-        self._transport.resume_reading()
-        if self._ended or not self._transport.can_write_eof():
-            self._close()
-            return
-        self._transport.write_eof()
-        self._enter(Phase.DRAINING)
-
-    def _drained_enough(self) -> None:
-        """Reset the connection, unless the answer itself is still on its way to a client that is slow."""
-        if self._transport.get_write_buffer_size() > 0:
+        late = Refusal(408, "read-timeout", what)
+        if self._head_bytes is not None:
+            self._refusal = late
+            self._parse()
+        elif self.pipeline or self.cycle.response_started:  # another's turn, or its own answer is sent
             self._close()
         else:
-            self.abort()
+            self._refuse(late)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Send an answer of this connection's own, and close."""
+        self._service.count("", refusal.status_code)
+        body = refusal.body()
+        headers = {
+            **{name.decode(): value.decode() for name, value in self.server_state.default_headers},
+            "Content-Type": "application/json",
+            "Content-Length": len(body),
+            "Connection": "close",
+            **(refusal.headers or {}),
+        }
+        lines = [f"HTTP/1.1 {refusal.status_code} {HTTPStatus(refusal.status_code).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self.socket.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        self.linger()
 
     def _close(self) -> None:
-        self._closing = True
-        self._stop_timer()
-        self._transport.close()
-        # Closing waits until the client has read what is left, and a client may never do so.
-        if self._transport.get_write_buffer_size() > 0:
-            self._enter(Phase.CLOSING)
+        """Close once the client has read what is left, or after a while."""
+        self.closing = True
+        self.socket.close()
+        self._wait(self._settings.read_timeout, self.socket.abort)
 
-    def _enter(self, phase: Phase) -> None:
-        """Begin a phase, and its time with it; a phase that goes on keeps the time it has."""
-        if phase is not self._phase and self._ends:
-            self._stop_timer()
-            self._phase = phase
-            seconds, then = self._ends[phase]
-            self._timer = self._loop.call_later(seconds, then)
+    def _lingered_enough(self) -> None:
+        """Reset the connection, unless the answer itself is still on its way to a client that is slow."""
+        if self.socket.get_write_buffer_size() > 0:
+            self._close()
+        else:
+            self.socket.abort()
+
+    def _pause_between_requests(self) -> None:
+        if self._reading:
+            return
+        self._stop_timer()
+        if not self._answering:
+            self._wait(self._settings.idle_timeout, self._close)
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, then)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+
+
+class _Transport:
+    """A connection's transport as uvicorn sees it: an answer is one write, and closing it makes it linger."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection.socket, name)
+
+    def write(self, data: bytes) -> None:
+        """Send a head together with its body: each call of the system costs as much as a small model."""
+        if self._head or data == _CONTINUE:
+            self._connection.socket.write(self._head + data)
+            self._head = b""
+        else:
+            self._head = data
+
+    def flush(self) -> None:
+        """Send a head that has no body."""
+        if self._head:
+            self.write(b"")
+
+    def is_closing(self) -> bool:
+        return self._connection.closing or self._connection.socket.is_closing()
+
+    def close(self) -> None:
+        self.flush()
+        self._connection.linger()
+
+
+class _Flow(FlowControl):
+    """Reads no further while something that was sent ahead waits."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.socket)
+        self._connection = connection
+
+    def resume_reading(self) -> None:
+        if not self._connection.ahead:
+            super().resume_reading()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from edgeroberta.runtime import Prediction, Runtime
 from edgeroberta.runtime.postprocess import interpret
@@ -17,64 +19,48 @@ from edgeroberta.runtime.tokenizer import Input
 logger = logging.getLogger(__name__)
 
 
+# More threads than this only wait for each other's turn in the interpreter.
+_MOST_WORKERS = 4
+
+
 class FullError(Exception):
     """As many requests wait as may."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: its predictions, or what went wrong.
+class Result(NamedTuple):
+    """The predictions of a job, one per input, and the seconds in the engine, tokenization left out."""
 
-    Attributes:
-        predictions: One per input; None when it failed.
-        error: What the runtime raised.
-        seconds: Time in the engine.
-    """
-
-    predictions: list[Prediction] | None
-    error: Exception | None
+    predictions: list[Prediction]
     seconds: float
 
 
-class Job:
-    """Inputs on their way through a worker; ``done`` is called on the thread of the event loop."""
+class Job(NamedTuple):
+    """The inputs of one request, and where its result is awaited."""
 
-    def __init__(self, inputs: Sequence[Input], done: Callable[[Outcome], None]) -> None:
-        self.inputs = inputs
-        self._done: Callable[[Outcome], None] | None = done
-
-    def abandon(self) -> None:
-        """Drop the answer."""
-        self._done = None
-
-    def finish(self, outcome: Outcome) -> None:
-        """Hand the outcome on, unless nobody waits for it."""
-        done, self._done = self._done, None
-        if done is not None:
-            done(outcome)
+    inputs: Sequence[Input]
+    future: asyncio.Future[Result]
 
 
 class Pool:
     """Threads that answer jobs, each job by itself: an answer never depends on its neighbours.
 
+    Made on the event loop's thread, which also awaits the results. ``concurrent.futures`` has neither a
+    bounded queue nor threads that let the process end while an engine hangs.
+
     Args:
         runtime: What answers; called from several threads at once.
         workers: Threads.
         queue: Jobs that may wait.
-        hand_over: Runs a function on the thread of the event loop (``loop.call_soon_threadsafe``).
     """
 
-    def __init__(
-        self, runtime: Runtime, *, workers: int, queue: int, hand_over: Callable[..., object]
-    ) -> None:
+    def __init__(self, runtime: Runtime, *, workers: int, queue: int) -> None:
         self._runtime = runtime
         self._limit = queue
-        self._hand_over = hand_over
+        self._loop = asyncio.get_running_loop()
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()  # guards the two beside it
         self._closed = False
         self._began: list[float | None] = [None] * workers
-        # Daemons: an engine that hangs must not keep a process alive that was told to end.
         self._threads = [
             threading.Thread(target=self._work, args=(number,), name=f"worker-{number}", daemon=True)
             for number in range(workers)
@@ -93,13 +79,9 @@ class Pool:
         now = time.monotonic()
         return max((now - began for began in list(self._began) if began is not None), default=0.0)
 
-    def submit(self, inputs: Sequence[Input], done: Callable[[Outcome], None]) -> Job:
-        """Queue a job.
-
-        Raises:
-            FullError: As many wait as may.
-        """
-        job = Job(inputs, done)
+    def submit(self, inputs: Sequence[Input]) -> Job:
+        """Queue a job; a FullError where as many wait as may."""
+        job = Job(inputs, self._loop.create_future())
         with self._changed:
             if len(self._jobs) >= self._limit:
                 raise FullError
@@ -107,21 +89,14 @@ class Pool:
             self._changed.notify()
         return job
 
-    def abandon(self, job: Job) -> None:
-        """Drop the answer of a job; one that no worker has begun gives its place to the next."""
-        job.abandon()
+    def give_up(self, job: Job, error: Exception) -> None:
+        """Have a job end with an error; if no worker has begun it, it gives its place to the next."""
+        job.future.set_exception(error)
         with self._changed, contextlib.suppress(ValueError):
             self._jobs.remove(job)
 
     def close(self, timeout: float) -> bool:
-        """End the threads once they are through with what is queued.
-
-        Args:
-            timeout: Seconds to wait for them, together.
-
-        Returns:
-            False when one is still busy then.
-        """
+        """End the threads once all is answered; False when one is still busy after ``timeout`` seconds."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -139,17 +114,16 @@ class Pool:
     def _work(self, number: int) -> None:
         while (job := self._next()) is not None:
             self._began[number] = time.monotonic()
-            outcome = self._answer(job.inputs)
+            result = self._answer(job.inputs)
             self._began[number] = None
             try:
-                self._hand_over(job.finish, outcome)
+                self._loop.call_soon_threadsafe(_deliver, job.future, result)
             except RuntimeError:  # the loop is closed: the process ends, and nobody waits
                 return
             # Else it would be held until the next job comes, answer and all.
-            del job, outcome
+            del job, result
 
-    def _answer(self, inputs: Sequence[Input]) -> Outcome:
-        seconds = 0.0
+    def _answer(self, inputs: Sequence[Input]) -> Result | Exception:
         try:
             encodings = self._runtime.encode(inputs)
             started = time.perf_counter()
@@ -162,5 +136,24 @@ class Pool:
         # Whatever it is, one request gets an error and the thread goes on with the next.
         except Exception as error:
             logger.warning("a request failed: %s: %s", type(error).__name__, error)
-            return Outcome(None, error, seconds)
-        return Outcome(found, None, seconds)
+            return error
+        return Result(found, seconds)
+
+
+def _deliver(future: asyncio.Future[Result], result: Result | Exception) -> None:
+    if future.done():  # given up
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def default_workers(runtime: Runtime, threads: int | None = None) -> int:
+    """Return how many calls of ``threads`` threads (else the bundle's) the processor has room for, 1 to 4."""
+    threads = threads or (runtime.manifest.threads if runtime.manifest is not None else 1)
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        cores = os.cpu_count() or 1
+    return max(1, min(cores // threads, _MOST_WORKERS))

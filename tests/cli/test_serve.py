@@ -100,6 +100,14 @@ def test_calls_of_several_threads_leave_room_for_fewer_at_once(bundle, monkeypat
     assert [settings.workers for settings in seen] == [workers]
 
 
+def test_without_its_extra_the_command_ends_with_4_and_says_what_to_install(bundle, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert run(bundle) == 4
+    said = capsys.readouterr().err
+    assert "edgeroberta serve needs the package 'uvicorn'" in said
+    assert "pip install 'edgeroberta[serve]'" in said
+
+
 def test_what_is_no_bundle_is_said(tmp_path, capsys):
     assert run(tmp_path) == 1
     assert "not a bundle" in capsys.readouterr().err

@@ -27,14 +27,21 @@ class Gate:
         return self._run(*arguments)
 
 
+@pytest.fixture(scope="session")
+def shared() -> Iterator[served.Running]:
+    """One server with the usual limits, for tests that leave no trace in it."""
+    server = served.start(Runtime.fake(answers={"great film": "positive"}))
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., served.Running]]:
     """A function that starts a server: ``start(runtime=None, **settings)``; all are stopped at the end."""
     servers: list[served.Running] = []
 
     def begin(runtime: Runtime | None = None, **settings: Any) -> served.Running:
-        known = runtime or Runtime.fake(answers={"great film": "positive"})
-        servers.append(served.start(known, **settings))
+        servers.append(served.start(runtime or Runtime.fake(), **settings))
         return servers[-1]
 
     yield begin
