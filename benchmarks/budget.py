@@ -79,7 +79,7 @@ def made(setting: Setting, speedup: float) -> tuple[Mapping[str, Any], Mapping[s
     if code not in MADE:
         raise EdgeRobertaError(f"compress --speedup {speedup:g} ended with {code}", where="benchmarks")
     report = json.loads((output / REPORT).read_text(encoding="utf-8"))
-    front = json.loads((output / "reports" / "front.json").read_text(encoding="utf-8"))
+    front = json.loads((output / "reports" / "pareto.json").read_text(encoding="utf-8"))
     return report, front
 
 
@@ -94,7 +94,7 @@ def row(speedup: float, report: Mapping[str, Any], front: Mapping[str, Any]) -> 
     Args:
         speedup: What was asked for.
         report: ``reports/budget.json`` of the bundle.
-        front: ``reports/front.json`` of the bundle; its last point is the bundle's.
+        front: ``reports/pareto.json`` of the bundle; its last point is the bundle's.
     """
     predicted, measured, pace = report["predicted"], report["measured"], report["full_size"]["pace"]
     values: list[tuple[str, float]] = []

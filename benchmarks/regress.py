@@ -25,7 +25,7 @@ from benchmarks import rounds
 from benchmarks.texts import read
 from edgeroberta import demo
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.layout import columns
+from edgeroberta.report.table import Table
 from edgeroberta.storage.cache import cache_dir
 
 logger = logging.getLogger(__name__)
@@ -147,14 +147,15 @@ def ratios(timings: Mapping[str, rounds.Timings]) -> dict[str, float]:
 
 def report(timings: Mapping[str, rounds.Timings], found: Mapping[str, float], margin: float) -> str:
     """Lay out both versions' times, the ratio, and whether it will do."""
-    lines = [("engine", "base p50 ms", "here p50 ms", "times as fast", "same answers", "")]
+    titles = ("engine", "base p50 ms", "here p50 ms", "times as fast", "same answers", "")
+    laid = []
     for engine, ratio in found.items():
         one, other = timings[f"{BASE}/{engine}"], timings[f"{HERE}/{engine}"]
         same = rounds.share_equal(one.answers, other.answers)
         verdict = "SLOWER" if ratio < 1 - margin else "ok"
         p50s = (f"{rounds.latency(each.rounds).p50:.2f}" for each in (one, other))
-        lines.append((engine, *p50s, f"{ratio:.2f}", f"{100 * same:.1f} %", verdict))
-    return "\n".join(columns(lines, left=(0, 5)))
+        laid.append((engine, *p50s, f"{ratio:.2f}", f"{100 * same:.1f} %", verdict))
+    return Table.of(titles, laid, words=(0, 5)).text()
 
 
 def main() -> None:

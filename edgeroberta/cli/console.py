@@ -16,8 +16,8 @@ from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.escaping import plain, plain_json
-from edgeroberta.layout import columns
 from edgeroberta.progress import Progress, for_stream
+from edgeroberta.report.table import Table
 
 
 def out(text: str) -> None:
@@ -84,7 +84,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         Lines joined by newlines, without a final one.
     """
     left = [i for i in range(len(header)) if not rows or not all(_numeric(row[i]) for row in rows)]
-    return "\n".join(columns([header, *rows], left=left))
+    return Table.of(header, rows, words=left).text()
 
 
 def _numeric(cell: str) -> bool:

@@ -39,10 +39,10 @@ def latency(
     debug: Debug = False,
 ) -> None:
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""
-    from edgeroberta.latency import text as rendering
     from edgeroberta.latency.measuring import measure
     from edgeroberta.latency.remote import timer_on
     from edgeroberta.latency.request import request_for
+    from edgeroberta.report import latency as report
 
     columns = {"text": text, "text_pair": text_pair, "label": label, "label_format": label_format}
     request = request_for(
@@ -53,4 +53,4 @@ def latency(
     if json:
         console.out_json(table.to_json())
     else:
-        console.out(rendering.render(table))
+        console.out(report.text(table))

@@ -40,9 +40,9 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
-    from edgeroberta.evaluate import report_text
     from edgeroberta.evaluate.recheck import Request, recheck
-    from edgeroberta.evaluate.report import FILES, Verdict, write
+    from edgeroberta.evaluate.report import Verdict
+    from edgeroberta.report.verification import FILES, markdown, sections, write
     from edgeroberta.storage.artifact import check_place
 
     columns = {
@@ -69,6 +69,6 @@ def verify(
     if json:
         console.out_json(report.to_json())
     else:
-        console.out(report_text.markdown(report_text.sections(report)[:2]))
+        console.out(markdown(sections(report)[:2]))
     if report.verdict is Verdict.FAIL:
         raise typer.Exit(GateError.exit_code)

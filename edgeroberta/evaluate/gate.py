@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from edgeroberta import metrics
 from edgeroberta.evaluate.report import Gate, Judgement, Verdict
-from edgeroberta.evaluate.report_text import interval as interval_text
-from edgeroberta.evaluate.report_text import points
+from edgeroberta.figures import interval as interval_text
+from edgeroberta.figures import points
 from edgeroberta.metrics import Draws, Interval
 from edgeroberta.tasks import Task
 

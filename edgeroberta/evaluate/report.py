@@ -1,17 +1,12 @@
-"""The report of a verification: what was measured on what, and the verdict; written three ways.
-
-``report.json`` is for machines, ``report.md`` and ``report.html`` say the same for people.
-"""
+"""The report of a verification: what was measured on what, and the verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
-from edgeroberta.evaluate import report_html, report_text
 from edgeroberta.evaluate.per_stage import Ledger
 from edgeroberta.hardware import Device
 from edgeroberta.latency.int8 import Gain
@@ -19,11 +14,8 @@ from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.protocol import Status
 from edgeroberta.metrics import Interval
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.storage import artifact
 
 SCHEMA_VERSION = 1
-#: What a report is written as.
-FILES = ("report.json", "report.md", "report.html")
 
 
 class Verdict(str, Enum):
@@ -231,13 +223,3 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
         return {"schema_version": SCHEMA_VERSION, "kind": "edgeroberta-report", **asdict(self)}
-
-
-def write(report: Report, folder: Path) -> tuple[str, ...]:
-    """Write ``report.json``, ``report.md`` and ``report.html`` and return their names."""
-    artifact.check_place(folder, FILES)
-    sections = report_text.sections(report)
-    artifact.write_json(folder / "report.json", report.to_json())
-    artifact.write_text(folder / "report.md", report_text.markdown(sections))
-    artifact.write_text(folder / "report.html", report_html.page(report, sections))
-    return FILES

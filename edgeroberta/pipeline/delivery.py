@@ -41,6 +41,9 @@ _MEASURED = {
     "reports/bench-hosts.json": "reports/bench-hosts.json",
     "reports/bench-hosts.md": "reports/bench-hosts.json",
     "reports/budget.json": "reports/budget.json",
+    "reports/pareto.json": "reports/pareto.json",
+    "reports/pareto.svg": "reports/pareto.json",
+    # As version 0.4 called them.
     "reports/front.json": "reports/front.json",
     "reports/front.svg": "reports/front.json",
 }

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.evaluate.per_stage import Ledger, table
+from edgeroberta.evaluate.per_stage import Ledger
 from edgeroberta.evaluate.report import to_come
+from edgeroberta.figures import ABSENT, decimals, megabytes
 from edgeroberta.latency.int8 import Gain
-from edgeroberta.layout import columns
 from edgeroberta.pipeline import Result
 from edgeroberta.progress import duration
+from edgeroberta.report import stage_metrics
+from edgeroberta.report.table import Table
 
 SCHEMA_VERSION = 1
 
@@ -56,7 +58,8 @@ def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = Fals
     if result.notes:
         lines += ["", *result.notes]
     if result.report:
-        lines += [*_ledger(result.report), "", *_comparison(result.report), "", *_verdict(result.report)]
+        lines += [*_stage_metrics(result.report), "", _comparison(result.report), ""]
+        lines += _verdict(result.report)
     text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
@@ -95,41 +98,32 @@ def _remedies(result: Result, *, budget: bool) -> list[str]:
     return lines
 
 
-def _ledger(report: Mapping[str, Any]) -> list[str]:
-    """Lay out what the model was worth after every stage; nothing for a report of an older version."""
+def _stage_metrics(report: Mapping[str, Any]) -> list[str]:
+    """Lay out the metrics of the model after every stage; nothing for a report of an older version."""
     if report.get("ledger") is None:
         return []
     ledger = Ledger.from_json(report["ledger"])
-    lines = columns([table.header(ledger), *table.cells(ledger)], left=(0,)) if ledger.rows else []
-    complaints = table.sentences(ledger)[0 if ledger.missing else 1 :]
-    return ["", *lines, *complaints]
+    lines = [stage_metrics.table(ledger).text()] if ledger.rows else []
+    return ["", *lines, *stage_metrics.sentences(ledger)[0 if ledger.missing else 1 :]]
 
 
-def _comparison(report: Mapping[str, Any]) -> list[str]:
-    """Lay out the full-size model and the bundle on each engine, one row each."""
+def _comparison(report: Mapping[str, Any]) -> str:
+    """Lay out the baseline and the bundle on each engine, one row each."""
     metric = report["metric"]
-    full_size = report["full_size"]
-    rows = [("", "size", metric, "same answer", "p50", "p99")]
-    rows.append(
+    rows = [
         (
-            "full size",
-            _megabytes(full_size.get("bytes")),
-            _percent(full_size["metrics"].get(metric), metric),
-            "",
-            *_latency(full_size.get("latency")),
+            measured.get("engine", "baseline"),
+            _unit(megabytes(measured.get("bytes")), "MB"),
+            _percent((measured["metrics"] or {}).get(metric), metric),
+            _percent(measured["agreement"], "agreement") if "agreement" in measured else "",
+            *(
+                _unit(decimals((measured.get("latency") or {}).get(name)), "ms")
+                for name in ("p50_ms", "p99_ms")
+            ),
         )
-    )
-    for engine in report["engines"]:
-        rows.append(
-            (
-                engine["engine"],
-                _megabytes(engine["bytes"]),
-                _percent((engine["metrics"] or {}).get(metric), metric),
-                _percent(engine["agreement"], "agreement"),
-                *_latency(engine["latency"]),
-            )
-        )
-    return columns(rows, left=(0,))
+        for measured in (report["full_size"], *report["engines"])
+    ]
+    return Table.of(("", "size", metric, "agreement", "p50", "p99"), rows).text()
 
 
 def _verdict(report: Mapping[str, Any]) -> list[str]:
@@ -140,20 +134,14 @@ def _verdict(report: Mapping[str, Any]) -> list[str]:
     return [*warnings, f"{judgement['verdict']}: {judgement['reason']}"]
 
 
-def _latency(latency: Mapping[str, Any] | None) -> tuple[str, str]:
-    if latency is None:
-        return "–", "–"
-    return f"{latency['p50_ms']:.2f} ms", f"{latency['p99_ms']:.2f} ms"
-
-
-def _megabytes(count: int | None) -> str:
-    return "–" if count is None else f"{count / 1e6:,.1f} MB"
+def _unit(number: str, unit: str) -> str:
+    return number if number == ABSENT else f"{number} {unit}"
 
 
 def _percent(value: float | None, metric: str) -> str:
     """Write a share as a percentage; a correlation stays a number."""
     if value is None:
-        return "–"
+        return ABSENT
     return f"{value:.3f}" if metric == "pearson" else f"{value:.1%}"
 
 

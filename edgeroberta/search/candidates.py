@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgeroberta.layout import columns
+from edgeroberta.report.table import Table
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.search.limits import Limits
 
@@ -94,11 +94,18 @@ class Candidate:
         }
 
 
-def table(candidates: Sequence[Candidate], agreements: Sequence[float] | None = None) -> list[str]:
-    """Return lines of what candidates should come to; ``agreements`` where they have learnt."""
-    rows = [
-        ("", "candidate", "p50", "p95", "speedup", "size", *(("teacher's answers",) if agreements else ()))
-    ]
+def table(candidates: Sequence[Candidate], agreements: Sequence[float] | None = None) -> Table:
+    """Lay out what candidates should come to; ``agreements`` where they have learnt."""
+    titles = (
+        "",
+        "candidate",
+        "p50",
+        "p95",
+        "speedup",
+        "size",
+        *(("teacher's answers",) if agreements else ()),
+    )
+    rows = []
     for number, candidate in enumerate(candidates):
         found = candidate.predicted
         cells = (
@@ -110,4 +117,4 @@ def table(candidates: Sequence[Candidate], agreements: Sequence[float] | None = 
             f"{found.bytes / 1e6:.1f} MB",
         )
         rows.append((*cells, f"{agreements[number]:.1%}") if agreements else cells)
-    return columns(rows, left=(0, 1))
+    return Table.of(titles, rows, words=2)

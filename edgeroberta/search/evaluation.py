@@ -9,10 +9,10 @@ from typing import Any
 
 from edgeroberta import distributed, pipeline
 from edgeroberta.errors import EngineError
-from edgeroberta.front import Point
 from edgeroberta.pipeline import Result
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
+from edgeroberta.report.pareto import Point
 from edgeroberta.search import recipes
 from edgeroberta.search import result as outcome
 from edgeroberta.search.candidates import Candidate
@@ -23,7 +23,7 @@ from edgeroberta.search.result import FULL, MADE, Outcome, Times
 from edgeroberta.search.selection import Device
 from edgeroberta.storage.artifact import Kind
 
-#: Names of the front's points beside the candidate's.
+#: Names of the Pareto front's points beside the candidate's.
 FLOAT, INT8 = "full size, float", "int8 alone"
 
 

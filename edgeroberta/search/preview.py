@@ -59,4 +59,4 @@ def to_text(found: Forecast) -> str:
         lines.append(
             "candidates, as predicted if all heads and neurons mattered alike; a run scores them first:"
         )
-    return "\n".join([*lines, *candidates.table(found.candidates)])
+    return "\n".join([*lines, candidates.table(found.candidates).text()])

@@ -1,4 +1,4 @@
-"""What became of a budget: measured beside predicted, each limit judged, and the front of what was found."""
+"""What became of a budget: measured beside predicted, each limit judged, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import front
 from edgeroberta.errors import UsageError
-from edgeroberta.front import Point
 from edgeroberta.measure import subjects
 from edgeroberta.measure.process import Worker
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.measure.rounds import Entry, Plan, take_turns
 from edgeroberta.progress import Progress
+from edgeroberta.report.pareto import Point, pareto_json, pareto_svg, pareto_table
 from edgeroberta.search import candidates, probing
 from edgeroberta.search.candidates import Candidate, Predicted
 from edgeroberta.search.limits import Limits
@@ -28,7 +27,7 @@ SCHEMA_VERSION = 1
 KIND = "edgeroberta-budget"
 
 logger = logging.getLogger(__name__)
-REPORT, FRONT_JSON, FRONT_SVG = "reports/budget.json", "reports/front.json", "reports/front.svg"
+REPORT, PARETO_JSON, PARETO_SVG = "reports/budget.json", "reports/pareto.json", "reports/pareto.svg"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Outcome:
     measured: Mapping[str, float | None]  # what it came to; times are None where the device is elsewhere
     metric: str  # name of the task's metric
     kept: float  # share of the full-size metric that the bundle keeps
-    points: tuple[Point, ...]  # the front's points
+    points: tuple[Point, ...]  # the Pareto front's points
     engine: str  # engine that was timed
     device: str  # what the prediction was measured on
     elsewhere: str | None  # the device's host, where it is not this machine
@@ -96,12 +95,12 @@ class Outcome:
         }
 
     def to_text(self, *, failed: bool) -> str:
-        """Return it for people, with the candidates and the front; ``failed``: a limit was missed."""
+        """Return it for people, with candidates and Pareto front; ``failed``: a limit was missed."""
         lines = ["", f"budget: {self.limits.told}", f"chosen: {self.chosen.name}"]
         if self.probes:
             agreements = [probe.agreement for probe in self.probes]
             lines.append("compared by a short distillation; times and sizes of these are predicted:")
-            lines += candidates.table([probe.candidate for probe in self.probes], agreements)
+            lines.append(candidates.table([probe.candidate for probe in self.probes], agreements).text())
             ties = probing.told(self.probes, self.chosen)
             lines += [] if ties is None else [ties]
         predicted = self.predicted.to_json()
@@ -121,29 +120,29 @@ class Outcome:
             lines.append(f"  times are those of {self.elsewhere}: edgeroberta bench --host {self.elsewhere}")
         lines += [f"not met: {each}" for each in self.missed]
         met = "not all that was asked for is met; " if failed else ""
-        lines.append(f"{met}the front of what was found (*):")
-        lines.append(front.table(self.points, metric=self.metric))
+        lines.append(f"{met}the Pareto front of what was found (*):")
+        lines.append(pareto_table(self.points, metric=self.metric).text())
         return "\n".join(lines)
 
     def write(self, bundle: Path) -> None:
-        """Write the report and the front beside a bundle's other reports; files of others stay there."""
+        """Write the report and the Pareto front beside a bundle's reports; files of others stay there."""
         title = f"{self.metric} against latency, {self.engine} on {self.device}"
         best = max(self.points, key=lambda point: point.metric)
         full = next((point for point in self.points if point.series == FULL), best)
         floor = full.metric * self.limits.keep
         (bundle / REPORT).parent.mkdir(exist_ok=True)
         try:
-            check_place(bundle, (FRONT_JSON, FRONT_SVG))
+            check_place(bundle, (PARETO_JSON, PARETO_SVG))
             check_place(bundle, (REPORT,))
         except UsageError as error:
-            logger.warning("the front is not written: %s", error)
+            logger.warning("the Pareto front is not written: %s", error)
             return
-        write_json(bundle / FRONT_JSON, front.to_json(self.points, metric=self.metric))
-        write_text(bundle / FRONT_SVG, front.svg(self.points, title=title, metric=self.metric, floor=floor))
+        write_json(bundle / PARETO_JSON, pareto_json(self.points, metric=self.metric))
+        write_text(bundle / PARETO_SVG, pareto_svg(self.points, title=title, metric=self.metric, floor=floor))
         write_json(bundle / REPORT, self.to_json())
 
 
-#: Series of the front's points.
+#: Series of the Pareto front's points.
 FULL, MADE = "full size", "compressed"
 
 
@@ -174,5 +173,5 @@ def _times(rounds: Sequence[Sequence[float]]) -> Times:
 
 def size_of(folder: Path) -> int:
     """Return the bytes of all files of a bundle but those that :meth:`Outcome.write` adds."""
-    added = {folder / name for name in (REPORT, FRONT_JSON, FRONT_SVG)}
+    added = {folder / name for name in (REPORT, PARETO_JSON, PARETO_SVG)}
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file not in added)

@@ -17,8 +17,8 @@ class BundleConfig(StageConfig):
 @stage("bundle", config=BundleConfig, reads=(Kind.DRAFT, Kind.REPORT), writes=Kind.BUNDLE)
 def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     """Write the bundle; one that did not pass its gate is written, too, and says so."""
-    from edgeroberta import card
     from edgeroberta.bundle import seal
+    from edgeroberta.report import card
     from edgeroberta.runtime.manifest import MANIFEST_FILE
     from edgeroberta.stages.build import lineage
     from edgeroberta.storage import yamltext

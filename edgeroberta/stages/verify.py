@@ -64,7 +64,9 @@ class VerifyConfig(StageConfig):
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
     from edgeroberta import evaluate
-    from edgeroberta.evaluate import reference, report
+    from edgeroberta.evaluate import reference
+    from edgeroberta.evaluate.report import Gate
+    from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders
 
     full = _reference(context)
@@ -75,7 +77,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         context.data.heldout,
         full,
         options=evaluate.Options(
-            gate=report.Gate(**config.gate.model_dump()),
+            gate=Gate(**config.gate.model_dump()),
             engines=None if config.engines == "target" else config.engines,
             latency_rows=config.latency_rows,
             threads=context.target.threads,

@@ -87,15 +87,17 @@ def test_the_table_reads_as_it_should_on_a_terminal(comparison: Comparison) -> N
 
 
 def test_a_row_without_an_offline_part_has_no_texts_per_second(comparison: Comparison) -> None:
-    place = table.header(comparison).index("texts/s")
-    rates = [table.cells(row)[place] for row in comparison.rows]
+    measured = table.measured(comparison)
+    place = [column.title for column in measured.columns].index("texts/s")
+    rates = [cells[place] for cells in measured.rows]
     assert comparison.rows[0].latency is not None
     assert rates == ["–", "–", "1,234", "1,234", "–"]
 
 
 def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
-    wrong = dict(zip(table.header(comparison), table.cells(comparison.rows[3]), strict=True))
-    assert (wrong["speed-up"], wrong["same answer %"], wrong["status"]) == ("7.80×", "61.0", "wrong, noisy")
+    measured = table.measured(comparison)
+    wrong = dict(zip((column.title for column in measured.columns), measured.rows[3], strict=True))
+    assert (wrong["speed-up"], wrong["agreement %"], wrong["status"]) == ("7.80×", "61.0", "wrong, noisy")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_int8_that_brings_less_than_usual_is_said_loudly(comparison: Comparison)
     gain = Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
     table_ = replace(comparison, rows=(replace(comparison.rows[2], gain=gain),))
     assert "1.12× LOW" in table.cells(table_.rows[0])
-    assert table.facts(table_)[0] == (
+    assert notes.facts(table_)[0] == (
         "WARNING: onnxruntime 1.31.1: int8 is only 1.12 times as fast as floats here (3.20 against 3.58 ms "
         "in the engine, 24 tokens), where at least 1.6 times is usual with AVX-512 VNNI. Likely cause: a "
         "busy machine; measure again."

@@ -89,9 +89,9 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
         "",
         lines[lines.index("[5/5] bundle") + 2],  # how long that took
         "",
-        "                 size  accuracy  same answer      p50      p99",
-        "full size    120.0 MB     87.5%                     –        –",
-        "onnxruntime   30.0 MB     86.2%        97.5%  1.25 ms  2.50 ms",
+        "                 size  accuracy  agreement      p50      p99",
+        "baseline     120.0 MB     87.5%                   –        –",
+        "onnxruntime   30.0 MB     86.2%      97.5%  1.25 ms  2.50 ms",
         "",
         "PASS: because",
         "",
@@ -161,10 +161,10 @@ def test_the_summary_shows_what_each_stage_lost(
     at = lines.index("[5/5] bundle") + 2
     assert lines[at + 1 : at + 7] == [
         "",
-        "after      accuracy  lost  same answer  flips  calibration  parameters  size MB  p50 ms  speed",
-        "full size      87.5     –        100.0      0          5.0      30.3 M    122.6    5.10   1.0x",
-        "export         86.2  +1.2         97.5      1          6.0      30.3 M     30.0    1.25   4.1x",
-        "build             –     –            –      –            –           –        –       –      –",
+        "after      accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
+        "full size      87.5     –      100.0      0          5.0      30.3 M    122.6    5.10   1.0x",
+        "export         86.2  +1.2       97.5      1          6.0      30.3 M     30.0    1.25   4.1x",
+        "build             –     –          –      –            –           –        –       –      –",
         "build: not measured: failed: refused.",
     ]
 

@@ -13,11 +13,12 @@ from fake_bundles import FakeWorker
 from edgeroberta import evaluate
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError, UnavailableError, UsageError
-from edgeroberta.evaluate import Options, flips, report_text, verify, worst
+from edgeroberta.evaluate import Options, flips, verify, worst
 from edgeroberta.evaluate.report import EngineResult, Gate, Judgement, Report, Verdict
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import Status
 from edgeroberta.progress import Progress
+from edgeroberta.report.verification import markdown, sections
 from edgeroberta.tasks import Problem, Task
 
 GATE = Gate(max_drop=0.01, min_agreement=0.95, confidence=0.95)
@@ -169,7 +170,7 @@ def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path
         "to be measured on the device, with: edgeroberta bench "
         "(here: there is no NVIDIA driver on this machine)"
     )
-    text = report_text.markdown(report_text.sections(report))
+    text = markdown(sections(report))
     assert "| bundle | tensorrt | – | – | – | – | – | – | – | – | – | to be measured on the device |" in text
 
 

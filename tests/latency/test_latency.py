@@ -20,11 +20,11 @@ from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.remote import timer_on
 from edgeroberta.latency.request import Request, request_for
 from edgeroberta.latency.table import LatencyTable
-from edgeroberta.latency.text import render
 from edgeroberta.latency.timing import Timings
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.retrying import RetryPolicy
+from edgeroberta.report import latency as report
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.storage import codedigest
 
@@ -179,7 +179,7 @@ def test_a_tiny_model_is_measured_once_and_its_table_found_again(
     assert table.engine == "onnxruntime"
     assert 0 < table.predict(table.shape, [8]).p50 < 0.1
     assert 0 < table.baseline([8]).p50 < 0.1
-    assert "full size, float" in render(table)
+    assert "baseline, float" in report.text(table)
     monkeypatch.setattr(measuring, "time_here", lambda *_: pytest.fail("it was measured again"))
     assert measure(request_of_tiny, progress=Progress()) == table
 

@@ -630,14 +630,14 @@ def test_an_edited_card_and_a_file_whose_name_the_new_bundle_has_are_kept_beside
     job = _with_former_bundle(tmp_path)
     (job.output / "README.md").write_text("my own card")
     (job.output / "inner" / "content.txt").write_text("damaged")
-    (job.output / "reports" / "front.svg").write_text("a drawing of the user's")
+    (job.output / "reports" / "pareto.svg").write_text("a drawing of the user's")
     listed = json.loads((job.output / "manifest.json").read_text())
     del listed["files"]["recipe.yaml"]
     (job.output / "manifest.json").write_text(json.dumps(listed))
     (job.output / "recipe.yaml").write_text("mine")
     run(job)
     assert _kept(job) == sorted(
-        [*FILES_AND_THE_USER_S, "README.md.kept", "recipe.yaml.kept", "reports/front.svg"]
+        [*FILES_AND_THE_USER_S, "README.md.kept", "recipe.yaml.kept", "reports/pareto.svg"]
     )
     assert (job.output / "README.md.kept").read_text() == "my own card"
     assert (job.output / "recipe.yaml.kept").read_text() == "mine"

@@ -103,7 +103,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
         (probe.agreement for probe in outcome.probes), reverse=True
     )
     assert sum("of the validation answers" in line for line in lines) == len(outcome.probes)
-    front = json.loads((found.result.bundle / "reports" / "front.json").read_text())
+    front = json.loads((found.result.bundle / "reports" / "pareto.json").read_text())
     assert [(point["name"], point["predicted"]) for point in front["points"]] == [
         ("full size, float", False),
         ("int8 alone", False),
@@ -113,7 +113,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     assert small.bytes is not None
     assert full.bytes is not None
     assert small.bytes < full.bytes
-    assert (found.result.bundle / "reports" / "front.svg").read_text().startswith("<svg")
+    assert (found.result.bundle / "reports" / "pareto.svg").read_text().startswith("<svg")
 
     again = budget.compress(ask, limits, progress=Progress())
     assert all(made.reused for made in again.result.stages)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from edgeroberta.front import Point
 from edgeroberta.metrics import Interval
+from edgeroberta.report.pareto import Point
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.search.candidates import Candidate, Predicted
 from edgeroberta.search.limits import Limits
 from edgeroberta.search.probing import Probe
-from edgeroberta.search.result import FRONT_SVG, FULL, MADE, REPORT, Outcome, size_of
+from edgeroberta.search.result import FULL, MADE, PARETO_SVG, REPORT, Outcome, size_of
 
 PREDICTED = Predicted(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
 CHOSEN = Candidate((0, 2), (LayerShape(3, 96), LayerShape(2, 64)), None, PREDICTED, 0.7, False)
@@ -74,7 +74,7 @@ def test_what_was_measured_stands_beside_what_was_predicted() -> None:
         "  the full-size model took 4.20 ms when the device was measured and 4.62 now: at that pace, "
         "p50 is 1.10 ms",
         "  accuracy: 97.0% of the full-size model's kept",
-        "the front of what was found (*):",
+        "the Pareto front of what was found (*):",
         "                                                    p50  accuracy      size",
         "*  2 layers, 5 heads, 160 neurons (compressed)  1.10 ms    87.3 %   10.1 MB",
         "*  int8 alone (compressed)                      2.00 ms    90.0 %   32.0 MB",
@@ -143,5 +143,5 @@ def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path:
     found.write(tmp_path)
     written = json.loads((tmp_path / REPORT).read_text(encoding="utf-8"))
     assert (written["predicted"]["p50_ms"], written["measured"]["p50_ms"]) == (1.0, 1.1)
-    assert "asked for: 88.2 %" in (tmp_path / FRONT_SVG).read_text(encoding="utf-8")
+    assert "asked for: 88.2 %" in (tmp_path / PARETO_SVG).read_text(encoding="utf-8")
     assert size_of(tmp_path) == 5

@@ -9,9 +9,10 @@ import pytest
 
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluate import reference
-from edgeroberta.evaluate.report import EngineResult, Gate, Judgement, Report, Verdict, write
+from edgeroberta.evaluate.report import EngineResult, Gate, Judgement, Report, Verdict
 from edgeroberta.measure.protocol import Status
 from edgeroberta.metrics import Interval
+from edgeroberta.report.verification import write
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
 from edgeroberta.stages.build import BuildConfig, build

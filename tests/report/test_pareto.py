@@ -1,4 +1,4 @@
-"""The front of accuracy against latency: what is on it, its table, its drawing."""
+"""The Pareto front of accuracy against latency: what is on it, its table, its drawing."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeroberta import front
-from edgeroberta.front import Point
+from edgeroberta.report.pareto import Point, pareto_front, pareto_json, pareto_svg, pareto_table
 
-GOLDEN = Path(__file__).parent / "golden" / "front.svg"
+GOLDEN = Path(__file__).parent / "golden" / "pareto.svg"
 POINTS = (
     Point("full size", 5.9, 0.885, 125_000_000),
     Point("int8", 1.7, 0.881, 33_000_000),
@@ -21,15 +20,15 @@ POINTS = (
 
 
 def test_the_front_leaves_out_what_another_point_beats_in_both() -> None:
-    assert [point.name for point in front.front(POINTS)] == ["3 layers", "int8", "full size"]
+    assert [point.name for point in pareto_front(POINTS)] == ["3 layers", "int8", "full size"]
 
 
 def test_of_equally_fast_points_the_better_one_is_on_the_front() -> None:
-    assert front.front([Point("a", 1.0, 0.8), Point("b", 1.0, 0.9)]) == (Point("b", 1.0, 0.9),)
+    assert pareto_front([Point("a", 1.0, 0.8), Point("b", 1.0, 0.9)]) == (Point("b", 1.0, 0.9),)
 
 
 def test_the_table_lists_the_fastest_first_and_marks_the_front() -> None:
-    assert front.table(POINTS).splitlines() == [
+    assert pareto_table(POINTS).text().splitlines() == [
         "                  p50  accuracy      size",
         "*  3 layers   0.90 ms    86.8 %   28.0 MB",
         "   2 layers   0.95 ms    84.2 %   27.0 MB",
@@ -39,8 +38,8 @@ def test_the_table_lists_the_fastest_first_and_marks_the_front() -> None:
 
 
 def test_the_json_says_of_each_point_whether_it_is_on_the_front() -> None:
-    found = front.to_json(POINTS, metric="accuracy")
-    assert [(row["name"], row["front"]) for row in found["points"]] == [
+    found = pareto_json(POINTS, metric="accuracy")
+    assert [(row["name"], row["pareto"]) for row in found["points"]] == [
         ("full size", True),
         ("int8", True),
         ("3 layers", True),
@@ -49,15 +48,15 @@ def test_the_json_says_of_each_point_whether_it_is_on_the_front() -> None:
 
 
 def test_the_drawing_is_the_golden_one() -> None:
-    drawn = front.svg(POINTS, title="SST-2", floor=0.867)
-    if os.environ.get("EDGEROBERTA_GOLDEN"):
+    drawn = pareto_svg(POINTS, title="SST-2", floor=0.867)
+    if os.environ.get("UPDATE_GOLDENS"):
         GOLDEN.write_text(drawn, encoding="utf-8")
     assert drawn == GOLDEN.read_text(encoding="utf-8")
 
 
 def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point() -> None:
     odd = [Point("a < b & c", 1.0, 0.5, series="mine"), Point("d", 2.0, 0.75, series="theirs")]
-    root = ElementTree.fromstring(front.svg(odd, title='5 > 4 "quoted"'))
+    root = ElementTree.fromstring(pareto_svg(odd, title='5 > 4 "quoted"'))
     texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"a < b & c", "d", "mine", "theirs", '5 > 4 "quoted"'} <= set(texts)
     assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) == 2 + 2  # and the legend's
@@ -65,14 +64,14 @@ def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point() -> None:
 
 @pytest.mark.parametrize("metric", ["accuracy", "pearson"])
 def test_points_lie_inside_the_plot(metric: str) -> None:
-    root = ElementTree.fromstring(front.svg([Point("only", 3.0, 1.0)], title="one", metric=metric))
+    root = ElementTree.fromstring(pareto_svg([Point("only", 3.0, 1.0)], title="one", metric=metric))
     circle = next(root.iter("{http://www.w3.org/2000/svg}circle"))
     assert 64 <= float(circle.get("cx", 0)) <= 696
     assert 64 <= float(circle.get("cy", 0)) <= 384
 
 
 def test_names_of_points_in_one_place_do_not_hide_each_other() -> None:
-    drawn = front.svg([Point(f"point {number}", 1.0, 0.9) for number in range(4)], title="one place")
+    drawn = pareto_svg([Point(f"point {number}", 1.0, 0.9) for number in range(4)], title="one place")
     root = ElementTree.fromstring(drawn)
     texts = [node for node in root.iter("{http://www.w3.org/2000/svg}text") if "point" in str(node.text)]
     assert len({(node.get("x"), node.get("y")) for node in texts}) == 4
@@ -80,13 +79,13 @@ def test_names_of_points_in_one_place_do_not_hide_each_other() -> None:
 
 def test_what_was_predicted_is_hollow_and_called_so() -> None:
     points = [Point("here", 1.0, 0.9), Point("there", 0.5, 0.8, predicted=True), Point("worse", 2.0, 0.85)]
-    root = ElementTree.fromstring(front.svg(points, title="two"))
+    root = ElementTree.fromstring(pareto_svg(points, title="two"))
     circles = list(root.iter("{http://www.w3.org/2000/svg}circle"))
     assert [circle.get("fill") == "none" for circle in circles] == [False, False, True]
     assert [circle.get("opacity") for circle in circles] == [None, "0.5", None]
     assert "there, predicted" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert "0.50 ms predicted" in front.table(points)
-    assert [row["predicted"] for row in front.to_json(points, metric="accuracy")["points"]] == [
+    assert "0.50 ms predicted" in pareto_table(points).text()
+    assert [row["predicted"] for row in pareto_json(points, metric="accuracy")["points"]] == [
         False,
         True,
         False,

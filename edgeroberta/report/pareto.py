@@ -1,4 +1,4 @@
-"""The front of accuracy against latency: which of some models are worth having, as a table and a drawing.
+"""The Pareto front of accuracy against latency, which of some models are worth having: table and drawing.
 
 The drawing is an SVG file of its own, written without any other package.
 """
@@ -12,10 +12,11 @@ from html import escape
 from typing import Any
 
 from edgeroberta.escaping import plain
-from edgeroberta.layout import columns
+from edgeroberta.figures import ABSENT, megabytes
+from edgeroberta.report.table import Table
 
-SCHEMA_VERSION = 1
-KIND = "edgeroberta-front"
+SCHEMA_VERSION = 2
+KIND = "edgeroberta-pareto"
 
 # Size of the drawing, and what is left around the plot for titles and numbers, in pixels.
 _WIDTH, _HEIGHT = 720, 440
@@ -61,54 +62,42 @@ class Point:
     predicted: bool = False
 
 
-def front(points: Sequence[Point]) -> tuple[Point, ...]:
-    """Return the points than which none is both as fast and as right, and better in one of them.
-
-    Args:
-        points: Any points.
-
-    Returns:
-        Those of the front, the fastest first.
-    """
+def pareto_front(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Return the points than which none is both as fast and as right, and better in one; fastest first."""
     kept: list[Point] = []
-    for point in sorted(points, key=lambda each: (each.latency_ms, -each.metric)):
+    for point in _fastest_first(points):
         if not kept or point.metric > kept[-1].metric:
             kept.append(point)
     return tuple(kept)
 
 
-def to_json(points: Sequence[Point], *, metric: str) -> dict[str, Any]:
-    """Return points for machines, each with whether it is on the front.
-
-    Args:
-        points: Any points.
-        metric: Name of the metric.
-    """
-    best = front(points)
-    rows = [{**asdict(point), "front": point in best} for point in points]
+def pareto_json(points: Sequence[Point], *, metric: str) -> dict[str, Any]:
+    """Return points for machines, each with whether it is on the Pareto front."""
+    best = pareto_front(points)
+    rows = [{**asdict(point), "pareto": point in best} for point in points]
     return {"schema_version": SCHEMA_VERSION, "kind": KIND, "metric": metric, "points": rows}
 
 
-def table(points: Sequence[Point], *, metric: str = "accuracy") -> str:
-    """Return points as a table for people, the fastest first; those of the front have a star.
-
-    Args:
-        points: Any points.
-        metric: Name of the metric.
-    """
-    best = front(points)
-    rows = [("", "", "p50", metric, "size")]
-    for point in sorted(points, key=lambda each: (each.latency_ms, -each.metric)):
-        size = "–" if point.bytes is None else f"{point.bytes / 1e6:,.1f} MB"
-        name = f"{point.name} ({point.series})" if point.series else point.name
-        star = "*" if point in best else ""
-        time = f"{point.latency_ms:.2f} ms{' predicted' if point.predicted else ''}"
-        rows.append((star, name, time, _value(point.metric, metric), size))
-    return "\n".join(columns(rows, left=(0, 1)))
+def pareto_table(points: Sequence[Point], *, metric: str = "accuracy") -> Table:
+    """Return points as a table, the fastest first; those on the Pareto front have a star."""
+    best = pareto_front(points)
+    rows = [
+        (
+            "*" if point in best else "",
+            f"{point.name} ({point.series})" if point.series else point.name,
+            f"{point.latency_ms:.2f} ms{' predicted' if point.predicted else ''}",
+            _value(point.metric, metric),
+            ABSENT if point.bytes is None else f"{megabytes(point.bytes)} MB",
+        )
+        for point in _fastest_first(points)
+    ]
+    return Table.of(("", "", "p50", metric, "size"), rows, words=2)
 
 
-def svg(points: Sequence[Point], *, title: str, metric: str = "accuracy", floor: float | None = None) -> str:
-    """Draw points: latency to the right, the metric up, and the front as a broken line.
+def pareto_svg(
+    points: Sequence[Point], *, title: str, metric: str = "accuracy", floor: float | None = None
+) -> str:
+    """Draw points: latency to the right, the metric up, and the Pareto front as a broken line.
 
     Args:
         points: At least one; those of a predicted latency are hollow, those off the front pale.
@@ -134,22 +123,20 @@ def svg(points: Sequence[Point], *, title: str, metric: str = "accuracy", floor:
         *_legend(series),
         *plot.axes(metric),
         *([] if floor is None else plot.floor(floor, f"asked for: {_value(floor, metric)}")),
-        plot.front(front(points)),
+        plot.front(pareto_front(points)),
         *plot.points(points, series),
         "</svg>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
 
 
+def _fastest_first(points: Sequence[Point]) -> list[Point]:
+    return sorted(points, key=lambda each: (each.latency_ms, -each.metric))
+
+
 @dataclass(frozen=True)
 class _Axis:
-    """A linear axis.
-
-    Attributes:
-        low: Where it begins.
-        high: Where it ends.
-        step: From one tick to the next.
-    """
+    """A linear axis with a tick every ``step``."""
 
     low: float
     high: float
@@ -161,11 +148,8 @@ class _Axis:
     ) -> _Axis:
         """Choose about six round ticks that hold all values.
 
-        Args:
-            values: At least one.
-            least: The smallest span.
-            below: Room below the least value, in ticks.
-            most: Where the axis ends at the latest, unless a value is beyond.
+        The axis spans ``least`` or more, leaves ``below`` ticks free under the least value, and ends at
+        ``most`` unless a value is beyond.
         """
         span = max(max(values) - min(values), least) or 1.0
         magnitude = 10.0 ** math.floor(math.log10(span / 5))
@@ -227,7 +211,7 @@ class _Plot:
 
     def points(self, points: Sequence[Point], series: Sequence[str]) -> list[str]:
         """Draw points, paler off the front and hollow where predicted; names where they hide no other."""
-        best, parts, taken = front(points), [], [(*self.at(point), 10.0) for point in points]
+        best, parts, taken = pareto_front(points), [], [(*self.at(point), 10.0) for point in points]
         for point in sorted(points, key=lambda each: (-each.metric, each.latency_ms)):
             x, y = self.at(point)
             colour = _colour(series.index(point.series))

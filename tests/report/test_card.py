@@ -5,8 +5,9 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from edgeroberta import card, escaping
+from edgeroberta import escaping
 from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.report import card
 
 
 @pytest.fixture
@@ -98,9 +99,9 @@ def test_the_hub_accepts_the_front_matter(manifest, report):
 
 def test_results_have_a_row_per_model_and_say_what_is_missing(manifest, report):
     lines = card.write(manifest, report).splitlines()
-    start = lines.index("| model | accuracy | same answer | p50 ms | status |")
+    start = lines.index("| model | accuracy | agreement | p50 ms | status |")
     assert lines[start + 2 : start + 5] == [
-        "| full size, float32, NVIDIA H200 | 0.8180 | | – | |",
+        "| baseline, float32, NVIDIA H200 | 0.8180 |  | – |  |",
         "| this, onnxruntime 1.31.1 | 0.8090 | 98.1 % | 1.23 | ok |",
         "| this, openvino | – | – | – | not installed |",
     ]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeroberta.evaluate.per_stage import Ledger, Row, table
-from edgeroberta.layout import columns
+from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.report import stage_metrics
 
 LEDGER = Ledger(
     metric="accuracy",
@@ -20,21 +20,21 @@ LEDGER = Ledger(
 
 
 def test_a_ledger_reads_as_it_should() -> None:
-    lines = columns([table.header(LEDGER), *table.cells(LEDGER)], left=(0,))
+    lines = stage_metrics.table(LEDGER).text().splitlines()
     assert lines == [
-        "after      accuracy  lost  same answer  flips  calibration  parameters  size MB  p50 ms  speed",
-        "full size      88.4     –        100.0      0          5.1      30.3 M    122.6    5.10   1.0x",
-        "distill        87.2  +1.2         95.0     44          6.1      26.7 M    108.0    3.60   1.4x",
-        "quantize       87.2   0.0         94.8     45          6.0         950     29.0    1.20  ~4.3x",
-        "build             –     –            –      –            –      26.7 M     29.0       –      –",
+        "after      accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
+        "full size      88.4     –      100.0      0          5.1      30.3 M    122.6    5.10   1.0x",
+        "distill        87.2  +1.2       95.0     44          6.1      26.7 M    108.0    3.60   1.4x",
+        "quantize       87.2   0.0       94.8     45          6.0         950     29.0    1.20  ~4.3x",
+        "build             –     –          –      –            –      26.7 M     29.0       –      –",
     ]
     assert max(map(len, lines)) <= 100, "it fits a terminal"
 
 
 def test_what_was_measured_on_what_is_said_beneath() -> None:
-    assert table.sentences(LEDGER) == (
+    assert stage_metrics.sentences(LEDGER) == (
         "Each model as an ONNX graph in ONNX Runtime, on 872 held-out rows; p50 of 90 single texts on one "
-        "thread, in turns with the full-size model. One row is 0.11 points. "
+        "thread, in turns with the baseline. One row is 0.11 points. "
         "~: the turns differed by more than 10 %.",
         "build: not measured: crashed: killed by SIGSEGV.",
     )
@@ -42,14 +42,19 @@ def test_what_was_measured_on_what_is_said_beneath() -> None:
 
 def test_a_draw_of_rows_is_told() -> None:
     drawn = replace(LEDGER, measured=2000, available=50_000, rows=())
-    assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in table.sentences(drawn)[0]
+    assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in stage_metrics.sentences(drawn)[0]
 
 
 def test_a_ledger_without_a_runtime_says_why() -> None:
     missing = replace(LEDGER, rows=(), missing="ONNX Runtime is not installed: pip install x")
-    assert table.sentences(missing) == ("Not measured: ONNX Runtime is not installed: pip install x.",)
+    assert stage_metrics.sentences(missing) == (
+        "Not measured: ONNX Runtime is not installed: pip install x.",
+    )
 
 
 def test_a_correlation_stays_a_number() -> None:
     row = Row("distill", "checkpoint", 0.9123, 0.0101)
-    assert table.cells(replace(LEDGER, metric="pearson", rows=(row,)))[0][1:3] == ("0.912", "+0.010")
+    assert stage_metrics.table(replace(LEDGER, metric="pearson", rows=(row,))).rows[0][1:3] == (
+        "0.912",
+        "+0.010",
+    )

@@ -1,0 +1,158 @@
+"""A bundle's README.md: a model card with the front matter that the Hugging Face Hub reads."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from edgeroberta import demo
+from edgeroberta.escaping import one_line
+from edgeroberta.evaluate.per_stage import Ledger
+from edgeroberta.evaluate.report import to_come
+from edgeroberta.figures import ABSENT, decimals
+from edgeroberta.report import rendering, stage_metrics
+from edgeroberta.report.table import Table
+from edgeroberta.report.verification import counted
+from edgeroberta.runtime.session import ENGINES
+
+#: Our metric names to those of the Hub's ``evaluate`` library.
+_HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
+_OPTIMUM = {
+    "onnxruntime": "ORTModelForSequenceClassification",
+    "openvino": "OVModelForSequenceClassification",
+}
+#: Values of a card's ``license`` that name none.
+_NO_LICENSE = ("other", "unknown")
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a bundle was made from: the name people call it by, its id on the Hub, and its licence."""
+
+    name: str
+    base_model: str | None
+    license: str | None
+
+
+def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id: str | None = None) -> str:
+    """Write the card.
+
+    Args:
+        manifest: Fields of the manifest, the gate included.
+        report: ``report.json``.
+        license_id: Licence of the baseline (:func:`stated_license`), None where it is not known.
+
+    Returns:
+        Markdown with YAML front matter.
+    """
+    origin = _origin(manifest, license_id)
+    ledger = Ledger.from_json(report["ledger"]) if report.get("ledger") else None
+    waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
+    engine = manifest["engines"][0]
+    return rendering.render(
+        "card.md.j2",
+        front_matter=_front_matter(manifest, report, origin),
+        name=origin.name,
+        manifest=manifest,
+        baseline=manifest["full_size"],
+        report=report,
+        rows=counted(report["data"]),
+        results=_results(report),
+        ledger=ledger if ledger and ledger.rows else None,
+        stage_metrics=stage_metrics,
+        extra=ENGINES[engine].extra if engine in ENGINES else engine,
+        optimum=_OPTIMUM,
+        waiting=waiting,
+        tensorrt=any(ENGINES[name].module == "tensorrt" for name in waiting),
+        data=shlex.quote(one_line(Path(report["data"]["source"]).name)),
+        stages=Table.of(
+            ("stage", "seconds"),
+            ((stage["stage"], f"{stage['seconds']:.1f}") for stage in manifest["lineage"]),
+        ),
+    )
+
+
+def stated_license(model: Path) -> str | None:
+    """Return the licence that the card in a model folder states, e.g. ``mit``; None where it states none."""
+    import yaml
+
+    try:
+        parts = (model / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+        fields = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    stated = fields.get("license") if isinstance(fields, dict) else None
+    return stated if isinstance(stated, str) and stated not in _NO_LICENSE else None
+
+
+def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _Origin:
+    """Name what the user named: the folder a model lies in on this machine can be a digest."""
+    stages = manifest["lineage"]
+    source = stages[0].get("config", {}) if stages else {}
+    typed = source.get("model")
+    if typed == demo.PACKAGED and "data" not in source:
+        return _Origin(demo.NAME, demo.MODEL, demo.LICENSE)
+    hub_id = source.get("hub_id")
+    name = hub_id or PurePath(str(typed or manifest["full_size"]["model"])).name
+    if any(stage["stage"] == "finetune" for stage in stages):
+        name = f"{name}, fine-tuned"
+    return _Origin(name, hub_id, license_id)
+
+
+def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Origin) -> str:
+    import yaml
+
+    metric = report["metric"]
+    fields: dict[str, Any] = {
+        "library_name": "edgeroberta",
+        "pipeline_tag": "text-classification",
+        "tags": ["edgeroberta", "roberta", "onnx", manifest["precision"], *manifest["engines"]],
+    }
+    for field in ("license", "base_model"):
+        if value := getattr(origin, field):
+            fields[field] = value
+    if measured := next((result for result in report["engines"] if result["metrics"]), None):
+        result = {
+            "task": {"type": "text-classification"},
+            "dataset": {"name": one_line(Path(report["data"]["source"]).name), "type": "held-out"},
+            "metrics": [
+                {
+                    "type": _HUB_METRICS.get(metric, metric),
+                    "name": f"{metric} ({measured['engine']})",
+                    "value": round(measured["metrics"][metric], 4),
+                }
+            ],
+        }
+        name = f"{one_line(origin.name)} ({manifest['precision']})"
+        fields["model-index"] = [{"name": name, "results": [result]}]
+    written: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    return written
+
+
+def _results(report: Mapping[str, Any]) -> Table:
+    metric, full = report["metric"], report["full_size"]
+    rows = [
+        (
+            f"baseline, {full['dtype']}, {full['device']}",
+            decimals(full["metrics"][metric], 4),
+            "",
+            decimals((full.get("latency") or {}).get("p50_ms")),
+            "",
+        )
+    ]
+    for result in report["engines"]:
+        agreement = result["agreement"]
+        waiting = to_come(result["engine"], result["status"])
+        rows.append(
+            (
+                f"this, {result['engine']} {result['version'] or ''}",
+                decimals((result["metrics"] or {}).get(metric), 4),
+                ABSENT if agreement is None else f"{100 * agreement:.1f} %",
+                decimals((result["latency"] or {}).get("p50_ms")),
+                "to be measured on the device" if waiting else str(result["status"]),
+            )
+        )
+    return Table.of(("model", metric, "agreement", "p50 ms", "status"), rows, words=(0, 4))

@@ -1,0 +1,63 @@
+"""The metrics of a model after every stage: the same cells in reports, on model cards and on terminals."""
+
+from __future__ import annotations
+
+from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.figures import ABSENT, decimals, megabytes, points
+from edgeroberta.report.table import Table
+
+_TITLES = ("agreement", "flips", "calibration", "parameters", "size MB", "p50 ms", "speed")
+
+
+def table(ledger: Ledger) -> Table:
+    """Lay out one row per model; what each column is, the guide to per-stage metrics says."""
+    titles = ("after", ledger.metric, "lost", *_TITLES)
+    return Table.of(titles, (_cells(ledger.metric, row) for row in ledger.rows))
+
+
+def sentences(ledger: Ledger) -> tuple[str, ...]:
+    """Say what the models were measured on, and why some were not."""
+    if ledger.missing is not None:
+        return (f"Not measured: {ledger.missing}.",)
+    some = f"{ledger.measured:,} held-out rows"
+    if ledger.measured < ledger.available:
+        some = f"{ledger.measured:,} of {ledger.available:,} held-out rows, drawn at random"
+    said = (
+        f"Each model as an ONNX graph in ONNX Runtime, on {some}; p50 of {ledger.calls} single texts on one "
+        "thread, in turns with the baseline. "
+        f"One row is {100 / ledger.measured:.2f} points."
+    )
+    if any(row.noisy for row in ledger.rows):
+        said += " ~: the turns differed by more than 10 %."
+    return (
+        said,
+        *(f"{row.stage}: not measured: {row.error}." for row in ledger.rows if row.error is not None),
+    )
+
+
+def _cells(metric: str, row: Row) -> tuple[str, ...]:
+    return (
+        row.stage,
+        decimals(row.metric, 3) if metric == "pearson" else points(row.metric),
+        _lost(metric, row.drop),
+        points(row.agreement),
+        ABSENT if row.flips is None else f"{row.flips:,}",
+        points(row.calibration_error),
+        _millions(row.parameters),
+        megabytes(row.bytes),
+        decimals(row.p50_ms),
+        ABSENT if row.speed_up is None else f"{'~' if row.noisy else ''}{row.speed_up:.1f}x",
+    )
+
+
+def _lost(metric: str, drop: float | None) -> str:
+    if drop is None:
+        return ABSENT
+    text = f"{drop:+.3f}" if metric == "pearson" else f"{100 * drop:+.1f}"
+    return text.lstrip("+-") if float(text) == 0 else text
+
+
+def _millions(count: int | None) -> str:
+    if count is None:
+        return ABSENT
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"

@@ -1,0 +1,89 @@
+"""The one table model: terminals, Markdown and pages show the same cells.
+
+Text and Markdown need the standard library alone, because a device prints them, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from edgeroberta import escaping
+from edgeroberta.figures import ABSENT
+from edgeroberta.report import rendering
+
+__all__ = ["ABSENT", "Column", "Table", "html"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column such as ``p50`` in ``ms``; numbers are set flush right, words flush left."""
+
+    heading: str
+    unit: str = ""
+    right: bool = True
+
+    @property
+    def title(self) -> str:
+        """The heading with its unit."""
+        return f"{self.heading} {self.unit}".strip()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells in columns, and sentences that stand beneath them."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    footnotes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse rows of other lengths."""
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells for {len(self.columns)} columns")
+
+    @classmethod
+    def of(
+        cls, titles: Iterable[str], rows: Iterable[Sequence[str]], *, words: int | Sequence[int] = 1
+    ) -> Table:
+        """Make a table of titles and cells; ``words`` says how many columns, or which, are set flush left."""
+        left = range(words) if isinstance(words, int) else words
+        columns = tuple(Column(title, right=number not in left) for number, title in enumerate(titles))
+        return cls(columns, tuple(map(tuple, rows)))
+
+    def text(self) -> str:
+        """Set the table for a terminal: columns two spaces apart, no trailing spaces."""
+        lines = self._lines(escaping.one_line)
+        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+        sizes = [
+            f"{'>' if column.right else '<'}{width}"
+            for column, width in zip(self.columns, widths, strict=True)
+        ]
+        laid = ["  ".join(map(format, cells, sizes)).rstrip() for cells in lines]
+        notes = ["", *self.footnotes] if self.footnotes else []
+        return "\n".join([*laid, *notes])
+
+    def markdown(self, escape: Callable[[str], str] = escaping.markdown) -> str:
+        """Write the table as GitHub Markdown; give ``escape`` where cells are Markdown already."""
+        titles, *rows = self._lines(escape)
+        rule = ["---:" if column.right else "---" for column in self.columns]
+        laid = [f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows)]
+        notes = ["", *(f"- {escape(note)}" for note in self.footnotes)] if self.footnotes else []
+        return "\n".join([*laid, *notes])
+
+    def _lines(self, escape: Callable[[str], str]) -> list[list[str]]:
+        titles = [column.title for column in self.columns]
+        return [[escape(cell) for cell in cells] for cells in (titles, *self.rows)]
+
+    def _repr_html_(self) -> str:
+        return html(self)
+
+
+def html(table: Table) -> str:
+    """Return a table as HTML, as a notebook shows it.
+
+    Raises:
+        UnavailableError: Jinja2 is not installed.
+    """
+    return rendering.render("table.html.j2", table=table)

@@ -1,0 +1,266 @@
+"""The report of a verification for people: sections that Markdown and HTML share, and the files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import escaping
+from edgeroberta.errors import UnavailableError
+from edgeroberta.evaluate.per_stage import Ledger
+from edgeroberta.evaluate.report import EngineResult, Report
+from edgeroberta.figures import decimals, interval, megabytes, points
+from edgeroberta.report import interval_plot, rendering, stage_metrics
+from edgeroberta.report.table import ABSENT, Table
+from edgeroberta.storage import artifact
+
+#: What a report is written as.
+FILES = JSON, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, paragraphs, and perhaps a table; the first section's heading is the report's own."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    table: Table | None = None
+
+
+def write(report: Report, folder: Path) -> tuple[str, ...]:
+    """Write ``report.json``, ``report.md`` and ``report.html``, the last one where Jinja2 is installed.
+
+    Returns:
+        The names of what was written.
+    """
+    artifact.check_place(folder, FILES)
+    artifact.write_json(folder / JSON, report.to_json())
+    artifact.write_text(folder / MARKDOWN, markdown(sections(report)))
+    try:
+        artifact.write_text(folder / PAGE, page(report))
+    except UnavailableError as error:  # as on a device
+        logger.warning("%s is not written: %s", PAGE, error.what)
+        return JSON, MARKDOWN
+    return FILES
+
+
+def page(report: Report) -> str:
+    """Write a report as one HTML file that needs nothing else: no scripts, no fonts, no pictures."""
+    return rendering.render(
+        "report.html.j2",
+        verdict=report.verdict,
+        sections=sections(report),
+        plot=interval_plot.of(report),
+    )
+
+
+def markdown(parts: Sequence[Section]) -> str:
+    """Write sections as GitHub Markdown; here and not in a template, since devices print it."""
+    blocks = []
+    for number, part in enumerate(parts):
+        blocks.append(f"{'##' if number else '#'} {escaping.markdown(part.title)}")
+        blocks += map(escaping.markdown, part.sentences)
+        blocks += [part.table.markdown()] if part.table else []
+    return "\n\n".join(blocks) + "\n"
+
+
+def sections(report: Report) -> list[Section]:
+    """Lay a report out for people."""
+    return [
+        _verdict(report),
+        _measured(report),
+        *_stages(report.ledger),
+        *_flips(report),
+        _invariance(report),
+        *_linear_ops(report),
+        *_lineage(report),
+        _environment(report),
+    ]
+
+
+def counted(data: Mapping[str, Any]) -> str:
+    """Say how many rows were measured on, how many texts where some are copies, and how many are known."""
+    rows, different, leaked = data["rows"], data.get("texts"), data.get("leaked")
+    said = f"{rows:,} rows"
+    if different is not None and different < rows:
+        said += f" of {different:,} different texts"
+    if leaked:
+        said += f" ({leaked:,} of them also in the training data, and left out there)"
+    return said
+
+
+def _verdict(report: Report) -> Section:
+    gate = report.gate
+    allowed = points(gate.allowed(report.full_size["metrics"][report.metric]))
+    asked = (
+        f"The gate: {report.metric} may fall by at most {allowed} points "
+        f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
+        "those of the baseline."
+    )
+    warnings = (f"WARNING: {warning}." for warning in report.warnings)
+    gains = (result.gain.sentence(result.engine) for result in report.engines if result.gain is not None)
+    return Section(
+        f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", *warnings, *filter(None, gains), asked)
+    )
+
+
+def _measured(report: Report) -> Section:
+    full = report.full_size
+    latency = full["latency"] or {}
+    baseline = (
+        "baseline",
+        f"torch, {full['dtype']}",
+        megabytes(full["bytes"]),
+        points(full["metrics"][report.metric]),
+        *(ABSENT, ABSENT),
+        decimals(latency.get("p50_ms")),
+        decimals(latency.get("p99_ms")),
+        *(ABSENT, ABSENT, ABSENT, ABSENT),
+    )
+    titles = (
+        "model",
+        "engine",
+        "size MB",
+        report.metric,
+        "drop in points (interval)",
+        "agreement %",
+        "p50 ms",
+        "p99 ms",
+        "int8 over floats",
+        "peak MB",
+        "cold start s",
+        "verdict",
+    )
+    sentence = (
+        f"On {counted(report.data)} that were never trained on, calibrated on or chosen by "
+        f"({report.data['source']}). Latency is of single texts, tokenization included; the "
+        f"baseline's was measured on {full['device']}, the bundle's on {report.machine.cpu}."
+    )
+    rows = (baseline, *(_engine_row(report.metric, result) for result in report.engines))
+    return Section("Baseline and compressed model", (sentence,), Table.of(titles, rows, words=(0, 1, 11)))
+
+
+def _engine_row(metric: str, result: EngineResult) -> tuple[str, ...]:
+    drop, latency = result.drop, result.latency
+    verdict = str(result.judgement.verdict)
+    if result.to_come:
+        verdict = "to be measured on the device"
+    elif result.metrics is None:
+        verdict = f"{verdict} ({result.status})"
+    return (
+        "bundle",
+        f"{result.engine} {result.version or ''}".rstrip(),
+        megabytes(result.bytes),
+        points(None if result.metrics is None else result.metrics[metric]),
+        interval(drop.mean, drop.low, drop.high) if drop else ABSENT,
+        points(result.agreement),
+        decimals(latency.p50_ms if latency else None),
+        decimals(latency.p99_ms if latency else None),
+        result.gain.cell if result.gain else ABSENT,
+        megabytes(result.peak_bytes),
+        decimals(result.cold_start_s),
+        verdict,
+    )
+
+
+def _stages(ledger: Ledger | None) -> Iterator[Section]:
+    if ledger is not None:
+        table = None if ledger.missing is not None else stage_metrics.table(ledger)
+        yield Section("What each stage lost", stage_metrics.sentences(ledger), table)
+
+
+def _flips(report: Report) -> Iterator[Section]:
+    if not report.flips:
+        return
+    ran = next(result for result in report.engines if result.flips is not None)
+    sentence = (
+        f"{ran.flips:,} of {report.data['rows']:,} rows on {ran.engine}; "
+        f"shown: {len(report.flips)}, those the baseline was surest of first."
+    )
+    titles = ["row", "text", "label", "baseline", "compressed"]
+    rows = [
+        [
+            str(flip.row),
+            " / ".join(part for part in (flip.text, flip.pair) if part is not None),
+            flip.truth,
+            flip.full_size,
+            flip.compressed,
+        ]
+        for flip in report.flips
+    ]
+    if all(flip.text is None for flip in report.flips):
+        sentence += " Their texts are not kept here; --keep-examples keeps them."
+        for cells in (titles, *rows):
+            del cells[1]
+    yield Section("Answers that changed", (sentence,), Table.of(titles, rows, words=range(1, 5)))
+
+
+def _invariance(report: Report) -> Section:
+    rows = [
+        (result.engine, f"{found.rows}", ", ".join(found.ways), f"{found.flips}", f"{found.max_delta:.1e}")
+        for result in report.engines
+        if (found := result.invariance) is not None
+    ]
+    titles = ("engine", "texts", "asked alone and", "answers changed", "largest difference of a logit")
+    sentence = "Whether a text's answer depends on what shares its batch, or on padding."
+    return Section("Batch and padding", (sentence,), Table.of(titles, rows, words=(0, 2)))
+
+
+def _linear_ops(report: Report) -> Iterator[Section]:
+    if not report.sites:
+        return
+    words = ("site", "choice", "reason")
+    known = [
+        name for name in ("site", "choice", "error", "minmax_error", "reason") if name in report.sites[0]
+    ]
+    table = Table.of(
+        (name.replace("_", " ") for name in known),
+        ([_cell(site.get(name)) for name in known] for site in report.sites),
+        words=[number for number, name in enumerate(known) if name in words],
+    )
+    sentence = "What the quantizer chose for each matmul, by the error it measured on the user's own text."
+    yield Section("Quantization, matmul by matmul", (sentence,), table)
+
+
+def _lineage(report: Report) -> Iterator[Section]:
+    rows = [
+        (step["stage"], _cell(step["config"]) or ABSENT, str(step["seed"]), f"{step['seconds']:.1f}")
+        for step in report.lineage
+    ]
+    if rows:
+        yield Section("How it was made", (), Table.of(("stage", "config", "seed", "seconds"), rows, words=2))
+
+
+def _environment(report: Report) -> Section:
+    facts = [
+        f"Measured {report.measured_at} on {report.machine.describe()}.",
+        f"Versions: {_versions(report.machine.versions)}; Python {report.machine.python}.",
+    ]
+    if latency := next((result.latency for result in report.engines if result.latency is not None), None):
+        facts.append(
+            f"Each engine in a process of its own, in turns: {latency.rounds} rounds, {latency.calls} calls "
+            f"in all, after {latency.warmup} to warm up, {latency.threads} thread(s)."
+        )
+    full = report.full_size
+    facts.append(
+        f"Baseline: {full['model']}, {full['parameters']:,} parameters, {full['dtype']} on "
+        f"{full['device']} ({_versions(full['machine']['versions'])})."
+    )
+    return Section("Measured on", tuple(facts))
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ABSENT
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_cell(item)}" for name, item in sorted(value.items()) if item is not None)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fake_bundles
+import numpy as np
+import pytest
+
+from edgeroberta.data.rows import Rows
+from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.evaluate.report import EngineResult, Flip, Gate, Invariance, Judgement, Report, Verdict
+from edgeroberta.latency.int8 import Gain
+from edgeroberta.measure.clock import Shape, summarise
+from edgeroberta.measure.protocol import Status
+from edgeroberta.metrics import Interval
+from edgeroberta.report import rendering
+from edgeroberta.report.verification import markdown, page, sections, write
+
+GOLDEN = Path(__file__).parent / "golden" / "report.md"
+
+
+@pytest.fixture
+def example() -> Report:
+    rows = Rows(("a", "b", "c", "d"), None, np.array([0, 1, 0, 1]), "reviews.csv")
+    reference = fake_bundles.fixed_reference(rows, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+    reason = "the drop of accuracy is +0.6 (-0.2 to +1.4) points on 1,000 rows, the gate allows 1.0"
+    good = EngineResult(
+        engine="onnxruntime",
+        version="1.31.1",
+        status=Status.OK,
+        judgement=Judgement(Verdict.INCONCLUSIVE, reason, 1900),
+        metrics={"accuracy": 0.861, "macro_f1": 0.86},
+        drop=Interval(0.006, -0.002, 0.014),
+        agreement=0.981,
+        flips=19,
+        latency=summarise([[0.001] * 99 + [0.004], [0.002] * 100], Shape(warmup=20)),
+        cold_start_s=0.412,
+        peak_bytes=142_300_000,
+        bytes=31_200_000,
+        invariance=Invariance(32, ("batched", "padded-64"), 2.3e-7, 0),
+        gain=Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again"),
+    )
+    crash = Judgement(Verdict.FAIL, "crashed: killed by SIGSEGV")
+    return Report(
+        judgement=Judgement(Verdict.FAIL, "openvino: crashed: killed by SIGSEGV"),
+        gate=Gate(),
+        metric="accuracy",
+        problem="single_label_classification",
+        labels=("negative", "positive"),
+        data={"source": "reviews.csv", "digest": "2" * 64, "rows": 1000},
+        full_size=reference.to_json(),
+        engines=(good, EngineResult("openvino", None, Status.CRASHED, crash)),
+        flips=(Flip(17, "good | <b>bad</b>\nand *ugly*", None, "positive", "positive", "negative"),),
+        machine=fake_bundles.DEVICE,
+        measured_at="2026-01-02T03:04:05+00:00",
+        sites=({"site": "layer.0.ffn.out", "choice": "float", "error": 0.1234567, "reason": "worst of all"},),
+        ledger=Ledger(
+            metric="accuracy",
+            measured=1000,
+            available=1000,
+            calls=90,
+            rows=(
+                Row(
+                    "full size",
+                    "checkpoint",
+                    1.0,
+                    None,
+                    1.0,
+                    0,
+                    0.051,
+                    30_000_000,
+                    123_500_000,
+                    "e",
+                    5.1,
+                    1.0,
+                ),
+                Row("quantize", "graph", 0.861, 0.139, 0.981, 19, 0.06, int(30e6), 31_200_000, "e", 1.2, 4.2),
+            ),
+        ),
+        lineage=(
+            {"stage": "source", "config": {"model": "full/", "data": None}, "seed": 0, "seconds": 0.0},
+            {"stage": "quantize", "config": {"samples": 256}, "seed": 0, "seconds": 12.34},
+        ),
+    )
+
+
+def test_a_report_reads_as_it_should(example: Report) -> None:
+    text = markdown(sections(example))
+    if os.environ.get("UPDATE_GOLDENS"):
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_report_is_written_three_ways(example: Report, tmp_path: Path) -> None:
+    assert write(example, tmp_path) == ("report.json", "report.md", "report.html")
+    stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert stored["schema_version"] == 1
+    assert stored["judgement"]["verdict"] == "FAIL"
+    assert stored["engines"][0]["drop"] == {"mean": 0.006, "low": -0.002, "high": 0.014}
+    assert stored["engines"][1]["status"] == "crashed"
+    assert stored["full_size"]["bytes"] == 120_000_000
+    assert Ledger.from_json(stored["ledger"]) == example.ledger
+    shown = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h2>What each stage lost</h2>" in shown
+    assert '<td>quantize</td><td class="number">86.1</td><td class="number">+13.9</td>' in shown
+
+
+def test_a_ledger_without_a_runtime_is_a_sentence(example: Report) -> None:
+    missing = replace(example, ledger=Ledger("accuracy", 1000, 1000, 90, missing="no engine is here"))
+    text = markdown(sections(missing))
+    assert "## What each stage lost\n\nNot measured: no engine is here.\n\n##" in text
+
+
+def test_a_report_without_a_ledger_has_no_section_of_it(example: Report) -> None:
+    bare = replace(example, ledger=None)
+    assert "What each stage lost" not in markdown(sections(bare))
+
+
+def test_changed_answers_whose_texts_are_not_kept_are_told_by_their_rows(example: Report) -> None:
+    bare = replace(example, flips=tuple(replace(flip, text=None, pair=None) for flip in example.flips))
+    text = markdown(sections(bare))
+    assert "--keep-examples keeps them.\n\n| row | label | baseline | compressed |\n" in text
+    assert example.flips[0].text is not None
+    assert example.flips[0].text not in text
+
+
+def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example: Report) -> None:
+    attack = replace(example.flips[0], text='</td><script>alert(1)</script><img src="http://x/">')
+    hostile = replace(example, flips=(attack,))
+    shown = page(hostile)
+    tags: list[str] = []
+    links: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append(tag)
+            links.extend(value or "" for name, value in attrs if name in ("src", "href"))
+
+    Reader().feed(shown)
+    assert not {"script", "img", "link"} & set(tags)
+    assert links == []
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+    assert '<h1 class="FAIL">Verdict: FAIL</h1>' in shown
+
+
+def test_a_page_draws_the_gate_where_the_intervals_are(example: Report) -> None:
+    shown = page(example)
+    assert "gate +1.0" in shown
+    assert shown.count("<circle") == 1  # the engine that crashed has no interval
+
+
+def test_a_report_of_engines_that_all_failed_still_has_a_page(example: Report) -> None:
+    empty = replace(example, engines=example.engines[1:], flips=(), sites=(), lineage=())
+    shown = page(empty)
+    assert "<svg" not in shown
+    assert "FAIL (crashed)" in shown
+
+
+def test_without_jinja2_the_page_is_left_out_with_a_warning(
+    example: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    rendering._environment.cache_clear()
+    assert write(example, tmp_path) == ("report.json", "report.md")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["report.json", "report.md"]
+    assert "report.html is not written: rendering a template needs the package 'jinja2'" in caplog.text
