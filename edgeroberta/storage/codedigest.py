@@ -1,9 +1,9 @@
 """A digest of the sources that a result rests on: a mended program must not reuse what a faulty one made.
 
-A module rests on itself and on all of this package that it imports, inside functions, too, or names in a
-string as modules that are imported by name. The text is read where it is installed: a wheel and a clone of
-the same commit have the same digest, whatever their line ends, and so has every patch that leaves these
-modules alone.
+A module rests on itself, on templates beside it and on all of this package that it imports, inside functions,
+too, or names in a string as modules that are imported by name. The text is read where it is installed: a wheel
+and a clone of the same commit have the same digest, whatever their line ends, and so has every patch that
+leaves these modules alone.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def of(*modules: str, root: Path = ROOT) -> str:
     if any(name.partition(".")[0] == PACKAGE and not _exists(name, root) for name in modules):
         total.update(_version_alone(root).encode() + b"\0")
     for name in sorted(closure(*modules, root=root)):
-        total.update(name.encode() + b"\0" + _text(_file(name, root)).encode() + b"\0")
+        file = _file(name, root)
+        total.update(name.encode() + b"\0" + _text(file).encode() + b"\0")
+        for template in sorted(file.parent.glob("templates/*.j2")):
+            total.update(_text(template).encode() + b"\0")
     return total.hexdigest()
 
 

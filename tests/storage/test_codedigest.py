@@ -14,6 +14,7 @@ from edgeroberta.remote import wheel
 from edgeroberta.storage import codedigest
 
 QUANTIZE, FINETUNE = "edgeroberta.stages.quantize", "edgeroberta.stages.finetune"
+BUNDLE = "edgeroberta.stages.bundle"
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +35,11 @@ def test_a_wheel_and_a_clone_have_the_same_digest(name: str, installed: Path) ->
     [
         ("quantization/budget.py", {QUANTIZE}),
         ("training/fitting.py", {FINETUNE}),
-        ("storage/artifact.py", {QUANTIZE, FINETUNE}),
+        ("storage/artifact.py", {QUANTIZE, FINETUNE, BUNDLE}),
         ("cli/compress.py", set()),
         ("progress.py", set()),
         ("__init__.py", set()),
+        ("report/templates/card.md.j2", {BUNDLE}),
     ],
 )
 def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(
@@ -46,7 +48,9 @@ def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(
     root = tmp_path / "edgeroberta"
     shutil.copytree(installed, root)
     (root / file).write_text((root / file).read_text(encoding="utf-8") + "\n# mended\n", encoding="utf-8")
-    differ = {name for name in (QUANTIZE, FINETUNE) if codedigest.of(name) != codedigest.of(name, root=root)}
+    differ = {
+        name for name in (QUANTIZE, FINETUNE, BUNDLE) if codedigest.of(name) != codedigest.of(name, root=root)
+    }
     assert differ == changed
 
 
