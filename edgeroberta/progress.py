@@ -1,18 +1,23 @@
-"""Progress for people: a bar with the time left on a terminal, plain lines anywhere else.
+"""Progress for people: bars with the time left on a terminal and in a notebook, plain lines anywhere else.
 
-Everything goes to one stream (the command line gives stderr), so that results on stdout stay clean.
+Everything goes to one stream (the command line gives stderr), so that results on stdout stay clean. rich
+draws the bars, and is imported for the first one; names of files and texts of errors are no markup there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
-import shutil
+import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol, TextIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edgeroberta.escaping import one_line, plain
+
+if TYPE_CHECKING:
+    import rich.progress
 
 #: Seconds between two plain lines: often enough to see that it lives, seldom enough for a log file.
 PLAIN_SECONDS = 10.0
@@ -54,12 +59,12 @@ class Progress:
             meter.add(n, note)
             self._step(meter)
 
+        complete = False
         try:
             yield advance
-        except BaseException:
-            self._end(meter, complete=False)
-            raise
-        self._end(meter, complete=True)
+            complete = True
+        finally:
+            self._end(meter, complete=complete)
 
     def _begin(self, meter: Meter) -> None:
         """Announce the work."""
@@ -72,23 +77,15 @@ class Progress:
 
 
 class Meter:
-    """Counts units and estimates the time left from the rate so far.
-
-    Attributes:
-        done: Units done.
-        carried: Units that were done before the meter started: they say nothing about the rate.
-        note: The newest note.
-        shown: Clock of the last time the meter was shown.
-    """
+    """Counts units and estimates the time left; those an earlier run has done say nothing about the rate."""
 
     def __init__(self, label: str, total: int, unit: str, done: int = 0) -> None:
         self.label = one_line(label)
         self.total = total
         self.unit = unit
-        self.done = self.carried = done
+        self.done = self._carried = done
         self.note = ""
-        self.started = time.monotonic()
-        self.shown = self.started
+        self._started = self._shown = time.monotonic()
 
     def add(self, n: int, note: str) -> None:
         """Count ``n`` more units; an empty note keeps the former one."""
@@ -98,36 +95,42 @@ class Meter:
     def due(self, seconds: float) -> bool:
         """Tell whether it is time to show the meter again, and remember that it was."""
         now = time.monotonic()
-        if now - self.shown < seconds:
+        if now - self._shown < seconds:
             return False
-        self.shown = now
+        self._shown = now
         return True
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self._started
 
     @property
     def left(self) -> float | None:
         """Seconds left at the mean rate so far; None when nothing is known yet."""
-        fresh = self.done - self.carried
+        fresh = self.done - self._carried
         if not self.total or fresh <= 0:
             return None
         return self.elapsed / fresh * max(0, self.total - self.done)
 
-    def counts(self) -> str:
-        """Return ``120/400 steps``, or ``120 steps`` when the total is not known."""
+    def state(self) -> str:
+        """Say how far it is: ``120/400 steps, 15 s left · loss 0.31``."""
+        left = "" if self.left is None else f", {duration(self.left)} left"
+        return f"{self._counts()}{left}{self._noted()}"
+
+    def result(self) -> str:
+        """Say what was done: ``400/400 steps in 25 s · loss 0.31``."""
+        return f"{self._counts()} in {duration(self.elapsed)}{self._noted()}"
+
+    def _counts(self) -> str:
         return f"{self.done:,}/{self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
+
+    def _noted(self) -> str:
+        return f" · {self.note}" if self.note else ""
 
 
 class PlainProgress(Progress):
-    """Writes whole lines: one at the start, one every ten seconds, one at the end.
-
-    Args:
-        stream: Where to write.
-        seconds: Least time between two lines of one bar.
-    """
+    """Writes whole lines: one at the start, one every ``seconds``, one at the end."""
 
     def __init__(self, stream: TextIO, *, seconds: float = PLAIN_SECONDS) -> None:
         self.stream = stream
@@ -145,89 +148,90 @@ class PlainProgress(Progress):
     def _step(self, meter: Meter) -> None:
         complete = meter.total and meter.done >= meter.total  # the last line says so
         if not complete and meter.due(self.seconds):
-            left = f", {duration(meter.left)} left" if meter.left is not None else ""
-            self.line(f"{meter.label}: {meter.counts()}{left}{_noted(meter)}")
+            self.line(f"{meter.label}: {meter.state()}")
 
     def _end(self, meter: Meter, *, complete: bool) -> None:
-        end = "done" if complete else "stopped"
-        self.line(f"{meter.label}: {end}, {meter.counts()} in {duration(meter.elapsed)}{_noted(meter)}")
+        self.line(f"{meter.label}: {'done' if complete else 'stopped'}, {meter.result()}")
 
 
-class TerminalProgress(Progress):
-    """Draws a bar that redraws itself on one terminal line.
+class BarProgress(Progress):
+    """Draws a bar for each open piece of work, and lines above them; rich honours ``NO_COLOR``.
 
-    Args:
-        stream: A terminal.
-        colour: Whether escape codes for colour may be used.
-        columns: Asks for the width of the terminal in characters.
+    Raises:
+        ImportError: rich is not installed.
     """
 
-    def __init__(
-        self, stream: TextIO, *, colour: bool = True, columns: Callable[[], int] | None = None
-    ) -> None:
-        self.stream = stream
-        self.colour = colour
-        self.columns = columns or (lambda: shutil.get_terminal_size().columns)
-        self._open: list[Meter] = []
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, force_terminal=True, markup=False, emoji=False, highlight=False)
+        self._bars: rich.progress.Progress | None = None
+        self._tasks: dict[Meter, rich.progress.TaskID] = {}
 
     def line(self, text: str) -> None:
-        """Write one line above the bar, if one is shown."""
-        self._erase()
-        self.stream.write(plain(text) + "\n")
-        if self._open:
-            self._draw(self._open[-1])
-        self.stream.flush()
+        """Write one line above the bars."""
+        self._console.out(plain(text), highlight=False)
 
     def _begin(self, meter: Meter) -> None:
-        self._open.append(meter)
-        self._draw(meter)
+        if self._bars is None:
+            self._bars = self._start()
+        self._tasks[meter] = self._bars.add_task(
+            meter.label, total=meter.total or None, completed=meter.done, state=meter.state()
+        )
+        self._bars.refresh()
+
+    def _start(self) -> rich.progress.Progress:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(BAR_WIDTH),
+            TextColumn("{task.fields[state]}", markup=False),
+            console=self._console,
+            auto_refresh=False,  # no thread beside a training that forks, and none in a notebook
+            transient=True,
+            redirect_stdout=False,
+        )
+        bars.start()
+        self._console.show_cursor(True)  # a run that is killed must not leave a terminal without one
+        return bars
 
     def _step(self, meter: Meter) -> None:
-        if meter.due(BAR_SECONDS):
-            self._draw(meter)
+        if self._bars is not None and meter.due(BAR_SECONDS):
+            self._bars.update(self._tasks[meter], completed=meter.done, state=meter.state(), refresh=True)
 
     def _end(self, meter: Meter, *, complete: bool) -> None:
-        self._open.remove(meter)
-        self._erase()
-        mark = self._paint("32", "done") if complete else self._paint("31", "stopped")
-        self.stream.write(
-            f"{meter.label}: {mark}, {meter.counts()} in {duration(meter.elapsed)}{_noted(meter)}\n"
-        )
-        self.stream.flush()
+        from rich.text import Text
 
-    def _draw(self, meter: Meter) -> None:
-        share = min(1.0, meter.done / meter.total) if meter.total else 0.0
-        filled = round(share * BAR_WIDTH)
-        left = f" {duration(meter.left)} left" if meter.left is not None else ""
-        drawn = "━" * filled
-        rest = "╌" * (BAR_WIDTH - filled)
-        tail = f" {share:4.0%} {meter.counts()}{left}{_noted(meter)}"
-        room = max(0, self.columns() - 1 - len(meter.label) - 1 - BAR_WIDTH)
-        bar = self._paint("36", drawn) + self._paint("2", rest)
-        self._erase()
-        self.stream.write(f"{meter.label} {bar}{tail[:room]}")
-        self.stream.flush()
-
-    def _erase(self) -> None:
-        # Carriage return and "erase to the end of the line": the one control sequence that every
-        # terminal knows; it is no colour, so NO_COLOR does not switch it off.
-        self.stream.write("\r\x1b[K")
-
-    def _paint(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+        task = self._tasks.pop(meter)
+        if self._bars is not None and self._tasks:
+            self._bars.remove_task(task)
+        elif self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+        end = ("done", "green") if complete else ("stopped", "red")
+        self._console.print(Text.assemble(f"{meter.label}: ", end, f", {meter.result()}"), soft_wrap=True)
 
 
 def for_stream(stream: TextIO) -> Progress:
-    """Pick bars for a terminal and plain lines for a file or a pipe.
+    """Pick bars for a terminal and a notebook, and plain lines for a file, a pipe and ``TERM=dumb``.
 
-    Args:
-        stream: Where progress goes, usually stderr. ``NO_COLOR`` (https://no-color.org) and
-            ``TERM=dumb`` are honoured.
+    A notebook draws bars with ipywidgets; without them, or without rich, it is plain lines, too.
     """
-    dumb = os.environ.get("TERM", "") == "dumb"
-    if not stream.isatty() or dumb:
+    terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    if not terminal and not _notebook():
         return PlainProgress(stream)
-    return TerminalProgress(stream, colour=not os.environ.get("NO_COLOR"))
+    try:
+        return BarProgress(stream)
+    except ImportError:
+        return PlainProgress(stream)
+
+
+def _notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook that can draw."""
+    if "ipykernel" not in sys.modules:
+        return False
+    return all(importlib.util.find_spec(name) is not None for name in ("ipywidgets", "rich"))
 
 
 def duration(seconds: float | None) -> str:
@@ -240,7 +244,3 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def _noted(meter: Meter) -> str:
-    return f" · {meter.note}" if meter.note else ""

@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 
 from edgeroberta import progress
-from edgeroberta.progress import Meter, PlainProgress, Progress, TerminalProgress
+from edgeroberta.progress import BarProgress, Meter, PlainProgress, Progress, for_stream
 
 
 class Terminal(io.StringIO):
+    """Keeps what is written, and shows what a person would see of it."""
+
     def isatty(self) -> bool:
         return True
+
+    def lines(self) -> list[str]:
+        rows, y, x = [""], 0, 0
+        for number, code, sign in re.findall(r"\x1b\[([?\d;]*)([A-Za-z])|([^\x1b])", self.getvalue()):
+            if sign == "\n":
+                y, x = y + 1, 0
+                rows += [""] * (y == len(rows))
+            elif sign == "\r":
+                x = 0
+            elif sign:
+                rows[y] = rows[y][:x].ljust(x) + sign + rows[y][x + 1 :]
+                x += 1
+            elif code == "A":
+                y -= int(number)
+            elif code == "K":
+                assert number == "2"
+                rows[y] = ""
+            else:
+                assert code in "mhl", "colours, and the cursor's visibility"
+        return [row.rstrip() for row in "\n".join(rows).rstrip().splitlines()]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    for name, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": ""}.items():
+        monkeypatch.setenv(name, value)
+    return Terminal()
 
 
 @pytest.fixture
@@ -76,66 +109,67 @@ def test_the_time_left_leaves_out_what_an_earlier_run_had_done(clock: list[float
     assert fresh.left == 2.5
 
 
-def test_a_terminal_gets_a_bar_that_redraws_itself(clock: list[float]) -> None:
-    stream = Terminal()
-    with TerminalProgress(stream, colour=False, columns=lambda: 80).bar("distill", 4, "steps") as advance:
+def test_a_bar_on_a_terminal_is_gone_when_the_work_is_done(terminal: Terminal, clock: list[float]) -> None:
+    with for_stream(terminal).bar("distill", 4, "steps") as advance:
         clock[0] += 1
         advance(note="loss 0.3")
-    shown = stream.getvalue().split("\r\x1b[K")
-    assert shown[2] == "distill ━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  25% 1/4 steps 3 s left · loss 0.3"
-    assert shown[-1] == "distill: done, 1/4 steps in 1 s · loss 0.3\n"
+        (drawn,) = terminal.lines()
+        assert re.fullmatch("distill [━╸╺]{24} 1/4 steps, 3 s left · loss 0.3", drawn)
+    assert terminal.lines() == ["distill: done, 1/4 steps in 1 s · loss 0.3"]
 
 
-def test_a_bar_never_wraps_in_a_narrow_terminal(clock: list[float]) -> None:
-    stream = Terminal()
-    with TerminalProgress(stream, colour=False, columns=lambda: 50).bar("distill", 4, "steps") as advance:
-        clock[0] += 1
-        advance(note="loss " + "0" * 100)
-        drawn = stream.getvalue().split("\r\x1b[K")[-1]
-    assert len(drawn) == 49
+def test_bars_never_wrap_in_a_narrow_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    bars = for_stream(terminal)
+    with bars.bar("distill", 4, "steps"), bars.bar("inner", 0, "rows"), bars.bar("0" * 100, 0, "rows"):
+        assert [len(line) <= 50 for line in terminal.lines()] == [True] * 3
+    assert [line.partition(":")[0] for line in terminal.lines()] == ["0" * 100, "inner", "distill"]
 
 
-def test_a_line_is_written_above_the_bar(clock: list[float]) -> None:
-    stream = Terminal()
-    bars = TerminalProgress(stream, colour=False, columns=lambda: 80)
-    with bars.bar("distill", 4, "steps"):
-        bars.line("checkpoint written")
-        assert "\r\x1b[Kcheckpoint written\n\r\x1b[Kdistill ╌" in stream.getvalue()
+def test_a_line_is_written_above_the_bars_and_nothing_in_it_is_markup(terminal: Terminal) -> None:
+    bars = for_stream(terminal)
+    with bars.bar("[red]distill :smile: {x}", 4, "steps"):
+        bars.line("[bold]checkpoint[/bold] \x1b[2J " + "w" * 100)
+        above, bar = terminal.lines()
+    assert above == "[bold]checkpoint[/bold] \\x1b[2J " + "w" * 100
+    assert bar.startswith("[red]distill :smile: {x} ━")
 
 
-def test_a_terminal_is_drawn_to_at_most_ten_times_a_second(clock: list[float]) -> None:
-    stream = Terminal()
-    with TerminalProgress(stream, colour=False, columns=lambda: 80).bar("distill", 1000, "steps") as advance:
+def test_a_terminal_is_drawn_to_at_most_ten_times_a_second(terminal: Terminal, clock: list[float]) -> None:
+    with for_stream(terminal).bar("distill", 1000, "steps") as advance:
         for _ in range(1000):
             clock[0] += 0.001
             advance()
-        drawn = stream.getvalue().count("distill ")
-    assert 9 <= drawn <= 12
+    assert 9 <= terminal.getvalue().count("distill ") <= 14
 
 
-def test_a_terminal_gets_bars_and_anything_else_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    bars = progress.for_stream(Terminal())
-    assert isinstance(bars, TerminalProgress)
-    assert bars.colour
-    assert isinstance(progress.for_stream(io.StringIO()), PlainProgress)
-
-
-def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(progress.for_stream(Terminal()), PlainProgress)
-
-
-def test_no_color_is_honoured(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("NO_COLOR", "1")
-    stream = Terminal()
-    with progress.for_stream(stream).bar("distill", 4, "steps") as advance:
-        clock[0] += 1
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_no_color_is_honoured(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    with for_stream(terminal).bar("distill", 4, "steps") as advance:
         advance()
-    assert "\x1b[3" not in stream.getvalue()
-    assert "\x1b[2m" not in stream.getvalue()
+    assert bool(re.search(r"\x1b\[[\d;]*3\d", terminal.getvalue())) is not bool(no_color)
+
+
+def test_no_terminal_and_a_dumb_one_get_lines(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(for_stream(terminal), BarProgress)
+    assert isinstance(for_stream(io.StringIO()), PlainProgress)
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(for_stream(terminal), PlainProgress)
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_gets_bars_where_it_can_draw_them(monkeypatch: pytest.MonkeyPatch, widgets: bool) -> None:
+    for name in ("ipykernel", "ipywidgets"):
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        monkeypatch.setitem(sys.modules, name, module if widgets or name == "ipykernel" else None)
+    assert isinstance(for_stream(io.StringIO()), BarProgress if widgets else PlainProgress)
+
+
+def test_without_rich_a_terminal_gets_lines(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert isinstance(for_stream(terminal), PlainProgress)
 
 
 def test_the_base_counts_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,9 @@
 """A digest of the sources that a result rests on: a mended program must not reuse what a faulty one made.
 
 A module rests on itself, on templates beside it and on all of this package that it imports, inside functions,
-too, or names in a string as modules that are imported by name. The text is read where it is installed: a wheel
-and a clone of the same commit have the same digest, whatever their line ends, and so has every patch that
-leaves these modules alone.
+too, or names in a string as modules that are imported by name. The text is read where it is installed: a
+wheel and a clone of the same commit have the same digest, whatever their line ends, and so has every patch
+that leaves these modules alone.
 """
 
 from __future__ import annotations
