@@ -1,39 +1,34 @@
-"""What ``nvidia-smi`` tells of the GPU: facts, power and slow-downs; the driver brings it, pip need not."""
+"""What NVML tells of the first GPU that CUDA sees: facts, energy and throttling.
+
+The driver brings NVML, the package nvidia-ml-py its Python binding; where one is missing, or the GPU does not
+tell, it is None and not a guess. Written by NVIDIA's documentation: no GPU has run it since it replaced the
+output of ``nvidia-smi`` in version 0.5.
+https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
+"""
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
-import subprocess
-import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import IO
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
 
-from edgeroberta.hardware import gpu_energy
+#: Seconds between two looks at what throttles the GPU.
+EVERY_S = 0.1
+#: Reasons that make a GPU slower than it is, bits of NVML's ``nvmlClocksEventReasons``. The power cap is not
+#: one: every long run on a server meets it.
+THROTTLING = {0x08: "hw slowdown", 0x20: "sw thermal slowdown"}
 
-#: Milliseconds between samples of the power, which the driver itself averages over about as long.
-EVERY_MS = 100
-#: Longest wait for an answer, in seconds; the driver may have to start first.
-TIMEOUT = 20.0
-FACTS = ("name", "driver_version", "clocks.max.sm", "clocks.sm", "power.limit", "memory.total")
-#: Reasons that make a GPU slower than it is. The power cap is not one: every long run on a server meets it.
-SLOW = ("hw_slowdown", "sw_thermal_slowdown")
-SAMPLED = ("power.draw", *(f"clocks_throttle_reasons.{reason}" for reason in SLOW))
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU that CUDA sees; what the driver does not tell is None.
-
-    Attributes:
-        name: Its name.
-        driver: Version of the driver.
-        max_sm_mhz: Highest clock of its multiprocessors.
-        sm_mhz: Their clock now.
-        power_limit_w: Power it may draw.
-        memory_mb: Its memory, in MiB.
-    """
+    """A GPU: the clocks are its multiprocessors', the memory is in MiB, the utilization a share."""
 
     name: str
     driver: str
@@ -41,20 +36,8 @@ class Gpu:
     sm_mhz: float | None
     power_limit_w: float | None
     memory_mb: float | None
-
-
-def look() -> Gpu | None:
-    """Ask the driver for the first GPU that CUDA sees; None where there is no driver or no GPU."""
-    try:
-        done = subprocess.run(
-            _command(FACTS), capture_output=True, text=True, timeout=TIMEOUT, check=True, errors="replace"
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    words = [word.strip() for word in done.stdout.partition("\n")[0].split(",")]
-    if len(words) != len(FACTS):
-        return None
-    return Gpu(words[0], words[1], *(_number(word) for word in words[2:]))
+    temperature_c: float | None = None
+    utilization: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,115 +46,129 @@ class GpuSeen:
 
     Attributes:
         energy_j: Joules of the GPU's board; None when the driver told neither its energy nor its power.
-        counted: True when that is the difference of the driver's counter; False when it is mean power times
-            time, and the driver's samples are themselves means over up to a second.
         throttled: True when it slowed itself down; None when the driver did not tell.
         reasons: Why.
-        samples: Readings of the power.
+        counted: True when the energy is the difference of the driver's counter, which GPUs since Volta have;
+            False when it is mean power times time, where a sample is itself a mean over up to a second.
     """
 
     energy_j: float | None = None
     throttled: bool | None = None
     reasons: tuple[str, ...] = ()
-    samples: int = 0
     counted: bool = False
 
 
-class GpuWatch:
-    """Samples the first GPU from ``with`` to its end.
+class _Device:
+    """A GPU behind NVML's binding."""
 
-    Attributes:
-        watched: What was seen, once it has ended.
-    """
+    def __init__(self, nvml: Any, handle: Any) -> None:
+        self.nvml = nvml
+        self.handle = handle
+        self.driver: str = nvml.nvmlSystemGetDriverVersion()
 
-    def __init__(self) -> None:
-        self.watched = GpuSeen()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._output: IO[bytes] | None = None
-        self._started = 0.0
-        self._counter = gpu_energy.Counter.open(_first())
-        self._before: int | None = None
-
-    def __enter__(self) -> GpuWatch:
-        """Begin to sample."""
-        # A file and not a pipe: a pipe that nobody reads stops the sampler when it is full.
-        self._output = tempfile.TemporaryFile()
+    def ask(self, what: str, *more: Any) -> Any:
+        """Call ``nvmlDeviceGet`` + ``what``; None where GPU, driver or binding do not have it."""
         try:
-            self._process = subprocess.Popen(
-                [*_command(SAMPLED), "-lms", str(EVERY_MS)], stdout=self._output, stderr=subprocess.DEVNULL
-            )
-        except OSError:
-            self._process = None
-        self._before = self._counter.millijoules() if self._counter is not None else None
-        self._started = time.perf_counter()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """End it and sum up."""
-        seconds = time.perf_counter() - self._started
-        after = self._counter.millijoules() if self._counter is not None else None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        if self._output is not None:
-            self._output.seek(0)
-            self.watched = sum_up(self._output.read().decode("utf-8", "replace"), seconds)
-            self._output.close()
-        if self._before is not None and after is not None and after > self._before:
-            self.watched = replace(self.watched, energy_j=(after - self._before) / 1000, counted=True)
+            return getattr(self.nvml, f"nvmlDeviceGet{what}")(self.handle, *more)
+        except (self.nvml.NVMLError, AttributeError):
+            return None
 
 
-def sum_up(lines: str, seconds: float) -> GpuSeen:
-    """Read the samples.
-
-    Args:
-        lines: What ``nvidia-smi`` printed: a line per sample, watts and then the reasons.
-        seconds: How long it sampled.
-
-    Returns:
-        The energy as mean power times seconds, and the reasons that were active in any sample.
-    """
-    watts: list[float] = []
-    reasons: set[str] = set()
-    told = False
-    for line in lines.splitlines():
-        power, *states = [word.strip() for word in line.split(",")]
-        if len(states) != len(SLOW):
-            continue
-        if (number := _number(power)) is not None:
-            watts.append(number)
-        told = told or any(state in ("Active", "Not Active") for state in states)
-        reasons |= {reason for reason, state in zip(SLOW, states, strict=True) if state == "Active"}
-    return GpuSeen(
-        energy_j=sum(watts) / len(watts) * seconds if watts else None,
-        throttled=bool(reasons) if told else None,
-        reasons=tuple(sorted(reason.replace("_", " ") for reason in reasons)),
-        samples=len(watts),
+def look() -> Gpu | None:
+    """Return the facts of the first GPU that CUDA sees; None where nothing tells of one."""
+    if (device := _open()) is None or (name := device.ask("Name")) is None:
+        return None
+    clock, sensor = device.nvml.NVML_CLOCK_SM, device.nvml.NVML_TEMPERATURE_GPU
+    limit, memory, load = (
+        device.ask(what) for what in ("EnforcedPowerLimit", "MemoryInfo", "UtilizationRates")
+    )
+    return Gpu(
+        name=name,
+        driver=device.driver,
+        max_sm_mhz=device.ask("MaxClockInfo", clock),
+        sm_mhz=device.ask("ClockInfo", clock),
+        power_limit_w=None if limit is None else limit / 1000,
+        memory_mb=None if memory is None else memory.total / 2**20,
+        temperature_c=device.ask("Temperature", sensor),
+        utilization=None if load is None else load.gpu / 100,
     )
 
 
-def _command(fields: Sequence[str]) -> list[str]:
-    return [
-        "nvidia-smi",
-        f"--id={_first()}",
-        f"--query-gpu={','.join(fields)}",
-        "--format=csv,noheader,nounits",
-    ]
+class GpuWatch:
+    """Watches the first GPU from ``with`` to its end; ``watched`` is what was seen, once it has ended."""
+
+    def __init__(self) -> None:
+        self.watched = GpuSeen()
+        self._device = _open()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample, args=(self._device,), daemon=True)
+        self._watts: list[float] = []
+        self._reasons: list[int] = []
+
+    def __enter__(self) -> GpuWatch:
+        """Begin to watch."""
+        if self._device is not None:
+            self._before = self._device.ask("TotalEnergyConsumption")
+            self._started = time.perf_counter()
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it and sum up."""
+        if self._device is None:
+            return
+        seconds, after = time.perf_counter() - self._started, self._device.ask("TotalEnergyConsumption")
+        self._ended.set()
+        self._thread.join()
+        reasons = functools.reduce(int.__or__, self._reasons, 0)
+        energy = sum(self._watts) / len(self._watts) * seconds if self._watts else None
+        # A counter that did not move was not read anew in so short a time.
+        if counted := None not in (self._before, after) and after > self._before:
+            energy = (after - self._before) / 1000
+        self.watched = GpuSeen(
+            energy_j=energy,
+            throttled=any(reasons & bit for bit in THROTTLING) if self._reasons else None,
+            reasons=tuple(name for bit, name in THROTTLING.items() if reasons & bit),
+            counted=counted,
+        )
+
+    def _sample(self, device: _Device) -> None:
+        while True:
+            if (milliwatts := device.ask("PowerUsage")) is not None:
+                self._watts.append(milliwatts / 1000)
+            if (reasons := device.ask("CurrentClocksThrottleReasons")) is not None:
+                self._reasons.append(reasons)
+            if self._ended.wait(EVERY_S):
+                return
 
 
-def _first() -> str:
-    """Return the GPU that CUDA calls its first: an index or a UUID, which the driver's tool takes, too.
+def _open() -> _Device | None:
+    """Find the GPU that CUDA calls its first: an index or a UUID, which NVML takes, too.
 
-    An index is the tool's where all GPUs are alike, or ``CUDA_DEVICE_ORDER`` is ``PCI_BUS_ID``; else CUDA
-    counts the fastest one first. Nothing, or what is none, hides all GPUs from CUDA: so it does from here.
+    An index is NVML's where all GPUs are alike, or ``CUDA_DEVICE_ORDER`` is ``PCI_BUS_ID``; else CUDA counts
+    the fastest one first. Nothing, or what is none, hides all GPUs from CUDA: so it does from here.
     https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
     """
-    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() or "none"
-
-
-def _number(word: str) -> float | None:
-    """``[N/A]`` and ``[Not Supported]`` are what drivers say instead of a number."""
     try:
-        return float(word)
-    except ValueError:
+        import pynvml
+    except ImportError:
+        _say_what_is_missing()
         return None
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip()
+    try:
+        pynvml.nvmlInit()
+        if first.isascii() and first.isdecimal() and len(first) < 6:  # it becomes a C integer
+            return _Device(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(first)))
+        return _Device(pynvml, pynvml.nvmlDeviceGetHandleByUUID(first))
+    except pynvml.NVMLError:
+        return None
+
+
+@functools.cache
+def _say_what_is_missing() -> None:
+    logger.warning(
+        "the GPU's energy, clocks and throttling are not measured: nvidia-ml-py is not installed "
+        "(pip install nvidia-ml-py)"
+    )

@@ -289,7 +289,7 @@ def test_on_a_gpu_power_and_its_own_clock_are_asked(
             return found
 
     class Watch:
-        watched = gpu.GpuSeen(energy_j=2.0, throttled=False, samples=9)
+        watched = gpu.GpuSeen(energy_j=2.0, throttled=False)
 
         def __enter__(self) -> None:
             pass

@@ -1,147 +1,180 @@
-"""The driver's tool stood in for by a script that prints what it prints."""
+"""NVML's binding stood in for by a module that answers as it does; no GPU is asked."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import time
-from pathlib import Path
+import sys
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from edgeroberta.hardware import gpu, gpu_energy
-from edgeroberta.hardware.gpu import Gpu, GpuSeen, GpuWatch, sum_up
+from edgeroberta.hardware import gpu
+from edgeroberta.hardware.gpu import Gpu, GpuSeen, GpuWatch
 
 
-@pytest.fixture
-def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An ``nvidia-smi`` that comes first on the path and says nothing yet."""
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    file = tmp_path / "nvidia-smi"
-    file.write_text("#!/bin/sh\n", encoding="ascii")
-    file.chmod(0o755)
-    monkeypatch.setattr(gpu_energy, "LIBRARY", "no-such-library.so")
-    return file
+class NVMLError(Exception):
+    """What the binding raises, also for a function that an old driver does not have."""
 
 
-def test_the_first_gpu_is_told_with_its_driver(tool: Path) -> None:
-    tool.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.86.15, 1980, 345, 700.00, 143771'\n", encoding="ascii")
-    assert gpu.look() == Gpu("NVIDIA H200", "570.86.15", 1980.0, 345.0, 700.0, 143771.0)
-
-
-def test_what_a_driver_does_not_tell_is_none(tool: Path) -> None:
-    tool.write_text("#!/bin/sh\necho 'Orin (nvgpu), 540.4.0, [N/A], [N/A], [N/A], [N/A]'\n", encoding="ascii")
-    assert gpu.look() == Gpu("Orin (nvgpu)", "540.4.0", None, None, None, None)
-
-
-@pytest.mark.parametrize("script", ["exit 9", "echo nonsense", ""])
-def test_a_driver_that_fails_tells_of_no_gpu(tool: Path, script: str) -> None:
-    tool.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
-    assert gpu.look() is None
-
-
-def test_no_driver_tells_of_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu.look() is None
-    with GpuWatch() as watch:
-        pass
-    assert watch.watched == GpuSeen()
-
-
-def test_energy_is_mean_power_times_time() -> None:
-    found = sum_up("100.0, Not Active, Not Active\n300.0, Not Active, Not Active\n", 2.0)
-    assert found == GpuSeen(400.0, False, (), 2)
-
-
-def test_a_slow_down_in_any_sample_is_told() -> None:
-    found = sum_up("100.0, Not Active, Active\n[N/A], Not Active, Not Active\n30", 1.0)
-    assert found == GpuSeen(100.0, True, ("sw thermal slowdown",), 1)
-
-
-def test_a_gpu_is_sampled_while_it_is_watched(tool: Path) -> None:
-    tool.write_text(
-        "#!/bin/sh\nwhile :; do echo '50.0, Not Active, Not Active'; sleep 0.02; done\n", encoding="ascii"
-    )
-    with GpuWatch() as watch:
-        time.sleep(0.5)
-    assert watch.watched.samples >= 2
-    assert watch.watched.energy_j == pytest.approx(25, rel=0.5)
-    assert watch.watched.throttled is False
+#: What an H200 tells; a function is called anew each time.
+H200: dict[str, Any] = {
+    "Name": "NVIDIA H200",
+    "MaxClockInfo": 1980,
+    "ClockInfo": 345,
+    "EnforcedPowerLimit": 700_000,
+    "MemoryInfo": SimpleNamespace(total=143_771 << 20),
+    "Temperature": 41,
+    "UtilizationRates": SimpleNamespace(gpu=25, memory=3),
+    "TotalEnergyConsumption": None,
+    "PowerUsage": 50_000,
+    "CurrentClocksThrottleReasons": 0x04,
+}
 
 
 class Driver:
-    """Stands for the driver's library: a GPU that uses 40 J between two looks at its counter."""
+    """Stands for the module ``pynvml``."""
 
-    def __init__(self, failing: str = "") -> None:
-        self.failing = failing
+    NVMLError = NVMLError
+    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU = 1, 0
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.told = told
         self.asked: object = None
         self.millijoules = 1_000_000
 
-    def _code(self, name: str) -> int:
-        return 3 if name == self.failing else 0
+    def nvmlInit(self) -> None:  # noqa: N802
+        if not self.told:
+            raise NVMLError("NVML Shared Library Not Found")
 
-    def nvmlInit_v2(self) -> int:  # noqa: N802
-        return self._code("init")
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "570.86.15"
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: ctypes.c_uint, device: object) -> int:  # noqa: N802
-        self.asked = index.value
-        return self._code("handle")
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:  # noqa: N802
+        self.asked = index
+        return "handle"
 
-    def nvmlDeviceGetHandleByUUID(self, uuid: bytes, device: object) -> int:  # noqa: N802
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
         self.asked = uuid
-        return self._code("handle")
+        if not uuid.startswith("GPU-"):
+            raise NVMLError("Not Found")
+        return "handle"
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, device: object, count: Any) -> int:  # noqa: N802
+    def counted(self) -> int:
+        """A board that uses 40 J between two looks at its counter."""
         self.millijoules += 40_000
-        count._obj.value = self.millijoules
-        return self._code("energy")
+        return self.millijoules
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        value = self.told.get(name.removeprefix("nvmlDeviceGet"), AttributeError)
+        if value is AttributeError:
+            raise AttributeError(name)
+
+        def ask(handle: str, *more: int) -> Any:
+            assert handle == "handle"
+            if value is None:
+                raise NVMLError("Not Supported")
+            return value() if callable(value) else value
+
+        return ask
 
 
-@pytest.mark.parametrize(("visible", "asked"), [("2,1", 2), ("GPU-8932f937", b"GPU-8932f937")])
-def test_the_drivers_counter_wins_over_samples_of_the_power(
-    tool: Path, monkeypatch: pytest.MonkeyPatch, visible: str, asked: object
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Driver]:
+    """Puts a driver in place: an H200 without an energy counter, but for what is given."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def make(told: dict[str, Any] = H200, **changes: Any) -> Driver:
+        driver = Driver({**told, **changes})
+        monkeypatch.setitem(sys.modules, "pynvml", driver)
+        return driver
+
+    return make
+
+
+def watch() -> GpuSeen:
+    with GpuWatch() as watching:
+        pass
+    return watching.watched
+
+
+def test_the_first_gpu_is_told_with_its_driver(nvml: Callable[..., Driver]) -> None:
+    nvml()
+    assert gpu.look() == Gpu("NVIDIA H200", "570.86.15", 1980, 345, 700.0, 143_771.0, 41, 0.25)
+
+
+@pytest.mark.parametrize("told", [{}, dict.fromkeys(H200)], ids=["an older driver", "not supported"])
+def test_what_a_driver_does_not_tell_is_none(nvml: Callable[..., Driver], told: dict[str, Any]) -> None:
+    nvml({**told, "Name": "Orin (nvgpu)"})
+    assert gpu.look() == Gpu("Orin (nvgpu)", "570.86.15", None, None, None, None)
+    assert watch() == GpuSeen()
+
+
+def test_no_driver_tells_of_no_gpu(nvml: Callable[..., Driver]) -> None:
+    nvml({})
+    assert gpu.look() is None
+    assert watch() == GpuSeen()
+
+
+def test_without_the_binding_it_is_said_once_what_is_not_measured(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    tool.write_text("#!/bin/sh\nwhile :; do echo '50.0, Not Active, Active'; sleep 0.02; done\n")
-    driver = Driver()
-    monkeypatch.setattr(gpu_energy.ctypes, "CDLL", lambda name: driver)
-    with GpuWatch() as watch:
-        time.sleep(0.3)
-    assert (watch.watched.energy_j, watch.watched.counted) == (40.0, True)
-    assert watch.watched.reasons == ("sw thermal slowdown",)
-    assert driver.asked == asked
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    gpu._say_what_is_missing.cache_clear()
+    assert gpu.look() is None
+    assert watch() == GpuSeen()
+    (record,) = caplog.records
+    assert "energy, clocks and throttling are not measured" in record.getMessage()
 
 
-@pytest.mark.parametrize("failing", ["init", "handle", "energy"])
-def test_a_gpu_without_a_counter_has_none(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
-    monkeypatch.setattr(gpu_energy.ctypes, "CDLL", lambda name: Driver(failing))
-    assert gpu_energy.Counter.open("0") is None
+def test_energy_is_what_the_drivers_counter_says(nvml: Callable[..., Driver]) -> None:
+    driver = nvml()
+    driver.told["TotalEnergyConsumption"] = driver.counted
+    assert watch() == GpuSeen(energy_j=40.0, throttled=False, counted=True)
 
 
-def test_an_old_driver_has_no_counter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_energy.ctypes, "CDLL", lambda name: object())
-    assert gpu_energy.Counter.open("0") is None
+@pytest.mark.parametrize("counter", [None, 1_000_000], ids=["none", "one that did not move"])
+def test_without_a_counter_energy_is_mean_power_times_time(
+    nvml: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch, counter: int | None
+) -> None:
+    clock = iter([10.0, 12.0])
+    monkeypatch.setattr(gpu.time, "perf_counter", lambda: next(clock))
+    nvml(TotalEnergyConsumption=counter)
+    assert watch() == GpuSeen(energy_j=100.0, throttled=False, counted=False)
+
+
+def test_neither_counter_nor_power_is_no_energy(nvml: Callable[..., Driver]) -> None:
+    nvml(PowerUsage=None)
+    assert watch() == GpuSeen(energy_j=None, throttled=False)
+
+
+def test_a_slow_down_in_any_sample_is_told(
+    nvml: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "EVERY_S", 0.001)
+    looks, all_seen = iter([0x01, 0x20, 0x48]), threading.Event()
+    nvml(CurrentClocksThrottleReasons=lambda: next(looks, None) or all_seen.set() or 0)
+    with GpuWatch() as watching:
+        assert all_seen.wait(10)
+    assert watching.watched.reasons == ("hw slowdown", "sw thermal slowdown")
+    assert watching.watched.throttled is True
 
 
 @pytest.mark.parametrize(
     ("visible", "asked"),
     [
-        (None, "0"),
-        ("2", "2"),
-        ("3,1", "3"),
-        ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-8932f937"),
-        ("", "none"),
+        ("2", 2),
+        ("3,1", 3),
+        ("GPU-8932f937-d72c", "GPU-8932f937-d72c"),
+        ("", ""),
+        ("4294967296", "4294967296"),
     ],
 )
 def test_the_gpu_that_is_asked_is_the_first_that_cuda_sees(
-    tool: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, asked: str
+    nvml: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch, visible: str, asked: object
 ) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    tool.write_text('#!/bin/sh\necho "$1, 1, 1, 1, 1, 1"\n', encoding="ascii")
-    found = gpu.look()
-    assert found is not None
-    assert found.name.startswith(f"--id={asked}")
-    assert "," not in found.name
+    driver = nvml()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert (gpu.look() is not None) is (visible not in ("", "4294967296"))
+    assert driver.asked == asked
