@@ -14,7 +14,6 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 #: Seconds between two looks at what throttles the GPU.
@@ -113,9 +112,7 @@ class GpuWatch:
             self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End it and sum up."""
         if self._device is None:
             return
