@@ -55,17 +55,19 @@ CODES: dict[str, Code] = {
     ),
     "device.job-gone": Code(
         1,
-        "The job is no longer on the device: the same command took its result home.",
+        "The job is no longer on the device: the same command has fetched its result.",
         "Look where that command put its table.",
     ),
     "device.transfer-cut": Code(
-        1, "A file did not arrive as a whole.", "Run the same command again: it goes on where it was."
+        1, "A file did not arrive as a whole.", "Run the same command again: the transfer resumes."
     ),
     "device.transfer-damaged": Code(
         1, "A file arrived with other bytes than were sent.", "Run the same command again."
     ),
     "device.disk-full": Code(
-        1, "There is no room on the device.", "Free some, or set `root` of the host to a larger disk."
+        1,
+        "There is not enough disk space on the device.",
+        "Free some, or set `root` of the host to a larger disk.",
     ),
     "device.folder": Code(
         1, "The folder on the device is not one of ours; it is left untouched.", "Set `root` of the host."

@@ -88,7 +88,7 @@ class HostRun:
         self._connection: Connection | None = None
 
     def run(self) -> Any:
-        """Do the work there, or take it up where an earlier run of the same has left it; return its result.
+        """Do the work there, or resume what an earlier run of the same has left; return its result.
 
         Raises UnreachableError: the device is not reached; where the connection was lost, the job there goes
         on; EdgeRobertaError: a step failed, or the device refuses; KeyboardInterrupt: the user stopped it,
@@ -108,7 +108,7 @@ class HostRun:
                 if self.stopped.is_set():
                     runner.stop()
                 elif not (isinstance(error, UnreachableError) and error.transient):
-                    runner.clean(keep=self._keep)  # a lost job goes on, to be taken up later
+                    runner.clean(keep=self._keep)  # a lost job continues, to be resumed later
                 raise
             runner.clean(keep=self._keep)
             return result

@@ -18,7 +18,7 @@ from edgeroberta.storage import artifact
 from edgeroberta.storage.strict import build, loads
 
 T = TypeVar("T")
-_AGAIN = "the job goes on there; run the same command again to take it up"
+_AGAIN = "the job continues there; run the same command again to resume"
 _LAST_LINES, _LONGEST = 3, 500
 
 
@@ -82,18 +82,18 @@ class Runner:
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
 
     def run(self) -> Any:
-        """Run the job, or take it up where it is; return what its last step's function returned.
+        """Run the job, or resume it; return what its last step's function returned.
 
         Raises:
-            UnreachableError: The connection was lost for good. The job goes on. EdgeRobertaError: A step
+            UnreachableError: The connection was lost for good. The job continues. EdgeRobertaError: A step
             failed, with the code and exit code of its error; or the same command ran at
                 the same time and ended the job (``device.job-gone``).
         """
         request = {"spec": self._job.spec, "files": self._job.files}
         found = self._insist(_Started, "start", **request).started
         if found != "started":
-            state = "still running" if found == "running" else "done, and nobody came for it"
-            self._progress.line(f"an earlier run of this command is {state}: taking it up")
+            state = "still running" if found == "running" else "done, and its result was not fetched"
+            self._progress.line(f"an earlier run of this command is {state}: resuming it")
         ended = self._insist(_Followed, "follow").exit
         if ended is None:
             what = "the job was killed on the device (a restart, or no memory left)"
@@ -123,7 +123,7 @@ class Runner:
                 return self._connection.ask(kind, command, fields, on_line=self._heard)
             except UnreachableError as error:
                 self._retry.wait(error, hint=_AGAIN, stopped=self._connection.stopped)
-                self._progress.line("connection lost, trying again; the job goes on")
+                self._progress.line("connection lost, retrying; the job continues")
 
     def _heard(self, answer: dict[str, Any]) -> None:
         self._retry.reset()

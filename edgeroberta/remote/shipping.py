@@ -17,7 +17,7 @@ from edgeroberta.storage import artifact
 _BLOCK = 1 << 18
 #: A file that arrives damaged is sent again this often; ssh checks every packet, so once is a lot.
 _DAMAGED = 2
-_AGAIN = "run the same command again: it goes on where it was"
+_AGAIN = "run the same command again: the transfer resumes"
 
 
 @dataclass(frozen=True)
@@ -85,29 +85,29 @@ def ship(
     collected. ``retry``: how often to try again; the first contact is tried once.
     """
     sizes = {sha256: blob.size for sha256, blob in blobs.items()}
-    before, files, damaged, met, here = connection.sent, 0, 0, False, -1
+    before, files, damaged, reached, best = connection.sent, 0, 0, False, -1
     while True:
         try:
-            request = {"job": job, "blobs": sizes, "check": not met}
+            request = {"job": job, "blobs": sizes, "check": not reached}
             answer = connection.ask(_Hello, "hello", request)
-            met = True
+            reached = True
             missing = answer.missing
             # It may only name what it was offered.
             if not all(name in sizes and 0 <= at <= sizes[name] for name, at in missing.items()):
                 raise answer_error("it asks for what it was not offered", host=connection.host.name)
             files = max(files, len(missing))
             done = sum(sizes.values()) - sum(sizes[sha256] - at for sha256, at in missing.items())
-            if done > here:
-                here = done
+            if done > best:
+                best = done
                 retry.reset()
             if not missing:
                 return Shipped(answer.facts, files, connection.sent - before)
             _send(connection, [(blobs[sha256], at) for sha256, at in missing.items()], progress)
         except UnreachableError as error:
-            if not met:
+            if not reached:
                 raise
             retry.wait(error, hint=_AGAIN, stopped=connection.stopped)
-            progress.line("connection lost, trying again")
+            progress.line("connection lost, retrying")
         except EdgeRobertaError as error:
             damaged += error.code == "device.transfer-damaged"
             cut = error.code in ("device.transfer-cut", "device.transfer-damaged")

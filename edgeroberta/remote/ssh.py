@@ -86,8 +86,8 @@ class Connection:
         text = program().encode()
         remote = f"{self.host.python} -c '{BOOTSTRAP}' {len(text)} {token} {command} -"
         fields = json.dumps({"root": self.host.root, **request}).encode() + b"\n"
-        with tempfile.TemporaryFile() as complaints:
-            process = self._start(command, [*self._words, *self.host.destination, remote], complaints)
+        with tempfile.TemporaryFile() as stderr:
+            process = self._start(command, [*self._words, *self.host.destination, remote], stderr)
             failed: list[Exception] = []
             arguments = (process.stdin, text + fields, payload, failed)
             feeding = threading.Thread(target=self._feed, args=arguments, daemon=True)
@@ -104,8 +104,8 @@ class Connection:
                 feeding.join()
             if failed:
                 raise failed[0]
-            complaints.seek(0)
-            said = complaints.read(1 << 16).decode("utf-8", errors="replace")
+            stderr.seek(0)
+            said = stderr.read(1 << 16).decode("utf-8", errors="replace")
         return self._judge(last, code, said)
 
     def ask(self, kind: type[T], command: str, request: Mapping[str, Any], **others: Any) -> T:
@@ -139,7 +139,7 @@ class Connection:
             return []
         return ["-o", "ControlMaster=auto", "-o", f"ControlPath={path}", "-o", "ControlPersist=60"]
 
-    def _start(self, command: str, words: list[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, command: str, words: list[str], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         # stderr is a file: the process that shares the connection outlives this one and would keep a pipe
         # open. A session of its own: Ctrl-C is for us, who then stop the job over this very connection.
         with self._lock:  # so that no request begins behind the back of interrupt
@@ -151,7 +151,7 @@ class Connection:
                 words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=complaints,
+                stderr=stderr,
                 start_new_session=True,
             )
             return self._process

@@ -40,7 +40,7 @@ class Step:
     name: str  # what people read of it; no two of a job have the same
     function: str  # ``module:function``
     arguments: Mapping[str, Any] = field(default_factory=dict)  # its arguments, as JSON has them
-    optional: bool = False  # a job goes on where this machine cannot do it (exit code 4)
+    optional: bool = False  # a job continues where this machine cannot do it (exit code 4)
 
     @classmethod
     def of(

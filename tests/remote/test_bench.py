@@ -105,7 +105,7 @@ def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) ->
 def test_the_same_command_takes_a_lost_job_up(on: Any, device: Device, bundle: Path) -> None:
     (lost,) = on(Request(bundle, rounds=4), Lines("bench: started", device.drop), delays=(), kitchen=device)
     assert isinstance(lost.error, UnreachableError)
-    assert lost.error.hint == "the job goes on there; run the same command again to take it up"
+    assert lost.error.hint == "the job continues there; run the same command again to resume"
     lines = Lines()
     (result,) = on(Request(bundle, rounds=4), lines, kitchen=device)
     assert result.error is None

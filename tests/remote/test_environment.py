@@ -252,12 +252,12 @@ def test_an_environment_that_is_used_again_is_the_newest(
 
 def test_one_workstation_that_keeps_nothing_leaves_what_another_has_just_sent(tmp_path: Path) -> None:
     root = open_root(str(tmp_path / "root"))
-    jobs.enter(root, "b" * 16)  # it has asked what is missing, and has not begun yet
+    jobs.announce(root, "b" * 16)  # it has asked what is missing, and has not begun yet
     jobs.clean(root, "a" * 16, keep=False)
     assert (root / "blobs").is_dir()
     jobs.clean(root, "b" * 16, keep=False)
     assert not root.exists()
-    jobs.enter(root, "c" * 16)
+    jobs.announce(root, "c" * 16)
     assert (root / "blobs").is_dir()
 
 
@@ -339,7 +339,7 @@ def test_a_line_without_end_in_a_log_is_told_in_parts(tmp_path: Path) -> None:
 
 def test_files_of_another_s_in_our_folder_on_the_device_stay(tmp_path: Path) -> None:
     root = open_root(str(tmp_path / "root"))
-    mine = [root / name for name in ("thesis.txt", "jobs/thesis", "blobs/thesis.txt", "visits/thesis.txt")]
+    mine = [root / name for name in ("thesis.txt", "jobs/thesis", "blobs/thesis.txt", "announced/thesis.txt")]
     for file in mine:
         file.write_text("years of work")
         os.utime(file, (0, 0))

@@ -84,7 +84,7 @@ def test_running_the_same_again_goes_on_where_it_was(fresh: Device, blob: Blob) 
     fresh.drop_after = SIZE // 2
     with pytest.raises(UnreachableError) as caught:
         send(fresh, blob, delays=())
-    assert caught.value.hint == "run the same command again: it goes on where it was"
+    assert caught.value.hint == "run the same command again: the transfer resumes"
     part = fresh.root / "blobs" / f"{blob.sha256}.part"
     there = part.stat().st_size
     assert 0 < there < SIZE
@@ -106,7 +106,9 @@ def test_a_full_disk_is_seen_before_anything_is_sent(tmp_path: Path, monkeypatch
     root = open_root(str(tmp_path / "root"))
     monkeypatch.setattr(device_blobs, "free_bytes", lambda folder: 40_000_000)
     assert device_blobs.missing(root, {"a" * 64: 1_000_000}) == {"a" * 64: 0}
-    with pytest.raises(EdgeRobertaError, match="no room on the device: 44 MB needed, 40 MB free"):
+    with pytest.raises(
+        EdgeRobertaError, match="not enough disk space on the device: 44 MB needed, 40 MB free"
+    ):
         device_blobs.missing(root, {"a" * 64: 10_000_000})
     (root / "blobs" / ("a" * 64 + ".part")).write_bytes(b"0" * 9_000_000)
     assert device_blobs.missing(root, {"a" * 64: 10_000_000}) == {"a" * 64: 9_000_000}
@@ -147,7 +149,9 @@ def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(
     root = small_disk / "ours"
     with (
         Connection(host_of(fresh, root=str(root))) as connection,
-        pytest.raises(EdgeRobertaError, match=r"no room on the device \(No space left on device\)"),
+        pytest.raises(
+            EdgeRobertaError, match=r"not enough disk space on the device \(No space left on device\)"
+        ),
     ):
         ship(
             connection, {blob.sha256: blob}, job=JOB, progress=Filling(small_disk), retry=RetryPolicy(())
@@ -162,7 +166,9 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
     (small_disk / "others").write_bytes(bytes(8 << 20))
     with (
         Connection(host_of(fresh, root=str(small_disk / "ours"))) as connection,
-        pytest.raises(EdgeRobertaError, match="no room on the device: 40 MB needed, 36 MB free"),
+        pytest.raises(
+            EdgeRobertaError, match="not enough disk space on the device: 40 MB needed, 36 MB free"
+        ),
     ):
         ship(connection, {blob.sha256: blob}, job=JOB, progress=Progress(), retry=RetryPolicy(()))
     assert connection.sent == 0

@@ -221,7 +221,7 @@ def test_a_device_without_tensorrt_is_measured_with_what_it_has(
         result = there(Request(for_tensorrt), said)
     assert result.error is None, said.lines
     why = "engines are built on the device, and this machine cannot"
-    assert f"kitchen: {BUILD}: this device cannot; the rest goes on without it: {why}" in said.lines
+    assert f"kitchen: {BUILD}: this device cannot; the rest continues without it: {why}" in said.lines
 
 
 def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(

@@ -23,7 +23,7 @@ SPARE_BYTES = 32 << 20
 IDLE_SECONDS = 30
 #: Seconds to wait for a file that such a process still holds.
 LOCK_SECONDS = 40.0
-#: Half-sent files are kept this long, whole ones this long since they were last used.
+#: Partial files are kept this long, whole ones this long since they were last used.
 PART_SECONDS, UNUSED_SECONDS = 7 * 24 * 3600, 30 * 24 * 3600
 _BLOCK = 1 << 16
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -50,7 +50,7 @@ def check(root: Path, wanted: Mapping[str, int]) -> None:
 
 
 def collect(root: Path) -> None:
-    """Drop half-sent files and blobs that nobody used for long; jobs have links of their own."""
+    """Drop partial files and blobs that nobody used for long; jobs have links of their own."""
     now = time.time()
     for file in (root / "blobs").iterdir():
         if not _SHA256.fullmatch(file.name.removesuffix(".part")):
@@ -170,7 +170,7 @@ def _full(root: Path, needed: int, error: OSError | None = None) -> EdgeRobertaE
     free = free_bytes(root)
     why = f" ({error.strerror})" if error else ""
     return EdgeRobertaError(
-        f"no room on the device{why}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free",
+        f"not enough disk space on the device{why}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free",
         where=str(root),
         hint="free some, or put the folder on a larger disk: root = … in the hosts' configuration",
         code="device.disk-full",

@@ -32,7 +32,7 @@ _LOOK = (
 #: Lines that pip ends with, and characters of each, which say why it failed; all of it is in the job's log.
 _LAST_LINES, _LONGEST = 6, 300
 _OFFLINE = (
-    "a device without a package index takes wheels along: --wheelhouse DIR; a device without room needs some"
+    "a device without a package index takes wheels along: --wheelhouse DIR; with a full disk it needs space"
 )
 _FILL = (
     "docs/guides/remote.md, A device without a package index, has the command that fills a wheelhouse; "
@@ -81,11 +81,11 @@ def ensure(root: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> Path:
 
 
 def collect(root: Path) -> None:
-    """Drop half-made environments, and all but the newest ones that no job uses."""
+    """Drop unfinished environments, and all but the newest ones that no job uses."""
     venvs = root / "venvs"
-    for half in venvs.glob(".*.tmp"):
-        if not is_locked(venvs / f"{half.name[1:].removesuffix('.tmp')}.lock"):
-            remove(root, half)
+    for partial in venvs.glob(".*.tmp"):
+        if not is_locked(venvs / f"{partial.name[1:].removesuffix('.tmp')}.lock"):
+            remove(root, partial)
     whole = [each for each in venvs.iterdir() if each.is_dir() and not each.name.startswith(".")]
     for folder in sorted(whole, key=lambda each: each.stat().st_mtime, reverse=True)[KEEP:]:
         with contextlib.ExitStack() as stack:

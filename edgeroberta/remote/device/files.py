@@ -15,7 +15,9 @@ from typing import Any
 from edgeroberta.errors import EdgeRobertaError
 
 MARKER = ".edgeroberta-remote"
-FOLDERS = ("blobs", "venvs", "jobs", "visits", "cache")
+FOLDERS = ("blobs", "venvs", "jobs", "announced", "cache")
+#: Versions before 0.5 had it in place of ``announced``.
+FORMER_FOLDER = "visits"
 #: Held by those who come and by those who clear the house, and by the one job that measures.
 LOCKS = ("use.lock", "measuring.lock")
 #: What a full or limited disk says: no space, no quota, a file above the process's limit.
@@ -72,7 +74,7 @@ def remove_all(root: Path) -> None:
     """Delete all that is ours in our folder, and the folder unless another's files are in it."""
     if not (root / MARKER).is_file():
         raise _not_ours("not a folder of ours, so it is not deleted", root)
-    for name in (*FOLDERS, *LOCKS):
+    for name in (*FOLDERS, *LOCKS, FORMER_FOLDER):
         remove(root, root / name)
     if [each.name for each in root.iterdir()] == [MARKER]:
         (root / MARKER).unlink()

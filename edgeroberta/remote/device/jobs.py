@@ -75,7 +75,7 @@ def start(root: Path, name: str, spec: Mapping[str, Any], files: Mapping[str, st
             start_new_session=True, pass_fds=[lock],
         )  # fmt: skip
         write(job / "pid", str(process.pid))
-        remove(root, root / "visits" / name)
+        remove(root, root / "announced" / name)
     except BaseException:
         if fresh.exists():
             remove(root, fresh)
@@ -125,10 +125,10 @@ def stop(root: Path, name: str) -> bool:
     """End a job's processes, all of its group, and remove its folder; False where there is none."""
     job = folder_of(root, name)
     end = time.monotonic() + GRACE_SECONDS
-    # A start that was cut off goes on here: it is to end first.
+    # A start that was cut off continues here: it is to end first.
     while any(map(is_locked, job.parent.glob(f".{name}.*.tmp/{LOCK_FILE}"))) and time.monotonic() < end:
         time.sleep(0.05)
-    remove(root, root / "visits" / name)
+    remove(root, root / "announced" / name)
     if not job.is_dir():
         return False
     end = time.monotonic() + GRACE_SECONDS
@@ -161,20 +161,20 @@ def _signal(group: int | None, how: signal.Signals) -> None:
             os.killpg(group, how)
 
 
-def enter(root: Path, name: str) -> None:
+def announce(root: Path, name: str) -> None:
     """Note that a job is about to come: its files must not go before it has begun."""
     # Opened twice, since another may have removed the folder while this one waited.
     with locked(open_root(str(root)) / USE_LOCK, lambda: None):
-        (open_root(str(root)) / "visits" / folder_of(root, name).name).touch()
+        (open_root(str(root)) / "announced" / folder_of(root, name).name).touch()
 
 
 def clean(root: Path, name: str, *, keep: bool) -> bool:
     """Remove a finished job; without ``keep`` also files and environments, unless others use them (False)."""
     job = folder_of(root, name)
     _discard(root, job)
-    remove(root, root / "visits" / name)
+    remove(root, root / "announced" / name)
     with locked(root / USE_LOCK, lambda: None):
-        others = any((root / "jobs").iterdir()) or any((root / "visits").iterdir())
+        others = any((root / "jobs").iterdir()) or any((root / "announced").iterdir())
         if keep or others:
             return False
         remove_all(root)
@@ -193,20 +193,20 @@ def collect(root: Path, mine: str) -> None:
             age = now - (kept or job).stat().st_mtime
             if age > (KEEP_SECONDS if kept else 60):
                 _discard(root, job)
-    for visit in filter(lambda each: _ID.fullmatch(each.name), (root / "visits").iterdir()):
+    for each in filter(lambda file: _ID.fullmatch(file.name), (root / "announced").iterdir()):
         with contextlib.suppress(FileNotFoundError):
-            if now - visit.stat().st_mtime > KEEP_SECONDS:
-                remove(root, visit)
+            if now - each.stat().st_mtime > KEEP_SECONDS:
+                remove(root, each)
     blobs.collect(root)
     environment.collect(root)
 
 
 def _gone(path: Path) -> EdgeRobertaError:
     return EdgeRobertaError(
-        "the job is no longer on the device: the same command, run at the same time, took its result home or "
+        "the job is no longer on the device: the same command, run at the same time, fetched its result or "
         "stopped it",
         where=str(path),
-        hint="its table is where that command put it; run this one again to measure anew",
+        hint="its table is in that command's output; run this one again to measure anew",
         code="device.job-gone",
     )
 

@@ -50,7 +50,7 @@ def main(token: str, command: str, argument: str, program: str) -> int:
 
 
 def _hello(root: Path, asked: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    jobs.enter(root, asked["job"])
+    jobs.announce(root, asked["job"])
     if asked.get("check"):
         blobs.check(root, asked["blobs"])
         jobs.collect(root, asked["job"])

@@ -53,7 +53,7 @@ def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
             name, ended = step["name"], _step(job, step, str(python), environment, log)
             if ended["code"] == UnavailableError.exit_code and step["optional"]:
                 why = (ended["error"] or {}).get("what") or "it did not say why"
-                what = f"{name}: this device cannot; the rest goes on without it: {why}"
+                what = f"{name}: this device cannot; the rest continues without it: {why}"
                 tell(log, "progress", what, code="step-skipped")
             elif ended["code"]:
                 return ended
