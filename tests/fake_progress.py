@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edgeroberta.progress import Meter, Progress
 
 
@@ -36,3 +38,18 @@ class Kill(Progress):
     def _step(self, meter: Meter) -> None:
         if self.label in (None, meter.label) and meter.done >= self.done:
             raise Killed
+
+
+class Acting(Heard):
+    """Calls a function when a line holds some words, once; it is None then."""
+
+    def __init__(self, words: str, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.words = words
+        self.act: Callable[[], object] | None = act
+
+    def line(self, text: str) -> None:
+        super().line(text)
+        if self.act is not None and self.words in text:
+            act, self.act = self.act, None
+            act()

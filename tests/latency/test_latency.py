@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ssh_server
+from fake_progress import Acting
 from ssh_server import host_of
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
@@ -191,17 +192,10 @@ def test_a_device_times_the_probes_that_are_sent_to_it(
         pytest.skip("there is no ssh client on this machine")
     with ssh_server.serve(tmp_path / "device") as device:
         monkeypatch.setattr(known_hosts, "find", lambda names: [host_of(device, "kitchen")])
-        said: list[str] = []
-
-        class Lines(Progress):
-            def line(self, text: str) -> None:
-                said.append(text)
-                if "latency: started" in text:
-                    device.drop()
-
+        lines = Acting("latency: started", device.drop)
         timer = timer_on("kitchen", retry=RetryPolicy((0.1,) * 5))
-        table = measure(request_of_tiny, progress=Lines(), timer=timer, where="kitchen")
-        assert any("connection lost" in line for line in said)
+        table = measure(request_of_tiny, progress=lines, timer=timer, where="kitchen")
+        assert any("connection lost" in line for line in lines.lines)
         assert not list((device.root / "jobs").iterdir())
     assert table.predict(table.shape, [8]).p50 > 0
 

@@ -13,6 +13,7 @@ import fake_tables
 import numpy as np
 import pytest
 from fake_bundles import read_json
+from fake_progress import Acting, Heard
 from living import processes_with
 from ssh_server import Device, answering, host_of
 
@@ -21,7 +22,7 @@ from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.comparison import SCHEMA_VERSION
 from edgeroberta.bench.lineup import NO_MODEL
 from edgeroberta.bench.payload import label_format, rows_jsonl
-from edgeroberta.bench.remote import HostResult, comparison_from, run_remote, to_json
+from edgeroberta.bench.remote import HostResult, comparison_from, to_json
 from edgeroberta.bench.row import invalidated
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
@@ -33,47 +34,11 @@ from edgeroberta.measure.protocol import Status
 from edgeroberta.measure.validity import Validity, Verdict
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hostrun
-from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.failures import UnreachableError
-from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.tasks import Problem, Task
 
 NO_ROOM = EdgeRobertaError("no room", where="kitchen")
-
-
-class Lines(Progress):
-    """Keeps what is said, and calls a function when a line holds some words."""
-
-    def __init__(self, words: str = "", act: Any = None) -> None:
-        self.said: list[str] = []
-        self.words, self.act = words, act
-
-    def line(self, text: str) -> None:
-        self.said.append(text)
-        if self.act is not None and self.words in text:
-            act, self.act = self.act, None
-            act()
-
-
-@pytest.fixture
-def on(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that benches on devices, each under a name."""
-
-    def run(
-        request: Request,
-        progress: Progress | None = None,
-        *,
-        delays: tuple[float, ...] = (0.1,) * 5,
-        keep: bool = True,
-        **devices: Device | Any,
-    ) -> tuple[HostResult, ...]:
-        found = [host_of(each, name) if isinstance(each, Device) else each for name, each in devices.items()]
-        monkeypatch.setattr(known_hosts, "find", lambda names: found)
-        others = {"keep": keep, "retry": lambda: RetryPolicy(delays)}
-        return run_remote(request, list(devices), progress=progress or Progress(), **others)
-
-    return run
 
 
 def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: Device, bundle: Path) -> None:
@@ -94,23 +59,23 @@ def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: D
 
 
 def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) -> None:
-    lines = Lines("measure:", device.drop)
+    lines = Acting("measure:", device.drop)
     (result,) = on(Request(bundle, rounds=3), lines, kitchen=device)
     assert lines.act is None, "it was dropped"
-    assert any("connection lost" in line for line in lines.said)
+    assert any("connection lost" in line for line in lines.lines)
     assert result.error is None
-    assert sum("bench: started" in line for line in lines.said) == 1
+    assert sum("bench: started" in line for line in lines.lines) == 1
 
 
 def test_the_same_command_takes_a_lost_job_up(on: Any, device: Device, bundle: Path) -> None:
-    (lost,) = on(Request(bundle, rounds=4), Lines("bench: started", device.drop), delays=(), kitchen=device)
+    (lost,) = on(Request(bundle, rounds=4), Acting("bench: started", device.drop), delays=(), kitchen=device)
     assert isinstance(lost.error, UnreachableError)
     assert lost.error.hint == "the job continues there; run the same command again to resume"
-    lines = Lines()
+    lines = Heard()
     (result,) = on(Request(bundle, rounds=4), lines, kitchen=device)
     assert result.error is None
-    assert any("an earlier run of this command is" in line for line in lines.said)
-    assert sum("bench: started" in line for line in lines.said) == 1
+    assert any("an earlier run of this command is" in line for line in lines.lines)
+    assert sum("bench: started" in line for line in lines.lines) == 1
     assert not list((device.root / "jobs").iterdir())
 
 
@@ -119,7 +84,7 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        on(Request(bundle, rounds=50), Lines("bench: started", interrupt), kitchen=device)
+        on(Request(bundle, rounds=50), Acting("bench: started", interrupt), kitchen=device)
     assert not list((device.root / "jobs").iterdir())
     assert not processes_with(str(device.root / "jobs"))
 
@@ -128,7 +93,7 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
 def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_change(
     on: Any, device: Device, bundle: Path, configured: bool
 ) -> None:
-    lines = Lines()
+    lines = Heard()
     kitchen = host_of(device, "kitchen", target="jetson" if configured else None)
     (result,) = on(Request(bundle, target=None if configured else "jetson"), lines, kitchen=kitchen)
     error = result.error
@@ -137,7 +102,7 @@ def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_
     assert "looked for a machine of type aarch64 with 'Jetson' or " in error.what
     other = "target in the configuration of hosts" if configured else "--target"
     assert error.hint.startswith(f"name another --host, or another {other}; ")
-    assert not [line for line in lines.said if "jetson" in line]
+    assert not [line for line in lines.lines if "jetson" in line]
     assert not list((device.root / "jobs").iterdir())
 
 

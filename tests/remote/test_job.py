@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_progress import Heard
 from ssh_server import Device, host_of
 
 from edgeroberta.errors import DataError, EdgeRobertaError, UsageError
@@ -140,16 +141,6 @@ def test_the_error_that_ends_a_step_is_raised_with_its_code(tmp_path: Path) -> N
     ):
         runner(connection).run()
     assert caught.value.to_json() == {**error.to_json(), "where": "kitchen: rows.csv"}
-
-
-class Heard(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.mark.parametrize("facts", [3, "x", None, []])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_progress import Heard
 
 from edgeroberta.errors import EdgeRobertaError, EngineError, UnavailableError
 from edgeroberta.progress import Progress
@@ -32,16 +33,6 @@ def f(arguments, progress):
 """
 
 
-class Said(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def run(folder: Path, do: str, said: Progress) -> Any:
     (folder / "module.py").write_text(MODULE, encoding="utf-8")
     environment = {"PYTHONPATH": f"{Path(__file__).parents[2]}:{folder}"}
@@ -49,7 +40,7 @@ def run(folder: Path, do: str, said: Progress) -> Any:
 
 
 def test_what_a_function_returns_comes_back_and_what_it_tells_is_told(tmp_path: Path) -> None:
-    said = Said()
+    said = Heard()
     assert run(tmp_path, "return", said) == {"given": {"do": "return"}}
     assert said.lines == ["halfway", "warning: old", "a library's line"]
 

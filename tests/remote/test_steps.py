@@ -15,16 +15,16 @@ import onnxruntime
 import pytest
 import tensorrt_bundles
 from fake_bundles import read_json
-from ssh_server import Device, answering, failing, host_of, printing
+from fake_progress import Heard
+from ssh_server import Device, answering, failing, printing
 
 from edgeroberta import cli
 from edgeroberta.bench.benchmark import Request
 from edgeroberta.bench.payload import BENCH, BUILD, gather, work_for
-from edgeroberta.bench.remote import HostResult, run_remote
+from edgeroberta.bench.remote import HostResult
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import UnavailableError, UsageError
 from edgeroberta.measure.protocol import Status
-from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.storage.strict import decode
 
@@ -49,28 +49,6 @@ if "edgeroberta" in sys.orig_argv or "-c" not in sys.orig_argv:
     FAKE = FakeTensorRt()
     FAKE.install(pytest.MonkeyPatch())
 """
-
-
-class Said(Progress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-
-@pytest.fixture
-def there(device: Device, monkeypatch: pytest.MonkeyPatch) -> Callable[..., HostResult]:
-    """A function that benches on the device."""
-    monkeypatch.setattr(known_hosts, "find", lambda names: [host_of(device, "kitchen")])
-
-    def run(request: Request, progress: Progress | None = None) -> HostResult:
-        (result,) = run_remote(request, ["kitchen"], progress=progress or Progress())
-        return result
-
-    return run
 
 
 @pytest.fixture
@@ -170,7 +148,7 @@ def for_tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_engines_are_built_on_the_device_before_they_are_measured(
     there: Any, device: Device, for_tensorrt: Path
 ) -> None:
-    said = Said()
+    said = Heard()
     with device.hooked(TENSORRT):
         result = there(Request(for_tensorrt, rounds=1), said)
     assert result.error is None, said.lines
@@ -216,7 +194,7 @@ def test_a_device_without_tensorrt_ends_it_where_nothing_else_is_to_be_measured(
 def test_a_device_without_tensorrt_is_measured_with_what_it_has(
     there: Any, device: Device, for_tensorrt: Path
 ) -> None:
-    said = Said()
+    said = Heard()
     with device.hooked(CANNOT + answering("bench", fake_tables.printed())):
         result = there(Request(for_tensorrt), said)
     assert result.error is None, said.lines

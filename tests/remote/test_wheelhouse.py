@@ -13,9 +13,7 @@ import pytest
 from ssh_server import Device, host_of
 
 from edgeroberta.bench.benchmark import Request
-from edgeroberta.bench.remote import HostResult, run_remote
-from edgeroberta.progress import Progress
-from edgeroberta.remote import hosts as known_hosts
+from edgeroberta.bench.remote import HostResult
 
 pytestmark = pytest.mark.slow
 
@@ -41,19 +39,12 @@ def write_wheel(folder: Path, name: str, requires: str = "") -> None:
 
 
 @pytest.fixture
-def bench(fresh: Device, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., HostResult]:
+def bench(on: Any, fresh: Device, bundle: Path) -> Callable[[Path], HostResult]:
     """A function that benches with a wheelhouse on a device whose environments get a pip of their own."""
     (fresh.home / "site" / "sitecustomize.py").unlink()
     # The one that installs nothing from an index says so itself: no --no-index here.
     host = host_of(fresh, "kitchen", pip_args=("roof",))
-    monkeypatch.setattr(known_hosts, "find", lambda names: [host])
-
-    def run(wheelhouse: Path) -> HostResult:
-        request = Request(bundle, rounds=1)
-        (result,) = run_remote(request, ["kitchen"], progress=Progress(), wheelhouse=wheelhouse)
-        return result
-
-    return run
+    return lambda wheels: on(Request(bundle, rounds=1), wheelhouse=wheels, kitchen=host)[0]
 
 
 def test_what_a_device_lacks_comes_from_the_wheelhouse(bench: Any, fresh: Device, tmp_path: Path) -> None:
