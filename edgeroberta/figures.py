@@ -13,6 +13,11 @@ def decimals(value: float | None, digits: int = 2) -> str:
     return ABSENT if value is None else f"{value:.{digits}f}"
 
 
+def score(metric: str, value: float | None) -> str:
+    """Return a metric in points; a correlation stays a number: ``86.7``, ``0.867``."""
+    return decimals(value, 3) if metric == "pearson" else points(value)
+
+
 def points(share: float | None) -> str:
     """Return a share in points: 0.867 is ``86.7``."""
     return ABSENT if share is None else f"{100 * share:.1f}"

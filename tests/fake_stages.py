@@ -110,6 +110,7 @@ REPORT = {
         {
             "engine": "onnxruntime",
             "status": "ok",
+            "judgement": {"verdict": "PASS"},
             "bytes": 30_000_000,
             "metrics": {"accuracy": 0.8625},
             "agreement": 0.975,

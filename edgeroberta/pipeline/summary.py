@@ -9,12 +9,10 @@ from typing import Any
 
 from edgeroberta.evaluate.per_stage import Ledger
 from edgeroberta.evaluate.report import to_come
-from edgeroberta.figures import ABSENT, decimals, megabytes
 from edgeroberta.latency.int8 import Gain
 from edgeroberta.pipeline import Result
 from edgeroberta.progress import duration
-from edgeroberta.report import stage_metrics
-from edgeroberta.report.table import Table
+from edgeroberta.report import comparison, stage_metrics
 
 SCHEMA_VERSION = 1
 
@@ -58,7 +56,7 @@ def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = Fals
     if result.notes:
         lines += ["", *result.notes]
     if result.report:
-        lines += [*_stage_metrics(result.report), "", _comparison(result.report), ""]
+        lines += [*_stage_metrics(result.report), "", comparison.table(result.report).text(), ""]
         lines += _verdict(result.report)
     text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
     lines += ["", f"bundle:  {bundle}"]
@@ -107,42 +105,12 @@ def _stage_metrics(report: Mapping[str, Any]) -> list[str]:
     return ["", *lines, *stage_metrics.sentences(ledger)[0 if ledger.missing else 1 :]]
 
 
-def _comparison(report: Mapping[str, Any]) -> str:
-    """Lay out the baseline and the bundle on each engine, one row each."""
-    metric = report["metric"]
-    rows = [
-        (
-            measured.get("engine", "baseline"),
-            _unit(megabytes(measured.get("bytes")), "MB"),
-            _percent((measured["metrics"] or {}).get(metric), metric),
-            _percent(measured["agreement"], "agreement") if "agreement" in measured else "",
-            *(
-                _unit(decimals((measured.get("latency") or {}).get(name)), "ms")
-                for name in ("p50_ms", "p99_ms")
-            ),
-        )
-        for measured in (report["full_size"], *report["engines"])
-    ]
-    return Table.of(("", "size", metric, "agreement", "p50", "p99"), rows).text()
-
-
 def _verdict(report: Mapping[str, Any]) -> list[str]:
     judgement = report["judgement"]
     warnings = [f"WARNING: {warning}" for warning in report.get("warnings", ())]
     gains = [(each["engine"], Gain(**each["gain"])) for each in report["engines"] if each.get("gain")]
     warnings += [str(gain.sentence(engine)) for engine, gain in gains if gain.low]
     return [*warnings, f"{judgement['verdict']}: {judgement['reason']}"]
-
-
-def _unit(number: str, unit: str) -> str:
-    return number if number == ABSENT else f"{number} {unit}"
-
-
-def _percent(value: float | None, metric: str) -> str:
-    """Write a share as a percentage; a correlation stays a number."""
-    if value is None:
-        return ABSENT
-    return f"{value:.3f}" if metric == "pearson" else f"{value:.1%}"
 
 
 def _shown(path: Path) -> str:

@@ -12,8 +12,7 @@ from edgeroberta import demo
 from edgeroberta.escaping import one_line
 from edgeroberta.evaluate.per_stage import Ledger
 from edgeroberta.evaluate.report import to_come
-from edgeroberta.figures import ABSENT, decimals
-from edgeroberta.report import rendering, stage_metrics
+from edgeroberta.report import comparison, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.runtime.session import ENGINES
@@ -60,7 +59,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         baseline=manifest["full_size"],
         report=report,
         rows=counted(report["data"]),
-        results=_results(report),
+        results=comparison.table(report),
         ledger=ledger if ledger and ledger.rows else None,
         stage_metrics=stage_metrics,
         extra=ENGINES[engine].extra if engine in ENGINES else engine,
@@ -130,29 +129,3 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin
         fields["model-index"] = [{"name": name, "results": [result]}]
     written: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
     return written
-
-
-def _results(report: Mapping[str, Any]) -> Table:
-    metric, full = report["metric"], report["full_size"]
-    rows = [
-        (
-            f"baseline, {full['dtype']}, {full['device']}",
-            decimals(full["metrics"][metric], 4),
-            "",
-            decimals((full.get("latency") or {}).get("p50_ms")),
-            "",
-        )
-    ]
-    for result in report["engines"]:
-        agreement = result["agreement"]
-        waiting = to_come(result["engine"], result["status"])
-        rows.append(
-            (
-                f"this, {result['engine']} {result['version'] or ''}",
-                decimals((result["metrics"] or {}).get(metric), 4),
-                ABSENT if agreement is None else f"{100 * agreement:.1f} %",
-                decimals((result["latency"] or {}).get("p50_ms")),
-                "to be measured on the device" if waiting else str(result["status"]),
-            )
-        )
-    return Table.of(("model", metric, "agreement", "p50 ms", "status"), rows, words=(0, 4))

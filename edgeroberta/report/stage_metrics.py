@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeroberta.evaluate.per_stage import Ledger, Row
-from edgeroberta.figures import ABSENT, decimals, megabytes, points
+from edgeroberta.figures import ABSENT, decimals, megabytes, points, score
 from edgeroberta.report.table import Table
 
 _TITLES = ("agreement", "flips", "calibration", "parameters", "size MB", "p50 ms", "speed")
@@ -38,7 +38,7 @@ def sentences(ledger: Ledger) -> tuple[str, ...]:
 def _cells(metric: str, row: Row) -> tuple[str, ...]:
     return (
         row.stage,
-        decimals(row.metric, 3) if metric == "pearson" else points(row.metric),
+        score(metric, row.metric),
         _lost(metric, row.drop),
         points(row.agreement),
         ABSENT if row.flips is None else f"{row.flips:,}",

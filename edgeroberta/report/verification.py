@@ -11,9 +11,9 @@ from typing import Any
 from edgeroberta import escaping
 from edgeroberta.errors import UnavailableError
 from edgeroberta.evaluate.per_stage import Ledger
-from edgeroberta.evaluate.report import EngineResult, Report
-from edgeroberta.figures import decimals, interval, megabytes, points
-from edgeroberta.report import interval_plot, rendering, stage_metrics
+from edgeroberta.evaluate.report import Report
+from edgeroberta.figures import points
+from edgeroberta.report import comparison, interval_plot, rendering, stage_metrics
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
 
@@ -110,62 +110,13 @@ def _verdict(report: Report) -> Section:
 
 
 def _measured(report: Report) -> Section:
-    full = report.full_size
-    latency = full["latency"] or {}
-    baseline = (
-        "baseline",
-        f"torch, {full['dtype']}",
-        megabytes(full["bytes"]),
-        points(full["metrics"][report.metric]),
-        *(ABSENT, ABSENT),
-        decimals(latency.get("p50_ms")),
-        decimals(latency.get("p99_ms")),
-        *(ABSENT, ABSENT, ABSENT, ABSENT),
-    )
-    titles = (
-        "model",
-        "engine",
-        "size MB",
-        report.metric,
-        "drop in points (interval)",
-        "agreement %",
-        "p50 ms",
-        "p99 ms",
-        "int8 over floats",
-        "peak MB",
-        "cold start s",
-        "verdict",
-    )
     sentence = (
         f"On {counted(report.data)} that were never trained on, calibrated on or chosen by "
         f"({report.data['source']}). Latency is of single texts, tokenization included; the "
-        f"baseline's was measured on {full['device']}, the bundle's on {report.machine.cpu}."
+        f"baseline's was measured on {report.full_size['device']}, the bundle's on {report.machine.cpu}."
     )
-    rows = (baseline, *(_engine_row(report.metric, result) for result in report.engines))
-    return Section("Baseline and compressed model", (sentence,), Table.of(titles, rows, words=(0, 1, 11)))
-
-
-def _engine_row(metric: str, result: EngineResult) -> tuple[str, ...]:
-    drop, latency = result.drop, result.latency
-    verdict = str(result.judgement.verdict)
-    if result.to_come:
-        verdict = "to be measured on the device"
-    elif result.metrics is None:
-        verdict = f"{verdict} ({result.status})"
-    return (
-        "bundle",
-        f"{result.engine} {result.version or ''}".rstrip(),
-        megabytes(result.bytes),
-        points(None if result.metrics is None else result.metrics[metric]),
-        interval(drop.mean, drop.low, drop.high) if drop else ABSENT,
-        points(result.agreement),
-        decimals(latency.p50_ms if latency else None),
-        decimals(latency.p99_ms if latency else None),
-        result.gain.cell if result.gain else ABSENT,
-        megabytes(result.peak_bytes),
-        decimals(result.cold_start_s),
-        verdict,
-    )
+    table = comparison.table(report.to_json(), comparison.ALL)
+    return Section("Baseline and compressed model", (sentence,), table)
 
 
 def _stages(ledger: Ledger | None) -> Iterator[Section]:

@@ -89,9 +89,9 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
         "",
         lines[lines.index("[5/5] bundle") + 2],  # how long that took
         "",
-        "                 size  accuracy  agreement      p50      p99",
-        "baseline     120.0 MB     87.5%                   –        –",
-        "onnxruntime   30.0 MB     86.2%      97.5%  1.25 ms  2.50 ms",
+        "model     engine       size MB  accuracy  agreement %  p50 ms  p99 ms  verdict",
+        "baseline  torch          120.0      87.5            –       –       –  –",
+        "bundle    onnxruntime     30.0      86.2         97.5    1.25    2.50  PASS",
         "",
         "PASS: because",
         "",
