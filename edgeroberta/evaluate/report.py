@@ -31,28 +31,17 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Gate:
-    """How much a compressed model may lose.
+    """How much a compressed model may lose."""
 
-    Attributes:
-        max_drop: Largest loss of the task's metric; 0.01 is one point.
-        min_agreement: Smallest share of rows with the full-size model's answer.
-        confidence: Of the interval that the loss must lie in, two-sided.
-        min_kept: Smallest share of the full-size model's metric; None where only ``max_drop`` counts.
-        metric: Name of the metric that counts; None for the task's own.
-    """
-
-    max_drop: float = 0.01
-    min_agreement: float = 0.95
-    confidence: float = 0.95
+    max_drop: float = 0.01  # largest loss of the task's metric; 0.01 is one point
+    min_agreement: float = 0.95  # smallest share of rows with the full-size model's answer
+    confidence: float = 0.95  # of the interval that the loss must lie in, two-sided
+    #: smallest share of the full-size model's metric; None where only ``max_drop`` counts
     min_kept: float | None = None
-    metric: str | None = None
+    metric: str | None = None  # name of the metric that counts; None for the task's own
 
     def allowed(self, full_size: float) -> float:
-        """Return the largest loss that both ``max_drop`` and ``min_kept`` allow.
-
-        Args:
-            full_size: The full-size model's metric.
-        """
+        """Return the largest loss that both ``max_drop`` and ``min_kept`` allow."""
         if self.min_kept is None:
             return self.max_drop
         return min(self.max_drop, (1 - self.min_kept) * max(full_size, 0.0))
@@ -60,95 +49,57 @@ class Gate:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and why.
+    """A verdict and why."""
 
-    Attributes:
-        verdict: What the gate says.
-        reason: One sentence with the numbers.
-        rows_needed: Rows in all that would decide, when it is INCONCLUSIVE for want of rows; different texts
-            where some are copies.
-    """
-
-    verdict: Verdict
-    reason: str
+    verdict: Verdict  # what the gate says
+    reason: str  # one sentence with the numbers
+    #: rows in all that would decide, when it is INCONCLUSIVE for want of rows; different texts where some are
+    #: copies
     rows_needed: int | None = None
 
 
 @dataclass(frozen=True)
 class Invariance:
-    """Whether a text's answer depends on what shares its batch, or on padding.
+    """Whether a text's answer depends on what shares its batch, or on padding."""
 
-    Attributes:
-        rows: Texts that were tried.
-        ways: How each was asked, beside alone.
-        max_delta: Largest difference of a logit from that of the text alone.
-        flips: Texts whose answer changed in some way.
-    """
-
-    rows: int
-    ways: tuple[str, ...]
-    max_delta: float
-    flips: int
+    rows: int  # texts that were tried
+    ways: tuple[str, ...]  # how each was asked, beside alone
+    max_delta: float  # largest difference of a logit from that of the text alone
+    flips: int  # texts whose answer changed in some way
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A row that the compressed model answers in another way.
+    """A row that the compressed model answers in another way."""
 
-    Attributes:
-        row: Number of the row.
-        text: Its text; None where texts are not to be kept.
-        pair: Its second text, likewise.
-        truth: Its label.
-        full_size: The full-size model's answer.
-        compressed: The compressed model's answer.
-    """
-
-    row: int
-    text: str | None
-    pair: str | None
-    truth: str
-    full_size: str
-    compressed: str
+    row: int  # number of the row
+    text: str | None  # its text; None where texts are not to be kept
+    pair: str | None  # its second text, likewise
+    truth: str  # its label
+    full_size: str  # the full-size model's answer
+    compressed: str  # the compressed model's answer
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """The bundle on one engine. What could not be measured is None.
+    """The bundle on one engine. What could not be measured is None."""
 
-    Attributes:
-        engine: Name of the engine.
-        version: Its version.
-        status: Whether it ran, and whether its answers were right.
-        judgement: The gate's verdict for this engine.
-        metrics: All metrics of the task.
-        drop: The metric, full-size minus compressed, with its interval.
-        agreement: Share of rows with the full-size model's answer.
-        agreement_interval: The same with its interval; reports of version 0.3 and before have none.
-        flips: Number of rows without it.
-        latency: Single texts, tokenization included.
-        cold_start_s: From before the import to the first answer.
-        peak_bytes: Peak memory of a process that answers single texts.
-        bytes: Size of the files this engine loads.
-        invariance: Whether answers depend on batch and padding.
-        gain: What int8 brings over floats on this engine; None for floats and on a GPU.
-    """
-
-    engine: str
+    engine: str  # name of the engine
     version: str | None
-    status: Status
-    judgement: Judgement
-    metrics: Mapping[str, float] | None = None
-    drop: Interval | None = None
-    agreement: float | None = None
+    status: Status  # whether it ran, and whether its answers were right
+    judgement: Judgement  # the gate's verdict for this engine
+    metrics: Mapping[str, float] | None = None  # all metrics of the task
+    drop: Interval | None = None  # the metric, full-size minus compressed, with its interval
+    agreement: float | None = None  # share of rows with the full-size model's answer
+    #: the same with its interval; reports of version 0.3 and before have none
     agreement_interval: Interval | None = None
-    flips: int | None = None
-    latency: Latency | None = None
-    cold_start_s: float | None = None
-    peak_bytes: int | None = None
-    bytes: int | None = None
-    invariance: Invariance | None = None
-    gain: Gain | None = None
+    flips: int | None = None  # number of rows without it
+    latency: Latency | None = None  # single texts, tokenization included
+    cold_start_s: float | None = None  # from before the import to the first answer
+    peak_bytes: int | None = None  # peak memory of a process that answers single texts
+    bytes: int | None = None  # size of the files this engine loads
+    invariance: Invariance | None = None  # whether answers depend on batch and padding
+    gain: Gain | None = None  # what int8 brings over floats on this engine; None for floats and on a GPU
 
     @property
     def to_come(self) -> bool:
@@ -157,54 +108,33 @@ class EngineResult:
 
 
 def to_come(engine: str, status: str) -> bool:
-    """Tell whether an engine is still to be measured on the device: it runs there alone, and not here.
-
-    Args:
-        engine: Its name.
-        status: How its row ended, a :class:`~edgeroberta.measure.protocol.Status`.
-    """
+    """Tell whether an engine is still to be measured on the device: it runs there alone, and not here."""
     return status == Status.MISSING.value and engine in ENGINES and ENGINES[engine].on_device
 
 
 @dataclass(frozen=True)
 class Report:
-    """A verification.
+    """A verification."""
 
-    Attributes:
-        judgement: The worst verdict of all engines that could be measured here.
-        gate: What was asked for.
-        metric: Name of the metric that the gate is about.
-        problem: Kind of task.
-        labels: Its labels.
-        data: ``source``, ``digest``, ``rows``, how many different ``texts`` they have, and how many were
-            ``leaked``: also among the training data, None where that is not known.
-        full_size: The reference, without its logits.
-        engines: The bundle on each engine, the preferred one first.
-        flips: Examples of changed answers on the first engine that ran.
-        sites: What the quantizer chose for each matmul and why.
-        lineage: The stages that made the bundle.
-        machine: Where this was measured.
-        measured_at: When, in UTC (ISO 8601).
-        ledger: What the model was worth after every stage; None where no run made it, as when a bundle
-            is verified again. Reports of version 0.2 and before have none.
-        warnings: What makes the figures say less than they seem to.
-    """
-
-    judgement: Judgement
-    gate: Gate
-    metric: str
-    problem: str
+    judgement: Judgement  # the worst verdict of all engines that could be measured here
+    gate: Gate  # what was asked for
+    metric: str  # name of the metric that the gate is about
+    problem: str  # kind of task
     labels: tuple[str, ...]
+    #: ``source``, ``digest``, ``rows``, how many different ``texts`` they have, and how many were ``leaked``:
+    #: also among the training data, None where that is not known
     data: Mapping[str, Any]
-    full_size: Mapping[str, Any]
-    engines: tuple[EngineResult, ...]
-    flips: tuple[Flip, ...]
-    machine: Device
-    measured_at: str
-    sites: Sequence[Mapping[str, Any]] = ()
-    lineage: Sequence[Mapping[str, Any]] = ()
+    full_size: Mapping[str, Any]  # the reference, without its logits
+    engines: tuple[EngineResult, ...]  # the bundle on each engine, the preferred one first
+    flips: tuple[Flip, ...]  # examples of changed answers on the first engine that ran
+    machine: Device  # where this was measured
+    measured_at: str  # when, in UTC (ISO 8601)
+    sites: Sequence[Mapping[str, Any]] = ()  # what the quantizer chose for each matmul and why
+    lineage: Sequence[Mapping[str, Any]] = ()  # the stages that made the bundle
+    #: what the model was worth after every stage; None where no run made it, as when a bundle is verified
+    #: again. Reports of version 0.2 and before have none.
     ledger: Ledger | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
 
     @property
     def verdict(self) -> Verdict:

@@ -6,7 +6,7 @@ The drawing is an SVG file of its own, written without any other package.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
@@ -43,23 +43,14 @@ _STYLE = """
 
 @dataclass(frozen=True)
 class Point:
-    """A model whose metric was measured.
-
-    Attributes:
-        name: What it is called.
-        latency_ms: Time of one call with one text, in milliseconds; less is better.
-        metric: The task's metric; more is better.
-        bytes: Size on disk; None where it is not known.
-        series: Whose it is, or how it was measured; series differ in colour.
-        predicted: The latency was predicted, not measured.
-    """
+    """A model whose metric was measured."""
 
     name: str
-    latency_ms: float
-    metric: float
-    bytes: int | None = None
-    series: str = ""
-    predicted: bool = False
+    latency_ms: float  # of one call with one text; less is better
+    metric: float  # more is better
+    bytes: int | None = None  # size on disk
+    series: str = ""  # whose it is, or how it was measured; series differ in colour
+    predicted: bool = False  # the latency was predicted, not measured
 
 
 def pareto_front(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -122,12 +113,12 @@ def pareto_svg(
         _text(_LEFT, 24, title, kind="title"),
         *_legend(series),
         *plot.axes(metric),
-        *([] if floor is None else plot.floor(floor, f"asked for: {_value(floor, metric)}")),
-        plot.front(pareto_front(points)),
+        *plot.floor(floor, metric),
+        *plot.front(pareto_front(points)),
         *plot.points(points, series),
         "</svg>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 def _fastest_first(points: Sequence[Point]) -> list[Point]:
@@ -168,56 +159,50 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Plot:
-    """Where things are on the drawing; ``x`` and ``y`` are its axes."""
+    """Where things are on the drawing, by its axes."""
 
     x: _Axis
     y: _Axis
 
-    def at(self, point: Point) -> tuple[float, float]:
-        return self.right(point.latency_ms), self.up(point.metric)
+    def at(self, latency_ms: float, metric: float) -> tuple[float, float]:
+        right = _LEFT + self.x.part(latency_ms) * (_WIDTH - _LEFT - _RIGHT)
+        return right, _HEIGHT - _BOTTOM - self.y.part(metric) * (_HEIGHT - _TOP - _BOTTOM)
 
-    def right(self, value: float) -> float:
-        return _LEFT + self.x.part(value) * (_WIDTH - _LEFT - _RIGHT)
-
-    def up(self, value: float) -> float:
-        return _HEIGHT - _BOTTOM - self.y.part(value) * (_HEIGHT - _TOP - _BOTTOM)
-
-    def axes(self, metric: str) -> list[str]:
+    def axes(self, metric: str) -> Iterator[str]:
         end, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-        parts = []
         for tick in self.y.ticks():
-            y = self.up(tick)
-            parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{end}"/>')
-            parts.append(_text(_LEFT - 8, y + 4, _value(tick, metric, self.y.step), anchor="end"))
+            _, y = self.at(0, tick)
+            yield _path("grid", f"M{_LEFT} {y:.1f}H{end}")
+            yield _text(_LEFT - 8, y + 4, _value(tick, metric, self.y.step), anchor="end")
         for tick in self.x.ticks():
-            x = self.right(tick)
-            parts.append(f'<path class="axis" d="M{x:.1f} {bottom}v5"/>')
-            parts.append(_text(x, bottom + 20, f"{tick:.{_digits(self.x.step)}f}", anchor="middle"))
-        parts.append(f'<path class="axis" d="M{_LEFT} {_TOP}V{bottom}H{end}"/>')
-        parts.append(_text((_LEFT + end) / 2, _HEIGHT - 14, "latency, p50 in ms", anchor="middle"))
-        parts.append(_text(_LEFT - 40, _TOP - 12, metric))
-        return parts
+            x, _ = self.at(tick, 0)
+            yield _path("axis", f"M{x:.1f} {bottom}v5")
+            yield _text(x, bottom + 20, f"{tick:.{_digits(self.x.step)}f}", anchor="middle")
+        yield _path("axis", f"M{_LEFT} {_TOP}V{bottom}H{end}")
+        yield _text((_LEFT + end) / 2, _HEIGHT - 14, "latency, p50 in ms", anchor="middle")
+        yield _text(_LEFT - 40, _TOP - 12, metric)
 
-    def floor(self, value: float, label: str) -> list[str]:
-        y = self.up(value)
-        line = f'<path class="front" d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}"/>'
-        return [line, _text(_WIDTH - _RIGHT, y - 5, label, anchor="end")]
+    def floor(self, value: float | None, metric: str) -> Iterator[str]:
+        if value is not None:
+            _, y = self.at(0, value)
+            yield _path("front", f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}")
+            yield _text(_WIDTH - _RIGHT, y - 5, f"asked for: {_value(value, metric)}", anchor="end")
 
-    def front(self, points: Sequence[Point]) -> str:
-        if len(points) < 2:
-            return ""
-        corners = "L".join("{:.1f} {:.1f}".format(*self.at(point)) for point in points)
-        return f'<path class="front" d="M{corners}"/>'
+    def front(self, points: Sequence[Point]) -> Iterator[str]:
+        if len(points) > 1:
+            corners = (self.at(point.latency_ms, point.metric) for point in points)
+            yield _path("front", "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in corners))
 
-    def points(self, points: Sequence[Point], series: Sequence[str]) -> list[str]:
+    def points(self, points: Sequence[Point], series: Sequence[str]) -> Iterator[str]:
         """Draw points, paler off the front and hollow where predicted; names where they hide no other."""
-        best, parts, taken = pareto_front(points), [], [(*self.at(point), 10.0) for point in points]
+        best = pareto_front(points)
+        taken = [(*self.at(point.latency_ms, point.metric), 10.0) for point in points]
         for point in sorted(points, key=lambda each: (-each.metric, each.latency_ms)):
-            x, y = self.at(point)
+            x, y = self.at(point.latency_ms, point.metric)
             colour = _colour(series.index(point.series))
             fill = "none" if point.predicted else colour
             pale = "" if point in best else ' opacity="0.5"'
-            parts.append(
+            yield (
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}" '
                 f'stroke-width="2"{pale}/>'
             )
@@ -225,8 +210,7 @@ class _Plot:
             width = len(name) * _CHARACTER
             left, down = _free(x, y, width, taken)
             taken.append((left, down, width))
-            parts.append(_text(left, down + 4, name))
-        return parts
+            yield _text(left, down + 4, name)
 
 
 def _free(
@@ -246,19 +230,20 @@ def _free(
     return min(x + 10, _WIDTH - width), y
 
 
-def _legend(series: Sequence[str]) -> list[str]:
-    if len(series) < 2:
-        return []
-    parts, x = [], float(_LEFT)
-    for index, name in enumerate(series):
-        parts.append(f'<circle cx="{x + 5:.1f}" cy="40" r="5" fill="{_colour(index)}"/>')
-        parts.append(_text(x + 15, 44, name or "here"))
+def _legend(series: Sequence[str]) -> Iterator[str]:
+    x = float(_LEFT)
+    for index, name in enumerate(series if len(series) > 1 else ()):
+        yield f'<circle cx="{x + 5:.1f}" cy="40" r="5" fill="{_colour(index)}"/>'
+        yield _text(x + 15, 44, name or "here")
         x += 35 + len(name or "here") * _CHARACTER
-    return parts
 
 
 def _colour(index: int) -> str:
     return _COLOURS[index % len(_COLOURS)]
+
+
+def _path(kind: str, places: str) -> str:
+    return f'<path class="{kind}" d="{places}"/>'
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str | None = None) -> str:
