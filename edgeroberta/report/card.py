@@ -48,7 +48,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         Markdown with YAML front matter.
     """
     origin = _origin(manifest, license_id)
-    ledger = Ledger.from_json(report["ledger"]) if report.get("ledger") else None
+    per_stage = Ledger.from_json(report["ledger"]) if report.get("ledger") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
     return rendering.render(
@@ -57,10 +57,11 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         name=origin.name,
         manifest=manifest,
         baseline=manifest["full_size"],
+        baseline_device=report["full_size"]["device"],
         report=report,
         rows=counted(report["data"]),
         results=comparison.table(report),
-        ledger=ledger if ledger and ledger.rows else None,
+        per_stage=per_stage if per_stage and per_stage.rows else None,
         stage_metrics=stage_metrics,
         extra=ENGINES[engine].extra if engine in ENGINES else engine,
         optimum=_OPTIMUM,

@@ -9,29 +9,29 @@ from edgeroberta.report.table import Table
 _TITLES = ("agreement", "flips", "calibration", "parameters", "size MB", "p50 ms", "speed")
 
 
-def table(ledger: Ledger) -> Table:
+def table(per_stage: Ledger) -> Table:
     """Lay out one row per model; what each column is, the guide to per-stage metrics says."""
-    titles = ("after", ledger.metric, "lost", *_TITLES)
-    return Table.of(titles, (_cells(ledger.metric, row) for row in ledger.rows))
+    titles = ("after", per_stage.metric, "lost", *_TITLES)
+    return Table.of(titles, (_cells(per_stage.metric, row) for row in per_stage.rows))
 
 
-def sentences(ledger: Ledger) -> tuple[str, ...]:
+def sentences(per_stage: Ledger) -> tuple[str, ...]:
     """Say what the models were measured on, and why some were not."""
-    if ledger.missing is not None:
-        return (f"Not measured: {ledger.missing}.",)
-    some = f"{ledger.measured:,} held-out rows"
-    if ledger.measured < ledger.available:
-        some = f"{ledger.measured:,} of {ledger.available:,} held-out rows, drawn at random"
+    if per_stage.missing is not None:
+        return (f"Not measured: {per_stage.missing}.",)
+    some = f"{per_stage.measured:,} held-out rows"
+    if per_stage.measured < per_stage.available:
+        some = f"{per_stage.measured:,} of {per_stage.available:,} held-out rows, drawn at random"
     said = (
-        f"Each model as an ONNX graph in ONNX Runtime, on {some}; p50 of {ledger.calls} single texts on one "
+        f"Each model as an ONNX graph in ONNX Runtime, on {some}; p50 of {per_stage.calls} single texts on one "
         "thread, in turns with the baseline. "
-        f"One row is {100 / ledger.measured:.2f} points."
+        f"One row is {100 / per_stage.measured:.2f} points."
     )
-    if any(row.noisy for row in ledger.rows):
+    if any(row.noisy for row in per_stage.rows):
         said += " ~: the turns differed by more than 10 %."
     return (
         said,
-        *(f"{row.stage}: not measured: {row.error}." for row in ledger.rows if row.error is not None),
+        *(f"{row.stage}: not measured: {row.error}." for row in per_stage.rows if row.error is not None),
     )
 
 
