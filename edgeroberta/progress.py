@@ -43,14 +43,9 @@ class Progress:
     def bar(self, label: str, total: int, unit: str, *, done: int = 0) -> Iterator[Advance]:
         """Report a countable piece of work.
 
-        Args:
-            label: What is being done, e.g. ``distill``.
-            total: How many units there are; 0 when unknown.
-            unit: What is counted, in the plural, e.g. ``steps``.
-            done: How many of them an earlier run has done.
-
-        Yields:
-            A function ``advance(n=1, note="")`` to call as units get done.
+        ``label`` is what is being done, e.g. ``distill``; ``total`` how many units there are, 0 when unknown;
+        ``unit`` what is counted, in the plural; ``done`` how many of them an earlier run has done. Yields a
+        function ``advance(n=1, note="")`` to call as units get done.
         """
         meter = Meter(label, total, unit, done)
         self._begin(meter)
@@ -155,11 +150,7 @@ class PlainProgress(Progress):
 
 
 class BarProgress(Progress):
-    """Draws a bar for each open piece of work, and lines above them; rich honours ``NO_COLOR``.
-
-    Raises:
-        ImportError: rich is not installed.
-    """
+    """Draws a bar for each open piece of work, and lines above them; rich, if there, honours ``NO_COLOR``."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console

@@ -73,8 +73,7 @@ def benchmark(
 def write(comparison: Comparison, bundle: Path) -> Path:
     """Write ``reports/bench.md`` and ``reports/bench.json`` into a bundle and return the former.
 
-    Raises:
-        EdgeRobertaError: The folder cannot be written, or has files of others of these names.
+    Raises EdgeRobertaError: the folder cannot be written, or has files of others of these names.
     """
     return keep(bundle, "bench", comparison.to_json(), tables.markdown(comparison))
 

@@ -32,8 +32,7 @@ def markdown(results: Sequence[HostResult]) -> str:
 def write(results: Sequence[HostResult], bundle: Path) -> Path:
     """Write ``reports/bench-hosts.md`` and ``.json`` into a bundle and return the former.
 
-    Raises:
-        EdgeRobertaError: The folder cannot be written, or has files of others of these names.
+    Raises EdgeRobertaError: the folder cannot be written, or has files of others of these names.
     """
     return keep(bundle, "bench-hosts", to_json(results), markdown(results))
 

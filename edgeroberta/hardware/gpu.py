@@ -41,19 +41,14 @@ class Gpu:
 
 @dataclass(frozen=True)
 class GpuSeen:
-    """What a GPU did during a turn.
+    """What a GPU did during a turn."""
 
-    Attributes:
-        energy_j: Joules of the GPU's board; None when the driver told neither its energy nor its power.
-        throttled: True when it slowed itself down; None when the driver did not tell.
-        reasons: Why.
-        counted: True when the energy is the difference of the driver's counter, which GPUs since Volta have;
-            False when it is mean power times time, where a sample is itself a mean over up to a second.
-    """
-
+    #: joules of the GPU's board; None when the driver told neither its energy nor its power
     energy_j: float | None = None
-    throttled: bool | None = None
-    reasons: tuple[str, ...] = ()
+    throttled: bool | None = None  # True when it slowed itself down; None when the driver did not tell
+    reasons: tuple[str, ...] = ()  # why
+    #: True when the energy is the difference of the driver's counter, which GPUs since Volta have; False when
+    #: it is mean power times time, where a sample is itself a mean over up to a second
     counted: bool = False
 
 

@@ -37,16 +37,7 @@ class _Origin:
 
 
 def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id: str | None = None) -> str:
-    """Write the card.
-
-    Args:
-        manifest: Fields of the manifest, the gate included.
-        report: ``report.json``.
-        license_id: Licence of the baseline (:func:`stated_license`), None where it is not known.
-
-    Returns:
-        Markdown with YAML front matter.
-    """
+    """Write the card of a manifest and its ``report.json``; ``license_id`` as of :func:`stated_license`."""
     origin = _origin(manifest, license_id)
     per_stage = Ledger.from_json(report["ledger"]) if report.get("ledger") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]

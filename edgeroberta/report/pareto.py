@@ -90,14 +90,8 @@ def pareto_svg(
 ) -> str:
     """Draw points: latency to the right, the metric up, and the Pareto front as a broken line.
 
-    Args:
-        points: At least one; those of a predicted latency are hollow, those off the front pale.
-        title: What stands above.
-        metric: Name of the metric.
-        floor: The least metric that was asked for, drawn as a line.
-
-    Returns:
-        An SVG file that follows the reader's light or dark colours.
+    There is at least one point; those of a predicted latency are hollow, those off the front pale. ``floor``
+    is the least metric that was asked for, a line. The SVG file follows the reader's light or dark colours.
     """
     values = [point.metric for point in points] + ([] if floor is None else [floor])
     plot = _Plot(

@@ -23,8 +23,8 @@ def sentences(per_stage: Ledger) -> tuple[str, ...]:
     if per_stage.measured < per_stage.available:
         some = f"{per_stage.measured:,} of {per_stage.available:,} held-out rows, drawn at random"
     said = (
-        f"Each model as an ONNX graph in ONNX Runtime, on {some}; p50 of {per_stage.calls} single texts on one "
-        "thread, in turns with the baseline. "
+        f"Each model as an ONNX graph in ONNX Runtime, on {some}; p50 of {per_stage.calls} single texts on "
+        "one thread, in turns with the baseline. "
         f"One row is {100 / per_stage.measured:.2f} points."
     )
     if any(row.noisy for row in per_stage.rows):

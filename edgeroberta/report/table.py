@@ -81,9 +81,5 @@ class Table:
 
 
 def html(table: Table) -> str:
-    """Return a table as HTML, as a notebook shows it.
-
-    Raises:
-        UnavailableError: Jinja2 is not installed.
-    """
+    """Return a table as HTML; raises UnavailableError where Jinja2 is not installed."""
     return rendering.render("table.html.j2", table=table)

@@ -33,11 +33,7 @@ class Section:
 
 
 def write(report: Report, folder: Path) -> tuple[str, ...]:
-    """Write ``report.json``, ``report.md`` and ``report.html``, the last one where Jinja2 is installed.
-
-    Returns:
-        The names of what was written.
-    """
+    """Write ``report.json``, ``report.md`` and ``report.html``, that one with Jinja2; return the names."""
     artifact.check_place(folder, FILES)
     artifact.write_json(folder / JSON, report.to_json())
     artifact.write_text(folder / MARKDOWN, markdown(sections(report)))
