@@ -17,7 +17,7 @@ from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.roberta import checkpoint, loading
 from edgeroberta.storage.artifact import write_json
 from edgeroberta.training import batching, teacher, token_files
-from edgeroberta.training.encoding import Encoder
+from edgeroberta.training.batching import Encoder
 
 #: Batches read back, as training reads them: enough to touch every shard.
 READ_BATCHES = 400

@@ -83,7 +83,7 @@ def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
     """Add what engines of precision fp16 are held to.
 
     ``graph``: the graph in half precision, which ONNX Runtime computes in float32 on a CPU. It must have been
-    held to the float32 graph, see :mod:`edgeroberta.quantization.half`. Returns the goldens with
+    held to the float32 graph, see :mod:`edgeroberta.quantization.engine`. Returns the goldens with
     ``float_logits`` and their tolerance.
     """
     from edgeroberta.quantization.engine import open_session, run_logits

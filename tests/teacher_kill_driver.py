@@ -21,7 +21,7 @@ from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.storage.artifact import digest_tree
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import batching, shards, teacher, token_files
-from edgeroberta.training.encoding import Encoder
+from edgeroberta.training.batching import Encoder
 from edgeroberta.training.hyperparameters import Precision
 from edgeroberta.training.teacher import Wanted
 

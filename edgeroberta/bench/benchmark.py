@@ -20,7 +20,7 @@ from edgeroberta.measure.protocol import Spec
 from edgeroberta.measure.rounds import Plan
 from edgeroberta.measure.validity import Verdict
 from edgeroberta.progress import Progress
-from edgeroberta.runtime import manifest, preferences, saturation
+from edgeroberta.runtime import manifest, preferences, processor
 from edgeroberta.storage import artifact
 from edgeroberta.targets.matching import resolve
 
@@ -53,7 +53,7 @@ def benchmark(
     notes: list[str] = []
     found = evaluation_data.find(request, facts, notes)
     for engine in request.engines or facts.engines:
-        if (advice := saturation.advise(facts, engine)) is not None:
+        if (advice := processor.advise(facts, engine)) is not None:
             notes.append(f"{engine}: {advice}.")
     plan = Plan(
         rounds=request.rounds,

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgeroberta.bench.request import Request
 from edgeroberta.bench.row import BUNDLE, FLOAT_ONNX, FULL_SIZE, ON_GPU, SAME_MODEL, Contender, Material
 from edgeroberta.errors import BundleError, CheckpointError, UsageError
-from edgeroberta.evaluate import origin, provenance, reference
+from edgeroberta.evaluate import provenance, reference
 from edgeroberta.evaluate.reference import Reference
 from edgeroberta.evaluate.report import Gate
 from edgeroberta.extras import missing
@@ -88,7 +88,7 @@ def _model(request: Request, facts: Manifest, stored: Reference | None, notes: l
                 where=f"--model {request.model}",
             )
         return model
-    known = [origin.recall(facts)[origin.FULL_SIZE], stored.model if stored else ""]
+    known = [provenance.recall(facts)[provenance.FULL_SIZE], stored.model if stored else ""]
     for name in filter(None, known):
         model = Path(name)
         if (model / "config.json").is_file():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.check import expectation, layers
+from edgeroberta.check import comparison, expectation
 from edgeroberta.check.comparison import Finding, compare
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
 from edgeroberta.progress import Progress
@@ -206,13 +206,13 @@ class _Builder:
 
 def _check_graph(builder: _Builder, name: str, graph: Path, half: Path | None) -> Checked:
     built = builder.build(graph)
-    found = layers.read(message.text for message in built.messages)
+    found = comparison.read(message.text for message in built.messages)
     return Checked(
         engine=name,
         graph=graph.name,
         findings=compare(expectation.read(graph), found, len(builder.profiles)),
         layers=len(found),
-        profiles=len(layers.profiles(found)),
+        profiles=len(comparison.profiles(found)),
         fused=sum(layer.attention for layer in found),
         graph_bytes=sum(file.stat().st_size for file in graph.parent.glob(f"{graph.name}*")),
         engine_bytes=len(built.plan),
@@ -222,8 +222,6 @@ def _check_graph(builder: _Builder, name: str, graph: Path, half: Path | None) -
 
 
 def _fp32_bytes(builder: _Builder, half: Path) -> int:
-    from edgeroberta.check.widening import widen
-
     with tempfile.TemporaryDirectory(prefix="edgeroberta-check-") as folder:
         wide = Path(folder) / "wide.onnx"
         widen(half, wide)
@@ -241,3 +239,21 @@ def _library() -> Any:
     except (ImportError, OSError, RuntimeError) as error:
         raise UnavailableError(f"{PACKAGE} is installed but cannot be loaded ({error})") from error
     return Library(module, PACKAGE, str(module.__version__))
+
+
+def widen(graph: Path, output: Path) -> None:
+    """Write a float16 ONNX file as float32; its weights go to ``<name>_data`` beside it."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, numpy_helper
+
+    model = onnx.load(str(graph))
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT16:
+            wide = numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
+                attribute.i = TensorProto.FLOAT
+    onnx.save(model, str(output), save_as_external_data=True, location=f"{output.name}_data")

@@ -11,12 +11,13 @@ from typing import Any
 from edgeroberta import demo
 from edgeroberta.data import DataSpec, Rows, hub, load_heldout
 from edgeroberta.data.reading import Reading
-from edgeroberta.errors import BundleError, DataError, UsageError
-from edgeroberta.evaluate import origin, reference
+from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageError
+from edgeroberta.evaluate import reference
 from edgeroberta.evaluate.reference import Reference
 from edgeroberta.evaluate.report import Gate
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.storage import jsontext, paths
+from edgeroberta.storage.artifact import write_json
 from edgeroberta.storage.cache import cache_dir
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def stored_reference(bundle: Path) -> Reference | None:
 
 def stored_spec(manifest: Manifest) -> DataSpec | None:
     """Return where the bundle's data was when it was made, or None when that was not recorded."""
-    source = origin.recall(manifest)
+    source = recall(manifest)
     if source.get("model") == "packaged":
         return replace(demo.prepare(cache_dir()).data, limit=source.get("limit"))
     return _recorded(source)
@@ -125,7 +126,7 @@ def _on_the_hub(name: str) -> bool:
 
 def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
     """Load the data that the user named; only its held-out part where the rest has been trained on."""
-    stored = _recorded(origin.recall(manifest))
+    stored = _recorded(recall(manifest))
     if stored is not None:
         columns = spec if spec.text or spec.text_pair or spec.label else stored
         spec = replace(spec, kept=stored.kept)
@@ -163,3 +164,34 @@ def _same(name: str | None, other: str | None) -> bool:
     if name is None or other is None:
         return name is other
     return name == other or paths.named(name).resolve() == paths.named(other).resolve()
+
+
+SCHEMA_VERSION = 1
+FULL_SIZE = "full_size"
+
+
+def remember(manifest: Manifest, source: Mapping[str, Any], full_size: Path) -> None:
+    """Keep where a bundle comes from; where there is no cache to write to, the user has to name it later."""
+    try:
+        file = _file(manifest)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {**source, FULL_SIZE: str(full_size), "schema_version": SCHEMA_VERSION})
+    except (OSError, EdgeRobertaError) as error:
+        logger.info("where the bundle comes from is not kept (%s)", error)
+
+
+def recall(manifest: Manifest) -> Mapping[str, Any]:
+    """Return what :func:`remember` kept; else what the manifest says, as up to version 0.3."""
+    try:
+        fields = jsontext.loads(_file(manifest).read_bytes())
+        if isinstance(fields, dict) and fields.pop("schema_version") == SCHEMA_VERSION:
+            return fields
+    except (OSError, ValueError, KeyError, EdgeRobertaError):
+        pass
+    source: Any = manifest.lineage[0].get("config") if manifest.lineage else None
+    told = source if isinstance(source, Mapping) else {}
+    return {**told, FULL_SIZE: str(manifest.full_size.get("model", ""))}
+
+
+def _file(manifest: Manifest) -> Path:
+    return cache_dir() / "origins" / f"{manifest.seal}.json"

@@ -9,8 +9,7 @@ Everything is read from text files under a root, so that a tree of files stands 
 
 from __future__ import annotations
 
-from edgeroberta.hardware.advice import warnings
-from edgeroberta.hardware.describing import describe, for_json, rows
+from edgeroberta.hardware.describing import describe, for_json, rows, warnings
 from edgeroberta.hardware.facts import Device, here, versions
 from edgeroberta.hardware.state import State, read_state
 from edgeroberta.hardware.watch import Watch, Watched, energy_per_text, idle_power

@@ -24,7 +24,7 @@ from edgeroberta.measure.subjects import SUBJECTS
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import lengths, manifest, processor
 from edgeroberta.runtime.manifest import Manifest
-from edgeroberta.runtime.saturation import declared_safe
+from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import ENGINES
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from edgeroberta.metrics.agreement import agreeing, agreement, tolerance
-from edgeroberta.metrics.calibration import calibration_error
 from edgeroberta.metrics.intervals import (
     SAMPLES,
     Draws,
@@ -13,7 +12,7 @@ from edgeroberta.metrics.intervals import (
     lead_interval,
     rows_to_decide,
 )
-from edgeroberta.metrics.scores import METRICS, all_metrics, score
+from edgeroberta.metrics.scores import METRICS, all_metrics, calibration_error, score
 
 __all__ = [
     "METRICS",

@@ -19,9 +19,9 @@ from typing import Any
 from edgeroberta import __version__, distributed, stages
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import BundleError
-from edgeroberta.evaluate import origin
+from edgeroberta.evaluate import provenance
 from edgeroberta.hardware import versions
-from edgeroberta.pipeline import delivery, fulldisk, workspace
+from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.pipeline.job import Job, State, name_and_key, start
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
@@ -67,7 +67,7 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     with _held(job.work, ranks) as work:
         made = _make(recipe.stages, job, progress, recipe.text, work)
         if work:
-            with fulldisk.told(job.output):
+            with workspace.told(job.output):
                 delivery.deliver(made[-1].artifact, job.output)
             work.tidy([item.artifact.path.name for item in made])
             _remember(job, made)
@@ -83,7 +83,7 @@ def _remember(job: Job, made: Sequence[Made]) -> None:
     for item in itertools.takewhile(lambda each: each.artifact.lineage.stage in stages.TEACHER_STAGES, made):
         full_size = item.artifact.path
     try:
-        origin.remember(manifest.read(job.output), job.source, full_size)
+        provenance.remember(manifest.read(job.output), job.source, full_size)
     except BundleError as error:
         logger.info("where the bundle comes from is not kept: %s", error)
 
@@ -121,7 +121,7 @@ def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Art
 @contextlib.contextmanager
 def _held(path: Path, ranks: Ranks, *, wait: bool = False) -> Iterator[Workspace | None]:
     """Hold the work folder: the main process gets it, others None, once the main one has it."""
-    with fulldisk.told(path), contextlib.ExitStack() as held:
+    with workspace.told(path), contextlib.ExitStack() as held:
         work = Workspace(path) if ranks.main else None
         if work:
             held.enter_context(work.lock(wait=wait))

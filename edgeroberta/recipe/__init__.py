@@ -24,9 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeroberta import stages
 from edgeroberta.errors import RecipeError, did_you_mean
-from edgeroberta.recipe import overriding
-from edgeroberta.recipe.overriding import Origin
-from edgeroberta.recipe.validation import dotted, first_complaint
+from edgeroberta.recipe import validation
+from edgeroberta.recipe.validation import Origin, dotted, first_complaint
 from edgeroberta.stages import Stage, StageConfig
 from edgeroberta.storage import yamltext
 from edgeroberta.storage.artifact import Kind
@@ -110,7 +109,7 @@ def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"cannot be read: {error}", where=path.name) from error
     document = _document(yamltext.parse(text, where=path.name), path.name)
     entries = [_entry(item, index, path.name) for index, item in enumerate(document.stages)]
-    origins = [overriding.apply(entries, override) for override in overrides]
+    origins = [validation.apply(entries, override) for override in overrides]
     steps = tuple(
         _step(name, values, f"{path.name}: stages[{index}].{name}", origins, index)
         for index, (name, values) in enumerate(entries)

@@ -85,7 +85,7 @@ class Runtime:
             UsageError: The bundle was not built for the engine, or a number is not a whole one from 1 on.
         """
         # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
-        from edgeroberta.runtime import goldens, lengths, manifest, preferences, saturation
+        from edgeroberta.runtime import goldens, lengths, manifest, preferences, processor
 
         for name, value in (("threads", threads), ("max_batch", max_batch)):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
@@ -99,7 +99,7 @@ class Runtime:
         manifest.check_files(facts)
         threads = threads or facts.threads
         tokenizer = TextTokenizer.open(facts.folder, facts.max_length, threads=threads)
-        if (advice := saturation.advise(facts, chosen)) is not None:
+        if (advice := processor.advise(facts, chosen)) is not None:
             logger.warning("%s: %s", facts.folder, advice)
         session = open_session(
             chosen,

@@ -44,7 +44,7 @@ class Goldens:
     atol: float  # largest absolute difference of a logit that still is the same answer
     #: the same of the graph whose weights are in half precision, which ONNX Runtime computes in float32;
     #: engines that compute in fp16 are held to them. None where no engine does. That graph itself is held to
-    #: the float32 one where the bundle is made, see :mod:`edgeroberta.quantization.half`.
+    #: the float32 one where the bundle is made, see :mod:`edgeroberta.quantization.engine`.
     float_logits: Logits | None = None
     float_atol: float | None = None  # what ``atol`` is to ``float_logits``
 

@@ -10,7 +10,7 @@ import numpy as np
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.saturation import declared_safe
+from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import Ids, Logits, opened
 
 GRAPH = "model.onnx"

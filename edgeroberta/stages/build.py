@@ -147,7 +147,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
     import numpy as np
 
     from edgeroberta import backends, bundle
-    from edgeroberta.quantization import half
+    from edgeroberta.quantization import engine
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import ENGINES, open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -161,7 +161,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
         session.close()
     if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
         if precision == "fp32":  # else the stage quantize has done so, which still had the float32 graph
-            half.hold(graph / GRAPH_FILE, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids])
+            engine.hold(graph / GRAPH_FILE, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids])
         goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
     if backends.wants_int8_graph(engines):
         goldens = bundle.allow_half_body(goldens, graph / backends.INT8_GRAPH)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeroberta.quantization.budget import Fit
-    from edgeroberta.quantization.choosing import Choices
-    from edgeroberta.quantization.chosen import Chosen
+    from edgeroberta.quantization.choosing import Choices, Chosen
     from edgeroberta.quantization.saturation import Risk
     from edgeroberta.roberta.graph import GraphForm
     from edgeroberta.roberta.weights import Weights
@@ -85,7 +84,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     matmul what was chosen and why, and how close the int8 graph stays to the float one.
     """
     from edgeroberta import backends
-    from edgeroberta.quantization.chosen import Chosen
+    from edgeroberta.quantization.choosing import Chosen
     from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
     from edgeroberta.roberta.weights import load_weights
@@ -157,7 +156,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
     import shutil
 
     from edgeroberta.backends import HALF_GRAPH
-    from edgeroberta.quantization.half import hold
+    from edgeroberta.quantization.engine import hold
     from edgeroberta.roberta.builder import external_data
     from edgeroberta.stages.export import GRAPH_FILE
 

@@ -1,4 +1,4 @@
-"""Some entries of an array in a ``.npy`` file, read without mapping the file.
+"""Files of entries on disk: a reader of ``.npy`` files, and whether there is room for them.
 
 A memory map holds its file open for as long as it lives: the shards of a million texts would need more
 open files than a process may have (1,024 by default on Linux).
@@ -6,6 +6,7 @@ open files than a process may have (1,024 by default on Linux).
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -60,3 +61,20 @@ class Entries:
                 where=str(self._path),
                 hint="delete the folder it is in and run the command again",
             )
+
+
+def require(folder: Path, needed: int, *, what: str, otherwise: str = "") -> None:
+    """Refuse to begin what the disk has no room for. ``folder``: where it would be written; it exists."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        hint = "free some space, or name a work folder on another disk: --work FOLDER"
+        raise EdgeRobertaError(
+            f"{what} need {amount(needed)}, and {amount(free)} are free here",
+            where=str(folder),
+            hint=f"{hint}; {otherwise}" if otherwise else hint,
+        )
+
+
+def amount(size: int) -> str:
+    """Return bytes as people say them, in MB or GB (10^6 and 10^9 bytes)."""
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"

@@ -15,7 +15,7 @@ from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training.encoding import Encoder
+from edgeroberta.training.batching import Encoder
 
 if TYPE_CHECKING:
     from torch import Tensor

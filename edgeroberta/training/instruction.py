@@ -29,9 +29,8 @@ from edgeroberta.training import (
     teacher,
     token_files,
 )
-from edgeroberta.training.batching import Tokens
+from edgeroberta.training.batching import Encoder, Tokens
 from edgeroberta.training.distillation import DistillSettings
-from edgeroberta.training.encoding import Encoder
 from edgeroberta.training.foreign import Teacher
 from edgeroberta.training.objective import Lesson, TextLabels
 from edgeroberta.training.shards import Outputs

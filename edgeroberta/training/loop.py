@@ -18,7 +18,7 @@ from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import batching, prediction
 from edgeroberta.training import state as training_state
 from edgeroberta.training.batching import Indices
-from edgeroberta.training.schedule import learning_rate
+from edgeroberta.training.hyperparameters import learning_rate
 from edgeroberta.training.state import TrainingState
 
 if TYPE_CHECKING:

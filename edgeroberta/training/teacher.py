@@ -23,7 +23,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.roberta.probe import Probe, attention_width
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
-from edgeroberta.training import batching, prediction, room, shards
+from edgeroberta.training import batching, entries, prediction, shards
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.hyperparameters import Precision
 from edgeroberta.training.shards import Outputs
@@ -116,8 +116,8 @@ def _require_room(folder: Path, model: PreTrainedModel, tokens: Tokens, wanted: 
             shapes = _shapes(model, rows, int(tokens.offsets[first + rows] - tokens.offsets[first]), wanted)
             sizes = {name: prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
             needed, least = needed + sum(sizes.values()), least + sizes[shards.LOGITS]
-    fewer = wanted.otherwise or (f"the logits alone take {room.amount(least)}" if needed > least else "")
-    room.require(folder, needed, what=f"the {wanted.what}", otherwise=fewer)
+    fewer = wanted.otherwise or (f"the logits alone take {entries.amount(least)}" if needed > least else "")
+    entries.require(folder, needed, what=f"the {wanted.what}", otherwise=fewer)
 
 
 def _prepare(folder: Path, plan: dict[str, Any]) -> None:

@@ -19,8 +19,7 @@ from edgeroberta.data.rows import Texts
 from edgeroberta.progress import Progress
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush, flush_tree, write_json
-from edgeroberta.training.batching import CHUNK, Indices, Tokens
-from edgeroberta.training.encoding import Encoder
+from edgeroberta.training.batching import CHUNK, Encoder, Indices, Tokens
 
 logger = logging.getLogger(__name__)
 

@@ -538,8 +538,8 @@ def test_a_noisy_run_changes_no_preference(
 
 
 def test_int8_that_can_saturate_here_is_a_note(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeroberta.runtime import saturation
+    from edgeroberta.runtime import processor
 
-    monkeypatch.setattr(saturation, "advise", lambda facts, engine: "its answers can be wrong")
+    monkeypatch.setattr(processor, "advise", lambda facts, engine: "its answers can be wrong")
     found, _ = run(Request(bundle))
     assert "onnxruntime: its answers can be wrong." in found.notes

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgeroberta.check.comparison import compare
+from edgeroberta.check.comparison import Layer, compare, parse, profiles
 from edgeroberta.check.expectation import Expected
-from edgeroberta.check.layers import Layer, parse, profiles
 from edgeroberta.errors import EngineError
 
 LINE = (

@@ -4,7 +4,7 @@ import numpy as np
 
 from edgeroberta.quantization.attention import choose
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.chosen import Chosen
+from edgeroberta.quantization.choosing import Chosen
 
 
 def statistics(rows):

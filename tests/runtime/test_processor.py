@@ -13,7 +13,7 @@ import pytest
 from edgeroberta.errors import BundleError
 from edgeroberta.runtime import Runtime, processor
 from edgeroberta.runtime.manifest import read
-from edgeroberta.runtime.saturation import advise, declared_safe
+from edgeroberta.runtime.processor import advise, declared_safe
 
 X86 = "processor\t: 0\nvendor_id : {vendor}\nmodel name\t: {model}\nflags\t: fpu avx fma avx2 {more}\n"
 RECORDED = {

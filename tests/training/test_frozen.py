@@ -15,7 +15,7 @@ from edgeroberta.errors import EdgeRobertaError, RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import Run, loop, losses, prediction, room, shards, teacher, train
+from edgeroberta.training import Run, entries, loop, losses, prediction, shards, teacher, train
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters, Precision
 
@@ -130,7 +130,7 @@ def test_what_is_kept_is_bounded(make_run, passes):
 
 
 def test_a_full_disk_is_told_with_the_way_round_it(make_run, monkeypatch):
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
+    monkeypatch.setattr(entries.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
     with pytest.raises(EdgeRobertaError) as caught:
         train(make_run())
     assert caught.value.what.startswith("the frozen layers' outputs need ")

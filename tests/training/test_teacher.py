@@ -18,7 +18,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.probe import Probe
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import room, shards, teacher
+from edgeroberta.training import entries, shards, teacher
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Precision
 from edgeroberta.training.shards import Outputs
@@ -180,7 +180,7 @@ def test_a_disk_without_room_is_refused_first(run, tokens, monkeypatch):
     # 22 texts of two float32 logits; per token two layers, queries, keys and values of 32 float16
     needed = ROWS * 8 + int(tokens.offsets[-1]) * (2 + 3) * 32 * 2
     usage = SimpleNamespace(free=needed - 1)
-    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(entries.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(EdgeRobertaError) as caught:
         run()
     assert caught.value.what == "the teacher outputs need 0.0 MB, and 0.0 MB are free here".replace(

@@ -8,8 +8,7 @@ import pytest
 from edgeroberta.data import DataSpec, Rows, streams
 from edgeroberta.progress import Progress
 from edgeroberta.training import batching, token_files
-from edgeroberta.training.batching import Tokens
-from edgeroberta.training.encoding import Encoder
+from edgeroberta.training.batching import Encoder, Tokens
 
 TRAIN = Rows(("a good film", "bad"), None, np.array([1, 0]), "train.csv")
 

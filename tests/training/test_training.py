@@ -25,9 +25,8 @@ from edgeroberta.training import Run, loop, losses, prediction, train
 from edgeroberta.training import state as training_state
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.frozen import Place
-from edgeroberta.training.hyperparameters import Hyperparameters, Precision, Schedule
+from edgeroberta.training.hyperparameters import Hyperparameters, Precision, Schedule, learning_rate
 from edgeroberta.training.loop import Loop
-from edgeroberta.training.schedule import learning_rate
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ROWS = 24

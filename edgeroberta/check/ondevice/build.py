@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.check.ondevice.engines import Candidate, Outcome, choose
-from edgeroberta.check.ondevice.fallback import without_fallbacks
+from edgeroberta.check.ondevice.engines import Candidate, Outcome, choose, without_fallbacks
 from edgeroberta.check.ondevice.timing import Plan, Timing, take_turns
 from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_you_mean
 from edgeroberta.measure.subjects import vocab_size

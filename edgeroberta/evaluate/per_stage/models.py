@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeroberta.measure import subjects
 from edgeroberta.runtime import manifest
-from edgeroberta.runtime.saturation import declared_safe
+from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import ENGINES, installed
 from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE
 from edgeroberta.storage.artifact import Artifact, Kind, digest_file, digest_value

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import EngineError
-from edgeroberta.quantization import half
+from edgeroberta.quantization import engine
 from edgeroberta.roberta.graph import TENSORRT, build_graph
 from edgeroberta.roberta.weights import Linear, Weights, load_weights
 
@@ -40,7 +40,7 @@ def write(weights: Weights, file: Path, *, scale: float = 1.0, half: bool = Fals
 
 def test_a_faithful_graph_passes_and_tells_how_close_it_is(weights: Weights, tmp_path: Path) -> None:
     exact, rounded = write(weights, tmp_path / "a.onnx"), write(weights, tmp_path / "b.onnx", half=True)
-    found = half.hold(exact, rounded, TEXTS)
+    found = engine.hold(exact, rounded, TEXTS)
     assert found["texts"] == 3
     assert 0 < found["max_logit_error"] < found["limit"]
 
@@ -49,7 +49,7 @@ def test_weights_that_were_rounded_wrongly_are_refused(weights: Weights, tmp_pat
     exact = write(weights, tmp_path / "a.onnx")
     wrong = write(weights, tmp_path / "b.onnx", scale=300, half=True)
     with pytest.raises(EngineError, match=r"answers otherwise than in float32: logits differ by \d"):
-        half.hold(exact, wrong, TEXTS)
+        engine.hold(exact, wrong, TEXTS)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
@@ -59,7 +59,7 @@ def test_a_model_that_overflows_in_half_precision_is_refused_with_what_to_do(
     exact = write(weights, tmp_path / "a.onnx", scale=1e9)
     over = write(weights, tmp_path / "b.onnx", scale=1e9, half=True)
     with pytest.raises(EngineError, match="overflows in half precision: 3 of 3 texts") as caught:
-        half.hold(exact, over, TEXTS)
+        engine.hold(exact, over, TEXTS)
     assert "--target cpu" in str(caught.value.hint)
     assert caught.value.exit_code == 1
 
@@ -67,4 +67,4 @@ def test_a_model_that_overflows_in_half_precision_is_refused_with_what_to_do(
 def test_a_model_that_is_not_finite_itself_is_refused(weights: Weights, tmp_path: Path) -> None:
     broken = write(weights, tmp_path / "a.onnx", scale=float("nan"))
     with pytest.raises(EngineError, match="the model itself answers with values that are not finite"):
-        half.hold(broken, broken, TEXTS)
+        engine.hold(broken, broken, TEXTS)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from edgeroberta.prune import allocation
-from edgeroberta.prune.costs import LatencyCost, MacCost, ParameterCost
 from edgeroberta.prune.importance import Importance
+from edgeroberta.prune.pricing import LatencyCost, MacCost, ParameterCost
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 FULL = EncoderShape(1000, 384, 32, 514, 1, 2, (LayerShape(12, 1536),) * 4)
