@@ -35,15 +35,7 @@ _LONGEST = 2_000
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """Leave out the middle of a text that is too long to be read.
-
-    Args:
-        text: The text.
-        longest: Characters to show of it, about.
-
-    Returns:
-        The text itself, or its two ends and how much is between them.
-    """
+    """Return a text, or its two ends and how much is between them where it is too long to be read."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -149,15 +141,7 @@ class UnavailableError(EdgeRobertaError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Suggest the known name nearest to ``name``, as a sentence; never act on it.
-
-    Args:
-        name: What the user wrote.
-        known: What would have been accepted.
-
-    Returns:
-        ``"did you mean 'x'?"``, or None when nothing is near.
-    """
+    """Suggest the known name nearest to what the user wrote: ``"did you mean 'x'?"``; never act on it."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else None
 
@@ -169,9 +153,6 @@ def missing_extra(module: str, extra: str, *, purpose: str) -> UnavailableError:
         module: The import name that was not found.
         extra: The extra of this package that brings it.
         purpose: What needs it, completing "… needs the package 'module'".
-
-    Returns:
-        The error, with the pip line as its hint.
     """
     return UnavailableError(
         f"{purpose} needs the package {module!r}, which is not installed",
@@ -181,12 +162,5 @@ def missing_extra(module: str, extra: str, *, purpose: str) -> UnavailableError:
 
 
 def shown(value: object) -> str:
-    """Show a value of the user's in a message: on one line, control characters escaped, some 80 characters.
-
-    Args:
-        value: Any value that a JSON, YAML or TOML file can hold.
-
-    Returns:
-        Its ``repr``, shortened in the middle or at the end where it is long or deep.
-    """
+    """Show a value of the user's in a message: on one line, escaped, in some 80 characters."""
     return _SHORT.repr(value)

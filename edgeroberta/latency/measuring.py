@@ -12,7 +12,7 @@ from typing import Any
 from edgeroberta import targets
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.latency import plan as planning
-from edgeroberta.latency import timing
+from edgeroberta.latency import steps
 from edgeroberta.latency.fitting import fit
 from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.request import Request
@@ -155,12 +155,12 @@ def _texts(plan: Plan, request: Request) -> list[Any]:
 def time_here(plan: Plan, folder: Path, progress: Progress) -> Timings:
     """Time the probes in a process of this machine, so that an engine that crashes takes nothing with it."""
     environment = {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(plan.threads)}
-    step = Step.of(STEP, timing.time_folder, {"folder": str(folder)})
+    step = Step.of(STEP, steps.latency, {"folder": str(folder)})
     return timings_from(run_here(step, environment=environment, progress=progress), plan, where=STEP)
 
 
 def timings_from(fields: Any, plan: Plan, *, where: str) -> Timings:
-    """Read what :func:`~edgeroberta.latency.timing.time_folder` found elsewhere; it is not trusted."""
+    """Read what :func:`~edgeroberta.latency.steps.latency` found elsewhere; it is not trusted."""
     found = decode(Timings, fields, where=where)
     wanted = {probe.name for probe in plan.probes}
     numbers = [*found.noise, *found.beyond, *(each for row in found.quiet.values() for each in row)]

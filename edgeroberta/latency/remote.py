@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeroberta.latency import timing
+from edgeroberta.latency import steps
 from edgeroberta.latency.measuring import PROBES, STEP, Timer, timings_from
 from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.timing import Timings
@@ -31,7 +31,7 @@ def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | 
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
-        step = Step.of(STEP, timing.time_folder, {"folder": PROBES})
+        step = Step.of(STEP, steps.latency, {"folder": PROBES})
         work = Workload(files, [step], {probe.engine for probe in plan.probes})
         run = HostRun(found, work, progress=progress, wheels=wheelhouse, retry=retry)
         return timings_from(run.run(), plan, where=found.name)

@@ -7,15 +7,14 @@ stopwatch, on the user's texts where there are some.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.latency import plan as planning
 from edgeroberta.latency.plan import SHALLOW, VOCABULARY, Plan, Probe
 from edgeroberta.measure.clock import time_calls
 from edgeroberta.measure.stopwatch import Stopwatch, TimedSession, timed
@@ -52,16 +51,6 @@ class Timings:
     beyond: tuple[float, ...]  # for each text, the seconds of a call outside the engine, in its best turn
     pads: bool  # True where the engine pads to prepared lengths
     unsteady: tuple[str, ...] = ()  # names of probes whose times still moved after the warm-up
-
-
-def time_folder(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Do the step that times the probes of ``folder`` where it is."""
-    from edgeroberta import hardware as device
-
-    folder = Path(arguments["folder"])
-    facts = device.here()
-    found = time_probes(planning.read(folder), folder, progress=progress, device=facts.board or facts.cpu)
-    return asdict(found)
 
 
 def time_probes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from edgeroberta.errors import EdgeRobertaError
@@ -15,7 +15,7 @@ from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.ssh import Connection
 from edgeroberta.remote.step import Event, Step
 from edgeroberta.storage import artifact
-from edgeroberta.storage.strict import build, loads
+from edgeroberta.storage.strict import build
 
 T = TypeVar("T")
 _AGAIN = "the job continues there; run the same command again to resume"
@@ -34,7 +34,7 @@ class Job:
     @property
     def spec(self) -> dict[str, Any]:
         """What the device's runner is told."""
-        return {"environment": dict(self.environment), "steps": [each.to_json() for each in self.steps]}
+        return {"environment": dict(self.environment), "steps": [asdict(each) for each in self.steps]}
 
     @property
     def name(self) -> str:
@@ -53,6 +53,7 @@ class _Ended:
     step: str
     at: float
     error: Any = None
+    result: Any = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,6 @@ class _Followed:
 class _Lines:
     at: int
     lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Result:
-    result: str
 
 
 class Runner:
@@ -104,9 +100,7 @@ class Runner:
             words = " | ".join(self._last) or "without a word"
             what = f"{ended.step} ended with exit code {ended.code}: {words}"
             raise EdgeRobertaError(what, where=self._host, code="device.step")
-        text = self._insist(_Result, "result", step=self._job.steps[-1].name).result
-        outcome = loads(text, where=self._host)
-        return outcome.get("result") if isinstance(outcome, dict) else None
+        return ended.result
 
     def stop(self) -> None:
         """End the job on the device and remove it."""

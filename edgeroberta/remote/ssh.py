@@ -23,7 +23,7 @@ from edgeroberta.storage.strict import build, clean, loads
 
 Answer = dict[str, Any]
 T = TypeVar("T")
-#: The longest line that a device may answer with: a whole result (16 MiB), escaped.
+#: The longest line that a device may answer with: a whole result (16 MiB), written anew.
 LINE_BYTES = 40 << 20
 #: Never ask for a password: nobody may sit there, and several hosts would ask at once. A dead connection
 #: is noticed within 15 seconds. What the user's configuration adds for people does not go with a command of

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,10 +48,6 @@ class Step:
     ) -> Step:
         """Make a step of a function at the top of its module."""
         return cls(name, f"{function.__module__}:{function.__qualname__}", arguments, optional)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as a JSON object."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

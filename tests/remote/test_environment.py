@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,7 @@ from edgeroberta.remote.device import runner
 runner.ensure = lambda *others: Path({str(step)!r})
 runner.run(Path(sys.argv[3]))
 """
-    spec = {"environment": {}, "steps": [Step("bench", "a:b").to_json()]}
+    spec = {"environment": {}, "steps": [asdict(Step("bench", "a:b"))]}
     start = f"""
 import sys
 from pathlib import Path

@@ -30,8 +30,6 @@ KEEP_SECONDS = 24 * 3600
 GRACE_SECONDS = 5.0
 _BEAT = 5
 _BLOCK = 1 << 16
-#: A table takes some ten kilobytes; anything much larger is not one.
-RESULT_BYTES = 16 << 20
 USE_LOCK = LOCKS[0]
 _ID = re.compile(r"[0-9a-f]{16,64}")
 #: A job's folder, or what one is while it is laid out or removed.
@@ -108,17 +106,6 @@ def follow(root: Path, name: str, offset: int, emit: Emit) -> Any:
             emit({"beat": turn})
         time.sleep(min(POLL_SECONDS, FIRST_SECONDS * (1 + turn)))
     raise _gone(job)
-
-
-def result(root: Path, name: str, step: str) -> str:
-    """Return what a step wrote to stdout."""
-    file = folder_of(root, name) / f"{step}.json"
-    try:
-        if file.stat().st_size > RESULT_BYTES:
-            raise EdgeRobertaError("the result is too large to be one", where=str(file))
-        return file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError as error:
-        raise _gone(file) from error
 
 
 def stop(root: Path, name: str) -> bool:

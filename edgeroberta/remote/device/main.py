@@ -73,7 +73,6 @@ COMMANDS: dict[str, Callable[[Path, dict[str, Any], Emit], dict[str, Any]]] = {
         "started": jobs.start(root, asked["job"], asked["spec"], asked["files"], asked["program"])
     },
     "follow": lambda root, asked, emit: {"exit": jobs.follow(root, asked["job"], asked["offset"], emit)},
-    "result": lambda root, asked, emit: {"result": jobs.result(root, asked["job"], asked["step"])},
     "stop": lambda root, asked, emit: {"stopped": jobs.stop(root, asked["job"])},
     "clean": lambda root, asked, emit: {"emptied": jobs.clean(root, asked["job"], keep=asked["keep"])},
 }

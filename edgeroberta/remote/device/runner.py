@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,12 +17,14 @@ from .events import tell
 from .files import locked, write
 
 EXIT_FILE, LOG_FILE, SPEC_FILE, LOCK_FILE = "exit.json", "log", "spec.json", "alive.lock"
+#: A table takes some ten kilobytes; anything much larger is not one.
+RESULT_BYTES = 16 << 20
 #: What is run in the environment for each step; see there.
 STEP_MODULE = "edgeroberta.remote.step"
 
 
 def run(job: Path) -> None:
-    """Do a job and say in ``exit.json`` how it ended: name, exit code and error of its last step.
+    """Do a job and say in ``exit.json`` how it ended: name, exit code, error and result of its last step.
 
     ``spec.json`` in the job's folder says what to do. The caller holds ``alive.lock``, which this process has
     inherited: it is alive as long as the lock is held.
@@ -50,36 +53,34 @@ def _steps(job: Path, spec: dict[str, Any], log: BinaryIO) -> dict[str, Any]:
     # Two benchmarks at once would measure each other.
     with locked(root / "measuring.lock", waiting, inherited=True):
         for step in spec["steps"]:
-            name, ended = step["name"], _step(job, step, str(python), environment, log)
+            ended = _step(job, step, str(python), environment, log)
             if ended["code"] == UnavailableError.exit_code and step["optional"]:
                 why = (ended["error"] or {}).get("what") or "it did not say why"
-                what = f"{name}: this device cannot; the rest continues without it: {why}"
+                what = f"{step['name']}: this device cannot; the rest continues without it: {why}"
                 tell(log, "progress", what, code="step-skipped")
             elif ended["code"]:
                 return ended
-    return {"code": 0, "step": name, "error": None}
+    return ended
 
 
 def _step(
     job: Path, step: dict[str, Any], python: str, environment: dict[str, str], log: BinaryIO
 ) -> dict[str, Any]:
-    name = step["name"]
-    tell(log, "progress", f"{name}: started", code="step-started")
-    with (job / f"{name}.json").open("wb") as outcome:
+    """Run a step; return its exit code, and its result or its error where it could write one."""
+    tell(log, "progress", f"{step['name']}: started", code="step-started")
+    file = job / f"{step['name']}.json"
+    words = [python, "-m", STEP_MODULE, step["name"], step["function"]]
+    with file.open("wb") as outcome:
         # It holds both locks as well (close_fds): a step that outlives this process still measures.
         done = subprocess.run(
-            [python, "-m", STEP_MODULE, name, step["function"]], input=json.dumps(step["arguments"]).encode(),
+            words, input=json.dumps(step["arguments"]).encode(),
             cwd=job, env=environment, stdout=outcome, stderr=log, close_fds=False, check=False,
         )  # fmt: skip
     # As shells report a signal; 137 is what the kernel's out-of-memory killer leaves.
     code = 128 - done.returncode if done.returncode < 0 else done.returncode
-    return {"code": code, "step": name, "error": _error(job / f"{name}.json") if code else None}
-
-
-def _error(outcome: Path) -> Any:
-    """Return the error that a step wrote; None where it could not, as one that was killed."""
-    try:
-        fields = json.loads(outcome.read_text(encoding="utf-8", errors="replace"))
-    except ValueError:
-        return None
-    return fields.get("error") if isinstance(fields, dict) else None
+    found: Any = None
+    if file.stat().st_size <= RESULT_BYTES:
+        with contextlib.suppress(ValueError):
+            found = json.loads(file.read_text(encoding="utf-8", errors="replace"))
+    found = found if isinstance(found, dict) else {}
+    return {"code": code, "step": step["name"], "error": found.get("error"), "result": found.get("result")}
