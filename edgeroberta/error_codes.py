@@ -10,17 +10,11 @@ from typing import NamedTuple
 
 
 class Code(NamedTuple):
-    """A case that programs may tell apart.
+    """A case that programs may tell apart."""
 
-    Attributes:
-        exit_code: What the command line ends with.
-        meaning: What happened, in one sentence.
-        action: What to do next.
-    """
-
-    exit_code: int
-    meaning: str
-    action: str
+    exit_code: int  # what the command line ends with
+    meaning: str  # what happened, in one sentence
+    action: str  # what to do next
 
 
 CODES: dict[str, Code] = {

@@ -24,15 +24,7 @@ logger = logging.getLogger(__name__)
 def infer_task(spec: DataSpec) -> Task:
     """Tell the task from the training rows, for a model that has no head yet.
 
-    Args:
-        spec: Where the rows are.
-
-    Returns:
-        The task: problem, label names (sorted) and whether inputs are pairs.
-
-    Raises:
-        DataError: The data cannot be read, or all rows have one label.
-        UnavailableError: A package to read the data with is missing.
+    Returns the task: problem, label names (sorted) and whether inputs are pairs.
     """
     return _infer(_training_table(spec, sources.open_parts(spec)), spec)
 
@@ -41,21 +33,12 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     """Read, check and split the user's rows.
 
     Parts that the data brings along (a folder's or a Hub data set's validation and test rows, or
-    ``spec.eval_data``) are used as they are; missing ones are drawn from the training rows, seeded
-    and in the proportions of the labels. A training text that is also a held-out text is left out.
-
-    Args:
-        spec: Where the rows are.
-        task: What the labels must be, or None to infer it (:func:`infer_task`).
-        tell: Called with a line for people on each choice that they did not make: columns that were
-            found by their names, and parts that are not used.
-
-    Returns:
-        The splits.
-
-    Raises:
-        DataError: The data cannot be read, used or split; ``where`` has the file and line.
-        UnavailableError: A package to read the data with is missing.
+    ``spec.eval_data``) are used as they are; missing ones are drawn from the training rows, seeded and in the
+    proportions of the labels. A training text that is also a held-out text is left out. ``task``: what the
+    labels must be, or None to infer it (:func:`infer_task`). ``tell``: called with a line for people on each
+    choice that they did not make: columns that were found by their names, and parts that are not used. Raises
+    DataError: the data cannot be read, used or split; ``where`` has the file and line; UnavailableError: a
+    package to read the data with is missing.
     """
     parts = sources.open_parts(spec)
     table = _training_table(spec, parts)
@@ -90,16 +73,8 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
 def load_heldout(spec: DataSpec, task: Task) -> Rows:
     """Read the rows the gate is measured on, the same ones as in :func:`load_splits`.
 
-    Args:
-        spec: Where the rows are.
-        task: What the labels must be.
-
-    Returns:
-        The held-out rows.
-
-    Raises:
-        DataError: The data cannot be read or used; ``where`` has the file and line.
-        UnavailableError: A package to read the data with is missing.
+    ``task``: what the labels must be. Raises DataError: the data cannot be read or used; ``where`` has the
+    file and line; UnavailableError: a package to read the data with is missing.
     """
     heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
     if heldout is None:

@@ -25,16 +25,8 @@ _LITERAL = 100_000
 def single(table: Table, column: str, labels: Collection[str] | None = ()) -> list[str]:
     """Return one text per cell.
 
-    Args:
-        table: The table.
-        column: Its label column.
-        labels: Known labels: what they name is never missing. None for numbers, of which NaN is one.
-
-    Returns:
-        The texts, none empty.
-
-    Raises:
-        DataError: A cell is empty, NaN or a list.
+    ``labels``: known labels: what they name is never missing. None for numbers, of which NaN is one. Returns
+    the texts, none empty.
     """
     cells = table.columns[column]
     texts = [text(cell) for cell in cells]
@@ -57,16 +49,7 @@ def single(table: Table, column: str, labels: Collection[str] | None = ()) -> li
 def several(table: Table, column: str, labels: Collection[str] = ()) -> list[list[str]]:
     """Return the labels of each row; an empty cell or list has none.
 
-    Args:
-        table: The table.
-        column: Its label column.
-        labels: Known labels: what they name is never missing, and never a list.
-
-    Returns:
-        One list per row.
-
-    Raises:
-        DataError: A cell, or a part of a list, is NaN or null.
+    ``labels``: known labels: what they name is never missing, and never a list. Returns one list per row.
     """
     cells = _parsed(table.columns[column], labels) or table.columns[column]
     found = []

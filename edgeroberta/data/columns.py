@@ -28,18 +28,12 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns in use; None where there is none.
-
-    Attributes:
-        text: Column of the text.
-        pair: Column of the second text.
-        label: Column of the label; several names with commas where each label has one.
-        one_hot: The columns of zeros and ones, one per label; none where one column holds the label.
-    """
+    """Names of the columns in use; None where there is none."""
 
     text: str
-    pair: str | None
-    label: str | None
+    pair: str | None  # column of the second text
+    label: str | None  # column of the label; several names with commas where each label has one
+    #: the columns of zeros and ones, one per label; none where one column holds the label
     one_hot: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -48,11 +42,7 @@ class Columns:
 
 
 def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
-    """Return the column numbers in ``names`` (``#6`` is 6), or nothing when they are names.
-
-    Raises:
-        DataError: Some columns are named and some are numbered, or one is taken twice.
-    """
+    """Return the column numbers in ``names`` (``#6`` is 6), or nothing when they are names."""
     given = [each for name in names if name is not None for each in _numbered(name)]
     for name in given:
         if given.count(name) > 1:
@@ -72,18 +62,8 @@ def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
 def choose(table: Table, text: str | None, pair: str | None, label: str | None, *, labelled: bool) -> Columns:
     """Choose the columns of a table: those the user named, else those with a usual name.
 
-    Args:
-        table: The table.
-        text: Column of the text, if named.
-        pair: Column of the second text, if named.
-        label: Column of the label, if named.
-        labelled: Whether a label column is needed.
-
-    Returns:
-        The columns.
-
-    Raises:
-        DataError: A named column is not there, or none has a usual name.
+    ``text``: column of the text, if named. ``pair``: column of the second text, if named. ``label``: column
+    of the label, if named. Raises DataError: a named column is not there, or none has a usual name.
     """
     if table.plain:
         if labelled:
@@ -120,15 +100,7 @@ def each_label(table: Table, label: str) -> tuple[str, ...]:
 def joined(table: Table, chosen: Columns) -> Table:
     """Make one column of lists out of one column per label.
 
-    Args:
-        table: The table.
-        chosen: Its columns, of which ``one_hot`` are joined into ``label``.
-
-    Returns:
-        The table with that column, and the labels' names for its places.
-
-    Raises:
-        DataError: A cell is neither 0 nor 1.
+    ``chosen``: its columns, of which ``one_hot`` are joined into ``label``.
     """
     for name in chosen.one_hot:
         for row, cell in enumerate(table.columns[name]):

@@ -64,17 +64,9 @@ class _Fields:
 def csv_rows(parts: Iterable[str], source: str, mark: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Cut comma-separated text (RFC 4180) into rows; empty lines are skipped.
 
-    Args:
-        parts: The file's text, whole or in parts cut anywhere; some tens of kB are held at a time,
-            and the longest field.
-        source: Its name, for errors.
-        mark: What separates fields, a comma or a semicolon.
-
-    Yields:
-        The line a row starts on, counted from 1, and its fields with quotes undone.
-
-    Raises:
-        DataError: A quote is not closed, or text follows a closing quote.
+    ``parts``: the file's text, whole or in parts cut anywhere; some tens of kB are held at a time, and the
+    longest field. Yields the line a row starts on, counted from 1, and its fields with quotes undone. Raises
+    DataError: a quote is not closed, or text follows a closing quote.
     """
     left, line = _Fields(parts, mark), 1
     while left.left():
@@ -100,15 +92,7 @@ def csv_rows(parts: Iterable[str], source: str, mark: str = ",") -> Iterator[tup
 def tsv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
     """Cut tab-separated text into rows; quotes are ordinary characters, empty lines are skipped.
 
-    Args:
-        parts: The file's lines, each with its end.
-        source: Its name, for errors.
-
-    Yields:
-        The line, counted from 1, and its fields.
-
-    Raises:
-        DataError: A field is quoted as in CSV, which would leave wrong texts.
+    Yields the line, counted from 1, and its fields.
     """
     for number, line in lines(parts):
         fields = line.split("\t")
@@ -130,12 +114,9 @@ def _quoted_as_csv(field: str) -> bool:
 def lines(parts: Iterable[str]) -> Iterator[tuple[int, str]]:
     r"""Number lines and take off their ends, ``\n`` or ``\r\n``; empty lines are skipped.
 
-    Args:
-        parts: The file's lines, each with its end, cut at ``\n`` only: ``str.splitlines`` would also
-            cut at U+0085 and U+2028, which real texts contain.
-
-    Yields:
-        The line's number, counted from 1, and the line without its end.
+    ``parts``: the file's lines, each with its end, cut at ``\n`` only: ``str.splitlines`` would also cut at
+    U+0085 and U+2028, which real texts contain. Yields the line's number, counted from 1, and the line
+    without its end.
     """
     for number, part in enumerate(parts, start=1):
         line = part.removesuffix("\n").removesuffix("\r")
@@ -146,9 +127,7 @@ def lines(parts: Iterable[str]) -> Iterator[tuple[int, str]]:
 def separator(text: str, *, header: bool) -> str:
     """Tell what separates the fields of a file by its first line: a comma, a tab or a semicolon.
 
-    Args:
-        text: The first line, or more.
-        header: Whether it has the names of columns; in texts, a semicolon is ordinary.
+    ``header``: whether it has the names of columns; in texts, a semicolon is ordinary.
     """
     first = text.split("\n", 1)[0]
     if first.count("\t") > first.count(","):

@@ -30,21 +30,14 @@ _FREQUENT = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A column of labels, and the labels that they must be.
-
-    Attributes:
-        table: The table.
-        name: The column.
-        task: One label per text or several, and their names in the order of the ids.
-        names: What ids, or places in a list, stand for in the data; None where as in the model.
-        later: Whether the training rows were read before, so that the model's names are settled.
-    """
+    """A column of labels, and the labels that they must be."""
 
     table: Table
     name: str
-    task: Task
+    task: Task  # one label per text or several, and their names in the order of the ids
+    #: what ids, or places in a list, stand for in the data; None where as in the model
     names: tuple[str, ...] | None
-    later: bool = False
+    later: bool = False  # whether the training rows were read before, so that the model's names are settled
 
     @cached_property
     def lists(self) -> bool:
@@ -137,15 +130,8 @@ class Column:
 def read(column: Column, form: Format) -> npt.NDArray[Any]:
     """Read a column in one way.
 
-    Args:
-        column: The column.
-        form: How; not as values.
-
-    Returns:
-        int64[n] ids, or float32[n, L] zeros and ones, by problem.
-
-    Raises:
-        DataError: A cell does not fit.
+    ``form``: how; not as values. Returns int64[n] ids, or float32[n, L] zeros and ones, by problem. Raises
+    DataError: a cell does not fit.
     """
     if form is Format.MULTI_HOT:
         return _multi_hot(column)

@@ -14,13 +14,9 @@ _DEPTH = 4
 def class_names(kind: Any, depth: int = 0) -> tuple[str, ...] | None:
     """Find the class names of a feature.
 
-    Args:
-        kind: A feature of the ``datasets`` library (``ClassLabel``, ``Sequence``, ``List`` …, or a list
-            with one), or what the library writes of it to a Parquet or Arrow schema as JSON.
-        depth: How many features this one lies in.
-
-    Returns:
-        The names, in the order of the ids; None where it has none.
+    ``kind``: a feature of the ``datasets`` library (``ClassLabel``, ``Sequence``, ``List`` …, or a list with
+    one), or what the library writes of it to a Parquet or Arrow schema as JSON. Returns the names, in the
+    order of the ids; None where it has none.
     """
     if depth > _DEPTH or kind is None or isinstance(kind, str):
         return None
@@ -36,11 +32,7 @@ def class_names(kind: Any, depth: int = 0) -> tuple[str, ...] | None:
 def stored(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Find the class names that the ``datasets`` library writes into a schema.
 
-    Args:
-        metadata: The schema's metadata.
-
-    Returns:
-        Column to names; nothing where there are none, or they cannot be read.
+    Returns column to names; nothing where there are none, or they cannot be read.
     """
     try:
         features = jsontext.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]

@@ -27,15 +27,9 @@ def is_id(name: str) -> bool:
 def load(name: str) -> dict[str, Table]:
     """Load a data set from the Hub, or from its local cache.
 
-    Args:
-        name: ``owner/name``, with ``:configuration`` where the data set has several.
-
-    Returns:
-        Split name to table.
-
-    Raises:
-        UnavailableError: The package ``datasets`` is not installed.
-        DataError: There is no such file and the data set cannot be loaded.
+    ``name``: ``owner/name``, with ``:configuration`` where the data set has several. Raises UnavailableError:
+    the package ``datasets`` is not installed; DataError: there is no such file and the data set cannot be
+    loaded.
     """
     try:
         import datasets

@@ -23,17 +23,11 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A label column as numbers.
+    """A label column as numbers."""
 
-    Attributes:
-        labels: int64[n] ids, float32[n, L] zeros and ones, or float32[n] values, by problem.
-        reading: How the cells were read.
-        said: A sentence for people, where the cells are not the labels' names; empty otherwise.
-    """
-
-    labels: npt.NDArray[Any]
-    reading: Reading
-    said: str = ""
+    labels: npt.NDArray[Any]  # int64[n] ids, float32[n, L] zeros and ones, or float32[n] values, by problem
+    reading: Reading  # how the cells were read
+    said: str = ""  # a sentence for people, where the cells are not the labels' names; empty otherwise
 
 
 def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Problem, tuple[str, ...]]:
@@ -41,18 +35,8 @@ def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Probl
 
     Lists, or ``a|b``, mean several labels per text; numbers of which one has a fraction a regression;
     everything else one label per text. Names are sorted, whole numbers by value; lists of one 0 or 1 per
-    label carry no names and get those of transformers, ``LABEL_0`` ….
-
-    Args:
-        table: The table.
-        column: Its label column.
-        asked: How the user says that labels are written.
-
-    Returns:
-        The problem and the label names; a regression's only name is ``score``.
-
-    Raises:
-        DataError: A cell is empty, or the cells can be read in two ways and none was asked for.
+    label carry no names and get those of transformers, ``LABEL_0`` …. Returns the problem and the label
+    names; a regression's only name is ``score``.
     """
     stored = table.label_names.get(column)
     if asked is not Format.VALUES and (asked is Format.MULTI_HOT or cells.hold_lists(table, column)):
@@ -83,24 +67,10 @@ def encode(
 ) -> Encoded:
     """Turn the cells of a label column into what the task needs.
 
-    A column is read in one way throughout. Where the format of the file says which names its ids stand
-    for, that decides; else what the user asks for, else what was kept from the training rows, else the
-    one reading that fits every cell. Another than the kept one is taken only where no cell can be
-    both a name and an id.
-
-    Args:
-        table: The table.
-        column: Its label column.
-        task: The task whose labels the cells must be.
-        asked: How the user says that labels are written.
-        kept: How those of the training rows were read.
-
-    Returns:
-        The labels, and how they were read.
-
-    Raises:
-        DataError: A cell is empty, not a number where one is needed, or not a label of the task.
-        UsageError: The cells can be read in two ways, or the format asked for is not for this task.
+    A column is read in one way throughout. Where the format of the file says which names its ids stand for,
+    that decides; else what the user asks for, else what was kept from the training rows, else the one reading
+    that fits every cell. Another than the kept one is taken only where no cell can be both a name and an id.
+    ``task``: the task whose labels the cells must be.
     """
     if (asked is Format.VALUES) != (task.problem is Problem.REGRESSION) and asked is not None:
         what = "gives one number per text" if task.problem is Problem.REGRESSION else "tells labels"

@@ -15,16 +15,8 @@ from edgeroberta.errors import DataError
 def records(parts: Iterator[str], source: str) -> tuple[bool, Iterator[tuple[int, dict[str, Any]]]]:
     """Read the objects of a file.
 
-    Args:
-        parts: The file's lines, each with its end. An array is read whole.
-        source: Its name, for errors.
-
-    Returns:
-        Whether the objects stand on lines of their own, and the objects, each with its line from 1, or with
-        its place in the array from 0.
-
-    Raises:
-        DataError: It is not JSON, or not of objects.
+    Returns whether the objects stand on lines of their own, and the objects, each with its line from 1, or
+    with its place in the array from 0.
     """
     opening = list(itertools.islice(parts, 1))
     while opening and not opening[-1].strip() and (more := next(parts, None)) is not None:

@@ -35,23 +35,15 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of cells, not interpreted yet.
+    """Columns of cells, not interpreted yet."""
 
-    Attributes:
-        source: File or data set, as the user wrote it.
-        columns: Column name to cells; all columns have the same length.
-        lines: Line each row starts on, or None where rows have no lines.
-        label_names: Column name to the names its ids stand for, where the format stores them.
-        plain: True for a file of bare texts, which has no columns to choose from.
-        first: Rows of the file before this table, where rows have no lines.
-    """
-
-    source: str
-    columns: Mapping[str, list[Any]]
-    lines: Sequence[int] | None = None
+    source: str  # file or data set, as the user wrote it
+    columns: Mapping[str, list[Any]]  # column name to cells; all columns have the same length
+    lines: Sequence[int] | None = None  # line each row starts on, or None where rows have no lines
+    #: column name to the names its ids stand for, where the format stores them
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    plain: bool = False
-    first: int = 0
+    plain: bool = False  # True for a file of bare texts, which has no columns to choose from
+    first: int = 0  # rows of the file before this table, where rows have no lines
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -84,17 +76,10 @@ class _Form:
 def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
     """Read a data file whole; its extension says the format.
 
-    Args:
-        path: The file.
-        source: Its name in errors.
-        numbers: Column numbers, counted from 1, to read from a CSV or TSV file without a header.
-
-    Returns:
-        The table, with at least one row. Columns read by number are called ``#1``, ``#2`` ….
-
-    Raises:
-        DataError: The file is missing, empty, malformed, or of an unknown format.
-        UnavailableError: A Parquet file is read without pyarrow.
+    ``numbers``: column numbers, counted from 1, to read from a CSV or TSV file without a header. Returns the
+    table, with at least one row. Columns read by number are called ``#1``, ``#2`` …. Raises DataError: the
+    file is missing, empty, malformed, or of an unknown format; UnavailableError: a Parquet file is read
+    without pyarrow.
     """
     return next(stream(path, source=source, numbers=numbers, rows=None))
 
@@ -104,19 +89,9 @@ def stream(
 ) -> Iterator[Table]:
     """Read a data file part by part, in memory that does not grow with the file.
 
-    Args:
-        path: The file.
-        source: Its name in errors.
-        numbers: As for :func:`read`.
-        rows: Rows of a table, at most; None for all of them in one.
-
-    Yields:
-        Tables of one or more rows, at least one table; together they are what :func:`read` returns.
-        Of JSONL, each has the columns that its own rows name.
-
-    Raises:
-        DataError: As :func:`read`, when the bad place is come to.
-        UnavailableError: A Parquet file is read without pyarrow.
+    ``rows``: rows of a table, at most; None for all of them in one. Yields tables of one or more rows, at
+    least one table; together they are what :func:`read` returns. Of JSONL, each has the columns that its own
+    rows name.
     """
     if path.is_dir():
         raise DataError("is a folder, a file is needed here", where=source)

@@ -28,15 +28,11 @@ class Format(str, Enum):
 
 @dataclass(frozen=True)
 class Reading:
-    """How labels are read.
+    """How labels are read."""
 
-    Attributes:
-        format: What a cell stands for.
-        names: What the data's own ids, or places in a list, stand for, where its features or its columns
-            say so; None where they are the model's.
-    """
-
-    format: Format
+    format: Format  # what a cell stands for
+    #: what the data's own ids, or places in a list, stand for, where its features or its columns say so; None
+    #: where they are the model's
     names: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -47,19 +43,14 @@ class Reading:
     def from_json(cls, fields: Mapping[str, Any]) -> Reading:
         """Read back what :meth:`to_json` gave.
 
-        Raises:
-            KeyError, TypeError, ValueError: It is something else.
+        Raises KeyError, TypeError, ValueError: it is something else.
         """
         names = fields["names"]
         return cls(Format(fields["format"]), None if names is None else tuple(map(str, names)))
 
 
 def parse(name: str) -> Format:
-    """Read what ``--label-format`` says.
-
-    Raises:
-        UsageError: There is no such format.
-    """
+    """Read what ``--label-format`` says. Raises UsageError: there is no such format."""
     known = [each.value for each in Format]
     if name in known:
         return Format(name)

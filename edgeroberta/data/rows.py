@@ -35,20 +35,14 @@ class Texts(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Texts and what is known of them.
+    """Texts and what is known of them."""
 
-    Attributes:
-        texts: The texts, none empty.
-        pairs: The second text of each row, or None for single texts.
-        labels: int64[n] label ids, float32[n, L] zeros and ones for several labels per text,
-            float32[n] values of a regression, or None when there are no labels.
-        source: Where the rows come from, for people.
-    """
-
-    texts: tuple[str, ...]
-    pairs: tuple[str, ...] | None
+    texts: tuple[str, ...]  # the texts, none empty
+    pairs: tuple[str, ...] | None  # the second text of each row, or None for single texts
+    #: int64[n] label ids, float32[n, L] zeros and ones for several labels per text, float32[n] values of a
+    #: regression, or None when there are no labels
     labels: npt.NDArray[Any] | None
-    source: str
+    source: str  # where the rows come from, for people
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -95,26 +89,17 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The user's rows by what each part may be used for.
+    """The user's rows by what each part may be used for."""
 
-    Attributes:
-        train: What models learn from and are calibrated on.
-        validation: What the best checkpoint is chosen by.
-        heldout: What the gate is measured on: never trained on, calibrated on or chosen by.
-        unlabelled: More texts to distil on, read as a stream, or None.
-        labels: Name of each label, in the order of the ids.
-        leaked: How many held-out rows have a text that the training data brought along as well. The copies
-            were left out of the training rows, but a model trained before on those has seen them.
-        reading: How the labels of the training rows were read, and so those of all others; None where
-            that is not known.
-    """
-
-    train: Rows
-    validation: Rows
-    heldout: Rows
-    unlabelled: Texts | None
-    labels: tuple[str, ...]
+    train: Rows  # what models learn from and are calibrated on
+    validation: Rows  # what the best checkpoint is chosen by
+    heldout: Rows  # what the gate is measured on: never trained on, calibrated on or chosen by
+    unlabelled: Texts | None  # more texts to distil on, read as a stream, or None
+    labels: tuple[str, ...]  # name of each label, in the order of the ids
+    #: how many held-out rows have a text that the training data brought along as well. The copies were left
+    #: out of the training rows, but a model trained before on those has seen them.
     leaked: int = 0
+    #: how the labels of the training rows were read, and so those of all others; None where that is not known
     reading: Reading | None = None
 
     @cached_property
@@ -132,34 +117,24 @@ class Splits:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Where the rows are and which columns hold what, as the user said it.
+    """Where the rows are and which columns hold what, as the user said it."""
 
-    Attributes:
-        data: A file (CSV, TSV, JSONL, Parquet), a folder with train, validation and test files,
-            or a Hub dataset (``owner/name`` or ``owner/name:configuration``).
-        eval_data: Rows for the gate, all of them; otherwise a part of ``data`` is held out.
-        text: Column of the text; ``#6`` is the sixth column of a file without a header.
-        text_pair: Column of the second text.
-        label: Column of the label or value; ``a,b,c`` are columns of zeros and ones, one for each label.
-        label_format: How labels are written, see :class:`~edgeroberta.data.reading.Format`; None to tell it
-            from the rows, where they leave no choice.
-        kept: How labels were read when a bundle was made, where that is known; ``label_format`` wins.
-        unlabelled: A file of further texts, without labels, or a folder of such files.
-        eval_fraction: Part of ``data`` that is held out, above 0 and below 1.
-        seed: Seed of the split.
-        limit: Use a random sample of at most this many rows of each file.
-    """
-
+    #: a file (CSV, TSV, JSONL, Parquet), a folder with train, validation and test files, or a Hub dataset
+    #: (``owner/name`` or ``owner/name:configuration``)
     data: str
-    eval_data: str | None = None
-    text: str | None = None
-    text_pair: str | None = None
+    eval_data: str | None = None  # rows for the gate, all of them; otherwise a part of ``data`` is held out
+    text: str | None = None  # column of the text; ``#6`` is the sixth column of a file without a header
+    text_pair: str | None = None  # column of the second text
+    #: column of the label or value; ``a,b,c`` are columns of zeros and ones, one for each label
     label: str | None = None
-    unlabelled: str | None = None
-    eval_fraction: float = 0.1
-    seed: int = 0
-    limit: int | None = None
+    unlabelled: str | None = None  # a file of further texts, without labels, or a folder of such files
+    eval_fraction: float = 0.1  # part of ``data`` that is held out, above 0 and below 1
+    seed: int = 0  # seed of the split
+    limit: int | None = None  # use a random sample of at most this many rows of each file
+    #: how labels are written, see :class:`~edgeroberta.data.reading.Format`; None to tell it from the rows,
+    #: where they leave no choice
     label_format: str | None = None
+    #: how labels were read when a bundle was made, where that is known; ``label_format`` wins
     kept: Reading | None = None
 
     @property

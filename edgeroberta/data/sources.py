@@ -26,36 +26,21 @@ STEMS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """How to read each part; None where the data does not bring it along.
+    """How to read each part; None where the data does not bring it along."""
 
-    Attributes:
-        train: The training rows.
-        validation: The rows that checkpoints are chosen by.
-        heldout: The rows of the gate.
-        unused: Of each part that is there and not used, a sentence for people.
-    """
-
-    train: Opener | None
-    validation: Opener | None
-    heldout: Opener | None
-    unused: tuple[str, ...] = ()
+    train: Opener | None  # the training rows
+    validation: Opener | None  # the rows that checkpoints are chosen by
+    heldout: Opener | None  # the rows of the gate
+    unused: tuple[str, ...] = ()  # of each part that is there and not used, a sentence for people
 
 
 def open_parts(spec: DataSpec) -> Parts:
     """Find the parts of a data set; they are read when called.
 
-    Test rows become the held-out rows if they have labels. Otherwise (GLUE keeps its test labels
-    to itself) the validation rows do, and checkpoints are chosen on a part of the training rows.
-
-    Args:
-        spec: Where the rows are.
-
-    Returns:
-        The parts.
-
-    Raises:
-        DataError: There is no such file, folder or data set.
-        UnavailableError: The data is on the Hub and ``datasets`` is not installed.
+    Test rows become the held-out rows if they have labels. Otherwise (GLUE keeps its test labels to itself)
+    the validation rows do, and checkpoints are chosen on a part of the training rows. Raises DataError: there
+    is no such file, folder or data set; UnavailableError: the data is on the Hub and ``datasets`` is not
+    installed.
     """
     found = _find(spec.data, _numbers(spec))
     train, validation, test = (found.get(part) for part in STEMS)

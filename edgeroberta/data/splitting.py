@@ -21,18 +21,10 @@ def hold_out(
 ) -> npt.NDArray[np.bool_]:
     """Choose rows to set aside, in the proportions of their labels.
 
-    Rows with equal keys stay together; every label keeps at least one distinct key on the side that
-    is not set aside.
-
-    Args:
-        keys: What makes a row the same as another, e.g. its text.
-        strata: int64[n] label ids, or None to draw from all rows alike.
-        count: How many distinct keys to set aside.
-        purpose: A name of ``STREAMS``.
-        seed: Seed of the draw.
-
-    Returns:
-        bool[n], True for the rows set aside. It is all False when there are too few keys.
+    Rows with equal keys stay together; every label keeps at least one distinct key on the side that is not
+    set aside. ``keys``: what makes a row the same as another, e.g. its text. ``strata``: int64[n] label ids,
+    or None to draw from all rows alike. ``purpose``: a name of ``STREAMS``. Returns bool[n], True for the
+    rows set aside. It is all False when there are too few keys.
     """
     groups: dict[str, int] = {}
     group_of = np.array([groups.setdefault(key, len(groups)) for key in keys], dtype=np.int64)
@@ -49,15 +41,8 @@ def hold_out(
 def sample(total: int, count: int, *, seed: int) -> npt.NDArray[np.bool_]:
     """Draw ``count`` of ``total`` rows, those that :func:`hold_out` draws of rows that all differ.
 
-    It needs 8 bytes a row and no keys, so it can draw from millions.
-
-    Args:
-        total: How many rows there are.
-        count: How many to draw; fewer than ``total``.
-        seed: Seed of the draw.
-
-    Returns:
-        bool[total], True for the rows drawn.
+    It needs 8 bytes a row and no keys, so it can draw from millions. ``count``: how many to draw; fewer than
+    ``total``. Returns bool[total], True for the rows drawn.
     """
     order = np.random.default_rng([seed, STREAMS["sample"]]).permutation(total)
     chosen = np.zeros(total, dtype=bool)

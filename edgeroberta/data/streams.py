@@ -27,28 +27,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class TextStream:
-    """Texts without labels that stay in their files; see :class:`edgeroberta.data.rows.Texts`.
+    """Texts without labels that stay in their files; see :class:`edgeroberta.data.rows.Texts`."""
 
-    Attributes:
-        source: Where they come from, for people.
-        pair: Whether they are pairs.
-        kept: bool[n], which rows of the files count.
-    """
-
-    source: str
-    pair: bool
-    kept: npt.NDArray[np.bool_]
+    source: str  # where they come from, for people
+    pair: bool  # whether they are pairs
+    kept: npt.NDArray[np.bool_]  # bool[n], which rows of the files count
     _read: Callable[[], Iterator[Rows]]
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self.kept))
 
     def chunks(self) -> Iterator[Rows]:
-        """Read the texts, some thousands at a time.
-
-        Raises:
-            DataError: The files have changed since the run began.
-        """
+        """Read the texts, some thousands at a time."""
         first = 0
         for part in self._read():
             chosen = np.flatnonzero(self.kept[first : first + len(part)])
@@ -75,18 +65,12 @@ class TextStream:
 def load(spec: DataSpec, *, pair: bool, without: Sequence[Rows]) -> TextStream:
     """Read and check ``spec.unlabelled`` once, and choose which of its rows count.
 
-    Args:
-        spec: Where the texts are: a file, or a folder of them, which are read in the order of their
-            names. The columns of each file are chosen by its first rows (``readers.CHUNK``).
-        pair: Whether the labelled rows are pairs, which these must then be, too.
-        without: Rows whose texts are left out.
-
-    Returns:
-        The texts: a sample of them where ``spec.limit`` is lower, less those in ``without``.
-
-    Raises:
-        DataError: The texts cannot be read or used; ``where`` has the file and line.
-        UnavailableError: A package to read them with is missing.
+    ``spec``: where the texts are: a file, or a folder of them, which are read in the order of their names.
+    The columns of each file are chosen by its first rows (``readers.CHUNK``). ``pair``: whether the labelled
+    rows are pairs, which these must then be, too. ``without``: rows whose texts are left out. Returns the
+    texts: a sample of them where ``spec.limit`` is lower, less those in ``without``. Raises DataError: the
+    texts cannot be read or used; ``where`` has the file and line; UnavailableError: a package to read them
+    with is missing.
     """
     name = str(spec.unlabelled)
     names = (spec.text, spec.text_pair if pair else None)

@@ -15,17 +15,9 @@ from edgeroberta.errors import DataError
 def checked(table: Table, column: str, rest: Iterable[Table] = ()) -> tuple[str, ...]:
     """Return a text column; refuse what is empty, not text, or not encodable.
 
-    Args:
-        table: The table.
-        column: Name of the column; cells that are not there are empty.
-        rest: The tables after this one, where a file is read part by part: they are looked into when
-            this one has an empty text, to count all of them.
-
-    Returns:
-        The texts.
-
-    Raises:
-        DataError: A text is empty, no text, or has half of a surrogate pair.
+    ``column``: name of the column; cells that are not there are empty. ``rest``: the tables after this one,
+    where a file is read part by part: they are looked into when this one has an empty text, to count all of
+    them.
     """
     cells = table.columns.get(column) or [None] * len(table)
     empty = _empty(cells)
@@ -67,13 +59,8 @@ def keys(rows: Rows) -> list[str]:
 def groups(rows: Rows) -> npt.NDArray[np.int64]:
     """Number the distinct texts of rows, copies (:func:`keys`) alike.
 
-    Copies of a text are no independent observations: who resamples rows draws whole groups.
-
-    Args:
-        rows: Texts or pairs.
-
-    Returns:
-        int64[n], from 0 in the order of first occurrence; the largest plus one is how many texts there are.
+    Copies of a text are no independent observations: who resamples rows draws whole groups. Returns int64[n],
+    from 0 in the order of first occurrence; the largest plus one is how many texts there are.
     """
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys(rows)], dtype=np.int64)

@@ -13,38 +13,23 @@ from edgeroberta.roberta.weights import Array, LayerNorm, Linear
 
 @dataclass(frozen=True)
 class Site:
-    """A matmul with weights, as the quantizer sees it.
+    """A matmul with weights, as the quantizer sees it."""
 
-    Attributes:
-        name: E.g. ``layer.0.ffn.in``.
-        tensor: Name of its input tensor in the graph, float [..., inputs].
-        linear: Its float weights.
-    """
-
-    name: str
-    tensor: str
-    linear: Linear
+    name: str  # E.g. ``layer.0.ffn.in``.
+    tensor: str  # name of its input tensor in the graph, float [..., inputs]
+    linear: Linear  # its float weights
 
 
 @dataclass(frozen=True)
 class Attention:
-    """The two matmuls of an attention, as the quantizer sees them; they have no weights.
+    """The two matmuls of an attention, as the quantizer sees them; they have no weights."""
 
-    Attributes:
-        name: E.g. ``layer.0.attention``.
-        query: Name of the scaled query's tensor in the graph, float [batch, tokens, width].
-        key: Of the key's.
-        value: Of the value's.
-        width: Heads times head size.
-        reader: Site of the matmul that reads what the attention gives.
-    """
-
-    name: str
-    query: str
+    name: str  # E.g. ``layer.0.attention``.
+    query: str  # name of the scaled query's tensor in the graph, float [batch, tokens, width]
     key: str
     value: str
-    width: int
-    reader: str
+    width: int  # heads times head size
+    reader: str  # site of the matmul that reads what the attention gives
 
     @property
     def tensors(self) -> tuple[str, str, str]:
@@ -55,10 +40,8 @@ class Attention:
 class Blocks:
     """Writes parts into a graph and keeps a list of its matmul sites and attentions.
 
-    Args:
-        graph: Where to write.
-        plan: Which sites are int8, and how.
-        body: Type of everything that is not an integer, float32 or float16.
+    ``plan``: which sites are int8, and how. ``body``: type of everything that is not an integer, float32 or
+    float16.
     """
 
     def __init__(self, graph: GraphBuilder, plan: QuantizationPlan, body: type[np.floating]) -> None:
@@ -73,15 +56,7 @@ class Blocks:
     ) -> str:
         """Write ``x @ weight + bias``, in int8 where the plan says so.
 
-        Args:
-            site: Name of the matmul.
-            x: Its input.
-            linear: Its float weights.
-            extra_bias: float32 [outputs] to add to the bias.
-            smoothed: The input was divided by the plan's smoothing already.
-
-        Returns:
-            The sum.
+        ``linear``: its float weights. ``extra_bias``: float32 [outputs] to add to the bias.
         """
         product, bias = self.product(site, x, linear, smoothed=smoothed)
         return self.add_bias(site, product, bias if extra_bias is None else bias + extra_bias)
@@ -91,8 +66,7 @@ class Blocks:
     ) -> tuple[str, Array]:
         """Write ``x @ weight``, each output divided by ``divisor`` float32 [outputs].
 
-        Returns:
-            The product, and the bias that is still to add (not divided).
+        Returns the product, and the bias that is still to add (not divided).
         """
         self.sites.append(Site(site, x, linear))
         choice = self.plan.matmuls.get(site)
@@ -182,15 +156,8 @@ class Blocks:
     def attention(self, site: str, query: str, key: str, value: str, bias: str) -> str:
         """Write ``softmax(query @ key + bias) @ value``, both products in int8 where the plan says so.
 
-        Args:
-            site: Name of the attention.
-            query: [batch, heads, tokens, d], scaled.
-            key: [batch, heads, d, tokens].
-            value: [batch, heads, tokens, d].
-            bias: [batch, 1, 1, tokens].
-
-        Returns:
-            [batch, heads, tokens, d].
+        ``query``: [batch, heads, tokens, d], scaled. ``key``: [batch, heads, d, tokens]. ``value``: [batch,
+        heads, tokens, d]. ``bias``: [batch, 1, 1, tokens]. Returns [batch, heads, tokens, d].
         """
         graph, plan = self.graph, self.plan.attentions.get(site)
         if plan is not None:

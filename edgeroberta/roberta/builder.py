@@ -37,12 +37,7 @@ def external_data(path: Path) -> Path:
 
 
 class GraphBuilder:
-    """Collects nodes and constants, then makes a ModelProto or writes a file.
-
-    Args:
-        name: Name of the graph.
-        opset: Version of the operators, a key of :data:`IR_VERSIONS`.
-    """
+    """Collects nodes and constants, then makes a ModelProto or writes a file."""
 
     def __init__(self, name: str, *, opset: int = OPSET) -> None:
         self.name = name
@@ -96,12 +91,8 @@ class GraphBuilder:
     def save(self, path: Path, *, inline_limit: int = INLINE_LIMIT) -> tuple[Path, ...]:
         """Write ``model.onnx`` and, for large models, ``model.onnx_data`` beside it, as the Hub names them.
 
-        Args:
-            path: The ``.onnx`` file, here ``model.onnx``; written under a temporary name and renamed.
-            inline_limit: Bytes of weights above which they go to the data file.
-
-        Returns:
-            The files written.
+        ``path``: the ``.onnx`` file, here ``model.onnx``; written under a temporary name and renamed.
+        ``inline_limit``: bytes of weights above which they go to the data file.
         """
         if self.constant_bytes <= inline_limit:
             model, data_path = self.model(), None

@@ -19,13 +19,7 @@ _UNCUT = 1 << 30
 def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
     """Count the tokens of texts.
 
-    Args:
-        folder: Model folder whose tokenizer to use.
-        chunks: Texts or pairs, some thousand at a time.
-        rows: Rows of the embedding table.
-
-    Returns:
-        Occurrences of each id, int64[rows].
+    ``folder``: model folder whose tokenizer to use. Returns occurrences of each id, int64[rows].
     """
     total = np.zeros(rows, np.int64)
     for encoded in _encoded(folder, chunks):
@@ -36,25 +30,13 @@ def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
 def longest(folder: Path, chunks: Iterable[Sequence[Input]]) -> int:
     """Return the number of tokens of the longest text, special tokens included.
 
-    Args:
-        folder: Model folder whose tokenizer to use.
-        chunks: Texts or pairs, some thousand at a time.
+    ``folder``: model folder whose tokenizer to use.
     """
     return max((len(ids) for encoded in _encoded(folder, chunks) for ids in encoded), default=0)
 
 
 def changed(old: Path, new: Path, kept: Ids, chunks: Iterable[Sequence[Input]]) -> int:
-    """Count the texts that two tokenizers cut into different pieces.
-
-    Args:
-        old: Model folder of the one.
-        new: Model folder of the other, made by keeping some ids of the first.
-        kept: The old id of each new one.
-        chunks: Texts or pairs, some thousand at a time.
-
-    Returns:
-        Number of texts.
-    """
+    """Count the texts that two tokenizers cut into different pieces."""
     first, second = (TextTokenizer.open(folder, _UNCUT) for folder in (old, new))
     total = 0
     for chunk in chunks:

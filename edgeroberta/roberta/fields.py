@@ -152,12 +152,8 @@ _PASSED = (
 def check(fields: Mapping[str, Any], where: str) -> None:
     """Refuse a config that describes another architecture, or with a value that cannot be one.
 
-    Args:
-        fields: The parsed ``config.json`` of a model of the family.
-        where: Its path, for error messages.
-
-    Raises:
-        CheckpointError: It does; the message names the field, what it holds and what it may hold.
+    ``fields``: the parsed ``config.json`` of a model of the family. Raises CheckpointError: it does; the
+    message names the field, what it holds and what it may hold.
     """
     for name, accepted in _PLAIN.items():
         if name in fields and fields[name] not in accepted:
@@ -203,8 +199,7 @@ def _wrong(fields: Mapping[str, Any], name: str, wanted: str, where: str) -> Che
 def passed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return what transformers is told of a checked config: the known fields, in the types it wants.
 
-    Args:
-        fields: The parsed ``config.json``, checked.
+    ``fields``: the parsed ``config.json``, checked.
     """
     told = {name: fields[name] for name in _PASSED if name in fields}
     for name in ("layer_norm_eps", "initializer_range"):

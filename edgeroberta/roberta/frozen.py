@@ -32,11 +32,8 @@ class Lower:
 
     The model keeps the upper layers only, so it has no other parameters and gradients than theirs. Called
     with token ids as ever, it asks ``source`` for the output of the lower part; by default that is the lower
-    part itself, run in evaluation mode (without dropout) and without gradients.
-
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a head; changed in place.
-        layers: How many of its layers are taken out, fewer than it has.
+    part itself, run in evaluation mode (without dropout) and without gradients. ``model``: a Hugging Face
+    RoBERTa, XLM-R or CamemBERT with a head; changed in place.
     """
 
     def __init__(self, model: PreTrainedModel, layers: int) -> None:
@@ -54,12 +51,8 @@ class Lower:
     def run(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Run the lower part.
 
-        Args:
-            ids: Token ids, int64[B, S].
-            mask: Attention mask, int64[B, S].
-
-        Returns:
-            Its last layer's output, float32[B, S, H], without gradients.
+        ``ids``: token ids, int64[B, S]. ``mask``: attention mask, int64[B, S]. Returns its last layer's
+        output, float32[B, S, H], without gradients.
         """
         with torch.no_grad():
             states: Tensor = self._part(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -106,9 +99,6 @@ def first_token_only(model: PreTrainedModel) -> Iterator[None]:
 
     Keys and values need every token; the rest of the layer, ten twelfths of its products, does not. The
     logits are the same but for rounding, and for the elements that dropout draws.
-
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a sequence classification head.
     """
     import transformers
 

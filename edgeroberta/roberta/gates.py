@@ -31,31 +31,20 @@ class Unit(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """All units of one kind in one layer, and the projection that they enter.
+    """All units of one kind in one layer, and the projection that they enter."""
 
-    Attributes:
-        layer: Index of the layer.
-        unit: Kind of unit.
-        projection: The linear module behind the units; its inputs are ``count * width`` wide.
-        count: How many units there are.
-        width: Inputs of the projection that belong to one unit.
-    """
-
-    layer: int
-    unit: Unit
-    projection: nn.Linear
-    count: int
-    width: int
+    layer: int  # index of the layer
+    unit: Unit  # kind of unit
+    projection: nn.Linear  # the linear module behind the units; its inputs are ``count * width`` wide
+    count: int  # how many units there are
+    width: int  # inputs of the projection that belong to one unit
 
 
 def sites(model: PreTrainedModel) -> tuple[Site, ...]:
     """Return where a model's units are, in the order in which a forward pass comes by.
 
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head; layers may be pruned.
-
-    Returns:
-        Two sites per layer: its heads, then its neurons.
+    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head; layers may be pruned. Returns two
+    sites per layer: its heads, then its neurons.
     """
     config = model.config
     head_size = config.hidden_size // config.num_attention_heads
@@ -70,11 +59,7 @@ def sites(model: PreTrainedModel) -> tuple[Site, ...]:
 def magnitudes(model: PreTrainedModel) -> list[NDArray[np.float64]]:
     """Return the sum of the squares of each unit's weights and biases, what reads it included.
 
-    Args:
-        model: As for :func:`sites`.
-
-    Returns:
-        One array per site, float64[count], in the order of :func:`sites`.
+    Returns one array per site, float64[count], in the order of :func:`sites`.
     """
     result = []
     for site in sites(model):
@@ -93,10 +78,8 @@ def magnitudes(model: PreTrainedModel) -> list[NDArray[np.float64]]:
 class Gates:
     """Lets a function see, and change, what enters the projections of some sites, until closed.
 
-    Args:
-        places: The sites to watch.
-        through: Called with a site's place in ``places`` and the projection's inputs, float[n, S, width];
-            returns what the projection gets instead.
+    ``through``: called with a site's place in ``places`` and the projection's inputs, float[n, S, width];
+    returns what the projection gets instead.
     """
 
     def __init__(self, places: Sequence[Site], through: Callable[[int, Tensor], Tensor]) -> None:

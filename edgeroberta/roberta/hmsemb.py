@@ -48,36 +48,21 @@ _LAYER = {
 
 @dataclass(frozen=True)
 class Pack:
-    """An encoder read from a pack.
+    """An encoder read from a pack."""
 
-    Attributes:
-        config: The architecture, as fields of Hugging Face's RobertaConfig.
-        weights: float32 tensors under the names of Hugging Face's RobertaModel, without a pooler.
-        tokenizer: The bytes of ``tokenizer.json``.
-        model: Hub id of the model the pack was made from.
-        revision: Its revision.
-        max_length: The longest input, in tokens.
-    """
-
-    config: Mapping[str, Any]
-    weights: Weights
-    tokenizer: bytes
-    model: str
+    config: Mapping[str, Any]  # the architecture, as fields of Hugging Face's RobertaConfig
+    weights: Weights  # float32 tensors under the names of Hugging Face's RobertaModel, without a pooler
+    tokenizer: bytes  # the bytes of ``tokenizer.json``
+    model: str  # Hub id of the model the pack was made from
     revision: str
-    max_length: int
+    max_length: int  # the longest input, in tokens
 
 
 def read(path: Path) -> Pack:
     """Read a pack.
 
-    Args:
-        path: The ``.hmsemb`` file.
-
-    Returns:
-        The encoder, its int8 tensors multiplied out to float32.
-
-    Raises:
-        CheckpointError: The file is missing, truncated, too long, or not of this format.
+    ``path``: the ``.hmsemb`` file. Returns the encoder, its int8 tensors multiplied out to float32. Raises
+    CheckpointError: the file is missing, truncated, too long, or not of this format.
     """
     try:
         data = path.read_bytes()

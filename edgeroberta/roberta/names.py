@@ -106,18 +106,7 @@ _FOREIGN = (
 
 
 def plain(names: Iterable[str], *, where: str) -> dict[str, str]:
-    """Give the plain name of each tensor: no wrapper, today's names, the prefix where a head needs it.
-
-    Args:
-        names: Names as they are stored.
-        where: The model folder, for error messages.
-
-    Returns:
-        Stored name to plain name.
-
-    Raises:
-        CheckpointError: Two tensors have the same plain name.
-    """
+    """Give the plain name of each tensor: no wrapper, today's names, the prefix where a head needs it."""
     found = {name: _unwrapped(name) for name in names}
     bare = WORDS in found.values() and any(name.startswith("classifier.") for name in found.values())
     owners: dict[str, str] = {}
@@ -135,15 +124,7 @@ def plain(names: Iterable[str], *, where: str) -> dict[str, str]:
 
 
 def is_plain(names: Iterable[str], *, where: str) -> bool:
-    """Tell whether all tensors have their plain names.
-
-    Args:
-        names: Names as they are stored.
-        where: The model folder, for error messages.
-
-    Raises:
-        CheckpointError: Two tensors have the same plain name.
-    """
+    """Tell whether all tensors have their plain names."""
     return all(name == short for name, short in plain(names, where=where).items())
 
 
@@ -159,22 +140,14 @@ def _unwrapped(name: str) -> str:
 
 
 def is_harmless(name: str) -> bool:
-    """Tell whether a tensor that the classifier does not have may be left out.
-
-    Args:
-        name: Its plain name.
-    """
+    """Tell whether a tensor that the classifier does not have may be left out."""
     return HARMLESS.fullmatch(name.removeprefix(ENCODER)) is not None
 
 
 def refuse_foreign(found: Mapping[str, Path]) -> None:
     """Refuse tensors that are known to make another model of it than the architecture.
 
-    Args:
-        found: Plain name of each tensor that the architecture does not have, and the file that holds it.
-
-    Raises:
-        CheckpointError: There is one; it says what its kind is and what helps.
+    ``found``: plain name of each tensor that the architecture does not have, and the file that holds it.
     """
     for kind in _FOREIGN:
         for name in sorted(found):
@@ -185,12 +158,7 @@ def refuse_foreign(found: Mapping[str, Path]) -> None:
 
 
 def unknown(name: str, *, where: Path) -> CheckpointError:
-    """Make the error for a tensor that the architecture does not have and that is of no known kind.
-
-    Args:
-        name: Its plain name.
-        where: The file that holds it.
-    """
+    """Make the error for a tensor that the architecture does not have and that is of no known kind."""
     return CheckpointError(
         f"the tensor {name} is none of RoBERTa's; leaving it out could change the answers",
         where=str(where),

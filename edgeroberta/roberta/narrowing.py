@@ -33,30 +33,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Narrowed:
-    """A narrower model.
+    """A narrower model."""
 
-    Attributes:
-        model: The model, on the CPU.
-        up: float32[H, h], the way from its hidden states back to the wide model's.
-    """
-
-    model: PreTrainedModel
-    up: Tensor
+    model: PreTrainedModel  # the model, on the CPU
+    up: Tensor  # float32[H, h], the way from its hidden states back to the wide model's
 
 
 @dataclass(frozen=True, eq=False)
 class _Stream:
-    """The map between the two residual streams: ``narrow = down @ wide``, ``wide ~ up @ narrow + rest``.
+    """The map between the two residual streams: ``narrow = down @ wide``, ``wide ~ up @ narrow + rest``."""
 
-    Attributes:
-        down: float32[h, H].
-        up: float32[H, h].
-        rest: float32[1 + 2 layers, H], mean of what the map loses, at each norm.
-    """
-
-    down: Tensor
-    up: Tensor
-    rest: Tensor
+    down: Tensor  # float32[h, H]
+    up: Tensor  # float32[H, h]
+    rest: Tensor  # float32[1 + 2 layers, H], mean of what the map loses, at each norm
 
 
 def narrow(
@@ -69,21 +58,10 @@ def narrow(
 ) -> Narrowed:
     """Make a narrower model of a classifier.
 
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in
-            evaluation mode. Layers that are pruned to fewer heads or neurons than the widths asked
-            for keep what they have.
-        samples: Some hundred texts with their loss.
-        hidden_size: Width of the residual stream, a multiple of the head size; None leaves it.
-        intermediate_size: Width of the FFN; None leaves it.
-        directions: Keep the main directions of the residual stream (its principal components) instead
-            of its most important channels.
-
-    Returns:
-        The narrower model.
-
-    Raises:
-        UsageError: The widths do not fit the model.
+    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in evaluation mode.
+    Layers that are pruned to fewer heads or neurons than the widths asked for keep what they have.
+    ``hidden_size``: width of the residual stream, a multiple of the head size; None leaves it.
+    ``intermediate_size``: width of the FFN; None leaves it.
     """
     check_widths(shape_of(model), hidden_size, intermediate_size)
     found = sensitivity.measure(model, samples)

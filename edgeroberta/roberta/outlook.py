@@ -29,14 +29,9 @@ _ROWS = 4096
 def score(folder: Path, used: npt.NDArray[np.bool_], ranks: Floats) -> Floats:
     """Score how likely texts to come use each token.
 
-    Args:
-        folder: Model folder with the embeddings.
-        used: bool[rows], whether the user's texts need the token.
-        ranks: float64[rows], place of the token from general to special; infinite for ids that no text
-            can have, which are not looked at.
-
-    Returns:
-        float64[rows], the higher the likelier; -infinity where the rank is infinite.
+    ``used``: bool[rows], whether the user's texts need the token. ``ranks``: float64[rows], place of the
+    token from general to special; infinite for ids that no text can have, which are not looked at. Returns
+    float64[rows], the higher the likelier; -infinity where the rank is infinite.
     """
     possible = np.isfinite(ranks)
     width = tablecopy.entry(folder, tablecopy.WORDS).shape[1] + 2

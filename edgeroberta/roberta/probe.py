@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 class Probe:
     """Records what some layers put out in the newest forward pass, until closed.
 
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head; any model where nothing is recorded.
-        layers: Indices of the layers whose outputs to record.
-        attention: Record queries, keys and values of the last layer.
+    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head; any model where nothing is recorded.
     """
 
     def __init__(

@@ -15,39 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A batch of texts to measure on.
+    """A batch of texts to measure on."""
 
-    Attributes:
-        ids: Token ids, int64[B, S].
-        mask: Attention mask, int64[B, S].
-        loss: From logits float[B, L] to the loss of each text, float[B].
-    """
-
-    ids: Tensor
-    mask: Tensor
-    loss: Callable[[Tensor], Tensor]
+    ids: Tensor  # token ids, int64[B, S]
+    mask: Tensor  # attention mask, int64[B, S]
+    loss: Callable[[Tensor], Tensor]  # from logits float[B, L] to the loss of each text, float[B]
 
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """What was measured; every score is a mean over texts, and higher means that more depends on it.
+    """What was measured; every score is a mean over texts, and higher means that more depends on it."""
 
-    Attributes:
-        channels: float32[H], of the residual stream, over all norms.
-        heads: Per layer, float32[heads].
-        neurons: Per layer, float32[neurons] of the FFN.
-        units: float32[H], between the two matmuls of the classification head.
-        means: float32[1 + 2 layers, H], mean output of every norm; of the last one, which the head
-            reads, of the first tokens alone.
-        covariance: float32[H, H], of the norms' outputs, each about its own mean.
-    """
-
-    channels: Tensor
-    heads: tuple[Tensor, ...]
-    neurons: tuple[Tensor, ...]
-    units: Tensor
+    channels: Tensor  # float32[H], of the residual stream, over all norms
+    heads: tuple[Tensor, ...]  # per layer, float32[heads]
+    neurons: tuple[Tensor, ...]  # per layer, float32[neurons] of the FFN
+    units: Tensor  # float32[H], between the two matmuls of the classification head
+    #: float32[1 + 2 layers, H], mean output of every norm; of the last one, which the head reads, of the
+    #: first tokens alone
     means: Tensor
-    covariance: Tensor
+    covariance: Tensor  # float32[H, H], of the norms' outputs, each about its own mean
 
 
 def norms(model: PreTrainedModel) -> list[nn.Module]:
@@ -59,12 +45,7 @@ def norms(model: PreTrainedModel) -> list[nn.Module]:
 
 
 class Recording:
-    """Keeps what some modules put out, or were given, in the newest forward pass, until closed.
-
-    Args:
-        outputs: Modules whose outputs to keep.
-        inputs: Modules whose first inputs to keep.
-    """
+    """Keeps what some modules put out, or were given, in the newest forward pass, until closed."""
 
     def __init__(self, outputs: Sequence[nn.Module] = (), inputs: Sequence[nn.Module] = ()) -> None:
         self.values: dict[nn.Module, Tensor] = {}
@@ -89,15 +70,8 @@ def measure(model: PreTrainedModel, samples: Sequence[Sample]) -> Sensitivity:
     """Measure a classifier on texts.
 
     The score of a part is the squared change of the loss, to first order, were its output 0: the sum of
-    output times gradient over a text's tokens, squared (Molchanov et al., arXiv:1906.10771).
-
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in
-            evaluation mode.
-        samples: Some hundred texts.
-
-    Returns:
-        The scores and moments.
+    output times gradient over a text's tokens, squared (Molchanov et al., arXiv:1906.10771). ``model``: a
+    Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in evaluation mode.
     """
     model.eval()
     layers = model.base_model.encoder.layer

@@ -35,17 +35,11 @@ _CUTS = {
 
 @dataclass(frozen=True)
 class Kept:
-    """What stays of an encoder; every index counts from 0 in the source model as it stands.
+    """What stays of an encoder; every index counts from 0 in the source model as it stands."""
 
-    Attributes:
-        layers: The layers, rising.
-        heads: Per kept layer, its attention heads, rising; at least one.
-        neurons: Per kept layer, its FFN neurons, rising; at least one.
-    """
-
-    layers: tuple[int, ...]
-    heads: tuple[tuple[int, ...], ...]
-    neurons: tuple[tuple[int, ...], ...]
+    layers: tuple[int, ...]  # the layers, rising
+    heads: tuple[tuple[int, ...], ...]  # per kept layer, its attention heads, rising; at least one
+    neurons: tuple[tuple[int, ...], ...]  # per kept layer, its FFN neurons, rising; at least one
 
     @classmethod
     def everything(cls, shape: EncoderShape) -> Kept:
@@ -54,18 +48,7 @@ class Kept:
 
     @classmethod
     def whole_layers(cls, layers: Sequence[int], shape: EncoderShape) -> Kept:
-        """Keep some layers, each as it is.
-
-        Args:
-            layers: Indices of the layers, rising.
-            shape: Shape of the source model.
-
-        Returns:
-            These layers with all their heads and neurons.
-
-        Raises:
-            UsageError: The layers do not rise or are out of range.
-        """
+        """Keep some layers, each as it is. ``layers``: indices of the layers, rising."""
         chosen = check_layers(layers, len(shape.layers))
         return cls(
             layers=chosen,
@@ -82,11 +65,7 @@ class Kept:
     def check(self, shape: EncoderShape) -> None:
         """Refuse a choice that a model of this shape does not allow.
 
-        Args:
-            shape: Shape of the source model.
-
-        Raises:
-            UsageError: Layers, heads or neurons do not rise, are out of range, or a layer keeps none.
+        Raises UsageError: layers, heads or neurons do not rise, are out of range, or a layer keeps none.
         """
         check_layers(self.layers, len(shape.layers))
         for name, per_layer in (("heads", self.heads), ("neurons", self.neurons)):
@@ -104,18 +83,10 @@ class Kept:
 def choose_layers(n_teacher: int, n_student: int) -> tuple[int, ...]:
     """Choose which layers of a teacher a student starts from: spread out, first and last among them.
 
-    Student layer ``i`` of ``s`` starts from layer ``floor(i * t / (s - 1))`` of ``t``; for twelve
-    layers cut to six this is the choice of DistilBERT (Sanh et al., arXiv:1910.01108).
-
-    Args:
-        n_teacher: Layers of the teacher.
-        n_student: Layers of the student, at least 1.
-
-    Returns:
-        Indices of the teacher's layers, rising; e.g. ``(0, 2, 4, 5)`` for 4 of 6.
-
-    Raises:
-        UsageError: The student would have no layer, or more than the teacher.
+    Student layer ``i`` of ``s`` starts from layer ``floor(i * t / (s - 1))`` of ``t``; for twelve layers cut
+    to six this is the choice of DistilBERT (Sanh et al., arXiv:1910.01108). ``n_student``: layers of the
+    student, at least 1. Returns indices of the teacher's layers, rising; e.g. ``(0, 2, 4, 5)`` for 4 of 6.
+    Raises UsageError: the student would have no layer, or more than the teacher.
     """
     if not 1 <= n_student <= n_teacher:
         raise UsageError(
@@ -131,15 +102,8 @@ def choose_layers(n_teacher: int, n_student: int) -> tuple[int, ...]:
 def check_layers(layers: Sequence[int], n_teacher: int) -> tuple[int, ...]:
     """Refuse a list of layers that a teacher does not have, or that does not rise.
 
-    Args:
-        layers: Indices of the teacher's layers, from 0.
-        n_teacher: Layers of the teacher.
-
-    Returns:
-        The layers as a tuple.
-
-    Raises:
-        UsageError: There are none, they do not rise strictly, or one is out of range.
+    ``layers``: indices of the teacher's layers, from 0. Raises UsageError: there are none, they do not rise
+    strictly, or one is out of range.
     """
     chosen = tuple(layers)
     if not chosen or any(a >= b for a, b in itertools.pairwise(chosen)):
@@ -156,14 +120,9 @@ def check_layers(layers: Sequence[int], n_teacher: int) -> tuple[int, ...]:
 def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size: int | None) -> None:
     """Refuse widths that a model cannot be narrowed to.
 
-    Args:
-        shape: Shape of the wide model.
-        hidden_size: Width of the residual stream, None to leave it.
-        intermediate_size: Width of the FFN, None to leave it.
-
-    Raises:
-        UsageError: A width is not below the model's, or no multiple of the head size; ``where`` is
-            the name of the argument.
+    ``hidden_size``: width of the residual stream, None to leave it. ``intermediate_size``: width of the FFN,
+    None to leave it. Raises UsageError: a width is not below the model's, or no multiple of the head size;
+    ``where`` is the name of the argument.
     """
     size, width = shape.head_size, shape.hidden_size
     if hidden_size is not None and (hidden_size % size or not 0 < hidden_size <= width):
@@ -184,15 +143,9 @@ def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size
 def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
     """Make a student of some of a model's encoder layers, with its embeddings and head.
 
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head; it is not changed.
-        layers: Indices of the layers to keep, rising.
-
-    Returns:
-        A model of the same class on the CPU, with its own copy of the weights.
-
-    Raises:
-        UsageError: The layers do not rise or are out of range.
+    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head; it is not changed. ``layers``:
+    indices of the layers to keep, rising. Returns a model of the same class on the CPU, with its own copy of
+    the weights.
     """
     return prune(model, Kept.whole_layers(layers, shape_of(model)))
 
@@ -216,11 +169,8 @@ def _check_rising(chosen: Sequence[int], count: int, name: str, layer: int) -> N
 def shape_of(model: PreTrainedModel) -> EncoderShape:
     """Read the shape of a model from its modules.
 
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head, pruned or not.
-
-    Returns:
-        Its shape; ``labels`` is what the config says, also for a model without a head.
+    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head, pruned or not. Returns its shape;
+    ``labels`` is what the config says, also for a model without a head.
     """
     config = model.config
     head_size = config.hidden_size // config.num_attention_heads
@@ -243,21 +193,12 @@ def shape_of(model: PreTrainedModel) -> EncoderShape:
 def prune(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
     """Make a smaller model of what is kept: heads, FFN neurons and whole layers, in one step.
 
-    What is left out adds nothing in the result, as if its outputs were 0 in the source; the biases of
-    the matmuls that read them stay. Embeddings and head are kept as they are. Beside the source there
-    is only the new model in memory: it is built without fresh weights.
-
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head, pruned before or not; it is
-            not changed.
-        kept: What stays of it.
-
-    Returns:
-        A model of the same class and type on the CPU, with its own copy of the weights, all of them
-        trainable; its config has ``layer_shapes`` where layers differ from the plain fields.
-
-    Raises:
-        UsageError: The model does not have what is to be kept.
+    What is left out adds nothing in the result, as if its outputs were 0 in the source; the biases of the
+    matmuls that read them stay. Embeddings and head are kept as they are. Beside the source there is only the
+    new model in memory: it is built without fresh weights. ``model``: a Hugging Face RoBERTa, XLM-R or
+    CamemBERT with any head, pruned before or not; it is not changed. Returns a model of the same class and
+    type on the CPU, with its own copy of the weights, all of them trainable; its config has ``layer_shapes``
+    where layers differ from the plain fields.
     """
     import torch
 

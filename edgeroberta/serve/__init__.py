@@ -32,15 +32,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way and return.
 
-    Args:
-        runtime: What answers; it stays open.
-        settings: Limits.
-        ready: Called with the address once it listens.
-
-    Raises:
-        EdgeRobertaError: It cannot listen, or a request was still under way after the grace period.
-        UnavailableError: The extra ``serve`` is not installed.
-        UsageError: Not called from the main thread, which is the one that gets signals.
+    ``runtime``: what answers; it stays open.
     """
     extras.require("serve", purpose="edgeroberta serve")
     from edgeroberta.serve.server import run

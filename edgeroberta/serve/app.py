@@ -36,11 +36,7 @@ _UNWATCHED_SECONDS = 0.05
 class Service:
     """The ASGI application; runs on the thread of the event loop and never blocks it.
 
-    Attributes:
-        settings: Its limits.
-        metrics: What it counts.
-        in_flight: Requests that were taken and not answered yet.
-        stopping: True once it was told to stop.
+    ``in_flight``: requests that were taken and not answered yet. ``stopping``: True once it was told to stop.
     """
 
     def __init__(

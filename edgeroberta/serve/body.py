@@ -20,12 +20,10 @@ _LONGEST = 40
 def check_content_type(headers: Mapping[str, str]) -> None:
     """Take JSON in UTF-8 and nothing else.
 
-    A body without a type is refused, too: a web page may send one to any address without asking, and
-    a type of application/json only after a question that this server never answers with yes. A page whose
-    own name is made to point here (DNS rebinding) need not ask; where that matters, put a proxy before it.
-
-    Raises:
-        Refusal: It is something else.
+    A body without a type is refused, too: a web page may send one to any address without asking, and a type
+    of application/json only after a question that this server never answers with yes. A page whose own name
+    is made to point here (DNS rebinding) need not ask; where that matters, put a proxy before it. Raises
+    Refusal: it is something else.
     """
     stated = headers.get("content-type", "")
     kind, *parameters = (part.strip().lower() for part in stated.split(";"))
@@ -44,14 +42,9 @@ def check_content_type(headers: Mapping[str, str]) -> None:
 def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
     """Read the inputs of a request.
 
-    Args:
-        body: UTF-8, a JSON object with ``text``, ``text`` and ``text_pair``, or ``texts``: a list of
-            texts, of lists of two, or of objects with ``text`` and ``text_pair``.
-        pair: True when the model takes pairs.
-        max_batch: Most inputs; the least is one.
-
-    Raises:
-        Refusal: The body is not that.
+    ``body``: UTF-8, a JSON object with ``text``, ``text`` and ``text_pair``, or ``texts``: a list of texts,
+    of lists of two, or of objects with ``text`` and ``text_pair``. ``pair``: True when the model takes pairs.
+    ``max_batch``: most inputs; the least is one. Raises Refusal: the body is not that.
     """
     value = _load(body)
     if not isinstance(value, dict):

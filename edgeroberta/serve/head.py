@@ -19,8 +19,7 @@ _CLOSE = {"Connection": "close"}
 def check(scope: Scope, settings: Settings) -> None:
     """Refuse what can be refused before the body has come; the connection is closed then.
 
-    Raises:
-        Refusal: The head is malformed or too large, or announces a body that is not read.
+    Raises Refusal: the head is malformed or too large, or announces a body that is not read.
     """
     version, headers = scope["http_version"], scope["headers"]
     if version not in ("1.1", "1.0"):

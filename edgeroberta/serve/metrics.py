@@ -27,9 +27,7 @@ disable_created_metrics()
 class Metrics:
     """The counters of one server; two servers in a process do not share them.
 
-    Args:
-        facts: Labels of ``edgeroberta_build_info``.
-        gauges: Name to what it means and what returns its value now.
+    ``facts``: labels of ``edgeroberta_build_info``.
     """
 
     def __init__(

@@ -12,11 +12,8 @@ logger = logging.getLogger(__name__)
 def notify(message: str) -> bool:
     """Send a message to the service manager.
 
-    Args:
-        message: Lines such as ``READY=1``, ``STOPPING=1``, ``WATCHDOG=1``, ``STATUS=…``.
-
-    Returns:
-        True when there is a service manager and it was sent.
+    ``message``: lines such as ``READY=1``, ``STOPPING=1``, ``WATCHDOG=1``, ``STATUS=…``. Returns True when
+    there is a service manager and it was sent.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):

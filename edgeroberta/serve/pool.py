@@ -45,12 +45,8 @@ class Pool:
     """Threads that answer jobs, each job by itself: an answer never depends on its neighbours.
 
     Made on the event loop's thread, which also awaits the results. ``concurrent.futures`` has neither a
-    bounded queue nor threads that let the process end while an engine hangs.
-
-    Args:
-        runtime: What answers; called from several threads at once.
-        workers: Threads.
-        queue: Jobs that may wait.
+    bounded queue nor threads that let the process end while an engine hangs. ``runtime``: what answers;
+    called from several threads at once. ``queue``: jobs that may wait.
     """
 
     def __init__(self, runtime: Runtime, *, workers: int, queue: int) -> None:

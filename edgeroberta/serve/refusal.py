@@ -11,13 +11,7 @@ from starlette.exceptions import HTTPException
 class Refusal(HTTPException):
     """A request that is answered with an error.
 
-    Args:
-        status: HTTP status.
-        code: What is wrong, for programs; stays the same from version to version.
-        message: What is wrong, for people.
-        where: The header or field that is wrong.
-        hint: What to do instead.
-        headers: Further headers of the answer.
+    ``code``: what is wrong, for programs; stays the same from version to version.
     """
 
     def __init__(

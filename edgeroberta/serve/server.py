@@ -32,9 +32,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Server:
     """A server that runs until it is told to stop; belongs to one event loop.
 
-    Attributes:
-        address: ``http://host:port`` after :meth:`start`.
-        service: What answers.
+    ``address``: ``http://host:port`` after :meth:`start`.
     """
 
     def __init__(self, runtime: Runtime, settings: Settings) -> None:

@@ -10,37 +10,24 @@ from edgeroberta.errors import UsageError
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits of a server.
+    """Limits of a server."""
 
-    Attributes:
-        host: Address to listen on.
-        port: TCP port; 0 for one that is free.
-        workers: Threads that call the runtime; None for as many as the processor has room for.
-        queue: Requests that may wait for a worker; the next one is turned away with 503.
-        max_batch: Most texts in one request.
-        max_bytes: Most bytes of a request's body.
-        timeout: Seconds from a whole request to its answer; then it is 504 and the answer is dropped.
-        read_timeout: Seconds from the first byte of a request to its last.
-        idle_timeout: Seconds a connection may stay open between requests.
-        grace: Seconds that requests under way get when the server is told to stop.
-        connections: Most connections at once.
-        max_head_bytes: Most bytes of a request's line and headers together.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 8080
+    host: str = "127.0.0.1"  # address to listen on
+    port: int = 8080  # TCP port; 0 for one that is free
+    #: threads that call the runtime; None for as many as the processor has room for
     workers: int | None = None
-    queue: int = 64
-    max_batch: int = 32
-    max_bytes: int = 1 << 20
+    queue: int = 64  # requests that may wait for a worker; the next one is turned away with 503
+    max_batch: int = 32  # most texts in one request
+    max_bytes: int = 1 << 20  # most bytes of a request's body
+    #: seconds from a whole request to its answer; then it is 504 and the answer is dropped
     timeout: float = 10.0
-    read_timeout: float = 10.0
+    read_timeout: float = 10.0  # seconds from the first byte of a request to its last
     # Above the 60 s for which common proxies keep a connection, so that they close first.
-    idle_timeout: float = 75.0
-    grace: float = 10.0
+    idle_timeout: float = 75.0  # seconds a connection may stay open between requests
+    grace: float = 10.0  # seconds that requests under way get when the server is told to stop
     # A quarter of the 1,024 open files that most systems allow a process.
-    connections: int = 256
-    max_head_bytes: int = 16 << 10
+    connections: int = 256  # most connections at once
+    max_head_bytes: int = 16 << 10  # most bytes of a request's line and headers together
 
     def __post_init__(self) -> None:
         """Refuse numbers that would make a server which answers nothing."""

@@ -16,38 +16,25 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of one model.
+    """What was measured of one model."""
 
-    Attributes:
-        graph: Digest of all that an engine and the tokenizer are given. Where two stages leave the same,
-            as a checkpoint and its export do, one measurement serves both.
-        metric: The task's metric.
-        agreement: Share of rows with the full-size model's answer.
-        flips: Number of rows without it.
-        calibration_error: None for a regression.
-        engine: What ran it, with its version.
-        p50_ms: Milliseconds per text.
-        speed_up: Against the full-size model in the same turns.
-        noisy: True when the turns differ much.
-    """
-
+    #: digest of all that an engine and the tokenizer are given. Where two stages leave the same, as a
+    #: checkpoint and its export do, one measurement serves both.
     graph: str
-    metric: float
-    agreement: float
-    flips: int
-    calibration_error: float | None
-    engine: str
-    p50_ms: float
-    speed_up: float
-    noisy: bool
+    metric: float  # the task's metric
+    agreement: float  # share of rows with the full-size model's answer
+    flips: int  # number of rows without it
+    calibration_error: float | None  # None for a regression
+    engine: str  # what ran it, with its version
+    p50_ms: float  # milliseconds per text
+    speed_up: float  # against the full-size model in the same turns
+    noisy: bool  # True when the turns differ much
 
 
 class Store:
     """The rows of one set of circumstances.
 
-    Args:
-        folder: Where the files are; made when the first row is kept.
-        circumstances: Digest of all but the model that the numbers depend on.
+    ``folder``: where the files are; made when the first row is kept.
     """
 
     def __init__(self, folder: Path, circumstances: str) -> None:
@@ -55,11 +42,7 @@ class Store:
         self._circumstances = circumstances
 
     def find(self, content: str) -> Measured | None:
-        """Return what is kept of a model, None where it is not there or not readable.
-
-        Args:
-            content: Content digest of the model's artifact.
-        """
+        """Return what is kept of a model, None where it is not there or not readable."""
         try:
             stored = jsontext.loads(self._file(content).read_bytes(), finite=False)
             if stored["schema_version"] != SCHEMA_VERSION:
