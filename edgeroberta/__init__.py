@@ -1,3 +1,66 @@
-"""EdgeRoBERTa: distill, quantize, verify and run RoBERTa encoders on edge devices."""
+"""EdgeRoBERTa: distill, quantize, verify and run RoBERTa encoders on edge devices.
+
+::
+
+    import edgeroberta
+
+    result = edgeroberta.compress("model/", "reviews.csv", output="out/")
+    if result.passed:
+        runtime = edgeroberta.load(result.bundle)
+        runtime("great film").label
+
+Nothing is imported before it is used: on a device this is as light as :mod:`edgeroberta.runtime`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgeroberta.api import *  # noqa: F403
 
 __version__ = "0.4.0"
+
+__all__ = [  # noqa: F405
+    "BenchResult",
+    "BuildResult",
+    "BundleError",
+    "CheckResult",
+    "CheckpointError",
+    "CompressionResult",
+    "DataError",
+    "DoctorResult",
+    "EdgeRobertaError",
+    "EngineError",
+    "EvaluationResult",
+    "GateError",
+    "LatencyResult",
+    "Prediction",
+    "RecipeError",
+    "Runtime",
+    "UnavailableError",
+    "UsageError",
+    "bench",
+    "build",
+    "check_bundle",
+    "compress",
+    "doctor",
+    "evaluate",
+    "latency_table",
+    "list_recipes",
+    "list_targets",
+    "load",
+    "preview",
+    "reference",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("edgeroberta.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,21 +18,22 @@ from edgeroberta import __version__
 from edgeroberta.cli import console
 from edgeroberta.errors import EdgeRobertaError, shortened
 
-#: Command names in the order of the help; each is a module of this package with a function of that name.
-COMMANDS = (
-    "compress",
-    "build",
-    "run",
-    "serve",
-    "verify",
-    "bench",
-    "latency",
-    "check",
-    "reference",
-    "doctor",
-    "recipes",
-    "targets",
-)
+#: Commands in the order of the help, each with its call in Python; each is a module of this package with a
+#: function of that name.
+COMMANDS = {
+    "compress": "edgeroberta.compress(model, data, output=…)",
+    "build": "edgeroberta.build(bundle, data)",
+    "run": "edgeroberta.load(bundle)(texts)",
+    "serve": "edgeroberta.load(bundle), for a server of your own",
+    "verify": "edgeroberta.evaluate(bundle, data)",
+    "bench": "edgeroberta.bench(bundle, data)",
+    "latency": "edgeroberta.latency_table(model, data)",
+    "check": "edgeroberta.check_bundle(bundle)",
+    "reference": "edgeroberta.reference(model, data, output=…)",
+    "doctor": "edgeroberta.doctor()",
+    "recipes": "edgeroberta.list_recipes()",
+    "targets": "edgeroberta.list_targets()",
+}
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -61,9 +62,9 @@ def application() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    for name in COMMANDS:
+    for name, call in COMMANDS.items():
         module = importlib.import_module(f"edgeroberta.cli.{name}")
-        app.command(name)(getattr(module, name))
+        app.command(name, epilog=f"In Python: {call}")(getattr(module, name))
     return app
 
 

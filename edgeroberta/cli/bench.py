@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair, data_spec
-
-if TYPE_CHECKING:
-    from edgeroberta.bench.benchmark import Request
-
+from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair, names
 
 Data = Annotated[
     str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
@@ -79,89 +76,31 @@ def bench(
     debug: Debug = False,
 ) -> None:
     """Measure size, accuracy, speed and memory; the table is kept in the bundle's reports/ as well."""
-    from edgeroberta.bench.benchmark import Request
-    from edgeroberta.errors import UsageError
-
-    columns = {
-        "eval_data": eval_data,
-        "text": text,
-        "text_pair": text_pair,
-        "label": label,
-        "label_format": label_format,
-    }
-    request = Request(
-        bundle=bundle,
-        data=data_spec(data, columns),
+    result = api.bench(
+        bundle,
+        data,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        label_format=label_format,
+        eval_data=eval_data,
         target=target,
+        host=host,
+        engines=names(engines),
         reference=reference,
         model=model,
         allow_pickle=allow_pickle,
-        engines=tuple(engines.split(",")) if engines else None,
         rows=rows,
         batch=batch,
         length=length,
         threads=threads,
         rounds=rounds,
-        dtypes=tuple(dtype.split(",")),
+        dtypes=dtype.split(","),
+        wheelhouse=wheelhouse,
+        keep=not no_keep,
+        progress=console.progress(),
     )
-    if host:
-        _on_hosts(request, host, wheelhouse=wheelhouse, keep=not no_keep, json=json)
-        return
-    if wheelhouse is not None or no_keep:
-        option = "--no-keep" if no_keep else "--wheelhouse"
-        raise UsageError(f"{option} is for another machine", where=option, hint="add --host user@host")
-    _here(request, json=json)
-
-
-def _here(request: Request, *, json: bool) -> None:
-    from edgeroberta.bench import table
-    from edgeroberta.bench.benchmark import benchmark, remember, write
-    from edgeroberta.bench.comparison import require_measured
-    from edgeroberta.bench.row import BUNDLE
-    from edgeroberta.errors import EdgeRobertaError
-    from edgeroberta.measure.validity import Verdict, require_valid
-
-    comparison = benchmark(request, progress=console.progress())
-    if json:
-        console.out_json(comparison.to_json())
-    else:
-        console.out(table.text(comparison).rstrip())
-    try:
-        console.say(f"written to {write(comparison, request.bundle)}")
-    except EdgeRobertaError as error:  # a read-only bundle: the table has been printed all the same
-        console.say(f"warning: {error}")
-    if (engine := remember(comparison, request)) is not None:
-        console.say(f"{engine} is the fastest that passed: this device runs the bundle on it from now on")
-    elif (
-        comparison.validity.verdict is Verdict.NOISY
-        and sum(row.name == BUNDLE for row in comparison.rows) > 1
-    ):
-        console.say("the run was noisy, so the engine that this device runs the bundle on stays as it was")
-    require_valid(comparison.validity)
-    require_measured(comparison)
-
-
-def _on_hosts(request: Request, hosts: list[str], *, wheelhouse: Path | None, keep: bool, json: bool) -> None:
-    from edgeroberta.bench import hosts_table
-    from edgeroberta.bench.remote import run_remote, to_json
-    from edgeroberta.errors import EdgeRobertaError
-    from edgeroberta.measure.validity import require_valid
-
-    results = run_remote(request, hosts, progress=console.progress(), wheelhouse=wheelhouse, keep=keep)
-    failed = [each.error for each in results if each.error is not None]
-    if json:
-        console.out_json(to_json(results))
-    elif len(failed) < len(results):
-        console.out(hosts_table.text(results).rstrip())
-    if len(failed) < len(results):
-        try:
-            console.say(f"written to {hosts_table.write(results, request.bundle)}")
-        except EdgeRobertaError as error:  # a read-only bundle: the table has been printed all the same
-            console.say(f"warning: {error}")
-    for earlier in failed[:-1]:
-        console.say_error(earlier)
-    if failed:
-        raise failed[-1]
-    for each in results:
-        if each.comparison is not None:
-            require_valid(each.comparison.validity, where=each.host)
+    console.show(result, json=json)
+    for note in result.notes:
+        console.say(note)
+    console.finish(result)

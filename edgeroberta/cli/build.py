@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, data_spec
-from edgeroberta.errors import EdgeRobertaError, GateError
-
-if TYPE_CHECKING:
-    from edgeroberta.check.ondevice.engines import Candidate, Outcome
+from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, names
 
 
 def build(
@@ -43,61 +40,19 @@ def build(
     debug: Debug = False,
 ) -> None:
     """Build int8 and fp16 engines on this device, check and time both, and keep the faster that passes."""
-    from edgeroberta.check.ondevice.build import Request
-    from edgeroberta.check.ondevice.build import build as build_engines
-    from edgeroberta.check.ondevice.timing import Plan
-
-    columns = {
-        "eval_data": eval_data,
-        "text": text,
-        "text_pair": text_pair,
-        "label": label,
-        "label_format": label_format,
-    }
-    request = Request(
-        bundle=bundle,
-        engines=tuple(engines.split(",")) if engines else None,
+    result = api.build(
+        bundle,
+        data,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        label_format=label_format,
+        eval_data=eval_data,
         target=target,
-        data=data_spec(data, columns),
+        engines=names(engines),
         reference=reference,
-        plan=Plan(rounds=rounds),
+        rounds=rounds,
+        progress=console.progress(),
     )
-    outcome = build_engines(request, progress=console.progress())
-    if json:
-        console.out_json(outcome.to_json())
-    else:
-        console.out(_text(outcome))
-    if outcome.kept is None:
-        failed = any(each.gate == "FAIL" for each in outcome.candidates)
-        raise (GateError if failed else EdgeRobertaError)(outcome.why, where=str(bundle))
-
-
-def _text(outcome: Outcome) -> str:
-    header = ("engine", "build", "MB", "int8 matmuls", "engine p50", "call p50", "goldens", "gate")
-    lines = [console.table(header, [_row(each) for each in outcome.candidates]), ""]
-    for each in outcome.candidates:
-        if note := each.error or each.warning:
-            lines.append(f"{each.engine}: {note}")
-    if outcome.kept is not None:
-        lines.append(f"kept: {outcome.kept}; {outcome.why}")
-        if outcome.left_out:
-            lines.append(f"not remembered: {', '.join(outcome.left_out)} was not compared")
-        elif not outcome.remembered:
-            lines.append("the choice could not be remembered; name it with --engine")
-    return "\n".join(lines)
-
-
-def _row(each: Candidate) -> tuple[str, ...]:
-    facts = each.facts
-    built = f"{facts['build_seconds']:.1f} s{' (kept)' if facts['reused'] else ''}" if facts else "–"
-    goldens = f"ok, {each.deviation:.2g}" if each.deviation is not None else "wrong" if facts else "–"
-    return (
-        each.engine,
-        built,
-        f"{facts['engine_bytes'] / 1e6:.1f}" if facts else "–",
-        f"{each.int8} of {each.planned or each.matmuls}" if each.matmuls else "–",
-        f"{each.engine_only.p50_ms:.2f} ms" if each.engine_only else "–",
-        f"{each.call.p50_ms:.2f} ms" if each.call else "–",
-        goldens,
-        each.gate or "–",
-    )
+    console.show(result, json=json)
+    console.finish(result)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeroberta import api, distributed
 from edgeroberta.cli import console
 from edgeroberta.cli.options import (
     P95,
@@ -21,16 +22,12 @@ from edgeroberta.cli.options import (
     Speedup,
     Text,
     TextPair,
-    data_spec,
 )
-from edgeroberta.errors import GateError, UsageError
-from edgeroberta.extras import require
 
 if TYPE_CHECKING:
-    from edgeroberta.pipeline.sources import Request
-    from edgeroberta.search.limits import Limits
-
-
+    from edgeroberta.api import CompressionResult
+    from edgeroberta.pipeline.dry_run import Preview
+    from edgeroberta.search.preview import Forecast
 Recipe = Annotated[
     str | None,
     typer.Option(
@@ -86,105 +83,45 @@ def compress(
     With neither MODEL nor --data, a small packaged RoBERTa and film reviews are used. A killed run
     resumes when the same command is given again.
     """
-    require("compress", purpose="edgeroberta compress")
-    from edgeroberta.pipeline.sources import Request
-    from edgeroberta.search import limits
-
-    columns = {
-        "eval_data": eval_data,
-        "text": text,
-        "text_pair": text_pair,
-        "label": label,
-        "label_format": label_format,
-    }
-    options = {**columns, "unlabelled": unlabelled, "eval_fraction": eval_fraction}
-    budget = limits.read(speedup, p95, size, keep)
-    _check_host(budget, host)
-    request = Request(
-        model=model,
-        data=data_spec(data, options, seed=seed, limit=limit),
-        recipe=recipe or "int8-distill",
-        overrides=(*(override or ()), *(("verify.keep_examples=true",) if keep_examples else ())),
-        target=target,
+    run = api.preview if dry_run else api.compress
+    result = run(
+        model,
+        data,
         output=output,
-        work=work,
-        reference=reference,
-        seed=seed,
+        recipe=recipe or "int8-distill",
+        settings=override or (),
+        target=target,
+        speedup=speedup,
+        p95=p95,
+        size=size,
+        keep=keep,
+        host=host,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        label_format=label_format,
+        eval_data=eval_data,
+        eval_fraction=eval_fraction,
+        unlabelled=unlabelled,
         limit=limit,
+        seed=seed,
+        reference=reference,
+        work=work,
+        keep_examples=keep_examples,
         allow_pickle=allow_pickle,
+        progress=console.progress(),
     )
-    if dry_run:
-        _preview(request, budget, host=host, json=json)
-    elif budget is not None:
-        _within(request, budget, host=host, json=json)
-    else:
-        _compress(request, json=json)
+    if distributed.current().main:
+        _show(result, json=json)
+    if isinstance(result, api.CompressionResult):
+        console.finish(result)
 
 
-def _compress(request: Request, *, json: bool) -> None:
-    from edgeroberta import distributed
-    from edgeroberta.pipeline import summary
-    from edgeroberta.pipeline.compression import compress as run
-    from edgeroberta.progress import Progress
-
-    main = distributed.current().main
-    result = run(request, progress=console.progress() if main else Progress())
-    if main:
-        if json:
-            console.out_json(summary.to_json(result))
-        else:
-            console.say(summary.to_text(result, program=console.program()))
-    if summary.verdict(result) == "FAIL":
-        raise typer.Exit(GateError.exit_code)
-
-
-def _check_host(budget: Limits | None, host: str | None) -> None:
-    if budget is None and host is not None:
-        raise UsageError(
-            "--host is given but no budget",
-            where="--host",
-            hint="add --speedup or --p95; to measure a bundle on a device: edgeroberta bench BUNDLE --host",
-        )
-
-
-def _within(request: Request, budget: Limits, *, host: str | None, json: bool) -> None:
-    from edgeroberta import distributed
-    from edgeroberta.latency.remote import timer_on
-    from edgeroberta.pipeline import summary
-    from edgeroberta.progress import Progress
-    from edgeroberta.search.budget import compress as run
-
-    main = distributed.current().main
-    timer = timer_on(host) if host else None
-    progress = console.progress() if main else Progress()
-    found = run(request, budget, progress=progress, host=host, timer=timer)
-    if found.outcome is not None:
-        if json:
-            console.out_json({**summary.to_json(found.result), "budget": found.outcome.to_json()})
-        else:
-            console.say(summary.to_text(found.result, program=console.program(), budget=True))
-            console.say(found.outcome.to_text(failed=found.failed))
-    if found.failed:
-        raise typer.Exit(GateError.exit_code)
-
-
-def _preview(request: Request, budget: Limits | None, *, host: str | None, json: bool) -> None:
-    from edgeroberta.pipeline import dry_run as outlook
-    from edgeroberta.pipeline.compression import preview
-
-    if budget is not None:
-        # only here: candidates are described with what trains them, which imports torch
-        from edgeroberta.search import preview as forecast
-
-        found = forecast.forecast(request, budget, host=host)
-        if json:
-            console.out_json(forecast.to_json(found))
-        else:
-            console.say(forecast.to_text(found))
-        return
-    plan = preview(request)
+def _show(result: CompressionResult | Preview | Forecast, *, json: bool) -> None:
     if json:
-        console.out_json(outlook.to_json(plan))
-        return
-    console.out(plan.recipe.text.rstrip())
-    console.say(outlook.to_text(plan))
+        console.out_json(result.to_json())
+    elif isinstance(result, api.CompressionResult):
+        console.say(result.to_text(program=console.program()))
+    else:
+        console.out(result.recipe.text.rstrip())
+        console.say(str(result))

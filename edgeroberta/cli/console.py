@@ -10,14 +10,24 @@ import logging
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, GateError
 from edgeroberta.escaping import plain, plain_json
 from edgeroberta.progress import Progress, for_stream
-from edgeroberta.report.table import Table
+
+if TYPE_CHECKING:
+    from edgeroberta.api.results import Result
+
+
+class Printable(Protocol):
+    """What the functions behind the commands return."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+
+    def __str__(self) -> str: ...
 
 
 def out(text: str) -> None:
@@ -73,19 +83,19 @@ def progress() -> Progress:
     return for_stream(sys.stderr)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows in columns for people.
-
-    Args:
-        header: Column titles.
-        rows: Cells, as many per row as there are titles. A column of numbers is set flush right.
-
-    Returns:
-        Lines joined by newlines, without a final one.
-    """
-    left = [i for i in range(len(header)) if not rows or not all(_numeric(row[i]) for row in rows)]
-    return Table.of(header, rows, words=left).text()
+def show(result: Printable, *, json: bool) -> None:
+    """Print a result: its text, or with ``--json`` its JSON and nothing else."""
+    if json:
+        out_json(result.to_json())
+    elif text := str(result):
+        out(text)
 
 
-def _numeric(cell: str) -> bool:
-    return bool(cell) and (cell == "–" or cell[0].isdigit() or cell[0] in "+-.")
+def finish(result: Result) -> None:
+    """End a command as its result asks: with what speaks against it, or with the gate's exit code."""
+    for error in result.errors[:-1]:
+        say_error(error)
+    if result.errors:
+        raise result.errors[-1]
+    if not result.passed:
+        sys.exit(GateError.exit_code)

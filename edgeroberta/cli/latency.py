@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair, data_spec
+from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair
 
 
 def latency(
@@ -39,18 +40,20 @@ def latency(
     debug: Debug = False,
 ) -> None:
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later commands."""
-    from edgeroberta.latency.measuring import measure
-    from edgeroberta.latency.remote import timer_on
-    from edgeroberta.latency.request import request_for
-    from edgeroberta.report import latency as report
-
-    columns = {"text": text, "text_pair": text_pair, "label": label, "label_format": label_format}
-    request = request_for(
-        model, data_spec(data, columns), target=target, engine=engine, threads=threads, rounds=rounds
+    table = api.latency_table(
+        model,
+        data,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        label_format=label_format,
+        target=target,
+        engine=engine,
+        threads=threads,
+        rounds=rounds,
+        host=host,
+        wheelhouse=wheelhouse,
+        fresh=fresh,
+        progress=console.progress(),
     )
-    timer = timer_on(host, wheelhouse=wheelhouse) if host else None
-    table = measure(request, progress=console.progress(), fresh=fresh, timer=timer, where=host)
-    if json:
-        console.out_json(table.to_json())
-    else:
-        console.out(report.text(table))
+    console.show(table, json=json)

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-from edgeroberta.errors import UsageError
-
-if TYPE_CHECKING:
-    from edgeroberta.data.rows import DataSpec
 
 Text = Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")]
 TextPair = Annotated[str | None, typer.Option(help="Column of the second text.")]
@@ -49,31 +43,6 @@ BudgetHost = Annotated[
 ]
 
 
-def data_spec(
-    data: str | None, options: Mapping[str, str | float | None], *, seed: int = 0, limit: int | None = None
-) -> DataSpec | None:
-    """Read the options that say where the rows are.
-
-    Args:
-        data: What ``--data`` says.
-        options: Field of :class:`~edgeroberta.data.DataSpec` to what its option says; None where the
-            option was not given.
-        seed: Seed of the split.
-        limit: Rows of each file to use at most.
-
-    Returns:
-        Where the rows are, or None when nothing was said.
-
-    Raises:
-        DataError: A value is out of range.
-        UsageError: One of the options is given and ``--data`` is not.
-    """
-    from edgeroberta.data.rows import DataSpec
-
-    given = {name: value for name, value in options.items() if value is not None}
-    if data is not None:
-        return DataSpec(data, **given, seed=seed, limit=limit)  # type: ignore[arg-type]
-    if given:
-        option = "--" + next(iter(given)).replace("_", "-")
-        raise UsageError(f"{option} is given but no --data", where=option, hint="add --data FILE")
-    return None
+def names(text: str | None) -> tuple[str, ...] | None:
+    """Read names with commas between them; None when nothing is said."""
+    return tuple(text.split(",")) if text else None

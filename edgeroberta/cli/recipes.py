@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import Debug
 from edgeroberta.errors import UsageError
 from edgeroberta.extras import require
-
-if TYPE_CHECKING:
-    from edgeroberta.recipe import Recipe
+from edgeroberta.report.table import Table
 
 
 def recipes(
@@ -30,32 +29,22 @@ def recipes(
     if stage is not None:
         _show_settings(stage, json=json)
     elif recipe is not None:
-        _show(recipe, json=json)
+        from edgeroberta.recipe import load
+
+        console.show(load(recipe), json=json)
     else:
         _list(json=json)
 
 
 def _list(*, json: bool) -> None:
-    from edgeroberta import recipe
-
-    found = [recipe.load(name) for name in recipe.names()]
+    found = api.list_recipes()
     if json:
-        console.out_json([_described(each) for each in found])
+        console.out_json([each.to_json() for each in found])
         return
     rows = [
         (each.name, " ".join(step.stage.name for step in each.stages), each.description) for each in found
     ]
-    console.out(console.table(("recipe", "stages", "description"), rows))
-
-
-def _show(name: str, *, json: bool) -> None:
-    from edgeroberta import recipe
-
-    found = recipe.load(name)
-    if json:
-        console.out_json(_described(found))
-    else:
-        console.out(found.text.rstrip())
+    console.out(Table.of(("recipe", "stages", "description"), rows, words=None).text())
 
 
 def _show_settings(stage: str, *, json: bool) -> None:
@@ -66,15 +55,4 @@ def _show_settings(stage: str, *, json: bool) -> None:
         console.out_json([setting._asdict() for setting in found])
         return
     rows = [(each.key, each.kind, each.default, each.description) for each in found]
-    console.out(console.table(("setting", "type", "default", "description"), rows))
-
-
-def _described(recipe: Recipe) -> dict[str, object]:
-    return {
-        "name": recipe.name,
-        "description": recipe.description,
-        "stages": [
-            {"stage": step.stage.name, "config": step.config.model_dump(mode="json")}
-            for step in recipe.stages
-        ],
-    }
+    console.out(Table.of(("setting", "type", "default", "description"), rows, words=None).text())

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair
-from edgeroberta.extras import require
 
 
 def reference(
@@ -32,26 +32,23 @@ def reference(
     debug: Debug = False,
 ) -> None:
     """Store what the full-size model answers, and how fast, for --reference on another machine."""
-    require("compress", purpose="edgeroberta reference")
-    from edgeroberta.data.rows import DataSpec
-    from edgeroberta.evaluate.baseline import Options, make
-    from edgeroberta.evaluate.reference import describe
-
-    spec = DataSpec(
+    found = api.reference(
+        model,
         data,
-        eval_data=eval_data,
+        output=output,
         text=text,
         text_pair=text_pair,
         label=label,
         label_format=label_format,
+        eval_data=eval_data,
         eval_fraction=eval_fraction,
-        seed=seed,
         limit=limit,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+        allow_pickle=allow_pickle,
     )
-    options = Options(device=device, dtype=dtype, threads=threads)
-    found = make(model, spec, output=output, options=options, allow_pickle=allow_pickle)
-    if json:
-        console.out_json(found.to_json())
-    else:
-        console.out(describe(found))
+    console.show(found, json=json)
+    if not json:
         console.say(f"written to {output}")

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import Debug
+from edgeroberta.report.table import Table
 
 
 def targets(
@@ -16,11 +18,10 @@ def targets(
     debug: Debug = False,
 ) -> None:
     """List the classes of devices that bundles are made for, and which of them this machine is."""
-    from edgeroberta import targets as known
     from edgeroberta.hardware import here
     from edgeroberta.targets.matching import matching
 
-    found = [known.load(name) for name in known.names()]
+    found = api.list_targets()
     this = matching(here())
     if json:
         console.out_json([{**asdict(target), "here": target.name in this} for target in found])
@@ -29,4 +30,4 @@ def targets(
         (target.name, "yes" if target.name in this else "", ", ".join(target.engines), target.description)
         for target in found
     ]
-    console.out(console.table(("target", "here", "engines", "description"), rows))
+    console.out(Table.of(("target", "here", "engines", "description"), rows, words=None).text())

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, KeepExamples, Label, LabelFormat, Text, TextPair, data_spec
-from edgeroberta.errors import GateError
+from edgeroberta.cli.options import Debug, KeepExamples, Label, LabelFormat, Text, TextPair, names
 
 
 def verify(
@@ -40,35 +40,20 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
-    from edgeroberta.evaluate.recheck import Request, recheck
-    from edgeroberta.evaluate.report import Verdict
-    from edgeroberta.report.verification import FILES, markdown, sections, write
-    from edgeroberta.storage.artifact import check_place
-
-    columns = {
-        "eval_data": eval_data,
-        "text": text,
-        "text_pair": text_pair,
-        "label": label,
-        "label_format": label_format,
-    }
-    request = Request(
-        bundle=bundle,
-        data=data_spec(data, columns),
+    result = api.evaluate(
+        bundle,
+        data,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        label_format=label_format,
+        eval_data=eval_data,
         reference=reference,
-        engines=tuple(engines.split(",")) if engines else None,
+        engines=names(engines),
         threads=threads,
+        output=output,
         keep_examples=keep_examples,
+        progress=console.progress(),
     )
-    if output is not None:
-        check_place(output, FILES)
-    report = recheck(request, progress=console.progress())
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        write(report, output)
-    if json:
-        console.out_json(report.to_json())
-    else:
-        console.out(markdown(sections(report)[:2]))
-    if report.verdict is Verdict.FAIL:
-        raise typer.Exit(GateError.exit_code)
+    console.show(result, json=json)
+    console.finish(result)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import evaluate
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import UsageError
-from edgeroberta.evaluate import provenance, reference
+from edgeroberta.evaluate import Options, provenance, reference, verify
 from edgeroberta.evaluate.report import Report
 from edgeroberta.measure.process import Measured, Worker
 from edgeroberta.measure.protocol import Spec
@@ -47,13 +46,13 @@ def recheck(request: Request, *, progress: Progress, start: Callable[[Spec], Mea
         full = stored
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
     reference.check(full, rows=rows, task=facts.task)
-    options = evaluate.Options(
+    options = Options(
         gate=gate,
         engines=request.engines,
         threads=request.threads,
         keep_examples=request.keep_examples,
         leaked=provenance.stored_leak(request.bundle, full.data_digest),
     )
-    found = evaluate.verify(request.bundle, rows, full, options=options, progress=progress, start=start)
+    found = verify(request.bundle, rows, full, options=options, progress=progress, start=start)
     lineage: list[Mapping[str, Any]] = list(facts.lineage)
     return found.with_history((), lineage)

@@ -18,6 +18,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.hardware import Device
 from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.offline import Offline
+from edgeroberta.notebook import Shown
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.strict import build
 from edgeroberta.tasks import Problem, Task
@@ -31,7 +32,7 @@ LOGITS_FILE = "logits.npy"
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class Reference(Shown):
     """What the full-size model answered, and on what.
 
     Attributes:
@@ -91,29 +92,26 @@ class Reference:
         fields["offline"] = asdict(self.offline) if self.offline else None
         return {"schema_version": SCHEMA_VERSION, **fields, "metrics": dict(self.metrics)}
 
-
-def describe(reference: Reference) -> str:
-    """Return a reference in a few lines for people."""
-    metric = reference.task.metric
-    lines = [
-        f"{reference.model}: {reference.parameters / 1e6:.1f} M parameters, {reference.dtype}",
-        f"{metric} {100 * reference.metrics[metric]:.1f} on {reference.rows:,} rows "
-        f"of {reference.data_source}",
-    ]
-    if (latency := reference.latency) is not None:
-        times = f"p50 {latency.p50_ms:.2f} ms, p90 {latency.p90_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
-        calls = f"{latency.calls} calls after {latency.warmup} to warm up"
-        lines.append(f"{times} per text, tokenization included, {calls}")
-        if not latency.steady:
-            lines.append("not steady: the times still moved when the warm-up was given up")
-    if (many := reference.offline) is not None:
-        lines.append(f"{many.texts_per_second:,.0f} texts/s when all are there, {many.batch} per call")
-    if reference.energy_mj is not None:
-        how = "counted by its driver" if reference.energy_counted else "from a few samples of its power"
-        lines.append(f"{reference.energy_mj:.1f} mJ per text (the GPU's board, idle power included; {how})")
-    if reference.throttled:
-        lines.append(f"not valid: the GPU throttled ({', '.join(reference.throttled)}); let it cool")
-    return "\n".join([*lines, f"on {reference.device}, torch {reference.machine.versions.get('torch', '?')}"])
+    def __str__(self) -> str:
+        metric = self.task.metric
+        lines = [
+            f"{self.model}: {self.parameters / 1e6:.1f} M parameters, {self.dtype}",
+            f"{metric} {100 * self.metrics[metric]:.1f} on {self.rows:,} rows of {self.data_source}",
+        ]
+        if (latency := self.latency) is not None:
+            times = f"p50 {latency.p50_ms:.2f} ms, p90 {latency.p90_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
+            calls = f"{latency.calls} calls after {latency.warmup} to warm up"
+            lines.append(f"{times} per text, tokenization included, {calls}")
+            if not latency.steady:
+                lines.append("not steady: the times still moved when the warm-up was given up")
+        if (many := self.offline) is not None:
+            lines.append(f"{many.texts_per_second:,.0f} texts/s when all are there, {many.batch} per call")
+        if self.energy_mj is not None:
+            how = "counted by its driver" if self.energy_counted else "from a few samples of its power"
+            lines.append(f"{self.energy_mj:.1f} mJ per text (the GPU's board, idle power included; {how})")
+        if self.throttled:
+            lines.append(f"not valid: the GPU throttled ({', '.join(self.throttled)}); let it cool")
+        return "\n".join([*lines, f"on {self.device}, torch {self.machine.versions.get('torch', '?')}"])
 
 
 def check_place(folder: Path) -> None:

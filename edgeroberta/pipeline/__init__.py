@@ -57,6 +57,11 @@ class Result:
     pair: bool = False  # the model answers pairs of texts
     notes: tuple[str, ...] = ()  # what the check of the model had to say
 
+    @property
+    def verdict(self) -> str | None:
+        """``PASS``, ``FAIL`` or ``INCONCLUSIVE``; None where nothing was verified."""
+        return str(self.report["judgement"]["verdict"]) if self.report else None
+
 
 def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     """Run a recipe and deliver its bundle; a folder that holds something else is left alone."""

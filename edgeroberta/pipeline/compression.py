@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from edgeroberta import backends, distributed, metrics, pipeline, recipe, targets
-from edgeroberta.data import Splits
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.pipeline import Result, preflight, sources
+from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.pipeline.job import Job
 from edgeroberta.pipeline.sources import Request, Source
 from edgeroberta.progress import Progress
@@ -20,22 +20,6 @@ from edgeroberta.tasks import Task
 
 #: The shipped recipe whose first stage makes the packaged default's teacher.
 TEACHER_RECIPE = "finetune-int8"
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What a run would do."""
-
-    recipe: Recipe  # the resolved recipe
-    model: Path  # folder of the model that it would begin with
-    task: Task  # what the model answers
-    data: Splits  # the rows, split
-    target: Target  # the device class the bundle would be for
-    output: Path  # where the bundle would go
-    work: Path  # the work folder
-    job: Job | None  # what it would run on; None when the packaged default's teacher has yet to be fine-tuned
-    reused: tuple[bool, ...]  # for each stage, whether a former run's artifact would be reused
-    told: tuple[str, ...] = ()  # what the check of the model's files and of how they are read has to say
 
 
 def compress(request: Request, *, progress: Progress) -> Result:
@@ -86,29 +70,14 @@ def preview(request: Request) -> Preview:
             facts = _job(request, source, target, output, work)
             _check_metric(chosen, facts.task)
             preflight.check_stages(chosen.stages, facts)
-            return _preview(chosen, facts, None, 0)
+            return Preview(chosen, facts, reused=0, fine_tunes_packaged_model=True)
         source = replace(source, model=found[-1].path)
         sources.check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
     _check_metric(chosen, job.task)
     told = preflight.check(chosen.stages, job, partly=True)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
-    return _preview(chosen, job, job, len(found), told)
-
-
-def _preview(chosen: Recipe, facts: Job, job: Job | None, reused: int, told: tuple[str, ...] = ()) -> Preview:
-    return Preview(
-        recipe=chosen,
-        model=facts.model,
-        task=facts.task,
-        data=facts.data,
-        target=facts.target,
-        output=facts.output,
-        work=facts.work,
-        job=job,
-        reused=tuple(index < reused for index in range(len(chosen.stages))),
-        told=told,
-    )
+    return Preview(chosen, job, reused=len(found), told=told)
 
 
 def _check_engines(chosen: Recipe, target: Target) -> None:

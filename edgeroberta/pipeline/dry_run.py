@@ -3,78 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from edgeroberta.pipeline.compression import Preview
+from edgeroberta.data import Splits
+from edgeroberta.notebook import Shown
+from edgeroberta.pipeline.job import Job
+from edgeroberta.recipe import Recipe
 from edgeroberta.roberta import checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 
 
-def to_json(preview: Preview) -> dict[str, Any]:
-    """Return a preview for machines; ``changed``: a stage's settings that are not the defaults."""
-    return {
-        "recipe": preview.recipe.name,
-        "fine_tunes_packaged_model": preview.job is None,
-        "model": _model(preview),
-        "task": {
-            "problem": preview.task.problem.value,
-            "labels": list(preview.task.labels),
-            "pair": preview.task.pair,
-        },
-        "rows": _rows(preview),
-        "label_format": preview.data.reading.format.value if preview.data.reading else None,
-        "target": {
-            "name": preview.target.name,
-            "engines": list(preview.target.engines),
-            "threads": preview.target.threads,
-        },
-        "notes": list(preview.told),
-        "output": str(preview.output),
-        "work": str(preview.work),
-        "stages": [
-            {
-                "stage": step.stage.name,
-                "config": step.config.model_dump(mode="json"),
-                "changed": changed(step.config),
-                "reused": reused,
-            }
-            for step, reused in zip(preview.recipe.stages, preview.reused, strict=True)
-        ],
-    }
+@dataclass(frozen=True)
+class Preview(Shown):
+    """What a run would do."""
 
+    recipe: Recipe  # the resolved recipe
+    job: Job  # what it would run on
+    reused: int  # how many of the first stages a former run has done
+    fine_tunes_packaged_model: bool = False  # the packaged default's full-size model is not there yet
+    told: tuple[str, ...] = ()  # what the check of the model's files and of how they are read has to say
 
-def to_text(preview: Preview) -> str:
-    """Return a preview for people, one fact a line."""
-    lines = facts(preview)
-    for step, reused in zip(preview.recipe.stages, preview.reused, strict=True):
-        settings = ", ".join(f"{name}={_value(value)}" for name, value in changed(step.config).items())
-        lines.append(
-            f"{step.stage.name}: {'reused' if reused else 'would run'}, {settings or 'all defaults'}"
-        )
-    return "\n".join(lines)
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; ``changed`` of a stage has what is not the default, by dotted name."""
+        job = self.job
+        return {
+            "recipe": self.recipe.name,
+            "fine_tunes_packaged_model": self.fine_tunes_packaged_model,
+            "model": _model(job.model),
+            "task": {
+                "problem": job.task.problem.value,
+                "labels": list(job.task.labels),
+                "pair": job.task.pair,
+            },
+            "rows": _rows(job.data),
+            "label_format": job.data.reading.format.value if job.data.reading else None,
+            "target": {
+                "name": job.target.name,
+                "engines": list(job.target.engines),
+                "threads": job.target.threads,
+            },
+            "notes": list(self.told),
+            "output": str(job.output),
+            "work": str(job.work),
+            "stages": [
+                {
+                    "stage": step.stage.name,
+                    "config": step.config.model_dump(mode="json"),
+                    "changed": changed(step.config),
+                    "reused": number < self.reused,
+                }
+                for number, step in enumerate(self.recipe.stages)
+            ],
+        }
 
+    def __str__(self) -> str:
+        lines = self.facts()
+        for number, step in enumerate(self.recipe.stages):
+            settings = ", ".join(f"{name}={_value(value)}" for name, value in changed(step.config).items())
+            done = "reused" if number < self.reused else "would run"
+            lines.append(f"{step.stage.name}: {done}, {settings or 'all defaults'}")
+        return "\n".join(lines)
 
-def facts(preview: Preview) -> list[str]:
-    """Return what a run would begin with, whatever its stages are, one fact a line."""
-    target, found = preview.target, _model(preview)
-    rows = {name: count for name, count in _rows(preview).items() if count is not None}
-    lines = [
-        f"model:  {found['path']}: {_shape(found)}, {found['parameters'] / 1e6:.1f} M parameters, "
-        f"{found['bytes'] / 1e6:.1f} MB",
-        f"task:   {preview.task.problem.value.replace('_', ' ')} of {_input(preview)}: "
-        f"{', '.join(preview.task.labels)}",
-        f"rows:   {', '.join(f'{count:,} {name}' for name, count in rows.items())}",
-        f"target: {target.name}: {', '.join(target.engines)}; {target.threads} thread(s)",
-        f"output: {preview.output} (work folder {preview.work})",
-    ]
-    if preview.data.reading is not None:
-        lines.insert(3, f"labels: read as {preview.data.reading.format}")
-    lines += preview.told
-    if preview.job is None:
-        lines.append("the packaged default's full-size model would be fine-tuned first")
-    return lines
+    def facts(self) -> list[str]:
+        """Return what a run would begin with, whatever its stages are, one fact a line."""
+        job, found = self.job, _model(self.job.model)
+        rows = {name: count for name, count in _rows(job.data).items() if count is not None}
+        asked = "pairs of texts" if job.task.pair else "single texts"
+        lines = [
+            f"model:  {found['path']}: {_shape(found)}, {found['parameters'] / 1e6:.1f} M parameters, "
+            f"{found['bytes'] / 1e6:.1f} MB",
+            f"task:   {job.task.problem.value.replace('_', ' ')} of {asked}: {', '.join(job.task.labels)}",
+            f"rows:   {', '.join(f'{count:,} {name}' for name, count in rows.items())}",
+            f"target: {job.target.name}: {', '.join(job.target.engines)}; {job.target.threads} thread(s)",
+            f"output: {job.output} (work folder {job.work})",
+        ]
+        if job.data.reading is not None:
+            lines.insert(3, f"labels: read as {job.data.reading.format}")
+        lines += self.told
+        if self.fine_tunes_packaged_model:
+            lines.append("the packaged default's full-size model would be fine-tuned first")
+        return lines
 
 
 def changed(config: BaseModel) -> dict[str, Any]:
@@ -91,21 +103,20 @@ def _changed(config: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", config.model_dump(mode="json")[name]
 
 
-def _model(preview: Preview) -> dict[str, Any]:
+def _model(folder: Path) -> dict[str, Any]:
     """Describe the model that the run would begin with; layers may differ in a pruned one."""
-    encoder = EncoderConfig.from_dir(preview.model)
+    encoder = EncoderConfig.from_dir(folder)
     return {
-        "path": str(preview.model),
-        "parameters": checkpoint.parameters(preview.model),
-        "bytes": checkpoint.weight_bytes(preview.model),
+        "path": str(folder),
+        "parameters": checkpoint.parameters(folder),
+        "bytes": checkpoint.weight_bytes(folder),
         "vocab_size": encoder.vocab_size,
         "hidden_size": encoder.hidden_size,
         "layers": [layer.to_json() for layer in encoder.shape.layers],
     }
 
 
-def _rows(preview: Preview) -> dict[str, int | None]:
-    data = preview.data
+def _rows(data: Splits) -> dict[str, int | None]:
     return {
         "train": len(data.train),
         "validation": len(data.validation),
@@ -126,10 +137,6 @@ def _shape(model: Mapping[str, Any]) -> str:
 def _range(values: list[int]) -> str:
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _input(preview: Preview) -> str:
-    return "pairs of texts" if preview.task.pair else "single texts"
 
 
 def _value(value: Any) -> str:

@@ -24,7 +24,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "bundle": str(result.bundle),
         "bytes": sum(file.stat().st_size for file in result.bundle.rglob("*") if file.is_file()),
-        "verdict": verdict(result),
+        "verdict": result.verdict,
         "report": report,
         "notes": list(result.notes),
         "stages": [
@@ -36,11 +36,6 @@ def to_json(result: Result) -> dict[str, Any]:
             for made in result.stages
         ],
     }
-
-
-def verdict(result: Result) -> str | None:
-    """Return ``PASS``, ``FAIL`` or ``INCONCLUSIVE``, or None when nothing was verified."""
-    return str(result.report["judgement"]["verdict"]) if result.report else None
 
 
 def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = False) -> str:
@@ -62,7 +57,7 @@ def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = Fals
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
         lines.append(f"picture: {bundle}/reports/report.html")
-    if verdict(result) == "FAIL":
+    if result.verdict == "FAIL":
         steps = [f"see what failed, and what each stage lost: {bundle}/reports/report.html"]
         steps += _remedies(result, budget=budget)
     else:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgeroberta import stages
 from edgeroberta.errors import RecipeError, did_you_mean
+from edgeroberta.notebook import Shown
 from edgeroberta.recipe import validation
 from edgeroberta.recipe.validation import Origin, dotted, first_complaint
 from edgeroberta.stages import Stage, StageConfig
@@ -46,7 +47,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Shown):
     """A validated recipe."""
 
     name: str
@@ -54,6 +55,16 @@ class Recipe:
     stages: tuple[Step, ...]  # stages in order, each with its config
     source: str  # the file it was read from
     text: str  # the resolved recipe as YAML: overrides applied, every default written out
+
+    def to_json(self) -> dict[str, Any]:
+        """Return name, description and stages with their settings as a JSON object."""
+        stages = [
+            {"stage": step.stage.name, "config": step.config.model_dump(mode="json")} for step in self.stages
+        ]
+        return {"name": self.name, "description": self.description, "stages": stages}
+
+    def __str__(self) -> str:
+        return self.text.rstrip()
 
 
 class _Document(BaseModel):

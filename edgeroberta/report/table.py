@@ -45,12 +45,17 @@ class Table:
 
     @classmethod
     def of(
-        cls, titles: Iterable[str], rows: Iterable[Sequence[str]], *, words: int | Sequence[int] = 1
+        cls, titles: Iterable[str], rows: Iterable[Sequence[str]], *, words: int | Sequence[int] | None = 1
     ) -> Table:
-        """Make a table of titles and cells; ``words`` says how many columns, or which, are set flush left."""
+        """Make a table of titles and cells.
+
+        ``words`` says how many columns, or which, are set flush left; None: all but those of numbers.
+        """
+        titles, cells = tuple(titles), tuple(map(tuple, rows))
+        if words is None:
+            words = [i for i in range(len(titles)) if not cells or not all(_number(row[i]) for row in cells)]
         left = range(words) if isinstance(words, int) else words
-        columns = tuple(Column(title, right=number not in left) for number, title in enumerate(titles))
-        return cls(columns, tuple(map(tuple, rows)))
+        return cls(tuple(Column(title, right=i not in left) for i, title in enumerate(titles)), cells)
 
     def text(self) -> str:
         """Set the table for a terminal: columns two spaces apart, no trailing spaces."""
@@ -78,6 +83,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         return html(self)
+
+
+def _number(cell: str) -> bool:
+    return cell == ABSENT or cell[:1].isdigit() or cell[:1] in ("+", "-", ".")
 
 
 def html(table: Table) -> str:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgeroberta import distributed, pipeline, recipe
-from edgeroberta.evaluate.report import Verdict
-from edgeroberta.pipeline import Result, compression, summary
+from edgeroberta.pipeline import Result, compression
 from edgeroberta.pipeline.sources import Request
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
@@ -31,12 +30,6 @@ class Budgeted:
 
     result: Result  # as without a budget
     outcome: Outcome | None  # what became of the budget; None on other processes than the main one
-
-    @property
-    def failed(self) -> bool:
-        """True where the gate did not pass or a limit was missed."""
-        missed = self.outcome is not None and bool(self.outcome.missed)
-        return missed or summary.verdict(self.result) == Verdict.FAIL.value
 
 
 def compress(

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeroberta import recipe
-from edgeroberta.pipeline import compression, dry_run
-from edgeroberta.pipeline.compression import Preview
+from edgeroberta.notebook import Shown
+from edgeroberta.pipeline import compression
+from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.pipeline.sources import Request
+from edgeroberta.recipe import Recipe
 from edgeroberta.search import candidates, recipes, selection
 from edgeroberta.search.candidates import Candidate
 from edgeroberta.search.limits import Limits
@@ -16,7 +18,7 @@ from edgeroberta.search.selection import Device
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(Shown):
     """What a run with a budget would begin with."""
 
     preview: Preview  # the model, the rows, where things would go; its recipe says how candidates would learn
@@ -25,38 +27,40 @@ class Forecast:
     device: Device | None
     candidates: tuple[Candidate, ...]  # what should meet the budget, if all heads and neurons mattered alike
 
+    @property
+    def recipe(self) -> Recipe:
+        """How candidates would learn."""
+        return self.preview.recipe
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object; ``candidates`` is null where the device has not been measured."""
+        facts = self.preview.to_json()
+        measured = None if self.device is None else [each.to_json() for each in self.candidates]
+        return {
+            **{name: value for name, value in facts.items() if name != "stages"},
+            "budget": {"asked": self.limits.to_json(), "candidates": measured},
+        }
+
+    def __str__(self) -> str:
+        lines = [*self.preview.facts(), f"budget: {self.limits.told}"]
+        if self.device is None:
+            lines.append("the device would be measured first, and candidates searched with its latency table")
+            return "\n".join(lines)
+        lines.append(f"latency table: {self.device.table.engine} on {self.device.table.device}")
+        if self.candidates[0].kept == 1:
+            lines.append("nothing would be trained: the full-size model in int8 should meet the budget")
+        else:
+            lines.append(
+                "candidates, as predicted if all heads and neurons mattered alike; a run scores them first:"
+            )
+        return "\n".join([*lines, candidates.table(self.candidates).text()])
+
 
 def forecast(request: Request, limits: Limits, *, host: str | None = None) -> Forecast:
     """Check everything, and predict what a measured device allows; nothing is trained."""
     recipes.base_of(recipe.load(request.recipe, request.overrides))
     preview = compression.preview(request)
-    device = None if preview.job is None else selection.known(preview.job, host)
-    if preview.job is None or device is None:
+    device = None if preview.fine_tunes_packaged_model else selection.known(preview.job, host)
+    if device is None:
         return Forecast(preview, limits, None, ())
     return Forecast(preview, limits, device, selection.search(preview.job, limits, device).candidates())
-
-
-def to_json(found: Forecast) -> dict[str, Any]:
-    """Return a forecast for machines; ``candidates`` is null where the device has not been measured."""
-    facts = dry_run.to_json(found.preview)
-    measured = None if found.device is None else [each.to_json() for each in found.candidates]
-    return {
-        **{name: value for name, value in facts.items() if name != "stages"},
-        "budget": {"asked": found.limits.to_json(), "candidates": measured},
-    }
-
-
-def to_text(found: Forecast) -> str:
-    """Return a forecast for people."""
-    lines = [*dry_run.facts(found.preview), f"budget: {found.limits.told}"]
-    if found.device is None:
-        lines.append("the device would be measured first, and candidates searched with its latency table")
-        return "\n".join(lines)
-    lines.append(f"latency table: {found.device.table.engine} on {found.device.table.device}")
-    if found.candidates[0].kept == 1:
-        lines.append("nothing would be trained: the full-size model in int8 should meet the budget")
-    else:
-        lines.append(
-            "candidates, as predicted if all heads and neurons mattered alike; a run scores them first:"
-        )
-    return "\n".join([*lines, candidates.table(found.candidates).text()])

@@ -63,8 +63,8 @@ class VerifyConfig(StageConfig):
 @stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
-    from edgeroberta import evaluate
-    from edgeroberta.evaluate import reference
+    from edgeroberta.evaluate import Options, reference
+    from edgeroberta.evaluate import verify as verify_bundle
     from edgeroberta.evaluate.report import Gate
     from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders
@@ -72,11 +72,11 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     full = _reference(context)
     # Before the rest, because it is kept row by row: a run that is killed goes on after the last one.
     ledger = _ledger(context, full)
-    found = evaluate.verify(
+    found = verify_bundle(
         context.inputs[Kind.DRAFT].path,
         context.data.heldout,
         full,
-        options=evaluate.Options(
+        options=Options(
             gate=Gate(**config.gate.model_dump()),
             engines=None if config.engines == "target" else config.engines,
             latency_rows=config.latency_rows,

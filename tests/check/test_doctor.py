@@ -120,11 +120,11 @@ def test_the_state_of_the_device_is_part_of_the_findings(
 def test_a_processor_whose_int8_saturates_is_told(
     monkeypatch: pytest.MonkeyPatch, saturates: bool | None, said: bool
 ) -> None:
-    from edgeroberta.cli.doctor import _text
+    from edgeroberta.report import devices
     from edgeroberta.runtime import processor
 
     monkeypatch.setattr(processor, "saturates", lambda: saturates)
     monkeypatch.setattr(doctor, "ENGINES", {})
     diagnosis = doctor.examine()
     assert diagnosis.to_json()["int8_saturates"] is saturates
-    assert ("without VNNI: products of two can saturate" in _text(diagnosis)) == said
+    assert ("without VNNI: products of two can saturate" in devices.of_doctor(diagnosis)) == said

@@ -151,11 +151,6 @@ def test_warnings_of_the_library_go_to_stderr_once(capsys: pytest.CaptureFixture
     assert capsys.readouterr() == ("", "warning: 12 rows left out\n")
 
 
-def test_a_table_sets_numbers_flush_right() -> None:
-    text = console.table(("engine", "ms", ""), [("onnxruntime", "1.5", "ok"), ("openvino", "12.0", "")])
-    assert text == "engine         ms\nonnxruntime   1.5  ok\nopenvino     12.0"
-
-
 def test_json_is_sorted_and_keeps_every_alphabet(capsys: pytest.CaptureFixture[str]) -> None:
     console.out_json({"b": "é", "a": 1})
     assert capsys.readouterr().out == '{\n  "a": 1,\n  "b": "é"\n}\n'

@@ -229,7 +229,7 @@ def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_sec
     reference.save(found, tmp_path)
     again = reference.load(tmp_path)
     assert (again.latency, again.offline, again.dtype) == (found.latency, found.offline, dtype)
-    assert f"{dtype}" in reference.describe(again)
+    assert f"{dtype}" in str(again)
 
 
 def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint: Path, rows: Rows) -> None:
@@ -260,7 +260,7 @@ def test_what_the_gpu_did_is_kept_and_told(stored: Path, tmp_path: Path) -> None
     reference.save(replace(found, energy_mj=450.0, throttled=("hw slowdown",), gpu=gpu), tmp_path / "gpu")
     again = reference.load(tmp_path / "gpu")
     assert again.gpu == gpu
-    said = reference.describe(again)
+    said = str(again)
     assert "450.0 mJ per text (the GPU's board, idle power included; from a few samples of its power)" in said
     assert "not valid: the GPU throttled (hw slowdown); let it cool" in said
 

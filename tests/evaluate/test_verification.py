@@ -10,10 +10,9 @@ import pytest
 import tensorrt_bundles
 from fake_bundles import FakeWorker
 
-from edgeroberta import evaluate
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError, UnavailableError, UsageError
-from edgeroberta.evaluate import Options, flips, verify, worst
+from edgeroberta.evaluate import Entry, Options, flips, invariance, verify, worst
 from edgeroberta.evaluate.report import EngineResult, Gate, Judgement, Report, Verdict
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import Status
@@ -284,6 +283,6 @@ def test_invariance_is_not_told_of_a_process_that_failed() -> None:
     rows = rows_of(4)
     error = WorkerError(Status.CRASHED, "gone")
     spec = fake_bundles.Spec("fake", "", rows.inputs(), engine="fake")
-    entry = evaluate.Entry("fake", FakeWorker(spec, right(rows), fails={"logits": error}))
-    assert evaluate.invariance(entry, fake_bundles.TASK, rows.inputs()) is None
+    entry = Entry("fake", FakeWorker(spec, right(rows), fails={"logits": error}))
+    assert invariance(entry, fake_bundles.TASK, rows.inputs()) is None
     assert entry.error is error

@@ -563,7 +563,7 @@ def reference(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
     def read() -> None:
         provenance.stored_gate(copied)
-        references.describe(references.load(copied / "reports" / "reference"))
+        str(references.load(copied / "reports" / "reference"))
 
     return read
 

@@ -104,14 +104,12 @@ def test_a_recipe_that_fine_tunes_starts_from_the_packaged_base_model(packaged: 
 
 def test_a_preview_knows_whether_the_teacher_is_there(packaged: Path, tmp_path: Path) -> None:
     before = compression.preview(request(tmp_path))
-    assert before.job is None
-    assert before.reused == (False,) * 4
+    assert (before.fine_tunes_packaged_model, before.reused) == (True, 0)
     assert not (cache_dir() / "teacher").exists()
     compression.compress(request(tmp_path), progress=Progress())
     after = compression.preview(request(tmp_path))
-    assert after.job is not None
-    assert after.reused == (True,) * 4
-    assert compression.preview(request(tmp_path, target="intel-cpu")).reused == (False,) * 4
+    assert (after.fine_tunes_packaged_model, after.reused) == (False, 4)
+    assert compression.preview(request(tmp_path, target="intel-cpu")).reused == 0
 
 
 def test_another_limit_fine_tunes_another_teacher(packaged: Path, tmp_path: Path) -> None:

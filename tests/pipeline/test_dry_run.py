@@ -9,24 +9,17 @@ import fake_stages
 import pytest
 
 from edgeroberta.pipeline import dry_run
-from edgeroberta.pipeline.compression import Preview
+from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.stages.quantize import QuantizeConfig
 from edgeroberta.stages.verify import VerifyConfig
 
 
 @pytest.fixture
 def preview(tmp_path: Path, tiny_checkpoint: Path) -> Preview:
-    job = fake_stages.job(tmp_path)
     return Preview(
         recipe=fake_stages.recipe(tmp_path / "runs.log", build={"value": 3}),
-        model=tiny_checkpoint,
-        task=job.task,
-        data=job.data,
-        target=job.target,
-        output=job.output,
-        work=job.work,
-        job=job,
-        reused=(True, True, False, False, False),
+        job=replace(fake_stages.job(tmp_path), model=tiny_checkpoint),
+        reused=2,
     )
 
 
@@ -37,13 +30,13 @@ def test_only_settings_that_are_not_the_defaults_are_told() -> None:
 
 
 def test_a_setting_without_a_default_is_always_told(preview: Preview) -> None:
-    stages = dry_run.to_json(preview)["stages"]
+    stages = preview.to_json()["stages"]
     assert [sorted(each["changed"]) for each in stages] == [["log"]] * 2 + [["log", "value"]] + [["log"]] * 2
     assert stages[2]["changed"]["value"] == 3
 
 
 def test_stages_that_would_be_reused_are_told(preview: Preview) -> None:
-    lines = dry_run.to_text(preview).splitlines()[-5:]
+    lines = str(preview).splitlines()[-5:]
     assert [line.split(",")[0] for line in lines] == [
         "finetune: reused",
         "export: reused",
@@ -51,23 +44,23 @@ def test_stages_that_would_be_reused_are_told(preview: Preview) -> None:
         "verify: would run",
         "bundle: would run",
     ]
-    assert [each["reused"] for each in dry_run.to_json(preview)["stages"]] == list(preview.reused)
+    assert [each["reused"] for each in preview.to_json()["stages"]] == [True, True, False, False, False]
 
 
 def test_a_model_that_is_yet_to_be_fine_tuned_is_told(preview: Preview) -> None:
-    waiting = replace(preview, job=None)
+    waiting = replace(preview, fine_tunes_packaged_model=True)
     line = "the packaged default's full-size model would be fine-tuned first"
-    assert line in dry_run.to_text(waiting).splitlines()
-    assert line not in dry_run.to_text(preview).splitlines()
-    assert dry_run.to_json(waiting)["fine_tunes_packaged_model"] is True
+    assert line in str(waiting).splitlines()
+    assert line not in str(preview).splitlines()
+    assert waiting.to_json()["fine_tunes_packaged_model"] is True
 
 
 def test_layers_of_different_sizes_are_told(preview: Preview, tmp_path: Path) -> None:
     pruned = tmp_path / "pruned"
-    shutil.copytree(preview.model, pruned)
+    shutil.copytree(preview.job.model, pruned)
     config = json.loads((pruned / "config.json").read_text())
     layers = [{"heads": 3, "intermediate": 64}, {"heads": 1, "intermediate": 20}]
     (pruned / "config.json").write_text(json.dumps({**config, "layer_shapes": layers}))
-    found = replace(preview, model=pruned)
-    assert "2 layers of 32, 1 to 3 heads and 20 to 64 FFN neurons each" in dry_run.to_text(found)
-    assert dry_run.to_json(found)["model"]["layers"] == layers
+    found = replace(preview, job=replace(preview.job, model=pruned))
+    assert "2 layers of 32, 1 to 3 heads and 20 to 64 FFN neurons each" in str(found)
+    assert found.to_json()["model"]["layers"] == layers

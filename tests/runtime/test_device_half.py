@@ -49,9 +49,16 @@ print(json.dumps([[answer.label, answer.score, answer.truncated] for answer in a
 
 
 def imports(file: Path) -> set[str]:
-    """Return the modules that a file imports anywhere, by full name."""
+    """Return the modules that a file imports anywhere but for types alone, by full name."""
     names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for_types = {
+        inner
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in set(ast.walk(tree)) - for_types:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

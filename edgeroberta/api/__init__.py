@@ -1,0 +1,68 @@
+"""The public functions behind ``import edgeroberta``, one module for each kind of work.
+
+Every argument after the second is named. Paths may be ``str`` or ``Path``. What is wrong with an argument is
+told by its name on the command line (``--p95`` is ``p95``). What a gate says is part of the result; only what
+keeps a function from its result is raised, see :mod:`edgeroberta.errors`. Nothing heavy is imported before a
+function is called.
+"""
+
+from __future__ import annotations
+
+from edgeroberta.api.compression import CompressionResult, compress, preview
+from edgeroberta.api.devices import (
+    BuildResult,
+    CheckResult,
+    DoctorResult,
+    build,
+    check_bundle,
+    doctor,
+    list_recipes,
+    list_targets,
+)
+from edgeroberta.api.evaluation import EvaluationResult, evaluate, load, reference
+from edgeroberta.api.measuring import BenchResult, LatencyResult, bench, latency_table
+from edgeroberta.errors import (
+    BundleError,
+    CheckpointError,
+    DataError,
+    EdgeRobertaError,
+    EngineError,
+    GateError,
+    RecipeError,
+    UnavailableError,
+    UsageError,
+)
+from edgeroberta.runtime import Prediction, Runtime
+
+__all__ = [
+    "BenchResult",
+    "BuildResult",
+    "BundleError",
+    "CheckResult",
+    "CheckpointError",
+    "CompressionResult",
+    "DataError",
+    "DoctorResult",
+    "EdgeRobertaError",
+    "EngineError",
+    "EvaluationResult",
+    "GateError",
+    "LatencyResult",
+    "Prediction",
+    "RecipeError",
+    "Runtime",
+    "UnavailableError",
+    "UsageError",
+    "bench",
+    "build",
+    "check_bundle",
+    "compress",
+    "doctor",
+    "evaluate",
+    "latency_table",
+    "list_recipes",
+    "list_targets",
+    "load",
+    "preview",
+    "reference",
+]

@@ -1,0 +1,211 @@
+"""Run a bundle, and measure what it answers beside the full-size model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeroberta.api import data as rows
+from edgeroberta.api.data import Data
+from edgeroberta.api.results import Result, reporting
+from edgeroberta.extras import require
+
+if TYPE_CHECKING:
+    from edgeroberta.evaluate.reference import Reference
+    from edgeroberta.evaluate.report import Report
+    from edgeroberta.progress import Progress
+    from edgeroberta.runtime import Runtime
+
+
+def load(
+    bundle: str | os.PathLike[str],
+    *,
+    engine: str | None = None,
+    threads: int | None = None,
+    max_batch: int = 32,
+) -> Runtime:
+    """Open a bundle, ready to answer texts: ``load("out/")("great film").label``.
+
+    Args:
+        bundle: The bundle's folder.
+        engine: Engine to run on; else the one that is best on this device, as far as that is known.
+        threads: Threads of the engine; else what the bundle's target says.
+        max_batch: Most texts in one call of the engine.
+
+    Returns:
+        The runtime; a call with a text gives a :class:`Prediction`, with a list a list of them.
+
+    Raises:
+        BundleError: The bundle is damaged, missing, foreign or of a newer version.
+        EngineError: The engine refuses the graph, or gives other answers than it should.
+        UnavailableError: The engine is not installed.
+        UsageError: The bundle was not built for the engine, or a number is not a whole one from 1 on.
+    """
+    from edgeroberta.runtime import Runtime
+
+    return Runtime.open(Path(bundle), engine=engine, threads=threads, max_batch=max_batch)
+
+
+@dataclass(frozen=True)
+class EvaluationResult(Result):
+    """What a bundle answers here beside the full-size model, and what its gate says of that."""
+
+    bundle: Path  # the bundle's folder
+    report: Report  # all that was measured
+
+    @property
+    def verdict(self) -> str:
+        """``PASS``, ``FAIL`` or ``INCONCLUSIVE`` (too few rows to tell)."""
+        return str(self.report.verdict)
+
+    @property
+    def passed(self) -> bool:
+        """False where the gate failed."""
+        return self.verdict != "FAIL"
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence with the numbers."""
+        return self.report.judgement.reason
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object, the same as ``edgeroberta verify --json``."""
+        return self.report.to_json()
+
+    def __str__(self) -> str:
+        from edgeroberta.report.verification import markdown, sections
+
+        return markdown(sections(self.report)[:2])
+
+
+def evaluate(
+    bundle: str | os.PathLike[str],
+    data: Data | None = None,
+    *,
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    label_format: str | None = None,
+    eval_data: Data | None = None,
+    reference: str | os.PathLike[str] | None = None,
+    engines: Sequence[str] | None = None,
+    threads: int = 1,
+    output: str | os.PathLike[str] | None = None,
+    keep_examples: bool = False,
+    progress: Progress | None = None,
+) -> EvaluationResult:
+    """Measure a bundle against the full-size model's answers, and ask its gate.
+
+    Args:
+        bundle: The bundle's folder; it is not changed.
+        data: Rows to measure on; those the bundle was made with if not given.
+        text: Column of the text, as for :func:`compress`.
+        text_pair: Column of the second text.
+        label: Column of the label or value.
+        label_format: How labels are written.
+        eval_data: Rows to measure on; else those once held out of ``data``, or all of another file.
+        reference: Folder that :func:`reference` made; the bundle's own if not given.
+        engines: Engines to measure; all of the bundle's if not given.
+        threads: Threads for one call.
+        output: Folder for ``report.json``, ``report.md`` and ``report.html``, if they are to be written.
+        keep_examples: Keep texts of the data whose answers changed in the report.
+        progress: Where to report; bars in a terminal or notebook if not given.
+
+    Returns:
+        The report and its verdict, whatever that is.
+
+    Raises:
+        BundleError: It is not a bundle, is damaged, or carries no gate.
+        UsageError: There is no reference, or it is of other rows or labels.
+        UnavailableError: None of the engines is installed.
+    """
+    from edgeroberta.evaluate.recheck import Request, recheck
+    from edgeroberta.report.verification import FILES, write
+    from edgeroberta.storage.artifact import check_place
+
+    request = Request(
+        bundle=Path(bundle),
+        data=rows.spec(
+            data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
+        ),
+        reference=None if reference is None else Path(reference),
+        engines=None if engines is None else tuple(engines),
+        threads=threads,
+        keep_examples=keep_examples,
+    )
+    folder = None if output is None else Path(output)
+    if folder is not None:
+        check_place(folder, FILES)
+    report = recheck(request, progress=reporting(progress))
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(report, folder)
+    return EvaluationResult(request.bundle, report)
+
+
+def reference(
+    model: str | os.PathLike[str],
+    data: Data,
+    *,
+    output: str | os.PathLike[str],
+    text: str | None = None,
+    text_pair: str | None = None,
+    label: str | None = None,
+    label_format: str | None = None,
+    eval_data: Data | None = None,
+    eval_fraction: float | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "float32",
+    threads: int = 1,
+    allow_pickle: bool = False,
+) -> Reference:
+    """Store what the full-size model answers, and how fast, to be used on another machine.
+
+    Args:
+        model: Hugging Face model folder or Hub id, fine-tuned.
+        data: Rows, as given to :func:`compress`.
+        output: Folder to write the reference into.
+        text: Column of the text, as for :func:`compress`.
+        text_pair: Column of the second text.
+        label: Column of the label or value.
+        label_format: How labels are written.
+        eval_data: Rows for the gate; else part of ``data``.
+        eval_fraction: Part of ``data`` that is held out, 0.1 if not given.
+        limit: Use at most this many rows of each file.
+        seed: Seed of the split, as given to :func:`compress`.
+        device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
+        dtype: Type it runs in: ``float32``, ``float16`` or ``bfloat16``.
+        threads: Threads of the timed calls on a CPU.
+        allow_pickle: Accept ``pytorch_model.bin`` where safetensors are missing.
+
+    Returns:
+        The reference, as written.
+
+    Raises:
+        CheckpointError: The model cannot be used.
+        DataError: The data cannot be used.
+        UsageError: The output holds something else.
+        UnavailableError: A package is missing.
+    """
+    require("compress", purpose="edgeroberta reference")
+    from edgeroberta.evaluate.baseline import Options, make
+
+    spec = rows.spec(
+        data,
+        text=text,
+        text_pair=text_pair,
+        label=label,
+        label_format=label_format,
+        eval_data=eval_data,
+        eval_fraction=eval_fraction,
+        limit=limit,
+        seed=seed,
+    )
+    assert spec is not None  # data is given
+    options = Options(device=device, dtype=dtype, threads=threads)
+    return make(os.fspath(model), spec, output=Path(output), options=options, allow_pickle=allow_pickle)
