@@ -22,10 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def infer_task(spec: DataSpec) -> Task:
-    """Tell the task from the training rows, for a model that has no head yet.
-
-    Returns the task: problem, label names (sorted) and whether inputs are pairs.
-    """
+    """Tell the task from the training rows, for a model that has no head yet; label names are sorted."""
     return _infer(_training_table(spec, sources.open_parts(spec)), spec)
 
 
@@ -71,11 +68,7 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
 
 
 def load_heldout(spec: DataSpec, task: Task) -> Rows:
-    """Read the rows the gate is measured on, the same ones as in :func:`load_splits`.
-
-    ``task``: what the labels must be. Raises DataError: the data cannot be read or used; ``where`` has the
-    file and line; UnavailableError: a package to read the data with is missing.
-    """
+    """Read the rows the gate is measured on, the same ones as in :func:`load_splits`."""
     heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
     if heldout is None:
         return load_splits(spec, task=task).heldout

@@ -23,11 +23,7 @@ _LITERAL = 100_000
 
 
 def single(table: Table, column: str, labels: Collection[str] | None = ()) -> list[str]:
-    """Return one text per cell.
-
-    ``labels``: known labels: what they name is never missing. None for numbers, of which NaN is one. Returns
-    the texts, none empty.
-    """
+    """Return one text per cell, none empty; what ``labels`` name is never missing."""
     cells = table.columns[column]
     texts = [text(cell) for cell in cells]
     missing = [row for row, each in enumerate(texts) if not each]
@@ -47,10 +43,7 @@ def single(table: Table, column: str, labels: Collection[str] | None = ()) -> li
 
 
 def several(table: Table, column: str, labels: Collection[str] = ()) -> list[list[str]]:
-    """Return the labels of each row; an empty cell or list has none.
-
-    ``labels``: known labels: what they name is never missing, and never a list. Returns one list per row.
-    """
+    """Return the labels of each row, none for an empty cell; what ``labels`` name is no list."""
     cells = _parsed(table.columns[column], labels) or table.columns[column]
     found = []
     for row, cell in enumerate(cells):

@@ -60,11 +60,7 @@ def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
 
 
 def choose(table: Table, text: str | None, pair: str | None, label: str | None, *, labelled: bool) -> Columns:
-    """Choose the columns of a table: those the user named, else those with a usual name.
-
-    ``text``: column of the text, if named. ``pair``: column of the second text, if named. ``label``: column
-    of the label, if named. Raises DataError: a named column is not there, or none has a usual name.
-    """
+    """Choose the columns of a table: those the user named, else those with a usual name."""
     if table.plain:
         if labelled:
             raise DataError(
@@ -98,10 +94,7 @@ def each_label(table: Table, label: str) -> tuple[str, ...]:
 
 
 def joined(table: Table, chosen: Columns) -> Table:
-    """Make one column of lists out of one column per label.
-
-    ``chosen``: its columns, of which ``one_hot`` are joined into ``label``.
-    """
+    """Make one column of lists, ``label``, out of one column per label."""
     for name in chosen.one_hot:
         for row, cell in enumerate(table.columns[name]):
             if cells.bit(cells.text(cell)) is None:

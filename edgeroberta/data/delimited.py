@@ -90,10 +90,7 @@ def csv_rows(parts: Iterable[str], source: str, mark: str = ",") -> Iterator[tup
 
 
 def tsv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
-    """Cut tab-separated text into rows; quotes are ordinary characters, empty lines are skipped.
-
-    Yields the line, counted from 1, and its fields.
-    """
+    """Cut tab-separated text into rows and their lines, from 1; quotes are ordinary, empty lines skipped."""
     for number, line in lines(parts):
         fields = line.split("\t")
         if any(map(_quoted_as_csv, fields)):
@@ -125,10 +122,7 @@ def lines(parts: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def separator(text: str, *, header: bool) -> str:
-    """Tell what separates the fields of a file by its first line: a comma, a tab or a semicolon.
-
-    ``header``: whether it has the names of columns; in texts, a semicolon is ordinary.
-    """
+    """Tell what separates fields by the first line: a comma, a tab or, in a ``header``, a semicolon."""
     first = text.split("\n", 1)[0]
     if first.count("\t") > first.count(","):
         return "\t"

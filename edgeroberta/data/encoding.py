@@ -128,11 +128,7 @@ class Column:
 
 
 def read(column: Column, form: Format) -> npt.NDArray[Any]:
-    """Read a column in one way.
-
-    ``form``: how; not as values. Returns int64[n] ids, or float32[n, L] zeros and ones, by problem. Raises
-    DataError: a cell does not fit.
-    """
+    """Read a column in one way: int64[n] ids, or float32[n, L] zeros and ones, by problem."""
     if form is Format.MULTI_HOT:
         return _multi_hot(column)
     lookup = column.lookup if form is Format.NAMES else _by_id(column)

@@ -30,10 +30,7 @@ def class_names(kind: Any, depth: int = 0) -> tuple[str, ...] | None:
 
 
 def stored(metadata: Mapping[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Find the class names that the ``datasets`` library writes into a schema.
-
-    Returns column to names; nothing where there are none, or they cannot be read.
-    """
+    """Find the class names, by column, that the ``datasets`` library writes into a schema."""
     try:
         features = jsontext.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, KeyError, TypeError):

@@ -25,12 +25,7 @@ def is_id(name: str) -> bool:
 
 
 def load(name: str) -> dict[str, Table]:
-    """Load a data set from the Hub, or from its local cache.
-
-    ``name``: ``owner/name``, with ``:configuration`` where the data set has several. Raises UnavailableError:
-    the package ``datasets`` is not installed; DataError: there is no such file and the data set cannot be
-    loaded.
-    """
+    """Load ``owner/name`` or ``owner/name:configuration`` from the Hub, or from its local cache."""
     try:
         import datasets
     except ImportError as error:

@@ -13,11 +13,7 @@ from edgeroberta.errors import DataError
 
 
 def records(parts: Iterator[str], source: str) -> tuple[bool, Iterator[tuple[int, dict[str, Any]]]]:
-    """Read the objects of a file.
-
-    Returns whether the objects stand on lines of their own, and the objects, each with its line from 1, or
-    with its place in the array from 0.
-    """
+    """Read a file's objects with their lines (from 1) or places (from 0), and tell which of the two it is."""
     opening = list(itertools.islice(parts, 1))
     while opening and not opening[-1].strip() and (more := next(parts, None)) is not None:
         opening.append(more)

@@ -41,10 +41,7 @@ class Reading:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Reading:
-        """Read back what :meth:`to_json` gave.
-
-        Raises KeyError, TypeError, ValueError: it is something else.
-        """
+        """Read back what :meth:`to_json` gave; KeyError, TypeError or ValueError of anything else."""
         names = fields["names"]
         return cls(Format(fields["format"]), None if names is None else tuple(map(str, names)))
 

@@ -57,11 +57,7 @@ def keys(rows: Rows) -> list[str]:
 
 
 def groups(rows: Rows) -> npt.NDArray[np.int64]:
-    """Number the distinct texts of rows, copies (:func:`keys`) alike.
-
-    Copies of a text are no independent observations: who resamples rows draws whole groups. Returns int64[n],
-    from 0 in the order of first occurrence; the largest plus one is how many texts there are.
-    """
+    """Number the distinct texts of rows, int64[n] by first occurrence; resampling draws whole groups."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys(rows)], dtype=np.int64)
 

@@ -12,11 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def interpolate(points: Sequence[int], values: Floats, at: float) -> Floats:
-    """Interpolate linearly along the first axis; left of the first point is the first value.
-
-    ``points``: coordinates, rising. ``values``: float64 [points, …]. ``at``: a coordinate that is not above
-    the last one. Returns float64 […].
-    """
+    """Interpolate float64 [points, …] linearly at ``at``; left of the first point is the first value."""
     right = min(bisect_right(points, at), len(points) - 1)
     left = max(right - 1, 0)
     span = points[right] - points[left]

@@ -38,11 +38,7 @@ class Attention:
 
 
 class Blocks:
-    """Writes parts into a graph and keeps a list of its matmul sites and attentions.
-
-    ``plan``: which sites are int8, and how. ``body``: type of everything that is not an integer, float32 or
-    float16.
-    """
+    """Writes parts, of a body in float32 or float16, into a graph; keeps its matmul sites and attentions."""
 
     def __init__(self, graph: GraphBuilder, plan: QuantizationPlan, body: type[np.floating]) -> None:
         self.graph = graph
@@ -54,20 +50,14 @@ class Blocks:
     def linear(
         self, site: str, x: str, linear: Linear, *, extra_bias: Array | None = None, smoothed: bool = False
     ) -> str:
-        """Write ``x @ weight + bias``, in int8 where the plan says so.
-
-        ``linear``: its float weights. ``extra_bias``: float32 [outputs] to add to the bias.
-        """
+        """Write ``x @ weight + bias + extra_bias``, float32 [outputs], in int8 where the plan says so."""
         product, bias = self.product(site, x, linear, smoothed=smoothed)
         return self.add_bias(site, product, bias if extra_bias is None else bias + extra_bias)
 
     def product(
         self, site: str, x: str, linear: Linear, *, divisor: Array | None = None, smoothed: bool = False
     ) -> tuple[str, Array]:
-        """Write ``x @ weight``, each output divided by ``divisor`` float32 [outputs].
-
-        Returns the product, and the bias that is still to add (not divided).
-        """
+        """Write ``x @ weight / divisor``; returns it, and the bias that is still to add (not divided)."""
         self.sites.append(Site(site, x, linear))
         choice = self.plan.matmuls.get(site)
         if choice is None:

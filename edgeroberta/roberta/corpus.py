@@ -17,10 +17,7 @@ _UNCUT = 1 << 30
 
 
 def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
-    """Count the tokens of texts.
-
-    ``folder``: model folder whose tokenizer to use. Returns occurrences of each id, int64[rows].
-    """
+    """Count the tokens of texts by a folder's tokenizer, int64[rows]."""
     total = np.zeros(rows, np.int64)
     for encoded in _encoded(folder, chunks):
         total += np.bincount(np.concatenate(encoded), minlength=rows)
@@ -28,10 +25,7 @@ def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
 
 
 def longest(folder: Path, chunks: Iterable[Sequence[Input]]) -> int:
-    """Return the number of tokens of the longest text, special tokens included.
-
-    ``folder``: model folder whose tokenizer to use.
-    """
+    """Return the number of tokens of the longest text, special tokens included."""
     return max((len(ids) for encoded in _encoded(folder, chunks) for ids in encoded), default=0)
 
 

@@ -150,11 +150,7 @@ _PASSED = (
 
 
 def check(fields: Mapping[str, Any], where: str) -> None:
-    """Refuse a config that describes another architecture, or with a value that cannot be one.
-
-    ``fields``: the parsed ``config.json`` of a model of the family. Raises CheckpointError: it does; the
-    message names the field, what it holds and what it may hold.
-    """
+    """Refuse a config of another architecture or with an impossible value, naming field and value."""
     for name, accepted in _PLAIN.items():
         if name in fields and fields[name] not in accepted:
             raise CheckpointError(
@@ -197,10 +193,7 @@ def _wrong(fields: Mapping[str, Any], name: str, wanted: str, where: str) -> Che
 
 
 def passed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what transformers is told of a checked config: the known fields, in the types it wants.
-
-    ``fields``: the parsed ``config.json``, checked.
-    """
+    """Return what transformers is told of a checked config: the known fields, in the types it wants."""
     told = {name: fields[name] for name in _PASSED if name in fields}
     for name in ("layer_norm_eps", "initializer_range"):
         if name in told:

@@ -49,11 +49,7 @@ class Lower:
         self._hook = model.register_forward_pre_hook(self._give, with_kwargs=True)
 
     def run(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Run the lower part.
-
-        ``ids``: token ids, int64[B, S]. ``mask``: attention mask, int64[B, S]. Returns its last layer's
-        output, float32[B, S, H], without gradients.
-        """
+        """Run the lower part on int64[B, S] ids and mask; float32[B, S, H], without gradients."""
         with torch.no_grad():
             states: Tensor = self._part(input_ids=ids, attention_mask=mask).last_hidden_state
         return states.float()

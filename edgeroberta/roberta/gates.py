@@ -41,11 +41,7 @@ class Site:
 
 
 def sites(model: PreTrainedModel) -> tuple[Site, ...]:
-    """Return where a model's units are, in the order in which a forward pass comes by.
-
-    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head; layers may be pruned. Returns two
-    sites per layer: its heads, then its neurons.
-    """
+    """Return where a model's units are, layer by layer: its heads, then its neurons."""
     config = model.config
     head_size = config.hidden_size // config.num_attention_heads
     found = []
@@ -57,10 +53,7 @@ def sites(model: PreTrainedModel) -> tuple[Site, ...]:
 
 
 def magnitudes(model: PreTrainedModel) -> list[NDArray[np.float64]]:
-    """Return the sum of the squares of each unit's weights and biases, what reads it included.
-
-    Returns one array per site, float64[count], in the order of :func:`sites`.
-    """
+    """Return the sum of squares of each unit's weights and biases, float64[count] per site."""
     result = []
     for site in sites(model):
         layer = model.base_model.encoder.layer[site.layer]

@@ -59,11 +59,7 @@ class Pack:
 
 
 def read(path: Path) -> Pack:
-    """Read a pack.
-
-    ``path``: the ``.hmsemb`` file. Returns the encoder, its int8 tensors multiplied out to float32. Raises
-    CheckpointError: the file is missing, truncated, too long, or not of this format.
-    """
+    """Read a ``.hmsemb`` file, its int8 tensors multiplied out to float32."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -145,10 +145,7 @@ def is_harmless(name: str) -> bool:
 
 
 def refuse_foreign(found: Mapping[str, Path]) -> None:
-    """Refuse tensors that are known to make another model of it than the architecture.
-
-    ``found``: plain name of each tensor that the architecture does not have, and the file that holds it.
-    """
+    """Refuse tensors, by plain name, that are known to make another model than the architecture."""
     for kind in _FOREIGN:
         for name in sorted(found):
             if kind.names.search(name):

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 class Probe:
-    """Records what some layers put out in the newest forward pass, until closed.
-
-    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head; any model where nothing is recorded.
-    """
+    """Records what some layers of a RoBERTa put out in the newest forward pass, until closed."""
 
     def __init__(
         self, model: PreTrainedModel, *, layers: Sequence[int] = (), attention: bool = False

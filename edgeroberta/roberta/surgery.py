@@ -63,10 +63,7 @@ class Kept:
         return tuple(LayerShape(len(heads), len(neurons)) for heads, neurons in pairs)
 
     def check(self, shape: EncoderShape) -> None:
-        """Refuse a choice that a model of this shape does not allow.
-
-        Raises UsageError: layers, heads or neurons do not rise, are out of range, or a layer keeps none.
-        """
+        """Refuse layers, heads or neurons that do not rise or do not exist, and a layer that keeps none."""
         check_layers(self.layers, len(shape.layers))
         for name, per_layer in (("heads", self.heads), ("neurons", self.neurons)):
             if len(per_layer) != len(self.layers):
@@ -100,11 +97,7 @@ def choose_layers(n_teacher: int, n_student: int) -> tuple[int, ...]:
 
 
 def check_layers(layers: Sequence[int], n_teacher: int) -> tuple[int, ...]:
-    """Refuse a list of layers that a teacher does not have, or that does not rise.
-
-    ``layers``: indices of the teacher's layers, from 0. Raises UsageError: there are none, they do not rise
-    strictly, or one is out of range.
-    """
+    """Refuse teacher layers, from 0, that do not exist or do not rise strictly."""
     chosen = tuple(layers)
     if not chosen or any(a >= b for a, b in itertools.pairwise(chosen)):
         raise UsageError(f"layers must rise, each at most once: {list(chosen)}", hint="e.g. [0, 2, 4, 5]")
@@ -118,12 +111,7 @@ def check_layers(layers: Sequence[int], n_teacher: int) -> tuple[int, ...]:
 
 
 def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size: int | None) -> None:
-    """Refuse widths that a model cannot be narrowed to.
-
-    ``hidden_size``: width of the residual stream, None to leave it. ``intermediate_size``: width of the FFN,
-    None to leave it. Raises UsageError: a width is not below the model's, or no multiple of the head size;
-    ``where`` is the name of the argument.
-    """
+    """Refuse widths, None to leave one, that a model cannot be narrowed to; ``where`` names the argument."""
     size, width = shape.head_size, shape.hidden_size
     if hidden_size is not None and (hidden_size % size or not 0 < hidden_size <= width):
         raise UsageError(
@@ -141,12 +129,7 @@ def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size
 
 
 def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
-    """Make a student of some of a model's encoder layers, with its embeddings and head.
-
-    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head; it is not changed. ``layers``:
-    indices of the layers to keep, rising. Returns a model of the same class on the CPU, with its own copy of
-    the weights.
-    """
+    """Make a student, on the CPU, of copies of some encoder layers, rising, with embeddings and head."""
     return prune(model, Kept.whole_layers(layers, shape_of(model)))
 
 
@@ -167,11 +150,7 @@ def _check_rising(chosen: Sequence[int], count: int, name: str, layer: int) -> N
 
 
 def shape_of(model: PreTrainedModel) -> EncoderShape:
-    """Read the shape of a model from its modules.
-
-    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with any head, pruned or not. Returns its shape;
-    ``labels`` is what the config says, also for a model without a head.
-    """
+    """Read the shape of a model, pruned or not, from its modules; ``labels`` is what its config says."""
     config = model.config
     head_size = config.hidden_size // config.num_attention_heads
     return EncoderShape(

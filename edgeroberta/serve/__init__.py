@@ -30,10 +30,7 @@ logger = logging.getLogger(__name__)
 def serve(
     runtime: Runtime, settings: Settings | None = None, *, ready: Callable[[str], None] = logger.info
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way and return.
-
-    ``runtime``: what answers; it stays open.
-    """
+    """Serve until SIGTERM or SIGINT, then finish what is under way and return; the runtime stays open."""
     extras.require("serve", purpose="edgeroberta serve")
     from edgeroberta.serve.server import run
 

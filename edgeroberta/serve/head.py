@@ -17,10 +17,7 @@ _CLOSE = {"Connection": "close"}
 
 
 def check(scope: Scope, settings: Settings) -> None:
-    """Refuse what can be refused before the body has come; the connection is closed then.
-
-    Raises Refusal: the head is malformed or too large, or announces a body that is not read.
-    """
+    """Refuse what can be refused before the body has come; the connection is closed then."""
     version, headers = scope["http_version"], scope["headers"]
     if version not in ("1.1", "1.0"):
         _refuse(505, "http-version", f"HTTP/{version} is not spoken here", "request line")

@@ -25,10 +25,7 @@ disable_created_metrics()
 
 
 class Metrics:
-    """The counters of one server; two servers in a process do not share them.
-
-    ``facts``: labels of ``edgeroberta_build_info``.
-    """
+    """The counters of one server; two servers in a process do not share them."""
 
     def __init__(
         self, facts: Mapping[str, str], gauges: Mapping[str, tuple[str, Callable[[], float]]]

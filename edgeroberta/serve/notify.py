@@ -10,11 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 def notify(message: str) -> bool:
-    """Send a message to the service manager.
-
-    ``message``: lines such as ``READY=1``, ``STOPPING=1``, ``WATCHDOG=1``, ``STATUS=…``. Returns True when
-    there is a service manager and it was sent.
-    """
+    """Send lines such as ``READY=1`` to the service manager; False where there is none."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return False

@@ -9,10 +9,7 @@ from starlette.exceptions import HTTPException
 
 
 class Refusal(HTTPException):
-    """A request that is answered with an error.
-
-    ``code``: what is wrong, for programs; stays the same from version to version.
-    """
+    """A request that is answered with an error, whose ``code`` stays the same over versions."""
 
     def __init__(
         self,

@@ -30,10 +30,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server:
-    """A server that runs until it is told to stop; belongs to one event loop.
-
-    ``address``: ``http://host:port`` after :meth:`start`.
-    """
+    """A server that runs until it is told to stop, at ``address``; belongs to one event loop."""
 
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._loop = asyncio.get_running_loop()

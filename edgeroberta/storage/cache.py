@@ -17,11 +17,7 @@ VARIABLE = "EDGEROBERTA_CACHE"
 
 
 def cache_dir() -> Path:
-    """Return the cache folder; it need not exist yet.
-
-    Returns ``$EDGEROBERTA_CACHE``, else ``$XDG_CACHE_HOME/edgeroberta``, else ``~/.cache/edgeroberta``.
-    Raises EdgeRobertaError: None of the variables is set, and the user has no home folder.
-    """
+    """Return ``$EDGEROBERTA_CACHE``, ``$XDG_CACHE_HOME/edgeroberta`` or ``~/.cache/edgeroberta``."""
     try:
         if own := os.environ.get(VARIABLE):
             return paths.named(own)

@@ -42,10 +42,7 @@ def loads(text: str | bytes, *, where: str) -> Any:
 
 
 def decode(kind: type[T], value: Any, *, where: str) -> T:
-    """Build a dataclass from JSON, by its annotations; texts are cleaned.
-
-    ``kind``: the dataclass; its fields may be dataclasses, tuples, mappings, enums, paths and plain values.
-    """
+    """Build a dataclass (of dataclasses, tuples, mappings, enums, paths) from JSON; texts are cleaned."""
     try:
         return build(kind, value)
     except (TypeError, ValueError) as error:

@@ -32,10 +32,7 @@ class Measured:
 
 
 class Store:
-    """The rows of one set of circumstances.
-
-    ``folder``: where the files are; made when the first row is kept.
-    """
+    """The rows of one set of circumstances, in files of a folder."""
 
     def __init__(self, folder: Path, circumstances: str) -> None:
         self._folder = folder
