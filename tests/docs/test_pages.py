@@ -137,8 +137,13 @@ def test_the_changelog_the_package_and_pyproject_name_one_version() -> None:
 
 
 @pytest.mark.parametrize("page", ["docs/explanation/architecture.md", "CONTRIBUTING.md"])
-def test_every_module_named_for_contributors_exists(page: str) -> None:
+def test_every_module_named_for_contributors_exists_with_what_is_said_to_be_in_it(page: str) -> None:
+    text = doc_pages.text(ROOT / page)
     examples = ("backends/x.py", "runtime/x.py", "stages/x.py")
-    for name in re.findall(r"`([\w/]+(?:\.py|/))`", doc_pages.text(ROOT / page)):
+    for name in re.findall(r"`([\w/]+(?:\.py|/))`", text):
         places = (ROOT, ROOT / "edgeroberta", DOCS)
         assert name in examples or any((place / name).exists() for place in places), name
+    for name, module in re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", text):
+        assert re.search(
+            rf"^(def {name}\(|class {name}\b|{name}\b.*=)", doc_pages.text(ROOT / module), re.M
+        ), name
