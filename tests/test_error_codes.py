@@ -49,7 +49,7 @@ def test_every_code_is_in_the_page() -> None:
 
 
 #: Words of other people's programs that nothing else tells: file, and why.
-FOREIGN = {"pipeline/fulldisk.py": "safetensors tells a full disk by the system's words alone"}
+FOREIGN = {"pipeline/workspace.py": "safetensors tells a full disk by the system's words alone"}
 TAKES_APART = {
     *("startswith", "endswith", "partition", "rpartition", "split", "find", "index", "count"),
     *("removeprefix", "removesuffix", "match", "search", "fullmatch", "findall", "finditer"),
