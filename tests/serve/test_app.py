@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 
 import numpy as np
 import pytest
@@ -168,29 +167,3 @@ def test_a_mistake_of_the_server_itself_is_a_500_with_a_code(start, monkeypatch,
     assert (reply.status, reply.error["code"]) == (500, "internal-error")
     wait_until(lambda: "ZeroDivisionError" in caplog.text)
     assert "secret" not in caplog.text
-
-
-def test_four_clients_get_every_answer(start):
-    server = start(Runtime.fake(answers={str(number): "positive" for number in range(0, 200, 2)}))
-    lost: list[str] = []
-
-    def ask() -> None:
-        with server.client() as client:
-            for number in range(250):
-                text = str(number % 200)
-                client.send(post({"text": text}))
-                reply = client.reply()
-                answer = reply.json["predictions"][0] if reply is not None and reply.status == 200 else {}
-                wanted = "positive" if int(text) % 2 == 0 else "negative"
-                if (answer.get("input"), answer.get("label")) != (text, wanted):
-                    lost.append(text)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert lost == []
-    assert server.metric("edgeroberta_texts_total") == 1000
-    assert server.metric("edgeroberta_request_seconds_count") == 1000
-    assert server.metric('edgeroberta_requests_total{code="200",path="/predict"}') == 1000

@@ -10,7 +10,6 @@ import pytest
 import served
 from served import get, post, wait_until
 
-from edgeroberta.runtime import Runtime
 from edgeroberta.serve import connection
 
 RECEIVE_BUFFER = served.socket.SOL_SOCKET, served.socket.SO_RCVBUF, 4096
@@ -193,10 +192,3 @@ def test_connections_over_the_limit_are_told_so(start):
             assert third.closed()
     wait_until(lambda: server.ask(get("/health")).status == 200)
     assert server.metric('edgeroberta_rejected_total{reason="connections"}') >= 1
-
-
-def test_the_server_knows_of_no_connection_that_is_closed(start):
-    server = start(Runtime.fake())
-    for _ in range(20):
-        assert server.ask(get("/health", "Connection: close")).headers["connection"] == "close"
-    wait_until(lambda: server.metric("edgeroberta_connections") == 1)
