@@ -33,6 +33,7 @@ from benchmarks.results import RESULTS, Latency, Machine, Result, Row, now, this
 from edgeroberta import demo
 from edgeroberta.bench.request import DTYPES
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from edgeroberta.evaluate.reference import Reference
@@ -182,16 +183,16 @@ def measure(run: Run, group: str, model: Path, heldout: Path, device: str) -> No
     """Add a row for each type that the model runs in."""
     from benchmarks.texts import read
     from edgeroberta.evaluate import baseline as reference
-    from edgeroberta.roberta import checkpoint
 
-    rows, task = read(heldout, model), checkpoint.task_of(model)
+    full = Checkpoint(model)
+    rows, task = read(heldout, model), full.task
     for dtype in DTYPES:
         options = reference.Options(device=device, dtype=dtype)
         run.row(
             f"{group} {dtype}",
             f"transformers, {dtype}",
             group,
-            lambda options=options: reference_row(reference.measure(model, rows, task, options)),
+            lambda options=options: reference_row(reference.measure(full, rows, task, options)),
         )
 
 

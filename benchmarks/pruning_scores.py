@@ -24,7 +24,8 @@ from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, Splits, load_splits
 from edgeroberta.prune import allocation, importance
 from edgeroberta.prune.importance import Examples, Importance, Method
-from edgeroberta.roberta import checkpoint, loading, surgery
+from edgeroberta.roberta import loading, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.tasks import Task
 from edgeroberta.training import batching, prediction
 from edgeroberta.training.batching import Tokens
@@ -133,7 +134,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     machine, model = this_machine(arguments.machine), arguments.model
-    task = checkpoint.task_of(model)
+    task = Checkpoint(model).task
     splits = load_splits(DataSpec(arguments.data, eval_data=arguments.eval_data), task=task)
     heldout = batching.tokenize(model, splits.heldout.inputs(), max_length=512)
     expected, labels = answers(model, task, heldout), np.asarray(splits.heldout.labels)

@@ -86,11 +86,11 @@ def random_headed(base: Path, folder: Path) -> Path:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from edgeroberta.roberta.checkpoint import copy_tokenizer
+    from edgeroberta.roberta.checkpoint import Checkpoint
 
     torch.manual_seed(0)
     AutoModelForSequenceClassification.from_pretrained(base).save_pretrained(folder)
-    copy_tokenizer(base, folder)
+    Checkpoint(base).copy_tokenizer(folder)
     return folder
 
 

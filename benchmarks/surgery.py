@@ -23,6 +23,8 @@ from benchmarks.peers.environments import cache_folder
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from benchmarks.watch import Watched, run
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.files import TOKENIZER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,12 +69,11 @@ def kept(shape: EncoderShape) -> Kept:
 def cut(checkpoint: Path, output: Path) -> dict[str, float]:
     """Cut a checkpoint down and write it; return the seconds of each step, and what is left."""
     from edgeroberta.roberta import loading, surgery
-    from edgeroberta.roberta.checkpoint import parameters, task_of
 
     first, second, marks = output / LAYERS_CUT, output / ALL_CUT, [time.perf_counter()]
     first.mkdir()
     second.mkdir()
-    model = loading.load_classifier(checkpoint, task_of(checkpoint))
+    model = loading.load_classifier(checkpoint, Checkpoint(checkpoint).task)
     marks.append(time.perf_counter())
     student = surgery.prune(model, kept(surgery.shape_of(model)))
     marks.append(time.perf_counter())
@@ -86,8 +87,8 @@ def cut(checkpoint: Path, output: Path) -> dict[str, float]:
     }
     return {
         **seconds,
-        "million parameters before": round(parameters(checkpoint) / 1e6, 2),
-        "million parameters after": round(parameters(second) / 1e6, 2),
+        "million parameters before": round(Checkpoint(checkpoint).parameters / 1e6, 2),
+        "million parameters after": round(Checkpoint(second).parameters / 1e6, 2),
         "tokens after": tokens,
     }
 
@@ -99,16 +100,17 @@ def cut_vocabulary(source: Path, output: Path) -> int:
     from edgeroberta.roberta import cutting, vocabulary
     from edgeroberta.roberta.tokenizerfile import TokenizerFile
 
-    file, rows = TokenizerFile.read(source / cutting.TOKENIZER), cutting.rows(source)
+    model = Checkpoint(source)
+    file, rows = TokenizerFile.read(source / TOKENIZER), cutting.rows(model)
     left = vocabulary.choose(
         file,
         np.zeros(rows, np.int64),
         limits=vocabulary.Limits(),
-        outlook=-vocabulary.ranks(file, rows),
-        fixed=cutting.fixed_ids(source),
+        prior=-vocabulary.ranks(file, rows),
+        fixed=cutting.fixed_ids(model),
     )
     cutting.write_tokenizer(file, output, left)
-    cutting.write_model(source, output, left, max_length=None)
+    cutting.write_model(model, output, left, max_length=None)
     np.save(output.parent / TOKENS, left)
     return len(left)
 
@@ -119,9 +121,8 @@ def compare(checkpoint: Path, output: Path) -> dict[str, float]:
     import torch
 
     from edgeroberta.roberta import loading, surgery
-    from edgeroberta.roberta.checkpoint import task_of
 
-    task, tokens = task_of(checkpoint), torch.from_numpy(np.load(output / TOKENS))
+    task, tokens = Checkpoint(checkpoint).task, torch.from_numpy(np.load(output / TOKENS))
     random = torch.Generator().manual_seed(SEED)
     new = torch.randint(5, len(tokens), (len(LENGTHS), max(LENGTHS)), generator=random)
     mask = (torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]).long()

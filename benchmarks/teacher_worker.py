@@ -14,7 +14,8 @@ from pathlib import Path
 from edgeroberta import distributed
 from edgeroberta.data import DataSpec, streams
 from edgeroberta.progress import PlainProgress, Progress
-from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.roberta import loading
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import write_json
 from edgeroberta.training import batching, teacher, token_files
 from edgeroberta.training.batching import Encoder
@@ -35,7 +36,7 @@ def main() -> None:
     process.wait()  # opens the group with this project's patience
     progress = PlainProgress(sys.stderr) if process.main else Progress()
     folder: Path = arguments.folder
-    model = loading.load_classifier(arguments.teacher, checkpoint.task_of(arguments.teacher))
+    model = loading.load_classifier(arguments.teacher, Checkpoint(arguments.teacher).task)
     clock = [time.monotonic()]
 
     texts = streams.load(DataSpec("-", unlabelled=arguments.texts), pair=False, without=())

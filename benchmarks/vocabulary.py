@@ -21,10 +21,12 @@ import numpy as np
 
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, load_splits
-from edgeroberta.roberta import checkpoint, corpus, cutting, outlook, vocabulary
+from edgeroberta.roberta import corpus, cutting, token_prior, vocabulary
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.roberta.vocabulary import Limits
+from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.tasks import Task
 from edgeroberta.training import batching, prediction
 
@@ -43,7 +45,7 @@ SAVED = "embeddings saved %"
 class Source:
     """The whole model, the counts of its tokens in the texts, and the likelihood of the others."""
 
-    model: Path
+    model: Checkpoint
     task: Task
     file: TokenizerFile
     counts: Any
@@ -56,11 +58,11 @@ def chunks(inputs: list[Any]) -> Iterator[list[Any]]:
         yield inputs[start : start + CHUNK]
 
 
-def answers(folder: Path, task: Task, texts: list[Any]) -> np.ndarray:
+def answers(model: Checkpoint | Path, task: Task, texts: list[Any]) -> np.ndarray:
     """Return the label of each text, int64[n]."""
-    model = load_classifier(folder, task)
-    tokens = batching.tokenize(folder, texts, max_length=512)
-    return np.argmax(prediction.predict(model, tokens, precision="fp32"), axis=1)
+    classifier = load_classifier(model, task)
+    tokens = batching.tokenize(model, texts, max_length=512)
+    return np.argmax(prediction.predict(classifier, tokens, precision="fp32"), axis=1)
 
 
 def measure(name: str, source: Source, texts: list[Any], labels: Any, expected: np.ndarray) -> Row:
@@ -72,22 +74,22 @@ def measure(name: str, source: Source, texts: list[Any], labels: Any, expected: 
             source.counts,
             limits=CASES[name],
             fixed=cutting.fixed_ids(source.model),
-            outlook=source.likely,
+            prior=source.likely,
         )
         cutting.write_tokenizer(source.file, folder, kept)
         cutting.write_model(source.model, folder, kept, max_length=None)
         seconds = time.perf_counter() - started
         found, rows = answers(folder, source.task, texts), len(source.counts)
-        after = corpus.count(source.model, chunks(texts), rows)
+        after = corpus.count(source.model.folder, chunks(texts), rows)
         after[list(source.file.named)] = 0
-        width = checkpoint.load_config(source.model)["hidden_size"]
+        width = source.model.config.hidden_size
         values = (
             ("tokens", len(kept)),
             (SAVED, round(100 * (1 - len(kept) / rows), 2)),
             ("int8 embeddings MB", round(len(kept) * width / 1e6, 3)),
-            ("tokenizer.json MB", round((folder / cutting.TOKENIZER).stat().st_size / 1e6, 3)),
+            ("tokenizer.json MB", round((folder / TOKENIZER).stat().st_size / 1e6, 3)),
             ("coverage %", round(100 * float(after[kept].sum() / after.sum()), 2)),
-            ("changed texts", corpus.changed(source.model, folder, kept, chunks(texts))),
+            ("changed texts", corpus.changed(source.model.folder, folder, kept, chunks(texts))),
             ("surgery s", round(seconds, 2)),
         )
     return Row(
@@ -125,15 +127,15 @@ def main() -> None:
     parser.add_argument("--machine", help="name of the results folder")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    machine, model = this_machine(arguments.machine), arguments.model
-    task = checkpoint.task_of(model)
+    machine, model = this_machine(arguments.machine), Checkpoint(arguments.model)
+    task = model.task
     splits = load_splits(DataSpec(arguments.data, eval_data=arguments.eval_data), task=task)
     texts, rows = splits.heldout.inputs(), cutting.rows(model)
-    file = TokenizerFile.read(model / cutting.TOKENIZER)
+    file = TokenizerFile.read(model.folder / TOKENIZER)
     parts = (splits.train, splits.validation)
-    counts = sum(corpus.count(model, chunks(part.inputs()), rows) for part in parts)
+    counts = sum(corpus.count(model.folder, chunks(part.inputs()), rows) for part in parts)
     used = vocabulary.needed(file, counts) > 0
-    likely = outlook.score(model, used, vocabulary.ranks(file, rows))
+    likely = token_prior.score(model, used, vocabulary.ranks(file, rows))
     source, expected = Source(model, task, file, counts, likely), answers(model, task, texts)
     table = []
     for name in arguments.cases:

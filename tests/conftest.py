@@ -162,6 +162,7 @@ def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
         from edgeroberta import targets
         from edgeroberta.data import Rows, Splits
         from edgeroberta.progress import Progress
+        from edgeroberta.roberta.checkpoint import Checkpoint
         from edgeroberta.roberta.graph import write_float
         from edgeroberta.stages import Context
         from edgeroberta.storage.artifact import Artifact, Kind, Lineage
@@ -178,7 +179,8 @@ def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
             output=tmp_path_factory.mktemp("bundle"),
             scratch=graph,
             inputs={Kind.GRAPH: Artifact(graph, Kind.GRAPH, lineage)},
-            full_size=checkpoint,
+            checkpoint=Checkpoint(checkpoint),
+            full_size=Checkpoint(checkpoint),
             task=task,
             data=Splits(rows, rows, rows, None, task.labels),
             target=replace(targets.load("cpu"), engines=engines),

@@ -15,6 +15,7 @@ from edgeroberta import distributed, targets
 from edgeroberta.data import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Recipe, Step
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context, Stage, StageConfig
 from edgeroberta.storage.artifact import Kind, digest_file, digest_value, write_json, write_text
 from edgeroberta.tasks import Problem, Task
@@ -150,4 +151,4 @@ def job(folder: Path, *, texts: tuple[str, ...] = ("good", "bad"), target: str =
     task = Task(Problem.SINGLE_LABEL, ("no", "yes"))
     data = Splits(rows(*texts), rows("so so"), rows("fine"), None, task.labels)
     places = {"output": folder / "out", "work": folder / "out.work"}
-    return Job(model, task, data, targets.load(target), **{**places, **fields})
+    return Job(Checkpoint.of(model), task, data, targets.load(target), **{**places, **fields})

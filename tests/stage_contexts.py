@@ -12,6 +12,7 @@ import numpy as np
 from edgeroberta import stages, targets
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.tasks import Problem, Task
@@ -53,7 +54,8 @@ def context(folder: Path, model: Path, task: Task, rows: Sequence[Rows], **field
         output=folder / "output",
         scratch=folder / "scratch",
         inputs={Kind.CHECKPOINT: checkpoint_in(model)},
-        full_size=model,
+        checkpoint=Checkpoint(model),
+        full_size=Checkpoint(model),
         task=task,
         data=Splits(*rows, None, task.labels),
         target=targets.load("cpu"),
@@ -61,7 +63,8 @@ def context(folder: Path, model: Path, task: Task, rows: Sequence[Rows], **field
         reference=None,
         progress=Progress(),
     )
-    return replace(made, **fields)
+    made = replace(made, **fields)
+    return replace(made, checkpoint=Checkpoint(made.inputs[Kind.CHECKPOINT].path))
 
 
 def run(name: str, made: Context, **config: Any) -> dict[str, Any]:

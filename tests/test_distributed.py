@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgeroberta.roberta import checkpoint, pruned, surgery
+from edgeroberta.roberta import pruned, resolving, surgery
 from edgeroberta.storage.artifact import digest_tree
 
 UNLABELLED = 7  # of them
@@ -57,7 +57,8 @@ for part in ("output", "scratch"):
 context = stages.Context(
     output=folder / "output", scratch=folder / "scratch",
     inputs={Kind.CHECKPOINT: Artifact(source, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))},
-    full_size=source, task=task, data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), more, task.labels),
+    checkpoint=Checkpoint(source), full_size=Checkpoint(source), task=task,
+    data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), more, task.labels),
     target=targets.load("cpu"), seed=0, reference=None, progress=KillAt(),
 )
 stage = stages.get(settings["stage"])
@@ -138,7 +139,7 @@ def test_two_processes_leave_one_finished_checkpoint(runs: dict[str, Path], tmp_
     one, two = runs["one"], runs["two"]
     names = sorted(str(p.relative_to(one)) for p in one.rglob("*") if "notes" not in p.name)
     assert sorted(str(p.relative_to(two)) for p in two.rglob("*") if "notes" not in p.name) == names
-    assert checkpoint.resolve(str(two / "output"), cache=tmp_path) == two / "output"
+    assert resolving.resolve(str(two / "output"), cache=tmp_path).folder == two / "output"
 
 
 def test_two_processes_ask_the_teacher_what_one_asks(runs: dict[str, Path]) -> None:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgeroberta.bench.request import Request
 from edgeroberta.bench.row import BUNDLE, FLOAT_ONNX, FULL_SIZE, ON_GPU, SAME_MODEL, Contender, Material
 from edgeroberta.errors import BundleError, CheckpointError, UsageError
-from edgeroberta.evaluate import provenance, reference
+from edgeroberta.evaluate import provenance
 from edgeroberta.evaluate.reference import Reference
 from edgeroberta.evaluate.report import Gate
 from edgeroberta.extras import missing
 from edgeroberta.hardware import here
 from edgeroberta.measure.protocol import Inputs, Spec
 from edgeroberta.measure.subjects import SUBJECTS, bundle_specs
+from edgeroberta.runtime.files import CONFIG, GRAPH
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.targets.matching import machine
+
+if TYPE_CHECKING:
+    from edgeroberta.roberta.checkpoint import Checkpoint
 
 #: Said where nothing can be faster than the full-size model, for want of it.
 NO_MODEL = "The full-size model is not here, so there is no speed-up over it: name it with --model."
@@ -50,11 +55,11 @@ def full_size(
     if missing("compress") or missing("onnxruntime"):
         notes.append("No float32 ONNX row: pip install 'edgeroberta[compress,onnxruntime]'.")
         return found
-    from edgeroberta.roberta import checkpoint, graph
+    from edgeroberta.roberta import graph
 
-    graph.write_float(model, scratch / "model.onnx")
-    shutil.copyfile(model / "config.json", scratch / "config.json")
-    checkpoint.copy_tokenizer(model, scratch)
+    graph.write_float(model, scratch / GRAPH)
+    shutil.copyfile(model.config_file, scratch / CONFIG)
+    model.copy_tokenizer(scratch)
     return [
         *found,
         Contender(FLOAT_ONNX, replace(spec, subject=SUBJECTS["onnx"], path=str(scratch)), SAME_MODEL),
@@ -71,18 +76,22 @@ def _on_gpu(spec: Spec, dtypes: tuple[str, ...]) -> list[Contender]:
     ]
 
 
-def _model(request: Request, facts: Manifest, stored: Reference | None, notes: list[str]) -> Path | None:
+def _model(
+    request: Request, facts: Manifest, stored: Reference | None, notes: list[str]
+) -> Checkpoint | None:
     """Find the full-size model: it must be the one the bundle came from, whoever names it.
 
     A bundle may come from anyone: a folder that its manifest names is loaded only if it holds just what
     the manifest says, and nothing is downloaded.
     """
+    from edgeroberta.roberta.checkpoint import Checkpoint
+
     digest = facts.full_size.get("digest")
     if request.model is not None:
-        from edgeroberta.roberta import checkpoint
+        from edgeroberta.roberta import resolving
 
-        model = checkpoint.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
-        if reference.digest_model(model) != digest:
+        model = resolving.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
+        if model.digest != digest:
             raise UsageError(
                 f"not the model this bundle came from ({facts.full_size.get('model')})",
                 where=f"--model {request.model}",
@@ -90,10 +99,10 @@ def _model(request: Request, facts: Manifest, stored: Reference | None, notes: l
         return model
     known = [provenance.recall(facts)[provenance.FULL_SIZE], stored.model if stored else ""]
     for name in filter(None, known):
-        model = Path(name)
-        if (model / "config.json").is_file():
+        model = Checkpoint(Path(name))
+        if model.config_file.is_file():
             try:
-                if reference.digest_model(model) == digest:
+                if model.digest == digest:
                     return model
                 notes.append(f"The full-size model has changed since ({model}).")
             except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import DataError, UsageError
-from edgeroberta.evaluate.reference import Reference, check_place, digest_model, save
+from edgeroberta.evaluate.reference import Reference, check_place, save
 from edgeroberta.hardware import gpu, here
 from edgeroberta.hardware.gpu import GpuSeen, GpuWatch
 from edgeroberta.measure import offline
@@ -24,6 +24,7 @@ from edgeroberta.tasks import Task
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec, Rows
     from edgeroberta.measure.baseline import FullSize
+    from edgeroberta.roberta.checkpoint import Checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -47,11 +48,10 @@ class Options:
     offline: bool = True
 
 
-def measure(model: Path, rows: Rows, task: Task, options: Options | None = None) -> Reference:
+def measure(model: Checkpoint, rows: Rows, task: Task, options: Options | None = None) -> Reference:
     """Run the full-size model over labelled rows."""
     from edgeroberta.measure.baseline import FullSize, pick_device
     from edgeroberta.metrics import all_metrics
-    from edgeroberta.roberta import checkpoint
 
     options = options or Options()
     if rows.labels is None:
@@ -69,8 +69,8 @@ def measure(model: Path, rows: Rows, task: Task, options: Options | None = None)
     card = gpu.look() if full.device != "cpu" else None
     return Reference(
         model=name_of(str(model)),
-        model_digest=digest_model(model),
-        parameters=checkpoint.parameters(model),
+        model_digest=model.digest,
+        parameters=model.parameters,
         bytes=full.bytes,
         task=task,
         data_digest=rows.digest,
@@ -103,17 +103,17 @@ def make(
     from edgeroberta.evaluate import soundness
     from edgeroberta.evaluate.report import Gate
     from edgeroberta.parity import tokens
-    from edgeroberta.roberta import checkpoint
+    from edgeroberta.roberta import resolving
     from edgeroberta.storage.cache import cache_dir
 
     check_place(output)
-    folder = checkpoint.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
-    checkpoint.require_head(folder)
-    task = checkpoint.task_of(folder)
+    full = resolving.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
+    full.require_head()
+    task = full.task
     rows = load_heldout(spec, task)
-    if (told := tokens.check(folder, rows.inputs())) is not None:
+    if (told := tokens.check(full, rows.inputs())) is not None:
         _log.warning("%s", told)
-    found = measure(folder, rows, replace(task, pair=rows.pairs is not None), options)
+    found = measure(full, rows, replace(task, pair=rows.pairs is not None), options)
     save(found, output)
     for warning in soundness.examine(task, found.logits, rows, Gate()).warnings:
         _log.warning("%s", warning)

@@ -188,7 +188,7 @@ def check(reference: Reference, *, rows: Rows, task: Task, model_digest: str | N
         reference: The stored reference.
         rows: The rows it is to be compared on.
         task: The task at hand.
-        model_digest: :func:`digest_model` of the full-size model, where that is known.
+        model_digest: Digest of the full-size model, where that is known.
 
     Raises:
         UsageError: Rows, labels or model differ.
@@ -212,13 +212,6 @@ def check(reference: Reference, *, rows: Rows, task: Task, model_digest: str | N
         raise UsageError(
             f"the reference is of another model ({reference.model})", where="--reference", hint=hint
         )
-
-
-def digest_model(model: Path) -> str:
-    """Return :func:`edgeroberta.roberta.checkpoint.digest` of a model folder."""
-    from edgeroberta.roberta import checkpoint
-
-    return checkpoint.digest(model)
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,9 @@ def measure(
     asked = {str(entry.worker.spec.engine): entry for entry in entries if _runs_int8(entry)}
     if facts.precision != "int8" or not asked:
         return {}
-    from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.roberta.checkpoint import Checkpoint
 
-    config = EncoderConfig.from_dir(bundle)
+    config = Checkpoint(bundle).config
     usual = lengths.choose(facts.lengths, facts.max_length).usual
     macs = config.shape.macs(int(np.median(plan.tokens)) if plan.tokens else usual)
     if macs < SMALL * plan.threads:

@@ -127,10 +127,9 @@ def _version(package: str) -> str:
 def write_folder(plan: Plan, request: Request, folder: Path, *, progress: Progress) -> None:
     """Write probes, tokenizer, texts and plan: all that the device's half needs."""
     from edgeroberta.latency import probes
-    from edgeroberta.roberta import checkpoint
 
     probes.write(plan, folder, targets_tensorrt=plan.form == "all", progress=progress)
-    checkpoint.copy_tokenizer(request.tokenizer, folder)
+    request.tokenizer.copy_tokenizer(folder)
     artifact.write_json(folder / TEXTS_FILE, _texts(plan, request))
     plan.write(folder)
 
@@ -138,7 +137,7 @@ def write_folder(plan: Plan, request: Request, folder: Path, *, progress: Progre
 def _lengths(request: Request) -> list[int]:
     if not request.inputs:
         return []
-    tokenizer = TextTokenizer.open(request.tokenizer, request.shape.max_positions - 2)
+    tokenizer = TextTokenizer.open(request.tokenizer.folder, request.shape.max_positions - 2)
     return [len(encoding.ids) for encoding in tokenizer.encode(request.inputs)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.measure.protocol import Inputs
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.shape import EncoderShape
 
 #: Texts whose lengths are counted: as many as tell a bundle which lengths to prepare.
@@ -20,7 +20,7 @@ class Request:
 
     shape: EncoderShape  # the full-size model
     activation: str  # its activation, as :class:`~edgeroberta.roberta.config.EncoderConfig` has it
-    tokenizer: Path  # folder with its tokenizer
+    tokenizer: Checkpoint  # the model that it reads texts as
     target: str  # class of devices the bundle is for
     inputs: Inputs = ()  # the user's texts; empty to cover all lengths
     engine: str | None = None  # engine; None for the first of the target's that is installed
@@ -46,11 +46,11 @@ def request_for(
 
     ``data``: where the rows are; None to cover all lengths.
     """
-    config = EncoderConfig.from_dir(model)
+    found = Checkpoint(model)
+    config = found.config
     inputs: Inputs = ()
     if data is not None:
         from edgeroberta.data import load_splits
-        from edgeroberta.roberta import checkpoint
 
-        inputs = some(load_splits(data, task=checkpoint.task_of(model)).train.inputs())
-    return Request(config.shape, config.activation, model, target, inputs, engine, threads, rounds)
+        inputs = some(load_splits(data, task=found.task).train.inputs())
+    return Request(config.shape, config.activation, found, target, inputs, engine, threads, rounds)

@@ -13,7 +13,8 @@ from edgeroberta.bench.request import DTYPES
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
 from edgeroberta.measure.protocol import Inputs, Spec
 from edgeroberta.measure.stopwatch import Stopwatch
-from edgeroberta.roberta import checkpoint, hftokenizer, loading
+from edgeroberta.roberta import hftokenizer, loading
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -31,8 +32,9 @@ class FullSize:
 
     engine = "torch"
 
-    def __init__(self, folder: Path, *, device: str = "cpu", dtype: str = "float32") -> None:
+    def __init__(self, model: Checkpoint | Path, *, device: str = "cpu", dtype: str = "float32") -> None:
         torch, _ = _import()
+        source = Checkpoint.of(model)
         if dtype not in DTYPES:
             raise UsageError(f"unknown type {dtype!r} ({', '.join(DTYPES)})", where="--dtype")
         self._torch = torch
@@ -44,19 +46,19 @@ class FullSize:
         with warnings.catch_warnings():
             # What transformers has to say of old config fields is no news to someone who measures.
             warnings.simplefilter("ignore")
-            config = loading.transformers_config(folder)
-            self.tokenizer = hftokenizer.load_as_written(folder)
+            config = loading.transformers_config(source)
+            self.tokenizer = hftokenizer.load_as_written(source)
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
-            model = loading.load(folder, config, dtype=getattr(torch, dtype))
-        self.model = model.to(self._where)
-        self.max_length = checkpoint.max_length(folder)
-        self.vocab_size = int(model.config.vocab_size)
+            loaded = loading.load(source, config, dtype=getattr(torch, dtype))
+        self.model = loaded.to(self._where)
+        self.max_length = source.max_length
+        self.vocab_size = source.config.vocab_size
         self.version = str(torch.__version__)
         self.device = torch.cuda.get_device_name(self._where) if device == "cuda" else "cpu"
         self.dtype = dtype
         self.watch = Stopwatch()
         self.device_clock = device == "cuda"
-        self.bytes = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+        self.bytes = source.weight_bytes
 
     def answer(self, inputs: Inputs) -> list[int]:
         """Tokenize, run, and bring the first label of each text back to the CPU."""

@@ -113,20 +113,18 @@ def open_bundle(spec: Spec) -> BundleSubject:
 
 def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
     """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
-    from edgeroberta.roberta import checkpoint
-    from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    folder = Path(spec.path)
-    longest = checkpoint.max_length(folder)
+    model = Checkpoint(Path(spec.path))
+    folder, longest = model.folder, model.max_length
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
-    task = replace(checkpoint.task_of(folder), pair=not isinstance(spec.inputs[0], str))
-    pad = EncoderConfig.from_dir(folder).pad_token_id
+    task = replace(model.task, pair=not isinstance(spec.inputs[0], str))
     tokenizer = TextTokenizer.open(folder, longest)
-    return FloatOnnxSubject(Runtime(session, tokenizer, task, pad_token_id=pad), folder)
+    return FloatOnnxSubject(Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder)
 
 
 def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 
 from edgeroberta.errors import CheckpointError, EdgeRobertaError
 from edgeroberta.measure.protocol import Inputs
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.files import GRAPH
 from edgeroberta.runtime.session import Logits
 from edgeroberta.storage import cache
 from edgeroberta.tasks import Task
@@ -22,7 +22,7 @@ from edgeroberta.tasks import Task
 ALLOWED = 1e-4
 
 
-def check(folder: Path, task: Task, inputs: Inputs) -> None:
+def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
     """Hold the float graph of a model to the model itself.
 
     A model without a head for the task gets one of random numbers, so that its encoder can be compared.
@@ -33,14 +33,12 @@ def check(folder: Path, task: Task, inputs: Inputs) -> None:
     with cache.writing(room):
         room.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".preflight-", dir=room))
-    same = EncoderConfig.from_dir(folder).num_labels == task.num_outputs
+    same = model.config.num_labels == task.num_outputs
     try:
         with cache.writing(room):
-            model = folder
-            if not (same and checkpoint.has_head(folder)):
-                model = _with_head(folder, task, place / "model")
-            wanted = _of_transformers(model, inputs)
-            found = _of_graph(model, task, inputs, place)
+            whole = model if same and model.has_head else _with_head(model, task, place / "model")
+            wanted = _of_transformers(whole, inputs)
+            found = _of_graph(whole, task, inputs, place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
     allowed = ALLOWED * max(1.0, float(np.abs(wanted).max()))
@@ -51,12 +49,12 @@ def check(folder: Path, task: Task, inputs: Inputs) -> None:
         raise CheckpointError(
             f"its graph answers otherwise than transformers, by {off[worst]:.2g} where {allowed:.2g} may be: "
             f"{str(inputs[worst])[:80]!r} gives {rows[0]}, not {rows[1]}",
-            where=str(folder),
+            where=str(model),
             hint="this model is read wrongly, so it is not compressed; please report it",
         )
 
 
-def _of_transformers(model: Path, inputs: Inputs) -> Logits:
+def _of_transformers(model: Checkpoint, inputs: Inputs) -> Logits:
     from edgeroberta.measure.baseline import FullSize
     from edgeroberta.roberta import loading
 
@@ -74,31 +72,31 @@ def _of_transformers(model: Path, inputs: Inputs) -> Logits:
         ) from error
 
 
-def _of_graph(model: Path, task: Task, inputs: Inputs, place: Path) -> Logits:
+def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Logits:
     from edgeroberta.roberta.graph import write_float
     from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    write_float(model, place / "model.onnx")
-    length = checkpoint.max_length(model)
+    write_float(model, place / GRAPH)
+    length = model.max_length
     session = open_session("onnxruntime", place, threads=1, lengths=Lengths((length,), ()))
-    pad = EncoderConfig.from_dir(model).pad_token_id
-    with Runtime(session, TextTokenizer.open(model, length), task, pad_token_id=pad) as runtime:
+    pad = model.config.pad_token_id
+    with Runtime(session, TextTokenizer.open(model.folder, length), task, pad_token_id=pad) as runtime:
         return runtime.logits(list(inputs))
 
 
-def _with_head(folder: Path, task: Task, place: Path) -> Path:
+def _with_head(model: Checkpoint, task: Task, place: Path) -> Checkpoint:
     import torch
 
     from edgeroberta.roberta import loading
 
-    model: Any = loading.load_classifier(folder, task)
+    classifier: Any = loading.load_classifier(model, task)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for parameter in model.classifier.parameters():
+        for parameter in classifier.classifier.parameters():
             parameter.normal_()
     place.mkdir()
-    loading.save_classifier(model, place, tokenizer=folder)
-    return place
+    loading.save_classifier(classifier, place, tokenizer=model)
+    return Checkpoint(place)

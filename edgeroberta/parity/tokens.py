@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import BundleError, CheckpointError, DataError, shown
-from edgeroberta.roberta import checkpoint, hftokenizer
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta import hftokenizer
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import tokenizerfiles
 from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 
@@ -41,15 +41,15 @@ class _Read:
     types: list[_Ids] | None
 
 
-def check(folder: Path, inputs: Sequence[Input]) -> str | None:
+def check(model: Checkpoint, inputs: Sequence[Input]) -> str | None:
     """Hold the runtime's tokens to those of transformers, on given texts and on odd ones.
 
     Returns None where all are the same; a warning with what to do next where the runtime follows
     ``tokenizer.json`` and transformers does not. Raises CheckpointError: a text is read otherwise, or in
     another way than the graph can hold; UnavailableError: transformers is not installed.
     """
-    length = checkpoint.max_length(folder)
-    ours, theirs = open_ours(folder), hftokenizer.load(folder)
+    length, folder = model.max_length, model.folder
+    ours, theirs = open_ours(model), hftokenizer.load(model)
     texts = [*inputs, *_odd(theirs, length, pair=isinstance(inputs[0], tuple))]
     here = [encoding.ids.tolist() for encoding in ours.encode(texts)]
     there = _read(theirs, texts, length)
@@ -60,7 +60,7 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
     first = differing[0]
     seen = f"{shown(texts[first])} gives {_around(here[first], there.ids[first])}"
     chosen = [texts[index] for index in differing]
-    as_written = _read(hftokenizer.load_as_written(folder), chosen, length)
+    as_written = _read(hftokenizer.load_as_written(model), chosen, length)
     name = f"transformers {_version()}'s {type(theirs).__name__}"
     if as_written.ids == [here[index] for index in differing]:
         return (
@@ -78,19 +78,19 @@ def check(folder: Path, inputs: Sequence[Input]) -> str | None:
     )
 
 
-def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> None:
+def check_rows(model: Checkpoint, rows: Iterable[tuple[str, Sequence[Input]]]) -> None:
     """Refuse texts that no bundle answers: with the padding token in them, or without any token.
 
     transformers counts positions over the tokens that are not padding, the graph over all. Raises
     CheckpointError: the tokenizer puts it into every text; DataError: a text has it, or has no tokens.
     """
-    pad = EncoderConfig.from_dir(folder).pad_token_id
-    tokenizer = open_ours(folder)
+    pad = model.config.pad_token_id
+    tokenizer = open_ours(model)
     if pad in tokenizer.encode_one("").ids:
         raise CheckpointError(
             f"pad_token_id is {pad}, a token that the tokenizer puts into every text; positions are counted "
             "without it",
-            where=str(folder / "config.json"),
+            where=str(model.config_file),
             hint="only models whose padding is a token of its own can be compressed",
         )
     for name, inputs in rows:
@@ -105,10 +105,10 @@ def check_rows(folder: Path, rows: Iterable[tuple[str, Sequence[Input]]]) -> Non
                 )
 
 
-def open_ours(folder: Path) -> TextTokenizer:
+def open_ours(model: Checkpoint) -> TextTokenizer:
     """Open a model's tokenizer as the runtime does."""
     try:
-        return TextTokenizer.open(folder, checkpoint.max_length(folder))
+        return TextTokenizer.open(model.folder, model.max_length)
     except BundleError as error:
         raise CheckpointError(error.what, where=error.where, hint=error.hint) from error
 

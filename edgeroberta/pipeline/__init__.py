@@ -84,7 +84,7 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
 
 def _remember(job: Job, made: Sequence[Made]) -> None:
     """Keep on this computer where the bundle's model and data lie, which it does not tell itself."""
-    full_size = job.model
+    full_size = job.model.folder
     for item in itertools.takewhile(lambda each: each.artifact.lineage.stage in stages.TEACHER_STAGES, made):
         full_size = item.artifact.path
     try:
@@ -193,7 +193,8 @@ def _context(job: Job, state: State, name: str, progress: Progress, recipe_text:
         output=partial / "output",
         scratch=partial / "scratch",
         inputs=state.inputs,
-        full_size=state.full_size.path,
+        checkpoint=state.checkpoint,
+        full_size=state.full_size_checkpoint,
         task=job.task,
         data=job.data,
         target=job.target,

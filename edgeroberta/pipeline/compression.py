@@ -13,6 +13,7 @@ from edgeroberta.pipeline.job import Job
 from edgeroberta.pipeline.sources import Request, Source
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, Step
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.targets import Target
@@ -44,7 +45,7 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
             "(dequantized from int8) and Rotten Tomatoes sentences"
         )
         made = pipeline.make((_teacher_step(),), teacher, progress=progress, wait=True)
-        source = replace(source, model=made[-1].artifact.path)
+        source = replace(source, model=Checkpoint(made[-1].artifact.path))
         sources.check_reference(request, source, known=True)
     job, ranks = _job(request, source, target, output, work), distributed.current()
     _check_metric(chosen, job.task)
@@ -71,7 +72,7 @@ def preview(request: Request) -> Preview:
             _check_metric(chosen, facts.task)
             preflight.check_stages(chosen.stages, facts)
             return Preview(chosen, facts, reused=0, fine_tunes_packaged_model=True)
-        source = replace(source, model=found[-1].path)
+        source = replace(source, model=Checkpoint(found[-1].path))
         sources.check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
     _check_metric(chosen, job.task)

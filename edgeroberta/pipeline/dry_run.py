@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,8 +12,7 @@ from edgeroberta.data import Splits
 from edgeroberta.notebook import Shown
 from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Recipe
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -103,13 +101,13 @@ def _changed(config: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", config.model_dump(mode="json")[name]
 
 
-def _model(folder: Path) -> dict[str, Any]:
+def _model(model: Checkpoint) -> dict[str, Any]:
     """Describe the model that the run would begin with; layers may differ in a pruned one."""
-    encoder = EncoderConfig.from_dir(folder)
+    encoder = model.config
     return {
-        "path": str(folder),
-        "parameters": checkpoint.parameters(folder),
-        "bytes": checkpoint.weight_bytes(folder),
+        "path": str(model),
+        "parameters": model.parameters,
+        "bytes": model.weight_bytes,
         "vocab_size": encoder.vocab_size,
         "hidden_size": encoder.hidden_size,
         "layers": [layer.to_json() for layer in encoder.shape.layers],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from edgeroberta.data import Splits
 from edgeroberta.errors import CheckpointError
 from edgeroberta.hardware import versions
 from edgeroberta.recipe import Step
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.files import CONFIG
 from edgeroberta.stages import Stage, StageConfig
 from edgeroberta.storage import artifact, codedigest, paths
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_value
@@ -35,7 +37,7 @@ _SHAPING = {
 class Job:
     """What a recipe is run on."""
 
-    model: Path  # checkpoint folder; never written to
+    model: Checkpoint  # its folder is never written to
     task: Task  # kind of task, labels, single texts or pairs
     data: Splits  # the rows, split
     target: Target  # the device class the result is for
@@ -53,7 +55,9 @@ class State:
     """What the stages so far have left."""
 
     inputs: Mapping[Kind, Artifact]
+    checkpoint: Checkpoint
     full_size: Artifact
+    full_size_checkpoint: Checkpoint
     artifacts: tuple[Artifact, ...]
 
     @property
@@ -64,15 +68,19 @@ class State:
     def after(self, stage: Stage, made: Artifact) -> State:
         """Return the state once ``stage`` has made ``made``."""
         leading = all(lineage.stage in ("source", *stages.TEACHER_STAGES) for lineage in self.history)
-        teacher = made if leading and stage.name in stages.TEACHER_STAGES else self.full_size
-        return State({**self.inputs, stage.writes: made}, teacher, (*self.artifacts, made))
+        state = replace(self, inputs={**self.inputs, stage.writes: made}, artifacts=(*self.artifacts, made))
+        if stage.writes is Kind.CHECKPOINT:
+            state = replace(state, checkpoint=Checkpoint(made.path))
+        if leading and stage.name in stages.TEACHER_STAGES:
+            state = replace(state, full_size=made, full_size_checkpoint=state.checkpoint)
+        return state
 
 
 def start(job: Job) -> State:
     """Wrap the user's model as the first artifact, where it lies."""
-    content = checkpoint.digest(job.model)
+    content = job.model.digest
     said = dict(job.source)
-    if "data" in said and (hub_id := checkpoint.hub_id(str(said.get("model")))):
+    if "data" in said and (hub_id := resolving.hub_id(str(said.get("model")))):
         said["hub_id"] = hub_id
     lineage = Lineage(
         stage="source",
@@ -84,8 +92,8 @@ def start(job: Job) -> State:
         seconds=0.0,
         content=content,
     )
-    source = Artifact(job.model, Kind.CHECKPOINT, lineage)
-    return State({Kind.CHECKPOINT: source}, source, (source,))
+    source = Artifact(job.model.folder, Kind.CHECKPOINT, lineage)
+    return State({Kind.CHECKPOINT: source}, job.model, source, job.model, (source,))
 
 
 def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:
@@ -142,9 +150,9 @@ def _digest(name: str, *, where: str) -> str:
     path = paths.named(name)
     if path.is_file():
         return artifact.digest_file(path)
-    if path.is_dir() and not (path / "config.json").is_file():
+    if path.is_dir() and not (path / CONFIG).is_file():
         return artifact.digest_tree(path)
     try:
-        return checkpoint.digest(checkpoint.locate(name, cache=cache_dir()))
+        return resolving.locate(name, cache=cache_dir()).digest
     except CheckpointError as error:
         raise CheckpointError(f"{error.where}: {error.what}", where=where, hint=error.hint) from error

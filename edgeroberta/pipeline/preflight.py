@@ -16,8 +16,7 @@ from edgeroberta.measure.protocol import Inputs
 from edgeroberta.parity import tokens
 from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Step
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import Input
 from edgeroberta.stages import Outset
 from edgeroberta.storage import codedigest, jsontext
@@ -55,14 +54,14 @@ def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str
 def check_stages(steps: Sequence[Step], job: Job) -> None:
     """Ask every stage whether the files let it do its part."""
     tokens.open_ours(job.model)
-    outset = Outset(job.model, EncoderConfig.from_dir(job.model).shape, job.task, job.target)
+    outset = Outset(job.model, job.model.config.shape, job.task, job.target)
     for step in steps:
         if step.stage.check is not None:
             outset = step.stage.check(step.config, outset)
 
 
 def check_reading(
-    model: Path, task: Task, inputs: Sequence[Input], *, partly: bool = False
+    model: Checkpoint, task: Task, inputs: Sequence[Input], *, partly: bool = False
 ) -> tuple[str, ...]:
     """Hold the runtime's tokens, and the float graph's answers, to those of transformers.
 
@@ -106,10 +105,10 @@ def _recalled(kept: Path) -> tuple[str, ...] | None:
     return tuple(told) if readable else None
 
 
-def _file(model: Path, task: Task, inputs: Sequence[Input]) -> Path:
+def _file(model: Checkpoint, task: Task, inputs: Sequence[Input]) -> Path:
     """Return where it is kept that a model is read right on these texts."""
     facts = {
-        "model": checkpoint.digest(model),
+        "model": model.digest,
         "task": [task.problem.value, list(task.labels)],
         "texts": [list(item) if isinstance(item, tuple) else item for item in inputs],
         "versions": versions(_PACKAGES),

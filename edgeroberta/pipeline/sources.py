@@ -13,7 +13,8 @@ from edgeroberta.errors import UsageError
 from edgeroberta.evaluate import reference
 from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.recipe import Recipe
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Task
@@ -43,7 +44,7 @@ class Request:
 class Source:
     """The model and the rows, found and checked; ``told`` is what was chosen for the user there."""
 
-    model: Path
+    model: Checkpoint
     task: Task
     data: Splits
     said: Mapping[str, Any]
@@ -82,7 +83,7 @@ def find(request: Request, chosen: Recipe) -> Source:
                 hint="edgeroberta compress MODEL --data …, with a model folder or a Hub id",
             )
         sources = demo.prepare(cache_dir())
-        model, spec = sources.base, replace(sources.data, limit=request.limit)
+        model, spec = Checkpoint(sources.base), replace(sources.data, limit=request.limit)
         said: dict[str, Any] = {"model": demo.PACKAGED, "limit": request.limit}
         task = infer_task(spec)
     elif request.data is None:
@@ -92,16 +93,16 @@ def find(request: Request, chosen: Recipe) -> Source:
             hint=f"edgeroberta compress {request.model} --data reviews.csv -o out/",
         )
     else:
-        model = checkpoint.resolve(
+        model = resolving.resolve(
             request.model, allow_pickle=request.allow_pickle, cache=cache_dir()
-        ).resolve()
+        ).absolute()
         spec = request.data
         said = {"model": _absolute(request.model)}
         if own:
             task = infer_task(spec)
         else:
-            checkpoint.require_head(model)
-            task = checkpoint.task_of(model)
+            model.require_head()
+            task = model.task
     told: list[str] = []
     splits = load_splits(spec, task=task, tell=told.append)
     if request.data is not None:
@@ -115,7 +116,7 @@ def find(request: Request, chosen: Recipe) -> Source:
 def check_reference(request: Request, source: Source, *, known: bool) -> None:
     """Refuse a reference of something else; ``known`` when the full-size model is there already."""
     if request.reference is not None:
-        digest = reference.digest_model(source.model) if known else None
+        digest = source.model.digest if known else None
         stored = reference.load(request.reference)
         reference.check(stored, rows=source.data.heldout, task=source.task, model_digest=digest)
 

@@ -15,7 +15,6 @@ from edgeroberta.prune.allocation import Cost, cost_of
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.stages import Context
 from edgeroberta.storage import paths
-from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
     from edgeroberta.latency.table import LatencyTable
@@ -67,8 +66,8 @@ def _lengths(context: Context, shape: EncoderShape) -> list[int]:
     from edgeroberta.latency.request import some
     from edgeroberta.training import batching
 
-    folder, texts = context.inputs[Kind.CHECKPOINT].path, some(context.data.train.inputs())
-    tokens = batching.tokenize(folder, texts, max_length=shape.max_positions - 2)
+    texts = some(context.data.train.inputs())
+    tokens = batching.tokenize(context.checkpoint, texts, max_length=shape.max_positions - 2)
     lengths: list[int] = tokens.lengths.tolist()
     return lengths
 
@@ -83,14 +82,12 @@ def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> Latenc
         return named_table(budget.table, context.target)
     from edgeroberta.latency.measuring import measure
     from edgeroberta.latency.request import Request, some
-    from edgeroberta.roberta.config import EncoderConfig
 
     begun = context.scratch / TABLE_FILE
     if begun.is_file():
         return LatencyTable.load(begun)
-    folder = context.inputs[Kind.CHECKPOINT].path
-    activation, texts = EncoderConfig.from_dir(folder).activation, some(context.data.train.inputs())
-    request = Request(shape, activation, folder, context.target.name, texts)
+    model, texts = context.checkpoint, some(context.data.train.inputs())
+    request = Request(shape, model.config.activation, model, context.target.name, texts)
     table = measure(request, progress=context.progress)
     table.save(begun)
     return table

@@ -17,12 +17,13 @@ from edgeroberta.progress import Progress
 from edgeroberta.prune import importance
 from edgeroberta.prune.goal import Goal
 from edgeroberta.prune.importance import Examples, Importance
-from edgeroberta.roberta import checkpoint, loading, surgery
+from edgeroberta.roberta import loading, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.shape import EncoderShape
 from edgeroberta.roberta.surgery import Kept
 from edgeroberta.stages import Context
 from edgeroberta.storage import jsontext
-from edgeroberta.storage.artifact import Kind, digest_value, flush_tree, write_json
+from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.training import batching, distillation, fitting, prediction
 from edgeroberta.training.batching import Tokens
 
@@ -84,7 +85,7 @@ class Work:
 
     def __init__(self, config: PruneConfig, context: Context, tokens: Tokens, rows: Rows) -> None:
         self.config, self.context = config, context
-        self.source = context.inputs[Kind.CHECKPOINT].path
+        self.source = context.checkpoint
         self.examples = Examples(tokens, fitting.labels_of(rows), context.task.problem)
         self.process = prediction.accelerator()
         self.ranks = Ranks(self.process.process_index, self.process.num_processes)
@@ -93,7 +94,7 @@ class Work:
         self.validation = batching.tokenize(self.source, rest.inputs(), max_length=config.max_length)
         self.labels = fitting.labels_of(rest)
         settings = config.model_dump(mode="json")
-        self.key = digest_value([checkpoint.digest(self.source), settings, context.data.train.digest])
+        self.key = digest_value([self.source.digest, settings, context.data.train.digest])
 
     def begin(self) -> State:
         """Return the state before the first step."""
@@ -114,7 +115,7 @@ class Work:
             tuple(tuple(neurons) for neurons in fields["kept"]["neurons"]),
         )
         shape = surgery.shape_of(self._load(self.source))
-        return State(self._load(self._place(number)), kept, fields["records"], shape)
+        return State(self._load(Checkpoint(self._place(number))), kept, fields["records"], shape)
 
     def step(self, state: State, goal: Goal) -> State:
         """Score, cut and recover once; the state that it returns is kept on disk."""
@@ -154,7 +155,7 @@ class Work:
             return None
         if number < self.config.steps:
             settings = settings.model_copy(update={"epochs": self.config.step_epochs})
-        teacher = checkpoint.load_config(self.context.full_size)["num_hidden_layers"]
+        teacher = self.context.full_size.config.layers
         paired = settings.teacher is None and teacher == len(source.layers)
         return distillation.teach(
             model,
@@ -183,10 +184,10 @@ class Work:
     def _score(self, model: PreTrainedModel) -> float:
         return metrics.score(self.context.task, prediction.predict(model, self.validation), self.labels)
 
-    def _load(self, folder: Path) -> PreTrainedModel:
+    def _load(self, model: Checkpoint) -> PreTrainedModel:
         recovery = self.config.recovery
         return loading.load_classifier(
-            folder,
+            model,
             self.context.task,
             seed=self.context.seed,
             dropout=recovery.dropout if recovery else None,

@@ -1,299 +1,146 @@
-"""Checkpoints: find a RoBERTa on disk or on the Hub, and refuse what cannot be compressed.
-
-A checkpoint is a Hugging Face model folder. All checks here read files only (JSON and safetensors
-headers), so a bad folder is refused before torch is imported.
-"""
+"""A checkpoint: a Hugging Face model folder of which each file is read once."""
 
 from __future__ import annotations
 
-import re
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import adoption, config, inspection, names, tensorfile
-from edgeroberta.roberta.adoption import OTHER_TOKENIZERS
-from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.storage import paths
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import files, names, tensorfile
+from edgeroberta.roberta.config import FAMILIES, EncoderConfig, load_config, load_object
+from edgeroberta.roberta.fields import DOWNLOAD
+from edgeroberta.roberta.tensorfile import TensorEntry
+from edgeroberta.runtime.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.storage.artifact import digest_file, digest_value
-
-if TYPE_CHECKING:
-    from edgeroberta.tasks import Task
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_HUB_FILES = (
-    "config.json",
-    "adapter_config.json",  # only to tell that there is an adapter
-    "README.md",  # states the licence
-    tensorfile.SINGLE,
-    "model-*.safetensors",
-    tensorfile.INDEX,
-    *adoption.TOKENIZER_FILES,
-)
-#: What makes a fast tokenizer; transformers 5 writes no special_tokens_map.json any more.
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-_HUB_PICKLES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+from edgeroberta.tasks import Task
 
 
-def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Path:
-    """Turn what the user called the model into a checked folder with safetensors and tokenizer.json.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder with its config, tensor headers and digest, each read when it is first asked for.
 
-    The user's own folder is never edited: where the weights or the tokenizer have to be converted
-    first, the result is a copy in the cache.
+    It goes through the pipeline in place of the path. Nothing here imports torch. The folder must stay as
+    it is: what was read is not read again. Every property raises CheckpointError where its file is missing or
+    damaged.
 
-    Args:
-        model: A model folder, or an id on the Hugging Face Hub.
-        allow_pickle: Accept ``pytorch_model.bin`` (read with ``weights_only=True``) when there are
-            no safetensors.
-        cache: Folder for converted copies.
-
-    Returns:
-        The folder to read the model from.
-
-    Raises:
-        CheckpointError: It is not a usable RoBERTa, XLM-RoBERTa or CamemBERT; the message says why.
-        UnavailableError: A package that its conversion needs is not installed.
+    Attributes:
+        folder: The folder.
     """
-    folder = _locate(model, allow_pickle=allow_pickle)
-    inspection.check_config(folder)
-    if adoption.needed(folder):
-        folder = adoption.adopt(folder, cache=cache, allow_pickle=allow_pickle)
-    inspection.check(folder)
-    return folder
 
+    folder: Path
 
-def locate(model: str, *, cache: Path) -> Path:
-    """Find the folder of any encoder, also one that cannot be compressed: a teacher.
+    @classmethod
+    def of(cls, model: Checkpoint | Path) -> Checkpoint:
+        """Return a checkpoint as it is, and a folder as one that is yet to be read."""
+        return model if isinstance(model, cls) else cls(Path(model))  # type: ignore[arg-type]
 
-    Args:
-        model: A model folder, or an id on the Hugging Face Hub.
-        cache: Folder for converted copies.
+    def __str__(self) -> str:
+        return str(self.folder)
 
-    Returns:
-        The folder. One of a RoBERTa has been checked but for its tokenizer; of one of another family
-        nothing but the presence of safetensors, of a config, and that there is no adapter or code.
+    def absolute(self) -> Checkpoint:
+        """Return it under a name that holds in any folder, with all that was read."""
+        found = Checkpoint(self.folder.resolve())
+        vars(found).update({name: value for name, value in vars(self).items() if name != "folder"})
+        return found
 
-    Raises:
-        CheckpointError: There is no such model, it is damaged, or its weights are only there as a pickle.
-    """
-    folder = _locate(model, allow_pickle=False, also=OTHER_TOKENIZERS)
-    inspection.check_additions(folder)
-    if not tensorfile.weight_files(folder):
-        raise CheckpointError(
-            f"no {tensorfile.SINGLE} in this folder; other forms of weights can run code when they are read",
-            where=str(folder),
-            hint="load the model where it was trained and save it with safetensors",
-        )
-    if config.load_config(folder).get("model_type") in config.FAMILIES:
-        encoder = inspection.check_config(folder)
-        if not names.is_plain(tensorfile.read_folder(folder), where=str(folder)):
-            folder = adoption.adopt(folder, cache=cache, allow_pickle=False)
-        inspection.check_weights(folder, encoder)
-    return folder
+    @property
+    def config_file(self) -> Path:
+        """Where ``config.json`` is, for error messages."""
+        return self.folder / CONFIG
 
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
+        """Content of ``config.json``, of a model of any family."""
+        return load_config(self.folder)
 
-def hub_id(model: str) -> str | None:
-    """Tell whether what the user called the model is its id on the Hub; a folder of that name wins.
+    @cached_property
+    def config(self) -> EncoderConfig:
+        """The encoder's dimensions; refused where the model is not of this family."""
+        return EncoderConfig.from_dict(self.fields, where=str(self.config_file))
 
-    Args:
-        model: What the user called it.
+    @property
+    def of_family(self) -> bool:
+        """Whether the model is a RoBERTa, an XLM-RoBERTa or a CamemBERT."""
+        return self.fields.get("model_type") in FAMILIES
 
-    Returns:
-        The id, or None when it is a path.
-    """
-    return model if _is_hub_id(model) and not paths.named(model).exists() else None
+    @property
+    def task(self) -> Task:
+        """Kind of task and labels by the config alone; only the data can tell whether inputs are pairs."""
+        return Task.from_config(self.fields)
 
+    @cached_property
+    def weight_files(self) -> tuple[Path, ...]:
+        """The safetensors files; none where there are none."""
+        return tensorfile.weight_files(self.folder)
 
-def _is_hub_id(model: str) -> bool:
-    return bool(_HUB_ID.fullmatch(model)) and not model.endswith((".json", ".safetensors", ".bin", ".onnx"))
+    @cached_property
+    def tensors(self) -> Mapping[str, TensorEntry]:
+        """Where each tensor lies, by the headers of all weight files."""
+        return tensorfile.read_headers(self.weight_files)
 
+    def tensor(self, name: str) -> TensorEntry:
+        """Find a tensor by its name without the encoder's prefix."""
+        found = self.tensors.get(names.ENCODER + name) or self.tensors.get(name)
+        if found is None:
+            raise CheckpointError(f"the weights lack {name}", where=str(self), hint=DOWNLOAD)
+        return found
 
-def _locate(model: str, *, allow_pickle: bool, also: tuple[str, ...] = ()) -> Path:
-    path = paths.named(model)
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise CheckpointError(
-            "a file, not a model folder", where=model, hint="name the folder that holds config.json"
-        )
-    if not _is_hub_id(model):
-        raise CheckpointError(
-            "no such model folder",
-            where=model,
-            hint="name a Hugging Face model folder, or a Hub id such as textattack/roberta-base-SST-2",
-            code="checkpoint.not-found",
-        )
-    return _download(model, allow_pickle=allow_pickle, files=[*_HUB_FILES, *also])
+    @property
+    def has_head(self) -> bool:
+        """Whether it is a fine-tuned classifier; else a base model."""
+        return names.HEAD_OUTPUT in self.tensors
 
+    def require_head(self) -> None:
+        """Refuse a base model where a fine-tuned one is needed."""
+        if not self.has_head:
+            raise CheckpointError(
+                "a base model without a classification head; there is nothing to compress yet",
+                where=str(self),
+                hint="fine-tune it first: put a finetune stage at the start of the recipe",
+            )
 
-def _download(model: str, *, allow_pickle: bool, files: list[str]) -> Path:
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise missing_extra("huggingface_hub", "compress", purpose="a model from the Hub") from error
-    try:
-        folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=files))
-        if allow_pickle and not tensorfile.weight_files(folder):
-            folder = Path(huggingface_hub.snapshot_download(model, allow_patterns=[*files, *_HUB_PICKLES]))
-    # LocalEntryNotFoundError: the Hub cannot be reached and nothing is stored here; the others are
-    # its answers (no such repository, access refused) and ValueError a malformed id.
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"neither a folder here nor a model that the Hub gave ({type(error).__name__})",
-            where=model,
-            hint="check the name; without a network, download the model elsewhere and name its folder",
-        ) from error
-    return folder
+    @property
+    def parameters(self) -> int:
+        """Number of parameters: floating-point elements over all weight files."""
+        return sum(entry.elements for entry in self.tensors.values() if entry.is_float)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes over all weight files."""
+        return sum(file.stat().st_size for file in self.weight_files)
 
-def load_config(path: Path) -> dict[str, Any]:
-    """Read ``config.json`` of a model folder.
+    @cached_property
+    def digest(self) -> str:
+        """One sha256 (hex) over what decides the model's answers: weights, tokenizer and config.
 
-    Args:
-        path: The model folder.
+        Other files (README, ONNX exports, an optimizer's state) differ between a download and a saved copy,
+        and can be larger than the model.
+        """
+        found = [self.folder / name for name in (CONFIG, TOKENIZER, TOKENIZER_CONFIG)]
+        if not found[1].is_file():  # a teacher of another family, with a tokenizer of other files
+            found += [self.folder / name for name in (*files.TOKENIZERS, *files.OTHER_TOKENIZERS)]
+        found += self.weight_files
+        return digest_value({file.name: digest_file(file) for file in found if file.is_file()})
 
-    Returns:
-        Its content.
+    @cached_property
+    def max_length(self) -> int:
+        """Number of tokens at which inputs are cut, special tokens included.
 
-    Raises:
-        CheckpointError: It is missing, not JSON, or not an object.
-    """
-    return config.load_config(path)
+        It is the limit that ``tokenizer_config.json`` states (``model_max_length``), as transformers has it,
+        and at most what the position table takes: RoBERTa counts positions from ``pad_token_id + 1``, so a
+        table of 514 rows takes 512 tokens.
+        """
+        positions, file = self.config.max_length, self.folder / TOKENIZER_CONFIG
+        stated = load_object(file).get("model_max_length") if file.is_file() else None
+        # transformers writes 1e30 where the tokenizer knows no limit.
+        return min(positions, int(stated)) if isinstance(stated, (int, float)) and stated >= 2 else positions
 
-
-def task_of(path: Path) -> Task:
-    """Tell what a fine-tuned checkpoint does: kind of task and labels.
-
-    Args:
-        path: The model folder; the answer comes from ``config.json`` alone, so for a base model
-            it only names the labels that file happens to list.
-
-    Returns:
-        The task (``pair`` is left False: only the data can tell).
-
-    Raises:
-        CheckpointError: ``config.json`` is missing or not readable.
-    """
-    from edgeroberta.tasks import Task
-
-    return Task.from_config(load_config(path))
-
-
-def has_head(path: Path) -> bool:
-    """Tell whether a checkpoint carries a sequence-classification head.
-
-    Args:
-        path: The model folder.
-
-    Returns:
-        True for a fine-tuned classifier, False for a base model.
-
-    Raises:
-        CheckpointError: The weights are missing or damaged.
-    """
-    return names.HEAD_OUTPUT in tensorfile.read_folder(path)
-
-
-def require_head(path: Path) -> None:
-    """Refuse a base model where a fine-tuned one is needed.
-
-    Args:
-        path: The model folder.
-
-    Raises:
-        CheckpointError: There is no classification head in it.
-    """
-    if not has_head(path):
-        raise CheckpointError(
-            "a base model without a classification head; there is nothing to compress yet",
-            where=str(path),
-            hint="fine-tune it first: put a finetune stage at the start of the recipe",
-        )
-
-
-def parameters(path: Path) -> int:
-    """Count the parameters of a checkpoint (floating-point elements over all weight files).
-
-    Args:
-        path: The model folder.
-
-    Returns:
-        Number of parameters.
-
-    Raises:
-        CheckpointError: The weights are missing or damaged.
-    """
-    return sum(e.elements for e in tensorfile.read_folder(path).values() if e.dtype in tensorfile.FLOATS)
-
-
-def weight_bytes(path: Path) -> int:
-    """Return the size of a checkpoint's weight files in bytes.
-
-    Args:
-        path: The model folder.
-
-    Returns:
-        Bytes over all safetensors files.
-
-    Raises:
-        CheckpointError: The weights are missing.
-    """
-    return sum(file.stat().st_size for file in tensorfile.weight_files(path))
-
-
-def digest(path: Path) -> str:
-    """Return one sha256 over what decides a model's answers: weights, tokenizer and config.
-
-    Other files (README, ONNX exports, an optimizer's state) differ between a download and a saved copy,
-    and can be larger than the model.
-
-    Args:
-        path: The model folder.
-
-    Returns:
-        The digest, hex.
-
-    Raises:
-        CheckpointError: The index of the weights is damaged or names an absent file.
-    """
-    files = [path / name for name in ("config.json", "tokenizer.json", "tokenizer_config.json")]
-    if not files[1].is_file():  # a teacher of another family, with a tokenizer of other files
-        files += [path / name for name in (*adoption.TOKENIZER_FILES, *OTHER_TOKENIZERS)]
-    files += tensorfile.weight_files(path)
-    return digest_value({file.name: digest_file(file) for file in files if file.is_file()})
-
-
-def max_length(path: Path) -> int:
-    """Return the number of tokens at which inputs are cut, special tokens included.
-
-    It is the limit that ``tokenizer_config.json`` states (``model_max_length``), as transformers has it,
-    and at most what the position table takes: RoBERTa counts positions from ``pad_token_id + 1``, so a
-    table of 514 rows takes 512 tokens.
-
-    Args:
-        path: The model folder.
-
-    Returns:
-        Number of tokens.
-
-    Raises:
-        CheckpointError: ``config.json`` is missing or one of the files is not readable.
-    """
-    positions = EncoderConfig.from_dir(path).max_length
-    file = path / "tokenizer_config.json"
-    stated = config.load_object(file).get("model_max_length") if file.is_file() else None
-    # transformers writes 1e30 where the tokenizer knows no limit.
-    return min(positions, int(stated)) if isinstance(stated, (int, float)) and stated >= 2 else positions
-
-
-def copy_tokenizer(source: Path, destination: Path) -> None:
-    """Copy the tokenizer files of one model folder into another, those that are there.
-
-    Args:
-        source: Model folder with a ``tokenizer.json``.
-        destination: Folder to copy into.
-    """
-    for name in TOKENIZER_FILES:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, destination / name)
+    def copy_tokenizer(self, destination: Path) -> None:
+        """Copy the files of the fast tokenizer into another folder, those that are there."""
+        for name in files.FAST_TOKENIZER:
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, destination / name)

@@ -14,6 +14,7 @@ from edgeroberta.errors import CheckpointError, shown
 from edgeroberta.roberta import fields as table
 from edgeroberta.roberta.fields import ACTIVATIONS, DOWNLOAD
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.runtime.files import CONFIG
 from edgeroberta.storage import jsontext
 
 #: Model families with RoBERTa's architecture and parameter names.
@@ -86,7 +87,7 @@ class EncoderConfig:
         return self.max_positions - self.position_offset
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any], *, where: str = "config.json") -> EncoderConfig:
+    def from_dict(cls, fields: Mapping[str, Any], *, where: str = CONFIG) -> EncoderConfig:
         """Read the fields of a ``config.json``.
 
         Args:
@@ -122,15 +123,6 @@ class EncoderConfig:
             num_labels=len(tasks.labels(fields, where=where)),
             layer_shapes=layer_shapes(fields, where),
         )
-
-    @classmethod
-    def from_dir(cls, path: Path) -> EncoderConfig:
-        """Read ``config.json`` of a checkpoint folder.
-
-        Raises:
-            CheckpointError: The file is missing, not JSON, or not a RoBERTa.
-        """
-        return cls.from_dict(load_config(path), where=str(path / "config.json"))
 
 
 def layer_shapes(fields: Mapping[str, Any], where: str) -> tuple[LayerShape, ...]:
@@ -218,7 +210,7 @@ def load_config(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It is missing, not JSON, or not an object.
     """
-    file = folder / "config.json"
+    file = folder / CONFIG
     if not file.is_file():
         raise CheckpointError(
             "no config.json in this folder",

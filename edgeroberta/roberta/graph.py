@@ -18,6 +18,7 @@ import numpy as np
 
 from edgeroberta.roberta.blocks import Attention, Blocks, Site, onnx_type
 from edgeroberta.roberta.builder import OPSET, GraphBuilder
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.quantized import QuantizationPlan
 from edgeroberta.roberta.weights import Array, Layer, LayerNorm, Linear, Weights, load_weights
 
@@ -75,8 +76,8 @@ def build_graph(
     return _Writer(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
 
 
-def write_float(checkpoint: Path, path: Path, form: GraphForm | None = None) -> tuple[Path, ...]:
-    """Write a checkpoint folder as a float graph and return the files written."""
+def write_float(checkpoint: Checkpoint | Path, path: Path, form: GraphForm | None = None) -> tuple[Path, ...]:
+    """Write a checkpoint as a float graph and return the files written."""
     return build_graph(load_weights(checkpoint), form=form).builder.save(path)
 
 

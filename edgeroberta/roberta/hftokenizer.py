@@ -12,24 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError, UnavailableError, missing_extra
-from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.roberta import loading
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import tokenizerfiles
 
 #: Parts of a tokenizer that decide where a text is cut into words.
 _PARTS = ("normalizer", "pre_tokenizer")
 
 
-def load(folder: Path) -> Any:
-    """Open a tokenizer as ``AutoTokenizer`` does, but one that pads on the right whatever is stored.
-
-    RoBERTa's classifiers read the first token, and transformers' answer to a text alone is the right one:
-    padded on the left, the first token of all but the longest texts of a batch is padding.
+def open_files(folder: Path, **settings: Any) -> Any:
+    """Open the tokenizer of any model folder as ``AutoTokenizer`` does, without network or foreign code.
 
     Args:
         folder: Model folder.
-
-    Returns:
-        transformers' tokenizer.
+        **settings: Passed on to ``from_pretrained``.
 
     Raises:
         UnavailableError: transformers, or a package that this tokenizer needs, is not installed.
@@ -39,13 +35,9 @@ def load(folder: Path) -> Any:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise missing_extra(error.name or "transformers", "compress", purpose="its tokenizer") from error
-    config = loading.transformers_config(folder)
-    named = checkpoint.load_config(folder).get("tokenizer_class")
-    if isinstance(named, str):
-        config.tokenizer_class = named
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(folder), config=config, local_files_only=True, trust_remote_code=False
+        return AutoTokenizer.from_pretrained(
+            str(folder), use_fast=True, local_files_only=True, trust_remote_code=False, **settings
         )
     except ImportError as error:
         raise UnavailableError(
@@ -59,28 +51,33 @@ def load(folder: Path) -> Any:
             where=str(folder),
             hint="download or save the model with its tokenizer",
         ) from error
+
+
+def load(model: Checkpoint) -> Any:
+    """Open a tokenizer of this family, which pads on the right whatever is stored.
+
+    RoBERTa's classifiers read the first token, and transformers' answer to a text alone is the right one:
+    padded on the left, the first token of all but the longest texts of a batch is padding.
+    """
+    config = loading.transformers_config(model)
+    named = model.fields.get("tokenizer_class")
+    if isinstance(named, str):
+        config.tokenizer_class = named
+    tokenizer = open_files(model.folder, config=config)
     tokenizer.padding_side = "right"
     return tokenizer
 
 
-def load_as_written(folder: Path) -> Any:
-    """Open a tokenizer as ``AutoTokenizer`` does, but with all that ``tokenizer.json`` says of words.
-
-    Args:
-        folder: Model folder.
-
-    Returns:
-        transformers' tokenizer; the same as :func:`load` gives, where its class left nothing aside.
+def load_as_written(model: Checkpoint) -> Any:
+    """Open a tokenizer as :func:`load`, but with all that ``tokenizer.json`` says of words.
 
     Raises:
-        UnavailableError: As :func:`load`.
-        CheckpointError: As :func:`load`.
         BundleError: ``tokenizer.json`` is damaged.
     """
-    tokenizer = load(folder)
+    tokenizer = load(model)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        written, _ = tokenizerfiles.read(folder)
+        written, _ = tokenizerfiles.read(model.folder)
         for part in _PARTS:
             setattr(backend, part, getattr(written, part))
     return tokenizer

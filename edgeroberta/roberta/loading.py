@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta import tasks
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import checkpoint, pruned
 from edgeroberta.roberta import names as tensornames
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta import pruned
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.fields import DOWNLOAD, passed
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def quiet() -> Iterator[None]:
 
 
 def load_classifier(
-    path: Path,
+    model: Checkpoint | Path,
     task: Task,
     *,
     seed: int = 0,
@@ -51,7 +51,7 @@ def load_classifier(
     Pruned checkpoints load as plain ones do.
 
     Args:
-        path: A checked model folder.
+        model: A checked checkpoint.
         task: What it is to do.
         seed: Seed of a fresh head.
         dropout: Dropout of hidden states; None leaves the config's and tells that the model is not to
@@ -69,8 +69,9 @@ def load_classifier(
         import torch
     except ImportError as error:
         raise missing_extra(error.name or "torch", "compress", purpose="training") from error
+    model = Checkpoint.of(model)
     config = transformers_config(
-        path,
+        model,
         id2label=dict(enumerate(task.labels)),
         label2id={label: index for index, label in enumerate(task.labels)},
         problem_type=task.problem.value,
@@ -82,7 +83,7 @@ def load_classifier(
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return load(
-            path,
+            model,
             config,
             fresh_head=True,
             dtype=torch.float32,
@@ -91,11 +92,11 @@ def load_classifier(
         )
 
 
-def transformers_config(folder: Path, **labels: Any) -> PreTrainedConfig:
-    """Make transformers' config of a checked model folder, of the fields that are known and checked.
+def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrainedConfig:
+    """Make transformers' config of a checkpoint, of the fields that are known and checked.
 
     Args:
-        folder: The model folder.
+        checkpoint: The checkpoint.
         **labels: ``id2label``, ``label2id`` and ``problem_type``; the folder's own when absent.
 
     Raises:
@@ -106,8 +107,8 @@ def transformers_config(folder: Path, **labels: Any) -> PreTrainedConfig:
         from transformers import AutoConfig
     except ImportError as error:
         raise missing_extra(error.name or "transformers", "compress", purpose="loading a model") from error
-    fields = checkpoint.load_config(folder)
-    family = EncoderConfig.from_dict(fields, where=str(folder / "config.json")).family
+    checkpoint = Checkpoint.of(checkpoint)
+    fields, family = checkpoint.fields, checkpoint.config.family
     if not labels:
         names = dict(enumerate(tasks.labels(fields)))
         labels = {
@@ -119,7 +120,7 @@ def transformers_config(folder: Path, **labels: Any) -> PreTrainedConfig:
 
 
 def load(
-    folder: Path, config: PreTrainedConfig, *, fresh_head: bool = False, **kwargs: Any
+    checkpoint: Checkpoint | Path, config: PreTrainedConfig, *, fresh_head: bool = False, **kwargs: Any
 ) -> PreTrainedModel:
     """Load a sequence classifier and compare what was read with what is there.
 
@@ -127,7 +128,7 @@ def load(
     an error; both are refused here.
 
     Args:
-        folder: A checked model folder.
+        checkpoint: A checked checkpoint.
         config: Its :func:`transformers_config`.
         fresh_head: Allow a head that is made at random: there is none, or one of other labels.
         **kwargs: Passed on to ``from_pretrained``.
@@ -140,6 +141,7 @@ def load(
     """
     from transformers import AutoModelForSequenceClassification
 
+    folder = Checkpoint.of(checkpoint).folder
     loaded: Any = pruned.from_pretrained(
         folder,
         AutoModelForSequenceClassification,
@@ -175,14 +177,14 @@ def _attention(*, training: bool) -> str:
     return "eager" if training and not torch.cuda.is_available() else "sdpa"
 
 
-def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Path) -> None:
+def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Checkpoint | Path) -> None:
     """Write a model folder that transformers 4.57 and 5 load: config, safetensors, tokenizer.
 
     Args:
         model: The model.
         folder: An existing folder to write into.
-        tokenizer: Model folder whose tokenizer files are copied.
+        tokenizer: The checkpoint whose tokenizer files are copied.
     """
     with quiet():
         model.save_pretrained(str(folder))
-    checkpoint.copy_tokenizer(tokenizer, folder)
+    Checkpoint.of(tokenizer).copy_tokenizer(folder)

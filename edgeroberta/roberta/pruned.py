@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta.config import DOWNLOAD, layer_shapes
+from edgeroberta.roberta.config import layer_shapes
+from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.shape import LayerShape
 
 if TYPE_CHECKING:

@@ -69,7 +69,7 @@ class EncoderShape:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the whole model, as :func:`edgeroberta.roberta.checkpoint.parameters` counts them."""
+        """Parameters of the whole model, as ``Checkpoint.parameters`` counts them."""
         layers = sum(self.layer_parameters(layer) for layer in self.layers)
         head = self.hidden_size * (self.hidden_size + 1) + self.labels * (self.hidden_size + 1)
         return self.embedding_parameters + layers + head

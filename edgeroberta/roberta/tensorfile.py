@@ -1,44 +1,37 @@
-"""Safetensors files read without torch: names, shapes, sizes, and a scan for NaN.
+"""Safetensors files read without torch: names, shapes, places, and a scan for NaN.
 
-The format (https://github.com/huggingface/safetensors) is an 8-byte little-endian header length, a
-JSON header of ``{name: {dtype, shape, data_offsets}}``, then the tensors' bytes.
+The ``safetensors`` package reads and checks the headers: a file that it opens holds its tensors one after
+the other, from the header to the end, so their places follow from their sizes. The values are read by place,
+since the package (0.8) reads bfloat16 with torch alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeroberta.errors import CheckpointError, shown
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import files
 from edgeroberta.storage import jsontext
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-
-_HEADER_LIMIT = 100 << 20  # what the reference implementation accepts
-_SCAN_BYTES = 16 << 20
+_SCANNED = 1 << 22  # elements at a time
 _REWRITE = "copy or download the file again; it is not whole"
 
-#: dtype name to (bytes per element, numpy view, mask of the exponent bits or None for integers);
-#: an element whose exponent bits are all set is NaN or infinite, so bfloat16 needs no conversion.
-_DTYPES: Mapping[str, tuple[int, str, int | None]] = {
-    "F64": (8, "<u8", 0x7FF0000000000000),
-    "F32": (4, "<u4", 0x7F800000),
-    "F16": (2, "<u2", 0x7C00),
-    "BF16": (2, "<u2", 0x7F80),
-    "I64": (8, "<u8", None),
-    "I32": (4, "<u4", None),
-    "I16": (2, "<u2", None),
-    "I8": (1, "u1", None),
-    "U8": (1, "u1", None),
-    "BOOL": (1, "u1", None),
+#: Types of floating point: the numpy view of their bits, and the mask of the exponent. An element whose
+#: exponent bits are all set is NaN or infinite, so bfloat16 needs no conversion.
+_FLOATS: Mapping[str, tuple[str, int]] = {
+    "F64": ("<u8", 0x7FF0000000000000),
+    "F32": ("<u4", 0x7F800000),
+    "F16": ("<u2", 0x7C00),
+    "BF16": ("<u2", 0x7F80),
 }
-FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
 @dataclass(frozen=True)
@@ -64,20 +57,35 @@ class TensorEntry:
         """Number of elements."""
         return math.prod(self.shape)
 
+    @property
+    def is_float(self) -> bool:
+        """Whether it is of floating point, as weights are that are not quantized."""
+        return self.dtype in _FLOATS
+
+    def floats(self, count: int) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+        """Read a table, ``count`` rows at a time: the number of the first of them, and the rows as float64.
+
+        Raises:
+            CheckpointError: It is not of floating point.
+        """
+        if not self.is_float:
+            raise CheckpointError(f"a table is stored as {self.dtype}, not as floats", where=str(self.file))
+        view = "<u2" if self.dtype == "BF16" else _FLOATS[self.dtype][0].replace("u", "f")
+        table = np.memmap(self.file, view, "r", offset=self.start, shape=self.shape)
+        for first in range(0, self.shape[0], count):
+            rows = np.asarray(table[first : first + count])
+            if self.dtype == "BF16":  # the upper half of a float32
+                rows = (rows.astype("<u4") << 16).view("<f4")
+            yield first, rows.astype(np.float64)
+
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """List the safetensors files of a model folder.
-
-    Args:
-        folder: A Hugging Face model folder.
-
-    Returns:
-        ``model.safetensors`` alone, or the shards its index names; empty when there is neither.
+    """List the safetensors files of a model folder: one alone, the shards its index names, or none.
 
     Raises:
         CheckpointError: The index is not readable, leads outside the folder or names an absent shard.
     """
-    single, index = folder / SINGLE, folder / INDEX
+    single, index = folder / files.WEIGHTS, folder / files.WEIGHTS_INDEX
     if single.is_file():
         return (single,)
     if not index.is_file():
@@ -101,127 +109,59 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in names)
 
 
-def read_header(file: Path) -> dict[str, TensorEntry]:
-    """Read which tensors a safetensors file holds, and check that all their bytes are there.
-
-    Args:
-        file: The safetensors file.
-
-    Returns:
-        Tensor name to entry.
+def read_headers(found: Sequence[Path]) -> dict[str, TensorEntry]:
+    """Read which tensors the weight files of a model hold, over all shards.
 
     Raises:
-        CheckpointError: The file is empty, truncated, or not safetensors, as the format's own reader sees it.
-    """
-    size = file.stat().st_size
-    with file.open("rb") as handle:
-        length = int.from_bytes(handle.read(8), "little")
-        if size < 8 or not 2 <= length <= _HEADER_LIMIT:
-            raise CheckpointError("not a safetensors file", where=str(file), hint=_REWRITE)
-        if 8 + length > size:
-            raise CheckpointError(
-                f"truncated: the header takes {length} bytes, the file has {size}",
-                where=str(file),
-                hint=_REWRITE,
-            )
-        raw = handle.read(length)
-    try:
-        header = jsontext.loads(raw)
-        _check_metadata(header.pop("__metadata__", None))
-        entries = {name: _entry(file, 8 + length, fields) for name, fields in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"the safetensors header is not readable ({error})", where=str(file), hint=_REWRITE
-        ) from error
-    _check_layout(file, entries, 8 + length, size)
-    return entries
-
-
-def _check_metadata(metadata: Any) -> None:
-    if metadata is not None and not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("the metadata is no table of strings")
-
-
-def _check_layout(file: Path, entries: Mapping[str, TensorEntry], start: int, size: int) -> None:
-    """Refuse tensors that do not lie one after the other, from the header to the end of the file."""
-    end = max((entry.stop for entry in entries.values()), default=start)
-    if end > size:
-        raise CheckpointError(
-            f"truncated: the tensors end at byte {end}, the file has {size}",
-            where=str(file),
-            hint=_REWRITE,
-        )
-    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
-        if entry.start != start:
-            raise CheckpointError(
-                f"{name} begins at byte {entry.start}, where byte {start} is due",
-                where=str(file),
-                hint=_REWRITE,
-            )
-        start = entry.stop
-    if start != size:
-        raise CheckpointError(
-            f"the tensors end at byte {start}, the file has {size}", where=str(file), hint=_REWRITE
-        )
-
-
-def _entry(file: Path, base: int, fields: Mapping[str, Any]) -> TensorEntry:
-    dtype, shape, (start, stop) = fields["dtype"], fields["shape"], fields["data_offsets"]
-    for value in (*shape, start, stop):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 63:
-            raise ValueError(f"{shown(value)} is no size")
-    entry = TensorEntry(file, dtype, tuple(shape), base + start, base + stop)
-    if dtype not in _DTYPES:
-        raise ValueError(f"unknown dtype {shown(dtype)}")
-    if stop - start != entry.elements * _DTYPES[dtype][0]:
-        raise ValueError("offsets and shape disagree")
-    return entry
-
-
-def read_folder(folder: Path) -> dict[str, TensorEntry]:
-    """Read the headers of all weight files of a model folder.
-
-    Args:
-        folder: A Hugging Face model folder.
-
-    Returns:
-        Tensor name to entry, over all shards.
-
-    Raises:
-        CheckpointError: A file is missing or damaged, or two hold the same tensor.
+        CheckpointError: A file is damaged, or two hold the same tensor.
     """
     entries: dict[str, TensorEntry] = {}
-    for file in weight_files(folder):
-        found = read_header(file)
-        for name in entries.keys() & found.keys():
-            raise CheckpointError(
-                f"{name} is also in {entries[name].file.name}", where=str(file), hint=_REWRITE
-            )
-        entries.update(found)
+    for file in found:
+        for entry_name, entry in _header(file):
+            if entry_name in entries:
+                raise CheckpointError(
+                    f"{entry_name} is also in {entries[entry_name].file.name}", where=str(file), hint=_REWRITE
+                )
+            entries[entry_name] = entry
     return entries
 
 
-def is_finite(entry: TensorEntry) -> bool:
-    """Tell whether a tensor is free of NaN and infinity, reading it in constant memory.
+def _header(file: Path) -> Iterator[tuple[str, TensorEntry]]:
+    from safetensors import SafetensorError, safe_open
 
-    Args:
-        entry: The tensor; integers are always finite.
+    try:
+        with safe_open(file, framework="np") as reader:
+            slices: list[tuple[str, Any]] = [(name, reader.get_slice(name)) for name in reader.offset_keys()]
+            shapes = [(name, each.get_dtype(), tuple(each.get_shape())) for name, each in slices]
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"not a whole safetensors file ({error!s:.200})", where=str(file), hint=_REWRITE
+        ) from error
+    sizes = [math.prod(shape) * _bits(dtype) // 8 for _, dtype, shape in shapes]
+    start = file.stat().st_size - sum(sizes)
+    for (name, dtype, shape), size in zip(shapes, sizes, strict=True):
+        yield name, TensorEntry(file, dtype, shape, start, start + size)
+        start += size
 
-    Returns:
-        False when at least one element is NaN or infinite.
-    """
-    _, view, exponent = _DTYPES[entry.dtype]
-    if exponent is None:
-        return True
-    with entry.file.open("rb") as handle:
-        handle.seek(entry.start)
-        left = entry.stop - entry.start
-        while left:
-            block = handle.read(min(left, _SCAN_BYTES))
-            if not block:
-                return False
-            left -= len(block)
-            bits = np.frombuffer(block, view)
-            if np.any((bits & bits.dtype.type(exponent)) == exponent):
-                return False
-    return True
+
+def _bits(dtype: str) -> int:
+    """Return how many bits an element takes; the format names its types after them, as ``F8_E4M3``."""
+    named = re.search(r"\d+", dtype)
+    return int(named[0]) if named else 8  # BOOL
+
+
+def not_finite(entries: Mapping[str, TensorEntry]) -> Iterator[str]:
+    """Name the tensors that hold NaN or infinity, reading each file once and in constant memory."""
+    for file in dict.fromkeys(entry.file for entry in entries.values()):
+        with file.open("rb") as handle:
+            for name, entry in entries.items():
+                if entry.file == file and entry.is_float:
+                    view, exponent = _FLOATS[entry.dtype]
+                    handle.seek(entry.start)
+                    left = entry.elements
+                    while left:
+                        bits = np.fromfile(handle, view, min(left, _SCANNED))
+                        if not len(bits) or np.any((bits & bits.dtype.type(exponent)) == exponent):
+                            yield name
+                            break
+                        left -= len(bits)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta.config import DOWNLOAD, load_object
+from edgeroberta.roberta.config import load_object
+from edgeroberta.roberta.fields import DOWNLOAD
 
 BPE, UNIGRAM = "BPE", "Unigram"
 

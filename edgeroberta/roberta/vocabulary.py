@@ -107,7 +107,7 @@ def ranks(file: TokenizerFile, rows: int) -> Floats:
 
 
 def choose(
-    file: TokenizerFile, counts: Counts, *, limits: Limits, outlook: Floats, fixed: Collection[int] = ()
+    file: TokenizerFile, counts: Counts, *, limits: Limits, prior: Floats, fixed: Collection[int] = ()
 ) -> Counts:
     """Choose the tokens to keep.
 
@@ -116,7 +116,7 @@ def choose(
         counts: Occurrences of each token in the user's texts, int64[rows].
         limits: How many to keep.
         fixed: Ids that must stay beyond those that the tokenizer itself names.
-        outlook: Which tokens to fill up with, float64[rows], the highest first; -infinity for those
+        prior: Which tokens to fill up with, float64[rows], the highest first; -infinity for those
             that are never to be filled in.
 
     Returns:
@@ -137,7 +137,7 @@ def choose(
     # A part is needed at least as often as its whole, and is shorter: any start of this list is closed.
     used.sort(key=lambda number: (-int(total[number]), len(file.pieces[number]), number))
     kept.update(used if size is None else used[: size - len(kept)])
-    _fill(kept, parts(file), outlook, int(limits.keep * len(counts)) if size is None else size)
+    _fill(kept, parts(file), prior, int(limits.keep * len(counts)) if size is None else size)
     return np.array(sorted(kept), np.int64)
 
 
@@ -148,10 +148,10 @@ def _indispensable(file: TokenizerFile) -> set[int]:
     return kept | file.named | file.byte_pieces
 
 
-def _fill(kept: set[int], made_of: Mapping[int, set[int]], outlook: Floats, size: int) -> None:
+def _fill(kept: set[int], made_of: Mapping[int, set[int]], prior: Floats, size: int) -> None:
     """Add tokens, each with what it is made of, until there are ``size`` or none fits any more."""
-    for number in np.argsort(-outlook, kind="stable"):
-        if len(kept) >= size or outlook[number] == -np.inf:
+    for number in np.argsort(-prior, kind="stable"):
+        if len(kept) >= size or prior[number] == -np.inf:
             break
         new: set[int] = set()
         ahead = [int(number)]

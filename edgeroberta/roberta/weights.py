@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import inspection, tensorfile
+from edgeroberta.roberta import inspection
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 
 Array = NDArray[np.float32]
@@ -82,21 +83,15 @@ class Weights:
     head: ClassificationHead
 
 
-def load_weights(path: Path) -> Weights:
-    """Load a Hugging Face sequence-classification checkpoint.
-
-    Args:
-        path: Folder with ``config.json`` and ``model.safetensors`` (or shards and their index).
-            Tensors may be float32, float16 or bfloat16.
-
-    Returns:
-        The weights as float32.
+def load_weights(model: Checkpoint | Path) -> Weights:
+    """Load a sequence classifier as float32, whatever float type it is stored in.
 
     Raises:
         CheckpointError: A tensor is missing or has another shape than ``config.json`` tells.
     """
-    config = EncoderConfig.from_dir(path)
-    get = _tensor_getter(path, dict(inspection.classifier_shapes(config)))
+    model = Checkpoint.of(model)
+    config = model.config
+    get = _tensor_getter(model, dict(inspection.classifier_shapes(config)))
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
     head = ClassificationHead(_linear(get, "classifier.dense"), _linear(get, "classifier.out_proj"))
     return Weights(config, _embeddings(get, config), layers, head)
@@ -105,26 +100,26 @@ def load_weights(path: Path) -> Weights:
 Getter = Callable[[str], Array]
 
 
-def _tensor_getter(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> Getter:
+def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> Getter:
     """Return a function that reads one tensor of these by its name without the family's prefix."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        handles = [safe_open(file, framework="pt") for file in tensorfile.weight_files(path)]
+        handles = [safe_open(file, framework="pt") for file in model.weight_files]
         owner = {key: handle for handle in handles for key in handle.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"the weights cannot be read ({error})", where=str(path)) from error
+        raise CheckpointError(f"the weights cannot be read ({error})", where=str(model)) from error
 
     def get(name: str) -> Array:
         for key in (f"roberta.{name}", name):
             if key in owner:
                 tensor: Array = owner[key].get_tensor(key).float().numpy()
                 if tensor.shape != shapes[name]:
-                    raise inspection.mismatch(key, tensor.shape, shapes[name], where=str(path))
+                    raise inspection.mismatch(key, tensor.shape, shapes[name], where=str(model))
                 return tensor
         raise CheckpointError(
             f"tensor {name!r} is missing",
-            where=str(path),
+            where=str(model),
             hint="a model fine-tuned for sequence classification is needed; to train one first, use "
             "--recipe finetune-int8",
         )

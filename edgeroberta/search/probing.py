@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from edgeroberta import metrics, pipeline
 from edgeroberta.data import texts
 from edgeroberta.metrics import Draws, Interval
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.search import recipes
 from edgeroberta.search.candidates import Candidate
 from edgeroberta.search.recipes import Base
@@ -73,7 +73,7 @@ def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Pro
         progress.line(f"candidate {number} of {len(candidates)}: {candidate.name}")
         steps = recipes.steps(recipes.training_steps(replace(candidate, vocabulary=None), recovery))
         folder = pipeline.make(steps, small, progress=progress)[-1].artifact.path
-        logits = _answers(folder, small)
+        logits = _answers(Checkpoint(folder), small)
         same = metrics.agreeing(job.task, answers, logits)
         agreement = float(same.mean())
         found.append((Probe(candidate, agreement, _score(small, logits)), same))
@@ -115,14 +115,15 @@ def _part(rows: Rows, most: int, seed: int) -> Rows:
     return rows.select(np.sort(np.random.default_rng(seed).permutation(len(rows))[:most]))
 
 
-def _answers(folder: Path, job: Job) -> Any:
+def _answers(model: Checkpoint, job: Job) -> Any:
     """Return a checkpoint's logits on the validation rows, float32[n, L], on every process."""
     from edgeroberta.roberta import loading
     from edgeroberta.training import batching, prediction
 
-    model = loading.load_classifier(folder, job.task, seed=job.seed).to(prediction.accelerator().device)
+    device = prediction.accelerator().device
+    classifier = loading.load_classifier(model, job.task, seed=job.seed).to(device)
     rows = job.data.validation
-    return prediction.predict(model, batching.tokenize(folder, rows.inputs(), max_length=128))
+    return prediction.predict(classifier, batching.tokenize(model, rows.inputs(), max_length=128))
 
 
 def _score(job: Job, logits: Any) -> float:

@@ -11,8 +11,7 @@ from edgeroberta.latency import measuring
 from edgeroberta.latency.request import Request as TableRequest
 from edgeroberta.latency.request import some
 from edgeroberta.progress import Progress
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.search import probing
 from edgeroberta.search.candidates import Candidate, Footprint
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 #: Texts on which units are scored, as the stage prune has it, and their longest length in tokens.
 SCORED, LONGEST = 2048, 128
-_TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ def known(job: Job, host: str | None) -> Device | None:
 
 def search(job: Job, limits: Limits, device: Device) -> Search:
     """Return the search for shapes, with equal scores for all units."""
-    size = (job.model / _TOKENIZER).stat().st_size if (job.model / _TOKENIZER).is_file() else 0
+    file = job.model.folder / TOKENIZER
+    size = file.stat().st_size if file.is_file() else 0
     copies = 1 if shares(job, limits) else len(job.target.engines)
     answers = 4 * job.task.num_outputs * len(job.data.heldout)  # float32 logits
     footprint = Footprint(copies, size, answers)
@@ -94,13 +93,13 @@ def shares(job: Job, limits: Limits) -> bool:
 
 
 def _request(job: Job) -> TableRequest:
-    config = EncoderConfig.from_dir(job.model)
+    config = job.model.config
     inputs = some((*job.data.train.inputs(), *job.data.validation.inputs()))
     return TableRequest(config.shape, config.activation, job.model, job.target.name, inputs)
 
 
 def _lengths(job: Job) -> list[int]:
-    tokenizer = TextTokenizer.open(job.model, checkpoint.max_length(job.model))
+    tokenizer = TextTokenizer.open(job.model.folder, job.model.max_length)
     return [len(encoding.ids) for encoding in tokenizer.encode(job.data.validation.inputs())]
 
 

@@ -19,6 +19,7 @@ from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 if TYPE_CHECKING:
     from edgeroberta.data import Splits
     from edgeroberta.progress import Progress
+    from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.roberta.shape import EncoderShape
     from edgeroberta.targets import Target
     from edgeroberta.tasks import Task
@@ -45,7 +46,8 @@ class Context:
     output: Path  # empty folder to write the new artifact into; the pipeline renames it when done
     scratch: Path  # folder that survives a kill (training checkpoints, teacher outputs)
     inputs: Mapping[Kind, Artifact]  # the newest artifact of each kind made so far in this run
-    full_size: Path  # checkpoint folder of the full-size model, the teacher
+    checkpoint: Checkpoint  # the newest model in transformers' form
+    full_size: Checkpoint  # the full-size model, the teacher
     task: Task  # kind of task, labels, single texts or pairs
     data: Splits  # the user's rows, split
     target: Target  # the device class the result is for
@@ -65,7 +67,7 @@ class Context:
 class Outset:
     """What is known of a run before any stage of it runs; each stage's check hands on what it changes."""
 
-    model: Path  # folder whose tokenizer the stage will read; the weights may be others by then
+    model: Checkpoint  # the one whose tokenizer the stage will read; the weights may be others by then
     shape: EncoderShape | None  # dimensions that its model will have; None where only the run will tell
     task: Task  # kind of task, labels, single texts or pairs
     target: Target  # the device class the result is for

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
+from edgeroberta.runtime.files import CONFIG, GRAPH, TOKENIZER
 from edgeroberta.stages import Context, Outset, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
+    from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.runtime.goldens import Goldens
     from edgeroberta.runtime.manifest import Manifest
 
 #: Files of a model folder that a bundle must carry, so that it and other tools can load it.
-MODEL_FILES = ("config.json", "tokenizer.json")
+MODEL_FILES = (CONFIG, TOKENIZER)
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -48,12 +50,11 @@ class BuildConfig(StageConfig):
 
 def _check_room(config: BuildConfig, outset: Outset) -> Outset:
     """Refuse a length without room for the special tokens."""
-    from edgeroberta.roberta import checkpoint
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    limit = checkpoint.max_length(outset.model)
+    limit = outset.model.max_length
     try:
-        tokenizer = TextTokenizer.open(outset.model, min(limit, config.max_length or limit))
+        tokenizer = TextTokenizer.open(outset.model.folder, min(limit, config.max_length or limit))
         tokenizer.encode_one(("a", "b") if outset.task.pair else "a")
     except UsageError as error:
         raise RecipeError(error.what, where="build.max_length", hint=error.hint) from error
@@ -68,7 +69,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     Runtime's, and those that can only be measured on the device.
     """
     from edgeroberta import backends, bundle
-    from edgeroberta.roberta import checkpoint
+    from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.storage import publishing
 
     graph, output = context.inputs[Kind.GRAPH].path, context.output
@@ -76,15 +77,15 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     if engines == "target":
         engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
-    copy_model_files(graph, output)
+    model = Checkpoint(graph)
+    copy_model_files(model, output)
     publishing.strip(output)
     bundle.compact_tokenizer(output)
     files = {
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
         for engine in engines
     }
-    limit = checkpoint.max_length(graph)
-    max_length = min(limit, config.max_length or limit)
+    max_length = min(model.max_length, config.max_length or model.max_length)
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
     goldens = _goldens(graph, max_length, engines, pair=context.task.pair, precision=precision)
     bundle.write_goldens(goldens, output)
@@ -93,7 +94,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         {
             "task": _task(context),
             "max_length": max_length,
-            "pad_token_id": checkpoint.load_config(graph).get("pad_token_id", 1),
+            "pad_token_id": model.config.pad_token_id,
             "engines": list(engines),
             "target": context.target.name,
             "threads": context.target.threads,
@@ -119,15 +120,13 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     }
 
 
-def copy_model_files(source: Path, destination: Path) -> None:
+def copy_model_files(source: Checkpoint, destination: Path) -> None:
     """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
-    from edgeroberta.roberta import checkpoint
-
     for name in MODEL_FILES:
-        if not (source / name).is_file():
+        if not (source.folder / name).is_file():
             raise EdgeRobertaError(f"the model comes without its {name}", where=str(source))
-    shutil.copyfile(source / "config.json", destination / "config.json")
-    checkpoint.copy_tokenizer(source, destination)
+    shutil.copyfile(source.config_file, destination / CONFIG)
+    source.copy_tokenizer(destination)
 
 
 def lineage(context: Context) -> list[dict[str, Any]]:
@@ -151,7 +150,6 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import ENGINES, open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
-    from edgeroberta.stages.export import GRAPH_FILE
 
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
@@ -161,7 +159,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
         session.close()
     if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
         if precision == "fp32":  # else the stage quantize has done so, which still had the float32 graph
-            engine.hold(graph / GRAPH_FILE, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids])
+            engine.hold(graph / GRAPH, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids])
         goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
     if backends.wants_int8_graph(engines):
         goldens = bundle.allow_half_body(goldens, graph / backends.INT8_GRAPH)
@@ -182,10 +180,9 @@ def _check(graph: Path, engines: Sequence[str], context: Context) -> dict[str, A
     """Hold the engines that run here to what the graph demands of them; returns what each was found to do."""
     from edgeroberta.check import cpu
     from edgeroberta.check.kernels import READERS
-    from edgeroberta.stages.export import GRAPH_FILE
 
     found = cpu.check(
-        context.output, [engine for engine in engines if engine in READERS], graph=graph / GRAPH_FILE
+        context.output, [engine for engine in engines if engine in READERS], graph=graph / GRAPH
     )
     cpu.require(found, where=context.output, strict=False)
     for each in found:
@@ -256,14 +253,12 @@ def _saturation(context: Context) -> dict[str, Any] | None:
     return found
 
 
-def _full_size(model: Path) -> dict[str, Any]:
-    from edgeroberta.evaluate import reference
-    from edgeroberta.roberta import checkpoint
+def _full_size(model: Checkpoint) -> dict[str, Any]:
     from edgeroberta.storage.publishing import name_of
 
     return {
         "model": name_of(str(model)),
-        "digest": reference.digest_model(model),
-        "parameters": checkpoint.parameters(model),
-        "bytes": checkpoint.weight_bytes(model),
+        "digest": model.digest,
+        "parameters": model.parameters,
+        "bytes": model.weight_bytes,
     }

@@ -33,7 +33,7 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     fields.update(gate=gate(report), lineage=lineage(context))
     recipe = yamltext.parse(context.recipe_text, where="recipe.yaml")
     write_text(output / "recipe.yaml", yamltext.dump(without_folders(recipe)))
-    license_id = card.stated_license(context.full_size)
+    license_id = card.stated_license(context.full_size.folder)
     write_text(output / "README.md", card.write(fields, report, license_id=license_id))
     sealed = seal(output, fields)
     return {

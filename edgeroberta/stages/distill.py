@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,13 +13,14 @@ from pydantic import Field, model_validator
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.stages import Context, Outset, stage
-from edgeroberta.storage.artifact import Artifact, Kind, digest_value
+from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.roberta.narrowing import Narrowed
 
 #: Training texts that a narrower student is made by: some thousand tokens, for two numbers per channel.
@@ -78,7 +78,7 @@ class _Student:
     """A student before it is taught."""
 
     model: PreTrainedModel
-    folder: Path  # model folder it was made of; its tokenizer is the student's
+    source: Checkpoint  # what it was made of; its tokenizer is the student's
     layers: tuple[int, ...]  # layers kept of that model
     #: layers of the full-size model that its layers stand for, None when unknown
     stands_for: tuple[int, ...] | None
@@ -87,19 +87,18 @@ class _Student:
 
 def _check(config: DistillConfig, outset: Outset) -> Outset:
     """Refuse a teacher or student that cannot be used, and a shape that no such student has."""
-    from edgeroberta.roberta import checkpoint
-    from edgeroberta.roberta.config import EncoderConfig
+    from edgeroberta.roberta import resolving
     from edgeroberta.storage.cache import cache_dir
     from edgeroberta.training import foreign
 
     if config.teacher is not None:
         foreign.check(config.teacher, outset.task)
     if config.student is not None:
-        folder = checkpoint.resolve(config.student, cache=cache_dir())
-        shape = EncoderConfig.from_dir(folder).shape
+        student = resolving.resolve(config.student, cache=cache_dir())
+        shape = student.config.shape
         layers = _layers(1.0 if config.layers == "auto" else config.layers, len(shape.layers))
         config.require_learning(len(layers), "distill")
-        return replace(outset, model=folder, shape=_of(shape, layers))
+        return replace(outset, model=student, shape=_of(shape, layers))
     if outset.shape is None:
         return outset
     shape = _of(outset.shape, _layers(config.layers, len(outset.shape.layers)))
@@ -139,64 +138,65 @@ def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
 )
 def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
     """Train a student, cut from the newest checkpoint or named, on the teacher's outputs."""
-    from edgeroberta.roberta import checkpoint
     from edgeroberta.training import distillation, fitting
 
     if config.teacher is None:
-        checkpoint.require_head(context.full_size)
+        context.full_size.require_head()
     student = _named(config, context) if config.student else _cut(config, context)
     shape = [list(student.layers), config.hidden_size, config.intermediate_size, str(config.initialization)]
     notes = distillation.teach(
         student.model,
-        tokenizer=student.folder,
+        tokenizer=student.source,
         layers=student.stands_for if config.teacher is None else None,
         settings=config,
         context=context,
         label="distill",
         scratch=context.scratch,
-        key=digest_value([checkpoint.digest(student.folder), shape]),
+        key=digest_value([student.source.digest, shape]),
         projection=student.projection,
     )
-    fitting.save(student.model, context, tokenizer=student.folder)
+    fitting.save(student.model, context, tokenizer=student.source)
     return {
         **notes,
         "layers": list(student.layers),
-        "parameters_before": checkpoint.parameters(context.full_size),
+        "parameters_before": context.full_size.parameters,
         "parameters": student.model.num_parameters(),
     }
 
 
 def _named(config: DistillConfig, context: Context) -> _Student:
     """Load the student that the recipe names; a base model gets a fresh head."""
-    from edgeroberta.roberta import checkpoint, surgery
+    from edgeroberta.roberta import resolving, surgery
     from edgeroberta.storage.cache import cache_dir
 
-    folder = checkpoint.resolve(str(config.student), cache=cache_dir())
-    whole = _load(folder, config, context)
+    source = resolving.resolve(str(config.student), cache=cache_dir())
+    whole = _load(source, config, context)
     depth = whole.config.num_hidden_layers
     layers = tuple(range(depth)) if config.layers == "auto" else _layers(config.layers, depth)
-    return _Student(surgery.keep_layers(whole, layers), folder, layers, None)
+    return _Student(surgery.keep_layers(whole, layers), source, layers, None)
 
 
 def _cut(config: DistillConfig, context: Context) -> _Student:
     """Make a student of some layers of the newest checkpoint, and narrower where that is asked for."""
-    from edgeroberta.roberta import checkpoint, surgery
+    from edgeroberta.roberta import surgery
 
-    source: Artifact = context.inputs[Kind.CHECKPOINT]
-    checkpoint.require_head(source.path)
-    whole = _load(source.path, config, context)
+    source = context.checkpoint
+    source.require_head()
+    whole = _load(source, config, context)
     depth = whole.config.num_hidden_layers
     layers = _layers(config.layers, depth)
-    same_depth = depth == checkpoint.load_config(context.full_size)["num_hidden_layers"]
+    same_depth = depth == context.full_size.config.layers
     stands_for = layers if same_depth else None
     cut = surgery.keep_layers(whole, layers)
     if config.hidden_size is None and config.intermediate_size is None:
-        return _Student(cut, source.path, layers, stands_for)
-    narrowed = _narrowed(cut, source.path, config, context)
-    return _Student(narrowed.model, source.path, layers, stands_for, narrowed.up)
+        return _Student(cut, source, layers, stands_for)
+    narrowed = _narrowed(cut, source, config, context)
+    return _Student(narrowed.model, source, layers, stands_for, narrowed.up)
 
 
-def _narrowed(model: PreTrainedModel, folder: Path, config: DistillConfig, context: Context) -> Narrowed:
+def _narrowed(
+    model: PreTrainedModel, source: Checkpoint, config: DistillConfig, context: Context
+) -> Narrowed:
     """Make a narrower model of a cut one, by what some of the training texts make of it."""
     from edgeroberta.roberta import narrowing, surgery
     from edgeroberta.training import calibration
@@ -207,7 +207,7 @@ def _narrowed(model: PreTrainedModel, folder: Path, config: DistillConfig, conte
     samples = calibration.samples(
         train.select(np.sort(order[:NARROWING_TEXTS])),
         context.task,
-        folder=folder,
+        source=source,
         max_length=config.max_length,
     )
     return narrowing.narrow(
@@ -219,11 +219,11 @@ def _narrowed(model: PreTrainedModel, folder: Path, config: DistillConfig, conte
     )
 
 
-def _load(folder: Path, config: DistillConfig, context: Context) -> PreTrainedModel:
+def _load(source: Checkpoint, config: DistillConfig, context: Context) -> PreTrainedModel:
     from edgeroberta.roberta import loading
 
     return loading.load_classifier(
-        folder,
+        source,
         context.task,
         seed=context.seed,
         dropout=config.dropout,

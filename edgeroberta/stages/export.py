@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgeroberta.runtime.files import GRAPH
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.stages.build import copy_model_files
 from edgeroberta.storage.artifact import Kind
-
-#: Name of the graph in every folder that holds one.
-GRAPH_FILE = "model.onnx"
 
 
 class ExportConfig(StageConfig):
@@ -27,9 +25,8 @@ def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta import backends
     from edgeroberta.roberta.graph import TENSORRT, write_float
 
-    checkpoint = context.inputs[Kind.CHECKPOINT].path
-    files = write_float(checkpoint, context.output / GRAPH_FILE)
+    files = write_float(context.checkpoint, context.output / GRAPH)
     if backends.wants_half_graph(context.target.engines):
-        files += write_float(checkpoint, context.output / backends.HALF_GRAPH, TENSORRT)
-    copy_model_files(checkpoint, context.output)
+        files += write_float(context.checkpoint, context.output / backends.HALF_GRAPH, TENSORRT)
+    copy_model_files(context.checkpoint, context.output)
     return {"bytes": sum(file.stat().st_size for file in files), "files": [file.name for file in files]}

@@ -39,11 +39,10 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows."""
     import torch
 
-    from edgeroberta.roberta import checkpoint
     from edgeroberta.roberta.loading import load_classifier
     from edgeroberta.training import batching, fitting, losses
 
-    rows, source = context.data.train, context.inputs[Kind.CHECKPOINT].path
+    rows, source = context.data.train, context.checkpoint
     if rows.labels is None:
         raise DataError("fine-tuning needs labels; these rows have none", where=rows.source)
     labels, problem = torch.from_numpy(rows.labels), context.task.problem
@@ -67,7 +66,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
             settings=config,
             objective=objective,
             tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
-            key=digest_value([rows.digest, checkpoint.digest(source)]),
+            key=digest_value([rows.digest, source.digest]),
             first_token=True,
         ),
         context,

@@ -180,13 +180,12 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     before and after.
     """
     from edgeroberta.prune import pricing, steps
-    from edgeroberta.roberta import checkpoint
     from edgeroberta.training import batching, fitting
 
-    source = context.inputs[Kind.CHECKPOINT]
-    checkpoint.require_head(source.path)
+    source = context.checkpoint
+    source.require_head()
     rows = steps.sample(context, config.texts)
-    tokens = batching.tokenize(source.path, rows.inputs(), max_length=config.max_length)
+    tokens = batching.tokenize(source, rows.inputs(), max_length=config.max_length)
     work = steps.Work(config, context, tokens, rows)
     state = work.restore() or work.begin()
     goal = _goal(config, context, state.shape_of_source)
@@ -198,14 +197,14 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
             raise
         where = "prune.budget" if error.code == "recipe.budget-too-small" else "prune.layers"
         raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error
-    fitting.save(state.model, context, tokenizer=source.path)
+    fitting.save(state.model, context, tokenizer=source)
     cost = goal.size.cost if isinstance(goal.size, Budget) else None
     return {
         "steps": state.records,
         **({"cost": pricing.notes(cost, state.shape_of_source.layers, state.kept.shapes)} if cost else {}),
         "kept": state.kept_notes(),
         "score": state.records[-1]["score"],
-        "parameters_before": checkpoint.parameters(source.path),
+        "parameters_before": source.parameters,
         "parameters": state.model.num_parameters(),
     }
 

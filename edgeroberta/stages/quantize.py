@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from edgeroberta.runtime.files import GRAPH
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
 
@@ -89,13 +90,12 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
     from edgeroberta.roberta.weights import load_weights
     from edgeroberta.stages.build import copy_model_files
-    from edgeroberta.stages.export import GRAPH_FILE
 
     float_graph = context.inputs[Kind.GRAPH].path
     tensorrt = backends.wants_int8_graph(context.target.engines)
     form = STAND_IN if tensorrt else GraphForm()
-    weights = load_weights(context.inputs[Kind.CHECKPOINT].path)
-    calibration, check = _texts(config, context, float_graph)
+    weights = load_weights(context.checkpoint)
+    calibration, check = _texts(config, context)
     half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
     found = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
@@ -106,10 +106,10 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     kept_float = {**found.kept_float, **fitted.kept_float}
     kept_float |= choices.implied(kept_float)
     plan = choices.plan(kept_float)
-    files = build_graph(weights, plan, form).builder.save(context.output / GRAPH_FILE)
+    files = build_graph(weights, plan, form).builder.save(context.output / GRAPH)
     if tensorrt:
         build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
-    copy_model_files(float_graph, context.output)
+    copy_model_files(context.checkpoint, context.output)
     if not fitted.met:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
@@ -134,20 +134,20 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
 
 
 def _texts(
-    config: QuantizeConfig, context: Context, folder: Path
+    config: QuantizeConfig, context: Context
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
     """Draw token ids of calibration and check texts, disjoint, from the training rows."""
     import numpy as np
 
-    from edgeroberta.roberta.config import EncoderConfig
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    length = min(CALIBRATION_LENGTH, EncoderConfig.from_dir(folder).max_length)
+    length = min(CALIBRATION_LENGTH, context.checkpoint.config.max_length)
     order = np.random.default_rng(context.seed).permutation(len(context.data.train))
     # With few rows, calibration comes first, but some are always left to check on.
     wanted = min(config.samples, max(len(order) - config.check_samples, (len(order) + 1) // 2))
     rows = context.data.train.select(order[: wanted + config.check_samples])
-    ids = [encoding.ids for encoding in TextTokenizer.open(folder, length).encode(rows.inputs())]
+    tokenizer = TextTokenizer.open(context.checkpoint.folder, length)
+    ids = [encoding.ids for encoding in tokenizer.encode(rows.inputs())]
     return ids[:wanted], ids[wanted:]
 
 
@@ -158,14 +158,13 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
     from edgeroberta.backends import HALF_GRAPH
     from edgeroberta.quantization.engine import hold
     from edgeroberta.roberta.builder import external_data
-    from edgeroberta.stages.export import GRAPH_FILE
 
     if not (source / HALF_GRAPH).is_file():
         return None
     for file in (source / HALF_GRAPH, external_data(source / HALF_GRAPH)):
         if file.is_file():
             shutil.copyfile(file, output / file.name)
-    return hold(source / GRAPH_FILE, source / HALF_GRAPH, texts)
+    return hold(source / GRAPH, source / HALF_GRAPH, texts)
 
 
 def _choose(
@@ -213,7 +212,6 @@ def _fit(
     from edgeroberta.quantization import budget
     from edgeroberta.quantization.engine import open_session, run_logits
     from edgeroberta.roberta.graph import build_graph
-    from edgeroberta.stages.export import GRAPH_FILE
 
     trial = context.scratch / "trial.onnx"
 
@@ -226,7 +224,7 @@ def _fit(
             file.unlink()
         return logits
 
-    exact = run_logits(open_session(context.inputs[Kind.GRAPH].path / GRAPH_FILE), check)
+    exact = run_logits(open_session(context.inputs[Kind.GRAPH].path / GRAPH), check)
     return budget.fit(
         measure,
         lambda a, b: agreement(context.task, a, b),

@@ -132,16 +132,15 @@ def _reference(context: Context) -> Reference:
     from edgeroberta.evaluate.baseline import Options, measure
 
     rows, task, model = context.data.heldout, context.task, context.full_size
-    digest = reference.digest_model(model)
     if context.reference is not None:
         given = reference.load(context.reference)
-        reference.check(given, rows=rows, task=task, model_digest=digest)
+        reference.check(given, rows=rows, task=task, model_digest=model.digest)
         return given
     scratch: Path = context.scratch / "reference"
     if (scratch / reference.JSON_FILE).is_file():
         try:
             left = reference.load(scratch)
-            reference.check(left, rows=rows, task=task, model_digest=digest)
+            reference.check(left, rows=rows, task=task, model_digest=model.digest)
             return left
         except UsageError as error:
             context.progress.line(f"measuring the full-size model again ({error.what})")

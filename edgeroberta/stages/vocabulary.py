@@ -11,9 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.roberta import checkpoint, corpus, cutting, outlook, tablecopy
+from edgeroberta.roberta import corpus, cutting, tablecopy, token_prior
 from edgeroberta.roberta import vocabulary as tokens
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
+from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.stages import Context, Outset, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
@@ -54,7 +57,7 @@ class VocabularyConfig(StageConfig):
 
 def _check(config: VocabularyConfig, outset: Outset) -> Outset:
     """Refuse a tokenizer that cannot be cut down, and more positions than the model has."""
-    TokenizerFile.read(outset.model / cutting.TOKENIZER)
+    TokenizerFile.read(outset.model.folder / TOKENIZER)
     if isinstance(config.max_length, int):
         _within(config.max_length, outset.model)
     return outset
@@ -69,11 +72,11 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     share of the texts' tokens is kept, how many texts are tokenized otherwise than before, and the most
     frequent tokens that are gone.
     """
-    source = context.inputs[Kind.CHECKPOINT].path
-    file = TokenizerFile.read(source / cutting.TOKENIZER)
+    source = context.checkpoint
+    file = TokenizerFile.read(source.folder / TOKENIZER)
     data, rows = context.data, cutting.rows(source)
-    training = corpus.count(source, _chunks(data.train), rows)
-    counts = training + corpus.count(source, _chunks(data.unlabelled), rows)
+    training = corpus.count(source.folder, _chunks(data.train), rows)
+    counts = training + corpus.count(source.folder, _chunks(data.unlabelled), rows)
     used = tokens.needed(file, counts) > 0
     try:
         kept = tokens.choose(
@@ -81,20 +84,20 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
             counts,
             limits=tokens.Limits(config.keep, config.size, config.min_count),
             fixed=cutting.fixed_ids(source),
-            outlook=outlook.score(source, used, tokens.ranks(file, rows)),
+            prior=token_prior.score(source, used, tokens.ranks(file, rows)),
         )
     except UsageError as error:
         raise RecipeError(error.what, where="vocabulary.size", hint=error.hint) from error
     cutting.write_tokenizer(file, context.output, kept)
     length = _length(config, context, source)
     cutting.write_model(source, context.output, kept, max_length=length)
-    validation = corpus.count(source, _chunks(data.validation), rows)
+    validation = corpus.count(source.folder, _chunks(data.validation), rows)
     cut = _Cut(file, kept, context.output)
     notes = {
         "tokens": len(kept),
         "tokens_before": len(counts),
         "tokens_used": int(used.sum()),
-        **_bytes(source, context.output),
+        **_bytes(source, Checkpoint(context.output)),
         "max_length": length,
         "training": cut.report(data.train, training),
         "validation": cut.report(data.validation, validation),
@@ -108,20 +111,20 @@ def _chunks(texts: Texts | None) -> Iterator[Sequence[Input]]:
         yield rows.inputs()
 
 
-def _length(config: VocabularyConfig, context: Context, source: Path) -> int | None:
+def _length(config: VocabularyConfig, context: Context, source: Checkpoint) -> int | None:
     """Return how many tokens to keep positions for, None for all."""
     if config.max_length is None:
         return None
     if config.max_length == "data":
         # To the end of the bin: texts to come are not all shorter than the longest so far.
         texts = itertools.chain(_chunks(context.data.train), _chunks(context.data.unlabelled))
-        return min(-(-corpus.longest(context.output, texts) // BIN) * BIN, checkpoint.max_length(source))
+        return min(-(-corpus.longest(context.output, texts) // BIN) * BIN, source.max_length)
     _within(config.max_length, source)
     return config.max_length
 
 
-def _within(length: int, source: Path) -> None:
-    limit = checkpoint.max_length(source)
+def _within(length: int, source: Checkpoint) -> None:
+    limit = source.max_length
     if length > limit:
         raise RecipeError(
             f"the model takes {limit} tokens, not {length}",
@@ -130,12 +133,12 @@ def _within(length: int, source: Path) -> None:
         )
 
 
-def _bytes(source: Path, output: Path) -> dict[str, int]:
+def _bytes(source: Checkpoint, output: Checkpoint) -> dict[str, int]:
     """Return the size of the word embeddings and the position table, before and after."""
     found = {}
-    for name, tensor in (("embedding", tablecopy.WORDS), ("position", tablecopy.POSITIONS)):
-        for suffix, folder in (("", output), ("_before", source)):
-            entry = tablecopy.entry(folder, tensor)
+    for name, tensor in (("embedding", WORDS), ("position", tablecopy.POSITIONS)):
+        for suffix, model in (("", output), ("_before", source)):
+            entry = model.tensor(tensor)
             found[f"{name}_bytes{suffix}"] = entry.stop - entry.start
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
 from edgeroberta.storage.artifact import digest_file, digest_value
 
@@ -84,9 +84,11 @@ class Tokens:
         return ids, mask.astype(np.int64)
 
 
-def tokenize(folder: Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int) -> Tokens:
+def tokenize(
+    model: Checkpoint | Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int
+) -> Tokens:
     """Tokenize texts as the device will, cut at ``max_length`` or the model's own limit, in memory."""
-    return encoded(Encoder.open(folder, max_length=max_length), inputs)
+    return encoded(Encoder.open(model, max_length=max_length), inputs)
 
 
 def encoded(encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> Tokens:
@@ -142,9 +144,10 @@ class Encoder:
     digest: str  # digest of all that the ids depend on beside the texts (hex)
 
     @classmethod
-    def open(cls, folder: Path, *, max_length: int) -> Encoder:
+    def open(cls, model: Checkpoint | Path, *, max_length: int) -> Encoder:
         """Read the tokenizer that the device will use, cut at ``max_length`` or the model's own limit."""
-        config = EncoderConfig.from_dir(folder)
+        model = Checkpoint.of(model)
+        config, folder = model.config, model.folder
         length = min(max_length, config.max_length)
         tokenizer = TextTokenizer.open(folder, length)
         files = (folder / TOKENIZER_FILE, folder / CONFIG_FILE)

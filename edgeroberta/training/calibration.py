@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from edgeroberta.data.rows import Rows
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.sensitivity import Sample
 from edgeroberta.tasks import Task
 from edgeroberta.training import batching, losses, prediction
@@ -17,13 +17,13 @@ from edgeroberta.training import batching, losses, prediction
 _BATCH = 32
 
 
-def samples(rows: Rows, task: Task, *, folder: Path, max_length: int) -> list[Sample]:
+def samples(rows: Rows, task: Task, *, source: Checkpoint, max_length: int) -> list[Sample]:
     """Make batches of texts, on the CPU.
 
     ``rows``: the texts; without labels the loss is half the square of the logits, whose gradient is the
-    answer itself. ``folder``: model folder with the tokenizer.
+    answer itself. ``source``: the model whose tokenizer reads them.
     """
-    tokens = batching.tokenize(folder, rows.inputs(), max_length=max_length)
+    tokens = batching.tokenize(source, rows.inputs(), max_length=max_length)
     found = []
     for places in batching.by_length(tokens.lengths, batch_size=_BATCH):
         batch = prediction.to_device(tokens, places, torch.device("cpu"))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from edgeroberta.roberta.checkpoint import Checkpoint
+
 
 class DistillWeights(StageConfig):
     """How much each loss counts; a loss of weight 0 is not computed."""
@@ -65,7 +67,7 @@ class DistillSettings(Hyperparameters):
 def teach(
     student: PreTrainedModel,
     *,
-    tokenizer: Path,
+    tokenizer: Checkpoint,
     layers: tuple[int, ...] | None,
     settings: DistillSettings,
     context: Context,
@@ -77,7 +79,7 @@ def teach(
     """Train a student in place on a teacher's outputs; it ends with the best weights and is not saved.
 
     The teacher's outputs are kept in ``context.scratch`` and shared by all calls of a stage that want the
-    same outputs of the same texts. ``tokenizer``: model folder whose tokenizer the student reads with.
+    same outputs of the same texts. ``tokenizer``: the model whose tokenizer the student reads with.
     ``layers``: teacher layers that the student's layers stand for, rising; None when unknown: they are then
     paired by place. ``context``: the run; its training rows are learnt from with labels, its unlabelled and
     the augmented ones without the hard term. ``scratch``: folder for this training's checkpoints; another one

@@ -13,6 +13,7 @@ from edgeroberta import metrics, training
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import save_classifier
 from edgeroberta.stages import Context
 from edgeroberta.training import batching, prediction
@@ -31,7 +32,7 @@ class Fit:
 
     label: str  # name of the stage
     model: PreTrainedModel
-    tokenizer: Path  # model folder whose tokenizer the result keeps
+    tokenizer: Checkpoint  # the model whose tokenizer the result keeps
     settings: Hyperparameters
     objective: training.Objective
     tokens: Tokens  # the training texts
@@ -48,8 +49,8 @@ def run(fit: Fit, context: Context) -> Mapping[str, Any]:
     return notes
 
 
-def save(model: PreTrainedModel, context: Context, *, tokenizer: Path) -> None:
-    """Write a trained model, and the tokenizer of a folder, to the output, once for all processes."""
+def save(model: PreTrainedModel, context: Context, *, tokenizer: Checkpoint) -> None:
+    """Write a trained model, and the tokenizer of another, to the output, once for all processes."""
     process = prediction.accelerator()
     if process.is_main_process:
         save_classifier(model.to("cpu"), context.output, tokenizer=tokenizer)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.errors import CheckpointError, UnavailableError
-from edgeroberta.roberta import checkpoint, loading
+from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import hftokenizer, loading, resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import FAMILIES
-from edgeroberta.runtime.tokenizer import TOKENIZER_FILE
+from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
@@ -33,9 +33,8 @@ _HARMLESS = re.compile(
 class Teacher:
     """A model that answers, with the tokenizer it reads with."""
 
-    folder: Path  # where it lies
+    source: Checkpoint  # where it comes from
     model: PreTrainedModel  # the classifier; its logits are in the order of the task's labels
-    digest: str  # digest of what decides its answers
     max_length: int  # tokens that it takes, special tokens included
     family: bool  # True for a RoBERTa, whose inside can be compared with a student's
     tokenizer: Any = None  # its own tokenizer where that is none of ours, else None
@@ -44,50 +43,47 @@ class Teacher:
         """Return what tokenizes texts, or pairs of texts, as this model reads them."""
         tokenizer = self.tokenizer
         if tokenizer is None:
-            return Encoder.open(self.folder, max_length=max_length)
+            return Encoder.open(self.source, max_length=max_length)
 
         def encode(inputs: Any) -> Any:
             pairs = isinstance(inputs[0], tuple)
             columns = [list(column) for column in zip(*inputs, strict=True)] if pairs else [list(inputs)]
             return tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"]
 
-        return Encoder(encode, tokenizer.pad_token_id, digest_value([self.digest, max_length]))
+        return Encoder(encode, tokenizer.pad_token_id, digest_value([self.source.digest, max_length]))
 
 
-def open_teacher(name: str | None, context: Context, *, where: str) -> Teacher:
+def open_teacher(name: str | None, context: Context) -> Teacher:
     """Load the teacher of a run. ``name``: folder or Hub id of any encoder; None for the full-size model."""
     if name is None:
-        checkpoint.require_head(context.full_size)
-        model = loading.load_classifier(context.full_size, context.task)
-        limit = checkpoint.max_length(context.full_size)
-        return Teacher(context.full_size, model, checkpoint.digest(context.full_size), limit, family=True)
-    folder = checkpoint.locate(name, cache=cache_dir())
-    fields = checkpoint.load_config(folder)
-    order = _order(Task.from_config(fields), context.task, folder, stated="problem_type" in fields)
-    model = _load(folder)
+        source = context.full_size
+        source.require_head()
+        model = loading.load_classifier(source, context.task)
+        return Teacher(source, model, source.max_length, family=True)
+    source = resolving.locate(name, cache=cache_dir())
+    order = _order(source, context.task)
+    model = _load(source)
     if order is not None:
         model.register_forward_hook(_reordering(order))
-    family = fields.get("model_type") in FAMILIES and (folder / TOKENIZER_FILE).is_file()
+    family = source.of_family and (source.folder / TOKENIZER).is_file()
     if family:
-        limit, tokenizer = checkpoint.max_length(folder), None
+        limit, tokenizer = source.max_length, None
     else:
-        tokenizer = _tokenizer(folder, where, any_side=fields.get("model_type") in FAMILIES)
+        tokenizer = _tokenizer(source)
         limit = _limit(tokenizer, model)
         if context.task.pair:
             _tell_segments(model, tokenizer)
-    return Teacher(folder, model, checkpoint.digest(folder), limit, family, tokenizer)
+    return Teacher(source, model, limit, family, tokenizer)
 
 
 def check(name: str, task: Task) -> None:
     """Refuse a teacher that is no model here, or answers other labels than the task's; loads no weights."""
-    folder = checkpoint.locate(name, cache=cache_dir())
-    fields = checkpoint.load_config(folder)
-    _order(Task.from_config(fields), task, folder, stated="problem_type" in fields)
+    _order(resolving.locate(name, cache=cache_dir()), task)
 
 
-def _order(theirs: Task, ours: Task, folder: Path, *, stated: bool) -> list[int] | None:
-    """Return which of its outputs stands for each of our labels; None where they are in order."""
-    where = str(folder / "config.json")
+def _order(teacher: Checkpoint, ours: Task) -> list[int] | None:
+    """Return which of a teacher's outputs stands for each of our labels; None where they are in order."""
+    theirs, where, stated = teacher.task, str(teacher.config_file), "problem_type" in teacher.fields
     if len(theirs.labels) != len(ours.labels) or (stated and theirs.problem is not ours.problem):
         raise CheckpointError(
             f"the teacher answers {len(theirs.labels)} labels ({theirs.problem}), the task has"
@@ -117,18 +113,18 @@ def _reordering(order: list[int]) -> Any:
     return reorder
 
 
-def _load(folder: Path) -> PreTrainedModel:
+def _load(source: Checkpoint) -> PreTrainedModel:
     """Load any sequence classifier in float32; refuse one of which a tensor would be left out or random."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    if checkpoint.load_config(folder).get("model_type") in FAMILIES:
+    if source.of_family:
         with loading.quiet():
-            return loading.load(folder, loading.transformers_config(folder), dtype=torch.float32)
+            return loading.load(source, loading.transformers_config(source), dtype=torch.float32)
     try:
         with loading.quiet():
             loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-                str(folder),
+                str(source),
                 dtype=torch.float32,
                 local_files_only=True,
                 use_safetensors=True,
@@ -139,7 +135,7 @@ def _load(folder: Path) -> PreTrainedModel:
     except Exception as error:  # transformers raises many kinds, by the field that is wrong
         raise CheckpointError(
             f"transformers cannot load it as a sequence classifier ({error})",
-            where=str(folder),
+            where=str(source),
             hint="name an encoder that was fine-tuned for sequence classification",
         ) from error
     for keys, what in (
@@ -150,36 +146,19 @@ def _load(folder: Path) -> PreTrainedModel:
         if wrong:
             raise CheckpointError(
                 what.format(wrong[0]),
-                where=str(folder),
+                where=str(source),
                 hint="name an encoder that was fine-tuned for sequence classification, saved by transformers",
             )
     return model.eval()
 
 
-def _tokenizer(folder: Path, where: str, *, any_side: bool) -> Any:
+def _tokenizer(source: Checkpoint) -> Any:
     """Open a teacher's tokenizer; batches are padded here, on the right, whatever a RoBERTa's says."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(folder), use_fast=True, local_files_only=True, trust_remote_code=False
-        )
-    except ImportError as error:
-        raise UnavailableError(
-            f"the teacher's tokenizer needs a package that is not installed ({error})",
-            where=where,
-            hint="pip install sentencepiece protobuf",
-        ) from error
-    except Exception as error:  # transformers and tokenizers raise many kinds, some of them bare
-        raise CheckpointError(
-            f"its tokenizer cannot be loaded ({error})",
-            where=str(folder),
-            hint="download or save the teacher with its tokenizer",
-        ) from error
-    if (tokenizer.padding_side != "right" and not any_side) or tokenizer.pad_token_id is None:
+    tokenizer = hftokenizer.open_files(source.folder)
+    if (tokenizer.padding_side != "right" and not source.of_family) or tokenizer.pad_token_id is None:
         raise CheckpointError(
             "its tokenizer pads on the left (padding_side) or not at all, which BERT's and RoBERTa's do not",
-            where=str(folder),
+            where=str(source),
             hint="name an encoder: BERT, RoBERTa, DeBERTa, ELECTRA or the like",
         )
     return tokenizer

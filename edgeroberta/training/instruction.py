@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import probe, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import (
@@ -48,7 +48,7 @@ class Plan:
     """A student and how it is to be taught; see :func:`edgeroberta.training.distillation.teach`."""
 
     student: PreTrainedModel
-    tokenizer: Path
+    tokenizer: Checkpoint
     layers: tuple[int, ...] | None
     settings: DistillSettings
     context: Context
@@ -72,7 +72,7 @@ def prepare(plan: Plan) -> Prepared:
     """Open the teacher, ask it about all texts, and let it go again."""
     task, rows = plan.context.task, plan.context.data.train
     plan.settings.require_learning(plan.student.config.num_hidden_layers, plan.label)
-    master = foreign.open_teacher(plan.settings.teacher, plan.context, where=f"{plan.label}.teacher")
+    master = foreign.open_teacher(plan.settings.teacher, plan.context)
     wanted = _wanted(plan, master)
     heads = _relation_heads(plan, master) if wanted.attention else 1
     texts = _texts(plan)
@@ -93,7 +93,7 @@ def prepare(plan: Plan) -> Prepared:
             read.aligned,
         ),
         projection=_projection(plan, master) if wanted.layers else None,
-        key=digest_value([master.digest, read.tokens.digest, rows.digest, heads]),
+        key=digest_value([master.source.digest, read.tokens.digest, rows.digest, heads]),
         notes=notes,
     )
 
@@ -183,12 +183,13 @@ def _as_read(plan: Plan, master: Teacher, texts: Sequence[Texts], tokens: Tokens
     A teacher that only answers reads as much of a text as it takes, another one as much as the student.
     """
     longest = tokens.longest
-    if alignment.same_tokenizer(plan.tokenizer, master.folder) and longest <= master.max_length:
+    ours, theirs = plan.tokenizer.folder, master.source.folder
+    if alignment.same_tokenizer(ours, theirs) and longest <= master.max_length:
         return _Read(tokens)
     if not inside:
         return _Read(_tokenized(plan, master.encoder(master.max_length), texts))
     limit = min(longest, master.max_length)
-    aligned = alignment.same_tokens((plan.tokenizer, longest), (master.folder, limit), texts)
+    aligned = alignment.same_tokens((ours, longest), (theirs, limit), texts)
     if aligned.mean() < LEAST_ALIGNED:
         losses = "hidden" if plan.settings.weights.hidden else "attention"
         raise RecipeError(
@@ -203,14 +204,15 @@ def _as_read(plan: Plan, master: Teacher, texts: Sequence[Texts], tokens: Tokens
 def _ask(plan: Plan, master: Teacher, tokens: Tokens, wanted: Wanted) -> tuple[Outputs, float]:
     """Compute the teacher's outputs and its own score on the validation rows, or find them again."""
     context = plan.context
-    identity = digest_value([master.digest, list(wanted.layers), wanted.attention, str(wanted.precision)])
+    digest = master.source.digest
+    identity = digest_value([digest, list(wanted.layers), wanted.attention, str(wanted.precision)])
     folder = context.scratch / "teacher" / identity[:12]
     outputs = teacher.compute(
         master.model,
         tokens,
         folder=folder,
         wanted=wanted,
-        key=master.digest,
+        key=digest,
         progress=_progress(plan),
     )
     rows = context.data.validation

@@ -25,6 +25,7 @@ from edgeroberta.measure.protocol import Spec, Status
 from edgeroberta.measure.subjects import SUBJECTS
 from edgeroberta.measure.validity import Verdict
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import Runtime, manifest, preferences
 from edgeroberta.targets.matching import Machine
 
@@ -162,7 +163,7 @@ def test_the_full_size_model_here_is_a_row_and_what_speed_is_held_against(
 ) -> None:
     """A bundle without a stored reference is held against the full-size model that runs beside it."""
     bare = fake_bundles.write(tmp_path / "bare", data=data)
-    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    fake_bundles.seal(bare, data=data, digest=Checkpoint(tiny_checkpoint).digest)
     found, workers = run(Request(bare, model=str(tiny_checkpoint)), wrong=20)
     assert [row.name for row in found.rows] == [FULL_SIZE, FLOAT_ONNX, "bundle"]
     assert [row.speed_up for row in found.rows] == pytest.approx([1.0, 5.0, 5.0])
@@ -179,7 +180,7 @@ def test_labels_that_measure_nothing_are_told_by_the_answers_of_the_full_size_mo
     bundle: Path, tiny_checkpoint: Path, data: Path, tmp_path: Path
 ) -> None:
     bare = fake_bundles.write(tmp_path / "bare", data=data)
-    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    fake_bundles.seal(bare, data=data, digest=Checkpoint(tiny_checkpoint).digest)
     head, *lines = data.read_text(encoding="utf-8").splitlines()
     shown = [line.rpartition(",") for line in lines]
     labels = [label for _, _, label in shown]
@@ -224,7 +225,7 @@ def test_a_model_that_the_bundle_names_is_loaded_only_if_it_is_the_one(
 ) -> None:
     """A manifest may name any folder of this machine; one with other content stays closed."""
     bare = fake_bundles.write(tmp_path / "bare", data=data)
-    digest = reference.digest_model(tiny_checkpoint) if same else "2" * 64
+    digest = Checkpoint(tiny_checkpoint).digest if same else "2" * 64
     fake_bundles.seal(bare, data=data, model=str(tiny_checkpoint), digest=digest)
     found, workers = run(Request(bare))
     opened = [worker.spec.subject for worker in workers]
@@ -253,7 +254,7 @@ def test_a_model_that_may_not_be_read_is_not_called_changed(
 
     bare = fake_bundles.write(tmp_path / "bare", data=data)
     fake_bundles.seal(bare, data=data, model=str(tiny_checkpoint))
-    monkeypatch.setattr(reference, "digest_model", denied)
+    monkeypatch.setattr(Checkpoint, "digest", property(denied))
     found, _ = run(Request(bare))
     assert found.notes == (f"The full-size model cannot be read ({tiny_checkpoint}: Permission denied).",)
 
@@ -408,7 +409,7 @@ def test_energy_is_told_per_text_over_all_turns(bundle: Path) -> None:
 
 def test_a_run_that_throttled_makes_no_claim(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     bare = fake_bundles.write(tmp_path / "bare", data=data)
-    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    fake_bundles.seal(bare, data=data, digest=Checkpoint(tiny_checkpoint).digest)
     request = Request(bare, model=str(tiny_checkpoint))
     hot = Turn(throttled=True, reasons=("thermal zone gpu",))
     found, _ = run(request, wrong=20, turn=hot)
@@ -453,7 +454,7 @@ def test_a_gpu_here_gets_rows_of_the_full_size_model(
     here = Machine("x86_64", "Example CPU", gpus=("NVIDIA H200",))
     monkeypatch.setattr("edgeroberta.bench.lineup.machine", lambda device: here)
     bare = fake_bundles.write(tmp_path / "bare", data=data)
-    fake_bundles.seal(bare, data=data, digest=reference.digest_model(tiny_checkpoint))
+    fake_bundles.seal(bare, data=data, digest=Checkpoint(tiny_checkpoint).digest)
     found, workers = run(Request(bare, model=str(tiny_checkpoint), dtypes=("float16", "bfloat16")))
     assert [row.name for row in found.rows] == [
         "full-size",

@@ -16,6 +16,7 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.surgery import Kept
 from edgeroberta.storage.artifact import Kind
@@ -56,7 +57,7 @@ def draft(name: str, model: Path, folder: Path, target: str) -> Path:
     end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
     splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, LABELS)
     task = Task(Problem.SINGLE_LABEL, LABELS)
-    job = Job(model, task, splits, targets.load(target), folder / "out", folder / "work")
+    job = Job(Checkpoint(model), task, splits, targets.load(target), folder / "out", folder / "work")
     made = pipeline.make(chosen.stages[:end], job, progress=Progress())
     return made[-1].artifact.path
 

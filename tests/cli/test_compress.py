@@ -25,7 +25,7 @@ from edgeroberta.evaluate import reference
 from edgeroberta.evaluate.per_stage import Ledger, Row
 from edgeroberta.latency.int8 import Gain
 from edgeroberta.pipeline import preflight
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.session import ENGINES
 
 ROOT = Path(edgeroberta.__file__).parents[1]
@@ -289,7 +289,7 @@ def test_the_lineage_keeps_what_the_user_said_with_paths_that_hold_from_any_fold
     model = os.path.relpath(tiny_checkpoint)
     run(model, "--data", "reviews.csv", "--eval-data", "./more.csv", "-o", "out", "--text", "text")
     assert seen[0].source["model"] == str(tiny_checkpoint.resolve())
-    assert seen[0].model == tiny_checkpoint.resolve()
+    assert seen[0].model.folder == tiny_checkpoint.resolve()
     said = seen[0].source["data"]
     assert (said["data"], said["eval_data"]) == (str(data.resolve()), str(data.resolve().parent / "more.csv"))
     assert (said["text"], said["unlabelled"]) == ("text", None)
@@ -533,7 +533,7 @@ def test_a_dry_run_as_json(tmp_path: Path, tiny_checkpoint: Path, data: Path) ->
     assert found["stages"][0]["stage"] == "export"
     assert not any(each["reused"] for each in found["stages"])
     assert [each["changed"] for each in found["stages"]] == [{}] * 5
-    assert found["model"]["parameters"] == checkpoint.parameters(tiny_checkpoint)
+    assert found["model"]["parameters"] == Checkpoint(tiny_checkpoint).parameters
     assert found["model"]["layers"] == [{"heads": 4, "intermediate": 64}] * 2
     assert found["rows"] == {"train": 51, "validation": 3, "held-out": 6, "unlabelled": None}
     assert found["target"] == {"name": "cpu", "engines": ["onnxruntime", "openvino"], "threads": 1}

@@ -9,6 +9,7 @@ import pytest
 
 from edgeroberta import cli
 from edgeroberta.evaluate import reference
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 TEXTS = [f"sentence number {row} about a film" for row in range(40)]
 
@@ -33,7 +34,6 @@ def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(
 ) -> None:
     from edgeroberta.data import load_splits
     from edgeroberta.data.rows import DataSpec
-    from edgeroberta.roberta import checkpoint
 
     columns = ("--text", "sentence", "--label", "grade")
     options = ("--eval-fraction", 0.25, "--seed", 3, "--device", "cpu")
@@ -41,10 +41,8 @@ def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(
     assert run("reference", tiny_checkpoint, "--data", data, *columns, *options, "-o", output) == 0
     found = reference.load(output)
     spec = DataSpec(str(data), text="sentence", label="grade", eval_fraction=0.25, seed=3)
-    heldout = load_splits(spec, task=checkpoint.task_of(tiny_checkpoint)).heldout
-    reference.check(
-        found, rows=heldout, task=found.task, model_digest=reference.digest_model(tiny_checkpoint)
-    )
+    heldout = load_splits(spec, task=Checkpoint(tiny_checkpoint).task).heldout
+    reference.check(found, rows=heldout, task=found.task, model_digest=Checkpoint(tiny_checkpoint).digest)
     said = capsys.readouterr()
     assert said.out.splitlines()[1].startswith("accuracy ")
     assert "calls after" in said.out

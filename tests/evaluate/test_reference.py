@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import CheckpointError, DataError, UnavailableError, UsageError
 from edgeroberta.evaluate import reference
 from edgeroberta.evaluate.baseline import Options, make, measure
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.tasks import Task
 
 HINT = "\n  next: measure it again on the same model and data: edgeroberta reference MODEL --data … -o ref/"
@@ -109,25 +109,14 @@ def test_a_reference_of_another_model_is_refused(rows: Rows, stored: Path) -> No
     )
 
 
-def test_the_digest_of_a_model_is_that_of_its_weights_tokenizer_and_config(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(tiny_checkpoint, copy)
-    (copy / "README.md").write_text("notes", encoding="utf-8")
-    assert reference.digest_model(copy) == reference.digest_model(tiny_checkpoint)
-    data = bytearray((copy / "model.safetensors").read_bytes())
-    data[-1] ^= 1
-    (copy / "model.safetensors").write_bytes(bytes(data))
-    assert reference.digest_model(copy) != reference.digest_model(tiny_checkpoint)
-
-
 def test_the_full_size_model_is_measured_as_transformers_runs_it(tiny_checkpoint: Path, rows: Rows) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     threads = torch.get_num_threads()
-    found = measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", latency_rows=3))
+    found = measure(
+        Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(device="cpu", latency_rows=3)
+    )
     tokenizer = AutoTokenizer.from_pretrained(str(tiny_checkpoint))
     model = AutoModelForSequenceClassification.from_pretrained(str(tiny_checkpoint)).eval()
     with torch.inference_mode():
@@ -144,15 +133,21 @@ def test_the_full_size_model_is_measured_as_transformers_runs_it(tiny_checkpoint
 
 def test_long_texts_are_cut_at_the_model_s_limit(tiny_checkpoint: Path) -> None:
     rows = Rows(("film " * 700, "dull"), None, np.array([0, 1]), "rows.csv")
-    found = measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", latency_rows=0))
+    found = measure(
+        Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(device="cpu", latency_rows=0)
+    )
     assert np.isfinite(found.logits).all()
     assert found.latency is None
 
 
 def test_pairs_are_measured(tiny_checkpoint: Path, rows: Rows) -> None:
     pairs = replace(rows, pairs=tuple(reversed(rows.texts)))
-    single = measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", latency_rows=0))
-    paired = measure(tiny_checkpoint, pairs, fake_bundles.TASK, Options(device="cpu", latency_rows=1))
+    single = measure(
+        Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(device="cpu", latency_rows=0)
+    )
+    paired = measure(
+        Checkpoint(tiny_checkpoint), pairs, fake_bundles.TASK, Options(device="cpu", latency_rows=1)
+    )
     assert not np.allclose(single.logits, paired.logits)
 
 
@@ -180,7 +175,7 @@ def test_a_gpu_that_is_not_there_is_refused(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UnavailableError) as error:
-        measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cuda"))
+        measure(Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(device="cuda"))
     assert (
         str(error.value) == "--device: torch sees no CUDA device here\n  next: leave it out, or --device cpu"
     )
@@ -217,7 +212,10 @@ def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_sec
     tiny_checkpoint: Path, rows: Rows, tmp_path: Path, dtype: str
 ) -> None:
     found = measure(
-        tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", dtype=dtype, latency_rows=2)
+        Checkpoint(tiny_checkpoint),
+        rows,
+        fake_bundles.TASK,
+        Options(device="cpu", dtype=dtype, latency_rows=2),
     )
     assert found.dtype == dtype
     assert found.offline is not None
@@ -234,7 +232,10 @@ def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_sec
 
 def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint: Path, rows: Rows) -> None:
     found = measure(
-        tiny_checkpoint, rows, fake_bundles.TASK, Options(device="cpu", latency_rows=2, offline=False)
+        Checkpoint(tiny_checkpoint),
+        rows,
+        fake_bundles.TASK,
+        Options(device="cpu", latency_rows=2, offline=False),
     )
     assert found.latency is not None
     assert found.offline is None
@@ -302,7 +303,7 @@ def test_on_a_gpu_power_and_its_own_clock_are_asked(
     monkeypatch.setattr(measuring, "GpuWatch", Watch)
     card = gpu.Gpu("NVIDIA H200", "570.86.15", 1980.0, 345.0, 700.0, 143771.0)
     monkeypatch.setattr(gpu, "look", lambda: card)
-    found = measure(tiny_checkpoint, rows, fake_bundles.TASK, Options(latency_rows=4))
+    found = measure(Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(latency_rows=4))
     assert found.device == "NVIDIA H200"
     assert found.gpu is not None
     assert found.gpu["driver"] == "570.86.15"

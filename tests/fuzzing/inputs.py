@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeroberta.roberta.checkpoint import Checkpoint
 from fuzzing.mutation import BYTES, ODD, Verbatim, damaged, document, dumps
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -253,7 +254,7 @@ def _dry(model: Path, base: Base) -> object:
 
 
 def config(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.roberta import checkpoint, inspection
+    from edgeroberta.roberta import inspection
 
     model = _model(folder, base, "config.json")
     text = dumps(document(rng, CONFIG)).encode("utf-8", "replace")
@@ -262,17 +263,17 @@ def config(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         return lambda: _dry(model, base)
 
     def read() -> None:
-        inspection.check_config(model)
-        checkpoint.task_of(model)
-        checkpoint.max_length(model)
-        inspection.check(model)
+        found = Checkpoint(model)
+        inspection.check_config(found)
+        assert found.task
+        assert found.max_length
+        inspection.check(found)
 
     return read
 
 
 def tokenizer(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     from edgeroberta.roberta import inspection
-    from edgeroberta.roberta.config import EncoderConfig
     from edgeroberta.roberta.tokenizerfile import TokenizerFile
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
@@ -300,7 +301,7 @@ def tokenizer(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         found.only(sorted(found.named | set(sorted(found.pieces)[:300])))
 
     def check() -> None:
-        inspection.check_tokenizer(model, EncoderConfig.from_dict(CONFIG))
+        inspection.check_tokenizer(Checkpoint(model))
 
     return rng.choice((read, read, cut, check))
 
@@ -333,9 +334,9 @@ def weights(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         (model / "model.safetensors").write_bytes(data)
 
     def read() -> None:
-        for entry in tensorfile.read_folder(model).values():
-            tensorfile.is_finite(entry)
-        inspection.check(model)
+        found = Checkpoint(model)
+        list(tensorfile.not_finite(found.tensors))
+        inspection.check(found)
 
     return read
 

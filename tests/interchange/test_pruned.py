@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgeroberta.roberta import checkpoint, pruned, surgery
+from edgeroberta.roberta import pruned, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.surgery import Kept
 from edgeroberta.tasks import Problem, Task
@@ -78,7 +79,7 @@ def hold(found: Any, folder: Path, output: Path) -> None:
     assert found["reloaded"] < 1e-5
     assert "size" in found["alone"]
     assert np.abs(learned - wanted).max() > 1e-3
-    assert checkpoint.load_config(output)["layer_shapes"] == checkpoint.load_config(folder)["layer_shapes"]
+    assert Checkpoint(output).fields["layer_shapes"] == Checkpoint(folder).fields["layer_shapes"]
 
 
 def test_a_pruned_folder_is_used_in_another_process(folder: Path, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_the_bundle_of_a_pruned_model_loads_in_optimum(
     from edgeroberta.runtime import Runtime
 
     bundle = make_bundle(folder, ("onnxruntime", "openvino"))
-    assert checkpoint.load_config(bundle)["layer_shapes"] == [shape.to_json() for shape in KEPT.shapes]
+    assert Checkpoint(bundle).fields["layer_shapes"] == [shape.to_json() for shape in KEPT.shapes]
     with Runtime.open(bundle, engine=engine, threads=1) as runtime:
         expected, max_length = runtime.logits(TEXTS), runtime.max_length
     request = {"texts": TEXTS, "max_length": max_length}

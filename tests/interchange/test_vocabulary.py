@@ -36,7 +36,7 @@ def check(python: str, source: Path, folder: Path) -> None:
     rows = max(file.pieces) + 1
     counts = corpus.count(source, [["The film is great.", "The story is dull"]], rows)
     kept = vocabulary.choose(
-        file, counts, limits=vocabulary.Limits(keep=0), outlook=-vocabulary.ranks(file, rows)
+        file, counts, limits=vocabulary.Limits(keep=0), prior=-vocabulary.ranks(file, rows)
     )
     cutting.write_tokenizer(file, folder, kept)
     done = subprocess.run(

@@ -20,7 +20,7 @@ from edgeroberta.measure.protocol import Spec, Status
 from edgeroberta.measure.rounds import Entry, Plan
 from edgeroberta.measure.subjects import SUBJECTS, open_bundle
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, read, seal_of
 
 TEXTS = [10, 20, 30]
@@ -90,7 +90,7 @@ def test_what_is_usual_hangs_on_the_best_instructions_for_int8(
     machine, int8_bundle, large, line, name, least
 ):
     found = int8.judge(
-        EVEN, EncoderConfig.from_dir(int8_bundle), "openvino", read(int8_bundle), root=machine(line)
+        EVEN, Checkpoint(int8_bundle).config, "openvino", read(int8_bundle), root=machine(line)
     )
     assert (found.instructions, found.least, found.ratio) == (name, least, 1.0)
     assert found.low == (least > 1)
@@ -99,7 +99,7 @@ def test_what_is_usual_hangs_on_the_best_instructions_for_int8(
 def test_less_is_expected_where_calls_cost_more_than_products(machine, int8_bundle):
     found = int8.judge(
         EVEN,
-        EncoderConfig.from_dir(int8_bundle),
+        Checkpoint(int8_bundle).config,
         "openvino",
         read(int8_bundle),
         root=machine("flags : avx512_vnni"),
@@ -120,9 +120,7 @@ def test_less_is_expected_where_calls_cost_more_than_products(machine, int8_bund
 )
 def test_the_likely_cause_is_named(machine, int8_bundle, large, monkeypatch, line, engine, timed, cause):
     monkeypatch.setattr(int8, "UNKNOWN", int8.Instructions("unknown instructions", (), 1.1))
-    found = int8.judge(
-        timed, EncoderConfig.from_dir(int8_bundle), engine, read(int8_bundle), root=machine(line)
-    )
+    found = int8.judge(timed, Checkpoint(int8_bundle).config, engine, read(int8_bundle), root=machine(line))
     said = str(found.sentence(engine))
     assert said.startswith(f"WARNING: {engine}: int8 is only 1.00 times as fast as floats here")
     assert cause in said
@@ -130,7 +128,7 @@ def test_the_likely_cause_is_named(machine, int8_bundle, large, monkeypatch, lin
 
 def test_instructions_that_the_environment_takes_away_are_named(machine, int8_bundle, large, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    config = EncoderConfig.from_dir(int8_bundle)
+    config = Checkpoint(int8_bundle).config
     root = machine("flags : avx512_vnni")
     found = int8.judge(EVEN, config, "openvino", read(int8_bundle), root=root)
     assert "ONEDNN_MAX_CPU_ISA=AVX2" in str(found.cause)
@@ -168,7 +166,7 @@ def test_a_full_disk_for_the_float_graph_costs_the_comparison_and_not_the_run(
 
 
 def test_a_bundle_is_timed_beside_the_float_graph_that_is_written_for_it(int8_bundle, tmp_path):
-    config = EncoderConfig.from_dir(int8_bundle)
+    config = Checkpoint(int8_bundle).config
     vocab_size = int8.write_floats(config, read(int8_bundle), tmp_path)
     spec = Spec(SUBJECTS["bundle"], str(int8_bundle), ["a b c", "d"], engine="onnxruntime")
     request = {"folder": str(tmp_path), "lengths": None, "vocab_size": vocab_size, "limit_s": 0.0}

@@ -15,7 +15,8 @@ from edgeroberta.measure.baseline import FullSize
 from edgeroberta.measure.clock import time_calls
 from edgeroberta.measure.protocol import Spec
 from edgeroberta.measure.subjects import open_float_onnx
-from edgeroberta.roberta import checkpoint, graph
+from edgeroberta.roberta import graph
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 TEXTS = ["a film", "", "a much longer text about a film and its music " * 12, "fine"]
 
@@ -52,7 +53,7 @@ def test_the_float_onnx_row_answers_as_the_full_size_model(
 ) -> None:
     graph.write_float(tiny_checkpoint, tmp_path / "model.onnx")
     shutil.copyfile(tiny_checkpoint / "config.json", tmp_path / "config.json")
-    checkpoint.copy_tokenizer(tiny_checkpoint, tmp_path)
+    Checkpoint(tiny_checkpoint).copy_tokenizer(tmp_path)
     subject = open_float_onnx(Spec("", str(tmp_path), TEXTS))
     np.testing.assert_allclose(subject.logits(TEXTS), model.logits(TEXTS), atol=1e-4)
     assert subject.answer(TEXTS) == model.answer(TEXTS)
@@ -87,7 +88,7 @@ def test_all_cut_texts_where_the_tokenizer_says(
     fields = json.loads(file.read_text(encoding="utf-8"))
     del fields["model_max_length"]
     file.write_text(json.dumps(fields if stated is None else {**fields, "model_max_length": stated}))
-    assert checkpoint.max_length(folder) == limit
+    assert Checkpoint(folder).max_length == limit
     graph.write_float(folder, folder / "model.onnx")
     texts = ["a film " * 400]
     subject = open_float_onnx(Spec("", str(folder), texts))
@@ -103,7 +104,7 @@ def test_the_float_onnx_row_runs_texts_of_one_length_together(
     """``bench --batch 8`` is to compare batches with batches, not with eight calls of one text."""
     graph.write_float(tiny_checkpoint, tmp_path / "model.onnx")
     shutil.copyfile(tiny_checkpoint / "config.json", tmp_path / "config.json")
-    checkpoint.copy_tokenizer(tiny_checkpoint, tmp_path)
+    Checkpoint(tiny_checkpoint).copy_tokenizer(tmp_path)
     texts = ["a film", "a film about music and the sea"] * 4
     subject = open_float_onnx(Spec("", str(tmp_path), texts))
     session = subject._runtime.session

@@ -17,7 +17,8 @@ from edgeroberta.parity import logits
 from edgeroberta.pipeline import preflight
 from edgeroberta.pipeline.job import Job
 from edgeroberta.recipe import Step
-from edgeroberta.roberta import checkpoint, graph
+from edgeroberta.roberta import graph
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import get
 
 TEXTS = tuple(f"a great film, number {number}" for number in range(40))
@@ -31,9 +32,9 @@ def step(stage: str, **config: Any) -> Step:
 @pytest.fixture
 def job(tiny_checkpoint: Path, tmp_path: Path) -> Job:
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64), "texts")
-    task = checkpoint.task_of(tiny_checkpoint)
-    data = Splits(rows, rows, rows, None, task.labels)
-    return Job(tiny_checkpoint, task, data, targets.load("cpu"), tmp_path / "out", tmp_path / "work")
+    model = Checkpoint(tiny_checkpoint)
+    data = Splits(rows, rows, rows, None, model.task.labels)
+    return Job(model, model.task, data, targets.load("cpu"), tmp_path / "out", tmp_path / "work")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_teachers_and_students_that_are_none_are_refused(job, tiny_multi_label_c
 @pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_headless_checkpoint"])
 def test_a_model_that_is_read_right_passes(request, model):
     folder = request.getfixturevalue(model)
-    assert preflight.check_reading(folder, checkpoint.task_of(folder), TEXTS) == ()
+    assert preflight.check_reading(Checkpoint(folder), Checkpoint(folder).task, TEXTS) == ()
 
 
 def test_a_model_is_looked_at_once(job, monkeypatch):
@@ -96,18 +97,20 @@ def test_a_damaged_file_of_what_was_found_is_looked_at_as_if_it_were_not_there(j
 
 def test_a_tokenizer_with_a_setting_of_another_type_is_refused_as_a_fault_of_the_model(job, tmp_path):
     folder = tmp_path / "model"
-    shutil.copytree(job.model, folder)
+    shutil.copytree(job.model.folder, folder)
     (folder / "tokenizer_config.json").write_text('{"add_prefix_space": "true"}')
     with pytest.raises(CheckpointError, match="add_prefix_space is 'true', not true or false"):
-        preflight.check([step("build")], replace(job, model=folder))
+        preflight.check([step("build")], replace(job, model=Checkpoint(folder)))
 
 
 def test_a_model_whose_tokenizer_pads_on_the_left_is_read_right(job, tmp_path):
     folder = tmp_path / "left"
-    shutil.copytree(job.model, folder)
+    shutil.copytree(job.model.folder, folder)
     file = folder / "tokenizer_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
-    logits.check(folder, job.task, ["a film", "The story is dull, and far too long for what it is."])
+    logits.check(
+        Checkpoint(folder), job.task, ["a film", "The story is dull, and far too long for what it is."]
+    )
 
 
 def test_a_graph_that_answers_otherwise_is_refused_with_the_text(job, monkeypatch):

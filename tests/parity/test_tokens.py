@@ -12,6 +12,7 @@ import transformers
 from edgeroberta.errors import CheckpointError, DataError
 from edgeroberta.parity import tokens
 from edgeroberta.roberta import hftokenizer
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import TextTokenizer
 
 TEXTS = ["a great film", "The story is dull."]
@@ -46,7 +47,7 @@ def edited(tiny_checkpoint: Path, tmp_path: Path) -> Callable[[Edit], Path]:
 @pytest.mark.parametrize("inputs", [TEXTS, PAIRS], ids=["single", "pairs"])
 @pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint"])
 def test_ordinary_tokenizers_are_read_as_transformers_reads_them(request, model, inputs):
-    assert tokens.check(request.getfixturevalue(model), inputs) is None
+    assert tokens.check(Checkpoint(request.getfixturevalue(model)), inputs) is None
 
 
 @pytest.mark.parametrize(
@@ -55,17 +56,17 @@ def test_ordinary_tokenizers_are_read_as_transformers_reads_them(request, model,
     ids=str,
 )
 def test_settings_that_the_runtime_knows_are_read_as_transformers_reads_them(edited, settings):
-    assert tokens.check(edited(lambda file, config: config.update(settings)), PAIRS) is None
+    assert tokens.check(Checkpoint(edited(lambda file, config: config.update(settings))), PAIRS) is None
 
 
 @rebuilt
 def test_a_normalizer_that_transformers_leaves_out_is_told_and_both_models_follow_the_file(edited):
     folder = edited(lambda file, config: file.update(normalizer={"type": "Lowercase"}))
-    told = tokens.check(folder, TEXTS)
+    told = tokens.check(Checkpoint(folder), TEXTS)
     assert told is not None
     assert "'The story is dull.' gives [0, " in told
     assert "the bundle and the full-size model here follow the file\n  next: write " in told
-    theirs = hftokenizer.load_as_written(folder)("The story is dull.")["input_ids"]
+    theirs = hftokenizer.load_as_written(Checkpoint(folder))("The story is dull.")["input_ids"]
     assert theirs == TextTokenizer.open(folder, 20).encode_one("The story is dull.").ids.tolist()
 
 
@@ -73,7 +74,7 @@ def test_a_normalizer_that_transformers_leaves_out_is_told_and_both_models_follo
 @pytest.mark.parametrize("step", ["class", "save"])
 def test_each_of_the_next_steps_makes_file_and_transformers_agree(edited, step):
     folder = edited(lambda file, config: file.update(normalizer={"type": "Lowercase"}))
-    told = tokens.check(folder, TEXTS)
+    told = tokens.check(Checkpoint(folder), TEXTS)
     assert told is not None
     config = folder / "tokenizer_config.json"
     if step == "class":
@@ -83,14 +84,17 @@ def test_each_of_the_next_steps_makes_file_and_transformers_agree(edited, step):
     else:
         assert f"T.from_pretrained('{folder}').save_pretrained('{folder}')" in told
         transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
-    assert tokens.check(folder, TEXTS) is None
+    assert tokens.check(Checkpoint(folder), TEXTS) is None
     lower = TextTokenizer.open(folder, 20).encode(["THE STORY", "the story"])
     assert (lower[0].ids.tolist() == lower[1].ids.tolist()) is (step == "class")
 
 
 def test_a_setting_of_another_type_is_refused_by_name_as_a_fault_of_the_model(edited):
     folder = edited(lambda file, config: config.update(split_special_tokens="true"))
-    for check in (lambda: tokens.check(folder, TEXTS), lambda: tokens.check_rows(folder, [])):
+    for check in (
+        lambda: tokens.check(Checkpoint(folder), TEXTS),
+        lambda: tokens.check_rows(Checkpoint(folder), []),
+    ):
         with pytest.raises(
             CheckpointError, match="split_special_tokens is 'true', not true or false"
         ) as caught:
@@ -102,7 +106,7 @@ def test_a_setting_of_another_type_is_refused_by_name_as_a_fault_of_the_model(ed
 def test_a_tokenizer_without_special_tokens_is_refused_where_transformers_puts_them(edited):
     folder = edited(lambda file, config: file.update(post_processor=None))
     with pytest.raises(CheckpointError) as caught:
-        tokens.check(folder, TEXTS)
+        tokens.check(Checkpoint(folder), TEXTS)
     assert "'a great film' gives [" in caught.value.what
     assert "tokens) here and [0, " in caught.value.what
     assert "save_pretrained" in str(caught.value.hint)
@@ -114,10 +118,10 @@ def test_a_tokenizer_without_special_tokens_is_read_where_transformers_puts_none
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
 
     folder = edited(change)
-    assert tokens.check(folder, TEXTS) is None
-    tokens.check_rows(folder, [("held-out", TEXTS)])
+    assert tokens.check(Checkpoint(folder), TEXTS) is None
+    tokens.check_rows(Checkpoint(folder), [("held-out", TEXTS)])
     with pytest.raises(DataError, match="row 1 of the held-out rows has no tokens at all"):
-        tokens.check_rows(folder, [("held-out", [""])])
+        tokens.check_rows(Checkpoint(folder), [("held-out", [""])])
 
 
 @pytest.mark.parametrize("place", ["added_tokens_decoder", "added_tokens.json", "additional_special_tokens"])
@@ -132,7 +136,7 @@ def test_tokens_that_are_not_in_the_file_are_named(edited, place):
     if place == "added_tokens.json":
         (folder / place).write_text('{"@USER": 600}')
     with pytest.raises(CheckpointError, match="'@USER' are tokens, but not in "):
-        tokens.check(folder, TEXTS)
+        tokens.check(Checkpoint(folder), TEXTS)
 
 
 def test_second_texts_of_another_type_are_refused(edited):
@@ -155,9 +159,9 @@ def test_second_texts_of_another_type_are_refused(edited):
         config.update(tokenizer_class="PreTrainedTokenizerFast", model_input_names=names)
 
     folder = edited(change)
-    assert tokens.check(folder, TEXTS) is None
+    assert tokens.check(Checkpoint(folder), TEXTS) is None
     with pytest.raises(CheckpointError, match="a type other than 0, as it does for the second text of"):
-        tokens.check(folder, PAIRS)
+        tokens.check(Checkpoint(folder), PAIRS)
 
 
 def _special(name: str, kind: int) -> dict[str, Any]:
@@ -169,9 +173,12 @@ def _text(name: str, kind: int) -> dict[str, Any]:
 
 
 def test_rows_without_an_answer_are_named(tiny_checkpoint):
-    tokens.check_rows(tiny_checkpoint, [("held-out", TEXTS)])
+    model = Checkpoint(tiny_checkpoint)
+    tokens.check_rows(model, [("held-out", TEXTS)])
     with pytest.raises(DataError) as caught:
-        tokens.check_rows(tiny_checkpoint, [("validation", TEXTS), ("held-out", [*TEXTS, "so <pad> good"])])
+        tokens.check_rows(
+            Checkpoint(tiny_checkpoint), [("validation", TEXTS), ("held-out", [*TEXTS, "so <pad> good"])]
+        )
     assert caught.value.what == (
         "row 3 of the held-out rows holds the padding token (id 1), to which no bundle has an answer: "
         "'so <pad> good'"
@@ -183,4 +190,4 @@ def test_a_padding_token_that_is_in_every_text_is_refused(edited):
     file = folder / "config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": 2}))
     with pytest.raises(CheckpointError, match="a token that the tokenizer puts into every text"):
-        tokens.check_rows(folder, [])
+        tokens.check_rows(Checkpoint(folder), [])

@@ -10,6 +10,7 @@ import pytest
 
 from edgeroberta.pipeline import dry_run
 from edgeroberta.pipeline.dry_run import Preview
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages.quantize import QuantizeConfig
 from edgeroberta.stages.verify import VerifyConfig
 
@@ -18,7 +19,7 @@ from edgeroberta.stages.verify import VerifyConfig
 def preview(tmp_path: Path, tiny_checkpoint: Path) -> Preview:
     return Preview(
         recipe=fake_stages.recipe(tmp_path / "runs.log", build={"value": 3}),
-        job=replace(fake_stages.job(tmp_path), model=tiny_checkpoint),
+        job=replace(fake_stages.job(tmp_path), model=Checkpoint(tiny_checkpoint)),
         reused=2,
     )
 
@@ -57,10 +58,10 @@ def test_a_model_that_is_yet_to_be_fine_tuned_is_told(preview: Preview) -> None:
 
 def test_layers_of_different_sizes_are_told(preview: Preview, tmp_path: Path) -> None:
     pruned = tmp_path / "pruned"
-    shutil.copytree(preview.job.model, pruned)
+    shutil.copytree(preview.job.model.folder, pruned)
     config = json.loads((pruned / "config.json").read_text())
     layers = [{"heads": 3, "intermediate": 64}, {"heads": 1, "intermediate": 20}]
     (pruned / "config.json").write_text(json.dumps({**config, "layer_shapes": layers}))
-    found = replace(preview, job=replace(preview.job, model=pruned))
+    found = replace(preview, job=replace(preview.job, model=Checkpoint(pruned)))
     assert "2 layers of 32, 1 to 3 heads and 20 to 64 FFN neurons each" in str(found)
     assert found.to_json()["model"]["layers"] == layers

@@ -25,6 +25,7 @@ from edgeroberta.pipeline.job import Job
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.recipe import Step
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context, Stage
 from edgeroberta.storage import artifact
 from edgeroberta.storage.artifact import Kind, digest_tree, load
@@ -91,7 +92,7 @@ def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_l
     (context,) = seen
     assert [made.lineage.stage for made in context.artifacts] == ["source", *ALL[:index]]
     assert tuple(made.lineage for made in context.artifacts) == context.history
-    assert context.full_size in [made.path for made in context.artifacts]
+    assert context.full_size.folder in [made.path for made in context.artifacts]
     assert context.ledger == job.work / "ledger"
 
 
@@ -181,16 +182,16 @@ def test_a_changed_seed_model_or_row_runs_everything(tmp_path: Path) -> None:
     run(job)
     assert run(replace(job, seed=1)) == ALL
     assert run(fake_stages.job(tmp_path, texts=("good", "worse"))) == ALL
-    (job.model / "model.safetensors").write_bytes(b"other")
-    assert run(job) == ALL
+    (job.model.folder / "model.safetensors").write_bytes(b"other")
+    assert run(replace(job, model=Checkpoint(job.model.folder))) == ALL
 
 
 def test_a_file_that_does_not_belong_to_the_model_changes_nothing(tmp_path: Path) -> None:
     job = fake_stages.job(tmp_path)
     run(job)
-    (job.model / "optimizer.pt").write_bytes(b"state")
-    (job.model / "README.md").write_text("about")
-    assert run(job) == []
+    (job.model.folder / "optimizer.pt").write_bytes(b"state")
+    (job.model.folder / "README.md").write_text("about")
+    assert run(replace(job, model=Checkpoint(job.model.folder))) == []
 
 
 def test_another_target_does_not_train_again(tmp_path: Path) -> None:
@@ -294,7 +295,7 @@ def test_the_fine_tuned_model_becomes_the_full_size_one_for_the_stages_after_it(
     seen: dict[str, Path] = {}
 
     def spy(config: Any, context: stages.Context) -> dict[str, Any]:
-        seen["build"] = context.full_size
+        seen["build"] = context.full_size.folder
         return dict(fake_stages.build(config, context))
 
     recipe = fake_stages.recipe(tmp_path / "runs.log")

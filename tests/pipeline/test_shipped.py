@@ -14,7 +14,7 @@ from edgeroberta.evaluate import provenance, reference
 from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.sources import Request
 from edgeroberta.progress import Progress
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import manifest
 
 pytestmark = pytest.mark.slow
@@ -81,4 +81,4 @@ def test_the_same_command_gives_the_same_digest_that_needs_no_folder_of_the_user
     # On this computer the bundle still finds its data and its model.
     stored = reference.load(bundles[0] / "reports" / "reference")
     assert provenance.heldout_rows(first, None).digest == stored.data_digest
-    assert first.full_size["digest"] == checkpoint.digest(home / "model")
+    assert first.full_size["digest"] == Checkpoint(home / "model").digest

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta import files, resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage import artifact
 from edgeroberta.tasks import Problem, Task
 
@@ -76,6 +77,11 @@ def lie_about_header(folder: Path) -> None:
 
 
 #: What is done to a good checkpoint, and the error that must follow; {d} is the folder.
+#: The package's own reason, in brackets, is its own to word.
+NOT_WHOLE = (
+    "{d}/model.safetensors: not a whole safetensors file (…)\n"
+    "  next: copy or download the file again; it is not whole"
+)
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no config": (
         lambda d: (d / "config.json").unlink(),
@@ -154,31 +160,16 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         "{d}: the weights are a pickle (pytorch_model.bin), which can run code when it is read\n"
         "  next: save the model with safetensors, or pass --allow-pickle if you trust its origin",
     ),
-    "empty weights": (
-        lambda d: (d / "model.safetensors").write_bytes(b""),
-        "{d}/model.safetensors: not a safetensors file\n"
-        "  next: copy or download the file again; it is not whole",
-    ),
+    "empty weights": (lambda d: (d / "model.safetensors").write_bytes(b""), NOT_WHOLE),
     "a Git LFS pointer": (
         lambda d: (d / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
-        "{d}/model.safetensors: not a safetensors file\n"
-        "  next: copy or download the file again; it is not whole",
+        NOT_WHOLE,
     ),
-    "truncated weights": (
-        lambda d: cut_file(d / "model.safetensors", 50_000),
-        "{d}/model.safetensors: truncated: the tensors end at byte {size}, the file has 50000\n"
-        "  next: copy or download the file again; it is not whole",
-    ),
-    "a truncated header": (
-        lie_about_header,
-        "{d}/model.safetensors: truncated: the header takes 1048576 bytes, the file has {size}\n"
-        "  next: copy or download the file again; it is not whole",
-    ),
+    "truncated weights": (lambda d: cut_file(d / "model.safetensors", 50_000), NOT_WHOLE),
+    "a truncated header": (lie_about_header, NOT_WHOLE),
     "a header of noise": (
         lambda d: (d / "model.safetensors").write_bytes((9).to_bytes(8, "little") + b"{not json"),
-        "{d}/model.safetensors: the safetensors header is not readable (Expecting property name"
-        " enclosed in double quotes: line 1 column 2 (char 1))\n"
-        "  next: copy or download the file again; it is not whole",
+        NOT_WHOLE,
     ),
     "a missing shard": (
         break_index,
@@ -248,12 +239,12 @@ def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", BAD)
 def test_resolve_refuses(name: str, copy: Path, tmp_path: Path) -> None:
-    size = (copy / "model.safetensors").stat().st_size
     damage, message = BAD[name]
     damage(copy)
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(str(copy), cache=tmp_path / "cache")
-    assert str(caught.value) == message.format(d=copy, size=size)
+        resolving.resolve(str(copy), cache=tmp_path / "cache")
+    told = re.sub(r"\(Error while deserializing header: .*\)\n", "(…)\n", str(caught.value))
+    assert told == message.format(d=copy)
     assert caught.value.exit_code == 2
 
 
@@ -276,7 +267,7 @@ def test_resolve_refuses_a_name_that_is_neither_folder_nor_id(
     model: str, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(model, cache=tmp_path)
+        resolving.resolve(model, cache=tmp_path)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
 
@@ -284,7 +275,7 @@ def test_resolve_refuses_a_name_that_is_neither_folder_nor_id(
 def test_resolve_refuses_a_file(copy: Path, tmp_path: Path) -> None:
     file = copy / "model.safetensors"
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(str(file), cache=tmp_path)
+        resolving.resolve(str(file), cache=tmp_path)
     assert str(caught.value) == (
         f"{file}: a file, not a model folder\n  next: name the folder that holds config.json"
     )
@@ -297,7 +288,7 @@ def test_resolve_refuses_a_hub_id_when_offline(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve("someone/some-roberta", cache=tmp_path)
+        resolving.resolve("someone/some-roberta", cache=tmp_path)
     assert str(caught.value) == (
         "someone/some-roberta: neither a folder here nor a model that the Hub gave"
         " (LocalEntryNotFoundError)\n"
@@ -316,7 +307,7 @@ def test_resolve_takes_a_model_from_the_hub(
         return str(tiny_checkpoint)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert checkpoint.resolve("someone/some-roberta", cache=tmp_path) == tiny_checkpoint
+    assert resolving.resolve("someone/some-roberta", cache=tmp_path).folder == tiny_checkpoint
     assert len(asked) == 1
     assert asked[0][0] == "someone/some-roberta"
     assert not any(pattern.endswith(".bin") for pattern in asked[0][1])
@@ -334,12 +325,12 @@ def test_resolve_downloads_pickles_only_when_allowed(
         return str(copy)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    checkpoint.resolve("someone/some-roberta", allow_pickle=True, cache=tmp_path / "cache")
+    resolving.resolve("someone/some-roberta", allow_pickle=True, cache=tmp_path / "cache")
     assert [any(pattern.endswith(".bin") for pattern in patterns) for patterns in asked] == [False, True]
 
 
 def test_resolve_returns_a_good_folder_itself(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    assert checkpoint.resolve(str(tiny_checkpoint), cache=tmp_path / "cache") == tiny_checkpoint
+    assert resolving.resolve(str(tiny_checkpoint), cache=tmp_path / "cache").folder == tiny_checkpoint
     assert not (tmp_path / "cache").exists()
 
 
@@ -350,7 +341,7 @@ def test_resolve_takes_every_kind_of_the_family(
     name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue(name)
-    assert checkpoint.resolve(str(folder), cache=tmp_path) == folder
+    assert resolving.resolve(str(folder), cache=tmp_path).folder == folder
 
 
 def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy: Path, tmp_path: Path) -> None:
@@ -358,14 +349,14 @@ def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy: Pa
     pickle_weights(copy)
     (copy / "README.md").write_text("---\nlicense: mit\n---\n")
     before = artifact.digest_tree(copy)
-    result = checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
+    result = resolving.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache").folder
     assert result.is_relative_to(tmp_path / "cache")
     assert artifact.digest_tree(copy) == before
     assert (result / "README.md").read_text() == "---\nlicense: mit\n---\n"
     found = load_file(result / "model.safetensors")
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    assert checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache") == result
+    assert resolving.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache").folder == result
 
 
 def test_old_names_of_layer_norm_are_understood(copy: Path, tmp_path: Path) -> None:
@@ -376,7 +367,7 @@ def test_old_names_of_layer_norm_are_understood(copy: Path, tmp_path: Path) -> N
     }
     torch.save(old, copy / "pytorch_model.bin")
     (copy / "model.safetensors").unlink()
-    result = checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
+    result = resolving.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache").folder
     assert load_file(result / "model.safetensors").keys() == tensors.keys()
 
 
@@ -392,7 +383,7 @@ def test_a_pickle_with_code_is_refused_even_when_allowed(
     (copy / "model.safetensors").unlink()
     torch.save({"trap": Trap()}, copy / "pytorch_model.bin")
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
+        resolving.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache")
     assert str(caught.value) == (
         f"{copy}/pytorch_model.bin: not a file of plain tensors; nothing else is read from a pickle\n"
         "  next: load the model where it was trained and save it with safetensors"
@@ -410,7 +401,7 @@ def test_a_slow_tokenizer_is_converted_to_the_same_ids(copy: Path, tmp_path: Pat
     (copy / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
     (copy / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
     (copy / "tokenizer.json").unlink()
-    result = checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+    result = resolving.resolve(str(copy), cache=tmp_path / "cache").folder
     converted = Tokenizer.from_file(str(result / "tokenizer.json"))
     for text in ("a great film", "Ünïcode  and 1,000 emoji 🙂", ""):
         assert converted.encode(text).ids == fast.encode(text).ids
@@ -422,13 +413,13 @@ def test_a_checkpoint_in_shards_is_taken(copy: Path, tmp_path: Path) -> None:
     halves = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
     for file, part in halves.items():
         save_file({name: tensors[name] for name in part}, copy / file, metadata={"format": "pt"})
-    whole = checkpoint.parameters(copy)
+    whole = Checkpoint(copy).parameters
     (copy / "model.safetensors").unlink()
     index = {"weight_map": {name: file for file, part in halves.items() for name in part}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert checkpoint.resolve(str(copy), cache=tmp_path) == copy
-    assert checkpoint.parameters(copy) == whole
-    assert checkpoint.weight_bytes(copy) == sum((copy / file).stat().st_size for file in halves)
+    assert resolving.resolve(str(copy), cache=tmp_path).folder == copy
+    assert Checkpoint(copy).parameters == whole
+    assert Checkpoint(copy).weight_bytes == sum((copy / file).stat().st_size for file in halves)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -436,32 +427,32 @@ def test_every_float_format_is_taken_and_its_infinities_are_found(
     dtype: torch.dtype, copy: Path, tmp_path: Path
 ) -> None:
     edit_weights(copy, lambda t: t.update({name: value.to(dtype) for name, value in t.items()}))
-    assert checkpoint.resolve(str(copy), cache=tmp_path) == copy
+    assert resolving.resolve(str(copy), cache=tmp_path).folder == copy
     edit_weights(copy, lambda t: t[FIRST_QUERY].view(-1)[-1:].fill_(float("-inf")))
     with pytest.raises(CheckpointError, match="holds NaN or infinite values"):
-        checkpoint.resolve(str(copy), cache=tmp_path)
+        resolving.resolve(str(copy), cache=tmp_path)
 
 
 def test_parameters_are_counted_as_torch_counts_them(tiny_checkpoint: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint)
-    assert checkpoint.parameters(tiny_checkpoint) == model.num_parameters()
+    assert Checkpoint(tiny_checkpoint).parameters == model.num_parameters()
 
 
 def test_the_task_is_read_from_the_config(tiny_multi_label_checkpoint: Path) -> None:
-    task = checkpoint.task_of(tiny_multi_label_checkpoint)
+    task = Checkpoint(tiny_multi_label_checkpoint).task
     assert task == Task(Problem.MULTI_LABEL, ("plot", "music", "acting"))
 
 
 def test_a_base_model_has_no_head_and_is_refused_where_one_is_needed(
     tiny_checkpoint: Path, tiny_headless_checkpoint: Path
 ) -> None:
-    assert checkpoint.has_head(tiny_checkpoint)
-    assert not checkpoint.has_head(tiny_headless_checkpoint)
-    checkpoint.require_head(tiny_checkpoint)
+    assert Checkpoint(tiny_checkpoint).has_head
+    assert not Checkpoint(tiny_headless_checkpoint).has_head
+    Checkpoint(tiny_checkpoint).require_head()
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.require_head(tiny_headless_checkpoint)
+        Checkpoint(tiny_headless_checkpoint).require_head()
     assert str(caught.value) == (
         f"{tiny_headless_checkpoint}: a base model without a classification head;"
         " there is nothing to compress yet\n"
@@ -471,29 +462,29 @@ def test_a_base_model_has_no_head_and_is_refused_where_one_is_needed(
 
 
 def test_the_digest_is_of_what_decides_the_answers(copy: Path) -> None:
-    before = checkpoint.digest(copy)
+    before = Checkpoint(copy).digest
     (copy / "optimizer.pt").write_bytes(b"state")
     (copy / "README.md").write_text("about")
     (copy / "onnx").mkdir()
     (copy / "onnx" / "model.onnx").write_bytes(b"graph")
-    assert checkpoint.digest(copy) == before
+    assert Checkpoint(copy).digest == before
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
         content = (copy / name).read_bytes()
         (copy / name).write_bytes(content[:-1] + b" ")
-        assert checkpoint.digest(copy) != before, name
+        assert Checkpoint(copy).digest != before, name
         (copy / name).write_bytes(content)
 
 
 def test_a_folder_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert checkpoint.hub_id("models/reviews") == "models/reviews"
+    assert resolving.hub_id("models/reviews") == "models/reviews"
     (tmp_path / "models" / "reviews").mkdir(parents=True)
-    assert checkpoint.hub_id("models/reviews") is None
-    assert checkpoint.hub_id(str(tmp_path)) is None
+    assert resolving.hub_id("models/reviews") is None
+    assert resolving.hub_id(str(tmp_path)) is None
 
 
 def test_the_longest_input_leaves_out_the_position_offset(tiny_checkpoint: Path) -> None:
-    assert checkpoint.max_length(tiny_checkpoint) == 512
+    assert Checkpoint(tiny_checkpoint).max_length == 512
 
 
 def test_tokenizer_files_are_copied_as_they_are_and_none_is_made_up(
@@ -504,15 +495,15 @@ def test_tokenizer_files_are_copied_as_they_are_and_none_is_made_up(
     copied.mkdir()
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(tiny_checkpoint / name, bare / name)
-    checkpoint.copy_tokenizer(bare, copied)
+    Checkpoint(bare).copy_tokenizer(copied)
     assert [file.name for file in copied.iterdir()] == ["tokenizer.json"]
     shutil.copy(tiny_checkpoint / "config.json", copied / "config.json")
     from transformers import AutoTokenizer
 
     ours = AutoTokenizer.from_pretrained(copied)("a great film")["input_ids"]
     assert np.array_equal(ours, AutoTokenizer.from_pretrained(tiny_checkpoint)("a great film")["input_ids"])
-    checkpoint.copy_tokenizer(tiny_checkpoint, copied)
-    for name in checkpoint.TOKENIZER_FILES:
+    Checkpoint(tiny_checkpoint).copy_tokenizer(copied)
+    for name in files.FAST_TOKENIZER:
         assert (copied / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
 
 
@@ -523,5 +514,5 @@ def test_every_reader_of_a_config_refuses_it_in_the_same_words(name: str, copy: 
     damage, message = BAD[name]
     damage(copy)
     with pytest.raises(CheckpointError) as caught:
-        EncoderConfig.from_dir(copy)
+        _ = Checkpoint(copy).config
     assert str(caught.value) == message.format(d=copy)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import fields, inspection
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.loading import transformers_config
 from edgeroberta.tasks import Task
@@ -141,7 +142,7 @@ def test_a_field_that_loses_nothing_is_taken_and_transformers_can_read_it(
     name: str, value: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, name: value}))
-    assert inspection.check_config(tmp_path).layers == 2
+    assert inspection.check_config(Checkpoint(tmp_path)).layers == 2
     assert transformers_config(tmp_path).num_labels == 2
 
 
@@ -166,7 +167,7 @@ def test_transformers_is_told_every_field_that_changes_the_answers(tmp_path: Pat
 def test_json_that_python_cannot_hold_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(CheckpointError) as caught:
-        EncoderConfig.from_dir(tmp_path)
+        _ = Checkpoint(tmp_path).config
     assert str(caught.value) == f"{tmp_path}/config.json: {message}\n{AGAIN}"
 
 
@@ -191,8 +192,8 @@ def test_any_value_of_any_field_is_taken_or_refused_on_purpose(
     # NaN and Infinity are written, too: Python reads them.
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, **changes}))
     try:
-        config = inspection.check_config(tmp_path)
-        inspection.check_class(tmp_path)
+        config = inspection.check_config(Checkpoint(tmp_path))
+        inspection._check_class(Checkpoint(tmp_path))
         task = Task.from_config(json.loads((tmp_path / "config.json").read_text()))
         told = transformers_config(tmp_path)
     except CheckpointError:

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.measure.baseline import FullSize
-from edgeroberta.roberta import checkpoint, loading, names
+from edgeroberta.roberta import loading, names, resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import load_weights
 
 QUERY = "roberta.encoder.layer.0.attention.self.query"
@@ -67,11 +68,11 @@ def test_a_wrapped_model_is_read_as_the_one_inside_by_us_and_by_transformers(
     name: str, copy: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     rename(copy, WRAPPED[name])
-    folder = checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+    folder = resolving.resolve(str(copy), cache=tmp_path / "cache").folder
     wanted, found = load_file(tiny_checkpoint / "model.safetensors"), load_file(folder / "model.safetensors")
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[key], wanted[key]) for key in wanted)
-    loaded = loading.load_classifier(folder, checkpoint.task_of(folder)).state_dict()
+    loaded = loading.load_classifier(folder, Checkpoint(folder).task).state_dict()
     assert all(torch.equal(loaded[key], wanted[key]) for key in wanted)
     assert np.array_equal(load_weights(folder).head.dense.weight, wanted["classifier.dense.weight"].numpy().T)
 
@@ -82,11 +83,11 @@ def test_a_wrapped_model_in_shards_is_read_and_measured_as_the_one_inside(
     rename(copy, WRAPPED["compiled and DDP"])
     split(copy)
     before = {file.name: file.read_bytes() for file in copy.iterdir()}
-    folder = checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+    folder = resolving.resolve(str(copy), cache=tmp_path / "cache").folder
     assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
     texts = ["a great film", "a bad one"]
     assert np.array_equal(FullSize(folder).logits(texts), FullSize(tiny_checkpoint).logits(texts))
-    assert checkpoint.locate(str(copy), cache=tmp_path / "cache") == folder  # as a teacher, too
+    assert resolving.locate(str(copy), cache=tmp_path / "cache").folder == folder  # as a teacher, too
 
 
 def test_a_wrapped_base_model_is_fine_tuned_from_the_encoder_inside(
@@ -95,8 +96,8 @@ def test_a_wrapped_base_model_is_fine_tuned_from_the_encoder_inside(
     folder = Path(shutil.copytree(tiny_headless_checkpoint, tmp_path / "model"))
     wanted = load_file(folder / "model.safetensors")
     rename(folder, WRAPPED["Lightning"])
-    found = checkpoint.resolve(str(folder), cache=tmp_path / "cache")
-    model = loading.load_classifier(found, checkpoint.task_of(found), dropout=0.1)
+    found = resolving.resolve(str(folder), cache=tmp_path / "cache").folder
+    model = loading.load_classifier(found, Checkpoint(found).task, dropout=0.1)
     loaded = model.base_model.state_dict()
     assert len(loaded) > 30
     assert all(torch.equal(value, wanted[name]) for name, value in loaded.items())
@@ -113,7 +114,7 @@ def test_a_base_model_is_taken_with_its_pooler_and_its_head_for_masked_words(
     }
     tensors = load_file(folder / "model.safetensors")
     save_file({**tensors, **more}, folder / "model.safetensors")
-    assert checkpoint.resolve(str(folder), cache=tmp_path / "cache") == folder
+    assert resolving.resolve(str(folder), cache=tmp_path / "cache").folder == folder
 
 
 MERGE = (
@@ -200,7 +201,7 @@ def test_tensors_that_make_another_model_of_it_are_refused_by_name(
     tensors = {change(key): value for key, value in load_file(copy / "model.safetensors").items()}
     save_file({**tensors, **added}, copy / "model.safetensors")
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+        resolving.resolve(str(copy), cache=tmp_path / "cache")
     assert message in str(caught.value)
     assert caught.value.hint
 
@@ -211,7 +212,7 @@ def test_an_adapter_alone_or_beside_the_model_is_refused(alone: bool, copy: Path
     if alone:
         for file in ("config.json", "model.safetensors"):
             (copy / file).unlink()
-    for find in (checkpoint.resolve, checkpoint.locate):
+    for find in (resolving.resolve, resolving.locate):
         with pytest.raises(CheckpointError) as caught:
             find(str(copy), cache=tmp_path / "cache")
         assert str(caught.value) == (
@@ -239,7 +240,7 @@ def test_code_of_the_folders_own_is_refused(
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, **fields}))
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+        resolving.resolve(str(copy), cache=tmp_path / "cache")
     assert message in str(caught.value)
 
 
@@ -255,7 +256,7 @@ def test_code_for_something_else_is_passed_over(
 ) -> None:
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, **fields}))
-    assert checkpoint.resolve(str(copy), cache=tmp_path / "cache") == copy
+    assert resolving.resolve(str(copy), cache=tmp_path / "cache").folder == copy
 
 
 def test_transformers_is_not_believed_when_it_makes_a_tensor_at_random(copy: Path) -> None:
@@ -264,7 +265,7 @@ def test_transformers_is_not_believed_when_it_makes_a_tensor_at_random(copy: Pat
     with pytest.raises(CheckpointError, match=r"lack classifier\.dense\.bias; it would be a random number"):
         loading.load(copy, config)
     with pytest.raises(CheckpointError, match=r"lack roberta\.embeddings"):
-        loading.load_classifier(copy, checkpoint.task_of(copy))
+        loading.load_classifier(copy, Checkpoint(copy).task)
 
 
 def test_every_name_of_a_model_is_plain_as_it_is(tiny_checkpoint: Path) -> None:

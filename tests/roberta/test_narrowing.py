@@ -140,15 +140,15 @@ def test_a_pruned_model_is_narrowed_and_its_pruned_layers_keep_what_they_have(
     [
         (
             {"hidden_size": 20},
-            "a hidden size of 20 is no multiple of the head size 8 up to 32\n  next: e.g. 16",
+            "hidden_size: a hidden size of 20 is no multiple of the head size 8 up to 32\n  next: e.g. 16",
         ),
         (
             {"hidden_size": 40},
-            "a hidden size of 40 is no multiple of the head size 8 up to 32\n  next: e.g. 16",
+            "hidden_size: a hidden size of 40 is no multiple of the head size 8 up to 32\n  next: e.g. 16",
         ),
         (
             {"intermediate_size": 65},
-            "an FFN of 65 is wider than the model's 64\n  next: narrowing only takes away",
+            "intermediate_size: an FFN of 65 is wider than the model's 64\n  next: narrowing only takes away",
         ),
     ],
 )

@@ -15,8 +15,8 @@ from masking import random_kept
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import checkpoint, inspection, pruned, surgery
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta import inspection, pruned, resolving, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.roberta.surgery import Kept
@@ -66,7 +66,7 @@ def edit_config(folder: Path, **fields: Any) -> None:
 
 
 def test_a_pruned_folder_is_a_hugging_face_folder_with_a_field_more(folder: Path, plain: Path) -> None:
-    ours, theirs = checkpoint.load_config(folder), checkpoint.load_config(plain)
+    ours, theirs = Checkpoint(folder).fields, Checkpoint(plain).fields
     assert ours.pop("layer_shapes") == [shape.to_json() for shape in SOME.shapes]
     assert ours == theirs
 
@@ -93,11 +93,11 @@ def test_every_shape_survives_saving_and_loading(plain: Path, tmp_path: Path) ->
         student = surgery.prune(model, kept).eval()
         (tmp_path / str(seed)).mkdir()
         save_classifier(student, tmp_path / str(seed), tokenizer=plain)
-        inspection.check(tmp_path / str(seed))
+        inspection.check(Checkpoint(tmp_path / str(seed)))
         assert torch.equal(answer(load_classifier(tmp_path / str(seed), TWO)), answer(student))
-        shape = EncoderConfig.from_dir(tmp_path / str(seed)).shape
+        shape = Checkpoint(tmp_path / str(seed)).config.shape
         assert shape == surgery.shape_of(student)
-        assert shape.parameters == checkpoint.parameters(tmp_path / str(seed))
+        assert shape.parameters == Checkpoint(tmp_path / str(seed)).parameters
 
 
 @pytest.mark.parametrize("auto_class", [AutoModel, AutoModelForMaskedLM, transformers.RobertaModel])
@@ -139,8 +139,8 @@ def test_a_pruned_folder_gets_a_fresh_head_and_other_dropout(folder: Path) -> No
 def test_a_pruned_encoder_without_a_head_gets_one(plain: Path, folder: Path, tmp_path: Path) -> None:
     encoder = pruned.from_pretrained(folder, AutoModel)
     save_classifier(encoder, tmp_path, tokenizer=plain)
-    assert not checkpoint.has_head(tmp_path)
-    inspection.check(tmp_path)
+    assert not Checkpoint(tmp_path).has_head
+    inspection.check(Checkpoint(tmp_path))
     assert surgery.shape_of(load_classifier(tmp_path, TWO)).layers == SOME.shapes
 
 
@@ -173,9 +173,9 @@ def test_weights_for_the_graph_have_the_shapes_of_their_layers(folder: Path) -> 
 
 
 def test_an_unpruned_model_has_layers_alike(plain: Path) -> None:
-    config = EncoderConfig.from_dir(plain)
+    config = Checkpoint(plain).config
     assert config.shape.layers == (LayerShape(4, 64),) * 3
-    assert config.shape.parameters == checkpoint.parameters(plain)
+    assert config.shape.parameters == Checkpoint(plain).parameters
 
 
 SHAPES = [shape.to_json() for shape in SOME.shapes]
@@ -223,7 +223,7 @@ def test_a_damaged_pruned_folder_is_refused(name: str, copy: Path, tmp_path: Pat
     fields, message = BAD[name]
     edit_config(copy, **fields)
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.resolve(str(copy), cache=tmp_path / "cache")
+        resolving.resolve(str(copy), cache=tmp_path / "cache")
     assert str(caught.value) == message.format(d=copy)
     assert caught.value.exit_code == 2
 

@@ -16,6 +16,7 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.graph import STAND_IN, GraphForm, write_float
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.surgery import Kept
@@ -74,7 +75,7 @@ def int8_bundle(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
     splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, TASK.labels)
     pruned = prune_into(folder / "pruned", whole, SOME)
-    job = Job(pruned, TASK, splits, targets.load("intel-cpu"), folder / "out", folder / "work")
+    job = Job(Checkpoint(pruned), TASK, splits, targets.load("intel-cpu"), folder / "out", folder / "work")
     made = pipeline.make(chosen.stages[:end], job, progress=Progress())
     return Path(made[-1].artifact.path)
 

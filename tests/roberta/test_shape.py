@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeroberta.roberta import checkpoint
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 
 def test_parameters_are_those_that_the_checkpoint_holds(tiny_checkpoint: Path) -> None:
-    shape = EncoderConfig.from_dir(tiny_checkpoint).shape
-    assert shape.parameters == checkpoint.parameters(tiny_checkpoint)
+    shape = Checkpoint(tiny_checkpoint).config.shape
+    assert shape.parameters == Checkpoint(tiny_checkpoint).parameters
 
 
 def test_macs_of_a_layer_by_hand() -> None:

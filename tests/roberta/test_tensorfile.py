@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import tensorfile
+from edgeroberta.roberta import files
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 Header = dict[str, Any]
 
@@ -56,20 +57,20 @@ def test_a_file_is_refused_whenever_the_formats_own_reader_refuses_it(name: str,
             wanted = set(reader.keys())
     except SafetensorError:
         with pytest.raises(CheckpointError) as caught:
-            tensorfile.read_folder(tmp_path)
+            _ = Checkpoint(tmp_path).tensors
         assert caught.value.hint
         assert len(str(caught.value)) < 500
     else:
-        assert tensorfile.read_folder(tmp_path).keys() == wanted
+        assert Checkpoint(tmp_path).tensors.keys() == wanted
 
 
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:
     for shard in ("one", "two"):
         save_file({"a": np.ones(4, np.float32)}, tmp_path / f"{shard}.safetensors")
     index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
-    (tmp_path / tensorfile.INDEX).write_text(json.dumps(index))
+    (tmp_path / files.WEIGHTS_INDEX).write_text(json.dumps(index))
     with pytest.raises(CheckpointError) as caught:
-        tensorfile.read_folder(tmp_path)
+        _ = Checkpoint(tmp_path).tensors
     assert str(caught.value) == (
         f"{tmp_path}/two.safetensors: a is also in one.safetensors\n"
         "  next: copy or download the file again; it is not whole"

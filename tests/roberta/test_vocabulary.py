@@ -43,7 +43,7 @@ def read(folder: Path) -> tuple[TokenizerFile, int]:
 def cut(folder: Path, output: Path, corpora: list[str], **limits: Any) -> np.ndarray:
     file, rows = read(folder)
     counts = corpus.count(folder, [corpora], rows)
-    kept = vocabulary.choose(file, counts, limits=Limits(**limits), outlook=-vocabulary.ranks(file, rows))
+    kept = vocabulary.choose(file, counts, limits=Limits(**limits), prior=-vocabulary.ranks(file, rows))
     output.mkdir(exist_ok=True)
     cutting.write_tokenizer(file, output, kept)
     return kept

@@ -22,7 +22,7 @@ from edgeroberta.latency.request import Request as TableRequest
 from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.sources import Request
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.search import budget, evaluation, preview, probing
 from edgeroberta.search.limits import Limits
 
@@ -188,9 +188,8 @@ def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(
 
 
 def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask: Request) -> None:
-    wanted = TableRequest(
-        EncoderConfig.from_dir(Path(str(ask.model))).shape, "gelu", Path(str(ask.model)), "arm"
-    )
+    model = Checkpoint(Path(str(ask.model)))
+    wanted = TableRequest(model.config.shape, "gelu", model, "arm")
     assert measuring.stored(wanted, where="user@board") is None
     plan = measuring.plan_for(wanted, here=False)
     table = latency_tables.table(wanted.shape)

@@ -15,6 +15,7 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.metrics import Interval
 from edgeroberta.pipeline.job import Job
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.search import probing
 from edgeroberta.search.candidates import Candidate, Predicted
 from edgeroberta.search.probing import Probe, pick, told
@@ -59,7 +60,7 @@ def test_copies_of_a_text_do_not_tell_candidates_apart(
     wrong = right.copy()
     wrong[::10] = [0.0, 1.0]
     answers: Mapping[str, Any] = {"model": right, "2 layers": right, "1 layer": wrong}
-    monkeypatch.setattr(probing, "_answers", lambda folder, job: answers[folder.name])
+    monkeypatch.setattr(probing, "_answers", lambda model, job: answers[model.folder.name])
     monkeypatch.setattr(probing.recipes, "training_steps", lambda candidate, recovery: candidate.name)
     monkeypatch.setattr(probing.recipes, "steps", lambda name: name)
     made = lambda name, job, progress: [SimpleNamespace(artifact=SimpleNamespace(path=Path(name)))]  # noqa: E731
@@ -67,7 +68,12 @@ def test_copies_of_a_text_do_not_tell_candidates_apart(
     task = Task(Problem.SINGLE_LABEL, ("a", "b"))
     rows = Rows(tuple(f"text {i % 10}" for i in range(500)), None, np.zeros(500, np.int64), "x")
     job = Job(
-        Path("model"), task, Splits(rows, rows, rows, None, task.labels), load("cpu"), tmp_path, tmp_path
+        Checkpoint(Path("model")),
+        task,
+        Splits(rows, rows, rows, None, task.labels),
+        load("cpu"),
+        tmp_path,
+        tmp_path,
     )
     probes = probing.rank((SLOW, FAST), Base({}, {}, {}, {}), job, progress=Progress())
     assert [(probe.candidate, probe.tied) for probe in probes] == [(SLOW, True), (FAST, True)]

@@ -8,7 +8,7 @@ import pytest
 
 from edgeroberta import targets
 from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
-from edgeroberta.roberta.checkpoint import TOKENIZER_FILES
+from edgeroberta.roberta.files import FAST_TOKENIZER
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import check_files, read
 from edgeroberta.stages.build import BuildConfig, build
@@ -56,7 +56,7 @@ def test_a_quantized_graph_makes_an_int8_bundle(context):
 
 def test_the_files_of_the_model_are_carried_as_they_are(context, tiny_checkpoint):
     build(BuildConfig(), context)
-    for name in ("config.json", *TOKENIZER_FILES[1:]):
+    for name in ("config.json", *FAST_TOKENIZER[1:]):
         assert (context.output / name).read_bytes() == (tiny_checkpoint / name).read_bytes()
 
 
@@ -88,7 +88,7 @@ def test_an_engine_that_answers_otherwise_is_told(context, monkeypatch):
 
 
 def test_a_model_without_the_files_that_transformers_5_leaves_out_is_built(context):
-    for name in TOKENIZER_FILES[1:]:
+    for name in FAST_TOKENIZER[1:]:
         (context.inputs[Kind.GRAPH].path / name).unlink()
     build(BuildConfig(engines=("onnxruntime",)), context)
     with Runtime.open(context.output) as runtime:

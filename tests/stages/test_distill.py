@@ -17,7 +17,8 @@ from stage_contexts import TASKS, checkpoint_in, rows_of
 
 from edgeroberta import stages
 from edgeroberta.errors import CheckpointError, RecipeError
-from edgeroberta.roberta import checkpoint, surgery
+from edgeroberta.roberta import resolving, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Kind, digest_tree
@@ -61,10 +62,10 @@ def test_a_student_of_every_kind_of_task_learns_and_is_a_checked_model(kind, mak
     context = make_context(kind=kind)
     notes = distill(context, weights=only(logits=1), epochs=8)
     assert notes["history"][-1]["loss_logits"] < 0.8 * notes["history"][0]["loss_logits"]
-    assert checkpoint.resolve(str(context.output), cache=tmp_path / "cache") == context.output
-    assert checkpoint.task_of(context.output) == replace(TASKS[kind], pair=False)
+    assert resolving.resolve(str(context.output), cache=tmp_path / "cache").folder == context.output
+    assert Checkpoint(context.output).task == replace(TASKS[kind], pair=False)
     assert notes["layers"] == [0, 3]
-    assert notes["parameters"] == checkpoint.parameters(context.output) < notes["parameters_before"]
+    assert notes["parameters"] == Checkpoint(context.output).parameters < notes["parameters_before"]
     json.dumps(notes, allow_nan=False)
 
 
@@ -139,7 +140,7 @@ def test_a_killed_stage_run_again_gives_the_same_files(label, done, make_context
 def test_layers_are_chosen_or_named(layers, kept, make_context):
     context = make_context()
     assert distill(context, layers=layers, epochs=1)["layers"] == kept
-    assert checkpoint.load_config(context.output)["num_hidden_layers"] == len(kept)
+    assert Checkpoint(context.output).fields["num_hidden_layers"] == len(kept)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ def test_bad_settings_are_refused_by_field(config, place):
 
 def test_a_teacher_without_a_head_is_refused(make_context, tiny_headless_checkpoint):
     with pytest.raises(CheckpointError) as caught:
-        distill(make_context(full_size=tiny_headless_checkpoint))
+        distill(make_context(full_size=Checkpoint(tiny_headless_checkpoint)))
     assert caught.value.what == (
         "a base model without a classification head; there is nothing to compress yet"
     )
@@ -204,7 +205,7 @@ def test_a_student_may_be_cut_from_another_model_than_the_teacher(
     notes = distill(context, layers=2, weights=ALL)
     assert notes["layers"] == [0, 1]
     wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=4)
-    context = make_context("wide", full_size=wide)
+    context = make_context("wide", full_size=Checkpoint(wide))
     assert distill(context, weights=only(logits=1, attention=1))["steps"] == 10
 
 
@@ -356,7 +357,7 @@ def test_a_teacher_of_which_transformers_leaves_a_tensor_out_is_refused(make_con
 
 
 def teacher_of(name: str, context: Context) -> foreign.Teacher:
-    return foreign.open_teacher(name, context, where="distill.teacher")
+    return foreign.open_teacher(name, context)
 
 
 def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_the_result(
@@ -369,8 +370,8 @@ def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_
     notes = distill(straight, **config, epochs=6)
     for name in ("hidden", "attention"):
         assert notes["history"][-1][f"loss_{name}"] < notes["history"][0][f"loss_{name}"]
-    assert checkpoint.resolve(str(straight.output), cache=tmp_path / "cache") == straight.output
-    assert notes["parameters"] == checkpoint.parameters(straight.output)
+    assert resolving.resolve(str(straight.output), cache=tmp_path / "cache").folder == straight.output
+    assert notes["parameters"] == Checkpoint(straight.output).parameters
     with pytest.raises(Killed):
         distill(make_context("resumed", progress=Kill(11, "distill")), **config, epochs=6)
     resumed = make_context("resumed")
@@ -408,8 +409,8 @@ def test_a_named_student_brings_its_own_tokenizer_and_gets_a_head(make_context, 
     notes = distill(context, student=str(base), layers="auto", epochs=6)
     assert notes["layers"] == [0, 1, 2]
     assert notes["history"][-1]["loss_logits"] < notes["history"][0]["loss_logits"]
-    assert checkpoint.resolve(str(context.output), cache=tmp_path / "cache") == context.output
-    assert checkpoint.load_config(context.output)["model_type"] == "camembert"
+    assert resolving.resolve(str(context.output), cache=tmp_path / "cache").folder == context.output
+    assert Checkpoint(context.output).fields["model_type"] == "camembert"
     assert (context.output / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
     fewer = distill(make_context("fewer"), student=str(base), layers=1, epochs=1)
     assert fewer["layers"] == [0]
@@ -425,8 +426,8 @@ def test_a_narrower_student_learns_every_loss_and_is_a_checked_model(initializat
     )
     for name in ("logits", "hidden", "attention"):
         assert notes["history"][-1][f"loss_{name}"] < notes["history"][0][f"loss_{name}"]
-    assert checkpoint.resolve(str(context.output), cache=tmp_path / "cache") == context.output
-    config = checkpoint.load_config(context.output)
+    assert resolving.resolve(str(context.output), cache=tmp_path / "cache").folder == context.output
+    config = Checkpoint(context.output).fields
     assert (config["hidden_size"], config["num_attention_heads"], config["intermediate_size"]) == (16, 2, 32)
 
 

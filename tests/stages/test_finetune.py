@@ -12,7 +12,8 @@ from stage_contexts import TASKS, checkpoint_in, rows_of
 
 from edgeroberta import stages
 from edgeroberta.errors import DataError
-from edgeroberta.roberta import checkpoint
+from edgeroberta.roberta import resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.storage.artifact import Kind, digest_tree
 from edgeroberta.training import loop
@@ -38,9 +39,9 @@ def test_a_base_model_becomes_a_checked_classifier(kind, make_context, tmp_path)
     task = TASKS[kind]
     context = make_context(task=task)
     notes = finetune(context)
-    assert checkpoint.resolve(str(context.output), cache=tmp_path / "cache") == context.output
-    checkpoint.require_head(context.output)
-    assert checkpoint.task_of(context.output) == replace(task, pair=False)
+    assert resolving.resolve(str(context.output), cache=tmp_path / "cache").folder == context.output
+    Checkpoint(context.output).require_head()
+    assert Checkpoint(context.output).task == replace(task, pair=False)
     assert notes["metric"] == task.metric
     assert notes["steps"] == 16
     assert len(notes["history"]) == 2

@@ -22,6 +22,7 @@ from edgeroberta.progress import Meter, Progress
 from edgeroberta.prune import importance
 from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta import pruned, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.session import choose_engine
 from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Artifact, Kind
@@ -191,7 +192,7 @@ def test_layers_of_a_teacher_of_another_depth_are_not_taken_for_the_models_own(
     told: list[Any] = []
     monkeypatch.setattr(distillation, "teach", lambda model, **given: told.append(given["layers"]) or {})
     prune(make_context(), layers=(0, 2), recovery={**RECOVERY, "teacher": str(tiny_checkpoint)})
-    prune(make_context("other", full_size=tiny_checkpoint), layers=(0, 2), recovery=RECOVERY)
+    prune(make_context("other", full_size=Checkpoint(tiny_checkpoint)), layers=(0, 2), recovery=RECOVERY)
     assert told == [None, None]
 
 
@@ -217,7 +218,7 @@ def test_a_budget_of_seconds_is_met_on_the_targets_engine_and_the_training_texts
     asked, context = measured(monkeypatch), make_context()
     notes = prune(context, heads=None, ffn=None, budget={"latency": 0.5}, texts=2, max_length=4)
     (request,) = asked
-    assert (request.target, request.engine, request.tokenizer) == ("cpu", None, deep)
+    assert (request.target, request.engine, request.tokenizer) == ("cpu", None, Checkpoint(deep))
     assert list(request.inputs) == context.data.train.inputs()
     lengths = batching.tokenize(deep, context.data.train.inputs(), max_length=512).lengths
     mean = round(float(lengths.mean()))
@@ -303,7 +304,7 @@ def test_a_pruned_model_can_be_pruned_again(make_context):
 
 def test_a_pruned_model_is_exported_and_quantized(make_context):
     from edgeroberta.quantization.engine import open_session, run_logits
-    from edgeroberta.stages.export import GRAPH_FILE
+    from edgeroberta.runtime.files import GRAPH
 
     context = make_context()
     prune(context, granularity=4)
@@ -319,7 +320,7 @@ def test_a_pruned_model_is_exported_and_quantized(make_context):
         step = make_context(name, inputs=inputs)
         stage.run(stage.config(**config), step)
         inputs = {**inputs, Kind.GRAPH: Artifact(step.output, Kind.GRAPH, made.lineage)}
-        logits = run_logits(open_session(step.output / GRAPH_FILE), [ids])
+        logits = run_logits(open_session(step.output / GRAPH), [ids])
         np.testing.assert_allclose(logits, expected, atol=tolerance[name])
 
 

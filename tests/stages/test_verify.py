@@ -14,6 +14,7 @@ from edgeroberta import targets
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluate import reference
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
@@ -36,7 +37,8 @@ def context(tmp_path, tiny_checkpoint) -> Context:
         output=tmp_path / "output",
         scratch=tmp_path / "scratch",
         inputs={Kind.DRAFT: Artifact(draft, Kind.DRAFT, lineage)},
-        full_size=tiny_checkpoint,
+        checkpoint=Checkpoint(tiny_checkpoint),
+        full_size=Checkpoint(tiny_checkpoint),
         task=fake_bundles.TASK,
         data=Splits(rows, rows, rows, None, fake_bundles.TASK.labels),
         target=targets.load("cpu"),
@@ -50,7 +52,7 @@ def context(tmp_path, tiny_checkpoint) -> Context:
 def agreeing_reference(context: Context, *, wrong: int, **changes: Any) -> Context:
     draft = context.inputs[Kind.DRAFT].path
     made = fake_bundles.make_reference(draft, context.data.heldout, wrong=wrong)
-    facts = {"model_digest": reference.digest_model(context.full_size), **changes}
+    facts = {"model_digest": context.full_size.digest, **changes}
     reference.save(replace(made, **facts), context.scratch / "given")
     return replace(context, reference=context.scratch / "given")
 
@@ -62,7 +64,7 @@ def test_the_stage_measures_the_full_size_model_and_keeps_it(context):
     assert "the gate asks for 95.0%" in notes["reason"]
     stored = reference.load(context.output / "reference")
     assert stored.rows == 60
-    assert stored.model_digest == reference.digest_model(context.full_size)
+    assert stored.model_digest == context.full_size.digest
     written = sorted(file.name for file in context.output.iterdir())
     assert written == ["reference", "report.html", "report.json", "report.md"]
     found = fake_bundles.read_json(context.output / "report.json")
@@ -148,9 +150,9 @@ def test_a_bad_config_is_refused(fields):
 
 
 def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
-    content = reference.digest_model(context.full_size)
+    content = context.full_size.digest
     source = Lineage("source", content, {}, 0, {}, {}, 0.0, content=content)
-    full = Artifact(context.full_size, Kind.CHECKPOINT, source)
+    full = Artifact(context.full_size.folder, Kind.CHECKPOINT, source)
     kept = context.scratch / "ledger-rows"
     notes = verify(CONFIG, replace(context, artifacts=(full, context.inputs[Kind.DRAFT]), ledger=kept))
     assert "ledger" not in notes

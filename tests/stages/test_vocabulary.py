@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from edgeroberta import stages
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import CheckpointError, RecipeError
-from edgeroberta.roberta import checkpoint, inspection
+from edgeroberta.roberta import files, inspection, names
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
@@ -79,7 +80,7 @@ def test_texts_of_the_corpora_get_the_same_logits_bit_for_bit(source, make_conte
     before = digest_tree(source)
     notes = prune(context, keep=0)
     assert digest_tree(source) == before
-    inspection.check(context.output)
+    inspection.check(Checkpoint(context.output))
     assert notes["tokens"] < notes["tokens_before"]
     texts = (*TRAIN, "How many seats are left?")
     assert torch.equal(logits(context.output, texts), logits(source, texts))
@@ -133,7 +134,7 @@ def test_config_and_files_agree(tiny_checkpoint, make_context):
     context = make_context(source)
     notes = prune(context, keep=0)
     names = {file.name for file in context.output.iterdir()}
-    assert names == {"config.json", "model.safetensors", *checkpoint.TOKENIZER_FILES}
+    assert names == {"config.json", "model.safetensors", *files.FAST_TOKENIZER}
     found = json.loads((context.output / "config.json").read_text())
     tokens = TextTokenizer.open(source, 9)._tokenizer, TextTokenizer.open(context.output, 9)._tokenizer
     new = {old: tokens[1].token_to_id(tokens[0].id_to_token(old)) for old in (2, 4, 500, 598)}
@@ -194,8 +195,8 @@ def test_positions_are_cut_where_the_recipe_says(wanted, source, make_context):
         assert length == -(-most // 16) * 16
     else:
         assert length == wanted
-    assert checkpoint.max_length(context.output) == length
-    inspection.check(context.output)
+    assert Checkpoint(context.output).max_length == length
+    inspection.check(Checkpoint(context.output))
     assert torch.equal(logits(context.output, texts), logits(source, texts))
     settings = json.loads((context.output / "tokenizer_config.json").read_text())
     assert settings["model_max_length"] == length
@@ -226,7 +227,7 @@ def test_embeddings_of_another_model_are_refused(tiny_checkpoint, make_context):
     (source / "config.json").write_text(json.dumps({**config, "vocab_size": 700}))
     with pytest.raises(CheckpointError) as caught:
         prune(make_context(source))
-    assert caught.value.what == "the word embeddings are [600, 32], config.json says [700, 32]"
+    assert caught.value.what == f"{names.WORDS} has shape [600, 32], config.json says [700, 32]"
 
 
 def test_the_cut_model_goes_through_export_quantize_and_runtime(tiny_checkpoint, make_context, tmp_path):

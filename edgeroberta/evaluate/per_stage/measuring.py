@@ -23,6 +23,7 @@ from edgeroberta.measure.process import Worker, WorkerError
 from edgeroberta.measure.protocol import Spec, Status
 from edgeroberta.measure.rounds import Entry, Plan, answer_all, take_turns
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.session import installed
 from edgeroberta.storage import codedigest
 from edgeroberta.storage.artifact import Artifact, Kind, digest_value
@@ -47,7 +48,7 @@ class Run:
     """What a ledger is kept of."""
 
     artifacts: tuple[Artifact, ...]  # every artifact of the run, in order
-    full_size: Path  # folder of the full-size model; artifacts before it have no row
+    full_size: Checkpoint  # the full-size model; artifacts before it have no row
     rows: Rows  # the held-out rows, labelled
     reference: Reference  # what the full-size model answered to them
     kept: Path | None  # folder where rows outlive the run; None keeps none
@@ -76,9 +77,9 @@ def measure(run: Run, *, progress: Progress, start: Start = Worker) -> Ledger | 
 def _models(run: Run) -> list[Artifact]:
     """Return the models from the full-size one on."""
     places = [made.path for made in run.artifacts]
-    if run.full_size not in places:
+    if run.full_size.folder not in places:
         return []
-    return [made for made in run.artifacts[places.index(run.full_size) :] if made.kind in models.KINDS]
+    return [made for made in run.artifacts[places.index(run.full_size.folder) :] if made.kind in models.KINDS]
 
 
 def _chosen(count: int, seed: int) -> list[int]:
@@ -112,19 +113,19 @@ class _Book:
         self.seen: dict[str, Measured] = {}
         self.first_row: Measured | None = None
         self.full_size: Model | None = None
-        self.first = next(made for made in run.artifacts if made.path == run.full_size)
+        self.first = next(made for made in run.artifacts if made.path == run.full_size.folder)
+        self.checkpoint = run.full_size
         self.store = Store(run.kept, self._circumstances()) if run.kept is not None else None
 
     def row(self, made: Artifact, *, first: bool) -> Row:
         """Measure one model, or find what was measured of it."""
-        from edgeroberta.roberta import checkpoint
-
         row = Row(FULL_SIZE if first else made.lineage.stage, made.kind.value)
         try:
-            if made.kind is Kind.CHECKPOINT:
-                self.parameters = checkpoint.parameters(made.path)
-            row = replace(row, parameters=self.parameters, bytes=models.size(made))
-            measured = self._measured(made, first=first)
+            checkpoint = self._checkpoint(made)
+            if checkpoint is not None:
+                self.parameters = checkpoint.parameters
+            row = replace(row, parameters=self.parameters, bytes=models.size(made, checkpoint))
+            measured = self._measured(made, checkpoint, first=first)
         except WorkerError as error:
             return replace(row, error=f"{error.status}: {error.what}")
         except EdgeRobertaError as error:
@@ -132,7 +133,12 @@ class _Book:
         numbers = {name: value for name, value in vars(measured).items() if name != "graph"}
         return replace(row, **numbers)
 
-    def _measured(self, made: Artifact, *, first: bool) -> Measured:
+    def _checkpoint(self, made: Artifact) -> Checkpoint | None:
+        if made.kind is not Kind.CHECKPOINT:
+            return None
+        return self.checkpoint if made is self.first else Checkpoint(made.path)
+
+    def _measured(self, made: Artifact, checkpoint: Checkpoint | None, *, first: bool) -> Measured:
         # The full-size row is not asked but takes the reference's answers: the same model as a
         # checkpoint of the run is, so it has a name of its own.
         content = f"{FULL_SIZE}: {made.lineage.content}" if first else made.lineage.content
@@ -141,7 +147,7 @@ class _Book:
             if first:
                 found = self._sum_up(self._full_size(), self.answers)
             else:
-                model = models.prepare(made, self.scratch / "model")
+                model = models.prepare(made, checkpoint, self.scratch / "model")
                 found = self.seen.get(model.graph)
                 if found is None:
                     found = self._sum_up(model, self._ask(model))
@@ -155,7 +161,7 @@ class _Book:
 
     def _full_size(self) -> Model:
         if self.full_size is None:
-            self.full_size = models.prepare(self.first, self.scratch / "full-size")
+            self.full_size = models.prepare(self.first, self.checkpoint, self.scratch / "full-size")
         return self.full_size
 
     def _ask(self, model: Model) -> Any:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeroberta.measure import subjects
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import manifest
+from edgeroberta.runtime.files import GRAPH, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import ENGINES, installed
-from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE
 from edgeroberta.storage.artifact import Artifact, Kind, digest_file, digest_value
 
 ENGINE = "onnxruntime"
@@ -29,40 +30,36 @@ class Model:
     graph: str  # digest of all that the engine and the tokenizer are given
 
 
-def prepare(made: Artifact, folder: Path) -> Model:
+def prepare(made: Artifact, checkpoint: Checkpoint | None, folder: Path) -> Model:
     """Make a model that can be asked of an artifact.
 
-    ``folder``: where the float graph of a checkpoint is written; what is there is deleted. Returns the model.
-    A draft runs in ONNX Runtime where it has a graph for it, which for TensorRT is the stand-in that its
-    goldens come from; else in the first of its engines that is here.
+    ``checkpoint``: the artifact, where it is one; its float graph is written to ``folder``, and what is there
+    deleted. A draft runs in ONNX Runtime where it has a graph for it, which for TensorRT is the stand-in that
+    its goldens come from; else in the first of its engines that is here.
     """
     if made.kind is Kind.DRAFT:
         return _draft(made.path)
-    source = made.path
-    if made.kind is Kind.CHECKPOINT:
-        source = _exported(made.path, folder)
-    return Model(source, subjects.SUBJECTS["onnx"], ENGINE, _digest(source, ENGINE, _longest(source)))
+    source = made.path if checkpoint is None else _exported(checkpoint, folder)
+    longest = Checkpoint.of(checkpoint or source).max_length
+    return Model(source, subjects.SUBJECTS["onnx"], ENGINE, _digest(source, ENGINE, longest))
 
 
-def size(made: Artifact) -> int:
+def size(made: Artifact, checkpoint: Checkpoint | None) -> int:
     """Return the bytes on disk of a model's weights or graph, and of its ``tokenizer.json``."""
-    from edgeroberta.roberta import checkpoint
-
-    if made.kind is not Kind.CHECKPOINT:
+    if checkpoint is None:
         engine = _engine(manifest.read(made.path).engines) if made.kind is Kind.DRAFT else ENGINE
         return subjects.engine_bytes(made.path, engine)
-    tokenizer = made.path / TOKENIZER_FILE
-    return checkpoint.weight_bytes(made.path) + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
+    tokenizer = made.path / TOKENIZER
+    return checkpoint.weight_bytes + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
 
 
-def _exported(checkpoint: Path, folder: Path) -> Path:
+def _exported(checkpoint: Checkpoint, folder: Path) -> Path:
     from edgeroberta.roberta.graph import write_float
     from edgeroberta.stages.build import copy_model_files
-    from edgeroberta.stages.export import GRAPH_FILE
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_float(checkpoint, folder / GRAPH_FILE)
+    write_float(checkpoint, folder / GRAPH)
     copy_model_files(checkpoint, folder)
     return folder
 
@@ -78,16 +75,10 @@ def _engine(offered: tuple[str, ...]) -> str:
     return ENGINE if ENGINE in offered or not here else here[0]
 
 
-def _longest(folder: Path) -> int:
-    from edgeroberta.roberta import checkpoint
-
-    return checkpoint.max_length(folder)
-
-
 def _digest(folder: Path, engine: str, max_length: int) -> str:
     graphs = [*ENGINES[engine].files]
     graphs += [f"{name.removesuffix('.onnx')}.onnx_data" for name in graphs if name.endswith(".onnx")]
-    files = [folder / name for name in (*graphs, TOKENIZER_FILE, CONFIG_FILE)]
+    files = [folder / name for name in (*graphs, TOKENIZER, TOKENIZER_CONFIG)]
     contents = {file.name: digest_file(file) for file in files if file.is_file()}
     # ONNX Runtime takes other kernels, on some processors, for a graph not declared safe.
     return digest_value([engine, max_length, declared_safe(folder), contents])

@@ -21,6 +21,7 @@ from edgeroberta.measure.clock import Calls, time_calls
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import Opened, Spec, Status
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
 
 TEXTS = tuple(f"the film is {word} and long {row}" for row in range(20) for word in ("great", "dull"))
@@ -77,7 +78,7 @@ def graph_of(checkpoint: Path, folder: Path) -> Artifact:
     from edgeroberta.stages.build import copy_model_files
 
     folder.mkdir()
-    copy_model_files(checkpoint, folder)
+    copy_model_files(Checkpoint(checkpoint), folder)
     write_float(checkpoint, folder / "model.onnx")
     return stage(folder, "export", Kind.GRAPH)
 
@@ -112,7 +113,8 @@ def run(tmp_path: Path, tiny_checkpoint: Path) -> Run:
     reference = reference_of(tiny_checkpoint, rows)
     rows = replace(rows, labels=reference.logits.argmax(1))
     source = stage(tiny_checkpoint, "source", Kind.CHECKPOINT)
-    return Run((source,), tiny_checkpoint, rows, reference, tmp_path / "ledger", tmp_path / "scratch", seed=0)
+    full = Checkpoint(tiny_checkpoint)
+    return Run((source,), full, rows, reference, tmp_path / "ledger", tmp_path / "scratch", seed=0)
 
 
 def with_stages(run: Run, *made: Artifact) -> Run:
@@ -349,10 +351,9 @@ def test_of_many_rows_some_are_drawn_by_the_seed(run: Run, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("problem", ["multi_label", "regression"])
 def test_other_problems_have_a_ledger_too(run: Run, problem: str, request: pytest.FixtureRequest) -> None:
-    from edgeroberta.roberta import checkpoint
 
     folder = request.getfixturevalue(f"tiny_{problem}_checkpoint")
-    task = checkpoint.task_of(folder)
+    task = Checkpoint(folder).task
     shape = (len(TEXTS), task.num_outputs) if problem == "multi_label" else (len(TEXTS),)
     labels = np.arange(np.prod(shape)).reshape(shape).astype(np.float32) % 2
     rows = replace(run.rows, labels=labels)
@@ -361,7 +362,7 @@ def test_other_problems_have_a_ledger_too(run: Run, problem: str, request: pytes
         replace(
             run,
             artifacts=(stage(folder, "source", Kind.CHECKPOINT),),
-            full_size=folder,
+            full_size=Checkpoint(folder),
             rows=rows,
             reference=reference,
         )

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgeroberta.roberta import outlook, tablecopy
+from edgeroberta.roberta import files, names, token_prior
+from edgeroberta.roberta.checkpoint import Checkpoint
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -15,11 +16,11 @@ def test_tokens_like_the_used_ones_score_higher_than_others(tmp_path: Path, dtyp
     random = np.random.default_rng(0)
     kinds = random.integers(0, 2, 6000)
     table = random.normal(size=(6000, 16)) + 3 * np.where(kinds[:, None], np.eye(16)[0], np.eye(16)[1])
-    save_file({f"roberta.{tablecopy.WORDS}": torch.tensor(table).to(dtype)}, str(tmp_path / tablecopy.FILE))
+    save_file({f"roberta.{names.WORDS}": torch.tensor(table).to(dtype)}, str(tmp_path / files.WEIGHTS))
     used = (kinds == 1) & (random.random(6000) < 0.5)
     ranks = random.permutation(6000).astype(float)
     ranks[:10] = np.inf
-    scores = outlook.score(tmp_path, used, ranks)
+    scores = token_prior.score(Checkpoint(tmp_path), used, ranks)
     assert (scores[:10] == -np.inf).all()
     unused = ~used & np.isfinite(ranks)
     best = np.argsort(-np.where(unused, scores, -np.inf))[:1000]
@@ -28,12 +29,12 @@ def test_tokens_like_the_used_ones_score_higher_than_others(tmp_path: Path, dtyp
 
 def test_general_tokens_score_higher_where_embeddings_tell_nothing(tmp_path: Path) -> None:
     table = torch.ones(500, 4)
-    save_file({tablecopy.WORDS: table}, str(tmp_path / tablecopy.FILE))
+    save_file({names.WORDS: table}, str(tmp_path / files.WEIGHTS))
     ranks = np.arange(500.0)
-    scores = outlook.score(tmp_path, ranks < 50, ranks)
+    scores = token_prior.score(Checkpoint(tmp_path), ranks < 50, ranks)
     assert (np.diff(scores) < 0).all()
 
 
 def test_nothing_used_is_no_error(tmp_path: Path) -> None:
-    save_file({tablecopy.WORDS: torch.zeros(8, 4)}, str(tmp_path / tablecopy.FILE))
-    assert np.isfinite(outlook.score(tmp_path, np.zeros(8, bool), np.arange(8.0))).all()
+    save_file({names.WORDS: torch.zeros(8, 4)}, str(tmp_path / files.WEIGHTS))
+    assert np.isfinite(token_prior.score(Checkpoint(tmp_path), np.zeros(8, bool), np.arange(8.0))).all()

@@ -10,12 +10,12 @@ tokens out, filling up by the order of merges 1.7 %.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.roberta import tablecopy
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.names import WORDS
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _FIRST_RANKS = 1000
 _ROWS = 4096
 
 
-def score(folder: Path, used: npt.NDArray[np.bool_], ranks: Floats) -> Floats:
+def score(model: Checkpoint, used: npt.NDArray[np.bool_], ranks: Floats) -> Floats:
     """Score how likely texts to come use each token.
 
     ``used``: bool[rows], whether the user's texts need the token. ``ranks``: float64[rows], place of the
@@ -34,23 +34,23 @@ def score(folder: Path, used: npt.NDArray[np.bool_], ranks: Floats) -> Floats:
     float64[rows], the higher the likelier; -infinity where the rank is infinite.
     """
     possible = np.isfinite(ranks)
-    width = tablecopy.entry(folder, tablecopy.WORDS).shape[1] + 2
+    width = model.tensor(WORDS).shape[1] + 2
     products, targets = _RIDGE * np.eye(width), np.zeros(width)
-    for rows, features in _features(folder, ranks):
+    for rows, features in _features(model, ranks):
         chosen = features[possible[rows]]
         products += chosen.T @ chosen
         targets += chosen.T @ used[rows][possible[rows]]
     weights = np.linalg.solve(products, targets)
     found = np.full(len(ranks), -np.inf)
-    for rows, features in _features(folder, ranks):
+    for rows, features in _features(model, ranks):
         found[rows] = np.where(possible[rows], features @ weights, -np.inf)
     return found
 
 
-def _features(folder: Path, ranks: Floats) -> Iterator[tuple[slice, Floats]]:
+def _features(model: Checkpoint, ranks: Floats) -> Iterator[tuple[slice, Floats]]:
     """Give some rows at a time: the embedding's direction, the logarithm of the rank, and 1."""
     finite = np.where(np.isfinite(ranks), ranks, 0)
-    for start, table in tablecopy.floats(folder, tablecopy.WORDS, _ROWS):
+    for start, table in model.tensor(WORDS).floats(_ROWS):
         rows = slice(start, start + len(table))
         norms = np.linalg.norm(table, axis=1, keepdims=True)
         # Times the root of the width: every feature then has a variance of about 1.

@@ -1,0 +1,34 @@
+"""Names of the files that make up a Hugging Face model folder."""
+
+from __future__ import annotations
+
+from edgeroberta.runtime.files import CONFIG, README, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
+
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+PICKLE = "pytorch_model.bin"
+PICKLE_INDEX = "pytorch_model.bin.index.json"
+
+#: BERTweet's merges, which only a program in Python reads.
+BERTWEET = "bpe.codes"
+#: What makes a fast tokenizer; transformers 5 writes no special_tokens_map.json any more.
+FAST_TOKENIZER = (TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS)
+#: Slow tokenizers of this family, each whole when all its files are there.
+SLOW_TOKENIZERS = (("vocab.json", "merges.txt"), ("sentencepiece.bpe.model",))
+#: Every file that a tokenizer of this family may consist of.
+TOKENIZERS = (*FAST_TOKENIZER, "added_tokens.json", *(name for names in SLOW_TOKENIZERS for name in names))
+#: Tokenizer files of other families, for teachers.
+OTHER_TOKENIZERS = (
+    "vocab.txt",
+    BERTWEET,
+    "spm.model",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.model",
+)
+
+#: Files of an adapter: PEFT's, and what AdapterHub writes.
+ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
+#: What is downloaded of a model: an adapter's config only to refuse it, the README for its licence.
+HUB = (CONFIG, ADAPTERS[0], README, WEIGHTS, "model-*.safetensors", WEIGHTS_INDEX, *TOKENIZERS)
+HUB_PICKLES = ("pytorch_model*.bin", PICKLE_INDEX)
