@@ -17,15 +17,19 @@ import numpy.typing as npt
 from edgeroberta.errors import CheckpointError, did_you_mean, shown
 
 
-class Problem(str, Enum):
+class Word(str, Enum):
+    """An enum whose members print as their values, as those of ``enum.StrEnum`` do from Python 3.11 on."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Problem(Word):
     """Kind of sequence classification, under the names Hugging Face uses for ``problem_type``."""
 
     SINGLE_LABEL = "single_label_classification"
     MULTI_LABEL = "multi_label_classification"
     REGRESSION = "regression"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 #: The metric each problem is judged by; GLUE's choice for single label and regression.

@@ -55,8 +55,7 @@ class Row:
     agreement: float | None = None  # share of rows with the full-size model's answer
     latency: Latency | None = None  # how long calls took
     offline: Offline | None = None  # how many texts it answers in a second when all are there
-    #: millijoules per text over the timed calls, all that the device used included
-    energy_mj: float | None = None
+    energy_mj: float | None = None  # millijoules per text over the timed calls, of all the device used
     throttled: tuple[str, ...] = ()  # what says that the device slowed itself down while the row was timed
     peak_bytes: int | None = None  # peak memory of the process after the timed calls
     cold_start_s: float | None = None  # from before the first import to the first answer

@@ -24,8 +24,7 @@ class Checked:
     engine: str  # its name
     version: str
     judged: tuple[Judged, ...]  # what became of each part of the graph that demands something
-    #: matmuls that the quantizer left float; empty in a graph that is float as a whole
-    left_float: tuple[str, ...]
+    left_float: tuple[str, ...]  # matmuls that the quantizer left float; empty in a graph of floats
     kernels: int  # number of kernels that it runs
     decisive: bool  # True where a part that is not as demanded is a failure, see :func:`decisive`
 

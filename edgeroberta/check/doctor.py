@@ -53,8 +53,7 @@ class Diagnosis:
     state: State  # how it is doing: power mode, clocks, temperatures, throttling, energy sensors
     engines: tuple[EngineCheck, ...]  # one check per engine
     extras: dict[str, tuple[str, ...]]  # the other extras, each with the modules of it that are not installed
-    #: whether products of two int8 pairs can saturate here; None when unknown
-    int8_saturates: bool | None = None
+    int8_saturates: bool | None = None  # whether products of int8 pairs can saturate here; None when unknown
 
     @property
     def usable(self) -> bool:

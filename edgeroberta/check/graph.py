@@ -35,8 +35,7 @@ class Checked:
     graph_bytes: int
     engine_bytes: int
     seconds: float  # time to parse and build
-    #: bytes of the same model's float32 engine; None where that was not asked for
-    fp32_bytes: int | None = None
+    fp32_bytes: int | None = None  # bytes of the same model's float32 engine; None when not asked for
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from edgeroberta.errors import UsageError, did_you_mean
+from edgeroberta.tasks import Word
 
 
-class Format(str, Enum):
+class Format(Word):
     """What a cell, or an element of a list in a cell, stands for."""
 
     NAMES = "names"  #: a label by its name
     IDS = "ids"  #: a label by its number, counted from 0 in the order of the model or of the data set
     MULTI_HOT = "multi-hot"  #: lists of one 0 or 1 per label
     VALUES = "values"  #: the value of a regression
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

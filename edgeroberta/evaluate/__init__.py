@@ -67,8 +67,7 @@ class Options:
     examples: int = 10  # changed answers to show
     keep_examples: bool = False  # show them with their texts, not by the number of their row alone
     seed: int = 0  # seed of the bootstrap and of the choice of texts
-    #: rows whose text was also among the training data; None where that is not known
-    leaked: int | None = None
+    leaked: int | None = None  # rows whose text was also among the training data; None when unknown
 
 
 def verify(

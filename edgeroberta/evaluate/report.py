@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from enum import Enum
 from typing import Any
 
 from edgeroberta.evaluate.per_stage import Ledger
@@ -14,19 +13,17 @@ from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.protocol import Status
 from edgeroberta.metrics import Interval
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.tasks import Word
 
 SCHEMA_VERSION = 1
 
 
-class Verdict(str, Enum):
+class Verdict(Word):
     """What the gate says."""
 
     PASS = "PASS"
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"  #: too few rows to tell
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

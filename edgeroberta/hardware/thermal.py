@@ -22,8 +22,7 @@ class Zone:
 
     name: str  # what it measures: ``cpu-thermal``, ``x86_pkg_temp``
     celsius: float  # its temperature
-    #: where the kernel begins to slow down; None when it has no such point
-    passive_celsius: float | None = None
+    passive_celsius: float | None = None  # where the kernel begins to slow down; None without such a point
     critical_celsius: float | None = None  # where it shuts down
 
 

@@ -32,8 +32,7 @@ class Watched:
     seconds: float  # how long it was watched
     samples: int  # samples taken
     energy_j: float | None  # energy, what else ran included; None when power is not measured
-    #: ``ina3221`` (samples summed by the trapezoid rule) or ``powercap`` (a counter)
-    energy_source: str | None
+    energy_source: str | None  # ``ina3221`` (samples, trapezoid rule) or ``powercap`` (a counter)
     energy_scope: str  # what the energy covers: ``module``, ``processor``
     mean_w: float | None  # mean power
     peak_w: float | None  # highest power between or at samples

@@ -75,8 +75,7 @@ UNKNOWN = Instructions("unknown instructions", (), 1.0)
 class Gain:
     """What int8 brings on one engine. What could not be measured is None."""
 
-    #: how many times as fast as floats, in the engine alone; above 1 where int8 is faster
-    ratio: float | None = None
+    ratio: float | None = None  # how many times as fast as floats, in the engine alone
     least: float | None = None  # what it is at least on processors with these instructions, for texts as long
     low: bool = False  # True when ``ratio`` is less
     int8_ms: float | None = None  # milliseconds of a text in int8, mean over lengths as the data's

@@ -45,8 +45,7 @@ class Timings:
     device: str  # what it ran on, in words
     #: name of a probe to its seconds per length: the median call of its best turn
     quiet: dict[str, tuple[float, ...]]
-    #: percentiles (0.5, 1.5 … 99.5) of the calls of deep and whole probes as parts of those
-    noise: tuple[float, ...]
+    noise: tuple[float, ...]  # percentiles (0.5 … 99.5) of deep and whole probes' calls as parts of those
     tokens: tuple[int, ...]  # token count of each text
     beyond: tuple[float, ...]  # for each text, the seconds of a call outside the engine, in its best turn
     pads: bool  # True where the engine pads to prepared lengths

@@ -39,8 +39,7 @@ class Breakdown:
     tokenize_ms: float  # text to ids
     engine_ms: float  # ids to logits, as the caller waits for it
     rest_ms: float  # what is left: padding, labels and scores, Python
-    #: the engine by the device's own clock, copies left out; None where there is none
-    device_ms: float | None = None
+    device_ms: float | None = None  # the engine by the device's own clock, without copies, if any
 
 
 @dataclass(frozen=True)

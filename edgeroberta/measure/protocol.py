@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
 from typing import Any
+
+from edgeroberta.tasks import Word
 
 Inputs = Sequence[str] | Sequence[tuple[str, str]]
 
 
-class Status(str, Enum):
+class Status(Word):
     """How a row of a table ended; "ran" and "still right" are two things."""
 
     OK = "ok"  #: it ran, and its answers were checked
@@ -27,9 +28,6 @@ class Status(str, Enum):
     TIMED_OUT = "timed out"  #: it did not answer in time and was stopped
     INVALID = "invalid"  #: it ran and its answers were not found wrong, but the device throttled
     STORED = "stored"  #: measured elsewhere, or earlier
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

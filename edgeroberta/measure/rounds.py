@@ -44,8 +44,7 @@ class Plan:
     #: that prepares lengths when it first meets them has done so.
     warmup: int = 20
     batch: int = 1  # texts per call
-    #: lengths in tokens to draw random ids of; None for the texts of the data
-    tokens: tuple[int, ...] | None = None
+    tokens: tuple[int, ...] | None = None  # lengths to draw random ids of; None for the texts of the data
     threads: int = 1  # threads the engines were given; recorded with the numbers
     seed: int = 0  # seed of the random ids of a fixed shape
 

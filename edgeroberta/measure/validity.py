@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.tasks import Word
 
 #: How far the medians of a row's rounds may lie apart, as a part of their median.
 MOST_SPREAD = 0.10
@@ -18,15 +18,12 @@ MOST_LOAD = 0.5
 MOST_STEAL = 0.01
 
 
-class Verdict(str, Enum):
+class Verdict(Word):
     """Whether times may be relied on."""
 
     VALID = "valid"  #: nothing spoke against them
     NOISY = "noisy"  #: they vary, or others shared the machine: measure longer, or when it is quiet
     INVALID = "invalid"  #: the device throttled: they are not what it can do, and make no speed-up
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,7 @@ class Surroundings:
 
     load: float | None = None  # one-minute load average before; None when unknown
     cores: int = 1  # processors this process may use
-    #: part of the processors' time that a hypervisor gave to others; None when unknown
-    steal: float | None = None
+    steal: float | None = None  # share of processor time that a hypervisor gave to others; None when unknown
     before: dict[str, Any] | None = None  # state of the device before; None when there was no way to read it
     after: dict[str, Any] | None = None  # the same afterwards
     warnings: tuple[str, ...] = ()  # what the device's state says against the numbers, a sentence each

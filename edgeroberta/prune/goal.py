@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Literal
 
 from edgeroberta.errors import UsageError
@@ -13,18 +12,16 @@ from edgeroberta.prune.allocation import Cost
 from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.roberta.surgery import Kept, check_layers, choose_layers
+from edgeroberta.tasks import Word
 
 Layers = Literal["all", "auto"] | int | tuple[int, ...]
 
 
-class Pace(str, Enum):
+class Pace(Word):
     """How much of the pruning each of several steps does."""
 
     CUBIC = "cubic"  #: much at first, little at the end (Zhu and Gupta, arXiv:1710.01878)
     LINEAR = "linear"  #: the same in every step
-
-    def __str__(self) -> str:
-        return self.value
 
     def after(self, step: int, steps: int) -> float:
         """Return which part of the pruning is done after ``step`` of ``steps``, from 1."""

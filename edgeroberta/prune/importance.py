@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.progress import Progress
+from edgeroberta.tasks import Word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,15 +29,12 @@ Floats = npt.NDArray[np.float64]
 BATCH = 32
 
 
-class Method(str, Enum):
+class Method(Word):
     """How units are scored."""
 
     TAYLOR = "taylor"  #: how fast the task's loss changes with the unit's gate, on the user's texts
     MAGNITUDE = "magnitude"  #: sum of the squares of the unit's weights
     RANDOM = "random"  #: at random, by the seed
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, eq=False)

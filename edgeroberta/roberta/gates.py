@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from edgeroberta.tasks import Word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,14 +20,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Unit(str, Enum):
+class Unit(Word):
     """What a gate stands before."""
 
     HEAD = "head"
     NEURON = "neuron"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,16 +58,14 @@ class Manifest:
     files: Mapping[str, FileEntry]  # path below the folder, with ``/``, to what the file must be
     target: str  # name of the device class it was made for
     threads: int  # threads an engine uses unless told otherwise
-    #: training texts per 16-token bin of length; see :mod:`edgeroberta.runtime.lengths`
-    lengths: tuple[int, ...]
+    lengths: tuple[int, ...]  # training texts per 16-token bin, see :mod:`edgeroberta.runtime.lengths`
     precision: str  # ``int8`` or ``fp32``
     lineage: Sequence[Mapping[str, Any]]  # the stages that made it, in order
     full_size: Mapping[str, Any]  # the full-size model: ``model``, ``digest``, ``parameters``, ``bytes``
     gate: Mapping[str, Any] | None  # the gate's verdict and figures; None in a draft
     digest: str  # sha256 of all that its answers hang on: the same command gives the same
     seal: str  # sha256 of everything else as canonical JSON, what was measured included
-    #: what the quantizer found of it; None in bundles of before it looked
-    saturation: Saturation | None = None
+    saturation: Saturation | None = None  # what the quantizer found; None in bundles of before it looked
     #: matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in bundles without one,
     #: or of before they were counted
     int8_matmuls: int | None = None

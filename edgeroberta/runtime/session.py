@@ -53,8 +53,7 @@ class Engine:
     packages: tuple[str, ...] = ()
     opener: str = "open"  # the function of the runtime's module that opens it
     precision: str = "int8"  # what it computes a quantized model in, ``int8`` or ``fp16``
-    #: True where it runs on a GPU, and nothing of it is needed to make a bundle for it
-    on_device: bool = False
+    on_device: bool = False  # runs on a GPU, and nothing of it is needed to make a bundle for it
     #: pattern of a file in the package's folder without which the engine is not part of it
     library: str | None = None
     install: str | None = None  # command that installs it, where that is not the extra

@@ -27,8 +27,7 @@ class Base:
     recovery: Mapping[str, Any]  # how a student learns
     quantize: Mapping[str, Any]  # settings of the stage quantize
     build: Mapping[str, Any]  # settings of the stage build
-    #: settings of the stage verify; of its gate those that a budget does not replace
-    verify: Mapping[str, Any]
+    verify: Mapping[str, Any]  # settings of the stage verify; of its gate those a budget does not replace
 
 
 def base_of(recipe: Recipe) -> Base:

@@ -32,8 +32,7 @@ _HALVINGS = 10
 class Search:
     """A search for the shapes that meet a budget."""
 
-    #: scores of the full-size model's units; equal scores serve where only the least counts
-    importance: Importance
+    importance: Importance  # scores of its units; equal ones serve where only the least counts
     table: LatencyTable  # what layers cost on the device
     lengths: tuple[int, ...]  # token counts of the user's texts
     limits: Limits  # the budget

@@ -14,13 +14,11 @@ class Settings:
 
     host: str = "127.0.0.1"  # address to listen on
     port: int = 8080  # TCP port; 0 for one that is free
-    #: threads that call the runtime; None for as many as the processor has room for
-    workers: int | None = None
+    workers: int | None = None  # threads that call the runtime; None: as the processor has room for
     queue: int = 64  # requests that may wait for a worker; the next one is turned away with 503
     max_batch: int = 32  # most texts in one request
     max_bytes: int = 1 << 20  # most bytes of a request's body
-    #: seconds from a whole request to its answer; then it is 504 and the answer is dropped
-    timeout: float = 10.0
+    timeout: float = 10.0  # seconds from a whole request to its answer; then it is 504
     read_timeout: float = 10.0  # seconds from the first byte of a request to its last
     # Above the 60 s for which common proxies keep a connection, so that they close first.
     idle_timeout: float = 75.0  # seconds a connection may stay open between requests

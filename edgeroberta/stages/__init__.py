@@ -55,8 +55,7 @@ class Context:
     reference: Path | None  # folder of a stored full-size reference, if one was given
     progress: Progress  # where to report progress
     recipe_text: str = ""  # the resolved recipe as YAML, every default written out
-    #: lineage of every artifact of this run so far, the source model's first
-    history: tuple[Lineage, ...] = ()
+    history: tuple[Lineage, ...] = ()  # lineage of every artifact of this run so far, the source's first
     artifacts: tuple[Artifact, ...] = ()  # those artifacts
     #: folder for what was measured of artifacts; it outlives the run, and is only to be believed of the same
     #: content

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.stages import Context, Outset, stage
 from edgeroberta.storage.artifact import Kind, digest_value
+from edgeroberta.tasks import Word
 from edgeroberta.training.distillation import DistillSettings
 
 if TYPE_CHECKING:
@@ -27,14 +27,11 @@ if TYPE_CHECKING:
 NARROWING_TEXTS = 256
 
 
-class Initialization(str, Enum):
+class Initialization(Word):
     """What a narrower student starts from."""
 
     IMPORTANCE = "importance"  #: the teacher's most important channels
     SVD = "svd"  #: the main directions of the teacher's hidden states
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class DistillConfig(DistillSettings):

@@ -16,19 +16,19 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.storage import jsontext
+from edgeroberta.tasks import Word
 
 SCHEMA_VERSION = 1
 LINEAGE_FILE = "artifact.json"
 
 
-class Kind(str, Enum):
+class Kind(Word):
     """What an artifact's folder holds."""
 
     CHECKPOINT = "checkpoint"  #: a Hugging Face folder: config, safetensors, tokenizer
@@ -36,9 +36,6 @@ class Kind(str, Enum):
     DRAFT = "draft"  #: a bundle that runs but carries no verdict yet
     REPORT = "report"  #: report.json: accuracy, agreement, latency, verdict
     BUNDLE = "bundle"  #: what ships
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

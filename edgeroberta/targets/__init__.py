@@ -37,8 +37,7 @@ class Target:
     saturating: bool = False  # True when int8 kernels there add products in an int16, which saturates
     #: most memory TensorRT may use while it builds and runs, in MiB; None for its default
     workspace_mb: int | None = None
-    #: GPU that ``edgeroberta check`` builds for in its stead, as TensorRT-RTX calls it
-    check_sm: str | None = None
+    check_sm: str | None = None  # GPU that ``edgeroberta check`` builds for, as TensorRT-RTX calls it
     check_note: str | None = None  # what that GPU has to do with this target
 
 

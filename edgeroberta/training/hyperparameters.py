@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import math
-from enum import Enum
 
 from pydantic import Field, model_validator
 
 from edgeroberta.errors import RecipeError
 from edgeroberta.stages import StageConfig
+from edgeroberta.tasks import Word
 
 
-class Schedule(str, Enum):
+class Schedule(Word):
     """How the learning rate falls after warm-up."""
 
     COSINE = "cosine"
     LINEAR = "linear"
     CONSTANT = "constant"
 
-    def __str__(self) -> str:
-        return self.value
 
-
-class Precision(str, Enum):
+class Precision(Word):
     """Number format of the matrix products; weights and optimizer stay float32."""
 
     AUTO = "auto"  #: bf16 where the processor multiplies it natively, fp32 elsewhere
     BF16 = "bf16"
     FP32 = "fp32"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Hyperparameters(StageConfig):

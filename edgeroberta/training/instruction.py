@@ -62,8 +62,7 @@ class Prepared:
 
     tokens: Tokens  # the texts as the student sees them
     lesson: Lesson  # the teacher's outputs and the labels
-    #: maps the student's hidden states to the teacher's width; None where it needs none
-    projection: nn.Module | None
+    projection: nn.Module | None  # maps the student's states to the teacher's width, where they differ
     key: str  # digest of all that determines it
     notes: dict[str, Any] = field(default_factory=dict)  # what is worth keeping in the lineage
 

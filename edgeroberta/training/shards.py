@@ -26,10 +26,8 @@ class Targets:
     """A model's outputs for one batch."""
 
     logits: npt.NDArray[np.float32]  # float32[B, L]
-    #: float[B, S, k, H], zero where there is no token; None when not kept
-    hidden: npt.NDArray[np.floating] | None
-    #: float[B, S, 3, width of the model's last attention], likewise
-    attention: npt.NDArray[np.floating] | None
+    hidden: npt.NDArray[np.floating] | None  # float[B, S, k, H], 0 where no token is; None when not kept
+    attention: npt.NDArray[np.floating] | None  # float[B, S, 3, width of the last attention], likewise
 
 
 class Outputs:

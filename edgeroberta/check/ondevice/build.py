@@ -30,8 +30,7 @@ class Request:
     """What to build."""
 
     bundle: Path  # the bundle's folder
-    #: engines to build; None for all of the bundle's that are built on a device
-    engines: tuple[str, ...] | None = None
+    engines: tuple[str, ...] | None = None  # engines to build; None for all that are built on a device
     target: str | None = None  # device class, for its cap on memory; None for caps by what is free
     data: DataSpec | None = None  # rows for the gate; None to ask no gate unless there is a ``reference``
     reference: Path | None = None  # folder of the full-size reference, for the gate

@@ -29,8 +29,7 @@ class Candidate:
     layers: int | None = None  # layers of the engine, as it tells them
     matmuls: int | None = None  # those of them that multiply matrices and name their data types
     int8: int | None = None  # those of these that multiply int8
-    #: those that the bundle's graph asks for in int8, in all profiles that are listed
-    planned: int | None = None
+    planned: int | None = None  # those that the graph asks for in int8, in all listed profiles
     engine_only: Latency | None = None  # time on the device alone, one text per call
     call: Latency | None = None  # from token ids to logits: padding and copies included, tokenization not
     gate: str | None = None  # the gate's verdict on this engine; None where it was not asked

@@ -19,20 +19,17 @@ class Row:
     stage: str  # the stage that made it; :data:`FULL_SIZE` for the model that all others are held to
     kind: str  # ``checkpoint``, ``graph`` or ``draft``
     metric: float | None = None  # the task's metric on the rows of the ledger
-    #: the metric of the row before minus this one's, as a fraction: what the stage lost
-    drop: float | None = None
+    drop: float | None = None  # the metric of the row before minus this one's: what the stage lost
     agreement: float | None = None  # share of rows with the full-size model's answer
     flips: int | None = None  # number of rows without it
     #: see :func:`edgeroberta.metrics.calibration_error`; None for a regression
     calibration_error: float | None = None
-    #: parameters of the checkpoint; of a graph, those of the checkpoint it was written from
-    parameters: int | None = None
+    parameters: int | None = None  # of the checkpoint; of a graph, of that it was written from
     bytes: int | None = None  # size on disk of the weights or the graph, and of ``tokenizer.json``
     engine: str | None = None  # what ran it, with its version
     p50_ms: float | None = None  # median of the fixed latency measurement, in milliseconds per text
     speed_up: float | None = None  # how many times faster than the full-size row it is, both timed in turns
-    #: True when the turns' ratios lie more than 10 % apart, so that ``speed_up`` is a rough one
-    noisy: bool = False
+    noisy: bool = False  # the turns' ratios lie more than 10 % apart: ``speed_up`` is rough
     error: str | None = None  # why it was not measured; None when it was
 
 

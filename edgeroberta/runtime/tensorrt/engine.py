@@ -36,14 +36,11 @@ class Options:
     """How to build."""
 
     profiles: tuple[Profile, ...]  # at least one
-    #: most scratch memory a layer may take; None for all that the device has
-    workspace_bytes: int | None = None
-    #: 0 … 5, how long to look for fast kernels; None for the library's own (3)
-    optimization_level: int | None = None
+    workspace_bytes: int | None = None  # most scratch memory of a layer; None for all that the device has
+    optimization_level: int | None = None  # 0 … 5, how long to look for fast kernels; None: 3
     detailed: bool = True  # keep each layer's data types in the plan, so that the engine can be inspected
     timing_cache: bytes = b""  # what an earlier build on this device learned; not used by TensorRT-RTX
-    #: for TensorRT-RTX, a GPU to build for that is not here, as ``SM86``
-    compute_capability: str | None = None
+    compute_capability: str | None = None  # for TensorRT-RTX, a GPU to build for that is not here: ``SM86``
     #: least severe kind of log message that is kept, see :class:`~edgeroberta.runtime.tensorrt.library.Log`
     least: str = "WARNING"
 
