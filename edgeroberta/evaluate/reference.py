@@ -33,50 +33,29 @@ LOGITS_FILE = "logits.npy"
 
 @dataclass(frozen=True, eq=False)
 class Reference(Shown):
-    """What the full-size model answered, and on what.
+    """What the full-size model answered, and on what."""
 
-    Attributes:
-        model: What the user called the model.
-        model_digest: sha256 over its weights, tokenizer and config.
-        parameters: Number of parameters.
-        bytes: Size of the weight files.
-        task: What the logits mean.
-        data_digest: sha256 of the rows.
-        data_source: Where the rows come from.
-        rows: Number of rows.
-        metrics: All metrics of the task.
-        logits: float32 ``[rows, labels]``.
-        dtype: Type the model ran in.
-        max_length: Tokens at which texts were cut.
-        device: CPU model or GPU name.
-        machine: Facts of the machine.
-        latency: Single texts, tokenization included; None when not timed.
-        offline: Texts per second when all are there; None when not timed.
-        energy_mj: Millijoules of the GPU's board per timed text; None when not measured.
-        energy_counted: True when the driver's counter told them, False when samples of the power did.
-        throttled: What says that the GPU slowed itself down while single texts were timed.
-        gpu: What the driver told of the GPU, see ``bench.gpu.Gpu``; None on a CPU.
-    """
-
-    model: str
-    model_digest: str
-    parameters: int
-    bytes: int
-    task: Task
-    data_digest: str
-    data_source: str
-    rows: int
-    metrics: Mapping[str, float]
-    logits: npt.NDArray[np.float32]
-    dtype: str
-    max_length: int
-    device: str
-    machine: Device
-    latency: Latency | None
-    offline: Offline | None = None
-    energy_mj: float | None = None
+    model: str  # what the user called the model
+    model_digest: str  # sha256 over its weights, tokenizer and config
+    parameters: int  # number of parameters
+    bytes: int  # size of the weight files
+    task: Task  # what the logits mean
+    data_digest: str  # sha256 of the rows
+    data_source: str  # where the rows come from
+    rows: int  # number of rows
+    metrics: Mapping[str, float]  # all metrics of the task
+    logits: npt.NDArray[np.float32]  # float32 ``[rows, labels]``
+    dtype: str  # type the model ran in
+    max_length: int  # tokens at which texts were cut
+    device: str  # CPU model or GPU name
+    machine: Device  # facts of the machine
+    latency: Latency | None  # single texts, tokenization included; None when not timed
+    offline: Offline | None = None  # texts per second when all are there; None when not timed
+    energy_mj: float | None = None  # millijoules of the GPU's board per timed text; None when not measured
+    #: True when the driver's counter told them, False when samples of the power did
     energy_counted: bool = False
-    throttled: tuple[str, ...] = ()
+    throttled: tuple[str, ...] = ()  # what says that the GPU slowed itself down while single texts were timed
+    #: what the driver told of the GPU, see ``bench.gpu.Gpu``; None on a CPU
     gpu: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -117,8 +96,7 @@ class Reference(Shown):
 def check_place(folder: Path) -> None:
     """Refuse a folder that holds something else than a former reference; called before it is measured.
 
-    Raises:
-        UsageError: It is a file, or has files and no ``reference.json`` of ours.
+    Raises UsageError: it is a file, or has files and no ``reference.json`` of ours.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -146,14 +124,7 @@ def save(reference: Reference, folder: Path) -> None:
 def load(folder: Path) -> Reference:
     """Read a reference back.
 
-    Args:
-        folder: What :func:`save` wrote.
-
-    Returns:
-        The reference.
-
-    Raises:
-        UsageError: It is missing, damaged, foreign or newer than this version.
+    Raises UsageError: it is missing, damaged, foreign or newer than this version.
     """
     hint = "edgeroberta reference MODEL --data … -o " + str(folder)
     file = folder / JSON_FILE
@@ -184,14 +155,8 @@ def load(folder: Path) -> Reference:
 def check(reference: Reference, *, rows: Rows, task: Task, model_digest: str | None = None) -> None:
     """Refuse a reference that was measured on something else.
 
-    Args:
-        reference: The stored reference.
-        rows: The rows it is to be compared on.
-        task: The task at hand.
-        model_digest: Digest of the full-size model, where that is known.
-
-    Raises:
-        UsageError: Rows, labels or model differ.
+    ``model_digest``: digest of the full-size model, where that is known. Raises UsageError: rows, labels or
+    model differ.
     """
     hint = "measure it again on the same model and data: edgeroberta reference MODEL --data … -o ref/"
     mine, theirs = task.labels, reference.task.labels

@@ -26,9 +26,6 @@ class Checkpoint:
     It goes through the pipeline in place of the path. Nothing here imports torch. The folder must stay as
     it is: what was read is not read again. Every property raises CheckpointError where its file is missing or
     damaged.
-
-    Attributes:
-        folder: The folder.
     """
 
     folder: Path

@@ -25,37 +25,21 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Dimensions of an encoder; all counts are of elements, not bytes.
+    """Dimensions of an encoder; all counts are of elements, not bytes."""
 
-    Attributes:
-        family: Hugging Face ``model_type``.
-        vocab_size: Rows of the word embedding table.
-        hidden_size: Width of the residual stream.
-        layers: Number of encoder layers.
-        heads: Attention heads of an unpruned layer.
-        intermediate_size: FFN width of an unpruned layer.
-        max_positions: Rows of the position table, the offset rows included.
-        type_vocab_size: Rows of the token type table.
-        layer_norm_eps: Epsilon of every layer norm.
-        pad_token_id: Id of the padding token; positions start one above it.
-        activation: ``gelu`` (erf), ``gelu_tanh`` or ``relu``.
-        num_labels: Outputs of the classification head.
-        layer_shapes: Each layer's own dimensions, the first layer first; all alike in a model that is
-            not pruned.
-    """
-
-    family: str
-    vocab_size: int
-    hidden_size: int
-    layers: int
-    heads: int
-    intermediate_size: int
-    max_positions: int
-    type_vocab_size: int
-    layer_norm_eps: float
-    pad_token_id: int
-    activation: str
-    num_labels: int
+    family: str  # Hugging Face ``model_type``
+    vocab_size: int  # rows of the word embedding table
+    hidden_size: int  # width of the residual stream
+    layers: int  # number of encoder layers
+    heads: int  # attention heads of an unpruned layer
+    intermediate_size: int  # FFN width of an unpruned layer
+    max_positions: int  # rows of the position table, the offset rows included
+    type_vocab_size: int  # rows of the token type table
+    layer_norm_eps: float  # epsilon of every layer norm
+    pad_token_id: int  # id of the padding token; positions start one above it
+    activation: str  # ``gelu`` (erf), ``gelu_tanh`` or ``relu``
+    num_labels: int  # outputs of the classification head
+    #: each layer's own dimensions, the first layer first; all alike in a model that is not pruned
     layer_shapes: tuple[LayerShape, ...]
 
     @property
@@ -88,18 +72,7 @@ class EncoderConfig:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], *, where: str = CONFIG) -> EncoderConfig:
-        """Read the fields of a ``config.json``.
-
-        Args:
-            fields: The parsed file.
-            where: Its path, for error messages.
-
-        Returns:
-            The encoder's dimensions.
-
-        Raises:
-            CheckpointError: The model is not of the RoBERTa family, or a field is missing or odd.
-        """
+        """Read the fields of a ``config.json``."""
         family = fields.get("model_type")
         if family not in FAMILIES:
             raise CheckpointError(
@@ -128,16 +101,9 @@ class EncoderConfig:
 def layer_shapes(fields: Mapping[str, Any], where: str) -> tuple[LayerShape, ...]:
     """Read each layer's dimensions: ``layer_shapes`` in a pruned model, the plain fields in any other.
 
-    Args:
-        fields: The parsed ``config.json``, its sizes checked.
-        where: Its path, for error messages.
-
-    Returns:
-        One shape per layer.
-
-    Raises:
-        CheckpointError: ``layer_shapes`` is no list of shapes, has another length than the model, or a
-            layer has more in it than the plain fields say of an unpruned one.
+    ``fields``: the parsed ``config.json``, its sizes checked. Returns one shape per layer. Raises
+    CheckpointError: ``layer_shapes`` is no list of shapes, has another length than the model, or a layer has
+    more in it than the plain fields say of an unpruned one.
     """
     plain = LayerShape(fields["num_attention_heads"], fields["intermediate_size"])
     depth, stated = fields["num_hidden_layers"], fields.get("layer_shapes")
@@ -167,17 +133,7 @@ def layer_shapes(fields: Mapping[str, Any], where: str) -> tuple[LayerShape, ...
 
 
 def load_object(file: Path) -> dict[str, Any]:
-    """Read a JSON file that must hold an object.
-
-    Args:
-        file: The file.
-
-    Returns:
-        Its content.
-
-    Raises:
-        CheckpointError: It is not UTF-8 JSON, or not an object.
-    """
+    """Read a JSON file that must hold an object."""
     try:
         text = file.read_text(encoding="utf-8")
         value = jsontext.loads(text)
@@ -199,17 +155,7 @@ def load_object(file: Path) -> dict[str, Any]:
 
 
 def load_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json`` of a model folder.
-
-    Args:
-        folder: The model folder.
-
-    Returns:
-        Its content.
-
-    Raises:
-        CheckpointError: It is missing, not JSON, or not an object.
-    """
+    """Read ``config.json`` of a model folder."""
     file = folder / CONFIG
     if not file.is_file():
         raise CheckpointError(

@@ -23,12 +23,7 @@ def needed(model: Checkpoint) -> bool:
 
 
 def convert(model: Checkpoint, *, cache: Path, allow_pickle: bool) -> Checkpoint:
-    """Make a copy with safetensors and tokenizer.json; an earlier copy of the same files is reused.
-
-    Raises:
-        CheckpointError: The weights are pickled and that was not allowed, or the conversion failed.
-        UnavailableError: The conversion needs a package that is not installed.
-    """
+    """Make a copy with safetensors and tokenizer.json; an earlier copy of the same files is reused."""
     pickles = () if model.weight_files else _pickles(model.folder)
     if pickles and not allow_pickle:
         raise CheckpointError(

@@ -49,16 +49,8 @@ def fixed_ids(model: Checkpoint) -> frozenset[int]:
 def write_tokenizer(file: TokenizerFile, destination: Path, kept: Ids) -> None:
     """Write a tokenizer with some of the pieces, and the files that transformers wants beside it.
 
-    ``vocab.json``, ``merges.txt`` and ``sentencepiece.bpe.model`` are not copied: they say the same as
-    the old ``tokenizer.json``.
-
-    Args:
-        file: The tokenizer.
-        destination: Folder to write into.
-        kept: Ids to keep, rising.
-
-    Raises:
-        CheckpointError: The pieces cannot be numbered anew.
+    ``vocab.json``, ``merges.txt`` and ``sentencepiece.bpe.model`` are not copied: they say the same as the
+    old ``tokenizer.json``. ``kept``: ids to keep, rising.
     """
     new = {int(old): number for number, old in enumerate(kept)}
     write_text(destination / TOKENIZER, file.only([int(old) for old in kept]))
@@ -78,14 +70,10 @@ def write_tokenizer(file: TokenizerFile, destination: Path, kept: Ids) -> None:
 def write_model(source: Checkpoint, destination: Path, kept: Ids, *, max_length: int | None) -> None:
     """Write the config and the weights that go with a tokenizer that is there already.
 
-    Args:
-        source: Checkpoint to cut from; any head, any shape of layers, any float type.
-        destination: Folder to write into, with the tokenizer of :func:`write_tokenizer`.
-        kept: Ids to keep, rising.
-        max_length: Tokens to keep positions for, special tokens included; None keeps all.
-
-    Raises:
-        CheckpointError: A file is damaged.
+    ``source``: checkpoint to cut from; any head, any shape of layers, any float type. ``destination``: folder
+    to write into, with the tokenizer of :func:`write_tokenizer`. ``kept``: ids to keep, rising.
+    ``max_length``: tokens to keep positions for, special tokens included; None keeps all. Raises
+    CheckpointError: a file is damaged.
     """
     config = source.config
     kept_rows = dict.fromkeys(tablecopy.TOKEN_TABLES, kept)

@@ -30,18 +30,14 @@ HALF_SCALES_OPSET = 19
 
 @dataclass(frozen=True)
 class GraphForm:
-    """How to write the graph; independent of the weights.
+    """How to write the graph; independent of the weights."""
 
-    Attributes:
-        body: Type of weights and activations outside the integer parts, float32 or float16.
-        first_token_only: Let the last layer compute only what the first token needs. Exact for
-            heads that read that token; one attention shape then differs from the rest.
-        taps: Make the inputs of every matmul site and attention graph outputs, for calibration.
-    """
-
+    #: type of weights and activations outside the integer parts, float32 or float16
     body: type[np.floating] = np.float32
+    #: let the last layer compute only what the first token needs. Exact for heads that read that token; one
+    #: attention shape then differs from the rest.
     first_token_only: bool = True
-    taps: bool = False
+    taps: bool = False  # make the inputs of every matmul site and attention graph outputs, for calibration
 
 
 #: What TensorRT is given. All layers compute all tokens: for a single query it makes no fused int8
@@ -65,13 +61,8 @@ def build_graph(
 ) -> Graph:
     """Write the graph of an encoder with its classification head.
 
-    Args:
-        weights: The model's parameters; per-layer shapes may differ.
-        plan: What to write in int8; None writes a float graph.
-        form: How to write it.
-
-    Returns:
-        The graph and its matmul sites.
+    ``weights``: the model's parameters; per-layer shapes may differ. ``plan``: what to write in int8; None
+    writes a float graph.
     """
     return _Writer(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
 

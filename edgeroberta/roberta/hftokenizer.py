@@ -23,13 +23,7 @@ _PARTS = ("normalizer", "pre_tokenizer")
 def open_files(folder: Path, **settings: Any) -> Any:
     """Open the tokenizer of any model folder as ``AutoTokenizer`` does, without network or foreign code.
 
-    Args:
-        folder: Model folder.
-        **settings: Passed on to ``from_pretrained``.
-
-    Raises:
-        UnavailableError: transformers, or a package that this tokenizer needs, is not installed.
-        CheckpointError: transformers cannot open it.
+    ``**settings``: passed on to ``from_pretrained``.
     """
     try:
         from transformers import AutoTokenizer
@@ -69,11 +63,7 @@ def load(model: Checkpoint) -> Any:
 
 
 def load_as_written(model: Checkpoint) -> Any:
-    """Open a tokenizer as :func:`load`, but with all that ``tokenizer.json`` says of words.
-
-    Raises:
-        BundleError: ``tokenizer.json`` is damaged.
-    """
+    """Open a tokenizer as :func:`load`, but with all that ``tokenizer.json`` says of words."""
     tokenizer = load(model)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:

@@ -48,22 +48,9 @@ def load_classifier(
 ) -> PreTrainedModel:
     """Load a sequence classifier in float32; a head that is absent or of other labels is made fresh.
 
-    Pruned checkpoints load as plain ones do.
-
-    Args:
-        model: A checked checkpoint.
-        task: What it is to do.
-        seed: Seed of a fresh head.
-        dropout: Dropout of hidden states; None leaves the config's and tells that the model is not to
-            be trained.
-        attention_dropout: Dropout of attention weights; None leaves the config's.
-
-    Returns:
-        The model on the CPU, in evaluation mode.
-
-    Raises:
-        CheckpointError: transformers would leave a tensor of the folder out, or make one at random.
-        UnavailableError: torch or transformers is not installed.
+    Pruned checkpoints load as plain ones do. ``dropout``: dropout of hidden states; None leaves the config's
+    and tells that the model is not to be trained. ``attention_dropout``: dropout of attention weights; None
+    leaves the config's.
     """
     try:
         import torch
@@ -95,13 +82,8 @@ def load_classifier(
 def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrainedConfig:
     """Make transformers' config of a checkpoint, of the fields that are known and checked.
 
-    Args:
-        checkpoint: The checkpoint.
-        **labels: ``id2label``, ``label2id`` and ``problem_type``; the folder's own when absent.
-
-    Raises:
-        CheckpointError: The config is damaged.
-        UnavailableError: torch or transformers is not installed.
+    ``**labels``: ``id2label``, ``label2id`` and ``problem_type``; the folder's own when absent. Raises
+    CheckpointError: the config is damaged; UnavailableError: torch or transformers is not installed.
     """
     try:
         from transformers import AutoConfig
@@ -124,20 +106,9 @@ def load(
 ) -> PreTrainedModel:
     """Load a sequence classifier and compare what was read with what is there.
 
-    transformers leaves tensors that it does not know out and makes those that it misses at random, without
-    an error; both are refused here.
-
-    Args:
-        checkpoint: A checked checkpoint.
-        config: Its :func:`transformers_config`.
-        fresh_head: Allow a head that is made at random: there is none, or one of other labels.
-        **kwargs: Passed on to ``from_pretrained``.
-
-    Returns:
-        The model, in evaluation mode.
-
-    Raises:
-        CheckpointError: A tensor would be left out, or made at random.
+    transformers leaves tensors that it does not know out and makes those that it misses at random, without an
+    error; both are refused here. ``**kwargs``: passed on to ``from_pretrained``. Raises CheckpointError: a
+    tensor would be left out, or made at random.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -180,10 +151,7 @@ def _attention(*, training: bool) -> str:
 def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Checkpoint | Path) -> None:
     """Write a model folder that transformers 4.57 and 5 load: config, safetensors, tokenizer.
 
-    Args:
-        model: The model.
-        folder: An existing folder to write into.
-        tokenizer: The checkpoint whose tokenizer files are copied.
+    ``tokenizer``: the checkpoint whose tokenizer files are copied.
     """
     with quiet():
         model.save_pretrained(str(folder))

@@ -78,15 +78,7 @@ def from_pretrained(folder: str | Path, auto_class: Any = None, **kwargs: Any) -
 def shapes_of(config: PreTrainedConfig, *, where: str = "config.json") -> tuple[LayerShape, ...] | None:
     """Read the shapes of a model's layers from transformers' config.
 
-    Args:
-        config: The config.
-        where: Where it comes from, for error messages.
-
-    Returns:
-        One shape per layer, or None for a plain model.
-
-    Raises:
-        CheckpointError: The field is damaged.
+    Returns one shape per layer, or None for a plain model. Raises CheckpointError: the field is damaged.
     """
     return None if getattr(config, FIELD, None) is None else layer_shapes(config.to_dict(), where)
 
@@ -94,9 +86,8 @@ def shapes_of(config: PreTrainedConfig, *, where: str = "config.json") -> tuple[
 def set_shapes(config: PreTrainedConfig, shapes: Sequence[LayerShape]) -> None:
     """Write the shapes of a model's layers into its config; nothing is written where all layers are plain.
 
-    Args:
-        config: The config to change; ``num_hidden_layers`` becomes the number of shapes.
-        shapes: One shape per layer.
+    ``config``: the config to change; ``num_hidden_layers`` becomes the number of shapes. ``shapes``: one
+    shape per layer.
     """
     config.num_hidden_layers = len(shapes)
     plain = LayerShape(config.num_attention_heads, config.intermediate_size)
@@ -109,10 +100,7 @@ def set_shapes(config: PreTrainedConfig, shapes: Sequence[LayerShape]) -> None:
 def resize(model: PreTrainedModel, shapes: Sequence[LayerShape]) -> None:
     """Give each layer of a model fresh linear layers of its own shape, in place.
 
-    Args:
-        model: A Hugging Face RoBERTa, XLM-R or CamemBERT with any head. Where a layer has its shape
-            already its linear layers stay.
-        shapes: One shape per layer.
+    ``shapes``: one shape per layer.
     """
     hidden = model.config.hidden_size
     for layer, shape in zip(model.base_model.encoder.layer, shapes, strict=True):

@@ -21,18 +21,9 @@ _FILES = (".json", ".safetensors", ".bin", ".onnx")
 def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Checkpoint:
     """Turn what the user called the model into a checked checkpoint with safetensors and tokenizer.json.
 
-    The user's own folder is never edited: where the weights or the tokenizer have to be converted
-    first, the result is a copy in the cache.
-
-    Args:
-        model: A model folder, or an id on the Hugging Face Hub.
-        allow_pickle: Accept ``pytorch_model.bin`` (read with ``weights_only=True``) when there are
-            no safetensors.
-        cache: Folder for converted copies.
-
-    Raises:
-        CheckpointError: It is not a usable RoBERTa, XLM-RoBERTa or CamemBERT; the message says why.
-        UnavailableError: A package that its conversion needs is not installed.
+    The user's own folder is never edited: where the weights or the tokenizer have to be converted first, the
+    result is a copy in the cache. ``allow_pickle``: accept ``pytorch_model.bin`` (read with
+    ``weights_only=True``) when there are no safetensors.
     """
     found = Checkpoint(_locate(model, allow_pickle=allow_pickle))
     inspection.check_config(found)
@@ -46,14 +37,8 @@ def locate(model: str, *, cache: Path) -> Checkpoint:
     """Find the checkpoint of any encoder, also of one that cannot be compressed: a teacher.
 
     One of a RoBERTa is checked but for its tokenizer; of one of another family only that there are
-    safetensors and a config, and no adapter or code.
-
-    Args:
-        model: A model folder, or an id on the Hugging Face Hub.
-        cache: Folder for converted copies.
-
-    Raises:
-        CheckpointError: There is no such model, it is damaged, or its weights are only there as a pickle.
+    safetensors and a config, and no adapter or code. Raises CheckpointError: there is no such model, it is
+    damaged, or its weights are only there as a pickle.
     """
     found = Checkpoint(_locate(model, allow_pickle=False, also=files.OTHER_TOKENIZERS))
     inspection.check_additions(found)

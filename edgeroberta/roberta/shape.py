@@ -11,15 +11,10 @@ from edgeroberta.errors import shown
 
 @dataclass(frozen=True)
 class LayerShape:
-    """Dimensions of one encoder layer.
+    """Dimensions of one encoder layer."""
 
-    Attributes:
-        heads: Attention heads that are left in it, at least 1.
-        intermediate: FFN neurons that are left in it, at least 1.
-    """
-
-    heads: int
-    intermediate: int
+    heads: int  # attention heads that are left in it, at least 1
+    intermediate: int  # FFN neurons that are left in it, at least 1
 
     def to_json(self) -> dict[str, int]:
         """Return it as a JSON object."""
@@ -29,9 +24,7 @@ class LayerShape:
     def from_json(cls, fields: Mapping[str, Any]) -> LayerShape:
         """Read what :meth:`to_json` wrote.
 
-        Raises:
-            KeyError: A field is missing.
-            ValueError: A field is no whole number above 0.
+        Raises KeyError: a field is missing; ValueError: a field is no whole number above 0.
         """
         counts = [fields[name] for name in ("heads", "intermediate")]
         for value in counts:
@@ -42,25 +35,15 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Dimensions of an encoder with its classification head; layers may differ.
+    """Dimensions of an encoder with its classification head; layers may differ."""
 
-    Attributes:
-        vocab_size: Rows of the word embedding table.
-        hidden_size: Width of the residual stream.
-        head_size: Width of one attention head.
-        max_positions: Rows of the position table, the offset rows included.
-        type_vocab_size: Rows of the token type table.
-        labels: Outputs of the classification head.
-        layers: Each layer's own dimensions, the first layer first.
-    """
-
-    vocab_size: int
-    hidden_size: int
-    head_size: int
-    max_positions: int
-    type_vocab_size: int
-    labels: int
-    layers: tuple[LayerShape, ...]
+    vocab_size: int  # rows of the word embedding table
+    hidden_size: int  # width of the residual stream
+    head_size: int  # width of one attention head
+    max_positions: int  # rows of the position table, the offset rows included
+    type_vocab_size: int  # rows of the token type table
+    labels: int  # outputs of the classification head
+    layers: tuple[LayerShape, ...]  # each layer's own dimensions, the first layer first
 
     @property
     def embedding_parameters(self) -> int:

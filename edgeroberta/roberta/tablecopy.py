@@ -41,13 +41,9 @@ def copy(
 ) -> None:
     """Copy all tensors of a model folder into one safetensors file.
 
-    Args:
-        source: The model.
-        file: The file to write.
-        rows: Name of a tensor, without the encoder's prefix, to the rows to keep of it, in their new
-            order; names that the model does not have are passed over.
-        without: Names of tensors to leave out, likewise.
-        new_names: Stored name to new name of every tensor; None leaves the names.
+    ``rows``: name of a tensor, without the encoder's prefix, to the rows to keep of it, in their new order;
+    names that the model does not have are passed over. ``new_names``: stored name to new name of every
+    tensor; None leaves the names.
     """
     tensors = {
         (name if new_names is None else new_names[name]): (found, rows.get(name.removeprefix(ENCODER)))

@@ -36,21 +36,13 @@ _FLOATS: Mapping[str, tuple[str, int]] = {
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """Where one tensor lies.
+    """Where one tensor lies."""
 
-    Attributes:
-        file: The safetensors file that holds it.
-        dtype: The format's dtype name, e.g. ``F32``.
-        shape: Its dimensions.
-        start: Offset of its first byte from the start of the file.
-        stop: Offset after its last byte.
-    """
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    stop: int
+    file: Path  # the safetensors file that holds it
+    dtype: str  # the format's dtype name, e.g. ``F32``.
+    shape: tuple[int, ...]  # its dimensions
+    start: int  # offset of its first byte from the start of the file
+    stop: int  # offset after its last byte
 
     @property
     def elements(self) -> int:
@@ -63,11 +55,7 @@ class TensorEntry:
         return self.dtype in _FLOATS
 
     def floats(self, count: int) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
-        """Read a table, ``count`` rows at a time: the number of the first of them, and the rows as float64.
-
-        Raises:
-            CheckpointError: It is not of floating point.
-        """
+        """Read a table by ``count`` rows: the number of the first of them, and the rows as float64."""
         if not self.is_float:
             raise CheckpointError(f"a table is stored as {self.dtype}, not as floats", where=str(self.file))
         view = "<u2" if self.dtype == "BF16" else _FLOATS[self.dtype][0].replace("u", "f")
@@ -80,11 +68,7 @@ class TensorEntry:
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """List the safetensors files of a model folder: one alone, the shards its index names, or none.
-
-    Raises:
-        CheckpointError: The index is not readable, leads outside the folder or names an absent shard.
-    """
+    """List the safetensors files of a model folder: one alone, the shards its index names, or none."""
     single, index = folder / files.WEIGHTS, folder / files.WEIGHTS_INDEX
     if single.is_file():
         return (single,)
@@ -110,11 +94,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def read_headers(found: Sequence[Path]) -> dict[str, TensorEntry]:
-    """Read which tensors the weight files of a model hold, over all shards.
-
-    Raises:
-        CheckpointError: A file is damaged, or two hold the same tensor.
-    """
+    """Read which tensors the weight files of a model hold, over all shards."""
     entries: dict[str, TensorEntry] = {}
     for file in found:
         for entry_name, entry in _header(file):

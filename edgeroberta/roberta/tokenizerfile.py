@@ -22,30 +22,18 @@ BPE, UNIGRAM = "BPE", "Unigram"
 
 @dataclass(frozen=True)
 class TokenizerFile:
-    """A tokenizer and the file it was read from.
-
-    Attributes:
-        path: The file.
-        fields: Its content.
-        ids: Id of every piece, added tokens included.
-    """
+    """A tokenizer and the file it was read from."""
 
     path: Path
-    fields: Mapping[str, Any]
-    ids: Mapping[str, int]
+    fields: Mapping[str, Any]  # its content
+    ids: Mapping[str, int]  # id of every piece, added tokens included
 
     @classmethod
     def read(cls, path: Path) -> TokenizerFile:
         """Read a tokenizer whose pieces can be taken away.
 
-        Args:
-            path: A ``tokenizer.json``.
-
-        Returns:
-            The tokenizer.
-
-        Raises:
-            CheckpointError: It is damaged, or works in another way than the family's tokenizers do.
+        ``path``: a ``tokenizer.json``. Raises CheckpointError: it is damaged, or works in another way than
+        the family's tokenizers do.
         """
         fields = load_object(path)
         try:
@@ -107,15 +95,7 @@ class TokenizerFile:
     def only(self, kept: Sequence[int]) -> str:
         """Write the file with some of the pieces; the n-th of them gets the id n.
 
-        Args:
-            kept: Ids to keep, rising; all of ``named`` are among them.
-
-        Returns:
-            The new content of the file.
-
-        Raises:
-            CheckpointError: The pieces cannot be numbered so, since added tokens have ids in the
-                midst of the model's.
+        ``kept``: ids to keep, rising; all of ``named`` are among them.
         """
         new = {int(old): number for number, old in enumerate(kept)}
         fields = dict(self.fields)

@@ -41,17 +41,11 @@ FIXED_IDS = 4
 
 @dataclass(frozen=True)
 class Limits:
-    """How many tokens to keep.
+    """How many tokens to keep."""
 
-    Attributes:
-        keep: Share of the old number of tokens to fill up to; what the texts use is kept beyond it.
-        size: Exactly so many tokens instead; if the texts use more, the rarest of them go.
-        min_count: Times that the texts must need a token for it to count as used.
-    """
-
-    keep: float = 0.4
-    size: int | None = None
-    min_count: int = 1
+    keep: float = 0.4  # share of the old number of tokens to fill up to; what the texts use is kept beyond it
+    size: int | None = None  # exactly so many tokens instead; if the texts use more, the rarest of them go
+    min_count: int = 1  # times that the texts must need a token for it to count as used
 
 
 def parts(file: TokenizerFile) -> dict[int, set[int]]:
@@ -66,12 +60,8 @@ def parts(file: TokenizerFile) -> dict[int, set[int]]:
 def needed(file: TokenizerFile, counts: Counts) -> Counts:
     """Count how often each token is made on the way to the tokens of the texts.
 
-    Args:
-        file: The tokenizer.
-        counts: Occurrences of each token, int64[rows].
-
-    Returns:
-        Occurrences within other tokens added, int64[rows]: never less for a part than for the whole.
+    ``file``: the tokenizer. ``counts``: occurrences of each token, int64[rows]. Returns occurrences within
+    other tokens added, int64[rows]: never less for a part than for the whole.
     """
     total, made_of = counts.copy(), parts(file)
     # Parts are shorter than what they make, so a whole is complete when its turn comes.
@@ -84,16 +74,9 @@ def needed(file: TokenizerFile, counts: Counts) -> Counts:
 def ranks(file: TokenizerFile, rows: int) -> Floats:
     """Rank tokens from the most general to the most special.
 
-    Merges are found in the order of how often their pairs occur in the tokenizer's training texts, and
-    the scores of a Unigram model are log probabilities there.
-
-    Args:
-        file: The tokenizer.
-        rows: Rows of the embedding table.
-
-    Returns:
-        float64[rows]; infinite for ids that the model does not make of others (single characters) or
-        at all.
+    Merges are found in the order of how often their pairs occur in the tokenizer's training texts, and the
+    scores of a Unigram model are log probabilities there. ``file``: the tokenizer. Returns float64[rows];
+    infinite for ids that the model does not make of others (single characters) or at all.
     """
     if file.kind == BPE:
         order: Iterable[int] = (file.ids[left + right] for left, right in file.merges)
@@ -111,19 +94,11 @@ def choose(
 ) -> Counts:
     """Choose the tokens to keep.
 
-    Args:
-        file: The tokenizer.
-        counts: Occurrences of each token in the user's texts, int64[rows].
-        limits: How many to keep.
-        fixed: Ids that must stay beyond those that the tokenizer itself names.
-        prior: Which tokens to fill up with, float64[rows], the highest first; -infinity for those
-            that are never to be filled in.
-
-    Returns:
-        Ids to keep, rising.
-
-    Raises:
-        UsageError: ``limits.size`` is less than what no text can be tokenized without.
+    ``file``: the tokenizer. ``counts``: occurrences of each token in the user's texts, int64[rows].
+    ``fixed``: ids that must stay beyond those that the tokenizer itself names. ``prior``: which tokens to
+    fill up with, float64[rows], the highest first; -infinity for those that are never to be filled in.
+    Returns ids to keep, rising. Raises UsageError: ``limits.size`` is less than what no text can be tokenized
+    without.
     """
     kept = _indispensable(file) | {each for each in (*range(FIXED_IDS), *fixed) if each in file.pieces}
     size = limits.size

@@ -84,11 +84,7 @@ class Weights:
 
 
 def load_weights(model: Checkpoint | Path) -> Weights:
-    """Load a sequence classifier as float32, whatever float type it is stored in.
-
-    Raises:
-        CheckpointError: A tensor is missing or has another shape than ``config.json`` tells.
-    """
+    """Load a sequence classifier as float32, whatever float type it is stored in."""
     model = Checkpoint.of(model)
     config = model.config
     get = _tensor_getter(model, dict(inspection.classifier_shapes(config)))
