@@ -94,10 +94,7 @@ class Reference(Shown):
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a folder that holds something else than a former reference; called before it is measured.
-
-    Raises UsageError: it is a file, or has files and no ``reference.json`` of ours.
-    """
+    """Refuse a folder that holds something else than a former reference; called before it is measured."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
@@ -122,10 +119,7 @@ def save(reference: Reference, folder: Path) -> None:
 
 
 def load(folder: Path) -> Reference:
-    """Read a reference back.
-
-    Raises UsageError: it is missing, damaged, foreign or newer than this version.
-    """
+    """Read a reference back."""
     hint = "edgeroberta reference MODEL --data … -o " + str(folder)
     file = folder / JSON_FILE
     try:
@@ -153,11 +147,7 @@ def load(folder: Path) -> Reference:
 
 
 def check(reference: Reference, *, rows: Rows, task: Task, model_digest: str | None = None) -> None:
-    """Refuse a reference that was measured on something else.
-
-    ``model_digest``: digest of the full-size model, where that is known. Raises UsageError: rows, labels or
-    model differ.
-    """
+    """Refuse a reference that was measured on other rows or labels, or on another model."""
     hint = "measure it again on the same model and data: edgeroberta reference MODEL --data … -o ref/"
     mine, theirs = task.labels, reference.task.labels
     if (task.problem, mine) != (reference.task.problem, theirs):

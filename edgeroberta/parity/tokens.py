@@ -79,11 +79,7 @@ def check(model: Checkpoint, inputs: Sequence[Input]) -> str | None:
 
 
 def check_rows(model: Checkpoint, rows: Iterable[tuple[str, Sequence[Input]]]) -> None:
-    """Refuse texts that no bundle answers: with the padding token in them, or without any token.
-
-    transformers counts positions over the tokens that are not padding, the graph over all. Raises
-    CheckpointError: the tokenizer puts it into every text; DataError: a text has it, or has no tokens.
-    """
+    """Refuse texts that no bundle answers: with the padding token in them, or without any token."""
     pad = model.config.pad_token_id
     tokenizer = open_ours(model)
     if pad in tokenizer.encode_one("").ids:

@@ -23,10 +23,7 @@ _LONGEST = 2000
 
 
 class UnreachableError(UnavailableError):
-    """The device did not answer over ssh.
-
-    ``transient``: trying again may help, as after a dropped connection.
-    """
+    """The device did not answer over ssh; ``transient``: trying again may help."""
 
     code = "device.unreachable"
 

@@ -102,11 +102,7 @@ def config_file() -> Path | None:
 
 
 def find(names: Sequence[str]) -> list[Host]:
-    """Look hosts up.
-
-    ``names``: what the user wrote after each ``--host``. Returns one per name, in that order. Raises
-    UsageError: the configuration is wrong, a name is none, or one is there twice.
-    """
+    """Look up what the user wrote after each ``--host``, in that order."""
     known = read(config_file())
     found = [known.get(name) or Host(name, name) for name in names]
     for host in found:
@@ -117,10 +113,7 @@ def find(names: Sequence[str]) -> list[Host]:
 
 
 def read(file: Path | None) -> dict[str, Host]:
-    """Read the hosts of a configuration file; a file that is not there has none.
-
-    Raises UsageError: the file cannot be read, or has unknown keys or values of another type.
-    """
+    """Read the hosts of a configuration file; a file that is not there has none."""
     if file is None or (VARIABLE not in os.environ and not file.exists()):
         return {}
     try:

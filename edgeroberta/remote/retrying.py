@@ -21,11 +21,7 @@ class RetryPolicy:
         self.used = 0
 
     def wait(self, error: UnreachableError, *, hint: str, stopped: threading.Event) -> None:
-        """Wait before the next attempt.
-
-        ``hint``: what the user may do when all have failed. ``stopped``: set when the user has given up; ends
-        the wait.
-        """
+        """Wait before the next attempt, until ``stopped``; ``hint``: what to do when all have failed."""
         if not error.transient or stopped.is_set():
             raise error
         if self.used >= len(self.delays):

@@ -59,11 +59,7 @@ class Graph:
 def build_graph(
     weights: Weights, plan: QuantizationPlan | None = None, form: GraphForm | None = None
 ) -> Graph:
-    """Write the graph of an encoder with its classification head.
-
-    ``weights``: the model's parameters; per-layer shapes may differ. ``plan``: what to write in int8; None
-    writes a float graph.
-    """
+    """Write the graph of an encoder, whose layers may differ, and its head; float without a plan."""
     return _Writer(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
 
 

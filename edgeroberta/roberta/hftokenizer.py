@@ -21,10 +21,7 @@ _PARTS = ("normalizer", "pre_tokenizer")
 
 
 def open_files(folder: Path, **settings: Any) -> Any:
-    """Open the tokenizer of any model folder as ``AutoTokenizer`` does, without network or foreign code.
-
-    ``**settings``: passed on to ``from_pretrained``.
-    """
+    """Open any folder's tokenizer as ``AutoTokenizer`` does, without network or foreign code."""
     try:
         from transformers import AutoTokenizer
     except ImportError as error:

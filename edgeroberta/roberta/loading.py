@@ -149,10 +149,7 @@ def _attention(*, training: bool) -> str:
 
 
 def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Checkpoint | Path) -> None:
-    """Write a model folder that transformers 4.57 and 5 load: config, safetensors, tokenizer.
-
-    ``tokenizer``: the checkpoint whose tokenizer files are copied.
-    """
+    """Write a model folder that transformers 4.57 and 5 load, with a checkpoint's tokenizer files."""
     with quiet():
         model.save_pretrained(str(folder))
     Checkpoint.of(tokenizer).copy_tokenizer(folder)

@@ -76,19 +76,12 @@ def from_pretrained(folder: str | Path, auto_class: Any = None, **kwargs: Any) -
 
 
 def shapes_of(config: PreTrainedConfig, *, where: str = "config.json") -> tuple[LayerShape, ...] | None:
-    """Read the shapes of a model's layers from transformers' config.
-
-    Returns one shape per layer, or None for a plain model. Raises CheckpointError: the field is damaged.
-    """
+    """Read one shape per layer from transformers' config; None for a plain model."""
     return None if getattr(config, FIELD, None) is None else layer_shapes(config.to_dict(), where)
 
 
 def set_shapes(config: PreTrainedConfig, shapes: Sequence[LayerShape]) -> None:
-    """Write the shapes of a model's layers into its config; nothing is written where all layers are plain.
-
-    ``config``: the config to change; ``num_hidden_layers`` becomes the number of shapes. ``shapes``: one
-    shape per layer.
-    """
+    """Write one shape per layer into a config; nothing is written where all layers are plain."""
     config.num_hidden_layers = len(shapes)
     plain = LayerShape(config.num_attention_heads, config.intermediate_size)
     if any(shape != plain for shape in shapes):
@@ -98,10 +91,7 @@ def set_shapes(config: PreTrainedConfig, shapes: Sequence[LayerShape]) -> None:
 
 
 def resize(model: PreTrainedModel, shapes: Sequence[LayerShape]) -> None:
-    """Give each layer of a model fresh linear layers of its own shape, in place.
-
-    ``shapes``: one shape per layer.
-    """
+    """Give each layer of a model fresh linear layers of its own shape, in place."""
     hidden = model.config.hidden_size
     for layer, shape in zip(model.base_model.encoder.layer, shapes, strict=True):
         attention = layer.attention.self

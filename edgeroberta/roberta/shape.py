@@ -22,10 +22,7 @@ class LayerShape:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> LayerShape:
-        """Read what :meth:`to_json` wrote.
-
-        Raises KeyError: a field is missing; ValueError: a field is no whole number above 0.
-        """
+        """Read what :meth:`to_json` wrote; KeyError or ValueError where a field is missing or not above 0."""
         counts = [fields[name] for name in ("heads", "intermediate")]
         for value in counts:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

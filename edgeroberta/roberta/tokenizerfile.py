@@ -30,11 +30,7 @@ class TokenizerFile:
 
     @classmethod
     def read(cls, path: Path) -> TokenizerFile:
-        """Read a tokenizer whose pieces can be taken away.
-
-        ``path``: a ``tokenizer.json``. Raises CheckpointError: it is damaged, or works in another way than
-        the family's tokenizers do.
-        """
+        """Read a ``tokenizer.json`` of the family's kinds, whose pieces can be taken away."""
         fields = load_object(path)
         try:
             ids, kind = _read(json.dumps(fields, ensure_ascii=False))
@@ -93,10 +89,7 @@ class TokenizerFile:
         return frozenset(self.ids[name] for name in names if name in self.ids)
 
     def only(self, kept: Sequence[int]) -> str:
-        """Write the file with some of the pieces; the n-th of them gets the id n.
-
-        ``kept``: ids to keep, rising; all of ``named`` are among them.
-        """
+        """Write the file with some of the pieces, ``kept`` rising; the n-th of them gets the id n."""
         new = {int(old): number for number, old in enumerate(kept)}
         fields = dict(self.fields)
         fields["added_tokens"] = [
