@@ -1,92 +1,49 @@
-"""Comma-, semicolon- and tab-separated text, cut into rows with the line each row starts on.
-
-The standard csv module is not used: before Python 3.11 it refuses NUL, its field size limit is a
-global, it reports the last line of a record rather than its first, and it has no way to say where an
-unterminated quote was opened.
-"""
+"""Comma-, semicolon- and tab-separated text, cut into rows with the line each row starts on."""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+import sys
 from collections.abc import Iterable, Iterator
 
 from edgeroberta.errors import DataError
 
-# One field and what ends it. The quoted form is "unrolled" ([^"]* ("" [^"]*)*), so that a quote that
-# is never closed fails in linear time. A quote inside an unquoted field is an ordinary character.
-_FIELD = {
-    mark: re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{mark}\r\n][^{mark}\r\n]*|))({mark}|\r\n|[\r\n]|\Z)')
-    for mark in ",;"
-}
-_CLOSED_QUOTE = re.compile(r'"[^"]*(?:""[^"]*)*"(?!")')
-_NEWLINE = re.compile(r"\r\n|[\r\n]")
-#: Characters read on at a time.
-_BLOCK = 1 << 16
+#: Python 3.10's csv refuses NUL; decoded text has no lone surrogate that this could be mistaken for.
+_NUL = ("\0", "\udc00") if sys.version_info < (3, 11) else None
+_LONGEST = (1 << 31) - 1  # characters of a field; csv's own limit is 131,072
 
 
-class _Fields:
-    """Cuts text, of which only a part is in memory, into fields that a mark separates."""
-
-    def __init__(self, parts: Iterable[str], mark: str) -> None:
-        self._parts, self._mark = iter(parts), mark
-        self.text = ""
-        self.position = 0
-
-    def left(self) -> bool:
-        """Tell whether there is more text."""
-        return self.position < len(self.text) or self._grow()
-
-    def match(self) -> re.Match[str] | None:
-        """Match one field; None when its quotes are broken."""
-        while True:
-            found = _FIELD[self._mark].match(self.text, self.position)
-            if found is None:
-                certain = _CLOSED_QUOTE.match(self.text, self.position) is not None
-            else:
-                # At the end of what is in memory, a "\r" may be half of "\r\n", and a field may go on.
-                certain = found.end() < len(self.text) or found[3] in (self._mark, "\n", "\r\n")
-            if certain or not self._grow():
-                return found
-
-    def _grow(self) -> bool:
-        """Read on, at least as much as is left: a long field is then matched anew only a few times."""
-        kept = self.text[self.position :]
-        added, wanted = [], max(_BLOCK, len(kept))
-        for part in self._parts:
-            added.append(part)
-            wanted -= len(part)
-            if wanted <= 0:
-                break
-        self.text, self.position = kept + "".join(added), 0
-        return bool(added)
-
-
-def csv_rows(parts: Iterable[str], source: str, mark: str = ",") -> Iterator[tuple[int, list[str]]]:
+def csv_rows(lines: Iterable[str], source: str, mark: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Cut comma-separated text (RFC 4180) into rows; empty lines are skipped.
 
-    ``parts``: the file's text, whole or in parts cut anywhere; some tens of kB are held at a time, and the
-    longest field. Yields the line a row starts on, counted from 1, and its fields with quotes undone. Raises
-    DataError: a quote is not closed, or text follows a closing quote.
+    ``lines``: the file's lines, each with its end; one row is held at a time. Yields the line a row starts
+    on, counted from 1, and its fields with quotes undone. Raises DataError: a quote is not closed, or text
+    follows a closing quote.
     """
-    left, line = _Fields(parts, mark), 1
-    while left.left():
-        start, fields, end = line, [], mark
-        blank = False
-        while end == mark:
-            match = left.match()
-            if match is None:
-                raise _broken_quote(left.text, left.position, f"{source}:{line}")
-            quoted, plain, end = match.groups()
-            if quoted is None:
-                fields.append(plain)
-                blank = not plain and len(fields) == 1
-            else:
-                fields.append(quoted.replace('""', '"'))
-                line += len(_NEWLINE.findall(quoted))
-            left.position = match.end()
-        line += 1
-        if not (blank and len(fields) == 1):
-            yield start, fields
+    csv.field_size_limit(_LONGEST)
+    through = False
+
+    def physical() -> Iterator[str]:
+        nonlocal through
+        for line in lines:
+            text = line if _NUL is None else line.replace(*_NUL)
+            # csv wants lines that end where a carriage return stands alone, too.
+            yield from io.StringIO(text, newline="") if "\r" in text[:-2] else (text,)
+        through = True
+
+    reader = csv.reader(physical(), delimiter=mark, strict=True)
+    while True:
+        start = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _broken_quote(f"{source}:{start}", closed=not through) from error
+        if fields:
+            yield start, fields if _NUL is None else [field.replace(*reversed(_NUL)) for field in fields]
 
 
 def tsv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
@@ -130,8 +87,8 @@ def separator(text: str, *, header: bool) -> str:
     return ";" if header and names.count(";") > names.count(",") else ","
 
 
-def _broken_quote(text: str, position: int, where: str) -> DataError:
-    if _CLOSED_QUOTE.match(text, position):
+def _broken_quote(where: str, *, closed: bool) -> DataError:
+    if closed:
         return DataError(
             "text after the closing quote of a field",
             where=where,
