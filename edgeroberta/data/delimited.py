@@ -43,7 +43,7 @@ def csv_rows(lines: Iterable[str], source: str, mark: str = ",") -> Iterator[tup
         except csv.Error as error:
             raise _broken_quote(f"{source}:{start}", closed=not through) from error
         if fields:
-            yield start, fields if _NUL is None else [field.replace(*reversed(_NUL)) for field in fields]
+            yield start, fields if _NUL is None else [field.replace(_NUL[1], _NUL[0]) for field in fields]
 
 
 def tsv_rows(parts: Iterable[str], source: str) -> Iterator[tuple[int, list[str]]]:
