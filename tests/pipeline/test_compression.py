@@ -22,7 +22,7 @@ TEACHER = ("finetune", "step", "step", "step")
 
 
 @pytest.fixture
-def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def packaged(tmp_path, monkeypatch) -> Path:
     """Quick stages and a tiny data set in place of the packaged default; the log of what ran."""
     rows = tmp_path / "rows.csv"
     with rows.open("w", newline="") as handle:
@@ -59,16 +59,14 @@ def request(folder: Path, **fields: Any) -> Request:
     return Request(**{**defaults, **fields})
 
 
-def test_the_teacher_is_fine_tuned_once_for_every_output(packaged: Path, tmp_path: Path) -> None:
+def test_the_teacher_is_fine_tuned_once_for_every_output(packaged, tmp_path):
     compression.compress(request(tmp_path), progress=Progress())
     assert fake_stages.started(packaged) == [*TEACHER, *fake_stages.NAMES[1:]]
     compression.compress(request(tmp_path, output=tmp_path / "other"), progress=Progress())
     assert fake_stages.started(packaged)[8:] == list(fake_stages.NAMES[1:])
 
 
-def test_the_teacher_lies_in_the_cache_and_is_what_the_stages_start_from(
-    packaged: Path, tmp_path: Path
-) -> None:
+def test_the_teacher_lies_in_the_cache_and_is_what_the_stages_start_from(packaged, tmp_path):
     result = compression.compress(request(tmp_path), progress=Progress())
     (teacher,) = (cache_dir() / "teacher").glob("00-finetune-*")
     assert (teacher / "config.json").is_file()
@@ -76,9 +74,7 @@ def test_the_teacher_lies_in_the_cache_and_is_what_the_stages_start_from(
     assert not list((tmp_path / "out.work").glob("*finetune*"))
 
 
-def test_using_the_packaged_default_is_said(
-    packaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_using_the_packaged_default_is_said(packaged, tmp_path, capsys):
     import sys
 
     compression.compress(request(tmp_path), progress=PlainProgress(sys.stderr))
@@ -88,21 +84,19 @@ def test_using_the_packaged_default_is_said(
     )
 
 
-def test_the_packaged_default_goes_to_out_demo(
-    packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_packaged_default_goes_to_out_demo(packaged, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = compression.compress(request(tmp_path, output=None), progress=Progress())
     assert result.bundle == tmp_path / "out" / "demo"
 
 
-def test_a_recipe_that_fine_tunes_starts_from_the_packaged_base_model(packaged: Path, tmp_path: Path) -> None:
+def test_a_recipe_that_fine_tunes_starts_from_the_packaged_base_model(packaged, tmp_path):
     result = compression.compress(request(tmp_path, recipe="from-base"), progress=Progress())
     assert result.stages[0].artifact.lineage.stage == "finetune"
     assert not (cache_dir() / "teacher").exists()
 
 
-def test_a_preview_knows_whether_the_teacher_is_there(packaged: Path, tmp_path: Path) -> None:
+def test_a_preview_knows_whether_the_teacher_is_there(packaged, tmp_path):
     before = compression.preview(request(tmp_path))
     assert (before.fine_tunes_packaged_model, before.reused) == (True, 0)
     assert not (cache_dir() / "teacher").exists()
@@ -112,7 +106,7 @@ def test_a_preview_knows_whether_the_teacher_is_there(packaged: Path, tmp_path: 
     assert compression.preview(request(tmp_path, target="intel-cpu")).reused == 0
 
 
-def test_another_limit_fine_tunes_another_teacher(packaged: Path, tmp_path: Path) -> None:
+def test_another_limit_fine_tunes_another_teacher(packaged, tmp_path):
     compression.compress(request(tmp_path), progress=Progress())
     compression.compress(request(tmp_path, limit=30), progress=Progress())
     assert fake_stages.started(packaged).count("finetune") == 2

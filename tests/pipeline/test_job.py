@@ -24,7 +24,7 @@ def _run(job: Job) -> list[str]:
     return [name for name in fake_stages.started(log)[before:] if name != "step"]
 
 
-def test_other_held_out_rows_verify_again_and_no_more(tmp_path: Path) -> None:
+def test_other_held_out_rows_verify_again_and_no_more(tmp_path):
     job = fake_stages.job(tmp_path)
     _run(job)
     other = replace(job.data, heldout=fake_stages.rows("fine", "finer"))
@@ -34,7 +34,7 @@ def test_other_held_out_rows_verify_again_and_no_more(tmp_path: Path) -> None:
         assert _run(replace(job, data=changed)) == list(fake_stages.NAMES), part
 
 
-def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path: Path) -> None:
+def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path):
     job = fake_stages.job(tmp_path)
 
     def config(**source: Any) -> Any:
@@ -45,9 +45,7 @@ def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path: Path) -> N
     assert "hub_id" not in config(model="packaged")
 
 
-def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(tiny_checkpoint, tmp_path):
     def key(folder: Path) -> str:
         stage = stages.get("distill")
         step = Step(stage, stage.config(teacher=str(folder)))
@@ -72,9 +70,7 @@ def _prune_key(job: Job, **budget: Any) -> str:
     return name_and_key(0, Step(stage, config), start(job), job, "")[1]
 
 
-def test_only_a_budget_of_measured_seconds_depends_on_target_and_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_budget_of_measured_seconds_depends_on_target_and_machine(tmp_path, monkeypatch):
     job = fake_stages.job(tmp_path)
     other = replace(job, target=replace(job.target, threads=job.target.threads + 1))
     fresh = {name: _prune_key(job, **{name: 0.5}) for name in ("params", "macs", "latency")}
@@ -86,9 +82,7 @@ def test_only_a_budget_of_measured_seconds_depends_on_target_and_machine(
         assert (_prune_key(job, **{name: 0.5}) != key) == (name == "latency")
 
 
-def test_a_named_table_counts_by_its_content_and_not_by_the_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_named_table_counts_by_its_content_and_not_by_the_machine(tmp_path, monkeypatch):
     job, first, second = fake_stages.job(tmp_path), tmp_path / "a.json", tmp_path / "b.json"
     for file in (first, second):
         file.write_text("{}")
@@ -103,9 +97,7 @@ def test_a_named_table_counts_by_its_content_and_not_by_the_machine(
     assert caught.value.where == "prune.budget.table"
 
 
-def test_a_teacher_named_in_the_settings_of_the_recovery_counts_by_its_content(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_teacher_named_in_the_settings_of_the_recovery_counts_by_its_content(tiny_checkpoint, tmp_path):
     stage = stages.get("prune")
     job = fake_stages.job(tmp_path)
     copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))

@@ -23,7 +23,7 @@ WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+def home(tmp_path_factory, tiny_checkpoint) -> Path:
     """A private folder with a model and rows; the model's files name the folder, as transformers' do."""
     folder = tmp_path_factory.mktemp("home-of-somebody")
     model = Path(shutil.copytree(tiny_checkpoint, folder / "model"))
@@ -55,13 +55,11 @@ def made(home: Path, name: str, *overrides: str) -> Path:
 
 
 @pytest.fixture
-def bundles(home: Path) -> tuple[Path, Path]:
+def bundles(home) -> tuple[Path, Path]:
     return made(home, "first"), made(home, "second")
 
 
-def test_the_same_command_gives_the_same_digest_that_needs_no_folder_of_the_user_s(
-    bundles: tuple[Path, Path], home: Path
-) -> None:
+def test_the_same_command_gives_the_same_digest_that_needs_no_folder_of_the_user_s(bundles, home):
     first, second = map(manifest.read, bundles)
     assert first.digest == second.digest
     assert first.seal != second.seal, "what was measured differs"
