@@ -118,9 +118,7 @@ def test_a_bundle_that_runs_but_answers_wrong_says_so(bundle: Path) -> None:
     row = found.rows[1]
     assert row.status is Status.WRONG
     assert row.latency is not None
-    assert row.detail == (
-        "the drop of accuracy is +19.0 (+13.1 to +25.1) points on 200 rows, the gate allows 1.0"
-    )
+    assert "+19.0 (+13.1 to +25.1)" in row.detail
 
 
 def test_a_share_to_keep_is_one_of_the_full_size_model_s_metric(toy: Path, tmp_path: Path) -> None:
@@ -349,11 +347,8 @@ def test_a_length_that_the_bundle_cannot_take_is_refused(bundle: Path) -> None:
 def test_a_target_that_is_another_machine_is_refused(bundle: Path) -> None:
     with pytest.raises(UnavailableError) as error:
         run(Request(bundle, target="jetson"))
-    assert error.value.exit_code == 4
-    assert error.value.what.startswith(
-        "the target 'jetson' is another machine than this one: looked for a machine of type aarch64 "
-        "with 'Jetson' or 'NVIDIA Orin' in the name of its board or processor; here: "
-    )
+    assert (error.value.code, error.value.exit_code) == ("unavailable.other-machine", 4)
+    assert "'jetson'" in error.value.what
 
 
 def test_a_target_that_is_this_machine_is_in_the_table(bundle: Path) -> None:

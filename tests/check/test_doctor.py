@@ -107,8 +107,8 @@ def test_the_state_of_the_device_is_part_of_the_findings(
     with pytest.raises(SystemExit, match="0"):
         main(["doctor"])
     said = capsys.readouterr().out
-    assert "power mode     25W (mode 1), not the maximal one (MAXN_SUPER)" in said
-    assert "warning: the clocks float (cpu0, cpu4, gpu): sudo jetson_clocks" in said
+    for word in ("power mode     25W", "warning: ", "sudo jetson_clocks"):
+        assert word in said
     with pytest.raises(SystemExit, match="0"):
         main(["doctor", "--json"])
     found = json.loads(capsys.readouterr().out)["state"]

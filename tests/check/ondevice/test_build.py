@@ -203,11 +203,11 @@ def test_wrong_goldens_exclude_an_engine_and_both_are_still_reported(made, fake,
     outcome = build(bundle)
     assert outcome.kept is None
     for each in outcome.candidates:
-        assert "gives other answers here than where the bundle was made: logits differ by 3" in each.error
+        assert "logits differ by 3" in each.error
     status, out, told = run(capsys, "build", str(bundle), "--rounds", "1")
     assert status == 1
     assert out.splitlines()[1].split()[-2:] == ["wrong", "–"]
-    assert "no engine can be kept (tensorrt: tensorrt 10.3.0 gives other answers here" in told
+    assert "no engine can be kept (tensorrt: " in told
 
 
 def test_the_fp16_engine_is_held_to_the_float_graph_s_answers(fake, tmp_path):
@@ -221,7 +221,7 @@ def test_the_fp16_engine_is_held_to_the_float_graph_s_answers(fake, tmp_path):
     assert int8.error is None
     assert fp16.allowed == 0.5
     assert "logits differ by 3" in fp16.error
-    with pytest.raises(EngineError, match=r"tensorrt-fp16 10\.3\.0 gives other answers here"):
+    with pytest.raises(EngineError, match="tensorrt-fp16"):
         Runtime.open(bundle, engine="tensorrt-fp16")
     assert fake.gpu.alive == 0  # what is refused holds no memory of the GPU
     Runtime.open(bundle, engine="tensorrt").close()
@@ -293,7 +293,7 @@ def test_a_gate_that_nothing_passes_ends_with_3(made, fake, monkeypatch, capsys,
     )
     status, _, told = run(capsys, "build", str(made), "--rounds", "1", "--reference", str(tmp_path))
     assert status == 3
-    assert "no engine can be kept" in told
+    assert "no engine can be kept (" in told
 
 
 def test_the_gate_is_the_one_that_verify_asks(made, fake, monkeypatch, tmp_path):
@@ -320,7 +320,7 @@ def test_without_tensorrt_it_is_missing_as_well(made, fake, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    with pytest.raises(UnavailableError, match="need the package 'tensorrt' or 'tensorrt_rtx'"):
+    with pytest.raises(UnavailableError, match="tensorrt_rtx"):
         build(made)
 
 
