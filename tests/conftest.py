@@ -32,7 +32,7 @@ SIZES = {
 
 
 @pytest.fixture(autouse=True)
-def _private_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _private_cache(tmp_path_factory, monkeypatch) -> None:
     """Keep every test out of the user's cache."""
     monkeypatch.setenv("EDGEROBERTA_CACHE", str(tmp_path_factory.mktemp("cache")))
 
@@ -50,15 +50,13 @@ def xlmr_tokenizer_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def device_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def device_tree(tmp_path_factory) -> Callable[[str], Path]:
     """A function that gives the root of a board by its name. Do not write into it; unpack one of your own."""
     return cache(lambda name: unpack(name, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="session")
-def make_checkpoint(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path, xlmr_tokenizer_folder: Path
-) -> Callable[..., Path]:
+def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -> Callable[..., Path]:
     """A function that writes a seeded checkpoint and returns its folder.
 
     ``make_checkpoint(labels=("no", "yes"), problem="single_label_classification",
@@ -104,43 +102,43 @@ def make_checkpoint(
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+def tiny_checkpoint(make_checkpoint) -> Path:
     """A two-label RoBERTa classifier (type_vocab 1, 514 positions). Do not write into it."""
     return make_checkpoint()
 
 
 @pytest.fixture(scope="session")
-def tiny_xlmr_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+def tiny_xlmr_checkpoint(make_checkpoint) -> Path:
     """A three-label XLM-R classifier. Do not write into it."""
     return make_checkpoint(("negative", "neutral", "positive"), model_type="xlm-roberta")
 
 
 @pytest.fixture(scope="session")
-def tiny_two_type_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+def tiny_two_type_checkpoint(make_checkpoint) -> Path:
     """A two-label RoBERTa classifier with two token types and layer-norm eps 1e-12."""
     return make_checkpoint(type_vocab_size=2, layer_norm_eps=1e-12)
 
 
 @pytest.fixture(scope="session")
-def tiny_multi_label_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+def tiny_multi_label_checkpoint(make_checkpoint) -> Path:
     """A three-label multi-label RoBERTa classifier. Do not write into it."""
     return make_checkpoint(("plot", "music", "acting"), "multi_label_classification")
 
 
 @pytest.fixture(scope="session")
-def tiny_regression_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+def tiny_regression_checkpoint(make_checkpoint) -> Path:
     """A RoBERTa with one regression output. Do not write into it."""
     return make_checkpoint(("score",), "regression")
 
 
 @pytest.fixture(scope="session")
-def tiny_headless_checkpoint(make_checkpoint: Callable[..., Path]) -> Path:
+def tiny_headless_checkpoint(make_checkpoint) -> Path:
     """A RoBERTa encoder without a classification head. Do not write into it."""
     return make_checkpoint(head=False)
 
 
 @pytest.fixture(scope="session")
-def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+def make_build_context(tmp_path_factory) -> Callable[..., Any]:
     """A function that exports a checkpoint as a float graph and makes the context of a build stage.
 
     ``make_build_context(checkpoint, engines=("onnxruntime",), pair=False, texts=...)`` returns a
@@ -194,7 +192,7 @@ def make_build_context(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
 
 
 @pytest.fixture(scope="session")
-def make_bundle(make_build_context: Callable[..., Any]) -> Callable[..., Path]:
+def make_bundle(make_build_context) -> Callable[..., Path]:
     """A function that builds a float bundle without a verdict from a checkpoint, as the stages do.
 
     ``make_bundle(checkpoint, engines=("onnxruntime",), pair=False, max_length=None, texts=...)``
@@ -219,6 +217,6 @@ def make_bundle(make_build_context: Callable[..., Any]) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(make_bundle: Callable[..., Path], tiny_checkpoint: Path) -> Path:
+def tiny_bundle(make_bundle, tiny_checkpoint) -> Path:
     """A bundle of ``tiny_checkpoint`` for both engines. Do not write into it; copy it first."""
     return make_bundle(tiny_checkpoint, ("onnxruntime", "openvino"))

@@ -50,10 +50,7 @@ TEXTS: dict[str, str] = {
 }
 
 #: Texts with the padding token in them: tokenized as any, but no model here has an answer to them.
-PADDED: dict[str, str] = {
-    "pad alone": "<pad>",
-    "pad among others": "<s> good <pad> film <mask> </s><unk>",
-}
+PADDED: dict[str, str] = {"pad alone": "<pad>", "pad among others": "<s> good <pad> film <mask> </s><unk>"}
 
 #: Name to something that is no text, and what the refusal says.
 REFUSED: dict[str, tuple[str, str]] = {

@@ -200,7 +200,6 @@ def command(bundle: Path, *options: object, environment: dict[str, str] | None =
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=variables)
     try:
-        assert process.stderr is not None
         lines = []
         while not (
             found := re.search(r"serving .* at http://\S+:(\d+)$", lines[-1].strip() if lines else "")

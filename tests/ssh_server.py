@@ -59,7 +59,6 @@ class Device:
 
     def drop(self) -> None:
         """Drop all connections now."""
-        assert self.loop is not None
         for connection in list(self.connections):
             self.loop.call_soon_threadsafe(connection.abort)
 
@@ -204,7 +203,6 @@ async def _run(device: Device, process: asyncssh.SSHServerProcess) -> None:
 async def _feed(
     device: Device, process: asyncssh.SSHServerProcess, child: asyncio.subprocess.Process
 ) -> None:
-    assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError, ConnectionError, asyncssh.Error):
         while block := await process.stdin.read(4096):
             device.received += len(block)
@@ -220,7 +218,6 @@ async def _feed(
 
 
 async def _pump(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter) -> None:
-    assert source is not None
     while block := await source.read(1 << 16):
         target.write(block)
         await target.drain()

@@ -40,11 +40,7 @@ def graph(
         for name in ("input_ids", "attention_mask")
     ]
     output = helper.make_tensor_value_info("logits", getattr(TensorProto, logits), ["batch", table.shape[1]])
-    constants = {
-        "table": table,
-        "one": np.array([1], np.int64),
-        "two": np.array([2], np.int64),
-    }
+    constants = {"table": table, "one": np.array([1], np.int64), "two": np.array([2], np.int64)}
     if quantized:
         constants.update(scale=np.float32(1), zero=np.int8(0))
     made = helper.make_graph(

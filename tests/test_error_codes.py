@@ -33,17 +33,17 @@ def carried() -> Iterator[tuple[str, str]]:
                         yield ast.unparse(node.func).split(".")[-1], keyword.value.value
 
 
-def test_every_code_that_is_carried_is_described_and_no_other() -> None:
+def test_every_code_that_is_carried_is_described_and_no_other():
     assert {code for _, code in carried()} == set(CODES)
 
 
 @pytest.mark.parametrize(("kind", "code"), sorted(set(carried())))
-def test_a_code_ends_the_command_as_its_class_does(kind: str, code: str) -> None:
+def test_a_code_ends_the_command_as_its_class_does(kind, code):
     if kind in CLASSES:
         assert CLASSES[kind] == CODES[code].exit_code
 
 
-def test_every_code_is_in_the_page() -> None:
+def test_every_code_is_in_the_page():
     page = (PACKAGE.parent / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
     assert all(f"\n| `{code}` | {each.exit_code} | {each.meaning} |" in page for code, each in CODES.items())
 
@@ -101,11 +101,11 @@ def dissections(tree: ast.AST) -> list[int]:
         ("str(error).splitlines()[0]", False),
     ],
 )
-def test_what_takes_a_message_apart_is_seen(code: str, found: bool) -> None:
+def test_what_takes_a_message_apart_is_seen(code, found):
     assert bool(dissections(ast.parse(f"try:\n    f()\nexcept E as error:\n    {code}"))) is found
 
 
-def test_no_code_reads_the_words_of_an_error() -> None:
+def test_no_code_reads_the_words_of_an_error():
     names = {file: file.relative_to(PACKAGE).as_posix() for file in TREES}
     found = {names[file]: lines for file, tree in TREES.items() if (lines := dissections(tree))}
     assert set(found) == set(FOREIGN), found

@@ -18,14 +18,14 @@ HOSTILE = "\x1b[2Ja\rb\u202ec\u2028d\x9be\ud800"
 SHOWN = r"\x1b[2Ja\x0db\u202ec\u2028d\x9be\ud800"
 
 
-def test_control_characters_become_visible_and_other_scripts_stay() -> None:
+def test_control_characters_become_visible_and_other_scripts_stay():
     assert escaping.plain(HOSTILE) == SHOWN
     for text in ("two\nlines\tand a tab", "Zwölf こんにちは مرحبا 😀 – 👩‍👩‍👧"):
         assert escaping.plain(text) == text
     assert escaping.one_line("a\nb\tc") == r"a\nb\tc"
 
 
-def test_json_with_control_characters_means_the_same() -> None:
+def test_json_with_control_characters_means_the_same():
     text = escaping.plain_json(json.dumps({HOSTILE: [HOSTILE, "ä"]}, indent=2, ensure_ascii=False))
     assert json.loads(text) == {HOSTILE: [HOSTILE, "ä"]}
     assert escaping.plain(text) == text
@@ -34,26 +34,18 @@ def test_json_with_control_characters_means_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [
-        ("good", "`good`"),
-        ("a`b", "``a`b``"),
-        ("`", "`` ` ``"),
-        ("a\nb|c", r"`a\nb|c`"),
-        ("", "`  `"),
-    ],
+    [("good", "`good`"), ("a`b", "``a`b``"), ("`", "`` ` ``"), ("a\nb|c", r"`a\nb|c`"), ("", "`  `")],
 )
-def test_inline_code_holds_whatever_is_in_it(text: str, code: str) -> None:
+def test_inline_code_holds_whatever_is_in_it(text, code):
     assert escaping.code(text) == code
 
 
-def test_markdown_of_a_text_has_no_markup_of_its_own() -> None:
+def test_markdown_of_a_text_has_no_markup_of_its_own():
     text = escaping.markdown("# [x](http://y) *b* <i> a|b\n~~c~~ &lt; _d_ snake_case \x1b")
     assert text == r"# \[x\](http://y) \*b\* \<i\> a\|b \~\~c\~\~ \&lt; \_d\_ snake_case \\x1b"
 
 
-def test_nothing_that_the_command_line_prints_reaches_a_terminal_raw(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_nothing_that_the_command_line_prints_reaches_a_terminal_raw(capsys):
     console.out(HOSTILE)
     console.out_json({"label": HOSTILE})
     console.say(HOSTILE)
@@ -65,7 +57,7 @@ def test_nothing_that_the_command_line_prints_reaches_a_terminal_raw(
         assert text.count(r"\u202e") >= 2
 
 
-def test_progress_and_tables_show_names_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_and_tables_show_names_in_one_line(capsys):
     import sys
 
     for progress in (PlainProgress(sys.stderr, seconds=0), BarProgress(sys.stderr)):

@@ -11,12 +11,12 @@ from edgeroberta import extras
 from edgeroberta.errors import UnavailableError
 
 
-def test_an_extra_that_is_installed_is_not_missing() -> None:
+def test_an_extra_that_is_installed_is_not_missing():
     assert extras.missing("compress") == ()
     extras.require("compress", purpose="edgeroberta compress")
 
 
-def test_a_missing_package_is_said_with_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_said_with_its_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert extras.missing("compress") == ("torch",)
     with pytest.raises(UnavailableError) as caught:
@@ -28,7 +28,7 @@ def test_a_missing_package_is_said_with_its_pip_line(monkeypatch: pytest.MonkeyP
     assert caught.value.exit_code == 4
 
 
-def test_every_extra_is_one_of_pyproject() -> None:
+def test_every_extra_is_one_of_pyproject():
     text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     declared = text[text.index("[project.optional-dependencies]") : text.index("[project.scripts]")]
     for extra in extras.EXTRAS:

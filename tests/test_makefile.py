@@ -12,7 +12,7 @@ from edgeroberta import recipe
 MAKEFILE = Path(__file__).parents[1] / "Makefile"
 
 
-def test_every_test_is_run_by_exactly_one_target() -> None:
+def test_every_test_is_run_by_exactly_one_target():
     rules = re.findall(
         r"^(test[a-z-]*):.*\n\t.*pytest -m '?([^'\n]+)", MAKEFILE.read_text(encoding="utf-8"), re.M
     )
@@ -30,7 +30,7 @@ def test_every_test_is_run_by_exactly_one_target() -> None:
     }
 
 
-def test_the_demo_asks_for_settings_that_there_are() -> None:
+def test_the_demo_asks_for_settings_that_there_are():
     text = MAKEFILE.read_text(encoding="utf-8")
     rule = text[text.index("\ndemo:") :].partition("\n\n")[0].replace("\\\n", "")
     arguments = shlex.split(next(line for line in rule.splitlines() if " compress " in line).split("||")[0])

@@ -42,23 +42,21 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+def terminal(monkeypatch) -> Terminal:
     for name, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": ""}.items():
         monkeypatch.setenv(name, value)
     return Terminal()
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def clock(monkeypatch) -> list[float]:
     """A clock that stands still until a test moves it."""
     now = [100.0]
     monkeypatch.setattr("edgeroberta.progress.time.monotonic", lambda: now[0])
     return now
 
 
-def test_plain_progress_writes_a_line_at_the_start_every_ten_seconds_and_at_the_end(
-    clock: list[float],
-) -> None:
+def test_plain_progress_writes_a_line_at_the_start_every_ten_seconds_and_at_the_end(clock):
     stream = io.StringIO()
     with PlainProgress(stream).bar("distill", 100, "steps") as advance:
         for _ in range(100):
@@ -72,7 +70,7 @@ def test_plain_progress_writes_a_line_at_the_start_every_ten_seconds_and_at_the_
     ]
 
 
-def test_plain_progress_says_when_work_was_stopped(clock: list[float]) -> None:
+def test_plain_progress_says_when_work_was_stopped(clock):
     stream = io.StringIO()
 
     def fail() -> None:
@@ -85,7 +83,7 @@ def test_plain_progress_says_when_work_was_stopped(clock: list[float]) -> None:
     assert stream.getvalue().splitlines()[-1] == "distill: stopped, 3/10 steps in 0 s"
 
 
-def test_an_unknown_total_shows_a_count_and_no_time_left(clock: list[float]) -> None:
+def test_an_unknown_total_shows_a_count_and_no_time_left(clock):
     stream = io.StringIO()
     with PlainProgress(stream).bar("read", 0, "rows") as advance:
         clock[0] += 20
@@ -97,7 +95,7 @@ def test_an_unknown_total_shows_a_count_and_no_time_left(clock: list[float]) -> 
     ]
 
 
-def test_the_time_left_leaves_out_what_an_earlier_run_had_done(clock: list[float]) -> None:
+def test_the_time_left_leaves_out_what_an_earlier_run_had_done(clock):
     meter = Meter("distill", 100, "steps", done=80)
     assert meter.left is None, "nothing is known of this run's rate yet"
     clock[0] += 10
@@ -109,7 +107,7 @@ def test_the_time_left_leaves_out_what_an_earlier_run_had_done(clock: list[float
     assert fresh.left == 2.5
 
 
-def test_a_bar_on_a_terminal_is_gone_when_the_work_is_done(terminal: Terminal, clock: list[float]) -> None:
+def test_a_bar_on_a_terminal_is_gone_when_the_work_is_done(terminal, clock):
     with for_stream(terminal).bar("distill", 4, "steps") as advance:
         clock[0] += 1
         advance(note="loss 0.3")
@@ -118,7 +116,7 @@ def test_a_bar_on_a_terminal_is_gone_when_the_work_is_done(terminal: Terminal, c
     assert terminal.lines() == ["distill: done, 1/4 steps in 1 s · loss 0.3"]
 
 
-def test_bars_never_wrap_in_a_narrow_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bars_never_wrap_in_a_narrow_terminal(terminal, monkeypatch):
     monkeypatch.setenv("COLUMNS", "50")
     bars = for_stream(terminal)
     with bars.bar("distill", 4, "steps"), bars.bar("inner", 0, "rows"), bars.bar("0" * 100, 0, "rows"):
@@ -126,7 +124,7 @@ def test_bars_never_wrap_in_a_narrow_terminal(terminal: Terminal, monkeypatch: p
     assert [line.partition(":")[0] for line in terminal.lines()] == ["0" * 100, "inner", "distill"]
 
 
-def test_a_line_is_written_above_the_bars_and_nothing_in_it_is_markup(terminal: Terminal) -> None:
+def test_a_line_is_written_above_the_bars_and_nothing_in_it_is_markup(terminal):
     bars = for_stream(terminal)
     with bars.bar("[red]distill :smile: {x}", 4, "steps"):
         bars.line("[bold]checkpoint[/bold] \x1b[2J " + "w" * 100)
@@ -135,7 +133,7 @@ def test_a_line_is_written_above_the_bars_and_nothing_in_it_is_markup(terminal: 
     assert bar.startswith("[red]distill :smile: {x} ━")
 
 
-def test_a_terminal_is_drawn_to_at_most_ten_times_a_second(terminal: Terminal, clock: list[float]) -> None:
+def test_a_terminal_is_drawn_to_at_most_ten_times_a_second(terminal, clock):
     with for_stream(terminal).bar("distill", 1000, "steps") as advance:
         for _ in range(1000):
             clock[0] += 0.001
@@ -144,14 +142,14 @@ def test_a_terminal_is_drawn_to_at_most_ten_times_a_second(terminal: Terminal, c
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_no_color_is_honoured(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, no_color: str) -> None:
+def test_no_color_is_honoured(terminal, monkeypatch, no_color):
     monkeypatch.setenv("NO_COLOR", no_color)
     with for_stream(terminal).bar("distill", 4, "steps") as advance:
         advance()
     assert bool(re.search(r"\x1b\[[\d;]*3\d", terminal.getvalue())) is not bool(no_color)
 
 
-def test_no_terminal_and_a_dumb_one_get_lines(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_terminal_and_a_dumb_one_get_lines(terminal, monkeypatch):
     assert isinstance(for_stream(terminal), BarProgress)
     assert isinstance(for_stream(io.StringIO()), PlainProgress)
     monkeypatch.setenv("TERM", "dumb")
@@ -159,7 +157,7 @@ def test_no_terminal_and_a_dumb_one_get_lines(terminal: Terminal, monkeypatch: p
 
 
 @pytest.mark.parametrize("widgets", [True, False])
-def test_a_notebook_gets_bars_where_it_can_draw_them(monkeypatch: pytest.MonkeyPatch, widgets: bool) -> None:
+def test_a_notebook_gets_bars_where_it_can_draw_them(monkeypatch, widgets):
     for name in ("ipykernel", "ipywidgets"):
         module = ModuleType(name)
         module.__spec__ = ModuleSpec(name, None)
@@ -167,12 +165,12 @@ def test_a_notebook_gets_bars_where_it_can_draw_them(monkeypatch: pytest.MonkeyP
     assert isinstance(for_stream(io.StringIO()), BarProgress if widgets else PlainProgress)
 
 
-def test_without_rich_a_terminal_gets_lines(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rich_a_terminal_gets_lines(terminal, monkeypatch):
     monkeypatch.setitem(sys.modules, "rich.console", None)
     assert isinstance(for_stream(terminal), PlainProgress)
 
 
-def test_the_base_counts_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_base_counts_and_says_nothing(capfd):
     silent = Progress()
     silent.line("hello")
     with silent.bar("distill", 4, "steps") as advance:
@@ -191,5 +189,5 @@ def test_the_base_counts_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> 
         (4320, "1 h 12 min"),
     ],
 )
-def test_durations_read_as_people_say_them(seconds: float | None, said: str) -> None:
+def test_durations_read_as_people_say_them(seconds, said):
     assert progress.duration(seconds) == said

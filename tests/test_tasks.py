@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -11,32 +9,32 @@ from edgeroberta.tasks import Problem, Task
 TABLE = {"0": "no", "1": "yes"}
 
 
-def test_labels_come_in_the_order_of_their_ids() -> None:
+def test_labels_come_in_the_order_of_their_ids():
     config = {"id2label": {"2": "c", "0": "a", "1": "b"}}
     assert Task.from_config(config) == Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
 
 
-def test_more_than_nine_labels_are_ordered_by_number_not_by_spelling() -> None:
+def test_more_than_nine_labels_are_ordered_by_number_not_by_spelling():
     config = {"id2label": {str(i): f"intent {i}" for i in range(12)}}
     assert Task.from_config(config).labels == tuple(f"intent {i}" for i in range(12))
 
 
-def test_a_config_without_labels_has_the_two_that_transformers_gives_it() -> None:
+def test_a_config_without_labels_has_the_two_that_transformers_gives_it():
     assert Task.from_config({"model_type": "roberta"}).labels == ("LABEL_0", "LABEL_1")
     assert Task.from_config({"num_labels": 3}).labels == ("LABEL_0", "LABEL_1", "LABEL_2")
 
 
-def test_one_output_without_a_problem_type_is_a_regression() -> None:
+def test_one_output_without_a_problem_type_is_a_regression():
     assert Task.from_config({"id2label": {"0": "LABEL_0"}}).problem is Problem.REGRESSION
     assert Task.from_config({"id2label": TABLE, "problem_type": None}).problem is Problem.SINGLE_LABEL
 
 
-def test_a_multi_label_problem_may_have_one_label() -> None:
+def test_a_multi_label_problem_may_have_one_label():
     config = {"id2label": {"0": "toxic"}, "problem_type": "multi_label_classification"}
     assert Task.from_config(config) == Task(Problem.MULTI_LABEL, ("toxic",))
 
 
-def test_the_pair_flag_is_the_callers_to_give() -> None:
+def test_the_pair_flag_is_the_callers_to_give():
     assert Task.from_config({"id2label": TABLE}, pair=True).pair
     assert not Task.from_config({"id2label": TABLE}).pair
 
@@ -61,10 +59,7 @@ def test_the_pair_flag_is_the_callers_to_give() -> None:
             "config.json: id2label: must be a table of label ids and names\n"
             '  next: e.g. {"0": "no", "1": "yes"}',
         ),
-        (
-            {"num_labels": 0},
-            "config.json: num_labels: must be a whole number from 1 to 1,048,576, not 0",
-        ),
+        ({"num_labels": 0}, "config.json: num_labels: must be a whole number from 1 to 1,048,576, not 0"),
         (
             {"num_labels": "two"},
             "config.json: num_labels: must be a whole number from 1 to 1,048,576, not 'two'",
@@ -84,14 +79,14 @@ def test_the_pair_flag_is_the_callers_to_give() -> None:
         ),
     ],
 )
-def test_a_config_that_makes_no_sense_is_refused(config: dict[str, Any], message: str) -> None:
+def test_a_config_that_makes_no_sense_is_refused(config, message):
     with pytest.raises(CheckpointError) as caught:
         Task.from_config(config)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
 
 
-def test_each_problem_has_its_metric_and_width() -> None:
+def test_each_problem_has_its_metric_and_width():
     metrics = {problem: Task(problem, ("a",)).metric for problem in Problem}
     assert metrics == {
         Problem.SINGLE_LABEL: "accuracy",
@@ -102,17 +97,17 @@ def test_each_problem_has_its_metric_and_width() -> None:
     assert Task(Problem.SINGLE_LABEL, ("a", "b")).optimum_task == "text-classification"
 
 
-def test_single_label_decides_for_the_largest_logit_and_the_first_of_equals() -> None:
+def test_single_label_decides_for_the_largest_logit_and_the_first_of_equals():
     decided = Task(Problem.SINGLE_LABEL, ("a", "b", "c")).decide(np.array([[0, 2, 1], [3, 3, 3]], np.float32))
     assert decided.dtype == np.int64
     assert decided.tolist() == [1, 0]
 
 
-def test_multi_label_decides_for_every_probability_above_one_half() -> None:
+def test_multi_label_decides_for_every_probability_above_one_half():
     decided = Task(Problem.MULTI_LABEL, ("a", "b")).decide(np.array([[0.1, -0.1], [0.0, 5.0]], np.float32))
     assert decided.tolist() == [[True, False], [False, True]]
 
 
-def test_regression_decides_for_the_value_itself() -> None:
+def test_regression_decides_for_the_value_itself():
     decided = Task(Problem.REGRESSION, ("score",)).decide(np.array([[1.5], [-2.0]], np.float32))
     assert decided.tolist() == [1.5, -2.0]

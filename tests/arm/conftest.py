@@ -50,7 +50,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 @pytest.fixture
-def measured(pytestconfig: pytest.Config) -> list[str]:
+def measured(pytestconfig) -> list[str]:
     """Lines to be shown at the end of the run."""
     return pytestconfig.stash.setdefault(_MEASURED, [])
 
@@ -67,9 +67,7 @@ def arm_root() -> debian_root.DebianRoot:
 
 
 @pytest.fixture(scope="session")
-def ask_arm(
-    arm_root: debian_root.DebianRoot, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[..., Answers]:
+def ask_arm(arm_root, tmp_path_factory) -> Callable[..., Answers]:
     """A function that lets the emulated computer answer a request on an engine; see ``answers.py``."""
     try:
         qemu = debian_root.emulator(store=STORE)
@@ -94,7 +92,7 @@ def ask_arm(
 
 
 @pytest.fixture(scope="session")
-def ask_here(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Answers]:
+def ask_here(tmp_path_factory) -> Callable[..., Answers]:
     """The same on this machine."""
 
     def ask(request: Answers) -> Answers:
@@ -127,10 +125,7 @@ def real_texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def compare(
-    ask_arm: Callable[..., Answers],
-    ask_here: Callable[..., Answers],
-    real_texts: list[str],
-    tmp_path_factory: pytest.TempPathFactory,
+    ask_arm, ask_here, real_texts, tmp_path_factory
 ) -> Callable[[Path, str], tuple[list[str], Answers, Answers, int]]:
     """A function that asks both machines the same; it returns the texts, both answers, and the ties."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import odd_inputs
@@ -29,13 +27,13 @@ class Compared(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def onnxruntime(compare: Callable[..., Any], real_bundle: Callable[[str], Path]) -> Compared:
+def onnxruntime(compare, real_bundle) -> Compared:
     """The bundle for ARM on ONNX Runtime, compared."""
     return Compared(*compare(real_bundle("arm"), "onnxruntime"))
 
 
 @pytest.fixture(scope="module")
-def openvino(compare: Callable[..., Any], real_bundle: Callable[[str], Path]) -> Compared:
+def openvino(compare, real_bundle) -> Compared:
     """A bundle for any computer on OpenVINO, compared."""
     return Compared(*compare(real_bundle("cpu"), "openvino"))
 

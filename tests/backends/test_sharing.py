@@ -16,7 +16,7 @@ from edgeroberta.runtime.session import ENGINES
 
 
 @pytest.fixture
-def graph(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+def graph(tiny_checkpoint, tmp_path) -> Path:
     folder = tmp_path / "graph"
     folder.mkdir()
     write_float(tiny_checkpoint, folder / "model.onnx")
@@ -29,7 +29,7 @@ def build(graph: Path, output: Path) -> None:
         backends.build(engine, graph, output, share_weights=True)
 
 
-def test_the_weights_are_the_same_beside_the_graph_and_aligned(graph: Path, tmp_path: Path) -> None:
+def test_the_weights_are_the_same_beside_the_graph_and_aligned(graph, tmp_path):
     build(graph, tmp_path / "out")
     inside = onnx.load(graph / "model.onnx")
     beside = onnx.load(tmp_path / "out/model.onnx")
@@ -47,7 +47,7 @@ def test_the_weights_are_the_same_beside_the_graph_and_aligned(graph: Path, tmp_
     assert not any(offset % sharing.ALIGNMENT for offset in offsets)
 
 
-def test_both_engines_together_need_the_bytes_of_one(graph: Path, tmp_path: Path) -> None:
+def test_both_engines_together_need_the_bytes_of_one(graph, tmp_path):
     build(graph, tmp_path / "out")
     names = sorted(file.name for file in (tmp_path / "out").iterdir())
     assert names == ["model.onnx", "model.onnx_data"]
@@ -58,7 +58,7 @@ def test_both_engines_together_need_the_bytes_of_one(graph: Path, tmp_path: Path
         assert engine_bytes(tmp_path / "out", engine) == total
 
 
-def test_a_large_graph_keeps_the_file_it_has(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_large_graph_keeps_the_file_it_has(tiny_checkpoint, tmp_path):
     graph = tmp_path / "graph"
     graph.mkdir()
     build_graph(load_weights(tiny_checkpoint)).builder.save(graph / "model.onnx", inline_limit=0)
@@ -67,7 +67,7 @@ def test_a_large_graph_keeps_the_file_it_has(tiny_checkpoint: Path, tmp_path: Pa
         assert (tmp_path / "out" / name).read_bytes() == (graph / name).read_bytes()
 
 
-def test_openvino_runs_its_own_files_where_a_bundle_has_both() -> None:
+def test_openvino_runs_its_own_files_where_a_bundle_has_both():
     engine = ENGINES["openvino"]
     assert engine.files_in({"model.onnx"}) == ("model.onnx",)
     assert engine.files_in({"model.onnx", *engine.files}) == engine.files

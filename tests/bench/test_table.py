@@ -78,15 +78,15 @@ def check(name: str, text: str) -> None:
     assert text == file.read_text(encoding="utf-8")
 
 
-def test_the_table_reads_as_it_should_in_markdown(comparison: Comparison) -> None:
+def test_the_table_reads_as_it_should_in_markdown(comparison):
     check("bench.md", table.markdown(comparison))
 
 
-def test_the_table_reads_as_it_should_on_a_terminal(comparison: Comparison) -> None:
+def test_the_table_reads_as_it_should_on_a_terminal(comparison):
     check("bench.txt", table.text(comparison))
 
 
-def test_a_row_without_an_offline_part_has_no_texts_per_second(comparison: Comparison) -> None:
+def test_a_row_without_an_offline_part_has_no_texts_per_second(comparison):
     measured = table.measured(comparison)
     place = [column.title for column in measured.columns].index("texts/s")
     rates = [cells[place] for cells in measured.rows]
@@ -94,7 +94,7 @@ def test_a_row_without_an_offline_part_has_no_texts_per_second(comparison: Compa
     assert rates == ["–", "–", "1,234", "1,234", "–"]
 
 
-def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
+def test_ran_and_still_right_are_two_columns(comparison):
     measured = table.measured(comparison)
     wrong = dict(zip((column.title for column in measured.columns), measured.rows[3], strict=True))
     assert (wrong["speed-up"], wrong["agreement %"], wrong["status"]) == ("7.80×", "61.0", "wrong, noisy")
@@ -123,13 +123,11 @@ def test_ran_and_still_right_are_two_columns(comparison: Comparison) -> None:
         ),
     ],
 )
-def test_the_table_says_what_was_timed(
-    comparison: Comparison, plan: Plan, data: dict[str, object] | None, said: str
-) -> None:
+def test_the_table_says_what_was_timed(comparison, plan, data, said):
     assert notes.facts(replace(comparison, plan=plan, data=data))[0] == said
 
 
-def test_a_table_is_json_with_its_circumstances(comparison: Comparison) -> None:
+def test_a_table_is_json_with_its_circumstances(comparison):
     found = comparison.to_json()
     assert found["schema_version"] == 2
     assert found["rows"][2]["latency"]["warmup"] == 20
@@ -141,7 +139,7 @@ def test_a_table_is_json_with_its_circumstances(comparison: Comparison) -> None:
     assert found["validity"]["verdict"] == "valid"
 
 
-def test_what_speaks_against_the_numbers_comes_first(comparison: Comparison) -> None:
+def test_what_speaks_against_the_numbers_comes_first(comparison):
     around = Surroundings(warnings=("power mode 15W is not the maximal one (MAXN): sudo nvpmodel -m 0",))
     noisy = replace(comparison, around=around, validity=Validity(Verdict.NOISY, ("It moved.", "More.")))
     assert notes.facts(noisy)[:2] == [
@@ -152,12 +150,12 @@ def test_what_speaks_against_the_numbers_comes_first(comparison: Comparison) -> 
     assert notes.facts(hot)[0] == "NOT VALID, no speed-up is told. The device throttled: heat."
 
 
-def test_a_target_is_named_beside_the_machine(comparison: Comparison) -> None:
+def test_a_target_is_named_beside_the_machine(comparison):
     named = notes.facts(replace(comparison, target="jetson-thor"))
     assert any(fact.startswith("Here (target jetson-thor): Example CPU") for fact in named)
 
 
-def test_a_stored_reference_that_throttled_says_so(comparison: Comparison) -> None:
+def test_a_stored_reference_that_throttled_says_so(comparison):
     stored = replace(comparison.rows[0], throttled=("hw slowdown",))
     facts = notes.facts(replace(comparison, rows=(stored, *comparison.rows[1:])))
     assert "Its times are not valid: the device throttled then (hw slowdown)." in facts
@@ -176,16 +174,14 @@ def gpu_rows(comparison: Comparison, *types: str) -> list[Row]:
     return [row("full-size", "A CPU", 10), *on_gpu, row("bundle", "A GPU", 0.5), row("bundle", "A CPU", 5)]
 
 
-def test_a_row_on_a_gpu_is_rated_beside_the_fastest_full_size_row_there(comparison: Comparison) -> None:
+def test_a_row_on_a_gpu_is_rated_beside_the_fastest_full_size_row_there(comparison):
     rows = with_speed_up(gpu_rows(comparison, "float32", "float16"))
     assert [row.speed_up for row in rows] == pytest.approx([1, 0.5, 1, 2, 2])
     said = "Speed-ups on A GPU are over full-size, cuda float16, the fastest full-size row there."
     assert said in notes.facts(replace(comparison, rows=tuple(rows)))
 
 
-def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_processor(
-    comparison: Comparison,
-) -> None:
+def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_processor(comparison):
     rows = with_speed_up(gpu_rows(comparison))
     assert [row.speed_up for row in rows] == pytest.approx([1, 20, 2])
     said = [fact for fact in notes.facts(replace(comparison, rows=tuple(rows))) if "Speed-ups" in fact]
@@ -195,14 +191,14 @@ def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_proces
     ]
 
 
-def test_the_memory_of_a_row_on_a_gpu_says_what_is_not_in_it(comparison: Comparison) -> None:
+def test_the_memory_of_a_row_on_a_gpu_says_what_is_not_in_it(comparison):
     said = "peak MB of rows on A GPU is the process's own memory; what CUDA allocates is not in it."
     assert not any("CUDA allocates" in fact for fact in notes.facts(comparison))
     row = replace(comparison.rows[2], device="A GPU")
     assert said in notes.facts(replace(comparison, rows=(*comparison.rows, row)))
 
 
-def test_int8_that_brings_less_than_usual_is_said_loudly(comparison: Comparison) -> None:
+def test_int8_that_brings_less_than_usual_is_said_loudly(comparison):
     gain = Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
     table_ = replace(comparison, rows=(replace(comparison.rows[2], gain=gain),))
     assert "1.12× LOW" in table.cells(table_.rows[0])

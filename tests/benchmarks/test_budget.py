@@ -16,7 +16,7 @@ REPORT = {
 FRONT = {"points": [{"metric": 0.9}, {"metric": 0.89}, {"metric": 0.882}]}
 
 
-def test_a_row_has_the_prediction_beside_what_was_measured() -> None:
+def test_a_row_has_the_prediction_beside_what_was_measured():
     found = budget.row(4, REPORT, FRONT)
     values = dict(found.values)
     assert (found.title, found.accuracy, found.ratio) == ("`--speedup 4`", 0.882, 4.0)
@@ -26,7 +26,7 @@ def test_a_row_has_the_prediction_beside_what_was_measured() -> None:
     assert values["p95 off %"] == 0.0
 
 
-def test_a_prediction_is_held_to_what_was_measured_and_not_to_the_corrected_one() -> None:
+def test_a_prediction_is_held_to_what_was_measured_and_not_to_the_corrected_one():
     (check,) = budget.checks([budget.row(4, REPORT, FRONT)])
     assert check.title == "predicted p50 against measured, --speedup 4"
     assert (check.value, check.ok) == (20.0, False)

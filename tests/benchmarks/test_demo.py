@@ -46,7 +46,7 @@ TABLE = {
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path) -> Path:
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "Makefile").write_text(MAKEFILE, encoding="utf-8")
@@ -57,9 +57,7 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_demo_is_installed_and_run_twice_with_the_output_removed_between(
-    repository: Path, tmp_path: Path
-) -> None:
+def test_the_demo_is_installed_and_run_twice_with_the_output_removed_between(repository, tmp_path):
     cache = tmp_path / "cache"
     rows = demo.timed_runs(repository, cache, sys.executable)
     assert [row.name for row in rows] == ["install", "cold", "cached"]
@@ -67,13 +65,13 @@ def test_the_demo_is_installed_and_run_twice_with_the_output_removed_between(
     assert all(dict(row.values)["seconds"] < 30 for row in rows)
 
 
-def test_a_make_that_fails_is_an_error_with_its_last_words(repository: Path, tmp_path: Path) -> None:
+def test_a_make_that_fails_is_an_error_with_its_last_words(repository, tmp_path):
     with pytest.raises(EdgeRobertaError, match="make nothing failed") as caught:
         demo.make(repository, tmp_path / "cache", sys.executable, "nothing")
     assert "No rule to make target" in str(caught.value)
 
 
-def test_the_table_is_taken_over_with_ratios_against_fp32_onnx(tmp_path: Path) -> None:
+def test_the_table_is_taken_over_with_ratios_against_fp32_onnx(tmp_path):
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "bench.json").write_text(json.dumps(TABLE), encoding="utf-8")
     reference, full_size, float_onnx, bundle, crashed = demo.bench_rows(tmp_path)
@@ -83,7 +81,7 @@ def test_the_table_is_taken_over_with_ratios_against_fp32_onnx(tmp_path: Path) -
     assert (crashed.status, crashed.error) == ("failed", "it crashed")
 
 
-def test_the_promises_are_held_against_the_faster_engine() -> None:
+def test_the_promises_are_held_against_the_faster_engine():
     seconds = [demo.Row(name=name, title=name, values=(("seconds", 100.0),)) for name in ("cold", "cached")]
     table = [demo._bench_row(row, TABLE["rows"][2]) for row in TABLE["rows"]]
     found = {check.title: (check.value, check.ok) for check in demo.checks([*seconds, *table])}

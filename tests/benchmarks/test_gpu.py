@@ -19,7 +19,7 @@ def make_run(folder: Path, seconds: float = math.inf) -> gpu.Run:
     return gpu.Run(this_machine("here"), folder, time.monotonic() + seconds, {"device": "cpu"})
 
 
-def test_every_row_is_written_at_once_and_a_failure_is_a_row(tmp_path: Path) -> None:
+def test_every_row_is_written_at_once_and_a_failure_is_a_row(tmp_path):
     run = make_run(tmp_path)
 
     def fail() -> dict[str, float]:
@@ -33,19 +33,19 @@ def test_every_row_is_written_at_once_and_a_failure_is_a_row(tmp_path: Path) -> 
     assert (second.status, second.error) == ("failed", "CUDA error: out of memory")
 
 
-def test_no_row_is_begun_when_the_time_is_nearly_used_up(tmp_path: Path) -> None:
+def test_no_row_is_begun_when_the_time_is_nearly_used_up(tmp_path):
     run = make_run(tmp_path, seconds=gpu.LEAST_SECONDS - 1)
     run.row("a", "float32", "group", lambda: pytest.fail("begun"))
     (row,) = load(tmp_path / "here" / "gpu.json").rows
     assert (row.status, row.error) == ("failed", "no time was left for it")
 
 
-def test_a_mistake_in_the_script_is_no_row(tmp_path: Path) -> None:
+def test_a_mistake_in_the_script_is_no_row(tmp_path):
     with pytest.raises(KeyError):
         make_run(tmp_path).row("a", "float32", "group", lambda: {}["missing"])
 
 
-def test_the_packed_reviews_are_those_of_the_packaged_default(tmp_path: Path) -> None:
+def test_the_packed_reviews_are_those_of_the_packaged_default(tmp_path):
     source, target = tmp_path / "all.csv", tmp_path / "some.csv"
     rows = [('good, "really"\nfine', "1", demo.REVIEWS_SOURCE), ("long", "0", "imdb")]
     with source.open("w", encoding="utf-8", newline="") as handle:
@@ -55,9 +55,7 @@ def test_the_packed_reviews_are_those_of_the_packaged_default(tmp_path: Path) ->
         assert [tuple(row) for row in csv.reader(handle)] == [("text", "label", "source"), rows[0]]
 
 
-def test_without_a_gpu_the_script_ends_with_4_and_says_what_would_work(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_gpu_the_script_ends_with_4_and_says_what_would_work(monkeypatch, capsys):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("sys.argv", ["gpu"])
@@ -67,9 +65,7 @@ def test_without_a_gpu_the_script_ends_with_4_and_says_what_would_work(
     assert "sees no CUDA device" in capsys.readouterr().err
 
 
-def test_packing_without_the_demo_packages_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_packing_without_the_demo_packages_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setattr(demo.importlib.util, "find_spec", lambda package: None)
     with pytest.raises(EdgeRobertaError, match="demo"):
         gpu.pack(tmp_path, "3.12")

@@ -13,7 +13,7 @@ from edgeroberta.errors import EdgeRobertaError
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(tmp_path, monkeypatch) -> Path:
     """A repository with versions 0.1.0 and 0.2.0 and a later change of another line."""
     monkeypatch.setattr(rounds, "ROOT", tmp_path)
     for name in ("AUTHOR", "COMMITTER"):
@@ -37,30 +37,30 @@ def timings(base: float, own: float, **errors: str) -> dict[str, rounds.Timings]
     return made
 
 
-def test_the_last_release_is_the_commit_that_set_another_version(repository: Path) -> None:
+def test_the_last_release_is_the_commit_that_set_another_version(repository):
     assert regress.last_release() == regress.git("rev-parse", "HEAD~2")
 
 
-def test_a_tag_says_better_what_was_released(repository: Path) -> None:
+def test_a_tag_says_better_what_was_released(repository):
     regress.git("tag", "v0.2.0", "HEAD~1")
     assert regress.last_release() == "v0.2.0"
 
 
-def test_a_repository_of_one_version_asks_for_a_base(repository: Path) -> None:
+def test_a_repository_of_one_version_asks_for_a_base(repository):
     regress.git("checkout", "--quiet", "HEAD~2")
     with pytest.raises(EdgeRobertaError, match="no release to compare with") as caught:
         regress.last_release()
     assert caught.value.hint == "name one with --base"
 
 
-def test_a_worktree_is_gone_afterwards(repository: Path, tmp_path: Path) -> None:
+def test_a_worktree_is_gone_afterwards(repository, tmp_path):
     with regress.checked_out("HEAD~2", tmp_path / "tree") as tree:
         assert (tree / "pyproject.toml").read_text() == 'version = "0.1.0"\n'
     assert not tree.exists()
     assert len(regress.git("worktree", "list").splitlines()) == 1
 
 
-def test_a_slower_tree_is_named_when_it_is_slower_than_the_margin() -> None:
+def test_a_slower_tree_is_named_when_it_is_slower_than_the_margin():
     found = regress.ratios(timings(2.0, 2.2))
     assert found == {"onnxruntime": pytest.approx(0.909), "openvino": pytest.approx(0.909)}
     told = regress.report(timings(2.0, 2.2), found, 0.05).splitlines()
@@ -68,19 +68,17 @@ def test_a_slower_tree_is_named_when_it_is_slower_than_the_margin() -> None:
     assert "SLOWER" not in regress.report(timings(2.0, 2.2), found, 0.10)
 
 
-def test_a_version_that_fails_ends_the_comparison() -> None:
+def test_a_version_that_fails_ends_the_comparison():
     with pytest.raises(EdgeRobertaError, match="here/openvino failed: no such kernel"):
         regress.ratios(timings(2.0, 2.0, here="no such kernel"))
 
 
-def test_a_contestant_runs_the_code_it_is_told_to_or_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_contestant_runs_the_code_it_is_told_to_or_none(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(ImportError, match="is not of"):
         edgeroberta("bundle", "onnxruntime", 1, source=str(tmp_path))
 
 
-def test_git_s_own_words_are_told(repository: Path) -> None:
+def test_git_s_own_words_are_told(repository):
     with pytest.raises(EdgeRobertaError, match="git show failed"):
         regress.git("show", "nothing")

@@ -16,25 +16,25 @@ def entry(name: str, **arguments: Any) -> rounds.Entry:
     return rounds.Entry(name, f"The {name}", Path(sys.executable), opener, arguments)
 
 
-def test_percentiles_are_by_nearest_rank() -> None:
+def test_percentiles_are_by_nearest_rank():
     values = [float(value) for value in range(1, 101)]
     assert [rounds.percentile(values, percent) for percent in (50, 90, 99)] == [50.0, 90.0, 99.0]
     assert rounds.percentile([3.0], 99) == 3.0
 
 
-def test_a_speed_up_compares_rounds_with_each_other() -> None:
+def test_a_speed_up_compares_rounds_with_each_other():
     # The second round ran on a machine ten times slower; pooled medians would say 1.0.
     baseline = [[2.0, 2.0], [20.0, 20.0], [2.0, 2.0]]
     other = [[1.0, 1.0], [10.0, 10.0], [1.0, 1.0]]
     assert rounds.speed_up(baseline, other) == 2.0
 
 
-def test_latency_pools_all_rounds() -> None:
+def test_latency_pools_all_rounds():
     found = rounds.latency([[1.0, 2.0], [3.0, 4.0]])
     assert (found.n, found.p50, found.p99, found.round_p50) == (4, 2.0, 4.0, (1.0, 3.0))
 
 
-def test_contestants_answer_all_items_in_every_round() -> None:
+def test_contestants_answer_all_items_in_every_round():
     entries = [entry("first"), entry("second")]
     timings = rounds.measure(entries, ITEMS, rounds=2, threads=1, slice_size=2)
     for timing in timings.values():
@@ -57,7 +57,7 @@ def test_contestants_answer_all_items_in_every_round() -> None:
         ({"unknown": 1}, "TypeError: fake() got an unexpected keyword argument 'unknown'"),
     ],
 )
-def test_a_contestant_that_fails_is_a_row_and_the_others_go_on(arguments: dict[str, Any], error: str) -> None:
+def test_a_contestant_that_fails_is_a_row_and_the_others_go_on(arguments, error):
     entries = [entry("good"), entry("bad", **arguments)]
     timings = rounds.measure(entries, ITEMS, rounds=1, threads=1, slice_size=2)
     good, bad = rounds.rows(entries, timings, baseline="good", labels=[1, 2, 3])
@@ -65,7 +65,7 @@ def test_a_contestant_that_fails_is_a_row_and_the_others_go_on(arguments: dict[s
     assert (bad.status, bad.error, bad.latency) == ("failed", error, None)
 
 
-def test_a_baseline_that_fails_leaves_rows_without_ratios() -> None:
+def test_a_baseline_that_fails_leaves_rows_without_ratios():
     entries = [entry("bad", fails_on="a"), entry("good")]
     timings = rounds.measure(entries, ITEMS, rounds=1, threads=1)
     good = rounds.rows(entries, timings, baseline="bad")[1]

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -31,29 +30,29 @@ def rows(**kept: tuple[float, ...]) -> list[Row]:
 
 
 @pytest.mark.parametrize("case", smaller.CASES, ids=lambda case: case.name)
-def test_every_case_is_a_recipe_whose_settings_exist(case: smaller.Case) -> None:
+def test_every_case_is_a_recipe_whose_settings_exist(case):
     epochs = [f"{name}.epochs=1" for name in smaller.training_stages(case)]
     assert recipe.load(case.recipe, [*case.overrides, *smaller.OPEN, *epochs]).stages
 
 
-def test_all_promises_are_kept_by_good_rows() -> None:
+def test_all_promises_are_kept_by_good_rows():
     found = smaller.checks(rows(three_alone=(0.9, 0.9)))
     assert len(found) == 2 * (len(smaller.KEPT) + 1) + 3
     assert all(check.ok for check in found)
 
 
-def test_a_student_that_keeps_too_little_on_average_misses_its_promise() -> None:
+def test_a_student_that_keeps_too_little_on_average_misses_its_promise():
     missed = [check for check in smaller.checks(rows(distill=(0.99, 0.97, 0.98))) if not check.ok]
     assert [check.value for check in missed] == [0.98, 0.98]
     assert "4 of 6 layers" in missed[0].title
 
 
-def test_a_student_that_learns_no_better_than_alone_is_told() -> None:
+def test_a_student_that_learns_no_better_than_alone_is_told():
     found = smaller.checks(rows(three=(0.97,), three_alone=(0.98,)))
     assert [check.value for check in found if "without a teacher" in check.title] == [-0.01]
 
 
-def test_answers_of_all_seeds_stand_beside_the_time_of_the_first(tmp_path: Path) -> None:
+def test_answers_of_all_seeds_stand_beside_the_time_of_the_first(tmp_path):
     case = next(each for each in smaller.CASES if each.name == "tiny")
     setting = smaller.Setting(tmp_path, tmp_path, tmp_path, tmp_path, 1)
     for seed, score in enumerate((0.8, 0.9)):
@@ -68,7 +67,7 @@ def test_answers_of_all_seeds_stand_beside_the_time_of_the_first(tmp_path: Path)
     assert found.latency == LATENCY
 
 
-def test_the_first_stage_of_a_recipe_is_read_from_its_ledger(tmp_path: Path) -> None:
+def test_the_first_stage_of_a_recipe_is_read_from_its_ledger(tmp_path):
     case = next(each for each in smaller.CASES if each.name == "tiny")
     setting = smaller.Setting(tmp_path, tmp_path, tmp_path, tmp_path, 1)
     folder = setting.bundle(case, 0) / "reports"

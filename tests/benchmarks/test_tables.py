@@ -55,7 +55,7 @@ CHECKS = f"""\
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def clone(tmp_path) -> Path:
     results = tmp_path / "benchmarks" / "results"
     write(PEERS, folder=results)
     write(RUNTIME, folder=results)
@@ -67,7 +67,7 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_tables_of_this_repository_are_current() -> None:
+def test_the_tables_of_this_repository_are_current():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.tables", "--check"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -75,13 +75,13 @@ def test_the_tables_of_this_repository_are_current() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_all_results_of_this_repository_fit_the_schema() -> None:
+def test_all_results_of_this_repository_fit_the_schema():
     for path in (ROOT / "benchmarks" / "results").rglob("*.json"):
         result = load(path)
         assert (result.machine.name, result.benchmark) == (path.parent.name, path.stem)
 
 
-def test_tables_are_written_between_their_markers_only(clone: Path) -> None:
+def test_tables_are_written_between_their_markers_only(clone):
     assert tables.main(["--root", str(clone)]) == 0
     text = (clone / "README.md").read_text(encoding="utf-8")
     assert text == (
@@ -90,49 +90,47 @@ def test_tables_are_written_between_their_markers_only(clone: Path) -> None:
     )
 
 
-def test_check_names_a_stale_file_and_leaves_it_alone(
-    clone: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_a_stale_file_and_leaves_it_alone(clone, capsys):
     before = (clone / "README.md").read_bytes()
     assert tables.main(["--check", "--root", str(clone)]) == 1
     assert capsys.readouterr() == ("README.md: not current\n", "next: python -m benchmarks.tables\n")
     assert (clone / "README.md").read_bytes() == before
 
 
-def test_check_is_content_with_current_tables(clone: Path) -> None:
+def test_check_is_content_with_current_tables(clone):
     tables.main(["--root", str(clone)])
     assert tables.main(["--check", "--root", str(clone)]) == 0
 
 
-def test_values_stand_one_per_line_in_their_own_order() -> None:
+def test_values_stand_one_per_line_in_their_own_order():
     assert tables.rows_table(RUNTIME).startswith(
         "|  | Engine |\n| --- | ---: |\n| resident MB | 150 |\n| growth MB | 0.50 |\n"
     )
 
 
-def test_figures_of_an_older_version_say_so() -> None:
+def test_figures_of_an_older_version_say_so():
     assert "; 2026-01-02, version 0.1.0, not measured again since; " in tables.rows_table(RUNTIME)
     assert "not measured again" not in tables.rows_table(PEERS)
 
 
-def test_a_result_is_written_with_the_version_that_measured_it(tmp_path: Path) -> None:
+def test_a_result_is_written_with_the_version_that_measured_it(tmp_path):
     path = write(PEERS.model_copy(update={"version": None}), folder=tmp_path)
     assert load(path).version == __version__
 
 
-def test_answers_stand_beside_values() -> None:
+def test_answers_stand_beside_values():
     row = RUNTIME.rows[0].model_copy(update={"accuracy": 0.5, "same_answers": 0.9})
     found = tables.rows_table(RUNTIME.model_copy(update={"rows": (row,)}))
     assert "| accuracy | 50.0 |\n| agreement % | 90.0 |\n| resident MB" in found
 
 
-def test_a_share_of_several_seeds_is_shown_with_its_spread() -> None:
+def test_a_share_of_several_seeds_is_shown_with_its_spread():
     assert tables.spread((0.98, 0.99, 1.0)) == "99.0 % (98.0–100.0)"
     assert tables.spread((0.98,)) == "98.0 %"
     assert tables.spread(()) == ""
 
 
-def test_the_summary_compares_with_its_first_row_round_by_round(clone: Path) -> None:
+def test_the_summary_compares_with_its_first_row_round_by_round(clone):
     half = LATENCY.model_copy(update={"round_p50": (0.6, 0.65)})
     rows = [
         Row(name=name, title="", latency=half if name == "tiny/onnxruntime" else LATENCY, accuracy=0.5)
@@ -143,7 +141,7 @@ def test_the_summary_compares_with_its_first_row_round_by_round(clone: Path) -> 
     assert lines[5] == "| `tiny` | 50.0 |  | 1.23 | 2.0× |  |"
 
 
-def test_a_drawing_is_made_anew_when_its_result_changes(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drawing_is_made_anew_when_its_result_changes(clone, monkeypatch):
     rows = tuple(
         Row(name=name, title=f"`{name}`, Engine", group=group, latency=LATENCY, accuracy=0.875)
         for name, group in (("tiny", "recipes"), ("other", "rest"))
@@ -163,20 +161,20 @@ def test_a_drawing_is_made_anew_when_its_result_changes(clone: Path, monkeypatch
     assert "dev.tsv" in text
 
 
-def test_an_unclosed_marker_is_refused(clone: Path) -> None:
+def test_an_unclosed_marker_is_refused(clone):
     (clone / "README.md").write_text("<!-- results: box/peers rows -->\n", encoding="utf-8")
     with pytest.raises(EdgeRobertaError, match="a results marker is malformed or not closed"):
         tables.main(["--root", str(clone)])
 
 
-def test_a_marker_for_something_else_is_refused(clone: Path) -> None:
+def test_a_marker_for_something_else_is_refused(clone):
     text = "<!-- results: box/peers colours -->\n<!-- /results -->\n"
     (clone / "README.md").write_text(text, encoding="utf-8")
     with pytest.raises(EdgeRobertaError, match="'colours' is none of 'rows', 'checks', 'summary'"):
         tables.main(["--root", str(clone)])
 
 
-def test_a_result_with_an_unknown_field_is_refused(clone: Path) -> None:
+def test_a_result_with_an_unknown_field_is_refused(clone):
     path = clone / "benchmarks" / "results" / "box" / "peers.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"checks"', '"cheques"'), encoding="utf-8")
     with pytest.raises(EdgeRobertaError, match="not a benchmark result"):

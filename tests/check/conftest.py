@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +54,6 @@ def uneven(weights: Weights) -> Weights:
 
 
 @pytest.fixture(scope="session")
-def small_weights(make_checkpoint: Callable[..., Path]) -> Weights:
+def small_weights(make_checkpoint) -> Weights:
     """Two layers of width 128 with heads of 32, as wide as the heads of small real encoders."""
     return load_weights(make_checkpoint(hidden_size=128, intermediate_size=256, num_attention_heads=4))

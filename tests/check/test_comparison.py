@@ -97,7 +97,7 @@ def test_attentions_around_a_float_matmul_are_counted_together():
 
 @pytest.mark.parametrize("int8", [True, False])
 @pytest.mark.parametrize("renamed", [0, 3])
-def test_a_profile_without_known_layers_is_an_error_and_no_pass(int8: bool, renamed: int):
+def test_a_profile_without_known_layers_is_an_error_and_no_pass(int8, renamed):
     graph = [matmul("a", int8=int8), attention("s", int8=int8), matmul("b", int8=int8)]
     fused = FUSED if int8 else layer("_gemm_mha_v2", "Half", "Half", "Half", "Half")
     kind = "Int8" if int8 else "Half"

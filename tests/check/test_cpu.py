@@ -91,9 +91,7 @@ def change(folder: Path, **initializers: Any) -> None:
 @PROCESSOR
 @pytest.mark.parametrize("signed", [True, False], ids=["int8", "uint8"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_uneven_layers_lose_no_int8_matmul_and_no_fusion(
-    small_weights: Weights, tmp_path: Path, name: str, signed: bool
-) -> None:
+def test_uneven_layers_lose_no_int8_matmul_and_no_fusion(small_weights, tmp_path, name, signed):
     save(shaped(small_weights, SHAPES[name]), tmp_path, signed=signed)
     # Four matmuls per layer, of which the last has its query apart, and two of the head.
     common = {"int8 matmul": (11, 11), "GELU": (2, 2), "LayerNormalization": (5, 5)}
@@ -102,7 +100,7 @@ def test_uneven_layers_lose_no_int8_matmul_and_no_fusion(
 
 
 @PROCESSOR
-def test_uneven_layers_give_the_same_answers_on_both_engines(small_weights: Weights, tmp_path: Path) -> None:
+def test_uneven_layers_give_the_same_answers_on_both_engines(small_weights, tmp_path):
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
 
@@ -118,9 +116,7 @@ def test_uneven_layers_give_the_same_answers_on_both_engines(small_weights: Weig
 
 @PROCESSOR
 @pytest.mark.parametrize("engine", kernels.READERS)
-def test_what_the_plan_keeps_float_is_not_demanded(
-    small_weights: Weights, tmp_path: Path, engine: str
-) -> None:
+def test_what_the_plan_keeps_float_is_not_demanded(small_weights, tmp_path, engine):
     save(small_weights, tmp_path, kept_float=("layer.0.ffn.out", "head.dense"))
     judged = judge(engine, tmp_path)
     assert fusion.counts(judged)["int8 matmul"] == (9, 9)
@@ -130,9 +126,7 @@ def test_what_the_plan_keeps_float_is_not_demanded(
     )
 
 
-def test_an_int8_matmul_that_onnx_runtime_computes_in_float_is_named(
-    small_weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_int8_matmul_that_onnx_runtime_computes_in_float_is_named(small_weights, tmp_path, monkeypatch):
     import onnxruntime
 
     real = runtime.make_options
@@ -152,9 +146,7 @@ def test_an_int8_matmul_that_onnx_runtime_computes_in_float_is_named(
 
 @PROCESSOR
 @pytest.mark.parametrize("engine", kernels.READERS)
-def test_a_gelu_that_an_engine_computes_in_parts_is_named(
-    small_weights: Weights, tmp_path: Path, engine: str
-) -> None:
+def test_a_gelu_that_an_engine_computes_in_parts_is_named(small_weights, tmp_path, engine):
     save(small_weights, tmp_path)
     change(tmp_path, scalar_0_5=np.array(0.25, np.float32))  # no GELU any more
     judged = judge(engine, tmp_path)
@@ -163,7 +155,7 @@ def test_a_gelu_that_an_engine_computes_in_parts_is_named(
 
 
 @PROCESSOR
-def test_an_attention_that_openvino_does_not_fuse_is_named(small_weights: Weights, tmp_path: Path) -> None:
+def test_an_attention_that_openvino_does_not_fuse_is_named(small_weights, tmp_path):
     save(small_weights, tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
     # Its softmax leaves the graph, so it has to be written to memory.
@@ -176,7 +168,7 @@ def test_an_attention_that_openvino_does_not_fuse_is_named(small_weights: Weight
 
 
 @PROCESSOR
-def test_a_float_graph_demands_no_int8_but_all_fusions(tiny_bundle: Path) -> None:
+def test_a_float_graph_demands_no_int8_but_all_fusions(tiny_bundle):
     found = {each.engine: each for each in cpu.check(tiny_bundle, ("onnxruntime", "openvino"))}
     assert found["onnxruntime"].summary == "2 of 2 GELUs, 5 of 5 LayerNormalizations"
     assert found["openvino"].summary == "2 of 2 GELUs, 5 of 5 LayerNormalizations, 2 of 2 attentions"
@@ -184,9 +176,7 @@ def test_a_float_graph_demands_no_int8_but_all_fusions(tiny_bundle: Path) -> Non
     cpu.require(tuple(found.values()), where=tiny_bundle, strict=True)
 
 
-def test_a_bundle_for_openvino_alone_has_nothing_to_compare_with(
-    make_bundle: Any, tiny_checkpoint: Path
-) -> None:
+def test_a_bundle_for_openvino_alone_has_nothing_to_compare_with(make_bundle, tiny_checkpoint):
     bundle = make_bundle(tiny_checkpoint, ("openvino",))
     with pytest.raises(UsageError, match=r"the bundle has no model\.onnx"):
         cpu.check(bundle, ("openvino",))
@@ -197,7 +187,7 @@ def checked(*, decisive: bool, problem: str | None = None, unknown: str | None =
     return cpu.Checked("openvino", "1.0", judged, (), 9, decisive)
 
 
-def test_a_shortfall_is_refused_where_the_engine_is_known_to_do_better(tmp_path: Path) -> None:
+def test_a_shortfall_is_refused_where_the_engine_is_known_to_do_better(tmp_path):
     short = checked(decisive=True, problem="the engine multiplies float32 by int8 (FullyConnected)")
     with pytest.raises(EngineError) as caught:
         cpu.require((short,), where=tmp_path, strict=False)
@@ -215,9 +205,7 @@ def test_a_shortfall_is_refused_where_the_engine_is_known_to_do_better(tmp_path:
         checked(decisive=True, unknown="no kernel carries its name"),
     ],
 )
-def test_what_the_processor_or_an_unknown_version_may_be_to_blame_for_fails_only_a_check(
-    tmp_path: Path, found: cpu.Checked
-) -> None:
+def test_what_the_processor_or_an_unknown_version_may_be_to_blame_for_fails_only_a_check(tmp_path, found):
     cpu.require((found,), where=tmp_path, strict=False)
     with pytest.raises(EngineError, match=r"layer\.3\.ffn\.in\.matmul"):
         cpu.require((found,), where=tmp_path, strict=True)
@@ -233,8 +221,8 @@ def test_what_the_processor_or_an_unknown_version_may_be_to_blame_for_fails_only
     ],
 )
 def test_openvino_is_held_to_int8_where_its_kernels_are_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, flags: str, openvino: bool
-) -> None:
+    tmp_path, monkeypatch, machine, flags, openvino
+):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text(flags, encoding="utf-8")
     monkeypatch.setattr(cpu.platform, "machine", lambda: machine)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import doctor_graph
 import numpy as np
@@ -18,7 +17,7 @@ from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import cuda
 
 
-def test_every_installed_engine_gives_the_right_answer() -> None:
+def test_every_installed_engine_gives_the_right_answer():
     diagnosis = doctor.examine()
     assert [check.engine for check in diagnosis.engines] == list(ENGINES)
     assert {check.status for check in diagnosis.engines} <= {"ok", "missing"}
@@ -27,7 +26,7 @@ def test_every_installed_engine_gives_the_right_answer() -> None:
         assert (check.version is not None) == (check.status == "ok")
 
 
-def test_the_expected_answer_follows_from_the_graph_s_numbers() -> None:
+def test_the_expected_answer_follows_from_the_graph_s_numbers():
     random = np.random.default_rng(0)
     table = random.integers(-8, 8, (doctor_graph.ROWS, doctor_graph.WIDTH))
     weight = random.integers(-8, 8, (doctor_graph.WIDTH, doctor_graph.LABELS))
@@ -35,20 +34,18 @@ def test_the_expected_answer_follows_from_the_graph_s_numbers() -> None:
     assert (summed @ weight * doctor_graph.SCALE**2).tolist() == list(doctor.EXPECTED)
 
 
-def test_the_graph_in_the_tree_is_the_one_that_its_script_makes() -> None:
+def test_the_graph_in_the_tree_is_the_one_that_its_script_makes():
     for name, make in doctor_graph.GRAPHS.items():
         assert (doctor.GRAPH / name).read_bytes() == make().SerializeToString(deterministic=True)
 
 
-def test_the_graph_is_there_for_every_engine() -> None:
+def test_the_graph_is_there_for_every_engine():
     for engine in ENGINES.values():
         for file in engine.files:
             assert (doctor.GRAPH / file).is_file()
 
 
-def test_an_engine_that_is_not_installed_is_missing_with_its_pip_line(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_engine_that_is_not_installed_is_missing_with_its_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     check = doctor.check_engine("onnxruntime", doctor.GRAPH)
     assert (check.status, check.version) == ("missing", None)
@@ -56,7 +53,7 @@ def test_an_engine_that_is_not_installed_is_missing_with_its_pip_line(
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "tensorrt-fp16"])
-def test_tensorrt_really_builds_and_runs_the_graph(engine: str) -> None:
+def test_tensorrt_really_builds_and_runs_the_graph(engine):
     with FakeTensorRt().installed() as fake:
         check = doctor.check_engine(engine, doctor.GRAPH)
         assert (check.status, check.version, check.detail) == ("ok", "10.3.0", "")
@@ -64,9 +61,7 @@ def test_tensorrt_really_builds_and_runs_the_graph(engine: str) -> None:
         assert fake.gpu.alive == 0
 
 
-def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something(monkeypatch):
     FakeTensorRt().install(monkeypatch)
     monkeypatch.setattr(cuda, "driver_version", lambda: None)
     check = doctor.check_engine("tensorrt", doctor.GRAPH)
@@ -74,14 +69,14 @@ def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something(
     assert check.detail.startswith("there is no NVIDIA driver on this machine")
 
 
-def test_an_engine_that_computes_something_else_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_computes_something_else_is_wrong(monkeypatch):
     monkeypatch.setattr(doctor, "EXPECTED", (1.0, 2.0))
     check = doctor.check_engine("onnxruntime", doctor.GRAPH)
     assert check.status == "wrong"
     assert check.detail == "gave [0.4609, 0.5938], not [1.0, 2.0]: do not trust it on this processor"
 
 
-def test_an_engine_that_refuses_the_graph_has_failed(tmp_path: Path) -> None:
+def test_an_engine_that_refuses_the_graph_has_failed(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     check = doctor.check_engine("onnxruntime", tmp_path)
     assert check.status == "failed"
@@ -89,7 +84,7 @@ def test_an_engine_that_refuses_the_graph_has_failed(tmp_path: Path) -> None:
     assert "\n" not in check.detail
 
 
-def test_a_library_that_does_not_load_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_does_not_load_has_failed(monkeypatch):
     def refuse(*arguments: object, **options: object) -> None:
         raise ImportError("libgomp.so.1: cannot open shared object file")
 
@@ -100,9 +95,7 @@ def test_a_library_that_does_not_load_has_failed(monkeypatch: pytest.MonkeyPatch
     assert diagnosis.engines[0].detail == "libgomp.so.1: cannot open shared object file"
 
 
-def test_the_state_of_the_device_is_part_of_the_findings(
-    device_tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_state_of_the_device_is_part_of_the_findings(device_tree, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "read_state", lambda: read_state(device_tree("orin-nano")))
     with pytest.raises(SystemExit, match="0"):
         main(["doctor"])
@@ -117,9 +110,7 @@ def test_the_state_of_the_device_is_part_of_the_findings(
 
 
 @pytest.mark.parametrize(("saturates", "said"), [(True, True), (False, False), (None, False)])
-def test_a_processor_whose_int8_saturates_is_told(
-    monkeypatch: pytest.MonkeyPatch, saturates: bool | None, said: bool
-) -> None:
+def test_a_processor_whose_int8_saturates_is_told(monkeypatch, saturates, said):
     from edgeroberta.report import devices
     from edgeroberta.runtime import processor
 

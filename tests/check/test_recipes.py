@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +63,7 @@ def draft(name: str, model: Path, folder: Path, target: str) -> Path:
 
 @needs_rtx
 @pytest.mark.parametrize("name", recipe.names())
-def test_the_graphs_of_a_recipe_build_and_fuse(
-    name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_graphs_of_a_recipe_build_and_fuse(name, make_checkpoint, tmp_path):
     """A recipe that is added is tested, too: with its own settings, or those of QUICK."""
     bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "jetson")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
@@ -89,9 +86,7 @@ def test_the_graphs_of_a_recipe_build_and_fuse(
     reason="on this processor the engines are not known to do all that is demanded",
 )
 @pytest.mark.parametrize("name", recipe.names())
-def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(
-    name: str, make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(name, make_checkpoint, tmp_path):
     bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "cpu")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     found = {each.engine: each for each in cpu.check(bundle, ("onnxruntime", "openvino"))}
@@ -106,9 +101,7 @@ def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(
     assert fusion.counts(found["openvino"].judged)["attention"] == (layers, layers)
 
 
-def test_the_graphs_of_a_pruned_model_build_and_fuse(
-    make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_graphs_of_a_pruned_model_build_and_fuse(make_checkpoint, tmp_path):
     sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
     whole = make_checkpoint(LABELS, **sizes)
     neurons = (tuple(range(0, 256, 2)), tuple(range(200)), tuple(range(96)))

@@ -26,7 +26,7 @@ def rows() -> Rows:
 
 
 @pytest.fixture
-def stored(rows: Rows, tmp_path: Path) -> Path:
+def stored(rows, tmp_path) -> Path:
     logits = np.array([[0, 1], [1, 0], [1, 0], [1, 0]], np.float32)
     reference.save(fake_bundles.fixed_reference(rows, logits), tmp_path / "ref")
     return tmp_path / "ref"
@@ -38,7 +38,7 @@ def message(call: Any, *arguments: Any, error: type[Exception] = UsageError, **o
     return str(raised.value)
 
 
-def test_a_reference_is_read_back_as_it_was_saved(rows: Rows, stored: Path) -> None:
+def test_a_reference_is_read_back_as_it_was_saved(rows, stored):
     found = reference.load(stored)
     made = fake_bundles.fixed_reference(rows, found.logits)
     assert found.to_json() == made.to_json()
@@ -48,7 +48,7 @@ def test_a_reference_is_read_back_as_it_was_saved(rows: Rows, stored: Path) -> N
     assert found.logits.dtype == np.float32
 
 
-def test_a_folder_without_a_reference_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_reference_is_refused(tmp_path):
     assert message(reference.load, tmp_path) == (
         f"{tmp_path}: no reference here (reference.json is missing)\n"
         f"  next: edgeroberta reference MODEL --data … -o {tmp_path}"
@@ -56,18 +56,18 @@ def test_a_folder_without_a_reference_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", "{}", '{"model": "x"}'])
-def test_a_foreign_json_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_foreign_json_file_is_refused(tmp_path, text):
     (tmp_path / "reference.json").write_text(text, encoding="utf-8")
     assert message(reference.load, tmp_path).startswith(f"{tmp_path}/reference.json: not a reference file")
 
 
-def test_a_reference_of_a_newer_version_is_refused(stored: Path) -> None:
+def test_a_reference_of_a_newer_version_is_refused(stored):
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
     (stored / "reference.json").write_text(json.dumps({**fields, "schema_version": 2}), encoding="utf-8")
     assert message(reference.load, stored).startswith(f"{stored}/reference.json: ")
 
 
-def test_a_single_changed_bit_in_the_logits_is_noticed(stored: Path) -> None:
+def test_a_single_changed_bit_in_the_logits_is_noticed(stored):
     data = bytearray((stored / "logits.npy").read_bytes())
     data[-1] ^= 1
     (stored / "logits.npy").write_bytes(bytes(data))
@@ -75,14 +75,14 @@ def test_a_single_changed_bit_in_the_logits_is_noticed(stored: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["task", "latency", "machine", "rows", "logits_sha256"])
-def test_a_reference_with_a_field_missing_is_refused(stored: Path, field: str) -> None:
+def test_a_reference_with_a_field_missing_is_refused(stored, field):
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
     del fields[field]
     (stored / "reference.json").write_text(json.dumps(fields), encoding="utf-8")
     assert f"{stored}/reference.json: a damaged reference" in message(reference.load, stored)
 
 
-def test_a_reference_of_other_rows_is_refused(rows: Rows, stored: Path) -> None:
+def test_a_reference_of_other_rows_is_refused(rows, stored):
     found = reference.load(stored)
     other = rows.select([0, 1])
     assert message(reference.check, found, rows=other, task=found.task) == (
@@ -90,7 +90,7 @@ def test_a_reference_of_other_rows_is_refused(rows: Rows, stored: Path) -> None:
     )
 
 
-def test_a_reference_with_other_labels_is_refused(rows: Rows, stored: Path) -> None:
+def test_a_reference_with_other_labels_is_refused(rows, stored):
     found = reference.load(stored)
     task = Task(found.task.problem, ("no", "yes"))
     assert message(reference.check, found, rows=rows, task=task) == (
@@ -98,7 +98,7 @@ def test_a_reference_with_other_labels_is_refused(rows: Rows, stored: Path) -> N
     )
 
 
-def test_a_reference_of_another_model_is_refused(rows: Rows, stored: Path) -> None:
+def test_a_reference_of_another_model_is_refused(rows, stored):
     found = reference.load(stored)
     reference.check(found, rows=rows, task=found.task, model_digest="1" * 64)
     assert message(reference.check, found, rows=rows, task=found.task, model_digest="3" * 64) == (
@@ -106,7 +106,7 @@ def test_a_reference_of_another_model_is_refused(rows: Rows, stored: Path) -> No
     )
 
 
-def test_the_full_size_model_is_measured_as_transformers_runs_it(tiny_checkpoint: Path, rows: Rows) -> None:
+def test_the_full_size_model_is_measured_as_transformers_runs_it(tiny_checkpoint, rows):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -122,13 +122,12 @@ def test_the_full_size_model_is_measured_as_transformers_runs_it(tiny_checkpoint
     assert found.rows == 4
     assert found.data_digest == rows.digest
     assert found.max_length == 512
-    assert found.latency is not None
     assert (found.latency.calls, found.latency.batch, found.latency.threads) == (3, 1, 1)
     assert found.machine.versions["torch"]
     assert torch.get_num_threads() == threads
 
 
-def test_long_texts_are_cut_at_the_model_s_limit(tiny_checkpoint: Path) -> None:
+def test_long_texts_are_cut_at_the_model_s_limit(tiny_checkpoint):
     rows = Rows(("film " * 700, "dull"), None, np.array([0, 1]), "rows.csv")
     found = measure(
         Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(device="cpu", latency_rows=0)
@@ -137,7 +136,7 @@ def test_long_texts_are_cut_at_the_model_s_limit(tiny_checkpoint: Path) -> None:
     assert found.latency is None
 
 
-def test_pairs_are_measured(tiny_checkpoint: Path, rows: Rows) -> None:
+def test_pairs_are_measured(tiny_checkpoint, rows):
     pairs = replace(rows, pairs=tuple(reversed(rows.texts)))
     single = measure(
         Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(device="cpu", latency_rows=0)
@@ -148,26 +147,24 @@ def test_pairs_are_measured(tiny_checkpoint: Path, rows: Rows) -> None:
     assert not np.allclose(single.logits, paired.logits)
 
 
-def test_rows_without_labels_are_refused(tiny_checkpoint: Path, rows: Rows) -> None:
+def test_rows_without_labels_are_refused(tiny_checkpoint, rows):
     bare = replace(rows, labels=None)
     said = message(measure, tiny_checkpoint, bare, fake_bundles.TASK, error=DataError)
     assert said == "rows.csv: a reference needs labels, these rows have none"
 
 
-def test_a_model_with_another_number_of_labels_is_refused(tiny_checkpoint: Path, rows: Rows) -> None:
+def test_a_model_with_another_number_of_labels_is_refused(tiny_checkpoint, rows):
     task = Task(fake_bundles.TASK.problem, ("a", "b", "c"))
     said = message(measure, tiny_checkpoint, rows, task, Options(device="cpu"))
     assert said == f"{tiny_checkpoint}: the model gives 2 numbers per text, the task has 3 labels"
 
 
-def test_an_unknown_device_is_refused(tiny_checkpoint: Path, rows: Rows) -> None:
+def test_an_unknown_device_is_refused(tiny_checkpoint, rows):
     said = message(measure, tiny_checkpoint, rows, fake_bundles.TASK, Options(device="tpu"))
     assert said == "--device: unknown device 'tpu' (auto, cpu, cuda)"
 
 
-def test_a_gpu_that_is_not_there_is_refused(
-    tiny_checkpoint: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gpu_that_is_not_there_is_refused(tiny_checkpoint, rows, monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -179,7 +176,7 @@ def test_a_gpu_that_is_not_there_is_refused(
     assert error.value.exit_code == 4
 
 
-def test_a_reference_is_not_written_over_other_files(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_reference_is_not_written_over_other_files(tiny_checkpoint, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work", encoding="utf-8")
     said = message(make, str(tiny_checkpoint), DataSpec("rows.csv"), output=tmp_path, options=Options())
     assert said == (
@@ -192,7 +189,7 @@ def test_a_reference_is_not_written_over_other_files(tiny_checkpoint: Path, tmp_
     )
 
 
-def test_a_reference_of_a_base_model_is_refused(tiny_headless_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_reference_of_a_base_model_is_refused(tiny_headless_checkpoint, tmp_path):
     said = message(
         make,
         str(tiny_headless_checkpoint),
@@ -206,8 +203,8 @@ def test_a_reference_of_a_base_model_is_refused(tiny_headless_checkpoint: Path, 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_second(
-    tiny_checkpoint: Path, rows: Rows, tmp_path: Path, dtype: str
-) -> None:
+    tiny_checkpoint, rows, tmp_path, dtype
+):
     found = measure(
         Checkpoint(tiny_checkpoint),
         rows,
@@ -215,10 +212,7 @@ def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_sec
         Options(device="cpu", dtype=dtype, latency_rows=2),
     )
     assert found.dtype == dtype
-    assert found.offline is not None
     assert [size for size, _ in found.offline.tried] == [1, 8, 32]
-    assert found.latency is not None
-    assert found.latency.breakdown is not None
     assert found.latency.breakdown.device_ms is None
     assert (found.gpu, found.energy_mj, found.throttled) == (None, None, ())
     reference.save(found, tmp_path)
@@ -227,7 +221,7 @@ def test_a_reference_says_in_which_type_it_was_made_and_what_it_answers_in_a_sec
     assert f"{dtype}" in str(again)
 
 
-def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint: Path, rows: Rows) -> None:
+def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint, rows):
     found = measure(
         Checkpoint(tiny_checkpoint),
         rows,
@@ -238,7 +232,7 @@ def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint: Path, r
     assert found.offline is None
 
 
-def test_a_reference_of_version_0_1_is_read(stored: Path) -> None:
+def test_a_reference_of_version_0_1_is_read(stored):
     """It has none of the fields that came later."""
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
     for name in ("offline", "energy_mj", "throttled", "gpu"):
@@ -248,11 +242,10 @@ def test_a_reference_of_version_0_1_is_read(stored: Path) -> None:
     (stored / "reference.json").write_text(json.dumps(fields), encoding="utf-8")
     found = reference.load(stored)
     assert (found.offline, found.energy_mj, found.throttled, found.gpu) == (None, None, (), None)
-    assert found.latency is not None
     assert found.latency.steady
 
 
-def test_what_the_gpu_did_is_kept_and_told(stored: Path, tmp_path: Path) -> None:
+def test_what_the_gpu_did_is_kept_and_told(stored, tmp_path):
     found = reference.load(stored)
     gpu = {"name": "NVIDIA H200", "driver": "570.86.15", "max_sm_mhz": 1980.0}
     reference.save(replace(found, energy_mj=450.0, throttled=("hw slowdown",), gpu=gpu), tmp_path / "gpu")
@@ -263,9 +256,7 @@ def test_what_the_gpu_did_is_kept_and_told(stored: Path, tmp_path: Path) -> None
     assert "not valid: the GPU throttled (hw slowdown); let it cool" in said
 
 
-def test_on_a_gpu_power_and_its_own_clock_are_asked(
-    tiny_checkpoint: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_gpu_power_and_its_own_clock_are_asked(tiny_checkpoint, rows, monkeypatch):
     """A GPU stood in for by the CPU: what is asked of it, and where the answers go."""
     from edgeroberta.evaluate import baseline as measuring
     from edgeroberta.hardware import gpu
@@ -302,11 +293,7 @@ def test_on_a_gpu_power_and_its_own_clock_are_asked(
     monkeypatch.setattr(gpu, "look", lambda: card)
     found = measure(Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, Options(latency_rows=4))
     assert found.device == "NVIDIA H200"
-    assert found.gpu is not None
     assert found.gpu["driver"] == "570.86.15"
     assert found.energy_mj == pytest.approx(2000 / 4)
-    assert found.latency is not None
-    assert found.latency.breakdown is not None
     assert found.latency.breakdown.device_ms == pytest.approx(2.0)
-    assert found.offline is not None
     assert [size for size, _ in found.offline.tried] == [1, 8, 32, 128]

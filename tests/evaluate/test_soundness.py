@@ -37,7 +37,7 @@ def drawn(count: int, rows: int, seed: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_labels_that_a_model_answers_well_are_sound(seed: int) -> None:
+def test_labels_that_a_model_answers_well_are_sound(seed):
     for task, count in ((TWO, 2), (FIVE, 5)):
         labels = drawn(count, 200, seed)
         assert (
@@ -46,7 +46,7 @@ def test_labels_that_a_model_answers_well_are_sound(seed: int) -> None:
         )
 
 
-def test_shuffled_labels_do_not_measure_the_model() -> None:
+def test_shuffled_labels_do_not_measure_the_model():
     labels = drawn(2, 500)
     shuffled = np.random.default_rng(3).permutation(labels)
     found = examine(TWO, answering(labels, 0.9, count=2), rows_of(shuffled), Gate())
@@ -66,14 +66,14 @@ def test_shuffled_labels_do_not_measure_the_model() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_chance_alone_is_seldom_taken_for_knowledge(seed: int) -> None:
+def test_chance_alone_is_seldom_taken_for_knowledge(seed):
     """97.5 % of all shuffles are found; these twenty are."""
     labels = drawn(5, 300, seed)
     shuffled = np.random.default_rng(seed + 50).permutation(labels)
     assert examine(FIVE, answering(labels, 0.9, count=5), rows_of(shuffled), Gate()).meaningless is not None
 
 
-def test_inverted_labels_are_told_with_their_order() -> None:
+def test_inverted_labels_are_told_with_their_order():
     labels = drawn(2, 500)
     found = examine(TWO, answering(labels, 0.4, count=2), rows_of(1 - labels), Gate())
     assert found.meaningless == (
@@ -82,24 +82,23 @@ def test_inverted_labels_are_told_with_their_order() -> None:
     )
 
 
-def test_an_order_that_only_some_labels_are_in_is_told() -> None:
+def test_an_order_that_only_some_labels_are_in_is_told():
     labels = drawn(5, 1000)
     of_data = np.array([0, 2, 3, 1, 4])[labels]  # the data's c is the model's b, and so on
     found = examine(FIVE, answering(labels, 0.8, count=5), rows_of(of_data), Gate())
-    assert found.meaningless is not None
     assert found.meaningless.endswith("of the model: 'c' for 'b', 'd' for 'c', 'b' for 'd'")
     assert (
         examine(FIVE, answering(labels, 0.8, count=5), rows_of(of_data), Gate(max_drop=1)).meaningless is None
     )
 
 
-def test_a_model_that_always_says_the_same_is_not_measured() -> None:
+def test_a_model_that_always_says_the_same_is_not_measured():
     labels = drawn(2, 300)
     found = examine(TWO, np.tile(np.float32([0, 1]), (300, 1)), rows_of(labels), Gate())
     assert found.meaningless is not None
 
 
-def test_a_model_no_better_than_the_majority_is_told_and_may_pass() -> None:
+def test_a_model_no_better_than_the_majority_is_told_and_may_pass():
     labels = (np.arange(400) % 20 == 0).astype(int)  # 5 % positive
     said = labels.copy()
     said[:130] = 0
@@ -117,7 +116,7 @@ def hot(rows: int, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed).random((rows, 3)) < (0.2, 0.5, 0.7)).astype(np.float32)
 
 
-def test_several_labels_per_text_shuffled_inverted_or_in_another_order() -> None:
+def test_several_labels_per_text_shuffled_inverted_or_in_another_order():
     labels = hot(300)
     logits = np.where(np.random.default_rng(1).random(labels.shape) < 0.9, labels, 1 - labels) * 2 - 1
     assert examine(TOPICS, logits, rows_of(labels), Gate()) == Soundness()
@@ -138,7 +137,7 @@ def test_several_labels_per_text_shuffled_inverted_or_in_another_order() -> None
         (lambda values: np.random.default_rng(5).permutation(values), "no better than by chance (pearson "),
     ],
 )
-def test_a_regression_upside_down_or_shuffled(of: Any, told: str | None) -> None:
+def test_a_regression_upside_down_or_shuffled(of, told):
     rng = np.random.default_rng(0)
     values = rng.normal(size=200).astype(np.float32)
     logits = (values + 0.3 * rng.normal(size=200))[:, None].astype(np.float32)
@@ -146,7 +145,7 @@ def test_a_regression_upside_down_or_shuffled(of: Any, told: str | None) -> None
     assert (found.meaningless is None) if told is None else (told in str(found.meaningless))
 
 
-def test_the_association_is_of_unit_variance_under_shuffling() -> None:
+def test_the_association_is_of_unit_variance_under_shuffling():
     rng = np.random.default_rng(0)
     said = true_features(FIVE, drawn(5, 60))
     known = true_features(FIVE, np.minimum(drawn(5, 60, 2), drawn(5, 60, 3)))
@@ -155,7 +154,7 @@ def test_the_association_is_of_unit_variance_under_shuffling() -> None:
     assert np.std(found) == pytest.approx(1, abs=0.04)
 
 
-def test_copies_are_told_and_count_as_one_text() -> None:
+def test_copies_are_told_and_count_as_one_text():
     texts = [f"{'A' if i % 2 else 'a'} text {i % 10}" for i in range(500)]
     labels = np.arange(500) % 10 % 2
     found = examine(TWO, np.eye(2, dtype=np.float32)[labels], rows_of(labels, texts), Gate())
@@ -170,7 +169,7 @@ def test_copies_are_told_and_count_as_one_text() -> None:
     )
 
 
-def test_training_texts_among_the_rows_are_told_beyond_a_small_share() -> None:
+def test_training_texts_among_the_rows_are_told_beyond_a_small_share():
     labels = drawn(2, 400)
     logits = answering(labels, 0.9, count=2)
     assert examine(TWO, logits, rows_of(labels), Gate(), leaked=4) == Soundness()

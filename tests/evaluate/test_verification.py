@@ -24,7 +24,7 @@ GATE = Gate(max_drop=0.01, min_agreement=0.95, confidence=0.95)
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory) -> Path:
     return fake_bundles.write(tmp_path_factory.mktemp("bundle"), engines=("onnxruntime", "openvino"))
 
 
@@ -56,7 +56,7 @@ def measured(bundle: Path, rows: Rows, workers: dict[str, dict[str, Any]], **opt
     return verify(bundle, rows, reference, options=settings, progress=Progress(), start=start)
 
 
-def test_a_bundle_that_answers_as_the_full_size_model_passes(bundle: Path) -> None:
+def test_a_bundle_that_answers_as_the_full_size_model_passes(bundle):
     rows = rows_of(400)
     report = measured(
         bundle, rows, {"onnxruntime": {"logits": right(rows)}, "openvino": {"logits": right(rows)}}
@@ -66,12 +66,11 @@ def test_a_bundle_that_answers_as_the_full_size_model_passes(bundle: Path) -> No
     assert [result.agreement for result in report.engines] == [1.0, 1.0]
     assert report.flips == ()
     first = report.engines[0]
-    assert first.latency is not None
     assert (first.latency.rounds, first.latency.calls, first.latency.warmup) == (3, 15, 40)
     assert (first.cold_start_s, first.peak_bytes, first.bytes) == (0.5, 100_000_000, 30_000_000)
 
 
-def test_one_wrong_engine_fails_the_bundle_and_is_named(bundle: Path) -> None:
+def test_one_wrong_engine_fails_the_bundle_and_is_named(bundle):
     rows = rows_of(400)
     wrong = wrong_on(right(rows), 40)
     report = measured(bundle, rows, {"onnxruntime": {"logits": right(rows)}, "openvino": {"logits": wrong}})
@@ -82,22 +81,20 @@ def test_one_wrong_engine_fails_the_bundle_and_is_named(bundle: Path) -> None:
     assert [result.status for result in report.engines] == [Status.OK, Status.WRONG]
     assert [result.flips for result in report.engines] == [0, 40]
     drop = report.engines[1].drop
-    assert drop is not None
     assert drop.mean == pytest.approx(0.1)
 
 
-def test_few_rows_are_inconclusive(bundle: Path) -> None:
+def test_few_rows_are_inconclusive(bundle):
     rows = rows_of(60)
     report = measured(
         bundle, rows, {"onnxruntime": {"logits": wrong_on(right(rows), 1)}}, engines=("onnxruntime",)
     )
     assert report.verdict is Verdict.INCONCLUSIVE
-    assert report.judgement.rows_needed is not None
     assert report.judgement.rows_needed > 60
     assert "more rows" in report.judgement.reason
 
 
-def test_few_rows_are_inconclusive_even_when_all_answers_agree(bundle: Path) -> None:
+def test_few_rows_are_inconclusive_even_when_all_answers_agree(bundle):
     rows = rows_of(6)
     report = measured(bundle, rows, {"onnxruntime": {"logits": right(rows)}}, engines=("onnxruntime",))
     assert report.engines[0].agreement == 1.0
@@ -109,7 +106,7 @@ def test_few_rows_are_inconclusive_even_when_all_answers_agree(bundle: Path) -> 
     )
 
 
-def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured(bundle: Path) -> None:
+def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured(bundle):
     rows = rows_of(100)
     crash = {"logits": WorkerError(Status.CRASHED, "killed by SIGSEGV")}
     report = measured(
@@ -122,7 +119,7 @@ def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured
     assert [result.status for result in report.engines] == [Status.OK, Status.CRASHED]
 
 
-def test_an_engine_that_is_not_installed_leaves_the_verdict_open(bundle: Path) -> None:
+def test_an_engine_that_is_not_installed_leaves_the_verdict_open(bundle):
     rows = rows_of(400)
     missing = {"open": WorkerError(Status.MISSING, "no openvino here", hint="pip install it")}
     report = measured(
@@ -139,7 +136,7 @@ def judged(engine: str, verdict: Verdict, status: Status = Status.OK) -> EngineR
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_engines_of_the_device_neither_decide_the_verdict_nor_pass_unseen(verdict: Verdict) -> None:
+def test_engines_of_the_device_neither_decide_the_verdict_nor_pass_unseen(verdict):
     waiting = judged("tensorrt", Verdict.INCONCLUSIVE, Status.MISSING)
     found = worst((waiting, judged("onnxruntime", verdict)))
     assert found.verdict is verdict
@@ -147,13 +144,13 @@ def test_engines_of_the_device_neither_decide_the_verdict_nor_pass_unseen(verdic
     assert waiting.to_come
 
 
-def test_an_engine_of_the_device_that_ran_and_failed_there_decides() -> None:
+def test_an_engine_of_the_device_that_ran_and_failed_there_decides():
     results = (judged("tensorrt", Verdict.FAIL, Status.WRONG), judged("onnxruntime", Verdict.PASS))
     assert worst(results).reason == "tensorrt: because"
     assert worst(results).verdict is Verdict.FAIL
 
 
-def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path: Path) -> None:
+def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path):
     bundle = tensorrt_bundles.write(tmp_path / "bundle")
     rows = rows_of(400)
     missing = {"open": WorkerError(Status.MISSING, "there is no NVIDIA driver on this machine")}
@@ -173,7 +170,7 @@ def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path
     assert "| bundle | tensorrt | – | – | – | – | – | – | – | – | – | to be measured on the device |" in text
 
 
-def test_verification_needs_at_least_one_engine(bundle: Path) -> None:
+def test_verification_needs_at_least_one_engine(bundle):
     rows = rows_of(10)
     missing = {"open": WorkerError(Status.MISSING, "no engine here", hint="pip install it")}
     with pytest.raises(UnavailableError) as error:
@@ -181,7 +178,7 @@ def test_verification_needs_at_least_one_engine(bundle: Path) -> None:
     assert str(error.value) == "no engine here\n  next: pip install it"
 
 
-def test_answers_that_depend_on_padding_fail(bundle: Path) -> None:
+def test_answers_that_depend_on_padding_fail(bundle):
     rows = rows_of(100)
     report = measured(
         bundle, rows, {"onnxruntime": {"logits": right(rows), "padded": 5.0}}, engines=("onnxruntime",)
@@ -192,11 +189,10 @@ def test_answers_that_depend_on_padding_fail(bundle: Path) -> None:
         "onnxruntime: 8 of 16 texts change their answer with their batch or padding"
     )
     invariance = report.engines[0].invariance
-    assert invariance is not None
     assert invariance.max_delta == pytest.approx(5.0)
 
 
-def test_logits_that_are_not_finite_fail(bundle: Path) -> None:
+def test_logits_that_are_not_finite_fail(bundle):
     rows = rows_of(50)
     broken = right(rows)
     broken[7, 0] = np.nan
@@ -205,7 +201,7 @@ def test_logits_that_are_not_finite_fail(bundle: Path) -> None:
     assert report.verdict is Verdict.FAIL
 
 
-def test_rows_without_labels_are_refused(bundle: Path) -> None:
+def test_rows_without_labels_are_refused(bundle):
     rows = replace(rows_of(4), labels=None)
     reference = fake_bundles.fixed_reference(rows_of(4), right(rows_of(4)))
     with pytest.raises(DataError) as error:
@@ -213,7 +209,7 @@ def test_rows_without_labels_are_refused(bundle: Path) -> None:
     assert str(error.value) == "rows.csv: verification needs labels, these rows have none"
 
 
-def test_an_engine_the_bundle_was_not_built_for_is_refused(bundle: Path) -> None:
+def test_an_engine_the_bundle_was_not_built_for_is_refused(bundle):
     rows = rows_of(4)
     with pytest.raises(UsageError) as error:
         measured(bundle, rows, {}, engines=("openvin",))
@@ -223,7 +219,7 @@ def test_an_engine_the_bundle_was_not_built_for_is_refused(bundle: Path) -> None
     )
 
 
-def test_workers_are_closed_even_when_measuring_fails(bundle: Path) -> None:
+def test_workers_are_closed_even_when_measuring_fails(bundle):
     rows = rows_of(10)
     started: list[FakeWorker] = []
 
@@ -237,7 +233,7 @@ def test_workers_are_closed_even_when_measuring_fails(bundle: Path) -> None:
     assert [worker.closed for worker in started] == [True, True]
 
 
-def test_changed_answers_are_shown_with_those_the_full_size_model_was_surest_of_first() -> None:
+def test_changed_answers_are_shown_with_those_the_full_size_model_was_surest_of_first():
     rows = rows_of(20)
     reference = fake_bundles.fixed_reference(rows, right(rows))
     changed = wrong_on(right(rows), 6)
@@ -248,7 +244,7 @@ def test_changed_answers_are_shown_with_those_the_full_size_model_was_surest_of_
     ]
 
 
-def test_a_report_carries_texts_only_when_they_are_to_be_kept(bundle: Path) -> None:
+def test_a_report_carries_texts_only_when_they_are_to_be_kept(bundle):
     rows = rows_of(40)
     wrong = wrong_on(right(rows), 10)
     answers = {"onnxruntime": {"logits": wrong}}
@@ -259,7 +255,7 @@ def test_a_report_carries_texts_only_when_they_are_to_be_kept(bundle: Path) -> N
     assert "text number" in str(report.to_json())
 
 
-def test_several_labels_and_numbers_are_named_as_people_say_them() -> None:
+def test_several_labels_and_numbers_are_named_as_people_say_them():
     multi = Task(Problem.MULTI_LABEL, ("plot", "music"))
     rows = Rows(("a", "b"), ("c", "d"), np.array([[1, 1], [0, 0]], np.float32), "rows.csv")
     full = np.array([[2, 3], [-1, -1]], np.float32)
@@ -279,7 +275,7 @@ def test_several_labels_and_numbers_are_named_as_people_say_them() -> None:
     assert [(flip.truth, flip.full_size, flip.compressed) for flip in found] == [("5", "5", "4")]
 
 
-def test_invariance_is_not_told_of_a_process_that_failed() -> None:
+def test_invariance_is_not_told_of_a_process_that_failed():
     rows = rows_of(4)
     error = WorkerError(Status.CRASHED, "gone")
     spec = fake_bundles.Spec("fake", "", rows.inputs(), engine="fake")

@@ -51,8 +51,6 @@ def loop(*words: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def ask(process: subprocess.Popen[str], text: str) -> dict[str, Any]:
-    assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(text + "\n")
     process.stdin.flush()
     return json.loads(process.stdout.readline())
@@ -117,7 +115,6 @@ def test_a_server_is_asked_and_waited_for_when_it_is_away(bundle, wanted):
         found: list[dict[str, Any]] = []
         asking = threading.Thread(target=lambda: found.append(ask(process, TEXTS[1])))
         asking.start()
-        assert process.stderr is not None
         assert "cannot be asked" in process.stderr.readline()
         with served.command(bundle, "--port", first.port):
             asking.join(served.WAIT)
@@ -186,7 +183,6 @@ def test_messages_of_a_topic_are_labelled_also_after_the_broker_was_away(bundle,
     port = free_port()
     words = (bundle, "--mqtt", "127.0.0.1", "--mqtt-port", port, "--from", "texts", "--to", "labels")
     with loop(*words) as process:
-        assert process.stderr is not None
         with broker(port, tmp_path):
             assert process.stderr.readline() == "connected; labelling texts\n"
             with listening(port, "labels") as (publish, came):

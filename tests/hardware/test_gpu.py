@@ -81,7 +81,7 @@ class Driver:
 
 
 @pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Driver]:
+def nvml(monkeypatch) -> Callable[..., Driver]:
     """Puts a driver in place: an H200 without an energy counter, but for what is given."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -99,27 +99,25 @@ def watch() -> GpuSeen:
     return watching.watched
 
 
-def test_the_first_gpu_is_told_with_its_driver(nvml: Callable[..., Driver]) -> None:
+def test_the_first_gpu_is_told_with_its_driver(nvml):
     nvml()
     assert gpu.look() == Gpu("NVIDIA H200", "570.86.15", 1980, 345, 700.0, 143_771.0, 41, 0.25)
 
 
 @pytest.mark.parametrize("told", [{}, dict.fromkeys(H200)], ids=["an older driver", "not supported"])
-def test_what_a_driver_does_not_tell_is_none(nvml: Callable[..., Driver], told: dict[str, Any]) -> None:
+def test_what_a_driver_does_not_tell_is_none(nvml, told):
     nvml({**told, "Name": "Orin (nvgpu)"})
     assert gpu.look() == Gpu("Orin (nvgpu)", "570.86.15", None, None, None, None)
     assert watch() == GpuSeen()
 
 
-def test_no_driver_tells_of_no_gpu(nvml: Callable[..., Driver]) -> None:
+def test_no_driver_tells_of_no_gpu(nvml):
     nvml({})
     assert gpu.look() is None
     assert watch() == GpuSeen()
 
 
-def test_without_the_binding_it_is_said_once_what_is_not_measured(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_the_binding_it_is_said_once_what_is_not_measured(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     gpu._say_what_is_missing.cache_clear()
     assert gpu.look() is None
@@ -128,30 +126,26 @@ def test_without_the_binding_it_is_said_once_what_is_not_measured(
     assert "energy, clocks and throttling are not measured" in record.getMessage()
 
 
-def test_energy_is_what_the_drivers_counter_says(nvml: Callable[..., Driver]) -> None:
+def test_energy_is_what_the_drivers_counter_says(nvml):
     driver = nvml()
     driver.told["TotalEnergyConsumption"] = driver.counted
     assert watch() == GpuSeen(energy_j=40.0, throttled=False, counted=True)
 
 
 @pytest.mark.parametrize("counter", [None, 1_000_000], ids=["none", "one that did not move"])
-def test_without_a_counter_energy_is_mean_power_times_time(
-    nvml: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch, counter: int | None
-) -> None:
+def test_without_a_counter_energy_is_mean_power_times_time(nvml, monkeypatch, counter):
     clock = iter([10.0, 12.0])
     monkeypatch.setattr(gpu.time, "perf_counter", lambda: next(clock))
     nvml(TotalEnergyConsumption=counter)
     assert watch() == GpuSeen(energy_j=100.0, throttled=False, counted=False)
 
 
-def test_neither_counter_nor_power_is_no_energy(nvml: Callable[..., Driver]) -> None:
+def test_neither_counter_nor_power_is_no_energy(nvml):
     nvml(PowerUsage=None)
     assert watch() == GpuSeen(energy_j=None, throttled=False)
 
 
-def test_a_slow_down_in_any_sample_is_told(
-    nvml: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_down_in_any_sample_is_told(nvml, monkeypatch):
     monkeypatch.setattr(gpu, "EVERY_S", 0.001)
     looks, all_seen = iter([0x01, 0x20, 0x48]), threading.Event()
     nvml(CurrentClocksThrottleReasons=lambda: next(looks, None) or all_seen.set() or 0)
@@ -171,9 +165,7 @@ def test_a_slow_down_in_any_sample_is_told(
         ("4294967296", "4294967296"),
     ],
 )
-def test_the_gpu_that_is_asked_is_the_first_that_cuda_sees(
-    nvml: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch, visible: str, asked: object
-) -> None:
+def test_the_gpu_that_is_asked_is_the_first_that_cuda_sees(nvml, monkeypatch, visible, asked):
     driver = nvml()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert (gpu.look() is not None) is (visible not in ("", "4294967296"))

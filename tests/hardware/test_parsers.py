@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import device_trees
 import pytest
 
@@ -26,16 +24,16 @@ def command(name: str, program: str) -> str:
         (None, None),
     ],
 )
-def test_the_l4t_release_is_read(content: str | None, release: str | None) -> None:
+def test_the_l4t_release_is_read(content, release):
     assert jetson.l4t_release(content) == release
 
 
-def test_a_package_that_was_removed_is_not_installed(device_tree) -> None:
+def test_a_package_that_was_removed_is_not_installed(device_tree):
     found = jetson.dpkg_versions(device_tree("orin-nano"), ("libnvinfer8", "libnvinfer10"))
     assert found == {"libnvinfer10": "10.3.0.30-1+cuda12.5"}
 
 
-def test_without_its_file_the_l4t_release_comes_from_the_package(tmp_path: Path) -> None:
+def test_without_its_file_the_l4t_release_comes_from_the_package(tmp_path):
     status = tmp_path / "var/lib/dpkg/status"
     status.parent.mkdir(parents=True)
     status.write_bytes(device_trees.files("thor")["var/lib/dpkg/status"])
@@ -45,7 +43,7 @@ def test_without_its_file_the_l4t_release_comes_from_the_package(tmp_path: Path)
 @pytest.mark.parametrize(
     "content", ["{}", "[]", '{"cuda": 3}', '{"cuda": {"version": 12}}', "[" * 100000, ""]
 )
-def test_a_cuda_file_without_a_version_has_none(content: str) -> None:
+def test_a_cuda_file_without_a_version_has_none(content):
     assert jetson.cuda_version(content) is None
 
 
@@ -59,16 +57,16 @@ def test_a_cuda_file_without_a_version_has_none(content: str) -> None:
         ({}, None),
     ],
 )
-def test_the_maximal_mode_is_maxn_or_that_of_most_watts_and_cores(names, best) -> None:
+def test_the_maximal_mode_is_maxn_or_that_of_most_watts_and_cores(names, best):
     assert power_mode.maximal(names) == best
 
 
-def test_modes_in_comments_do_not_count() -> None:
+def test_modes_in_comments_do_not_count():
     content = "# < POWER_MODEL ID=9 NAME=OLD >\n< POWER_MODEL ID=0 NAME=MAXN >\n< PM_CONFIG DEFAULT=2 >\n"
     assert power_mode.modes(content) == {0: "MAXN"}
 
 
-def test_clocks_shown_by_jetson_clocks_are_read() -> None:
+def test_clocks_shown_by_jetson_clocks_are_read():
     shown = {clock.name: clock for clock in clocks.shown(command("agx-orin", "jetson_clocks"))}
     assert len(shown) == 14
     assert shown["cpu11"].maximum_hz == 2_201_600_000
@@ -78,12 +76,12 @@ def test_clocks_shown_by_jetson_clocks_are_read() -> None:
     assert clocks.locked(clocks.shown(command("orin-nano", "jetson_clocks"))) is False
 
 
-def test_processors_that_are_off_are_left_out() -> None:
+def test_processors_that_are_off_are_left_out():
     line = "cpu3: Online=0 Governor=schedutil MinFreq=1 MaxFreq=2 CurrentFreq=1 IdleStates: WFI=1"
     assert clocks.shown(line) == ()
 
 
-def test_an_absurd_number_is_no_number() -> None:
+def test_an_absurd_number_is_no_number():
     assert reading.whole("9" * 5000) is None
     assert reading.whole("0x10") is None
     assert reading.whole("ff", 16) == 255

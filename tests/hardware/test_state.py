@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from device_trees import NAMES, files, unpack
@@ -35,7 +34,7 @@ def state(device_tree):
         ("amd-ryzen", (None, None, None, None, None)),
     ],
 )
-def test_each_board_says_what_it_is(state, device_tree, name: str, board: tuple[str | None, ...]) -> None:
+def test_each_board_says_what_it_is(state, device_tree, name, board):
     found = state(name).board
     assert (found.soc, found.l4t, found.jetpack, found.cuda, found.tensorrt) == board
     facts = hardware.here(device_tree(name))
@@ -53,15 +52,12 @@ def test_each_board_says_what_it_is(state, device_tree, name: str, board: tuple[
         ("thor", ("120W", False, 0, "MAXN")),
     ],
 )
-def test_the_maximal_mode_is_found_by_its_limits_not_by_its_number(
-    state, name: str, mode: tuple[object, ...]
-) -> None:
+def test_the_maximal_mode_is_found_by_its_limits_not_by_its_number(state, name, mode):
     found = state(name).power_mode
-    assert found is not None
     assert (found.name, found.maximal, found.best_number, found.best_name) == mode
 
 
-def test_clocks_are_locked_on_the_agx_orin_and_float_on_the_nano(state) -> None:
+def test_clocks_are_locked_on_the_agx_orin_and_float_on_the_nano(state):
     assert state("agx-orin").clocks_locked is True
     assert state("orin-nano").clocks_locked is False
     assert [clock.name for clock in state("thor").clocks] == ["cpu0", "cpu7", "gpu"]
@@ -79,16 +75,16 @@ def test_clocks_are_locked_on_the_agx_orin_and_float_on_the_nano(state) -> None:
         ("raspberry-pi-5", (None, "", ())),
     ],
 )
-def test_no_rail_and_no_domain_is_counted_twice(state, name: str, energy: tuple[object, ...]) -> None:
+def test_no_rail_and_no_domain_is_counted_twice(state, name, energy):
     found = state(name)
     assert (found.energy, found.energy_scope, found.energy_rails) == energy
 
 
-def test_a_raspberry_pi_says_why_it_has_no_energy(state) -> None:
+def test_a_raspberry_pi_says_why_it_has_no_energy(state):
     assert any("no power sensor" in note for note in state("raspberry-pi-4").notes)
 
 
-def test_throttling_is_told_from_cooling_devices_and_from_the_pi_s_flags(state) -> None:
+def test_throttling_is_told_from_cooling_devices_and_from_the_pi_s_flags(state):
     assert state("xavier-nx").throttling.causes == ("thermal-cpufreq-0 (1)",)
     pi = state("raspberry-pi-4").throttling
     assert (pi.now, pi.since_boot) == (True, True)
@@ -149,13 +145,11 @@ def test_throttling_is_told_from_cooling_devices_and_from_the_pi_s_flags(state) 
         ),
     ],
 )
-def test_each_warning_comes_with_the_command_that_mends_it(
-    state, name: str, warnings: tuple[str, ...]
-) -> None:
+def test_each_warning_comes_with_the_command_that_mends_it(state, name, warnings):
     assert hardware.warnings(state(name)) == warnings
 
 
-def test_a_state_is_described_in_lines(state) -> None:
+def test_a_state_is_described_in_lines(state):
     assert hardware.describe(state("orin-nano")) == [
         "board: NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super · tegra234",
         "software: L4T 36.4.3, JetPack 6.2, CUDA 12.6.11, TensorRT 10.3.0.30",
@@ -169,13 +163,13 @@ def test_a_state_is_described_in_lines(state) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_state_goes_into_json_with_its_warnings(state, name: str) -> None:
+def test_a_state_goes_into_json_with_its_warnings(state, name):
     found = json.loads(json.dumps(hardware.for_json(state(name)), allow_nan=False))
     assert found["warnings"] == list(hardware.warnings(state(name)))
     assert all("locked" in clock for clock in found["clocks"])
 
 
-def test_a_jetson_without_readable_files_is_asked_by_its_own_programs(tmp_path: Path) -> None:
+def test_a_jetson_without_readable_files_is_asked_by_its_own_programs(tmp_path):
     root = unpack("orin-nano", tmp_path)
     (root / "var/lib/nvpmodel/status").unlink()
     shutil.rmtree(root / "sys/class/devfreq")
@@ -187,20 +181,19 @@ def test_a_jetson_without_readable_files_is_asked_by_its_own_programs(tmp_path: 
 
     found = hardware.read_state(root, answer)
     assert asked == [("nvpmodel", "-q"), ("jetson_clocks", "--show")]
-    assert found.power_mode is not None
     assert (found.power_mode.number, found.power_mode.name) == (1, "25W")
     assert [clock.name for clock in found.clocks] == ["cpu0", "cpu4", "gpu", "emc"]
     assert [clock.locked for clock in found.clocks[2:]] == [False, False]
 
 
-def test_an_empty_root_is_a_state_with_notes(tmp_path: Path) -> None:
+def test_an_empty_root_is_a_state_with_notes(tmp_path):
     found = hardware.read_state(tmp_path)
     assert (found.power_mode, found.clocks_locked, found.energy, found.hottest) == (None, None, None, None)
     assert "no temperatures" in found.notes
     assert hardware.warnings(found) == ()
 
 
-def test_what_is_malformed_is_noted(tmp_path: Path) -> None:
+def test_what_is_malformed_is_noted(tmp_path):
     root = unpack("orin-nano", tmp_path)
     (root / "etc/nv_tegra_release").write_text("# R36 (rel", encoding="utf-8")
     (root / "var/lib/dpkg/status").write_text("Package", encoding="utf-8")
@@ -212,7 +205,7 @@ def test_what_is_malformed_is_noted(tmp_path: Path) -> None:
     assert "/proc/meminfo does not tell the free memory" in notes
 
 
-def test_rails_of_an_unknown_board_are_not_summed(tmp_path: Path) -> None:
+def test_rails_of_an_unknown_board_are_not_summed(tmp_path):
     root = unpack("thor", tmp_path)
     label = next(root.rglob("in2_label"))
     label.write_text("VDD_NEW", encoding="utf-8")
@@ -221,7 +214,7 @@ def test_rails_of_an_unknown_board_are_not_summed(tmp_path: Path) -> None:
     assert any("VDD_GPU, VDD_NEW, VIN_SYS_5V0" in note for note in found.notes)
 
 
-def test_a_loop_of_links_and_a_pipe_do_not_stop_a_reader(tmp_path: Path) -> None:
+def test_a_loop_of_links_and_a_pipe_do_not_stop_a_reader(tmp_path):
     zone = tmp_path / "sys/class/thermal/thermal_zone0"
     zone.mkdir(parents=True)
     (zone / "temp").symlink_to(zone / "type")
@@ -246,7 +239,7 @@ CONTENT = st.one_of(st.binary(max_size=60), NUMBERS, st.just(b""), st.just(b"9" 
     derandomize=True,
 )
 @given(data=st.data())
-def test_no_content_of_any_file_makes_a_reader_raise(data: st.DataObject, tmp_path: Path) -> None:
+def test_no_content_of_any_file_makes_a_reader_raise(data, tmp_path):
     name = data.draw(st.sampled_from(NAMES))
     root = tmp_path / name
     if not root.exists():

@@ -14,7 +14,7 @@ from edgeroberta.hardware import energy
 
 
 @pytest.fixture
-def tree(tmp_path: Path):
+def tree(tmp_path):
     return lambda name: unpack(name, tmp_path / name)
 
 
@@ -25,7 +25,7 @@ def write(path: Path, value: int | str) -> None:
     temporary.replace(path)
 
 
-def test_the_energy_of_rails_is_their_power_over_the_time(tree) -> None:
+def test_the_energy_of_rails_is_their_power_over_the_time(tree):
     with hardware.Watch(tree("orin-nano"), interval_s=0.01, idle_w=4.0) as watch:
         time.sleep(0.2)
     found = watch.watched
@@ -42,7 +42,7 @@ def test_the_energy_of_rails_is_their_power_over_the_time(tree) -> None:
     assert found.peak_celsius == pytest.approx(50.531)
 
 
-def test_changing_power_is_summed_by_trapezoids(tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changing_power_is_summed_by_trapezoids(tree, monkeypatch):
     from edgeroberta.hardware.sampler import Sampler
 
     root = tree("orin-nano")
@@ -59,7 +59,7 @@ def test_changing_power_is_summed_by_trapezoids(tree, monkeypatch: pytest.Monkey
     assert (sampler.seen.powered, sampler.seen.peak_w) == (3.0, 20.0)
 
 
-def test_an_energy_counter_may_wrap_once(tree) -> None:
+def test_an_energy_counter_may_wrap_once(tree):
     root = tree("intel-nuc")
     with hardware.Watch(root, interval_s=10) as watch:
         # 328,850 µJ to the end of its range, and 856,671,150 beyond.
@@ -70,7 +70,7 @@ def test_an_energy_counter_may_wrap_once(tree) -> None:
     assert found.energy_j == pytest.approx((328_850 + 856_671_150 + 2_000_000) / 1e6)
 
 
-def test_a_counter_that_went_back_gives_no_energy(tree) -> None:
+def test_a_counter_that_went_back_gives_no_energy(tree):
     root = tree("amd-ryzen")
     zone = root / "sys/class/powercap/intel-rapl:0"
     write(zone / "max_energy_range_uj", 0)
@@ -81,7 +81,7 @@ def test_a_counter_that_went_back_gives_no_energy(tree) -> None:
     assert hardware.energy_per_text(watch.watched, 10) is None
 
 
-def test_a_rail_that_stops_answering_gives_no_energy(tree) -> None:
+def test_a_rail_that_stops_answering_gives_no_energy(tree):
     root = tree("orin-nano")
     with hardware.Watch(root, interval_s=10) as watch:
         next(root.rglob("curr1_input")).unlink()
@@ -89,7 +89,7 @@ def test_a_rail_that_stops_answering_gives_no_energy(tree) -> None:
     assert watch.watched.notes == ("a power rail stopped answering",)
 
 
-def test_counters_that_this_user_may_not_read_name_the_remedy(tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_that_this_user_may_not_read_name_the_remedy(tree, monkeypatch):
     root = tree("intel-nuc")
     opened = energy.reading.os.open
 
@@ -136,7 +136,7 @@ def test_counters_that_this_user_may_not_read_name_the_remedy(tree, monkeypatch:
         ("raspberry-pi-5", "sys/class/hwmon/hwmon2/in0_lcrit_alarm", 1, "under-voltage"),
     ],
 )
-def test_a_run_that_throttled_is_not_valid(tree, name: str, file: str, value: int | str, reason: str) -> None:
+def test_a_run_that_throttled_is_not_valid(tree, name, file, value, reason):
     root = tree(name)
     with hardware.Watch(root, interval_s=10) as watch:
         write(root / file, value)
@@ -144,7 +144,7 @@ def test_a_run_that_throttled_is_not_valid(tree, name: str, file: str, value: in
     assert (found.throttled, found.valid, found.reasons) == (True, False, (reason,))
 
 
-def test_throttling_that_is_over_before_the_end_is_seen_by_a_sample(tree) -> None:
+def test_throttling_that_is_over_before_the_end_is_seen_by_a_sample(tree):
     root = tree("raspberry-pi-5")
     file = root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
     with hardware.Watch(root, interval_s=0.005) as watch:
@@ -154,7 +154,7 @@ def test_throttling_that_is_over_before_the_end_is_seen_by_a_sample(tree) -> Non
     assert watch.watched.reasons == ("throttled",)
 
 
-def test_a_device_that_tells_nothing_is_neither_throttled_nor_refused(tmp_path: Path) -> None:
+def test_a_device_that_tells_nothing_is_neither_throttled_nor_refused(tmp_path):
     with hardware.Watch(tmp_path) as watch:
         pass
     found = watch.watched
@@ -162,7 +162,7 @@ def test_a_device_that_tells_nothing_is_neither_throttled_nor_refused(tmp_path: 
     assert "nothing here would tell of throttling" in found.notes
 
 
-def test_the_thread_ends_with_the_watch_also_after_an_error(tree) -> None:
+def test_the_thread_ends_with_the_watch_also_after_an_error(tree):
     watch = hardware.Watch(tree("agx-orin"), interval_s=0.01)
     with pytest.raises(ZeroDivisionError), watch:
         raise ZeroDivisionError
@@ -170,7 +170,7 @@ def test_the_thread_ends_with_the_watch_also_after_an_error(tree) -> None:
     assert "device-watch" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_sampling_takes_a_small_share_of_a_core_even_where_it_is_asked_to_hurry(tree) -> None:
+def test_sampling_takes_a_small_share_of_a_core_even_where_it_is_asked_to_hurry(tree):
     with hardware.Watch(tree("agx-orin"), interval_s=0.0001) as watch:
         time.sleep(0.5)
     assert 0 < watch.watched.sampler_share < 0.02

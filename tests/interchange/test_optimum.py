@@ -49,7 +49,7 @@ def optimum_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bundle(request: pytest.FixtureRequest, precision: str) -> Path:
+def bundle(request, precision) -> Path:
     """A bundle for both engines; the int8 one comes out of ``edgeroberta compress``."""
     if precision == "fp32":
         path: Path = request.getfixturevalue("tiny_bundle")
@@ -59,13 +59,12 @@ def bundle(request: pytest.FixtureRequest, precision: str) -> Path:
             request.getfixturevalue("tiny_checkpoint"), request.getfixturevalue("make_build_context")
         )
     return make_int8_bundle(
-        request.getfixturevalue("tiny_checkpoint"),
-        request.getfixturevalue("tmp_path_factory").mktemp("int8"),
+        request.getfixturevalue("tiny_checkpoint"), request.getfixturevalue("tmp_path_factory").mktemp("int8")
     )
 
 
 @pytest.fixture(scope="session", params=["fp32", "int8", "external"])
-def precision(request: pytest.FixtureRequest) -> str:
+def precision(request) -> str:
     """What the weights of the bundle under test are; external ones are float, in a file beside the graph."""
     return str(request.param)
 
@@ -104,15 +103,13 @@ def make_int8_bundle(checkpoint: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
+def engine(request) -> str:
     """An engine both sides run."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def answers(
-    bundle: Path, engine: str, optimum_python: Path
-) -> tuple[dict[str, Any], np.ndarray, tuple[str, ...]]:
+def answers(bundle, engine, optimum_python) -> tuple[dict[str, Any], np.ndarray, tuple[str, ...]]:
     """Optimum's answer, this project's logits and labels, for the same texts."""
     from edgeroberta.runtime import Runtime
 
@@ -133,15 +130,13 @@ def answers(
 Answers = tuple[dict[str, Any], np.ndarray, tuple[str, ...]]
 
 
-def test_optimum_gives_the_same_logits_at_a_fixed_shape(answers: Answers) -> None:
+def test_optimum_gives_the_same_logits_at_a_fixed_shape(answers):
     found, expected, _ = answers
     np.testing.assert_allclose(np.array(found["fixed"]), expected, rtol=0, atol=SAME)
 
 
 @pytest.mark.parametrize("way", ["alone", "batch"])
-def test_optimum_gives_the_same_answers_as_it_opens_a_bundle(
-    answers: Answers, engine: str, precision: str, way: str
-) -> None:
+def test_optimum_gives_the_same_answers_as_it_opens_a_bundle(answers, engine, precision, way):
     found, expected, _ = answers
     logits = np.array(found[way])
     other_kernels = engine == "openvino" and precision == "int8"
@@ -149,17 +144,17 @@ def test_optimum_gives_the_same_answers_as_it_opens_a_bundle(
     assert (logits.argmax(-1) == expected.argmax(-1)).all()
 
 
-def test_optimum_reads_the_same_label_names(answers: Answers) -> None:
+def test_optimum_reads_the_same_label_names(answers):
     found, _, labels = answers
     assert tuple(found["labels"]) == labels
 
 
-def test_texts_under_test_tell_models_apart(answers: Answers) -> None:
+def test_texts_under_test_tell_models_apart(answers):
     _, expected, _ = answers
     assert np.ptp(expected, axis=0).min() > 10 * SAME
 
 
-def test_a_bundle_has_the_files_the_hub_expects(bundle: Path) -> None:
+def test_a_bundle_has_the_files_the_hub_expects(bundle):
     config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["RobertaForSequenceClassification"]
     assert {"model_type", "id2label", "label2id"} <= set(config)

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ TEXTS = ["The film is great.", "dull", "A story that is never less than charming
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tiny_checkpoint, tmp_path_factory) -> Path:
     """A pruned checkpoint, and what transformers 5 answers on it. Do not write into it."""
     path = tmp_path_factory.mktemp("pruned")
     save_classifier(
@@ -82,13 +81,13 @@ def hold(found: Any, folder: Path, output: Path) -> None:
     assert Checkpoint(output).fields["layer_shapes"] == Checkpoint(folder).fields["layer_shapes"]
 
 
-def test_a_pruned_folder_is_used_in_another_process(folder: Path, tmp_path: Path) -> None:
+def test_a_pruned_folder_is_used_in_another_process(folder, tmp_path):
     hold(call(sys.executable, "pruned_step.py", str(folder), str(tmp_path)), folder, tmp_path)
 
 
 @pytest.mark.interchange
 @pytest.mark.slow
-def test_a_pruned_folder_is_used_under_transformers_4(folder: Path, old_python: Path, tmp_path: Path) -> None:
+def test_a_pruned_folder_is_used_under_transformers_4(folder, old_python, tmp_path):
     found = call(old_python, "pruned_step.py", str(folder), str(tmp_path))
     assert found["transformers"].startswith("4.57.")
     hold(found, folder, tmp_path)
@@ -97,9 +96,7 @@ def test_a_pruned_folder_is_used_under_transformers_4(folder: Path, old_python: 
 @pytest.mark.interchange
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_the_bundle_of_a_pruned_model_loads_in_optimum(
-    folder: Path, old_python: Path, make_bundle: Callable[..., Path], engine: str
-) -> None:
+def test_the_bundle_of_a_pruned_model_loads_in_optimum(folder, old_python, make_bundle, engine):
     from edgeroberta.runtime import Runtime
 
     bundle = make_bundle(folder, ("onnxruntime", "openvino"))

@@ -55,7 +55,7 @@ def check(python: str, source: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokenizer_folder", "xlmr_tokenizer_folder"])
-def test_cut_tokenizers_load_here(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_cut_tokenizers_load_here(name, request, tmp_path):
     check(sys.executable, request.getfixturevalue(name), tmp_path)
 
 
@@ -63,7 +63,5 @@ def test_cut_tokenizers_load_here(name: str, request: pytest.FixtureRequest, tmp
 @pytest.mark.slow
 @pytest.mark.skipif(OLDER is None, reason="EDGEROBERTA_TRANSFORMERS_4 names no interpreter")
 @pytest.mark.parametrize("name", ["tokenizer_folder", "xlmr_tokenizer_folder"])
-def test_cut_tokenizers_load_under_older_transformers(
-    name: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_cut_tokenizers_load_under_older_transformers(name, request, tmp_path):
     check(str(OLDER), request.getfixturevalue(name), tmp_path)

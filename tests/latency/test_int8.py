@@ -28,7 +28,7 @@ EVEN = Beside([24] * 4, [0.001] * 4, [0.001] * 4, 0.01)
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Callable[[str], Path]:
+def machine(tmp_path) -> Callable[[str], Path]:
     """A function that makes a root whose ``/proc/cpuinfo`` has one line."""
 
     def make(line: str) -> Path:
@@ -40,7 +40,7 @@ def machine(tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def with_precision(tiny_bundle: Path, tmp_path: Path) -> Callable[[str], Path]:
+def with_precision(tiny_bundle, tmp_path) -> Callable[[str], Path]:
     """A function that copies the tiny bundle and says what it computes in."""
 
     def make(precision: str) -> Path:
@@ -56,12 +56,12 @@ def with_precision(tiny_bundle: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def int8_bundle(with_precision: Callable[[str], Path]) -> Path:
+def int8_bundle(with_precision) -> Path:
     return with_precision("int8")
 
 
 @pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
+def large(monkeypatch) -> None:
     """Let the tiny model of the tests count as one whose products decide."""
     monkeypatch.setattr(int8, "LARGE", 0.0)
     monkeypatch.setattr(int8, "SMALL", 0.0)

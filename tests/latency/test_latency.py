@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,14 +53,14 @@ def timings_of(plan: Plan, **changes: Any) -> Timings:
     return replace(given, **changes)
 
 
-def test_another_version_of_the_package_measures_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_the_package_measures_anew(monkeypatch):
     before = measuring.table_file(plan_of(), "cpu", "a board")
     assert measuring.table_file(plan_of(), "cpu", "a board") == before
     monkeypatch.setattr(codedigest, "of", lambda *_: "mended")
     assert measuring.table_file(plan_of(), "cpu", "a board") != before
 
 
-def test_predictions_are_exact_for_an_engine_whose_times_add_up() -> None:
+def test_predictions_are_exact_for_an_engine_whose_times_add_up():
     table = fit(plan_of(), timings_of(plan_of()))
     shape = replace(FULL, layers=(LayerShape(8, 768), LayerShape(4, 1536), LayerShape(12, 768)))
     lengths = [4, 8, 20, 64, 100]
@@ -75,14 +74,14 @@ def test_predictions_are_exact_for_an_engine_whose_times_add_up() -> None:
     assert table.speedup(shape, lengths) == pytest.approx(table.predict(FULL, lengths).p50 / found.p50)
 
 
-def test_the_noise_of_the_device_moves_the_95th_percentile() -> None:
+def test_the_noise_of_the_device_moves_the_95th_percentile():
     noise = (1.0,) * 90 + (2.0,) * 10
     quiet, noisy = (fit(plan_of(), timings_of(plan_of(), noise=each)) for each in ((1.0,) * 100, noise))
     first, second = (table.predict(FULL, [20]) for table in (quiet, noisy))
     assert (second.p50, second.p95) == pytest.approx((first.p50, 2 * first.p95))
 
 
-def test_noise_cannot_make_a_smaller_layer_look_slower() -> None:
+def test_noise_cannot_make_a_smaller_layer_look_slower():
     plan, rng = plan_of(), np.random.default_rng(0)
     timings = timings_of(plan)
     rough = {
@@ -95,7 +94,7 @@ def test_noise_cannot_make_a_smaller_layer_look_slower() -> None:
     assert np.all(np.diff(table.least) >= -1e-12)
 
 
-def test_an_engine_that_pads_is_predicted_at_its_prepared_lengths() -> None:
+def test_an_engine_that_pads_is_predicted_at_its_prepared_lengths():
     plan = plan_of("openvino")
     assert plan.lengths[0] == 16
     table = fit(plan, timings_of(plan, pads=True))
@@ -103,7 +102,7 @@ def test_an_engine_that_pads_is_predicted_at_its_prepared_lengths() -> None:
     assert engine == pytest.approx(np.full(100, cost(FULL.layers, 32)))
 
 
-def test_a_table_says_what_it_was_not_measured_for() -> None:
+def test_a_table_says_what_it_was_not_measured_for():
     table = fit(plan_of(), timings_of(plan_of()))
     with pytest.raises(UsageError, match="200 tokens, where the table ends at 128"):
         table.predict(FULL, [200])
@@ -117,7 +116,7 @@ def test_a_table_says_what_it_was_not_measured_for() -> None:
         plan_of(longest=600)
 
 
-def test_a_table_survives_its_file_and_another_file_is_refused(tmp_path: Path) -> None:
+def test_a_table_survives_its_file_and_another_file_is_refused(tmp_path):
     table, file = fit(plan_of(), timings_of(plan_of())), tmp_path / "deep" / "table.json"
     table.save(file)
     assert LatencyTable.load(file) == table
@@ -130,26 +129,26 @@ def test_a_table_survives_its_file_and_another_file_is_refused(tmp_path: Path) -
         LatencyTable.load(file)
 
 
-def test_interpolation_is_linear_and_flat_before_the_first_point() -> None:
+def test_interpolation_is_linear_and_flat_before_the_first_point():
     values = np.array([[1.0, 2.0], [3.0, 6.0]])
     assert interpolate((4, 8), values, 6) == pytest.approx([2, 4])
     assert interpolate((4, 8), values, 2) == pytest.approx([1, 2])
     assert interpolate((4,), values[:1], 4) == pytest.approx([1, 2])
 
 
-def test_values_that_fall_are_averaged() -> None:
+def test_values_that_fall_are_averaged():
     assert rising(np.array([1.0, 3.0, 2.0, 4.0])) == pytest.approx([1, 2.5, 2.5, 4])
     assert rising(np.array([3.0, 2.0, 1.0])) == pytest.approx([2, 2, 2])
 
 
-def test_overhead_is_a_line_that_never_falls() -> None:
+def test_overhead_is_a_line_that_never_falls():
     found = overhead((10, 20), (2.0, 3.0))
     assert (found.call, found.token) == pytest.approx((1.0, 0.1))
     assert overhead((10, 20), (3.0, 2.0)).token == 0
     assert overhead((10, 10), (3.0, 2.0)).call == 2.5
 
 
-def test_times_of_another_machine_are_checked() -> None:
+def test_times_of_another_machine_are_checked():
     plan = plan_of()
     good = json.loads(json.dumps(asdict(timings_of(plan))))
     assert timings_from(good, plan, where="kitchen") == timings_of(plan)
@@ -168,14 +167,12 @@ def test_times_of_another_machine_are_checked() -> None:
 
 
 @pytest.fixture
-def request_of_tiny(tiny_checkpoint: Path) -> Request:
+def request_of_tiny(tiny_checkpoint) -> Request:
     found = request_for(tiny_checkpoint, None, target="cpu", engine="onnxruntime", rounds=1)
     return replace(found, inputs=["a fine film", "dull", "not a film that anyone needs to see twice"])
 
 
-def test_a_tiny_model_is_measured_once_and_its_table_found_again(
-    request_of_tiny: Request, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tiny_model_is_measured_once_and_its_table_found_again(request_of_tiny, monkeypatch):
     table = measure(request_of_tiny, progress=Progress())
     assert table.engine == "onnxruntime"
     assert 0 < table.predict(table.shape, [8]).p50 < 0.1
@@ -185,9 +182,7 @@ def test_a_tiny_model_is_measured_once_and_its_table_found_again(
     assert measure(request_of_tiny, progress=Progress()) == table
 
 
-def test_a_device_times_the_probes_that_are_sent_to_it(
-    request_of_tiny: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_times_the_probes_that_are_sent_to_it(request_of_tiny, tmp_path, monkeypatch):
     if not ssh_server.available():
         pytest.skip("there is no ssh client on this machine")
     with ssh_server.serve(tmp_path / "device") as device:
@@ -200,7 +195,7 @@ def test_a_device_times_the_probes_that_are_sent_to_it(
     assert table.predict(table.shape, [8]).p50 > 0
 
 
-def test_an_engine_that_fails_says_why(request_of_tiny: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_fails_says_why(request_of_tiny, monkeypatch):
     monkeypatch.setattr(measuring, "write_folder", lambda plan, request, folder, progress: plan.write(folder))
     with pytest.raises(EdgeRobertaError, match=r"model\.onnx"):
         measure(request_of_tiny, progress=Progress())

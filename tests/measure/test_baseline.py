@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -22,35 +20,31 @@ TEXTS = ["a film", "", "a much longer text about a film and its music " * 12, "f
 
 
 @pytest.fixture(scope="module")
-def model(tiny_checkpoint: Path) -> FullSize:
+def model(tiny_checkpoint) -> FullSize:
     return FullSize(tiny_checkpoint)
 
 
-def test_answers_do_not_depend_on_the_batches_they_are_put_in(
-    model: FullSize, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_do_not_depend_on_the_batches_they_are_put_in(model, monkeypatch):
     together = model.logits(TEXTS)
     monkeypatch.setattr(baseline, "BATCH_TOKENS", 1)  # every text in a batch of its own
     np.testing.assert_allclose(model.logits(TEXTS), together, atol=1e-5)
 
 
-def test_answers_come_back_in_the_order_of_the_texts(model: FullSize) -> None:
+def test_answers_come_back_in_the_order_of_the_texts(model):
     backwards = model.logits(TEXTS[::-1])[::-1]
     np.testing.assert_allclose(backwards, model.logits(TEXTS), atol=1e-5)
 
 
-def test_no_texts_give_no_answers(model: FullSize) -> None:
+def test_no_texts_give_no_answers(model):
     assert len(model.logits([])) == 0
 
 
-def test_ids_are_run_as_they_are(model: FullSize) -> None:
+def test_ids_are_run_as_they_are(model):
     ids = np.array(model.tokenizer(TEXTS[0])["input_ids"], np.int64)[None]
     np.testing.assert_allclose(model.answer_ids(ids), model.logits(TEXTS[:1]), atol=1e-5)
 
 
-def test_the_float_onnx_row_answers_as_the_full_size_model(
-    model: FullSize, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_the_float_onnx_row_answers_as_the_full_size_model(model, tiny_checkpoint, tmp_path):
     graph.write_float(tiny_checkpoint, tmp_path / "model.onnx")
     shutil.copyfile(tiny_checkpoint / "config.json", tmp_path / "config.json")
     Checkpoint(tiny_checkpoint).copy_tokenizer(tmp_path)
@@ -60,12 +54,12 @@ def test_the_float_onnx_row_answers_as_the_full_size_model(
     assert (subject.engine, subject.vocab_size) == ("onnxruntime", 600)
 
 
-def test_a_model_with_the_other_tokenizer_is_opened_too(make_checkpoint: Callable[..., Path]) -> None:
+def test_a_model_with_the_other_tokenizer_is_opened_too(make_checkpoint):
     folder = make_checkpoint(("a", "b", "c"), model_type="xlm-roberta")
     assert FullSize(folder).logits(["ein Film"]).shape == (1, 3)
 
 
-def test_a_pickle_is_never_loaded(make_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_pickle_is_never_loaded(make_checkpoint, tmp_path):
     import torch
     from safetensors.torch import load_file
 
@@ -78,9 +72,7 @@ def test_a_pickle_is_never_loaded(make_checkpoint: Callable[..., Path], tmp_path
 
 
 @pytest.mark.parametrize(("stated", "limit"), [(48, 48), (10**30, 512), (None, 512)])
-def test_all_cut_texts_where_the_tokenizer_says(
-    tiny_checkpoint: Path, tmp_path: Path, stated: int | None, limit: int
-) -> None:
+def test_all_cut_texts_where_the_tokenizer_says(tiny_checkpoint, tmp_path, stated, limit):
     """The reference, the float32 graph and the bundle (see ``stages.build``) cut at the same token."""
     folder = tmp_path / "model"
     shutil.copytree(tiny_checkpoint, folder)
@@ -98,9 +90,7 @@ def test_all_cut_texts_where_the_tokenizer_says(
     np.testing.assert_allclose(subject.logits(texts), full.logits(texts), atol=1e-4)
 
 
-def test_the_float_onnx_row_runs_texts_of_one_length_together(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_float_onnx_row_runs_texts_of_one_length_together(tiny_checkpoint, tmp_path, monkeypatch):
     """``bench --batch 8`` is to compare batches with batches, not with eight calls of one text."""
     graph.write_float(tiny_checkpoint, tmp_path / "model.onnx")
     shutil.copyfile(tiny_checkpoint / "config.json", tmp_path / "config.json")
@@ -124,8 +114,8 @@ def test_the_float_onnx_row_runs_texts_of_one_length_together(
 
 @pytest.mark.parametrize(("dtype", "apart"), [("float16", 0.02), ("bfloat16", 0.1)])
 def test_a_half_wide_model_has_half_wide_weights_and_answers_nearly_the_same(
-    model: FullSize, tiny_checkpoint: Path, dtype: str, apart: float
-) -> None:
+    model, tiny_checkpoint, dtype, apart
+):
     half = FullSize(tiny_checkpoint, dtype=dtype)
     assert {str(each.dtype) for each in half.model.parameters()} == {f"torch.{dtype}"}
     logits = half.logits(TEXTS)
@@ -134,13 +124,13 @@ def test_a_half_wide_model_has_half_wide_weights_and_answers_nearly_the_same(
     assert 0 < delta < apart
 
 
-def test_an_unknown_type_is_refused(tiny_checkpoint: Path) -> None:
+def test_an_unknown_type_is_refused(tiny_checkpoint):
     with pytest.raises(UsageError) as caught:
         FullSize(tiny_checkpoint, dtype="float8")
     assert str(caught.value) == "--dtype: unknown type 'float8' (float32, float16, bfloat16)"
 
 
-def test_its_time_is_told_apart(model: FullSize) -> None:
+def test_its_time_is_told_apart(model):
     calls = time_calls(model.answer, [TEXTS[2:3]] * 5, watch=model.watch)
     assert all(part > 0 for part in (*calls.tokenize, *calls.engine))
     assert np.all(np.add(calls.tokenize, calls.engine) <= calls.seconds)
@@ -166,7 +156,7 @@ class Event:
         return 3.0
 
 
-def test_on_a_gpu_calls_end_when_its_kernels_have(model: FullSize, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_calls_end_when_its_kernels_have(model, monkeypatch):
     """PyTorch comes back before its kernels are done; a clock without synchronisation times the launch."""
     import torch
 
@@ -183,6 +173,6 @@ def test_on_a_gpu_calls_end_when_its_kernels_have(model: FullSize, monkeypatch: 
     assert len(waits) == 6
 
 
-def test_the_worker_opens_it_where_and_as_the_spec_says(tiny_checkpoint: Path) -> None:
+def test_the_worker_opens_it_where_and_as_the_spec_says(tiny_checkpoint):
     found = baseline.open_full_size(Spec("", str(tiny_checkpoint), TEXTS, dtype="bfloat16"))
     assert (found.dtype, found.device, found.device_clock) == ("bfloat16", "cpu", False)

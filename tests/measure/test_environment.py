@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import fake_bundles
 import pytest
 
@@ -13,7 +11,7 @@ from edgeroberta.targets.matching import Machine
 
 
 @pytest.fixture
-def telling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def telling(monkeypatch) -> list[str]:
     """A device that tells its state: a name, then the next one."""
     names = ["cold", "warm"]
     monkeypatch.setattr(device, "read_state", lambda: names.pop(0))
@@ -22,9 +20,7 @@ def telling(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_the_device_s_state_before_and_after_goes_with_the_numbers(
-    telling: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_device_s_state_before_and_after_goes_with_the_numbers(telling, monkeypatch):
     times = [CpuTimes(100, 0), CpuTimes(200, 25)]
     monkeypatch.setattr(environment, "cpu_times", lambda: times.pop(0))
     found = environment.after(environment.before(fake_bundles.DEVICE))
@@ -47,9 +43,7 @@ class MachineWatch:
         (Machine("aarch64", "cpu", board="Jetson", gpus=("NVIDIA Thor",)), "gpu", MachineWatch),
     ],
 )
-def test_a_card_is_watched_by_its_driver_and_all_else_by_the_machine(
-    here: Machine, runs_on: str, kind: type[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_card_is_watched_by_its_driver_and_all_else_by_the_machine(here, runs_on, kind, monkeypatch):
     monkeypatch.setattr(environment, "machine", lambda device: here)
     monkeypatch.setattr(device, "Watch", MachineWatch)
     assert isinstance(environment.watch_on(fake_bundles.DEVICE)(runs_on), kind)

@@ -5,22 +5,21 @@ import pytest
 from edgeroberta.measure.offline import Offline, Timed, batches, best
 
 
-def test_the_batch_size_that_answers_most_texts_in_a_second_is_told() -> None:
+def test_the_batch_size_that_answers_most_texts_in_a_second_is_told():
     found = best([Timed(1, (1,) * 4, (0.1,) * 4), Timed(8, (8, 2), (0.2, 0.2)), Timed(32, (10,), (2.0,))])
     assert found == Offline(25.0, 8, 10, ((1, 10.0), (8, 25.0), (32, 5.0)))
 
 
-def test_calls_that_time_ran_out_for_do_not_count_as_answered() -> None:
+def test_calls_that_time_ran_out_for_do_not_count_as_answered():
     found = best([Timed(8, (8, 8, 8), (1.0,))])
-    assert found is not None
     assert (found.texts_per_second, found.texts) == (8.0, 8)
 
 
-def test_nothing_timed_is_nothing_told() -> None:
+def test_nothing_timed_is_nothing_told():
     assert best([]) is None
 
 
-def test_texts_of_like_length_go_together_and_none_is_left_out() -> None:
+def test_texts_of_like_length_go_together_and_none_is_left_out():
     lengths = [1, 100] * 10
     found = batches(range(20), lengths, 8)
     assert sorted(row for call in found for row in call) == list(range(20))
@@ -28,12 +27,12 @@ def test_texts_of_like_length_go_together_and_none_is_left_out() -> None:
     assert len(mixed) == 1  # the batch at the boundary
 
 
-def test_long_texts_are_not_all_at_the_end_where_time_may_run_out() -> None:
+def test_long_texts_are_not_all_at_the_end_where_time_may_run_out():
     lengths = list(range(64))
     assert [row for (row,) in batches(range(64), lengths, 1)] != list(range(64))
 
 
-def test_it_is_read_back_from_json() -> None:
+def test_it_is_read_back_from_json():
     import json
     from dataclasses import asdict
 

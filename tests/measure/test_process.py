@@ -17,7 +17,7 @@ INPUTS = ["a", "bb", "a\u2028line", "\ud800 half a pair"]
 
 
 @pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+def start(monkeypatch) -> Iterator[Start]:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     started: list[Worker] = []
 
@@ -36,7 +36,7 @@ def failure(call: Callable[[], object]) -> WorkerError:
     return raised.value
 
 
-def test_a_worker_opens_times_and_answers(start: Start) -> None:
+def test_a_worker_opens_times_and_answers(start):
     worker = start("Subject")
     opened = worker.open()
     assert (opened.engine, opened.version, opened.bytes, opened.vocab_size) == ("fake", "1.0", 1234, 600)
@@ -51,13 +51,13 @@ def test_a_worker_opens_times_and_answers(start: Start) -> None:
     assert worker.memory() > 1_000_000
 
 
-def test_what_an_engine_prints_does_not_reach_the_answers(start: Start) -> None:
+def test_what_an_engine_prints_does_not_reach_the_answers(start):
     worker = start("Noisy")
     worker.open()
     assert len(worker.time([[0]] * 6, limit_s=9).seconds) == 6
 
 
-def test_a_crash_is_told_with_its_signal_and_last_words(start: Start) -> None:
+def test_a_crash_is_told_with_its_signal_and_last_words(start):
     worker = start("Crashing")
     worker.open()
     error = failure(lambda: worker.time_ids([8], batch=1, seed=0, limit_s=9))
@@ -65,7 +65,7 @@ def test_a_crash_is_told_with_its_signal_and_last_words(start: Start) -> None:
     assert error.what == "killed by SIGSEGV: stack smashed"
 
 
-def test_a_worker_that_hangs_is_stopped(start: Start) -> None:
+def test_a_worker_that_hangs_is_stopped(start):
     worker = start("Hanging", timeout=60)
     worker.open()
     worker.timeout = 0.2
@@ -73,30 +73,30 @@ def test_a_worker_that_hangs_is_stopped(start: Start) -> None:
     assert (error.status, error.what) == (Status.TIMED_OUT, "no answer within 0.2 s")
 
 
-def test_an_error_of_ours_keeps_its_words_and_hint(start: Start) -> None:
+def test_an_error_of_ours_keeps_its_words_and_hint(start):
     error = failure(start("refuse").open)
     assert error.status is Status.FAILED
     assert str(error) == "model.onnx: the graph is odd\n  next: make it anew"
 
 
-def test_a_missing_package_is_told_apart_from_a_failure(start: Start) -> None:
+def test_a_missing_package_is_told_apart_from_a_failure(start):
     error = failure(start("miss").open)
     assert error.status is Status.MISSING
     assert error.hint == "pip install 'edgeroberta[engine9]'"
 
 
-def test_an_unexpected_error_is_a_crash_with_its_last_line(start: Start) -> None:
+def test_an_unexpected_error_is_a_crash_with_its_last_line(start):
     error = failure(start("stumble").open)
     assert error.status is Status.CRASHED
     assert error.what == "ended with exit code 1: KeyError: 'a bug of ours'"
 
 
-def test_a_worker_that_is_not_open_says_so(start: Start) -> None:
+def test_a_worker_that_is_not_open_says_so(start):
     worker = start("Subject")
     assert failure(worker.memory).what == "the worker is not running"
 
 
-def test_closing_ends_the_process_and_may_be_done_twice(start: Start) -> None:
+def test_closing_ends_the_process_and_may_be_done_twice(start):
     with start("Subject") as worker:
         worker.open()
         process = worker._process
@@ -106,7 +106,7 @@ def test_closing_ends_the_process_and_may_be_done_twice(start: Start) -> None:
         os.kill(process.pid, 0)
 
 
-def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path: Path) -> None:
+def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path):
     folder = fake_bundles.write(tmp_path / "bundle")
     texts = ["a film", "a film " * 60]
     spec = Spec(SUBJECTS["bundle"], str(folder), texts, engine="onnxruntime")
@@ -121,12 +121,12 @@ def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path: Path) -> Non
         assert len(worker.time_ids([16, 16], batch=4, seed=0, limit_s=9).seconds) == 2
 
 
-def test_pairs_reach_the_worker_as_pairs() -> None:
+def test_pairs_reach_the_worker_as_pairs():
     spec = Spec("x:y", "", [("a", "b"), ("c", "d")])
     assert Spec.from_json(spec.to_json() | {"inputs": [["a", "b"], ["c", "d"]]}) == spec
 
 
-def test_a_real_bundle_tells_where_its_time_goes(tmp_path: Path) -> None:
+def test_a_real_bundle_tells_where_its_time_goes(tmp_path):
     folder = fake_bundles.write(tmp_path / "bundle")
     spec = Spec(SUBJECTS["bundle"], str(folder), ["a film " * 60], engine="onnxruntime")
     with Worker(spec) as worker:

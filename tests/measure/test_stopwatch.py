@@ -13,11 +13,11 @@ from edgeroberta.runtime import Runtime
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     return fake_bundles.write(tmp_path_factory.mktemp("bundle"))
 
 
-def test_a_runtime_on_the_clock_answers_the_same(folder: Path) -> None:
+def test_a_runtime_on_the_clock_answers_the_same(folder):
     with Runtime.open(folder) as runtime:
         watch = Stopwatch()
         found = timed(runtime, watch)
@@ -28,7 +28,7 @@ def test_a_runtime_on_the_clock_answers_the_same(folder: Path) -> None:
         assert watch.engine > 0
 
 
-def test_parts_of_a_call_are_its_own_and_no_more_than_the_call(folder: Path) -> None:
+def test_parts_of_a_call_are_its_own_and_no_more_than_the_call(folder):
     with Runtime.open(folder) as runtime:
         watch = Stopwatch()
         calls = time_calls(timed(runtime, watch), ["a film " * 50, "no"] * 20, watch=watch)
@@ -58,7 +58,7 @@ class Slow:
         pass
 
 
-def test_the_device_s_clock_is_asked_only_on_request() -> None:
+def test_the_device_s_clock_is_asked_only_on_request():
     watch = Stopwatch()
     session = TimedSession(Slow(), watch)
     ids = np.ones((1, 4), np.int64)

@@ -1,21 +1,17 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from edgeroberta.measure.subjects import engine_bytes, runs_on
 from edgeroberta.targets import matching
 from edgeroberta.targets.matching import Machine
 
 
-def test_weights_beside_the_graph_count_as_what_an_engine_loads(tmp_path: Path) -> None:
+def test_weights_beside_the_graph_count_as_what_an_engine_loads(tmp_path):
     for name, size in (("model.onnx", 10), ("model.onnx_data", 200), ("tokenizer.json", 3), ("other", 5000)):
         (tmp_path / name).write_bytes(b"x" * size)
     assert engine_bytes(tmp_path, "onnxruntime") == 213
 
 
-def test_an_engine_on_a_gpu_is_told_by_the_gpu_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_on_a_gpu_is_told_by_the_gpu_s_name(monkeypatch):
     for found, name in (
         (Machine("x86_64", "cpu", gpus=("NVIDIA H200",)), "NVIDIA H200"),
         (Machine("aarch64", "cpu", board="NVIDIA Jetson AGX Orin"), "NVIDIA Jetson AGX Orin"),

@@ -10,7 +10,7 @@ from edgeroberta.metrics.assignment import assign
 @pytest.mark.parametrize(
     ("count", "highest"), [(1, 9), (2, 9), (3, 1), (5, 2), (17, 2), (17, 9), (40, 3), (100, 10**6)]
 )
-def test_no_other_order_gains_more(count: int, highest: int) -> None:
+def test_no_other_order_gains_more(count, highest):
     gain = np.random.default_rng(count).integers(0, highest, (count, count)).astype(float)
     found = assign(gain)
     assert sorted(found) == list(range(count))

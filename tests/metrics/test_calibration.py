@@ -21,7 +21,7 @@ def _gap(probabilities: np.ndarray, happened: np.ndarray, bins: int) -> float:
 @pytest.mark.parametrize("bins", [1, 4, 15])
 @pytest.mark.parametrize("rows", [1, 3, 400])
 @pytest.mark.parametrize("task", [TWO, THREE, MULTI], ids=["two", "three", "several"])
-def test_calibration_is_the_gap_of_each_bin_weighted_by_its_rows(task: Task, rows: int, bins: int) -> None:
+def test_calibration_is_the_gap_of_each_bin_weighted_by_its_rows(task, rows, bins):
     rng = np.random.default_rng(rows)
     logits = rng.normal(size=(rows, task.num_outputs)) * 3
     if task is MULTI:
@@ -33,13 +33,13 @@ def test_calibration_is_the_gap_of_each_bin_weighted_by_its_rows(task: Task, row
     assert calibration_error(task, logits, labels, bins=bins) == pytest.approx(expected)
 
 
-def test_a_bin_holds_its_upper_edge() -> None:
+def test_a_bin_holds_its_upper_edge():
     # With four bins, 0.75 is in the third, with 0.6: +0.25 and -0.6.
     logits = np.array([[np.log(share / (1 - share)), 0.0] for share in (0.6, 0.75)])
     assert calibration_error(TWO, logits, np.array([1, 0]), bins=4) == pytest.approx(0.35 / 2)
 
 
-def test_extreme_logits_have_a_calibration_and_a_regression_has_none() -> None:
+def test_extreme_logits_have_a_calibration_and_a_regression_has_none():
     assert calibration_error(TWO, np.array([[1e4, -1e4], [-1e4, 1e4]]), np.array([0, 0])) == 0.5
     assert calibration_error(MULTI, np.array([[1e4, -1e4, -1e4]]), np.array([[1, 0, 0]])) == 0
     assert calibration_error(VALUE, np.array([[0.5]]), np.array([0.5])) is None

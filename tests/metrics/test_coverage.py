@@ -25,9 +25,7 @@ def _most(promised: float, draws: int) -> float:
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_few_losses_of_what_is_rare_are_not_taken_for_none(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_losses_of_what_is_rare_are_not_taken_for_none(name, monkeypatch):
     monkeypatch.setattr(coverage, "TRUTH", 30_000)
     found = coverage.simulate(CASES[name], QUICK[name], draws=60, samples=150)
     assert found.loss > 0.009
@@ -38,18 +36,14 @@ def test_few_losses_of_what_is_rare_are_not_taken_for_none(
 @pytest.mark.parametrize(
     ("name", "rate"), [("pearson, some", 0.023), ("pearson, outliers", 0.3), ("spearman, some", 0.022)]
 )
-def test_a_correlation_that_few_rows_decide_is_not_taken_for_certain(
-    name: str, rate: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_correlation_that_few_rows_decide_is_not_taken_for_certain(name, rate, monkeypatch):
     monkeypatch.setattr(coverage, "TRUTH", 30_000)
     found = coverage.simulate(CASES[name], rate, draws=20, samples=120)
     assert found.above <= _most(0.025, 20)
     assert found.below <= _most(0.025, 20)
 
 
-def test_a_model_that_lost_nothing_passes_and_one_that_lost_three_times_as_much_fails(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_model_that_lost_nothing_passes_and_one_that_lost_three_times_as_much_fails(monkeypatch):
     monkeypatch.setattr(coverage, "TRUTH", 30_000)
     case = CASES["accuracy, losses"]
     assert coverage.simulate(case, 0.0, draws=20, samples=200).passed == 1
@@ -59,7 +53,7 @@ def test_a_model_that_lost_nothing_passes_and_one_that_lost_three_times_as_much_
 
 
 @pytest.mark.parametrize("share", [0.5, 0.97])
-def test_a_share_and_a_lead_lie_within_their_intervals_as_often_as_promised(share: float) -> None:
+def test_a_share_and_a_lead_lie_within_their_intervals_as_often_as_promised(share):
     task, rng = Task(Problem.SINGLE_LABEL, ("a", "b")), np.random.default_rng(0)
     beyond = np.zeros(4, int)
     for seed in range(80):
@@ -75,7 +69,7 @@ def test_a_share_and_a_lead_lie_within_their_intervals_as_often_as_promised(shar
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_a_pass_is_wrong_in_hardly_more_than_one_of_forty(name: str) -> None:
+def test_a_pass_is_wrong_in_hardly_more_than_one_of_forty(name):
     case = CASES[name]
     found = coverage.simulate(case, case.rate(case.allowed), draws=1000, samples=500)
     assert found.above <= _most(coverage.BAR, 1000)

@@ -39,7 +39,7 @@ def _models(task: Task, rows: int, *, seed: int = 5) -> tuple[np.ndarray, np.nda
 
 
 @every_metric
-def test_the_mean_is_the_drop_on_the_rows_as_they_are(task: Task, metric: str) -> None:
+def test_the_mean_is_the_drop_on_the_rows_as_they_are(task, metric):
     full, ours, labels = _models(task, 150)
     found = drop_interval(task, full, ours, labels, Draws(samples=200), metric=metric)
     expected = score(task, full, labels, metric=metric) - score(task, ours, labels, metric=metric)
@@ -48,7 +48,7 @@ def test_the_mean_is_the_drop_on_the_rows_as_they_are(task: Task, metric: str) -
 
 
 @every_metric
-def test_the_interval_of_many_rows_is_that_of_the_bootstrap(task: Task, metric: str) -> None:
+def test_the_interval_of_many_rows_is_that_of_the_bootstrap(task, metric):
     full, ours, labels = _models(task, 1500)
     found = drop_interval(task, full, ours, labels, Draws(samples=600), metric=metric)
 
@@ -63,7 +63,7 @@ def test_the_interval_of_many_rows_is_that_of_the_bootstrap(task: Task, metric: 
     assert found.mean - found.low == pytest.approx(half, rel=0.7)
 
 
-def test_an_interval_is_as_wide_as_theory_says() -> None:
+def test_an_interval_is_as_wide_as_theory_says():
     # 10 % of 4,000 rows are lost and 6 % won: the standard error is sqrt((0.16 - 0.04²) / 4000).
     full, ours = np.zeros(4000, int), np.zeros(4000, int)
     ours[:400], full[400:640] = 1, 1
@@ -74,7 +74,7 @@ def test_an_interval_is_as_wide_as_theory_says() -> None:
     assert found.high == pytest.approx(0.04 + 1.96 * error, abs=0.12 * error)
 
 
-def test_an_interval_is_the_same_for_the_same_seed_and_moves_with_it() -> None:
+def test_an_interval_is_the_same_for_the_same_seed_and_moves_with_it():
     full, ours, labels = _models(SINGLE, 99)
     first = drop_interval(SINGLE, full, ours, labels, Draws(seed=1))
     assert drop_interval(SINGLE, full, ours, labels, Draws(seed=1)) == first
@@ -82,7 +82,7 @@ def test_an_interval_is_the_same_for_the_same_seed_and_moves_with_it() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 5, 400, 10_000])
-def test_what_no_row_shows_is_bounded_as_clopper_and_pearson_have_it(rows: int) -> None:
+def test_what_no_row_shows_is_bounded_as_clopper_and_pearson_have_it(rows):
     logits, labels = _one_hot([0] * rows), np.zeros(rows, int)
     found = drop_interval(SINGLE, logits, logits, labels, Draws())
     # At this share of changed rows, a sample of so many shows none of them once in forty times.
@@ -96,7 +96,7 @@ def test_what_no_row_shows_is_bounded_as_clopper_and_pearson_have_it(rows: int) 
 
 
 @pytest.mark.parametrize(("same", "rows"), [(97, 100), (380, 400), (1, 20), (0, 30), (12, 12), (500, 1000)])
-def test_the_interval_of_an_agreement_is_that_of_clopper_and_pearson(same: int, rows: int) -> None:
+def test_the_interval_of_an_agreement_is_that_of_clopper_and_pearson(same, rows):
     ours = _one_hot([0] * same + [1] * (rows - same))
     found = agreement_interval(SINGLE, _one_hot([0] * rows), ours, Draws(samples=20_000))
     assert found.mean == same / rows
@@ -105,7 +105,7 @@ def test_the_interval_of_an_agreement_is_that_of_clopper_and_pearson(same: int, 
 
 
 @every_metric
-def test_models_that_agree_on_few_rows_are_not_known_to_agree(task: Task, metric: str) -> None:
+def test_models_that_agree_on_few_rows_are_not_known_to_agree(task, metric):
     full, _, labels = _models(task, 8)
     found = drop_interval(task, full, full, labels, Draws(), metric=metric)
     assert found.mean == 0
@@ -114,7 +114,7 @@ def test_models_that_agree_on_few_rows_are_not_known_to_agree(task: Task, metric
     assert wider.high > found.high or found.high == 2  # two correlations differ by no more
 
 
-def test_a_row_won_does_not_make_few_rows_certain() -> None:
+def test_a_row_won_does_not_make_few_rows_certain():
     """Samples of a single gain without a row that was not seen are all gains."""
     full, ours = _one_hot([1, 0, 0, 0, 0]), _one_hot([0, 0, 0, 0, 0])
     found = drop_interval(SINGLE, full, ours, np.zeros(5, int), Draws())
@@ -123,7 +123,7 @@ def test_a_row_won_does_not_make_few_rows_certain() -> None:
 
 
 @every_metric
-def test_ten_texts_fifty_times_over_say_as_much_as_ten(task: Task, metric: str) -> None:
+def test_ten_texts_fifty_times_over_say_as_much_as_ten(task, metric):
     full, ours, labels = _models(task, 10)
     once = drop_interval(task, full, ours, labels, Draws(samples=1000), metric=metric)
     rows = np.repeat(np.arange(10), 50)
@@ -136,7 +136,7 @@ def test_ten_texts_fifty_times_over_say_as_much_as_ten(task: Task, metric: str) 
     assert agreement_interval(task, full[rows], ours[rows], draws).low == pytest.approx(same.low, abs=0.01)
 
 
-def test_more_rows_of_the_same_kinds_are_what_scale_thinks_of() -> None:
+def test_more_rows_of_the_same_kinds_are_what_scale_thinks_of():
     full, ours, labels = _models(SINGLE, 60)
     rows = np.tile(np.arange(60), 4)
     real = drop_interval(SINGLE, full[rows], ours[rows], labels[rows], Draws())
@@ -144,13 +144,13 @@ def test_more_rows_of_the_same_kinds_are_what_scale_thinks_of() -> None:
     assert (thought.low, thought.high) == pytest.approx((real.low, real.high), abs=0.01)
 
 
-def test_the_rows_that_would_decide_are_found() -> None:
+def test_the_rows_that_would_decide_are_found():
     assert rows_to_decide(lambda scale: scale >= 7, 100) == pytest.approx(700, rel=0.04)
     assert rows_to_decide(lambda scale: scale > 1, 100) == pytest.approx(102, abs=2)
     assert rows_to_decide(lambda scale: False, 100) is None
 
 
-def test_how_much_one_model_leads_is_judged_on_the_rows_on_which_they_differ() -> None:
+def test_how_much_one_model_leads_is_judged_on_the_rows_on_which_they_differ():
     first, second = np.ones(1000, bool), np.ones(1000, bool)
     first[:40], second[:65] = False, False
     # Nested mistakes: 25 rows decide, and none says the contrary.
@@ -164,7 +164,7 @@ def test_how_much_one_model_leads_is_judged_on_the_rows_on_which_they_differ() -
     assert apart.low < 0.025 - 0.015
 
 
-def test_one_row_that_decides_a_correlation_makes_it_uncertain_unless_ranks_are_taken() -> None:
+def test_one_row_that_decides_a_correlation_makes_it_uncertain_unless_ranks_are_taken():
     full, ours, labels = _models(VALUE, 200)
     before = drop_interval(VALUE, full, ours, labels, Draws(samples=500)).high
     ranked = drop_interval(VALUE, full, ours, labels, Draws(samples=500), metric="spearman").high

@@ -33,7 +33,7 @@ def _one_hot(ids: Any, width: int = 3) -> np.ndarray:
     ],
     ids=str,
 )
-def test_metrics_of_one_label_are_scikit_learn_s(answers: np.ndarray, labels: np.ndarray) -> None:
+def test_metrics_of_one_label_are_scikit_learn_s(answers, labels):
     assert all_metrics(SINGLE, _one_hot(answers), labels) == pytest.approx(
         {
             "accuracy": sklearn.accuracy_score(labels, answers),
@@ -53,7 +53,7 @@ def test_metrics_of_one_label_are_scikit_learn_s(answers: np.ndarray, labels: np
     ],
     ids=str,
 )
-def test_metrics_of_several_labels_are_scikit_learn_s(answers: np.ndarray, labels: np.ndarray) -> None:
+def test_metrics_of_several_labels_are_scikit_learn_s(answers, labels):
     # Ours is the mean over labels that occur; scikit-learn's over all.
     each = sklearn.f1_score(labels, answers, average=None, zero_division=0)
     occurs = (answers | labels).any(axis=0)
@@ -75,7 +75,7 @@ def test_metrics_of_several_labels_are_scikit_learn_s(answers: np.ndarray, label
         (np.arange(4.0) ** 2, np.arange(4)),
     ],
 )
-def test_metrics_of_a_value_are_scipy_s(answers: np.ndarray, labels: np.ndarray) -> None:
+def test_metrics_of_a_value_are_scipy_s(answers, labels):
     answers, labels = (each.astype(np.float32).astype(float) for each in (answers, labels))
     expected = {
         "pearson": stats.pearsonr(answers, labels).statistic,
@@ -85,7 +85,7 @@ def test_metrics_of_a_value_are_scipy_s(answers: np.ndarray, labels: np.ndarray)
     assert all_metrics(VALUE, answers[:, None].astype(np.float32), labels) == pytest.approx(expected)
 
 
-def test_a_constant_prediction_correlates_with_nothing() -> None:
+def test_a_constant_prediction_correlates_with_nothing():
     assert score(VALUE, np.full((5, 1), 0.1, np.float32), np.arange(5, dtype=np.float32)) == 0
 
 
@@ -105,7 +105,7 @@ def test_a_constant_prediction_correlates_with_nothing() -> None:
         ),
     ],
 )
-def test_logits_that_cannot_be_scored_are_refused(logits: Any, labels: Any, message: str) -> None:
+def test_logits_that_cannot_be_scored_are_refused(logits, labels, message):
     with pytest.raises(EdgeRobertaError) as caught:
         score(SINGLE, logits, labels)
     assert str(caught.value) == message
@@ -113,7 +113,7 @@ def test_logits_that_cannot_be_scored_are_refused(logits: Any, labels: Any, mess
 
 
 @pytest.mark.parametrize("task", [SINGLE, MULTI, VALUE], ids=lambda task: task.metric)
-def test_every_metric_can_be_asked_for_by_name_and_the_default_is_among_them(task: Task) -> None:
+def test_every_metric_can_be_asked_for_by_name_and_the_default_is_among_them(task):
     logits = RNG.normal(size=(20, task.num_outputs)).astype(np.float32)
     labels = task.decide(RNG.normal(size=logits.shape).astype(np.float32))
     found = all_metrics(task, logits, labels)

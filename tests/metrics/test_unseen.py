@@ -8,9 +8,7 @@ from edgeroberta.tasks import Problem, Task
 
 
 @pytest.mark.parametrize("metric", METRICS[Problem.SINGLE_LABEL])
-def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(
-    metric: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(metric, monkeypatch):
     task = Task(Problem.SINGLE_LABEL, tuple(f"l{i}" for i in range(60)))
     rng = np.random.default_rng(0)
     labels = np.sort(rng.zipf(1.3, 3000) - 1).clip(0, 59)
@@ -26,7 +24,7 @@ def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(
     assert few == pytest.approx(highest(), rel=0.02)
 
 
-def test_a_sample_of_ranks_takes_no_more_memory_for_few_texts_than_for_many() -> None:
+def test_a_sample_of_ranks_takes_no_more_memory_for_few_texts_than_for_many():
     task = Task(Problem.REGRESSION, ("score",))
     values = np.random.default_rng(0).normal(size=500).astype(np.float32)
     sample = resampling.of_drop(task, values, values, values, "spearman", np.arange(500) % 10)

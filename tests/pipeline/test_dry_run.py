@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import fake_stages
 import pytest
@@ -16,7 +15,7 @@ from edgeroberta.stages.verify import VerifyConfig
 
 
 @pytest.fixture
-def preview(tmp_path: Path, tiny_checkpoint: Path) -> Preview:
+def preview(tmp_path, tiny_checkpoint) -> Preview:
     return Preview(
         recipe=fake_stages.recipe(tmp_path / "runs.log", build={"value": 3}),
         job=replace(fake_stages.job(tmp_path), model=Checkpoint(tiny_checkpoint)),
@@ -24,19 +23,19 @@ def preview(tmp_path: Path, tiny_checkpoint: Path) -> Preview:
     )
 
 
-def test_only_settings_that_are_not_the_defaults_are_told() -> None:
+def test_only_settings_that_are_not_the_defaults_are_told():
     assert dry_run.changed(QuantizeConfig.model_validate({})) == {}
     config = VerifyConfig.model_validate({"gate": {"max_drop": 0.02}, "engines": ["onnxruntime"]})
     assert dry_run.changed(config) == {"gate.max_drop": 0.02, "engines": ["onnxruntime"]}
 
 
-def test_a_setting_without_a_default_is_always_told(preview: Preview) -> None:
+def test_a_setting_without_a_default_is_always_told(preview):
     stages = preview.to_json()["stages"]
     assert [sorted(each["changed"]) for each in stages] == [["log"]] * 2 + [["log", "value"]] + [["log"]] * 2
     assert stages[2]["changed"]["value"] == 3
 
 
-def test_stages_that_would_be_reused_are_told(preview: Preview) -> None:
+def test_stages_that_would_be_reused_are_told(preview):
     lines = str(preview).splitlines()[-5:]
     assert [line.split(",")[0] for line in lines] == [
         "finetune: reused",
@@ -48,7 +47,7 @@ def test_stages_that_would_be_reused_are_told(preview: Preview) -> None:
     assert [each["reused"] for each in preview.to_json()["stages"]] == [True, True, False, False, False]
 
 
-def test_a_model_that_is_yet_to_be_fine_tuned_is_told(preview: Preview) -> None:
+def test_a_model_that_is_yet_to_be_fine_tuned_is_told(preview):
     waiting = replace(preview, fine_tunes_packaged_model=True)
     line = "the packaged default's full-size model would be fine-tuned first"
     assert line in str(waiting).splitlines()
@@ -56,7 +55,7 @@ def test_a_model_that_is_yet_to_be_fine_tuned_is_told(preview: Preview) -> None:
     assert waiting.to_json()["fine_tunes_packaged_model"] is True
 
 
-def test_layers_of_different_sizes_are_told(preview: Preview, tmp_path: Path) -> None:
+def test_layers_of_different_sizes_are_told(preview, tmp_path):
     pruned = tmp_path / "pruned"
     shutil.copytree(preview.job.model.folder, pruned)
     config = json.loads((pruned / "config.json").read_text())

@@ -22,7 +22,7 @@ WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 
 
 @pytest.fixture
-def opened(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def opened(tiny_checkpoint, monkeypatch) -> Counter[str]:
     """How often a file of the model was opened by Python, and its header read; torch's own reads aside."""
     found: Counter[str] = Counter()
     watching = True
@@ -41,9 +41,7 @@ def opened(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[st
     watching = False
 
 
-def test_a_run_reads_config_headers_and_weights_once(
-    opened: Counter[str], tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_run_reads_config_headers_and_weights_once(opened, tiny_checkpoint, tmp_path):
     with (tmp_path / "reviews.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["text", "label"])

@@ -40,7 +40,7 @@ def cost(kept: Kept) -> float:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("budget", [35.0, 41.5, 50.0])
-def test_no_other_choice_within_the_budget_is_worth_more(best_value, seed: int, budget: float) -> None:
+def test_no_other_choice_within_the_budget_is_worth_more(best_value, seed, budget):
     importance = scores(seed=seed)
     kept = allocation.allocate(importance, COST, budget, granularity=4)
     assert cost(kept) <= budget
@@ -59,7 +59,7 @@ def test_no_other_choice_within_the_budget_is_worth_more(best_value, seed: int, 
     assert allocation.kept_importance(importance, kept) == pytest.approx(best)
 
 
-def test_a_larger_budget_never_keeps_less() -> None:
+def test_a_larger_budget_never_keeps_less():
     importance = scores(seed=7)
     budgets = np.linspace(25, 90, 40)
     worth = [
@@ -72,7 +72,7 @@ def test_a_larger_budget_never_keeps_less() -> None:
     )
 
 
-def test_the_least_budget_is_met_exactly_and_less_is_refused_with_the_number() -> None:
+def test_the_least_budget_is_met_exactly_and_less_is_refused_with_the_number():
     importance = scores()
     least = allocation.least(importance, COST, (0, 1, 2), 4)
     kept = allocation.allocate(importance, COST, least, granularity=4)
@@ -82,7 +82,7 @@ def test_the_least_budget_is_met_exactly_and_less_is_refused_with_the_number() -
     assert caught.value.exit_code == 2
 
 
-def test_the_most_important_units_stay_wherever_they_are() -> None:
+def test_the_most_important_units_stay_wherever_they_are():
     importance = Importance(
         (np.array([0.1, 9.0, 8.0]), np.array([0.3, 0.1, 0.2])),
         (np.array([0.0, 5.0, 0.0, 4.0]), np.array([0.1, 0.0, 0.0, 0.2])),
@@ -91,7 +91,7 @@ def test_the_most_important_units_stay_wherever_they_are() -> None:
     assert kept == Kept((0, 1), ((1, 2), (0,)), ((1, 3), (0, 3)))
 
 
-def test_counts_are_met_in_whole_blocks_and_no_layer_is_left_without() -> None:
+def test_counts_are_met_in_whole_blocks_and_no_layer_is_left_without():
     importance = scores(depth=4, heads=3, neurons=70, seed=3)
     kept = allocation.allocate_counts(importance, heads=1, neurons=150, granularity=32)
     assert [shape.heads for shape in kept.shapes] == [1, 1, 1, 1]
@@ -100,18 +100,14 @@ def test_counts_are_met_in_whole_blocks_and_no_layer_is_left_without() -> None:
     assert all(width in (32, 64, 70) for width in widths)
 
 
-def test_evenly_keeps_the_same_in_every_layer() -> None:
+def test_evenly_keeps_the_same_in_every_layer():
     kept = allocation.allocate_evenly(
-        scores(neurons=64, heads=12),
-        heads=0.67,
-        neurons=0.5,
-        whole=(LayerShape(12, 64),) * 3,
-        granularity=8,
+        scores(neurons=64, heads=12), heads=0.67, neurons=0.5, whole=(LayerShape(12, 64),) * 3, granularity=8
     )
     assert kept.shapes == (LayerShape(8, 32),) * 3
 
 
-def test_auto_lets_a_worthless_layer_go_and_keeps_the_rest_whole() -> None:
+def test_auto_lets_a_worthless_layer_go_and_keeps_the_rest_whole():
     importance = scores(seed=1)
     heads = (importance.heads[0], np.zeros(3), importance.heads[2])
     neurons = (importance.neurons[0], np.zeros(12), importance.neurons[2])
@@ -122,7 +118,7 @@ def test_auto_lets_a_worthless_layer_go_and_keeps_the_rest_whole() -> None:
     assert kept.shapes == (LayerShape(3, 12),) * 2
 
 
-def test_chosen_layers_are_the_only_ones_left() -> None:
+def test_chosen_layers_are_the_only_ones_left():
     kept = allocation.allocate(scores(), COST, 1e9, layers=(0, 2), granularity=4)
     assert kept.layers == (0, 2)
     with pytest.raises(UsageError, match="no layer 3"):

@@ -43,9 +43,7 @@ def loss_with(model: Any, examples: Examples, text: int, site: int, unit: int, g
 @pytest.mark.parametrize(
     "fixture", ["tiny_checkpoint", "tiny_multi_label_checkpoint", "tiny_regression_checkpoint"]
 )
-def test_taylor_scores_are_the_slopes_of_each_texts_loss(
-    fixture: str, request: pytest.FixtureRequest
-) -> None:
+def test_taylor_scores_are_the_slopes_of_each_texts_loss(fixture, request):
     model, examples = loaded(request.getfixturevalue(fixture))
     found = importance.score(model.double(), examples)
     for site, unit in ((0, 0), (0, 3), (2, 1), (1, 5), (3, 60)):
@@ -61,7 +59,7 @@ def test_taylor_scores_are_the_slopes_of_each_texts_loss(
         assert values[unit] == pytest.approx(np.abs(slopes).mean(), rel=2e-2, abs=1e-6)
 
 
-def test_a_unit_that_nothing_reads_scores_nothing(tiny_checkpoint: Path) -> None:
+def test_a_unit_that_nothing_reads_scores_nothing(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
     layer = model.base_model.encoder.layer[0]
     with torch.no_grad():
@@ -72,7 +70,7 @@ def test_a_unit_that_nothing_reads_scores_nothing(tiny_checkpoint: Path) -> None
     assert (found.heads[0][[0, 2, 3]] > 0).all()
 
 
-def test_a_head_that_alone_carries_the_answer_scores_highest(tiny_checkpoint: Path) -> None:
+def test_a_head_that_alone_carries_the_answer_scores_highest(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
     with torch.no_grad():
         for layer in model.base_model.encoder.layer:
@@ -89,7 +87,7 @@ def same(a: Importance, b: Importance) -> bool:
     return all(np.array_equal(x, y) for x, y in pairs)
 
 
-def test_magnitude_is_the_sum_of_squares_of_a_units_own_weights(tiny_checkpoint: Path) -> None:
+def test_magnitude_is_the_sum_of_squares_of_a_units_own_weights(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
     found = importance.score(model, examples, method=Method.MAGNITUDE)
     layer = model.base_model.encoder.layer[1]
@@ -99,7 +97,7 @@ def test_magnitude_is_the_sum_of_squares_of_a_units_own_weights(tiny_checkpoint:
     assert [len(heads) for heads in found.heads] == [4, 4]
 
 
-def test_random_scores_come_from_the_seed_alone(tiny_checkpoint: Path) -> None:
+def test_random_scores_come_from_the_seed_alone(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
     one, again, other = (
         importance.score(model, examples, method=Method.RANDOM, seed=seed) for seed in (1, 1, 2)
@@ -108,7 +106,7 @@ def test_random_scores_come_from_the_seed_alone(tiny_checkpoint: Path) -> None:
     assert not same(one, other)
 
 
-def test_scoring_leaves_the_model_as_it_was(tiny_checkpoint: Path) -> None:
+def test_scoring_leaves_the_model_as_it_was(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
     frozen = model.base_model.embeddings
     frozen.requires_grad_(False)

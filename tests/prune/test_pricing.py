@@ -17,13 +17,13 @@ def equal_scores() -> Importance:
     return Importance((heads,) * 4, (neurons,) * 4)
 
 
-def test_parameters_and_products_are_those_of_the_shape() -> None:
+def test_parameters_and_products_are_those_of_the_shape():
     layer = LayerShape(3, 64)
     assert ParameterCost(FULL).layer(0, 4, layer) == FULL.layer_parameters(layer)
     assert MacCost(FULL, 20).layer(0, 4, layer) == FULL.layer_macs(layer, 20)
 
 
-def test_seconds_of_all_layers_are_what_the_table_predicts() -> None:
+def test_seconds_of_all_layers_are_what_the_table_predicts():
     table = fake_latency.table(FULL)
     cost = LatencyCost(table, 20)
     shapes = (LayerShape(8, 768), LayerShape(1, 32), LayerShape(12, 1536), LayerShape(8, 768))
@@ -32,7 +32,7 @@ def test_seconds_of_all_layers_are_what_the_table_predicts() -> None:
     assert cost.layer(3, 4, shapes[0]) == pytest.approx(cost.layer(0, 4, shapes[0]) / 10)
 
 
-def test_a_budget_of_seconds_is_met_and_spent_where_units_are_cheap() -> None:
+def test_a_budget_of_seconds_is_met_and_spent_where_units_are_cheap():
     cost = LatencyCost(fake_latency.table(FULL), 20)
     budget = 0.5 * allocation.cost_of(cost, FULL.layers)
     kept = allocation.allocate(equal_scores(), cost, budget)
@@ -42,7 +42,7 @@ def test_a_budget_of_seconds_is_met_and_spent_where_units_are_cheap() -> None:
     assert all(shape != FULL.layers[0] for shape in middle)
 
 
-def test_the_dearer_kind_of_unit_on_the_engine_goes_first() -> None:
+def test_the_dearer_kind_of_unit_on_the_engine_goes_first():
     for head, neuron, kind in ((40.0, 0.01, "intermediate"), (0.1, 1.0, "heads")):
         cost = LatencyCost(fake_latency.table(FULL, head=head, neuron=neuron), 20)
         kept = allocation.allocate(equal_scores(), cost, 0.6 * allocation.cost_of(cost, FULL.layers))

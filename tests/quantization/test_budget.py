@@ -42,30 +42,30 @@ def fit(min_agreement: float, max_float: int) -> tuple[budget.Fit, Model]:
     return found, model
 
 
-def test_a_graph_within_the_budget_is_measured_once_and_stays_int8() -> None:
+def test_a_graph_within_the_budget_is_measured_once_and_stays_int8():
     found, model = fit(0.9, 2)
     assert (found.kept_float, found.met, len(model.measured)) == ({}, True, 1)
     assert found.agreement == 0.91
 
 
-def test_the_worst_matmul_is_put_back_and_no_more_than_needed() -> None:
+def test_the_worst_matmul_is_put_back_and_no_more_than_needed():
     found, _ = fit(0.95, 2)
     assert list(found.kept_float) == ["b"]
     assert found.kept_float["b"] == "int8 kept 91.0 % of the answers, under 95.0 %; float here brings 97.0 %"
     assert found.met
 
 
-def test_a_second_one_follows_when_the_first_does_not_suffice() -> None:
+def test_a_second_one_follows_when_the_first_does_not_suffice():
     found, _ = fit(0.99, 2)
     assert list(found.kept_float) == ["b", "c"]
     assert found.agreement == 1.0
 
 
-def test_a_budget_that_cannot_be_met_says_so_and_keeps_the_best() -> None:
+def test_a_budget_that_cannot_be_met_says_so_and_keeps_the_best():
     found, _ = fit(0.99, 1)
     assert (list(found.kept_float), found.met, found.agreement) == (["b"], False, 0.97)
 
 
-def test_a_budget_that_all_matmuls_together_cannot_meet_ends_when_none_is_left() -> None:
+def test_a_budget_that_all_matmuls_together_cannot_meet_ends_when_none_is_left():
     found, _ = fit(1.01, 10)
     assert (sorted(found.kept_float), found.met, found.agreement) == (["a", "b", "c"], False, 1.0)

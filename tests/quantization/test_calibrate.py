@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -17,7 +15,7 @@ def texts(count: int, *, seed: int = 0) -> list[np.ndarray]:
     return [random.integers(5, 600, random.integers(3, 30)) for _ in range(count)]
 
 
-def test_every_site_has_statistics_of_its_width(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_every_site_has_statistics_of_its_width(tiny_checkpoint, tmp_path):
     graph = build_graph(load_weights(tiny_checkpoint), form=GraphForm(taps=True))
     graph.builder.save(tmp_path / "taps.onnx")
     tensors = sorted({site.tensor for site in graph.sites})
@@ -33,7 +31,7 @@ def test_every_site_has_statistics_of_its_width(tiny_checkpoint: Path, tmp_path:
     assert found["layer.1.ffn.act"].count == 20  # the last layer computes one token per text
 
 
-def test_memory_and_sample_do_not_grow_with_the_number_of_rows() -> None:
+def test_memory_and_sample_do_not_grow_with_the_number_of_rows():
     reservoir = _Reservoir(100, 1, np.random.default_rng(0))
     for start in range(0, 20000, 50):
         reservoir.add(np.arange(start, start + 50, dtype=np.float32)[:, None])
@@ -46,7 +44,7 @@ def test_memory_and_sample_do_not_grow_with_the_number_of_rows() -> None:
     assert len(np.unique(statistics.rows)) == 100
 
 
-def test_the_same_seed_gives_the_same_sample(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_sample(tiny_checkpoint, tmp_path):
     graph = build_graph(load_weights(tiny_checkpoint), form=GraphForm(taps=True))
     graph.builder.save(tmp_path / "taps.onnx")
     name = "layer.0.ffn.act"
@@ -55,7 +53,7 @@ def test_the_same_seed_gives_the_same_sample(tiny_checkpoint: Path, tmp_path: Pa
     assert not np.array_equal(runs[0].rows, runs[2].rows)
 
 
-def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"not a graph")
     with pytest.raises(EngineError, match=r"ONNX Runtime [\d.]+ refuses the graph") as caught:
         open_session(tmp_path / "model.onnx")

@@ -14,7 +14,7 @@ TEXTS = [np.array([0, *range(10 + start, 40 + start), 2], np.int64) for start in
 
 
 @pytest.fixture(scope="module")
-def graph(tiny_checkpoint: Path):
+def graph(tiny_checkpoint):
     return build_graph(load_weights(tiny_checkpoint), form=GraphForm(first_token_only=False, taps=True))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ TEXTS = [np.arange(3, 3 + length) for length in (4, 9, 17)]
 
 
 @pytest.fixture(scope="module")
-def weights(make_checkpoint: Callable[..., Path]) -> Weights:
+def weights(make_checkpoint) -> Weights:
     return load_weights(make_checkpoint())
 
 
@@ -38,14 +37,14 @@ def write(weights: Weights, file: Path, *, scale: float = 1.0, half: bool = Fals
     return file
 
 
-def test_a_faithful_graph_passes_and_tells_how_close_it_is(weights: Weights, tmp_path: Path) -> None:
+def test_a_faithful_graph_passes_and_tells_how_close_it_is(weights, tmp_path):
     exact, rounded = write(weights, tmp_path / "a.onnx"), write(weights, tmp_path / "b.onnx", half=True)
     found = engine.hold(exact, rounded, TEXTS)
     assert found["texts"] == 3
     assert 0 < found["max_logit_error"] < found["limit"]
 
 
-def test_weights_that_were_rounded_wrongly_are_refused(weights: Weights, tmp_path: Path) -> None:
+def test_weights_that_were_rounded_wrongly_are_refused(weights, tmp_path):
     exact = write(weights, tmp_path / "a.onnx")
     wrong = write(weights, tmp_path / "b.onnx", scale=300, half=True)
     with pytest.raises(EngineError, match=r"answers otherwise than in float32: logits differ by \d"):
@@ -53,9 +52,7 @@ def test_weights_that_were_rounded_wrongly_are_refused(weights: Weights, tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
-def test_a_model_that_overflows_in_half_precision_is_refused_with_what_to_do(
-    weights: Weights, tmp_path: Path
-) -> None:
+def test_a_model_that_overflows_in_half_precision_is_refused_with_what_to_do(weights, tmp_path):
     exact = write(weights, tmp_path / "a.onnx", scale=1e9)
     over = write(weights, tmp_path / "b.onnx", scale=1e9, half=True)
     with pytest.raises(EngineError, match="overflows in half precision: 3 of 3 texts") as caught:
@@ -64,7 +61,7 @@ def test_a_model_that_overflows_in_half_precision_is_refused_with_what_to_do(
     assert caught.value.exit_code == 1
 
 
-def test_a_model_that_is_not_finite_itself_is_refused(weights: Weights, tmp_path: Path) -> None:
+def test_a_model_that_is_not_finite_itself_is_refused(weights, tmp_path):
     broken = write(weights, tmp_path / "a.onnx", scale=float("nan"))
     with pytest.raises(EngineError, match="the model itself answers with values that are not finite"):
         engine.hold(broken, broken, TEXTS)

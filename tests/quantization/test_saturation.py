@@ -56,29 +56,27 @@ def random() -> np.random.Generator:
 
 @pytest.mark.parametrize("first", [-127, -65, -64, -1, 0, 1, 63, 64, 65, 100, 127])
 @pytest.mark.parametrize("second", [-127, -65, -64, -63, 0, 1, 63, 64, 65, 127])
-def test_a_pair_is_at_risk_exactly_when_some_activations_saturate_it(first: int, second: int) -> None:
+def test_a_pair_is_at_risk_exactly_when_some_activations_saturate_it(first, second):
     weight = np.array([[first], [second]], np.int8)
     sums = [a * first + b * second for a, b in itertools.product(EXTREMES, EXTREMES)]
     saturates = max(sums) > 32767 or min(sums) < -32768
     assert at_risk(weight).item() == saturates
 
 
-def test_the_extremes_of_a_pair_are_at_0_and_255() -> None:
+def test_the_extremes_of_a_pair_are_at_0_and_255():
     for first, second in ((64, 65), (-90, 50), (-70, -70), (127, 2)):
         sums = np.add.outer(np.arange(256) * first, np.arange(256) * second)
         positive, negative = pair_sums(np.array([[first], [second]], np.int8))
         assert (sums.max(), sums.min()) == (255 * positive.item(), 255 * negative.item())
 
 
-def test_the_limit_of_a_pair_is_the_largest_that_fits() -> None:
+def test_the_limit_of_a_pair_is_the_largest_that_fits():
     assert 255 * PAIR_LIMIT <= 32767 < 255 * (PAIR_LIMIT + 1)
     assert -255 * PAIR_LIMIT >= -32768 > -255 * (PAIR_LIMIT + 1)
 
 
 @pytest.mark.parametrize("inputs", [1, 2, 7, 8])
-def test_the_check_finds_exactly_the_columns_that_brute_force_finds(
-    random: np.random.Generator, inputs: int
-) -> None:
+def test_the_check_finds_exactly_the_columns_that_brute_force_finds(random, inputs):
     weight = random.integers(-127, 128, (inputs, 40)).astype(np.int8)
     found = set()
     for column, values in enumerate(weight.T.astype(int)):
@@ -89,27 +87,25 @@ def test_the_check_finds_exactly_the_columns_that_brute_force_finds(
     assert set(np.flatnonzero(at_risk(weight).any(axis=0)).tolist()) == found
 
 
-def test_neighbours_are_what_counts_not_strong_weights_elsewhere() -> None:
+def test_neighbours_are_what_counts_not_strong_weights_elsewhere():
     weight = np.array([[127, 127], [0, 127], [127, 0], [0, 0]], np.int8)
     assert at_risk(weight).any(axis=0).tolist() == [False, True]
 
 
-def test_the_emulation_clips_each_pair_and_adds_up_in_32_bits() -> None:
+def test_the_emulation_clips_each_pair_and_adds_up_in_32_bits():
     weight = np.array([[127], [127], [-127], [-127], [3]], np.int8)
     assert emulate_maddubs(np.full((1, 5), 255, np.uint8), weight).tolist() == [[32767 - 32768 + 765]]
     many = np.full((2000, 1), 127, np.int8)
     assert emulate_maddubs(np.full((1, 2000), 255, np.uint8), many).item() == 1000 * 32767
 
 
-def test_the_emulation_is_exact_where_nothing_saturates(random: np.random.Generator) -> None:
+def test_the_emulation_is_exact_where_nothing_saturates(random):
     weight = random.integers(-64, 65, (33, 20)).astype(np.int8)
     rows = random.integers(0, 256, (50, 33)).astype(np.uint8)
     np.testing.assert_array_equal(emulate_maddubs(rows, weight), exact(rows, weight))
 
 
-def test_saturating_weights_are_wrong_in_the_emulation_and_right_after_the_cure(
-    random: np.random.Generator,
-) -> None:
+def test_saturating_weights_are_wrong_in_the_emulation_and_right_after_the_cure(random):
     weight = random.uniform(0.7, 1, (64, 32)).astype(np.float32)
     rows = random.integers(0, 256, (100, 64)).astype(np.uint8)
     before, before_scale = quantize_weight(weight)
@@ -128,13 +124,11 @@ def test_saturating_weights_are_wrong_in_the_emulation_and_right_after_the_cure(
 
 @given(
     weight=hnp.arrays(
-        np.float32,
-        st.tuples(st.integers(1, 9), st.integers(1, 4)),
-        elements=st.floats(-4, 4, width=32),
+        np.float32, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=st.floats(-4, 4, width=32)
     )
 )
 @settings(max_examples=300, deadline=None)
-def test_no_activation_saturates_safe_weights(weight: np.ndarray) -> None:
+def test_no_activation_saturates_safe_weights(weight):
     values, scale = quantize_safely(weight)
     assert not at_risk(values).any()
     rows = np.concatenate(
@@ -147,12 +141,12 @@ def test_no_activation_saturates_safe_weights(weight: np.ndarray) -> None:
 
 @given(steps=hnp.arrays(np.int16, (4, 6), elements=st.integers(-254, 254)))
 @settings(max_examples=300, deadline=None)
-def test_weights_on_half_steps_keep_the_limit_after_rounding(steps: np.ndarray) -> None:
+def test_weights_on_half_steps_keep_the_limit_after_rounding(steps):
     values, _ = quantize_safely(steps.astype(np.float32) / 2)
     assert not at_risk(values).any()
 
 
-def test_a_step_grows_only_as_far_as_the_worst_pair_demands() -> None:
+def test_a_step_grows_only_as_far_as_the_worst_pair_demands():
     weight = np.zeros((8, 4), np.float32)
     weight[0] = 1.0  # a lone weight, a weak neighbour, a neighbour of the other sign, a strong neighbour
     weight[1] = 0, 0.25, -1.0, 1.0
@@ -162,7 +156,7 @@ def test_a_step_grows_only_as_far_as_the_worst_pair_demands() -> None:
     assert values[:2].T.tolist() == [[127, 0], [102, 26], [127, -127], [64, 64]]
 
 
-def test_safe_weights_lose_less_than_7_bits_would(random: np.random.Generator) -> None:
+def test_safe_weights_lose_less_than_7_bits_would(random):
     weight = random.normal(size=(768, 256)).astype(np.float32)
     step = np.abs(weight).max(axis=0) / 63
     seven = np.square(np.rint(weight / step) * step - weight).mean()
@@ -170,7 +164,7 @@ def test_safe_weights_lose_less_than_7_bits_would(random: np.random.Generator) -
     assert np.square(values * scale - weight).mean() < seven / 2
 
 
-def test_zeros_and_a_single_input_are_harmless() -> None:
+def test_zeros_and_a_single_input_are_harmless():
     for shape in ((4, 3), (1, 3)):
         values, scale = quantize_safely(np.zeros(shape, np.float32))
         assert values.shape == shape
@@ -181,9 +175,7 @@ def test_zeros_and_a_single_input_are_harmless() -> None:
 
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("inputs", [16, 17])
-def test_the_measured_clipping_is_that_of_the_emulation(
-    random: np.random.Generator, signed: bool, inputs: int
-) -> None:
+def test_the_measured_clipping_is_that_of_the_emulation(random, signed, inputs):
     weight = strong(random, inputs, 10)
     grid = ActivationRange.over(-1.0, 3.0, signed=signed)
     smoothing = random.uniform(0.5, 2, inputs).astype(np.float32)
@@ -201,7 +193,7 @@ def test_the_measured_clipping_is_that_of_the_emulation(
     assert risk.to_json()["pairs"] == 5 * (inputs // 2)
 
 
-def test_safe_weights_are_reported_safe(random: np.random.Generator) -> None:
+def test_safe_weights_are_reported_safe(random):
     weight = random.integers(-64, 65, (16, 8)).astype(np.int8)
     plan = MatMulPlan(
         ActivationRange(1.0, 0, True), None, weight, np.ones(8, np.float32), np.zeros(8, np.float32)
@@ -211,9 +203,7 @@ def test_safe_weights_are_reported_safe(random: np.random.Generator) -> None:
     assert (risk.pairs, risk.columns, risk.clipped, risk.error) == (0, 0, 0.0, 0.0)
 
 
-def test_the_search_measures_its_candidates_with_the_weights_they_will_get(
-    random: np.random.Generator,
-) -> None:
+def test_the_search_measures_its_candidates_with_the_weights_they_will_get(random):
     rows = random.normal(size=(300, 64)).astype(np.float32)
     weight = np.abs(random.normal(size=(64, 32))).astype(np.float32)
     bias = np.zeros(32, np.float32)
@@ -314,9 +304,7 @@ needs_x86 = pytest.mark.skipif(
 @needs_x86
 @pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE"])
 @pytest.mark.parametrize(("signed", "inputs"), [(False, 64), (True, 62), (False, 63)])
-def test_openvino_without_vnni_computes_what_the_emulation_does(
-    tmp_path: Path, isa: str, signed: bool, inputs: int
-) -> None:
+def test_openvino_without_vnni_computes_what_the_emulation_does(tmp_path, isa, signed, inputs):
     pytest.importorskip("openvino")
     saturated, right = case(tmp_path, signed=signed, inputs=inputs)
     got = run_real([], tmp_path, "openvino", ONEDNN_MAX_CPU_ISA=isa)
@@ -327,8 +315,8 @@ def test_openvino_without_vnni_computes_what_the_emulation_does(
 @pytest.mark.slow
 @pytest.mark.parametrize(("signed", "inputs"), [(False, 64), (True, 62), (False, 63)])
 def test_onnx_runtime_on_a_haswell_computes_what_the_emulation_does_unless_asked_to_be_exact(
-    tmp_path: Path, signed: bool, inputs: int
-) -> None:
+    tmp_path, signed, inputs
+):
     import shutil
 
     qemu = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")

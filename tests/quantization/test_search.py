@@ -20,14 +20,14 @@ def random() -> np.random.Generator:
 
 
 @pytest.fixture
-def weight(random: np.random.Generator) -> np.ndarray:
+def weight(random) -> np.ndarray:
     return random.normal(size=(64, 32)).astype(np.float32) / 8
 
 
 BIAS = np.zeros(32, np.float32)
 
 
-def test_a_channel_with_outliers_is_smoothed(random: np.random.Generator, weight: np.ndarray) -> None:
+def test_a_channel_with_outliers_is_smoothed(random, weight):
     rows = random.normal(size=(400, 64))
     rows[:, 7] *= 80  # as the attention-output LayerNorm of a RoBERTa does
     choice = choose(weight, BIAS, statistics(rows), symmetric=False)
@@ -37,9 +37,7 @@ def test_a_channel_with_outliers_is_smoothed(random: np.random.Generator, weight
     assert "smaller than min-max" in choice.reason()
 
 
-def test_the_far_tail_is_clipped_when_finer_steps_are_worth_more(
-    random: np.random.Generator, weight: np.ndarray
-) -> None:
+def test_the_far_tail_is_clipped_when_finer_steps_are_worth_more(random, weight):
     rows = random.standard_t(3, size=(20000, 64))
     rows *= 40 / np.abs(rows).max(axis=0)  # every channel reaches equally far: nothing to smooth
     choice = choose(weight, BIAS, statistics(rows), symmetric=True)
@@ -48,9 +46,7 @@ def test_the_far_tail_is_clipped_when_finer_steps_are_worth_more(
     assert "clip" in choice.describe()
 
 
-def test_a_one_sided_tensor_becomes_unsigned_unless_symmetric_is_asked_for(
-    random: np.random.Generator, weight: np.ndarray
-) -> None:
+def test_a_one_sided_tensor_becomes_unsigned_unless_symmetric_is_asked_for(random, weight):
     rows = np.abs(random.normal(size=(400, 64)))
     free = choose(weight, BIAS, statistics(rows), symmetric=False)
     symmetric = choose(weight, BIAS, statistics(rows), symmetric=True)
@@ -59,7 +55,7 @@ def test_a_one_sided_tensor_becomes_unsigned_unless_symmetric_is_asked_for(
     assert free.error < symmetric.error
 
 
-def test_an_even_tensor_is_left_unsmoothed(random: np.random.Generator) -> None:
+def test_an_even_tensor_is_left_unsmoothed(random):
     rows = random.uniform(-1, 1, size=(400, 64))
     weight = random.uniform(-1, 1, size=(64, 32)).astype(np.float32)
     choice = choose(weight, BIAS, statistics(rows), symmetric=False)
@@ -67,9 +63,7 @@ def test_an_even_tensor_is_left_unsmoothed(random: np.random.Generator) -> None:
     assert choice.plan.smoothing is None
 
 
-def test_the_reported_error_is_that_of_the_int8_product(
-    random: np.random.Generator, weight: np.ndarray
-) -> None:
+def test_the_reported_error_is_that_of_the_int8_product(random, weight):
     rows = random.normal(size=(300, 64)).astype(np.float32)
     rows[:, 3] *= 3
     bias = random.normal(size=32).astype(np.float32)
@@ -84,16 +78,15 @@ def test_the_reported_error_is_that_of_the_int8_product(
     )
 
 
-def test_smoothing_multiplies_out(random: np.random.Generator, weight: np.ndarray) -> None:
+def test_smoothing_multiplies_out(random, weight):
     rows = random.normal(size=(50, 64)).astype(np.float32) * np.linspace(0.1, 50, 64, dtype=np.float32)
     factors = smoothing_factors(weight, statistics(rows), 0.8)
-    assert factors is not None
     np.testing.assert_allclose(
         (rows / factors) @ (weight * factors[:, None]), rows @ weight, rtol=1e-3, atol=1e-3
     )
 
 
-def test_dead_channels_and_zero_weights_are_harmless() -> None:
+def test_dead_channels_and_zero_weights_are_harmless():
     rows = np.zeros((20, 64), np.float32)
     choice = choose(np.zeros((64, 32), np.float32), BIAS, statistics(rows), symmetric=False)
     assert np.isfinite(choice.error)

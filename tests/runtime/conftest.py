@@ -14,13 +14,13 @@ from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_diges
 
 
 @pytest.fixture
-def bundle(tiny_bundle: Path, tmp_path: Path) -> Path:
+def bundle(tiny_bundle, tmp_path) -> Path:
     """A copy of the tiny bundle, to write into."""
     return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
 
 
 @pytest.fixture
-def edit_manifest(bundle: Path) -> Callable[..., None]:
+def edit_manifest(bundle) -> Callable[..., None]:
     """A function that changes fields of the copy's manifest and gives it a digest that matches."""
 
     def edit(change: Callable[[dict[str, Any]], object]) -> None:

@@ -96,9 +96,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, folder: Path, **how: Any) -> session
     return session.open_session("onnxruntime-cuda", folder, threads=1, lengths=LENGTHS)
 
 
-def test_it_runs_the_float16_graph_and_answers_in_float32(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_it_runs_the_float16_graph_and_answers_in_float32(monkeypatch, tmp_path):
     found = opened(monkeypatch, tmp_path)
     logits = found.run(IDS, np.ones_like(IDS))
     np.testing.assert_array_equal(logits, [[7, 5]])
@@ -106,7 +104,7 @@ def test_it_runs_the_float16_graph_and_answers_in_float32(
     assert (found.name, found.version, found.padded_length(77)) == ("onnxruntime-cuda", "1.32.0", 77)
 
 
-def test_the_gpu_s_own_time_leaves_the_copies_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_gpu_s_own_time_leaves_the_copies_out(monkeypatch, tmp_path):
     found: Any = opened(monkeypatch, tmp_path)
     logits, seconds = found.run_timed(np.asfortranarray(np.repeat(IDS, 2, 0)), np.ones((2, 3), np.int64))
     np.testing.assert_array_equal(logits, [[7, 5], [7, 5]])
@@ -114,9 +112,7 @@ def test_the_gpu_s_own_time_leaves_the_copies_out(monkeypatch: pytest.MonkeyPatc
     assert 0 <= seconds < 1
 
 
-def test_a_package_without_cuda_is_told_with_the_one_that_has_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_package_without_cuda_is_told_with_the_one_that_has_it(monkeypatch, tmp_path):
     with pytest.raises(UnavailableError) as caught:
         opened(monkeypatch, tmp_path, available=False)
     assert caught.value.exit_code == 4
@@ -126,9 +122,7 @@ def test_a_package_without_cuda_is_told_with_the_one_that_has_it(
     )
 
 
-def test_a_session_that_fell_back_to_the_cpu_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_session_that_fell_back_to_the_cpu_is_refused(monkeypatch, tmp_path):
     with pytest.raises(UnavailableError) as caught:
         opened(monkeypatch, tmp_path, starts=False)
     assert caught.value.exit_code == 4
@@ -137,13 +131,13 @@ def test_a_session_that_fell_back_to_the_cpu_is_refused(
     )
 
 
-def test_no_onnxruntime_at_all_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_onnxruntime_at_all_is_told(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UnavailableError, match="not installed"):
         session.open_session("onnxruntime-cuda", tmp_path, threads=1, lengths=LENGTHS)
 
 
-def test_failures_of_the_engine_are_engine_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failures_of_the_engine_are_engine_errors(monkeypatch, tmp_path):
     with pytest.raises(EngineError, match="refuses the graph: bad graph"):
         opened(monkeypatch, tmp_path, fails="open")
     found: Any = opened(monkeypatch, tmp_path, fails="run")
@@ -153,9 +147,7 @@ def test_failures_of_the_engine_are_engine_errors(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("library", ["libonnxruntime_providers_cuda.so", "onnxruntime_providers_cuda.dll"])
-def test_the_engine_is_there_when_the_package_carries_its_library(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str
-) -> None:
+def test_the_engine_is_there_when_the_package_carries_its_library(monkeypatch, tmp_path, library):
     spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
     (tmp_path / "capi").mkdir()
@@ -165,9 +157,7 @@ def test_the_engine_is_there_when_the_package_carries_its_library(
     assert session.installed("onnxruntime-cuda")
 
 
-def test_a_bundle_for_gpus_runs_on_the_cpu_of_a_machine_without_that_library(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_bundle_for_gpus_runs_on_the_cpu_of_a_machine_without_that_library(monkeypatch):
     monkeypatch.setattr(session, "installed", {"onnxruntime"}.__contains__)
     assert session.choose_engine(None, ("onnxruntime-cuda", "onnxruntime")) == "onnxruntime"
     with pytest.raises(UnavailableError) as caught:
@@ -175,7 +165,7 @@ def test_a_bundle_for_gpus_runs_on_the_cpu_of_a_machine_without_that_library(
     assert caught.value.hint == "pip uninstall onnxruntime; pip install onnxruntime-gpu"
 
 
-def test_the_names_that_it_calls_are_those_of_onnx_runtime() -> None:
+def test_the_names_that_it_calls_are_those_of_onnx_runtime():
     """The stand-in must not have what the real package lacks."""
     import onnxruntime
 

@@ -132,11 +132,7 @@ def test_ids_are_int64_in_order_over_many_texts():
 @pytest.mark.parametrize(
     ("item", "what", "hint"),
     [
-        (
-            "ab\ud800",
-            "lone surrogate U+D800 at character 2: this is not valid Unicode",
-            SURROGATE_HINT,
-        ),
+        ("ab\ud800", "lone surrogate U+D800 at character 2: this is not valid Unicode", SURROGATE_HINT),
         (
             ("fine", "\udfff"),
             "lone surrogate U+DFFF at character 0: this is not valid Unicode",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +30,7 @@ QUICK = ("distill.epochs=1", "quantize.samples=8", "verify.latency_rows=5")
 
 
 @pytest.fixture
-def ask(make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+def ask(make_checkpoint, tmp_path, monkeypatch) -> Request:
     """A request for a tiny model of three layers; the device is a round one."""
     rows = tmp_path / "rows.csv"
     with rows.open("w", newline="") as handle:
@@ -60,12 +59,9 @@ def ask(make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytes
     )
 
 
-def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(
-    ask: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, monkeypatch, capsys):
     found = budget.compress(ask, Limits(speedup=1.5, keep=0.5), progress=Progress())
     assert found.result.stages[0].artifact.lineage.stage == "export"
-    assert found.outcome is not None
     assert (found.outcome.chosen.name, found.outcome.probes) == ("3 layers", ())
     written = json.loads((found.result.bundle / "reports" / "budget.json").read_text())
     assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
@@ -86,7 +82,7 @@ def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(
 
 
 @pytest.mark.slow
-def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(ask: Request) -> None:
+def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(ask):
     lines: list[str] = []
 
     class Listening(Progress):
@@ -96,7 +92,6 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     limits = Limits(speedup=6, bytes=2_000_000, keep=0.5)
     found = budget.compress(ask, limits, progress=Listening())
     outcome = found.outcome
-    assert outcome is not None
     assert len(outcome.probes) >= 2
     assert outcome.chosen == probing.pick(outcome.probes).candidate
     assert outcome.probes[0].behind is None
@@ -112,8 +107,6 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
         (outcome.chosen.name, False),
     ]
     full, small, _ = outcome.points
-    assert small.bytes is not None
-    assert full.bytes is not None
     assert small.bytes < full.bytes
     assert (found.result.bundle / "reports" / "pareto.svg").read_text().startswith("<svg")
 
@@ -126,20 +119,19 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     assert all(made.reused for made in compression.compress(plain, progress=Progress()).stages)
 
 
-def test_an_impossible_budget_is_refused_before_anything_is_made(ask: Request) -> None:
+def test_an_impossible_budget_is_refused_before_anything_is_made(ask):
     hopeless = Limits(speedup=1000, keep=1.0)
     with pytest.raises(UsageError, match="no model meets"):
         budget.compress(ask, hopeless, progress=Progress())
     assert not (ask.output or Path()).exists()
 
 
-def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask: Request) -> None:
+def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask):
     def timer(*arguments: Any) -> Any:
         raise AssertionError("the table is a fake one")
 
     limits = Limits(speedup=1.5, p95=1.0, keep=0.5)
     found = budget.compress(ask, limits, progress=Progress(), host="user@board", timer=timer)
-    assert found.outcome is not None
     assert found.outcome.measured["p50_ms"] is None
     assert [(point.predicted, round(point.latency_ms, 6)) for point in found.outcome.points] == [
         (True, 12.1),
@@ -149,13 +141,13 @@ def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask: 
     assert "edgeroberta bench --host user@board" in found.outcome.to_text(failed=False)
 
 
-def test_a_recipe_that_does_not_say_how_to_learn_is_refused(ask: Request) -> None:
+def test_a_recipe_that_does_not_say_how_to_learn_is_refused(ask):
     for name in ("int8", "finetune-int8"):
         with pytest.raises(UsageError, match="how a smaller model is to learn"):
             budget.compress(replace(ask, recipe=name, overrides=()), Limits(speedup=2), progress=Progress())
 
 
-def test_a_dry_run_says_that_a_device_without_a_table_would_be_measured(ask: Request) -> None:
+def test_a_dry_run_says_that_a_device_without_a_table_would_be_measured(ask):
     found = preview.forecast(ask, Limits(speedup=6))
     assert found.candidates == ()
     assert "the device would be measured first" in str(found)
@@ -163,9 +155,7 @@ def test_a_dry_run_says_that_a_device_without_a_table_would_be_measured(ask: Req
     assert not (ask.output or Path()).exists()
 
 
-def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(
-    ask: Request, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(ask, monkeypatch):
     wanted = []
 
     def stored(request: Any, where: str | None = None) -> Any:
@@ -187,7 +177,7 @@ def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(
     assert not (ask.output or Path()).exists()
 
 
-def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask: Request) -> None:
+def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask):
     model = Checkpoint(Path(str(ask.model)))
     wanted = TableRequest(model.config.shape, "gelu", model, "arm")
     assert measuring.stored(wanted, where="user@board") is None
@@ -199,28 +189,25 @@ def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask: Reques
 
 
 @pytest.mark.slow
-def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(
-    ask: Request, make_checkpoint: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(ask, make_checkpoint, monkeypatch):
     base = make_checkpoint(("negative", "positive"), head=False)
     monkeypatch.setattr("edgeroberta.demo.prepare", lambda cache: SimpleNamespace(base=base, data=ask.data))
     packaged = replace(ask, model=None, data=None)
     before = preview.forecast(packaged, Limits(speedup=1.5))
     assert "would be fine-tuned first" in str(before)
     found = budget.compress(packaged, Limits(speedup=1.5, keep=0.5), progress=Progress())
-    assert found.outcome is not None
     assert found.outcome.chosen.name == "2 layers"
     assert "would be fine-tuned first" not in str(preview.forecast(packaged, Limits(speedup=1.5)))
 
 
-def test_a_model_that_no_engine_could_run_is_an_error_that_says_so() -> None:
+def test_a_model_that_no_engine_could_run_is_an_error_that_says_so():
     crashed = {"engine": "onnxruntime", "metrics": None}
     report = {"metric": "accuracy", "engines": [crashed], "judgement": {"reason": "onnxruntime: crashed"}}
     with pytest.raises(EngineError, match="its worth is not known: onnxruntime: crashed"):
         evaluation._metric(report, "onnxruntime", "accuracy")
 
 
-def test_what_is_shown_of_each_model_is_the_metric_of_the_gate() -> None:
+def test_what_is_shown_of_each_model_is_the_metric_of_the_gate():
     """Whatever metric the model beside it was judged by."""
     engines = [{"engine": "onnxruntime", "metrics": {"accuracy": 0.9, "macro_f1": 0.7}}]
     assert evaluation._metric({"metric": "accuracy", "engines": engines}, "onnxruntime", "macro_f1") == 0.7
@@ -235,9 +222,7 @@ def test_what_is_shown_of_each_model_is_the_metric_of_the_gate() -> None:
         (["--size", "tiny"], "'tiny' is no size"),
     ],
 )
-def test_options_that_make_no_budget_end_with_code_2(
-    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_options_that_make_no_budget_end_with_code_2(options, message, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["compress", "model", "--data", "rows.csv", *options])
     assert stopped.value.code == 2

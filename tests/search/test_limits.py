@@ -10,12 +10,12 @@ from edgeroberta.search.limits import Limits
 
 
 @pytest.mark.parametrize("text", ["4ms", "4", "0.004s", "4000us", " 4.0 ms ", "4000 µs"])
-def test_a_time_can_be_written_in_many_ways(text: str) -> None:
+def test_a_time_can_be_written_in_many_ways(text):
     assert limits.seconds(text) == pytest.approx(0.004)
 
 
 @pytest.mark.parametrize("text", ["", "fast", "-4ms", "0", "4 min", "4e", "nan"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_what_is_no_time_is_refused(text):
     with pytest.raises(UsageError, match="is no time") as caught:
         limits.seconds(text)
     assert caught.value.where == "--p95"
@@ -24,31 +24,31 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "count"), [("12MB", 12_000_000), ("800kb", 800_000), ("1.5 MB", 1_500_000), ("900", 900)]
 )
-def test_a_size_is_in_powers_of_ten(text: str, count: int) -> None:
+def test_a_size_is_in_powers_of_ten(text, count):
     assert limits.size_in_bytes(text) == count
 
 
 @pytest.mark.parametrize("text", ["", "small", "-1MB", "0", "0.1", "12MiB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_what_is_no_size_is_refused(text):
     with pytest.raises(UsageError, match="is no size"):
         limits.size_in_bytes(text)
 
 
-def test_limits_may_be_combined_and_most_of_the_metric_is_kept_by_default() -> None:
+def test_limits_may_be_combined_and_most_of_the_metric_is_kept_by_default():
     assert limits.read(4, "4ms", "12MB", None) == Limits(4, 0.004, 12_000_000, 0.98)
     assert limits.read(None, None, "12MB", 0.99) == Limits(None, None, 12_000_000, 0.99)
 
 
-def test_without_a_budget_there_are_no_limits() -> None:
+def test_without_a_budget_there_are_no_limits():
     assert limits.read(None, None, None, None) is None
 
 
-def test_a_share_to_keep_alone_is_no_budget() -> None:
+def test_a_share_to_keep_alone_is_no_budget():
     with pytest.raises(UsageError, match="no budget"):
         limits.read(None, None, None, 0.99)
 
 
 @pytest.mark.parametrize(("speedup", "keep"), [(0.0, None), (-1.0, None), (float("nan"), None), (2.0, 99.0)])
-def test_numbers_out_of_range_are_refused(speedup: float, keep: float | None) -> None:
+def test_numbers_out_of_range_are_refused(speedup, keep):
     with pytest.raises(UsageError):
         limits.read(speedup, None, None, keep)

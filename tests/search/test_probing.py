@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.metrics import Interval
@@ -30,21 +29,21 @@ BEST = Probe(SLOW, 0.95, 0.9)
 TIED, WORSE = Interval(0.01, -0.005, 0.025), Interval(0.03, 0.01, 0.05)
 
 
-def test_the_fastest_of_those_that_are_tied_with_the_best_is_made() -> None:
+def test_the_fastest_of_those_that_are_tied_with_the_best_is_made():
     assert pick((BEST, Probe(FAST, 0.94, 0.9, TIED))).candidate is FAST
 
 
-def test_a_candidate_that_is_behind_beyond_doubt_is_not_made_however_fast() -> None:
+def test_a_candidate_that_is_behind_beyond_doubt_is_not_made_however_fast():
     probes = (BEST, Probe(FAST, 0.92, 0.9, WORSE))
     assert pick(probes).candidate is SLOW
     assert told(probes, SLOW) is None
 
 
-def test_of_equally_fast_ones_the_one_with_more_agreement_is_made() -> None:
+def test_of_equally_fast_ones_the_one_with_more_agreement_is_made():
     assert pick((BEST, Probe(LIKE_SLOW, 0.94, 0.9, TIED))).candidate is SLOW
 
 
-def test_ties_are_named() -> None:
+def test_ties_are_named():
     probes = (BEST, Probe(FAST, 0.94, 0.9, TIED), Probe(LIKE_SLOW, 0.9, 0.9, WORSE))
     assert told(probes, FAST) == (
         "tied, since the validation texts cannot tell them apart: 2 layers and 1 layer; "
@@ -52,9 +51,7 @@ def test_ties_are_named() -> None:
     )
 
 
-def test_copies_of_a_text_do_not_tell_candidates_apart(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_copies_of_a_text_do_not_tell_candidates_apart(monkeypatch, tmp_path):
     """Ten texts fifty times over, of which the faster candidate has one wrong: fifty rows, but one text."""
     right = np.tile([1.0, 0.0], (500, 1))
     wrong = right.copy()

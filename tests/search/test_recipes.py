@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,21 +20,21 @@ def stages(**fields: Any) -> list[str]:
     return [next(iter(step)) for step in recipes.training_steps(candidate, {"epochs": 1})]
 
 
-def test_nothing_is_trained_where_nothing_goes() -> None:
+def test_nothing_is_trained_where_nothing_goes():
     assert stages(layers=(0, 1), shapes=(LAYER, LAYER), kept=1.0, everything=True) == []
 
 
 @pytest.mark.parametrize("kept", [0.5, 1.0])
-def test_layers_that_go_are_distilled_even_when_they_were_worth_nothing(kept: float) -> None:
+def test_layers_that_go_are_distilled_even_when_they_were_worth_nothing(kept):
     assert stages(layers=(0,), shapes=(LAYER,), kept=kept) == ["distill"]
 
 
-def test_units_that_go_are_pruned_and_tokens_come_last() -> None:
+def test_units_that_go_are_pruned_and_tokens_come_last():
     found = stages(layers=(0,), shapes=(LayerShape(2, 64),), kept=0.3, whole=False, vocabulary=300)
     assert found == ["prune", "vocabulary"]
 
 
-def test_a_budget_keeps_the_metric_and_the_confidence_of_the_gate(tmp_path: Path) -> None:
+def test_a_budget_keeps_the_metric_and_the_confidence_of_the_gate(tmp_path):
     asked = ("verify.gate.metric=macro_f1", "verify.gate.confidence=0.9", "verify.gate.max_drop=0.2")
     base = recipes.base_of(recipe.load("int8-distill", asked))
     candidate = Candidate((0,), (LAYER,), None, PREDICTED, 0.5, True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ def outcome(limits: Limits, **fields: Any) -> Outcome:
     return replace(found, **fields)
 
 
-def test_a_budget_that_is_met_misses_nothing() -> None:
+def test_a_budget_that_is_met_misses_nothing():
     assert outcome(Limits(speedup=4, p95=0.003, bytes=11_000_000)).missed == ()
 
 
@@ -58,11 +57,11 @@ def test_a_budget_that_is_met_misses_nothing() -> None:
         (Limits(bytes=10_000_000), "10.10 MB instead of 10 MB"),
     ],
 )
-def test_every_limit_is_judged_by_what_was_measured(limits: Limits, said: str) -> None:
+def test_every_limit_is_judged_by_what_was_measured(limits, said):
     assert outcome(limits).missed == (said,)
 
 
-def test_what_was_measured_stands_beside_what_was_predicted() -> None:
+def test_what_was_measured_stands_beside_what_was_predicted():
     assert outcome(Limits(speedup=4)).to_text(failed=False).splitlines() == [
         "",
         "budget: 4x the speed, keeping 98.0% of the metric",
@@ -82,7 +81,7 @@ def test_what_was_measured_stands_beside_what_was_predicted() -> None:
     ]
 
 
-def test_what_fails_is_shown_with_the_front() -> None:
+def test_what_fails_is_shown_with_the_front():
     text = outcome(Limits(speedup=5)).to_text(failed=True)
     assert "not met: speedup 4.10 instead of 5" in text
     assert "not all that was asked for is met" in text
@@ -90,7 +89,7 @@ def test_what_fails_is_shown_with_the_front() -> None:
     assert "   full size, float (full size)" in text
 
 
-def test_candidates_that_were_not_made_are_listed_as_predicted() -> None:
+def test_candidates_that_were_not_made_are_listed_as_predicted():
     other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
     found = outcome(Limits(speedup=4), probes=(Probe(CHOSEN, 0.91, 0.88), Probe(other, 0.875, 0.85, BEHIND)))
     lines = found.to_text(failed=False).splitlines()
@@ -109,7 +108,7 @@ def test_candidates_that_were_not_made_are_listed_as_predicted() -> None:
     assert not [line for line in lines if line.startswith("tied")]
 
 
-def test_candidates_that_cannot_be_told_apart_are_called_tied() -> None:
+def test_candidates_that_cannot_be_told_apart_are_called_tied():
     other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
     probes = (Probe(other, 0.91, 0.88), Probe(CHOSEN, 0.905, 0.85, Interval(0.005, -0.01, 0.02)))
     assert (
@@ -118,13 +117,13 @@ def test_candidates_that_cannot_be_told_apart_are_called_tied() -> None:
     ) in outcome(Limits(speedup=4), probes=probes).to_text(failed=False).splitlines()
 
 
-def test_the_pace_of_the_machine_is_told_beside_the_prediction() -> None:
+def test_the_pace_of_the_machine_is_told_beside_the_prediction():
     found = outcome(Limits(speedup=4)).to_json()
     assert found["full_size"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "pace": pytest.approx(1.1)}
     assert found["predicted"]["p50_ms"] == 1.0
 
 
-def test_times_of_a_device_elsewhere_are_not_judged_here() -> None:
+def test_times_of_a_device_elsewhere_are_not_judged_here():
     away = outcome(
         Limits(speedup=9, p95=0.0001, bytes=1),
         measured={**MEASURED, "p50_ms": None, "p95_ms": None, "speedup": None},
@@ -137,7 +136,7 @@ def test_times_of_a_device_elsewhere_are_not_judged_here() -> None:
     assert "not measured here" in away.to_text(failed=True)
 
 
-def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path: Path) -> None:
+def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"12345")
     found = outcome(Limits(speedup=4))
     found.write(tmp_path)

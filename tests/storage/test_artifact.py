@@ -20,7 +20,7 @@ def make(folder: Path) -> Artifact:
     return artifact.finish(folder / "new", Kind.GRAPH, LINEAGE, folder / "done")
 
 
-def test_a_finished_artifact_reads_back_with_its_lineage(tmp_path: Path) -> None:
+def test_a_finished_artifact_reads_back_with_its_lineage(tmp_path):
     made = make(tmp_path)
     assert not (tmp_path / "new").exists()
     read = artifact.load(tmp_path / "done")
@@ -30,7 +30,7 @@ def test_a_finished_artifact_reads_back_with_its_lineage(tmp_path: Path) -> None
     assert artifact.verify(read)
 
 
-def test_a_lineage_is_json_with_a_version_sorted_keys_and_a_final_newline(tmp_path: Path) -> None:
+def test_a_lineage_is_json_with_a_version_sorted_keys_and_a_final_newline(tmp_path):
     make(tmp_path)
     text = (tmp_path / "done" / "artifact.json").read_text()
     fields = json.loads(text)
@@ -40,7 +40,7 @@ def test_a_lineage_is_json_with_a_version_sorted_keys_and_a_final_newline(tmp_pa
 
 
 @pytest.mark.parametrize("change", ["flip", "rename", "add", "remove"])
-def test_any_change_of_a_file_is_found_out(tmp_path: Path, change: str) -> None:
+def test_any_change_of_a_file_is_found_out(tmp_path, change):
     make(tmp_path)
     file = tmp_path / "done" / "inner" / "weights"
     if change == "flip":
@@ -54,11 +54,11 @@ def test_any_change_of_a_file_is_found_out(tmp_path: Path, change: str) -> None:
     assert not artifact.verify(artifact.load(tmp_path / "done"))
 
 
-def test_an_artifact_sealed_without_a_content_digest_is_not_trusted(tmp_path: Path) -> None:
+def test_an_artifact_sealed_without_a_content_digest_is_not_trusted(tmp_path):
     assert not artifact.verify(Artifact(tmp_path, Kind.GRAPH, LINEAGE))
 
 
-def test_hidden_files_and_lineages_are_no_part_of_the_digest(tmp_path: Path) -> None:
+def test_hidden_files_and_lineages_are_no_part_of_the_digest(tmp_path):
     (tmp_path / "a").write_text("a")
     before = artifact.digest_tree(tmp_path)
     (tmp_path / ".git").mkdir()
@@ -68,7 +68,7 @@ def test_hidden_files_and_lineages_are_no_part_of_the_digest(tmp_path: Path) -> 
     assert artifact.digest_tree(tmp_path) == before
 
 
-def test_the_digest_tells_where_one_file_ends_and_the_next_begins(tmp_path: Path) -> None:
+def test_the_digest_tells_where_one_file_ends_and_the_next_begins(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a").write_text("bc")
     (tmp_path / "two").mkdir()
@@ -77,7 +77,7 @@ def test_the_digest_tells_where_one_file_ends_and_the_next_begins(tmp_path: Path
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": "x"}', '{"schema_version": 1}'])
-def test_a_folder_without_a_readable_lineage_is_not_an_artifact(tmp_path: Path, text: str) -> None:
+def test_a_folder_without_a_readable_lineage_is_not_an_artifact(tmp_path, text):
     (tmp_path / "artifact.json").write_text(text)
     with pytest.raises(EdgeRobertaError, match="not a finished artifact") as caught:
         artifact.load(tmp_path)
@@ -86,7 +86,7 @@ def test_a_folder_without_a_readable_lineage_is_not_an_artifact(tmp_path: Path, 
     assert caught.value.exit_code == 1
 
 
-def test_a_newer_lineage_with_fields_of_its_own_is_refused_as_newer(tmp_path: Path) -> None:
+def test_a_newer_lineage_with_fields_of_its_own_is_refused_as_newer(tmp_path):
     make(tmp_path)
     file = tmp_path / "done" / "artifact.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "schema_version": 2, "colour": "blue"}))
@@ -96,7 +96,7 @@ def test_a_newer_lineage_with_fields_of_its_own_is_refused_as_newer(tmp_path: Pa
     assert caught.value.hint == "pip install --upgrade edgeroberta"
 
 
-def test_a_write_that_fails_leaves_the_former_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_former_file(tmp_path, monkeypatch):
     file = tmp_path / "a.json"
     artifact.write_json(file, {"a": 1})
 
@@ -109,12 +109,12 @@ def test_a_write_that_fails_leaves_the_former_file(tmp_path: Path, monkeypatch: 
     assert json.loads(file.read_text()) == {"a": 1}
 
 
-def test_the_digest_of_a_value_does_not_depend_on_the_order_of_its_keys() -> None:
+def test_the_digest_of_a_value_does_not_depend_on_the_order_of_its_keys():
     assert artifact.digest_value({"a": 1, "b": 2}) == artifact.digest_value({"b": 2, "a": 1})
     assert artifact.digest_value({"a": 1}) != artifact.digest_value({"a": 1.5})
 
 
-def test_reports_are_not_written_over_files_of_others(tmp_path: Path) -> None:
+def test_reports_are_not_written_over_files_of_others(tmp_path):
     names = ("report.json", "report.md")
     artifact.check_place(tmp_path / "absent", names)
     (tmp_path / "report.md").write_text("my report")
@@ -125,7 +125,7 @@ def test_reports_are_not_written_over_files_of_others(tmp_path: Path) -> None:
     artifact.check_place(tmp_path, names)
 
 
-def test_a_file_that_cannot_be_written_whole_leaves_the_former_one_and_nothing_else(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_whole_leaves_the_former_one_and_nothing_else(tmp_path):
     (tmp_path / "report.json").write_text("former")
 
     def fail() -> None:

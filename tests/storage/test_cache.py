@@ -10,7 +10,7 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.storage.cache import cache_dir, folder
 
 
-def test_the_projects_own_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_projects_own_variable_comes_first(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/someone")
     monkeypatch.setenv("EDGEROBERTA_CACHE", "~/kept")
@@ -20,9 +20,7 @@ def test_the_projects_own_variable_comes_first(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("shared", [None, "", "relative/cache"])
-def test_without_a_valid_shared_cache_it_is_below_home(
-    monkeypatch: pytest.MonkeyPatch, shared: str | None
-) -> None:
+def test_without_a_valid_shared_cache_it_is_below_home(monkeypatch, shared):
     monkeypatch.delenv("EDGEROBERTA_CACHE", raising=False)
     monkeypatch.setenv("HOME", "/home/someone")
     if shared is None:
@@ -36,7 +34,7 @@ def no_home() -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
-def test_without_a_home_folder_it_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_it_says_how_to_name_one(monkeypatch):
     monkeypatch.delenv("EDGEROBERTA_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_home)
@@ -48,7 +46,7 @@ def test_without_a_home_folder_it_says_how_to_name_one(monkeypatch: pytest.Monke
     )
 
 
-def test_a_folder_is_written_once_and_leaves_nothing_else(tmp_path: Path) -> None:
+def test_a_folder_is_written_once_and_leaves_nothing_else(tmp_path):
     calls = []
 
     def write(path: Path) -> None:
@@ -62,7 +60,7 @@ def test_a_folder_is_written_once_and_leaves_nothing_else(tmp_path: Path) -> Non
     assert (tmp_path / "c" / "x" / "a").read_text() == "1"
 
 
-def test_a_folder_that_fails_half_way_is_not_there_afterwards(tmp_path: Path) -> None:
+def test_a_folder_that_fails_half_way_is_not_there_afterwards(tmp_path):
     def write(path: Path) -> None:
         (path / "a").write_text("1")
         raise EdgeRobertaError("stopped")
@@ -72,7 +70,7 @@ def test_a_folder_that_fails_half_way_is_not_there_afterwards(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_two_writers_at_once_one_wins_and_both_get_the_folder(tmp_path: Path) -> None:
+def test_of_two_writers_at_once_one_wins_and_both_get_the_folder(tmp_path):
     both_inside = threading.Barrier(2)
     found: list[Path] = []
 
@@ -90,7 +88,7 @@ def test_of_two_writers_at_once_one_wins_and_both_get_the_folder(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [tmp_path / "x"]
 
 
-def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_says_what_to_set(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(EdgeRobertaError) as caught:

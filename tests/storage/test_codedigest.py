@@ -18,7 +18,7 @@ BUNDLE = "edgeroberta.stages.bundle"
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(tmp_path_factory) -> Path:
     """The package as a wheel installs it."""
     folder = tmp_path_factory.mktemp("installed")
     zipfile.ZipFile(io.BytesIO(wheel.build().content)).extractall(folder)
@@ -26,7 +26,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", stages.MODULES)
-def test_a_wheel_and_a_clone_have_the_same_digest(name: str, installed: Path) -> None:
+def test_a_wheel_and_a_clone_have_the_same_digest(name, installed):
     assert codedigest.of(stages.MODULES[name]) == codedigest.of(stages.MODULES[name], root=installed)
 
 
@@ -42,9 +42,7 @@ def test_a_wheel_and_a_clone_have_the_same_digest(name: str, installed: Path) ->
         ("report/templates/card.md.j2", {BUNDLE}),
     ],
 )
-def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(
-    file: str, changed: set[str], installed: Path, tmp_path: Path
-) -> None:
+def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(file, changed, installed, tmp_path):
     root = tmp_path / "edgeroberta"
     shutil.copytree(installed, root)
     (root / file).write_text((root / file).read_text(encoding="utf-8") + "\n# mended\n", encoding="utf-8")
@@ -54,7 +52,7 @@ def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(
     assert differ == changed
 
 
-def test_line_ends_change_nothing(installed: Path, tmp_path: Path) -> None:
+def test_line_ends_change_nothing(installed, tmp_path):
     root = tmp_path / "edgeroberta"
     shutil.copytree(installed, root)
     for file in root.rglob("*.py"):
@@ -62,7 +60,7 @@ def test_line_ends_change_nothing(installed: Path, tmp_path: Path) -> None:
     assert codedigest.of(QUANTIZE, root=root) == codedigest.of(QUANTIZE)
 
 
-def test_imports_in_functions_relative_ones_and_modules_named_in_strings_are_followed() -> None:
+def test_imports_in_functions_relative_ones_and_modules_named_in_strings_are_followed():
     assert "edgeroberta.roberta.graph" in codedigest.closure(QUANTIZE)
     assert "edgeroberta.remote.device.files" in codedigest.closure("edgeroberta.remote.device.jobs")
     rested_on = codedigest.closure("edgeroberta.stages.verify")
@@ -74,13 +72,11 @@ def test_imports_in_functions_relative_ones_and_modules_named_in_strings_are_fol
     assert not {stages.MODULES["distill"], "edgeroberta.cli", "edgeroberta.errors"} & rested_on
 
 
-def test_a_module_of_another_package_counts_as_nothing() -> None:
+def test_a_module_of_another_package_counts_as_nothing():
     assert codedigest.closure("fake_stages", "edgeroberta.absent") == frozenset()
 
 
-def test_without_sources_the_version_counts_and_it_is_said_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_sources_the_version_counts_and_it_is_said_once(tmp_path, monkeypatch, caplog):
     """As in an installation of .pyc files alone."""
     found = []
     for version in ("0.4.0", "0.4.1"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -23,17 +22,17 @@ from edgeroberta.storage import publishing
         ("and/or " * 2000, "and/or " * 2000),
     ],
 )
-def test_a_path_is_told_by_its_name_and_any_other_text_as_it_is(value: str, told: str) -> None:
+def test_a_path_is_told_by_its_name_and_any_other_text_as_it_is(value, told):
     assert publishing.name_of(value) == told
 
 
-def test_a_relative_path_that_is_here_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_that_is_here_is_a_path(tmp_path, monkeypatch):
     (tmp_path / "someone" / "model").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert publishing.name_of("someone/model") == "model"
 
 
-def test_paths_anywhere_in_settings_are_told_by_their_names() -> None:
+def test_paths_anywhere_in_settings_are_told_by_their_names():
     settings = {"teacher": "/models/large", "recovery": {"epochs": 3, "texts": ["/data/a.csv", None]}}
     assert publishing.without_folders(settings) == {
         "teacher": "large",
@@ -41,7 +40,7 @@ def test_paths_anywhere_in_settings_are_told_by_their_names() -> None:
     }
 
 
-def test_paths_that_transformers_wrote_are_taken_out_and_the_rest_stays(tmp_path: Path) -> None:
+def test_paths_that_transformers_wrote_are_taken_out_and_the_rest_stays(tmp_path):
     (tmp_path / "config.json").write_text('{"_name_or_path": "/home/me/model", "hidden_size": 32}')
     (tmp_path / "tokenizer_config.json").write_text('{"cls_token":"<s>"}')
     (tmp_path / "special_tokens_map.json").write_text("not JSON")

@@ -34,7 +34,7 @@ def board(name: str) -> Machine:
         (board("NVIDIA Jetson Xavier NX Developer Kit"), ["arm", "cpu", "jetson"]),
     ],
 )
-def test_a_machine_is_of_the_classes_that_describe_it(here: Machine, wanted: list[str]) -> None:
+def test_a_machine_is_of_the_classes_that_describe_it(here, wanted):
     assert [name for name in targets.names() if matches(targets.load(name), here)] == wanted
 
 
@@ -60,19 +60,19 @@ ARM = replace(fake_bundles.DEVICE, system="Linux 5.15 aarch64", cpu="ARMv8", fla
         ("Jetson-AGX", "jetson"),
     ],
 )
-def test_a_family_resolves_on_the_device(model: str, name: str, tmp_path: Path) -> None:
+def test_a_family_resolves_on_the_device(model, name, tmp_path):
     root = recorded(tmp_path, model=model)
     assert resolve("jetson", ARM, root=root).name == name
     assert resolve(name, ARM, root=root).name == name
 
 
-def test_gpus_are_those_that_the_driver_lists(tmp_path: Path) -> None:
+def test_gpus_are_those_that_the_driver_lists(tmp_path):
     root = recorded(tmp_path, gpu="NVIDIA H200")
     assert machine(fake_bundles.DEVICE, root).gpus == ("NVIDIA H200",)
     assert "nvidia-gpu" in matching(fake_bundles.DEVICE, root=root)
 
 
-def test_a_jetson_is_no_computer_with_a_gpu(tmp_path: Path) -> None:
+def test_a_jetson_is_no_computer_with_a_gpu(tmp_path):
     root = recorded(tmp_path, model="NVIDIA Jetson AGX Thor", gpu="NVIDIA Thor")
     assert "nvidia-gpu" not in matching(ARM, root=root)
 
@@ -98,7 +98,7 @@ def test_a_jetson_is_no_computer_with_a_gpu(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_target_that_is_another_machine_is_refused(name: str, said: str, tmp_path: Path) -> None:
+def test_a_target_that_is_another_machine_is_refused(name, said, tmp_path):
     with pytest.raises(UnavailableError) as caught:
         resolve(name, fake_bundles.DEVICE, root=tmp_path)
     assert caught.value.exit_code == 4
@@ -107,7 +107,7 @@ def test_a_target_that_is_another_machine_is_refused(name: str, said: str, tmp_p
     assert caught.value.hint == "leave --target out to measure on this machine, or run this on such a machine"
 
 
-def test_a_jetson_elsewhere_is_offered_ssh_and_the_check(tmp_path: Path) -> None:
+def test_a_jetson_elsewhere_is_offered_ssh_and_the_check(tmp_path):
     with pytest.raises(UnavailableError) as caught:
         resolve("jetson-thor", fake_bundles.DEVICE, root=tmp_path)
     assert caught.value.hint == (

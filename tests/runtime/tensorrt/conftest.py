@@ -10,20 +10,20 @@ from fake_tensorrt import RTX, VERSIONS, FakeTensorRt
 
 
 @pytest.fixture(params=[*VERSIONS, "rtx"])
-def every(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeTensorRt:
+def every(request, monkeypatch) -> FakeTensorRt:
     """Each version in turn, installed."""
     fake = FakeTensorRt(RTX, rtx=True) if request.param == "rtx" else FakeTensorRt(request.param)
     return fake.install(monkeypatch)
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTensorRt:
+def fake(monkeypatch) -> FakeTensorRt:
     """TensorRT 10.3 on an Orin, installed."""
     return FakeTensorRt().install(monkeypatch)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path) -> Path:
     """A folder with both graphs and no manifest."""
     tensorrt_bundles.graph(tmp_path / "tensorrt.onnx", quantized=True)
     tensorrt_bundles.graph(tmp_path / "model_fp16.onnx", logits="FLOAT16")

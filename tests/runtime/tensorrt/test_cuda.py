@@ -20,10 +20,7 @@ def test_the_older_name_of_the_bindings_is_found_as_well(fake, monkeypatch):
 
 @pytest.mark.parametrize(
     ("driver", "line"),
-    [
-        ((12, 6), "pip install 'cuda-python>=12,<12.7'"),
-        ((13, 2), "pip install 'cuda-python>=13,<13.3'"),
-    ],
+    [((12, 6), "pip install 'cuda-python>=12,<12.7'"), ((13, 2), "pip install 'cuda-python>=13,<13.3'")],
 )
 def test_without_the_bindings_the_pip_line_fits_the_driver(fake, monkeypatch, driver, line):
     monkeypatch.setattr(cuda, "driver_version", lambda: driver)
