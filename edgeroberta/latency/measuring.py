@@ -12,15 +12,15 @@ from typing import Any
 from edgeroberta import targets
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.latency import plan as planning
-from edgeroberta.latency import steps
 from edgeroberta.latency.fitting import fit
 from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.request import Request
+from edgeroberta.latency.steps import STEP, step_for
 from edgeroberta.latency.table import LatencyTable
 from edgeroberta.latency.timing import TEXTS_FILE, Timings
 from edgeroberta.measure.clock import spread
 from edgeroberta.progress import Progress
-from edgeroberta.remote.step import Step, run_here
+from edgeroberta.remote.step import run_here
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.session import ENGINES, choose_engine
 from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -28,8 +28,6 @@ from edgeroberta.storage import artifact, codedigest
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.storage.strict import decode
 
-#: The step that times, and the folder of probes in a job's folder on a device.
-STEP, PROBES = "latency", "probes"
 #: Texts on which the time outside the engine is measured.
 TEXTS = 64
 #: What is tokenized where there are no texts, in parts of different length.
@@ -114,7 +112,7 @@ def device(engine: str) -> str:
     """Return a digest of what an engine's speed hangs on here: processor, engine and its version."""
     names = (*(ENGINES[engine].packages or (ENGINES[engine].package,)), "tokenizers", "numpy")
     found = [f"{name} {_version(name)}" for name in names]
-    return artifact.digest_value([processor.identity(), *found, planning.SCHEMA_VERSION])
+    return artifact.digest_value([processor.identity(), *found])
 
 
 def _version(package: str) -> str:
@@ -125,13 +123,12 @@ def _version(package: str) -> str:
 
 
 def write_folder(plan: Plan, request: Request, folder: Path, *, progress: Progress) -> None:
-    """Write probes, tokenizer, texts and plan: all that the device's half needs."""
+    """Write probes, tokenizer and texts: what the device's half needs."""
     from edgeroberta.latency import probes
 
     probes.write(plan, folder, targets_tensorrt=plan.form == "all", progress=progress)
     request.tokenizer.copy_tokenizer(folder)
     artifact.write_json(folder / TEXTS_FILE, _texts(plan, request))
-    plan.write(folder)
 
 
 def _lengths(request: Request) -> list[int]:
@@ -154,8 +151,8 @@ def _texts(plan: Plan, request: Request) -> list[Any]:
 def time_here(plan: Plan, folder: Path, progress: Progress) -> Timings:
     """Time the probes in a process of this machine, so that an engine that crashes takes nothing with it."""
     environment = {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": str(plan.threads)}
-    step = Step.of(STEP, steps.latency, {"folder": str(folder)})
-    return timings_from(run_here(step, environment=environment, progress=progress), plan, where=STEP)
+    found = run_here(step_for(plan, str(folder)), environment=environment, progress=progress)
+    return timings_from(found, plan, where=STEP)
 
 
 def timings_from(fields: Any, plan: Plan, *, where: str) -> Timings:

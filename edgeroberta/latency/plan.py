@@ -10,17 +10,13 @@ depends on both (at 8 tokens the sum was 45 % off for 8 heads and 768 neurons of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from edgeroberta.errors import UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.runtime.lengths import BIN
-from edgeroberta.storage.strict import decode, loads
 
-SCHEMA_VERSION = 1
-PLAN_FILE = "probes.json"
 #: Token counts that are timed, as far as the texts need them; what lies between is interpolated.
 LENGTHS = (4, 8, 16, 32, 64, 96, 128, 192, 256, 384, 512)
 #: Rows of a probe's word table. A text reads one row per token, and the rows it does not read cost nothing:
@@ -115,25 +111,6 @@ class Plan:
         shallow = [self.shallow(heads, self.widths[-1]) for heads in self.heads]
         shallow += [self.shallow(self.heads[-1], width) for width in self.widths[:-1]]
         return (*deep, *shallow, self.whole(Precision.SMALL), self.whole(Precision.FLOAT))
-
-    def write(self, folder: Path) -> None:
-        """Write it beside the probes."""
-        from edgeroberta.storage.artifact import write_json
-
-        write_json(folder / PLAN_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
-
-
-def read(folder: Path) -> Plan:
-    """Read the plan of a folder of probes."""
-    file = folder / PLAN_FILE
-    if not file.is_file():
-        raise UsageError(f"there is no {PLAN_FILE} in this folder", where=str(folder))
-    fields = loads(file.read_bytes(), where=str(file))
-    version = fields.pop("schema_version", None) if isinstance(fields, dict) else None
-    if version != SCHEMA_VERSION:
-        what = f"probes of schema {version!r:.20}, this version reads {SCHEMA_VERSION}"
-        raise UsageError(what, where=str(file), hint="pip install --upgrade edgeroberta")
-    return decode(Plan, fields, where=str(file))
 
 
 def plan(

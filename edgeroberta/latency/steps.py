@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import hardware
-from edgeroberta.latency import plan
+from edgeroberta.latency.plan import Plan
 from edgeroberta.latency.timing import time_probes
 from edgeroberta.progress import Progress
+from edgeroberta.remote.step import Step
+from edgeroberta.storage.strict import decode
+
+STEP = "latency"
 
 
 def latency(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Time the probes of ``folder`` where it is."""
-    folder = Path(arguments["folder"])
+    """Time the probes of ``plan`` in ``folder``."""
+    plan = decode(Plan, arguments["plan"], where="the plan of the probes")
     facts = hardware.here()
-    found = time_probes(plan.read(folder), folder, progress=progress, device=facts.board or facts.cpu)
-    return asdict(found)
+    folder = Path(arguments["folder"])
+    return asdict(time_probes(plan, folder, progress=progress, device=facts.board or facts.cpu))
+
+
+def step_for(plan: Plan, folder: str) -> Step:
+    """Return the step that times a folder of a plan's probes."""
+    return Step.of(STEP, latency, {"folder": folder, "plan": asdict(plan)})

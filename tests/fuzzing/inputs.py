@@ -573,7 +573,6 @@ def stored(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     """Files of the work folder and the caches."""
     import latency_tables
 
-    from edgeroberta.latency import plan
     from edgeroberta.latency.table import LatencyTable
     from edgeroberta.pipeline import workspace
     from edgeroberta.roberta.config import EncoderConfig
@@ -599,10 +598,6 @@ def stored(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
             lambda: artifact.load(folder),
         ),
         workspace.MARKER: ({"schema_version": 1, "kind": "work"}, lambda: workspace.check(folder)),
-        plan.PLAN_FILE: (
-            {"schema_version": plan.SCHEMA_VERSION, "shape": {}, "lengths": [1, 2]},
-            lambda: plan.read(folder),
-        ),
     }
     name = rng.choice(sorted(kinds))
     fields, read = kinds[name]

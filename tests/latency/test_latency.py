@@ -196,6 +196,6 @@ def test_a_device_times_the_probes_that_are_sent_to_it(request_of_tiny, tmp_path
 
 
 def test_an_engine_that_fails_says_why(request_of_tiny, monkeypatch):
-    monkeypatch.setattr(measuring, "write_folder", lambda plan, request, folder, progress: plan.write(folder))
+    monkeypatch.setattr(measuring, "write_folder", lambda *_, **others: None)
     with pytest.raises(EdgeRobertaError, match=r"model\.onnx"):
         measure(request_of_tiny, progress=Progress())
