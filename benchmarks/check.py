@@ -23,7 +23,7 @@ from benchmarks.peers.environments import cache_folder
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta import demo
 from edgeroberta.check import graph
-from edgeroberta.check.graph import LARGEST_SHARE, Checked, Readiness
+from edgeroberta.check.graph import LARGEST_SHARE, EngineGraphCheck, GraphCheck
 from edgeroberta.progress import Progress
 from edgeroberta.storage.cache import cache_dir, folder
 
@@ -54,7 +54,7 @@ def _write_headed(encoder: Path, output: Path) -> None:
         shutil.copy(encoder / name, output / name)
 
 
-def row(geometry: str, checked: Checked) -> Row:
+def row(geometry: str, checked: EngineGraphCheck) -> Row:
     """Make the column of one engine."""
     values = {
         "int8 matmuls": len(checked.names(attention=False, int8=True)),
@@ -76,7 +76,7 @@ def row(geometry: str, checked: Checked) -> Row:
     )
 
 
-def checks(geometry: str, checked: Checked) -> tuple[Check, ...]:
+def checks(geometry: str, checked: EngineGraphCheck) -> tuple[Check, ...]:
     """Hold an int8 engine to the promises: all matmuls int8, all attentions fused, small enough."""
     title = GEOMETRIES[geometry]
     matmuls = [each for each in checked.findings if not each.expected.attention]
@@ -114,7 +114,7 @@ def main() -> None:
 
     machine, cache = this_machine(arguments.machine), arguments.cache.resolve()
     base = base_model.prepare(cache, texts=2 * arguments.samples, heldout=16)
-    found: dict[str, Readiness] = {}
+    found: dict[str, GraphCheck] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for geometry in GEOMETRIES:
             bundle: Path | None = getattr(arguments, geometry)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load, now, this_machine, write
-from edgeroberta.metrics import Draws, drop_interval, score
+from edgeroberta.metrics import BootstrapOptions, drop_interval, score
 from edgeroberta.tasks import Problem, Task
 
 Array = npt.NDArray[Any]
@@ -110,7 +110,7 @@ def simulate(case: Case, rate: float, *, draws: int, samples: int, seed: int = 7
     for draw in range(draws):
         full, ours, labels = case.make(rng, case.rows, rate)
         found = drop_interval(
-            case.task, full, ours, labels, Draws(seed=draw, samples=samples), metric=case.metric
+            case.task, full, ours, labels, BootstrapOptions(seed=draw, samples=samples), metric=case.metric
         )
         ends[draw] = found.low, found.high, found.high - found.mean
     low, high, width = ends.T

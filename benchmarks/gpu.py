@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import base_model
 from benchmarks.results import RESULTS, Latency, Machine, Result, Row, now, this_machine, write
 from edgeroberta import demo
-from edgeroberta.bench.request import DTYPES
+from edgeroberta.benchmark.bench_request import DTYPES
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.roberta.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from edgeroberta.evaluate.reference import Reference
+    from edgeroberta.evaluation.baseline_store import BaselineAnswers
 
 logger = logging.getLogger(__name__)
 
@@ -137,14 +137,16 @@ def train(work: Path, limit: int | None) -> tuple[Path, dict[str, Any]]:
         Folder of the fine-tuned model, and fields of its row.
     """
     from edgeroberta import pipeline, recipe, targets
-    from edgeroberta.pipeline import sources
-    from edgeroberta.pipeline.job import Job
+    from edgeroberta.pipeline import compression_inputs
+    from edgeroberta.pipeline.job import PipelineJob
     from edgeroberta.progress import Progress
 
     chosen = recipe.load(RECIPE, ("finetune.epochs=1",))
-    request = sources.Request(None, None, RECIPE, (), "cpu", work / "out", work / "work", None, limit=limit)
-    found = sources.find(request, chosen)
-    job = Job(found.model, found.task, found.data, targets.load("cpu"), work / "out", work / "work")
+    request = compression_inputs.CompressionRequest(
+        None, None, RECIPE, (), "cpu", work / "out", work / "work", None, limit=limit
+    )
+    found = compression_inputs.find(request, chosen)
+    job = PipelineJob(found.model, found.task, found.data, targets.load("cpu"), work / "out", work / "work")
     (made,) = pipeline.make(chosen.stages[:1], job, progress=Progress())
     notes = made.artifact.lineage.notes
     seconds, rows = made.artifact.lineage.seconds, len(found.data.train)
@@ -154,8 +156,8 @@ def train(work: Path, limit: int | None) -> tuple[Path, dict[str, Any]]:
     }
 
 
-def reference_row(reference: Reference) -> dict[str, Any]:
-    """Return the fields of a row from what :func:`edgeroberta.evaluate.baseline.measure` found."""
+def reference_row(reference: BaselineAnswers) -> dict[str, Any]:
+    """Return the fields of a row from what :func:`edgeroberta.evaluation.baseline.measure` found."""
     timed, many = reference.latency, reference.offline
     values: list[tuple[str, float]] = []
     if many is not None:
@@ -182,12 +184,12 @@ def reference_row(reference: Reference) -> dict[str, Any]:
 def measure(run: Run, group: str, model: Path, heldout: Path, device: str) -> None:
     """Add a row for each type that the model runs in."""
     from benchmarks.texts import read
-    from edgeroberta.evaluate import baseline as reference
+    from edgeroberta.evaluation import baseline as reference
 
     full = Checkpoint(model)
     rows, task = read(heldout, model), full.task
     for dtype in DTYPES:
-        options = reference.Options(device=device, dtype=dtype)
+        options = reference.BaselineOptions(device=device, dtype=dtype)
         run.row(
             f"{group} {dtype}",
             f"transformers, {dtype}",
@@ -243,7 +245,7 @@ def main() -> None:
         pack(arguments.pack, arguments.python)
         return
     try:
-        from edgeroberta.measure.baseline import pick_device
+        from edgeroberta.measure.torch_baseline import pick_device
 
         device = pick_device(arguments.device)
     except EdgeRobertaError as error:

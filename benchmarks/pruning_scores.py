@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, Splits, load_splits
 from edgeroberta.prune import allocation, importance
-from edgeroberta.prune.importance import Examples, Importance, Method
+from edgeroberta.prune.importance import Importance, ImportanceMethod, ScoringExamples
 from edgeroberta.roberta import loading, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.tasks import Task
@@ -56,12 +56,12 @@ def answers(folder: Path, task: Task, tokens: Tokens) -> np.ndarray:
     return found
 
 
-def scores(subject: Subject, method: Method, seed: int, texts: int) -> Importance:
+def scores(subject: Subject, method: ImportanceMethod, seed: int, texts: int) -> Importance:
     """Score the units on texts that the seed draws."""
     train = subject.data.train
     rows = train.select(np.random.default_rng(seed).permutation(len(train))[:texts])
     tokens = batching.tokenize(subject.model, rows.inputs(), max_length=LENGTH)
-    examples = Examples(tokens, np.asarray(rows.labels), subject.task.problem)
+    examples = ScoringExamples(tokens, np.asarray(rows.labels), subject.task.problem)
     model = loading.load_classifier(subject.model, subject.task)
     return importance.score(model, examples, method=method, seed=seed)
 
@@ -81,7 +81,7 @@ def pruned(subject: Subject, found: Importance) -> tuple[float, float]:
     return float((given == subject.labels).mean()), float((given == subject.expected).mean())
 
 
-def measure(subject: Subject, method: Method, texts: int, seeds: Sequence[int]) -> Row:
+def measure(subject: Subject, method: ImportanceMethod, texts: int, seeds: Sequence[int]) -> Row:
     """Prune by one method with every seed."""
     accuracies, same, seconds = [], [], []
     for seed in seeds:
@@ -92,9 +92,9 @@ def measure(subject: Subject, method: Method, texts: int, seeds: Sequence[int]) 
         accuracies.append(accuracy)
         same.append(equal)
     each = zip(seeds, accuracies, strict=True)
-    title = f"{method}, {texts} texts" if method is Method.TAYLOR else str(method)
+    title = f"{method}, {texts} texts" if method is ImportanceMethod.TAYLOR else str(method)
     return Row(
-        name=f"{method}-{texts}" if method is Method.TAYLOR else str(method),
+        name=f"{method}-{texts}" if method is ImportanceMethod.TAYLOR else str(method),
         title=title,
         accuracy=round(float(np.mean(accuracies)), 4),
         same_answers=round(float(np.mean(same)), 4),
@@ -108,7 +108,7 @@ def measure(subject: Subject, method: Method, texts: int, seeds: Sequence[int]) 
 def checks(rows: Sequence[Row], texts: int) -> tuple[Check, ...]:
     """Hold Taylor scores on the given number of texts against the other two."""
     accuracy = {row.name: float(row.accuracy or 0) for row in rows}
-    taylor = accuracy[f"{Method.TAYLOR}-{texts}"]
+    taylor = accuracy[f"{ImportanceMethod.TAYLOR}-{texts}"]
     return tuple(
         Check(
             title=f"Taylor's accuracy minus {other}'s",
@@ -117,7 +117,7 @@ def checks(rows: Sequence[Row], texts: int) -> tuple[Check, ...]:
             direction="at least",
             bar=0,
         )
-        for other in (Method.MAGNITUDE, Method.RANDOM)
+        for other in (ImportanceMethod.MAGNITUDE, ImportanceMethod.RANDOM)
     )
 
 
@@ -142,8 +142,11 @@ def main() -> None:
     whole = Row(name="whole", title="not pruned", accuracy=round(float((expected == labels).mean()), 4))
     table, first = [whole], arguments.texts[0]
     # Magnitudes are of the weights alone: every seed gives the same.
-    todo = [(Method.MAGNITUDE, first, SEEDS[:1]), (Method.RANDOM, first, SEEDS)]
-    for method, texts, seeds in [*((Method.TAYLOR, count, SEEDS) for count in arguments.texts), *todo]:
+    todo = [(ImportanceMethod.MAGNITUDE, first, SEEDS[:1]), (ImportanceMethod.RANDOM, first, SEEDS)]
+    for method, texts, seeds in [
+        *((ImportanceMethod.TAYLOR, count, SEEDS) for count in arguments.texts),
+        *todo,
+    ]:
         table.append(measure(subject, method, texts, seeds))
         logger.info("%s", table[-1])
     settings: dict[str, Any] = {"heads": HEADS, "ffn": FFN, "held-out texts": len(heldout)}

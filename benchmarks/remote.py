@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.results import Check, Machine, Result, Row, now, this_machine, write
-from edgeroberta.bench.benchmark import Request, benchmark
-from edgeroberta.bench.comparison import BUNDLE, Comparison
-from edgeroberta.bench.remote import run_remote
+from edgeroberta.benchmark.comparison import BUNDLE, Comparison
+from edgeroberta.benchmark.hosts import run_remote
+from edgeroberta.benchmark.run import BenchRequest, benchmark
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.measure.clock import Latency
 from edgeroberta.progress import Progress
@@ -44,7 +44,7 @@ def latencies(comparison: Comparison) -> Latencies:
     return found
 
 
-def one(request: Request, host: str | None) -> Latencies:
+def one(request: BenchRequest, host: str | None) -> Latencies:
     """Measure here, or on the host."""
     if host is None:
         return latencies(benchmark(request, progress=Progress()))
@@ -116,7 +116,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     machine = this_machine(arguments.machine)
-    request = Request(
+    request = BenchRequest(
         arguments.bundle.resolve(),
         rounds=arguments.rounds,
         rows=arguments.rows,

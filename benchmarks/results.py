@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.hardware import here
+from edgeroberta.hardware import machine_facts
 from edgeroberta.storage.artifact import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -101,7 +101,7 @@ class Result(Frozen):
 
 def this_machine(name: str | None = None) -> Machine:
     """Describe the machine this runs on; ``name`` overrides the folder name made from the CPU's."""
-    device = here()
+    device = machine_facts()
     slug = re.sub(r"[^a-z0-9]+", "-", f"{device.cpu} {device.cores} cores".lower()).strip("-")
     return Machine(
         name=name or slug,

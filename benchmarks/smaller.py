@@ -155,7 +155,7 @@ def row(setting: Setting, case: Case, engine: str, seeds: int, timed: Row) -> Ro
     results = [next(each for each in found["engines"] if each["engine"] == engine) for found in reports]
     metric = reports[0]["metric"]
     scores = [each["metrics"][metric] for each in results]
-    whole = reports[0]["full_size"]["metrics"][metric]
+    whole = reports[0]["baseline"]["metrics"][metric]
     return timed.model_copy(
         update={
             "accuracy": round(statistics.mean(scores), 4),
@@ -168,7 +168,7 @@ def row(setting: Setting, case: Case, engine: str, seeds: int, timed: Row) -> Ro
 
 def first_stage(setting: Setting, case: Case, seeds: int) -> Row:
     """Return what the ledgers of a recipe say of its first stage: the float model in ONNX Runtime."""
-    ledgers = [report(setting.bundle(case, seed))["ledger"]["rows"] for seed in range(seeds)]
+    ledgers = [report(setting.bundle(case, seed))["per_stage"]["rows"] for seed in range(seeds)]
     found, whole = [rows[1] for rows in ledgers], ledgers[0][0]["metric"]
     scores = [each["metric"] for each in found]
     return Row(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from edgeroberta.roberta.shape import EncoderShape
-    from edgeroberta.roberta.surgery import Kept
+    from edgeroberta.roberta.surgery import KeptUnits
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +46,11 @@ LAYERS_CUT, ALL_CUT = "layers", "vocabulary"
 TOKENS = "tokens.npy"
 
 
-def kept(shape: EncoderShape) -> Kept:
+def kept(shape: EncoderShape) -> KeptUnits:
     """Choose what stays of a model, seeded."""
     import numpy as np
 
-    from edgeroberta.roberta.surgery import Kept
+    from edgeroberta.roberta.surgery import KeptUnits
 
     random = np.random.default_rng(SEED)
 
@@ -59,7 +59,7 @@ def kept(shape: EncoderShape) -> Kept:
         return tuple(sorted(random.choice(count, left, replace=False).tolist()))
 
     layers = tuple(index for index in range(len(shape.layers)) if index not in DROPPED_LAYERS)
-    return Kept(
+    return KeptUnits(
         layers,
         tuple(some(shape.layers[index].heads) for index in layers),
         tuple(some(shape.layers[index].intermediate) for index in layers),
@@ -97,20 +97,20 @@ def cut_vocabulary(source: Path, output: Path) -> int:
     """Keep the most general tokens, by default settings and without texts; return how many."""
     import numpy as np
 
-    from edgeroberta.roberta import cutting, vocabulary
+    from edgeroberta.roberta import token_selection, vocabulary_cut
     from edgeroberta.roberta.tokenizerfile import TokenizerFile
 
     model = Checkpoint(source)
-    file, rows = TokenizerFile.read(source / TOKENIZER), cutting.rows(model)
-    left = vocabulary.choose(
+    file, rows = TokenizerFile.read(source / TOKENIZER), vocabulary_cut.rows(model)
+    left = token_selection.choose(
         file,
         np.zeros(rows, np.int64),
-        limits=vocabulary.Limits(),
-        prior=-vocabulary.ranks(file, rows),
-        fixed=cutting.fixed_ids(model),
+        limits=token_selection.VocabularyLimits(),
+        prior=-token_selection.ranks(file, rows),
+        fixed=vocabulary_cut.fixed_ids(model),
     )
-    cutting.write_tokenizer(file, output, left)
-    cutting.write_model(model, output, left, max_length=None)
+    vocabulary_cut.write_tokenizer(file, output, left)
+    vocabulary_cut.write_model(model, output, left, max_length=None)
     np.save(output.parent / TOKENS, left)
     return len(left)
 
@@ -144,7 +144,7 @@ def compare(checkpoint: Path, output: Path) -> dict[str, float]:
     }
 
 
-def _mask(model: PreTrainedModel, chosen: Kept) -> None:
+def _mask(model: PreTrainedModel, chosen: KeptUnits) -> None:
     """Multiply what is to be left out by 0, in the matmuls that read it; leave out layers that go."""
     import torch
 

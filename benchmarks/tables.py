@@ -23,7 +23,7 @@ from statistics import median
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
 from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.report.pareto import Point, pareto_svg
+from edgeroberta.report.pareto import ParetoPoint, pareto_svg
 from edgeroberta.report.table import Table
 from edgeroberta.storage.artifact import write_text
 
@@ -257,7 +257,7 @@ def drawing(result: Result) -> str:
         if row.group == first and row.latency and row.accuracy is not None:
             title, _, engine = row.title.rpartition(", ")
             name = title.replace("`", "").partition(":")[0]
-            points.append(Point(name, row.latency.p50, row.accuracy, series=engine))
+            points.append(ParetoPoint(name, row.latency.p50, row.accuracy, series=engine))
     return pareto_svg(points, title=f"{result.settings['heldout']}, one text at a time, one thread")
 
 

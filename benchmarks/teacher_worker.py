@@ -47,7 +47,7 @@ def main() -> None:
         model,
         tokens,
         folder=folder / "teacher",
-        wanted=teacher.Wanted(layers=tuple(arguments.layers)),
+        wanted=teacher.WantedOutputs(layers=tuple(arguments.layers)),
         key="benchmark",
         progress=progress,
     )

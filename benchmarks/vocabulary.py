@@ -21,11 +21,11 @@ import numpy as np
 
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, load_splits
-from edgeroberta.roberta import corpus, cutting, token_prior, vocabulary
+from edgeroberta.roberta import corpus, token_prior, token_selection, vocabulary_cut
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.roberta.token_selection import VocabularyLimits
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
-from edgeroberta.roberta.vocabulary import Limits
 from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.tasks import Task
 from edgeroberta.training import batching, prediction
@@ -33,9 +33,9 @@ from edgeroberta.training import batching, prediction
 logger = logging.getLogger(__name__)
 
 CASES = {
-    "used": Limits(keep=0),
-    "keep-0.4": Limits(),
-    **{f"size-{size}": Limits(size=size) for size in (15_000, 12_000, 10_000, 8_000, 6_000)},
+    "used": VocabularyLimits(keep=0),
+    "keep-0.4": VocabularyLimits(),
+    **{f"size-{size}": VocabularyLimits(size=size) for size in (15_000, 12_000, 10_000, 8_000, 6_000)},
 }
 CHUNK = 8192
 SAVED = "embeddings saved %"
@@ -69,15 +69,15 @@ def measure(name: str, source: Source, texts: list[Any], labels: Any, expected: 
     """Cut the vocabulary one way and compare answers with the whole model's."""
     with tempfile.TemporaryDirectory() as place:
         folder, started = Path(place), time.perf_counter()
-        kept = vocabulary.choose(
+        kept = token_selection.choose(
             source.file,
             source.counts,
             limits=CASES[name],
-            fixed=cutting.fixed_ids(source.model),
+            fixed=vocabulary_cut.fixed_ids(source.model),
             prior=source.likely,
         )
-        cutting.write_tokenizer(source.file, folder, kept)
-        cutting.write_model(source.model, folder, kept, max_length=None)
+        vocabulary_cut.write_tokenizer(source.file, folder, kept)
+        vocabulary_cut.write_model(source.model, folder, kept, max_length=None)
         seconds = time.perf_counter() - started
         found, rows = answers(folder, source.task, texts), len(source.counts)
         after = corpus.count(source.model.folder, chunks(texts), rows)
@@ -130,12 +130,12 @@ def main() -> None:
     machine, model = this_machine(arguments.machine), Checkpoint(arguments.model)
     task = model.task
     splits = load_splits(DataSpec(arguments.data, eval_data=arguments.eval_data), task=task)
-    texts, rows = splits.heldout.inputs(), cutting.rows(model)
+    texts, rows = splits.heldout.inputs(), vocabulary_cut.rows(model)
     file = TokenizerFile.read(model.folder / TOKENIZER)
     parts = (splits.train, splits.validation)
     counts = sum(corpus.count(model.folder, chunks(part.inputs()), rows) for part in parts)
-    used = vocabulary.needed(file, counts) > 0
-    likely = token_prior.score(model, used, vocabulary.ranks(file, rows))
+    used = token_selection.needed(file, counts) > 0
+    likely = token_prior.score(model, used, token_selection.ranks(file, rows))
     source, expected = Source(model, task, file, counts, likely), answers(model, task, texts)
     table = []
     for name in arguments.cases:

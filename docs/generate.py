@@ -16,7 +16,7 @@ from typing import NamedTuple, get_args, get_type_hints
 from edgeroberta import recipe, stages
 from edgeroberta.cli import COMMANDS
 from edgeroberta.error_codes import CODES
-from edgeroberta.recipe import settings
+from edgeroberta.recipe import stage_settings as settings
 
 DOCS = Path(__file__).parent
 MARK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -69,7 +69,7 @@ def parameters(function: Callable[..., None]) -> list[Parameter]:
 def stage_settings() -> str:
     """The settings of every stage; those that it shares with an earlier one by name only."""
     parts = []
-    described: dict[settings.Setting, str] = {}
+    described: dict[settings.SettingDescription, str] = {}
     for name in stages.MODULES:
         found = settings.of_stage(name)
         rows, shared = [], defaultdict(list)

@@ -178,7 +178,7 @@ def make_build_context(tmp_path_factory) -> Callable[..., Any]:
             scratch=graph,
             inputs={Kind.GRAPH: Artifact(graph, Kind.GRAPH, lineage)},
             checkpoint=Checkpoint(checkpoint),
-            full_size=Checkpoint(checkpoint),
+            baseline=Checkpoint(checkpoint),
             task=task,
             data=Splits(rows, rows, rows, None, task.labels),
             target=replace(targets.load("cpu"), engines=engines),

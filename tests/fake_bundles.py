@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import bundle
+from edgeroberta import bundle_writer
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
-from edgeroberta.evaluate import reference
-from edgeroberta.evaluate.reference import Reference
-from edgeroberta.evaluate.report import Gate
-from edgeroberta.hardware import Device
-from edgeroberta.measure.clock import Calls, Shape, summarise
-from edgeroberta.measure.paired import Beside
+from edgeroberta.evaluation import baseline_store
+from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.report import GateLimits
+from edgeroberta.hardware import MachineFacts
+from edgeroberta.measure.clock import CallShape, TimedCalls, summarise
+from edgeroberta.measure.paired import PairedTimes
 from edgeroberta.measure.process import WorkerError
-from edgeroberta.measure.protocol import Opened, Spec
+from edgeroberta.measure.protocol import SubjectSpec, WorkerReady
 from edgeroberta.metrics import all_metrics
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import Lengths
@@ -49,10 +49,10 @@ def write(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = 
         shutil.copyfile(file, folder / file.name)
     artifact.write_json(folder / "config.json", {"vocab_size": VOCAB, "model_type": "roberta"})
     session = open_session("onnxruntime", folder, threads=1, lengths=Lengths((MAX_LENGTH,), ()))
-    goldens = bundle.make_goldens(
+    goldens = bundle_writer.make_goldens(
         TextTokenizer.open(folder, MAX_LENGTH), session, pair=False, precision="fp32"
     )
-    bundle.write_goldens(goldens, folder)
+    bundle_writer.write_goldens(goldens, folder)
     seal(folder, data=data, engines=engines)
     return folder
 
@@ -67,7 +67,7 @@ def seal(
 ) -> None:
     spec = None if data is None else asdict(DataSpec(str(data), eval_data=str(data)))
     source = {"stage": "source", "config": {"model": "full/", "data": spec}, "seed": 0, "seconds": 0.0}
-    bundle.seal(
+    bundle_writer.seal(
         folder,
         {
             "task": {"problem": TASK.problem.value, "labels": list(TASK.labels), "pair": False},
@@ -79,7 +79,7 @@ def seal(
             "lengths": {"bin": 16, "counts": [6, 3, 1] + [0] * 29},
             "precision": "fp32",
             "lineage": [source],
-            "full_size": {"model": model, "digest": digest, "parameters": 1, "bytes": 1},
+            "baseline": {"model": model, "digest": digest, "parameters": 1, "bytes": 1},
             "gate": None,
         },
     )
@@ -90,14 +90,14 @@ def with_reports(
     data: Path,
     *,
     wrong: int,
-    gate: Gate | None = None,
+    gate: GateLimits | None = None,
     engines: tuple[str, ...] = ("onnxruntime",),
 ) -> Path:
     """Write a bundle that answers ``wrong`` of the rows of ``data`` in another way than its reference."""
     write(folder, data=data)
     rows = load_heldout(DataSpec(str(data), eval_data=str(data)), TASK)
-    reference.save(make_reference(folder, rows, wrong=wrong), folder / "reports" / "reference")
-    artifact.write_json(folder / "reports" / "report.json", {"gate": asdict(gate or Gate())})
+    baseline_store.save(make_reference(folder, rows, wrong=wrong), folder / "reports" / "reference")
+    artifact.write_json(folder / "reports" / "report.json", {"gate": asdict(gate or GateLimits())})
     seal(folder, data=data, engines=engines)
     return folder
 
@@ -115,7 +115,7 @@ def write_data(file: Path, count: int, folder: Path, *, wrong: int = 0) -> Path:
     return file
 
 
-def make_reference(folder: Path, rows: Rows, *, wrong: int) -> Reference:
+def make_reference(folder: Path, rows: Rows, *, wrong: int) -> BaselineAnswers:
     """Make a reference that answers the first ``wrong`` rows in the other way than the bundle does."""
     with Runtime.open(folder) as runtime:
         logits = runtime.logits(rows.inputs())
@@ -123,7 +123,7 @@ def make_reference(folder: Path, rows: Rows, *, wrong: int) -> Reference:
     return fixed_reference(rows, logits)
 
 
-def fixed_reference(rows: Rows, logits: np.ndarray, **changes: Any) -> Reference:
+def fixed_reference(rows: Rows, logits: np.ndarray, **changes: Any) -> BaselineAnswers:
     """Make a reference of given logits, with fixed facts around them."""
     facts: dict[str, Any] = {
         "model": "full/",
@@ -140,12 +140,12 @@ def fixed_reference(rows: Rows, logits: np.ndarray, **changes: Any) -> Reference
         "max_length": 512,
         "device": "NVIDIA H200",
         "machine": DEVICE,
-        "latency": summarise([[0.010, 0.011, 0.012]], Shape(warmup=10)),
+        "latency": summarise([[0.010, 0.011, 0.012]], CallShape(warmup=10)),
     }
-    return Reference(**{**facts, **changes})
+    return BaselineAnswers(**{**facts, **changes})
 
 
-DEVICE = Device(
+DEVICE = MachineFacts(
     cpu="Example CPU",
     flags=("avx2", "avx512_vnni"),
     cores=2,
@@ -200,7 +200,7 @@ class FakeWorker:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: SubjectSpec,
         logits: np.ndarray,
         *,
         padded: float = 0.0,
@@ -214,23 +214,25 @@ class FakeWorker:
         self.asked: list[Any] = []
         self.closed = False
 
-    def open(self) -> Opened:
+    def open(self) -> WorkerReady:
         self._note("open", None)
         engine = self.spec.engine or self.spec.subject
-        return Opened(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB, self.device_clock)
+        return WorkerReady(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB, self.device_clock)
 
-    def time(self, calls: Any, *, limit_s: float, device: bool = False) -> Calls:
+    def time(self, calls: Any, *, limit_s: float, device: bool = False) -> TimedCalls:
         self._note("device" if device else "time", [list(rows) for rows in calls])
         return self._calls(len(calls), device)
 
-    def time_ids(self, lengths: Any, *, batch: int, seed: int, limit_s: float, device: bool = False) -> Calls:
+    def time_ids(
+        self, lengths: Any, *, batch: int, seed: int, limit_s: float, device: bool = False
+    ) -> TimedCalls:
         self._note("device_ids" if device else "time_ids", (list(lengths), batch))
         return self._calls(len(lengths), device)
 
-    def _calls(self, count: int, device: bool) -> Calls:
+    def _calls(self, count: int, device: bool) -> TimedCalls:
         """A tenth of a call is the tokenizer's, seven tenths the engine's, half the device's."""
         parts = {"tokenize": 0.1, "engine": 0.7, **({"device": 0.5} if device else {})}
-        return Calls(
+        return TimedCalls(
             [self.seconds] * count, **{name: [part * self.seconds] * count for name, part in parts.items()}
         )
 
@@ -239,11 +241,13 @@ class FakeWorker:
         found = self.table[list(rows)]
         return found + np.float32(self.padded) * np.array([1, -1], np.float32) if "padded" in way else found
 
-    def beside(self, folder: Path, rows: Any, *, lengths: Any, vocab_size: int, limit_s: float) -> Beside:
+    def beside(
+        self, folder: Path, rows: Any, *, lengths: Any, vocab_size: int, limit_s: float
+    ) -> PairedTimes:
         """A float graph that takes 1.1 times as long."""
         self._note("beside", (list(rows), lengths))
         count = len(lengths or rows)
-        return Beside([24] * count, [self.seconds] * count, [1.1 * self.seconds] * count, 0.02)
+        return PairedTimes([24] * count, [self.seconds] * count, [1.1 * self.seconds] * count, 0.02)
 
     def memory(self) -> int:
         self._note("memory", None)

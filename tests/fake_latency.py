@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeroberta.latency.table import LatencyTable, Overhead
+from edgeroberta.latency.table import CallOverhead, LatencyTable
 from edgeroberta.roberta.shape import EncoderShape
 
 
@@ -35,6 +35,6 @@ def table(
     return LatencyTable(
         engine=engine, version="1.0", device="a board", threads=1, shape=shape, activation="gelu",
         heads=heads, widths=widths, lengths=lengths, least=(1e-6 * call,) * len(lengths), middle=cells(1),
-        last=cells(0.1), overhead=Overhead(0.0, 0.0), pads=pads, noise=(1.0,) * 100, whole_float=whole,
+        last=cells(0.1), overhead=CallOverhead(0.0, 0.0), pads=pads, noise=(1.0,) * 100, whole_float=whole,
         whole_small=whole,
     )  # fmt: skip

@@ -13,8 +13,8 @@ import numpy as np
 
 from edgeroberta import distributed, targets
 from edgeroberta.data import Rows, Splits
-from edgeroberta.pipeline.job import Job
-from edgeroberta.recipe import Recipe, Step
+from edgeroberta.pipeline.job import PipelineJob
+from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context, Stage, StageConfig
 from edgeroberta.storage.artifact import Kind, digest_file, digest_value, write_json, write_text
@@ -66,7 +66,7 @@ def train(config: FakeConfig, context: Context) -> Mapping[str, Any]:
             advance()
     _write("train", config, context, (Kind.CHECKPOINT,))
     write_json(context.output / "config.json", {"trained": True})
-    return {"full_size": str(context.full_size)}
+    return {"baseline": str(context.baseline)}
 
 
 def export(config: FakeConfig, context: Context) -> Mapping[str, Any]:
@@ -106,7 +106,7 @@ def bundle(config: FakeConfig, context: Context) -> Mapping[str, Any]:
 LATENCY = {"p50_ms": 1.25, "p90_ms": 2.0, "p99_ms": 2.5}
 REPORT = {
     "metric": "accuracy",
-    "full_size": {"bytes": 120_000_000, "metrics": {"accuracy": 0.875}, "latency": None},
+    "baseline": {"bytes": 120_000_000, "metrics": {"accuracy": 0.875}, "latency": None},
     "engines": [
         {
             "engine": "onnxruntime",
@@ -133,7 +133,7 @@ NAMES = tuple(stage.name for stage in STAGES)
 
 def recipe(log: Path, **settings: Mapping[str, Any]) -> Recipe:
     """The five stages in order; ``settings`` by the name of the stage."""
-    steps = tuple(Step(stage, FakeConfig(log=log, **settings.get(stage.name, {}))) for stage in STAGES)
+    steps = tuple(RecipeStep(stage, FakeConfig(log=log, **settings.get(stage.name, {}))) for stage in STAGES)
     return Recipe("fake", "for tests", steps, "fake.yaml", f"name: fake\nsettings: {json.dumps(settings)}\n")
 
 
@@ -141,7 +141,9 @@ def rows(*texts: str) -> Rows:
     return Rows(texts, None, np.arange(len(texts), dtype=np.int64) % 2, "reviews.csv")
 
 
-def job(folder: Path, *, texts: tuple[str, ...] = ("good", "bad"), target: str = "cpu", **fields: Any) -> Job:
+def job(
+    folder: Path, *, texts: tuple[str, ...] = ("good", "bad"), target: str = "cpu", **fields: Any
+) -> PipelineJob:
     """A job on a model folder that is made here, with output and work folder below ``folder``."""
     model = folder / "model"
     model.mkdir(exist_ok=True)
@@ -151,4 +153,4 @@ def job(folder: Path, *, texts: tuple[str, ...] = ("good", "bad"), target: str =
     task = Task(Problem.SINGLE_LABEL, ("no", "yes"))
     data = Splits(rows(*texts), rows("so so"), rows("fine"), None, task.labels)
     places = {"output": folder / "out", "work": folder / "out.work"}
-    return Job(Checkpoint.of(model), task, data, targets.load(target), **{**places, **fields})
+    return PipelineJob(Checkpoint.of(model), task, data, targets.load(target), **{**places, **fields})

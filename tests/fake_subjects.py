@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import EngineError, missing_extra
-from edgeroberta.measure.protocol import Spec
+from edgeroberta.measure.protocol import SubjectSpec
 
 
 class Subject:
     engine, version, device, bytes, vocab_size = "fake", "1.0", "cpu", 1234, 600
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: SubjectSpec) -> None:
         self.spec = spec
 
     def answer(self, inputs: Any) -> object:
@@ -58,13 +58,13 @@ class Noisy(Subject):
         return super().answer(inputs)
 
 
-def refuse(spec: Spec) -> Subject:
+def refuse(spec: SubjectSpec) -> Subject:
     raise EngineError("the graph is odd", where="model.onnx", hint="make it anew")
 
 
-def miss(spec: Spec) -> Subject:
+def miss(spec: SubjectSpec) -> Subject:
     raise missing_extra("engine9", "engine9", purpose="this row")
 
 
-def stumble(spec: Spec) -> Subject:
+def stumble(spec: SubjectSpec) -> Subject:
     raise KeyError("a bug of ours")

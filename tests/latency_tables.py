@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeroberta.latency.table import LatencyTable, Overhead
+from edgeroberta.latency.table import CallOverhead, LatencyTable
 from edgeroberta.roberta.shape import EncoderShape
 
 
@@ -28,7 +28,7 @@ def table(shape: EncoderShape, longest: int = 64) -> LatencyTable:
         least=(0.0, 0.0),
         middle=flat,
         last=flat,
-        overhead=Overhead(1e-4, 0.0),
+        overhead=CallOverhead(1e-4, 0.0),
         pads=False,
         noise=(1.0,) * 100,
         whole_float=(4 * whole, 4 * whole),

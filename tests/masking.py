@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from edgeroberta.roberta.shape import EncoderShape
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 
 
 @contextlib.contextmanager
-def masked(model: Any, kept: Kept) -> Iterator[Any]:
+def masked(model: Any, kept: KeptUnits) -> Iterator[Any]:
     """Let a model answer as if it had only what is kept: the reference for every pruned model."""
     handles, place = [], {old: new for new, old in enumerate(kept.layers)}
     for index, layer in enumerate(model.base_model.encoder.layer):
@@ -33,7 +33,7 @@ def masked(model: Any, kept: Kept) -> Iterator[Any]:
             handle.remove()
 
 
-def random_kept(shape: EncoderShape, seed: int) -> Kept:
+def random_kept(shape: EncoderShape, seed: int) -> KeptUnits:
     """Choose layers, and heads and neurons of each, in numbers that differ from layer to layer."""
     random = np.random.default_rng(seed)
 
@@ -43,7 +43,7 @@ def random_kept(shape: EncoderShape, seed: int) -> Kept:
 
     layers = some(len(shape.layers))
     heads = tuple(some(shape.layers[index].heads) for index in layers)
-    return Kept(layers, heads, tuple(some(shape.layers[index].intermediate) for index in layers))
+    return KeptUnits(layers, heads, tuple(some(shape.layers[index].intermediate) for index in layers))
 
 
 def _pass_through(module: object, arguments: Any, output: Any) -> Any:

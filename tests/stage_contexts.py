@@ -55,7 +55,7 @@ def context(folder: Path, model: Path, task: Task, rows: Sequence[Rows], **field
         scratch=folder / "scratch",
         inputs={Kind.CHECKPOINT: checkpoint_in(model)},
         checkpoint=Checkpoint(model),
-        full_size=Checkpoint(model),
+        baseline=Checkpoint(model),
         task=task,
         data=Splits(*rows, None, task.labels),
         target=targets.load("cpu"),

@@ -22,8 +22,8 @@ from edgeroberta.storage.artifact import digest_tree
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import batching, shards, teacher, token_files
 from edgeroberta.training.batching import Encoder
-from edgeroberta.training.hyperparameters import Precision
-from edgeroberta.training.teacher import Wanted
+from edgeroberta.training.hyperparameters import MatmulPrecision
+from edgeroberta.training.teacher import WantedOutputs
 
 ROWS = 22
 shards.SHARD = 5
@@ -45,7 +45,7 @@ def forked(folder: Path, encoder: Encoder, model: torch.nn.Module, kill_at: int 
             model,  # type: ignore[arg-type]
             tokens,
             folder=folder / "teacher",
-            wanted=Wanted(layers=(1,), attention=True, precision=Precision.FP32),
+            wanted=WantedOutputs(layers=(1,), attention=True, precision=MatmulPrecision.FP32),
             key="teacher",
             progress=Progress(),
         )

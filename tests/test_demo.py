@@ -26,7 +26,7 @@ SENTIMENT = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 @pytest.fixture
 def stand_ins(tmp_path, monkeypatch) -> Callable[..., Path]:
     """A function that puts small files in place of the two packages' and returns their folder."""
-    root = tmp_path / "site"
+    root = tmp_path / "linear_op"
 
     def find_spec(name: str) -> ModuleSpec | None:
         if not (root / name).is_dir():
@@ -48,9 +48,9 @@ def stand_ins(tmp_path, monkeypatch) -> Callable[..., Path]:
                 writer.writerows((f"long review {i}\nof two lines", i % 2, "imdb") for i in range(50))
         return root
 
-    def pack(path: Path) -> hmsemb.Pack:
+    def pack(path: Path) -> hmsemb.EncoderPack:
         weights = {"embeddings.LayerNorm.bias": np.arange(4, dtype=np.float32)}
-        return hmsemb.Pack({"model_type": "roberta"}, weights, b"{}", "someone/encoder", "abc", 512)
+        return hmsemb.EncoderPack({"model_type": "roberta"}, weights, b"{}", "someone/encoder", "abc", 512)
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     monkeypatch.setattr(hmsemb, "read", pack)

@@ -19,12 +19,12 @@ from edgeroberta.extras import require
 
 if TYPE_CHECKING:
     from edgeroberta import pipeline
+    from edgeroberta.pipeline.compression_inputs import CompressionRequest
     from edgeroberta.pipeline.dry_run import Preview
-    from edgeroberta.pipeline.sources import Request
     from edgeroberta.progress import Progress
-    from edgeroberta.search.limits import Limits
-    from edgeroberta.search.preview import Forecast
-    from edgeroberta.search.result import Outcome
+    from edgeroberta.search.limits import BudgetLimits
+    from edgeroberta.search.preview import BudgetPreview
+    from edgeroberta.search.result import SearchResult
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -34,8 +34,8 @@ _R = TypeVar("_R")
 class CompressionResult(Result):
     """A delivered bundle, what its gate says, and how it was made."""
 
-    run: pipeline.Result  # what the stages made
-    budget: Outcome | None = None  # what became of the budget; None where none was given
+    run: pipeline.RunResult  # what the stages made
+    budget: SearchResult | None = None  # what became of the budget; None where none was given
 
     @property
     def bundle(self) -> Path:
@@ -151,7 +151,7 @@ def compress(
         EdgeRobertaError: A stage failed.
     """
     request, budget = _asked(locals())
-    from edgeroberta.latency.remote import timer_on
+    from edgeroberta.latency.over_ssh import timer_on
     from edgeroberta.pipeline import compression
     from edgeroberta.search import budget as budgets
 
@@ -183,7 +183,7 @@ def _with_arguments_of(
 
 
 @_with_arguments_of(compress)
-def preview(arguments: Mapping[str, Any]) -> Preview | Forecast:
+def preview(arguments: Mapping[str, Any]) -> Preview | BudgetPreview:
     """Check all that :func:`compress` would be given, and tell what it would do; nothing is trained.
 
     It takes the same arguments. With a budget, the result has the candidates that should meet it, where the
@@ -200,13 +200,13 @@ def preview(arguments: Mapping[str, Any]) -> Preview | Forecast:
     # only here: candidates are described with what trains them, which imports torch
     from edgeroberta.search import preview as forecast
 
-    return forecast.forecast(request, budget, host=arguments["host"])
+    return forecast.budget_preview(request, budget, host=arguments["host"])
 
 
-def _asked(given: Mapping[str, Any]) -> tuple[Request, Limits | None]:
+def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits | None]:
     """Put the arguments of :func:`compress` into the pipeline's words."""
     require("compress", purpose="edgeroberta compress")
-    from edgeroberta.pipeline.sources import Request
+    from edgeroberta.pipeline.compression_inputs import CompressionRequest
     from edgeroberta.search import limits
 
     budget = limits.read(
@@ -222,7 +222,7 @@ def _asked(given: Mapping[str, Any]) -> tuple[Request, Limits | None]:
     settings = given["settings"]
     if isinstance(settings, Mapping):  # JSON is YAML
         settings = [f"{name}={json.dumps(value, default=str)}" for name, value in settings.items()]
-    request = Request(
+    request = CompressionRequest(
         model=None if given["model"] is None else os.fspath(given["model"]),
         data=rows.spec(
             given["data"], seed=given["seed"], limit=given["limit"], **{name: given[name] for name in columns}

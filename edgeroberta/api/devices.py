@@ -15,8 +15,8 @@ from edgeroberta.errors import EdgeRobertaError, EngineError, GateError, UsageEr
 if TYPE_CHECKING:
     from edgeroberta.check import cpu
     from edgeroberta.check.doctor import Diagnosis
-    from edgeroberta.check.graph import Readiness
-    from edgeroberta.check.ondevice.engines import Outcome
+    from edgeroberta.check.graph import GraphCheck
+    from edgeroberta.check.ondevice.engines import BuildComparison
     from edgeroberta.progress import Progress
     from edgeroberta.recipe import Recipe
     from edgeroberta.targets import Target
@@ -32,7 +32,7 @@ class BuildResult(Result):
     """What became of each engine that was built on this device, and which one is kept."""
 
     bundle: Path  # the bundle's folder
-    outcome: Outcome  # every engine, with its times and its gate
+    outcome: BuildComparison  # every engine, with its times and its gate
     errors: tuple[EdgeRobertaError, ...] = ()  # why none is kept
 
     @property
@@ -89,10 +89,10 @@ def build(
         UsageError: It has no engine that is built on a device, or not the one asked for.
         UnavailableError: TensorRT or a GPU is missing.
     """
-    from edgeroberta.check.ondevice import build as building
-    from edgeroberta.check.ondevice.timing import Plan
+    from edgeroberta.check.ondevice import engine_build as building
+    from edgeroberta.check.ondevice.timing import TimingPlan
 
-    request = building.Request(
+    request = building.BuildRequest(
         bundle=Path(bundle),
         engines=None if engines is None else tuple(engines),
         target=target,
@@ -100,7 +100,7 @@ def build(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
         ),
         reference=None if reference is None else Path(reference),
-        plan=Plan(rounds=rounds),
+        plan=TimingPlan(rounds=rounds),
     )
     outcome = building.build(request, progress=reporting(progress))
     if outcome.kept is not None:
@@ -115,7 +115,9 @@ class CheckResult(Result):
     """What engines make of a bundle's graph; ``errors`` says what is not int8 or not fused as meant."""
 
     target: Target  # what it is to be ready for
-    engines: Readiness | tuple[cpu.Checked, ...]  # TensorRT's, built here; or those of a processor, opened
+    engines: (
+        GraphCheck | tuple[cpu.CpuKernelCheck, ...]
+    )  # TensorRT's, built here; or those of a processor, opened
     errors: tuple[EdgeRobertaError, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

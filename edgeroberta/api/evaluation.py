@@ -14,8 +14,8 @@ from edgeroberta.api.results import Result, reporting
 from edgeroberta.extras import require
 
 if TYPE_CHECKING:
-    from edgeroberta.evaluate.reference import Reference
-    from edgeroberta.evaluate.report import Report
+    from edgeroberta.evaluation.baseline_store import BaselineAnswers
+    from edgeroberta.evaluation.report import Report
     from edgeroberta.progress import Progress
     from edgeroberta.runtime import Runtime
 
@@ -122,11 +122,11 @@ def evaluate(
         UsageError: There is no reference, or it is of other rows or labels.
         UnavailableError: None of the engines is installed.
     """
-    from edgeroberta.evaluate.recheck import Request, recheck
+    from edgeroberta.evaluation.recheck import VerifyRequest, recheck
     from edgeroberta.report.verification import FILES, write
     from edgeroberta.storage.artifact import check_place
 
-    request = Request(
+    request = VerifyRequest(
         bundle=Path(bundle),
         data=rows.spec(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
@@ -163,7 +163,7 @@ def reference(
     dtype: str = "float32",
     threads: int = 1,
     allow_pickle: bool = False,
-) -> Reference:
+) -> BaselineAnswers:
     """Store what the full-size model answers, and how fast, to be used on another machine.
 
     Args:
@@ -193,7 +193,7 @@ def reference(
         UnavailableError: A package is missing.
     """
     require("compress", purpose="edgeroberta reference")
-    from edgeroberta.evaluate.baseline import Options, make
+    from edgeroberta.evaluation.baseline import BaselineOptions, make
 
     spec = rows.spec(
         data,
@@ -207,5 +207,5 @@ def reference(
         seed=seed,
     )
     assert spec is not None  # data is given
-    options = Options(device=device, dtype=dtype, threads=threads)
+    options = BaselineOptions(device=device, dtype=dtype, threads=threads)
     return make(os.fspath(model), spec, output=Path(output), options=options, allow_pickle=allow_pickle)

@@ -14,9 +14,9 @@ from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.errors import EdgeRobertaError, UsageError
 
 if TYPE_CHECKING:
-    from edgeroberta.bench.benchmark import Request
-    from edgeroberta.bench.comparison import Comparison
-    from edgeroberta.bench.remote import HostResult
+    from edgeroberta.benchmark.comparison import Comparison
+    from edgeroberta.benchmark.hosts import HostResult
+    from edgeroberta.benchmark.run import BenchRequest
     from edgeroberta.latency.table import LatencyTable
     from edgeroberta.progress import Progress
 
@@ -36,12 +36,12 @@ class BenchResult(Result):
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as a JSON object, the same as ``edgeroberta bench --json``."""
-        from edgeroberta.bench import remote
+        from edgeroberta.benchmark import hosts as remote
 
         return remote.to_json(self.hosts) if self.comparison is None else self.comparison.to_json()
 
     def __str__(self) -> str:
-        from edgeroberta.bench import hosts_table, table
+        from edgeroberta.benchmark import hosts_table, table
 
         if self.comparison is not None:
             return table.text(self.comparison).rstrip()
@@ -108,9 +108,9 @@ def bench(
         UnavailableError: The target is another machine.
         UsageError: An argument does not fit the bundle, or the reference is of another model or rows.
     """
-    from edgeroberta.bench.benchmark import Request
+    from edgeroberta.benchmark.run import BenchRequest
 
-    request = Request(
+    request = BenchRequest(
         bundle=Path(bundle),
         data=spec(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
@@ -196,8 +196,8 @@ def latency_table(
         EngineError: The engine refuses a probe, or fails.
         UsageError: There is no such target, or a text is too long.
     """
-    from edgeroberta.latency.measuring import measure
-    from edgeroberta.latency.remote import timer_on
+    from edgeroberta.latency.measurement import measure
+    from edgeroberta.latency.over_ssh import timer_on
     from edgeroberta.latency.request import request_for
 
     given = spec(data, text=text, text_pair=text_pair, label=label, label_format=label_format)
@@ -208,28 +208,32 @@ def latency_table(
     return LatencyResult(table)
 
 
-def _here(request: Request, progress: Progress | None) -> BenchResult:
-    from edgeroberta.bench.benchmark import benchmark, remember, write
-    from edgeroberta.bench.comparison import require_measured
-    from edgeroberta.bench.row import BUNDLE
-    from edgeroberta.measure.validity import Verdict, require_valid
+def _here(request: BenchRequest, progress: Progress | None) -> BenchResult:
+    from edgeroberta.benchmark.comparison import require_measured
+    from edgeroberta.benchmark.row import BUNDLE
+    from edgeroberta.benchmark.run import benchmark, remember, write
+    from edgeroberta.measure.validity import RunValidity, require_valid
 
     comparison = benchmark(request, progress=reporting(progress))
     notes = [_kept(lambda: write(comparison, request.bundle))]
     several = sum(row.name == BUNDLE for row in comparison.rows) > 1
     if (engine := remember(comparison, request)) is not None:
         notes.append(f"{engine} is the fastest that passed: this device runs the bundle on it from now on")
-    elif comparison.validity.verdict is Verdict.NOISY and several:
+    elif comparison.validity.verdict is RunValidity.NOISY and several:
         notes.append("the run was noisy, so the engine that this device runs the bundle on stays as it was")
     errors = refusals(lambda: require_valid(comparison.validity), lambda: require_measured(comparison))
     return BenchResult(request.bundle, comparison, notes=tuple(notes), errors=errors)
 
 
 def _on_hosts(
-    request: Request, hosts: Sequence[str], wheelhouse: Path | None, keep: bool, progress: Progress | None
+    request: BenchRequest,
+    hosts: Sequence[str],
+    wheelhouse: Path | None,
+    keep: bool,
+    progress: Progress | None,
 ) -> BenchResult:
-    from edgeroberta.bench import hosts_table
-    from edgeroberta.bench.remote import run_remote
+    from edgeroberta.benchmark import hosts_table
+    from edgeroberta.benchmark.hosts import run_remote
     from edgeroberta.measure.validity import require_valid
 
     found = run_remote(request, hosts, progress=reporting(progress), wheelhouse=wheelhouse, keep=keep)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.check import fusion, kernels
-from edgeroberta.check.fusion import Judged
+from edgeroberta.check.fusion import PartFinding
 from edgeroberta.errors import EngineError, UsageError
 from edgeroberta.runtime import processor
 
@@ -18,12 +18,12 @@ _X86, _ARM = ("x86_64", "AMD64"), ("aarch64", "arm64")
 
 
 @dataclass(frozen=True)
-class Checked:
+class CpuKernelCheck:
     """One engine."""
 
     engine: str  # its name
     version: str
-    judged: tuple[Judged, ...]  # what became of each part of the graph that demands something
+    judged: tuple[PartFinding, ...]  # what became of each part of the graph that demands something
     left_float: tuple[str, ...]  # matmuls that the quantizer left float; empty in a graph of floats
     kernels: int  # number of kernels that it runs
     decisive: bool  # True where a part that is not as demanded is a failure, see :func:`decisive`
@@ -67,7 +67,7 @@ class Checked:
         }
 
 
-def check(bundle: Path, engines: Sequence[str], *, graph: Path | None = None) -> tuple[Checked, ...]:
+def check(bundle: Path, engines: Sequence[str], *, graph: Path | None = None) -> tuple[CpuKernelCheck, ...]:
     """Open a bundle on CPU engines as a session does, and look at what each of them runs.
 
     ``graph``: the ONNX graph that says what is demanded; the bundle's own where None. Returns one result per
@@ -91,7 +91,9 @@ def check(bundle: Path, engines: Sequence[str], *, graph: Path | None = None) ->
     for name in engines:
         executed = kernels.read(name, bundle, threads=facts.threads, length=length)
         judged = fusion.compare(wanted, executed)
-        found.append(Checked(name, executed.version, judged, left, len(executed.kernels), decisive(name)))
+        found.append(
+            CpuKernelCheck(name, executed.version, judged, left, len(executed.kernels), decisive(name))
+        )
     return tuple(found)
 
 
@@ -109,7 +111,7 @@ def decisive(engine: str, root: Path = Path("/")) -> bool:
     return machine in _X86 and flags is not None and "avx2" in flags.split()
 
 
-def require(found: Sequence[Checked], *, where: Path, strict: bool) -> None:
+def require(found: Sequence[CpuKernelCheck], *, where: Path, strict: bool) -> None:
     """Refuse a bundle that an engine does not make of what is demanded.
 
     ``strict``: refuse what is not known, and what only the processor may be to blame for, as well. Raises

@@ -17,7 +17,7 @@ import numpy as np
 from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.extras import EXTRAS, missing
-from edgeroberta.hardware import Device, State, for_json, here, read_state
+from edgeroberta.hardware import DeviceState, MachineFacts, for_json, machine_facts, read_state
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import ENGINES, open_session
@@ -34,7 +34,7 @@ OK, MISSING, WRONG, FAILED = "ok", "missing", "wrong", "failed"
 
 
 @dataclass(frozen=True)
-class EngineCheck:
+class EngineDiagnosis:
     """One engine."""
 
     engine: str  # its name
@@ -49,9 +49,9 @@ class Diagnosis:
     """What was found."""
 
     version: str  # this package's version
-    device: Device  # facts of the machine
-    state: State  # how it is doing: power mode, clocks, temperatures, throttling, energy sensors
-    engines: tuple[EngineCheck, ...]  # one check per engine
+    device: MachineFacts  # facts of the machine
+    state: DeviceState  # how it is doing: power mode, clocks, temperatures, throttling, energy sensors
+    engines: tuple[EngineDiagnosis, ...]  # one check per engine
     extras: dict[str, tuple[str, ...]]  # the other extras, each with the modules of it that are not installed
     int8_saturates: bool | None = None  # whether products of int8 pairs can saturate here; None when unknown
 
@@ -69,12 +69,15 @@ class Diagnosis:
 def examine(graph: Path = GRAPH) -> Diagnosis:
     """Look at this machine and run the graph on every engine; nothing here raises for a bad engine."""
     extras = {extra: missing(extra) for extra in EXTRAS if extra not in ENGINES}
-    device, state = here(), read_state()  # before the engines run: they would be the load that is seen
+    device, state = (
+        machine_facts(),
+        read_state(),
+    )  # before the engines run: they would be the load that is seen
     engines = tuple(check_engine(name, graph) for name in ENGINES)
     return Diagnosis(__version__, device, state, engines, extras, processor.saturates())
 
 
-def check_engine(name: str, graph: Path) -> EngineCheck:
+def check_engine(name: str, graph: Path) -> EngineDiagnosis:
     """Run the graph once on one engine and compare its answer."""
     ids = np.array([_IDS], np.int64)
     started = time.perf_counter()
@@ -86,13 +89,13 @@ def check_engine(name: str, graph: Path) -> EngineCheck:
     except UnavailableError as error:
         # What is built on a device may lack more than a package: the reason comes before the advice.
         told = "; ".join(filter(None, (error.what, error.hint))) if ENGINES[name].on_device else error.hint
-        return EngineCheck(name, MISSING, None, None, told or error.what)
+        return EngineDiagnosis(name, MISSING, None, None, told or error.what)
     # An engine whose own libraries do not load says so by ImportError or OSError, not by ours.
     except (EdgeRobertaError, ImportError, OSError) as error:
-        return EngineCheck(name, FAILED, None, None, str(error).splitlines()[0])
+        return EngineDiagnosis(name, FAILED, None, None, str(error).splitlines()[0])
     spent = round((time.perf_counter() - started) * 1000, 1)
     if np.allclose(logits, [EXPECTED], rtol=0, atol=TOLERANCE):
-        return EngineCheck(name, OK, version, spent, "")
+        return EngineDiagnosis(name, OK, version, spent, "")
     given = [round(float(logit), 4) for logit in logits[0]]
     detail = f"gave {given}, not {list(EXPECTED)}: do not trust it on this processor"
-    return EngineCheck(name, WRONG, version, spent, detail)
+    return EngineDiagnosis(name, WRONG, version, spent, detail)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedOp:
     """A matmul with weights, or an attention, in the order of the graph."""
 
     node: str  # name of the node; of an attention, that of its softmax
@@ -26,12 +26,12 @@ class Expected:
     matmuls: tuple[str, ...]  # names of the matmul nodes it is made of
 
 
-def read(graph: Path) -> tuple[Expected, ...]:
+def read(graph: Path) -> tuple[ExpectedOp, ...]:
     """Read the matmuls and attentions of an ONNX file, in its order, without its external weights."""
     model = _load(graph)
     makers = {output: node for node in model.node for output in node.output}
     constants = {tensor.name for tensor in model.initializer}
-    found: list[Expected] = []
+    found: list[ExpectedOp] = []
     scores: dict[str, NodeProto] = {}  # softmax node to the matmul that made its input
     for node in model.node:
         if node.op_type == "Softmax":
@@ -40,12 +40,12 @@ def read(graph: Path) -> tuple[Expected, ...]:
             continue
         integers = all(_dequantized(name, makers) for name in node.input)
         if any(_constant(name, makers, constants) for name in node.input):
-            found.append(Expected(node.name, False, integers, (node.name,)))
+            found.append(ExpectedOp(node.name, False, integers, (node.name,)))
         softmax = _upward(node.input[0], makers, "Softmax")
         if softmax is not None and softmax.name in scores:
             first = scores.pop(softmax.name)
             both = integers and all(_dequantized(name, makers) for name in first.input)
-            found.append(Expected(softmax.name, True, both, (first.name, node.name)))
+            found.append(ExpectedOp(softmax.name, True, both, (first.name, node.name)))
     return tuple(found)
 
 

@@ -26,11 +26,11 @@ from enum import Enum
 from pathlib import Path
 
 from edgeroberta.check import expectation
-from edgeroberta.check.expectation import Expected, Gelu
-from edgeroberta.check.kernels import Executed, Kernel
+from edgeroberta.check.expectation import ExpectedOp, Gelu
+from edgeroberta.check.kernels import ExecutedGraph, Kernel
 
 
-class Part(str, Enum):
+class GraphPart(str, Enum):
     """What a node of the graph is."""
 
     MATMUL = "int8 matmul"
@@ -40,20 +40,20 @@ class Part(str, Enum):
 
 
 @dataclass(frozen=True)
-class Judged:
+class PartFinding:
     """What became of a part of the graph."""
 
     node: str  # name of its node
-    part: Part
+    part: GraphPart
     problem: str | None = None  # what is wrong; None when it is as it should be, or nothing is known
     unknown: str | None = None  # why nothing is known; None otherwise
 
 
 @dataclass(frozen=True)
-class Demands:
+class FusionDemands:
     """What a graph asks of an engine."""
 
-    matmuls: tuple[Expected, ...]  # matmuls with weights, and attentions
+    matmuls: tuple[ExpectedOp, ...]  # matmuls with weights, and attentions
     gelus: tuple[Gelu, ...]
     norms: tuple[str, ...]  # names of LayerNormalization nodes
 
@@ -63,12 +63,12 @@ class Demands:
         return tuple(each.node for each in self.matmuls if not each.attention and not each.int8)
 
 
-def demands(graph: Path) -> Demands:
+def demands(graph: Path) -> FusionDemands:
     """Read what an ONNX graph asks for."""
-    return Demands(expectation.read(graph), expectation.gelus(graph), expectation.norms(graph))
+    return FusionDemands(expectation.read(graph), expectation.gelus(graph), expectation.norms(graph))
 
 
-def compare(wanted: Demands, found: Executed) -> tuple[Judged, ...]:
+def compare(wanted: FusionDemands, found: ExecutedGraph) -> tuple[PartFinding, ...]:
     """Judge each part that the graph demands something of, in the order of the table above."""
     openvino = found.engine == "openvino"
     judged = _matmuls(wanted, found)
@@ -81,14 +81,14 @@ def compare(wanted: Demands, found: Executed) -> tuple[Judged, ...]:
     return tuple(judged)
 
 
-def counts(judged: Sequence[Judged]) -> dict[str, tuple[int, int]]:
+def counts(judged: Sequence[PartFinding]) -> dict[str, tuple[int, int]]:
     """Return, per part, how many are as demanded and how many are demanded."""
     demanded = Counter(each.part.value for each in judged)
     right = Counter(each.part.value for each in judged if each.problem is None and each.unknown is None)
     return {part: (right[part], demanded[part]) for part in demanded}
 
 
-def _matmuls(wanted: Demands, found: Executed) -> list[Judged]:
+def _matmuls(wanted: FusionDemands, found: ExecutedGraph) -> list[PartFinding]:
     judged = [_matmul(each.node, found) for each in wanted.matmuls if each.int8 and not each.attention]
     if not any(each.unknown for each in judged):
         return judged
@@ -103,53 +103,55 @@ def _matmuls(wanted: Demands, found: Executed) -> list[Judged]:
     return judged
 
 
-def _matmul(node: str, found: Executed) -> Judged:
+def _matmul(node: str, found: ExecutedGraph) -> PartFinding:
     kernels = [kernel for kernel in found.of(node) if kernel.integers is not None]
     if any(kernel.integers for kernel in kernels):
-        return Judged(node, Part.MATMUL)
+        return PartFinding(node, GraphPart.MATMUL)
     # Of the parts made of a matmul, those that scale its result take floats and say nothing of itself.
     own = [kernel for kernel in kernels if node in kernel.nodes]
     if not own:
-        return Judged(node, Part.MATMUL, unknown="no kernel that multiplies carries its name")
+        return PartFinding(node, GraphPart.MATMUL, unknown="no kernel that multiplies carries its name")
     types = " by ".join(own[0].inputs)
-    return Judged(node, Part.MATMUL, problem=f"the engine multiplies {types} ({own[0].kind})")
+    return PartFinding(node, GraphPart.MATMUL, problem=f"the engine multiplies {types} ({own[0].kind})")
 
 
-def _gelu(gelu: Gelu, found: Executed) -> Judged:
+def _gelu(gelu: Gelu, found: ExecutedGraph) -> PartFinding:
     inside = [kernel for kernel in found.of(gelu.inner) if not _fused_gelu(kernel)]
     if inside:
         kinds = f"{inside[0].kind} of {gelu.inner}"
-        return Judged(gelu.node, Part.GELU, problem=f"the engine computes it in parts ({kinds})")
+        return PartFinding(gelu.node, GraphPart.GELU, problem=f"the engine computes it in parts ({kinds})")
     if found.of(gelu.node):
-        return Judged(gelu.node, Part.GELU)
-    return Judged(gelu.node, Part.GELU, unknown="no kernel carries its name")
+        return PartFinding(gelu.node, GraphPart.GELU)
+    return PartFinding(gelu.node, GraphPart.GELU, unknown="no kernel carries its name")
 
 
 def _fused_gelu(kernel: Kernel) -> bool:
     return kernel.kind.lower().endswith("gelu") or kernel.kind == "FullyConnected"
 
 
-def _attention(attention: Expected, found: Executed) -> Judged:
+def _attention(attention: ExpectedOp, found: ExecutedGraph) -> PartFinding:
     kernels = found.of(attention.node)
     if any(all(kernel.holds(node) for node in attention.matmuls) for kernel in kernels):
-        return Judged(attention.node, Part.ATTENTION)
+        return PartFinding(attention.node, GraphPart.ATTENTION)
     if not kernels:
-        return Judged(attention.node, Part.ATTENTION, unknown="no kernel carries its name")
+        return PartFinding(attention.node, GraphPart.ATTENTION, unknown="no kernel carries its name")
     said = f"the engine does not fuse it: its softmax is a {kernels[0].kind} without the matmuls"
-    return Judged(attention.node, Part.ATTENTION, problem=said)
+    return PartFinding(attention.node, GraphPart.ATTENTION, problem=said)
 
 
-def _norm(node: str, found: Executed) -> Judged:
+def _norm(node: str, found: ExecutedGraph) -> PartFinding:
     kernels = found.of(node)
     if any(kernel.kind.endswith("LayerNormalization") for kernel in kernels):
-        return Judged(node, Part.NORM)
+        return PartFinding(node, GraphPart.NORM)
     if not kernels:
-        return Judged(node, Part.NORM, unknown="no kernel carries its name")
-    return Judged(node, Part.NORM, problem=f"the engine computes it in parts (the last: {kernels[0].kind})")
+        return PartFinding(node, GraphPart.NORM, unknown="no kernel carries its name")
+    return PartFinding(
+        node, GraphPart.NORM, problem=f"the engine computes it in parts (the last: {kernels[0].kind})"
+    )
 
 
-def _counted_norms(nodes: Sequence[str], found: Executed) -> list[Judged]:
+def _counted_norms(nodes: Sequence[str], found: ExecutedGraph) -> list[PartFinding]:
     """OpenVINO gives these kernels names of its own, so that only their number tells."""
     number = found.count("MVN")
     said = None if number >= len(nodes) else f"kernels that normalize: {number}, in the graph: {len(nodes)}"
-    return [Judged(node, Part.NORM, unknown=said) for node in nodes]
+    return [PartFinding(node, GraphPart.NORM, unknown=said) for node in nodes]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.check import comparison, expectation
-from edgeroberta.check.comparison import Finding, compare
+from edgeroberta.check import expectation, expected_layers
+from edgeroberta.check.expected_layers import NodeFinding, compare
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
 from edgeroberta.progress import Progress
 
@@ -23,12 +23,12 @@ LARGEST_SHARE = 0.35
 
 
 @dataclass(frozen=True)
-class Checked:
+class EngineGraphCheck:
     """One engine, built."""
 
     engine: str  # name of the engine, e.g. ``tensorrt``.
     graph: str  # name of the file
-    findings: tuple[Finding, ...]  # what became of each matmul and attention
+    findings: tuple[NodeFinding, ...]  # what became of each matmul and attention
     layers: int  # layers of all profiles
     profiles: int  # their number
     fused: int  # fused attentions in all profiles, int8 or not
@@ -70,12 +70,12 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Readiness:
+class GraphCheck:
     """The result."""
 
     library: str  # name and version of the library
     compute_capability: str  # what was built for
-    engines: tuple[Checked, ...]
+    engines: tuple[EngineGraphCheck, ...]
     allow_float: bool = False  # accept what the quantizer left float on purpose
 
     @property
@@ -110,7 +110,7 @@ class Readiness:
         }
 
 
-def _fields(checked: Checked) -> dict[str, Any]:
+def _fields(checked: EngineGraphCheck) -> dict[str, Any]:
     names = ("engine", "graph", "layers", "profiles", "graph_bytes", "engine_bytes", "seconds", "fp32_bytes")
     return {
         **{name: getattr(checked, name) for name in names},
@@ -133,7 +133,7 @@ def check(
     progress: Progress,
     allow_float: bool = False,
     compute_capability: str = COMPUTE_CAPABILITY,
-) -> Readiness:
+) -> GraphCheck:
     """Build each TensorRT engine of a bundle with its own optimization profiles.
 
     ``compare_fp32``: build the float32 engine, too, to compare sizes. ``allow_float``: accept what the
@@ -143,7 +143,7 @@ def check(
     """
     from edgeroberta.runtime import lengths, manifest
     from edgeroberta.runtime.session import ENGINES
-    from edgeroberta.runtime.tensorrt.engine import make_profiles
+    from edgeroberta.runtime.tensorrt.builder import optimization_profiles
 
     facts = manifest.read(bundle)
     library = _library()
@@ -155,14 +155,14 @@ def check(
             where=str(bundle),
             hint="make it with: edgeroberta compress … --target jetson",
         )
-    profiles = make_profiles(lengths.choose(facts.lengths, facts.max_length))
+    profiles = optimization_profiles(lengths.choose(facts.lengths, facts.max_length))
     found = []
     for name in chosen:
         graph = bundle / ENGINES[name].files[0]
         progress.line(f"building the engine of {graph.name} with {len(profiles)} profiles")
         wide = _wide(bundle, name, compare_fp32)
         found.append(_check_graph(_Builder(library, profiles, compute_capability), name, graph, wide))
-    return Readiness(library.title, compute_capability, tuple(found), allow_float)
+    return GraphCheck(library.title, compute_capability, tuple(found), allow_float)
 
 
 def _require(library: Any, compute_capability: str) -> None:
@@ -183,7 +183,7 @@ def _wide(bundle: Path, name: str, wanted: bool) -> Path | None:
 
 def check_graph(
     graph: Path, profiles: tuple[Any, ...], *, engine: str = "tensorrt", compare_fp32: Path | None = None
-) -> Checked:
+) -> EngineGraphCheck:
     """Build the engine of one graph; ``compare_fp32``: a graph to build in float32 beside it."""
     return _check_graph(_Builder(_library(), profiles, COMPUTE_CAPABILITY), engine, graph, compare_fp32)
 
@@ -197,21 +197,21 @@ class _Builder:
     compute_capability: str
 
     def build(self, graph: Path) -> Any:
-        from edgeroberta.runtime.tensorrt.engine import Options, build
+        from edgeroberta.runtime.tensorrt.builder import BuildOptions, build
 
-        options = Options(self.profiles, compute_capability=self.compute_capability, least="VERBOSE")
+        options = BuildOptions(self.profiles, compute_capability=self.compute_capability, least="VERBOSE")
         return build(self.library, graph, options)
 
 
-def _check_graph(builder: _Builder, name: str, graph: Path, half: Path | None) -> Checked:
+def _check_graph(builder: _Builder, name: str, graph: Path, half: Path | None) -> EngineGraphCheck:
     built = builder.build(graph)
-    found = comparison.read(message.text for message in built.messages)
-    return Checked(
+    found = expected_layers.read(message.text for message in built.messages)
+    return EngineGraphCheck(
         engine=name,
         graph=graph.name,
         findings=compare(expectation.read(graph), found, len(builder.profiles)),
         layers=len(found),
-        profiles=len(comparison.profiles(found)),
+        profiles=len(expected_layers.profiles(found)),
         fused=sum(layer.attention for layer in found),
         graph_bytes=sum(file.stat().st_size for file in graph.parent.glob(f"{graph.name}*")),
         engine_bytes=len(built.plan),
@@ -228,7 +228,7 @@ def _fp32_bytes(builder: _Builder, half: Path) -> int:
 
 
 def _library() -> Any:
-    from edgeroberta.runtime.tensorrt.library import Library
+    from edgeroberta.runtime.tensorrt.library import TensorRtLibrary
 
     # TensorRT itself builds only for a GPU that is here.
     try:
@@ -237,7 +237,7 @@ def _library() -> Any:
         raise missing_extra(PACKAGE, EXTRA, purpose="building engines ahead of time") from error
     except (ImportError, OSError, RuntimeError) as error:
         raise UnavailableError(f"{PACKAGE} is installed but cannot be loaded ({error})") from error
-    return Library(module, PACKAGE, str(module.__version__))
+    return TensorRtLibrary(module, PACKAGE, str(module.__version__))
 
 
 def widen(graph: Path, output: Path) -> None:

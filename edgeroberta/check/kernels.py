@@ -30,7 +30,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecutedGraph:
     """An engine's kernels."""
 
     engine: str  # name of the engine
@@ -50,10 +50,10 @@ class Executed:
 READERS = {"onnxruntime": "onnxruntime", "openvino": "openvino"}
 
 
-def read(engine: str, folder: Path, *, threads: int, length: int) -> Executed:
+def read(engine: str, folder: Path, *, threads: int, length: int) -> ExecutedGraph:
     """Load a bundle's graph into an engine, as a session does, and read what that runs."""
     reader: Any = importlib.import_module(f"edgeroberta.check.{READERS[engine]}")
-    executed: Executed = reader.read(folder, threads=threads, length=length)
+    executed: ExecutedGraph = reader.read(folder, threads=threads, length=length)
     return executed
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeroberta.check.kernels import Executed, Kernel, integers
+from edgeroberta.check.kernels import ExecutedGraph, Kernel, integers
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime import onnxruntime as engine
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _KEEPING = ("Reshape", "Transpose", "Slice", "Split", "Squeeze", "Unsqueeze", "Gather", "Identity")
 
 
-def read(folder: Path, *, threads: int, length: int) -> Executed:
+def read(folder: Path, *, threads: int, length: int) -> ExecutedGraph:
     """Open a bundle's ``model.onnx`` with a session's own options, and read the graph that is made of it.
 
     ``length``: not used; the graph is the same for all lengths. Returns the nodes of the optimized graph. A
@@ -45,7 +45,7 @@ def read(folder: Path, *, threads: int, length: int) -> Executed:
                 where=str(folder / engine.GRAPH),
             ) from error
         graph = onnx.load(str(optimized), load_external_data=False).graph
-    return Executed("onnxruntime", library.__version__, _kernels(graph))
+    return ExecutedGraph("onnxruntime", library.__version__, _kernels(graph))
 
 
 def _kernels(graph: GraphProto) -> tuple[Kernel, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.check.kernels import Executed, Kernel, integers
+from edgeroberta.check.kernels import ExecutedGraph, Kernel, integers
 from edgeroberta.errors import EngineError
 from edgeroberta.runtime import openvino as engine
 from edgeroberta.runtime.lengths import Lengths
@@ -23,7 +23,7 @@ _TYPES = {
 _STORED = ("Const", "Input", "Output")
 
 
-def read(folder: Path, *, threads: int, length: int) -> Executed:
+def read(folder: Path, *, threads: int, length: int) -> ExecutedGraph:
     """Compile a bundle's graph for one length, as a session does, and read what is executed."""
     session = engine.open(folder, threads=threads, lengths=Lengths((length,), ()))
     try:
@@ -33,7 +33,9 @@ def read(folder: Path, *, threads: int, length: int) -> Executed:
         raise EngineError(f"OpenVINO {session.version} does not tell what it runs: {error}") from error
     finally:
         session.close()
-    return Executed("openvino", session.version, tuple(each for each in kernels if each.kind not in _STORED))
+    return ExecutedGraph(
+        "openvino", session.version, tuple(each for each in kernels if each.kind not in _STORED)
+    )
 
 
 def _kernel(operation: Any) -> Kernel:

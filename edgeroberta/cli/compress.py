@@ -27,7 +27,7 @@ from edgeroberta.cli.options import (
 if TYPE_CHECKING:
     from edgeroberta.api import CompressionResult
     from edgeroberta.pipeline.dry_run import Preview
-    from edgeroberta.search.preview import Forecast
+    from edgeroberta.search.preview import BudgetPreview
 Recipe = Annotated[
     str | None,
     typer.Option(
@@ -117,7 +117,7 @@ def compress(
         console.finish(result)
 
 
-def _show(result: CompressionResult | Preview | Forecast, *, json: bool) -> None:
+def _show(result: CompressionResult | Preview | BudgetPreview, *, json: bool) -> None:
     if json:
         console.out_json(result.to_json())
     elif isinstance(result, api.CompressionResult):

@@ -48,9 +48,9 @@ def _list(*, json: bool) -> None:
 
 
 def _show_settings(stage: str, *, json: bool) -> None:
-    from edgeroberta.recipe import settings
+    from edgeroberta.recipe import stage_settings
 
-    found = settings.of_stage(stage)
+    found = stage_settings.of_stage(stage)
     if json:
         console.out_json([setting._asdict() for setting in found])
         return

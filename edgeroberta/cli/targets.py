@@ -18,11 +18,11 @@ def targets(
     debug: Debug = False,
 ) -> None:
     """List the classes of devices that bundles are made for, and which of them this machine is."""
-    from edgeroberta.hardware import here
+    from edgeroberta.hardware import machine_facts
     from edgeroberta.targets.matching import matching
 
     found = api.list_targets()
-    this = matching(here())
+    this = matching(machine_facts())
     if json:
         console.out_json([{**asdict(target), "here": target.name in this} for target in found])
         return

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.data import columns, labels, sources, splitting, streams, texts
-from edgeroberta.data.readers import Table
-from edgeroberta.data.reading import Format, Reading
+from edgeroberta.data.label_format import Format, LabelFormat
+from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
 from edgeroberta.errors import DataError
 from edgeroberta.tasks import Problem, Task
@@ -91,13 +91,13 @@ def _settled(spec: DataSpec, task: Task) -> DataSpec:
         return spec
 
 
-def _training_table(spec: DataSpec, parts: sources.Parts) -> Table:
+def _training_table(spec: DataSpec, parts: sources.PartReaders) -> DataTable:
     if parts.train is None:
         raise DataError("there are no training rows", where=spec.data, hint="add a file train.csv")
     return parts.train()
 
 
-def _infer(table: Table, spec: DataSpec) -> Task:
+def _infer(table: DataTable, spec: DataSpec) -> Task:
     chosen, table, asked = _labelled(table, spec)
     problem, names = labels.infer(table, str(chosen.label), asked)
     if len(names) == 1 and problem is not Problem.REGRESSION:
@@ -105,7 +105,7 @@ def _infer(table: Table, spec: DataSpec) -> Task:
     return Task(problem, names, pair=chosen.pair is not None)
 
 
-def _guessed(table: Table, spec: DataSpec) -> tuple[str, ...]:
+def _guessed(table: DataTable, spec: DataSpec) -> tuple[str, ...]:
     """Say which columns were found by their names, where the user has not named them."""
     if spec.text is not None and spec.label is not None:
         return ()
@@ -113,7 +113,7 @@ def _guessed(table: Table, spec: DataSpec) -> tuple[str, ...]:
     return (f"{table.source}: {chosen}; --text, --text-pair and --label choose other columns",)
 
 
-def _labelled(table: Table, spec: DataSpec) -> tuple[columns.Columns, Table, Format | None]:
+def _labelled(table: DataTable, spec: DataSpec) -> tuple[columns.ColumnNames, DataTable, Format | None]:
     """Choose the columns; join those of zeros and ones, which are read as such whatever was asked for."""
     chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
     if chosen.one_hot:
@@ -122,15 +122,15 @@ def _labelled(table: Table, spec: DataSpec) -> tuple[columns.Columns, Table, For
 
 
 @dataclass(frozen=True)
-class _Read:
+class _LabelledTable:
     """A table's rows, how their labels were read, and what is to be said of that."""
 
     rows: Rows
-    reading: Reading
+    reading: LabelFormat
     said: str
 
 
-def _read(table: Table, spec: DataSpec, task: Task) -> _Read:
+def _read(table: DataTable, spec: DataSpec, task: Task) -> _LabelledTable:
     """Check a table's cells against the task and make them rows."""
     chosen, table, asked = _labelled(table, spec)
     if task.pair and chosen.pair is None:
@@ -147,10 +147,10 @@ def _read(table: Table, spec: DataSpec, task: Task) -> _Read:
     if (encoded.labels == encoded.labels[0]).all():
         raise _one_label(table, labels.describe(encoded.labels[0], task))
     rows = Rows(firsts, pairs, encoded.labels, table.source)
-    return _Read(rows, encoded.reading, "" if chosen.one_hot else encoded.said)
+    return _LabelledTable(rows, encoded.reading, "" if chosen.one_hot else encoded.said)
 
 
-def _check_one_each(table: Table, chosen: columns.Columns, task: Task) -> None:
+def _check_one_each(table: DataTable, chosen: columns.ColumnNames, task: Task) -> None:
     if len(chosen.one_hot) != task.num_outputs:
         raise DataError(
             f"{len(chosen.one_hot)} columns of labels, but the model has {task.num_outputs} labels: "
@@ -160,7 +160,7 @@ def _check_one_each(table: Table, chosen: columns.Columns, task: Task) -> None:
         )
 
 
-def _rows(table: Table, spec: DataSpec, task: Task) -> Rows:
+def _rows(table: DataTable, spec: DataSpec, task: Task) -> Rows:
     return _read(table, spec, task).rows
 
 
@@ -177,7 +177,7 @@ def _like(train: Rows, rows: Rows) -> Rows:
     )
 
 
-def _one_label(table: Table, named: str) -> DataError:
+def _one_label(table: DataTable, named: str) -> DataError:
     return DataError(
         f"every row has the same label, {named}",
         where=table.source,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from edgeroberta.data.readers import Table
+from edgeroberta.data.readers import DataTable
 from edgeroberta.errors import DataError, shown
 
 SEPARATOR = "|"  #: between the labels of one text, where a cell holds several
@@ -22,7 +22,7 @@ _BITS = {"0": False, "1": True, "false": False, "true": True}
 _LITERAL = 100_000
 
 
-def single(table: Table, column: str, labels: Collection[str] | None = ()) -> list[str]:
+def single(table: DataTable, column: str, labels: Collection[str] | None = ()) -> list[str]:
     """Return one text per cell, none empty; what ``labels`` name is never missing."""
     cells = table.columns[column]
     texts = [text(cell) for cell in cells]
@@ -42,7 +42,7 @@ def single(table: Table, column: str, labels: Collection[str] | None = ()) -> li
     return texts
 
 
-def several(table: Table, column: str, labels: Collection[str] = ()) -> list[list[str]]:
+def several(table: DataTable, column: str, labels: Collection[str] = ()) -> list[list[str]]:
     """Return the labels of each row, none for an empty cell; what ``labels`` name is no list."""
     cells = _parsed(table.columns[column], labels) or table.columns[column]
     found = []
@@ -60,7 +60,7 @@ def several(table: Table, column: str, labels: Collection[str] = ()) -> list[lis
     return found
 
 
-def hold_lists(table: Table, column: str, labels: Collection[str] = ()) -> bool:
+def hold_lists(table: DataTable, column: str, labels: Collection[str] = ()) -> bool:
     """Tell whether a column gives a list per text: a list, ``a|b``, or the text of a list throughout."""
     cells = table.columns[column]
     if any(isinstance(cell, list | tuple) for cell in cells) or _parsed(cells, labels) is not None:
@@ -117,7 +117,7 @@ def _is_nan(cell: Any, labels: Collection[str]) -> bool:
     return isinstance(cell, str) and cell.strip().casefold() == "nan" and cell.strip() not in labels
 
 
-def _missing(table: Table, column: str, rows: list[int]) -> DataError:
+def _missing(table: DataTable, column: str, rows: list[int]) -> DataError:
     count = f" (the first of {len(rows)} rows)" if len(rows) > 1 else ""
     cell = table.columns[column][rows[0]]
     what = "empty label" if not text(cell) else f"{shown(cell)} is no label,"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from edgeroberta.data import cells
-from edgeroberta.data.readers import Table
+from edgeroberta.data.readers import DataTable
 from edgeroberta.errors import DataError, did_you_mean, shown
 
 #: Names looked for when the user gives none, first match first; pairs go before single texts, so
@@ -27,7 +27,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """Names of the columns in use; None where there is none."""
 
     text: str
@@ -59,14 +59,16 @@ def numbers(names: Sequence[str | None]) -> tuple[int, ...]:
     return tuple(int(match[1]) for match in found)
 
 
-def choose(table: Table, text: str | None, pair: str | None, label: str | None, *, labelled: bool) -> Columns:
+def choose(
+    table: DataTable, text: str | None, pair: str | None, label: str | None, *, labelled: bool
+) -> ColumnNames:
     """Choose the columns of a table: those the user named, else those with a usual name."""
     if table.plain:
         if labelled:
             raise DataError(
                 "a .txt file has no labels", where=table.source, hint="give a CSV, TSV or JSONL file"
             )
-        return Columns("text", None, None)
+        return ColumnNames("text", None, None)
     one_hot = each_label(table, label) if labelled and label is not None else ()
     wanted = [(text, "--text"), (pair, "--text-pair")]
     wanted += [(name, "--label") for name in (one_hot or (label,)) if labelled]
@@ -78,22 +80,22 @@ def choose(table: Table, text: str | None, pair: str | None, label: str | None, 
     if text is None:
         text = _usual(table, TEXTS, "text", "--text")
     if not labelled:
-        return Columns(text, pair, None)
+        return ColumnNames(text, pair, None)
     if label is None:
         label = _usual(table, LABELS, "label", "--label")
     for name in one_hot or (label,):
         if name in (text, pair):
             raise DataError(f"the column {name!r} is taken for both text and label", where=table.source)
-    return Columns(text, pair, label, one_hot)
+    return ColumnNames(text, pair, label, one_hot)
 
 
-def each_label(table: Table, label: str) -> tuple[str, ...]:
+def each_label(table: DataTable, label: str) -> tuple[str, ...]:
     """Split ``toxic,obscene,threat``, one column of zeros and ones for each label; none for one column."""
     names = tuple(name.strip() for name in label.split(","))
     return names if len(names) > 1 and label not in table.columns else ()
 
 
-def joined(table: Table, chosen: Columns) -> Table:
+def joined(table: DataTable, chosen: ColumnNames) -> DataTable:
     """Make one column of lists, ``label``, out of one column per label."""
     for name in chosen.one_hot:
         for row, cell in enumerate(table.columns[name]):
@@ -112,7 +114,7 @@ def _numbered(name: str) -> list[str]:
     return parts if all(map(_NUMBER.fullmatch, parts)) else [name]
 
 
-def _usual(table: Table, usual: Sequence[str], what: str, option: str) -> str:
+def _usual(table: DataTable, usual: Sequence[str], what: str, option: str) -> str:
     for name in usual:
         if name in table.columns:
             return name
@@ -122,7 +124,7 @@ def _usual(table: Table, usual: Sequence[str], what: str, option: str) -> str:
     raise DataError(f"no {what} column found among {quoted(table.columns)}", where=table.source, hint=hint)
 
 
-def _bits_hint(table: Table, chosen: Columns, row: int) -> str:
+def _bits_hint(table: DataTable, chosen: ColumnNames, row: int) -> str:
     """Say what to do about a row that is not all zeros and ones; -1 may be a label's zero."""
     hint = "one column per label holds 0 or 1 throughout"
     given = {name: [cells.key(cells.text(cell)) for cell in table.columns[name]] for name in chosen.one_hot}
@@ -133,7 +135,7 @@ def _bits_hint(table: Table, chosen: Columns, row: int) -> str:
     return f"{hint}; delete rows without labels" if missing else hint
 
 
-def _columns_of_bits(table: Table) -> list[str]:
+def _columns_of_bits(table: DataTable) -> list[str]:
     """Return the columns whose first cells are all 0 or 1."""
     return [
         name
@@ -142,7 +144,7 @@ def _columns_of_bits(table: Table) -> list[str]:
     ]
 
 
-def _no_column(table: Table, name: str, option: str) -> DataError:
+def _no_column(table: DataTable, name: str, option: str) -> DataError:
     by_case = {column.casefold(): column for column in table.columns}
     near = by_case.get(name.strip().casefold())
     hint = f"did you mean {near!r}?" if near else did_you_mean(name, table.columns)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.data import features
-from edgeroberta.data.readers import READERS, Table
+from edgeroberta.data.readers import READERS, DataTable
 from edgeroberta.errors import DataError, missing_extra
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(:[\w.-]+)?")
@@ -24,7 +24,7 @@ def is_id(name: str) -> bool:
     return parent == Path() or not parent.exists()
 
 
-def load(name: str) -> dict[str, Table]:
+def load(name: str) -> dict[str, DataTable]:
     """Load ``owner/name`` or ``owner/name:configuration`` from the Hub, or from its local cache."""
     try:
         import datasets
@@ -44,6 +44,6 @@ def load(name: str) -> dict[str, Table]:
     return {split: _table(f"{name}[{split}]", rows) for split, rows in loaded.items()}
 
 
-def _table(source: str, rows: Any) -> Table:
+def _table(source: str, rows: Any) -> DataTable:
     columns = {column: list(rows[column]) for column in rows.column_names}
-    return Table(source, columns, label_names=features.named(rows.features))
+    return DataTable(source, columns, label_names=features.named(rows.features))

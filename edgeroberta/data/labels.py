@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data import cells, encoding
+from edgeroberta.data import cells, label_encoding
 from edgeroberta.data.columns import quoted
-from edgeroberta.data.encoding import Column
-from edgeroberta.data.readers import Table
-from edgeroberta.data.reading import Format, Reading
+from edgeroberta.data.label_encoding import LabelColumn
+from edgeroberta.data.label_format import Format, LabelFormat
+from edgeroberta.data.readers import DataTable
 from edgeroberta.errors import DataError, UsageError, shown
 from edgeroberta.tasks import Problem, Task
 
@@ -22,15 +22,15 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
-class Encoded:
+class EncodedLabels:
     """A label column as numbers."""
 
     labels: npt.NDArray[Any]  # int64[n] ids, float32[n, L] zeros and ones, or float32[n] values, by problem
-    reading: Reading  # how the cells were read
+    reading: LabelFormat  # how the cells were read
     said: str = ""  # a sentence for people, where the cells are not the labels' names; empty otherwise
 
 
-def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Problem, tuple[str, ...]]:
+def infer(table: DataTable, column: str, asked: Format | None = None) -> tuple[Problem, tuple[str, ...]]:
     """Tell the problem and its labels from the cells alone.
 
     Lists, or ``a|b``, mean several labels per text; numbers of which one has a fraction a regression;
@@ -63,8 +63,8 @@ def infer(table: Table, column: str, asked: Format | None = None) -> tuple[Probl
 
 
 def encode(
-    table: Table, column: str, task: Task, *, asked: Format | None = None, kept: Reading | None = None
-) -> Encoded:
+    table: DataTable, column: str, task: Task, *, asked: Format | None = None, kept: LabelFormat | None = None
+) -> EncodedLabels:
     """Turn the cells of a label column into what the task needs.
 
     A column is read in one way throughout. Where the format of the file says which names its ids stand for,
@@ -76,19 +76,19 @@ def encode(
         what = "gives one number per text" if task.problem is Problem.REGRESSION else "tells labels"
         raise UsageError(f"{asked} are asked for, but the model {what}", where="--label-format")
     if task.problem is Problem.REGRESSION:
-        return Encoded(_values(table, column), Reading(Format.VALUES))
+        return EncodedLabels(_values(table, column), LabelFormat(Format.VALUES))
     names = table.label_names.get(column) or (kept.names if kept else None)
-    source = Column(table, column, task, names, later=kept is not None)
+    source = LabelColumn(table, column, task, names, later=kept is not None)
     found: dict[Format, npt.NDArray[Any]] = {}
     errors: dict[Format, DataError] = {}
     for each in (asked,) if asked else source.formats():
         try:
-            found[each] = encoding.read(source, each)
+            found[each] = label_encoding.read(source, each)
         except DataError as error:
             errors[each] = error
     chosen = _choose(source, found, errors, None if asked else kept)
-    reading = Reading(chosen, source.names)
-    return Encoded(found[chosen], reading, encoding.describe(source, chosen))
+    reading = LabelFormat(chosen, source.names)
+    return EncodedLabels(found[chosen], reading, label_encoding.describe(source, chosen))
 
 
 def describe(encoded: Any, task: Task) -> str:
@@ -106,10 +106,10 @@ def all_unknown(column: Iterable[Any]) -> bool:
 
 
 def _choose(
-    source: Column,
+    source: LabelColumn,
     found: dict[Format, npt.NDArray[Any]],
     errors: dict[Format, DataError],
-    kept: Reading | None,
+    kept: LabelFormat | None,
 ) -> Format:
     """Choose among the readings that fit every cell."""
     if not found:
@@ -129,7 +129,7 @@ def _choose(
 
 
 def _ask(
-    source: Column,
+    source: LabelColumn,
     first: Format,
     ours: npt.NDArray[Any],
     second: Format,
@@ -148,7 +148,7 @@ def _ask(
     )
 
 
-def _multi_hot_or_ids(table: Table, column: str, rows: list[list[str]]) -> Format | None:
+def _multi_hot_or_ids(table: DataTable, column: str, rows: list[list[str]]) -> Format | None:
     """Tell lists of one 0 or 1 per label from lists of labels, where no model says how many there are."""
     parts = {part for row in rows for part in row}
     if len({len(row) for row in rows}) != 1 or any(cells.bit(part) is None for part in parts):
@@ -163,7 +163,7 @@ def _multi_hot_or_ids(table: Table, column: str, rows: list[list[str]]) -> Forma
     )
 
 
-def _classes_or_values(table: Table, column: str, distinct: set[str]) -> UsageError:
+def _classes_or_values(table: DataTable, column: str, distinct: set[str]) -> UsageError:
     return UsageError(
         f"the whole numbers with a point in column {column!r} ({quoted(sorted(distinct)[:3])}) can be read "
         f"in two ways: as values of a regression, or as the names of {len(distinct)} labels",
@@ -172,7 +172,7 @@ def _classes_or_values(table: Table, column: str, distinct: set[str]) -> UsageEr
     )
 
 
-def _values(table: Table, column: str) -> npt.NDArray[np.float32]:
+def _values(table: DataTable, column: str) -> npt.NDArray[np.float32]:
     values = np.empty(len(table), dtype=np.float32)
     for row, text in enumerate(cells.single(table, column, None)):
         if not cells.NUMBER.fullmatch(text):

@@ -34,7 +34,7 @@ _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """Columns of cells, not interpreted yet."""
 
     source: str  # file or data set, as the user wrote it
@@ -73,7 +73,7 @@ class _Form:
             raise DataError(nothing, where=self.source)
 
 
-def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
+def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> DataTable:
     """Read a data file whole; its extension says the format.
 
     ``numbers``: column numbers, counted from 1, to read from a CSV or TSV file without a header. Returns the
@@ -86,7 +86,7 @@ def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> Table:
 
 def stream(
     path: Path, *, source: str, numbers: Sequence[int] = (), rows: int | None = CHUNK
-) -> Iterator[Table]:
+) -> Iterator[DataTable]:
     """Read a data file part by part, in memory that does not grow with the file.
 
     ``rows``: rows of a table, at most; None for all of them in one. Yields tables of one or more rows, at
@@ -140,7 +140,7 @@ def _decoded(file: BinaryIO, source: str) -> Iterator[str]:
         offset += len(raw)
 
 
-def _read_csv(file: BinaryIO, form: _Form) -> Iterator[Table]:
+def _read_csv(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
     parts = _decoded(file, form.source)
     first = next(parts)
     parts = itertools.chain((first,), parts)
@@ -161,7 +161,7 @@ def _read_csv(file: BinaryIO, form: _Form) -> Iterator[Table]:
     return _delimited(csv_rows(parts, form.source, mark), form, hint=f"put a field with a {what} in quotes")
 
 
-def _read_tsv(file: BinaryIO, form: _Form) -> Iterator[Table]:
+def _read_tsv(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
     return _delimited(tsv_rows(_decoded(file, form.source), form.source), form)
 
 
@@ -170,7 +170,7 @@ def _delimited(
     form: _Form,
     *,
     hint: str = _TABS,
-) -> Iterator[Table]:
+) -> Iterator[DataTable]:
     numbers, header = form.numbers, list[str]()
     if not numbers:
         _, header = next(rows, (1, []))
@@ -193,7 +193,7 @@ def _delimited(
     if not numbers:
         places = {name: place for place, name in enumerate(header)}
     for starts, kept in form.parts(checked(), "a header and no rows" if header else "no rows"):
-        yield Table(form.source, {name: [row[i] for row in kept] for name, i in places.items()}, starts)
+        yield DataTable(form.source, {name: [row[i] for row in kept] for name, i in places.items()}, starts)
 
 
 def _fields(fields: Sequence[str]) -> str:
@@ -207,15 +207,19 @@ def _refuse_repeats(names: Sequence[str], where: str) -> None:
             raise DataError(f"the column {name!r} is there {count} times", where=where)
 
 
-def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[Table]:
+def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
     numbered, found = records(_decoded(file, form.source), form.source)
     for places, kept in form.parts(found, "no rows"):
         names = dict.fromkeys(name for record in kept for name in record)
         cells = {name: [record.get(name) for record in kept] for name in names}
-        yield Table(form.source, cells, places) if numbered else Table(form.source, cells, first=places[0])
+        yield (
+            DataTable(form.source, cells, places)
+            if numbered
+            else DataTable(form.source, cells, first=places[0])
+        )
 
 
-def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
+def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
     source = form.source
     try:
         import pyarrow
@@ -230,7 +234,7 @@ def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
         for part in [parquet.read()] if form.rows is None else parquet.iter_batches(form.rows):
             if len(part):
                 columns = {name: part.column(name).to_pylist() for name in part.schema.names}
-                yield Table(source, columns, label_names=names, first=first)
+                yield DataTable(source, columns, label_names=names, first=first)
                 first += len(part)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"not a readable Parquet file ({error})", where=source) from error
@@ -238,13 +242,13 @@ def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[Table]:
         raise DataError("a header and no rows", where=source)
 
 
-def _read_lines(file: BinaryIO, form: _Form) -> Iterator[Table]:
+def _read_lines(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
     for starts, kept in form.parts(lines(_decoded(file, form.source)), "no rows"):
-        yield Table(form.source, {"text": kept}, starts, plain=True)
+        yield DataTable(form.source, {"text": kept}, starts, plain=True)
 
 
 #: File extension to reader; a new format is a function and a row here.
-READERS: dict[str, Callable[[BinaryIO, _Form], Iterator[Table]]] = {
+READERS: dict[str, Callable[[BinaryIO, _Form], Iterator[DataTable]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".json": _read_jsonl,

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data.reading import Format, Reading, parse
+from edgeroberta.data.label_format import Format, LabelFormat, parse
 from edgeroberta.errors import DataError
 from edgeroberta.storage.artifact import digest_value
 
@@ -100,7 +100,7 @@ class Splits:
     #: out of the training rows, but a model trained before on those has seen them.
     leaked: int = 0
     #: how the labels of the training rows were read, and so those of all others; None where that is not known
-    reading: Reading | None = None
+    reading: LabelFormat | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -131,11 +131,11 @@ class DataSpec:
     eval_fraction: float = 0.1  # part of ``data`` that is held out, above 0 and below 1
     seed: int = 0  # seed of the split
     limit: int | None = None  # use a random sample of at most this many rows of each file
-    #: how labels are written, see :class:`~edgeroberta.data.reading.Format`; None to tell it from the rows,
+    #: how labels are written, see :class:`~edgeroberta.data.label_format.Format`; None to tell it from the rows,
     #: where they leave no choice
     label_format: str | None = None
     #: how labels were read when a bundle was made, where that is known; ``label_format`` wins
-    kept: Reading | None = None
+    kept: LabelFormat | None = None
 
     @property
     def asked(self) -> Format | None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from edgeroberta.data import columns, labels, readers
 from edgeroberta.data import hub as hub_data
-from edgeroberta.data.readers import Table
+from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import DataError
 from edgeroberta.storage import paths
 
-Opener = Callable[[], Table]
+Opener = Callable[[], DataTable]
 
 #: Names that files and Hub splits go by, for each part.
 STEMS = {
@@ -25,7 +25,7 @@ STEMS = {
 
 
 @dataclass(frozen=True)
-class Parts:
+class PartReaders:
     """How to read each part; None where the data does not bring it along."""
 
     train: Opener | None  # the training rows
@@ -34,7 +34,7 @@ class Parts:
     unused: tuple[str, ...] = ()  # of each part that is there and not used, a sentence for people
 
 
-def open_parts(spec: DataSpec) -> Parts:
+def open_parts(spec: DataSpec) -> PartReaders:
     """Find the parts of a data set; they are read when called.
 
     Test rows become the held-out rows if they have labels. Otherwise (GLUE keeps its test labels to itself)
@@ -56,7 +56,7 @@ def open_parts(spec: DataSpec) -> Parts:
         if test is not None:
             unused["test"] = ", they have no labels"
     said = tuple(f"{spec.data}: the {part} rows are not used{why}" for part, why in unused.items())
-    return Parts(train, validation, heldout, said)
+    return PartReaders(train, validation, heldout, said)
 
 
 def open_evaluation(spec: DataSpec) -> Opener | None:
@@ -94,7 +94,7 @@ def _find(name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
     return {"train": partial(readers.read, path, source=name, numbers=numbers)}
 
 
-def _same(table: Table) -> Table:
+def _same(table: DataTable) -> DataTable:
     return table
 
 
@@ -118,7 +118,7 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...]) -> Mapping[str, Ope
     return found
 
 
-def _is_labelled(table: Table, spec: DataSpec) -> bool:
+def _is_labelled(table: DataTable, spec: DataSpec) -> bool:
     names = (spec.label,) if spec.label is not None else columns.LABELS
     label = next((name for name in names if name in table.columns), None)
     if label is None and spec.label is not None:

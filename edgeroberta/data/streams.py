@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.data import columns, readers, splitting, texts
-from edgeroberta.data.readers import Table
+from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import DataError
 from edgeroberta.storage import paths
@@ -117,7 +117,7 @@ def _state(files: dict[Path, str]) -> list[tuple[int, int]]:
     ]
 
 
-def _rows(tables: Iterator[Table], names: tuple[str | None, str | None], *, pair: bool) -> Iterator[Rows]:
+def _rows(tables: Iterator[DataTable], names: tuple[str | None, str | None], *, pair: bool) -> Iterator[Rows]:
     """Check one file's tables and make them rows."""
     first = next(tables)
     chosen = columns.choose(first, *names, None, labelled=False)

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data.readers import Table
+from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError
 
 
-def checked(table: Table, column: str, rest: Iterable[Table] = ()) -> tuple[str, ...]:
+def checked(table: DataTable, column: str, rest: Iterable[DataTable] = ()) -> tuple[str, ...]:
     """Return a text column; refuse what is empty, not text, or not encodable.
 
     ``column``: name of the column; cells that are not there are empty. ``rest``: the tables after this one,

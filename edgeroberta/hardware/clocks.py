@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.hardware import reading
+from edgeroberta.hardware import sysfs
 
 #: devfreq nodes that are a Jetson's GPU: Xavier and Orin by address, Orin's and Xavier's older names, Thor's
 #: compute cluster (its video cluster ``gpu-nvd-0`` is not what a network runs on).
@@ -74,17 +74,17 @@ def governors(found: Sequence[Clock]) -> tuple[str, ...]:
 def policies(root: Path) -> list[Path]:
     """Return the folders of cpufreq, one per policy; older kernels have one per processor only."""
     cpus = root / "sys/devices/system/cpu"
-    return reading.children(cpus / "cpufreq", "policy*") or [
+    return sysfs.children(cpus / "cpufreq", "policy*") or [
         folder / "cpufreq"
-        for folder in reading.children(cpus, "cpu[0-9]*")
-        if reading.text(folder / "cpufreq/scaling_governor")
+        for folder in sysfs.children(cpus, "cpu[0-9]*")
+        if sysfs.text(folder / "cpufreq/scaling_governor")
     ]
 
 
 def gpu_nodes(root: Path) -> list[Path]:
     """Return the GPU's devfreq folders."""
     devfreq = root / "sys/class/devfreq"
-    return [node for pattern in GPU_NODES for node in reading.children(devfreq, pattern)]
+    return [node for pattern in GPU_NODES for node in sysfs.children(devfreq, pattern)]
 
 
 def shown(output: str | None) -> tuple[Clock, ...]:
@@ -115,7 +115,7 @@ def _policies(root: Path) -> list[Clock]:
             _hertz(folder / "scaling_max_freq", 1000),
             _hertz(folder / "scaling_cur_freq", 1000),
             _hertz(folder / "cpuinfo_max_freq", 1000),
-            reading.text(folder / "scaling_governor"),
+            sysfs.text(folder / "scaling_governor"),
         )
         if clock.maximum_hz or clock.governor:
             found.append(clock)
@@ -126,16 +126,16 @@ def _gpu(root: Path) -> list[Clock]:
     found = []
     for node in gpu_nodes(root)[:1]:
         least, most, now = (_hertz(node / f"{name}_freq", 1) for name in ("min", "max", "cur"))
-        steps = (reading.text(node / "available_frequencies") or "").split()
-        limit = max((reading.whole(step) or 0 for step in steps), default=0)
+        steps = (sysfs.text(node / "available_frequencies") or "").split()
+        limit = max((sysfs.whole(step) or 0 for step in steps), default=0)
         if most:
-            found.append(Clock("gpu", least, most, now, limit or None, reading.text(node / "governor")))
+            found.append(Clock("gpu", least, most, now, limit or None, sysfs.text(node / "governor")))
     return found
 
 
 def _emc(root: Path) -> list[Clock]:
     folder = root / EMC
-    rate, held = reading.integer(folder / "rate"), reading.integer(folder / "mrq_rate_locked")
+    rate, held = sysfs.integer(folder / "rate"), sysfs.integer(folder / "mrq_rate_locked")
     if rate is None or held is None:
         return []
     limits = _hertz(folder / "min_rate", 1), _hertz(folder / "max_rate", 1)
@@ -144,5 +144,5 @@ def _emc(root: Path) -> list[Clock]:
 
 def _hertz(path: Path, unit: int) -> int | None:
     """A frequency in Hz; none is negative or beyond 100 GHz."""
-    number = reading.integer(path)
+    number = sysfs.integer(path)
     return number * unit if number is not None and 0 <= number * unit <= 10**11 else None

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from edgeroberta.hardware.state import State
+from edgeroberta.hardware.state import DeviceState
 
 
-def describe(state: State) -> list[str]:
+def describe(state: DeviceState) -> list[str]:
     """Return a state in ``name: value`` lines for people; unknown lines are left out."""
     return [f"{name}: {value}" for name, value in rows(state)]
 
 
-def rows(state: State) -> list[tuple[str, str]]:
+def rows(state: DeviceState) -> list[tuple[str, str]]:
     """Return a state as names and values, for tables."""
     board, hottest = state.board, state.hottest
     software = [
@@ -40,7 +40,7 @@ def rows(state: State) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if value]
 
 
-def for_json(state: State) -> dict[str, Any]:
+def for_json(state: DeviceState) -> dict[str, Any]:
     """Return a state as a JSON object, with what is computed from it and its warnings."""
     fields = asdict(state)
     if state.power_mode is not None:
@@ -50,7 +50,7 @@ def for_json(state: State) -> dict[str, Any]:
     return {**fields, "warnings": list(warnings(state))}
 
 
-def _mode_text(state: State) -> str:
+def _mode_text(state: DeviceState) -> str:
     mode = state.power_mode
     if mode is None:
         return ""
@@ -58,7 +58,7 @@ def _mode_text(state: State) -> str:
     return mode.describe() + best[mode.maximal]
 
 
-def _clocks_text(state: State) -> str:
+def _clocks_text(state: DeviceState) -> str:
     if not state.clocks:
         return "unknown"
     locked = {True: "locked", False: "float", None: "unknown whether locked"}[state.clocks_locked]
@@ -71,7 +71,7 @@ def _clocks_text(state: State) -> str:
     return f"{locked}{governor}" + (f", at most {', '.join(most)}" if most else "")
 
 
-def _throttling_text(state: State) -> str:
+def _throttling_text(state: DeviceState) -> str:
     found = state.throttling
     if found.now:
         return f"now: {', '.join(found.causes)}"
@@ -80,7 +80,7 @@ def _throttling_text(state: State) -> str:
     return "unknown" if found.now is None and found.since_boot is None else "none"
 
 
-def _memory_text(state: State) -> str:
+def _memory_text(state: DeviceState) -> str:
     if state.memory_available_bytes is None:
         return ""
     of = f" of {state.memory_bytes / 1e9:.1f} GB" if state.memory_bytes else ""
@@ -88,7 +88,7 @@ def _memory_text(state: State) -> str:
     return f"{state.memory_available_bytes / 1e9:.1f} GB{of}{swap}"
 
 
-def _energy_text(state: State) -> str:
+def _energy_text(state: DeviceState) -> str:
     if state.energy is None:
         return "not measured"
     return f"{state.energy}: {' + '.join(state.energy_rails)} ({state.energy_scope})"
@@ -106,12 +106,12 @@ SLOW_GOVERNORS = {"powersave", "conservative"}
 SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 
 
-def warnings(state: State) -> tuple[str, ...]:
+def warnings(state: DeviceState) -> tuple[str, ...]:
     """Return what would make a measurement here mislead, each with what mends it."""
     return (*_mode(state), *_clocks(state), *_heat(state), *_throttled(state), *_others(state))
 
 
-def _mode(state: State) -> Iterator[str]:
+def _mode(state: DeviceState) -> Iterator[str]:
     mode = state.power_mode
     if mode is not None and mode.maximal is False:
         yield (
@@ -120,7 +120,7 @@ def _mode(state: State) -> Iterator[str]:
         )
 
 
-def _clocks(state: State) -> Iterator[str]:
+def _clocks(state: DeviceState) -> Iterator[str]:
     if state.board.jetson and state.clocks_locked is False:
         floating = ", ".join(clock.name for clock in state.clocks if clock.locked is False)
         yield f"the clocks float ({floating}): sudo jetson_clocks"
@@ -132,7 +132,7 @@ def _clocks(state: State) -> Iterator[str]:
         yield from _capped(state)
 
 
-def _capped(state: State) -> Iterator[str]:
+def _capped(state: DeviceState) -> Iterator[str]:
     for clock in state.clocks:
         most, limit = clock.maximum_hz, clock.limit_hz
         if most and limit and most < 0.99 * limit:
@@ -143,7 +143,7 @@ def _capped(state: State) -> Iterator[str]:
             return
 
 
-def _heat(state: State) -> Iterator[str]:
+def _heat(state: DeviceState) -> Iterator[str]:
     hot = [
         zone
         for zone in state.zones
@@ -156,7 +156,7 @@ def _heat(state: State) -> Iterator[str]:
         yield f"hot before the run ({worst.name} {worst.celsius:.0f} °C{limit}): let it cool, or {fan}"
 
 
-def _throttled(state: State) -> Iterator[str]:
+def _throttled(state: DeviceState) -> Iterator[str]:
     found = state.throttling
     if found.now:
         yield f"throttled now ({', '.join(found.causes)}): {_mend(state)}"
@@ -165,7 +165,7 @@ def _throttled(state: State) -> Iterator[str]:
         yield f"throttled since the boot ({', '.join([*found.past, *counted])}): {_mend(state)}"
 
 
-def _mend(state: State) -> str:
+def _mend(state: DeviceState) -> str:
     found = state.throttling
     causes = " ".join(
         [*found.causes, *found.past, *(name for name, count in found.counters.items() if count)]
@@ -175,7 +175,7 @@ def _mend(state: State) -> str:
     return "let it cool or give it a fan, then look again: edgeroberta doctor"
 
 
-def _others(state: State) -> Iterator[str]:
+def _others(state: DeviceState) -> Iterator[str]:
     free = state.memory_available_bytes
     if free is not None and free < max(LEAST_MEMORY, (state.memory_bytes or 0) // 10):
         desktop = "sudo systemctl isolate multi-user.target" if state.board.jetson else "ps aux --sort=-rss"

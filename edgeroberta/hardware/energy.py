@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.hardware import reading, throttling
+from edgeroberta.hardware import sysfs, throttling
 
 #: Rails that together are the module's power, tried in this order; what else a board has is part of them.
 #: Xavier NX, Orin NX and Orin Nano measure the module's input as VDD_IN, and parts of it as VDD_CPU_GPU_CV
@@ -48,14 +48,14 @@ class Rail:
 
     def watts(self) -> float | None:
         """Return its power now; an idle rail may read slightly below zero."""
-        voltage, current = reading.integer(self.millivolts), reading.integer(self.milliamperes)
+        voltage, current = sysfs.integer(self.millivolts), sysfs.integer(self.milliamperes)
         if voltage is None or current is None or not (0 <= voltage <= 100_000 and abs(current) <= 100_000):
             return None
         return voltage * current / 1e6
 
 
 @dataclass(frozen=True)
-class Counter:
+class RaplCounter:
     """An energy counter."""
 
     name: str  # ``package-0``, ``dram``
@@ -72,12 +72,12 @@ class Counter:
 
 
 @dataclass(frozen=True)
-class Source:
+class EnergySource:
     """Where the energy of a run comes from."""
 
     kind: str | None = None  # ``ina3221`` or ``powercap``; None when there is none
     rails: tuple[Rail, ...] = ()  # rails whose sum is the total
-    counters: tuple[Counter, ...] = ()  # counters whose sum is the total
+    counters: tuple[RaplCounter, ...] = ()  # counters whose sum is the total
     scope: str = ""  # what the total covers: ``module``, ``processor``, ``processor and memory``
     reason: str = ""  # why there is none; empty otherwise
 
@@ -94,29 +94,29 @@ class Source:
 
     def counts(self) -> tuple[int, ...] | None:
         """Return the counters now, None when one does not answer or there are none."""
-        parts = [reading.integer(counter.microjoules) for counter in self.counters]
+        parts = [sysfs.integer(counter.microjoules) for counter in self.counters]
         known = [part for part in parts if part is not None and part >= 0]
         return tuple(known) if known and len(known) == len(parts) else None
 
 
-def source(root: Path = Path("/"), *, raspberry_pi: bool = False) -> Source:
+def source(root: Path = Path("/"), *, raspberry_pi: bool = False) -> EnergySource:
     """Find out which rails or counters to sum for this device's power, or why there are none."""
     found = rails(root)
     if total := total_of([rail.name for rail in found]):
         by_name = {rail.name: rail for rail in found}
-        return Source("ina3221", tuple(by_name[name] for name in total), scope="module")
+        return EnergySource("ina3221", tuple(by_name[name] for name in total), scope="module")
     if found:
         names = ", ".join(rail.name for rail in found)
-        return Source(reason=f"it is not known which of the rails {names} make up the total")
-    zones = [file for file in reading.children(root / POWERCAP, "intel-rapl:*") if _domain(file)]
+        return EnergySource(reason=f"it is not known which of the rails {names} make up the total")
+    zones = [file for file in sysfs.children(root / POWERCAP, "intel-rapl:*") if _domain(file)]
     found_counters = tuple(counter for zone in zones if (counter := _counter(zone)) is not None)
     if any(counter.name.startswith("package") for counter in found_counters):
         memory = any(_domain(zone) == "dram" for zone in zones if _counter(zone))
         scope = "processor and memory" if memory else "processor"
-        return Source("powercap", counters=found_counters, scope=scope)
-    if any(reading.denied(zone / "energy_uj") for zone in zones):
-        return Source(reason=DENIED)
-    return Source(reason=PI_REASON if raspberry_pi else NO_SENSOR)
+        return EnergySource("powercap", counters=found_counters, scope=scope)
+    if any(sysfs.denied(zone / "energy_uj") for zone in zones):
+        return EnergySource(reason=DENIED)
+    return EnergySource(reason=PI_REASON if raspberry_pi else NO_SENSOR)
 
 
 def total_of(names: Collection[str]) -> tuple[str, ...] | None:
@@ -128,14 +128,14 @@ def rails(root: Path) -> list[Rail]:
     """Return the rails of the INA3221s, each label once; channels that are not connected are left out."""
     chips = [
         folder
-        for chip in reading.children(root / INA3221, "*-00*")
-        for folder in reading.children(chip / "hwmon", "hwmon*")
+        for chip in sysfs.children(root / INA3221, "*-00*")
+        for folder in sysfs.children(chip / "hwmon", "hwmon*")
     ]
     found: dict[str, Rail] = {}
     for folder in chips or throttling.hwmon(root, "ina3221"):
-        for path in reading.children(folder, "in*_label"):
+        for path in sysfs.children(folder, "in*_label"):
             number = path.name.removeprefix("in").removesuffix("_label")
-            label = reading.text(path)
+            label = sysfs.text(path)
             rail = Rail(label or "", folder / f"in{number}_input", folder / f"curr{number}_input")
             if label and label.isprintable() and len(label) <= 40 and rail.watts() is not None:
                 found.setdefault(label, rail)
@@ -144,12 +144,12 @@ def rails(root: Path) -> list[Rail]:
 
 
 def _domain(zone: Path) -> str | None:
-    name = reading.text(zone / "name") or ""
+    name = sysfs.text(zone / "name") or ""
     return next((domain for domain in DOMAINS if name.startswith(domain)), None)
 
 
-def _counter(zone: Path) -> Counter | None:
-    if reading.integer(zone / "energy_uj") is None:
+def _counter(zone: Path) -> RaplCounter | None:
+    if sysfs.integer(zone / "energy_uj") is None:
         return None
-    name = (reading.text(zone / "name") or "")[:40]
-    return Counter(name, zone / "energy_uj", max(reading.integer(zone / "max_energy_range_uj") or 0, 0))
+    name = (sysfs.text(zone / "name") or "")[:40]
+    return RaplCounter(name, zone / "energy_uj", max(sysfs.integer(zone / "max_energy_range_uj") or 0, 0))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.hardware import jetson, reading
+from edgeroberta.hardware import jetson, sysfs
 
 #: Instruction sets that int8 and bf16 speed depends on, as ``/proc/cpuinfo`` names them.
 NOTABLE_FLAGS = (
@@ -23,7 +23,7 @@ TENSORRT_DISTRIBUTIONS = ("tensorrt", "tensorrt_cu13", "tensorrt_cu12", "tensorr
 
 
 @dataclass(frozen=True)
-class Device:
+class MachineFacts:
     """A machine as a measurement saw it."""
 
     cpu: str  # model name of the processor
@@ -53,15 +53,15 @@ class Device:
         return ", ".join(parts)
 
 
-def here(root: Path = Path("/")) -> Device:
+def machine_facts(root: Path = Path("/")) -> MachineFacts:
     """Look at the machine this runs on. Returns what could be found out; nothing here fails."""
-    cpuinfo = reading.text(root / "proc/cpuinfo")
+    cpuinfo = sysfs.text(root / "proc/cpuinfo")
     board = jetson.board(root)
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         cores = os.cpu_count() or 1
-    return Device(
+    return MachineFacts(
         cpu=_cpu_name(cpuinfo, root),
         flags=_flags(cpuinfo),
         cores=cores,
@@ -92,26 +92,26 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 def memory(root: Path, name: str) -> int | None:
     """Return a field of ``/proc/meminfo`` in bytes, None when it is missing or no number."""
-    words = (reading.field(reading.text(root / "proc/meminfo"), name) or "").split()
-    kilobytes = reading.whole(words[0]) if words else None
+    words = (sysfs.field(sysfs.text(root / "proc/meminfo"), name) or "").split()
+    kilobytes = sysfs.whole(words[0]) if words else None
     return kilobytes * 1024 if kilobytes is not None and kilobytes >= 0 else None
 
 
 def load(root: Path) -> float | None:
     """Return the one-minute load average, None when unknown."""
-    words = (reading.text(root / "proc/loadavg") or "").split()
-    found = reading.decimal(words[0]) if words else None
+    words = (sysfs.text(root / "proc/loadavg") or "").split()
+    found = sysfs.decimal(words[0]) if words else None
     return found if found is not None and found >= 0 else None
 
 
 def _cpu_name(cpuinfo: str | None, root: Path) -> str:
     # ARM kernels give no model name; boards name themselves in the device tree.
-    board = reading.text(root / "proc/device-tree/model")
-    return reading.field(cpuinfo, "model name") or board or platform.processor() or platform.machine()
+    board = sysfs.text(root / "proc/device-tree/model")
+    return sysfs.field(cpuinfo, "model name") or board or platform.processor() or platform.machine()
 
 
 def _flags(cpuinfo: str | None) -> tuple[str, ...]:
-    present = set((reading.field(cpuinfo, "flags", "Features") or "").split())
+    present = set((sysfs.field(cpuinfo, "flags", "Features") or "").split())
     return tuple(flag for flag in NOTABLE_FLAGS if flag in present)
 
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Gpu:
+class NvidiaGpu:
     """A GPU: the clocks are its multiprocessors', the memory is in MiB, the utilization a share."""
 
     name: str
@@ -40,7 +40,7 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class GpuSeen:
+class GpuTelemetry:
     """What a GPU did during a turn."""
 
     #: joules of the GPU's board; None when the driver told neither its energy nor its power
@@ -68,7 +68,7 @@ class _Device:
             return None
 
 
-def look() -> Gpu | None:
+def look() -> NvidiaGpu | None:
     """Return the facts of the first GPU that CUDA sees; None where nothing tells of one."""
     if (device := _open()) is None or (name := device.ask("Name")) is None:
         return None
@@ -76,7 +76,7 @@ def look() -> Gpu | None:
     limit, memory, load = (
         device.ask(what) for what in ("EnforcedPowerLimit", "MemoryInfo", "UtilizationRates")
     )
-    return Gpu(
+    return NvidiaGpu(
         name=name,
         driver=device.driver,
         max_sm_mhz=device.ask("MaxClockInfo", clock),
@@ -88,18 +88,18 @@ def look() -> Gpu | None:
     )
 
 
-class GpuWatch:
+class GpuMonitor:
     """Watches the first GPU from ``with`` to its end; ``watched`` is what was seen, once it has ended."""
 
     def __init__(self) -> None:
-        self.watched = GpuSeen()
+        self.watched = GpuTelemetry()
         self._device = _open()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._sample, args=(self._device,), daemon=True)
         self._watts: list[float] = []
         self._reasons: list[int] = []
 
-    def __enter__(self) -> GpuWatch:
+    def __enter__(self) -> GpuMonitor:
         """Begin to watch."""
         if self._device is not None:
             self._before = self._device.ask("TotalEnergyConsumption")
@@ -119,7 +119,7 @@ class GpuWatch:
         # A counter that did not move was not read anew in so short a time.
         if counted := None not in (self._before, after) and after > self._before:
             energy = (after - self._before) / 1000
-        self.watched = GpuSeen(
+        self.watched = GpuTelemetry(
             energy_j=energy,
             throttled=any(reasons & bit for bit in THROTTLING) if self._reasons else None,
             reasons=tuple(name for bit, name in THROTTLING.items() if reasons & bit),

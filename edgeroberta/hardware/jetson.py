@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.hardware import reading
+from edgeroberta.hardware import sysfs
 
 #: L4T release to JetPack, as in NVIDIA's archives (https://developer.nvidia.com/embedded/jetpack-archive and
 #: https://developer.nvidia.com/embedded/jetson-linux-archive). An unlisted release has no JetPack: a guess
@@ -81,15 +81,17 @@ class Board:
 def board(root: Path = Path("/")) -> Board:
     """Look at the board."""
     packages = dpkg_versions(root, (*TENSORRT_PACKAGES, L4T_PACKAGE))
-    l4t = l4t_release(reading.text(root / "etc/nv_tegra_release")) or upstream(packages.get(L4T_PACKAGE))
+    l4t = l4t_release(sysfs.text(root / "etc/nv_tegra_release")) or upstream_version(
+        packages.get(L4T_PACKAGE)
+    )
     tensorrt = next((packages[name] for name in TENSORRT_PACKAGES if name in packages), None)
     return Board(
         model=_model(root),
-        soc=soc(reading.text(root / "proc/device-tree/compatible")),
+        soc=soc(sysfs.text(root / "proc/device-tree/compatible")),
         l4t=l4t,
         jetpack=JETPACKS.get(l4t or ""),
-        cuda=cuda_version(reading.text(root / "usr/local/cuda/version.json")),
-        tensorrt=upstream(tensorrt),
+        cuda=cuda_version(sysfs.text(root / "usr/local/cuda/version.json")),
+        tensorrt=upstream_version(tensorrt),
     )
 
 
@@ -140,17 +142,17 @@ def dpkg_versions(root: Path, names: Collection[str]) -> dict[str, str]:
     return found
 
 
-def upstream(version: str | None) -> str | None:
+def upstream_version(version: str | None) -> str | None:
     """Return ``10.3.0.30`` from ``10.3.0.30-1+cuda12.5``."""
     found = _UPSTREAM.match(version or "")
     return found[1] if found else None
 
 
 def _model(root: Path) -> str | None:
-    if model := reading.text(root / "proc/device-tree/model"):
+    if model := sysfs.text(root / "proc/device-tree/model"):
         return _line(model)
     dmi = root / "sys/class/dmi/id"
-    words = [reading.text(dmi / name) for name in ("sys_vendor", "product_name")]
+    words = [sysfs.text(dmi / name) for name in ("sys_vendor", "product_name")]
     return _line(" ".join(word for word in words if word)) or None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.hardware import reading
+from edgeroberta.hardware import sysfs
 
 _STATUS = re.compile(r"\bpmode:(\d{1,6})\b")
 _MODEL = re.compile(r"^\s*<\s*POWER_MODEL\s+ID=(\d{1,6})\s+NAME=([\w.+-]{1,40})\s*>", re.MULTILINE)
@@ -37,10 +37,10 @@ class PowerMode:
 
 def power_mode(root: Path = Path("/"), query: str | None = None) -> PowerMode | None:
     """Return the power mode; ``query``: output of ``nvpmodel -q``, for when the status file is missing."""
-    named = modes(reading.text(root / "etc/nvpmodel.conf"))
+    named = modes(sysfs.text(root / "etc/nvpmodel.conf"))
     best = maximal(named)
     best_name = named.get(best) if best is not None else None
-    if (number := status(reading.text(root / "var/lib/nvpmodel/status"))) is not None:
+    if (number := status(sysfs.text(root / "var/lib/nvpmodel/status"))) is not None:
         return PowerMode(number, named.get(number), best, best_name)
     asked = _QUERY.search(query or "")
     return PowerMode(int(asked[2]), asked[1], best, best_name) if asked else None

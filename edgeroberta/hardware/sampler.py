@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeroberta.hardware import clocks, energy, jetson, reading, thermal, throttling
+from edgeroberta.hardware import clocks, energy, jetson, sysfs, thermal, throttling
 
 #: CPU clocks sampled, spread over the policies: a server has one per processor.
 MOST_POLICIES = 4
@@ -17,7 +17,7 @@ LEAST_POWER_S = 0.02
 
 
 @dataclass
-class Seen:
+class SampleTotals:
     """What the samples have shown so far; its size does not grow with the run."""
 
     samples: int = 0  # how many there were
@@ -36,7 +36,7 @@ class Sampler:
     """Takes one sample after another."""
 
     def __init__(self, root: Path) -> None:
-        self.seen = Seen()
+        self.seen = SampleTotals()
         self.source = energy.source(root, raspberry_pi=jetson.board(root).raspberry_pi)
         self._zones = [folder / "temp" for folder in thermal.zone_folders(root)[:MOST_ZONES]]
         self._cooling = dict(list(thermal.slowing_devices(root).items())[:MOST_COOLING])
@@ -53,16 +53,16 @@ class Sampler:
             if celsius is not None and (seen.peak_celsius is None or celsius > seen.peak_celsius):
                 seen.peak_celsius = celsius
         for name, path in self._clocks.items():
-            hertz = (reading.integer(path) or 0) * (1 if name == "gpu" else 1000)
+            hertz = (sysfs.integer(path) or 0) * (1 if name == "gpu" else 1000)
             if hertz > 0:  # a GPU without work is powered down and reads 0
                 seen.lowest[name] = min(hertz, seen.lowest.get(name, hertz))
         for name, path in self._cooling.items():
-            if (reading.integer(path) or 0) > 0:
+            if (sysfs.integer(path) or 0) > 0:
                 seen.reasons[name] = None
-        flags = reading.whole(reading.text(self._pi_flags), 16) if self._pi_flags else None
+        flags = sysfs.whole(sysfs.text(self._pi_flags), 16) if self._pi_flags else None
         seen.reasons.update(dict.fromkeys(throttling.pi_causes(flags)))
 
-    def _sample_power(self, seen: Seen, now: float) -> None:
+    def _sample_power(self, seen: SampleTotals, now: float) -> None:
         if self.source.kind == "ina3221":
             watts = self.source.watts()
             # The voltage and the current take a while on the bus: the middle of it is when they were.
@@ -79,7 +79,7 @@ class Sampler:
         elif self.source.kind == "powercap":
             self._sample_counters(seen, now)
 
-    def _sample_counters(self, seen: Seen, now: float) -> None:
+    def _sample_counters(self, seen: SampleTotals, now: float) -> None:
         counts = self.source.counts()
         if counts is None:
             seen.broken = "an energy counter stopped answering"

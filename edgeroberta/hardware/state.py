@@ -15,7 +15,7 @@ ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class State:
+class DeviceState:
     """A device at one moment."""
 
     board: jetson.Board
@@ -40,7 +40,7 @@ class State:
         return max(self.zones, key=lambda zone: zone.celsius, default=None)
 
 
-def ask(command: Sequence[str]) -> str | None:
+def command_output(command: Sequence[str]) -> str | None:
     """Run a command of the system and return what it printed; None when it is missing, slow or fails."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=ASK_SECONDS, check=False)
@@ -49,14 +49,14 @@ def ask(command: Sequence[str]) -> str | None:
     return done.stdout.decode("utf-8", errors="replace") if done.returncode == 0 else None
 
 
-def read_state(root: Path = Path("/"), asking: Ask | None = None) -> State:
+def read_state(root: Path = Path("/"), asking: Ask | None = None) -> DeviceState:
     """Look at the device.
 
     ``root``: where ``proc``, ``sys``, ``etc`` and ``var`` are. ``asking``: runs ``nvpmodel -q`` and
     ``jetson_clocks --show`` on a Jetson whose files do not tell; by default they are run for the root ``/``
     only. Returns what is known; unknown is None, and what is malformed is in the notes.
     """
-    asking = asking or (ask if root == Path("/") else _no_answer)
+    asking = asking or (command_output if root == Path("/") else _no_answer)
     board = jetson.board(root)
     mode = power_mode.power_mode(root)
     found = clocks.clocks(root)
@@ -67,7 +67,7 @@ def read_state(root: Path = Path("/"), asking: Ask | None = None) -> State:
         found = clocks.clocks(root, asking(("jetson_clocks", "--show")))
     source = energy.source(root, raspberry_pi=board.raspberry_pi)
     swap, swap_free = facts.memory(root, "SwapTotal"), facts.memory(root, "SwapFree")
-    state = State(
+    state = DeviceState(
         board=board,
         power_mode=mode,
         clocks=found,
@@ -91,7 +91,7 @@ def _no_answer(command: Sequence[str]) -> None:
     return None
 
 
-def _with_notes(state: State, root: Path) -> State:
+def _with_notes(state: DeviceState, root: Path) -> DeviceState:
     """Note what is there and was not understood: silence would look like a device without it."""
     notes = list(state.notes)
     if (root / "etc/nv_tegra_release").is_file() and state.board.l4t is None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeroberta.hardware import reading
+from edgeroberta.hardware import sysfs
 
 #: Below and above, a sensor is broken or powered down: silicon is off long before 150 °C.
 COLDEST, HOTTEST = -40.0, 150.0
@@ -32,19 +32,19 @@ def zones(root: Path = Path("/")) -> tuple[Zone, ...]:
     for folder in zone_folders(root):
         temperature = celsius(folder / "temp")
         if temperature is not None:
-            name = (reading.text(folder / "type") or folder.name)[:40]
+            name = (sysfs.text(folder / "type") or folder.name)[:40]
             found.append(Zone(name, temperature, _trip(folder, "passive"), _trip(folder, "critical")))
     return tuple(found)
 
 
 def zone_folders(root: Path) -> list[Path]:
     """Return the folders of the thermal zones."""
-    return reading.children(root / "sys/class/thermal", "thermal_zone*")
+    return sysfs.children(root / "sys/class/thermal", "thermal_zone*")
 
 
 def celsius(path: Path) -> float | None:
     """Return a temperature file, which is in 1/1000 °C; None when it is broken or powered down."""
-    number = reading.integer(path)
+    number = sysfs.integer(path)
     if number is None or not COLDEST <= number / 1000 <= HOTTEST:
         return None
     return number / 1000
@@ -53,8 +53,8 @@ def celsius(path: Path) -> float | None:
 def slowing_devices(root: Path = Path("/")) -> dict[str, Path]:
     """Return the state files of the cooling devices that slow processors down, by name and number."""
     found = {}
-    for folder in reading.children(root / "sys/class/thermal", "cooling_device*"):
-        name = reading.text(folder / "type") or ""
+    for folder in sysfs.children(root / "sys/class/thermal", "cooling_device*"):
+        name = sysfs.text(folder / "type") or ""
         if _SLOWS.search(name):
             found[f"{name[:40]} ({folder.name.removeprefix('cooling_device')[:6]})"] = folder / "cur_state"
     return found
@@ -63,8 +63,8 @@ def slowing_devices(root: Path = Path("/")) -> dict[str, Path]:
 def _trip(folder: Path, kind: str) -> float | None:
     points = [
         celsius(folder / f"{path.name.removesuffix('_type')}_temp")
-        for path in reading.children(folder, "trip_point_*_type")
-        if reading.text(path) == kind
+        for path in sysfs.children(folder, "trip_point_*_type")
+        if sysfs.text(path) == kind
     ]
     # A disabled trip point is 0 or negative.
     return min((point for point in points if point is not None and point > 0), default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeroberta.hardware import reading, thermal
+from edgeroberta.hardware import sysfs, thermal
 
 #: Bits of the Raspberry Pi's ``get_throttled``; 16 higher they say "since the boot".
 #: (https://www.raspberrypi.com/documentation/computers/os.html#get_throttled)
@@ -60,7 +60,7 @@ def throttling(root: Path = Path("/")) -> Throttling:
     counters = {**_intel(root), **_over_current(root)}
     flags, undervolted = pi_flags(root), pi_undervolted(root)
     devices = thermal.slowing_devices(root)
-    causes = [name for name, state in devices.items() if (reading.integer(state) or 0) > 0]
+    causes = [name for name, state in devices.items() if (sysfs.integer(state) or 0) > 0]
     causes += ["under-voltage"] if undervolted else []
     causes += [name for name in pi_causes(flags) if name not in causes]
     past = pi_causes((flags or 0) >> PI_SINCE_BOOT)
@@ -72,7 +72,7 @@ def throttling(root: Path = Path("/")) -> Throttling:
 def pi_flags(root: Path) -> int | None:
     """Return the Raspberry Pi firmware's flags (hexadecimal, without ``0x``), None elsewhere."""
     file = pi_flags_file(root)
-    flags = reading.whole(reading.text(file), 16) if file else None
+    flags = sysfs.whole(sysfs.text(file), 16) if file else None
     return flags if flags is not None and flags >= 0 else None
 
 
@@ -86,9 +86,9 @@ def pi_flags_file(root: Path) -> Path | None:
     for place in PI_PLACES:
         folders = [root / "sys/devices/platform"]
         for pattern in place:
-            folders = [each for folder in folders for each in reading.children(folder, pattern)]
+            folders = [each for folder in folders for each in sysfs.children(folder, pattern)]
         for folder in folders:
-            if reading.text(folder / "get_throttled") is not None:
+            if sysfs.text(folder / "get_throttled") is not None:
                 return folder / "get_throttled"
     return None
 
@@ -96,22 +96,22 @@ def pi_flags_file(root: Path) -> Path | None:
 def pi_undervolted(root: Path) -> bool | None:
     """Return the alarm of the Raspberry Pi's ``rpi_volt``, None where there is none."""
     for folder in hwmon(root, "rpi_volt"):
-        if (alarm := reading.integer(folder / "in0_lcrit_alarm")) is not None:
+        if (alarm := sysfs.integer(folder / "in0_lcrit_alarm")) is not None:
             return alarm != 0
     return None
 
 
 def hwmon(root: Path, name: str) -> list[Path]:
     """Return the hwmon folders of a driver."""
-    folders = reading.children(root / "sys/class/hwmon", "hwmon*")
-    return [folder for folder in folders if reading.text(folder / "name") == name]
+    folders = sysfs.children(root / "sys/class/hwmon", "hwmon*")
+    return [folder for folder in folders if sysfs.text(folder / "name") == name]
 
 
 def _intel(root: Path) -> dict[str, int]:
     counts: dict[str, list[int]] = {}
-    for folder in reading.children(root / "sys/devices/system/cpu", "cpu[0-9]*"):
+    for folder in sysfs.children(root / "sys/devices/system/cpu", "cpu[0-9]*"):
         for name in INTEL_COUNTERS:
-            count = reading.integer(folder / "thermal_throttle" / name)
+            count = sysfs.integer(folder / "thermal_throttle" / name)
             if count is not None and count >= 0:
                 counts.setdefault(f"thermal throttling of a {name.partition('_')[0]}", []).append(count)
     return {name: sum(each) for name, each in counts.items()}
@@ -120,8 +120,8 @@ def _intel(root: Path) -> dict[str, int]:
 def _over_current(root: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     for folder in hwmon(root, "soctherm_oc"):
-        for path in reading.children(folder, "oc*_event_cnt"):
-            count = reading.integer(path)
+        for path in sysfs.children(folder, "oc*_event_cnt"):
+            count = sysfs.integer(path)
             if count is not None and count >= 0:
                 found[OVER_CURRENT.get(path.name, path.name[:40])] = count
     return found

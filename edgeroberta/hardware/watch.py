@@ -26,7 +26,7 @@ SLOWED = 0.9
 
 
 @dataclass(frozen=True)
-class Watched:
+class DeviceTelemetry:
     """What a device did during a run."""
 
     seconds: float  # how long it was watched
@@ -62,12 +62,12 @@ class Watched:
         return {**asdict(self), "valid": self.valid}
 
 
-def energy_per_text(watched: Watched, texts: int) -> float | None:
+def energy_per_text(watched: DeviceTelemetry, texts: int) -> float | None:
     """Return the energy of one text in joules, None when it was not measured or there was no text."""
     return watched.energy_j / texts if watched.energy_j is not None and texts > 0 else None
 
 
-class Watch:
+class DeviceMonitor:
     """Samples a device in a thread of its own, from ``with`` until its end, every ``interval_s`` at most."""
 
     def __init__(
@@ -76,16 +76,16 @@ class Watch:
         self._root, self._interval_s, self._idle_w = root, interval_s, idle_w
         self._stop = threading.Event()
         self._cost_s = 0.0
-        self._watched: Watched | None = None
+        self._watched: DeviceTelemetry | None = None
 
     @property
-    def watched(self) -> Watched:
+    def watched(self) -> DeviceTelemetry:
         """What was seen. Raises RuntimeError: the watch has not ended."""
         if self._watched is None:
             raise RuntimeError("a watch has a result when its `with` block has ended")
         return self._watched
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> DeviceMonitor:
         """Look at the device and begin to sample."""
         root = self._root
         self._sampler = Sampler(root)
@@ -115,7 +115,7 @@ class Watch:
             self._cost_s += cost
             wait = max(self._interval_s, cost / MOST_SHARE)
 
-    def _result(self, seconds: float) -> Watched:
+    def _result(self, seconds: float) -> DeviceTelemetry:
         seen, source = self._sampler.seen, self._sampler.source
         after = throttling.throttling(self._root)
         during = [*self._before.causes, *seen.reasons, *after.causes]
@@ -125,7 +125,7 @@ class Watch:
         energy_j = seen.joules if measured else None
         cpu = [hertz for name, hertz in seen.lowest.items() if name != "gpu"]
         notes = [source.reason, seen.broken, "" if tells else "nothing here would tell of throttling"]
-        return Watched(
+        return DeviceTelemetry(
             seconds=seconds,
             samples=seen.samples,
             energy_j=energy_j,
@@ -157,6 +157,6 @@ class Watch:
 
 def idle_power(root: Path = Path("/"), seconds: float = 3.0) -> float | None:
     """Measure the watts of the device while it has nothing to do; None when power is not measured."""
-    with Watch(root) as watch:
+    with DeviceMonitor(root) as watch:
         time.sleep(seconds)
     return watch.watched.mean_w

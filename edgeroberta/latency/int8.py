@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeroberta.extras import missing
 from edgeroberta.measure.clock import spread
-from edgeroberta.measure.paired import Beside
+from edgeroberta.measure.paired import PairedTimes
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.subjects import SUBJECTS
 from edgeroberta.progress import Progress
@@ -28,7 +28,7 @@ from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import ENGINES
 
 if TYPE_CHECKING:
-    from edgeroberta.measure.rounds import Entry, Plan
+    from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
     from edgeroberta.roberta.config import EncoderConfig
 
 #: Inputs that are timed, of lengths as the data's, and the seconds of turns an engine gets.
@@ -72,7 +72,7 @@ UNKNOWN = Instructions("unknown instructions", (), 1.0)
 
 
 @dataclass(frozen=True)
-class Gain:
+class Int8Speedup:
     """What int8 brings on one engine. What could not be measured is None."""
 
     ratio: float | None = None  # how many times as fast as floats, in the engine alone
@@ -106,8 +106,12 @@ class Gain:
 
 
 def measure(
-    entries: Sequence[Entry], bundle: Path, plan: Plan, texts: Sequence[int], progress: Progress
-) -> dict[str, Gain]:
+    entries: Sequence[RepetitionRun],
+    bundle: Path,
+    plan: RepetitionPlan,
+    texts: Sequence[int],
+    progress: Progress,
+) -> dict[str, Int8Speedup]:
     """Measure what int8 brings on each of a bundle's engines that runs on the processor.
 
     ``entries``: open processes, those of a bundle and others; a failure here does not count as theirs.
@@ -124,16 +128,16 @@ def measure(
     macs = config.shape.macs(int(np.median(plan.tokens)) if plan.tokens else usual)
     if macs < SMALL * plan.threads:
         reason = f"a text of this model is too little work to tell ({macs / 1e6:.0f} million products)"
-        return dict.fromkeys(asked, Gain(missing=reason))
+        return dict.fromkeys(asked, Int8Speedup(missing=reason))
     if "onnx" in missing("compress"):
-        return dict.fromkeys(asked, Gain(missing="writing a float graph needs the package onnx"))
+        return dict.fromkeys(asked, Int8Speedup(missing="writing a float graph needs the package onnx"))
     found = {}
     with tempfile.TemporaryDirectory(prefix="edgeroberta-float-") as scratch:
         try:
             vocab_size = write_floats(config, facts, Path(scratch))
         except OSError as error:  # a small or full disk for temporary files
             reason = f"a float graph cannot be written ({error.strerror or error})"
-            return dict.fromkeys(asked, Gain(missing=reason))
+            return dict.fromkeys(asked, Int8Speedup(missing=reason))
         rows = spread(texts, INPUTS)
         wanted = None if plan.tokens is None else list(np.resize(plan.tokens, INPUTS))
         with progress.bar("int8 beside floats", len(asked), "engines") as advance:
@@ -144,12 +148,12 @@ def measure(
                     )
                     found[engine] = judge(timed, config, engine, facts, threads=plan.threads)
                 except WorkerError as error:
-                    found[engine] = Gain(missing=error.what)
+                    found[engine] = Int8Speedup(missing=error.what)
                 advance(1, engine)
     return found
 
 
-def _runs_int8(entry: Entry) -> bool:
+def _runs_int8(entry: RepetitionRun) -> bool:
     spec = entry.worker.spec
     known = ENGINES.get(spec.engine or "")
     alive = entry.error is None and spec.subject == SUBJECTS["bundle"]
@@ -159,7 +163,7 @@ def _runs_int8(entry: Entry) -> bool:
 def write_floats(config: EncoderConfig, facts: Manifest, folder: Path) -> int:
     """Write a float ``model.onnx`` of a bundle's shape, with random weights and few tokens."""
     from edgeroberta import backends
-    from edgeroberta.latency.plan import VOCABULARY
+    from edgeroberta.latency.grid import VOCABULARY
     from edgeroberta.latency.probes import random_weights
     from edgeroberta.roberta.graph import STAND_IN, GraphForm, build_graph
 
@@ -171,21 +175,21 @@ def write_floats(config: EncoderConfig, facts: Manifest, folder: Path) -> int:
 
 
 def judge(
-    timed: Beside,
+    timed: PairedTimes,
     config: EncoderConfig,
     engine: str,
     facts: Manifest,
     *,
     threads: int = 1,
     root: Path = Path("/"),
-) -> Gain:
+) -> Int8Speedup:
     """Hold what was timed to what is usual. Returns the gain, with the likely cause where it is low."""
     known = instructions(root)
     macs = float(np.mean([config.shape.macs(length) for length in timed.tokens])) / threads
     least = known.least if macs >= LARGE else 1 + (known.least - 1) / 2
     ratio = sum(timed.other) / sum(timed.own)
     low = ratio < least
-    return Gain(
+    return Int8Speedup(
         ratio=ratio,
         least=least,
         low=low,
@@ -204,7 +208,7 @@ def instructions(root: Path = Path("/")) -> Instructions:
     return next((each for each in TABLE if flags & set(each.flags)), UNKNOWN)
 
 
-def _cause(engine: str, facts: Manifest, timed: Beside, root: Path) -> str:
+def _cause(engine: str, facts: Manifest, timed: PairedTimes, root: Path) -> str:
     saturates = processor.saturates(root)
     exact = engine == "onnxruntime" and not declared_safe(facts.folder)
     caps = [f"{name}={os.environ[name]}" for name in _CAPS if name in os.environ]

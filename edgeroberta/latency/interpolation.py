@@ -21,7 +21,7 @@ def interpolate(points: Sequence[int], values: Floats, at: float) -> Floats:
     return found
 
 
-def rising(values: Floats) -> Floats:
+def monotone_fit(values: Floats) -> Floats:
     """Return the nearest values (least squares) that fall along no axis.
 
     Isotonic regression along one axis after the other, by pooling adjacent violators (Barlow et al.,

@@ -15,9 +15,9 @@ import numpy as np
 
 from edgeroberta import extras
 from edgeroberta.errors import missing_extra
-from edgeroberta.latency.plan import VOCABULARY, Plan, Precision, Probe
+from edgeroberta.latency.grid import VOCABULARY, LatencyProbe, ProbePlan, ProbePrecision
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.blocks import Site
+from edgeroberta.roberta.blocks import LinearOp
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
 from edgeroberta.roberta.quantized import (
@@ -32,20 +32,20 @@ from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.roberta.weights import (
     ClassificationHead,
     Embeddings,
-    Layer,
+    EncoderLayer,
     LayerNorm,
     Linear,
     Weights,
 )
 
 #: The one matmul whose input the quantizer hardly ever divides per channel; see
-#: :data:`edgeroberta.quantization.search.SMOOTHING`. On SST-2 it did so for 26 of the other 26.
+#: :data:`edgeroberta.quantization.scales.SMOOTHING`. On SST-2 it did so for 26 of the other 26.
 UNSMOOTHED = "head.projection"
 #: Reach of activations; see the module's text.
 _REACH = 4.0
 
 
-def write(plan: Plan, folder: Path, *, targets_tensorrt: bool, progress: Progress) -> None:
+def write(plan: ProbePlan, folder: Path, *, targets_tensorrt: bool, progress: Progress) -> None:
     """Write all probes of a plan, each into a folder of its own.
 
     ``targets_tensorrt``: the bundle is for a target that runs TensorRT: its attentions are int8, too. Raises
@@ -66,7 +66,7 @@ def write(plan: Plan, folder: Path, *, targets_tensorrt: bool, progress: Progres
             advance(1, probe.name)
 
 
-def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: bool) -> None:
+def _write_graphs(plan: ProbePlan, probe: LatencyProbe, folder: Path, *, targets_tensorrt: bool) -> None:
     """Write the graph that the probe's engine is built from, as the stages export and quantize do."""
     from edgeroberta import backends
     from edgeroberta.runtime.session import ENGINES
@@ -75,7 +75,7 @@ def _write_graphs(plan: Plan, probe: Probe, folder: Path, *, targets_tensorrt: b
     if ENGINES[probe.engine].precision == "fp16":
         build_graph(weights, form=TENSORRT).builder.save(folder / backends.HALF_GRAPH)
         return
-    if probe.precision is Precision.FLOAT:
+    if probe.precision is ProbePrecision.FLOAT:
         build_graph(weights).builder.save(folder / backends.GRAPH)
         return
     form = STAND_IN if targets_tensorrt else GraphForm()
@@ -98,10 +98,10 @@ def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
     def norm() -> LayerNorm:
         return LayerNorm(np.ones(hidden, np.float32), np.zeros(hidden, np.float32))
 
-    def layer(shape: LayerShape) -> Layer:
+    def layer(shape: LayerShape) -> EncoderLayer:
         width = shape.heads * config.head_size
         query, key, value = (linear(hidden, width) for _ in range(3))
-        return Layer(
+        return EncoderLayer(
             query=query,
             key=key,
             value=value,
@@ -128,7 +128,7 @@ def plausible_plan(weights: Weights, form: GraphForm, *, attention: bool) -> Qua
     """
     graph = build_graph(weights, form=form)
     grid = ActivationRange.over(-_REACH / 4, _REACH, signed=attention)
-    matmuls = {site.name: _int8(site, grid) for site in graph.sites}
+    matmuls = {linear_op.name: _int8(linear_op, grid) for linear_op in graph.linear_ops}
     symmetric = ActivationRange.over(-_REACH, _REACH, signed=True)
     attentions = {
         each.name: AttentionPlan(symmetric, symmetric, symmetric) for each in graph.attentions if attention
@@ -136,15 +136,15 @@ def plausible_plan(weights: Weights, form: GraphForm, *, attention: bool) -> Qua
     return QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word), attentions)
 
 
-def _int8(site: Site, grid: ActivationRange) -> MatMulPlan:
-    weight, scale = quantize_weight(site.linear.weight)
+def _int8(linear_op: LinearOp, grid: ActivationRange) -> MatMulPlan:
+    weight, scale = quantize_weight(linear_op.linear.weight)
     smoothing = None
-    if site.name != UNSMOOTHED:
+    if linear_op.name != UNSMOOTHED:
         smoothing = np.full(len(weight), 1.25, np.float32)
-    return MatMulPlan(grid, smoothing, weight, scale, site.linear.bias)
+    return MatMulPlan(grid, smoothing, weight, scale, linear_op.linear.bias)
 
 
-def _config(plan: Plan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
+def _config(plan: ProbePlan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
     """Describe a probe as an unpruned model of its head size; layers may have fewer heads."""
     return EncoderConfig(
         family="roberta",

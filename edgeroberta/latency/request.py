@@ -15,7 +15,7 @@ MOST_TEXTS = 2000
 
 
 @dataclass(frozen=True)
-class Request:
+class LatencyRequest:
     """What to measure."""
 
     shape: EncoderShape  # the full-size model
@@ -28,7 +28,7 @@ class Request:
     rounds: int = 5  # turns for each probe
 
 
-def some(inputs: Inputs) -> Inputs:
+def sample_texts(inputs: Inputs) -> Inputs:
     """Return at most :data:`MOST_TEXTS` of a user's texts, from all over them."""
     return inputs[:: max(-(-len(inputs) // MOST_TEXTS), 1)]
 
@@ -41,7 +41,7 @@ def request_for(
     engine: str | None = None,
     threads: int | None = None,
     rounds: int = 5,
-) -> Request:
+) -> LatencyRequest:
     """Ask for the table of a model folder and the training texts of some data.
 
     ``data``: where the rows are; None to cover all lengths.
@@ -52,5 +52,5 @@ def request_for(
     if data is not None:
         from edgeroberta.data import load_splits
 
-        inputs = some(load_splits(data, task=found.task).train.inputs())
-    return Request(config.shape, config.activation, found, target, inputs, engine, threads, rounds)
+        inputs = sample_texts(load_splits(data, task=found.task).train.inputs())
+    return LatencyRequest(config.shape, config.activation, found, target, inputs, engine, threads, rounds)

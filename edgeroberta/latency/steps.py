@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import hardware
-from edgeroberta.latency.plan import Plan
-from edgeroberta.latency.timing import time_probes
+from edgeroberta.latency.grid import ProbePlan
+from edgeroberta.latency.probe_timing import time_probes
 from edgeroberta.progress import Progress
 from edgeroberta.remote.step import Step
 from edgeroberta.storage.strict import decode
@@ -19,12 +19,12 @@ STEP = "latency"
 
 def latency(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """Time the probes of ``plan`` in ``folder``."""
-    plan = decode(Plan, arguments["plan"], where="the plan of the probes")
-    facts = hardware.here()
+    plan = decode(ProbePlan, arguments["plan"], where="the plan of the probes")
+    facts = hardware.machine_facts()
     folder = Path(arguments["folder"])
     return asdict(time_probes(plan, folder, progress=progress, device=facts.board or facts.cpu))
 
 
-def step_for(plan: Plan, folder: str) -> Step:
+def step_for(plan: ProbePlan, folder: str) -> Step:
     """Return the step that times a folder of a plan's probes."""
     return Step.of(STEP, latency, {"folder": folder, "plan": asdict(plan)})

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Prediction:
+class LatencyPrediction:
     """What calls with a user's texts will take, in seconds, tokenization included.
 
     Attributes:
@@ -40,7 +40,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Overhead:
+class CallOverhead:
     """What a call takes beyond the engine, in seconds: tokenizer, padding, labels and scores."""
 
     call: float
@@ -91,7 +91,7 @@ class LatencyTable:
     least: tuple[float, ...]
     middle: tuple[tuple[tuple[float, ...], ...], ...]
     last: tuple[tuple[tuple[float, ...], ...], ...]
-    overhead: Overhead
+    overhead: CallOverhead
     pads: bool
     noise: tuple[float, ...]
     whole_float: tuple[float, ...]
@@ -150,7 +150,7 @@ class LatencyTable:
             engine = engine + self._layer(layer, padded, last=False)
         return engine + self.overhead.at(tokens)
 
-    def predict(self, shape: EncoderShape, lengths: Sequence[int]) -> Prediction:
+    def predict(self, shape: EncoderShape, lengths: Sequence[int]) -> LatencyPrediction:
         """Predict what calls will take.
 
         Args:
@@ -165,7 +165,7 @@ class LatencyTable:
         """
         return self._summarise(self.times(shape, lengths))
 
-    def baseline(self, lengths: Sequence[int], *, small: bool = False) -> Prediction:
+    def baseline(self, lengths: Sequence[int], *, small: bool = False) -> LatencyPrediction:
         """Return what the unpruned full-size model takes, measured in the same turns.
 
         Args:
@@ -229,10 +229,10 @@ class LatencyTable:
         found: Floats = np.interp(lengths, self.lengths, values)
         return found
 
-    def _summarise(self, times: Floats) -> Prediction:
+    def _summarise(self, times: Floats) -> LatencyPrediction:
         calls = np.outer(times, self.noise).ravel()
         p50, p95 = np.percentile(calls, (50, 95))
-        return Prediction(float(p50), float(p95), float(calls.mean()))
+        return LatencyPrediction(float(p50), float(p95), float(calls.mean()))
 
     def _check(self, shape: EncoderShape) -> None:
         mine = self.shape

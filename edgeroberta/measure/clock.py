@@ -19,7 +19,7 @@ Input = TypeVar("Input")
 
 
 @dataclass(frozen=True)
-class Calls:
+class TimedCalls:
     """Calls that were timed, in their order."""
 
     seconds: list[float]  # what each took from end to end
@@ -84,7 +84,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Shape:
+class CallShape:
     """What a call is given: see the attributes of the same names in :class:`Latency`."""
 
     warmup: int
@@ -95,7 +95,7 @@ class Shape:
     steady: bool = True
 
 
-def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
+def summarise(rounds: Sequence[Sequence[float]], shape: CallShape) -> Latency:
     """Pool the seconds of the calls of all rounds; empty rounds are left out."""
     kept = [np.asarray(calls, dtype=np.float64) * 1000 for calls in rounds if len(calls)]
     pooled = np.concatenate(kept)
@@ -121,7 +121,7 @@ def summarise(rounds: Sequence[Sequence[float]], shape: Shape) -> Latency:
     )
 
 
-def break_down(rounds: Sequence[Calls], device: Sequence[Calls], batch: int) -> Breakdown | None:
+def break_down(rounds: Sequence[TimedCalls], device: Sequence[TimedCalls], batch: int) -> Breakdown | None:
     """Say where the time of calls goes, medians per text; None when the model does not tell."""
     engine = np.concatenate([np.asarray(calls.engine) for calls in rounds] or [np.empty(0)])
     if not len(engine):
@@ -150,13 +150,13 @@ def time_calls(
     *,
     limit_s: float = math.inf,
     watch: Stopwatch | None = None,
-) -> Calls:
+) -> TimedCalls:
     """Call once per input.
 
     ``limit_s``: stop early after this many seconds, though not before :data:`LEAST_CALLS` calls. ``watch``:
     where the model keeps the time of its parts; None when it does not.
     """
-    found = Calls([])
+    found = TimedCalls([])
     clock = time.perf_counter
     stop = clock() + limit_s
     for value in inputs:

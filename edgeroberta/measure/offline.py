@@ -23,7 +23,7 @@ SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Offline:
+class Throughput:
     """The best of the batch sizes."""
 
     texts_per_second: float  # texts answered divided by the time the calls took
@@ -32,14 +32,14 @@ class Offline:
     tried: tuple[tuple[int, float], ...]  # texts per second for each batch size, smallest first
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Offline:
+    def from_json(cls, fields: dict[str, Any]) -> Throughput:
         """Read back what ``dataclasses.asdict`` made and JSON stored."""
         tried = tuple((int(size), float(rate)) for size, rate in fields["tried"])
         return cls(**{**fields, "tried": tried})
 
 
 @dataclass(frozen=True)
-class Timed:
+class BatchTiming:
     """What one batch size took."""
 
     batch: int  # texts per call
@@ -47,7 +47,7 @@ class Timed:
     seconds: tuple[float, ...]  # seconds of each call that was made, which may be the first few only
 
 
-def best(timed: Sequence[Timed]) -> Offline | None:
+def best(timed: Sequence[BatchTiming]) -> Throughput | None:
     """Choose the batch size that answers most texts in a second; None when no call was made."""
     rates = []
     for each in timed:
@@ -57,7 +57,7 @@ def best(timed: Sequence[Timed]) -> Offline | None:
     if not rates:
         return None
     rate, batch, texts = max(rates)
-    return Offline(rate, batch, texts, tuple((size, speed) for speed, size, _ in rates))
+    return Throughput(rate, batch, texts, tuple((size, speed) for speed, size, _ in rates))
 
 
 def batches(rows: Sequence[int], lengths: Sequence[int], size: int) -> list[list[int]]:

@@ -18,11 +18,11 @@ from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Session, open_session
 
 #: Turns over all inputs: at least, however long they take, and at most.
-LEAST_TURNS, MOST_TURNS = 3, 8
+LEAST_REPETITIONS, MOST_REPETITIONS = 3, 8
 
 
 @dataclass(frozen=True)
-class Beside:
+class PairedTimes:
     """What was timed, one number per input."""
 
     tokens: list[int]  # its length, as the engine runs it
@@ -34,13 +34,13 @@ class Beside:
     noise: float
 
 
-def time_beside(
+def time_paired(
     own: Session, folder: Path, lengths: Sequence[int], *, threads: int, vocab_size: int, limit_s: float
-) -> Beside:
+) -> PairedTimes:
     """Open another graph on a session's engine and time both on random ids.
 
     ``lengths``: tokens of each input; padded as the session pads. ``limit_s``: no turn is begun after this
-    many seconds, beyond :data:`LEAST_TURNS`. Returns the least call of each graph per input. Raises
+    many seconds, beyond :data:`LEAST_REPETITIONS`. Returns the least call of each graph per input. Raises
     EngineError: the engine refuses the other graph.
     """
     tokens = [own.padded_length(length) for length in lengths]
@@ -48,23 +48,25 @@ def time_beside(
     other = open_session(own.name, folder, threads=threads, lengths=prepared)
     rng = np.random.default_rng(0)
     inputs = [rng.integers(5, vocab_size, (1, length), dtype=np.int64) for length in tokens]
-    seconds = np.empty((MOST_TURNS, 2, len(inputs)))
+    seconds = np.empty((MOST_REPETITIONS, 2, len(inputs)))
     clock = _clock(threads)
     stop = time.perf_counter() + limit_s
-    turns = 0
+    repetitions = 0
     try:
-        while turns < MOST_TURNS and (turns < LEAST_TURNS or time.perf_counter() < stop):
+        while repetitions < MOST_REPETITIONS and (
+            repetitions < LEAST_REPETITIONS or time.perf_counter() < stop
+        ):
             for number, ids in enumerate(inputs):
                 for which, session in enumerate((own, other)):
                     started = clock()
                     session.run(ids, np.ones_like(ids))
-                    seconds[turns, which, number] = clock() - started
-            turns += 1
+                    seconds[repetitions, which, number] = clock() - started
+            repetitions += 1
     finally:
         other.close()
-    least = seconds[:turns].min(axis=0)
-    noise = np.median(np.median(seconds[:turns, 0], axis=0) / least[0]) - 1
-    return Beside(tokens, least[0].tolist(), least[1].tolist(), float(noise))
+    least = seconds[:repetitions].min(axis=0)
+    noise = np.median(np.median(seconds[:repetitions, 0], axis=0) / least[0]) - 1
+    return PairedTimes(tokens, least[0].tolist(), least[1].tolist(), float(noise))
 
 
 def _clock(threads: int) -> Callable[[], float]:

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgeroberta.errors import EngineError, UnavailableError
-from edgeroberta.measure.clock import Calls
-from edgeroberta.measure.paired import Beside
-from edgeroberta.measure.protocol import Opened, Spec, Status
+from edgeroberta.measure.clock import TimedCalls
+from edgeroberta.measure.paired import PairedTimes
+from edgeroberta.measure.protocol import RowStatus, SubjectSpec, WorkerReady
 
 #: Longest wait for an answer, in seconds; see ``rounds.BLOCK`` for the longest answer there is.
 TIMEOUT = 1800.0
@@ -33,26 +33,26 @@ class WorkerError(EngineError):
     code = "engine.process"
 
     def __init__(
-        self, status: Status, what: str, *, hint: str | None = None, code: str | None = None
+        self, status: RowStatus, what: str, *, hint: str | None = None, code: str | None = None
     ) -> None:
         self.status = status
         super().__init__(what, hint=hint, code=code)
 
 
-class Measured(Protocol):
+class MeasuredModel(Protocol):
     """A model that can be asked; the process behind it is one way to have one."""
 
-    spec: Spec
+    spec: SubjectSpec
 
-    def open(self) -> Opened:
+    def open(self) -> WorkerReady:
         """Open the model and answer one text."""
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> Calls:
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> TimedCalls:
         """Answer rows of the inputs, one call per group; ``device`` asks the device's own clock, too."""
 
     def time_ids(
         self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
-    ) -> Calls:
+    ) -> TimedCalls:
         """Run random ids ``[batch, length]``, a call per length."""
 
     def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
@@ -66,7 +66,7 @@ class Measured(Protocol):
         lengths: Sequence[int] | None,
         vocab_size: int,
         limit_s: float,
-    ) -> Beside:
+    ) -> PairedTimes:
         """Time it beside the graph of a folder, on ids as long as the rows' or of the given lengths."""
 
     def memory(self) -> int:
@@ -79,14 +79,14 @@ class Measured(Protocol):
 class Worker:
     """One model in one process of its own. ``timeout``: longest wait for an answer, in seconds."""
 
-    def __init__(self, spec: Spec, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, spec: SubjectSpec, *, timeout: float = TIMEOUT) -> None:
         self.spec = spec
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
 
-    def open(self) -> Opened:
+    def open(self) -> WorkerReady:
         """Start the process, open the model and answer one text; WorkerError if it dies or takes too long."""
         environment = dict(os.environ)
         path = [str(_PACKAGE_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
@@ -102,17 +102,17 @@ class Worker:
             env=environment,
         )
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
-        return Opened(**self._ask(self.spec.to_json()))
+        return WorkerReady(**self._ask(self.spec.to_json()))
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> Calls:
-        """See :class:`Measured`."""
+    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> TimedCalls:
+        """See :class:`MeasuredModel`."""
         rows = [list(rows) for rows in calls]
-        return Calls(**self._ask({"do": "time", "calls": rows, "limit_s": limit_s, "device": device}))
+        return TimedCalls(**self._ask({"do": "time", "calls": rows, "limit_s": limit_s, "device": device}))
 
     def time_ids(
         self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
-    ) -> Calls:
-        """See :class:`Measured`."""
+    ) -> TimedCalls:
+        """See :class:`MeasuredModel`."""
         request = {
             "do": "time_ids",
             "lengths": list(lengths),
@@ -121,10 +121,10 @@ class Worker:
             "limit_s": limit_s,
             "device": device,
         }
-        return Calls(**self._ask(request))
+        return TimedCalls(**self._ask(request))
 
     def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
-        """See :class:`Measured`."""
+        """See :class:`MeasuredModel`."""
         with tempfile.TemporaryDirectory() as folder:
             file = str(Path(folder, "logits.npy"))
             self._ask({"do": "logits", "rows": [int(row) for row in rows], "way": way, "file": file})
@@ -138,8 +138,8 @@ class Worker:
         lengths: Sequence[int] | None,
         vocab_size: int,
         limit_s: float,
-    ) -> Beside:
-        """See :class:`Measured`."""
+    ) -> PairedTimes:
+        """See :class:`MeasuredModel`."""
         request = {
             "do": "beside",
             "folder": str(folder),
@@ -148,10 +148,10 @@ class Worker:
             "vocab_size": vocab_size,
             "limit_s": limit_s,
         }
-        return Beside(**self._ask(request))
+        return PairedTimes(**self._ask(request))
 
     def memory(self) -> int:
-        """See :class:`Measured`."""
+        """See :class:`MeasuredModel`."""
         return self._ask({"do": "memory"})["peak_bytes"]
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class Worker:
 
     def _ask(self, request: dict[str, Any]) -> Any:
         if self._process is None or self._process.stdin is None:
-            raise WorkerError(Status.FAILED, "the worker is not running")
+            raise WorkerError(RowStatus.FAILED, "the worker is not running")
         try:
             self._process.stdin.write(json.dumps(request).encode("ascii") + b"\n")
             self._process.stdin.flush()
@@ -192,9 +192,9 @@ class Worker:
             line = self._answers.get(timeout=self.timeout)
         except queue.Empty:
             self._process.kill()
-            raise WorkerError(Status.TIMED_OUT, f"no answer within {self.timeout:g} s") from None
+            raise WorkerError(RowStatus.TIMED_OUT, f"no answer within {self.timeout:g} s") from None
         if not line.endswith(b"\n"):
-            raise WorkerError(Status.CRASHED, self._last_words(self._process.wait()))
+            raise WorkerError(RowStatus.CRASHED, self._last_words(self._process.wait()))
         answer = json.loads(line)
         if "error" in answer:
             raise _as_error(answer["error"])
@@ -212,5 +212,5 @@ class Worker:
 def _as_error(fields: dict[str, Any]) -> WorkerError:
     missing = fields["exit_code"] == UnavailableError.exit_code
     what = f"{fields['where']}: {fields['what']}" if fields["where"] else fields["what"]
-    status = Status.MISSING if missing else Status.FAILED
+    status = RowStatus.MISSING if missing else RowStatus.FAILED
     return WorkerError(status, what, hint=fields["hint"], code=fields["code"])

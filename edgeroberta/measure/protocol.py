@@ -1,6 +1,6 @@
 """What goes between the parent and a worker: one JSON object per line, both ways.
 
-The first line to a worker is a :class:`Spec`; its answer says what was opened and how long that took.
+The first line to a worker is a :class:`SubjectSpec`; its answer says what was opened and how long that took.
 After that, each line to it is a request with a field ``do`` (see ``worker``) and each line from it an
 answer, or an object ``{"error": …}``.
 """
@@ -16,7 +16,7 @@ from edgeroberta.tasks import Word
 Inputs = Sequence[str] | Sequence[tuple[str, str]]
 
 
-class Status(Word):
+class RowStatus(Word):
     """How a row of a table ended; "ran" and "still right" are two things."""
 
     OK = "ok"  #: it ran, and its answers were checked
@@ -31,7 +31,7 @@ class Status(Word):
 
 
 @dataclass(frozen=True)
-class Spec:
+class SubjectSpec:
     """What a worker is to open."""
 
     subject: str  # ``module:function`` that opens it; see the table in ``subjects``
@@ -47,14 +47,14 @@ class Spec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Spec:
+    def from_json(cls, fields: dict[str, Any]) -> SubjectSpec:
         """Read :meth:`to_json`'s object back; JSON's lists become pairs again."""
         inputs = [tuple(each) if isinstance(each, list) else each for each in fields["inputs"]]
         return cls(**{**fields, "inputs": inputs})
 
 
 @dataclass(frozen=True)
-class Opened:
+class WorkerReady:
     """A worker's first answer."""
 
     engine: str  # what runs the model

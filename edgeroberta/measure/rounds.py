@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.measure import offline
-from edgeroberta.measure.clock import Calls, Latency, Shape, break_down, spread, summarise
-from edgeroberta.measure.offline import Offline
-from edgeroberta.measure.process import Measured, WorkerError
-from edgeroberta.measure.protocol import Opened, Status
-from edgeroberta.measure.validity import Seen, Watch, blind
+from edgeroberta.measure.clock import CallShape, Latency, TimedCalls, break_down, spread, summarise
+from edgeroberta.measure.offline import Throughput
+from edgeroberta.measure.process import MeasuredModel, WorkerError
+from edgeroberta.measure.protocol import RowStatus, WorkerReady
+from edgeroberta.measure.validity import Monitor, Telemetry, null_monitor
 from edgeroberta.measure.warmup import WarmUp, warm_up
 from edgeroberta.progress import Progress
 
@@ -34,12 +34,12 @@ DEVICE_CALLS = 20
 
 
 @dataclass(frozen=True)
-class Plan:
+class RepetitionPlan:
     """What each process is asked in its turns."""
 
     rounds: int = 5  # how many turns each gets
     calls: int = 100  # calls in a turn, at most
-    turn_seconds: float = 10.0  # a turn ends early after this long; slow models get fewer calls
+    repetition_seconds: float = 10.0  # a turn ends early after this long; slow models get fewer calls
     #: calls in a window of the warm-up, see ``warmup``. They include the longest inputs, so that an engine
     #: that prepares lengths when it first meets them has done so.
     warmup: int = 20
@@ -49,10 +49,10 @@ class Plan:
     seed: int = 0  # seed of the random ids of a fixed shape
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> CallShape:
         """What a call is given."""
         tokens = set(self.tokens or ())
-        return Shape(
+        return CallShape(
             warmup=self.warmup,
             batch=self.batch,
             length=tokens.pop() if len(tokens) == 1 else None,
@@ -62,19 +62,19 @@ class Plan:
 
 
 @dataclass
-class Entry:
+class RepetitionRun:
     """One process and what is known of it so far; the first failure ends its turns, not the others'."""
 
     name: str  # name of the row
-    worker: Measured  # the process
-    opened: Opened | None = None  # what it said when it opened
+    worker: MeasuredModel  # the process
+    opened: WorkerReady | None = None  # what it said when it opened
     warmed: WarmUp | None = None  # how its warm-up went
-    rounds: list[Calls] = field(default_factory=list)  # times of each call, per round
+    rounds: list[TimedCalls] = field(default_factory=list)  # times of each call, per round
     #: calls timed by the device's own clock, per round; none where it has none
-    device_rounds: list[Calls] = field(default_factory=list)
-    seen: list[Seen] = field(default_factory=list)  # what the device did in each of its turns
-    offline: Offline | None = None  # how many texts it answers in a second when all are there
-    seen_offline: list[Seen] = field(default_factory=list)  # what the device did while that was timed
+    device_rounds: list[TimedCalls] = field(default_factory=list)
+    seen: list[Telemetry] = field(default_factory=list)  # what the device did in each of its turns
+    offline: Throughput | None = None  # how many texts it answers in a second when all are there
+    seen_offline: list[Telemetry] = field(default_factory=list)  # what the device did while that was timed
     peak_bytes: int | None = None  # peak memory after the timed calls
     logits: npt.NDArray[np.float32] | None = None  # float32 ``[rows, labels]`` of the accuracy pass
     error: WorkerError | None = None  # how it failed
@@ -89,7 +89,7 @@ class Entry:
             self.error = error
             self.worker.close()
 
-    def latency(self, plan: Plan) -> Latency | None:
+    def latency(self, plan: RepetitionPlan) -> Latency | None:
         """Sum up the turns it had; None when it never had one."""
         if not any(calls.seconds for calls in self.rounds):
             return None
@@ -99,7 +99,7 @@ class Entry:
         found = summarise([calls.seconds for calls in self.rounds], shape)
         return replace(found, breakdown=break_down(self.rounds, self.device_rounds, plan.batch))
 
-    def energy_per_text(self, plan: Plan) -> float | None:
+    def energy_per_text(self, plan: RepetitionPlan) -> float | None:
         """Return joules per text over all turns; None when a turn's energy is not known."""
         joules = [seen.energy_j for seen in self.seen]
         texts = sum(len(calls.seconds) for calls in self.rounds) * plan.batch
@@ -109,12 +109,12 @@ class Entry:
         return sum(known) / texts if len(known) == len(joules) else None
 
 
-def take_turns(
-    entries: Sequence[Entry],
-    plan: Plan,
+def run_interleaved(
+    entries: Sequence[RepetitionRun],
+    plan: RepetitionPlan,
     lengths: Sequence[int],
     progress: Progress,
-    look: Callable[[str], Watch] = blind,
+    look: Callable[[str], Monitor] = null_monitor,
 ) -> None:
     """Open every process and time it in turns; results go into the entries."""
     with progress.bar("open", len(entries), "processes") as advance:
@@ -122,16 +122,16 @@ def take_turns(
             entry.attempt(_open, entry, plan, lengths)
             advance(1, entry.name)
     with progress.bar("measure", plan.rounds * len(entries), "turns") as advance:
-        for turn in range(plan.rounds):
-            shift = turn % max(1, len(entries))
+        for repetition in range(plan.rounds):
+            shift = repetition % max(1, len(entries))
             for entry in [*entries[shift:], *entries[:shift]]:
-                entry.attempt(_turn, entry, plan, lengths, turn, look)
+                entry.attempt(_turn, entry, plan, lengths, repetition, look)
                 advance(1, entry.name)
     for entry in entries:
         entry.attempt(_peak, entry)
 
 
-def answer_all(entries: Sequence[Entry], rows: int, progress: Progress) -> None:
+def answer_all(entries: Sequence[RepetitionRun], rows: int, progress: Progress) -> None:
     """Let every process answer all rows, one process after the other; logits go into the entries.
 
     The rows are asked for in blocks, so that a process that is slow is told from one that hangs.
@@ -148,14 +148,14 @@ def answer_all(entries: Sequence[Entry], rows: int, progress: Progress) -> None:
 
 
 def answer_offline(
-    entries: Sequence[Entry],
-    plan: Plan,
+    entries: Sequence[RepetitionRun],
+    plan: RepetitionPlan,
     lengths: Sequence[int],
     progress: Progress,
-    look: Callable[[str], Watch] = blind,
+    look: Callable[[str], Monitor] = null_monitor,
 ) -> None:
     """Time every process with each batch size, in turns; the best goes into the entries."""
-    timed: dict[int, list[offline.Timed]] = {index: [] for index in range(len(entries))}
+    timed: dict[int, list[offline.BatchTiming]] = {index: [] for index in range(len(entries))}
     with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
         for size in offline.BATCHES:
             for index, entry in enumerate(entries):
@@ -169,7 +169,7 @@ def answer_offline(
             entry.offline = offline.best(timed[index])
 
 
-def groups(lengths: Sequence[int], plan: Plan, turn: int) -> list[list[int]]:
+def groups(lengths: Sequence[int], plan: RepetitionPlan, repetition: int) -> list[list[int]]:
     """Choose the rows of one turn: the same for every process, other rows each turn where there are any.
 
     ``plan``: how many calls and texts per call. Returns row numbers, one list per call. Their lengths are
@@ -178,11 +178,11 @@ def groups(lengths: Sequence[int], plan: Plan, turn: int) -> list[list[int]]:
     needed = plan.calls * plan.batch
     pool = spread(lengths, min(len(lengths), needed * plan.rounds))
     order = [pool[index] for index in np.random.default_rng([plan.seed, 1]).permutation(len(pool))]
-    chosen = [order[(turn * needed + offset) % len(order)] for offset in range(needed)]
+    chosen = [order[(repetition * needed + offset) % len(order)] for offset in range(needed)]
     return [chosen[at : at + plan.batch] for at in range(0, needed, plan.batch)]
 
 
-def warmup_groups(lengths: Sequence[int], plan: Plan) -> list[list[int]]:
+def warmup_groups(lengths: Sequence[int], plan: RepetitionPlan) -> list[list[int]]:
     """Choose the rows to warm up on: half of them the longest, half spread over all lengths."""
     longest = sorted(range(len(lengths)), key=lambda row: -lengths[row])[: plan.warmup // 2]
     rows = [*spread(lengths, plan.warmup - len(longest)), *longest]
@@ -191,61 +191,77 @@ def warmup_groups(lengths: Sequence[int], plan: Plan) -> list[list[int]]:
     ]
 
 
-def _open(entry: Entry, plan: Plan, lengths: Sequence[int]) -> None:
+def _open(entry: RepetitionRun, plan: RepetitionPlan, lengths: Sequence[int]) -> None:
     entry.opened = entry.worker.open()
 
     def window() -> list[float]:
         if plan.tokens is None:
-            return entry.worker.time(warmup_groups(lengths, plan), limit_s=plan.turn_seconds).seconds
+            return entry.worker.time(warmup_groups(lengths, plan), limit_s=plan.repetition_seconds).seconds
         longest = sorted(plan.tokens)[-plan.warmup :]
         drawn = [longest[call % len(longest)] for call in range(plan.warmup)]
-        timed = entry.worker.time_ids(drawn, batch=plan.batch, seed=plan.seed, limit_s=plan.turn_seconds)
+        timed = entry.worker.time_ids(
+            drawn, batch=plan.batch, seed=plan.seed, limit_s=plan.repetition_seconds
+        )
         return timed.seconds
 
     entry.warmed = warm_up(window)
 
 
-def _turn(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int, look: Callable[[str], Watch]) -> None:
+def _turn(
+    entry: RepetitionRun,
+    plan: RepetitionPlan,
+    lengths: Sequence[int],
+    repetition: int,
+    look: Callable[[str], Monitor],
+) -> None:
     looking = look(entry.opened.device if entry.opened else "cpu")
     with looking:
-        calls = _time(entry, plan, lengths, turn, device=False)
+        calls = _time(entry, plan, lengths, repetition, device=False)
     entry.rounds.append(calls)
     entry.seen.append(looking.watched)
     if entry.opened is not None and entry.opened.device_clock:
         fewer = replace(plan, calls=min(plan.calls, DEVICE_CALLS))
-        entry.device_rounds.append(_time(entry, fewer, lengths, turn, device=True))
+        entry.device_rounds.append(_time(entry, fewer, lengths, repetition, device=True))
 
 
-def _time(entry: Entry, plan: Plan, lengths: Sequence[int], turn: int, *, device: bool) -> Calls:
+def _time(
+    entry: RepetitionRun, plan: RepetitionPlan, lengths: Sequence[int], repetition: int, *, device: bool
+) -> TimedCalls:
     if plan.tokens is None:
-        chosen = groups(lengths, plan, turn)
-        return entry.worker.time(chosen, limit_s=plan.turn_seconds, device=device)
-    rng = np.random.default_rng([plan.seed, turn])
+        chosen = groups(lengths, plan, repetition)
+        return entry.worker.time(chosen, limit_s=plan.repetition_seconds, device=device)
+    rng = np.random.default_rng([plan.seed, repetition])
     drawn = [int(length) for length in rng.choice(plan.tokens, plan.calls)]
     return entry.worker.time_ids(
-        drawn, batch=plan.batch, seed=plan.seed + turn, limit_s=plan.turn_seconds, device=device
+        drawn, batch=plan.batch, seed=plan.seed + repetition, limit_s=plan.repetition_seconds, device=device
     )
 
 
-def _offline(entry: Entry, plan: Plan, lengths: Sequence[int], size: int, timed: list[offline.Timed]) -> None:
+def _offline(
+    entry: RepetitionRun,
+    plan: RepetitionPlan,
+    lengths: Sequence[int],
+    size: int,
+    timed: list[offline.BatchTiming],
+) -> None:
     if plan.tokens is None:
         calls = offline.batches(spread(lengths, offline.TEXTS), lengths, size)
         found = entry.worker.time(calls, limit_s=offline.SECONDS)
-        timed.append(offline.Timed(size, tuple(map(len, calls)), tuple(found.seconds)))
+        timed.append(offline.BatchTiming(size, tuple(map(len, calls)), tuple(found.seconds)))
         return
     rng = np.random.default_rng([plan.seed, 2])
     drawn = [int(length) for length in rng.choice(plan.tokens, -(-offline.TEXTS // size))]
     found = entry.worker.time_ids(drawn, batch=size, seed=plan.seed, limit_s=offline.SECONDS)
-    timed.append(offline.Timed(size, (size,) * len(drawn), tuple(found.seconds)))
+    timed.append(offline.BatchTiming(size, (size,) * len(drawn), tuple(found.seconds)))
 
 
-def _peak(entry: Entry) -> None:
+def _peak(entry: RepetitionRun) -> None:
     entry.peak_bytes = entry.worker.memory()
 
 
-def _answer(entry: Entry, rows: range, blocks: list[npt.NDArray[np.float32]]) -> None:
+def _answer(entry: RepetitionRun, rows: range, blocks: list[npt.NDArray[np.float32]]) -> None:
     logits = entry.worker.logits(rows)
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(broken):
-        raise WorkerError(Status.WRONG, f"its logits are not finite, first for row {rows[broken[0]]}")
+        raise WorkerError(RowStatus.WRONG, f"its logits are not finite, first for row {rows[broken[0]]}")
     blocks.append(logits)

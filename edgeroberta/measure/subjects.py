@@ -1,7 +1,7 @@
 """What can be measured: a bundle on an engine, and the full-size model as float32 ONNX.
 
 Each is opened in a worker by a function named in :data:`SUBJECTS`; the full-size model in PyTorch is in
-``full_size``, apart, since importing it is heavy.
+``baseline``, apart, since importing it is heavy.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta.errors import BundleError
-from edgeroberta.measure.paired import Beside, time_beside
-from edgeroberta.measure.protocol import Inputs, Spec
+from edgeroberta.measure.paired import PairedTimes, time_paired
+from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch, timed
 from edgeroberta.storage import jsontext
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.session import Session
 
-#: What a worker opens, as ``module:function`` of a :class:`Spec`.
+#: What a worker opens, as ``module:function`` of a :class:`SubjectSpec`.
 SUBJECTS = {
     "bundle": "edgeroberta.measure.subjects:open_bundle",
     "onnx": "edgeroberta.measure.subjects:open_float_onnx",
-    "torch": "edgeroberta.measure.baseline:open_full_size",
+    "torch": "edgeroberta.measure.torch_baseline:open_baseline",
 }
 
 
-class FloatOnnxSubject:
+class BaselineOnnxSubject:
     """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
 
     def __init__(self, runtime: Runtime, folder: Path) -> None:
@@ -56,7 +56,7 @@ class FloatOnnxSubject:
         return self._runtime.logits(list(inputs))
 
 
-class BundleSubject(FloatOnnxSubject):
+class BundleSubject(BaselineOnnxSubject):
     """A bundle as its users run it: text in, labels out."""
 
     def __init__(self, runtime: Runtime, folder: Path, *, threads: int) -> None:
@@ -89,10 +89,10 @@ class BundleSubject(FloatOnnxSubject):
         finally:
             session.close()
 
-    def beside(self, inputs: Inputs, request: dict[str, Any]) -> Beside:
+    def beside(self, inputs: Inputs, request: dict[str, Any]) -> PairedTimes:
         """Time the engine beside the graph of a folder; see ``worker`` for the request."""
         lengths = request["lengths"] or [len(each.ids) for each in self._runtime.encode(list(inputs))]
-        return time_beside(
+        return time_paired(
             self._runtime.session,
             Path(request["folder"]),
             lengths,
@@ -102,7 +102,7 @@ class BundleSubject(FloatOnnxSubject):
         )
 
 
-def open_bundle(spec: Spec) -> BundleSubject:
+def open_bundle(spec: SubjectSpec) -> BundleSubject:
     """Open a bundle on the engine that the spec names."""
     from edgeroberta.runtime import Runtime
 
@@ -111,7 +111,7 @@ def open_bundle(spec: Spec) -> BundleSubject:
     return BundleSubject(runtime, folder, threads=spec.threads)
 
 
-def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
+def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.runtime import Runtime
@@ -124,7 +124,9 @@ def open_float_onnx(spec: Spec) -> FloatOnnxSubject:
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
     task = replace(model.task, pair=not isinstance(spec.inputs[0], str))
     tokenizer = TextTokenizer.open(folder, longest)
-    return FloatOnnxSubject(Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder)
+    return BaselineOnnxSubject(
+        Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder
+    )
 
 
 def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
@@ -144,10 +146,10 @@ def runs_on(engine: str) -> str:
 
     if not ENGINES[engine].on_device:
         return "cpu"
-    from edgeroberta.hardware import here
-    from edgeroberta.targets.matching import machine
+    from edgeroberta.hardware import machine_facts
+    from edgeroberta.targets.matching import target_facts
 
-    found = machine(here())
+    found = target_facts(machine_facts())
     return next(iter(found.gpus), found.board or "gpu")
 
 
@@ -170,7 +172,9 @@ def vocab_size(folder: Path) -> int:
         raise BundleError(f"does not tell the size of the vocabulary ({error})", where=str(file)) from error
 
 
-def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int) -> list[Spec]:
+def bundle_specs(
+    folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int
+) -> list[SubjectSpec]:
     """Say how to open a bundle on each of the engines asked for; None for all that it was built for."""
     from edgeroberta.errors import UsageError, did_you_mean
     from edgeroberta.runtime import manifest
@@ -184,6 +188,6 @@ def bundle_specs(folder: Path, inputs: Inputs, *, engines: Sequence[str] | None,
                 hint=did_you_mean(engine, offered),
             )
     return [
-        Spec(SUBJECTS["bundle"], str(folder), inputs, threads=threads, engine=engine)
+        SubjectSpec(SUBJECTS["bundle"], str(folder), inputs, threads=threads, engine=engine)
         for engine in engines or offered
     ]

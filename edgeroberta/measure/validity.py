@@ -18,7 +18,7 @@ MOST_LOAD = 0.5
 MOST_STEAL = 0.01
 
 
-class Verdict(Word):
+class RunValidity(Word):
     """Whether times may be relied on."""
 
     VALID = "valid"  #: nothing spoke against them
@@ -30,11 +30,11 @@ class Verdict(Word):
 class Validity:
     """A verdict on a run with its reasons."""
 
-    verdict: Verdict = Verdict.VALID  # whether its times may be relied on
+    verdict: RunValidity = RunValidity.VALID  # whether its times may be relied on
     reasons: tuple[str, ...] = ()  # what speaks against it, a sentence each
 
 
-class Seen(Protocol):
+class Telemetry(Protocol):
     """What was seen of the device during one turn."""
 
     @property
@@ -50,11 +50,11 @@ class Seen(Protocol):
         """What says that it throttled."""
 
 
-class Watch(Protocol):
-    """Looks at the device from ``with`` to its end, as ``edgeroberta.hardware.Watch`` does."""
+class Monitor(Protocol):
+    """Looks at the device from ``with`` to its end, as ``edgeroberta.hardware.DeviceMonitor`` does."""
 
     @property
-    def watched(self) -> Seen:
+    def watched(self) -> Telemetry:
         """What was seen."""
 
     def __enter__(self) -> object:
@@ -65,7 +65,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True)
-class Nothing:
+class NoTelemetry:
     """What is seen where nobody looks."""
 
     energy_j: float | None = None
@@ -73,12 +73,12 @@ class Nothing:
     reasons: tuple[str, ...] = ()
 
 
-class Blind:
+class NullMonitor:
     """Looks at nothing: for what is not reported with the device's state."""
 
-    watched = Nothing()
+    watched = NoTelemetry()
 
-    def __enter__(self) -> Blind:
+    def __enter__(self) -> NullMonitor:
         """Begin to look at nothing."""
         return self
 
@@ -86,13 +86,13 @@ class Blind:
         """End it."""
 
 
-def blind(runs_on: str) -> Watch:
+def null_monitor(runs_on: str) -> Monitor:
     """Look at nothing."""
-    return Blind()
+    return NullMonitor()
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Environment:
     """The machine before and after a run."""
 
     load: float | None = None  # one-minute load average before; None when unknown
@@ -104,11 +104,11 @@ class Surroundings:
 
 
 def judge_run(
-    around: Surroundings, throttled: Sequence[str], noisy_rows: Sequence[str], *, rounds: int
+    around: Environment, throttled: Sequence[str], noisy_rows: Sequence[str], *, rounds: int
 ) -> Validity:
     """Say what a run's times are worth: INVALID when the device throttled, NOISY when other work disturbs."""
     if throttled:
-        return Validity(Verdict.INVALID, tuple(f"The device throttled: {why}." for why in throttled))
+        return Validity(RunValidity.INVALID, tuple(f"The device throttled: {why}." for why in throttled))
     reasons = []
     if noisy_rows:
         reasons.append(
@@ -121,12 +121,12 @@ def judge_run(
     if not reasons:
         return Validity()
     more = f"More rounds make it steadier, and a quiet machine: --rounds {2 * rounds}."
-    return Validity(Verdict.NOISY, (*reasons, more))
+    return Validity(RunValidity.NOISY, (*reasons, more))
 
 
 def require_valid(validity: Validity, *, where: str | None = None) -> None:
     """End a command whose numbers are not to be used, after they have been shown and kept."""
-    if validity.verdict is Verdict.INVALID:
+    if validity.verdict is RunValidity.INVALID:
         raise EdgeRobertaError(
             f"the run is not valid: {' '.join(validity.reasons)}",
             where=where,

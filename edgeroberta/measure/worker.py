@@ -35,8 +35,8 @@ import numpy as np
 
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.measure.clock import peak_memory, time_calls
-from edgeroberta.measure.paired import Beside
-from edgeroberta.measure.protocol import Inputs, Opened, Spec
+from edgeroberta.measure.paired import PairedTimes
+from edgeroberta.measure.protocol import Inputs, SubjectSpec, WorkerReady
 from edgeroberta.measure.stopwatch import Stopwatch
 
 
@@ -63,13 +63,13 @@ class Subject(Protocol):
         """Return float32 logits ``[len(inputs), labels]``."""
 
 
-class Bundle(Subject, Protocol):
+class AnsweringSubject(Subject, Protocol):
     """A bundle: it must answer alike whatever padding a text gets, and int8 is to be worth it."""
 
     def padded(self, inputs: Inputs, length: int) -> np.ndarray:
         """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
 
-    def beside(self, inputs: Inputs, request: dict[str, Any]) -> Beside:
+    def beside(self, inputs: Inputs, request: dict[str, Any]) -> PairedTimes:
         """Time its engine beside the graph that the request names."""
 
 
@@ -85,7 +85,7 @@ def main() -> None:
 
     lines = iter(sys.stdin.buffer.readline, b"")
     try:
-        spec = Spec.from_json(json.loads(next(lines)))
+        spec = SubjectSpec.from_json(json.loads(next(lines)))
         subject, opened = _open(spec)
         reply(asdict(opened))
         for line in lines:
@@ -95,13 +95,13 @@ def main() -> None:
         sys.exit(1)
 
 
-def _open(spec: Spec) -> tuple[Subject, Opened]:
+def _open(spec: SubjectSpec) -> tuple[Subject, WorkerReady]:
     started = time.perf_counter()
     module, _, function = spec.subject.partition(":")
     subject: Subject = getattr(importlib.import_module(module), function)(spec)
     subject.answer(spec.inputs[:1])
     cold = time.perf_counter() - started
-    opened = Opened(
+    opened = WorkerReady(
         engine=subject.engine,
         version=subject.version,
         device=subject.device,
@@ -113,7 +113,7 @@ def _open(spec: Spec) -> tuple[Subject, Opened]:
     return subject, opened
 
 
-def _serve(subject: Subject, spec: Spec, request: dict[str, Any]) -> dict[str, Any]:
+def _serve(subject: Subject, spec: SubjectSpec, request: dict[str, Any]) -> dict[str, Any]:
     do = request["do"]
     if do == "time":
         calls = [[spec.inputs[row] for row in rows] for rows in request["calls"]]
@@ -130,7 +130,7 @@ def _serve(subject: Subject, spec: Spec, request: dict[str, Any]) -> dict[str, A
         return {"rows": len(inputs)}
     if do == "beside":
         inputs = [spec.inputs[row] for row in request["rows"]]
-        return asdict(cast(Bundle, subject).beside(inputs, request))
+        return asdict(cast(AnsweringSubject, subject).beside(inputs, request))
     return {"peak_bytes": peak_memory()}
 
 
@@ -147,7 +147,7 @@ def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:
     if way == "alone":
         return np.concatenate([subject.logits([each]) for each in inputs])
     if way.startswith("padded-"):
-        return cast(Bundle, subject).padded(inputs, int(way.partition("-")[2]))
+        return cast(AnsweringSubject, subject).padded(inputs, int(way.partition("-")[2]))
     return subject.logits(inputs)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgeroberta.metrics.agreement import agreeing, agreement, tolerance
+from edgeroberta.metrics.agreement import agreement, agrees, tolerance
 from edgeroberta.metrics.intervals import (
     SAMPLES,
-    Draws,
+    BootstrapOptions,
     Interval,
     agreement_interval,
     drop_interval,
@@ -17,11 +17,11 @@ from edgeroberta.metrics.scores import METRICS, all_metrics, calibration_error, 
 __all__ = [
     "METRICS",
     "SAMPLES",
-    "Draws",
+    "BootstrapOptions",
     "Interval",
-    "agreeing",
     "agreement",
     "agreement_interval",
+    "agrees",
     "all_metrics",
     "calibration_error",
     "drop_interval",

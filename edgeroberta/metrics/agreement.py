@@ -20,7 +20,7 @@ RELATIVE_TOLERANCE = 0.05
 _SPANS = ((25, 75, 1.349), (10, 90, 2.563))
 
 
-def agreeing(task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
+def agrees(task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
     """Tell on which rows two models say the same.
 
     ``reference``: float[n, L] logits of the reference. ``other``: float[n, L] logits of the other model.
@@ -40,8 +40,8 @@ def agreeing(task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_
 
 
 def agreement(task: Task, reference: Array, other: Array) -> float:
-    """Return the share of rows on which two models say the same; see :func:`agreeing`."""
-    return float(np.mean(agreeing(task, reference, other)))
+    """Return the share of rows on which two models say the same; see :func:`agrees`."""
+    return float(np.mean(agrees(task, reference, other)))
 
 
 def tolerance(values: Array | Floats) -> float:

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.metrics import resampling, studentized
-from edgeroberta.metrics.agreement import agreeing
-from edgeroberta.metrics.resampling import Groups, Sample
+from edgeroberta.metrics.agreement import agrees
+from edgeroberta.metrics.resampling import BootstrapSample, Groups
 from edgeroberta.metrics.scores import METRICS, Array, ranks, score
 from edgeroberta.tasks import Task
 
@@ -41,7 +41,7 @@ class Interval:
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
+class BootstrapOptions:
     """How an interval is made."""
 
     seed: int = 0
@@ -61,7 +61,7 @@ class Draws:
         """Return how many samples of so many numbers each to draw: the more there are, the fewer it takes."""
         return min(self.samples, max(1000, _CELLS // cells))
 
-    def quantile(self, sample: Sample, *, upper: bool) -> float:
+    def quantile(self, sample: BootstrapSample, *, upper: bool) -> float:
         """Return the upper or lower end of the interval of what is sampled."""
         count = self.count(sample.cells)
         drawn = sample.draw(count, seed=self.seed, scale=self.scale)
@@ -69,7 +69,7 @@ class Draws:
 
 
 def drop_interval(
-    task: Task, full: Array, ours: Array, labels: Array, draws: Draws, *, metric: str | None = None
+    task: Task, full: Array, ours: Array, labels: Array, draws: BootstrapOptions, *, metric: str | None = None
 ) -> Interval:
     """Estimate how much of a metric is lost.
 
@@ -84,7 +84,9 @@ def drop_interval(
     first, second = task.decide(full), task.decide(ours)
 
     def most(better: Array, worse: Array) -> float:
-        end = draws.quantile(resampling.of_drop(task, better, worse, labels, name, draws.groups), upper=True)
+        end = draws.quantile(
+            resampling.sample_drop(task, better, worse, labels, name, draws.groups), upper=True
+        )
         if not chosen.correlation:
             return end
         high, low, truth = (ranks(each) if chosen.ranked else each for each in (better, worse, labels))
@@ -103,24 +105,27 @@ def drop_interval(
     return Interval(mean, min(mean, -most(second, first)), max(mean, most(first, second)))
 
 
-def agreement_interval(task: Task, full: Array, ours: Array, draws: Draws) -> Interval:
+def agreement_interval(task: Task, full: Array, ours: Array, draws: BootstrapOptions) -> Interval:
     """Estimate on which share of all texts two models, logits float[n, L] each, say the same."""
-    same = agreeing(task, full, ours)
+    same = agrees(task, full, ours)
     low, high = (
-        draws.quantile(resampling.of_share(same, draws.groups, other=end), upper=end) for end in (False, True)
+        draws.quantile(resampling.sample_share(same, draws.groups, other=end), upper=end)
+        for end in (False, True)
     )
     mean = float(same.mean())
     return Interval(mean, min(mean, low), max(mean, high))
 
 
-def lead_interval(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], draws: Draws) -> Interval:
+def lead_interval(
+    first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], draws: BootstrapOptions
+) -> Interval:
     """Estimate how much greater one share of the same rows is than another.
 
     ``first``: bool[n], on which rows one model is right, or agrees. ``second``: bool[n], on which the other
     does. Returns -1 … 1, above zero where the first is the greater.
     """
-    high = draws.quantile(resampling.of_lead(first, second, draws.groups), upper=True)
-    low = -draws.quantile(resampling.of_lead(second, first, draws.groups), upper=True)
+    high = draws.quantile(resampling.sample_lead(first, second, draws.groups), upper=True)
+    low = -draws.quantile(resampling.sample_lead(second, first, draws.groups), upper=True)
     mean = float(first.mean() - second.mean())
     return Interval(mean, min(mean, low), max(mean, high))
 

@@ -24,7 +24,7 @@ _CELLS_PER_BLOCK = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class BootstrapSample:
     """Units that are drawn, and what is asked of them."""
 
     #: float64[m], how many equal units there are of each kind; the last is one that was never seen
@@ -57,9 +57,9 @@ class Sample:
         return np.concatenate(found)
 
 
-def of_drop(
+def sample_drop(
     task: Task, ours: Array, theirs: Array, labels: Array, metric: str, groups: Groups | None
-) -> Sample:
+) -> BootstrapSample:
     """Sample how much of a metric one model has more than another, with one unit that lost the most.
 
     ``ours``: predictions of the model that may be better, as ``task.decide`` gives them. ``labels``: int[n],
@@ -79,20 +79,20 @@ def of_drop(
             for known, new in ((ours, lost[0]), (theirs, lost[1]))
         ]
     )
-    units = together(both[:rows], groups)
+    units = group_sums(both[:rows], groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     # What was never seen comes in units of the size of those that were.
     row = unseen.worst(chosen, units.sum(axis=0), both[rows:] * (rows / len(units)))
     kinds = np.vstack([kinds, row])
-    return Sample(np.append(counts, 1.0), lambda weights: unseen.drop(chosen, weights @ kinds))
+    return BootstrapSample(np.append(counts, 1.0), lambda weights: unseen.drop(chosen, weights @ kinds))
 
 
-def of_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) -> Sample:
+def sample_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) -> BootstrapSample:
     """Sample a share of rows, with one unit more of which all are as ``other`` says.
 
     Without groups, its quantiles are the bounds of Clopper and Pearson.
     """
-    units = together(np.stack([yes, np.ones(len(yes))], axis=1).astype(np.float64), groups)
+    units = group_sums(np.stack([yes, np.ones(len(yes))], axis=1).astype(np.float64), groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     size = len(yes) / len(units)
     kinds = np.vstack([kinds, [size * other, size]])
@@ -101,12 +101,14 @@ def of_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) 
         sums = weights @ kinds
         return np.asarray(sums[:, 0] / sums[:, 1])
 
-    return Sample(np.append(counts, 1.0), share)
+    return BootstrapSample(np.append(counts, 1.0), share)
 
 
-def of_lead(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], groups: Groups | None) -> Sample:
+def sample_lead(
+    first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], groups: Groups | None
+) -> BootstrapSample:
     """Sample how much greater the first of two shares of the same rows is, with one unit only of it more."""
-    units = together(np.stack([first, second, np.ones(len(first))], axis=1).astype(np.float64), groups)
+    units = group_sums(np.stack([first, second, np.ones(len(first))], axis=1).astype(np.float64), groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     size = len(first) / len(units)
     kinds = np.vstack([kinds, [size, 0, size]])
@@ -115,10 +117,10 @@ def of_lead(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_], groups:
         sums = weights @ kinds
         return np.asarray((sums[:, 0] - sums[:, 1]) / sums[:, 2])
 
-    return Sample(np.append(counts, 1.0), lead)
+    return BootstrapSample(np.append(counts, 1.0), lead)
 
 
-def together(rows: Floats, groups: Groups | None) -> Floats:
+def group_sums(rows: Floats, groups: Groups | None) -> Floats:
     """Add up rows that stand or fall together."""
     if groups is None:
         return rows
@@ -128,7 +130,7 @@ def together(rows: Floats, groups: Groups | None) -> Floats:
     return sums
 
 
-def _of_ranks(ours: Array, theirs: Array, labels: Array, groups: Groups | None) -> Sample:
+def _of_ranks(ours: Array, theirs: Array, labels: Array, groups: Groups | None) -> BootstrapSample:
     """Sample the difference of two rank correlations; ranks are those within each sample.
 
     What was never seen is a row at the outer decile that one model ranks there and the other in the
@@ -149,7 +151,7 @@ def _of_ranks(ours: Array, theirs: Array, labels: Array, groups: Groups | None) 
         first, second, right = (ranks.within(each) for ranks in ranked)
         return _correlation(each, first, right) - _correlation(each, second, right)
 
-    return Sample(np.ones(names.max() + 1), value, len(names))
+    return BootstrapSample(np.ones(names.max() + 1), value, len(names))
 
 
 @dataclass(frozen=True, eq=False)

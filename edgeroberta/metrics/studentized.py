@@ -60,7 +60,7 @@ def upper(
     rows = len(labels)
     lost = np.full(rows, np.mean(ours, dtype=np.float64))
     every = monomials(*(np.concatenate(pair) for pair in ((ours, ours), (theirs, lost), (labels, labels))))
-    units = resampling.together(every[:rows], groups)
+    units = resampling.group_sums(every[:rows], groups)
     unseen = every[rows:] * (rows / len(units))
     loss = _loss(units.sum(axis=0) + _STEP * unseen) - _loss(units.sum(axis=0)[None])
     worth = np.maximum(loss, 0)

@@ -55,12 +55,12 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
 
 
 def _of_transformers(model: Checkpoint, inputs: Inputs) -> Logits:
-    from edgeroberta.measure.baseline import FullSize
+    from edgeroberta.measure.torch_baseline import TorchBaseline
     from edgeroberta.roberta import loading
 
     try:
-        with loading.quiet():
-            found: Logits = FullSize(model).logits(inputs)
+        with loading.silence_transformers():
+            found: Logits = TorchBaseline(model).logits(inputs)
             return found
     except EdgeRobertaError:
         raise

@@ -34,7 +34,7 @@ _Ids = list[int]
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ReferenceTokens:
     """Texts as transformers reads them: ids, and the type of each token where the model gets types."""
 
     ids: list[_Ids]
@@ -133,14 +133,14 @@ def _odd(tokenizer: Any, length: int, *, pair: bool) -> list[Input]:
     return list(zip(texts, [texts[-1], *texts[:-1]], strict=True))
 
 
-def _read(tokenizer: Any, texts: Sequence[Input], length: int) -> _Read:
+def _read(tokenizer: Any, texts: Sequence[Input], length: int) -> _ReferenceTokens:
     pairs = isinstance(texts[0], tuple)
     columns = [list(column) for column in zip(*texts, strict=True)] if pairs else [list(texts)]
     found = tokenizer(*columns, truncation=True, max_length=length)
-    return _Read(found["input_ids"], found.get("token_type_ids"))
+    return _ReferenceTokens(found["input_ids"], found.get("token_type_ids"))
 
 
-def _check_types(read: _Read, texts: Sequence[Input], folder: Path) -> None:
+def _check_types(read: _ReferenceTokens, texts: Sequence[Input], folder: Path) -> None:
     for text, types in zip(texts, read.types or (), strict=False):
         if any(types):
             raise CheckpointError(

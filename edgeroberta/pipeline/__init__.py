@@ -19,13 +19,13 @@ from typing import Any
 from edgeroberta import __version__, distributed, stages
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import BundleError
-from edgeroberta.evaluate import provenance
+from edgeroberta.evaluation import provenance
 from edgeroberta.hardware import versions
 from edgeroberta.pipeline import delivery, workspace
-from edgeroberta.pipeline.job import Job, State, name_and_key, start
+from edgeroberta.pipeline.job import PipelineJob, PipelineState, name_and_key, start
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
-from edgeroberta.recipe import Recipe, Step
+from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.runtime import manifest
 from edgeroberta.stages import Context
 from edgeroberta.storage import artifact, jsontext
@@ -40,7 +40,7 @@ _RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx
 
 
 @dataclass(frozen=True)
-class Made:
+class StageRun:
     """One stage that is through."""
 
     artifact: Artifact
@@ -48,12 +48,12 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """What a run gives."""
 
     bundle: Path  # the bundle's folder
     report: Mapping[str, Any] | None  # content of ``report.json``, None when the recipe does not verify
-    stages: tuple[Made, ...]  # every stage, in order
+    stages: tuple[StageRun, ...]  # every stage, in order
     pair: bool = False  # the model answers pairs of texts
     notes: tuple[str, ...] = ()  # what the check of the model had to say
 
@@ -63,7 +63,7 @@ class Result:
         return str(self.report["judgement"]["verdict"]) if self.report else None
 
 
-def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
+def run(recipe: Recipe, job: PipelineJob, *, progress: Progress) -> RunResult:
     """Run a recipe and deliver its bundle; a folder that holds something else is left alone."""
     ranks = distributed.current()
     if ranks.main:
@@ -72,23 +72,23 @@ def run(recipe: Recipe, job: Job, *, progress: Progress) -> Result:
     with _held(job.work, ranks) as work:
         made = _make(recipe.stages, job, progress, recipe.text, work)
         if work:
-            with workspace.told(job.output):
+            with workspace.disk_errors(job.output):
                 delivery.deliver(made[-1].artifact, job.output)
             work.tidy([item.artifact.path.name for item in made])
             _remember(job, made)
         ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
     report = read_report(reports[-1].path) if reports else None
-    return Result(job.output, report, made, job.task.pair, job.notes)
+    return RunResult(job.output, report, made, job.task.pair, job.notes)
 
 
-def _remember(job: Job, made: Sequence[Made]) -> None:
+def _remember(job: PipelineJob, made: Sequence[StageRun]) -> None:
     """Keep on this computer where the bundle's model and data lie, which it does not tell itself."""
-    full_size = job.model.folder
+    baseline = job.model.folder
     for item in itertools.takewhile(lambda each: each.artifact.lineage.stage in stages.TEACHER_STAGES, made):
-        full_size = item.artifact.path
+        baseline = item.artifact.path
     try:
-        provenance.remember(manifest.read(job.output), job.source, full_size)
+        provenance.store_origin(manifest.read(job.output), job.source, baseline)
     except BundleError as error:
         logger.info("where the bundle comes from is not kept: %s", error)
 
@@ -100,14 +100,19 @@ def read_report(folder: Path) -> Mapping[str, Any]:
 
 
 def make(
-    steps: Sequence[Step], job: Job, *, progress: Progress, recipe_text: str = "", wait: bool = False
-) -> tuple[Made, ...]:
+    steps: Sequence[RecipeStep],
+    job: PipelineJob,
+    *,
+    progress: Progress,
+    recipe_text: str = "",
+    wait: bool = False,
+) -> tuple[StageRun, ...]:
     """Run stages one after the other in the job's work folder; its output is not touched."""
     with _held(job.work, distributed.current(), wait=wait) as work:
         return _make(steps, job, progress, recipe_text, work)
 
 
-def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Artifact, ...]:
+def plan(steps: Sequence[RecipeStep], job: PipelineJob, *, recipe_text: str = "") -> tuple[Artifact, ...]:
     """Return the finished artifacts of the first stages, which a run would reuse; runs and writes nothing."""
     workspace.check(job.work)
     state = start(job)
@@ -115,7 +120,7 @@ def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Art
     for index, step in enumerate(steps):
         name, key = name_and_key(index, step, state, job, recipe_text)
         path = job.work / name
-        found = workspace.peek(path, key) if path.is_dir() else None
+        found = workspace.reusable_artifact(path, key) if path.is_dir() else None
         if found is None:
             break
         reusable.append(found)
@@ -126,7 +131,7 @@ def plan(steps: Sequence[Step], job: Job, *, recipe_text: str = "") -> tuple[Art
 @contextlib.contextmanager
 def _held(path: Path, ranks: Ranks, *, wait: bool = False) -> Iterator[Workspace | None]:
     """Hold the work folder: the main process gets it, others None, once the main one has it."""
-    with workspace.told(path), contextlib.ExitStack() as held:
+    with workspace.disk_errors(path), contextlib.ExitStack() as held:
         work = Workspace(path) if ranks.main else None
         if work:
             held.enter_context(work.lock(wait=wait))
@@ -135,13 +140,17 @@ def _held(path: Path, ranks: Ranks, *, wait: bool = False) -> Iterator[Workspace
 
 
 def _make(
-    steps: Sequence[Step], job: Job, progress: Progress, recipe_text: str, work: Workspace | None
-) -> tuple[Made, ...]:
+    steps: Sequence[RecipeStep],
+    job: PipelineJob,
+    progress: Progress,
+    recipe_text: str,
+    work: Workspace | None,
+) -> tuple[StageRun, ...]:
     """Run stages in a work folder that is held; ``work`` is None but for the main process."""
     ranks = distributed.current()
     if not ranks.main:
         progress = Progress()
-    made: list[Made] = []
+    made: list[StageRun] = []
     state = start(job)
     for index, step in enumerate(steps):
         label = f"[{index + 1}/{len(steps)}] {step.stage.name}"
@@ -153,12 +162,14 @@ def _make(
             context = _context(job, state, name, progress, recipe_text)
             found = _run(step, context, key, work, ranks)
         done = found or artifact.load(job.work / name)
-        made.append(Made(done, reused))
+        made.append(StageRun(done, reused))
         state = state.after(step.stage, done)
     return tuple(made)
 
 
-def _run(step: Step, context: Context, key: str, work: Workspace | None, ranks: Ranks) -> Artifact | None:
+def _run(
+    step: RecipeStep, context: Context, key: str, work: Workspace | None, ranks: Ranks
+) -> Artifact | None:
     """Run one stage; the main process, which has ``work``, returns the sealed artifact, others None."""
     stage = step.stage
     name = context.output.parent.name.removeprefix(workspace.PARTIAL)
@@ -187,14 +198,16 @@ def _run(step: Step, context: Context, key: str, work: Workspace | None, ranks: 
     return done
 
 
-def _context(job: Job, state: State, name: str, progress: Progress, recipe_text: str) -> Context:
+def _context(
+    job: PipelineJob, state: PipelineState, name: str, progress: Progress, recipe_text: str
+) -> Context:
     partial = job.work / f"{workspace.PARTIAL}{name}"
     return Context(
         output=partial / "output",
         scratch=partial / "scratch",
         inputs=state.inputs,
         checkpoint=state.checkpoint,
-        full_size=state.full_size_checkpoint,
+        baseline=state.full_size_checkpoint,
         task=job.task,
         data=job.data,
         target=job.target,
@@ -204,5 +217,5 @@ def _context(job: Job, state: State, name: str, progress: Progress, recipe_text:
         recipe_text=recipe_text,
         history=state.history,
         artifacts=state.artifacts,
-        ledger=job.work / workspace.LEDGER,
+        per_stage=job.work / workspace.PER_STAGE,
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from edgeroberta import backends, distributed, metrics, pipeline, recipe, targets
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.pipeline import Result, preflight, sources
+from edgeroberta.pipeline import RunResult, compression_inputs, preflight
+from edgeroberta.pipeline.compression_inputs import CompressionInputs, CompressionRequest
 from edgeroberta.pipeline.dry_run import Preview
-from edgeroberta.pipeline.job import Job
-from edgeroberta.pipeline.sources import Request, Source
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
-from edgeroberta.recipe import Recipe, Step
+from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.cache import cache_dir
@@ -23,18 +23,18 @@ from edgeroberta.tasks import Task
 TEACHER_RECIPE = "finetune-int8"
 
 
-def compress(request: Request, *, progress: Progress) -> Result:
+def compress(request: CompressionRequest, *, progress: Progress) -> RunResult:
     """Do what the user asks for; returns the bundle and its report, whatever the verdict."""
     chosen = recipe.load(request.recipe, request.overrides)
     return pipeline.run(chosen, prepare(request, chosen, progress=progress), progress=progress)
 
 
-def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
+def prepare(request: CompressionRequest, chosen: Recipe, *, progress: Progress) -> PipelineJob:
     """Find and check all that a recipe is to run on; fine-tune the packaged default's teacher if need be."""
     target = targets.load(request.target)
     _check_engines(chosen, target)
-    output, work = sources.folders(request)
-    source = sources.find(request, chosen)
+    output, work = compression_inputs.folders(request)
+    source = compression_inputs.find(request, chosen)
     for line in source.told:
         progress.line(line)
     teacher = _teacher_job(request, chosen, source, target)
@@ -46,7 +46,7 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
         )
         made = pipeline.make((_teacher_step(),), teacher, progress=progress, wait=True)
         source = replace(source, model=Checkpoint(made[-1].artifact.path))
-        sources.check_reference(request, source, known=True)
+        compression_inputs.check_reference(request, source, known=True)
     job, ranks = _job(request, source, target, output, work), distributed.current()
     _check_metric(chosen, job.task)
     if ranks.main:
@@ -57,13 +57,13 @@ def prepare(request: Request, chosen: Recipe, *, progress: Progress) -> Job:
     return job
 
 
-def preview(request: Request) -> Preview:
+def preview(request: CompressionRequest) -> Preview:
     """Check everything that can be checked without running a stage."""
     chosen = recipe.load(request.recipe, request.overrides)
     target = targets.load(request.target)
     _check_engines(chosen, target)
-    output, work = sources.folders(request)
-    source = sources.find(request, chosen)
+    output, work = compression_inputs.folders(request)
+    source = compression_inputs.find(request, chosen)
     teacher = _teacher_job(request, chosen, source, target)
     if teacher:
         found = pipeline.plan((_teacher_step(),), teacher)
@@ -73,7 +73,7 @@ def preview(request: Request) -> Preview:
             preflight.check_stages(chosen.stages, facts)
             return Preview(chosen, facts, reused=0, fine_tunes_packaged_model=True)
         source = replace(source, model=Checkpoint(found[-1].path))
-        sources.check_reference(request, source, known=True)
+        compression_inputs.check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
     _check_metric(chosen, job.task)
     told = preflight.check(chosen.stages, job, partly=True)
@@ -114,20 +114,26 @@ def _check_metric(chosen: Recipe, task: Task) -> None:
             )
 
 
-def _teacher_step() -> Step:
+def _teacher_step() -> RecipeStep:
     return recipe.load(TEACHER_RECIPE).stages[0]
 
 
-def _teacher_job(request: Request, chosen: Recipe, source: Source, target: Target) -> Job | None:
+def _teacher_job(
+    request: CompressionRequest, chosen: Recipe, source: CompressionInputs, target: Target
+) -> PipelineJob | None:
     """Return the job that makes the packaged default's teacher, in the cache; None when none is needed."""
-    if request.model is not None or sources.trains(chosen):
+    if request.model is not None or compression_inputs.trains_baseline(chosen):
         return None
     work = cache_dir() / "teacher"
-    return Job(source.model, source.task, source.data, target, work, work, request.seed, source=source.said)
+    return PipelineJob(
+        source.model, source.task, source.data, target, work, work, request.seed, source=source.said
+    )
 
 
-def _job(request: Request, source: Source, target: Target, output: Path, work: Path) -> Job:
-    return Job(
+def _job(
+    request: CompressionRequest, source: CompressionInputs, target: Target, output: Path, work: Path
+) -> PipelineJob:
+    return PipelineJob(
         model=source.model,
         task=source.task,
         data=source.data,

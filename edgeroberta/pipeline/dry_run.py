@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from edgeroberta.data import Splits
 from edgeroberta.notebook import Shown
-from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta.checkpoint import Checkpoint
 
@@ -20,7 +20,7 @@ class Preview(Shown):
     """What a run would do."""
 
     recipe: Recipe  # the resolved recipe
-    job: Job  # what it would run on
+    job: PipelineJob  # what it would run on
     reused: int  # how many of the first stages a former run has done
     fine_tunes_packaged_model: bool = False  # the packaged default's full-size model is not there yet
     told: tuple[str, ...] = ()  # what the check of the model's files and of how they are read has to say

@@ -11,7 +11,7 @@ from edgeroberta import stages
 from edgeroberta.data import Splits
 from edgeroberta.errors import CheckpointError
 from edgeroberta.hardware import versions
-from edgeroberta.recipe import Step
+from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.files import CONFIG
@@ -34,7 +34,7 @@ _SHAPING = {
 
 
 @dataclass(frozen=True)
-class Job:
+class PipelineJob:
     """What a recipe is run on."""
 
     model: Checkpoint  # its folder is never written to
@@ -51,12 +51,12 @@ class Job:
 
 
 @dataclass(frozen=True)
-class State:
+class PipelineState:
     """What the stages so far have left."""
 
     inputs: Mapping[Kind, Artifact]
     checkpoint: Checkpoint
-    full_size: Artifact
+    baseline: Artifact
     full_size_checkpoint: Checkpoint
     artifacts: tuple[Artifact, ...]
 
@@ -65,18 +65,18 @@ class State:
         """The lineage of every artifact so far."""
         return tuple(made.lineage for made in self.artifacts)
 
-    def after(self, stage: Stage, made: Artifact) -> State:
+    def after(self, stage: Stage, made: Artifact) -> PipelineState:
         """Return the state once ``stage`` has made ``made``."""
         leading = all(lineage.stage in ("source", *stages.TEACHER_STAGES) for lineage in self.history)
         state = replace(self, inputs={**self.inputs, stage.writes: made}, artifacts=(*self.artifacts, made))
         if stage.writes is Kind.CHECKPOINT:
             state = replace(state, checkpoint=Checkpoint(made.path))
         if leading and stage.name in stages.TEACHER_STAGES:
-            state = replace(state, full_size=made, full_size_checkpoint=state.checkpoint)
+            state = replace(state, baseline=made, full_size_checkpoint=state.checkpoint)
         return state
 
 
-def start(job: Job) -> State:
+def start(job: PipelineJob) -> PipelineState:
     """Wrap the user's model as the first artifact, where it lies."""
     content = job.model.digest
     said = dict(job.source)
@@ -93,10 +93,12 @@ def start(job: Job) -> State:
         content=content,
     )
     source = Artifact(job.model.folder, Kind.CHECKPOINT, lineage)
-    return State({Kind.CHECKPOINT: source}, job.model, source, job.model, (source,))
+    return PipelineState({Kind.CHECKPOINT: source}, job.model, source, job.model, (source,))
 
 
-def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: str) -> tuple[str, str]:
+def name_and_key(
+    index: int, step: RecipeStep, state: PipelineState, job: PipelineJob, recipe_text: str
+) -> tuple[str, str]:
     """Name the artifact that a stage will make."""
     stage = step.stage
     available = {
@@ -114,7 +116,7 @@ def name_and_key(index: int, step: Step, state: State, job: Job, recipe_text: st
             "stage": stage.name,
             "config": _settings(step.config, stage.name),
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
-            "full_size": state.full_size.lineage.content,
+            "baseline": state.baseline.lineage.content,
             "task": [str(job.task.problem), job.task.labels, job.task.pair],
             "code": codedigest.of(stage.run.__module__),
             "versions": {
@@ -140,7 +142,7 @@ def _settings(config: StageConfig, where: str) -> dict[str, Any]:
 
 
 def _device(target: Target) -> str:
-    from edgeroberta.latency.measuring import device
+    from edgeroberta.latency.measurement import device
     from edgeroberta.runtime.session import choose_engine
 
     return device(choose_engine(None, target.engines))

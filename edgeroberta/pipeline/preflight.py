@@ -14,11 +14,11 @@ from typing import cast
 from edgeroberta.hardware import versions
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.parity import tokens
-from edgeroberta.pipeline.job import Job
-from edgeroberta.recipe import Step
+from edgeroberta.pipeline.job import PipelineJob
+from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import Input
-from edgeroberta.stages import Outset
+from edgeroberta.stages import RunOutline
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
 from edgeroberta.storage.cache import cache_dir, writing
@@ -33,7 +33,7 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime")
 _FOR_TOKENS, _FOR_LOGITS = ("transformers",), ("transformers", "torch", "onnx", "onnxruntime")
 
 
-def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str, ...]:
+def check(steps: Sequence[RecipeStep], job: PipelineJob, *, partly: bool = False) -> tuple[str, ...]:
     """Refuse what a run would stumble over later, or read wrongly without a word.
 
     ``partly``: leave out what needs a package that is not installed, and say so. Returns what the user should
@@ -51,10 +51,10 @@ def check(steps: Sequence[Step], job: Job, *, partly: bool = False) -> tuple[str
     )
 
 
-def check_stages(steps: Sequence[Step], job: Job) -> None:
+def check_stages(steps: Sequence[RecipeStep], job: PipelineJob) -> None:
     """Ask every stage whether the files let it do its part."""
     tokens.open_ours(job.model)
-    outset = Outset(job.model, job.model.config.shape, job.task, job.target)
+    outset = RunOutline(job.model, job.model.config.shape, job.task, job.target)
     for step in steps:
         if step.stage.check is not None:
             outset = step.stage.check(step.config, outset)

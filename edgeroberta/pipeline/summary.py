@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.evaluate.per_stage import Ledger
-from edgeroberta.evaluate.report import to_come
-from edgeroberta.latency.int8 import Gain
-from edgeroberta.pipeline import Result
+from edgeroberta.evaluation.per_stage import PerStageMetrics
+from edgeroberta.evaluation.report import to_come
+from edgeroberta.latency.int8 import Int8Speedup
+from edgeroberta.pipeline import RunResult
 from edgeroberta.progress import duration
 from edgeroberta.report import comparison, stage_metrics
 
 SCHEMA_VERSION = 1
 
 
-def to_json(result: Result) -> dict[str, Any]:
+def to_json(result: RunResult) -> dict[str, Any]:
     """Return the outcome of a run for machines; ``verdict`` is None when the recipe does not verify."""
     report = result.report
     return {
@@ -38,7 +38,7 @@ def to_json(result: Result) -> dict[str, Any]:
     }
 
 
-def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = False) -> str:
+def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = False) -> str:
     """Return the outcome of a run for people: sizes, accuracy, speed, the verdict, the next commands."""
     bundle = shlex.quote(_shown(result.bundle))
     call = f"{program} {{}} {bundle}".format
@@ -71,7 +71,7 @@ def to_text(result: Result, *, program: str = "edgeroberta", budget: bool = Fals
     return "\n".join(lines)
 
 
-def _remedies(result: Result, *, budget: bool) -> list[str]:
+def _remedies(result: RunResult, *, budget: bool) -> list[str]:
     """Say what may lose less; nothing where an engine failed of which no answers are known."""
     engines = (result.report or {}).get("engines", ())
     if not any(each["metrics"] for each in engines):
@@ -93,17 +93,17 @@ def _remedies(result: Result, *, budget: bool) -> list[str]:
 
 def _stage_metrics(report: Mapping[str, Any]) -> list[str]:
     """Lay out the metrics of the model after every stage; nothing for a report of an older version."""
-    if report.get("ledger") is None:
+    if report.get("per_stage") is None:
         return []
-    ledger = Ledger.from_json(report["ledger"])
-    lines = [stage_metrics.table(ledger).text()] if ledger.rows else []
-    return ["", *lines, *stage_metrics.sentences(ledger)[0 if ledger.missing else 1 :]]
+    per_stage = PerStageMetrics.from_json(report["per_stage"])
+    lines = [stage_metrics.table(per_stage).text()] if per_stage.rows else []
+    return ["", *lines, *stage_metrics.notes(per_stage)[0 if per_stage.missing else 1 :]]
 
 
 def _verdict(report: Mapping[str, Any]) -> list[str]:
     judgement = report["judgement"]
     warnings = [f"WARNING: {warning}" for warning in report.get("warnings", ())]
-    gains = [(each["engine"], Gain(**each["gain"])) for each in report["engines"] if each.get("gain")]
+    gains = [(each["engine"], Int8Speedup(**each["gain"])) for each in report["engines"] if each.get("gain")]
     warnings += [str(gain.sentence(engine)) for engine, gain in gains if gain.low]
     return [*warnings, f"{judgement['verdict']}: {judgement['reason']}"]
 

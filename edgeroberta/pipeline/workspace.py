@@ -7,7 +7,7 @@
       lock                            held while a run is going on
       02-quantize-3fa8…/              a finished artifact
       .partial-03-build-91c2…/        one that was begun: output/ is started over, scratch/ is kept
-      ledger/                         what was measured of artifacts, see evaluate/per_stage/store.py
+      ledger/                         what was measured of artifacts, see evaluation/per_stage/store.py
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCHEMA_VERSION = 1
 MARKER = "work.json"
 LOCK = "lock"
 PARTIAL = ".partial-"
-LEDGER = "ledger"
+PER_STAGE = "per_stage"
 #: What a run that is killed while it writes the marker leaves.
 _TEMPORARY = re.compile(rf"\.{re.escape(MARKER)}\.[0-9a-f]{{8}}\.tmp")
 
@@ -79,7 +79,7 @@ class Workspace:
         path = self.path / name
         if not path.is_dir():
             return None
-        found = peek(path, key)
+        found = reusable_artifact(path, key)
         if found is None:
             aside = next(each for each in _names(self.path / f"changed-{name}") if not each.exists())
             path.replace(aside)
@@ -115,7 +115,7 @@ class Workspace:
                 leftover.unlink()
 
 
-def peek(path: Path, key: str) -> Artifact | None:
+def reusable_artifact(path: Path, key: str) -> Artifact | None:
     """Return the finished artifact at ``path`` if it is whole and was made for ``key``; change nothing."""
     try:
         found = artifact.load(path)
@@ -186,7 +186,7 @@ _SAID = {
 
 
 @contextlib.contextmanager
-def told(place: Path) -> Iterator[None]:
+def disk_errors(place: Path) -> Iterator[None]:
     """Put a full or unwritable disk into words, as an EdgeRobertaError; what is finished stays."""
     try:
         yield

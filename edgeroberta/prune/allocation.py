@@ -17,7 +17,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.prune import knapsack
 from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.surgery import Kept, check_layers
+from edgeroberta.roberta.surgery import KeptUnits, check_layers
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class Cost(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class _Option:
+class _LayerOption:
     """What one layer may become."""
 
     shape: LayerShape  # its heads and neurons
@@ -55,7 +55,7 @@ def allocate(
     *,
     layers: Sequence[int] | Literal["auto"] | None = None,
     granularity: int = GRANULARITY,
-) -> Kept:
+) -> KeptUnits:
     """Keep the units of most importance that a budget pays for, heads and neurons together.
 
     ``budget``: what the whole model may cost, in the unit of ``cost``. ``layers``: layers that stay, rising;
@@ -86,7 +86,7 @@ def allocate_counts(
     neurons: int,
     layers: Sequence[int] | None = None,
     granularity: int = GRANULARITY,
-) -> Kept:
+) -> KeptUnits:
     """Keep a number of heads and a number of neurons, each kind wherever they are most important.
 
     ``heads``: heads to keep over all layers that stay; at least one per layer stays all the same.
@@ -111,7 +111,7 @@ def allocate_evenly(
     whole: Sequence[LayerShape],
     layers: Sequence[int] | None = None,
     granularity: int = GRANULARITY,
-) -> Kept:
+) -> KeptUnits:
     """Keep the same part of the units in every layer, the most important of each; for comparison."""
     shapes = []
     for layer in whole:
@@ -123,14 +123,14 @@ def allocate_evenly(
 
 def allocate_shapes(
     importance: Importance, shapes: Sequence[LayerShape], *, layers: Sequence[int] | None = None
-) -> Kept:
+) -> KeptUnits:
     """Keep given numbers of heads and neurons in each layer that stays, the most important."""
     depth = len(importance.heads)
     chosen = tuple(range(depth)) if layers is None else check_layers(layers, depth)
     return _kept(importance, chosen, [s.heads for s in shapes], [s.intermediate for s in shapes])
 
 
-def kept_importance(importance: Importance, kept: Kept) -> float:
+def kept_importance(importance: Importance, kept: KeptUnits) -> float:
     """Return the sum of the scores of all units that stay."""
     total = 0.0
     for layer, heads, neurons in zip(kept.layers, kept.heads, kept.neurons, strict=True):
@@ -147,7 +147,7 @@ def cost_of(cost: Cost, shapes: Sequence[LayerShape]) -> float:
 
 def _of_layers(
     importance: Importance, cost: Cost, budget: float, layers: Sequence[int], granularity: int
-) -> Kept:
+) -> KeptUnits:
     options = _options(importance, cost, layers, granularity)
     floor = cost.fixed + knapsack.least(options)
     if floor > budget * (1 + _SLACK):
@@ -163,7 +163,7 @@ def _of_layers(
 
 def _options(
     importance: Importance, cost: Cost, layers: Sequence[int], granularity: int
-) -> list[list[_Option]]:
+) -> list[list[_LayerOption]]:
     """List what each layer may become: any number of heads with any number of blocks of neurons."""
     result = []
     for place, layer in enumerate(layers):
@@ -173,7 +173,7 @@ def _options(
             for width in _widths(len(neurons) - 1, granularity):
                 shape = LayerShape(count, width)
                 value = float(heads[count] + neurons[width])
-                options.append(_Option(shape, cost.layer(place, len(layers), shape), value))
+                options.append(_LayerOption(shape, cost.layer(place, len(layers), shape), value))
         result.append(options)
     return result
 
@@ -199,8 +199,8 @@ def _spread(scores: Sequence[Floats], wanted: int, block: int) -> list[int]:
 
 def _kept(
     importance: Importance, layers: Sequence[int], heads: Sequence[int], neurons: Sequence[int]
-) -> Kept:
-    return Kept(
+) -> KeptUnits:
+    return KeptUnits(
         tuple(layers),
         tuple(_best(importance.heads[layer], count) for layer, count in zip(layers, heads, strict=True)),
         tuple(_best(importance.neurons[layer], count) for layer, count in zip(layers, neurons, strict=True)),

@@ -11,13 +11,13 @@ from edgeroberta.prune import allocation
 from edgeroberta.prune.allocation import Cost
 from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
-from edgeroberta.roberta.surgery import Kept, check_layers, choose_layers
+from edgeroberta.roberta.surgery import KeptUnits, check_layers, choose_layers
 from edgeroberta.tasks import Word
 
 Layers = Literal["all", "auto"] | int | tuple[int, ...]
 
 
-class Pace(Word):
+class PruningSchedule(Word):
     """How much of the pruning each of several steps does."""
 
     CUBIC = "cubic"  #: much at first, little at the end (Zhu and Gupta, arXiv:1710.01878)
@@ -26,11 +26,11 @@ class Pace(Word):
     def after(self, step: int, steps: int) -> float:
         """Return which part of the pruning is done after ``step`` of ``steps``, from 1."""
         left = 1 - step / steps
-        return 1 - left**3 if self is Pace.CUBIC else 1 - left
+        return 1 - left**3 if self is PruningSchedule.CUBIC else 1 - left
 
 
 @dataclass(frozen=True)
-class Parts:
+class KeepRatios:
     """Parts of the heads and of the neurons to keep, each over all layers that stay."""
 
     heads: float  # above 0, at most 1
@@ -39,7 +39,7 @@ class Parts:
 
 
 @dataclass(frozen=True, eq=False)
-class Budget:
+class CostRatio:
     """A part of what the model costs."""
 
     cost: Cost  # what is paid
@@ -47,7 +47,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Exact:
+class TargetShapes:
     """What each layer that stays is to be."""
 
     shapes: tuple[LayerShape, ...]  # its heads and neurons, the first layer first
@@ -58,11 +58,11 @@ class Goal:
     """What pruning is to end at."""
 
     source: EncoderShape  # the model before the first step
-    size: Parts | Budget | Exact  # what to keep of it
+    size: KeepRatios | CostRatio | TargetShapes  # what to keep of it
     layers: Layers = "all"  # layers to keep: all, how many, which, or as many as the budget does best with
     granularity: int = allocation.GRANULARITY  # neurons of a layer stay in multiples of this
 
-    def choose(self, importance: Importance, done: float, stays: Sequence[int] | None) -> Kept:
+    def choose(self, importance: Importance, done: float, stays: Sequence[int] | None) -> KeptUnits:
         """Choose what of the model as it stands stays in one step.
 
         ``done``: which part of the pruning is done after this step; 1 for the last one. ``stays``: None in
@@ -70,13 +70,13 @@ class Goal:
         Raises UsageError: the layers do not exist, or even the smallest layers cost more than the budget.
         """
         layers = self._layers(importance) if stays is None else tuple(range(len(stays)))
-        if isinstance(self.size, Budget):
+        if isinstance(self.size, CostRatio):
             whole = allocation.cost_of(self.size.cost, self.source.layers)
             budget = whole * _toward(self.size.part, done)
             return allocation.allocate(
                 importance, self.size.cost, budget, layers=layers, granularity=self.granularity
             )
-        if isinstance(self.size, Exact):
+        if isinstance(self.size, TargetShapes):
             return self._exact(importance, self.size.shapes, layers, done, layers if stays is None else stays)
         heads, neurons = _toward(self.size.heads, done), _toward(self.size.neurons, done)
         shapes = [self.source.layers[layer] for layer in (layers if stays is None else stays)]
@@ -104,7 +104,7 @@ class Goal:
         layers: Sequence[int] | str,
         done: float,
         origin: Sequence[int] | str,
-    ) -> Kept:
+    ) -> KeptUnits:
         """Go part of the way from each source layer in ``origin`` to its shape; ``layers`` stay."""
         full = [self.source.layers[int(layer)] for layer in origin]
         check_shapes(shapes, full)
@@ -125,7 +125,7 @@ class Goal:
             return check_layers(self.layers, depth)
         if isinstance(self.layers, int):
             return choose_layers(depth, self.layers)
-        if not isinstance(self.size, Budget):
+        if not isinstance(self.size, CostRatio):
             raise UsageError(
                 "layers are chosen by a budget only", hint="give a budget, or say how many layers"
             )
@@ -137,7 +137,7 @@ class Goal:
 
     def least(self, importance: Importance) -> float | None:
         """Return the least part of its cost that the model can be brought to; None without a budget."""
-        if not isinstance(self.size, Budget):
+        if not isinstance(self.size, CostRatio):
             return None
         layers = (0,) if self.layers == "auto" else self._layers(importance)
         whole = allocation.cost_of(self.size.cost, self.source.layers)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from edgeroberta.roberta.gates import Site
+    from edgeroberta.roberta.head_masks import MaskedProjection
     from edgeroberta.tasks import Problem
     from edgeroberta.training.batching import Tokens
-    from edgeroberta.training.prediction import Batch
+    from edgeroberta.training.prediction import ProcessBatch
 
     Loss = Callable[[Tensor], Tensor]
 
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 BATCH = 32
 
 
-class Method(Word):
+class ImportanceMethod(Word):
     """How units are scored."""
 
     TAYLOR = "taylor"  #: how fast the task's loss changes with the unit's gate, on the user's texts
@@ -46,7 +46,7 @@ class Importance:
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class ScoringExamples:
     """Texts to score on."""
 
     tokens: Tokens  # the texts
@@ -56,9 +56,9 @@ class Examples:
 
 def score(
     model: PreTrainedModel,
-    examples: Examples,
+    examples: ScoringExamples,
     *,
-    method: Method = Method.TAYLOR,
+    method: ImportanceMethod = ImportanceMethod.TAYLOR,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Importance:
@@ -68,25 +68,28 @@ def score(
     :attr:`Method.TAYLOR` reads them. ``progress``: where to report; only Taylor scores take time. Returns the
     scores, the same on every process of a launch.
     """
-    from edgeroberta.roberta import gates
+    from edgeroberta.roberta import head_masks as gates
 
-    places = gates.sites(model)
-    if method is Method.RANDOM:
+    places = gates.linear_ops(model)
+    if method is ImportanceMethod.RANDOM:
         random = np.random.default_rng(seed)
-        scores = [random.random(site.count) for site in places]
-    elif method is Method.MAGNITUDE:
-        scores = gates.magnitudes(model)
+        scores = [random.random(linear_op.count) for linear_op in places]
+    elif method is ImportanceMethod.MAGNITUDE:
+        scores = gates.unit_norms(model)
     else:
         scores = _taylor(model, places, examples, progress or Progress())
     pairs = list(zip(places, scores, strict=True))
     return Importance(
-        heads=tuple(values for site, values in pairs if site.unit is gates.Unit.HEAD),
-        neurons=tuple(values for site, values in pairs if site.unit is gates.Unit.NEURON),
+        heads=tuple(values for linear_op, values in pairs if linear_op.unit is gates.MaskedUnit.HEAD),
+        neurons=tuple(values for linear_op, values in pairs if linear_op.unit is gates.MaskedUnit.NEURON),
     )
 
 
 def _taylor(
-    model: PreTrainedModel, places: tuple[Site, ...], examples: Examples, progress: Progress
+    model: PreTrainedModel,
+    places: tuple[MaskedProjection, ...],
+    examples: ScoringExamples,
+    progress: Progress,
 ) -> list[Floats]:
     """Average ``|d loss / d gate|`` over texts (Michel et al., arXiv:1905.10650).
 
@@ -101,7 +104,7 @@ def _taylor(
 
     process, device = prediction.accelerator(), model.device
     model.eval()
-    sums = np.zeros(sum(site.count for site in places))
+    sums = np.zeros(sum(linear_op.count for linear_op in places))
     batches = batching.by_length(examples.tokens.lengths, batch_size=BATCH)
     labels = torch.from_numpy(examples.labels)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -122,23 +125,25 @@ def _taylor(
             parameter.requires_grad_(True)
     if process.num_processes > 1:
         sums = np.sum(gather_object([sums]), axis=0)
-    bounds = np.cumsum([site.count for site in places])[:-1]
+    bounds = np.cumsum([linear_op.count for linear_op in places])[:-1]
     return list(np.split(sums / len(examples.tokens), bounds))
 
 
-def _gradients(model: PreTrainedModel, places: tuple[Site, ...], batch: Batch, loss: Loss) -> Floats:
+def _gradients(
+    model: PreTrainedModel, places: tuple[MaskedProjection, ...], batch: ProcessBatch, loss: Loss
+) -> Floats:
     """Sum ``|d loss / d gate|`` over the texts of a batch, float64[units of all places]."""
     import torch
 
-    from edgeroberta.roberta.gates import Gates
+    from edgeroberta.roberta.head_masks import HeadMasks
 
     size, device = len(batch.rows), model.device
-    gates = [torch.ones(size, site.count, device=device, requires_grad=True) for site in places]
+    gates = [torch.ones(size, linear_op.count, device=device, requires_grad=True) for linear_op in places]
 
     def gated(place: int, inputs: Tensor) -> Tensor:
         return inputs * gates[place].repeat_interleave(places[place].width, dim=1)[:, None]
 
-    with Gates(places, gated):
+    with HeadMasks(places, gated):
         value = loss(model(input_ids=batch.ids, attention_mask=batch.mask).logits.float())
     found = torch.cat([gradient.abs().sum(0) for gradient in torch.autograd.grad(value, gates)])
     return found.double().cpu().numpy()

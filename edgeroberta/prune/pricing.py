@@ -63,10 +63,10 @@ def notes(cost: Cost, before: Sequence[LayerShape], after: Sequence[LayerShape])
 
 
 def _lengths(context: Context, shape: EncoderShape) -> list[int]:
-    from edgeroberta.latency.request import some
+    from edgeroberta.latency.request import sample_texts
     from edgeroberta.training import batching
 
-    texts = some(context.data.train.inputs())
+    texts = sample_texts(context.data.train.inputs())
     tokens = batching.tokenize(context.checkpoint, texts, max_length=shape.max_positions - 2)
     lengths: list[int] = tokens.lengths.tolist()
     return lengths
@@ -80,14 +80,14 @@ def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> Latenc
     """Read the named table, or measure one on this machine, or find the stored one."""
     if budget.table is not None:
         return named_table(budget.table, context.target)
-    from edgeroberta.latency.measuring import measure
-    from edgeroberta.latency.request import Request, some
+    from edgeroberta.latency.measurement import measure
+    from edgeroberta.latency.request import LatencyRequest, sample_texts
 
     begun = context.scratch / TABLE_FILE
     if begun.is_file():
         return LatencyTable.load(begun)
-    model, texts = context.checkpoint, some(context.data.train.inputs())
-    request = Request(shape, model.config.activation, model, context.target.name, texts)
+    model, texts = context.checkpoint, sample_texts(context.data.train.inputs())
+    request = LatencyRequest(shape, model.config.activation, model, context.target.name, texts)
     table = measure(request, progress=context.progress)
     table.save(begun)
     return table

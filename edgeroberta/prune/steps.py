@@ -16,15 +16,15 @@ from edgeroberta.errors import DataError, RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.prune import importance
 from edgeroberta.prune.goal import Goal
-from edgeroberta.prune.importance import Examples, Importance
+from edgeroberta.prune.importance import Importance, ScoringExamples
 from edgeroberta.roberta import loading, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.shape import EncoderShape
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.stages import Context
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
-from edgeroberta.training import batching, distillation, fitting, prediction
+from edgeroberta.training import batching, distillation, finetuning, prediction
 from edgeroberta.training.batching import Tokens
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ _NOTES = "step.json"
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class PruningState:
     """Where pruning stands."""
 
     model: PreTrainedModel  # the model after the steps done
-    kept: Kept  # what is left, in indices of the source model
+    kept: KeptUnits  # what is left, in indices of the source model
     records: list[dict[str, Any]]  # notes of each step done
     shape_of_source: EncoderShape  # shape of the model before the first step
 
@@ -65,9 +65,9 @@ def sample(context: Context, count: int) -> Rows:
     return rows.select(np.random.default_rng(context.seed).permutation(len(rows))[:count])
 
 
-def compose(first: Kept, second: Kept) -> Kept:
+def compose(first: KeptUnits, second: KeptUnits) -> KeptUnits:
     """Put a choice made in an already pruned model into indices of the model before that."""
-    return Kept(
+    return KeptUnits(
         tuple(first.layers[layer] for layer in second.layers),
         tuple(
             tuple(first.heads[layer][head] for head in heads)
@@ -80,44 +80,44 @@ def compose(first: Kept, second: Kept) -> Kept:
     )
 
 
-class Work:
+class PruningSteps:
     """The steps of one run of the stage."""
 
     def __init__(self, config: PruneConfig, context: Context, tokens: Tokens, rows: Rows) -> None:
         self.config, self.context = config, context
         self.source = context.checkpoint
-        self.examples = Examples(tokens, fitting.labels_of(rows), context.task.problem)
+        self.examples = ScoringExamples(tokens, finetuning.labels_of(rows), context.task.problem)
         self.process = prediction.accelerator()
         self.ranks = Ranks(self.process.process_index, self.process.num_processes)
         self.progress = context.progress if self.process.is_main_process else Progress()
         rest = context.data.validation
         self.validation = batching.tokenize(self.source, rest.inputs(), max_length=config.max_length)
-        self.labels = fitting.labels_of(rest)
+        self.labels = finetuning.labels_of(rest)
         settings = config.model_dump(mode="json")
         self.key = digest_value([self.source.digest, settings, context.data.train.digest])
 
-    def begin(self) -> State:
+    def begin(self) -> PruningState:
         """Return the state before the first step."""
         model = self._load(self.source)
         shape = surgery.shape_of(model)
-        return State(model, Kept.everything(shape), [], shape)
+        return PruningState(model, KeptUnits.everything(shape), [], shape)
 
-    def restore(self) -> State | None:
+    def restore(self) -> PruningState | None:
         """Return the state after the last step that an earlier process has kept; None when there is none."""
         done = [number for number in range(1, self.config.steps + 1) if self._place(number).is_dir()]
         number = self.ranks.share(max(done, default=0))
         if not number:
             return None
         fields = jsontext.loads((self._place(number) / _NOTES).read_bytes(), finite=False)
-        kept = Kept(
+        kept = KeptUnits(
             tuple(fields["kept"]["layers"]),
             tuple(tuple(heads) for heads in fields["kept"]["heads"]),
             tuple(tuple(neurons) for neurons in fields["kept"]["neurons"]),
         )
         shape = surgery.shape_of(self._load(self.source))
-        return State(self._load(Checkpoint(self._place(number))), kept, fields["records"], shape)
+        return PruningState(self._load(Checkpoint(self._place(number))), kept, fields["records"], shape)
 
-    def step(self, state: State, goal: Goal) -> State:
+    def step(self, state: PruningState, goal: Goal) -> PruningState:
         """Score, cut and recover once; the state that it returns is kept on disk."""
         number = len(state.records) + 1
         model = state.model.to(self.process.device)
@@ -145,19 +145,19 @@ class Work:
             "importance": _summary(scores, chosen),
             **({"recovery": dict(recovery)} if recovery else {}),
         }
-        state = State(model, kept, [*state.records, record], state.shape_of_source)
+        state = PruningState(model, kept, [*state.records, record], state.shape_of_source)
         self._keep(state)
         return state
 
-    def _recover(self, model: PreTrainedModel, kept: Kept, number: int, source: EncoderShape) -> Any:
+    def _recover(self, model: PreTrainedModel, kept: KeptUnits, number: int, source: EncoderShape) -> Any:
         settings = self.config.recovery
         if settings is None:
             return None
         if number < self.config.steps:
             settings = settings.model_copy(update={"epochs": self.config.step_epochs})
-        teacher = self.context.full_size.config.layers
+        teacher = self.context.baseline.config.layers
         paired = settings.teacher is None and teacher == len(source.layers)
-        return distillation.teach(
+        return distillation.train_student(
             model,
             tokenizer=self.source,
             layers=kept.layers if paired else None,
@@ -197,7 +197,7 @@ class Work:
     def _place(self, number: int) -> Path:
         return self.context.scratch / "steps" / f"{self.key[:12]}-{number:03d}"
 
-    def _keep(self, state: State) -> None:
+    def _keep(self, state: PruningState) -> None:
         """Write a state under a temporary name, flush it to disk and rename it."""
         final = self._place(len(state.records))
         if self.process.is_main_process:
@@ -211,12 +211,12 @@ class Work:
         self.process.wait_for_everyone()
 
 
-def _told(kept: Kept) -> str:
+def _told(kept: KeptUnits) -> str:
     heads, neurons = (sum(map(len, units)) for units in (kept.heads, kept.neurons))
     return f"{len(kept.layers)} layers, {heads} heads and {neurons:,} FFN neurons are left"
 
 
-def _summary(scores: Importance, kept: Kept) -> dict[str, Any]:
+def _summary(scores: Importance, kept: KeptUnits) -> dict[str, Any]:
     """Return how much importance each layer had, and which part of it all stays."""
     result: dict[str, Any] = {}
     for name, values, chosen in (("heads", scores.heads, kept.heads), ("ffn", scores.neurons, kept.neurons)):

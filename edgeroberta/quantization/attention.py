@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.search import CLIPS
-from edgeroberta.roberta.quantized import SHARES, ActivationRange, AttentionPlan, Float
+from edgeroberta.quantization.scales import CLIPS
+from edgeroberta.roberta.quantized import PROBABILITIES, ActivationRange, AttentionPlan, Float
 
 
 @dataclass(frozen=True)
-class AttentionChoice:
+class AttentionCalibration:
     """The grids of one attention."""
 
     plan: AttentionPlan  # its int8 form
@@ -42,9 +42,9 @@ class AttentionChoice:
         return f"error {gain:.1f}x smaller than min-max, over {self.seen} tokens"
 
 
-def choose(
+def select_attention_scales(
     tensors: Sequence[TensorStatistics], *, reader: str, weight: Float, smoothing: Float | None
-) -> AttentionChoice:
+) -> AttentionCalibration:
     """Choose the grids of one attention.
 
     ``tensors``: what calibration saw of the scaled query, the key and the value, each of channels = heads *
@@ -58,8 +58,8 @@ def choose(
     k = _grid(key, ones, np.square(query.rows).mean(axis=0))
     divisor = ones if smoothing is None else smoothing
     v = _grid(value, divisor, energy * np.square(divisor))
-    return AttentionChoice(
-        AttentionPlan(q.grid, k.grid, v.grid, SHARES),
+    return AttentionCalibration(
+        AttentionPlan(q.grid, k.grid, v.grid, PROBABILITIES),
         reader,
         (q.clip, k.clip, v.clip),
         q.error + k.error + v.error,

@@ -63,7 +63,7 @@ def collect(
     ``graph``: ONNX file whose outputs contain ``tensors``. ``inputs``: token ids, int64 [length] each,
     without padding; read once, one at a time. ``rows``: size of the row sample per tensor.
     """
-    from edgeroberta.quantization.engine import open_session
+    from edgeroberta.quantization.ort import open_session
 
     session = open_session(graph)
     reservoirs: dict[str, _Reservoir] = {}

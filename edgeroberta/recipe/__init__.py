@@ -26,7 +26,7 @@ from edgeroberta import stages
 from edgeroberta.errors import RecipeError, did_you_mean
 from edgeroberta.notebook import Shown
 from edgeroberta.recipe import validation
-from edgeroberta.recipe.validation import Origin, dotted, first_complaint
+from edgeroberta.recipe.validation import OverrideSource, dotted, first_complaint
 from edgeroberta.stages import Stage, StageConfig
 from edgeroberta.storage import yamltext
 from edgeroberta.storage.artifact import Kind
@@ -39,7 +39,7 @@ ORDER = (Kind.CHECKPOINT, Kind.GRAPH, Kind.DRAFT, Kind.REPORT, Kind.BUNDLE)
 _PACKAGE = Path(__file__).parents[1]
 
 
-class Step(NamedTuple):
+class RecipeStep(NamedTuple):
     """One stage of a recipe with its resolved config."""
 
     stage: Stage
@@ -52,7 +52,7 @@ class Recipe(Shown):
 
     name: str
     description: str  # one sentence for people
-    stages: tuple[Step, ...]  # stages in order, each with its config
+    stages: tuple[RecipeStep, ...]  # stages in order, each with its config
     source: str  # the file it was read from
     text: str  # the resolved recipe as YAML: overrides applied, every default written out
 
@@ -170,10 +170,12 @@ def _entry(item: Any, index: int, where: str) -> tuple[str, dict[str, Any]]:
     return str(name), dict(values or {})
 
 
-def _step(name: str, values: dict[str, Any], where: str, origins: Sequence[Origin], index: int) -> Step:
+def _step(
+    name: str, values: dict[str, Any], where: str, origins: Sequence[OverrideSource], index: int
+) -> RecipeStep:
     stage = stages.get(name)
     try:
-        return Step(stage, stage.config.model_validate(values))
+        return RecipeStep(stage, stage.config.model_validate(values))
     except ValidationError as error:
         complaint = first_complaint(error, stage.config, values)
         place = f"{where}.{dotted(complaint.path)}" if complaint.path else where
@@ -183,7 +185,7 @@ def _step(name: str, values: dict[str, Any], where: str, origins: Sequence[Origi
         raise RecipeError(complaint.what, where=place, hint=complaint.hint) from error
 
 
-def _check_order(steps: Sequence[Step], where: str) -> None:
+def _check_order(steps: Sequence[RecipeStep], where: str) -> None:
     """Refuse a recipe whose stages cannot follow one another."""
     made: dict[Kind, str] = {Kind.CHECKPOINT: "the model"}
     passed: set[str] = set()
@@ -215,7 +217,7 @@ def _check_order(steps: Sequence[Step], where: str) -> None:
         )
 
 
-def _resolved(document: _Document, steps: Sequence[Step]) -> str:
+def _resolved(document: _Document, steps: Sequence[RecipeStep]) -> str:
     return yamltext.dump(
         {
             "schema_version": SCHEMA_VERSION,

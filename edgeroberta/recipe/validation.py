@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Complaint:
+class ValidationProblem:
     """The first thing that is wrong with a config."""
 
     path: Path  # keys and indices that lead to the field
@@ -24,23 +24,25 @@ class Complaint:
     hint: str | None  # what to write instead, if that is known
 
 
-def first_complaint(error: ValidationError, config: type[BaseModel], given: Mapping[str, Any]) -> Complaint:
+def first_complaint(
+    error: ValidationError, config: type[BaseModel], given: Mapping[str, Any]
+) -> ValidationProblem:
     """Put the first error of a validation into words; those of a union become one sentence."""
     errors = error.errors(include_url=False)
     path = _real_path(errors[0]["loc"], given)
     if errors[0]["type"] == "extra_forbidden":
         name = str(path[-1])
         known = fields_at(config, path[:-1])
-        return Complaint(
+        return ValidationProblem(
             path, "unknown field", did_you_mean(name, known) or f"known fields: {', '.join(known)}"
         )
     if errors[0]["type"] == "missing":
-        return Complaint(path, "this field is required", None)
+        return ValidationProblem(path, "this field is required", None)
     words = []
     for entry in errors:
         if _real_path(entry["loc"], given) == path and (text := _words(entry["msg"])) not in words:
             words.append(text)
-    return Complaint(path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", None)
+    return ValidationProblem(path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", None)
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -97,7 +99,7 @@ def _words(message: str) -> str:
 
 
 @dataclass(frozen=True)
-class Origin:
+class OverrideSource:
     """Which field an override set."""
 
     index: int  # position of its stage in the recipe
@@ -105,7 +107,7 @@ class Origin:
     text: str  # the override as written
 
 
-def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> Origin:
+def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> OverrideSource:
     """Apply ``stage.key=value`` to the raw stages in place; returns where it went, to blame errors on."""
     where = f"--set {override}"
     target, equals, value = override.partition("=")
@@ -121,7 +123,7 @@ def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> Origin:
         values[key] = dict(inner or {})
         values = values[key]
     values[path[-1]] = yamltext.parse(value, where=where)
-    return Origin(index, tuple(path), where)
+    return OverrideSource(index, tuple(path), where)
 
 
 def _position(entries: list[tuple[str, dict[str, Any]]], name: str, where: str) -> int:

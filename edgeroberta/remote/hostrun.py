@@ -15,10 +15,10 @@ from edgeroberta.progress import Progress
 from edgeroberta.remote import wheel, wheelhouse
 from edgeroberta.remote.failures import UnreachableError
 from edgeroberta.remote.hosts import Host
-from edgeroberta.remote.job import Job, Runner
+from edgeroberta.remote.job import RemoteJob, RemoteRunner
 from edgeroberta.remote.retrying import RetryPolicy
-from edgeroberta.remote.shipping import Blob, Shipped, ship
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.shipping import Blob, TransferResult, ship
+from edgeroberta.remote.ssh import SshConnection
 from edgeroberta.remote.step import Step
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
@@ -36,7 +36,7 @@ class Workload:
     engines: Collection[str]  # engines that must run there
 
 
-def job_for(work: Workload, host: Host, wheels: Path | None = None) -> tuple[Job, dict[str, Blob]]:
+def job_for(work: Workload, host: Host, wheels: Path | None = None) -> tuple[RemoteJob, dict[str, Blob]]:
     """Make the job that does some work on a host.
 
     ``wheels``: folder of wheels for it; None for the one of its configuration, if any. Returns the job, and
@@ -60,7 +60,7 @@ def job_for(work: Workload, host: Host, wheels: Path | None = None) -> tuple[Job
     blobs = {**work.files, **brought}
     files = {place: blob.sha256 for place, blob in blobs.items()}
     user = os.getuid() if hasattr(os, "getuid") else 0
-    job = Job(environment, work.steps, files, owner=f"{user}@{platform.node()}")
+    job = RemoteJob(environment, work.steps, files, owner=f"{user}@{platform.node()}")
     return job, {blob.sha256: blob for blob in blobs.values()}
 
 
@@ -81,11 +81,11 @@ class HostRun:
         keep: bool = True,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self.shipped: Shipped | None = None
+        self.shipped: TransferResult | None = None
         self.stopped = threading.Event()
         self._host, self._work, self._progress, self._wheels = host, work, progress, wheels
         self._keep, self._retry = keep and host.keep, retry or RetryPolicy()
-        self._connection: Connection | None = None
+        self._connection: SshConnection | None = None
 
     def run(self) -> Any:
         """Do the work there, or resume what an earlier run of the same has left; return its result.
@@ -95,10 +95,10 @@ class HostRun:
         and the job was stopped as well.
         """
         options: dict[str, Any] = {"progress": self._progress, "retry": self._retry}
-        with Connection(self._host, self.stopped) as self._connection:
+        with SshConnection(self._host, self.stopped) as self._connection:
             job, blobs = job_for(self._work, self._host, self._wheels)
             self.shipped = ship(self._connection, blobs, job=job.name, **options)
-            runner = Runner(self._connection, job, **options)
+            runner = RemoteRunner(self._connection, job, **options)
             try:
                 result = runner.run()
             except KeyboardInterrupt:

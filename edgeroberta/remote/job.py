@@ -12,7 +12,7 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.failures import UnreachableError, relayed
 from edgeroberta.remote.retrying import RetryPolicy
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.ssh import SshConnection
 from edgeroberta.remote.step import Event, Step
 from edgeroberta.storage import artifact
 from edgeroberta.storage.strict import build
@@ -23,7 +23,7 @@ _LAST_LINES, _LONGEST = 3, 500
 
 
 @dataclass(frozen=True)
-class Job:
+class RemoteJob:
     """What is to run."""
 
     environment: Mapping[str, Any]  # see :func:`edgeroberta.remote.device.environment.ensure`
@@ -67,10 +67,12 @@ class _Lines:
     lines: tuple[str, ...]
 
 
-class Runner:
+class RemoteRunner:
     """Runs a job on a connection. ``job``: what is to run; its blobs must be there."""
 
-    def __init__(self, connection: Connection, job: Job, *, progress: Progress, retry: RetryPolicy) -> None:
+    def __init__(
+        self, connection: SshConnection, job: RemoteJob, *, progress: Progress, retry: RetryPolicy
+    ) -> None:
         self._connection, self._job = connection, job
         self._progress, self._retry = progress, retry
         self._host = connection.host.name

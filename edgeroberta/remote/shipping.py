@@ -11,7 +11,7 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.failures import UnreachableError, answer_error
 from edgeroberta.remote.retrying import RetryPolicy
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.ssh import SshConnection
 from edgeroberta.storage import artifact
 
 _BLOCK = 1 << 18
@@ -68,7 +68,7 @@ class _Hello:
 
 
 @dataclass(frozen=True)
-class Shipped:
+class TransferResult:
     """What was done: files that were not there, and bytes that went over the connection."""
 
     facts: DeviceFacts
@@ -77,8 +77,8 @@ class Shipped:
 
 
 def ship(
-    connection: Connection, blobs: Mapping[str, Blob], *, job: str, progress: Progress, retry: RetryPolicy
-) -> Shipped:
+    connection: SshConnection, blobs: Mapping[str, Blob], *, job: str, progress: Progress, retry: RetryPolicy
+) -> TransferResult:
     """Bring blobs to the device.
 
     ``blobs``: sha256 to blob. ``job``: name of the job they are for, which is spared when old ones are
@@ -101,7 +101,7 @@ def ship(
                 best = done
                 retry.reset()
             if not missing:
-                return Shipped(answer.facts, files, connection.sent - before)
+                return TransferResult(answer.facts, files, connection.sent - before)
             _send(connection, [(blobs[sha256], at) for sha256, at in missing.items()], progress)
         except UnreachableError as error:
             if not reached:
@@ -117,7 +117,7 @@ def ship(
             retry.wait(lost, hint=_AGAIN, stopped=connection.stopped)
 
 
-def _send(connection: Connection, wanted: list[tuple[Blob, int]], progress: Progress) -> None:
+def _send(connection: SshConnection, wanted: list[tuple[Blob, int]], progress: Progress) -> None:
     items = [(blob.sha256, blob.size, at) for blob, at in wanted]
     total = sum(blob.size - at for blob, at in wanted)
     with progress.bar("ship", -(-total // 1000), "kB") as advance:

@@ -38,7 +38,7 @@ _LAST_WORDS = ("stop", "clean")
 _SOCKET_BYTES = 104 - 17
 
 
-class Connection:
+class SshConnection:
     """A host that can be asked; one login serves all requests where ssh can share it.
 
     ``stopped``: set when the user has given up: from then on nothing but the end of a job is asked. Raises
@@ -59,7 +59,7 @@ class Connection:
         options = [word for option in OPTIONS for word in ("-o", option)]
         self._words = [ssh, "-T", *host.ssh_options, *options, *self._sharing()]
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> SshConnection:
         return self
 
     def __exit__(

@@ -10,8 +10,8 @@ from typing import Any
 
 from edgeroberta import demo
 from edgeroberta.escaping import one_line
-from edgeroberta.evaluate.per_stage import Ledger
-from edgeroberta.evaluate.report import to_come
+from edgeroberta.evaluation.per_stage import PerStageMetrics
+from edgeroberta.evaluation.report import to_come
 from edgeroberta.report import comparison, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
@@ -28,7 +28,7 @@ _NO_LICENSE = ("other", "unknown")
 
 
 @dataclass(frozen=True)
-class _Origin:
+class _CardSource:
     """What a bundle was made from: the name people call it by, its id on the Hub, and its licence."""
 
     name: str
@@ -39,7 +39,7 @@ class _Origin:
 def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id: str | None = None) -> str:
     """Write the card of a manifest and its ``report.json``; ``license_id`` as of :func:`stated_license`."""
     origin = _origin(manifest, license_id)
-    per_stage = Ledger.from_json(report["ledger"]) if report.get("ledger") else None
+    per_stage = PerStageMetrics.from_json(report["per_stage"]) if report.get("per_stage") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
     return rendering.render(
@@ -47,8 +47,8 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         front_matter=_front_matter(manifest, report, origin),
         name=origin.name,
         manifest=manifest,
-        baseline=manifest["full_size"],
-        baseline_device=report["full_size"]["device"],
+        baseline=manifest["baseline"],
+        baseline_device=report["baseline"]["device"],
         report=report,
         rows=counted(report["data"]),
         results=comparison.table(report),
@@ -79,21 +79,21 @@ def stated_license(model: Path) -> str | None:
     return stated if isinstance(stated, str) and stated not in _NO_LICENSE else None
 
 
-def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _Origin:
+def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _CardSource:
     """Name what the user named: the folder a model lies in on this machine can be a digest."""
     stages = manifest["lineage"]
     source = stages[0].get("config", {}) if stages else {}
     typed = source.get("model")
     if typed == demo.PACKAGED and "data" not in source:
-        return _Origin(demo.NAME, demo.MODEL, demo.LICENSE)
+        return _CardSource(demo.NAME, demo.MODEL, demo.LICENSE)
     hub_id = source.get("hub_id")
-    name = hub_id or PurePath(str(typed or manifest["full_size"]["model"])).name
+    name = hub_id or PurePath(str(typed or manifest["baseline"]["model"])).name
     if any(stage["stage"] == "finetune" for stage in stages):
         name = f"{name}, fine-tuned"
-    return _Origin(name, hub_id, license_id)
+    return _CardSource(name, hub_id, license_id)
 
 
-def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _Origin) -> str:
+def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _CardSource) -> str:
     import yaml
 
     metric = report["metric"]

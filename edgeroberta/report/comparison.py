@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgeroberta.evaluate.report import to_come
+from edgeroberta.evaluation.report import to_come
 from edgeroberta.figures import ABSENT, decimals, interval, megabytes, points, score
-from edgeroberta.latency.int8 import Gain
+from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.report.table import Column, Table
 
 Measured = Mapping[str, Any]
@@ -35,7 +35,7 @@ def table(report: Measured, shown: tuple[str, ...] = FEW) -> Table:
     kept = [columns[name] for name in shown]
     rows = [
         (*_names(measured), *(cell(measured) for _, cell in kept))
-        for measured in (report["full_size"], *report["engines"])
+        for measured in (report["baseline"], *report["engines"])
     ]
     words = (Column("model", right=False), Column("engine", right=False))
     return Table((*words, *(column for column, _ in kept)), tuple(rows))
@@ -52,7 +52,7 @@ def _drop(drop: Measured | None) -> str:
 
 
 def _gain(gain: Measured | None) -> str:
-    return ABSENT if gain is None else Gain(**gain).cell
+    return ABSENT if gain is None else Int8Speedup(**gain).cell
 
 
 def _verdict(row: Measured) -> str:

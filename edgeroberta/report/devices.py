@@ -10,8 +10,8 @@ from edgeroberta.report.table import Table
 if TYPE_CHECKING:
     from edgeroberta.check import cpu
     from edgeroberta.check.doctor import Diagnosis
-    from edgeroberta.check.graph import Readiness
-    from edgeroberta.check.ondevice.engines import Candidate, Outcome
+    from edgeroberta.check.graph import GraphCheck
+    from edgeroberta.check.ondevice.engines import BuildComparison, BuiltEngine
 
 _SATURATES = "x86 without VNNI: products of two can saturate; make bundles with --target cpu-avx2"
 
@@ -21,7 +21,7 @@ PROVES = (
 )
 
 
-def of_build(outcome: Outcome) -> str:
+def of_build(outcome: BuildComparison) -> str:
     """Tell of each engine that was built, and which one is kept."""
     header = ("engine", "build", "MB", "int8 matmuls", "engine p50", "call p50", "goldens", "gate")
     lines = [_table(header, [_row(each) for each in outcome.candidates]), ""]
@@ -37,7 +37,7 @@ def of_build(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _row(each: Candidate) -> tuple[str, ...]:
+def _row(each: BuiltEngine) -> tuple[str, ...]:
     facts = each.facts
     built = f"{facts['build_seconds']:.1f} s{' (kept)' if facts['reused'] else ''}" if facts else "–"
     goldens = f"ok, {each.deviation:.2g}" if each.deviation is not None else "wrong" if facts else "–"
@@ -53,7 +53,7 @@ def _row(each: Candidate) -> tuple[str, ...]:
     )
 
 
-def of_check(found: Readiness, note: str | None) -> str:
+def of_check(found: GraphCheck, note: str | None) -> str:
     """Tell what TensorRT's engines are made of; ``note``: what the GPU has to do with the target."""
     from edgeroberta.check.graph import LARGEST_SHARE
 
@@ -81,7 +81,7 @@ def of_check(found: Readiness, note: str | None) -> str:
     return "\n".join([*lines, f"{built}{f', {note}' if note else ''}. {PROVES}"])
 
 
-def of_cpu_check(found: Sequence[cpu.Checked]) -> str:
+def of_cpu_check(found: Sequence[cpu.CpuKernelCheck]) -> str:
     """Tell what engines on a processor run."""
     header = ("engine", "version", "kernels", "as the graph demands")
     lines = [_table(header, [(each.engine, each.version, str(each.kernels), each.summary) for each in found])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeroberta.evaluate.report import Report
+from edgeroberta.evaluation.report import Report
 from edgeroberta.figures import signed_points
 
 _WIDTH, _LABELS, _ROW = 640, 130, 28
@@ -13,7 +13,7 @@ _WIDTH, _LABELS, _ROW = 640, 130, 28
 def of(report: Report) -> dict[str, Any]:
     """Return the places of all marks, in pixels; there are no bars where no engine has a drop."""
     drops = {result.engine: result.drop for result in report.engines if result.drop is not None}
-    limit = report.gate.allowed(report.full_size["metrics"][report.metric])
+    limit = report.gate.allowed(report.baseline["metrics"][report.metric])
     ends = [0.0, limit, *(end for drop in drops.values() for end in (drop.low, drop.high))]
     margin = 0.08 * (max(ends) - min(ends)) or 0.01
     low, high = min(ends) - margin, max(ends) + margin

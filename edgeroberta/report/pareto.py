@@ -42,7 +42,7 @@ _STYLE = """
 
 
 @dataclass(frozen=True)
-class Point:
+class ParetoPoint:
     """A model whose metric was measured."""
 
     name: str
@@ -53,23 +53,23 @@ class Point:
     predicted: bool = False  # the latency was predicted, not measured
 
 
-def pareto_front(points: Sequence[Point]) -> tuple[Point, ...]:
+def pareto_front(points: Sequence[ParetoPoint]) -> tuple[ParetoPoint, ...]:
     """Return the points than which none is both as fast and as right, and better in one; fastest first."""
-    kept: list[Point] = []
+    kept: list[ParetoPoint] = []
     for point in _fastest_first(points):
         if not kept or point.metric > kept[-1].metric:
             kept.append(point)
     return tuple(kept)
 
 
-def pareto_json(points: Sequence[Point], *, metric: str) -> dict[str, Any]:
+def pareto_json(points: Sequence[ParetoPoint], *, metric: str) -> dict[str, Any]:
     """Return points for machines, each with whether it is on the Pareto front."""
     best = pareto_front(points)
     rows = [{**asdict(point), "pareto": point in best} for point in points]
     return {"schema_version": SCHEMA_VERSION, "kind": KIND, "metric": metric, "points": rows}
 
 
-def pareto_table(points: Sequence[Point], *, metric: str = "accuracy") -> Table:
+def pareto_table(points: Sequence[ParetoPoint], *, metric: str = "accuracy") -> Table:
     """Return points as a table, the fastest first; those on the Pareto front have a star."""
     best = pareto_front(points)
     rows = [
@@ -86,7 +86,7 @@ def pareto_table(points: Sequence[Point], *, metric: str = "accuracy") -> Table:
 
 
 def pareto_svg(
-    points: Sequence[Point], *, title: str, metric: str = "accuracy", floor: float | None = None
+    points: Sequence[ParetoPoint], *, title: str, metric: str = "accuracy", floor: float | None = None
 ) -> str:
     """Draw points: latency to the right, the metric up, and the Pareto front as a broken line.
 
@@ -115,7 +115,7 @@ def pareto_svg(
     return "\n".join(parts) + "\n"
 
 
-def _fastest_first(points: Sequence[Point]) -> list[Point]:
+def _fastest_first(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
     return sorted(points, key=lambda each: (each.latency_ms, -each.metric))
 
 
@@ -182,12 +182,12 @@ class _Plot:
             yield _path("front", f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}")
             yield _text(_WIDTH - _RIGHT, y - 5, f"asked for: {_value(value, metric)}", anchor="end")
 
-    def front(self, points: Sequence[Point]) -> Iterator[str]:
+    def front(self, points: Sequence[ParetoPoint]) -> Iterator[str]:
         if len(points) > 1:
             corners = (self.at(point.latency_ms, point.metric) for point in points)
             yield _path("front", "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in corners))
 
-    def points(self, points: Sequence[Point], series: Sequence[str]) -> Iterator[str]:
+    def points(self, points: Sequence[ParetoPoint], series: Sequence[str]) -> Iterator[str]:
         """Draw points, paler off the front and hollow where predicted; names where they hide no other."""
         best = pareto_front(points)
         taken = [(*self.at(point.latency_ms, point.metric), 10.0) for point in points]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
 from edgeroberta.figures import ABSENT, decimals, megabytes, points, score
 from edgeroberta.report.table import Table
 
 _TITLES = ("agreement", "flips", "calibration", "parameters", "size MB", "p50 ms", "speed")
 
 
-def table(per_stage: Ledger) -> Table:
+def table(per_stage: PerStageMetrics) -> Table:
     """Lay out one row per model; what each column is, the guide to per-stage metrics says."""
     titles = ("after", per_stage.metric, "lost", *_TITLES)
     return Table.of(titles, (_cells(per_stage.metric, row) for row in per_stage.rows))
 
 
-def sentences(per_stage: Ledger) -> tuple[str, ...]:
+def notes(per_stage: PerStageMetrics) -> tuple[str, ...]:
     """Say what the models were measured on, and why some were not."""
     if per_stage.missing is not None:
         return (f"Not measured: {per_stage.missing}.",)
@@ -35,7 +35,7 @@ def sentences(per_stage: Ledger) -> tuple[str, ...]:
     )
 
 
-def _cells(metric: str, row: Row) -> tuple[str, ...]:
+def _cells(metric: str, row: StageRow) -> tuple[str, ...]:
     return (
         row.stage,
         score(metric, row.metric),

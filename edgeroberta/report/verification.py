@@ -10,8 +10,8 @@ from typing import Any
 
 from edgeroberta import escaping
 from edgeroberta.errors import UnavailableError
-from edgeroberta.evaluate.per_stage import Ledger
-from edgeroberta.evaluate.report import Report
+from edgeroberta.evaluation.per_stage import PerStageMetrics
+from edgeroberta.evaluation.report import Report
 from edgeroberta.figures import points
 from edgeroberta.report import comparison, interval_plot, rendering, stage_metrics
 from edgeroberta.report.table import ABSENT, Table
@@ -70,7 +70,7 @@ def sections(report: Report) -> list[Section]:
     return [
         _verdict(report),
         _measured(report),
-        *_stages(report.ledger),
+        *_stages(report.per_stage),
         *_flips(report),
         _invariance(report),
         *_linear_ops(report),
@@ -92,7 +92,7 @@ def counted(data: Mapping[str, Any]) -> str:
 
 def _verdict(report: Report) -> Section:
     gate = report.gate
-    allowed = points(gate.allowed(report.full_size["metrics"][report.metric]))
+    allowed = points(gate.allowed(report.baseline["metrics"][report.metric]))
     asked = (
         f"The gate: {report.metric} may fall by at most {allowed} points "
         f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
@@ -109,16 +109,16 @@ def _measured(report: Report) -> Section:
     sentence = (
         f"On {counted(report.data)} that were never trained on, calibrated on or chosen by "
         f"({report.data['source']}). Latency is of single texts, tokenization included; the "
-        f"baseline's was measured on {report.full_size['device']}, the bundle's on {report.machine.cpu}."
+        f"baseline's was measured on {report.baseline['device']}, the bundle's on {report.machine.cpu}."
     )
     table = comparison.table(report.to_json(), comparison.ALL)
     return Section("Baseline and compressed model", (sentence,), table)
 
 
-def _stages(ledger: Ledger | None) -> Iterator[Section]:
-    if ledger is not None:
-        table = None if ledger.missing is not None else stage_metrics.table(ledger)
-        yield Section("What each stage lost", stage_metrics.sentences(ledger), table)
+def _stages(per_stage: PerStageMetrics | None) -> Iterator[Section]:
+    if per_stage is not None:
+        table = None if per_stage.missing is not None else stage_metrics.table(per_stage)
+        yield Section("What each stage lost", stage_metrics.notes(per_stage), table)
 
 
 def _flips(report: Report) -> Iterator[Section]:
@@ -135,7 +135,7 @@ def _flips(report: Report) -> Iterator[Section]:
             str(flip.row),
             " / ".join(part for part in (flip.text, flip.pair) if part is not None),
             flip.truth,
-            flip.full_size,
+            flip.baseline,
             flip.compressed,
         ]
         for flip in report.flips
@@ -159,15 +159,17 @@ def _invariance(report: Report) -> Section:
 
 
 def _linear_ops(report: Report) -> Iterator[Section]:
-    if not report.sites:
+    if not report.linear_ops:
         return
-    words = ("site", "choice", "reason")
+    words = ("linear_op", "choice", "reason")
     known = [
-        name for name in ("site", "choice", "error", "minmax_error", "reason") if name in report.sites[0]
+        name
+        for name in ("linear_op", "choice", "error", "minmax_error", "reason")
+        if name in report.linear_ops[0]
     ]
     table = Table.of(
         (name.replace("_", " ") for name in known),
-        ([_cell(site.get(name)) for name in known] for site in report.sites),
+        ([_cell(linear_op.get(name)) for name in known] for linear_op in report.linear_ops),
         words=[number for number, name in enumerate(known) if name in words],
     )
     sentence = "What the quantizer chose for each matmul, by the error it measured on the user's own text."
@@ -193,7 +195,7 @@ def _environment(report: Report) -> Section:
             f"Each engine in a process of its own, in turns: {latency.rounds} rounds, {latency.calls} calls "
             f"in all, after {latency.warmup} to warm up, {latency.threads} thread(s)."
         )
-    full = report.full_size
+    full = report.baseline
     facts.append(
         f"Baseline: {full['model']}, {full['parameters']:,} parameters, {full['dtype']} on "
         f"{full['device']} ({_versions(full['machine']['versions'])})."

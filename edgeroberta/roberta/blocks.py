@@ -12,7 +12,7 @@ from edgeroberta.roberta.weights import Array, LayerNorm, Linear
 
 
 @dataclass(frozen=True)
-class Site:
+class LinearOp:
     """A matmul with weights, as the quantizer sees it."""
 
     name: str  # E.g. ``layer.0.ffn.in``.
@@ -44,52 +44,58 @@ class Blocks:
         self.graph = graph
         self.plan = plan
         self.body = body
-        self.sites: list[Site] = []
+        self.linear_ops: list[LinearOp] = []
         self.attentions: list[Attention] = []
 
     def linear(
-        self, site: str, x: str, linear: Linear, *, extra_bias: Array | None = None, smoothed: bool = False
+        self,
+        linear_op: str,
+        x: str,
+        linear: Linear,
+        *,
+        extra_bias: Array | None = None,
+        smoothed: bool = False,
     ) -> str:
         """Write ``x @ weight + bias + extra_bias``, float32 [outputs], in int8 where the plan says so."""
-        product, bias = self.product(site, x, linear, smoothed=smoothed)
-        return self.add_bias(site, product, bias if extra_bias is None else bias + extra_bias)
+        product, bias = self.product(linear_op, x, linear, smoothed=smoothed)
+        return self.add_bias(linear_op, product, bias if extra_bias is None else bias + extra_bias)
 
     def product(
-        self, site: str, x: str, linear: Linear, *, divisor: Array | None = None, smoothed: bool = False
+        self, linear_op: str, x: str, linear: Linear, *, divisor: Array | None = None, smoothed: bool = False
     ) -> tuple[str, Array]:
         """Write ``x @ weight / divisor``; returns it, and the bias that is still to add (not divided)."""
-        self.sites.append(Site(site, x, linear))
-        choice = self.plan.matmuls.get(site)
+        self.linear_ops.append(LinearOp(linear_op, x, linear))
+        choice = self.plan.matmuls.get(linear_op)
         if choice is None:
             weight = linear.weight if divisor is None else linear.weight / divisor
-            inputs, bias = (x, self.floats(f"{site}.weight", weight)), linear.bias
+            inputs, bias = (x, self.floats(f"{linear_op}.weight", weight)), linear.bias
         else:
             if choice.smoothing is not None and not smoothed:
-                factors = self.floats(f"{site}.smoothing", 1 / choice.smoothing)
-                x = self.graph.node("Mul", (x, factors), f"{site}.smooth")
-            x = self.quantize_dequantize(site, x, choice.activation)
-            inputs, bias = (x, self._int8_weight(site, choice, divisor)), choice.bias
-        return self.graph.node("MatMul", inputs, f"{site}.matmul"), bias
+                factors = self.floats(f"{linear_op}.smoothing", 1 / choice.smoothing)
+                x = self.graph.node("Mul", (x, factors), f"{linear_op}.smooth")
+            x = self.quantize_dequantize(linear_op, x, choice.activation)
+            inputs, bias = (x, self._int8_weight(linear_op, choice, divisor)), choice.bias
+        return self.graph.node("MatMul", inputs, f"{linear_op}.matmul"), bias
 
     def add_bias(self, name: str, product: str, bias: Array) -> str:
         """Add a bias float32 [outputs]."""
         return self.graph.node("Add", (product, self.floats(f"{name}.bias", bias)), f"{name}.biased")
 
-    def quantize_dequantize(self, site: str, x: str, grid: ActivationRange) -> str:
+    def quantize_dequantize(self, linear_op: str, x: str, grid: ActivationRange) -> str:
         """Round ``x`` to the integers of ``grid``, as engines recognise it: Q, then DQ."""
-        scale = self.scales(f"{site}.scale", grid.scale)
-        zero = self.graph.constant(f"{site}.zero_point", grid.zero_point, grid.dtype)
-        integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{site}.quantize")
-        return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{site}.dequantize")
+        scale = self.scales(f"{linear_op}.scale", grid.scale)
+        zero = self.graph.constant(f"{linear_op}.zero_point", grid.zero_point, grid.dtype)
+        integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{linear_op}.quantize")
+        return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{linear_op}.dequantize")
 
-    def _int8_weight(self, site: str, choice: MatMulPlan, divisor: Array | None) -> str:
+    def _int8_weight(self, linear_op: str, choice: MatMulPlan, divisor: Array | None) -> str:
         scale = choice.weight_scale if divisor is None else choice.weight_scale / divisor
         inputs = (
-            self.graph.constant(f"{site}.weight", choice.weight),
-            self.scales(f"{site}.weight_scale", scale),
-            self.graph.constant(f"{site}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
+            self.graph.constant(f"{linear_op}.weight", choice.weight),
+            self.scales(f"{linear_op}.weight_scale", scale),
+            self.graph.constant(f"{linear_op}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
         )
-        return self.graph.node("DequantizeLinear", inputs, f"{site}.weight.dequantize", axis=1)
+        return self.graph.node("DequantizeLinear", inputs, f"{linear_op}.weight.dequantize", axis=1)
 
     def layer_norm(self, name: str, norm: LayerNorm, x: str, *, epsilon: float) -> str:
         """Normalize the last axis, in float32 whatever the body is.
@@ -143,23 +149,23 @@ class Blocks:
         one = self.graph.constant("index.1", [1], np.int64)
         return self.graph.node("Slice", (x, zero, one, one), name)
 
-    def attention(self, site: str, query: str, key: str, value: str, bias: str) -> str:
+    def attention(self, linear_op: str, query: str, key: str, value: str, bias: str) -> str:
         """Write ``softmax(query @ key + bias) @ value``, both products in int8 where the plan says so.
 
         ``query``: [batch, heads, tokens, d], scaled. ``key``: [batch, heads, d, tokens]. ``value``: [batch,
         heads, tokens, d]. ``bias``: [batch, 1, 1, tokens]. Returns [batch, heads, tokens, d].
         """
-        graph, plan = self.graph, self.plan.attentions.get(site)
+        graph, plan = self.graph, self.plan.attentions.get(linear_op)
         if plan is not None:
-            query = self.quantize_dequantize(f"{site}.q", query, plan.query)
-            key = self.quantize_dequantize(f"{site}.k", key, plan.key)
-            value = self.quantize_dequantize(f"{site}.v", value, plan.value)
-        scores = graph.node("MatMul", (query, key), f"{site}.scores")
-        masked = graph.node("Add", (scores, bias), f"{site}.masked")
-        shares = graph.node("Softmax", (masked,), f"{site}.softmax", axis=-1)
+            query = self.quantize_dequantize(f"{linear_op}.q", query, plan.query)
+            key = self.quantize_dequantize(f"{linear_op}.k", key, plan.key)
+            value = self.quantize_dequantize(f"{linear_op}.v", value, plan.value)
+        scores = graph.node("MatMul", (query, key), f"{linear_op}.scores")
+        masked = graph.node("Add", (scores, bias), f"{linear_op}.masked")
+        probabilities = graph.node("Softmax", (masked,), f"{linear_op}.softmax", axis=-1)
         if plan is not None:
-            shares = self.quantize_dequantize(f"{site}.shares", shares, plan.shares)
-        return graph.node("MatMul", (shares, value), f"{site}.context")
+            probabilities = self.quantize_dequantize(f"{linear_op}.shares", probabilities, plan.probabilities)
+        return graph.node("MatMul", (probabilities, value), f"{linear_op}.context")
 
     def floats(self, name: str, value: object) -> str:
         """Add a constant in the type of the body."""

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeroberta.roberta.blocks import Attention, Blocks, Site, onnx_type
+from edgeroberta.roberta.blocks import Attention, Blocks, LinearOp, onnx_type
 from edgeroberta.roberta.builder import OPSET, GraphBuilder
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.quantized import QuantizationPlan
-from edgeroberta.roberta.weights import Array, Layer, LayerNorm, Linear, Weights, load_weights
+from edgeroberta.roberta.weights import Array, EncoderLayer, LayerNorm, Linear, Weights, load_weights
 
 #: Added to the scores of padding; exp() of it is 0 in float16 and float32 alike.
 MASKED_SCORE = -10000.0
@@ -37,7 +37,9 @@ class GraphForm:
     #: let the last layer compute only what the first token needs. Exact for heads that read that token; one
     #: attention shape then differs from the rest.
     first_token_only: bool = True
-    taps: bool = False  # make the inputs of every matmul site and attention graph outputs, for calibration
+    observers: bool = (
+        False  # make the inputs of every matmul site and attention graph outputs, for calibration
+    )
 
 
 #: What TensorRT is given. All layers compute all tokens: for a single query it makes no fused int8
@@ -52,7 +54,7 @@ class Graph:
     """A written graph: the builder that can save it, its matmul sites and attentions in order."""
 
     builder: GraphBuilder
-    sites: tuple[Site, ...]
+    linear_ops: tuple[LinearOp, ...]
     attentions: tuple[Attention, ...]
 
 
@@ -60,7 +62,7 @@ def build_graph(
     weights: Weights, plan: QuantizationPlan | None = None, form: GraphForm | None = None
 ) -> Graph:
     """Write the graph of an encoder, whose layers may differ, and its head; float without a plan."""
-    return _Writer(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
+    return _RequestWriter(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
 
 
 def write_float(checkpoint: Checkpoint | Path, path: Path, form: GraphForm | None = None) -> tuple[Path, ...]:
@@ -68,7 +70,7 @@ def write_float(checkpoint: Checkpoint | Path, path: Path, form: GraphForm | Non
     return build_graph(load_weights(checkpoint), form=form).builder.save(path)
 
 
-class _Writer:
+class _RequestWriter:
     def __init__(self, weights: Weights, plan: QuantizationPlan, form: GraphForm) -> None:
         self.weights, self.plan, self.form = weights, plan, form
         self.config = weights.config
@@ -87,13 +89,13 @@ class _Writer:
             only_first = self.form.first_token_only and index == last
             hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
         self.head(hidden)
-        if self.form.taps:
-            widths = {site.tensor: len(site.linear.weight) for site in self.blocks.sites}
+        if self.form.observers:
+            widths = {linear_op.tensor: len(linear_op.linear.weight) for linear_op in self.blocks.linear_ops}
             for attention in self.blocks.attentions:
                 widths |= dict.fromkeys(attention.tensors, attention.width)
             for tensor, width in widths.items():
                 graph.output(tensor, self.form.body, ("batch", f"tokens:{tensor}", width))
-        return Graph(graph, tuple(self.blocks.sites), tuple(self.blocks.attentions))
+        return Graph(graph, tuple(self.blocks.linear_ops), tuple(self.blocks.attentions))
 
     # Parts of the encoder -----------------------------------------------------------------
 
@@ -153,7 +155,7 @@ class _Writer:
         axes = graph.constant("index.1,2", [1, 2], np.int64)
         return graph.node("Unsqueeze", (scores, axes), "mask.bias")
 
-    def layer(self, name: str, layer: Layer, hidden: str, bias: str, *, only_first: bool) -> str:
+    def layer(self, name: str, layer: EncoderLayer, hidden: str, bias: str, *, only_first: bool) -> str:
         residual = self.blocks.first_token(f"{name}.first", hidden) if only_first else hidden
         query, key, value, value_bias = self.projections(
             name, layer, hidden, residual if only_first else None
@@ -180,7 +182,7 @@ class _Writer:
         return self.blocks.layer_norm(f"{name}.norm", norm, total, epsilon=self.config.layer_norm_eps)
 
     def projections(
-        self, name: str, layer: Layer, hidden: str, first: str | None
+        self, name: str, layer: EncoderLayer, hidden: str, first: str | None
     ) -> tuple[str, str, str, Array]:
         """Project to query, key and value, float [batch, tokens, heads * d] each.
 
@@ -194,37 +196,39 @@ class _Writer:
         scale = np.float32(1 / np.sqrt(self.config.head_size))
         query = Linear(layer.query.weight * scale, layer.query.bias * scale)
         width = query.weight.shape[1]
-        site = f"{name}.attention"
+        linear_op = f"{name}.attention"
         ones = np.ones(width, np.float32)
-        output = self.plan.matmuls.get(f"{site}.output")
+        output = self.plan.matmuls.get(f"{linear_op}.output")
         values = ones if output is None or output.smoothing is None else output.smoothing
         if first is None:
             joint = _join(query, layer.key, layer.value)
             divisor = np.concatenate([ones, ones, values])
-            product, bias = self.blocks.product(f"{site}.qkv", hidden, joint, divisor=divisor)
-            parts = (f"{site}.q.product", f"{site}.k", f"{site}.v")
-            product, key, value = self.blocks.split(f"{site}.split", product, parts, width)
-            total = self.blocks.add_bias(f"{site}.q", product, bias[:width])
+            product, bias = self.blocks.product(f"{linear_op}.qkv", hidden, joint, divisor=divisor)
+            parts = (f"{linear_op}.q.product", f"{linear_op}.k", f"{linear_op}.v")
+            product, key, value = self.blocks.split(f"{linear_op}.split", product, parts, width)
+            total = self.blocks.add_bias(f"{linear_op}.q", product, bias[:width])
             return total, key, value, bias[2 * width :]
         joint, divisor = _join(layer.key, layer.value), np.concatenate([ones, values])
-        product, bias = self.blocks.product(f"{site}.kv", hidden, joint, divisor=divisor)
-        key, value = self.blocks.split(f"{site}.split", product, (f"{site}.k", f"{site}.v"), width)
-        return self.blocks.linear(f"{site}.query", first, query), key, value, bias[width:]
+        product, bias = self.blocks.product(f"{linear_op}.kv", hidden, joint, divisor=divisor)
+        key, value = self.blocks.split(
+            f"{linear_op}.split", product, (f"{linear_op}.k", f"{linear_op}.v"), width
+        )
+        return self.blocks.linear(f"{linear_op}.query", first, query), key, value, bias[width:]
 
-    def attention(self, name: str, layer: Layer, query: str, key: str, value: str, bias: str) -> str:
-        graph, site = self.graph, f"{name}.attention"
+    def attention(self, name: str, layer: EncoderLayer, query: str, key: str, value: str, bias: str) -> str:
+        graph, linear_op = self.graph, f"{name}.attention"
         width = layer.value.weight.shape[1]
-        self.blocks.attentions.append(Attention(site, query, key, value, width, f"{site}.output"))
+        self.blocks.attentions.append(Attention(linear_op, query, key, value, width, f"{linear_op}.output"))
         # Key is transposed to [batch, heads, d, tokens] at once, the others to [.., tokens, d].
-        query = self.heads(f"{site}.q", query, layer, (0, 2, 1, 3))
-        key = self.heads(f"{site}.k", key, layer, (0, 2, 3, 1))
-        value = self.heads(f"{site}.v", value, layer, (0, 2, 1, 3))
-        context = self.blocks.attention(site, query, key, value, bias)
-        context = graph.node("Transpose", (context,), f"{site}.context.tokens", perm=(0, 2, 1, 3))
+        query = self.heads(f"{linear_op}.q", query, layer, (0, 2, 1, 3))
+        key = self.heads(f"{linear_op}.k", key, layer, (0, 2, 3, 1))
+        value = self.heads(f"{linear_op}.v", value, layer, (0, 2, 1, 3))
+        context = self.blocks.attention(linear_op, query, key, value, bias)
+        context = graph.node("Transpose", (context,), f"{linear_op}.context.tokens", perm=(0, 2, 1, 3))
         shape = graph.constant(f"shape.0,0,{width}", [0, 0, width], np.int64)
-        return graph.node("Reshape", (context, shape), f"{site}.context.joined")
+        return graph.node("Reshape", (context, shape), f"{linear_op}.context.joined")
 
-    def heads(self, name: str, x: str, layer: Layer, order: tuple[int, ...]) -> str:
+    def heads(self, name: str, x: str, layer: EncoderLayer, order: tuple[int, ...]) -> str:
         return self.blocks.heads(name, x, heads=layer.heads, size=self.config.head_size, order=order)
 
     def head(self, hidden: str) -> None:

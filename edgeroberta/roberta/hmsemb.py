@@ -47,7 +47,7 @@ _LAYER = {
 
 
 @dataclass(frozen=True)
-class Pack:
+class EncoderPack:
     """An encoder read from a pack."""
 
     config: Mapping[str, Any]  # the architecture, as fields of Hugging Face's RobertaConfig
@@ -58,7 +58,7 @@ class Pack:
     max_length: int  # the longest input, in tokens
 
 
-def read(path: Path) -> Pack:
+def read(path: Path) -> EncoderPack:
     """Read a ``.hmsemb`` file, its int8 tensors multiplied out to float32."""
     try:
         data = path.read_bytes()
@@ -85,7 +85,7 @@ def read(path: Path) -> Pack:
         for entry in tensors:
             raw[entry["name"]] = _tensor(data[position : position + entry["len"]], entry, path)
             position += entry["len"]
-        return Pack(
+        return EncoderPack(
             config=_config(arch),
             weights=_rename(raw, arch["layers"], arch["hidden"]),
             tokenizer=data[start:end],

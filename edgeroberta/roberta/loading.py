@@ -12,7 +12,7 @@ from edgeroberta.errors import CheckpointError, missing_extra
 from edgeroberta.roberta import names as tensornames
 from edgeroberta.roberta import pruned
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.roberta.fields import DOWNLOAD, passed
+from edgeroberta.roberta.fields import DOWNLOAD, transformers_fields
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -23,7 +23,7 @@ _FINE_TUNED = "name an encoder that was fine-tuned for sequence classification"
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence_transformers() -> Iterator[None]:
     """Keep transformers' bars and its report on fresh weights off the terminal."""
     from transformers.utils import logging
 
@@ -67,7 +67,7 @@ def load_classifier(
         config.hidden_dropout_prob = config.classifier_dropout = dropout
     if attention_dropout is not None:
         config.attention_probs_dropout_prob = attention_dropout
-    with quiet(), torch.random.fork_rng(devices=[]):
+    with silence_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return load(
             model,
@@ -98,7 +98,7 @@ def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrai
             "label2id": {label: index for index, label in names.items()},
             "problem_type": fields.get("problem_type"),
         }
-    return AutoConfig.for_model(family, **passed(fields), **labels)
+    return AutoConfig.for_model(family, **transformers_fields(fields), **labels)
 
 
 def load(
@@ -150,6 +150,6 @@ def _attention(*, training: bool) -> str:
 
 def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Checkpoint | Path) -> None:
     """Write a model folder that transformers 4.57 and 5 load, with a checkpoint's tokenizer files."""
-    with quiet():
+    with silence_transformers():
         model.save_pretrained(str(folder))
     Checkpoint.of(tokenizer).copy_tokenizer(folder)

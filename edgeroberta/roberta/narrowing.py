@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeroberta.roberta import pruned, sensitivity
-from edgeroberta.roberta.sensitivity import Recording, Sample, Sensitivity
+from edgeroberta.roberta.sensitivity import OutputObserver, Sensitivity, TextBatch
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.roberta.surgery import check_widths, shape_of
 
@@ -50,7 +50,7 @@ class _Stream:
 
 def narrow(
     model: PreTrainedModel,
-    samples: Sequence[Sample],
+    samples: Sequence[TextBatch],
     *,
     hidden_size: int | None = None,
     intermediate_size: int | None = None,
@@ -123,9 +123,12 @@ def _weights(
     made = {name: value for name, value in source.items() if state[name].shape == value.shape}
     base = f"{model.base_model_prefix}."
 
-    def reading(name: str, site: int, rows: Tensor) -> None:
+    def reading(name: str, linear_op: int, rows: Tensor) -> None:
         weight, bias = source[f"{name}.weight"][rows], source[f"{name}.bias"][rows]
-        made[f"{name}.weight"], made[f"{name}.bias"] = weight @ stream.up, bias + weight @ stream.rest[site]
+        made[f"{name}.weight"], made[f"{name}.bias"] = (
+            weight @ stream.up,
+            bias + weight @ stream.rest[linear_op],
+        )
 
     def writing(name: str, columns: Tensor) -> None:
         made[f"{name}.weight"] = stream.down @ source[f"{name}.weight"][:, columns]
@@ -159,7 +162,7 @@ def _weights(
 
 
 def _fit_norms(
-    model: PreTrainedModel, result: PreTrainedModel, samples: Sequence[Sample], down: Tensor
+    model: PreTrainedModel, result: PreTrainedModel, samples: Sequence[TextBatch], down: Tensor
 ) -> None:
     """Fit scale and shift of each norm, first to last, to the wide model's outputs on the samples.
 
@@ -169,7 +172,7 @@ def _fit_norms(
     for wide, norm in zip(sensitivity.norms(model), sensitivity.norms(result), strict=True):
         wanted, found = [], []
         for sample in samples:
-            with Recording(outputs=[wide]) as ours, Recording(inputs=[norm]) as theirs:
+            with OutputObserver(outputs=[wide]) as ours, OutputObserver(inputs=[norm]) as theirs:
                 model(input_ids=sample.ids, attention_mask=sample.mask)
                 result(input_ids=sample.ids, attention_mask=sample.mask)
             tokens = sample.mask.bool()

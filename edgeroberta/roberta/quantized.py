@@ -64,7 +64,7 @@ class MatMulPlan:
 
 
 #: Grid of the shares that softmax gives: they lie in 0 … 1, and int8 without a zero point has 127 steps.
-SHARES = ActivationRange(1 / 127, 0, True)
+PROBABILITIES = ActivationRange(1 / 127, 0, True)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class AttentionPlan:
     query: ActivationRange  # grid of the query, scaled by 1/sqrt(d)
     key: ActivationRange  # grid of the key
     value: ActivationRange  # grid of the value
-    shares: ActivationRange = SHARES  # grid of softmax's result
+    probabilities: ActivationRange = PROBABILITIES  # grid of softmax's result
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import conversion, files, inspection, names, tensorfile
+from edgeroberta.roberta import checkpoint_validation, conversion, files, names, tensorfile
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage import paths
 
@@ -26,10 +26,10 @@ def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Checkpoin
     ``weights_only=True``) when there are no safetensors.
     """
     found = Checkpoint(_locate(model, allow_pickle=allow_pickle))
-    inspection.check_config(found)
+    checkpoint_validation.check_config(found)
     if conversion.needed(found):
         found = conversion.convert(found, cache=cache, allow_pickle=allow_pickle)
-    inspection.check(found)
+    checkpoint_validation.check(found)
     return found
 
 
@@ -41,7 +41,7 @@ def locate(model: str, *, cache: Path) -> Checkpoint:
     damaged, or its weights are only there as a pickle.
     """
     found = Checkpoint(_locate(model, allow_pickle=False, also=files.OTHER_TOKENIZERS))
-    inspection.check_additions(found)
+    checkpoint_validation.check_additions(found)
     if not found.weight_files:
         raise CheckpointError(
             f"no {files.WEIGHTS} in this folder; other forms of weights can run code when they are read",
@@ -49,10 +49,10 @@ def locate(model: str, *, cache: Path) -> Checkpoint:
             hint="load the model where it was trained and save it with safetensors",
         )
     if found.of_family:
-        inspection.check_config(found)
+        checkpoint_validation.check_config(found)
         if not names.is_plain(found.tensors, where=str(found)):
             found = conversion.convert(found, cache=cache, allow_pickle=False)
-        inspection.check_weights(found)
+        checkpoint_validation.check_weights(found)
     return found
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TextBatch:
     """A batch of texts to measure on."""
 
     ids: Tensor  # token ids, int64[B, S]
@@ -44,7 +44,7 @@ def norms(model: PreTrainedModel) -> list[nn.Module]:
     return found
 
 
-class Recording:
+class OutputObserver:
     """Keeps what some modules put out, or were given, in the newest forward pass, until closed."""
 
     def __init__(self, outputs: Sequence[nn.Module] = (), inputs: Sequence[nn.Module] = ()) -> None:
@@ -58,7 +58,7 @@ class Recording:
     def _input(self, module: nn.Module, arguments: Any) -> None:
         self.values[module] = arguments[0]
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> OutputObserver:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -66,7 +66,7 @@ class Recording:
             handle.remove()
 
 
-def measure(model: PreTrainedModel, samples: Sequence[Sample]) -> Sensitivity:
+def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity:
     """Measure a classifier on texts.
 
     The score of a part is the squared change of the loss, to first order, were its output 0: the sum of
@@ -75,14 +75,17 @@ def measure(model: PreTrainedModel, samples: Sequence[Sample]) -> Sensitivity:
     """
     model.eval()
     layers = model.base_model.encoder.layer
-    sites, head = norms(model), model.classifier.out_proj
+    linear_ops, head = norms(model), model.classifier.out_proj
     contexts = [layer.attention.output.dense for layer in layers]
     inner = [layer.output.dense for layer in layers]
-    watched = [*sites, *contexts, *inner, head]
+    watched = [*linear_ops, *contexts, *inner, head]
     scores: dict[nn.Module, Tensor] = {}
-    moments = _Moments(len(sites), model.config.hidden_size)
+    moments = _Moments(len(linear_ops), model.config.hidden_size)
     texts = 0
-    with Recording(outputs=sites, inputs=[*contexts, *inner, head]) as recording, torch.enable_grad():
+    with (
+        OutputObserver(outputs=linear_ops, inputs=[*contexts, *inner, head]) as recording,
+        torch.enable_grad(),
+    ):
         for sample in samples:
             logits = model(input_ids=sample.ids, attention_mask=sample.mask).logits.float()
             values = [recording.values[module] for module in watched]
@@ -94,11 +97,11 @@ def measure(model: PreTrainedModel, samples: Sequence[Sample]) -> Sensitivity:
                     size = layers[0].attention.self.attention_head_size
                     effect = effect.unflatten(1, (-1, size)).sum(2)
                 scores[module] = scores.get(module, torch.zeros(())) + effect.square().sum(0)
-            moments.add([value.detach() for value in values[: len(sites)]], sample.mask)
+            moments.add([value.detach() for value in values[: len(linear_ops)]], sample.mask)
             texts += len(sample.ids)
     means, covariance = moments.result()
     return Sensitivity(
-        channels=torch.stack([scores[site] for site in sites]).sum(0) / texts,
+        channels=torch.stack([scores[linear_op] for linear_op in linear_ops]).sum(0) / texts,
         heads=tuple(scores[module] / texts for module in contexts),
         neurons=tuple(scores[module] / texts for module in inner),
         units=scores[head] / texts,
@@ -110,17 +113,17 @@ def measure(model: PreTrainedModel, samples: Sequence[Sample]) -> Sensitivity:
 class _Moments:
     """Means and covariance of the norms' outputs, in float64, summed up batch by batch."""
 
-    def __init__(self, sites: int, width: int) -> None:
-        self.sums = torch.zeros(sites, width, dtype=torch.float64)
+    def __init__(self, linear_ops: int, width: int) -> None:
+        self.sums = torch.zeros(linear_ops, width, dtype=torch.float64)
         self.squares = torch.zeros(width, width, dtype=torch.float64)
         self.first = torch.zeros(width, dtype=torch.float64)
         self.tokens = self.texts = 0
 
     def add(self, outputs: list[Tensor], mask: Tensor) -> None:
         """Add a batch: the output of each norm, float[B, S, H]."""
-        for site, output in enumerate(outputs):
+        for linear_op, output in enumerate(outputs):
             tokens = output[mask.bool()].double()
-            self.sums[site] += tokens.sum(0)
+            self.sums[linear_op] += tokens.sum(0)
             self.squares += tokens.T @ tokens
         self.first += outputs[-1][:, 0].double().sum(0)
         self.tokens += int(mask.sum())

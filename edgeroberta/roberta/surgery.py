@@ -34,7 +34,7 @@ _CUTS = {
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptUnits:
     """What stays of an encoder; every index counts from 0 in the source model as it stands."""
 
     layers: tuple[int, ...]  # the layers, rising
@@ -42,12 +42,12 @@ class Kept:
     neurons: tuple[tuple[int, ...], ...]  # per kept layer, its FFN neurons, rising; at least one
 
     @classmethod
-    def everything(cls, shape: EncoderShape) -> Kept:
+    def everything(cls, shape: EncoderShape) -> KeptUnits:
         """Keep all that a model of this shape has."""
         return cls.whole_layers(range(len(shape.layers)), shape)
 
     @classmethod
-    def whole_layers(cls, layers: Sequence[int], shape: EncoderShape) -> Kept:
+    def whole_layers(cls, layers: Sequence[int], shape: EncoderShape) -> KeptUnits:
         """Keep some layers, each as it is. ``layers``: indices of the layers, rising."""
         chosen = check_layers(layers, len(shape.layers))
         return cls(
@@ -130,7 +130,7 @@ def check_widths(shape: EncoderShape, hidden_size: int | None, intermediate_size
 
 def keep_layers(model: PreTrainedModel, layers: Sequence[int]) -> PreTrainedModel:
     """Make a student, on the CPU, of copies of some encoder layers, rising, with embeddings and head."""
-    return prune(model, Kept.whole_layers(layers, shape_of(model)))
+    return prune(model, KeptUnits.whole_layers(layers, shape_of(model)))
 
 
 def _check_rising(chosen: Sequence[int], count: int, name: str, layer: int) -> None:
@@ -169,7 +169,7 @@ def shape_of(model: PreTrainedModel) -> EncoderShape:
     )
 
 
-def prune(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
+def prune(model: PreTrainedModel, kept: KeptUnits) -> PreTrainedModel:
     """Make a smaller model of what is kept: heads, FFN neurons and whole layers, in one step.
 
     What is left out adds nothing in the result, as if its outputs were 0 in the source; the biases of the
@@ -197,7 +197,7 @@ def prune(model: PreTrainedModel, kept: Kept) -> PreTrainedModel:
     return student.train(model.training)
 
 
-def _cut(model: PreTrainedModel, kept: Kept, head_size: int) -> Iterator[tuple[str, Tensor]]:
+def _cut(model: PreTrainedModel, kept: KeptUnits, head_size: int) -> Iterator[tuple[str, Tensor]]:
     """Yield the new model's tensors, copies on the CPU, by their new names."""
     import torch
 

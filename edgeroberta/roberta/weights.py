@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import inspection
+from edgeroberta.roberta import checkpoint_validation
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 
@@ -51,7 +51,7 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
-class Layer:
+class EncoderLayer:
     """One encoder layer; ``heads`` counts the heads that are left in it."""
 
     query: Linear
@@ -79,7 +79,7 @@ class Weights:
 
     config: EncoderConfig
     embeddings: Embeddings
-    layers: tuple[Layer, ...]
+    layers: tuple[EncoderLayer, ...]
     head: ClassificationHead
 
 
@@ -87,7 +87,7 @@ def load_weights(model: Checkpoint | Path) -> Weights:
     """Load a sequence classifier as float32, whatever float type it is stored in."""
     model = Checkpoint.of(model)
     config = model.config
-    get = _tensor_getter(model, dict(inspection.classifier_shapes(config)))
+    get = _tensor_getter(model, dict(checkpoint_validation.classifier_shapes(config)))
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
     head = ClassificationHead(_linear(get, "classifier.dense"), _linear(get, "classifier.out_proj"))
     return Weights(config, _embeddings(get, config), layers, head)
@@ -111,7 +111,7 @@ def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> 
             if key in owner:
                 tensor: Array = owner[key].get_tensor(key).float().numpy()
                 if tensor.shape != shapes[name]:
-                    raise inspection.mismatch(key, tensor.shape, shapes[name], where=str(model))
+                    raise checkpoint_validation.mismatch(key, tensor.shape, shapes[name], where=str(model))
                 return tensor
         raise CheckpointError(
             f"tensor {name!r} is missing",
@@ -138,9 +138,9 @@ def _embeddings(get: Getter, config: EncoderConfig) -> Embeddings:
     return Embeddings(word, position + kind, _norm(get, "embeddings.LayerNorm"))
 
 
-def _layer(get: Getter, config: EncoderConfig, index: int) -> Layer:
+def _layer(get: Getter, config: EncoderConfig, index: int) -> EncoderLayer:
     prefix = f"encoder.layer.{index}"
-    return Layer(
+    return EncoderLayer(
         query=_linear(get, f"{prefix}.attention.self.query"),
         key=_linear(get, f"{prefix}.attention.self.key"),
         value=_linear(get, f"{prefix}.attention.self.value"),

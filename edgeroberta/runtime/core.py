@@ -230,7 +230,7 @@ class Runtime:
             UsageError: An input has no tokens or too many, or one that is no token's id or the padding's.
         """
         session = self.session
-        limits = tokenids.Limits(self.max_length, self.pad_token_id, self._vocab_size)
+        limits = tokenids.InputLimits(self.max_length, self.pad_token_id, self._vocab_size)
         ids = tokenids.checked(ids, limits)
         result = np.empty((len(ids), len(self.task.labels)), np.float32)
         groups: dict[int, list[int]] = {}
@@ -285,7 +285,7 @@ class Runtime:
         goldens.check_tokens(wanted, self._tokenizer, facts.folder)
         # Engines that are built on the device: another build may give other answers.
         build = [str(self.session.fingerprint)] if hasattr(self.session, "fingerprint") else []
-        passed = goldens.Passed(facts.digest, self.engine, self.engine_version, *build)
+        passed = goldens.GoldenCheckCache(facts.digest, self.engine, self.engine_version, *build)
         if not passed:
             goldens.check_answers(
                 wanted,

@@ -44,7 +44,7 @@ class Goldens:
     atol: float  # largest absolute difference of a logit that still is the same answer
     #: the same of the graph whose weights are in half precision, which ONNX Runtime computes in float32;
     #: engines that compute in fp16 are held to them. None where no engine does. That graph itself is held to
-    #: the float32 one where the bundle is made, see :mod:`edgeroberta.quantization.engine`.
+    #: the float32 one where the bundle is made, see :mod:`edgeroberta.quantization.ort`.
     float_logits: Logits | None = None
     float_atol: float | None = None  # what ``atol`` is to ``float_logits``
 
@@ -109,7 +109,7 @@ def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> li
     return encodings
 
 
-def deviation(goldens: Goldens, logits: Logits, *, precision: str = "int8") -> float:
+def max_abs_difference(goldens: Goldens, logits: Logits, *, precision: str = "int8") -> float:
     """Return the largest absolute difference to the golden logits; infinite where one is not finite."""
     answers = goldens.answers(precision)
     if logits.shape != answers.shape or not np.isfinite(logits).all():
@@ -125,7 +125,7 @@ def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: 
     allow.
     """
     logits = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
-    found = deviation(goldens, logits, precision=precision)
+    found = max_abs_difference(goldens, logits, precision=precision)
     allowed = goldens.allowed(precision)
     if not found <= allowed:
         raise EngineError(
@@ -137,7 +137,7 @@ def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: 
     return found
 
 
-class Passed:
+class GoldenCheckCache:
     """Remembers, in the user's cache, that the goldens passed for a bundle and engine on this machine.
 
     The machine is its processor and its GPUs, of which ``CUDA_VISIBLE_DEVICES`` may choose another one.

@@ -21,7 +21,7 @@ SCHEMA_VERSION = 2
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
 TOLD_FILES, TOLD_FOLDER = ("README.md", "recipe.yaml"), "reports/"
 #: Fields that no answer hangs on, likewise.
-_TOLD = ("created_by", "digest", "full_size", "gate", "lineage", "schema_version", "seal")
+_TOLD = ("created_by", "digest", "baseline", "gate", "lineage", "schema_version", "seal")
 
 _NO_BUNDLE = "check the path, or make a bundle: edgeroberta compress MODEL --data DATA -o out/"
 # Bytes of a name, as Linux has it, and characters of a path, well within what any system takes.
@@ -42,7 +42,7 @@ class Saturation:
     """Whether int8 products can saturate an int16 on x86 processors without VNNI."""
 
     safe: bool  # True when the weights rule it out
-    sites: tuple[str, ...]  # the matmuls whose weights allow it
+    linear_ops: tuple[str, ...]  # the matmuls whose weights allow it
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Manifest:
     lengths: tuple[int, ...]  # training texts per 16-token bin, see :mod:`edgeroberta.runtime.lengths`
     precision: str  # ``int8`` or ``fp32``
     lineage: Sequence[Mapping[str, Any]]  # the stages that made it, in order
-    full_size: Mapping[str, Any]  # the full-size model: ``model``, ``digest``, ``parameters``, ``bytes``
+    baseline: Mapping[str, Any]  # the full-size model: ``model``, ``digest``, ``parameters``, ``bytes``
     gate: Mapping[str, Any] | None  # the gate's verdict and figures; None in a draft
     digest: str  # sha256 of all that its answers hang on: the same command gives the same
     seal: str  # sha256 of everything else as canonical JSON, what was measured included
@@ -196,7 +196,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             lengths=tuple(_count(count) for count in fields["lengths"]["counts"]),
             precision=_text(fields["precision"]),
             lineage=[dict(stage) for stage in fields["lineage"]],
-            full_size=dict(fields["full_size"]),
+            baseline=dict(fields["baseline"]),
             gate=None if fields["gate"] is None else dict(fields["gate"]),
             digest=_text(fields["digest"]),
             seal=_text(fields["seal"]),
@@ -227,10 +227,10 @@ def _entry(value: Mapping[str, Any]) -> FileEntry:
 def _saturation(value: Mapping[str, Any] | None) -> Saturation | None:
     if value is None:
         return None
-    sites = value["sites"]
-    if not isinstance(sites, list):
-        raise TypeError(f"{sites!r} is not a list of texts")
-    return Saturation(_boolean(value["safe"]), tuple(_text(site) for site in sites))
+    linear_ops = value["linear_ops"]
+    if not isinstance(linear_ops, list):
+        raise TypeError(f"{linear_ops!r} is not a list of texts")
+    return Saturation(_boolean(value["safe"]), tuple(_text(linear_op) for linear_op in linear_ops))
 
 
 def _text(value: object) -> str:

@@ -19,7 +19,7 @@ _CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
-class Limits:
+class InputLimits:
     """What ids a model takes: so many at once, no padding among them, and none beyond its embeddings."""
 
     max_length: int
@@ -27,7 +27,7 @@ class Limits:
     vocab_size: int | None
 
 
-def checked(ids: Sequence[Ids], limits: Limits) -> list[Ids]:
+def checked(ids: Sequence[Ids], limits: InputLimits) -> list[Ids]:
     """Return whole numbers [length] each as arrays of integers; refuse what the model has no answer to."""
     if isinstance(ids, (str, bytes)) or not isinstance(ids, (Sequence, np.ndarray)):
         raise UsageError(f"expected a list of lists of token ids, not {type(ids).__name__}")
@@ -40,7 +40,7 @@ def checked(ids: Sequence[Ids], limits: Limits) -> list[Ids]:
     return arrays
 
 
-def _array(ids: Ids, limits: Limits, index: int) -> Ids:
+def _array(ids: Ids, limits: InputLimits, index: int) -> Ids:
     try:
         array = np.asarray(ids)
     except ValueError:  # a list in the list
@@ -54,13 +54,13 @@ def _array(ids: Ids, limits: Limits, index: int) -> Ids:
     raise UsageError(what, where=f"input {index}")
 
 
-def _known(ids: Ids, limits: Limits) -> bool:
+def _known(ids: Ids, limits: InputLimits) -> bool:
     """Tell whether the model has an answer to all of these ids."""
     below = limits.vocab_size is None or int(ids.max()) < limits.vocab_size
     return below and int(ids.min()) >= 0 and not (ids == limits.pad_token_id).any()
 
 
-def _unknown(ids: Ids, limits: Limits, where: str) -> UsageError:
+def _unknown(ids: Ids, limits: InputLimits, where: str) -> UsageError:
     low, high = int(ids.min()), int(ids.max())
     if low >= 0 and (limits.vocab_size is None or high < limits.vocab_size):
         return holds_padding(limits.pad_token_id, where)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime import tokenizerfiles
-from edgeroberta.runtime.cutting import Cutter
+from edgeroberta.runtime.prefixes import PrefixFinder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -135,8 +135,8 @@ class TextTokenizer:
         return longest > _LONG * self.max_length
 
     @cached_property
-    def _cutter(self) -> Cutter | None:
-        return None if self._from_left else Cutter.of(self._tokenizer)
+    def _cutter(self) -> PrefixFinder | None:
+        return None if self._from_left else PrefixFinder.of(self._tokenizer)
 
     @property
     def _from_left(self) -> bool:

@@ -9,40 +9,40 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgeroberta import distributed, pipeline, recipe
-from edgeroberta.pipeline import Result, compression
-from edgeroberta.pipeline.sources import Request
+from edgeroberta.pipeline import RunResult, compression
+from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
-from edgeroberta.search import evaluation, recipes, selection
-from edgeroberta.search.evaluation import Made
-from edgeroberta.search.limits import Limits
-from edgeroberta.search.result import Outcome
+from edgeroberta.search import candidate_recipes, evaluation, selection
+from edgeroberta.search.evaluation import DeliveredBundle
+from edgeroberta.search.limits import BudgetLimits
+from edgeroberta.search.result import SearchResult
 
 if TYPE_CHECKING:
-    from edgeroberta.latency.measuring import Timer
+    from edgeroberta.latency.measurement import Timer
 
 PLAN = "plan"
 
 
 @dataclass(frozen=True)
-class Budgeted:
+class BudgetResult:
     """What a run with a budget gives."""
 
-    result: Result  # as without a budget
-    outcome: Outcome | None  # what became of the budget; None on other processes than the main one
+    result: RunResult  # as without a budget
+    outcome: SearchResult | None  # what became of the budget; None on other processes than the main one
 
 
 def compress(
-    request: Request,
-    limits: Limits,
+    request: CompressionRequest,
+    limits: BudgetLimits,
     *,
     progress: Progress,
     host: str | None = None,
     timer: Timer | None = None,
-) -> Budgeted:
+) -> BudgetResult:
     """Make the best bundle that meets a budget about ``host`` (None: this machine), timed by ``timer``."""
     chosen = recipe.load(request.recipe, request.overrides)
-    base = recipes.base_of(chosen)
+    base = candidate_recipes.candidate_settings(chosen)
     job = compression.prepare(request, chosen, progress=progress)
     ranks = distributed.current()
     planned = replace(job, work=job.work / PLAN)
@@ -50,12 +50,14 @@ def compress(
         Workspace(job.work)
         Workspace(planned.work)
     ranks.wait()
-    device = ranks.share(selection.measured(job, progress, host, timer) if ranks.main else None)
-    probes, candidate = selection.choose(base, limits, planned, device, progress)
+    device = ranks.share(selection.measure_device(job, progress, host, timer) if ranks.main else None)
+    probes, candidate = selection.select(base, limits, planned, device, progress)
     file = planned.work / "recipe.yaml"
     if ranks.main:
-        recipes.write(candidate, limits, base, file, share=selection.shares(job, limits))
+        candidate_recipes.write(
+            candidate, limits, base, file, share=selection.engines_share_weights(job, limits)
+        )
     ranks.wait()
     result = pipeline.run(recipe.load(str(file)), job, progress=progress)
-    made = Made(limits, candidate, probes, device, base, result, host)
-    return Budgeted(result, evaluation.outcome_of(made, planned, progress))
+    made = DeliveredBundle(limits, candidate, probes, device, base, result, host)
+    return BudgetResult(result, evaluation.evaluate(made, planned, progress))

@@ -8,14 +8,14 @@ from typing import Any
 
 from edgeroberta.report.table import Table
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
-from edgeroberta.search.limits import Limits
+from edgeroberta.search.limits import BudgetLimits
 
 #: Bytes of a bundle beside weights and tokenizer: graph, manifest, report with its texts, model card.
 OTHER_BYTES = 250_000
 
 
 @dataclass(frozen=True)
-class Footprint:
+class BundleSize:
     """What decides a bundle's bytes, beside its shape."""
 
     copies: int  # how often the weights are in it: once for each engine, or once if engines share them
@@ -35,7 +35,7 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictedResult:
     """What a model should come to; times in seconds, of undisturbed calls with the user's texts."""
 
     p50: float  # median
@@ -52,7 +52,7 @@ class Predicted:
             "bytes": round(self.bytes),
         }
 
-    def meets(self, limits: Limits) -> bool:
+    def meets(self, limits: BudgetLimits) -> bool:
         """Tell whether it holds every limit, as near as it goes."""
         return (
             (limits.speedup is None or self.speedup >= limits.speedup * (1 - 1e-9))
@@ -68,7 +68,7 @@ class Candidate:
     layers: tuple[int, ...]  # layers of the full-size model that stay
     shapes: tuple[LayerShape, ...]  # what is left of each
     vocabulary: int | None  # tokens that stay; None for all
-    predicted: Predicted  # what it should come to
+    predicted: PredictedResult  # what it should come to
     kept: float  # share of the importance of all heads and neurons that stays
     whole: bool  # True where nothing but whole layers goes
     everything: bool = False  # True where not even a layer goes

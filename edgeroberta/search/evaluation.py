@@ -9,18 +9,18 @@ from typing import Any
 
 from edgeroberta import distributed, pipeline
 from edgeroberta.errors import EngineError
-from edgeroberta.pipeline import Result
-from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline import RunResult
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
-from edgeroberta.report.pareto import Point
-from edgeroberta.search import recipes
+from edgeroberta.report.pareto import ParetoPoint
+from edgeroberta.search import candidate_recipes
 from edgeroberta.search import result as outcome
+from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import Candidate
-from edgeroberta.search.limits import Limits
-from edgeroberta.search.probing import Probe
-from edgeroberta.search.recipes import Base
-from edgeroberta.search.result import FULL, MADE, Outcome, Times
-from edgeroberta.search.selection import Device
+from edgeroberta.search.limits import BudgetLimits
+from edgeroberta.search.probing import ShortDistillation
+from edgeroberta.search.result import FULL, MADE, LatencyPercentiles, SearchResult
+from edgeroberta.search.selection import DeviceLatency
 from edgeroberta.storage.artifact import Kind
 
 #: Names of the Pareto front's points beside the candidate's.
@@ -28,15 +28,15 @@ FLOAT, INT8 = "full size, float", "int8 alone"
 
 
 @dataclass(frozen=True)
-class Made:
-    """A delivered bundle and how it came about; see :class:`Outcome`."""
+class DeliveredBundle:
+    """A delivered bundle and how it came about; see :class:`SearchResult`."""
 
-    limits: Limits
+    limits: BudgetLimits
     candidate: Candidate
-    probes: tuple[Probe, ...]
-    device: Device
-    base: Base
-    result: Result
+    probes: tuple[ShortDistillation, ...]
+    device: DeviceLatency
+    base: CandidateSettings
+    result: RunResult
     host: str | None
 
     @property
@@ -47,7 +47,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class _Model:
+class _BaselineTimes:
     """A bundle, its metric on the held-out rows, and its median in seconds by the table."""
 
     folder: Path
@@ -55,23 +55,23 @@ class _Model:
     predicted: float
 
 
-def outcome_of(made: Made, job: Job, progress: Progress) -> Outcome | None:
+def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> SearchResult | None:
     """Measure what was made beside the full-size model; collective, None on all but the main process."""
     table, lengths = made.device.table, made.device.lengths
     report = made.result.report or {}
     metric = str(report["metric"])
-    full = float(report["full_size"]["metrics"][metric])
+    full = float(report["baseline"]["metrics"][metric])
     folder = _float_bundle(table.engine, job, progress)
-    models = {FLOAT: _Model(folder, full, table.baseline(lengths).p50)}
+    models = {FLOAT: _BaselineTimes(folder, full, table.baseline(lengths).p50)}
     if made.name != INT8:
         draft, verified = _int8(made.base, job, progress)
         score = _metric(verified, table.engine, metric)
-        models[INT8] = _Model(draft, score, table.baseline(lengths, small=True).p50)
+        models[INT8] = _BaselineTimes(draft, score, table.baseline(lengths, small=True).p50)
     if not distributed.current().main:
         return None
     score = _metric(report, table.engine, metric)
-    models[made.name] = _Model(made.result.bundle, score, made.candidate.predicted.p50)
-    times: dict[str, Times] = {}
+    models[made.name] = _BaselineTimes(made.result.bundle, score, made.candidate.predicted.p50)
+    times: dict[str, LatencyPercentiles] = {}
     if made.host is None:
         times = outcome.time_in_turns(
             {name: model.folder for name, model in models.items()},
@@ -85,9 +85,14 @@ def outcome_of(made: Made, job: Job, progress: Progress) -> Outcome | None:
     return found
 
 
-def _summed(made: Made, models: Mapping[str, _Model], times: Mapping[str, Times], metric: str) -> Outcome:
+def _summed(
+    made: DeliveredBundle,
+    models: Mapping[str, _BaselineTimes],
+    times: Mapping[str, LatencyPercentiles],
+    metric: str,
+) -> SearchResult:
     full, mine = models[FLOAT], models[made.name]
-    return Outcome(
+    return SearchResult(
         limits=made.limits,
         chosen=made.candidate,
         probes=made.probes,
@@ -104,7 +109,9 @@ def _summed(made: Made, models: Mapping[str, _Model], times: Mapping[str, Times]
     )
 
 
-def _measured(full: Times | None, mine: Times | None, size: int) -> dict[str, float | None]:
+def _measured(
+    full: LatencyPercentiles | None, mine: LatencyPercentiles | None, size: int
+) -> dict[str, float | None]:
     if full is None or mine is None:
         return {"p50_ms": None, "p95_ms": None, "speedup": None, "bytes": size}
     return {
@@ -115,8 +122,8 @@ def _measured(full: Times | None, mine: Times | None, size: int) -> dict[str, fl
     }
 
 
-def _point(name: str, model: _Model, found: Times | None) -> Point:
-    return Point(
+def _point(name: str, model: _BaselineTimes, found: LatencyPercentiles | None) -> ParetoPoint:
+    return ParetoPoint(
         name,
         1000 * (model.predicted if found is None else found.p50),
         model.score,
@@ -126,13 +133,13 @@ def _point(name: str, model: _Model, found: Times | None) -> Point:
     )
 
 
-def _float_bundle(engine: str, job: Job, progress: Progress) -> Path:
+def _float_bundle(engine: str, job: PipelineJob, progress: Progress) -> Path:
     """Make the full-size model in float for one engine, as the recipe ``fp32`` does."""
-    steps = recipes.steps([{"export": {}}, {"build": {"engines": [engine]}}])
+    steps = candidate_recipes.steps([{"export": {}}, {"build": {"engines": [engine]}}])
     return pipeline.make(steps, job, progress=progress)[-1].artifact.path
 
 
-def _int8(base: Base, job: Job, progress: Progress) -> tuple[Path, Mapping[str, Any]]:
+def _int8(base: CandidateSettings, job: PipelineJob, progress: Progress) -> tuple[Path, Mapping[str, Any]]:
     """Make and verify the full-size model in int8, to show what int8 alone costs."""
     gate = {"max_drop": 1.0, "min_agreement": 0.0}
     entries: list[dict[str, Any]] = [
@@ -141,7 +148,7 @@ def _int8(base: Base, job: Job, progress: Progress) -> tuple[Path, Mapping[str, 
         {"build": dict(base.build)},
         {"verify": {**base.verify, "gate": gate}},
     ]
-    made = pipeline.make(recipes.steps(entries), job, progress=progress)
+    made = pipeline.make(candidate_recipes.steps(entries), job, progress=progress)
     draft = next(item.artifact.path for item in made if item.artifact.kind is Kind.DRAFT)
     return draft, pipeline.read_report(made[-1].artifact.path)
 

@@ -17,7 +17,7 @@ _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 
 
 @dataclass(frozen=True)
-class Limits:
+class BudgetLimits:
     """A budget; all limits that are given must hold."""
 
     speedup: float | None = None  # how many times faster than the full-size model in float, by medians
@@ -43,7 +43,7 @@ class Limits:
         return f"{', '.join(parts)}, keeping {self.keep:.1%} of the metric"
 
 
-def read(speedup: float | None, p95: str | None, size: str | None, keep: float | None) -> Limits | None:
+def read(speedup: float | None, p95: str | None, size: str | None, keep: float | None) -> BudgetLimits | None:
     """Read the options of the command line.
 
     ``speedup``: what ``--speedup`` says. ``p95``: what ``--p95`` says: ``4ms``, ``4`` (milliseconds),
@@ -65,7 +65,7 @@ def read(speedup: float | None, p95: str | None, size: str | None, keep: float |
         raise UsageError(
             f"{keep:g} is no share above 0 and at most 1", where="--keep", hint="--keep 0.99 keeps 99 %"
         )
-    return Limits(
+    return BudgetLimits(
         speedup=speedup,
         p95=None if p95 is None else seconds(p95),
         bytes=None if size is None else size_in_bytes(size),

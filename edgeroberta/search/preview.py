@@ -8,23 +8,23 @@ from typing import Any
 from edgeroberta import recipe
 from edgeroberta.notebook import Shown
 from edgeroberta.pipeline import compression
+from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.pipeline.dry_run import Preview
-from edgeroberta.pipeline.sources import Request
 from edgeroberta.recipe import Recipe
-from edgeroberta.search import candidates, recipes, selection
+from edgeroberta.search import candidate_recipes, candidates, selection
 from edgeroberta.search.candidates import Candidate
-from edgeroberta.search.limits import Limits
-from edgeroberta.search.selection import Device
+from edgeroberta.search.limits import BudgetLimits
+from edgeroberta.search.selection import DeviceLatency
 
 
 @dataclass(frozen=True)
-class Forecast(Shown):
+class BudgetPreview(Shown):
     """What a run with a budget would begin with."""
 
     preview: Preview  # the model, the rows, where things would go; its recipe says how candidates would learn
-    limits: Limits  # the budget
+    limits: BudgetLimits  # the budget
     #: what the device takes; None where it has not been measured, or the model is not there yet
-    device: Device | None
+    device: DeviceLatency | None
     candidates: tuple[Candidate, ...]  # what should meet the budget, if all heads and neurons mattered alike
 
     @property
@@ -56,11 +56,15 @@ class Forecast(Shown):
         return "\n".join([*lines, candidates.table(self.candidates).text()])
 
 
-def forecast(request: Request, limits: Limits, *, host: str | None = None) -> Forecast:
+def budget_preview(
+    request: CompressionRequest, limits: BudgetLimits, *, host: str | None = None
+) -> BudgetPreview:
     """Check everything, and predict what a measured device allows; nothing is trained."""
-    recipes.base_of(recipe.load(request.recipe, request.overrides))
+    candidate_recipes.candidate_settings(recipe.load(request.recipe, request.overrides))
     preview = compression.preview(request)
-    device = None if preview.fine_tunes_packaged_model else selection.known(preview.job, host)
+    device = None if preview.fine_tunes_packaged_model else selection.stored_device(preview.job, host)
     if device is None:
-        return Forecast(preview, limits, None, ())
-    return Forecast(preview, limits, device, selection.search(preview.job, limits, device).candidates())
+        return BudgetPreview(preview, limits, None, ())
+    return BudgetPreview(
+        preview, limits, device, selection.shape_search(preview.job, limits, device).candidates()
+    )

@@ -14,16 +14,16 @@ import numpy as np
 
 from edgeroberta import metrics, pipeline
 from edgeroberta.data import texts
-from edgeroberta.metrics import Draws, Interval
+from edgeroberta.metrics import BootstrapOptions, Interval
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.search import recipes
+from edgeroberta.search import candidate_recipes
+from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import Candidate
-from edgeroberta.search.recipes import Base
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import Rows
-    from edgeroberta.pipeline.job import Job
+    from edgeroberta.pipeline.job import PipelineJob
 
 #: Training texts of a probe: 200 steps of 32.
 TEXTS = 6400
@@ -34,7 +34,7 @@ SAME_TIME = 0.05
 
 
 @dataclass(frozen=True)
-class Probe:
+class ShortDistillation:
     """A candidate after a short distillation."""
 
     candidate: Candidate  # the model
@@ -59,7 +59,9 @@ class Probe:
         }
 
 
-def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Progress) -> tuple[Probe, ...]:
+def rank(
+    candidates: Sequence[Candidate], base: CandidateSettings, job: PipelineJob, *, progress: Progress
+) -> tuple[ShortDistillation, ...]:
     """Distil candidates for a while and compare them; a probe that an earlier run has made is reused.
 
     ``base``: how they learn; one pass over :data:`TEXTS` texts here. Returns in the order of their agreement;
@@ -68,30 +70,32 @@ def rank(candidates: Sequence[Candidate], base: Base, job: Job, *, progress: Pro
     small = replace(job, data=_sample(job))
     answers = _answers(small.model, small)
     recovery = {**base.recovery, "epochs": 1, "eval_steps": None, "augment": 0}
-    found: list[tuple[Probe, Any]] = []
+    found: list[tuple[ShortDistillation, Any]] = []
     for number, candidate in enumerate(candidates, 1):
         progress.line(f"candidate {number} of {len(candidates)}: {candidate.name}")
-        steps = recipes.steps(recipes.training_steps(replace(candidate, vocabulary=None), recovery))
+        steps = candidate_recipes.steps(
+            candidate_recipes.training_steps(replace(candidate, vocabulary=None), recovery)
+        )
         folder = pipeline.make(steps, small, progress=progress)[-1].artifact.path
         logits = _answers(Checkpoint(folder), small)
-        same = metrics.agreeing(job.task, answers, logits)
+        same = metrics.agrees(job.task, answers, logits)
         agreement = float(same.mean())
-        found.append((Probe(candidate, agreement, _score(small, logits)), same))
+        found.append((ShortDistillation(candidate, agreement, _score(small, logits)), same))
         progress.line(f"{candidate.name}: {agreement:.1%} of the validation answers are the teacher's")
     found.sort(key=lambda each: (-each[0].agreement, -each[0].candidate.kept))
     (best, most), *others = found
-    draws = Draws(seed=job.seed, groups=texts.groups(small.data.validation))
+    draws = BootstrapOptions(seed=job.seed, groups=texts.groups(small.data.validation))
     return (best, *(_compared(probe, most, same, draws) for probe, same in others))
 
 
-def pick(probes: Sequence[Probe]) -> Probe:
+def pick(probes: Sequence[ShortDistillation]) -> ShortDistillation:
     """Return the fastest of those tied with the best; of equally fast ones that with more agreement."""
     tied = [probe for probe in probes if probe.tied]
     fastest = min(probe.candidate.predicted.p50 for probe in tied)
     return next(probe for probe in tied if probe.candidate.predicted.p50 * (1 - SAME_TIME) <= fastest)
 
 
-def told(probes: Sequence[Probe], chosen: Candidate) -> str | None:
+def tie_notice(probes: Sequence[ShortDistillation], chosen: Candidate) -> str | None:
     """Say in a sentence which candidates are tied; None where the best is so beyond doubt."""
     tied = [probe.candidate.name for probe in probes if probe.tied]
     if len(tied) < 2:
@@ -100,11 +104,11 @@ def told(probes: Sequence[Probe], chosen: Candidate) -> str | None:
     return f"tied, since the validation texts cannot tell them apart: {names}; {chosen.name} is made of these"
 
 
-def _compared(probe: Probe, most: Any, same: Any, draws: Draws) -> Probe:
+def _compared(probe: ShortDistillation, most: Any, same: Any, draws: BootstrapOptions) -> ShortDistillation:
     return replace(probe, behind=metrics.lead_interval(most, same, draws))
 
 
-def _sample(job: Job) -> Any:
+def _sample(job: PipelineJob) -> Any:
     """Take a part of the training and validation rows, by the run's seed."""
     train = _part(job.data.train, TEXTS, job.seed)
     validation = _part(job.data.validation, VALIDATION, job.seed)
@@ -115,7 +119,7 @@ def _part(rows: Rows, most: int, seed: int) -> Rows:
     return rows.select(np.sort(np.random.default_rng(seed).permutation(len(rows))[:most]))
 
 
-def _answers(model: Checkpoint, job: Job) -> Any:
+def _answers(model: Checkpoint, job: PipelineJob) -> Any:
     """Return a checkpoint's logits on the validation rows, float32[n, L], on every process."""
     from edgeroberta.roberta import loading
     from edgeroberta.training import batching, prediction
@@ -126,7 +130,7 @@ def _answers(model: Checkpoint, job: Job) -> Any:
     return prediction.predict(classifier, batching.tokenize(model, rows.inputs(), max_length=128))
 
 
-def _score(job: Job, logits: Any) -> float:
-    from edgeroberta.training import fitting
+def _score(job: PipelineJob, logits: Any) -> float:
+    from edgeroberta.training import finetuning
 
-    return metrics.score(job.task, logits, fitting.labels_of(job.data.validation))
+    return metrics.score(job.task, logits, finetuning.labels_of(job.data.validation))

@@ -14,13 +14,13 @@ from edgeroberta.errors import UsageError
 from edgeroberta.measure import subjects
 from edgeroberta.measure.process import Worker
 from edgeroberta.measure.protocol import Inputs
-from edgeroberta.measure.rounds import Entry, Plan, take_turns
+from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, run_interleaved
 from edgeroberta.progress import Progress
-from edgeroberta.report.pareto import Point, pareto_json, pareto_svg, pareto_table
+from edgeroberta.report.pareto import ParetoPoint, pareto_json, pareto_svg, pareto_table
 from edgeroberta.search import candidates, probing
-from edgeroberta.search.candidates import Candidate, Predicted
-from edgeroberta.search.limits import Limits
-from edgeroberta.search.probing import Probe
+from edgeroberta.search.candidates import Candidate, PredictedResult
+from edgeroberta.search.limits import BudgetLimits
+from edgeroberta.search.probing import ShortDistillation
 from edgeroberta.storage.artifact import check_place, write_json, write_text
 
 SCHEMA_VERSION = 1
@@ -31,7 +31,7 @@ REPORT, PARETO_JSON, PARETO_SVG = "reports/budget.json", "reports/pareto.json", 
 
 
 @dataclass(frozen=True)
-class Times:
+class LatencyPercentiles:
     """Times of calls with single texts, tokenization included, in seconds."""
 
     p50: float  # median
@@ -39,17 +39,19 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SearchResult:
     """What became of a budget."""
 
-    limits: Limits  # what was asked for
+    limits: BudgetLimits  # what was asked for
     chosen: Candidate  # the candidate that was made
-    probes: tuple[Probe, ...]  # the candidates that were compared, the best first; none where one was left
-    predicted: Predicted  # what it should have come to
+    probes: tuple[
+        ShortDistillation, ...
+    ]  # the candidates that were compared, the best first; none where one was left
+    predicted: PredictedResult  # what it should have come to
     measured: Mapping[str, float | None]  # what it came to; times are None where the device is elsewhere
     metric: str  # name of the task's metric
     kept: float  # share of the full-size metric that the bundle keeps
-    points: tuple[Point, ...]  # the Pareto front's points
+    points: tuple[ParetoPoint, ...]  # the Pareto front's points
     engine: str  # engine that was timed
     device: str  # what the prediction was measured on
     elsewhere: str | None  # the device's host, where it is not this machine
@@ -85,7 +87,7 @@ class Outcome:
             "candidates": [probe.to_json() for probe in self.probes],
             "predicted": self.predicted.to_json(),
             "measured": dict(self.measured),
-            "full_size": {"p50_ms_then": self.full_then, "p50_ms_now": self.full_now, "pace": self.pace},
+            "baseline": {"p50_ms_then": self.full_then, "p50_ms_now": self.full_now, "pace": self.pace},
             "metric": self.metric,
             "kept": self.kept,
             "missed": list(self.missed),
@@ -101,7 +103,7 @@ class Outcome:
             agreements = [probe.agreement for probe in self.probes]
             lines.append("compared by a short distillation; times and sizes of these are predicted:")
             lines.append(candidates.table([probe.candidate for probe in self.probes], agreements).text())
-            ties = probing.told(self.probes, self.chosen)
+            ties = probing.tie_notice(self.probes, self.chosen)
             lines += [] if ties is None else [ties]
         predicted = self.predicted.to_json()
         units = (("p50_ms", "ms"), ("p95_ms", "ms"), ("speedup", "x"), ("bytes", "bytes"))
@@ -148,15 +150,15 @@ FULL, MADE = "full size", "compressed"
 
 def time_in_turns(
     bundles: Mapping[str, Path], inputs: Inputs, *, engine: str, threads: int, progress: Progress
-) -> dict[str, Times]:
+) -> dict[str, LatencyPercentiles]:
     """Time bundles on texts in turns, each in its own process."""
-    plan = Plan(rounds=5, calls=200, threads=threads)
+    plan = RepetitionPlan(rounds=5, calls=200, threads=threads)
     entries = []
     for name, folder in bundles.items():
         (spec,) = subjects.bundle_specs(folder, inputs, engines=[engine], threads=threads)
-        entries.append(Entry(name, Worker(spec)))
+        entries.append(RepetitionRun(name, Worker(spec)))
     try:
-        take_turns(entries, plan, [len(str(each)) for each in inputs], progress)
+        run_interleaved(entries, plan, [len(str(each)) for each in inputs], progress)
     finally:
         for entry in entries:
             entry.worker.close()
@@ -166,12 +168,12 @@ def time_in_turns(
     return {entry.name: _times([calls.seconds for calls in entry.rounds]) for entry in entries}
 
 
-def _times(rounds: Sequence[Sequence[float]]) -> Times:
+def _times(rounds: Sequence[Sequence[float]]) -> LatencyPercentiles:
     p50, p95 = np.percentile(np.concatenate([np.asarray(seconds) for seconds in rounds]), (50, 95))
-    return Times(float(p50), float(p95))
+    return LatencyPercentiles(float(p50), float(p95))
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of all files of a bundle but those that :meth:`Outcome.write` adds."""
+    """Return the bytes of all files of a bundle but those that :meth:`SearchResult.write` adds."""
     added = {folder / name for name in (REPORT, PARETO_JSON, PARETO_SVG)}
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file not in added)

@@ -12,8 +12,8 @@ from edgeroberta.prune import allocation
 from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.roberta.surgery import choose_layers
-from edgeroberta.search.candidates import Candidate, Footprint, Predicted
-from edgeroberta.search.limits import Limits
+from edgeroberta.search.candidates import BundleSize, Candidate, PredictedResult
+from edgeroberta.search.limits import BudgetLimits
 
 if TYPE_CHECKING:
     from edgeroberta.latency.table import LatencyTable
@@ -29,14 +29,14 @@ _HALVINGS = 10
 
 
 @dataclass(frozen=True)
-class Search:
+class ShapeSearch:
     """A search for the shapes that meet a budget."""
 
     importance: Importance  # scores of its units; equal ones serve where only the least counts
     table: LatencyTable  # what layers cost on the device
     lengths: tuple[int, ...]  # token counts of the user's texts
-    limits: Limits  # the budget
-    footprint: Footprint  # what decides the bundle's bytes
+    limits: BudgetLimits  # the budget
+    footprint: BundleSize  # what decides the bundle's bytes
     _costs: dict[tuple[bool, LayerShape], float] = field(default_factory=dict, repr=False)
 
     def candidates(self) -> tuple[Candidate, ...]:
@@ -89,10 +89,10 @@ class Search:
         )
 
     @property
-    def _aimed(self) -> Limits:
+    def _aimed(self) -> BudgetLimits:
         """The budget less the reserve."""
         asked, part = self.limits, 1 - RESERVE
-        return Limits(
+        return BudgetLimits(
             speedup=None if asked.speedup is None else asked.speedup / part,
             p95=None if asked.p95 is None else asked.p95 * part,
             bytes=None if asked.bytes is None else int(asked.bytes * part),
@@ -102,7 +102,7 @@ class Search:
     def _pruned(self, layers: tuple[int, ...]) -> Candidate | None:
         """Return the largest pruned model of these layers that meets the budget; None where none does."""
         shapes = tuple(self.table.shape.layers[layer] for layer in layers)
-        cost = _Cost(self)
+        cost = _MedianLatency(self)
         low = allocation.least(self.importance, cost, layers)
         high = allocation.cost_of(cost, shapes)
         best = None
@@ -126,7 +126,7 @@ class Search:
         if vocabulary is not None:
             shape = replace(shape, vocab_size=vocabulary)
         found = self.table.predict(shape, self.lengths)
-        predicted = Predicted(
+        predicted = PredictedResult(
             p50=found.p50,
             p95=found.p95,
             speedup=self.table.baseline(self.lengths).p50 / found.p50,
@@ -155,10 +155,10 @@ class Search:
         return max(least, int((limit - without) / each))
 
 
-class _Cost:
+class _MedianLatency:
     """Seconds of one call with a text of median length, each layer's asked of the table once."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: ShapeSearch) -> None:
         self._table, self._known = search.table, search._costs
         self._length = int(np.median(search.lengths))
 

@@ -47,7 +47,7 @@ class Context:
     scratch: Path  # folder that survives a kill (training checkpoints, teacher outputs)
     inputs: Mapping[Kind, Artifact]  # the newest artifact of each kind made so far in this run
     checkpoint: Checkpoint  # the newest model in transformers' form
-    full_size: Checkpoint  # the full-size model, the teacher
+    baseline: Checkpoint  # the full-size model, the teacher
     task: Task  # kind of task, labels, single texts or pairs
     data: Splits  # the user's rows, split
     target: Target  # the device class the result is for
@@ -59,11 +59,11 @@ class Context:
     artifacts: tuple[Artifact, ...] = ()  # those artifacts
     #: folder for what was measured of artifacts; it outlives the run, and is only to be believed of the same
     #: content
-    ledger: Path | None = None
+    per_stage: Path | None = None
 
 
 @dataclass(frozen=True)
-class Outset:
+class RunOutline:
     """What is known of a run before any stage of it runs; each stage's check hands on what it changes."""
 
     model: Checkpoint  # the one whose tokenizer the stage will read; the weights may be others by then
@@ -74,7 +74,7 @@ class Outset:
 
 StageFunction = Callable[[Any, Context], Mapping[str, Any]]
 #: Refuses what a stage could not do, by the contents of files alone; returns what the next one begins with.
-StageCheck = Callable[[Any, Outset], Outset]
+StageCheck = Callable[[Any, RunOutline], RunOutline]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
 from edgeroberta.runtime.files import CONFIG, GRAPH, TOKENIZER
-from edgeroberta.stages import Context, Outset, StageConfig, stage
+from edgeroberta.stages import Context, RunOutline, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class BuildConfig(StageConfig):
     )
 
 
-def _check_room(config: BuildConfig, outset: Outset) -> Outset:
+def _check_room(config: BuildConfig, outset: RunOutline) -> RunOutline:
     """Refuse a length without room for the special tokens."""
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
@@ -68,7 +68,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     Returns notes: the engines, their files, how far the answers of each that runs here are from ONNX
     Runtime's, and those that can only be measured on the device.
     """
-    from edgeroberta import backends, bundle
+    from edgeroberta import backends, bundle_writer
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.storage import publishing
 
@@ -80,7 +80,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     model = Checkpoint(graph)
     copy_model_files(model, output)
     publishing.strip(output)
-    bundle.compact_tokenizer(output)
+    bundle_writer.compact_tokenizer(output)
     files = {
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
         for engine in engines
@@ -88,8 +88,8 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     max_length = min(model.max_length, config.max_length or model.max_length)
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
     goldens = _goldens(graph, max_length, engines, pair=context.task.pair, precision=precision)
-    bundle.write_goldens(goldens, output)
-    manifest = bundle.seal(
+    bundle_writer.write_goldens(goldens, output)
+    manifest = bundle_writer.seal(
         output,
         {
             "task": _task(context),
@@ -101,7 +101,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "lengths": _lengths(graph, max_length, context),
             "precision": precision,
             "lineage": lineage(context),
-            "full_size": _full_size(context.full_size),
+            "baseline": _baseline(context.baseline),
             "gate": None,
             "saturation": _saturation(context),
             "int8_matmuls": _int8_matmuls(output, engines),
@@ -145,8 +145,8 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
     """Ask the common graph, and allow for what the engines' own graphs do to its answers."""
     import numpy as np
 
-    from edgeroberta import backends, bundle
-    from edgeroberta.quantization import engine
+    from edgeroberta import backends, bundle_writer
+    from edgeroberta.quantization import ort as engine
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import ENGINES, open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -154,15 +154,17 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
         tokenizer = TextTokenizer.open(graph, max_length)
-        goldens = bundle.make_goldens(tokenizer, session, pair=pair, precision=precision)
+        goldens = bundle_writer.make_goldens(tokenizer, session, pair=pair, precision=precision)
     finally:
         session.close()
     if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
         if precision == "fp32":  # else the stage quantize has done so, which still had the float32 graph
-            engine.hold(graph / GRAPH, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids])
-        goldens = bundle.with_float_logits(goldens, graph / backends.HALF_GRAPH)
+            engine.validate_fp16(
+                graph / GRAPH, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids]
+            )
+        goldens = bundle_writer.with_float_logits(goldens, graph / backends.HALF_GRAPH)
     if backends.wants_int8_graph(engines):
-        goldens = bundle.allow_half_body(goldens, graph / backends.INT8_GRAPH)
+        goldens = bundle_writer.allow_half_body(goldens, graph / backends.INT8_GRAPH)
     return goldens
 
 
@@ -196,7 +198,7 @@ def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context)
     import numpy as np
 
     from edgeroberta.runtime.core import Runtime
-    from edgeroberta.runtime.goldens import deviation
+    from edgeroberta.runtime.goldens import max_abs_difference
     from edgeroberta.runtime.lengths import choose
     from edgeroberta.runtime.session import open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -207,7 +209,7 @@ def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context)
     )
     tokenizer = TextTokenizer.open(folder, longest)
     with Runtime(session, tokenizer, manifest.task, pad_token_id=manifest.pad_token_id) as runtime:
-        found = deviation(goldens, runtime.run_ids([np.array(ids, np.int64) for ids in goldens.ids]))
+        found = max_abs_difference(goldens, runtime.run_ids([np.array(ids, np.int64) for ids in goldens.ids]))
     if not found <= goldens.atol:
         context.progress.line(
             f"{engine}: answers differ from ONNX Runtime's by {found:.3g} (allowed: {goldens.atol:.3g}); "
@@ -248,12 +250,12 @@ def _saturation(context: Context) -> dict[str, Any] | None:
     """Return what the manifest says of int16 saturation: only int8 weights can cause it."""
     made_by = context.inputs[Kind.GRAPH].lineage
     if made_by.stage != "quantize":
-        return {"safe": True, "sites": []}
+        return {"safe": True, "linear_ops": []}
     found: dict[str, Any] | None = made_by.notes.get("saturation")
     return found
 
 
-def _full_size(model: Checkpoint) -> dict[str, Any]:
+def _baseline(model: Checkpoint) -> dict[str, Any]:
     from edgeroberta.storage.publishing import name_of
 
     return {

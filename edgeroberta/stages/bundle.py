@@ -17,7 +17,7 @@ class BundleConfig(StageConfig):
 @stage("bundle", config=BundleConfig, reads=(Kind.DRAFT, Kind.REPORT), writes=Kind.BUNDLE)
 def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     """Write the bundle; one that did not pass its gate is written, too, and says so."""
-    from edgeroberta.bundle import seal
+    from edgeroberta.bundle_writer import seal
     from edgeroberta.report import card
     from edgeroberta.runtime.manifest import MANIFEST_FILE
     from edgeroberta.stages.build import lineage
@@ -33,7 +33,7 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     fields.update(gate=gate(report), lineage=lineage(context))
     recipe = yamltext.parse(context.recipe_text, where="recipe.yaml")
     write_text(output / "recipe.yaml", yamltext.dump(without_folders(recipe)))
-    license_id = card.stated_license(context.full_size.folder)
+    license_id = card.stated_license(context.baseline.folder)
     write_text(output / "README.md", card.write(fields, report, license_id=license_id))
     sealed = seal(output, fields)
     return {
@@ -55,7 +55,7 @@ def gate(report: Mapping[str, Any]) -> dict[str, Any]:
         **report["judgement"],
         "allowed": report["gate"],
         "metric": metric,
-        "full_size": report["full_size"]["metrics"][metric],
+        "baseline": report["baseline"]["metrics"][metric],
         "engines": {
             result["engine"]: {
                 "verdict": result["judgement"]["verdict"],

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
-from edgeroberta.stages import Context, Outset, stage
+from edgeroberta.stages import Context, RunOutline, stage
 from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.tasks import Word
 from edgeroberta.training.distillation import DistillSettings
@@ -82,7 +82,7 @@ class _Student:
     projection: Tensor | None = None  # float32[H of the teacher, H]; None where the width is the same
 
 
-def _check(config: DistillConfig, outset: Outset) -> Outset:
+def _check(config: DistillConfig, outset: RunOutline) -> RunOutline:
     """Refuse a teacher or student that cannot be used, and a shape that no such student has."""
     from edgeroberta.roberta import resolving
     from edgeroberta.storage.cache import cache_dir
@@ -135,13 +135,13 @@ def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:
 )
 def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
     """Train a student, cut from the newest checkpoint or named, on the teacher's outputs."""
-    from edgeroberta.training import distillation, fitting
+    from edgeroberta.training import distillation, finetuning
 
     if config.teacher is None:
-        context.full_size.require_head()
+        context.baseline.require_head()
     student = _named(config, context) if config.student else _cut(config, context)
     shape = [list(student.layers), config.hidden_size, config.intermediate_size, str(config.initialization)]
-    notes = distillation.teach(
+    notes = distillation.train_student(
         student.model,
         tokenizer=student.source,
         layers=student.stands_for if config.teacher is None else None,
@@ -152,11 +152,11 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
         key=digest_value([student.source.digest, shape]),
         projection=student.projection,
     )
-    fitting.save(student.model, context, tokenizer=student.source)
+    finetuning.save(student.model, context, tokenizer=student.source)
     return {
         **notes,
         "layers": list(student.layers),
-        "parameters_before": context.full_size.parameters,
+        "parameters_before": context.baseline.parameters,
         "parameters": student.model.num_parameters(),
     }
 
@@ -182,7 +182,7 @@ def _cut(config: DistillConfig, context: Context) -> _Student:
     whole = _load(source, config, context)
     depth = whole.config.num_hidden_layers
     layers = _layers(config.layers, depth)
-    same_depth = depth == context.full_size.config.layers
+    same_depth = depth == context.baseline.config.layers
     stands_for = layers if same_depth else None
     cut = surgery.keep_layers(whole, layers)
     if config.hidden_size is None and config.intermediate_size is None:
@@ -196,12 +196,12 @@ def _narrowed(
 ) -> Narrowed:
     """Make a narrower model of a cut one, by what some of the training texts make of it."""
     from edgeroberta.roberta import narrowing, surgery
-    from edgeroberta.training import calibration
+    from edgeroberta.training import gradient_batches
 
     _check_widths(config, surgery.shape_of(model))
     train = context.data.train
     order = np.random.default_rng(context.seed).permutation(len(train))
-    samples = calibration.samples(
+    samples = gradient_batches.samples(
         train.select(np.sort(order[:NARROWING_TEXTS])),
         context.task,
         source=source,

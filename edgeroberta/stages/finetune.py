@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import DataError
-from edgeroberta.stages import Context, Outset, stage
+from edgeroberta.stages import Context, RunOutline, stage
 from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from edgeroberta.training.prediction import Batch
+    from edgeroberta.training.prediction import ProcessBatch
 
 
 class FinetuneConfig(Hyperparameters):
     """Training of a base model on the task; all fields are those of every training stage."""
 
 
-def _check(config: FinetuneConfig, outset: Outset) -> Outset:
+def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:
     """Refuse to freeze all layers."""
     if outset.shape is not None:
         config.require_learning(len(outset.shape.layers), "finetune")
@@ -40,7 +40,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     import torch
 
     from edgeroberta.roberta.loading import load_classifier
-    from edgeroberta.training import batching, fitting, losses
+    from edgeroberta.training import batching, finetuning, losses
 
     rows, source = context.data.train, context.checkpoint
     if rows.labels is None:
@@ -54,12 +54,12 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
         attention_dropout=config.attention_dropout,
     )
 
-    def objective(model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+    def objective(model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
         return {"hard": losses.hard(logits, labels[batch.rows].to(logits.device), problem)}
 
-    return fitting.run(
-        fitting.Fit(
+    return finetuning.run(
+        finetuning.TrainingJob(
             label="finetune",
             model=model,
             tokenizer=source,

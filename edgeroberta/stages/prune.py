@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.prune.allocation import GRANULARITY
-from edgeroberta.prune.goal import Budget, Exact, Goal, Pace, Parts, check_shapes
-from edgeroberta.prune.importance import Method
+from edgeroberta.prune.goal import CostRatio, Goal, KeepRatios, PruningSchedule, TargetShapes, check_shapes
+from edgeroberta.prune.importance import ImportanceMethod
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.stages import Context, Outset, StageConfig, stage
+from edgeroberta.stages import Context, RunOutline, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.training.distillation import DistillSettings
 
@@ -94,7 +94,7 @@ class PruneConfig(StageConfig):
     shapes: tuple[LayerSize, ...] | None = Field(
         None, description="Heads and FFN neurons of each kept layer, instead of heads, ffn and budget."
     )
-    score: Method = Field(Method.TAYLOR, description="How units are scored.")
+    score: ImportanceMethod = Field(ImportanceMethod.TAYLOR, description="How units are scored.")
     evenly: bool = Field(False, description="Keep the same share in every layer; for comparison.")
     texts: int = Field(2048, ge=1, description="Training texts that units are scored on.")
     max_length: int = Field(128, ge=4, description="Longest of them in tokens; longer ones are truncated.")
@@ -104,7 +104,9 @@ class PruneConfig(StageConfig):
         description="The number of a layer's neurons stays a multiple of this, for int8 kernels.",
     )
     steps: int = Field(1, ge=1, description="Number of pruning steps, each with new scores and recovery.")
-    pace: Pace = Field(Pace.CUBIC, description="Schedule of the steps: how much each one prunes.")
+    pace: PruningSchedule = Field(
+        PruningSchedule.CUBIC, description="Schedule of the steps: how much each one prunes."
+    )
     step_epochs: int = Field(1, ge=1, description="Epochs of recovery after each step but the last.")
     recovery: DistillSettings | None = Field(
         DistillSettings.model_validate({}),
@@ -129,7 +131,7 @@ class PruneConfig(StageConfig):
         return ("target", "device") if measured else ()
 
 
-def _check(config: PruneConfig, outset: Outset) -> Outset:
+def _check(config: PruneConfig, outset: RunOutline) -> RunOutline:
     """Refuse a teacher or a latency table that does not fit, and layers that are not there."""
     from edgeroberta.prune import pricing
     from edgeroberta.roberta import surgery
@@ -180,13 +182,13 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     before and after.
     """
     from edgeroberta.prune import pricing, steps
-    from edgeroberta.training import batching, fitting
+    from edgeroberta.training import batching, finetuning
 
     source = context.checkpoint
     source.require_head()
     rows = steps.sample(context, config.texts)
     tokens = batching.tokenize(source, rows.inputs(), max_length=config.max_length)
-    work = steps.Work(config, context, tokens, rows)
+    work = steps.PruningSteps(config, context, tokens, rows)
     state = work.restore() or work.begin()
     goal = _goal(config, context, state.shape_of_source)
     try:
@@ -197,8 +199,8 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
             raise
         where = "prune.budget" if error.code == "recipe.budget-too-small" else "prune.layers"
         raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error
-    fitting.save(state.model, context, tokenizer=source)
-    cost = goal.size.cost if isinstance(goal.size, Budget) else None
+    finetuning.save(state.model, context, tokenizer=source)
+    cost = goal.size.cost if isinstance(goal.size, CostRatio) else None
     return {
         "steps": state.records,
         **({"cost": pricing.notes(cost, state.shape_of_source.layers, state.kept.shapes)} if cost else {}),
@@ -212,11 +214,11 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
 def _goal(config: PruneConfig, context: Context, shape: EncoderShape) -> Goal:
     from edgeroberta.prune import pricing
 
-    size: Parts | Budget | Exact
+    size: KeepRatios | CostRatio | TargetShapes
     if config.shapes is not None:
-        size = Exact(tuple(LayerShape(each.heads, each.intermediate) for each in config.shapes))
+        size = TargetShapes(tuple(LayerShape(each.heads, each.intermediate) for each in config.shapes))
     elif config.budget is None:
-        size = Parts(config.heads or HEADS, config.ffn or FFN, evenly=config.evenly)
+        size = KeepRatios(config.heads or HEADS, config.ffn or FFN, evenly=config.evenly)
     else:
-        size = Budget(pricing.cost_for(config.budget, context, shape), config.budget.part)
+        size = CostRatio(pricing.cost_for(config.budget, context, shape), config.budget.part)
     return Goal(shape, size, config.layers, config.granularity)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgeroberta.quantization.budget import Fit
-    from edgeroberta.quantization.choosing import Choices, Chosen
-    from edgeroberta.quantization.saturation import Risk
+    from edgeroberta.quantization.fp32_fallback import FallbackResult
+    from edgeroberta.quantization.graph_config import QuantizationConfig, SelectedScales
+    from edgeroberta.quantization.int16_saturation import SaturationRisk
     from edgeroberta.roberta.graph import GraphForm
     from edgeroberta.roberta.weights import Weights
 
@@ -85,7 +85,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     matmul what was chosen and why, and how close the int8 graph stays to the float one.
     """
     from edgeroberta import backends
-    from edgeroberta.quantization.choosing import Chosen
+    from edgeroberta.quantization.graph_config import SelectedScales
     from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
     from edgeroberta.roberta.weights import load_weights
@@ -101,11 +101,11 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
     table = weights.embeddings.position
     positions = quantize_columns(table) if config.positions and not tensorrt else None
-    choices = Chosen(found.matmuls, rows, found.attentions, positions)
-    fitted = _fit(weights, form, choices, found.kept_float, check or calibration, config, context)
-    kept_float = {**found.kept_float, **fitted.kept_float}
-    kept_float |= choices.implied(kept_float)
-    plan = choices.plan(kept_float)
+    choices = SelectedScales(found.matmuls, rows, found.attentions, positions)
+    fitted = _fit(weights, form, choices, found.fp32_fallback, check or calibration, config, context)
+    fp32_fallback = {**found.fp32_fallback, **fitted.fp32_fallback}
+    fp32_fallback |= choices.implied(fp32_fallback)
+    plan = choices.plan(fp32_fallback)
     files = build_graph(weights, plan, form).builder.save(context.output / GRAPH)
     if tensorrt:
         build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
@@ -113,7 +113,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     if not fitted.met:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
-            f"with {len(kept_float)} matmuls float; allow more with --set quantize.max_float=N"
+            f"with {len(fp32_fallback)} matmuls float; allow more with --set quantize.max_float=N"
         )
     return {
         "bytes": sum(file.stat().st_size for file in files),
@@ -126,8 +126,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
             "met": fitted.met,
         },
         "half": half,
-        "sites": found.report(kept_float),
-        "saturation": _saturation({site: found.risks[site] for site in plan.matmuls}),
+        "linear_ops": found.report(fp32_fallback),
+        "saturation": _saturation({linear_op: found.risks[linear_op] for linear_op in plan.matmuls}),
         "embeddings": "int8 rows" if config.embeddings else "float",
         "positions": "float" if positions is None else "int8",
     }
@@ -156,7 +156,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
     import shutil
 
     from edgeroberta.backends import HALF_GRAPH
-    from edgeroberta.quantization.engine import hold
+    from edgeroberta.quantization.ort import validate_fp16
     from edgeroberta.roberta.builder import external_data
 
     if not (source / HALF_GRAPH).is_file():
@@ -164,7 +164,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
     for file in (source / HALF_GRAPH, external_data(source / HALF_GRAPH)):
         if file.is_file():
             shutil.copyfile(file, output / file.name)
-    return hold(source / GRAPH, source / HALF_GRAPH, texts)
+    return validate_fp16(source / GRAPH, source / HALF_GRAPH, texts)
 
 
 def _choose(
@@ -173,21 +173,21 @@ def _choose(
     calibration: list[NDArray[np.int64]],
     config: QuantizeConfig,
     context: Context,
-) -> Choices:
+) -> QuantizationConfig:
     from edgeroberta import backends
-    from edgeroberta.quantization import choosing
+    from edgeroberta.quantization import graph_config
     from edgeroberta.roberta.graph import build_graph
 
     tensorrt = backends.wants_int8_graph(context.target.engines)
-    rules = choosing.Rules(
+    rules = graph_config.QuantizationRules(
         attentions=config.attention == "int8" or (config.attention == "auto" and tensorrt),
         symmetric=config.symmetric or tensorrt,
         avoid_saturation=config.saturation == "avoid"
         or (config.saturation == "auto" and context.target.saturating),
         max_saturation_loss=config.max_saturation_loss,
     )
-    graph = build_graph(weights, form=replace(form, taps=True))
-    statistics = choosing.observe(
+    graph = build_graph(weights, form=replace(form, observers=True))
+    statistics = graph_config.calibrate(
         graph,
         calibration,
         rules,
@@ -196,27 +196,27 @@ def _choose(
         seed=context.seed,
         progress=context.progress,
     )
-    return choosing.choose(graph, statistics, rules, progress=context.progress)
+    return graph_config.select(graph, statistics, rules, progress=context.progress)
 
 
 def _fit(
     weights: Weights,
     form: GraphForm,
-    choices: Chosen,
+    choices: SelectedScales,
     never: Collection[str],
     check: list[NDArray[np.int64]],
     config: QuantizeConfig,
     context: Context,
-) -> Fit:
+) -> FallbackResult:
     from edgeroberta.metrics import agreement
-    from edgeroberta.quantization import budget
-    from edgeroberta.quantization.engine import open_session, run_logits
+    from edgeroberta.quantization import fp32_fallback as budget
+    from edgeroberta.quantization.ort import open_session, run_logits
     from edgeroberta.roberta.graph import build_graph
 
     trial = context.scratch / "trial.onnx"
 
-    def measure(kept_float: frozenset[str], texts: int) -> NDArray[np.float32]:
-        plan = choices.plan(kept_float.union(never))
+    def measure(fp32_fallback: frozenset[str], texts: int) -> NDArray[np.float32]:
+        plan = choices.plan(fp32_fallback.union(never))
         # Weights beside the graph: many graphs may have to be written, and this is the quicker way.
         files = build_graph(weights, plan, form).builder.save(trial, inline_limit=0)
         logits = run_logits(open_session(trial), check[:texts])
@@ -225,7 +225,7 @@ def _fit(
         return logits
 
     exact = run_logits(open_session(context.inputs[Kind.GRAPH].path / GRAPH), check)
-    return budget.fit(
+    return budget.fall_back_to_fp32(
         measure,
         lambda a, b: agreement(context.task, a, b),
         exact,
@@ -236,7 +236,7 @@ def _fit(
     )
 
 
-def _saturation(risks: Mapping[str, Risk]) -> dict[str, Any]:
+def _saturation(risks: Mapping[str, SaturationRisk]) -> dict[str, Any]:
     """Tell whether the int8 weights can saturate an int16 on x86 without VNNI, and where."""
-    sites = [site for site, risk in risks.items() if not risk.safe]
-    return {"safe": not sites, "sites": sites}
+    linear_ops = [linear_op for linear_op, risk in risks.items() if not risk.safe]
+    return {"safe": not linear_ops, "linear_ops": linear_ops}

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from edgeroberta.errors import UsageError
-from edgeroberta.evaluate.per_stage import Ledger
-from edgeroberta.evaluate.reference import Reference
+from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
 
@@ -63,21 +63,21 @@ class VerifyConfig(StageConfig):
 @stage("verify", config=VerifyConfig, reads=(Kind.DRAFT,), writes=Kind.REPORT)
 def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     """Write the report and the folder ``reference`` of answers; a verdict of FAIL is no error here."""
-    from edgeroberta.evaluate import Options, reference
-    from edgeroberta.evaluate import verify as verify_bundle
-    from edgeroberta.evaluate.report import Gate
+    from edgeroberta.evaluation import EvaluationOptions, baseline_store
+    from edgeroberta.evaluation import verify as verify_bundle
+    from edgeroberta.evaluation.report import GateLimits
     from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders
 
     full = _reference(context)
     # Before the rest, because it is kept row by row: a run that is killed goes on after the last one.
-    ledger = _ledger(context, full)
+    per_stage = _per_stage(context, full)
     found = verify_bundle(
         context.inputs[Kind.DRAFT].path,
         context.data.heldout,
         full,
-        options=Options(
-            gate=Gate(**config.gate.model_dump()),
+        options=EvaluationOptions(
+            gate=GateLimits(**config.gate.model_dump()),
             engines=None if config.engines == "target" else config.engines,
             latency_rows=config.latency_rows,
             threads=context.target.threads,
@@ -88,20 +88,20 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         ),
         progress=context.progress,
     )
-    sites = [
-        site
+    linear_ops = [
+        linear_op
         for lineage in context.history
         if lineage.stage == "quantize"
-        for site in lineage.notes.get("sites", ())
+        for linear_op in lineage.notes.get("linear_ops", ())
     ]
     lineages = [
         {**asdict(lineage), "config": without_folders(lineage.config), "notes": {}}
         for lineage in context.history
     ]
-    report.write(found.with_history(sites, lineages, ledger), context.output)
+    report.write(found.with_history(linear_ops, lineages, per_stage), context.output)
     # One that was given may be of a version that kept paths.
     told = replace(full, model=name_of(full.model), data_source=name_of(full.data_source))
-    reference.save(told, context.output / "reference")
+    baseline_store.save(told, context.output / "reference")
     context.progress.line(f"verdict: {found.verdict}: {found.judgement.reason}")
     return {
         "verdict": found.verdict.value,
@@ -110,42 +110,42 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     }
 
 
-def _ledger(context: Context, full: Reference) -> Ledger | None:
+def _per_stage(context: Context, full: BaselineAnswers) -> PerStageMetrics | None:
     """Measure what the model was worth after every stage; only here, where held-out rows may be seen."""
-    from edgeroberta.evaluate.per_stage import measuring
+    from edgeroberta.evaluation.per_stage import measuring
 
-    run = measuring.Run(
+    run = measuring.EvaluatedRun(
         artifacts=context.artifacts,
-        full_size=context.full_size,
+        baseline=context.baseline,
         rows=context.data.heldout,
         reference=full,
-        kept=context.ledger,
+        kept=context.per_stage,
         scratch=context.scratch,
         seed=context.seed,
     )
     return measuring.measure(run, progress=context.progress)
 
 
-def _reference(context: Context) -> Reference:
+def _reference(context: Context) -> BaselineAnswers:
     """Take the reference that was given; else the one an interrupted run left; else measure it."""
-    from edgeroberta.evaluate import reference
-    from edgeroberta.evaluate.baseline import Options, measure
+    from edgeroberta.evaluation import baseline_store
+    from edgeroberta.evaluation.baseline import BaselineOptions, measure
 
-    rows, task, model = context.data.heldout, context.task, context.full_size
+    rows, task, model = context.data.heldout, context.task, context.baseline
     if context.reference is not None:
-        given = reference.load(context.reference)
-        reference.check(given, rows=rows, task=task, model_digest=model.digest)
+        given = baseline_store.load(context.reference)
+        baseline_store.check(given, rows=rows, task=task, model_digest=model.digest)
         return given
     scratch: Path = context.scratch / "reference"
-    if (scratch / reference.JSON_FILE).is_file():
+    if (scratch / baseline_store.JSON_FILE).is_file():
         try:
-            left = reference.load(scratch)
-            reference.check(left, rows=rows, task=task, model_digest=model.digest)
+            left = baseline_store.load(scratch)
+            baseline_store.check(left, rows=rows, task=task, model_digest=model.digest)
             return left
         except UsageError as error:
             context.progress.line(f"measuring the full-size model again ({error.what})")
     context.progress.line(f"measuring the full-size model on {len(rows):,} rows")
     # A bench times the full-size model in batches beside the bundle; here nothing is compared with it.
-    fresh = measure(model, rows, task, Options(offline=False))
-    reference.save(fresh, scratch)
+    fresh = measure(model, rows, task, BaselineOptions(offline=False))
+    baseline_store.save(fresh, scratch)
     return fresh

@@ -11,14 +11,14 @@ import numpy as np
 from pydantic import Field
 
 from edgeroberta.errors import RecipeError, UsageError
-from edgeroberta.roberta import corpus, cutting, tablecopy, token_prior
-from edgeroberta.roberta import vocabulary as tokens
+from edgeroberta.roberta import corpus, tablecopy, token_prior, vocabulary_cut
+from edgeroberta.roberta import token_selection as tokens
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.runtime.lengths import BIN
-from edgeroberta.stages import Context, Outset, StageConfig, stage
+from edgeroberta.stages import Context, RunOutline, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class VocabularyConfig(StageConfig):
     )
 
 
-def _check(config: VocabularyConfig, outset: Outset) -> Outset:
+def _check(config: VocabularyConfig, outset: RunOutline) -> RunOutline:
     """Refuse a tokenizer that cannot be cut down, and more positions than the model has."""
     TokenizerFile.read(outset.model.folder / TOKENIZER)
     if isinstance(config.max_length, int):
@@ -74,7 +74,7 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     """
     source = context.checkpoint
     file = TokenizerFile.read(source.folder / TOKENIZER)
-    data, rows = context.data, cutting.rows(source)
+    data, rows = context.data, vocabulary_cut.rows(source)
     training = corpus.count(source.folder, _chunks(data.train), rows)
     counts = training + corpus.count(source.folder, _chunks(data.unlabelled), rows)
     used = tokens.needed(file, counts) > 0
@@ -82,17 +82,17 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
         kept = tokens.choose(
             file,
             counts,
-            limits=tokens.Limits(config.keep, config.size, config.min_count),
-            fixed=cutting.fixed_ids(source),
+            limits=tokens.VocabularyLimits(config.keep, config.size, config.min_count),
+            fixed=vocabulary_cut.fixed_ids(source),
             prior=token_prior.score(source, used, tokens.ranks(file, rows)),
         )
     except UsageError as error:
         raise RecipeError(error.what, where="vocabulary.size", hint=error.hint) from error
-    cutting.write_tokenizer(file, context.output, kept)
+    vocabulary_cut.write_tokenizer(file, context.output, kept)
     length = _length(config, context, source)
-    cutting.write_model(source, context.output, kept, max_length=length)
+    vocabulary_cut.write_model(source, context.output, kept, max_length=length)
     validation = corpus.count(source.folder, _chunks(data.validation), rows)
-    cut = _Cut(file, kept, context.output)
+    cut = _CutTokenizer(file, kept, context.output)
     notes = {
         "tokens": len(kept),
         "tokens_before": len(counts),
@@ -144,7 +144,7 @@ def _bytes(source: Checkpoint, output: Checkpoint) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _CutTokenizer:
     """A tokenizer, the ids kept of it, and the folder of the result."""
 
     file: TokenizerFile

@@ -11,11 +11,11 @@ from edgeroberta.runtime import processor
 from edgeroberta.targets import Target, load, names
 
 if TYPE_CHECKING:
-    from edgeroberta.hardware import Device
+    from edgeroberta.hardware import MachineFacts
 
 
 @dataclass(frozen=True)
-class Machine:
+class TargetFacts:
     """What targets look at."""
 
     kind: str  # machine type, ``x86_64`` or ``aarch64``
@@ -30,9 +30,9 @@ class Machine:
         return ", ".join([*found, *(self.gpus or ("no NVIDIA GPU",))])
 
 
-def machine(device: Device, root: Path = Path("/")) -> Machine:
+def target_facts(device: MachineFacts, root: Path = Path("/")) -> TargetFacts:
     """Gather what targets look at. Returns what was found; nothing here fails."""
-    return Machine(
+    return TargetFacts(
         kind=device.system.rpartition(" ")[2],
         cpu=device.cpu,
         flags=device.flags,
@@ -41,7 +41,7 @@ def machine(device: Device, root: Path = Path("/")) -> Machine:
     )
 
 
-def matches(target: Target, here: Machine) -> bool:
+def matches(target: Target, here: TargetFacts) -> bool:
     """Tell whether a machine is of a target's class."""
     if here.kind not in target.machines or set(here.flags) & set(target.lacks):
         return False
@@ -53,9 +53,9 @@ def matches(target: Target, here: Machine) -> bool:
     return not target.devices or any(part.lower() in name for part in target.devices for name in known)
 
 
-def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
+def resolve(name: str, device: MachineFacts, *, root: Path = Path("/")) -> Target:
     """Find the target that this machine is, by name; a family resolves into its member."""
-    target, here = load(name), machine(device, root)
+    target, here = load(name), target_facts(device, root)
     members = [member for member in map(load, names()) if member.family == name and matches(member, here)]
     if members:
         return members[0]
@@ -69,9 +69,9 @@ def resolve(name: str, device: Device, *, root: Path = Path("/")) -> Target:
     )
 
 
-def matching(device: Device, *, root: Path = Path("/")) -> tuple[str, ...]:
+def matching(device: MachineFacts, *, root: Path = Path("/")) -> tuple[str, ...]:
     """Return the names of all targets that this machine is."""
-    here = machine(device, root)
+    here = target_facts(device, root)
     return tuple(name for name in names() if matches(load(name), here))
 
 

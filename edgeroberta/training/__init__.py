@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from edgeroberta.progress import Progress
-from edgeroberta.training import frozen
+from edgeroberta.training import layer_cache
 from edgeroberta.training.batching import Tokens
+from edgeroberta.training.checkpoints import TrainingState
 from edgeroberta.training.hyperparameters import Hyperparameters
 from edgeroberta.training.loop import Loop
-from edgeroberta.training.prediction import Batch
-from edgeroberta.training.state import TrainingState
+from edgeroberta.training.prediction import ProcessBatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 class Objective(Protocol):
     """What a stage trains for."""
 
-    def __call__(self, model: torch.nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+    def __call__(self, model: torch.nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         """Run the model on a batch and return its losses by name, float[B] each, already weighted."""
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class TrainingRun:
     """One training run."""
 
     label: str  # name of the stage, for progress and errors
@@ -53,14 +53,14 @@ class Run:
     first_token: bool = False  # the objective reads of the last layer its first token alone
 
 
-def train(run: Run) -> TrainingState:
+def train(run: TrainingRun) -> TrainingState:
     """Train a model, going on from the last checkpoint of the same run where there is one.
 
     Under ``accelerate launch`` all processes call this with the same run; a step's texts are divided among
     them, and only the main process writes. ``run``: the run; ``run.model`` ends with the weights of the best
     evaluation. Raises EdgeRobertaError: the loss is no longer a finite number.
     """
-    with frozen.set_apart(run) as place:
+    with layer_cache.freeze_layers(run) as place:
         loop = Loop(run, place)
         with run.progress.bar(run.label, loop.total, "steps", done=loop.state.step) as advance:
             while not loop.done:

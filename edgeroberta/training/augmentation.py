@@ -58,7 +58,7 @@ class _Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Variants:
+class AugmentedTexts:
     """Changed copies of texts, made as they are wanted; see :class:`edgeroberta.data.rows.Texts`.
 
     They are ``count`` copies of the first row, then of the second, and so on; none is empty. A text of

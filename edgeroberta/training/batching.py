@@ -124,7 +124,7 @@ def by_length(lengths: Indices, *, batch_size: int) -> list[Indices]:
     return [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
 
-def share(rows: Indices, *, rank: int, processes: int) -> Indices:
+def process_share(rows: Indices, *, rank: int, processes: int) -> Indices:
     """Return the part of a batch that one of several processes works on.
 
     Rows are dealt out in turn, so that every process gets texts of about the same lengths. ``rows``:

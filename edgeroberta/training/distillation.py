@@ -64,7 +64,7 @@ class DistillSettings(Hyperparameters):
     )
 
 
-def teach(
+def train_student(
     student: PreTrainedModel,
     *,
     tokenizer: Checkpoint,
@@ -88,15 +88,15 @@ def teach(
     training, the teacher's score on the validation rows, and the share of texts that both models see as the
     same tokens where a loss depends on that.
     """
-    from edgeroberta.training import fitting, instruction
+    from edgeroberta.training import finetuning, preparation
     from edgeroberta.training.objective import DistillObjective
 
-    plan = instruction.Plan(student, tokenizer, layers, settings, context, label, projection)
-    given = instruction.prepare(plan)
-    objective = DistillObjective(settings, student, given.lesson, given.projection)
+    plan = preparation.DistillationPlan(student, tokenizer, layers, settings, context, label, projection)
+    given = preparation.prepare(plan)
+    objective = DistillObjective(settings, student, given.distillation_targets, given.projection)
     try:
-        notes = fitting.train(
-            fitting.Fit(
+        notes = finetuning.train(
+            finetuning.TrainingJob(
                 label=label,
                 model=student,
                 tokenizer=tokenizer,

@@ -56,7 +56,7 @@ class Teacher:
 def open_teacher(name: str | None, context: Context) -> Teacher:
     """Load the teacher of a run. ``name``: folder or Hub id of any encoder; None for the full-size model."""
     if name is None:
-        source = context.full_size
+        source = context.baseline
         source.require_head()
         model = loading.load_classifier(source, context.task)
         return Teacher(source, model, source.max_length, family=True)
@@ -119,10 +119,10 @@ def _load(source: Checkpoint) -> PreTrainedModel:
     from transformers import AutoModelForSequenceClassification
 
     if source.of_family:
-        with loading.quiet():
+        with loading.silence_transformers():
             return loading.load(source, loading.transformers_config(source), dtype=torch.float32)
     try:
-        with loading.quiet():
+        with loading.silence_transformers():
             loaded: Any = AutoModelForSequenceClassification.from_pretrained(
                 str(source),
                 dtype=torch.float32,

@@ -19,7 +19,7 @@ class Schedule(Word):
     CONSTANT = "constant"
 
 
-class Precision(Word):
+class MatmulPrecision(Word):
     """Number format of the matrix products; weights and optimizer stay float32."""
 
     AUTO = "auto"  #: bf16 where the processor multiplies it natively, fp32 elsewhere
@@ -75,7 +75,9 @@ class Hyperparameters(StageConfig):
         description="Evaluations in a row without a better score after which training stops; by default it"
         " runs to the last epoch. The best weights are kept either way.",
     )
-    precision: Precision = Field(Precision.AUTO, description="Number format of the matrix products.")
+    precision: MatmulPrecision = Field(
+        MatmulPrecision.AUTO, description="Number format of the matrix products."
+    )
     eval_steps: int | None = Field(
         None, ge=1, description="Optimizer steps between evaluations; by default one evaluation per epoch."
     )

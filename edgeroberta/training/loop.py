@@ -16,14 +16,14 @@ from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import batching, prediction
-from edgeroberta.training import state as training_state
+from edgeroberta.training import checkpoints as training_state
 from edgeroberta.training.batching import Indices
+from edgeroberta.training.checkpoints import TrainingState
 from edgeroberta.training.hyperparameters import learning_rate
-from edgeroberta.training.state import TrainingState
 
 if TYPE_CHECKING:
-    from edgeroberta.training import Run
-    from edgeroberta.training.frozen import Place
+    from edgeroberta.training import TrainingRun
+    from edgeroberta.training.layer_cache import TextPosition
 
 #: A checkpoint is due no sooner than this many times the time the last one took: at most 5 % overhead.
 CHECKPOINT_PAUSE = 20
@@ -44,9 +44,9 @@ class _Together(torch.nn.Module):
 
 
 class Loop:
-    """The mutable part of a run; everything else is in :class:`edgeroberta.training.Run`."""
+    """The mutable part of a run; everything else is in :class:`edgeroberta.training.TrainingRun`."""
 
-    def __init__(self, run: Run, place: Place) -> None:
+    def __init__(self, run: TrainingRun, place: TextPosition) -> None:
         self.run, self.settings, self.place = run, run.settings, place
         self.accelerator = prediction.accelerator()
         self.device = self.accelerator.device
@@ -143,7 +143,7 @@ class Loop:
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(random.generate_state(1, np.uint64)[0] >> 1))
             for index, batch in enumerate(micro):
-                mine = batching.share(batch, rank=rank, processes=processes)
+                mine = batching.process_share(batch, rank=rank, processes=processes)
                 idle = len(mine) == 0  # fewer texts than processes: run one along, at weight 0
                 part = prediction.to_device(self.run.tokens, batch[:1] if idle else mine, self.device)
                 last = index == len(micro) - 1

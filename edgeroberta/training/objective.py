@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeroberta.roberta.probe import Probe
+from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem
 from edgeroberta.training import losses
 from edgeroberta.training.batching import Indices
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from edgeroberta.training.distillation import DistillSettings
-    from edgeroberta.training.prediction import Batch
-    from edgeroberta.training.shards import Targets
+    from edgeroberta.training.prediction import ProcessBatch
+    from edgeroberta.training.shards import BatchOutputs
 
 
-class Answers(Protocol):
+class TeacherOutputs(Protocol):
     """Where the teacher's outputs come from."""
 
-    def batch(self, rows: Indices) -> Targets:
+    def batch(self, rows: Indices) -> BatchOutputs:
         """Return the outputs of the texts at ``rows``, padded to the longest of them."""
 
 
@@ -63,10 +63,10 @@ class TextLabels:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class DistillationTargets:
     """What there is to learn from."""
 
-    outputs: Answers  # what the teacher said of each text
+    outputs: TeacherOutputs  # what the teacher said of each text
     labels: Labels  # the true labels
     problem: Problem  # kind of classification
     heads: int = 1  # relation heads; they divide the width of both models' queries
@@ -82,22 +82,22 @@ class DistillObjective:
         self,
         settings: DistillSettings,
         student: PreTrainedModel,
-        lesson: Lesson,
+        distillation_targets: DistillationTargets,
         projection: nn.Module | None = None,
     ) -> None:
         self.weights, self.temperature = settings.weights, settings.temperature
-        self.lesson, self.projection = lesson, projection
+        self.distillation_targets, self.projection = distillation_targets, projection
         depth = student.config.num_hidden_layers
-        self.probe = Probe(
+        self.probe = OutputRecorder(
             student,
             layers=range(settings.freeze_layers, depth) if self.weights.hidden else (),
             attention=self.weights.attention > 0,
         )
 
-    def __call__(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+    def __call__(self, model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         """Run the student, wrapped or not, on a batch; returns each weighted loss by name, float[B]."""
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
-        targets = self.lesson.outputs.batch(batch.rows)
+        targets = self.distillation_targets.outputs.batch(batch.rows)
         with torch.autocast(logits.device.type, enabled=False):
             result = self._on_logits(logits, targets, batch) | self._on_tokens(targets, batch)
         # every parameter gets a gradient, if only 0: data parallelism waits for all of them
@@ -109,9 +109,9 @@ class DistillObjective:
         """Stop reading the student's inside."""
         self.probe.close()
 
-    def _on_logits(self, logits: Tensor, targets: Targets, batch: Batch) -> dict[str, Tensor]:
+    def _on_logits(self, logits: Tensor, targets: BatchOutputs, batch: ProcessBatch) -> dict[str, Tensor]:
         """Losses on the answers: of each text, float[B, L], or of each token, float[B, S, L]."""
-        problem, result = self.lesson.problem, dict[str, Tensor]()
+        problem, result = self.distillation_targets.problem, dict[str, Tensor]()
         per_token = logits.ndim > 2
         counts = self._shared(batch) if per_token else torch.ones_like(logits[..., 0], dtype=torch.bool)
         if self.weights.logits:
@@ -120,7 +120,7 @@ class DistillObjective:
             value = losses.soft(logits, theirs, problem, temperature=self.temperature)
             result["logits"] = self.weights.logits * losses.per_text(value, counts)
         if self.weights.hard:
-            labels, known = self.lesson.labels.batch(batch.rows)
+            labels, known = self.distillation_targets.labels.batch(batch.rows)
             value = losses.hard(logits, labels.to(logits.device), problem)
             known = known.to(logits.device)
             result["hard"] = self.weights.hard * losses.per_text(
@@ -128,7 +128,7 @@ class DistillObjective:
             )
         return result
 
-    def _on_tokens(self, targets: Targets, batch: Batch) -> dict[str, Tensor]:
+    def _on_tokens(self, targets: BatchOutputs, batch: ProcessBatch) -> dict[str, Tensor]:
         """Losses on the inside, token by token."""
         result, shared = dict[str, Tensor](), self._shared(batch)
         length = batch.ids.shape[1]
@@ -145,16 +145,19 @@ class DistillObjective:
             result["hidden"] = self.weights.hidden * torch.stack(each).mean(0)
         if targets.attention is not None:
             value = losses.relations(
-                self.probe.attention().float(), put(targets.attention), shared, heads=self.lesson.heads
+                self.probe.attention().float(),
+                put(targets.attention),
+                shared,
+                heads=self.distillation_targets.heads,
             )
             result["attention"] = self.weights.attention * value
         return result
 
-    def _shared(self, batch: Batch) -> Tensor:
+    def _shared(self, batch: ProcessBatch) -> Tensor:
         """Return where there is a token that both models see, bool[B, S]."""
-        if self.lesson.aligned is None:
+        if self.distillation_targets.aligned is None:
             return batch.mask.bool()
-        same = torch.from_numpy(self.lesson.aligned[batch.rows]).to(batch.mask.device)
+        same = torch.from_numpy(self.distillation_targets.aligned[batch.rows]).to(batch.mask.device)
         return batch.mask.bool() & same[:, None]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from edgeroberta.training import batching
 from edgeroberta.training.batching import Indices, Tokens
-from edgeroberta.training.hyperparameters import Precision
+from edgeroberta.training.hyperparameters import MatmulPrecision
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,7 +26,7 @@ EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class ProcessBatch:
     """One process's part of a batch."""
 
     rows: Indices  # int64[B] on the host, which texts
@@ -43,15 +43,15 @@ def accelerator() -> Accelerator:
     return Accelerator(mixed_precision="no", cpu=not torch.accelerator.is_available())
 
 
-def precision_of(wanted: Precision, device: torch.device) -> torch.dtype:
+def precision_of(wanted: MatmulPrecision, device: torch.device) -> torch.dtype:
     """Return the torch dtype of the matrix products; ``auto``: bfloat16 where the processor has it."""
-    if wanted is Precision.AUTO:
+    if wanted is MatmulPrecision.AUTO:
         if device.type == "cuda":
             fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
             fast = device.type == "cpu" and _cpu_multiplies_bf16()
         return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if wanted is Precision.BF16 else torch.float32
+    return torch.bfloat16 if wanted is MatmulPrecision.BF16 else torch.float32
 
 
 def _cpu_multiplies_bf16() -> bool:
@@ -68,7 +68,7 @@ def computing(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
 
 
 def predict(
-    model: PreTrainedModel, tokens: Tokens, *, precision: Precision = Precision.AUTO
+    model: PreTrainedModel, tokens: Tokens, *, precision: MatmulPrecision = MatmulPrecision.AUTO
 ) -> npt.NDArray[np.float32]:
     """Run a classifier over texts, divided among all processes; each gets the logits, float32[n, L]."""
     device, process = model.device, accelerator()
@@ -89,7 +89,7 @@ def predict(
     return result
 
 
-def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> Batch:
+def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> ProcessBatch:
     """Pad the texts at ``rows``, see :meth:`Tokens.batch`, and put them on a device."""
     ids, mask = tokens.batch(rows, multiple=multiple)
-    return Batch(rows, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+    return ProcessBatch(rows, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))

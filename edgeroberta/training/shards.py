@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.training.batching import Indices, Tokens
-from edgeroberta.training.entries import Entries, Layout
+from edgeroberta.training.npy_reader import EntryLayout, NpyReader
 
 #: Texts per shard: some seconds of work for a small model, some minutes for a large one.
 SHARD = 2048
@@ -22,7 +22,7 @@ LOGITS, HIDDEN, ATTENTION = "logits.npy", "hidden.npy", "attention.npy"
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
+class BatchOutputs:
     """A model's outputs for one batch."""
 
     logits: npt.NDArray[np.float32]  # float32[B, L]
@@ -37,15 +37,15 @@ class Outputs:
         self._tokens = tokens
         self._paths = paths(folder, len(tokens))
         files = {name: self._paths[0] / name for name in (LOGITS, HIDDEN, ATTENTION)}
-        self._layouts = {name: Layout.of(file) for name, file in files.items() if file.is_file()}
+        self._layouts = {name: EntryLayout.of(file) for name, file in files.items() if file.is_file()}
 
-    def batch(self, rows: Indices) -> Targets:
+    def batch(self, rows: Indices) -> BatchOutputs:
         """Return the outputs of the texts at ``rows``, padded as :meth:`Tokens.batch` pads."""
         logits = self._read(LOGITS, rows, None)[:, 0]
-        return Targets(logits, self._padded(HIDDEN, rows), self._padded(ATTENTION, rows))
+        return BatchOutputs(logits, self._padded(HIDDEN, rows), self._padded(ATTENTION, rows))
 
     def hidden(self, rows: Indices) -> npt.NDArray[np.floating]:
-        """Return the hidden states alone, which must have been kept; see :class:`Targets`."""
+        """Return the hidden states alone, which must have been kept; see :class:`BatchOutputs`."""
         return self._read(HIDDEN, rows, self._tokens.offsets)
 
     def logits(self) -> npt.NDArray[np.float32]:
@@ -73,7 +73,7 @@ class Outputs:
         for number in np.unique(numbers).tolist():
             first = number * SHARD
             count = start(first + size(number, len(self._tokens))) - start(first)
-            with Entries(self._paths[number] / name, layout, int(count)) as entries:
+            with NpyReader(self._paths[number] / name, layout, int(count)) as entries:
                 for place in np.flatnonzero(numbers == number):
                     entries.read(int(start(rows[place]) - start(first)), result[place, : lengths[place]])
         return result

@@ -20,12 +20,12 @@ import numpy.typing as npt
 import torch
 
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.probe import Probe, attention_width
+from edgeroberta.roberta.observers import OutputRecorder, attention_width
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
-from edgeroberta.training import batching, entries, prediction, shards
+from edgeroberta.training import batching, npy_reader, prediction, shards
 from edgeroberta.training.batching import Indices, Tokens
-from edgeroberta.training.hyperparameters import Precision
+from edgeroberta.training.hyperparameters import MatmulPrecision
 from edgeroberta.training.shards import Outputs
 
 if TYPE_CHECKING:
@@ -44,19 +44,25 @@ _PARTIAL, _CLAIM = ".partial-{}-{}", ".claim-{}"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedOutputs:
     """Which outputs to keep besides the logits, and how to compute them."""
 
     layers: tuple[int, ...] = ()  # layers whose hidden states are kept
     attention: bool = False  # keep queries, keys and values of the last layer
-    precision: Precision = Precision.AUTO  # number format of the matrix products
+    precision: MatmulPrecision = MatmulPrecision.AUTO  # number format of the matrix products
     kept_as: str = "float16"  # number format in which states are kept, ``float16`` or ``float32``
     what: str = "teacher outputs"  # what they are, in the plural, for progress and errors
     otherwise: str = ""  # what would take less room, a clause for the hint
 
 
 def compute(
-    model: PreTrainedModel, tokens: Tokens, *, folder: Path, wanted: Wanted, key: str, progress: Progress
+    model: PreTrainedModel,
+    tokens: Tokens,
+    *,
+    folder: Path,
+    wanted: WantedOutputs,
+    key: str,
+    progress: Progress,
 ) -> Outputs:
     """Run a model over all texts, shard by shard, leaving out shards that are already there.
 
@@ -76,7 +82,7 @@ def compute(
     left = {number for number, path in enumerate(paths) if not path.is_dir()}
     there = total - sum(shards.size(number, total) for number in left)
     with (
-        Probe(model, layers=wanted.layers, attention=wanted.attention) as probe,
+        OutputRecorder(model, layers=wanted.layers, attention=wanted.attention) as probe,
         progress.bar(wanted.what, total, "texts", done=there) as advance,
     ):
 
@@ -107,7 +113,7 @@ def _claim(path: Path) -> bool:
     return True
 
 
-def _require_room(folder: Path, model: PreTrainedModel, tokens: Tokens, wanted: Wanted) -> None:
+def _require_room(folder: Path, model: PreTrainedModel, tokens: Tokens, wanted: WantedOutputs) -> None:
     """Refuse to begin what the disk has no room for."""
     total, needed, least = len(tokens), 0, 0
     for number, path in enumerate(shards.paths(folder, total)):
@@ -116,8 +122,10 @@ def _require_room(folder: Path, model: PreTrainedModel, tokens: Tokens, wanted: 
             shapes = _shapes(model, rows, int(tokens.offsets[first + rows] - tokens.offsets[first]), wanted)
             sizes = {name: prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
             needed, least = needed + sum(sizes.values()), least + sizes[shards.LOGITS]
-    fewer = wanted.otherwise or (f"the logits alone take {entries.amount(least)}" if needed > least else "")
-    entries.require(folder, needed, what=f"the {wanted.what}", otherwise=fewer)
+    fewer = wanted.otherwise or (
+        f"the logits alone take {npy_reader.amount(least)}" if needed > least else ""
+    )
+    npy_reader.require(folder, needed, what=f"the {wanted.what}", otherwise=fewer)
 
 
 def _prepare(folder: Path, plan: dict[str, Any]) -> None:
@@ -137,7 +145,7 @@ def _prepare(folder: Path, plan: dict[str, Any]) -> None:
 
 
 def _shapes(
-    model: PreTrainedModel, rows: int, total: int, wanted: Wanted
+    model: PreTrainedModel, rows: int, total: int, wanted: WantedOutputs
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return the shape and dtype of each of a shard's arrays; ``total`` counts its tokens."""
     kept, width = np.dtype(wanted.kept_as), model.config.hidden_size
@@ -152,7 +160,12 @@ def _shapes(
 
 
 def _write_shard(
-    path: Path, model: PreTrainedModel, tokens: Tokens, number: int, probe: Probe, wanted: Wanted
+    path: Path,
+    model: PreTrainedModel,
+    tokens: Tokens,
+    number: int,
+    probe: OutputRecorder,
+    wanted: WantedOutputs,
 ) -> None:
     """Compute one shard under a temporary name.
 
@@ -178,8 +191,8 @@ def _run(
     model: PreTrainedModel,
     tokens: Tokens,
     number: int,
-    probe: Probe,
-    wanted: Wanted,
+    probe: OutputRecorder,
+    wanted: WantedOutputs,
     arrays: Mapping[str, npt.NDArray[Any]],
 ) -> None:
     """Fill a shard's arrays."""

@@ -41,7 +41,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         again = runtime.run_ids([_array(ids) for ids in wanted.ids])
         found |= {
             "engine_version": runtime.engine_version,
-            "goldens": goldens.deviation(wanted, again),
+            "goldens": goldens.max_abs_difference(wanted, again),
             "goldens_atol": wanted.atol,
             "texts": [_one(runtime, text) for text in request["texts"]],
             "odd": {name: _one(runtime, text) for name, text in request["odd"].items()},

@@ -20,7 +20,7 @@ import pytest
 from arm.parity import margin
 
 import edgeroberta
-from edgeroberta import bundle, demo
+from edgeroberta import bundle_writer, demo
 from edgeroberta.errors import UnavailableError
 from edgeroberta.runtime import goldens, manifest
 from edgeroberta.storage import cache
@@ -164,10 +164,10 @@ def spoil(source: Path, folder: Path) -> Path:
     shutil.copytree(source, made)
     wanted = goldens.load(made)
     shifted = goldens.Goldens(wanted.inputs, wanted.ids, wanted.logits + 2 * wanted.atol, wanted.atol)
-    bundle.write_goldens(shifted, made)
+    bundle_writer.write_goldens(shifted, made)
     fields = json.loads((made / manifest.MANIFEST_FILE).read_text(encoding="utf-8"))
     (made / manifest.MANIFEST_FILE).unlink()
-    bundle.seal(made, fields)
+    bundle_writer.seal(made, fields)
     return made
 
 

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 from benchmarks import check
-from edgeroberta.check.comparison import Finding
-from edgeroberta.check.expectation import Expected
-from edgeroberta.check.graph import Checked
+from edgeroberta.check.expectation import ExpectedOp
+from edgeroberta.check.expected_layers import NodeFinding
+from edgeroberta.check.graph import EngineGraphCheck
 
 
-def checked(*findings: Finding, fp32_bytes: int | None = 100) -> Checked:
-    return Checked("tensorrt", "tensorrt.onnx", findings, 9, 2, 4, 20, 30, 1.5, fp32_bytes)
+def checked(*findings: NodeFinding, fp32_bytes: int | None = 100) -> EngineGraphCheck:
+    return EngineGraphCheck("tensorrt", "tensorrt.onnx", findings, 9, 2, 4, 20, 30, 1.5, fp32_bytes)
 
 
-def finding(*, attention: bool = False, int8: bool = True, problem: str | None = None) -> Finding:
-    return Finding(Expected("node", attention, int8, ("node",)), problem)
+def finding(*, attention: bool = False, int8: bool = True, problem: str | None = None) -> NodeFinding:
+    return NodeFinding(ExpectedOp("node", attention, int8, ("node",)), problem)
 
 
 def test_promises_count_what_the_engine_made_of_every_matmul_and_attention():

@@ -74,9 +74,9 @@ def test_a_make_that_fails_is_an_error_with_its_last_words(repository, tmp_path)
 def test_the_table_is_taken_over_with_ratios_against_fp32_onnx(tmp_path):
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "bench.json").write_text(json.dumps(TABLE), encoding="utf-8")
-    reference, full_size, float_onnx, bundle, crashed = demo.bench_rows(tmp_path)
+    reference, baseline, float_onnx, bundle, crashed = demo.bench_rows(tmp_path)
     assert reference.ratio is None
-    assert (full_size.ratio, float_onnx.ratio, bundle.ratio) == (0.4, 1.0, 4.0)
+    assert (baseline.ratio, float_onnx.ratio, bundle.ratio) == (0.4, 1.0, 4.0)
     assert (bundle.accuracy, bundle.size_mb) == (0.79, 30.0)
     assert (crashed.status, crashed.error) == ("failed", "it crashed")
 

@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks import remote
 from benchmarks.results import this_machine
-from edgeroberta.measure.clock import Latency, Shape, summarise
+from edgeroberta.measure.clock import CallShape, Latency, summarise
 
-SHAPE = Shape(warmup=20)
+SHAPE = CallShape(warmup=20)
 
 
 def latency(*rounds_ms: float) -> Latency:

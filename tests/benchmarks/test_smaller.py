@@ -59,7 +59,7 @@ def test_answers_of_all_seeds_stand_beside_the_time_of_the_first(tmp_path):
         folder = setting.bundle(case, seed) / "reports"
         folder.mkdir(parents=True)
         engines = [{"engine": "openvino", "metrics": {"accuracy": score}, "agreement": 0.95}]
-        report = {"metric": "accuracy", "engines": engines, "full_size": {"metrics": {"accuracy": 1.0}}}
+        report = {"metric": "accuracy", "engines": engines, "baseline": {"metrics": {"accuracy": 1.0}}}
         (folder / "report.json").write_text(json.dumps(report))
     timed = Row(name="tiny/openvino", title="tiny, OpenVINO", latency=LATENCY, ratio=3.0)
     found = smaller.row(setting, case, "openvino", 2, timed)
@@ -72,7 +72,7 @@ def test_the_first_stage_of_a_recipe_is_read_from_its_ledger(tmp_path):
     setting = smaller.Setting(tmp_path, tmp_path, tmp_path, tmp_path, 1)
     folder = setting.bundle(case, 0) / "reports"
     folder.mkdir(parents=True)
-    ledger = [{"metric": 0.8}, {"metric": 0.6, "agreement": 0.7, "bytes": 2_000_000}, {"metric": 0.1}]
-    (folder / "report.json").write_text(json.dumps({"ledger": {"rows": ledger}}))
+    per_stage = [{"metric": 0.8}, {"metric": 0.6, "agreement": 0.7, "bytes": 2_000_000}, {"metric": 0.1}]
+    (folder / "report.json").write_text(json.dumps({"per_stage": {"rows": per_stage}}))
     found = smaller.first_stage(setting, case, 1)
     assert (found.kept, found.same_answers, found.size_mb) == ((0.75,), 0.7, 2.0)

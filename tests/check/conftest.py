@@ -18,17 +18,21 @@ from edgeroberta.roberta.quantized import (
 from edgeroberta.roberta.weights import Linear, Weights, load_weights
 
 
-def plan_for(weights: Weights, *, kept_float: tuple[str, ...] = ()) -> QuantizationPlan:
+def plan_for(weights: Weights, *, fp32_fallback: tuple[str, ...] = ()) -> QuantizationPlan:
     """Quantize every matmul and attention with one range, except those that stay float."""
     graph = build_graph(weights, form=TENSORRT)
     grid = ActivationRange.over(-8, 8, signed=True)
     matmuls = {
-        site.name: MatMulPlan(grid, None, *quantize_weight(site.linear.weight), site.linear.bias)
-        for site in graph.sites
-        if site.name not in kept_float
+        linear_op.name: MatMulPlan(
+            grid, None, *quantize_weight(linear_op.linear.weight), linear_op.linear.bias
+        )
+        for linear_op in graph.linear_ops
+        if linear_op.name not in fp32_fallback
     }
     attentions = {
-        each.name: AttentionPlan(grid, grid, grid) for each in graph.attentions if each.name not in kept_float
+        each.name: AttentionPlan(grid, grid, grid)
+        for each in graph.attentions
+        if each.name not in fp32_fallback
     }
     return QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word), attentions)
 

@@ -62,20 +62,22 @@ def shaped(weights: Weights, shapes: Sequence[tuple[int, int]]) -> Weights:
     return dataclasses.replace(weights, layers=tuple(layers))
 
 
-def save(weights: Weights, folder: Path, *, signed: bool = False, kept_float: Sequence[str] = ()) -> Path:
+def save(weights: Weights, folder: Path, *, signed: bool = False, fp32_fallback: Sequence[str] = ()) -> Path:
     """Write the int8 graph for CPUs: matmuls int8, attentions float."""
     grid = ActivationRange.over(-8, 8, signed=signed)
     matmuls = {
-        site.name: MatMulPlan(grid, None, *quantize_weight(site.linear.weight), site.linear.bias)
-        for site in build_graph(weights).sites
-        if site.name not in kept_float
+        linear_op.name: MatMulPlan(
+            grid, None, *quantize_weight(linear_op.linear.weight), linear_op.linear.bias
+        )
+        for linear_op in build_graph(weights).linear_ops
+        if linear_op.name not in fp32_fallback
     }
     plan = QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word))
     build_graph(weights, plan).builder.save(folder / "model.onnx")
     return folder
 
 
-def judge(engine: str, folder: Path) -> tuple[fusion.Judged, ...]:
+def judge(engine: str, folder: Path) -> tuple[fusion.PartFinding, ...]:
     executed = kernels.read(engine, folder, threads=1, length=16)
     return fusion.compare(fusion.demands(folder / "model.onnx"), executed)
 
@@ -117,7 +119,7 @@ def test_uneven_layers_give_the_same_answers_on_both_engines(small_weights, tmp_
 @PROCESSOR
 @pytest.mark.parametrize("engine", kernels.READERS)
 def test_what_the_plan_keeps_float_is_not_demanded(small_weights, tmp_path, engine):
-    save(small_weights, tmp_path, kept_float=("layer.0.ffn.out", "head.dense"))
+    save(small_weights, tmp_path, fp32_fallback=("layer.0.ffn.out", "head.dense"))
     judged = judge(engine, tmp_path)
     assert fusion.counts(judged)["int8 matmul"] == (9, 9)
     assert fusion.demands(tmp_path / "model.onnx").left_float == (
@@ -182,9 +184,9 @@ def test_a_bundle_for_openvino_alone_has_nothing_to_compare_with(make_bundle, ti
         cpu.check(bundle, ("openvino",))
 
 
-def checked(*, decisive: bool, problem: str | None = None, unknown: str | None = None) -> cpu.Checked:
-    judged = (fusion.Judged("layer.3.ffn.in.matmul", fusion.Part.MATMUL, problem, unknown),)
-    return cpu.Checked("openvino", "1.0", judged, (), 9, decisive)
+def checked(*, decisive: bool, problem: str | None = None, unknown: str | None = None) -> cpu.CpuKernelCheck:
+    judged = (fusion.PartFinding("layer.3.ffn.in.matmul", fusion.GraphPart.MATMUL, problem, unknown),)
+    return cpu.CpuKernelCheck("openvino", "1.0", judged, (), 9, decisive)
 
 
 def test_a_shortfall_is_refused_where_the_engine_is_known_to_do_better(tmp_path):

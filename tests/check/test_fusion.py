@@ -1,23 +1,23 @@
 from __future__ import annotations
 
-from edgeroberta.check.expectation import Expected, Gelu
-from edgeroberta.check.fusion import Demands, compare, counts
-from edgeroberta.check.kernels import Executed, Kernel, integers
+from edgeroberta.check.expectation import ExpectedOp, Gelu
+from edgeroberta.check.fusion import FusionDemands, compare, counts
+from edgeroberta.check.kernels import ExecutedGraph, Kernel, integers
 
 
-def matmul(name: str, *, int8: bool = True) -> Expected:
-    return Expected(name, False, int8, (name,))
+def matmul(name: str, *, int8: bool = True) -> ExpectedOp:
+    return ExpectedOp(name, False, int8, (name,))
 
 
-def executed(*kernels: Kernel, engine: str = "openvino") -> Executed:
-    return Executed(engine, "1.0", kernels)
+def executed(*kernels: Kernel, engine: str = "openvino") -> ExecutedGraph:
+    return ExecutedGraph(engine, "1.0", kernels)
 
 
 def dense(*nodes: str, int8: bool = True) -> Kernel:
     return Kernel("FullyConnected", nodes, int8, ("uint8" if int8 else "float32", "int8"))
 
 
-def said(wanted: Demands, found: Executed) -> dict[str, tuple[str | None, str | None]]:
+def said(wanted: FusionDemands, found: ExecutedGraph) -> dict[str, tuple[str | None, str | None]]:
     return {each.node: (each.problem, each.unknown) for each in compare(wanted, found)}
 
 
@@ -30,7 +30,7 @@ def test_types_tell_integers_from_floats_and_admit_what_they_do_not():
 
 
 def test_a_matmul_is_judged_by_its_types_whatever_its_kernel_is_called():
-    wanted = Demands((matmul("a"), matmul("b")), (), ())
+    wanted = FusionDemands((matmul("a"), matmul("b")), (), ())
     new = Kernel("SomethingNew", ("a",), True, ("int8", "int8"))
     found = said(wanted, executed(new, dense("b", int8=False)))
     assert found["a"] == (None, None)
@@ -38,7 +38,7 @@ def test_a_matmul_is_judged_by_its_types_whatever_its_kernel_is_called():
 
 
 def test_what_scales_a_matmuls_result_says_nothing_of_the_matmul():
-    wanted = Demands((matmul("a"),), (), ())
+    wanted = FusionDemands((matmul("a"),), (), ())
     scaling = Kernel("Subgraph", ("a/DequantizationMultiply",), False, ("float32", "float32"))
     assert said(wanted, executed(scaling)) == {"a": (None, "no kernel that multiplies carries its name")}
     fused = dense("a/DequantizationMultiply", "a.biased")
@@ -46,7 +46,7 @@ def test_what_scales_a_matmuls_result_says_nothing_of_the_matmul():
 
 
 def test_kernels_without_names_are_counted():
-    wanted = Demands((matmul("a"), matmul("b"), matmul("c", int8=False)), (), ())
+    wanted = FusionDemands((matmul("a"), matmul("b"), matmul("c", int8=False)), (), ())
     nameless, floats = dense(), dense(int8=False)
     all_there = executed(nameless, nameless, floats)
     assert set(said(wanted, all_there).values()) == {(None, None)}
@@ -60,7 +60,7 @@ def test_kernels_without_names_are_counted():
 
 
 def test_a_fused_gelu_may_carry_the_names_of_its_parts():
-    wanted = Demands((), (Gelu("act", "act.erf", False),), ())
+    wanted = FusionDemands((), (Gelu("act", "act.erf", False),), ())
     assert said(wanted, executed(dense("act.erf", "act"))) == {"act": (None, None)}
     apart = Kernel("Subgraph", ("act.scaled", "act.erf"))
     assert said(wanted, executed(apart)) == {
@@ -70,16 +70,16 @@ def test_a_fused_gelu_may_carry_the_names_of_its_parts():
 
 
 def test_gelu_by_tanh_is_demanded_of_openvino_alone():
-    wanted = Demands((), (Gelu("act", "act.tanh", True),), ())
+    wanted = FusionDemands((), (Gelu("act", "act.tanh", True),), ())
     apart = Kernel("Tanh", ("act.tanh",))
     assert said(wanted, executed(apart, engine="onnxruntime")) == {}
     assert said(wanted, executed(apart))["act"][0] is not None
 
 
 def test_attentions_are_demanded_of_openvino_alone_and_only_in_float():
-    float_one = Expected("s", True, False, ("scores", "context"))
-    int8_one = Expected("t", True, True, ("t.scores", "t.context"))
-    wanted = Demands((float_one, int8_one), (), ())
+    float_one = ExpectedOp("s", True, False, ("scores", "context"))
+    int8_one = ExpectedOp("t", True, True, ("t.scores", "t.context"))
+    wanted = FusionDemands((float_one, int8_one), (), ())
     whole = Kernel("Subgraph", ("scores", "s", "context"))
     assert said(wanted, executed(whole)) == {"s": (None, None)}
     assert said(wanted, executed(Kernel("Softmax", ("s",))))["s"][0] is not None
@@ -88,7 +88,7 @@ def test_attentions_are_demanded_of_openvino_alone_and_only_in_float():
 
 
 def test_norms_are_found_by_name_in_onnx_runtime_and_counted_in_openvino():
-    wanted = Demands((), (), ("n", "m"))
+    wanted = FusionDemands((), (), ("n", "m"))
     kept = Kernel("SkipLayerNormalization", ("n",))
     found = said(wanted, executed(kept, Kernel("Div", ("m",)), engine="onnxruntime"))
     assert found == {"n": (None, None), "m": ("the engine computes it in parts (the last: Div)", None)}

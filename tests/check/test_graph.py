@@ -13,14 +13,14 @@ import onnx
 import pytest
 
 from edgeroberta.check import graph as checking
-from edgeroberta.check.comparison import Finding
-from edgeroberta.check.expectation import Expected
+from edgeroberta.check.expectation import ExpectedOp
+from edgeroberta.check.expected_layers import NodeFinding
 from edgeroberta.errors import EngineError, UnavailableError, UsageError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.graph import TENSORRT, build_graph
 from edgeroberta.roberta.weights import Weights
 from edgeroberta.runtime.lengths import Lengths
-from edgeroberta.runtime.tensorrt.engine import make_profiles
+from edgeroberta.runtime.tensorrt.builder import optimization_profiles
 
 from .conftest import plan_for, uneven
 
@@ -29,7 +29,7 @@ needs_rtx = pytest.mark.skipif(
     reason="tensorrt_rtx is not installed (extra trt-check)",
 )
 # Two ranges, as bundles have them: attention has to fuse where the length is not fixed, too.
-PROFILES = make_profiles(Lengths((16, 32, 48), (64, 128, 256, 512), most=32))
+PROFILES = optimization_profiles(Lengths((16, 32, 48), (64, 128, 256, 512), most=32))
 
 
 def save(weights: Weights, folder: Path, **options: Any) -> Path:
@@ -47,9 +47,9 @@ def test_every_matmul_is_int8_and_every_attention_fused(small_weights, tmp_path,
     assert (found.profiles, found.fused) == (2, 4)
     assert found.names(attention=False, int8=True) == [
         *(
-            f"layer.{layer}.{site}.matmul"
+            f"layer.{layer}.{linear_op}.matmul"
             for layer in (0, 1)
-            for site in ("attention.qkv", "attention.output", "ffn.in", "ffn.out")
+            for linear_op in ("attention.qkv", "attention.output", "ffn.in", "ffn.out")
         ),
         "head.dense.matmul",
         "head.projection.matmul",
@@ -59,7 +59,7 @@ def test_every_matmul_is_int8_and_every_attention_fused(small_weights, tmp_path,
 @needs_rtx
 def test_what_the_plan_keeps_float_is_expected_float(small_weights, tmp_path):
     kept = ("layer.0.ffn.out", "layer.1.attention")
-    found = checking.check_graph(save(small_weights, tmp_path, kept_float=kept), PROFILES)
+    found = checking.check_graph(save(small_weights, tmp_path, fp32_fallback=kept), PROFILES)
     assert found.problems == ()
     assert found.names(attention=False, int8=False) == ["layer.0.ffn.out.matmul"]
     assert found.names(attention=True, int8=False) == ["layer.1.attention.softmax"]
@@ -70,7 +70,7 @@ def test_what_the_plan_keeps_float_is_expected_float(small_weights, tmp_path):
 @needs_rtx
 def test_an_int8_attention_before_a_float_projection_does_not_fuse_and_is_named(small_weights, tmp_path):
     kept = ("layer.1.attention.output",)
-    found = checking.check_graph(save(small_weights, tmp_path, kept_float=kept), PROFILES)
+    found = checking.check_graph(save(small_weights, tmp_path, fp32_fallback=kept), PROFILES)
     assert found.problems == ("layer.1.attention.softmax: the engine does not fuse it (profile 0)",)
 
 
@@ -124,8 +124,8 @@ def test_a_bundle_without_a_graph_for_tensorrt_is_refused(tiny_bundle):
 
 
 def test_the_result_is_json_and_an_engine_that_is_too_large_is_told():
-    one = checking.Checked("tensorrt", "tensorrt.onnx", (), 3, 1, 2, 10, 36, 0.5, fp32_bytes=100)
-    result = checking.Readiness("TensorRT-RTX 1", "SM86", (one,))
+    one = checking.EngineGraphCheck("tensorrt", "tensorrt.onnx", (), 3, 1, 2, 10, 36, 0.5, fp32_bytes=100)
+    result = checking.GraphCheck("TensorRT-RTX 1", "SM86", (one,))
     assert result.ready
     fields = json.loads(json.dumps(result.to_json()))
     assert fields["engines"][0]["oversized"] is True
@@ -158,10 +158,10 @@ def test_a_log_that_lists_no_layers_is_an_error(small_weights, tmp_path, monkeyp
 
 
 def test_what_the_quantizer_left_float_is_not_ready_unless_it_is_allowed():
-    kept = tuple(Finding(Expected(name, name == "s", False, (name,)), None) for name in ("m", "s"))
-    int8 = checking.Checked("tensorrt", "tensorrt.onnx", kept, 3, 1, 2, 10, 36, 0.5)
-    half = checking.Checked("tensorrt-fp16", "model_fp16.onnx", kept, 3, 1, 2, 10, 36, 0.5)
-    result = checking.Readiness("TensorRT-RTX 1", "SM86", (int8, half))
+    kept = tuple(NodeFinding(ExpectedOp(name, name == "s", False, (name,)), None) for name in ("m", "s"))
+    int8 = checking.EngineGraphCheck("tensorrt", "tensorrt.onnx", kept, 3, 1, 2, 10, 36, 0.5)
+    half = checking.EngineGraphCheck("tensorrt-fp16", "model_fp16.onnx", kept, 3, 1, 2, 10, 36, 0.5)
+    result = checking.GraphCheck("TensorRT-RTX 1", "SM86", (int8, half))
     assert result.problems == tuple(
         f"tensorrt.onnx: {name}: left float by the quantizer" for name in ("m", "s")
     )

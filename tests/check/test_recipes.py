@@ -12,12 +12,12 @@ import pytest
 from edgeroberta import pipeline, recipe, targets
 from edgeroberta.check import cpu, fusion, graph
 from edgeroberta.data.rows import Rows, Splits
-from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.tasks import Problem, Task
 
@@ -56,7 +56,7 @@ def draft(name: str, model: Path, folder: Path, target: str) -> Path:
     end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
     splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, LABELS)
     task = Task(Problem.SINGLE_LABEL, LABELS)
-    job = Job(Checkpoint(model), task, splits, targets.load(target), folder / "out", folder / "work")
+    job = PipelineJob(Checkpoint(model), task, splits, targets.load(target), folder / "out", folder / "work")
     made = pipeline.make(chosen.stages[:end], job, progress=Progress())
     return made[-1].artifact.path
 
@@ -105,7 +105,7 @@ def test_the_graphs_of_a_pruned_model_build_and_fuse(make_checkpoint, tmp_path):
     sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4, "num_hidden_layers": 3}
     whole = make_checkpoint(LABELS, **sizes)
     neurons = (tuple(range(0, 256, 2)), tuple(range(200)), tuple(range(96)))
-    kept = Kept((0, 1, 2), ((0, 3), (0, 1, 2, 3), (1, 2, 3)), neurons)
+    kept = KeptUnits((0, 1, 2), ((0, 3), (0, 1, 2, 3), (1, 2, 3)), neurons)
     pruned = tmp_path / "pruned"
     pruned.mkdir()
     model = load_classifier(whole, Task(Problem.SINGLE_LABEL, LABELS))

@@ -7,7 +7,7 @@ import fake_bundles
 import pytest
 
 from edgeroberta import cli
-from edgeroberta.measure.validity import Nothing
+from edgeroberta.measure.validity import NoTelemetry
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(
     bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Hot:
-        watched = Nothing(throttled=True, reasons=("heat",))
+        watched = NoTelemetry(throttled=True, reasons=("heat",))
 
         def __enter__(self) -> None:
             pass

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from edgeroberta.check import cpu, fusion, graph
-from edgeroberta.check.comparison import Finding
-from edgeroberta.check.expectation import Expected
+from edgeroberta.check.expectation import ExpectedOp
+from edgeroberta.check.expected_layers import NodeFinding
 from edgeroberta.cli import main
 
 
@@ -24,14 +24,14 @@ def run(*arguments: Any) -> int:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, problem: str | None) -> None:
-    matmul = Expected("layer.0.ffn.in.matmul", False, True, ("layer.0.ffn.in.matmul",))
-    kept = Expected("layer.0.ffn.out.matmul", False, False, ("layer.0.ffn.out.matmul",))
-    attention = Expected("layer.0.attention.softmax", True, False, ("scores", "context"))
-    findings = (Finding(matmul, problem), Finding(kept, None), Finding(attention, None))
-    one = graph.Checked("tensorrt", "tensorrt.onnx", findings, 9, 1, 1, 5_000_000, 6_000_000, 1.5)
-    result = graph.Readiness("TensorRT-RTX 1.7", "SM86", (one,))
+    matmul = ExpectedOp("layer.0.ffn.in.matmul", False, True, ("layer.0.ffn.in.matmul",))
+    kept = ExpectedOp("layer.0.ffn.out.matmul", False, False, ("layer.0.ffn.out.matmul",))
+    attention = ExpectedOp("layer.0.attention.softmax", True, False, ("scores", "context"))
+    findings = (NodeFinding(matmul, problem), NodeFinding(kept, None), NodeFinding(attention, None))
+    one = graph.EngineGraphCheck("tensorrt", "tensorrt.onnx", findings, 9, 1, 1, 5_000_000, 6_000_000, 1.5)
+    result = graph.GraphCheck("TensorRT-RTX 1.7", "SM86", (one,))
 
-    def check(bundle: Path, *, allow_float: bool, compute_capability: str, **others: Any) -> graph.Readiness:
+    def check(bundle: Path, *, allow_float: bool, compute_capability: str, **others: Any) -> graph.GraphCheck:
         return dataclasses.replace(result, allow_float=allow_float, compute_capability=compute_capability)
 
     monkeypatch.setattr(graph, "check", check)
@@ -89,15 +89,15 @@ def test_a_node_that_is_not_int8_is_named_with_exit_1(
 
 
 def answer_cpu(
-    monkeypatch: pytest.MonkeyPatch, *judged: fusion.Judged, left_float: tuple[str, ...] = ()
+    monkeypatch: pytest.MonkeyPatch, *judged: fusion.PartFinding, left_float: tuple[str, ...] = ()
 ) -> None:
-    def check(bundle: Path, engines: list[str]) -> tuple[cpu.Checked, ...]:
-        return tuple(cpu.Checked(name, "1.0", judged, left_float, 9, True) for name in engines)
+    def check(bundle: Path, engines: list[str]) -> tuple[cpu.CpuKernelCheck, ...]:
+        return tuple(cpu.CpuKernelCheck(name, "1.0", judged, left_float, 9, True) for name in engines)
 
     monkeypatch.setattr(cpu, "check", check)
 
 
-MATMUL = fusion.Judged("layer.0.ffn.in.matmul", fusion.Part.MATMUL)
+MATMUL = fusion.PartFinding("layer.0.ffn.in.matmul", fusion.GraphPart.MATMUL)
 
 
 def test_a_target_without_tensorrt_is_checked_on_its_own_engines(

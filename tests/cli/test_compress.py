@@ -21,9 +21,9 @@ import edgeroberta
 from edgeroberta import cli, pipeline, recipe
 from edgeroberta.data import DataSpec, load_splits
 from edgeroberta.errors import missing_extra
-from edgeroberta.evaluate import reference
-from edgeroberta.evaluate.per_stage import Ledger, Row
-from edgeroberta.latency.int8 import Gain
+from edgeroberta.evaluation import baseline_store
+from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
+from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.pipeline import preflight
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.session import ENGINES
@@ -132,7 +132,7 @@ def test_the_summary_says_loudly_that_int8_does_not_pay(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    gain = Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
+    gain = Int8Speedup(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
     engine, *others = fake_stages.REPORT["engines"]
     monkeypatch.setitem(fake_stages.REPORT, "engines", [{**engine, "gain": asdict(gain)}, *others])
     fake()
@@ -149,12 +149,14 @@ def test_the_summary_shows_what_each_stage_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = (
-        Row("full size", "checkpoint", 0.875, None, 1.0, 0, 0.05, 30_300_000, 122_600_000, "e", 5.1, 1.0),
-        Row("export", "graph", 0.8625, 0.0125, 0.975, 1, 0.06, 30_300_000, 30_000_000, "e", 1.25, 4.1),
-        Row("build", "draft", error="failed: refused"),
+        StageRow(
+            "full size", "checkpoint", 0.875, None, 1.0, 0, 0.05, 30_300_000, 122_600_000, "e", 5.1, 1.0
+        ),
+        StageRow("export", "graph", 0.8625, 0.0125, 0.975, 1, 0.06, 30_300_000, 30_000_000, "e", 1.25, 4.1),
+        StageRow("build", "draft", error="failed: refused"),
     )
-    ledger = Ledger("accuracy", 40, 40, 90, rows)
-    monkeypatch.setitem(fake_stages.REPORT, "ledger", asdict(ledger))
+    per_stage = PerStageMetrics("accuracy", 40, 40, 90, rows)
+    monkeypatch.setitem(fake_stages.REPORT, "per_stage", asdict(per_stage))
     fake()
     assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().err.splitlines()
@@ -277,10 +279,10 @@ def test_the_lineage_keeps_what_the_user_said_with_paths_that_hold_from_any_fold
 ) -> None:
     fake()
     (tmp_path / "more.csv").write_text("text,label\na,negative\nb,positive\n")
-    seen: list[pipeline.Job] = []
+    seen: list[pipeline.PipelineJob] = []
     real = pipeline.run
 
-    def spy(recipe: Any, job: pipeline.Job, **options: Any) -> pipeline.Result:
+    def spy(recipe: Any, job: pipeline.PipelineJob, **options: Any) -> pipeline.RunResult:
         seen.append(job)
         return real(recipe, job, **options)
 
@@ -466,7 +468,7 @@ def test_a_reference_of_another_model_is_refused_before_any_stage(
 ) -> None:
     heldout = load_splits(DataSpec(str(data)), task=fake_bundles.TASK).heldout
     logits = np.eye(2, dtype=np.float32)[np.arange(len(heldout)) % 2]
-    reference.save(fake_bundles.fixed_reference(heldout, logits), tmp_path / "ref")
+    baseline_store.save(fake_bundles.fixed_reference(heldout, logits), tmp_path / "ref")
     command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
     assert run(*command, "--reference", tmp_path / "ref", *dry) == 2
     assert capsys.readouterr().err.startswith("error: --reference: the reference is of another model (full/)")
@@ -555,7 +557,7 @@ def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: 
     assert done.returncode in (0, 3), done.stderr
     found = json.loads(done.stdout)
     assert found["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
-    rows = found["report"]["ledger"]["rows"]
+    rows = found["report"]["per_stage"]["rows"]
     assert [row["stage"] for row in rows] == ["full size", "export", "quantize", "build"]
     assert [row["error"] for row in rows] == [None] * 4
     assert done.returncode == (3 if found["verdict"] == "FAIL" else 0)
@@ -599,7 +601,7 @@ def test_a_bundle_for_processors_without_vnni_has_no_weights_that_saturate(
 ) -> None:
     import onnx
 
-    from edgeroberta.quantization.saturation import at_risk
+    from edgeroberta.quantization.int16_saturation import at_risk
     from edgeroberta.runtime.manifest import read
 
     out = tmp_path / "out"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgeroberta import cli
-from edgeroberta.evaluate import reference
+from edgeroberta.evaluation import baseline_store
 from edgeroberta.roberta.checkpoint import Checkpoint
 
 TEXTS = [f"sentence number {row} about a film" for row in range(40)]
@@ -39,10 +39,12 @@ def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(
     options = ("--eval-fraction", 0.25, "--seed", 3, "--device", "cpu")
     output = tmp_path / "ref"
     assert run("reference", tiny_checkpoint, "--data", data, *columns, *options, "-o", output) == 0
-    found = reference.load(output)
+    found = baseline_store.load(output)
     spec = DataSpec(str(data), text="sentence", label="grade", eval_fraction=0.25, seed=3)
     heldout = load_splits(spec, task=Checkpoint(tiny_checkpoint).task).heldout
-    reference.check(found, rows=heldout, task=found.task, model_digest=Checkpoint(tiny_checkpoint).digest)
+    baseline_store.check(
+        found, rows=heldout, task=found.task, model_digest=Checkpoint(tiny_checkpoint).digest
+    )
     said = capsys.readouterr()
     assert said.out.splitlines()[1].startswith("accuracy ")
     assert "calls after" in said.out

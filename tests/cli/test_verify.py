@@ -8,8 +8,8 @@ import fake_bundles
 import pytest
 
 from edgeroberta import cli
-from edgeroberta.evaluate import reference
-from edgeroberta.evaluate.report import Gate
+from edgeroberta.evaluation import baseline_store
+from edgeroberta.evaluation.report import GateLimits
 
 ROWS = 400
 
@@ -60,7 +60,7 @@ def test_a_bundle_that_loses_accuracy_fails_on_the_drop(
     """The full-size model is right on 40 rows where the bundle is not; agreement is let through."""
     toy = fake_bundles.write(tmp_path / "toy")
     labelled = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=40)
-    gate = Gate(max_drop=0.02, min_agreement=0.5)
+    gate = GateLimits(max_drop=0.02, min_agreement=0.5)
     bundle = fake_bundles.with_reports(tmp_path / "bundle", labelled, wrong=40, gate=gate)
     assert run("verify", bundle, "--json") == 3
     found = json.loads(capsys.readouterr().out)
@@ -97,10 +97,10 @@ def test_a_reference_for_other_rows_can_be_given(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=40)
-    stored = reference.load(bundle / "reports" / "reference")
+    stored = baseline_store.load(bundle / "reports" / "reference")
     logits = stored.logits.copy()
     logits[:40] *= -1  # what the bundle says after all
-    reference.save(replace(stored, logits=logits), tmp_path / "ref")
+    baseline_store.save(replace(stored, logits=logits), tmp_path / "ref")
     assert run("verify", bundle, "--reference", tmp_path / "ref") == 0
     assert capsys.readouterr().out.startswith("# Verdict: PASS\n")
 

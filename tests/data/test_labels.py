@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeroberta.data import DataSpec, infer_task, labels, load_heldout, load_splits
-from edgeroberta.data.readers import Table
-from edgeroberta.data.reading import Format, Reading
+from edgeroberta.data.label_format import Format, LabelFormat
+from edgeroberta.data.readers import DataTable
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
 
@@ -28,9 +28,9 @@ TOPICS = Task(MULTI, ("billing", "delivery", "quality"))
 TWO = Task(MULTI, ("billing", "delivery"))
 
 
-def table(cells: list[Any], names: tuple[str, ...] | None = None) -> Table:
+def table(cells: list[Any], names: tuple[str, ...] | None = None) -> DataTable:
     stored = {} if names is None else {"label": names}
-    return Table("x", {"text": [f"t {i}" for i in range(len(cells))], "label": cells}, label_names=stored)
+    return DataTable("x", {"text": [f"t {i}" for i in range(len(cells))], "label": cells}, label_names=stored)
 
 
 def encoded(cells: list[Any], task: Task, **more: Any) -> list[Any]:
@@ -153,8 +153,8 @@ def test_cells_that_are_names_and_ids_are_asked_for(task: Task, cells: Any, name
     assert caught.value.hint == "say which is right: --label-format names, or --label-format ids"
     assert encoded(cells, task, asked=Format.NAMES) == names
     assert encoded(cells, task, asked=Format.IDS) == ids
-    assert encoded(cells, task, kept=Reading(Format.NAMES)) == names
-    assert encoded(cells, task, kept=Reading(Format.IDS)) == ids
+    assert encoded(cells, task, kept=LabelFormat(Format.NAMES)) == names
+    assert encoded(cells, task, kept=LabelFormat(Format.IDS)) == ids
 
 
 def test_cells_that_can_only_be_one_of_both_need_no_option() -> None:
@@ -168,7 +168,7 @@ def test_what_the_training_rows_say_holds_for_all_files(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", [str(1 + i % 5) for i in range(60)])
     write_csv(tmp_path / "test.csv", [str(1 + i % 3) for i in range(6)])  # names and ids alike, alone
     splits = load_splits(DataSpec(str(tmp_path)), task=STARS)
-    assert splits.reading == Reading(Format.NAMES)
+    assert splits.reading == LabelFormat(Format.NAMES)
     assert splits.heldout.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert load_heldout(DataSpec(str(tmp_path)), STARS).digest == splits.heldout.digest
     alone = DataSpec("-", eval_data=str(tmp_path / "test.csv"))
@@ -191,8 +191,8 @@ def test_a_file_that_does_not_fit_what_was_decided_is_refused(tmp_path: Path) ->
 
 
 def test_where_no_label_is_a_number_one_file_may_have_names_and_another_ids() -> None:
-    assert encoded(["1", "0"], SENTIMENT, kept=Reading(Format.NAMES)) == [1, 0]
-    assert encoded(["positive", "negative"], SENTIMENT, kept=Reading(Format.IDS)) == [1, 0]
+    assert encoded(["1", "0"], SENTIMENT, kept=LabelFormat(Format.NAMES)) == [1, 0]
+    assert encoded(["positive", "negative"], SENTIMENT, kept=LabelFormat(Format.IDS)) == [1, 0]
 
 
 def test_an_unknown_format_and_one_of_another_task_are_refused() -> None:
@@ -293,7 +293,7 @@ def test_one_column_per_label_works_in_any_order(tmp_path: Path) -> None:
     rows_of = load_heldout(replace(spec, eval_data=spec.data), TOPICS)
     assert rows_of.labels[:5].tolist() == [[0, 0, 0], [0, 0, 1], [1, 0, 0], [1, 0, 1], [0, 1, 0]]
     assert infer_task(spec) == TOPICS
-    assert load_splits(spec, task=TOPICS).reading == Reading(
+    assert load_splits(spec, task=TOPICS).reading == LabelFormat(
         Format.MULTI_HOT, ("billing", "delivery", "quality")
     )
     with pytest.raises(DataError) as caught:
@@ -368,7 +368,7 @@ def test_as_many_other_labels_as_the_model_has_may_be_other_names_for_them(
         f"if {written} are other names for these, write 'negative', 'positive', or the ids 0 to 1, in column "
         f"'label'; or {CONFIG} to them, each at the id the model was trained with"
     )
-    later = hint(cells, SENTIMENT, kept=Reading(Format.NAMES))  # by then the names are settled
+    later = hint(cells, SENTIMENT, kept=LabelFormat(Format.NAMES))  # by then the names are settled
     assert later.startswith("write 'negative', 'positive', or the ids 0 to 1, in column 'label'; or name")
 
 
@@ -439,10 +439,10 @@ def test_a_data_sets_own_order_of_labels_counts_for_later_files_too() -> None:
     found = labels.encode(table([0, 1], own), "label", SENTIMENT)
     assert found.labels.tolist() == [1, 0]
     assert found.said == "x: column 'label' is read as ids: 0 is 'positive', 1 is 'negative'"
-    assert found.reading == Reading(Format.IDS, own)
+    assert found.reading == LabelFormat(Format.IDS, own)
     assert encoded([0, 1], SENTIMENT, kept=found.reading) == [1, 0]
     assert encoded(["positive", "negative"], SENTIMENT, kept=found.reading) == [1, 0]
-    assert Reading.from_json(json.loads(json.dumps(found.reading.to_json()))) == found.reading
+    assert LabelFormat.from_json(json.loads(json.dumps(found.reading.to_json()))) == found.reading
 
 
 def test_labels_that_differ_in_case_alone_have_ids_of_their_own() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.data import DataSpec, Rows, load_splits, readers, splitting, streams
-from edgeroberta.data.readers import Table
+from edgeroberta.data.readers import DataTable
 from edgeroberta.errors import DataError
 from edgeroberta.tasks import Problem, Task
 
@@ -93,7 +93,7 @@ def test_a_stream_is_what_the_whole_file_is(name: str, pair: bool) -> None:
 def test_every_row_of_a_stream_knows_its_place(name: str) -> None:
     FORMATS[name](Path(name))
     table = readers.read(Path(name), source=name)
-    parts: list[Table] = list(readers.stream(Path(name), source=name))
+    parts: list[DataTable] = list(readers.stream(Path(name), source=name))
     assert len(parts) > 1
     places = [part.where(row) for part in parts for row in range(len(part))]
     assert places == [table.where(row) for row in range(len(table))]

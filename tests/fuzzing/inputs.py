@@ -112,8 +112,8 @@ def make_base(folder: Path) -> Base:
     import pyarrow.parquet
     from safetensors.numpy import save_file
 
+    from edgeroberta.roberta.checkpoint_validation import classifier_shapes
     from edgeroberta.roberta.config import EncoderConfig
-    from edgeroberta.roberta.inspection import classifier_shapes
 
     model = folder / "model"
     shutil.copytree(TOKENIZER, model)
@@ -254,7 +254,7 @@ def _dry(model: Path, base: Base) -> object:
 
 
 def config(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.roberta import inspection
+    from edgeroberta.roberta import checkpoint_validation
 
     model = _model(folder, base, "config.json")
     text = dumps(document(rng, CONFIG)).encode("utf-8", "replace")
@@ -264,16 +264,16 @@ def config(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
     def read() -> None:
         found = Checkpoint(model)
-        inspection.check_config(found)
+        checkpoint_validation.check_config(found)
         assert found.task
         assert found.max_length
-        inspection.check(found)
+        checkpoint_validation.check(found)
 
     return read
 
 
 def tokenizer(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.roberta import inspection
+    from edgeroberta.roberta import checkpoint_validation
     from edgeroberta.roberta.tokenizerfile import TokenizerFile
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
@@ -301,13 +301,13 @@ def tokenizer(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         found.only(sorted(found.named | set(sorted(found.pieces)[:300])))
 
     def check() -> None:
-        inspection.check_tokenizer(Checkpoint(model))
+        checkpoint_validation.check_tokenizer(Checkpoint(model))
 
     return rng.choice((read, read, cut, check))
 
 
 def weights(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.roberta import inspection, tensorfile
+    from edgeroberta.roberta import checkpoint_validation, tensorfile
 
     model = _model(folder, base, "model.safetensors")
     length = struct.unpack("<Q", base.weights[:8])[0]
@@ -336,7 +336,7 @@ def weights(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     def read() -> None:
         found = Checkpoint(model)
         list(tensorfile.not_finite(found.tensors))
-        inspection.check(found)
+        checkpoint_validation.check(found)
 
     return read
 
@@ -528,7 +528,7 @@ def bundle(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         try:  # signed again, so that more than the digest is looked at
             whole = fields if name == "manifest.json" else json.loads((copied / "manifest.json").read_bytes())
             if name != "manifest.json":
-                from edgeroberta import bundle as making
+                from edgeroberta import bundle_writer as making
 
                 whole["files"][name] = making._entry(copied / name)
             whole["digest"] = manifest.content_digest(whole)
@@ -548,8 +548,8 @@ def bundle(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
 
 def reference(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
-    from edgeroberta.evaluate import provenance
-    from edgeroberta.evaluate import reference as references
+    from edgeroberta.evaluation import baseline_store as references
+    from edgeroberta.evaluation import provenance
 
     copied = folder / "bundle"
     shutil.copytree(base.bundle, copied)

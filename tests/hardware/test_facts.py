@@ -33,7 +33,7 @@ def recorded(root: Path, cpuinfo: str, **files: str) -> Path:
 
 def test_an_x86_server_is_described(tmp_path):
     root = recorded(tmp_path, X86, meminfo="MemTotal:       16384 kB\n", loadavg="0.52 0.58 0.59 1/389 1\n")
-    found = hardware.here(root)
+    found = hardware.machine_facts(root)
     assert found.cpu == "Intel(R) Xeon(R) Platinum 8480+"
     assert found.flags == ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
     assert found.memory_bytes == 16 << 20
@@ -43,13 +43,13 @@ def test_an_x86_server_is_described(tmp_path):
 
 def test_an_arm_board_names_itself_in_the_device_tree(tmp_path):
     root = recorded(tmp_path, ARM, device_tree__model="Raspberry Pi 5 Model B Rev 1.0\0")
-    found = hardware.here(root)
+    found = hardware.machine_facts(root)
     assert found.cpu == "Raspberry Pi 5 Model B Rev 1.0"
     assert found.flags == ("asimd", "asimddp", "i8mm", "bf16")
 
 
 def test_a_machine_without_proc_is_still_described(tmp_path):
-    found = hardware.here(tmp_path)
+    found = hardware.machine_facts(tmp_path)
     assert found.cpu
     assert (found.flags, found.memory_bytes, found.load) == ((), 0, None)
     assert "load" not in found.describe()
@@ -63,24 +63,24 @@ def test_versions_are_of_installed_packages_only():
 def test_the_description_carries_the_load(tmp_path, monkeypatch):
     root = recorded(tmp_path, X86, loadavg="1.26 0 0")
     monkeypatch.setattr("platform.release", lambda: "6.1")
-    assert "Platinum 8480+, " in hardware.here(root).describe()
-    assert hardware.here(root).describe().endswith(", load 1.3")
+    assert "Platinum 8480+, " in hardware.machine_facts(root).describe()
+    assert hardware.machine_facts(root).describe().endswith(", load 1.3")
 
 
 def test_facts_written_before_boards_were_read_still_load():
-    old = {name: value for name, value in asdict(hardware.here()).items() if name not in NEW}
-    found = hardware.Device(**old)
+    old = {name: value for name, value in asdict(hardware.machine_facts()).items() if name not in NEW}
+    found = hardware.MachineFacts(**old)
     assert {name: getattr(found, name) for name in NEW} == dict.fromkeys(NEW)
 
 
 def test_a_damaged_proc_is_still_described(tmp_path):
     root = recorded(tmp_path, X86, meminfo="MemTotal: lots\n", loadavg="high")
-    found = hardware.here(root)
+    found = hardware.machine_facts(root)
     assert (found.memory_bytes, found.load) == (0, None)
 
 
 def test_a_jetson_s_description_names_its_jetpack(device_tree):
-    assert "JetPack 6.2" in hardware.here(device_tree("orin-nano")).describe()
+    assert "JetPack 6.2" in hardware.machine_facts(device_tree("orin-nano")).describe()
 
 
 @pytest.mark.parametrize(

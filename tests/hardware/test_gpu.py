@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeroberta.hardware import gpu
-from edgeroberta.hardware.gpu import Gpu, GpuSeen, GpuWatch
+from edgeroberta.hardware.gpu import GpuMonitor, GpuTelemetry, NvidiaGpu
 
 
 class NVMLError(Exception):
@@ -93,35 +93,35 @@ def nvml(monkeypatch) -> Callable[..., Driver]:
     return make
 
 
-def watch() -> GpuSeen:
-    with GpuWatch() as watching:
+def watch() -> GpuTelemetry:
+    with GpuMonitor() as watching:
         pass
     return watching.watched
 
 
 def test_the_first_gpu_is_told_with_its_driver(nvml):
     nvml()
-    assert gpu.look() == Gpu("NVIDIA H200", "570.86.15", 1980, 345, 700.0, 143_771.0, 41, 0.25)
+    assert gpu.look() == NvidiaGpu("NVIDIA H200", "570.86.15", 1980, 345, 700.0, 143_771.0, 41, 0.25)
 
 
 @pytest.mark.parametrize("told", [{}, dict.fromkeys(H200)], ids=["an older driver", "not supported"])
 def test_what_a_driver_does_not_tell_is_none(nvml, told):
     nvml({**told, "Name": "Orin (nvgpu)"})
-    assert gpu.look() == Gpu("Orin (nvgpu)", "570.86.15", None, None, None, None)
-    assert watch() == GpuSeen()
+    assert gpu.look() == NvidiaGpu("Orin (nvgpu)", "570.86.15", None, None, None, None)
+    assert watch() == GpuTelemetry()
 
 
 def test_no_driver_tells_of_no_gpu(nvml):
     nvml({})
     assert gpu.look() is None
-    assert watch() == GpuSeen()
+    assert watch() == GpuTelemetry()
 
 
 def test_without_the_binding_it_is_said_once_what_is_not_measured(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     gpu._say_what_is_missing.cache_clear()
     assert gpu.look() is None
-    assert watch() == GpuSeen()
+    assert watch() == GpuTelemetry()
     (record,) = caplog.records
     assert "energy, clocks and throttling are not measured" in record.getMessage()
 
@@ -129,7 +129,7 @@ def test_without_the_binding_it_is_said_once_what_is_not_measured(monkeypatch, c
 def test_energy_is_what_the_drivers_counter_says(nvml):
     driver = nvml()
     driver.told["TotalEnergyConsumption"] = driver.counted
-    assert watch() == GpuSeen(energy_j=40.0, throttled=False, counted=True)
+    assert watch() == GpuTelemetry(energy_j=40.0, throttled=False, counted=True)
 
 
 @pytest.mark.parametrize("counter", [None, 1_000_000], ids=["none", "one that did not move"])
@@ -137,19 +137,19 @@ def test_without_a_counter_energy_is_mean_power_times_time(nvml, monkeypatch, co
     clock = iter([10.0, 12.0])
     monkeypatch.setattr(gpu.time, "perf_counter", lambda: next(clock))
     nvml(TotalEnergyConsumption=counter)
-    assert watch() == GpuSeen(energy_j=100.0, throttled=False, counted=False)
+    assert watch() == GpuTelemetry(energy_j=100.0, throttled=False, counted=False)
 
 
 def test_neither_counter_nor_power_is_no_energy(nvml):
     nvml(PowerUsage=None)
-    assert watch() == GpuSeen(energy_j=None, throttled=False)
+    assert watch() == GpuTelemetry(energy_j=None, throttled=False)
 
 
 def test_a_slow_down_in_any_sample_is_told(nvml, monkeypatch):
     monkeypatch.setattr(gpu, "EVERY_S", 0.001)
     looks, all_seen = iter([0x01, 0x20, 0x48]), threading.Event()
     nvml(CurrentClocksThrottleReasons=lambda: next(looks, None) or all_seen.set() or 0)
-    with GpuWatch() as watching:
+    with GpuMonitor() as watching:
         assert all_seen.wait(10)
     assert watching.watched.reasons == ("hw slowdown", "sw thermal slowdown")
     assert watching.watched.throttled is True

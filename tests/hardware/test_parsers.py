@@ -5,7 +5,7 @@ from __future__ import annotations
 import device_trees
 import pytest
 
-from edgeroberta.hardware import clocks, jetson, power_mode, reading
+from edgeroberta.hardware import clocks, jetson, power_mode, sysfs
 
 
 def command(name: str, program: str) -> str:
@@ -82,8 +82,8 @@ def test_processors_that_are_off_are_left_out():
 
 
 def test_an_absurd_number_is_no_number():
-    assert reading.whole("9" * 5000) is None
-    assert reading.whole("0x10") is None
-    assert reading.whole("ff", 16) == 255
-    assert reading.decimal("nan") is None
-    assert reading.decimal("inf") is None
+    assert sysfs.whole("9" * 5000) is None
+    assert sysfs.whole("0x10") is None
+    assert sysfs.whole("ff", 16) == 255
+    assert sysfs.decimal("nan") is None
+    assert sysfs.decimal("inf") is None

@@ -37,7 +37,7 @@ def state(device_tree):
 def test_each_board_says_what_it_is(state, device_tree, name, board):
     found = state(name).board
     assert (found.soc, found.l4t, found.jetpack, found.cuda, found.tensorrt) == board
-    facts = hardware.here(device_tree(name))
+    facts = hardware.machine_facts(device_tree(name))
     assert (facts.soc, facts.l4t, facts.jetpack, facts.cuda, facts.tensorrt) == board
     assert facts.board == found.model
 
@@ -254,8 +254,8 @@ def test_no_content_of_any_file_makes_a_reader_raise(data, tmp_path):
     found = hardware.read_state(root)
     json.dumps(hardware.for_json(found), allow_nan=False)
     hardware.describe(found)
-    hardware.here(root)
-    with hardware.Watch(root, interval_s=0.001) as watch:
+    hardware.machine_facts(root)
+    with hardware.DeviceMonitor(root, interval_s=0.001) as watch:
         pass
     json.dumps(watch.watched.for_json(), allow_nan=False)
     for path, content in kept.items():

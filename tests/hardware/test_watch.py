@@ -26,7 +26,7 @@ def write(path: Path, value: int | str) -> None:
 
 
 def test_the_energy_of_rails_is_their_power_over_the_time(tree):
-    with hardware.Watch(tree("orin-nano"), interval_s=0.01, idle_w=4.0) as watch:
+    with hardware.DeviceMonitor(tree("orin-nano"), interval_s=0.01, idle_w=4.0) as watch:
         time.sleep(0.2)
     found = watch.watched
     watts = 4.984 * 1.016
@@ -61,7 +61,7 @@ def test_changing_power_is_summed_by_trapezoids(tree, monkeypatch):
 
 def test_an_energy_counter_may_wrap_once(tree):
     root = tree("intel-nuc")
-    with hardware.Watch(root, interval_s=10) as watch:
+    with hardware.DeviceMonitor(root, interval_s=10) as watch:
         # 328,850 µJ to the end of its range, and 856,671,150 beyond.
         write(root / "sys/class/powercap/intel-rapl:0/energy_uj", 856_671_150)
         write(root / "sys/class/powercap/intel-rapl:0:2/energy_uj", 30_002_000_000)
@@ -74,7 +74,7 @@ def test_a_counter_that_went_back_gives_no_energy(tree):
     root = tree("amd-ryzen")
     zone = root / "sys/class/powercap/intel-rapl:0"
     write(zone / "max_energy_range_uj", 0)
-    with hardware.Watch(root, interval_s=10) as watch:
+    with hardware.DeviceMonitor(root, interval_s=10) as watch:
         write(zone / "energy_uj", 5)
     assert watch.watched.energy_j is None
     assert "an energy counter went back" in watch.watched.notes
@@ -83,7 +83,7 @@ def test_a_counter_that_went_back_gives_no_energy(tree):
 
 def test_a_rail_that_stops_answering_gives_no_energy(tree):
     root = tree("orin-nano")
-    with hardware.Watch(root, interval_s=10) as watch:
+    with hardware.DeviceMonitor(root, interval_s=10) as watch:
         next(root.rglob("curr1_input")).unlink()
     assert watch.watched.energy_j is None
     assert watch.watched.notes == ("a power rail stopped answering",)
@@ -138,7 +138,7 @@ def test_counters_that_this_user_may_not_read_name_the_remedy(tree, monkeypatch)
 )
 def test_a_run_that_throttled_is_not_valid(tree, name, file, value, reason):
     root = tree(name)
-    with hardware.Watch(root, interval_s=10) as watch:
+    with hardware.DeviceMonitor(root, interval_s=10) as watch:
         write(root / file, value)
     found = watch.watched
     assert (found.throttled, found.valid, found.reasons) == (True, False, (reason,))
@@ -147,7 +147,7 @@ def test_a_run_that_throttled_is_not_valid(tree, name, file, value, reason):
 def test_throttling_that_is_over_before_the_end_is_seen_by_a_sample(tree):
     root = tree("raspberry-pi-5")
     file = root / "sys/devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
-    with hardware.Watch(root, interval_s=0.005) as watch:
+    with hardware.DeviceMonitor(root, interval_s=0.005) as watch:
         write(file, "4")
         time.sleep(0.4)
         write(file, "0")
@@ -155,7 +155,7 @@ def test_throttling_that_is_over_before_the_end_is_seen_by_a_sample(tree):
 
 
 def test_a_device_that_tells_nothing_is_neither_throttled_nor_refused(tmp_path):
-    with hardware.Watch(tmp_path) as watch:
+    with hardware.DeviceMonitor(tmp_path) as watch:
         pass
     found = watch.watched
     assert (found.throttled, found.valid, found.energy_j) == (None, True, None)
@@ -163,7 +163,7 @@ def test_a_device_that_tells_nothing_is_neither_throttled_nor_refused(tmp_path):
 
 
 def test_the_thread_ends_with_the_watch_also_after_an_error(tree):
-    watch = hardware.Watch(tree("agx-orin"), interval_s=0.01)
+    watch = hardware.DeviceMonitor(tree("agx-orin"), interval_s=0.01)
     with pytest.raises(ZeroDivisionError), watch:
         raise ZeroDivisionError
     assert watch.watched.samples >= 2
@@ -171,6 +171,6 @@ def test_the_thread_ends_with_the_watch_also_after_an_error(tree):
 
 
 def test_sampling_takes_a_small_share_of_a_core_even_where_it_is_asked_to_hurry(tree):
-    with hardware.Watch(tree("agx-orin"), interval_s=0.0001) as watch:
+    with hardware.DeviceMonitor(tree("agx-orin"), interval_s=0.0001) as watch:
         time.sleep(0.5)
     assert 0 < watch.watched.sampler_share < 0.02

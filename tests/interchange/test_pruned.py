@@ -20,12 +20,12 @@ import torch
 from edgeroberta.roberta import pruned, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.tasks import Problem, Task
 
 ROOT = Path(__file__).parents[2]
 TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
-KEPT = Kept((0, 1), ((0, 2), (3,)), (tuple(range(0, 64, 3)), (5, 9)))
+KEPT = KeptUnits((0, 1), ((0, 2), (3,)), (tuple(range(0, 64, 3)), (5, 9)))
 TEXTS = ["The film is great.", "dull", "A story that is never less than charming."]
 
 

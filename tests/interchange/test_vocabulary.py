@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeroberta.roberta import corpus, cutting, vocabulary
+from edgeroberta.roberta import corpus, token_selection, vocabulary_cut
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.tokenizer import TextTokenizer
 
@@ -35,10 +35,13 @@ def check(python: str, source: Path, folder: Path) -> None:
     file = TokenizerFile.read(source / "tokenizer.json")
     rows = max(file.pieces) + 1
     counts = corpus.count(source, [["The film is great.", "The story is dull"]], rows)
-    kept = vocabulary.choose(
-        file, counts, limits=vocabulary.Limits(keep=0), prior=-vocabulary.ranks(file, rows)
+    kept = token_selection.choose(
+        file,
+        counts,
+        limits=token_selection.VocabularyLimits(keep=0),
+        prior=-token_selection.ranks(file, rows),
     )
-    cutting.write_tokenizer(file, folder, kept)
+    vocabulary_cut.write_tokenizer(file, folder, kept)
     done = subprocess.run(
         [python, "-c", ENCODE, str(folder)],
         input=json.dumps(TEXTS), env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,

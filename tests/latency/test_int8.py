@@ -14,17 +14,17 @@ from fake_bundles import FakeWorker
 
 from edgeroberta.latency import int8
 from edgeroberta.measure import paired
-from edgeroberta.measure.paired import Beside, time_beside
+from edgeroberta.measure.paired import PairedTimes, time_paired
 from edgeroberta.measure.process import WorkerError
-from edgeroberta.measure.protocol import Spec, Status
-from edgeroberta.measure.rounds import Entry, Plan
+from edgeroberta.measure.protocol import RowStatus, SubjectSpec
+from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
 from edgeroberta.measure.subjects import SUBJECTS, open_bundle
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.manifest import MANIFEST_FILE, canonical, content_digest, read, seal_of
 
 TEXTS = [10, 20, 30]
-EVEN = Beside([24] * 4, [0.001] * 4, [0.001] * 4, 0.01)
+EVEN = PairedTimes([24] * 4, [0.001] * 4, [0.001] * 4, 0.01)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def with_precision(tiny_bundle, tmp_path) -> Callable[[str], Path]:
     def make(precision: str) -> Path:
         folder = Path(shutil.copytree(tiny_bundle, tmp_path / precision))
         fields = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-        fields.update(precision=precision, saturation={"safe": False, "sites": ["a"]})
+        fields.update(precision=precision, saturation={"safe": False, "linear_ops": ["a"]})
         fields["digest"] = content_digest(fields)
         fields["seal"] = seal_of(fields)
         (folder / MANIFEST_FILE).write_bytes(canonical(fields))
@@ -67,9 +67,9 @@ def large(monkeypatch) -> None:
     monkeypatch.setattr(int8, "SMALL", 0.0)
 
 
-def entry(bundle: Path, engine: str, **options: Any) -> Entry:
-    spec = Spec(SUBJECTS["bundle"], str(bundle), ["a"] * 3, engine=engine)
-    return Entry(engine, FakeWorker(spec, np.zeros((3, 2), np.float32), **options))
+def entry(bundle: Path, engine: str, **options: Any) -> RepetitionRun:
+    spec = SubjectSpec(SUBJECTS["bundle"], str(bundle), ["a"] * 3, engine=engine)
+    return RepetitionRun(engine, FakeWorker(spec, np.zeros((3, 2), np.float32), **options))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,13 @@ def test_less_is_expected_where_calls_cost_more_than_products(machine, int8_bund
         ("processor : 0", "onnxruntime", EVEN, "nothing tells what this processor is"),
         ("flags : avx2 avx512bw", "onnxruntime", EVEN, "--target cpu-avx2 makes weights that cannot"),
         ("flags : avx2 avx512bw", "openvino", EVEN, "int8 saves size and not time"),
-        ("flags : avx512_vnni", "openvino", Beside([24], [1.0], [1.0], 0.4), "a busy machine (the median"),
-        ("flags : avx512_vnni", "openvino", Beside([8], [1.0], [1.0], 0.0), "short texts"),
+        (
+            "flags : avx512_vnni",
+            "openvino",
+            PairedTimes([24], [1.0], [1.0], 0.4),
+            "a busy machine (the median",
+        ),
+        ("flags : avx512_vnni", "openvino", PairedTimes([8], [1.0], [1.0], 0.0), "short texts"),
         ("flags : avx512_vnni", "onnxruntime", EVEN, "edgeroberta check BUNDLE --target cpu tells"),
     ],
 )
@@ -136,9 +141,9 @@ def test_instructions_that_the_environment_takes_away_are_named(machine, int8_bu
 
 def test_every_engine_of_an_int8_bundle_is_held_beside_floats(int8_bundle, large):
     entries = [entry(int8_bundle, "onnxruntime"), entry(int8_bundle, "openvino")]
-    broken = {"beside": WorkerError(Status.CRASHED, "out of memory")}
+    broken = {"beside": WorkerError(RowStatus.CRASHED, "out of memory")}
     entries[1].worker.fails = broken
-    found = int8.measure(entries, int8_bundle, Plan(), TEXTS, Progress())
+    found = int8.measure(entries, int8_bundle, RepetitionPlan(), TEXTS, Progress())
     assert found["onnxruntime"].ratio == pytest.approx(1.1)
     assert found["openvino"].sentence("openvino") == (
         "openvino: int8 was not compared with floats: out of memory."
@@ -147,11 +152,15 @@ def test_every_engine_of_an_int8_bundle_is_held_beside_floats(int8_bundle, large
 
 
 def test_floats_small_models_and_gpus_are_not_held_beside_floats(int8_bundle, with_precision):
-    found = int8.measure([entry(int8_bundle, "onnxruntime")], int8_bundle, Plan(), TEXTS, Progress())
+    found = int8.measure(
+        [entry(int8_bundle, "onnxruntime")], int8_bundle, RepetitionPlan(), TEXTS, Progress()
+    )
     assert "too little work to tell" in str(found["onnxruntime"].missing)
-    assert int8.measure([entry(int8_bundle, "tensorrt")], int8_bundle, Plan(), TEXTS, Progress()) == {}
+    assert (
+        int8.measure([entry(int8_bundle, "tensorrt")], int8_bundle, RepetitionPlan(), TEXTS, Progress()) == {}
+    )
     floats = with_precision("fp32")
-    assert int8.measure([entry(floats, "onnxruntime")], floats, Plan(), TEXTS, Progress()) == {}
+    assert int8.measure([entry(floats, "onnxruntime")], floats, RepetitionPlan(), TEXTS, Progress()) == {}
 
 
 def test_a_full_disk_for_the_float_graph_costs_the_comparison_and_not_the_run(
@@ -161,14 +170,16 @@ def test_a_full_disk_for_the_float_graph_costs_the_comparison_and_not_the_run(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(int8, "write_floats", full)
-    found = int8.measure([entry(int8_bundle, "onnxruntime")], int8_bundle, Plan(), TEXTS, Progress())
+    found = int8.measure(
+        [entry(int8_bundle, "onnxruntime")], int8_bundle, RepetitionPlan(), TEXTS, Progress()
+    )
     assert found["onnxruntime"].missing == "a float graph cannot be written (No space left on device)"
 
 
 def test_a_bundle_is_timed_beside_the_float_graph_that_is_written_for_it(int8_bundle, tmp_path):
     config = Checkpoint(int8_bundle).config
     vocab_size = int8.write_floats(config, read(int8_bundle), tmp_path)
-    spec = Spec(SUBJECTS["bundle"], str(int8_bundle), ["a b c", "d"], engine="onnxruntime")
+    spec = SubjectSpec(SUBJECTS["bundle"], str(int8_bundle), ["a b c", "d"], engine="onnxruntime")
     request = {"folder": str(tmp_path), "lengths": None, "vocab_size": vocab_size, "limit_s": 0.0}
     found = open_bundle(spec).beside(spec.inputs, request)
     assert len(found.tokens) == len(found.own) == len(found.other) == 2
@@ -198,7 +209,7 @@ def test_calls_of_both_graphs_alternate_and_the_least_counts(monkeypatch):
 
     monkeypatch.setattr(paired, "open_session", lambda *_, **__: Fake("floats"))
     monkeypatch.setattr(paired, "_clock", lambda threads: lambda: next(clock))
-    found = time_beside(Fake("int8"), Path(), [7], threads=1, vocab_size=50, limit_s=0.0)
+    found = time_paired(Fake("int8"), Path(), [7], threads=1, vocab_size=50, limit_s=0.0)
     assert ran == ["int8", "floats"] * 3 + ["closed"]
     assert (found.tokens, found.own, found.other) == ([16], [3.0], [6.0])
     assert found.noise == pytest.approx(1 / 3)  # of 5, 3 and 4 the median is a third above the least

@@ -11,16 +11,16 @@ from fake_progress import Acting
 from ssh_server import host_of
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
-from edgeroberta.latency import measuring
-from edgeroberta.latency import plan as planning
-from edgeroberta.latency.fitting import fit, overhead
-from edgeroberta.latency.interpolation import interpolate, rising
-from edgeroberta.latency.measuring import measure, timings_from
-from edgeroberta.latency.plan import Plan
-from edgeroberta.latency.remote import timer_on
-from edgeroberta.latency.request import Request, request_for
+from edgeroberta.latency import grid as planning
+from edgeroberta.latency import measurement
+from edgeroberta.latency.grid import ProbePlan
+from edgeroberta.latency.interpolation import interpolate, monotone_fit
+from edgeroberta.latency.measurement import measure, timings_from
+from edgeroberta.latency.over_ssh import timer_on
+from edgeroberta.latency.probe_timing import ProbeTimings
+from edgeroberta.latency.regression import fit, overhead
+from edgeroberta.latency.request import LatencyRequest, request_for
 from edgeroberta.latency.table import LatencyTable
-from edgeroberta.latency.timing import Timings
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.retrying import RetryPolicy
@@ -31,7 +31,7 @@ from edgeroberta.storage import codedigest
 FULL = EncoderShape(1000, 384, 32, 514, 1, 2, (LayerShape(12, 1536),) * 6)
 
 
-def plan_of(engine: str = "onnxruntime", longest: int = 100) -> Plan:
+def plan_of(engine: str = "onnxruntime", longest: int = 100) -> ProbePlan:
     return planning.plan(FULL, activation="gelu", engine=engine, threads=1, longest=longest)
 
 
@@ -42,22 +42,22 @@ def cost(layers: tuple[LayerShape, ...], length: int) -> float:
     return 1e-6 * (100 + length + sum(times) + length * last.heads + last.intermediate / 10)
 
 
-def timings_of(plan: Plan, **changes: Any) -> Timings:
-    quiet = {
+def timings_of(plan: ProbePlan, **changes: Any) -> ProbeTimings:
+    min_of_medians = {
         probe.name: tuple(cost(probe.layers, length) for length in plan.lengths) for probe in plan.probes
     }
     tokens = (4, 8, 32)
-    given = Timings(
-        "1.0", "a board", quiet, (1.0,) * 100, tokens, tuple(1e-6 * (5 + t) for t in tokens), False
+    given = ProbeTimings(
+        "1.0", "a board", min_of_medians, (1.0,) * 100, tokens, tuple(1e-6 * (5 + t) for t in tokens), False
     )
     return replace(given, **changes)
 
 
 def test_another_version_of_the_package_measures_anew(monkeypatch):
-    before = measuring.table_file(plan_of(), "cpu", "a board")
-    assert measuring.table_file(plan_of(), "cpu", "a board") == before
+    before = measurement.table_file(plan_of(), "cpu", "a board")
+    assert measurement.table_file(plan_of(), "cpu", "a board") == before
     monkeypatch.setattr(codedigest, "of", lambda *_: "mended")
-    assert measuring.table_file(plan_of(), "cpu", "a board") != before
+    assert measurement.table_file(plan_of(), "cpu", "a board") != before
 
 
 def test_predictions_are_exact_for_an_engine_whose_times_add_up():
@@ -76,8 +76,10 @@ def test_predictions_are_exact_for_an_engine_whose_times_add_up():
 
 def test_the_noise_of_the_device_moves_the_95th_percentile():
     noise = (1.0,) * 90 + (2.0,) * 10
-    quiet, noisy = (fit(plan_of(), timings_of(plan_of(), noise=each)) for each in ((1.0,) * 100, noise))
-    first, second = (table.predict(FULL, [20]) for table in (quiet, noisy))
+    min_of_medians, noisy = (
+        fit(plan_of(), timings_of(plan_of(), noise=each)) for each in ((1.0,) * 100, noise)
+    )
+    first, second = (table.predict(FULL, [20]) for table in (min_of_medians, noisy))
     assert (second.p50, second.p95) == pytest.approx((first.p50, 2 * first.p95))
 
 
@@ -85,9 +87,10 @@ def test_noise_cannot_make_a_smaller_layer_look_slower():
     plan, rng = plan_of(), np.random.default_rng(0)
     timings = timings_of(plan)
     rough = {
-        name: tuple(np.array(row) * rng.uniform(0.5, 2, len(row))) for name, row in timings.quiet.items()
+        name: tuple(np.array(row) * rng.uniform(0.5, 2, len(row)))
+        for name, row in timings.min_of_medians.items()
     }
-    table = fit(plan, replace(timings, quiet=rough))
+    table = fit(plan, replace(timings, min_of_medians=rough))
     for cells in (table.middle, table.last):
         for axis in range(3):
             assert np.all(np.diff(np.array(cells), axis=axis) >= -1e-12)
@@ -137,8 +140,8 @@ def test_interpolation_is_linear_and_flat_before_the_first_point():
 
 
 def test_values_that_fall_are_averaged():
-    assert rising(np.array([1.0, 3.0, 2.0, 4.0])) == pytest.approx([1, 2.5, 2.5, 4])
-    assert rising(np.array([3.0, 2.0, 1.0])) == pytest.approx([2, 2, 2])
+    assert monotone_fit(np.array([1.0, 3.0, 2.0, 4.0])) == pytest.approx([1, 2.5, 2.5, 4])
+    assert monotone_fit(np.array([3.0, 2.0, 1.0])) == pytest.approx([2, 2, 2])
 
 
 def test_overhead_is_a_line_that_never_falls():
@@ -167,7 +170,7 @@ def test_times_of_another_machine_are_checked():
 
 
 @pytest.fixture
-def request_of_tiny(tiny_checkpoint) -> Request:
+def request_of_tiny(tiny_checkpoint) -> LatencyRequest:
     found = request_for(tiny_checkpoint, None, target="cpu", engine="onnxruntime", rounds=1)
     return replace(found, inputs=["a fine film", "dull", "not a film that anyone needs to see twice"])
 
@@ -178,7 +181,7 @@ def test_a_tiny_model_is_measured_once_and_its_table_found_again(request_of_tiny
     assert 0 < table.predict(table.shape, [8]).p50 < 0.1
     assert 0 < table.baseline([8]).p50 < 0.1
     assert "baseline, float" in report.text(table)
-    monkeypatch.setattr(measuring, "time_here", lambda *_: pytest.fail("it was measured again"))
+    monkeypatch.setattr(measurement, "time_here", lambda *_: pytest.fail("it was measured again"))
     assert measure(request_of_tiny, progress=Progress()) == table
 
 
@@ -196,6 +199,6 @@ def test_a_device_times_the_probes_that_are_sent_to_it(request_of_tiny, tmp_path
 
 
 def test_an_engine_that_fails_says_why(request_of_tiny, monkeypatch):
-    monkeypatch.setattr(measuring, "write_folder", lambda *_, **others: None)
+    monkeypatch.setattr(measurement, "write_folder", lambda *_, **others: None)
     with pytest.raises(EdgeRobertaError, match=r"model\.onnx"):
         measure(request_of_tiny, progress=Progress())

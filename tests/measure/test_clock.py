@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgeroberta.measure import clock
-from edgeroberta.measure.clock import Shape, percentile_intervals, speed_up, spread, summarise, time_calls
+from edgeroberta.measure.clock import CallShape, percentile_intervals, speed_up, spread, summarise, time_calls
 
 
 def test_percentiles_are_of_all_calls_of_all_rounds():
     rounds = [[value / 1000 for value in range(1, 51)], [value / 1000 for value in range(51, 101)]]
-    found = summarise(rounds, Shape(warmup=3, threads=2))
+    found = summarise(rounds, CallShape(warmup=3, threads=2))
     assert found.p50_ms == pytest.approx(50.5)
     assert found.p90_ms == pytest.approx(90.1)
     assert found.p99_ms == pytest.approx(99.01)
@@ -22,26 +22,26 @@ def test_percentiles_are_of_all_calls_of_all_rounds():
 
 
 def test_texts_per_second_count_every_text_of_a_batch():
-    found = summarise([[0.5, 0.5]], Shape(warmup=0, batch=8, length=128, tokenized=False))
+    found = summarise([[0.5, 0.5]], CallShape(warmup=0, batch=8, length=128, tokenized=False))
     assert found.texts_per_second == pytest.approx(16.0)
     assert (found.length, found.tokenized) == (128, False)
 
 
 def test_a_round_without_calls_is_left_out():
-    assert summarise([[0.001], []], Shape(warmup=0)).rounds == 1
+    assert summarise([[0.001], []], CallShape(warmup=0)).rounds == 1
 
 
 def test_speed_up_compares_round_by_round():
     """A machine three times slower in the second round would make the pooled medians lie."""
-    base = summarise([[0.010] * 9, [0.030] * 1, [0.010] * 1], Shape(warmup=0))
-    fast = summarise([[0.005] * 1, [0.015] * 9, [0.005] * 1], Shape(warmup=0))
+    base = summarise([[0.010] * 9, [0.030] * 1, [0.010] * 1], CallShape(warmup=0))
+    fast = summarise([[0.005] * 1, [0.015] * 9, [0.005] * 1], CallShape(warmup=0))
     assert base.p50_ms / fast.p50_ms == pytest.approx(10 / 15)
     assert speed_up(base, fast) == pytest.approx(2.0)
 
 
 def test_speed_up_of_separate_measurements_is_that_of_their_medians():
-    base = summarise([[0.010, 0.010]], Shape(warmup=0))
-    fast = summarise([[0.004], [0.006]], Shape(warmup=0))
+    base = summarise([[0.010, 0.010]], CallShape(warmup=0))
+    fast = summarise([[0.004], [0.006]], CallShape(warmup=0))
     assert speed_up(base, fast) == pytest.approx(2.0)
 
 

@@ -4,10 +4,10 @@ import fake_bundles
 import pytest
 
 from edgeroberta import hardware as device
-from edgeroberta.hardware.gpu import GpuWatch
+from edgeroberta.hardware.gpu import GpuMonitor
 from edgeroberta.measure import environment
 from edgeroberta.measure.validity import CpuTimes
-from edgeroberta.targets.matching import Machine
+from edgeroberta.targets.matching import TargetFacts
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def telling(monkeypatch) -> list[str]:
 def test_the_device_s_state_before_and_after_goes_with_the_numbers(telling, monkeypatch):
     times = [CpuTimes(100, 0), CpuTimes(200, 25)]
     monkeypatch.setattr(environment, "cpu_times", lambda: times.pop(0))
-    found = environment.after(environment.before(fake_bundles.DEVICE))
+    found = environment.environment_after(environment.environment_before(fake_bundles.DEVICE))
     assert (found.before, found.after) == ({"state": "cold"}, {"state": "warm"})
     assert found.warnings == ("it is cold",)
     assert found.steal == pytest.approx(0.25)
@@ -37,13 +37,13 @@ class MachineWatch:
 @pytest.mark.parametrize(
     ("here", "runs_on", "kind"),
     [
-        (Machine("x86_64", "cpu"), "cpu", MachineWatch),
-        (Machine("x86_64", "cpu", gpus=("NVIDIA H200",)), "cpu", MachineWatch),
-        (Machine("x86_64", "cpu", gpus=("NVIDIA H200",)), "NVIDIA H200", GpuWatch),
-        (Machine("aarch64", "cpu", board="Jetson", gpus=("NVIDIA Thor",)), "gpu", MachineWatch),
+        (TargetFacts("x86_64", "cpu"), "cpu", MachineWatch),
+        (TargetFacts("x86_64", "cpu", gpus=("NVIDIA H200",)), "cpu", MachineWatch),
+        (TargetFacts("x86_64", "cpu", gpus=("NVIDIA H200",)), "NVIDIA H200", GpuMonitor),
+        (TargetFacts("aarch64", "cpu", board="Jetson", gpus=("NVIDIA Thor",)), "gpu", MachineWatch),
     ],
 )
 def test_a_card_is_watched_by_its_driver_and_all_else_by_the_machine(here, runs_on, kind, monkeypatch):
-    monkeypatch.setattr(environment, "machine", lambda device: here)
-    monkeypatch.setattr(device, "Watch", MachineWatch)
+    monkeypatch.setattr(environment, "target_facts", lambda device: here)
+    monkeypatch.setattr(device, "DeviceMonitor", MachineWatch)
     assert isinstance(environment.watch_on(fake_bundles.DEVICE)(runs_on), kind)

@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from edgeroberta.measure.offline import Offline, Timed, batches, best
+from edgeroberta.measure.offline import BatchTiming, Throughput, batches, best
 
 
 def test_the_batch_size_that_answers_most_texts_in_a_second_is_told():
-    found = best([Timed(1, (1,) * 4, (0.1,) * 4), Timed(8, (8, 2), (0.2, 0.2)), Timed(32, (10,), (2.0,))])
-    assert found == Offline(25.0, 8, 10, ((1, 10.0), (8, 25.0), (32, 5.0)))
+    found = best(
+        [
+            BatchTiming(1, (1,) * 4, (0.1,) * 4),
+            BatchTiming(8, (8, 2), (0.2, 0.2)),
+            BatchTiming(32, (10,), (2.0,)),
+        ]
+    )
+    assert found == Throughput(25.0, 8, 10, ((1, 10.0), (8, 25.0), (32, 5.0)))
 
 
 def test_calls_that_time_ran_out_for_do_not_count_as_answered():
-    found = best([Timed(8, (8, 8, 8), (1.0,))])
+    found = best([BatchTiming(8, (8, 8, 8), (1.0,))])
     assert (found.texts_per_second, found.texts) == (8.0, 8)
 
 
@@ -36,7 +42,7 @@ def test_it_is_read_back_from_json():
     import json
     from dataclasses import asdict
 
-    found = Offline(25.0, 8, 10, ((1, 10.0), (8, 25.0)))
-    assert Offline.from_json(json.loads(json.dumps(asdict(found)))) == found
+    found = Throughput(25.0, 8, 10, ((1, 10.0), (8, 25.0)))
+    assert Throughput.from_json(json.loads(json.dumps(asdict(found)))) == found
     with pytest.raises(TypeError):
-        Offline.from_json({"tried": [], "speed": 3})
+        Throughput.from_json({"tried": [], "speed": 3})

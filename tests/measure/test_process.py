@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.measure.process import Worker, WorkerError
-from edgeroberta.measure.protocol import Spec, Status
+from edgeroberta.measure.protocol import RowStatus, SubjectSpec
 from edgeroberta.measure.subjects import SUBJECTS
 
 Start = Callable[..., Worker]
@@ -22,7 +22,7 @@ def start(monkeypatch) -> Iterator[Start]:
     started: list[Worker] = []
 
     def begin(subject: str, *, timeout: float = 60.0) -> Worker:
-        started.append(Worker(Spec(f"fake_subjects:{subject}", "", INPUTS), timeout=timeout))
+        started.append(Worker(SubjectSpec(f"fake_subjects:{subject}", "", INPUTS), timeout=timeout))
         return started[-1]
 
     yield begin
@@ -61,7 +61,7 @@ def test_a_crash_is_told_with_its_signal_and_last_words(start):
     worker = start("Crashing")
     worker.open()
     error = failure(lambda: worker.time_ids([8], batch=1, seed=0, limit_s=9))
-    assert error.status is Status.CRASHED
+    assert error.status is RowStatus.CRASHED
     assert error.what == "killed by SIGSEGV: stack smashed"
 
 
@@ -70,24 +70,24 @@ def test_a_worker_that_hangs_is_stopped(start):
     worker.open()
     worker.timeout = 0.2
     error = failure(lambda: worker.time_ids([8], batch=1, seed=0, limit_s=9))
-    assert (error.status, error.what) == (Status.TIMED_OUT, "no answer within 0.2 s")
+    assert (error.status, error.what) == (RowStatus.TIMED_OUT, "no answer within 0.2 s")
 
 
 def test_an_error_of_ours_keeps_its_words_and_hint(start):
     error = failure(start("refuse").open)
-    assert error.status is Status.FAILED
+    assert error.status is RowStatus.FAILED
     assert str(error) == "model.onnx: the graph is odd\n  next: make it anew"
 
 
 def test_a_missing_package_is_told_apart_from_a_failure(start):
     error = failure(start("miss").open)
-    assert error.status is Status.MISSING
+    assert error.status is RowStatus.MISSING
     assert error.hint == "pip install 'edgeroberta[engine9]'"
 
 
 def test_an_unexpected_error_is_a_crash_with_its_last_line(start):
     error = failure(start("stumble").open)
-    assert error.status is Status.CRASHED
+    assert error.status is RowStatus.CRASHED
     assert error.what == "ended with exit code 1: KeyError: 'a bug of ours'"
 
 
@@ -109,7 +109,7 @@ def test_closing_ends_the_process_and_may_be_done_twice(start):
 def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path):
     folder = fake_bundles.write(tmp_path / "bundle")
     texts = ["a film", "a film " * 60]
-    spec = Spec(SUBJECTS["bundle"], str(folder), texts, engine="onnxruntime")
+    spec = SubjectSpec(SUBJECTS["bundle"], str(folder), texts, engine="onnxruntime")
     with Worker(spec) as worker:
         opened = worker.open()
         assert (opened.engine, opened.vocab_size) == ("onnxruntime", 600)
@@ -122,13 +122,13 @@ def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path):
 
 
 def test_pairs_reach_the_worker_as_pairs():
-    spec = Spec("x:y", "", [("a", "b"), ("c", "d")])
-    assert Spec.from_json(spec.to_json() | {"inputs": [["a", "b"], ["c", "d"]]}) == spec
+    spec = SubjectSpec("x:y", "", [("a", "b"), ("c", "d")])
+    assert SubjectSpec.from_json(spec.to_json() | {"inputs": [["a", "b"], ["c", "d"]]}) == spec
 
 
 def test_a_real_bundle_tells_where_its_time_goes(tmp_path):
     folder = fake_bundles.write(tmp_path / "bundle")
-    spec = Spec(SUBJECTS["bundle"], str(folder), ["a film " * 60], engine="onnxruntime")
+    spec = SubjectSpec(SUBJECTS["bundle"], str(folder), ["a film " * 60], engine="onnxruntime")
     with Worker(spec) as worker:
         assert worker.open().device_clock is False
         calls = worker.time([[0]] * 6, limit_s=9)

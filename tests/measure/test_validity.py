@@ -4,23 +4,23 @@ import pytest
 
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.measure.validity import (
-    Blind,
     CpuTimes,
-    Surroundings,
+    Environment,
+    NullMonitor,
+    RunValidity,
     Validity,
-    Verdict,
     cpu_times,
     judge_run,
     require_valid,
     steal_between,
 )
 
-QUIET = Surroundings(load=0.3, cores=2, steal=0.0)
+QUIET = Environment(load=0.3, cores=2, steal=0.0)
 
 
 def test_nothing_against_it_makes_a_run_valid():
     assert judge_run(QUIET, [], [], rounds=5) == Validity()
-    assert judge_run(Surroundings(), [], [], rounds=5).verdict is Verdict.VALID
+    assert judge_run(Environment(), [], [], rounds=5).verdict is RunValidity.VALID
     require_valid(Validity())
 
 
@@ -28,20 +28,20 @@ def test_nothing_against_it_makes_a_run_valid():
     ("around", "rows", "reason"),
     [
         (QUIET, ["bundle on x"], "The rounds' medians lie more than 10% apart for bundle on x."),
-        (Surroundings(load=1.5, cores=2), [], "Other programs were at work (load 1.5 on 2 cores)."),
-        (Surroundings(steal=0.04), [], "The hypervisor gave 4% of the processors' time to others."),
+        (Environment(load=1.5, cores=2), [], "Other programs were at work (load 1.5 on 2 cores)."),
+        (Environment(steal=0.04), [], "The hypervisor gave 4% of the processors' time to others."),
     ],
 )
 def test_a_noisy_run_says_why_and_offers_more_rounds(around, rows, reason):
     found = judge_run(around, [], rows, rounds=5)
-    assert found.verdict is Verdict.NOISY
+    assert found.verdict is RunValidity.NOISY
     assert found.reasons == (reason, "More rounds make it steadier, and a quiet machine: --rounds 10.")
     require_valid(found)  # shown as noisy, but an answer
 
 
 def test_a_device_that_throttled_makes_a_run_invalid_and_the_command_fail():
     found = judge_run(QUIET, ["soft-throttled by heat"], ["bundle"], rounds=5)
-    assert found == Validity(Verdict.INVALID, ("The device throttled: soft-throttled by heat.",))
+    assert found == Validity(RunValidity.INVALID, ("The device throttled: soft-throttled by heat.",))
     with pytest.raises(EdgeRobertaError) as caught:
         require_valid(found)
     assert caught.value.exit_code == 1
@@ -72,6 +72,6 @@ def test_no_stat_file_tells_nothing(tmp_path):
 
 
 def test_who_looks_at_nothing_has_seen_nothing():
-    with Blind() as blind:
+    with NullMonitor() as blind:
         pass
     assert (blind.watched.energy_j, blind.watched.throttled, blind.watched.reasons) == (None, None, ())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeroberta.metrics import agreeing, agreement, tolerance
+from edgeroberta.metrics import agreement, agrees, tolerance
 from edgeroberta.tasks import Problem, Task
 
 SINGLE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
@@ -47,7 +47,7 @@ def test_one_outlier_does_not_make_everything_agree():
 
 
 def test_a_reference_that_says_the_same_everywhere_allows_five_percent_of_it():
-    same = agreeing(VALUE, _values(4, 4, 4, 4), _values(4, 4.19, 3.81, 4.21))
+    same = agrees(VALUE, _values(4, 4, 4, 4), _values(4, 4.19, 3.81, 4.21))
     assert list(same) == [True, True, True, False]
     assert tolerance(np.zeros(5)) == 0.05
 

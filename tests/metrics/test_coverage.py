@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import coverage
-from edgeroberta.metrics import Draws, agreement_interval, lead_interval
+from edgeroberta.metrics import BootstrapOptions, agreement_interval, lead_interval
 from edgeroberta.tasks import Problem, Task
 
 CASES = {case.name: case for case in coverage.cases()}
@@ -59,7 +59,7 @@ def test_a_share_and_a_lead_lie_within_their_intervals_as_often_as_promised(shar
     for seed in range(80):
         # They agree on this share of rows, and the first is right where the second is, and on 2 % more.
         same, lucky = rng.random(150) < share, rng.random(150) < 0.02
-        draws = Draws(seed=seed, samples=200)
+        draws = BootstrapOptions(seed=seed, samples=200)
         of_share = agreement_interval(task, np.eye(2)[np.zeros(150, int)], np.eye(2)[1 - same], draws)
         of_lead = lead_interval(same | lucky, same, draws)
         lead = 0.02 * (1 - share)

@@ -15,7 +15,7 @@ def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(m
     good = np.where(rng.random(3000) < 0.9, labels, rng.integers(0, 60, 3000))
 
     def highest() -> float:
-        sample = resampling.of_drop(task, good, good, labels, metric, None)
+        sample = resampling.sample_drop(task, good, good, labels, metric, None)
         return float(np.quantile(sample.draw(400, seed=0), 0.975))
 
     few = highest()
@@ -27,5 +27,5 @@ def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(m
 def test_a_sample_of_ranks_takes_no_more_memory_for_few_texts_than_for_many():
     task = Task(Problem.REGRESSION, ("score",))
     values = np.random.default_rng(0).normal(size=500).astype(np.float32)
-    sample = resampling.of_drop(task, values, values, values, "spearman", np.arange(500) % 10)
+    sample = resampling.sample_drop(task, values, values, values, "spearman", np.arange(500) % 10)
     assert (len(sample.counts), sample.cells) == (11, 501)

@@ -15,8 +15,8 @@ from edgeroberta.data import Rows, Splits
 from edgeroberta.errors import CheckpointError, RecipeError, UsageError
 from edgeroberta.parity import logits
 from edgeroberta.pipeline import preflight
-from edgeroberta.pipeline.job import Job
-from edgeroberta.recipe import Step
+from edgeroberta.pipeline.job import PipelineJob
+from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import graph
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import get
@@ -24,17 +24,17 @@ from edgeroberta.stages import get
 TEXTS = tuple(f"a great film, number {number}" for number in range(40))
 
 
-def step(stage: str, **config: Any) -> Step:
+def step(stage: str, **config: Any) -> RecipeStep:
     found = get(stage)
-    return Step(found, found.config.model_validate(config))
+    return RecipeStep(found, found.config.model_validate(config))
 
 
 @pytest.fixture
-def job(tiny_checkpoint: Path, tmp_path: Path) -> Job:
+def job(tiny_checkpoint: Path, tmp_path: Path) -> PipelineJob:
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64), "texts")
     model = Checkpoint(tiny_checkpoint)
     data = Splits(rows, rows, rows, None, model.task.labels)
-    return Job(model, model.task, data, targets.load("cpu"), tmp_path / "out", tmp_path / "work")
+    return PipelineJob(model, model.task, data, targets.load("cpu"), tmp_path / "out", tmp_path / "work")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_model_that_transformers_refuses_is_a_clear_error(job, monkeypatch):
     def refuse(*arguments: Any, **named: Any) -> Any:
         raise KeyError("hidden_act")
 
-    monkeypatch.setattr("edgeroberta.measure.baseline.FullSize", refuse)
+    monkeypatch.setattr("edgeroberta.measure.torch_baseline.TorchBaseline", refuse)
     with pytest.raises(CheckpointError, match=r"cannot load or run it \(KeyError: 'hidden_act'\)"):
         logits.check(job.model, job.task, list(TEXTS[:4]))
 

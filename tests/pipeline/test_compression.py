@@ -14,7 +14,7 @@ import pytest
 from edgeroberta import recipe
 from edgeroberta.data import DataSpec
 from edgeroberta.pipeline import compression
-from edgeroberta.pipeline.sources import Request
+from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.storage.cache import cache_dir
 
@@ -45,7 +45,7 @@ def packaged(tmp_path, monkeypatch) -> Path:
     return log
 
 
-def request(folder: Path, **fields: Any) -> Request:
+def request(folder: Path, **fields: Any) -> CompressionRequest:
     defaults: dict[str, Any] = {
         "model": None,
         "data": None,
@@ -56,7 +56,7 @@ def request(folder: Path, **fields: Any) -> Request:
         "work": None,
         "reference": None,
     }
-    return Request(**{**defaults, **fields})
+    return CompressionRequest(**{**defaults, **fields})
 
 
 def test_the_teacher_is_fine_tuned_once_for_every_output(packaged, tmp_path):

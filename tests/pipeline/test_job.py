@@ -10,13 +10,13 @@ import pytest
 
 from edgeroberta import pipeline, stages
 from edgeroberta.errors import CheckpointError
-from edgeroberta.pipeline.job import Job, name_and_key, start
+from edgeroberta.pipeline.job import PipelineJob, name_and_key, start
 from edgeroberta.progress import Progress
-from edgeroberta.recipe import Step
+from edgeroberta.recipe import RecipeStep
 from edgeroberta.runtime import processor
 
 
-def _run(job: Job) -> list[str]:
+def _run(job: PipelineJob) -> list[str]:
     """Run the five stages and return the names of those that ran, without training steps."""
     log = job.work.with_name("runs.log")
     before = len(fake_stages.started(log))
@@ -48,7 +48,7 @@ def test_the_lineage_tells_a_model_of_the_hub_from_a_folder(tmp_path):
 def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(tiny_checkpoint, tmp_path):
     def key(folder: Path) -> str:
         stage = stages.get("distill")
-        step = Step(stage, stage.config(teacher=str(folder)))
+        step = RecipeStep(stage, stage.config(teacher=str(folder)))
         job = fake_stages.job(tmp_path)
         return name_and_key(0, step, start(job), job, "")[1]
 
@@ -64,10 +64,10 @@ def test_the_key_of_a_stage_depends_on_the_content_of_the_folders_it_names(tiny_
     assert caught.value.where == "distill.teacher"
 
 
-def _prune_key(job: Job, **budget: Any) -> str:
+def _prune_key(job: PipelineJob, **budget: Any) -> str:
     stage = stages.get("prune")
     config = stage.config(budget=budget) if budget else stage.config()
-    return name_and_key(0, Step(stage, config), start(job), job, "")[1]
+    return name_and_key(0, RecipeStep(stage, config), start(job), job, "")[1]
 
 
 def test_only_a_budget_of_measured_seconds_depends_on_target_and_machine(tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_teacher_named_in_the_settings_of_the_recovery_counts_by_its_content(t
     copy = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
 
     def key(folder: Path) -> str:
-        step = Step(stage, stage.config(recovery={"teacher": str(folder)}))
+        step = RecipeStep(stage, stage.config(recovery={"teacher": str(folder)}))
         return name_and_key(0, step, start(job), job, "")[1]
 
     before = key(copy)

@@ -21,7 +21,7 @@ import pytest
 from edgeroberta import __version__, pipeline, stages
 from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.pipeline import delivery
-from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
@@ -33,7 +33,7 @@ TESTS = Path(__file__).parents[1]
 ALL = list(fake_stages.NAMES)
 
 
-def run(job: Job, **settings: Any) -> list[str]:
+def run(job: PipelineJob, **settings: Any) -> list[str]:
     """Run the fake recipe and return the names of the stages that ran."""
     log = job.output.parent / "runs.log"
     before = len(fake_stages.started(log))
@@ -41,7 +41,7 @@ def run(job: Job, **settings: Any) -> list[str]:
     return [name for name in fake_stages.started(log)[before:] if name != "step"]
 
 
-def run_with(name: str, function: Any, job: Job) -> pipeline.Result:
+def run_with(name: str, function: Any, job: PipelineJob) -> pipeline.RunResult:
     """Run the fake recipe with another function in place of a stage's own."""
     chosen = fake_stages.recipe(job.output.parent / "runs.log")
     steps = [
@@ -106,13 +106,13 @@ def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_l
     (context,) = seen
     assert [made.lineage.stage for made in context.artifacts] == ["source", *ALL[: ALL.index("verify")]]
     assert tuple(made.lineage for made in context.artifacts) == context.history
-    assert context.full_size.folder in [made.path for made in context.artifacts]
-    assert context.ledger == job.work / "ledger"
+    assert context.baseline.folder in [made.path for made in context.artifacts]
+    assert context.per_stage == job.work / "per_stage"
 
 
 def test_what_was_measured_for_the_ledger_outlives_runs_and_changes_none(job):
     run(job)
-    kept = job.work / "ledger" / "row.json"
+    kept = job.work / "per_stage" / "row.json"
     kept.parent.mkdir()
     kept.write_text("{}")
     assert run(job) == []
@@ -279,12 +279,12 @@ def test_the_fine_tuned_model_becomes_the_full_size_one_for_the_stages_after_it(
     seen: dict[str, Path] = {}
 
     def spy(config: Any, context: stages.Context) -> dict[str, Any]:
-        seen["build"] = context.full_size.folder
+        seen["build"] = context.baseline.folder
         return dict(fake_stages.build(config, context))
 
     result = run_with("build", spy, job)
     trained = result.stages[0].artifact
-    assert trained.lineage.notes == {"full_size": str(job.model)}
+    assert trained.lineage.notes == {"baseline": str(job.model)}
     assert seen["build"] == trained.path
 
 
@@ -500,7 +500,7 @@ def test_a_mount_point_is_refused_as_an_output(job, monkeypatch):
     assert caught.value.hint == f"give a folder in it: -o {job.output}/bundle"
 
 
-def _with_former_bundle(folder: Path) -> Job:
+def _with_former_bundle(folder: Path) -> PipelineJob:
     """A job whose output holds the bundle of another run and, beside its files, one of the user's."""
     job = fake_stages.job(folder)
     run(job, bundle={"value": 7})
@@ -514,7 +514,7 @@ def _with_former_bundle(folder: Path) -> Job:
     return job
 
 
-def _kept(job: Job) -> list[str]:
+def _kept(job: PipelineJob) -> list[str]:
     return sorted(str(p.relative_to(job.output)) for p in job.output.rglob("*") if p.is_file())
 
 

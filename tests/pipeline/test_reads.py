@@ -13,7 +13,7 @@ import pytest
 from edgeroberta import pipeline, recipe
 from edgeroberta.data import DataSpec
 from edgeroberta.pipeline import compression
-from edgeroberta.pipeline.sources import Request
+from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import tensorfile
 from edgeroberta.runtime.files import CONFIG
@@ -49,7 +49,7 @@ def test_a_run_reads_config_headers_and_weights_once(opened, tiny_checkpoint, tm
             text = " ".join(WORDS[index * step % len(WORDS)] for step in range(1, 5 + index % 7))
             writer.writerow([f"{text} no. {index}", ("negative", "positive")[index * 7 % 3 % 2]])
     chosen = recipe.load("int8", ("quantize.samples=8", "quantize.check_samples=8"))
-    request = Request(
+    request = CompressionRequest(
         model=str(tiny_checkpoint),
         data=DataSpec(str(tmp_path / "reviews.csv")),
         recipe="int8",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgeroberta.data import DataSpec
-from edgeroberta.evaluate import provenance, reference
+from edgeroberta.evaluation import baseline_store, provenance
 from edgeroberta.pipeline import compression
-from edgeroberta.pipeline.sources import Request
+from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import manifest
@@ -40,7 +40,7 @@ def home(tmp_path_factory, tiny_checkpoint) -> Path:
 
 
 def made(home: Path, name: str, *overrides: str) -> Path:
-    request = Request(
+    request = CompressionRequest(
         model=str(home / "model"),
         data=DataSpec(str(home / "reviews.csv")),
         recipe="int8",
@@ -77,6 +77,6 @@ def test_the_same_command_gives_the_same_digest_that_needs_no_folder_of_the_user
             assert secret.encode() not in content, (file, secret)
 
     # On this computer the bundle still finds its data and its model.
-    stored = reference.load(bundles[0] / "reports" / "reference")
+    stored = baseline_store.load(bundles[0] / "reports" / "reference")
     assert provenance.heldout_rows(first, None).digest == stored.data_digest
-    assert first.full_size["digest"] == Checkpoint(home / "model").digest
+    assert first.baseline["digest"] == Checkpoint(home / "model").digest

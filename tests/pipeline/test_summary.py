@@ -7,7 +7,7 @@ from typing import Any, cast
 import fake_stages
 import pytest
 
-from edgeroberta.pipeline import Made, Result, summary
+from edgeroberta.pipeline import RunResult, StageRun, summary
 
 BUDGET = "ask for less: a lower --speedup, a higher --p95 or a larger --size"
 INT8 = "take nothing out of the model, int8 alone: --recipe int8"
@@ -19,8 +19,8 @@ def lines(*stages: str, verdict: str = "FAIL", crashed: bool = False, budget: bo
     if crashed:
         report["engines"] = [{**each, "metrics": None} for each in report["engines"]]
     made = [SimpleNamespace(lineage=SimpleNamespace(stage=name, seconds=1.0)) for name in stages]
-    items = tuple(Made(cast(Any, each), False) for each in made)
-    text = summary.to_text(Result(Path("out"), report, items), budget=budget).splitlines()
+    items = tuple(StageRun(cast(Any, each), False) for each in made)
+    text = summary.to_text(RunResult(Path("out"), report, items), budget=budget).splitlines()
     start = next(number for number, line in enumerate(text) if line.startswith("next:"))
     assert all(line.startswith(" " * 9) for line in text[start + 1 :])
     return [line[9:] for line in text[start:]]

@@ -10,7 +10,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.prune import allocation
 from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def scores(depth: int = 3, heads: int = 3, neurons: int = 12, seed: int = 0) -> 
     )
 
 
-def cost(kept: Kept) -> float:
+def cost(kept: KeptUnits) -> float:
     return allocation.cost_of(COST, kept.shapes)
 
 
@@ -88,7 +88,7 @@ def test_the_most_important_units_stay_wherever_they_are():
         (np.array([0.0, 5.0, 0.0, 4.0]), np.array([0.1, 0.0, 0.0, 0.2])),
     )
     kept = allocation.allocate_counts(importance, heads=3, neurons=4, granularity=1)
-    assert kept == Kept((0, 1), ((1, 2), (0,)), ((1, 3), (0, 3)))
+    assert kept == KeptUnits((0, 1), ((1, 2), (0,)), ((1, 3), (0, 3)))
 
 
 def test_counts_are_met_in_whole_blocks_and_no_layer_is_left_without():

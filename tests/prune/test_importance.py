@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from edgeroberta.prune import importance
-from edgeroberta.prune.importance import Examples, Importance, Method
-from edgeroberta.roberta import gates
+from edgeroberta.prune.importance import Importance, ImportanceMethod, ScoringExamples
+from edgeroberta.roberta import head_masks
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Task
 from edgeroberta.training import losses
@@ -19,23 +19,28 @@ from edgeroberta.training.batching import Tokens
 TEXTS = ([0, 5, 9, 33, 2], [0, 71, 8, 2], [0, 14, 99, 100, 101, 250, 2], [0, 77, 2], [0, 300, 4, 2])
 
 
-def loaded(folder: Path) -> tuple[Any, Examples]:
+def loaded(folder: Path) -> tuple[Any, ScoringExamples]:
     task = Task.from_config(json.loads((folder / "config.json").read_text()), pair=False)
     labels = {
         "single_label_classification": np.array([0, 1, 1, 0, 1]),
         "multi_label_classification": np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]],
         "regression": np.linspace(-1, 1, 5, dtype=np.float32),
     }[str(task.problem)]
-    return load_classifier(folder, task), Examples(Tokens.pack(TEXTS, pad_id=1), labels, task.problem)
+    return load_classifier(folder, task), ScoringExamples(Tokens.pack(TEXTS, pad_id=1), labels, task.problem)
 
 
-def loss_with(model: Any, examples: Examples, text: int, site: int, unit: int, gate: float) -> float:
+def loss_with(
+    model: Any, examples: ScoringExamples, text: int, linear_op: int, unit: int, gate: float
+) -> float:
     """The loss of one text, alone and unpadded, with one gate set."""
-    places = gates.sites(model)
-    factor = torch.ones(places[site].count)
+    places = head_masks.linear_ops(model)
+    factor = torch.ones(places[linear_op].count)
     factor[unit] = gate
-    spread = factor.repeat_interleave(places[site].width)
-    with torch.no_grad(), gates.Gates(places[site : site + 1], lambda place, inputs: inputs * spread):
+    spread = factor.repeat_interleave(places[linear_op].width)
+    with (
+        torch.no_grad(),
+        head_masks.HeadMasks(places[linear_op : linear_op + 1], lambda place, inputs: inputs * spread),
+    ):
         logits = model(input_ids=torch.tensor([TEXTS[text]])).logits
     return float(losses.hard(logits, torch.from_numpy(examples.labels[[text]]), examples.problem)[0])
 
@@ -46,16 +51,16 @@ def loss_with(model: Any, examples: Examples, text: int, site: int, unit: int, g
 def test_taylor_scores_are_the_slopes_of_each_texts_loss(fixture, request):
     model, examples = loaded(request.getfixturevalue(fixture))
     found = importance.score(model.double(), examples)
-    for site, unit in ((0, 0), (0, 3), (2, 1), (1, 5), (3, 60)):
+    for linear_op, unit in ((0, 0), (0, 3), (2, 1), (1, 5), (3, 60)):
         slopes = [
             (
-                loss_with(model, examples, i, site, unit, 1.001)
-                - loss_with(model, examples, i, site, unit, 0.999)
+                loss_with(model, examples, i, linear_op, unit, 1.001)
+                - loss_with(model, examples, i, linear_op, unit, 0.999)
             )
             / 0.002
             for i in range(len(TEXTS))
         ]
-        values = (found.heads, found.neurons)[site % 2][site // 2]
+        values = (found.heads, found.neurons)[linear_op % 2][linear_op // 2]
         assert values[unit] == pytest.approx(np.abs(slopes).mean(), rel=2e-2, abs=1e-6)
 
 
@@ -89,7 +94,7 @@ def same(a: Importance, b: Importance) -> bool:
 
 def test_magnitude_is_the_sum_of_squares_of_a_units_own_weights(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
-    found = importance.score(model, examples, method=Method.MAGNITUDE)
+    found = importance.score(model, examples, method=ImportanceMethod.MAGNITUDE)
     layer = model.base_model.encoder.layer[1]
     total = layer.intermediate.dense.weight[4].square().sum() + layer.intermediate.dense.bias[4].square()
     total = total + layer.output.dense.weight[:, 4].square().sum()
@@ -100,7 +105,7 @@ def test_magnitude_is_the_sum_of_squares_of_a_units_own_weights(tiny_checkpoint)
 def test_random_scores_come_from_the_seed_alone(tiny_checkpoint):
     model, examples = loaded(tiny_checkpoint)
     one, again, other = (
-        importance.score(model, examples, method=Method.RANDOM, seed=seed) for seed in (1, 1, 2)
+        importance.score(model, examples, method=ImportanceMethod.RANDOM, seed=seed) for seed in (1, 1, 2)
     )
     assert same(one, again)
     assert not same(one, other)

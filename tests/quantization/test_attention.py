@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeroberta.quantization.attention import choose
+from edgeroberta.quantization.attention import select_attention_scales
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.choosing import Chosen
+from edgeroberta.quantization.graph_config import SelectedScales
 
 
 def statistics(rows):
@@ -19,7 +19,7 @@ def tensors(seed=0):
 def chosen(query, key, value, smoothing=None):
     weight = np.random.default_rng(9).standard_normal((16, 8)).astype(np.float32)
     seen = [statistics(rows) for rows in (query, key, value)]
-    return choose(seen, reader="output", weight=weight, smoothing=smoothing)
+    return select_attention_scales(seen, reader="output", weight=weight, smoothing=smoothing)
 
 
 def test_all_grids_are_symmetric_and_shares_have_127_steps():
@@ -47,7 +47,7 @@ def test_the_value_is_measured_as_smoothing_leaves_it():
 
 
 def test_an_attention_stays_float_where_the_matmul_behind_it_does():
-    choices = Chosen({}, None, {"a": chosen(*tensors())})
+    choices = SelectedScales({}, None, {"a": chosen(*tensors())})
     assert list(choices.plan(()).attentions) == ["a"]
     assert choices.plan(("output",)).attentions == {}
     assert choices.implied(("output",)) == {

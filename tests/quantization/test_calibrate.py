@@ -5,7 +5,7 @@ import pytest
 
 from edgeroberta.errors import EngineError
 from edgeroberta.quantization.calibrate import _Reservoir, collect
-from edgeroberta.quantization.engine import open_session
+from edgeroberta.quantization.ort import open_session
 from edgeroberta.roberta.graph import GraphForm, build_graph
 from edgeroberta.roberta.weights import load_weights
 
@@ -16,15 +16,15 @@ def texts(count: int, *, seed: int = 0) -> list[np.ndarray]:
 
 
 def test_every_site_has_statistics_of_its_width(tiny_checkpoint, tmp_path):
-    graph = build_graph(load_weights(tiny_checkpoint), form=GraphForm(taps=True))
+    graph = build_graph(load_weights(tiny_checkpoint), form=GraphForm(observers=True))
     graph.builder.save(tmp_path / "taps.onnx")
-    tensors = sorted({site.tensor for site in graph.sites})
+    tensors = sorted({linear_op.tensor for linear_op in graph.linear_ops})
     inputs = texts(20)
     found = collect(tmp_path / "taps.onnx", tensors, inputs, rows=64, seed=0)
     tokens = sum(map(len, inputs))
-    for site in graph.sites:
-        statistics = found[site.tensor]
-        assert statistics.rows.shape == (min(64, statistics.count), len(site.linear.weight))
+    for linear_op in graph.linear_ops:
+        statistics = found[linear_op.tensor]
+        assert statistics.rows.shape == (min(64, statistics.count), len(linear_op.linear.weight))
         assert (statistics.low <= statistics.rows.min(axis=0)).all()
         assert (statistics.high >= statistics.rows.max(axis=0)).all()
     assert found["embeddings.norm"].count == tokens
@@ -45,7 +45,7 @@ def test_memory_and_sample_do_not_grow_with_the_number_of_rows():
 
 
 def test_the_same_seed_gives_the_same_sample(tiny_checkpoint, tmp_path):
-    graph = build_graph(load_weights(tiny_checkpoint), form=GraphForm(taps=True))
+    graph = build_graph(load_weights(tiny_checkpoint), form=GraphForm(observers=True))
     graph.builder.save(tmp_path / "taps.onnx")
     name = "layer.0.ffn.act"
     runs = [collect(tmp_path / "taps.onnx", [name], texts(9), rows=16, seed=s)[name] for s in (1, 1, 2)]

@@ -384,7 +384,7 @@ def test_a_field_of_the_file_is_not_blamed_on_an_override(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", stages.MODULES)
 def test_every_setting_of_every_stage_is_described(name: str) -> None:
-    from edgeroberta.recipe import settings as known
+    from edgeroberta.recipe import stage_settings as known
 
     for setting in known.of_stage(name):
         assert setting.description.endswith("."), setting.key

@@ -9,8 +9,8 @@ import pytest
 import ssh_server
 from ssh_server import Device, host_of
 
-from edgeroberta.bench.remote import HostResult, run_remote
-from edgeroberta.bench.request import Request
+from edgeroberta.benchmark.bench_request import BenchRequest
+from edgeroberta.benchmark.hosts import HostResult, run_remote
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hosts import Host
@@ -49,7 +49,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[HostResult, ...]]
     """A function that benches on devices or hosts, each under a name."""
 
     def run(
-        request: Request,
+        request: BenchRequest,
         progress: Progress | None = None,
         *,
         delays: tuple[float, ...] = (0.1,) * 5,

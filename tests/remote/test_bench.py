@@ -17,25 +17,25 @@ from fake_progress import Acting, Heard
 from living import processes_with
 from ssh_server import Device, answering, host_of
 
-from edgeroberta.bench import hosts_table, steps
-from edgeroberta.bench.benchmark import Request
-from edgeroberta.bench.comparison import SCHEMA_VERSION
-from edgeroberta.bench.lineup import NO_MODEL
-from edgeroberta.bench.payload import label_format, rows_jsonl
-from edgeroberta.bench.remote import HostResult, comparison_from, to_json
-from edgeroberta.bench.row import invalidated
+from edgeroberta.benchmark import hosts_table, steps
+from edgeroberta.benchmark.comparison import SCHEMA_VERSION
+from edgeroberta.benchmark.hosts import HostResult, comparison_from, to_json
+from edgeroberta.benchmark.lineup import NO_MODEL
+from edgeroberta.benchmark.payload import label_format, rows_jsonl
+from edgeroberta.benchmark.row import mark_throttled
+from edgeroberta.benchmark.run import BenchRequest
 from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import BundleError, EdgeRobertaError, UsageError
-from edgeroberta.hardware import here
+from edgeroberta.hardware import machine_facts
 from edgeroberta.measure import environment
 from edgeroberta.measure.clock import Breakdown
-from edgeroberta.measure.protocol import Status
-from edgeroberta.measure.validity import Validity, Verdict
+from edgeroberta.measure.protocol import RowStatus
+from edgeroberta.measure.validity import RunValidity, Validity
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hostrun
 from edgeroberta.remote.failures import UnreachableError
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.ssh import SshConnection
 from edgeroberta.tasks import Problem, Task
 
 NO_ROOM = EdgeRobertaError("no room", where="kitchen")
@@ -46,7 +46,7 @@ def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: D
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("not yours")
     shutil.rmtree(device.root / "blobs", ignore_errors=True)  # another test may have sent them before
-    (first,) = on(Request(bundle, rounds=1), kitchen=device)
+    (first,) = on(BenchRequest(bundle, rounds=1), kitchen=device)
     assert first.error is None
     stored, measured = first.comparison.rows
     assert (stored.name, str(measured.status), measured.agreement) == ("reference", "ok", 0.99)
@@ -54,13 +54,13 @@ def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: D
     assert not list((device.root / "jobs").iterdir())
     assert precious.read_text() == "not yours"
     with device.hooked(answering("bench", fake_tables.printed())):
-        (second,) = on(Request(bundle, rounds=1), kitchen=device)
+        (second,) = on(BenchRequest(bundle, rounds=1), kitchen=device)
     assert (second.error, second.shipped_files, second.shipped_bytes) == (None, 0, 0)
 
 
 def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) -> None:
     lines = Acting("measure:", device.drop)
-    (result,) = on(Request(bundle, rounds=3), lines, kitchen=device)
+    (result,) = on(BenchRequest(bundle, rounds=3), lines, kitchen=device)
     assert lines.act is None, "it was dropped"
     assert any("connection lost" in line for line in lines.lines)
     assert result.error is None
@@ -68,11 +68,13 @@ def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) ->
 
 
 def test_the_same_command_takes_a_lost_job_up(on: Any, device: Device, bundle: Path) -> None:
-    (lost,) = on(Request(bundle, rounds=4), Acting("bench: started", device.drop), delays=(), kitchen=device)
+    (lost,) = on(
+        BenchRequest(bundle, rounds=4), Acting("bench: started", device.drop), delays=(), kitchen=device
+    )
     assert isinstance(lost.error, UnreachableError)
     assert lost.error.hint == "the job continues there; run the same command again to resume"
     lines = Heard()
-    (result,) = on(Request(bundle, rounds=4), lines, kitchen=device)
+    (result,) = on(BenchRequest(bundle, rounds=4), lines, kitchen=device)
     assert result.error is None
     assert any("an earlier run of this command is" in line for line in lines.lines)
     assert sum("bench: started" in line for line in lines.lines) == 1
@@ -84,7 +86,7 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        on(Request(bundle, rounds=50), Acting("bench: started", interrupt), kitchen=device)
+        on(BenchRequest(bundle, rounds=50), Acting("bench: started", interrupt), kitchen=device)
     assert not list((device.root / "jobs").iterdir())
     assert not processes_with(str(device.root / "jobs"))
 
@@ -95,7 +97,7 @@ def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_
 ) -> None:
     lines = Heard()
     kitchen = host_of(device, "kitchen", target="jetson" if configured else None)
-    (result,) = on(Request(bundle, target=None if configured else "jetson"), lines, kitchen=kitchen)
+    (result,) = on(BenchRequest(bundle, target=None if configured else "jetson"), lines, kitchen=kitchen)
     error = result.error
     assert (error.exit_code, error.where) == (4, "kitchen")
     assert error.code == "unavailable.other-machine"
@@ -110,7 +112,7 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
     on: Any, device: Device, fresh: Device, bundle: Path
 ) -> None:
     fresh.write_config(key="stranger")
-    good, bad = on(Request(bundle, rounds=1), kitchen=device, garage=fresh)
+    good, bad = on(BenchRequest(bundle, rounds=1), kitchen=device, garage=fresh)
     assert good.error is None
     assert bad.error.exit_code == 4
     lines = hosts_table.text((good, bad)).splitlines()
@@ -134,11 +136,11 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
 def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(
     on: Any, device: Device, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ship(connection: Connection, *others: Any, **more: Any) -> Any:
+    def ship(connection: SshConnection, *others: Any, **more: Any) -> Any:
         raise KeyError(connection.host.name) if connection.host.name == "garage" else NO_ROOM
 
     monkeypatch.setattr(hostrun, "ship", ship)
-    kitchen, garage = on(Request(bundle, rounds=1), kitchen=device, garage=host_of(device, "garage"))
+    kitchen, garage = on(BenchRequest(bundle, rounds=1), kitchen=device, garage=host_of(device, "garage"))
     assert kitchen.error is NO_ROOM
     assert (garage.error.what, garage.error.where) == ("unexpected KeyError: 'garage'", "garage")
 
@@ -146,7 +148,7 @@ def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(
 @pytest.mark.slow
 def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -> None:
     broken = host_of(fresh, pip_args=("--no-such-option",))
-    (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=broken)
+    (result,) = on(BenchRequest(bundle, rounds=1), keep=False, kitchen=broken)
     assert result.error.code == "device.environment"
     assert "no such option: --no-such-option" in result.error.what
     assert "--wheelhouse" in result.error.hint
@@ -156,7 +158,7 @@ def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -
 @pytest.mark.slow
 def test_a_measurement_without_keeping_leaves_nothing(on: Any, fresh: Device, bundle: Path) -> None:
     before = {file.relative_to(fresh.home) for file in fresh.home.rglob("*")}
-    (result,) = on(Request(bundle, rounds=1), keep=False, kitchen=fresh)
+    (result,) = on(BenchRequest(bundle, rounds=1), keep=False, kitchen=fresh)
     assert result.error is None
     assert {file.relative_to(fresh.home) for file in fresh.home.rglob("*")} - before == {Path(".cache")}
 
@@ -169,13 +171,13 @@ def test_a_bundle_of_a_newer_version_is_not_sent(
     manifest = {**read_json(bundle / "manifest.json"), "schema_version": 99}
     (newer / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(BundleError, match="written by a newer version"):
-        on(Request(newer), kitchen=fresh)
+        on(BenchRequest(newer), kitchen=fresh)
     assert not fresh.commands
 
 
 def test_the_full_size_model_is_not_sent(on: Any, fresh: Device, bundle: Path) -> None:
     with pytest.raises(UsageError, match="not sent to a device"):
-        on(Request(bundle, model="full/"), kitchen=fresh)
+        on(BenchRequest(bundle, model="full/"), kitchen=fresh)
 
 
 @pytest.mark.parametrize(
@@ -206,16 +208,16 @@ def test_a_table_comes_home_as_it_was_made() -> None:
     found = comparison_from(fake_tables.printed(), where="kitchen")
     assert json.loads(json.dumps(found.to_json())) == fake_tables.printed()
     (row,) = found.rows
-    assert (row.status, row.metric, row.noisy) == (Status.OK, 0.9, True)
+    assert (row.status, row.metric, row.noisy) == (RowStatus.OK, 0.9, True)
     assert row.offline.tried == ((1, 400.0), (8, 500.0))
     assert isinstance(row.latency.breakdown, Breakdown)
     assert isinstance(row.latency.p50_interval_ms, tuple)
-    assert found.validity.verdict is Verdict.NOISY
+    assert found.validity.verdict is RunValidity.NOISY
     assert found.machine == fake_bundles.DEVICE
 
 
 def test_what_this_machine_says_of_itself_survives_the_way_home() -> None:
-    around = environment.after(environment.before(here()))
+    around = environment.environment_after(environment.environment_before(machine_facts()))
     found = comparison_from(json.loads(json.dumps(changed(around=asdict(around)))), where="kitchen")
     assert json.dumps(asdict(found.around)) == json.dumps(asdict(around))
 
@@ -224,9 +226,9 @@ def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words(
     monkeypatch: pytest.MonkeyPatch, bundle: Path
 ) -> None:
     table = replace(fake_tables.comparison(), notes=(NO_MODEL, "Something else."))
-    asked: list[Request] = []
+    asked: list[BenchRequest] = []
     monkeypatch.setattr(steps, "benchmark", lambda request, progress: asked.append(request) or table)
-    request = Request(bundle, rounds=7)
+    request = BenchRequest(bundle, rounds=7)
     there, other = steps.bench(json.loads(json.dumps(asdict(request), default=str)), Progress())["notes"]
     assert asked == [request]
     assert (there, other) == (steps.NO_MODEL_THERE, "Something else.")
@@ -234,8 +236,8 @@ def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words(
 
 def test_how_good_the_numbers_of_each_host_are_is_part_of_the_table() -> None:
     noisy = comparison_from(fake_tables.printed(), where="kitchen")
-    validity = Validity(Verdict.INVALID, ("The device throttled: hot.",))
-    invalid = replace(noisy, validity=validity, rows=tuple(invalidated(noisy.rows)))
+    validity = Validity(RunValidity.INVALID, ("The device throttled: hot.",))
+    invalid = replace(noisy, validity=validity, rows=tuple(mark_throttled(noisy.rows)))
     results = (HostResult("kitchen", noisy), HostResult("garage", invalid))
     for laid in (hosts_table.text(results), hosts_table.markdown(results)):
         assert "ok, noisy" in laid

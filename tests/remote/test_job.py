@@ -16,19 +16,19 @@ from ssh_server import Device, host_of
 from edgeroberta.errors import DataError, EdgeRobertaError, UsageError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.failures import UnreachableError
-from edgeroberta.remote.job import Job, Runner
+from edgeroberta.remote.job import RemoteJob, RemoteRunner
 from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.shipping import Blob, ship
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.ssh import SshConnection
 from edgeroberta.remote.step import Step
 
-JOB = Job({}, [Step("bench", "module:function")], {}, "me")
+JOB = RemoteJob({}, [Step("bench", "module:function")], {}, "me")
 ENDED = {"code": 0, "step": "bench", "at": 1.5, "error": None, "result": "x"}
 GOOD = {"start": {"started": "started"}, "follow": {"exit": ENDED}}
 LOST = UnreachableError("lost", where="kitchen", hint=None, transient=True)
 
 
-class Answering(Connection):
+class Answering(SshConnection):
     """A connection whose requests a function answers."""
 
     def __init__(self, folder: Path, answer: Callable[[str], Any]) -> None:
@@ -44,13 +44,13 @@ class Answering(Connection):
         return found
 
 
-def runner(connection: Connection, *delays: float) -> Runner:
-    return Runner(connection, JOB, progress=Progress(), retry=RetryPolicy(delays))
+def runner(connection: SshConnection, *delays: float) -> RemoteRunner:
+    return RemoteRunner(connection, JOB, progress=Progress(), retry=RetryPolicy(delays))
 
 
 def test_after_an_interrupt_nothing_is_asked_but_the_end_of_the_job(device: Device) -> None:
     before = len(device.commands)
-    with Connection(host_of(device)) as connection:
+    with SshConnection(host_of(device)) as connection:
         connection.interrupt()  # between two requests
         for command in ("hello", "start", "follow"):
             with pytest.raises(UnreachableError, match="stopped"):
@@ -119,7 +119,7 @@ def test_events_and_what_libraries_print_are_told_and_the_last_of_a_step_say_why
     ended = {"follow": {"exit": {**ENDED, "code": 137}}}
     heard = Heard()
     with Saying(tmp_path, lambda command: {**GOOD, **ended}[command]) as connection:
-        job = Runner(connection, JOB, progress=heard, retry=RetryPolicy(()))
+        job = RemoteRunner(connection, JOB, progress=heard, retry=RetryPolicy(()))
         with pytest.raises(EdgeRobertaError) as caught:
             job.run()
     last = ["bench: started", "halfway", "[TRT] no memory", '{"event": "shout", "text": "x"}']

@@ -17,8 +17,8 @@ from edgeroberta.remote.device import blobs as device_blobs
 from edgeroberta.remote.device.files import open_root
 from edgeroberta.remote.failures import UnreachableError
 from edgeroberta.remote.retrying import RetryPolicy
-from edgeroberta.remote.shipping import Blob, Shipped, ship
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.shipping import Blob, TransferResult, ship
+from edgeroberta.remote.ssh import SshConnection
 
 JOB = "0" * 16
 SIZE = 6_000_000
@@ -31,8 +31,8 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Blob:
     return Blob.of(file)
 
 
-def send(device: Device, *blobs: Blob, delays: tuple[float, ...] = (0.1, 0.1)) -> Shipped:
-    with Connection(host_of(device)) as connection:
+def send(device: Device, *blobs: Blob, delays: tuple[float, ...] = (0.1, 0.1)) -> TransferResult:
+    with SshConnection(host_of(device)) as connection:
         wanted = {each.sha256: each for each in blobs}
         return ship(connection, wanted, job=JOB, progress=Progress(), retry=RetryPolicy(delays))
 
@@ -148,7 +148,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(
 ) -> None:
     root = small_disk / "ours"
     with (
-        Connection(host_of(fresh, root=str(root))) as connection,
+        SshConnection(host_of(fresh, root=str(root))) as connection,
         pytest.raises(
             EdgeRobertaError, match=r"not enough disk space on the device \(No space left on device\)"
         ),
@@ -165,7 +165,7 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
 ) -> None:
     (small_disk / "others").write_bytes(bytes(8 << 20))
     with (
-        Connection(host_of(fresh, root=str(small_disk / "ours"))) as connection,
+        SshConnection(host_of(fresh, root=str(small_disk / "ours"))) as connection,
         pytest.raises(
             EdgeRobertaError, match="not enough disk space on the device: 40 MB needed, 36 MB free"
         ),

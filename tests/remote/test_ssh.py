@@ -11,19 +11,19 @@ from ssh_server import Device, host_of
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.remote.failures import UnreachableError, unreachable
 from edgeroberta.remote.hosts import Host
-from edgeroberta.remote.ssh import Connection
+from edgeroberta.remote.ssh import SshConnection
 
 HELLO = {"job": "0" * 16, "blobs": {}}
 
 
 def hello(device: Device, **changes: object) -> dict[str, object]:
-    with Connection(host_of(device, **changes)) as connection:  # type: ignore[arg-type]
+    with SshConnection(host_of(device, **changes)) as connection:  # type: ignore[arg-type]
         return connection.call("hello", HELLO)
 
 
 def test_one_login_serves_all_requests(device: Device) -> None:
     before = len(device.connections)
-    with Connection(host_of(device)) as connection:
+    with SshConnection(host_of(device)) as connection:
         for _ in range(3):
             facts = connection.call("hello", HELLO)["facts"]
         sockets = Path(connection._sockets)
@@ -100,7 +100,7 @@ def test_a_machine_without_ssh_is_told_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match="no OpenSSH client") as caught:
-        Connection(host_of(Device(tmp_path)))
+        SshConnection(host_of(Device(tmp_path)))
     assert "apt install openssh-client" in str(caught.value.hint)
 
 
@@ -177,7 +177,7 @@ def test_a_connection_that_does_not_end_leaves_the_result_as_it_is(
     def hang(words: list[str], **others: object) -> None:
         raise subprocess.TimeoutExpired(words, 30)
 
-    with Connection(host_of(device)) as connection:
+    with SshConnection(host_of(device)) as connection:
         connection.call("hello", HELLO)
         sockets = Path(connection._sockets)
         leave = subprocess.run

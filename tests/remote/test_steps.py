@@ -19,12 +19,12 @@ from fake_progress import Heard
 from ssh_server import Device, answering, failing, printing
 
 from edgeroberta import cli
-from edgeroberta.bench.benchmark import Request
-from edgeroberta.bench.payload import BENCH, BUILD, gather, work_for
-from edgeroberta.bench.remote import HostResult
+from edgeroberta.benchmark.hosts import HostResult
+from edgeroberta.benchmark.payload import BENCH, BUILD, gather, work_for
+from edgeroberta.benchmark.run import BenchRequest
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import UnavailableError, UsageError
-from edgeroberta.measure.protocol import Status
+from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.storage.strict import decode
 
@@ -112,7 +112,7 @@ def test_a_measurement_that_fails_is_told_in_its_own_words(
     there: Any, device: Device, bundle: Path, hook: str, what: str, hint: str | None, exit_code: int
 ) -> None:
     with device.hooked(hook):
-        result = there(Request(bundle))
+        result = there(BenchRequest(bundle))
     assert (result.comparison, result.status) == (None, "failed")
     assert (result.error.what, result.error.hint, result.error.exit_code) == (what, hint, exit_code)
 
@@ -121,18 +121,18 @@ def test_a_table_without_a_measured_engine_is_an_error(there: Any, device: Devic
     table = fake_tables.printed()
     rows = [{**row, "name": "bundle", "status": "not installed"} for row in table["rows"]]
     with device.hooked(answering("bench", {**table, "rows": rows})):
-        result = there(Request(bundle))
+        result = there(BenchRequest(bundle))
     assert result.comparison is None
     assert (result.error.exit_code, result.error.where) == (4, "kitchen: --engines")
 
 
 def test_every_option_reaches_the_device(bundle: Path) -> None:
-    request = Request(
+    request = BenchRequest(
         bundle, engines=("onnxruntime",), rows=7, batch=2, length=16, threads=3, rounds=4,
         dtypes=("float16", "bfloat16"),
     )  # fmt: skip
     (step,) = work_for(gather(request), "arm").steps
-    there = decode(Request, dict(step.arguments), where="test")
+    there = decode(BenchRequest, dict(step.arguments), where="test")
     data = DataSpec("rows.jsonl", eval_data="rows.jsonl", text="text", label="label", label_format="names")
     assert there == replace(request, bundle=Path("bundle"), data=data, target="arm")
 
@@ -150,7 +150,7 @@ def test_engines_are_built_on_the_device_before_they_are_measured(
 ) -> None:
     said = Heard()
     with device.hooked(TENSORRT):
-        result = there(Request(for_tensorrt, rounds=1), said)
+        result = there(BenchRequest(for_tensorrt, rounds=1), said)
     assert result.error is None, said.lines
     started = [line for line in said.lines if line.endswith(": started")]
     assert started == [f"kitchen: {BUILD}: started", f"kitchen: {BENCH}: started"]
@@ -160,7 +160,7 @@ def test_engines_are_built_on_the_device_before_they_are_measured(
         "tensorrt-fp16 10.3.0",
         f"onnxruntime {onnxruntime.__version__}",
     ]
-    assert {row.status for row in rows.values()} == {Status.UNCHECKED}
+    assert {row.status for row in rows.values()} == {RowStatus.UNCHECKED}
     assert all(row.latency.p50_ms > 0 for row in rows.values())
     # Built once: the bench found both.
     assert len(list((device.root / "cache" / "engines").glob("*/engine.plan"))) == 2
@@ -172,7 +172,7 @@ def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(
 ) -> None:
     broken = "    FAKE.fails_to_build = True\n    FAKE.gpu.facts.name = b'Another'\n"
     with device.hooked(TENSORRT + broken):
-        result = there(Request(for_tensorrt, rounds=1))
+        result = there(BenchRequest(for_tensorrt, rounds=1))
     assert result.comparison is None
     assert result.error.exit_code == 1
     assert "no engine can be kept (tensorrt: " in result.error.what
@@ -186,7 +186,7 @@ def test_a_device_without_tensorrt_ends_it_where_nothing_else_is_to_be_measured(
     there: Any, device: Device, for_tensorrt: Path
 ) -> None:
     with device.hooked(CANNOT):
-        result = there(Request(for_tensorrt, engines=("tensorrt",)))
+        result = there(BenchRequest(for_tensorrt, engines=("tensorrt",)))
     assert (result.error.exit_code, result.error.where) == (4, "kitchen")
     assert "engines are built on the device, and this machine cannot" in result.error.what
 
@@ -196,7 +196,7 @@ def test_a_device_without_tensorrt_is_measured_with_what_it_has(
 ) -> None:
     said = Heard()
     with device.hooked(CANNOT + answering("bench", fake_tables.printed())):
-        result = there(Request(for_tensorrt), said)
+        result = there(BenchRequest(for_tensorrt), said)
     assert result.error is None, said.lines
     why = "engines are built on the device, and this machine cannot"
     assert f"kitchen: {BUILD}: this device cannot; the rest continues without it: {why}" in said.lines
@@ -206,7 +206,7 @@ def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(
     there: Any, device: Device, for_tensorrt: Path
 ) -> None:
     with device.hooked(CANNOT + printing("bench", "", "", 9)):
-        result = there(Request(for_tensorrt))
+        result = there(BenchRequest(for_tensorrt))
     assert result.error.what == BROKE.format(9)
 
 
@@ -216,10 +216,10 @@ def test_the_rows_of_a_device_without_tensorrt_say_so(there: Any, device: Device
     find = "import importlib.util as u\nfind = u.find_spec\n"
     hide = "u.find_spec = lambda name, *more: None if name.startswith('tensorrt') else find(name, *more)\n"
     with device.hooked(absent + find + hide):
-        result = there(Request(for_tensorrt, rounds=1))
+        result = there(BenchRequest(for_tensorrt, rounds=1))
     assert result.error is None
     rows = {row.engine.split()[0]: row for row in result.comparison.rows}
-    assert (rows["tensorrt"].status, rows["tensorrt-fp16"].status) == (Status.MISSING, Status.MISSING)
+    assert (rows["tensorrt"].status, rows["tensorrt-fp16"].status) == (RowStatus.MISSING, RowStatus.MISSING)
     assert rows["onnxruntime"].latency.p50_ms > 0
 
 
@@ -227,7 +227,7 @@ def test_the_same_command_twice_at_once_gives_one_table_and_tells_the_other(
     there: Any, device: Device, bundle: Path
 ) -> None:
     results: list[HostResult] = []
-    request = Request(bundle, rounds=2)
+    request = BenchRequest(bundle, rounds=2)
     threads = [threading.Thread(target=lambda: results.append(there(request))) for _ in range(2)]
     for thread in threads:
         thread.start()

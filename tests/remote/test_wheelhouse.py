@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from ssh_server import Device, host_of
 
-from edgeroberta.bench.benchmark import Request
-from edgeroberta.bench.remote import HostResult
+from edgeroberta.benchmark.hosts import HostResult
+from edgeroberta.benchmark.run import BenchRequest
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ def bench(on: Any, fresh: Device, bundle: Path) -> Callable[[Path], HostResult]:
     (fresh.home / "site" / "sitecustomize.py").unlink()
     # The one that installs nothing from an index says so itself: no --no-index here.
     host = host_of(fresh, "kitchen", pip_args=("roof",))
-    return lambda wheels: on(Request(bundle, rounds=1), wheelhouse=wheels, kitchen=host)[0]
+    return lambda wheels: on(BenchRequest(bundle, rounds=1), wheelhouse=wheels, kitchen=host)[0]
 
 
 def test_what_a_device_lacks_comes_from_the_wheelhouse(bench: Any, fresh: Device, tmp_path: Path) -> None:

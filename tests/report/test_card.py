@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from edgeroberta import escaping
-from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
 from edgeroberta.report import card
 
 GOLDEN = Path(__file__).parent / "golden" / "card.md"
@@ -24,7 +24,7 @@ def manifest():
         "target": "cpu",
         "precision": "int8",
         "lineage": [{"stage": "distill", "seconds": 61.26}, {"stage": "quantize", "seconds": 12.0}],
-        "full_size": {
+        "baseline": {
             "model": "/home/someone/models/reviews",
             "parameters": 30_300_000,
             "bytes": 121_200_000,
@@ -50,7 +50,7 @@ def report():
         "judgement": {"verdict": "PASS", "reason": "the drop is small", "rows_needed": None},
         "metric": "accuracy",
         "data": {"source": "/home/someone/reviews.csv", "rows": 1000},
-        "full_size": {
+        "baseline": {
             "dtype": "float32",
             "device": "NVIDIA H200",
             "metrics": {"accuracy": 0.818},
@@ -69,14 +69,16 @@ def test_a_card_reads_as_it_should(manifest, report):
     manifest.update(engines=["tensorrt", "onnxruntime", "openvino"], target="jetson")
     waiting = {**report["engines"][1], "engine": "tensorrt"}
     rows = (
-        Row("full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0),
-        Row("quantize", "graph", 0.872, 0.012, 0.95, 44, 0.061, 30_300_000, 32_700_000, "e", 1.2, 4.25),
+        StageRow(
+            "full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0
+        ),
+        StageRow("quantize", "graph", 0.872, 0.012, 0.95, 44, 0.061, 30_300_000, 32_700_000, "e", 1.2, 4.25),
     )
     report.update(
         engines=[waiting, *report["engines"]],
         data={**report["data"], "texts": 20, "leaked": 7},
         warnings=["the labels <do not> measure"],
-        ledger=asdict(Ledger("accuracy", 872, 872, 90, rows)),
+        per_stage=asdict(PerStageMetrics("accuracy", 872, 872, 90, rows)),
     )
     text = card.write(manifest, report, license_id="mit")
     if os.environ.get("UPDATE_GOLDENS"):
@@ -85,9 +87,9 @@ def test_a_card_reads_as_it_should(manifest, report):
 
 
 def test_what_does_not_apply_is_left_out(manifest, report):
-    unmeasured = asdict(Ledger("accuracy", 872, 872, 90, missing="no"))
-    for ledger in (None, unmeasured):  # of a report of version 0.2, and of one without a runtime
-        text = card.write({**manifest, "engines": ["onnxruntime"]}, {**report, "ledger": ledger})
+    unmeasured = asdict(PerStageMetrics("accuracy", 872, 872, 90, missing="no"))
+    for per_stage in (None, unmeasured):  # of a report of version 0.2, and of one without a runtime
+        text = card.write({**manifest, "engines": ["onnxruntime"]}, {**report, "per_stage": per_stage})
         assert not [
             part for part in ("What each stage lost", "On the device", "Warning", "reshape") if part in text
         ]
@@ -130,7 +132,7 @@ SNAPSHOT = "/home/someone/.cache/models--someone--roberta/snapshots/0f3e9"
 
 
 def test_a_model_of_the_hub_goes_by_its_id(manifest, report):
-    manifest["full_size"]["model"] = SNAPSHOT
+    manifest["baseline"]["model"] = SNAPSHOT
     config = {"model": "someone/roberta", "hub_id": "someone/roberta", "data": {"data": "x.csv"}}
     manifest["lineage"].insert(0, {"stage": "source", "seconds": 0.0, "config": config})
     text = card.write(manifest, report, license_id="mit")
@@ -142,7 +144,7 @@ def test_a_model_of_the_hub_goes_by_its_id(manifest, report):
 
 
 def test_a_folder_goes_by_the_name_that_was_typed_and_has_no_base_model(manifest, report):
-    manifest["full_size"]["model"] = "/home/someone/.cache/edgeroberta/checkpoints/0f3e9"
+    manifest["baseline"]["model"] = "/home/someone/.cache/edgeroberta/checkpoints/0f3e9"
     config = {"model": "models/reviews", "data": {"data": "x.csv"}}
     manifest["lineage"].insert(0, {"stage": "source", "seconds": 0.0, "config": config})
     text = card.write(manifest, report)
@@ -161,7 +163,7 @@ def test_a_base_model_that_was_fine_tuned_first_is_called_so(manifest, report):
 def test_the_packaged_default_names_its_encoder_and_licence(manifest, report):
     config = {"model": "packaged", "limit": None}
     manifest["lineage"].insert(0, {"stage": "source", "seconds": 0.0, "config": config})
-    manifest["full_size"]["model"] = "/home/someone/.cache/edgeroberta/teacher/00-finetune-0f3e9"
+    manifest["baseline"]["model"] = "/home/someone/.cache/edgeroberta/teacher/00-finetune-0f3e9"
     text = card.write(manifest, report)
     name = "granite-embedding-30m-english fine-tuned on Rotten Tomatoes"
     assert f"# {name}, compressed to int8\n" in text
@@ -201,7 +203,7 @@ def test_the_python_of_the_card_is_python(manifest, report):
 
 
 def test_hostile_names_of_model_labels_and_data_stay_texts(manifest, report):
-    manifest["full_size"]["model"] = "/home/me/a`b|<script>[x](y)\x1b[2J\n---"
+    manifest["baseline"]["model"] = "/home/me/a`b|<script>[x](y)\x1b[2J\n---"
     manifest["task"]["labels"] = ["a`b", "---\n# x", "\u202eevil"]
     text = card.write(manifest, {**report, "data": {"source": "rows`\n```\x1b.csv", "rows": 9}})
     _, front, body = text.split("---\n", 2)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeroberta.report.pareto import Point, pareto_front, pareto_json, pareto_svg, pareto_table
+from edgeroberta.report.pareto import ParetoPoint, pareto_front, pareto_json, pareto_svg, pareto_table
 
 GOLDEN = Path(__file__).parent / "golden" / "pareto.svg"
 POINTS = (
-    Point("full size", 5.9, 0.885, 125_000_000),
-    Point("int8", 1.7, 0.881, 33_000_000),
-    Point("3 layers", 0.9, 0.868, 28_000_000),
-    Point("2 layers", 0.95, 0.842, 27_000_000),
+    ParetoPoint("full size", 5.9, 0.885, 125_000_000),
+    ParetoPoint("int8", 1.7, 0.881, 33_000_000),
+    ParetoPoint("3 layers", 0.9, 0.868, 28_000_000),
+    ParetoPoint("2 layers", 0.95, 0.842, 27_000_000),
 )
 
 
@@ -24,7 +24,9 @@ def test_the_front_leaves_out_what_another_point_beats_in_both() -> None:
 
 
 def test_of_equally_fast_points_the_better_one_is_on_the_front() -> None:
-    assert pareto_front([Point("a", 1.0, 0.8), Point("b", 1.0, 0.9)]) == (Point("b", 1.0, 0.9),)
+    assert pareto_front([ParetoPoint("a", 1.0, 0.8), ParetoPoint("b", 1.0, 0.9)]) == (
+        ParetoPoint("b", 1.0, 0.9),
+    )
 
 
 def test_the_table_lists_the_fastest_first_and_marks_the_front() -> None:
@@ -55,7 +57,7 @@ def test_the_drawing_is_the_golden_one() -> None:
 
 
 def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point() -> None:
-    odd = [Point("a < b & c", 1.0, 0.5, series="mine"), Point("d", 2.0, 0.75, series="theirs")]
+    odd = [ParetoPoint("a < b & c", 1.0, 0.5, series="mine"), ParetoPoint("d", 2.0, 0.75, series="theirs")]
     root = ElementTree.fromstring(pareto_svg(odd, title='5 > 4 "quoted"'))
     texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"a < b & c", "d", "mine", "theirs", '5 > 4 "quoted"'} <= set(texts)
@@ -64,21 +66,25 @@ def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point() -> None:
 
 @pytest.mark.parametrize("metric", ["accuracy", "pearson"])
 def test_points_lie_inside_the_plot(metric: str) -> None:
-    root = ElementTree.fromstring(pareto_svg([Point("only", 3.0, 1.0)], title="one", metric=metric))
+    root = ElementTree.fromstring(pareto_svg([ParetoPoint("only", 3.0, 1.0)], title="one", metric=metric))
     circle = next(root.iter("{http://www.w3.org/2000/svg}circle"))
     assert 64 <= float(circle.get("cx", 0)) <= 696
     assert 64 <= float(circle.get("cy", 0)) <= 384
 
 
 def test_names_of_points_in_one_place_do_not_hide_each_other() -> None:
-    drawn = pareto_svg([Point(f"point {number}", 1.0, 0.9) for number in range(4)], title="one place")
+    drawn = pareto_svg([ParetoPoint(f"point {number}", 1.0, 0.9) for number in range(4)], title="one place")
     root = ElementTree.fromstring(drawn)
     texts = [node for node in root.iter("{http://www.w3.org/2000/svg}text") if "point" in str(node.text)]
     assert len({(node.get("x"), node.get("y")) for node in texts}) == 4
 
 
 def test_what_was_predicted_is_hollow_and_called_so() -> None:
-    points = [Point("here", 1.0, 0.9), Point("there", 0.5, 0.8, predicted=True), Point("worse", 2.0, 0.85)]
+    points = [
+        ParetoPoint("here", 1.0, 0.9),
+        ParetoPoint("there", 0.5, 0.8, predicted=True),
+        ParetoPoint("worse", 2.0, 0.85),
+    ]
     root = ElementTree.fromstring(pareto_svg(points, title="two"))
     circles = list(root.iter("{http://www.w3.org/2000/svg}circle"))
     assert [circle.get("fill") == "none" for circle in circles] == [False, False, True]

@@ -2,19 +2,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgeroberta.evaluate.per_stage import Ledger, Row
+from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
 from edgeroberta.report import stage_metrics
 
-LEDGER = Ledger(
+LEDGER = PerStageMetrics(
     metric="accuracy",
     measured=872,
     available=872,
     calls=90,
     rows=(
-        Row("full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0),
-        Row("distill", "checkpoint", 0.872, 0.012, 0.95, 44, 0.061, 26_700_000, 108_000_000, "e", 3.6, 1.44),
-        Row("quantize", "graph", 0.8721, -0.0001, 0.948, 45, 0.06, 950, 29e6, "e", 1.2, 4.31, noisy=True),
-        Row("build", "draft", parameters=26_700_000, bytes=29_000_000, error="crashed: killed by SIGSEGV"),
+        StageRow(
+            "full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0
+        ),
+        StageRow(
+            "distill", "checkpoint", 0.872, 0.012, 0.95, 44, 0.061, 26_700_000, 108_000_000, "e", 3.6, 1.44
+        ),
+        StageRow(
+            "quantize", "graph", 0.8721, -0.0001, 0.948, 45, 0.06, 950, 29e6, "e", 1.2, 4.31, noisy=True
+        ),
+        StageRow(
+            "build", "draft", parameters=26_700_000, bytes=29_000_000, error="crashed: killed by SIGSEGV"
+        ),
     ),
 )
 
@@ -32,7 +40,7 @@ def test_a_ledger_reads_as_it_should() -> None:
 
 
 def test_what_was_measured_on_what_is_said_beneath() -> None:
-    assert stage_metrics.sentences(LEDGER) == (
+    assert stage_metrics.notes(LEDGER) == (
         "Each model as an ONNX graph in ONNX Runtime, on 872 held-out rows; p50 of 90 single texts on one "
         "thread, in turns with the baseline. One row is 0.11 points. "
         "~: the turns differed by more than 10 %.",
@@ -42,18 +50,16 @@ def test_what_was_measured_on_what_is_said_beneath() -> None:
 
 def test_a_draw_of_rows_is_told() -> None:
     drawn = replace(LEDGER, measured=2000, available=50_000, rows=())
-    assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in stage_metrics.sentences(drawn)[0]
+    assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in stage_metrics.notes(drawn)[0]
 
 
 def test_a_ledger_without_a_runtime_says_why() -> None:
     missing = replace(LEDGER, rows=(), missing="ONNX Runtime is not installed: pip install x")
-    assert stage_metrics.sentences(missing) == (
-        "Not measured: ONNX Runtime is not installed: pip install x.",
-    )
+    assert stage_metrics.notes(missing) == ("Not measured: ONNX Runtime is not installed: pip install x.",)
 
 
 def test_a_correlation_stays_a_number() -> None:
-    row = Row("distill", "checkpoint", 0.9123, 0.0101)
+    row = StageRow("distill", "checkpoint", 0.9123, 0.0101)
     assert stage_metrics.table(replace(LEDGER, metric="pearson", rows=(row,))).rows[0][1:3] == (
         "0.912",
         "+0.010",

@@ -12,11 +12,19 @@ import numpy as np
 import pytest
 
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluate.per_stage import Ledger, Row
-from edgeroberta.evaluate.report import EngineResult, Flip, Gate, Invariance, Judgement, Report, Verdict
-from edgeroberta.latency.int8 import Gain
-from edgeroberta.measure.clock import Shape, summarise
-from edgeroberta.measure.protocol import Status
+from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
+from edgeroberta.evaluation.report import (
+    AnswerFlip,
+    EngineResult,
+    GateLimits,
+    GateVerdict,
+    Invariance,
+    Judgement,
+    Report,
+)
+from edgeroberta.latency.int8 import Int8Speedup
+from edgeroberta.measure.clock import CallShape, summarise
+from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.metrics import Interval
 from edgeroberta.report import rendering
 from edgeroberta.report.verification import markdown, page, sections, write
@@ -32,40 +40,42 @@ def example() -> Report:
     good = EngineResult(
         engine="onnxruntime",
         version="1.31.1",
-        status=Status.OK,
-        judgement=Judgement(Verdict.INCONCLUSIVE, reason, 1900),
+        status=RowStatus.OK,
+        judgement=Judgement(GateVerdict.INCONCLUSIVE, reason, 1900),
         metrics={"accuracy": 0.861, "macro_f1": 0.86},
         drop=Interval(0.006, -0.002, 0.014),
         agreement=0.981,
         flips=19,
-        latency=summarise([[0.001] * 99 + [0.004], [0.002] * 100], Shape(warmup=20)),
+        latency=summarise([[0.001] * 99 + [0.004], [0.002] * 100], CallShape(warmup=20)),
         cold_start_s=0.412,
         peak_bytes=142_300_000,
         bytes=31_200_000,
         invariance=Invariance(32, ("batched", "padded-64"), 2.3e-7, 0),
-        gain=Gain(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again"),
+        gain=Int8Speedup(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again"),
     )
-    crash = Judgement(Verdict.FAIL, "crashed: killed by SIGSEGV")
+    crash = Judgement(GateVerdict.FAIL, "crashed: killed by SIGSEGV")
     return Report(
-        judgement=Judgement(Verdict.FAIL, "openvino: crashed: killed by SIGSEGV"),
-        gate=Gate(),
+        judgement=Judgement(GateVerdict.FAIL, "openvino: crashed: killed by SIGSEGV"),
+        gate=GateLimits(),
         metric="accuracy",
         problem="single_label_classification",
         labels=("negative", "positive"),
         data={"source": "reviews.csv", "digest": "2" * 64, "rows": 1000},
-        full_size=reference.to_json(),
-        engines=(good, EngineResult("openvino", None, Status.CRASHED, crash)),
-        flips=(Flip(17, "good | <b>bad</b>\nand *ugly*", None, "positive", "positive", "negative"),),
+        baseline=reference.to_json(),
+        engines=(good, EngineResult("openvino", None, RowStatus.CRASHED, crash)),
+        flips=(AnswerFlip(17, "good | <b>bad</b>\nand *ugly*", None, "positive", "positive", "negative"),),
         machine=fake_bundles.DEVICE,
         measured_at="2026-01-02T03:04:05+00:00",
-        sites=({"site": "layer.0.ffn.out", "choice": "float", "error": 0.1234567, "reason": "worst of all"},),
-        ledger=Ledger(
+        linear_ops=(
+            {"linear_op": "layer.0.ffn.out", "choice": "float", "error": 0.1234567, "reason": "worst of all"},
+        ),
+        per_stage=PerStageMetrics(
             metric="accuracy",
             measured=1000,
             available=1000,
             calls=90,
             rows=(
-                Row(
+                StageRow(
                     "full size",
                     "checkpoint",
                     1.0,
@@ -79,7 +89,9 @@ def example() -> Report:
                     5.1,
                     1.0,
                 ),
-                Row("quantize", "graph", 0.861, 0.139, 0.981, 19, 0.06, int(30e6), 31_200_000, "e", 1.2, 4.2),
+                StageRow(
+                    "quantize", "graph", 0.861, 0.139, 0.981, 19, 0.06, int(30e6), 31_200_000, "e", 1.2, 4.2
+                ),
             ),
         ),
         lineage=(
@@ -103,21 +115,23 @@ def test_a_report_is_written_three_ways(example: Report, tmp_path: Path) -> None
     assert stored["judgement"]["verdict"] == "FAIL"
     assert stored["engines"][0]["drop"] == {"mean": 0.006, "low": -0.002, "high": 0.014}
     assert stored["engines"][1]["status"] == "crashed"
-    assert stored["full_size"]["bytes"] == 120_000_000
-    assert Ledger.from_json(stored["ledger"]) == example.ledger
+    assert stored["baseline"]["bytes"] == 120_000_000
+    assert PerStageMetrics.from_json(stored["per_stage"]) == example.per_stage
     shown = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h2>What each stage lost</h2>" in shown
     assert '<td>quantize</td><td class="number">86.1</td><td class="number">+13.9</td>' in shown
 
 
 def test_a_ledger_without_a_runtime_is_a_sentence(example: Report) -> None:
-    missing = replace(example, ledger=Ledger("accuracy", 1000, 1000, 90, missing="no engine is here"))
+    missing = replace(
+        example, per_stage=PerStageMetrics("accuracy", 1000, 1000, 90, missing="no engine is here")
+    )
     text = markdown(sections(missing))
     assert "## What each stage lost\n\nNot measured: no engine is here.\n\n##" in text
 
 
 def test_a_report_without_a_ledger_has_no_section_of_it(example: Report) -> None:
-    bare = replace(example, ledger=None)
+    bare = replace(example, per_stage=None)
     assert "What each stage lost" not in markdown(sections(bare))
 
 
@@ -155,7 +169,7 @@ def test_a_page_draws_the_gate_where_the_intervals_are(example: Report) -> None:
 
 
 def test_a_report_of_engines_that_all_failed_still_has_a_page(example: Report) -> None:
-    empty = replace(example, engines=example.engines[1:], flips=(), sites=(), lineage=())
+    empty = replace(example, engines=example.engines[1:], flips=(), linear_ops=(), lineage=())
     shown = page(empty)
     assert "<svg" not in shown
     assert "FAIL (crashed)" in shown

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import fields, inspection
+from edgeroberta.roberta import checkpoint_validation, fields
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.loading import transformers_config
@@ -142,7 +142,7 @@ def test_a_field_that_loses_nothing_is_taken_and_transformers_can_read_it(
     name: str, value: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, name: value}))
-    assert inspection.check_config(Checkpoint(tmp_path)).layers == 2
+    assert checkpoint_validation.check_config(Checkpoint(tmp_path)).layers == 2
     assert transformers_config(tmp_path).num_labels == 2
 
 
@@ -192,8 +192,8 @@ def test_any_value_of_any_field_is_taken_or_refused_on_purpose(
     # NaN and Infinity are written, too: Python reads them.
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, **changes}))
     try:
-        config = inspection.check_config(Checkpoint(tmp_path))
-        inspection._check_class(Checkpoint(tmp_path))
+        config = checkpoint_validation.check_config(Checkpoint(tmp_path))
+        checkpoint_validation._check_class(Checkpoint(tmp_path))
         task = Task.from_config(json.loads((tmp_path / "config.json").read_text()))
         told = transformers_config(tmp_path)
     except CheckpointError:

@@ -21,7 +21,7 @@ from edgeroberta.roberta.quantized import (
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.weights import Layer, Linear, load_weights
+from edgeroberta.roberta.weights import EncoderLayer, Linear, load_weights
 
 LENGTHS = (1, 2, 7, 64, 128, 512)
 #: Family and token types; the demo encoder has two types and eps 1e-12, XLM-R and CamemBERT one.
@@ -149,7 +149,7 @@ def test_uneven_heads_and_ffn_equal_the_masked_model(tiny_checkpoint: Path, tmp_
     np.testing.assert_allclose(found, evaluate(build_graph(masked), tmp_path, ids, mask), atol=1e-5)
 
 
-def prune(layer: Layer, columns: Any, neurons: Any) -> Layer:
+def prune(layer: EncoderLayer, columns: Any, neurons: Any) -> EncoderLayer:
     def outputs(linear: Linear, kept: Any) -> Linear:
         return Linear(linear.weight[:, kept], linear.bias[kept])
 
@@ -165,7 +165,7 @@ def prune(layer: Layer, columns: Any, neurons: Any) -> Layer:
     )
 
 
-def blank(layer: Layer, columns: Any, neurons: Any) -> Layer:
+def blank(layer: EncoderLayer, columns: Any, neurons: Any) -> EncoderLayer:
     """Zero the rows that read what :func:`prune` removes."""
 
     def only(linear: Linear, kept: Any) -> Linear:
@@ -194,12 +194,12 @@ def test_a_half_precision_body_stays_close(tiny_checkpoint: Path, tmp_path: Path
 def int8_plan(graph: Graph, reach: float = 8.0) -> QuantizationPlan:
     """Quantize every site with one fixed range; uneven smoothing on the FFN and behind the attention."""
     plans = {}
-    for site in graph.sites:
-        smooth = "ffn" in site.name or site.name.endswith("attention.output")
-        factors = np.linspace(0.5, 2, len(site.linear.weight), dtype=np.float32) if smooth else None
-        weight = site.linear.weight if factors is None else site.linear.weight * factors[:, None]
-        grid = ActivationRange.over(-reach, reach, signed="ffn" in site.name)
-        plans[site.name] = MatMulPlan(grid, factors, *quantize_weight(weight), site.linear.bias)
+    for linear_op in graph.linear_ops:
+        smooth = "ffn" in linear_op.name or linear_op.name.endswith("attention.output")
+        factors = np.linspace(0.5, 2, len(linear_op.linear.weight), dtype=np.float32) if smooth else None
+        weight = linear_op.linear.weight if factors is None else linear_op.linear.weight * factors[:, None]
+        grid = ActivationRange.over(-reach, reach, signed="ffn" in linear_op.name)
+        plans[linear_op.name] = MatMulPlan(grid, factors, *quantize_weight(weight), linear_op.linear.bias)
     return QuantizationPlan(plans)
 
 
@@ -208,8 +208,10 @@ def symmetric_plan(weights: Any) -> QuantizationPlan:
     graph = build_graph(weights, form=STAND_IN)
     grid = ActivationRange.over(-6, 6, signed=True)
     plans = {
-        site.name: MatMulPlan(grid, None, *quantize_weight(site.linear.weight), site.linear.bias)
-        for site in graph.sites
+        linear_op.name: MatMulPlan(
+            grid, None, *quantize_weight(linear_op.linear.weight), linear_op.linear.bias
+        )
+        for linear_op in graph.linear_ops
     }
     attentions = {each.name: AttentionPlan(grid, grid, grid) for each in graph.attentions}
     return QuantizationPlan(plans, quantize_rows(weights.embeddings.word), attentions)
@@ -228,8 +230,8 @@ def emulate(weights: Any, plan: QuantizationPlan, ids: Any) -> Any:
             + norm.shift
         )
 
-    def product(site: str, x: Any) -> Any:
-        choice = plan.matmuls[site]
+    def product(linear_op: str, x: Any) -> Any:
+        choice = plan.matmuls[linear_op]
         return choice.activation.fake_quantize(x) @ (choice.weight * choice.weight_scale)
 
     x = plan.word_embeddings.values[ids] * plan.word_embeddings.scale[ids] + table.position[: len(ids)]
@@ -323,7 +325,7 @@ def test_a_step_too_small_for_half_precision_is_not_zero(tiny_checkpoint: Path) 
 def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_checkpoint: Path) -> None:
     weights = load_weights(tiny_checkpoint)
     plan = int8_plan(build_graph(weights))
-    kept = {site: choice for site, choice in plan.matmuls.items() if site != "layer.0.ffn.out"}
+    kept = {linear_op: choice for linear_op, choice in plan.matmuls.items() if linear_op != "layer.0.ffn.out"}
     model = build_graph(
         weights, QuantizationPlan(kept, quantize_rows(weights.embeddings.word))
     ).builder.model()
@@ -332,7 +334,7 @@ def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_c
     assert types["layer.0.ffn.out.weight"] == onnx.TensorProto.FLOAT
     assert types["embeddings.word"] == onnx.TensorProto.INT8
     quantized = [node.name for node in model.graph.node if node.op_type == "QuantizeLinear"]
-    assert quantized == [f"{site}.quantize" for site in kept]  # no Q/DQ on outputs
+    assert quantized == [f"{linear_op}.quantize" for linear_op in kept]  # no Q/DQ on outputs
 
 
 @pytest.mark.parametrize("engine", ENGINES)

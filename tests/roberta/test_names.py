@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.measure.baseline import FullSize
+from edgeroberta.measure.torch_baseline import TorchBaseline
 from edgeroberta.roberta import loading, names, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import load_weights
@@ -86,7 +86,7 @@ def test_a_wrapped_model_in_shards_is_read_and_measured_as_the_one_inside(
     folder = resolving.resolve(str(copy), cache=tmp_path / "cache").folder
     assert {file.name: file.read_bytes() for file in copy.iterdir()} == before
     texts = ["a great film", "a bad one"]
-    assert np.array_equal(FullSize(folder).logits(texts), FullSize(tiny_checkpoint).logits(texts))
+    assert np.array_equal(TorchBaseline(folder).logits(texts), TorchBaseline(tiny_checkpoint).logits(texts))
     assert resolving.locate(str(copy), cache=tmp_path / "cache").folder == folder  # as a teacher, too
 
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from edgeroberta.errors import UsageError
 from edgeroberta.roberta import narrowing, pruned, sensitivity, surgery
 from edgeroberta.roberta.loading import load_classifier
-from edgeroberta.roberta.sensitivity import Sample
+from edgeroberta.roberta.sensitivity import TextBatch
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.tasks import Problem, Task
 
@@ -19,7 +19,7 @@ TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 
 
 @pytest.fixture(scope="module")
-def samples() -> list[Sample]:
+def samples() -> list[TextBatch]:
     source = torch.Generator().manual_seed(0)
     made = []
     for _ in range(4):
@@ -28,7 +28,9 @@ def samples() -> list[Sample]:
         mask[0, 6:] = 0
         labels = torch.randint(0, 2, (8,), generator=source)
         made.append(
-            Sample(ids, mask, lambda x, labels=labels: functional.cross_entropy(x, labels, reduction="none"))
+            TextBatch(
+                ids, mask, lambda x, labels=labels: functional.cross_entropy(x, labels, reduction="none")
+            )
         )
     return made
 
@@ -38,14 +40,14 @@ def model(tiny_checkpoint: Path) -> torch.nn.Module:
     return load_classifier(tiny_checkpoint, TWO)
 
 
-def answers(model: torch.nn.Module, samples: list[Sample]) -> torch.Tensor:
+def answers(model: torch.nn.Module, samples: list[TextBatch]) -> torch.Tensor:
     with torch.no_grad():
         return torch.cat([model(input_ids=s.ids, attention_mask=s.mask).logits for s in samples])
 
 
 @pytest.mark.parametrize("directions", [False, True])
 def test_a_narrower_model_has_the_shape_asked_for_and_answers_unlike_chance(
-    directions: bool, model: torch.nn.Module, samples: list[Sample]
+    directions: bool, model: torch.nn.Module, samples: list[TextBatch]
 ) -> None:
     made = narrowing.narrow(model, samples, hidden_size=24, intermediate_size=40, directions=directions)
     config = made.model.config
@@ -57,7 +59,7 @@ def test_a_narrower_model_has_the_shape_asked_for_and_answers_unlike_chance(
 
 
 def test_nothing_is_lost_where_nothing_of_weight_is_taken_away(
-    model: torch.nn.Module, samples: list[Sample]
+    model: torch.nn.Module, samples: list[TextBatch]
 ) -> None:
     # neurons 40 to 63 add nothing
     with torch.no_grad():
@@ -68,7 +70,7 @@ def test_nothing_is_lost_where_nothing_of_weight_is_taken_away(
 
 
 def test_directions_without_variance_are_the_ones_that_go(
-    make_checkpoint: Callable[..., Path], samples: list[Sample]
+    make_checkpoint: Callable[..., Path], samples: list[TextBatch]
 ) -> None:
     # with the scales of eight channels at 0 behind every norm, those carry a constant and nothing else
     model = load_classifier(make_checkpoint(seed=3), TWO)
@@ -84,7 +86,7 @@ def test_directions_without_variance_are_the_ones_that_go(
 
 
 def test_the_norms_put_out_what_those_of_the_wide_model_do(
-    model: torch.nn.Module, samples: list[Sample]
+    model: torch.nn.Module, samples: list[TextBatch]
 ) -> None:
     made = narrowing.narrow(model, samples, hidden_size=16)
     for wide, norm in zip(sensitivity.norms(model), sensitivity.norms(made.model), strict=True):
@@ -92,7 +94,7 @@ def test_the_norms_put_out_what_those_of_the_wide_model_do(
         for one, module in ((model, wide), (made.model, norm)):
             tokens = []
             for sample in samples:
-                with sensitivity.Recording(outputs=[module]) as recording, torch.no_grad():
+                with sensitivity.OutputObserver(outputs=[module]) as recording, torch.no_grad():
                     one(input_ids=sample.ids, attention_mask=sample.mask)
                 tokens.append(recording.values[module][sample.mask.bool()])
             outputs.append(torch.cat(tokens))
@@ -102,7 +104,7 @@ def test_the_norms_put_out_what_those_of_the_wide_model_do(
 
 
 def test_scores_are_the_squared_first_order_change_of_the_loss(
-    model: torch.nn.Module, samples: list[Sample]
+    model: torch.nn.Module, samples: list[TextBatch]
 ) -> None:
     found = sensitivity.measure(model, samples)
     dense = model.base_model.encoder.layer[1].output.dense  # type: ignore[union-attr]
@@ -111,7 +113,7 @@ def test_scores_are_the_squared_first_order_change_of_the_loss(
         logits = model(input_ids=sample.ids, attention_mask=sample.mask).logits
         for row, loss in enumerate(sample.loss(logits)):
             # d loss / d (scale of neuron 5 of this text) at 1
-            with sensitivity.Recording(inputs=[dense]) as recording:
+            with sensitivity.OutputObserver(inputs=[dense]) as recording:
                 again = model(input_ids=sample.ids[row : row + 1], attention_mask=sample.mask[row : row + 1])
                 value = recording.values[dense]
                 labelled = sample.loss(again.logits.expand(8, -1))[row]
@@ -124,9 +126,9 @@ def test_scores_are_the_squared_first_order_change_of_the_loss(
 
 @pytest.mark.parametrize("widths", [{"hidden_size": 24}, {"intermediate_size": 40}])
 def test_a_pruned_model_is_narrowed_and_its_pruned_layers_keep_what_they_have(
-    widths: dict[str, int], model: PreTrainedModel, samples: list[Sample], tmp_path: Path
+    widths: dict[str, int], model: PreTrainedModel, samples: list[TextBatch], tmp_path: Path
 ) -> None:
-    kept = surgery.Kept((0, 1), (tuple(range(4)), (1, 3)), (tuple(range(64)), tuple(range(0, 60, 2))))
+    kept = surgery.KeptUnits((0, 1), (tuple(range(4)), (1, 3)), (tuple(range(64)), tuple(range(0, 60, 2))))
     made = narrowing.narrow(surgery.prune(model, kept), samples, **widths).model
     full = LayerShape(widths.get("hidden_size", 32) // 8, widths.get("intermediate_size", 64))
     assert surgery.shape_of(made).layers == (full, LayerShape(2, 30))
@@ -153,7 +155,7 @@ def test_a_pruned_model_is_narrowed_and_its_pruned_layers_keep_what_they_have(
     ],
 )
 def test_widths_that_do_not_fit_are_refused(
-    widths: dict[str, int], message: str, model: torch.nn.Module, samples: list[Sample]
+    widths: dict[str, int], message: str, model: torch.nn.Module, samples: list[TextBatch]
 ) -> None:
     with pytest.raises(UsageError) as caught:
         narrowing.narrow(model, samples, **widths)

@@ -15,11 +15,11 @@ from masking import random_kept
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import inspection, pruned, resolving, surgery
+from edgeroberta.roberta import checkpoint_validation, pruned, resolving, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.roberta.weights import load_weights
 from edgeroberta.tasks import Problem, Task
 
@@ -27,7 +27,7 @@ TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 IDS = torch.tensor([[0, 40, 41, 42, 2], [0, 50, 2, 1, 1]])
 MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 #: Of three layers with four heads and 64 neurons each.
-SOME = Kept((0, 1, 2), ((0, 2), (1,), (0, 1, 2, 3)), (tuple(range(0, 64, 3)), (5, 9), tuple(range(64))))
+SOME = KeptUnits((0, 1, 2), ((0, 2), (1,), (0, 1, 2, 3)), (tuple(range(0, 64, 3)), (5, 9), tuple(range(64))))
 QUERY = "roberta.encoder.layer.1.attention.self.query.weight"
 
 
@@ -93,7 +93,7 @@ def test_every_shape_survives_saving_and_loading(plain: Path, tmp_path: Path) ->
         student = surgery.prune(model, kept).eval()
         (tmp_path / str(seed)).mkdir()
         save_classifier(student, tmp_path / str(seed), tokenizer=plain)
-        inspection.check(Checkpoint(tmp_path / str(seed)))
+        checkpoint_validation.check(Checkpoint(tmp_path / str(seed)))
         assert torch.equal(answer(load_classifier(tmp_path / str(seed), TWO)), answer(student))
         shape = Checkpoint(tmp_path / str(seed)).config.shape
         assert shape == surgery.shape_of(student)
@@ -140,7 +140,7 @@ def test_a_pruned_encoder_without_a_head_gets_one(plain: Path, folder: Path, tmp
     encoder = pruned.from_pretrained(folder, AutoModel)
     save_classifier(encoder, tmp_path, tokenizer=plain)
     assert not Checkpoint(tmp_path).has_head
-    inspection.check(Checkpoint(tmp_path))
+    checkpoint_validation.check(Checkpoint(tmp_path))
     assert surgery.shape_of(load_classifier(tmp_path, TWO)).layers == SOME.shapes
 
 

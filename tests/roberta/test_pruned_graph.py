@@ -13,13 +13,13 @@ from masking import masked, random_kept
 
 from edgeroberta import pipeline, recipe, targets
 from edgeroberta.data.rows import Rows, Splits
-from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.graph import STAND_IN, GraphForm, write_float
 from edgeroberta.roberta.loading import load_classifier, save_classifier
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.runtime import Runtime
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.tasks import Problem, Task
@@ -28,7 +28,7 @@ from .test_graph import padded_batch, run_onnxruntime, run_openvino
 
 TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 #: Of four layers with four heads and 64 neurons each; the last is uneven, too.
-SOME = Kept((0, 2, 3), ((0, 2), (0, 1, 2, 3), (1, 3)), (tuple(range(0, 64, 3)), (5,), tuple(range(40))))
+SOME = KeptUnits((0, 2, 3), ((0, 2), (0, 1, 2, 3), (1, 3)), (tuple(range(0, 64, 3)), (5,), tuple(range(40))))
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def whole(make_checkpoint: Callable[..., Path]) -> Path:
     return make_checkpoint(num_hidden_layers=4)
 
 
-def prune_into(folder: Path, whole: Path, kept: Kept) -> Path:
+def prune_into(folder: Path, whole: Path, kept: KeptUnits) -> Path:
     folder.mkdir()
     save_classifier(surgery.prune(load_classifier(whole, TASK), kept), folder, tokenizer=whole)
     return folder
 
 
-def masked_answer(whole: Path, kept: Kept, ids: Any, mask: Any) -> Any:
+def masked_answer(whole: Path, kept: KeptUnits, ids: Any, mask: Any) -> Any:
     model = load_classifier(whole, TASK)
     with masked(model, kept), torch.inference_mode():
         return model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
@@ -75,7 +75,9 @@ def int8_bundle(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
     splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, TASK.labels)
     pruned = prune_into(folder / "pruned", whole, SOME)
-    job = Job(Checkpoint(pruned), TASK, splits, targets.load("intel-cpu"), folder / "out", folder / "work")
+    job = PipelineJob(
+        Checkpoint(pruned), TASK, splits, targets.load("intel-cpu"), folder / "out", folder / "work"
+    )
     made = pipeline.make(chosen.stages[:end], job, progress=Progress())
     return Path(made[-1].artifact.path)
 

@@ -13,9 +13,9 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceCl
 from edgeroberta.errors import UsageError
 from edgeroberta.roberta import surgery
 from edgeroberta.roberta.loading import load_classifier, save_classifier
-from edgeroberta.roberta.probe import Probe
+from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.surgery import Kept
+from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.tasks import Problem, Task
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
@@ -148,7 +148,7 @@ def test_a_saved_student_answers_the_same_when_loaded(deep: Path, tmp_path: Path
 
 def test_a_probe_sees_what_transformers_reports(deep: Path) -> None:
     model = load_classifier(deep, TWO)
-    with torch.no_grad(), Probe(model, layers=(1, 3), attention=True) as probe:
+    with torch.no_grad(), OutputRecorder(model, layers=(1, 3), attention=True) as probe:
         states = model(IDS, MASK, output_hidden_states=True).hidden_states
         hidden, attention = probe.hidden(), probe.attention()
         query = model.base_model.encoder.layer[3].attention.self.query(states[3])
@@ -160,13 +160,13 @@ def test_a_probe_sees_what_transformers_reports(deep: Path) -> None:
 
 def test_a_closed_probe_leaves_no_hooks(deep: Path) -> None:
     model = load_classifier(deep, TWO)
-    with Probe(model, layers=(0,), attention=True):
+    with OutputRecorder(model, layers=(0,), attention=True):
         pass
     assert not any(module._forward_hooks for module in model.modules())
 
 
 #: Of four layers with four heads and 64 neurons each, what the tests below keep.
-SOME = Kept((0, 2, 3), ((0, 2), (1,), (0, 1, 3)), (tuple(range(0, 64, 3)), (5,), tuple(range(64))))
+SOME = KeptUnits((0, 2, 3), ((0, 2), (1,), (0, 1, 3)), (tuple(range(0, 64, 3)), (5,), tuple(range(64))))
 HEADS = {
     "classifier": AutoModelForSequenceClassification,
     "masked language model": AutoModelForMaskedLM,
@@ -220,8 +220,8 @@ def test_a_masked_model_answers_otherwise_than_the_whole_one(deep: Path) -> None
 def test_pruning_twice_equals_pruning_once(deep: Path) -> None:
     model = load(deep)
     first = surgery.prune(model, SOME)
-    again = surgery.prune(first, Kept((0, 2), ((1,), (0, 2)), ((0, 4), tuple(range(1, 64)))))
-    once = surgery.prune(model, Kept((0, 3), ((2,), (0, 3)), ((0, 12), tuple(range(1, 64)))))
+    again = surgery.prune(first, KeptUnits((0, 2), ((1,), (0, 2)), ((0, 4), tuple(range(1, 64)))))
+    once = surgery.prune(model, KeptUnits((0, 3), ((2,), (0, 3)), ((0, 12), tuple(range(1, 64)))))
     assert torch.equal(answer(again), answer(once))
     assert again.config.to_dict() == once.config.to_dict()
 
@@ -230,7 +230,7 @@ def test_layers_of_a_pruned_model_can_be_kept(deep: Path) -> None:
     model = load(deep)
     cut = surgery.keep_layers(surgery.prune(model, SOME), [0, 2])
     once = surgery.prune(
-        model, Kept((0, 3), (SOME.heads[0], SOME.heads[2]), (SOME.neurons[0], SOME.neurons[2]))
+        model, KeptUnits((0, 3), (SOME.heads[0], SOME.heads[2]), (SOME.neurons[0], SOME.neurons[2]))
     )
     assert torch.equal(answer(cut), answer(once))
 
@@ -258,7 +258,7 @@ def test_whole_layers_need_no_field_in_the_config(deep: Path) -> None:
 def test_everything_keeps_the_model_as_it_is(deep: Path) -> None:
     model = load(deep)
     for source in (model, surgery.prune(model, SOME)):
-        copy = surgery.prune(source, Kept.everything(surgery.shape_of(source)))
+        copy = surgery.prune(source, KeptUnits.everything(surgery.shape_of(source)))
         assert copy.config.to_dict() == source.config.to_dict()
         for name, tensor in source.state_dict().items():
             assert torch.equal(copy.state_dict()[name], tensor)

@@ -10,7 +10,7 @@ import pytest
 
 from edgeroberta.errors import BundleError, EngineError
 from edgeroberta.runtime import Runtime, goldens, processor
-from edgeroberta.runtime.goldens import GOLDENS_FILE, Passed, check_answers, load
+from edgeroberta.runtime.goldens import GOLDENS_FILE, GoldenCheckCache, check_answers, load
 from edgeroberta.runtime.manifest import canonical, digest_file
 
 
@@ -118,11 +118,11 @@ def test_goldens_run_once_per_bundle_and_engine(bundle, monkeypatch):
 
 
 def test_what_passed_is_remembered_for_the_same_facts_only():
-    assert not Passed("a", "b")
-    Passed("a", "b").remember()
-    assert Passed("a", "b")
-    assert not Passed("a", "c")
-    assert not Passed("ab", "")
+    assert not GoldenCheckCache("a", "b")
+    GoldenCheckCache("a", "b").remember()
+    assert GoldenCheckCache("a", "b")
+    assert not GoldenCheckCache("a", "c")
+    assert not GoldenCheckCache("ab", "")
 
 
 def test_a_cache_that_cannot_be_written_means_asking_each_time(bundle, tmp_path, monkeypatch, caplog):
@@ -151,10 +151,10 @@ def test_without_a_home_folder_goldens_run_each_time(bundle, monkeypatch, caplog
 
 def test_what_passed_on_one_gpu_has_not_passed_on_another(monkeypatch):
     monkeypatch.setattr(processor, "gpus", lambda: ("NVIDIA H100 80GB HBM3",))
-    Passed("a", "onnxruntime-cuda").remember()
-    assert Passed("a", "onnxruntime-cuda")
+    GoldenCheckCache("a", "onnxruntime-cuda").remember()
+    assert GoldenCheckCache("a", "onnxruntime-cuda")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert not Passed("a", "onnxruntime-cuda")
+    assert not GoldenCheckCache("a", "onnxruntime-cuda")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr(processor, "gpus", lambda: ("NVIDIA A10",))
-    assert not Passed("a", "onnxruntime-cuda")
+    assert not GoldenCheckCache("a", "onnxruntime-cuda")

@@ -35,7 +35,7 @@ def test_a_manifest_says_what_the_bundle_is(tiny_bundle):
     assert found.engines == ("onnxruntime", "openvino")
     assert (found.max_length, found.pad_token_id, found.threads, found.precision) == (512, 1, 1, "fp32")
     assert found.lengths == (2,)
-    assert found.full_size["parameters"] > 50_000
+    assert found.baseline["parameters"] > 50_000
     assert [step["stage"] for step in found.lineage] == ["export"]
     assert found.gate is None
     check_files(found)

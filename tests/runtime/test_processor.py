@@ -93,8 +93,8 @@ def test_processors_are_told_apart_by_model_or_by_arm_s_numbers(machine):
     ]
 
 
-AT_RISK = {"safe": False, "sites": ["layer.0.ffn.in"]}
-SAFE = {"safe": True, "sites": []}
+AT_RISK = {"safe": False, "linear_ops": ["layer.0.ffn.in"]}
+SAFE = {"safe": True, "linear_ops": []}
 
 
 @pytest.fixture
@@ -142,11 +142,11 @@ def test_a_safe_bundle_and_a_float_one_are_left_alone(int8, machine):
 @pytest.mark.parametrize(
     "value",
     [
-        {"safe": 1, "sites": []},
-        {"safe": True, "sites": "all"},
+        {"safe": 1, "linear_ops": []},
+        {"safe": True, "linear_ops": "all"},
         {"safe": True},
         [],
-        {"safe": True, "sites": [1]},
+        {"safe": True, "linear_ops": [1]},
     ],
 )
 def test_a_malformed_field_is_refused(int8, value):
@@ -216,7 +216,7 @@ def session_options(monkeypatch, machine) -> Callable[..., dict[str, str]]:
 def test_onnx_runtime_is_asked_for_exact_kernels_only_where_the_fast_ones_saturate(
     int8, session_options, name, at_risk
 ):
-    from edgeroberta.quantization.engine import open_session
+    from edgeroberta.quantization.ort import open_session
     from edgeroberta.runtime.onnxruntime import make_options
 
     for saturation, expected in ((SAFE, {}), (AT_RISK, at_risk), (None, at_risk)):

@@ -16,21 +16,21 @@ from edgeroberta import cli, recipe
 from edgeroberta.api import CompressionResult
 from edgeroberta.data import DataSpec
 from edgeroberta.errors import EngineError, UsageError
-from edgeroberta.latency import measuring
-from edgeroberta.latency.request import Request as TableRequest
+from edgeroberta.latency import measurement
+from edgeroberta.latency.request import LatencyRequest as TableRequest
 from edgeroberta.pipeline import compression
-from edgeroberta.pipeline.sources import Request
+from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.search import budget, evaluation, preview, probing
-from edgeroberta.search.limits import Limits
+from edgeroberta.search.limits import BudgetLimits
 
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 QUICK = ("distill.epochs=1", "quantize.samples=8", "verify.latency_rows=5")
 
 
 @pytest.fixture
-def ask(make_checkpoint, tmp_path, monkeypatch) -> Request:
+def ask(make_checkpoint, tmp_path, monkeypatch) -> CompressionRequest:
     """A request for a tiny model of three layers; the device is a round one."""
     rows = tmp_path / "rows.csv"
     with rows.open("w", newline="") as handle:
@@ -46,8 +46,8 @@ def ask(make_checkpoint, tmp_path, monkeypatch) -> Request:
         return latency_tables.table(wanted.shape)
 
     asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(measuring, "measure", measure)
-    return Request(
+    monkeypatch.setattr(measurement, "measure", measure)
+    return CompressionRequest(
         model=str(model),
         data=DataSpec(str(rows), eval_fraction=0.3),
         recipe="int8-distill",
@@ -60,13 +60,13 @@ def ask(make_checkpoint, tmp_path, monkeypatch) -> Request:
 
 
 def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, monkeypatch, capsys):
-    found = budget.compress(ask, Limits(speedup=1.5, keep=0.5), progress=Progress())
+    found = budget.compress(ask, BudgetLimits(speedup=1.5, keep=0.5), progress=Progress())
     assert found.result.stages[0].artifact.lineage.stage == "export"
     assert (found.outcome.chosen.name, found.outcome.probes) == ("3 layers", ())
     written = json.loads((found.result.bundle / "reports" / "budget.json").read_text())
     assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
     assert written["measured"]["p50_ms"] > 0
-    assert written["full_size"]["pace"] > 0
+    assert written["baseline"]["pace"] > 0
     assert [point.name for point in found.outcome.points] == ["full size, float", "int8 alone"]
 
     report = {**(found.result.report or {})}
@@ -89,7 +89,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
         def line(self, text: str) -> None:
             lines.append(text)
 
-    limits = Limits(speedup=6, bytes=2_000_000, keep=0.5)
+    limits = BudgetLimits(speedup=6, bytes=2_000_000, keep=0.5)
     found = budget.compress(ask, limits, progress=Listening())
     outcome = found.outcome
     assert len(outcome.probes) >= 2
@@ -120,7 +120,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
 
 
 def test_an_impossible_budget_is_refused_before_anything_is_made(ask):
-    hopeless = Limits(speedup=1000, keep=1.0)
+    hopeless = BudgetLimits(speedup=1000, keep=1.0)
     with pytest.raises(UsageError, match="no model meets"):
         budget.compress(ask, hopeless, progress=Progress())
     assert not (ask.output or Path()).exists()
@@ -130,7 +130,7 @@ def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask):
     def timer(*arguments: Any) -> Any:
         raise AssertionError("the table is a fake one")
 
-    limits = Limits(speedup=1.5, p95=1.0, keep=0.5)
+    limits = BudgetLimits(speedup=1.5, p95=1.0, keep=0.5)
     found = budget.compress(ask, limits, progress=Progress(), host="user@board", timer=timer)
     assert found.outcome.measured["p50_ms"] is None
     assert [(point.predicted, round(point.latency_ms, 6)) for point in found.outcome.points] == [
@@ -144,11 +144,13 @@ def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask):
 def test_a_recipe_that_does_not_say_how_to_learn_is_refused(ask):
     for name in ("int8", "finetune-int8"):
         with pytest.raises(UsageError, match="how a smaller model is to learn"):
-            budget.compress(replace(ask, recipe=name, overrides=()), Limits(speedup=2), progress=Progress())
+            budget.compress(
+                replace(ask, recipe=name, overrides=()), BudgetLimits(speedup=2), progress=Progress()
+            )
 
 
 def test_a_dry_run_says_that_a_device_without_a_table_would_be_measured(ask):
-    found = preview.forecast(ask, Limits(speedup=6))
+    found = preview.budget_preview(ask, BudgetLimits(speedup=6))
     assert found.candidates == ()
     assert "the device would be measured first" in str(found)
     assert found.to_json()["budget"]["candidates"] is None
@@ -162,8 +164,8 @@ def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(ask, monkeypat
         wanted.append(where)
         return latency_tables.table(request.shape)
 
-    monkeypatch.setattr(measuring, "stored", stored)
-    tight = preview.forecast(ask, Limits(speedup=6), host="user@board")
+    monkeypatch.setattr(measurement, "stored", stored)
+    tight = preview.budget_preview(ask, BudgetLimits(speedup=6), host="user@board")
     assert wanted == ["user@board"]
     assert len(tight.candidates) >= 2
     text = str(tight)
@@ -171,21 +173,21 @@ def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(ask, monkeypat
     assert all(candidate.name in text for candidate in tight.candidates)
     written = tight.to_json()["budget"]["candidates"]
     assert all(each["predicted"]["speedup"] >= 6 for each in written)
-    assert "nothing would be trained" in str(preview.forecast(ask, Limits(speedup=1.5)))
+    assert "nothing would be trained" in str(preview.budget_preview(ask, BudgetLimits(speedup=1.5)))
     with pytest.raises(UsageError, match="no model meets"):
-        preview.forecast(ask, Limits(speedup=1000))
+        preview.budget_preview(ask, BudgetLimits(speedup=1000))
     assert not (ask.output or Path()).exists()
 
 
 def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask):
     model = Checkpoint(Path(str(ask.model)))
     wanted = TableRequest(model.config.shape, "gelu", model, "arm")
-    assert measuring.stored(wanted, where="user@board") is None
-    plan = measuring.plan_for(wanted, here=False)
+    assert measurement.stored(wanted, where="user@board") is None
+    plan = measurement.plan_for(wanted, here=False)
     table = latency_tables.table(wanted.shape)
-    table.save(measuring.table_file(plan, "arm", "user@board"))
-    assert measuring.stored(wanted, where="user@board") == table
-    assert measuring.stored(wanted, where="another@board") is None
+    table.save(measurement.table_file(plan, "arm", "user@board"))
+    assert measurement.stored(wanted, where="user@board") == table
+    assert measurement.stored(wanted, where="another@board") is None
 
 
 @pytest.mark.slow
@@ -193,11 +195,11 @@ def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(ask, make_
     base = make_checkpoint(("negative", "positive"), head=False)
     monkeypatch.setattr("edgeroberta.demo.prepare", lambda cache: SimpleNamespace(base=base, data=ask.data))
     packaged = replace(ask, model=None, data=None)
-    before = preview.forecast(packaged, Limits(speedup=1.5))
+    before = preview.budget_preview(packaged, BudgetLimits(speedup=1.5))
     assert "would be fine-tuned first" in str(before)
-    found = budget.compress(packaged, Limits(speedup=1.5, keep=0.5), progress=Progress())
+    found = budget.compress(packaged, BudgetLimits(speedup=1.5, keep=0.5), progress=Progress())
     assert found.outcome.chosen.name == "2 layers"
-    assert "would be fine-tuned first" not in str(preview.forecast(packaged, Limits(speedup=1.5)))
+    assert "would be fine-tuned first" not in str(preview.budget_preview(packaged, BudgetLimits(speedup=1.5)))
 
 
 def test_a_model_that_no_engine_could_run_is_an_error_that_says_so():

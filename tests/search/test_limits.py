@@ -6,7 +6,7 @@ import pytest
 
 from edgeroberta.errors import UsageError
 from edgeroberta.search import limits
-from edgeroberta.search.limits import Limits
+from edgeroberta.search.limits import BudgetLimits
 
 
 @pytest.mark.parametrize("text", ["4ms", "4", "0.004s", "4000us", " 4.0 ms ", "4000 µs"])
@@ -35,8 +35,8 @@ def test_what_is_no_size_is_refused(text):
 
 
 def test_limits_may_be_combined_and_most_of_the_metric_is_kept_by_default():
-    assert limits.read(4, "4ms", "12MB", None) == Limits(4, 0.004, 12_000_000, 0.98)
-    assert limits.read(None, None, "12MB", 0.99) == Limits(None, None, 12_000_000, 0.99)
+    assert limits.read(4, "4ms", "12MB", None) == BudgetLimits(4, 0.004, 12_000_000, 0.98)
+    assert limits.read(None, None, "12MB", 0.99) == BudgetLimits(None, None, 12_000_000, 0.99)
 
 
 def test_without_a_budget_there_are_no_limits():

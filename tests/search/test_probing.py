@@ -12,40 +12,40 @@ import numpy as np
 
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.metrics import Interval
-from edgeroberta.pipeline.job import Job
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.search import probing
-from edgeroberta.search.candidates import Candidate, Predicted
-from edgeroberta.search.probing import Probe, pick, told
-from edgeroberta.search.recipes import Base
+from edgeroberta.search.candidate_recipes import CandidateSettings
+from edgeroberta.search.candidates import Candidate, PredictedResult
+from edgeroberta.search.probing import ShortDistillation, pick, tie_notice
 from edgeroberta.targets import load
 from edgeroberta.tasks import Problem, Task
 
-SLOW = Candidate((0, 1), (), None, Predicted(0.0020, 0.004, 3.0, 10e6), 0.8, True)
-FAST = Candidate((0,), (), None, Predicted(0.0012, 0.003, 5.0, 9e6), 0.7, True)
-LIKE_SLOW = replace(SLOW, layers=(0, 1, 2), predicted=Predicted(0.00195, 0.004, 3.0, 10e6))
-BEST = Probe(SLOW, 0.95, 0.9)
+SLOW = Candidate((0, 1), (), None, PredictedResult(0.0020, 0.004, 3.0, 10e6), 0.8, True)
+FAST = Candidate((0,), (), None, PredictedResult(0.0012, 0.003, 5.0, 9e6), 0.7, True)
+LIKE_SLOW = replace(SLOW, layers=(0, 1, 2), predicted=PredictedResult(0.00195, 0.004, 3.0, 10e6))
+BEST = ShortDistillation(SLOW, 0.95, 0.9)
 TIED, WORSE = Interval(0.01, -0.005, 0.025), Interval(0.03, 0.01, 0.05)
 
 
 def test_the_fastest_of_those_that_are_tied_with_the_best_is_made():
-    assert pick((BEST, Probe(FAST, 0.94, 0.9, TIED))).candidate is FAST
+    assert pick((BEST, ShortDistillation(FAST, 0.94, 0.9, TIED))).candidate is FAST
 
 
 def test_a_candidate_that_is_behind_beyond_doubt_is_not_made_however_fast():
-    probes = (BEST, Probe(FAST, 0.92, 0.9, WORSE))
+    probes = (BEST, ShortDistillation(FAST, 0.92, 0.9, WORSE))
     assert pick(probes).candidate is SLOW
-    assert told(probes, SLOW) is None
+    assert tie_notice(probes, SLOW) is None
 
 
 def test_of_equally_fast_ones_the_one_with_more_agreement_is_made():
-    assert pick((BEST, Probe(LIKE_SLOW, 0.94, 0.9, TIED))).candidate is SLOW
+    assert pick((BEST, ShortDistillation(LIKE_SLOW, 0.94, 0.9, TIED))).candidate is SLOW
 
 
 def test_ties_are_named():
-    probes = (BEST, Probe(FAST, 0.94, 0.9, TIED), Probe(LIKE_SLOW, 0.9, 0.9, WORSE))
-    assert told(probes, FAST) == (
+    probes = (BEST, ShortDistillation(FAST, 0.94, 0.9, TIED), ShortDistillation(LIKE_SLOW, 0.9, 0.9, WORSE))
+    assert tie_notice(probes, FAST) == (
         "tied, since the validation texts cannot tell them apart: 2 layers and 1 layer; "
         "1 layer is made of these"
     )
@@ -64,7 +64,7 @@ def test_copies_of_a_text_do_not_tell_candidates_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(probing.pipeline, "make", made)
     task = Task(Problem.SINGLE_LABEL, ("a", "b"))
     rows = Rows(tuple(f"text {i % 10}" for i in range(500)), None, np.zeros(500, np.int64), "x")
-    job = Job(
+    job = PipelineJob(
         Checkpoint(Path("model")),
         task,
         Splits(rows, rows, rows, None, task.labels),
@@ -72,9 +72,9 @@ def test_copies_of_a_text_do_not_tell_candidates_apart(monkeypatch, tmp_path):
         tmp_path,
         tmp_path,
     )
-    probes = probing.rank((SLOW, FAST), Base({}, {}, {}, {}), job, progress=Progress())
+    probes = probing.rank((SLOW, FAST), CandidateSettings({}, {}, {}, {}), job, progress=Progress())
     assert [(probe.candidate, probe.tied) for probe in probes] == [(SLOW, True), (FAST, True)]
     several = replace(rows, texts=tuple(f"text {i}" for i in range(500)))
     job = replace(job, data=replace(job.data, validation=several))
-    probes = probing.rank((SLOW, FAST), Base({}, {}, {}, {}), job, progress=Progress())
+    probes = probing.rank((SLOW, FAST), CandidateSettings({}, {}, {}, {}), job, progress=Progress())
     assert [(probe.candidate, probe.tied) for probe in probes] == [(SLOW, True), (FAST, False)]

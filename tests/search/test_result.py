@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 
 from edgeroberta.metrics import Interval
-from edgeroberta.report.pareto import Point
+from edgeroberta.report.pareto import ParetoPoint
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.search.candidates import Candidate, Predicted
-from edgeroberta.search.limits import Limits
-from edgeroberta.search.probing import Probe
-from edgeroberta.search.result import FULL, MADE, PARETO_SVG, REPORT, Outcome, size_of
+from edgeroberta.search.candidates import Candidate, PredictedResult
+from edgeroberta.search.limits import BudgetLimits
+from edgeroberta.search.probing import ShortDistillation
+from edgeroberta.search.result import FULL, MADE, PARETO_SVG, REPORT, SearchResult, size_of
 
-PREDICTED = Predicted(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
+PREDICTED = PredictedResult(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
 CHOSEN = Candidate((0, 2), (LayerShape(3, 96), LayerShape(2, 64)), None, PREDICTED, 0.7, False)
 BEHIND = Interval(0.035, 0.01, 0.06)
 MEASURED = {"p50_ms": 1.1, "p95_ms": 2.1, "speedup": 4.1, "bytes": 10_100_000.0}
 
 
-def outcome(limits: Limits, **fields: Any) -> Outcome:
-    found = Outcome(
+def outcome(limits: BudgetLimits, **fields: Any) -> SearchResult:
+    found = SearchResult(
         limits=limits,
         chosen=CHOSEN,
         probes=(),
@@ -32,9 +32,9 @@ def outcome(limits: Limits, **fields: Any) -> Outcome:
         metric="accuracy",
         kept=0.97,
         points=(
-            Point("full size, float", 4.5, 0.9, 120_000_000, FULL),
-            Point("int8 alone", 2.0, 0.9, 32_000_000, MADE),
-            Point(CHOSEN.name, 1.1, 0.873, 10_100_000, MADE),
+            ParetoPoint("full size, float", 4.5, 0.9, 120_000_000, FULL),
+            ParetoPoint("int8 alone", 2.0, 0.9, 32_000_000, MADE),
+            ParetoPoint(CHOSEN.name, 1.1, 0.873, 10_100_000, MADE),
         ),
         engine="onnxruntime",
         device="a machine",
@@ -46,15 +46,15 @@ def outcome(limits: Limits, **fields: Any) -> Outcome:
 
 
 def test_a_budget_that_is_met_misses_nothing():
-    assert outcome(Limits(speedup=4, p95=0.003, bytes=11_000_000)).missed == ()
+    assert outcome(BudgetLimits(speedup=4, p95=0.003, bytes=11_000_000)).missed == ()
 
 
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        (Limits(speedup=4.2), "speedup 4.10 instead of 4.2"),
-        (Limits(p95=0.002), "p95 2.10 ms instead of 2 ms"),
-        (Limits(bytes=10_000_000), "10.10 MB instead of 10 MB"),
+        (BudgetLimits(speedup=4.2), "speedup 4.10 instead of 4.2"),
+        (BudgetLimits(p95=0.002), "p95 2.10 ms instead of 2 ms"),
+        (BudgetLimits(bytes=10_000_000), "10.10 MB instead of 10 MB"),
     ],
 )
 def test_every_limit_is_judged_by_what_was_measured(limits, said):
@@ -62,7 +62,7 @@ def test_every_limit_is_judged_by_what_was_measured(limits, said):
 
 
 def test_what_was_measured_stands_beside_what_was_predicted():
-    assert outcome(Limits(speedup=4)).to_text(failed=False).splitlines() == [
+    assert outcome(BudgetLimits(speedup=4)).to_text(failed=False).splitlines() == [
         "",
         "budget: 4x the speed, keeping 98.0% of the metric",
         "chosen: 2 layers, 5 heads, 160 neurons",
@@ -82,7 +82,7 @@ def test_what_was_measured_stands_beside_what_was_predicted():
 
 
 def test_what_fails_is_shown_with_the_front():
-    text = outcome(Limits(speedup=5)).to_text(failed=True)
+    text = outcome(BudgetLimits(speedup=5)).to_text(failed=True)
     assert "not met: speedup 4.10 instead of 5" in text
     assert "not all that was asked for is met" in text
     assert "*  int8 alone (compressed)" in text
@@ -91,7 +91,10 @@ def test_what_fails_is_shown_with_the_front():
 
 def test_candidates_that_were_not_made_are_listed_as_predicted():
     other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
-    found = outcome(Limits(speedup=4), probes=(Probe(CHOSEN, 0.91, 0.88), Probe(other, 0.875, 0.85, BEHIND)))
+    found = outcome(
+        BudgetLimits(speedup=4),
+        probes=(ShortDistillation(CHOSEN, 0.91, 0.88), ShortDistillation(other, 0.875, 0.85, BEHIND)),
+    )
     lines = found.to_text(failed=False).splitlines()
     start = lines.index("compared by a short distillation; times and sizes of these are predicted:")
     assert [line.split() for line in lines[start + 1 : start + 4]] == [
@@ -110,22 +113,25 @@ def test_candidates_that_were_not_made_are_listed_as_predicted():
 
 def test_candidates_that_cannot_be_told_apart_are_called_tied():
     other = replace(CHOSEN, layers=(0,), shapes=(LayerShape(4, 128),), whole=True)
-    probes = (Probe(other, 0.91, 0.88), Probe(CHOSEN, 0.905, 0.85, Interval(0.005, -0.01, 0.02)))
+    probes = (
+        ShortDistillation(other, 0.91, 0.88),
+        ShortDistillation(CHOSEN, 0.905, 0.85, Interval(0.005, -0.01, 0.02)),
+    )
     assert (
         "tied, since the validation texts cannot tell them apart: 1 layer and 2 layers, 5 heads, "
         "160 neurons; 2 layers, 5 heads, 160 neurons is made of these"
-    ) in outcome(Limits(speedup=4), probes=probes).to_text(failed=False).splitlines()
+    ) in outcome(BudgetLimits(speedup=4), probes=probes).to_text(failed=False).splitlines()
 
 
 def test_the_pace_of_the_machine_is_told_beside_the_prediction():
-    found = outcome(Limits(speedup=4)).to_json()
-    assert found["full_size"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "pace": pytest.approx(1.1)}
+    found = outcome(BudgetLimits(speedup=4)).to_json()
+    assert found["baseline"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "pace": pytest.approx(1.1)}
     assert found["predicted"]["p50_ms"] == 1.0
 
 
 def test_times_of_a_device_elsewhere_are_not_judged_here():
     away = outcome(
-        Limits(speedup=9, p95=0.0001, bytes=1),
+        BudgetLimits(speedup=9, p95=0.0001, bytes=1),
         measured={**MEASURED, "p50_ms": None, "p95_ms": None, "speedup": None},
         elsewhere="user@board",
         full_now=None,
@@ -138,7 +144,7 @@ def test_times_of_a_device_elsewhere_are_not_judged_here():
 
 def test_the_reports_lie_in_the_bundle_and_are_not_counted_in_its_size(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"12345")
-    found = outcome(Limits(speedup=4))
+    found = outcome(BudgetLimits(speedup=4))
     found.write(tmp_path)
     written = json.loads((tmp_path / REPORT).read_text(encoding="utf-8"))
     assert (written["predicted"]["p50_ms"], written["measured"]["p50_ms"]) == (1.0, 1.1)

@@ -41,8 +41,8 @@ def test_a_draft_says_what_it_is_made_of(context, tiny_checkpoint):
     check_files(found)
     assert found.gate is None
     assert found.lengths == (2,)
-    assert found.full_size["model"] == tiny_checkpoint.name
-    assert found.full_size["bytes"] == (tiny_checkpoint / "model.safetensors").stat().st_size
+    assert found.baseline["model"] == tiny_checkpoint.name
+    assert found.baseline["bytes"] == (tiny_checkpoint / "model.safetensors").stat().st_size
     assert found.lineage[0]["stage"] == "export"
     assert "notes" not in found.lineage[0]
 
@@ -109,7 +109,7 @@ def jetson(context):
     from edgeroberta.roberta.graph import TENSORRT, write_float
 
     graph = context.inputs[Kind.GRAPH].path
-    write_float(context.full_size, graph / "model.fp16.onnx", TENSORRT)
+    write_float(context.baseline, graph / "model.fp16.onnx", TENSORRT)
     return replace(context, target=targets.load("jetson"))
 
 
@@ -205,8 +205,8 @@ def lost(monkeypatch):
     """An engine that lost the fusion of a GELU on a processor where it is known to have it."""
     from edgeroberta.check import cpu, fusion
 
-    judged = fusion.Judged("layer.1.ffn.act", fusion.Part.GELU, "the engine computes it in parts")
-    result = cpu.Checked("onnxruntime", "1.0", (judged,), (), 9, True)
+    judged = fusion.PartFinding("layer.1.ffn.act", fusion.GraphPart.GELU, "the engine computes it in parts")
+    result = cpu.CpuKernelCheck("onnxruntime", "1.0", (judged,), (), 9, True)
     monkeypatch.setattr(cpu, "check", lambda *_, **__: (result,))
     return result
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluate import reference
-from edgeroberta.evaluate.report import EngineResult, Gate, Judgement, Report, Verdict
-from edgeroberta.measure.protocol import Status
+from edgeroberta.evaluation import baseline_store
+from edgeroberta.evaluation.report import EngineResult, GateLimits, GateVerdict, Judgement, Report
+from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.metrics import Interval
 from edgeroberta.report.verification import write
 from edgeroberta.runtime import Runtime
@@ -25,7 +25,7 @@ from edgeroberta.storage.artifact import Artifact, Kind
 def finish(make_build_context, tiny_checkpoint, tmp_path):
     """A function that builds a draft, writes a report with a verdict, and makes a bundle of both."""
 
-    def make(verdict: Verdict):
+    def make(verdict: GateVerdict):
         context = make_build_context(tiny_checkpoint)
         build(BuildConfig(), context)
         lineage = context.history[0]
@@ -38,7 +38,7 @@ def finish(make_build_context, tiny_checkpoint, tmp_path):
         result = EngineResult(
             "onnxruntime",
             "1.31.1",
-            Status.OK,
+            RowStatus.OK,
             judgement,
             metrics={"accuracy": 0.5, "macro_f1": 0.4},
             drop=Interval(0.5, 0.0, 1.0),
@@ -47,12 +47,12 @@ def finish(make_build_context, tiny_checkpoint, tmp_path):
         )
         found = Report(
             judgement=judgement,
-            gate=Gate(),
+            gate=GateLimits(),
             metric="accuracy",
             problem="single_label_classification",
             labels=("negative", "positive"),
             data={"source": rows.source, "digest": rows.digest, "rows": 2},
-            full_size=full.to_json(),
+            baseline=full.to_json(),
             engines=(result,),
             flips=(),
             machine=fake_bundles.DEVICE,
@@ -61,7 +61,7 @@ def finish(make_build_context, tiny_checkpoint, tmp_path):
         folder = tmp_path / "verified"
         folder.mkdir()
         write(found, folder)
-        reference.save(full, folder / "reference")
+        baseline_store.save(full, folder / "reference")
         report = Artifact(folder, Kind.REPORT, replace(lineage, stage="verify"))
         output = tmp_path / "output"
         output.mkdir()
@@ -78,7 +78,7 @@ def finish(make_build_context, tiny_checkpoint, tmp_path):
 
 
 def test_a_bundle_has_everything_that_ships(finish):
-    folder, notes, _ = finish(Verdict.PASS)
+    folder, notes, _ = finish(GateVerdict.PASS)
     files = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
     assert files == {
         "README.md",
@@ -104,13 +104,13 @@ def test_a_bundle_has_everything_that_ships(finish):
     assert (folder / "recipe.yaml").read_text() == "schema_version: 1\nname: int8\n"
 
 
-@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("verdict", GateVerdict)
 def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
     folder, notes, _ = finish(verdict)
     gate = read(folder).gate
     assert notes["verdict"] == gate["verdict"] == verdict.value
     assert gate["reason"] == "the drop is what it is"
-    assert gate["full_size"] == 1.0
+    assert gate["baseline"] == 1.0
     assert gate["engines"]["onnxruntime"] == {
         "verdict": verdict.value,
         "accuracy": 0.5,
@@ -129,18 +129,18 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
 
 
 def test_a_bundle_that_failed_its_gate_still_opens(finish):
-    folder, _, _ = finish(Verdict.FAIL)
+    folder, _, _ = finish(GateVerdict.FAIL)
     with Runtime.open(folder) as runtime:
         assert runtime("great film").label
         assert runtime.manifest.gate["verdict"] == "FAIL"
 
 
 def test_the_draft_is_left_as_it_was(finish):
-    _, _, draft = finish(Verdict.PASS)
+    _, _, draft = finish(GateVerdict.PASS)
     assert artifact.verify(artifact.load(draft.path))
     assert json.loads((draft.path / "manifest.json").read_text())["gate"] is None
 
 
 def test_the_lineage_is_that_of_the_whole_run(finish):
-    folder, _, _ = finish(Verdict.PASS)
+    folder, _, _ = finish(GateVerdict.PASS)
     assert [step["stage"] for step in read(folder).lineage] == ["export", "build", "verify"]

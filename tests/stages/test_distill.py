@@ -191,7 +191,7 @@ def test_bad_settings_are_refused_by_field(config, place):
 
 def test_a_teacher_without_a_head_is_refused(make_context, tiny_headless_checkpoint):
     with pytest.raises(CheckpointError):
-        distill(make_context(full_size=Checkpoint(tiny_headless_checkpoint)))
+        distill(make_context(baseline=Checkpoint(tiny_headless_checkpoint)))
 
 
 def test_a_student_may_be_cut_from_another_model_than_the_teacher(
@@ -201,7 +201,7 @@ def test_a_student_may_be_cut_from_another_model_than_the_teacher(
     notes = distill(context, layers=2, weights=ALL)
     assert notes["layers"] == [0, 1]
     wide = make_checkpoint(TASKS["single"].labels, hidden_size=48, num_attention_heads=4)
-    context = make_context("wide", full_size=Checkpoint(wide))
+    context = make_context("wide", baseline=Checkpoint(wide))
     assert distill(context, weights=only(logits=1, attention=1))["steps"] == 10
 
 
@@ -376,7 +376,7 @@ def test_a_wider_teacher_teaches_every_loss_by_a_projection_that_is_not_part_of_
 
 
 def test_a_pruned_teacher_teaches_every_loss(make_context, deep, tmp_path):
-    kept = surgery.Kept((0, 1, 2), ((0, 1), (0, 1, 2, 3), (1, 2)), (tuple(range(16)),) * 3)
+    kept = surgery.KeptUnits((0, 1, 2), ((0, 1), (0, 1, 2, 3), (1, 2)), (tuple(range(16)),) * 3)
     teacher = surgery.prune(load_classifier(deep["single"], TASKS["single"]), kept)
     save_classifier(teacher, tmp_path / "pruned", tokenizer=deep["single"])
     context = make_context()
@@ -452,11 +452,11 @@ def test_teacher_outputs_are_shared_by_trainings_of_one_stage(make_context, monk
     calls = []
     monkeypatch.setattr(teacher, "_run", lambda *a, run=teacher._run: calls.append(a[2]) or run(*a))
     context = make_context()
-    source = context.full_size
+    source = context.baseline
     settings = distillation.DistillSettings(**{k: v for k, v in FAST.items() if k != "layers"})
     for step in (1, 2):
         model = load_classifier(source, context.task, dropout=0)
-        notes = distillation.teach(
+        notes = distillation.train_student(
             model,
             tokenizer=source,
             layers=(0, 1, 2, 3),

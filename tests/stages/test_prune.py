@@ -17,7 +17,7 @@ from stage_contexts import TASKS, checkpoint_in, rows_of
 
 from edgeroberta import stages, targets
 from edgeroberta.errors import RecipeError
-from edgeroberta.latency import measuring
+from edgeroberta.latency import measurement
 from edgeroberta.progress import Meter, Progress
 from edgeroberta.prune import importance
 from edgeroberta.prune.importance import Importance
@@ -122,7 +122,7 @@ def test_steps_keep_parts_of_the_model_before_the_first_one_also_evenly(make_con
 def test_kept_indices_are_those_of_the_source_after_several_steps(make_context, deep):
     context = make_context()
     notes = prune(context, steps=3, layers=2)
-    kept = surgery.Kept(
+    kept = surgery.KeptUnits(
         tuple(notes["kept"]["layers"]),
         tuple(map(tuple, notes["kept"]["heads"])),
         tuple(map(tuple, notes["kept"]["neurons"])),
@@ -154,7 +154,7 @@ def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(make_context,
         keys.append(key)
         return {}
 
-    monkeypatch.setattr(distillation, "teach", teach)
+    monkeypatch.setattr(distillation, "train_student", teach)
     for run, seed in enumerate((0, 0, 1)):
         random = np.random.default_rng(seed)
         scores = Importance(
@@ -168,13 +168,13 @@ def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(make_context,
 def test_layers_heads_and_neurons_go_together_and_learn_from_the_layers_that_they_stand_for(
     make_context, monkeypatch
 ):
-    told, teach = [], distillation.teach
+    told, teach = [], distillation.train_student
 
     def listen(student: Any, **given: Any) -> Any:
         told.append((given["layers"], surgery.shape_of(student)))
         return teach(student, **given)
 
-    monkeypatch.setattr(distillation, "teach", listen)
+    monkeypatch.setattr(distillation, "train_student", listen)
     context = make_context()
     recovery = {**RECOVERY, "weights": {"logits": 1, "hidden": 1}}
     notes = prune(context, steps=2, layers=(0, 2), recovery=recovery)
@@ -190,9 +190,11 @@ def test_layers_of_a_teacher_of_another_depth_are_not_taken_for_the_models_own(
     make_context, tiny_checkpoint, monkeypatch
 ):
     told: list[Any] = []
-    monkeypatch.setattr(distillation, "teach", lambda model, **given: told.append(given["layers"]) or {})
+    monkeypatch.setattr(
+        distillation, "train_student", lambda model, **given: told.append(given["layers"]) or {}
+    )
     prune(make_context(), layers=(0, 2), recovery={**RECOVERY, "teacher": str(tiny_checkpoint)})
-    prune(make_context("other", full_size=Checkpoint(tiny_checkpoint)), layers=(0, 2), recovery=RECOVERY)
+    prune(make_context("other", baseline=Checkpoint(tiny_checkpoint)), layers=(0, 2), recovery=RECOVERY)
     assert told == [None, None]
 
 
@@ -208,7 +210,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> list[Any]:
         asked.append(request)
         return fake_latency.table(request.shape, **fields)
 
-    monkeypatch.setattr(measuring, "measure", measure)
+    monkeypatch.setattr(measurement, "measure", measure)
     return asked
 
 
@@ -303,7 +305,7 @@ def test_a_pruned_model_can_be_pruned_again(make_context):
 
 
 def test_a_pruned_model_is_exported_and_quantized(make_context):
-    from edgeroberta.quantization.engine import open_session, run_logits
+    from edgeroberta.quantization.ort import open_session, run_logits
     from edgeroberta.runtime.files import GRAPH
 
     context = make_context()

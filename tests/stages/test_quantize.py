@@ -38,18 +38,18 @@ def types(folder: Path) -> dict[str, int]:
 def test_every_matmul_and_the_embeddings_become_int8(context):
     notes = quantize(settings(), context)
     found = types(context.output)
-    assert [site["site"] for site in notes["sites"]] == [
+    assert [linear_op["linear_op"] for linear_op in notes["linear_ops"]] == [
         *(f"layer.0.{part}" for part in ("attention.qkv", "attention.output", "ffn.in", "ffn.out")),
         *(f"layer.1.{part}" for part in ("attention.kv", "attention.query", "attention.output")),
         *(f"layer.1.{part}" for part in ("ffn.in", "ffn.out")),
         "head.dense",
         "head.projection",
     ]
-    for site in notes["sites"]:
-        assert found[f"{site['site']}.weight"] == onnx.TensorProto.INT8
-        assert site["error"] <= site["minmax_error"]
-        assert site["choice"].startswith(("int8", "uint8"))
-        assert site["reason"]
+    for linear_op in notes["linear_ops"]:
+        assert found[f"{linear_op['linear_op']}.weight"] == onnx.TensorProto.INT8
+        assert linear_op["error"] <= linear_op["minmax_error"]
+        assert linear_op["choice"].startswith(("int8", "uint8"))
+        assert linear_op["reason"]
     assert found["embeddings.word"] == onnx.TensorProto.INT8
     assert notes["check"]["met"]
     assert notes["check"]["agreement"] >= 0.98
@@ -103,15 +103,15 @@ def jetson(context) -> Any:
     from edgeroberta import targets
     from edgeroberta.roberta.graph import TENSORRT, write_float
 
-    write_float(context.full_size, context.inputs[Kind.GRAPH].path / "model.fp16.onnx", TENSORRT)
+    write_float(context.baseline, context.inputs[Kind.GRAPH].path / "model.fp16.onnx", TENSORRT)
     return dataclasses.replace(context, target=targets.load("jetson"))
 
 
 def test_a_target_with_tensorrt_gets_its_graph_and_a_stand_in_of_the_same_plan(jetson):
     notes = quantize(settings(), jetson)
-    sites = [site["site"] for site in notes["sites"]]
-    assert {"layer.0.attention", "layer.1.attention", "layer.1.attention.qkv"} <= set(sites)
-    assert "layer.1.attention.query" not in sites  # every layer computes all tokens
+    linear_ops = [linear_op["linear_op"] for linear_op in notes["linear_ops"]]
+    assert {"layer.0.attention", "layer.1.attention", "layer.1.attention.qkv"} <= set(linear_ops)
+    assert "layer.1.attention.query" not in linear_ops  # every layer computes all tokens
     graphs = [onnx.load(jetson.output / name).graph for name in ("model.onnx", "model.tensorrt.onnx")]
     steps = [sorted(node.name for node in graph.node if node.op_type == "QuantizeLinear") for graph in graphs]
     assert steps[0] == steps[1]
@@ -147,17 +147,21 @@ def test_attentions_stay_float_where_asked_or_where_nothing_fuses_them(context, 
 
 
 def test_an_attention_that_costs_answers_is_put_back_to_float(jetson, monkeypatch):
-    from edgeroberta.quantization import budget
+    from edgeroberta.quantization import fp32_fallback
 
     monkeypatch.setattr(
-        budget,
-        "fit",
-        lambda measure, agreement, exact, sites, **others: budget.Fit(
-            {"layer.1.attention": "as told"} if "layer.1.attention" in sites else {}, 1.0, 0.0, 0.0, True
+        fp32_fallback,
+        "fall_back_to_fp32",
+        lambda measure, agreement, exact, linear_ops, **others: fp32_fallback.FallbackResult(
+            {"layer.1.attention": "as told"} if "layer.1.attention" in linear_ops else {}, 1.0, 0.0, 0.0, True
         ),
     )
     notes = quantize(settings(), jetson)
-    kept = {site["site"]: site["reason"] for site in notes["sites"] if site["choice"] == "float"}
+    kept = {
+        linear_op["linear_op"]: linear_op["reason"]
+        for linear_op in notes["linear_ops"]
+        if linear_op["choice"] == "float"
+    }
     assert kept == {"layer.1.attention": "as told"}
     nodes = {node.name for node in onnx.load(jetson.output / "model.tensorrt.onnx").graph.node}
     assert "layer.1.attention.q.quantize" not in nodes
@@ -171,13 +175,13 @@ def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(context, m
     said: list[str] = []
     monkeypatch.setattr(context.progress, "line", said.append, raising=False)
     notes = quantize(settings(min_agreement=0.99, max_float=2), context)
-    kept = [site for site in notes["sites"] if site["choice"] == "float"]
+    kept = [linear_op for linear_op in notes["linear_ops"] if linear_op["choice"] == "float"]
     assert len(kept) == 2
-    assert all("int8 kept" in site["reason"] for site in kept)
+    assert all("int8 kept" in linear_op["reason"] for linear_op in kept)
     assert not notes["check"]["met"]
     assert "allow more with --set quantize.max_float=N" in said[-1]
     found = types(context.output)
-    assert all(found[f"{site['site']}.weight"] == onnx.TensorProto.FLOAT for site in kept)
+    assert all(found[f"{linear_op['linear_op']}.weight"] == onnx.TensorProto.FLOAT for linear_op in kept)
 
 
 def weights_of(folder: Path) -> dict[str, np.ndarray]:
@@ -199,27 +203,29 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 )
 def test_weights_in_the_file_saturate_only_where_the_target_may(context, target, saturation, safe):
     from edgeroberta import targets
-    from edgeroberta.quantization.saturation import at_risk
+    from edgeroberta.quantization.int16_saturation import at_risk
 
     context = dataclasses.replace(context, target=targets.load(target))
     notes = quantize(settings(saturation=saturation), context)
-    risky = [site for site, weight in weights_of(context.output).items() if at_risk(weight).any()]
+    risky = [linear_op for linear_op, weight in weights_of(context.output).items() if at_risk(weight).any()]
     assert (not risky) == safe
-    assert notes["saturation"] == {"safe": safe, "sites": risky}
-    assert {site["site"] for site in notes["sites"] if not site["saturation"]["safe"]} == set(risky)
-    assert any("bits" in site["choice"] for site in notes["sites"]) == safe
+    assert notes["saturation"] == {"safe": safe, "linear_ops": risky}
+    assert {
+        linear_op["linear_op"] for linear_op in notes["linear_ops"] if not linear_op["saturation"]["safe"]
+    } == set(risky)
+    assert any("bits" in linear_op["choice"] for linear_op in notes["linear_ops"]) == safe
 
 
 def test_a_matmul_that_loses_too_much_to_safe_weights_stays_float_and_says_why(context):
     notes = quantize(settings(saturation="avoid", max_saturation_loss=0), context)
-    kept = [site for site in notes["sites"] if site["choice"] == "float"]
+    kept = [linear_op for linear_op in notes["linear_ops"] if linear_op["choice"] == "float"]
     assert kept
     found = types(context.output)
-    for site in kept:
-        assert site["reason"].startswith("weights that cannot saturate would bring ")
-        assert site["saturation"] is None
-        assert found[f"{site['site']}.weight"] == onnx.TensorProto.FLOAT
-    assert notes["saturation"] == {"safe": True, "sites": []}
+    for linear_op in kept:
+        assert linear_op["reason"].startswith("weights that cannot saturate would bring ")
+        assert linear_op["saturation"] is None
+        assert found[f"{linear_op['linear_op']}.weight"] == onnx.TensorProto.FLOAT
+    assert notes["saturation"] == {"safe": True, "linear_ops": []}
 
 
 def test_checking_on_nothing_is_refused():
@@ -234,7 +240,7 @@ def test_the_real_encoder_keeps_its_answers_in_int8_on_both_engines(tmp_path):
 
     bundle = compress_packaged(tmp_path)
     report = json.loads((bundle / "reports" / "report.json").read_text())
-    assert sum(site["choice"] == "float" for site in report["sites"]) <= 2
+    assert sum(linear_op["choice"] == "float" for linear_op in report["linear_ops"]) <= 2
     for engine in report["engines"]:
         assert engine["agreement"] >= 0.98, engine["engine"]
         assert engine["invariance"]["flips"] == 0

@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from edgeroberta import targets
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
-from edgeroberta.evaluate import reference
+from edgeroberta.evaluation import baseline_store
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 
-SITES = [{"site": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": "the worst"}]
+SITES = [{"linear_op": "layer.0.ffn.out", "choice": "float", "error": 0.5, "reason": "the worst"}]
 CONFIG = VerifyConfig(latency_rows=5)
 
 
@@ -30,7 +30,7 @@ def context(tmp_path, tiny_checkpoint) -> Context:
     rng = np.random.default_rng(0)
     texts = tuple(" ".join(rng.choice(fake_bundles.WORDS, size=6)) + f" {row}" for row in range(60))
     rows = Rows(texts, None, np.arange(60) % 2, "rows.csv")
-    lineage = Lineage("quantize", "k", {"samples": 8}, 0, {}, {}, 1.5, notes={"sites": SITES})
+    lineage = Lineage("quantize", "k", {"samples": 8}, 0, {}, {}, 1.5, notes={"linear_ops": SITES})
     for name in ("output", "scratch"):
         (tmp_path / name).mkdir()
     return Context(
@@ -38,7 +38,7 @@ def context(tmp_path, tiny_checkpoint) -> Context:
         scratch=tmp_path / "scratch",
         inputs={Kind.DRAFT: Artifact(draft, Kind.DRAFT, lineage)},
         checkpoint=Checkpoint(tiny_checkpoint),
-        full_size=Checkpoint(tiny_checkpoint),
+        baseline=Checkpoint(tiny_checkpoint),
         task=fake_bundles.TASK,
         data=Splits(rows, rows, rows, None, fake_bundles.TASK.labels),
         target=targets.load("cpu"),
@@ -52,8 +52,8 @@ def context(tmp_path, tiny_checkpoint) -> Context:
 def agreeing_reference(context: Context, *, wrong: int, **changes: Any) -> Context:
     draft = context.inputs[Kind.DRAFT].path
     made = fake_bundles.make_reference(draft, context.data.heldout, wrong=wrong)
-    facts = {"model_digest": context.full_size.digest, **changes}
-    reference.save(replace(made, **facts), context.scratch / "given")
+    facts = {"model_digest": context.baseline.digest, **changes}
+    baseline_store.save(replace(made, **facts), context.scratch / "given")
     return replace(context, reference=context.scratch / "given")
 
 
@@ -62,16 +62,16 @@ def test_the_stage_measures_the_full_size_model_and_keeps_it(context):
     # The toy's answers have nothing to do with those of the full-size model.
     assert notes["verdict"] == "FAIL"
     assert "the gate asks for 95.0%" in notes["reason"]
-    stored = reference.load(context.output / "reference")
+    stored = baseline_store.load(context.output / "reference")
     assert stored.rows == 60
-    assert stored.model_digest == context.full_size.digest
+    assert stored.model_digest == context.baseline.digest
     written = sorted(file.name for file in context.output.iterdir())
     assert written == ["reference", "report.html", "report.json", "report.md"]
     found = fake_bundles.read_json(context.output / "report.json")
-    assert found["sites"] == SITES
+    assert found["linear_ops"] == SITES
     assert found["lineage"][0]["stage"] == "quantize"
     assert found["lineage"][0]["notes"] == {}
-    assert found["full_size"]["latency"]["calls"] == 60
+    assert found["baseline"]["latency"]["calls"] == 60
 
 
 def test_an_interrupted_run_does_not_measure_the_full_size_model_again(context, monkeypatch):
@@ -80,7 +80,7 @@ def test_an_interrupted_run_does_not_measure_the_full_size_model_again(context, 
     def never(*arguments: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr("edgeroberta.evaluate.baseline.measure", never)
+    monkeypatch.setattr("edgeroberta.evaluation.baseline.measure", never)
     verify(CONFIG, context)
 
 
@@ -89,7 +89,7 @@ def test_a_left_over_reference_of_other_rows_is_measured_again(context):
     fewer = replace(context.data, heldout=context.data.heldout.select(range(40)))
     again = replace(context, data=fewer)
     verify(CONFIG, again)
-    assert reference.load(context.output / "reference").rows == 40
+    assert baseline_store.load(context.output / "reference").rows == 40
     assert any(line.startswith("measuring the full-size model again") for line in context.progress.lines)
 
 
@@ -98,7 +98,7 @@ def test_a_given_reference_decides(context, wrong, verdict):
     """60 rows labelled without regard to the toy: agreement alone decides at 12 of 60, and 60 are few."""
     notes = verify(CONFIG, agreeing_reference(context, wrong=wrong))
     assert notes["verdict"] == verdict
-    assert reference.load(context.output / "reference").device == "NVIDIA H200"
+    assert baseline_store.load(context.output / "reference").device == "NVIDIA H200"
 
 
 @pytest.mark.parametrize("what", ["model_digest", "data_digest"])
@@ -150,13 +150,13 @@ def test_a_bad_config_is_refused(fields):
 
 
 def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
-    content = context.full_size.digest
+    content = context.baseline.digest
     source = Lineage("source", content, {}, 0, {}, {}, 0.0, content=content)
-    full = Artifact(context.full_size.folder, Kind.CHECKPOINT, source)
+    full = Artifact(context.baseline.folder, Kind.CHECKPOINT, source)
     kept = context.scratch / "ledger-rows"
-    notes = verify(CONFIG, replace(context, artifacts=(full, context.inputs[Kind.DRAFT]), ledger=kept))
-    assert "ledger" not in notes
-    found = fake_bundles.read_json(context.output / "report.json")["ledger"]
+    notes = verify(CONFIG, replace(context, artifacts=(full, context.inputs[Kind.DRAFT]), per_stage=kept))
+    assert "per_stage" not in notes
+    found = fake_bundles.read_json(context.output / "report.json")["per_stage"]
     assert [row["stage"] for row in found["rows"]] == ["full size", "quantize"]
     assert [row["error"] for row in found["rows"]] == [None, None]
     # The toy knows nothing of the full-size model.
@@ -168,4 +168,4 @@ def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
 
 def test_without_the_artifacts_of_a_run_there_is_no_ledger(context):
     verify(CONFIG, context)
-    assert fake_bundles.read_json(context.output / "report.json")["ledger"] is None
+    assert fake_bundles.read_json(context.output / "report.json")["per_stage"] is None

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from edgeroberta import stages
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import CheckpointError, RecipeError
-from edgeroberta.roberta import files, inspection, names
+from edgeroberta.roberta import checkpoint_validation, files, names
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -80,7 +80,7 @@ def test_texts_of_the_corpora_get_the_same_logits_bit_for_bit(source, make_conte
     before = digest_tree(source)
     notes = prune(context, keep=0)
     assert digest_tree(source) == before
-    inspection.check(Checkpoint(context.output))
+    checkpoint_validation.check(Checkpoint(context.output))
     assert notes["tokens"] < notes["tokens_before"]
     texts = (*TRAIN, "How many seats are left?")
     assert torch.equal(logits(context.output, texts), logits(source, texts))
@@ -196,7 +196,7 @@ def test_positions_are_cut_where_the_recipe_says(wanted, source, make_context):
     else:
         assert length == wanted
     assert Checkpoint(context.output).max_length == length
-    inspection.check(Checkpoint(context.output))
+    checkpoint_validation.check(Checkpoint(context.output))
     assert torch.equal(logits(context.output, texts), logits(source, texts))
     settings = json.loads((context.output / "tokenizer_config.json").read_text())
     assert settings["model_max_length"] == length

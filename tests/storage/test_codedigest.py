@@ -33,8 +33,8 @@ def test_a_wheel_and_a_clone_have_the_same_digest(name, installed):
 @pytest.mark.parametrize(
     ("file", "changed"),
     [
-        ("quantization/budget.py", {QUANTIZE}),
-        ("training/fitting.py", {FINETUNE}),
+        ("quantization/fp32_fallback.py", {QUANTIZE}),
+        ("training/finetuning.py", {FINETUNE}),
         ("storage/artifact.py", {QUANTIZE, FINETUNE, BUNDLE}),
         ("cli/compress.py", set()),
         ("progress.py", set()),

@@ -8,16 +8,16 @@ import pytest
 
 from edgeroberta import targets
 from edgeroberta.errors import UnavailableError
-from edgeroberta.targets.matching import Machine, machine, matches, matching, resolve
+from edgeroberta.targets.matching import TargetFacts, matches, matching, resolve, target_facts
 
-PC = Machine("x86_64", "AMD EPYC 9004", ("avx2", "avx512_vnni"))
-INTEL = Machine("x86_64", "Intel(R) Core(TM) i7-8650U", ("avx2",))
-PI = Machine("aarch64", "Cortex-A76", ("asimd",), "Raspberry Pi 5 Model B Rev 1.0")
+PC = TargetFacts("x86_64", "AMD EPYC 9004", ("avx2", "avx512_vnni"))
+INTEL = TargetFacts("x86_64", "Intel(R) Core(TM) i7-8650U", ("avx2",))
+PI = TargetFacts("aarch64", "Cortex-A76", ("asimd",), "Raspberry Pi 5 Model B Rev 1.0")
 GPU = replace(PC, gpus=("NVIDIA H200",))
 
 
-def board(name: str) -> Machine:
-    return Machine("aarch64", name, ("asimd",), name)
+def board(name: str) -> TargetFacts:
+    return TargetFacts("aarch64", name, ("asimd",), name)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_family_resolves_on_the_device(model, name, tmp_path):
 
 def test_gpus_are_those_that_the_driver_lists(tmp_path):
     root = recorded(tmp_path, gpu="NVIDIA H200")
-    assert machine(fake_bundles.DEVICE, root).gpus == ("NVIDIA H200",)
+    assert target_facts(fake_bundles.DEVICE, root).gpus == ("NVIDIA H200",)
     assert "nvidia-gpu" in matching(fake_bundles.DEVICE, root=root)
 
 

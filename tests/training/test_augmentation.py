@@ -4,7 +4,7 @@ from typing import Any
 
 from edgeroberta.data.rows import Rows
 from edgeroberta.training import augmentation
-from edgeroberta.training.augmentation import Variants
+from edgeroberta.training.augmentation import AugmentedTexts
 
 TEXTS = (
     "The film is a great story, told well.",
@@ -16,7 +16,7 @@ ROWS = Rows(TEXTS, None, None, "texts.csv")
 
 
 def variants(rows: Rows, count: int, *, seed: int) -> list[Any]:
-    return [item for part in Variants(rows, count, seed).chunks() for item in part.inputs()]
+    return [item for part in AugmentedTexts(rows, count, seed).chunks() for item in part.inputs()]
 
 
 def test_copies_are_the_same_for_the_same_seed_and_others_for_another():
@@ -61,12 +61,16 @@ def test_of_a_pair_the_first_the_second_or_both_are_changed():
 def test_copies_are_made_part_by_part_and_are_the_same_however_large_the_parts(monkeypatch):
     wanted = variants(ROWS, 5, seed=0)
     monkeypatch.setattr(augmentation, "_CHUNK", 3)
-    parts = list(Variants(ROWS, 5, 0).chunks())
+    parts = list(AugmentedTexts(ROWS, 5, 0).chunks())
     assert [len(part) for part in parts] == [3, 3, 3, 3, 3, 3, 2]
     assert [item for part in parts for item in part.inputs()] == wanted
-    assert len(Variants(ROWS, 5, 0)) == 20
+    assert len(AugmentedTexts(ROWS, 5, 0)) == 20
 
 
 def test_digests_differ_where_copies_do():
-    others = [Variants(ROWS, 4, 0), Variants(ROWS, 5, 1), Variants(ROWS.select([0, 1]), 5, 0)]
-    assert len({one.digest for one in (Variants(ROWS, 5, 0), Variants(ROWS, 5, 0), *others)}) == 4
+    others = [
+        AugmentedTexts(ROWS, 4, 0),
+        AugmentedTexts(ROWS, 5, 1),
+        AugmentedTexts(ROWS.select([0, 1]), 5, 0),
+    ]
+    assert len({one.digest for one in (AugmentedTexts(ROWS, 5, 0), AugmentedTexts(ROWS, 5, 0), *others)}) == 4

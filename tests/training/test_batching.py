@@ -101,5 +101,5 @@ def test_inference_batches_hold_every_text_once_longest_first():
 @pytest.mark.parametrize("processes", [1, 2, 3, 7])
 def test_processes_share_a_batch_without_loss_or_repeat(processes):
     rows = np.array([4, 8, 15, 16, 23])
-    parts = [batching.share(rows, rank=rank, processes=processes) for rank in range(processes)]
+    parts = [batching.process_share(rows, rank=rank, processes=processes) for rank in range(processes)]
     assert sorted(flat(parts)) == rows.tolist()

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from edgeroberta.roberta.frozen import first_token_only
+from edgeroberta.roberta.frozen_layers import first_token_only
 from edgeroberta.roberta.loading import load_classifier
-from edgeroberta.roberta.probe import Probe
+from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import losses
 from edgeroberta.training.distillation import DistillSettings
-from edgeroberta.training.objective import DistillObjective, Lesson, TextLabels
-from edgeroberta.training.prediction import Batch
-from edgeroberta.training.shards import Targets
+from edgeroberta.training.objective import DistillationTargets, DistillObjective, TextLabels
+from edgeroberta.training.prediction import ProcessBatch
+from edgeroberta.training.shards import BatchOutputs
 
 ANSWERS = DistillSettings.model_validate({"temperature": 1.0, "weights": {"logits": 1.0, "hard": 1.0}})
 
@@ -36,16 +36,16 @@ class Fixed:
         return SimpleNamespace(logits=self.values[0])
 
     def batch(self, rows: Any) -> Any:
-        return self.values if len(self.values) > 1 else Targets(self.values[0].numpy(), None, None)
+        return self.values if len(self.values) > 1 else BatchOutputs(self.values[0].numpy(), None, None)
 
 
 def losses_of(
     ours: torch.Tensor, theirs: torch.Tensor, labels: Any, mask: torch.Tensor, **more: Any
 ) -> dict[str, torch.Tensor]:
-    lesson = Lesson(Fixed(theirs), labels, Problem.SINGLE_LABEL, **more)
+    distillation_targets = DistillationTargets(Fixed(theirs), labels, Problem.SINGLE_LABEL, **more)
     student: Any = Fixed(ours)
-    objective = DistillObjective(ANSWERS, student, lesson)
-    return dict(objective(student, Batch(np.arange(len(mask)), mask, mask)))
+    objective = DistillObjective(ANSWERS, student, distillation_targets)
+    return dict(objective(student, ProcessBatch(np.arange(len(mask)), mask, mask)))
 
 
 def test_a_token_level_head_learns_from_the_tokens_that_count():
@@ -80,17 +80,19 @@ def test_of_a_last_layer_that_computes_one_token_that_one_is_compared(frozen, ti
     student = load_classifier(tiny_checkpoint, Task(Problem.SINGLE_LABEL, ("negative", "positive")))
     ids = torch.tensor([[0, 9, 8, 7, 2], [0, 5, 2, 1, 1]])
     mask, theirs = (ids != 1).long(), random(2, 5, 2 - frozen, 32).half()
-    with Probe(student, layers=(0, 1)) as probe:
+    with OutputRecorder(student, layers=(0, 1)) as probe:
         student(input_ids=ids, attention_mask=mask)
         lower, last = probe.layers()
     settings = DistillSettings.model_validate(
         {"weights": {"logits": 0, "hard": 0, "hidden": 1}, "freeze_layers": frozen}
     )
-    targets = Targets(np.zeros((2, 2), np.float32), theirs.numpy(), None)
+    targets = BatchOutputs(np.zeros((2, 2), np.float32), theirs.numpy(), None)
     outputs: Any = SimpleNamespace(batch=lambda rows: targets)
-    objective = DistillObjective(settings, student, Lesson(outputs, Fixed(), Problem.SINGLE_LABEL))
+    objective = DistillObjective(
+        settings, student, DistillationTargets(outputs, Fixed(), Problem.SINGLE_LABEL)
+    )
     with first_token_only(student):
-        found = objective(student, Batch(np.arange(2), ids, mask))["hidden"]
+        found = objective(student, ProcessBatch(np.arange(2), ids, mask))["hidden"]
     objective.close()
     each = [losses.hidden(last[:, :1], theirs[:, :1, -1].float(), mask[:, :1])]
     if not frozen:

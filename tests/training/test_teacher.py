@@ -16,16 +16,16 @@ from fake_progress import Heard, Kill, Killed
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
-from edgeroberta.roberta.probe import Probe
+from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import entries, shards, teacher
+from edgeroberta.training import npy_reader, shards, teacher
 from edgeroberta.training.batching import Tokens
-from edgeroberta.training.hyperparameters import Precision
+from edgeroberta.training.hyperparameters import MatmulPrecision
 from edgeroberta.training.shards import Outputs
-from edgeroberta.training.teacher import Wanted, compute
+from edgeroberta.training.teacher import WantedOutputs, compute
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
-ALL = Wanted(layers=(0, 1), attention=True, precision=Precision.FP32)
+ALL = WantedOutputs(layers=(0, 1), attention=True, precision=MatmulPrecision.FP32)
 ROWS = 22
 TESTS = Path(__file__).parent.parent
 
@@ -48,7 +48,7 @@ def model(tiny_checkpoint) -> torch.nn.Module:
 
 @pytest.fixture
 def run(model, tokens, tmp_path) -> Callable[..., Outputs]:
-    def run(wanted: Wanted = ALL, key: str = "teacher", progress: Progress | None = None) -> Outputs:
+    def run(wanted: WantedOutputs = ALL, key: str = "teacher", progress: Progress | None = None) -> Outputs:
         return compute(
             model,  # type: ignore[arg-type]
             tokens,
@@ -65,7 +65,7 @@ def test_outputs_are_what_the_model_says_of_each_text(run, model, tokens):
     rows = np.array([17, 3, 21, 4])
     found = run().batch(rows)
     assert (found.logits.dtype, found.hidden.dtype, found.attention.dtype) == ("f4", "f2", "f2")
-    with torch.no_grad(), Probe(model, layers=(0, 1), attention=True) as probe:  # type: ignore[arg-type]
+    with torch.no_grad(), OutputRecorder(model, layers=(0, 1), attention=True) as probe:  # type: ignore[arg-type]
         for place, row in enumerate(rows):
             ids, mask = map(torch.from_numpy, tokens.batch(np.array([row])))
             logits, length = model(ids, mask).logits[0], ids.shape[1]
@@ -82,7 +82,7 @@ def test_outputs_are_padded_as_the_tokens_are(run, tokens):
 
 
 def test_only_what_is_wanted_is_kept(run, tmp_path):
-    found = run(Wanted()).batch(np.array([0]))
+    found = run(WantedOutputs()).batch(np.array([0]))
     assert found.hidden is None
     assert found.attention is None
     assert {file.name for file in tmp_path.glob("teacher/shard-*/*")} == {"logits.npy"}
@@ -135,7 +135,9 @@ def test_finished_outputs_are_not_computed_again(run, monkeypatch):
     np.testing.assert_array_equal(run().logits(), first)
 
 
-@pytest.mark.parametrize("change", [{"key": "another"}, {"wanted": Wanted(precision=Precision.FP32)}])
+@pytest.mark.parametrize(
+    "change", [{"key": "another"}, {"wanted": WantedOutputs(precision=MatmulPrecision.FP32)}]
+)
 def test_outputs_of_another_teacher_or_kind_are_thrown_away(change, run, tmp_path):
     run()
     marker = tmp_path / "teacher" / "shard-000000" / "old"
@@ -177,7 +179,7 @@ def test_a_disk_without_room_is_refused_first(run, tokens, monkeypatch):
     # 22 texts of two float32 logits; per token two layers, queries, keys and values of 32 float16
     needed = ROWS * 8 + int(tokens.offsets[-1]) * (2 + 3) * 32 * 2
     usage = SimpleNamespace(free=needed - 1)
-    monkeypatch.setattr(entries.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(npy_reader.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(EdgeRobertaError) as caught:
         run()
     assert caught.value.what == "the teacher outputs need 0.0 MB, and 0.0 MB are free here".replace(

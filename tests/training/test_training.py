@@ -21,17 +21,22 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import Run, loop, losses, prediction, train
-from edgeroberta.training import state as training_state
+from edgeroberta.training import TrainingRun, loop, losses, prediction, train
+from edgeroberta.training import checkpoints as training_state
 from edgeroberta.training.batching import Tokens
-from edgeroberta.training.frozen import Place
-from edgeroberta.training.hyperparameters import Hyperparameters, Precision, Schedule, learning_rate
+from edgeroberta.training.hyperparameters import Hyperparameters, MatmulPrecision, Schedule, learning_rate
+from edgeroberta.training.layer_cache import TextPosition
 from edgeroberta.training.loop import Loop
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ROWS = 24
 SETTINGS = Hyperparameters(
-    epochs=3, batch_size=4, learning_rate=1e-3, max_length=16, precision=Precision.FP32, checkpoint_seconds=0
+    epochs=3,
+    batch_size=4,
+    learning_rate=1e-3,
+    max_length=16,
+    precision=MatmulPrecision.FP32,
+    checkpoint_seconds=0,
 )
 STEPS = 18  # 3 epochs of 24 / 4
 
@@ -49,16 +54,16 @@ def tokens() -> Tokens:
 
 
 @pytest.fixture
-def make_run(tiny_checkpoint, tokens, tmp_path) -> Callable[..., Run]:
+def make_run(tiny_checkpoint, tokens, tmp_path) -> Callable[..., TrainingRun]:
     # whether a text holds an even first word: a pattern that the embeddings show
     labels = torch.tensor([int(tokens.ids[start + 1]) % 2 for start in tokens.offsets[:-1]])
 
-    def objective(model: torch.nn.Module, batch: prediction.Batch) -> Mapping[str, torch.Tensor]:
+    def objective(model: torch.nn.Module, batch: prediction.ProcessBatch) -> Mapping[str, torch.Tensor]:
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
         return {"hard": losses.hard(logits, labels[batch.rows], Problem.SINGLE_LABEL)}
 
-    def make(name: str = "run", **fields: Any) -> Run:
-        run = Run(
+    def make(name: str = "run", **fields: Any) -> TrainingRun:
+        run = TrainingRun(
             label="finetune",
             model=load_classifier(tiny_checkpoint, TWO, dropout=0.1),
             tokens=tokens,
@@ -74,7 +79,7 @@ def make_run(tiny_checkpoint, tokens, tmp_path) -> Callable[..., Run]:
     return make
 
 
-def weights_of(run: Run) -> dict[str, torch.Tensor]:
+def weights_of(run: TrainingRun) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in run.model.state_dict().items()}
 
 
@@ -83,7 +88,7 @@ def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) 
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
 
 
-def kill(run: Run, steps: int) -> None:
+def kill(run: TrainingRun, steps: int) -> None:
     with pytest.raises(Killed):
         train(replace(run, progress=Kill(steps)))
 
@@ -140,19 +145,21 @@ t.train(t.replace(t.run_for_subprocess(Path(sys.argv[2]), Path(sys.argv[3])), pr
 """
 
 
-def run_for_subprocess(checkpoint: Path, scratch: Path) -> Run:
+def run_for_subprocess(checkpoint: Path, scratch: Path) -> TrainingRun:
     """The run of the kill test, made from nothing but paths so that two processes agree on it."""
     random = np.random.default_rng(0)
     tokens = Tokens.pack([[0, *random.integers(3, 600, 8), 2] for _ in range(ROWS)], pad_id=1)
     labels = torch.tensor([row % 2 for row in range(ROWS)])
 
-    def objective(model: torch.nn.Module, batch: prediction.Batch) -> Mapping[str, torch.Tensor]:
+    def objective(model: torch.nn.Module, batch: prediction.ProcessBatch) -> Mapping[str, torch.Tensor]:
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
         return {"hard": losses.hard(logits, labels[batch.rows], Problem.SINGLE_LABEL)}
 
     model = load_classifier(checkpoint, TWO, dropout=0.1)
     settings = SETTINGS.model_copy(update={"freeze_layers": 1})
-    return Run("finetune", model, tokens, objective, lambda model: 0.5, settings, scratch, 0, Progress())
+    return TrainingRun(
+        "finetune", model, tokens, objective, lambda model: 0.5, settings, scratch, 0, Progress()
+    )
 
 
 def test_a_process_killed_with_sigkill_is_resumed_to_the_same_weights(tiny_checkpoint, tmp_path):
@@ -303,7 +310,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_spoils_no_checkpoint(make_
     good = make_run()
     calls = 0
 
-    def objective(model: torch.nn.Module, batch: prediction.Batch) -> Mapping[str, torch.Tensor]:
+    def objective(model: torch.nn.Module, batch: prediction.ProcessBatch) -> Mapping[str, torch.Tensor]:
         nonlocal calls
         calls += 1
         value = good.objective(model, batch)["hard"]
@@ -364,7 +371,7 @@ def test_dropout_and_order_depend_on_the_seed(make_run):
 
 
 def test_biases_and_norms_are_not_decayed(make_run):
-    groups = Loop(make_run(), Place()).optimizer.param_groups
+    groups = Loop(make_run(), TextPosition()).optimizer.param_groups
     decays = {p.ndim: group["weight_decay"] for group in groups for p in group["params"]}
     assert decays == {2: 0.01, 1: 0.0}
 
@@ -389,20 +396,20 @@ def test_automatic_precision_follows_the_processor(fast, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     wanted = torch.bfloat16 if fast else torch.float32
-    assert prediction.precision_of(Precision.AUTO, torch.device("cpu")) is wanted
-    assert prediction.precision_of(Precision.FP32, torch.device("cpu")) is torch.float32
-    assert prediction.precision_of(Precision.BF16, torch.device("cpu")) is torch.bfloat16
+    assert prediction.precision_of(MatmulPrecision.AUTO, torch.device("cpu")) is wanted
+    assert prediction.precision_of(MatmulPrecision.FP32, torch.device("cpu")) is torch.float32
+    assert prediction.precision_of(MatmulPrecision.BF16, torch.device("cpu")) is torch.bfloat16
 
 
 def test_mixed_precision_trains_and_keeps_weights_in_float32(make_run):
-    run = make_run(settings=SETTINGS.model_copy(update={"precision": Precision.BF16}))
+    run = make_run(settings=SETTINGS.model_copy(update={"precision": MatmulPrecision.BF16}))
     train(run)
     assert {value.dtype for value in run.model.state_dict().values()} == {torch.float32}
 
 
 def test_predictions_come_in_the_order_of_the_texts(tiny_checkpoint, tokens):
     model = load_classifier(tiny_checkpoint, TWO)
-    found = prediction.predict(model, tokens, precision=Precision.FP32)
+    found = prediction.predict(model, tokens, precision=MatmulPrecision.FP32)
     assert (found.shape, found.dtype) == ((ROWS, 2), np.float32)
     with torch.no_grad():
         for row in range(ROWS):

@@ -9,13 +9,13 @@ from typing import Any
 from edgeroberta.measure.clock import Latency
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.runtime.tensorrt.inspection import Inspection, fell_back_by_size
+from edgeroberta.runtime.tensorrt.layer_info import Inspection, fell_back_by_size
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Candidate:
+class BuiltEngine:
     """One engine. What could not be found out is None."""
 
     engine: str  # its name
@@ -41,17 +41,17 @@ class Candidate:
         """True when it may be kept: it runs, answers right and did not fail the gate."""
         return self.error is None
 
-    def refuse(self, why: str) -> Candidate:
+    def refuse(self, why: str) -> BuiltEngine:
         """Return it with a reason why it is not eligible; the first reason stays."""
         return self if self.error else replace(self, error=why)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BuildComparison:
     """All engines of a bundle on this device."""
 
     bundle: str  # the bundle's folder
-    candidates: tuple[Candidate, ...]  # every engine that was to be built
+    candidates: tuple[BuiltEngine, ...]  # every engine that was to be built
     kept: str | None  # the one that is first from now on; None when none is eligible
     why: str  # the reason, in one sentence
     remembered: bool  # False where the choice could not be written to the cache, or not all were compared
@@ -63,7 +63,7 @@ class Outcome:
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
 
-def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
+def choose(candidates: Sequence[BuiltEngine]) -> tuple[str | None, str]:
     """Name the fastest engine of those that are eligible, None when there is none, and say why."""
     running = [each for each in candidates if each.eligible and each.call is not None]
     if not running:
@@ -82,7 +82,7 @@ def choose(candidates: Sequence[Candidate]) -> tuple[str | None, str]:
     return best.engine, _warned(best, "the only one that was built")
 
 
-def _warned(best: Candidate, why: str) -> str:
+def _warned(best: BuiltEngine, why: str) -> str:
     return f"{why}; but {best.warning}" if best.warning else why
 
 
@@ -90,7 +90,7 @@ def _p50(latency: Latency | None) -> float:
     return float("inf") if latency is None else latency.p50_ms
 
 
-def without_fallbacks(facts: Manifest, candidates: Sequence[Candidate]) -> list[Candidate]:
+def without_fallbacks(facts: Manifest, candidates: Sequence[BuiltEngine]) -> list[BuiltEngine]:
     """Refuse int8 engines that fell back to float; warn where that cannot be known."""
     sizes = {each.precision: _sizes(facts, each) for each in candidates if each.facts}
     return [
@@ -99,7 +99,7 @@ def without_fallbacks(facts: Manifest, candidates: Sequence[Candidate]) -> list[
     ]
 
 
-def _weighed(candidate: Candidate, sizes: dict[str, tuple[int, int]]) -> Candidate:
+def _weighed(candidate: BuiltEngine, sizes: dict[str, tuple[int, int]]) -> BuiltEngine:
     seen = Inspection(candidate.layers or 0, candidate.matmuls or 0, candidate.int8 or 0)
     if seen.computes_int8:
         return _counted(candidate)
@@ -117,7 +117,7 @@ def _weighed(candidate: Candidate, sizes: dict[str, tuple[int, int]]) -> Candida
     return replace(candidate, warning="int8 by its size; its layers do not tell")
 
 
-def _counted(candidate: Candidate) -> Candidate:
+def _counted(candidate: BuiltEngine) -> BuiltEngine:
     """Warn of an engine that computes less in int8 than its graph asks for."""
     if candidate.planned is None or (candidate.int8 or 0) >= candidate.planned:
         return candidate
@@ -128,7 +128,7 @@ def _counted(candidate: Candidate) -> Candidate:
     )
 
 
-def _sizes(facts: Manifest, candidate: Candidate) -> tuple[int, int]:
+def _sizes(facts: Manifest, candidate: BuiltEngine) -> tuple[int, int]:
     """Return the bytes of the engine, and of the graph with the weights in the file beside it."""
     files = ENGINES[candidate.engine].files
     names = [*files, *(f"{name}_data" for name in files)]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.measure.clock import Latency, Shape, summarise
+from edgeroberta.measure.clock import CallShape, Latency, summarise
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.lengths import BIN
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimingPlan:
     """How much is measured."""
 
     rounds: int = 5  # turns each engine gets
@@ -32,8 +32,8 @@ class Timing:
     call: Latency
 
 
-def take_turns(
-    runtimes: Mapping[str, Runtime], counts: Sequence[int], vocab: int, plan: Plan = Plan()
+def time_interleaved(
+    runtimes: Mapping[str, Runtime], counts: Sequence[int], vocab: int, plan: TimingPlan = TimingPlan()
 ) -> dict[str, Timing]:
     """Time every engine on the same texts, round by round, so that noise falls on all of them.
 
@@ -44,21 +44,21 @@ def take_turns(
     inner: dict[str, list[list[float]]] = {name: [] for name in order}
     outer: dict[str, list[list[float]]] = {name: [] for name in order}
     pad = next(iter(runtimes.values())).pad_token_id
-    texts = draw(counts, vocab, plan.warmup, plan.seed, pad=pad)
+    texts = random_ids(counts, vocab, plan.warmup, plan.seed, pad=pad)
     for name in order:
         _turn(runtimes[name], texts)
-    for turn in range(plan.rounds):
-        texts = draw(counts, vocab, plan.calls, plan.seed + 1 + turn, pad=pad)
-        shift = turn % len(order)
+    for repetition in range(plan.rounds):
+        texts = random_ids(counts, vocab, plan.calls, plan.seed + 1 + repetition, pad=pad)
+        shift = repetition % len(order)
         for name in (*order[shift:], *order[:shift]):
             engine, call = _turn(runtimes[name], texts)
             inner[name].append(engine)
             outer[name].append(call)
-    shape = Shape(warmup=plan.warmup, tokenized=False)
+    shape = CallShape(warmup=plan.warmup, tokenized=False)
     return {name: Timing(summarise(inner[name], shape), summarise(outer[name], shape)) for name in order}
 
 
-def draw(
+def random_ids(
     counts: Sequence[int], vocab: int, number: int, seed: int, *, pad: int = 1
 ) -> list[npt.NDArray[np.int64]]:
     """Draw random ids whose lengths are distributed as a histogram says.

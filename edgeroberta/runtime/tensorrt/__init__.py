@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgeroberta.runtime.lengths import Lengths
 
 if TYPE_CHECKING:
-    from edgeroberta.runtime.tensorrt.session import TensorRtSession
+    from edgeroberta.runtime.tensorrt.tensorrt_session import TensorRtSession
 
 #: Engine name to the file of the bundle it is built from and its precision.
 FORMS = {"tensorrt": ("tensorrt.onnx", "int8"), "tensorrt-fp16": ("model_fp16.onnx", "fp16")}

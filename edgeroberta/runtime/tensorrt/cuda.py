@@ -24,7 +24,7 @@ ALIGNMENT = 256
 
 
 @dataclass(frozen=True)
-class Gpu:
+class CudaDevice:
     """The GPU in use."""
 
     name: str  # as the driver calls it, e.g. ``Orin``.
@@ -50,11 +50,11 @@ class Cuda:
             raise EngineError(f"CUDA: {name} failed: {self._describe(error)}")
         return None if not results else results[0] if len(results) == 1 else tuple(results)
 
-    def gpu(self) -> Gpu:
+    def gpu(self) -> CudaDevice:
         """Return the facts of the device in use: the first that ``CUDA_VISIBLE_DEVICES`` shows."""
         found = self.call("cudaGetDeviceProperties", self.call("cudaGetDevice"))
         name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
-        return Gpu(
+        return CudaDevice(
             name=name.rstrip("\0"),
             sm=f"{found.major}.{found.minor}",
             total_bytes=int(found.totalGlobalMem),

@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.runtime import processor
-from edgeroberta.runtime.tensorrt.cuda import Gpu
-from edgeroberta.runtime.tensorrt.engine import Profile
-from edgeroberta.runtime.tensorrt.library import Library
+from edgeroberta.runtime.tensorrt.builder import OptimizationProfile
+from edgeroberta.runtime.tensorrt.cuda import CudaDevice
+from edgeroberta.runtime.tensorrt.library import TensorRtLibrary
 from edgeroberta.storage import codedigest
 from edgeroberta.storage.artifact import digest_file, digest_value
 
 #: The module that builds engines: when it is mended, they are built again.
-BUILDER = "edgeroberta.runtime.tensorrt.engine"
+BUILDER = "edgeroberta.runtime.tensorrt.builder"
 
 _L4T = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
 
 
 def engine_key(
-    library: Library,
-    gpu: Gpu,
+    library: TensorRtLibrary,
+    gpu: CudaDevice,
     graph: Path,
     *,
-    profiles: Sequence[Profile],
+    profiles: Sequence[OptimizationProfile],
     precision: str,
     root: Path = Path("/"),
 ) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def engine_key(
     }
 
 
-def device_name(library: Library, gpu: Gpu, root: Path = Path("/")) -> str:
+def device_name(library: TensorRtLibrary, gpu: CudaDevice, root: Path = Path("/")) -> str:
     """Return a name for what is kept per device whatever the graph, such as timings of kernels."""
     facts = [library.name, library.version, gpu.sm, gpu.name, board(root), l4t_release(root)]
     return digest_value(facts)[:32]

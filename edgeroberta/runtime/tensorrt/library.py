@@ -38,7 +38,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Library:
+class TensorRtLibrary:
     """TensorRT, imported."""
 
     module: Any
@@ -61,7 +61,7 @@ class Library:
         return int(self.version.split(".")[0])
 
 
-def find() -> Library:
+def find() -> TensorRtLibrary:
     """Import TensorRT, or TensorRT-RTX where there is none."""
     for name in FLAVOURS:
         try:
@@ -73,7 +73,7 @@ def find() -> Library:
         # The Python half without the libraries it loads, as of another CUDA version.
         except (ImportError, OSError, RuntimeError) as error:
             raise _broken(name, error) from error
-        return Library(module, name, str(module.__version__))
+        return TensorRtLibrary(module, name, str(module.__version__))
     raise UnavailableError(
         "TensorRT engines need the package 'tensorrt' or 'tensorrt_rtx', which is not installed", hint=INSTALL
     )
@@ -83,14 +83,14 @@ def _broken(name: str, error: Exception) -> UnavailableError:
     return UnavailableError(f"{FLAVOURS[name]} is installed but cannot be loaded ({error})", hint=INSTALL)
 
 
-class Log:
+class EngineLog:
     """The messages of one library object, in order; the oldest go first when there are very many.
 
     ``messages``: what was kept; threads of the library add to it at any time. ``logger``: the object to hand
     to TensorRT; keep this log for as long as it is in use.
     """
 
-    def __init__(self, library: Library, *, least: str = "WARNING") -> None:
+    def __init__(self, library: TensorRtLibrary, *, least: str = "WARNING") -> None:
         """Make a log. ``least``: least severe kind that is kept; ``VERBOSE`` lists every layer of a build."""
         self.messages: deque[Message] = deque(maxlen=_KEPT)
         self._lock, self._count = threading.Lock(), 0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.runtime.session import Logits
-from edgeroberta.runtime.tensorrt.library import Library, Log
+from edgeroberta.runtime.tensorrt.library import EngineLog, TensorRtLibrary
 
 IDS, MASK, LOGITS = "input_ids", "attention_mask", "logits"
 
@@ -26,7 +26,7 @@ _DTYPES = {
 
 
 @dataclass(frozen=True)
-class Shapes:
+class ProfileShapes:
     """The shapes one profile takes: ``shortest`` … ``longest`` tokens, 1 … ``batch`` texts."""
 
     profile: int
@@ -35,13 +35,13 @@ class Shapes:
     batch: int
 
 
-class Loaded:
+class DeserializedEngine:
     """An engine on the device. ``labels``: outputs per text."""
 
-    def __init__(self, library: Library, plan: bytes) -> None:
+    def __init__(self, library: TensorRtLibrary, plan: bytes) -> None:
         """Deserialize a plan. ``plan``: the serialized engine; its origin has been checked."""
         self.library = library
-        self.log = Log(library)
+        self.log = EngineLog(library)
         # The engine needs both for as long as it lives.
         self._runtime: Any = library.module.Runtime(self.log.logger)
         self.engine: Any = self._runtime.deserialize_cuda_engine(plan)
@@ -74,7 +74,7 @@ class Loaded:
         """Bytes of one text's outputs."""
         return self.labels * np.dtype(self._logits_dtype).itemsize
 
-    def fitting(self, length: int) -> tuple[Shapes, int]:
+    def fitting(self, length: int) -> tuple[ProfileShapes, int]:
         """Find how to run texts of ``length`` tokens."""
         for shapes in self.shapes:
             if length <= shapes.longest:
@@ -119,6 +119,6 @@ class Loaded:
             raise EngineError(f"the engine's {tensor} is of type {name}, which is not supported")
         return _DTYPES[name]
 
-    def _profile(self, index: int) -> Shapes:
+    def _profile(self, index: int) -> ProfileShapes:
         least, _, most = (tuple(each) for each in self.engine.get_tensor_profile_shape(IDS, index))
-        return Shapes(index, int(least[1]), int(most[1]), int(most[0]))
+        return ProfileShapes(index, int(least[1]), int(most[1]), int(most[0]))

@@ -9,13 +9,19 @@ from edgeroberta.errors import EngineError
 from edgeroberta.runtime.lengths import Lengths, choose
 from edgeroberta.runtime.tensorrt import cuda as cuda_runtime
 from edgeroberta.runtime.tensorrt import library as libraries
-from edgeroberta.runtime.tensorrt.cache import EngineCache
-from edgeroberta.runtime.tensorrt.cuda import Gpu
-from edgeroberta.runtime.tensorrt.engine import Built, Options, Profile, build, make_profiles
+from edgeroberta.runtime.tensorrt.builder import (
+    BuildOptions,
+    OptimizationProfile,
+    SerializedEngine,
+    build,
+    optimization_profiles,
+)
+from edgeroberta.runtime.tensorrt.cuda import CudaDevice
+from edgeroberta.runtime.tensorrt.engine_cache import EngineCache
 from edgeroberta.runtime.tensorrt.identity import device_name, engine_key
-from edgeroberta.runtime.tensorrt.library import Library
-from edgeroberta.runtime.tensorrt.loaded import Loaded
-from edgeroberta.runtime.tensorrt.session import Origin, TensorRtSession
+from edgeroberta.runtime.tensorrt.library import TensorRtLibrary
+from edgeroberta.runtime.tensorrt.loaded import DeserializedEngine
+from edgeroberta.runtime.tensorrt.tensorrt_session import EngineProvenance, TensorRtSession
 
 # A layer's scratch memory, unless the target says otherwise. A quarter of what is free, since a Jetson's CPU
 # lives from the same memory; RoBERTa-base with 8 texts of 512 tokens needs 0.1 GB.
@@ -32,17 +38,17 @@ def open_engine(
     cuda = cuda_runtime.load()
     gpu = cuda.gpu()
     cache = EngineCache.default()
-    profiles = make_profiles(_bundle_lengths(graph.parent) or lengths)
+    profiles = optimization_profiles(_bundle_lengths(graph.parent) or lengths)
     key = engine_key(library, gpu, graph, profiles=profiles, precision=precision)
 
-    def make() -> Built:
+    def make() -> SerializedEngine:
         cap = workspace_bytes or min(cuda.free_bytes() // _SHARE, _MOST)
         return _build(library, gpu, cache, graph, profiles, cap)
 
     source = graph.resolve()
     stored = cache.get(key, source, make)
     try:
-        loaded = Loaded(library, stored.plan)
+        loaded = DeserializedEngine(library, stored.plan)
     except EngineError as error:
         if not stored.reused:
             raise
@@ -50,15 +56,20 @@ def open_engine(
         logger.warning("the engine that was kept cannot be loaded (%s)", error.what)
         cache.discard(stored)
         stored = cache.get(key, source, make)
-        loaded = Loaded(library, stored.plan)
-    return TensorRtSession(cuda, loaded, Origin(name, precision, gpu, stored), lengths)
+        loaded = DeserializedEngine(library, stored.plan)
+    return TensorRtSession(cuda, loaded, EngineProvenance(name, precision, gpu, stored), lengths)
 
 
 def _build(
-    library: Library, gpu: Gpu, cache: EngineCache, graph: Path, profiles: tuple[Profile, ...], cap: int
-) -> Built:
+    library: TensorRtLibrary,
+    gpu: CudaDevice,
+    cache: EngineCache,
+    graph: Path,
+    profiles: tuple[OptimizationProfile, ...],
+    cap: int,
+) -> SerializedEngine:
     device = device_name(library, gpu)
-    options = Options(profiles, workspace_bytes=cap, timing_cache=cache.learned(device))
+    options = BuildOptions(profiles, workspace_bytes=cap, timing_cache=cache.learned(device))
     built = build(library, graph, options)
     cache.learn(device, built.timing_cache)
     return built

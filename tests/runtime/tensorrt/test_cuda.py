@@ -82,7 +82,7 @@ def test_bindings_that_cannot_load_the_driver_give_an_engine_error(fake):
 
 def test_the_gpu_s_facts_are_read():
     found = cuda.Cuda(FakeCuda(name="NVIDIA H100", sm=(9, 0), free=3 << 30, integrated=False).module)
-    assert found.gpu() == cuda.Gpu("NVIDIA H100", "9.0", 8 << 30, False)
+    assert found.gpu() == cuda.CudaDevice("NVIDIA H100", "9.0", 8 << 30, False)
     assert found.free_bytes() == 3 << 30
 
 

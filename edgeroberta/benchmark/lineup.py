@@ -1,0 +1,121 @@
+"""The rows that are measured here: the full-size model, where it is at hand, and the bundle."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeroberta.benchmark.bench_request import BenchRequest
+from edgeroberta.benchmark.row import (
+    BASELINE,
+    BUNDLE,
+    FLOAT_ONNX,
+    ON_GPU,
+    SAME_MODEL,
+    EvaluationData,
+    RowSpec,
+)
+from edgeroberta.errors import BundleError, CheckpointError, UsageError
+from edgeroberta.evaluation import provenance
+from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.report import GateLimits
+from edgeroberta.extras import missing
+from edgeroberta.hardware import machine_facts
+from edgeroberta.measure.protocol import Inputs, SubjectSpec
+from edgeroberta.measure.subjects import SUBJECTS, bundle_specs
+from edgeroberta.runtime.files import CONFIG, GRAPH
+from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.storage.cache import cache_dir
+from edgeroberta.targets.matching import target_facts
+
+if TYPE_CHECKING:
+    from edgeroberta.roberta.checkpoint import Checkpoint
+
+#: Said where nothing can be faster than the full-size model, for want of it.
+NO_MODEL = "The full-size model is not here, so there is no speed-up over it: name it with --model."
+
+
+def bundle_rows(request: BenchRequest, inputs: Inputs) -> list[RowSpec]:
+    """Offer the bundle on each engine, held to its own gate."""
+    gate = _gate(request.bundle)
+    specs = bundle_specs(request.bundle, inputs, engines=request.engines, threads=request.threads)
+    return [RowSpec(BUNDLE, spec, gate) for spec in specs]
+
+
+def _gate(bundle: Path) -> GateLimits:
+    try:
+        return provenance.stored_gate(bundle)
+    except BundleError:  # made by a recipe without a gate: hold it to the usual one
+        return GateLimits()
+
+
+def baseline_rows(
+    request: BenchRequest, facts: Manifest, eval_data: EvaluationData, scratch: Path, notes: list[str]
+) -> list[RowSpec]:
+    """Offer the full-size model in PyTorch and as a float32 graph, and on a GPU where there is one."""
+    model = _model(request, facts, eval_data.reference, notes)
+    if model is None:
+        return []
+    spec = SubjectSpec(SUBJECTS["torch"], str(model), eval_data.inputs, threads=request.threads)
+    found = [RowSpec(BASELINE, spec, SAME_MODEL), *_on_gpu(spec, request.dtypes)]
+    if missing("compress") or missing("onnxruntime"):
+        notes.append("No float32 ONNX row: pip install 'edgeroberta[compress,onnxruntime]'.")
+        return found
+    from edgeroberta.roberta import graph
+
+    graph.write_float(model, scratch / GRAPH)
+    shutil.copyfile(model.config_file, scratch / CONFIG)
+    model.copy_tokenizer(scratch)
+    return [
+        *found,
+        RowSpec(FLOAT_ONNX, replace(spec, subject=SUBJECTS["onnx"], path=str(scratch)), SAME_MODEL),
+    ]
+
+
+def _on_gpu(spec: SubjectSpec, dtypes: tuple[str, ...]) -> list[RowSpec]:
+    # The driver tells without torch, whose import would take seconds here.
+    if not target_facts(machine_facts()).gpus:
+        return []
+    return [
+        RowSpec(f"{ON_GPU}{dtype}", replace(spec, device="cuda", dtype=dtype), SAME_MODEL) for dtype in dtypes
+    ]
+
+
+def _model(
+    request: BenchRequest, facts: Manifest, stored: BaselineAnswers | None, notes: list[str]
+) -> Checkpoint | None:
+    """Find the full-size model: it must be the one the bundle came from, whoever names it.
+
+    A bundle may come from anyone: a folder that its manifest names is loaded only if it holds just what
+    the manifest says, and nothing is downloaded.
+    """
+    from edgeroberta.roberta.checkpoint import Checkpoint
+
+    digest = facts.baseline.get("digest")
+    if request.model is not None:
+        from edgeroberta.roberta import resolving
+
+        model = resolving.resolve(request.model, allow_pickle=request.allow_pickle, cache=cache_dir())
+        if model.digest != digest:
+            raise UsageError(
+                f"not the model this bundle came from ({facts.baseline.get('model')})",
+                where=f"--model {request.model}",
+            )
+        return model
+    known = [provenance.load_origin(facts)[provenance.FULL_SIZE], stored.model if stored else ""]
+    for name in filter(None, known):
+        model = Checkpoint(Path(name))
+        if model.config_file.is_file():
+            try:
+                if model.digest == digest:
+                    return model
+                notes.append(f"The full-size model has changed since ({model}).")
+            except OSError as error:
+                notes.append(f"The full-size model cannot be read ({model}: {error.strerror}).")
+            except CheckpointError as error:
+                notes.append(f"The full-size model is none any more ({model}: {error.what}).")
+            return None
+    notes.append(NO_MODEL)
+    return None

@@ -1,0 +1,130 @@
+"""What a device needs to bench a bundle: its files, the held-out rows, the stored reference, and steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import targets
+from edgeroberta.benchmark import evaluation_data, steps
+from edgeroberta.benchmark.bench_request import BenchRequest
+from edgeroberta.data.label_format import Format
+from edgeroberta.data.rows import DataSpec, Rows
+from edgeroberta.errors import UsageError
+from edgeroberta.evaluation import baseline_store, provenance
+from edgeroberta.remote.hostrun import Workload
+from edgeroberta.remote.shipping import Blob
+from edgeroberta.remote.step import Step
+from edgeroberta.runtime import manifest
+from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.runtime.session import ENGINES
+from edgeroberta.runtime.tensorrt import FORMS
+from edgeroberta.tasks import Problem, Task
+
+#: Folders and files in the job's folder on the device.
+BUNDLE, REFERENCE, ROWS = "bundle", "reference", "rows.jsonl"
+TEXT, PAIR, LABEL = "text", "text_pair", "label"
+#: The step whose result is the table.
+BENCH, BUILD = "bench", "build"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What every host gets."""
+
+    request: BenchRequest  # as the device is asked, its target apart
+    facts: Manifest
+    files: Mapping[str, Blob]  # path in the job's folder to blob
+    notes: tuple[str, ...]  # what a reader should know
+    source: (
+        str | None
+    )  # where the rows are from, which their copy on the device does not tell; None without rows
+
+
+def gather(request: BenchRequest) -> Payload:
+    """Collect and hash everything but what one host alone gets."""
+    if request.model is not None:
+        raise UsageError(
+            "the full-size model is not sent to a device",
+            where="--model",
+            hint="measure it where it is, and send what it answered: edgeroberta reference MODEL --data … "
+            "-o ref/, then --reference ref/",
+        )
+    facts = manifest.read(request.bundle)
+    manifest.check_files(facts)
+    notes: list[str] = []
+    files = {f"{BUNDLE}/{name}": request.bundle / name for name in (*facts.files, manifest.MANIFEST_FILE)}
+    report = request.bundle / provenance.REPORT_FILE
+    if report.is_file():
+        files[f"{BUNDLE}/{provenance.REPORT_FILE}"] = report
+    stored = evaluation_data.stored_reference(request)
+    if stored is not None:
+        named = request.reference
+        folder = named or request.bundle / provenance.REFERENCE_FOLDER
+        place = REFERENCE if named else f"{BUNDLE}/{provenance.REFERENCE_FOLDER}"
+        files |= {
+            f"{place}/{name}": folder / name
+            for name in (baseline_store.JSON_FILE, baseline_store.LOGITS_FILE)
+        }
+    rows = evaluation_data.heldout(request, facts, stored, notes)
+    blobs = {place: Blob.of(file) for place, file in files.items()}
+    data = None
+    if rows is not None:
+        blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
+        pair, form = PAIR if facts.task.pair else None, str(label_format(facts.task))
+        data = DataSpec(ROWS, eval_data=ROWS, text=TEXT, text_pair=pair, label=LABEL, label_format=form)
+    there = replace(
+        request, bundle=Path(BUNDLE), data=data, reference=Path(REFERENCE) if request.reference else None
+    )
+    return Payload(there, facts, blobs, tuple(notes), rows.source if rows is not None else None)
+
+
+def work_for(payload: Payload, target: str | None) -> Workload:
+    """Return what is to be done on a host that is asked to be of a target."""
+    facts, request = payload.facts, replace(payload.request, target=target)
+    able = targets.load(target).engines if target else facts.engines
+    # The engines that will be measured there, as far as that is known here.
+    engines = [
+        name
+        for name in request.engines or facts.engines
+        if name in facts.engines and name in able and name in ENGINES
+    ]
+    todo = [Step.of(BENCH, steps.bench, json.loads(json.dumps(asdict(request), default=str)))]
+    # TensorRT's engines belong to one device; building them first keeps that out of the cold start.
+    if any(name in FORMS for name in engines):
+        # As in a local bench: what lacks TensorRT is a row that says so, beside those of other engines.
+        optional = any(name not in FORMS for name in engines)
+        todo.insert(0, Step.of(BUILD, steps.build, {"bundle": BUNDLE, "target": target}, optional=optional))
+    return Workload(payload.files, todo, engines)
+
+
+def rows_jsonl(rows: Rows, task: Task) -> bytes:
+    """Write rows so that reading them back gives the same rows, and so the same digest.
+
+    Labels are written by name, values as exact decimals.
+    """
+    lines = []
+    for index, text in enumerate(rows.texts):
+        record: dict[str, Any] = {TEXT: text}
+        if rows.pairs is not None:
+            record[PAIR] = rows.pairs[index]
+        if rows.labels is not None:
+            record[LABEL] = _label(rows.labels[index], task)
+        lines.append(json.dumps(record))
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def label_format(task: Task) -> Format:
+    """Return how :func:`rows_jsonl` writes labels, however the user's own files have them."""
+    return Format.VALUES if task.problem is Problem.REGRESSION else Format.NAMES
+
+
+def _label(encoded: Any, task: Task) -> str | float | list[str]:
+    if task.problem is Problem.REGRESSION:
+        return float(encoded)  # a float32 survives the way over float64 and its shortest decimal
+    if task.problem is Problem.MULTI_LABEL:
+        return [name for name, is_set in zip(task.labels, encoded, strict=True) if is_set]
+    return task.labels[int(encoded)]

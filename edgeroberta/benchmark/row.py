@@ -1,0 +1,215 @@
+"""A row of the table: what one model took and how right it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.data import texts
+from edgeroberta.data.rows import Rows
+from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
+from edgeroberta.evaluation.report import GateLimits, GateVerdict
+from edgeroberta.hardware import MachineFacts
+from edgeroberta.latency.int8 import Int8Speedup
+from edgeroberta.measure.clock import Latency, speed_up
+from edgeroberta.measure.offline import Throughput
+from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
+from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
+from edgeroberta.measure.validity import MOST_SPREAD
+from edgeroberta.tasks import Task
+
+#: Names of the rows; the full-size model on a GPU is named with its type besides.
+REFERENCE, BASELINE, FLOAT_ONNX, BUNDLE = "reference", "full-size", "full-size, onnx fp32", "bundle"
+#: What the names of full-size rows on a GPU begin with; their type follows.
+ON_GPU = f"{BASELINE}, cuda "
+#: float32 on another machine or engine may flip a row that lies on the edge, not one in a hundred.
+SAME_MODEL = GateLimits(max_drop=0.01, min_agreement=0.99)
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """A row to measure."""
+
+    name: str  # one of the names above
+    spec: SubjectSpec  # how to open it
+    #: what its answers may differ by from those of the full-size model before the row is called wrong
+    gate: GateLimits
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """A row of the table; what could not be measured is None."""
+
+    name: str  # what was measured
+    engine: str  # what it ran on, with its version
+    device: str  # CPU or GPU it ran on
+    status: RowStatus  # how it ended
+    detail: str = ""  # what went wrong, if anything
+    bytes: int | None = None  # size of the files it loads
+    metric: float | None = None  # the task's metric on the rows of data
+    agreement: float | None = None  # share of rows with the full-size model's answer
+    latency: Latency | None = None  # how long calls took
+    offline: Throughput | None = None  # how many texts it answers in a second when all are there
+    energy_mj: float | None = None  # millijoules per text over the timed calls, of all the device used
+    throttled: tuple[str, ...] = ()  # what says that the device slowed itself down while the row was timed
+    peak_bytes: int | None = None  # peak memory of the process after the timed calls
+    cold_start_s: float | None = None  # from before the first import to the first answer
+    #: times faster than the full-size model here, in the same rounds; see :func:`baseline`
+    speed_up: float | None = None
+    #: what int8 brings over floats of the same shape on this engine; None for floats and on a GPU
+    gain: Int8Speedup | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """True when its rounds were too far apart, or it was measured before it was warm."""
+        latency = self.latency
+        if latency is None or self.status is RowStatus.STORED:
+            return False
+        return not latency.steady or (latency.spread or 0.0) > MOST_SPREAD
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationData:
+    """What rows are measured on and held against."""
+
+    task: Task  # what the models answer
+    inputs: Inputs  # texts or pairs
+    rows: Rows | None = None  # the same with labels; None when there is no data
+    #: the full-size model's answers to the rows, where they are stored
+    full_logits: npt.NDArray[np.float32] | None = None
+    reference: BaselineAnswers | None = None  # the stored reference, shown as a row of its own
+
+
+def with_baseline_answers(
+    row_specs: Sequence[RowSpec], entries: Sequence[RepetitionRun], eval_data: EvaluationData
+) -> EvaluationData:
+    """Without stored answers for these rows, take those that the full-size model gave just now."""
+    if eval_data.full_logits is not None:
+        return eval_data
+    pairs = zip(row_specs, entries, strict=True)
+    full = (entry.logits for row_spec, entry in pairs if row_spec.name in (BASELINE, FLOAT_ONNX))
+    return replace(eval_data, full_logits=next((each for each in full if each is not None), None))
+
+
+def make_rows(
+    row_specs: Sequence[RowSpec],
+    entries: Sequence[RepetitionRun],
+    eval_data: EvaluationData,
+    plan: RepetitionPlan,
+    machine: MachineFacts,
+) -> list[BenchmarkRow]:
+    """Make the rows of what was measured here, in the order of the contenders, without speed-ups."""
+    pairs = zip(row_specs, entries, strict=True)
+    return [_row(row_spec, entry, eval_data, plan, machine) for row_spec, entry in pairs]
+
+
+def reference_row(reference: BaselineAnswers) -> BenchmarkRow:
+    """Show a stored reference as a row; nothing of it was measured now."""
+    version = reference.machine.versions.get("torch", "")
+    dtype = "" if reference.dtype == "float32" else reference.dtype
+    return BenchmarkRow(
+        name=REFERENCE,
+        engine=" ".join(filter(None, ("torch", version, dtype))),
+        device=reference.device,
+        status=RowStatus.STORED,
+        bytes=reference.bytes,
+        metric=reference.metrics[reference.task.metric],
+        latency=reference.latency,
+        offline=reference.offline,
+        energy_mj=reference.energy_mj,
+        throttled=reference.throttled,
+    )
+
+
+def baseline(rows: Sequence[BenchmarkRow], row: BenchmarkRow) -> BenchmarkRow | None:
+    """Find the full-size row that a row's speed-up is over.
+
+    Of a row on a GPU, it is the full-size model on that GPU in the type that is fastest there: beside a
+    processor's single thread, everything on a GPU would look good. Returns the row; that on the processor
+    where the GPU has none, and None where neither ran.
+    """
+    timed = [each for each in rows if each.latency is not None]
+    own = next((each for each in timed if each.name == BASELINE), None)
+    if own is not None and row.device == own.device:
+        return own
+    there = [each for each in timed if each.name.startswith(ON_GPU)]
+    return min(there, key=lambda each: each.latency.p50_ms if each.latency else 0.0, default=own)
+
+
+def with_speed_up(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
+    """Fill in how many times faster each row is than the full-size model in the same rounds."""
+    found = []
+    for row in rows:
+        base = baseline(rows, row)
+        if base is not None and base.latency is not None and row.latency is not None:
+            row = replace(row, speed_up=speed_up(base.latency, row.latency))
+        found.append(row)
+    return found
+
+
+def mark_meaningless_labels(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
+    """Mark rows that were checked on labels that mean nothing; what answers wrong stays wrong."""
+    return [replace(row, status=RowStatus.UNCHECKED) if row.status is RowStatus.OK else row for row in rows]
+
+
+def mark_throttled(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
+    """Mark rows whose times are those of a device that throttled; what answers wrong stays wrong."""
+    fine = (RowStatus.OK, RowStatus.UNCHECKED)
+    return [replace(row, status=RowStatus.INVALID) if row.status in fine else row for row in rows]
+
+
+def _row(
+    row_spec: RowSpec,
+    entry: RepetitionRun,
+    eval_data: EvaluationData,
+    plan: RepetitionPlan,
+    machine: MachineFacts,
+) -> BenchmarkRow:
+    opened, error = entry.opened, entry.error
+    engine = row_spec.spec.engine or ("torch" if row_spec.name.startswith(BASELINE) else "onnxruntime")
+    energy = entry.energy_per_text(plan)
+    row = BenchmarkRow(
+        name=row_spec.name,
+        engine=f"{opened.engine} {opened.version}" if opened else engine,
+        device=opened.device if opened and opened.device != "cpu" else machine.cpu,
+        status=error.status if error else RowStatus.UNCHECKED,
+        detail=str(error) if error else "",
+        bytes=opened.bytes if opened else None,
+        latency=entry.latency(plan),
+        offline=entry.offline,
+        energy_mj=None if energy is None else 1000 * energy,
+        throttled=_throttled(entry),
+        peak_bytes=entry.peak_bytes,
+        cold_start_s=opened.cold_start_s if opened else None,
+    )
+    return row if error else _checked(row, row_spec.gate, entry.logits, eval_data)
+
+
+def _throttled(entry: RepetitionRun) -> tuple[str, ...]:
+    seen = (each for each in (*entry.seen, *entry.seen_offline) if each.throttled)
+    return tuple(dict.fromkeys(why for each in seen for why in each.reasons))
+
+
+def _checked(
+    row: BenchmarkRow, gate: GateLimits, logits: npt.NDArray[np.float32] | None, eval_data: EvaluationData
+) -> BenchmarkRow:
+    """Fill in how right the answers are; a row that runs and answers wrong says so."""
+    task, rows, full = eval_data.task, eval_data.rows, eval_data.full_logits
+    if logits is None or rows is None:
+        return row
+    if logits.shape != (len(rows), task.num_outputs):
+        shape = f"gives {logits.shape[1]} numbers per text, not {task.num_outputs}"
+        return replace(row, status=RowStatus.WRONG, detail=shape)
+    if rows.labels is not None:
+        row = replace(row, metric=metrics.score(task, logits, rows.labels))
+    if full is None:
+        return row
+    judgement, evidence = apply_gate(PairedAnswers(task, full, logits, rows.labels, texts.groups(rows)), gate)
+    status = RowStatus.WRONG if judgement.verdict is GateVerdict.FAIL else RowStatus.OK
+    detail = judgement.reason if status is RowStatus.WRONG else row.detail
+    return replace(row, agreement=evidence.agreement.mean, status=status, detail=detail)

@@ -1,0 +1,274 @@
+"""Verification: is the compressed model still as right as the full-size one?
+
+Both models answer the same held-out rows. The loss of the task's metric and the share of rows with the same
+answer get intervals, and the gate is asked whether they lie on one side of what it allows; see
+:mod:`edgeroberta.evaluation.gate`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.data import Rows, texts
+from edgeroberta.errors import DataError, UnavailableError
+from edgeroberta.evaluation import flips, soundness
+from edgeroberta.evaluation import gate as judging
+from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.gate import PairedAnswers
+from edgeroberta.evaluation.report import (
+    EngineResult,
+    GateLimits,
+    GateVerdict,
+    Invariance,
+    Judgement,
+    Report,
+    to_come,
+)
+from edgeroberta.evaluation.soundness import DataSoundness
+from edgeroberta.hardware import machine_facts
+from edgeroberta.latency import int8
+from edgeroberta.latency.int8 import Int8Speedup
+from edgeroberta.measure import subjects
+from edgeroberta.measure.clock import spread
+from edgeroberta.measure.process import MeasuredModel, Worker
+from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
+from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
+from edgeroberta.progress import Progress
+from edgeroberta.storage.publishing import name_of
+from edgeroberta.tasks import Task
+
+logger = logging.getLogger(__name__)
+
+Logits = npt.NDArray[np.float32]
+Start = Callable[[SubjectSpec], MeasuredModel]
+
+#: Texts asked alone, in a batch and padded; 16 of them cover the lengths of most data.
+INVARIANCE_ROWS = 16
+PADDED = (64, 128, 512)
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How to verify."""
+
+    gate: GateLimits = field(default_factory=GateLimits)  # what may be lost
+    engines: tuple[str, ...] | None = None  # engines to measure; None for all that the bundle has
+    latency_rows: int = 100  # calls in each of three rounds
+    threads: int = 1  # threads an engine gets
+    examples: int = 10  # changed answers to show
+    keep_examples: bool = False  # show them with their texts, not by the number of their row alone
+    seed: int = 0  # seed of the bootstrap and of the choice of texts
+    leaked: int | None = None  # rows whose text was also among the training data; None when unknown
+
+
+def verify(
+    bundle: Path,
+    rows: Rows,
+    reference: BaselineAnswers,
+    *,
+    options: EvaluationOptions,
+    progress: Progress,
+    start: Start = Worker,
+) -> Report:
+    """Measure a bundle on each of its engines against the full-size reference.
+
+    ``bundle``: bundle folder, with or without a verdict. ``reference``: what the full-size model answers on
+    these rows; checked by the caller. Returns the report. An engine that fails is a row with the verdict
+    FAIL, or INCONCLUSIVE where its package is not installed or it runs only on the device; see :func:`worst`.
+    """
+    if rows.labels is None:
+        raise DataError("verification needs labels, these rows have none", where=rows.source)
+    task = reference.task
+    specs = subjects.bundle_specs(bundle, rows.inputs(), engines=options.engines, threads=options.threads)
+    entries = [RepetitionRun(str(spec.engine), start(spec)) for spec in specs]
+    plan = RepetitionPlan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
+    steady, gains = _ask(entries, bundle, plan, rows, task, progress)
+    sound = soundness.examine(task, reference.logits, rows, options.gate, leaked=options.leaked)
+    for warning in sound.warnings:
+        logger.warning("%s", warning)
+    results = tuple(
+        replace(
+            _result(entry, plan, rows, reference, options, steady[entry.name], sound),
+            gain=gains.get(entry.name),
+        )
+        for entry in entries
+    )
+    shown = next((entry.logits for entry in entries if entry.logits is not None), None)
+    return Report(
+        judgement=worst(results),
+        gate=options.gate,
+        metric=options.gate.metric or task.metric,
+        problem=task.problem.value,
+        labels=task.labels,
+        data=_data(rows, options),
+        baseline=_baseline(reference, rows),
+        engines=results,
+        flips=flips.examples(rows, reference, shown, options.examples, texts=options.keep_examples),
+        machine=machine_facts(),
+        measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        warnings=sound.warnings,
+    )
+
+
+def _ask(
+    entries: Sequence[RepetitionRun],
+    bundle: Path,
+    plan: RepetitionPlan,
+    rows: Rows,
+    task: Task,
+    progress: Progress,
+) -> tuple[dict[str, Invariance | None], dict[str, Int8Speedup]]:
+    """Time every engine, let it answer, and close it; say how steady answers are, and what int8 brings."""
+    inputs = rows.inputs()
+    sizes = [len(str(each)) for each in inputs]
+    try:
+        run_interleaved(entries, plan, sizes, progress)
+        answer_all(entries, len(rows), progress)
+        steady = {entry.name: invariance(entry, task, inputs) for entry in entries}
+        # Last, because what goes wrong here is no fault of the bundle's.
+        gains = int8.measure(entries, bundle, plan, sizes, progress)
+    finally:
+        for entry in entries:
+            entry.worker.close()
+    if all(entry.error and entry.error.status is RowStatus.MISSING for entry in entries):
+        raise _none_installed(entries)
+    return steady, gains
+
+
+def _data(rows: Rows, options: EvaluationOptions) -> dict[str, Any]:
+    return {
+        "source": name_of(rows.source),
+        "digest": rows.digest,
+        "rows": len(rows),
+        "texts": int(texts.groups(rows).max()) + 1,
+        "leaked": options.leaked,
+    }
+
+
+def _baseline(reference: BaselineAnswers, rows: Rows) -> dict[str, Any]:
+    # A reference of an earlier version may not tell all metrics.
+    measured = (
+        {} if rows.labels is None else metrics.all_metrics(reference.task, reference.logits, rows.labels)
+    )
+    return {
+        **reference.to_json(),
+        "model": name_of(reference.model),
+        "data_source": name_of(reference.data_source),
+        "metrics": measured,
+    }
+
+
+def worst(results: Sequence[EngineResult]) -> Judgement:
+    """Return the judgement of the bundle: that of its worst engine, which the reason names.
+
+    Engines that run only on a device, where this machine is none, do not count: what could be measured
+    here decides, since ONNX Runtime runs the same int8 plan as TensorRT. They are not taken for passed
+    either: each keeps its own INCONCLUSIVE, and the reason names them.
+    """
+    order = (GateVerdict.FAIL, GateVerdict.INCONCLUSIVE, GateVerdict.PASS)
+    waiting = [each.engine for each in results if each.to_come]
+    here = [each for each in results if not each.to_come]
+    result = min(here or results, key=lambda each: order.index(each.judgement.verdict))
+    found = result.judgement
+    reason = f"{result.engine}: {found.reason}"
+    if waiting and here:
+        reason += f"; still to be measured on the device: {', '.join(waiting)}"
+    return Judgement(found.verdict, reason, found.rows_needed)
+
+
+def invariance(entry: RepetitionRun, task: Task, inputs: Inputs) -> Invariance | None:
+    """Ask some texts alone, batched and padded, and compare.
+
+    ``entry``: an open process; a failure is kept in it. ``inputs``: all texts; a few are drawn, of lengths
+    distributed as theirs. Returns what differed, or None when the process failed.
+    """
+    chosen = spread([len(str(each)) for each in inputs], INVARIANCE_ROWS)
+    ways = ["batched", *(f"padded-{length}" for length in PADDED)]
+    found: dict[str, Logits] = {}
+    for way in ["alone", *ways]:
+        entry.attempt(_ask_way, entry, chosen, way, found)
+    if entry.error is not None:
+        return None
+    alone = found["alone"]
+    changed = np.zeros(len(chosen), dtype=bool)
+    for way in ways:
+        changed |= ~metrics.agrees(task, alone, found[way])
+    delta = max(float(np.abs(alone - found[way]).max()) for way in ways)
+    return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
+
+
+def _ask_way(entry: RepetitionRun, rows: Sequence[int], way: str, found: dict[str, Logits]) -> None:
+    found[way] = entry.worker.logits(rows, way=way)
+
+
+def _result(
+    entry: RepetitionRun,
+    plan: RepetitionPlan,
+    rows: Rows,
+    reference: BaselineAnswers,
+    options: EvaluationOptions,
+    steady: Invariance | None,
+    sound: DataSoundness,
+) -> EngineResult:
+    opened, logits = entry.opened, entry.logits
+    if entry.error is not None or opened is None or logits is None or rows.labels is None:
+        return _failed(entry)
+    task = reference.task
+    judgement, evidence = judging.apply_gate(
+        PairedAnswers(task, reference.logits, logits, rows.labels, texts.groups(rows), options.seed),
+        options.gate,
+    )
+    judgement = sound.applied(judgement)
+    if steady is not None and steady.flips:
+        judgement = Judgement(
+            GateVerdict.FAIL,
+            f"{steady.flips} of {steady.rows} texts change their answer with their batch or padding",
+        )
+    return EngineResult(
+        engine=entry.name,
+        version=opened.version,
+        status=RowStatus.WRONG if judgement.verdict is GateVerdict.FAIL else RowStatus.OK,
+        judgement=judgement,
+        metrics=metrics.all_metrics(task, logits, rows.labels),
+        drop=evidence.drop,
+        agreement=evidence.agreement.mean,
+        agreement_interval=evidence.agreement,
+        flips=int((~metrics.agrees(task, reference.logits, logits)).sum()),
+        latency=entry.latency(plan),
+        cold_start_s=opened.cold_start_s,
+        peak_bytes=entry.peak_bytes,
+        bytes=opened.bytes,
+        invariance=steady,
+    )
+
+
+def _none_installed(entries: Sequence[RepetitionRun]) -> UnavailableError:
+    missing = [entry.error for entry in entries if entry.error is not None]
+    return UnavailableError("; ".join(error.what for error in missing), hint=missing[0].hint)
+
+
+def _failed(entry: RepetitionRun) -> EngineResult:
+    error = entry.error
+    status = error.status if error else RowStatus.FAILED
+    missing = status is RowStatus.MISSING
+    reason = f"{status}: {error.what}" if error else str(status)
+    if error and to_come(entry.name, status):
+        reason = f"to be measured on the device, with: edgeroberta bench (here: {error.what})"
+    return EngineResult(
+        engine=entry.name,
+        version=entry.opened.version if entry.opened else None,
+        status=status,
+        judgement=Judgement(
+            GateVerdict.INCONCLUSIVE if missing else GateVerdict.FAIL,
+            reason,
+        ),
+    )

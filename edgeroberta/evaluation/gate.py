@@ -1,0 +1,131 @@
+"""The gate: what was found out about a compressed model's answers, and what to say to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.evaluation.report import GateLimits, GateVerdict, Judgement
+from edgeroberta.figures import interval as interval_text
+from edgeroberta.figures import points
+from edgeroberta.metrics import BootstrapOptions, Interval
+from edgeroberta.tasks import Task
+
+#: Samples that tell how many rows would decide, which is a rough number anyway.
+_ROUGH = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class PairedAnswers:
+    """What two models say to the same rows."""
+
+    task: Task  # how to read logits
+    full: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the full-size model
+    ours: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the compressed one
+    #: of the rows, by problem; None where they have none
+    labels: npt.NDArray[np.float32] | npt.NDArray[np.int64] | None = None
+    #: int64 ``[n]``, equal for rows that stand or fall together, as rows with the same text do; None where
+    #: each stands alone
+    groups: npt.NDArray[np.int64] | None = None
+    seed: int = 0  # seed of the intervals
+
+
+@dataclass(frozen=True)
+class LossEvidence:
+    """What answers say of how much is lost."""
+
+    rows: int  # rows that were measured
+    agreement: Interval  # share of rows with the full-size model's answer
+    metric: str  # name of the metric that the gate is about
+    baseline: float | None = None  # the full-size model's; None without labels
+    drop: Interval | None = None  # how much of it is lost; None without labels
+    copies: int = 0  # rows that are copies of others
+
+    @property
+    def texts(self) -> int:
+        """How many rows stand alone."""
+        return self.rows - self.copies
+
+    @property
+    def counted(self) -> str:
+        """How many rows there are, for people, and of how many texts where some are copies."""
+        return f"{self.rows:,} rows" + (f" of {self.texts:,} texts" if self.copies else "")
+
+
+def measure_loss(
+    answers: PairedAnswers, gate: GateLimits, *, scale: float = 1.0, samples: int = metrics.SAMPLES
+) -> LossEvidence:
+    """Find out how much is lost; ``scale``: with so many times as many rows of the same kinds."""
+    task, metric = answers.task, gate.metric or answers.task.metric
+    how = BootstrapOptions(answers.seed, answers.groups, gate.confidence, samples, scale)
+    agreement = metrics.agreement_interval(task, answers.full, answers.ours, how)
+    rows = len(answers.full)
+    copies = 0 if answers.groups is None else rows - len(np.unique(answers.groups))
+    found = LossEvidence(rows, agreement, metric, copies=copies)
+    if answers.labels is None:
+        return found
+    return replace(
+        found,
+        baseline=metrics.score(task, answers.full, answers.labels, metric=metric),
+        drop=metrics.drop_interval(task, answers.full, answers.ours, answers.labels, how, metric=metric),
+    )
+
+
+def apply_gate(answers: PairedAnswers, gate: GateLimits) -> tuple[Judgement, LossEvidence]:
+    """Ask the gate.
+
+    ``gate``: what may be lost. Returns FAIL when too many answers differ or too much is lost beyond doubt,
+    PASS when neither is so beyond doubt, INCONCLUSIVE otherwise, with the rows that would decide; and what
+    was found. Raises EdgeRobertaError: the logits are not finite, or not one row of L per row.
+    """
+    evidence = measure_loss(answers, gate)
+    found = gate_decision(evidence, gate)
+    if found.verdict is not GateVerdict.INCONCLUSIVE:
+        return found, evidence
+
+    def decided(scale: float) -> bool:
+        more = gate_decision(measure_loss(answers, gate, scale=scale, samples=_ROUGH), gate)
+        return more.verdict is not GateVerdict.INCONCLUSIVE
+
+    needed = metrics.rows_to_decide(decided, evidence.texts)
+    if needed is None:
+        end = "the model lies so near to the limit that more rows would hardly decide"
+    else:
+        what = "different texts" if evidence.copies else "rows"
+        end = f"about {needed - evidence.texts:,} more {what} ({needed:,} in all) would decide"
+    return Judgement(found.verdict, f"{found.reason}; {end}", needed), evidence
+
+
+def gate_decision(evidence: LossEvidence, gate: GateLimits) -> Judgement:
+    """Say whether the intervals lie on one side of what the gate allows; both of its conditions must hold."""
+    said = [_agreement(evidence, gate)]
+    if evidence.drop is not None and evidence.baseline is not None:
+        said.append(_drop(evidence.drop, evidence.baseline, evidence, gate))
+    order = (GateVerdict.FAIL, GateVerdict.INCONCLUSIVE, GateVerdict.PASS)
+    # Of two that say the same, the drop is what people ask for.
+    return min(reversed(said), key=lambda each: order.index(each.verdict))
+
+
+def _agreement(evidence: LossEvidence, gate: GateLimits) -> Judgement:
+    found, least = evidence.agreement, gate.min_agreement
+    numbers = (
+        f"the same answer on {found.mean:.1%} ({found.low:.1%} to {found.high:.1%}) of "
+        f"{evidence.counted}, the gate asks for {least:.1%}"
+    )
+    if found.high < least:
+        return Judgement(GateVerdict.FAIL, numbers)
+    return Judgement(GateVerdict.PASS if found.low >= least else GateVerdict.INCONCLUSIVE, numbers)
+
+
+def _drop(drop: Interval, baseline: float, evidence: LossEvidence, gate: GateLimits) -> Judgement:
+    allowed = gate.allowed(baseline)
+    numbers = (
+        f"the drop of {evidence.metric} is {interval_text(drop.mean, drop.low, drop.high)} points on "
+        f"{evidence.counted}, the gate allows {points(allowed)}"
+    )
+    if drop.low > allowed:
+        return Judgement(GateVerdict.FAIL, numbers)
+    return Judgement(GateVerdict.PASS if drop.high <= allowed else GateVerdict.INCONCLUSIVE, numbers)

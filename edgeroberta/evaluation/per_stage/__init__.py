@@ -1,0 +1,54 @@
+"""The loss ledger: what the model was worth after every stage of a run, so that it shows which lost what.
+
+Every model that a run made is measured in one way: as an ONNX graph in ONNX Runtime, with the tokenizer
+that ships, on the held-out rows. Nothing is chosen by it. :mod:`.measuring` fills it, :mod:`.store` keeps
+its rows from one run to the next, :mod:`.table` lays it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One model of a run. What could not be measured is None."""
+
+    stage: str  # the stage that made it; :data:`BASELINE` for the model that all others are held to
+    kind: str  # ``checkpoint``, ``graph`` or ``draft``
+    metric: float | None = None  # the task's metric on the rows of the ledger
+    drop: float | None = None  # the metric of the row before minus this one's: what the stage lost
+    agreement: float | None = None  # share of rows with the full-size model's answer
+    flips: int | None = None  # number of rows without it
+    #: see :func:`edgeroberta.metrics.calibration_error`; None for a regression
+    calibration_error: float | None = None
+    parameters: int | None = None  # of the checkpoint; of a graph, of that it was written from
+    bytes: int | None = None  # size on disk of the weights or the graph, and of ``tokenizer.json``
+    engine: str | None = None  # what ran it, with its version
+    p50_ms: float | None = None  # median of the fixed latency measurement, in milliseconds per text
+    speed_up: float | None = None  # how many times faster than the full-size row it is, both timed in turns
+    noisy: bool = False  # the turns' ratios lie more than 10 % apart: ``speed_up`` is rough
+    error: str | None = None  # why it was not measured; None when it was
+
+
+#: Name of the first row.
+BASELINE = "full size"
+
+
+@dataclass(frozen=True)
+class PerStageMetrics:
+    """All models of a run, the full-size model first, and what they were measured on."""
+
+    metric: str  # name of the task's metric
+    measured: int  # Held-out rows that every model answered
+    available: int  # Held-out rows there are; where they are more, ``measured`` of them were drawn
+    calls: int  # single texts that each model was timed on at most, on one thread
+    rows: tuple[StageRow, ...] = ()  # one for each model
+    missing: str | None = None  # why there are no rows; None when there are
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> PerStageMetrics:
+        """Read back what ``dataclasses.asdict`` made; TypeError where a field is missing or unknown."""
+        return cls(**{**fields, "rows": tuple(StageRow(**row) for row in fields["rows"])})

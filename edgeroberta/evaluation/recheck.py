@@ -1,0 +1,61 @@
+"""Verify a finished bundle again: on this machine, on the same or other rows, against its own gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeroberta.data.rows import DataSpec
+from edgeroberta.errors import UsageError
+from edgeroberta.evaluation import EvaluationOptions, provenance, verify
+from edgeroberta.evaluation import baseline_store as reference
+from edgeroberta.evaluation.report import Report
+from edgeroberta.measure.process import MeasuredModel, Worker
+from edgeroberta.measure.protocol import SubjectSpec
+from edgeroberta.progress import Progress
+from edgeroberta.runtime import manifest
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What to verify."""
+
+    bundle: Path  # bundle folder
+    data: DataSpec | None = None  # where the rows are; None for the data the bundle was made with
+    reference: Path | None = None  # folder of the full-size reference; None for the one the bundle carries
+    engines: tuple[str, ...] | None = None  # engines to measure; None for all of the bundle's
+    threads: int = 1
+    keep_examples: bool = False  # keep the texts of changed answers in the report
+
+
+def recheck(
+    request: VerifyRequest, *, progress: Progress, start: Callable[[SubjectSpec], MeasuredModel] = Worker
+) -> Report:
+    """Measure a bundle and ask its gate. Returns the report; the bundle is not changed."""
+    facts = manifest.read(request.bundle)
+    gate = provenance.stored_gate(request.bundle)
+    if request.reference is not None:
+        full = reference.load(request.reference)
+    else:
+        stored = provenance.stored_reference(request.bundle)
+        if stored is None:
+            raise UsageError(
+                "the bundle carries no full-size reference",
+                where=str(request.bundle),
+                hint="edgeroberta reference MODEL --data … -o ref/, then add --reference ref/",
+            )
+        full = stored
+    rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
+    reference.check(full, rows=rows, task=facts.task)
+    options = EvaluationOptions(
+        gate=gate,
+        engines=request.engines,
+        threads=request.threads,
+        keep_examples=request.keep_examples,
+        leaked=provenance.stored_leak(request.bundle, full.data_digest),
+    )
+    found = verify(request.bundle, rows, full, options=options, progress=progress, start=start)
+    lineage: list[Mapping[str, Any]] = list(facts.lineage)
+    return found.with_history((), lineage)

@@ -1,0 +1,154 @@
+"""The report of a verification: what was measured on what, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from edgeroberta.evaluation.per_stage import PerStageMetrics
+from edgeroberta.hardware import MachineFacts
+from edgeroberta.latency.int8 import Int8Speedup
+from edgeroberta.measure.clock import Latency
+from edgeroberta.measure.protocol import RowStatus
+from edgeroberta.metrics import Interval
+from edgeroberta.runtime.session import ENGINES
+from edgeroberta.tasks import Word
+
+SCHEMA_VERSION = 1
+
+
+class GateVerdict(Word):
+    """What the gate says."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"  #: too few rows to tell
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """How much a compressed model may lose."""
+
+    max_drop: float = 0.01  # largest loss of the task's metric; 0.01 is one point
+    min_agreement: float = 0.95  # smallest share of rows with the full-size model's answer
+    confidence: float = 0.95  # of the interval that the loss must lie in, two-sided
+    #: smallest share of the full-size model's metric; None where only ``max_drop`` counts
+    min_kept: float | None = None
+    metric: str | None = None  # name of the metric that counts; None for the task's own
+
+    def allowed(self, baseline: float) -> float:
+        """Return the largest loss that both ``max_drop`` and ``min_kept`` allow."""
+        if self.min_kept is None:
+            return self.max_drop
+        return min(self.max_drop, (1 - self.min_kept) * max(baseline, 0.0))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and why."""
+
+    verdict: GateVerdict  # what the gate says
+    reason: str  # one sentence with the numbers
+    #: rows in all that would decide, when it is INCONCLUSIVE for want of rows; different texts where some are
+    #: copies
+    rows_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Invariance:
+    """Whether a text's answer depends on what shares its batch, or on padding."""
+
+    rows: int  # texts that were tried
+    ways: tuple[str, ...]  # how each was asked, beside alone
+    max_delta: float  # largest difference of a logit from that of the text alone
+    flips: int  # texts whose answer changed in some way
+
+
+@dataclass(frozen=True)
+class AnswerFlip:
+    """A row that the compressed model answers in another way."""
+
+    row: int  # number of the row
+    text: str | None  # its text; None where texts are not to be kept
+    pair: str | None  # its second text, likewise
+    truth: str  # its label
+    baseline: str  # the full-size model's answer
+    compressed: str  # the compressed model's answer
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """The bundle on one engine. What could not be measured is None."""
+
+    engine: str  # name of the engine
+    version: str | None
+    status: RowStatus  # whether it ran, and whether its answers were right
+    judgement: Judgement  # the gate's verdict for this engine
+    metrics: Mapping[str, float] | None = None  # all metrics of the task
+    drop: Interval | None = None  # the metric, full-size minus compressed, with its interval
+    agreement: float | None = None  # share of rows with the full-size model's answer
+    #: the same with its interval; reports of version 0.3 and before have none
+    agreement_interval: Interval | None = None
+    flips: int | None = None  # number of rows without it
+    latency: Latency | None = None  # single texts, tokenization included
+    cold_start_s: float | None = None  # from before the import to the first answer
+    peak_bytes: int | None = None  # peak memory of a process that answers single texts
+    bytes: int | None = None  # size of the files this engine loads
+    invariance: Invariance | None = None  # whether answers depend on batch and padding
+    gain: Int8Speedup | None = (
+        None  # what int8 brings over floats on this engine; None for floats and on a GPU
+    )
+
+    @property
+    def to_come(self) -> bool:
+        """True where the engine runs only on the device, and this machine is none."""
+        return to_come(self.engine, self.status)
+
+
+def to_come(engine: str, status: str) -> bool:
+    """Tell whether an engine is still to be measured on the device: it runs there alone, and not here."""
+    return status == RowStatus.MISSING.value and engine in ENGINES and ENGINES[engine].on_device
+
+
+@dataclass(frozen=True)
+class Report:
+    """A verification."""
+
+    judgement: Judgement  # the worst verdict of all engines that could be measured here
+    gate: GateLimits  # what was asked for
+    metric: str  # name of the metric that the gate is about
+    problem: str  # kind of task
+    labels: tuple[str, ...]
+    #: ``source``, ``digest``, ``rows``, how many different ``texts`` they have, and how many were ``leaked``:
+    #: also among the training data, None where that is not known
+    data: Mapping[str, Any]
+    baseline: Mapping[str, Any]  # the reference, without its logits
+    engines: tuple[EngineResult, ...]  # the bundle on each engine, the preferred one first
+    flips: tuple[AnswerFlip, ...]  # examples of changed answers on the first engine that ran
+    machine: MachineFacts  # where this was measured
+    measured_at: str  # when, in UTC (ISO 8601)
+    linear_ops: Sequence[Mapping[str, Any]] = ()  # what the quantizer chose for each matmul and why
+    lineage: Sequence[Mapping[str, Any]] = ()  # the stages that made the bundle
+    #: what the model was worth after every stage; None where no run made it, as when a bundle is verified
+    #: again. Reports of version 0.2 and before have none.
+    per_stage: PerStageMetrics | None = None
+    warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
+
+    @property
+    def verdict(self) -> GateVerdict:
+        """The worst verdict of all engines that could be measured here."""
+        return self.judgement.verdict
+
+    def with_history(
+        self,
+        linear_ops: Sequence[Mapping[str, Any]],
+        lineage: Sequence[Mapping[str, Any]],
+        per_stage: PerStageMetrics | None = None,
+    ) -> Report:
+        """Return the report with the quantizer's choices, the stages and their ledger filled in."""
+        return replace(self, linear_ops=tuple(linear_ops), lineage=tuple(lineage), per_stage=per_stage)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as a JSON object."""
+        return {"schema_version": SCHEMA_VERSION, "kind": "edgeroberta-report", **asdict(self)}

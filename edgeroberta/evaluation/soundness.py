@@ -1,0 +1,220 @@
+"""Whether rows and labels can tell anything of a model: copies, leaks, and labels that mean nothing.
+
+A gate asks how much of a metric is lost. Where the full-size model's own answers have nothing to do with the
+labels, or fit them in another order only, there is nothing to lose, and every compressed model would pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta import metrics
+from edgeroberta.data import texts
+from edgeroberta.data.rows import Rows
+from edgeroberta.evaluation.report import GateLimits, GateVerdict, Judgement
+from edgeroberta.metrics import BootstrapOptions
+from edgeroberta.metrics.assignment import assign
+from edgeroberta.metrics.scores import ranks
+from edgeroberta.tasks import Problem, Task
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+#: Where more rows than this share are copies of others, or are known from training, it is a warning.
+MOST_COPIES, MOST_LEAKED = 0.1, 0.01
+#: Standard errors beyond which something is no chance, one in forty on one side as in the gate.
+SURE = 1.96
+#: Labels whose order is looked into, the most frequent ones: the search takes their number cubed.
+MOST_LABELS = 300
+_SHOWN = 6
+_CAUSES = "they may be of other rows, of another model, or ids in another order (--label-format)"
+
+
+@dataclass(frozen=True)
+class DataSoundness:
+    """What is to be said of rows and labels."""
+
+    warnings: tuple[str, ...] = ()  # sentences for people
+    meaningless: str | None = None  # why the labels do not measure the model; None where they do
+
+    def applied(self, found: Judgement) -> Judgement:
+        """Return a judgement as far as the labels allow it: on labels that mean nothing, no model passes."""
+        if self.meaningless is None or found.verdict is GateVerdict.FAIL:
+            return found
+        return Judgement(
+            GateVerdict.INCONCLUSIVE, f"the labels do not measure this model: {self.meaningless}"
+        )
+
+
+def examine(
+    task: Task, logits: Array, rows: Rows, gate: GateLimits, *, leaked: int | None = None
+) -> DataSoundness:
+    """Look into the rows of the gate, their labels and the full-size model's answers.
+
+    ``logits``: float[n, L] of the full-size model. ``rows``: the rows, with or without labels. ``gate``: what
+    may be lost: an order of labels that gains less does not stand in the way. ``leaked``: rows whose text was
+    among the training data; None where that is not known.
+    """
+    groups = texts.groups(rows)
+    warnings = [*_copies(groups), *_leaks(len(rows), leaked)]
+    if rows.labels is None:
+        return DataSoundness(tuple(warnings))
+    first = np.unique(groups, return_index=True)[1]  # copies of a text tell no more than one of them
+    said, known = features(task, logits[first]), true_features(task, rows.labels[first])
+    meaningless = _order(task, said, known, gate) or _chance(task, logits, rows.labels, said, known)
+    if meaningless is not None:
+        warnings.append(f"the labels do not measure this model: {meaningless}; {_CAUSES}")
+    elif (trivial := _trivial(task, logits, rows.labels, groups, gate)) is not None:
+        warnings.append(trivial)
+    return DataSoundness(tuple(warnings), meaningless)
+
+
+def features(task: Task, logits: Array) -> Floats:
+    """Return answers as float64[n, L]: zeros and ones, or the ranks of values."""
+    return true_features(task, task.decide(logits))
+
+
+def true_features(task: Task, labels: Array) -> Floats:
+    """Return labels, or answers like them, as float64[n, L]: zeros and ones, or the ranks of values."""
+    if task.problem is Problem.REGRESSION:
+        return ranks(labels)[:, None]
+    if task.problem is Problem.MULTI_LABEL:
+        return np.asarray(labels > 0.5, dtype=np.float64)
+    return np.eye(task.num_outputs)[np.asarray(labels, dtype=np.int64)]
+
+
+def association(said: Floats, known: Floats) -> float:
+    """Tell by how many standard errors answers fit labels better than labels in any order of the rows would.
+
+    Of all orders of the rows, the sum of products has the mean zero, once both are centred, and the variance
+    tr(A'A B'B) / (n - 1) (Hoeffding, A Combinatorial Central Limit Theorem, 1951). ``said``: float64[n, k].
+    ``known``: float64[n, k]. Returns zero where either is constant.
+    """
+    a, b = said - said.mean(axis=0), known - known.mean(axis=0)
+    variance = float(((a.T @ a) * (b.T @ b)).sum()) / max(1, len(a) - 1)
+    return float((a * b).sum()) / variance**0.5 if variance > 1e-9 else 0.0
+
+
+def better_order(said: Floats, known: Floats) -> npt.NDArray[np.int64] | None:
+    """Find the order of the labels that fits the answers beyond doubt better than their own.
+
+    The order is found on one half of the rows and tried on the other, both ways, since the best of all orders
+    on the same rows would always look better. ``said``: float64[n, L] zeros and ones. ``known``: float64[n,
+    L] zeros and ones. Returns int64[L], the label of the data for each of the model's; None where their own
+    order is as good.
+    """
+    even = np.arange(len(said)) % 2 == 0
+    gains = []
+    for part in (even, ~even):
+        order = _best_order(said[~part], known[~part])
+        gains.append((said[part] * (known[part][:, order] - known[part])).sum(axis=1))
+    gain = np.concatenate(gains)
+    if gain.sum() <= SURE * float(np.sqrt((gain**2).sum())):
+        return None
+    return _best_order(said, known)
+
+
+def _best_order(said: Floats, known: Floats) -> npt.NDArray[np.int64]:
+    together = said.T @ known
+    order = np.arange(len(together))
+    chosen = np.argsort(-(said.sum(axis=0) + known.sum(axis=0)), kind="stable")[:MOST_LABELS]
+    # Where it makes no difference, labels stay where they are.
+    part = together[np.ix_(chosen, chosen)] + 0.5 / len(chosen) * np.eye(len(chosen))
+    order[chosen] = chosen[assign(part)]
+    return order
+
+
+def _copies(groups: npt.NDArray[np.int64]) -> list[str]:
+    count = int(groups.max()) + 1
+    if count >= (1 - MOST_COPIES) * len(groups):
+        return []
+    return [
+        f"the {len(groups):,} rows are copies of {count:,} different texts (spaces and case aside); the gate "
+        "counts texts, not rows"
+    ]
+
+
+def _leaks(count: int, leaked: int | None) -> list[str]:
+    if not leaked or leaked <= MOST_LEAKED * count:
+        return []
+    return [
+        f"{leaked:,} of the {count:,} rows ({leaked / count:.1%}) are also among the training data; here "
+        "they were left out of it, but a model that learnt them before does better on them than on new texts"
+    ]
+
+
+def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | None:
+    """Say which order of the labels fits better, where that gains more than the gate allows to lose."""
+    if task.problem is Problem.REGRESSION or len(said) < 4:
+        return None
+    order = better_order(said, known)
+    # Of labels that are frequent or rare, an order may gain by that alone.
+    if order is None or association(said, known[:, order]) < SURE:
+        return None
+    now, then = (float((said * each).sum()) for each in (known, known[:, order]))
+    # Hits of all rows; or F1, twice the hits over all that was said or is true.
+    scale = len(said) if task.problem is Problem.SINGLE_LABEL else float(said.sum() + known.sum()) / 2
+    if (then - now) / scale <= gate.max_drop:
+        return None
+    names = task.labels
+    moved = [f"{names[data]!r} for {names[ours]!r}" for ours, data in enumerate(order) if ours != data]
+    more = ", …" if len(moved) > _SHOWN else ""
+    return (
+        f"{task.metric} would be {then / scale:.1%}, not {now / scale:.1%}, if labels of the data stood for "
+        f"others of the model: {', '.join(moved[:_SHOWN])}{more}"
+    )
+
+
+def _chance(task: Task, logits: Array, labels: Array, said: Floats, known: Floats) -> str | None:
+    """Say that answers have nothing to do with labels, or speak against them."""
+    sure, found = association(said, known), metrics.score(task, logits, labels)
+    number = f"{found:.3f}" if task.problem is Problem.REGRESSION else f"{found:.1%}"
+    if sure < -SURE:
+        return f"the full-size model's answers speak against them ({task.metric} {number})"
+    if sure < SURE or (task.problem is Problem.REGRESSION and found <= 0):
+        return (
+            f"the full-size model's answers fit them no better than by chance ({task.metric} {number} on "
+            f"{len(said):,} different texts)"
+        )
+    return None
+
+
+def _trivial(
+    task: Task, logits: Array, labels: Array, groups: npt.NDArray[np.int64], gate: GateLimits
+) -> str | None:
+    """Say that one answer to every text would be as right as the full-size model."""
+    if task.problem is Problem.REGRESSION:
+        return None
+    share = true_features(task, labels).mean(axis=0)
+    answer, named = _constant(task, share)
+    metric = gate.metric or task.metric
+    constant = np.tile(answer, (len(labels), 1))
+    drop = metrics.drop_interval(
+        task, constant, logits, labels, BootstrapOptions(groups=groups), metric=metric
+    )
+    if drop.high < 0:
+        return None
+    ours, trivial = (metrics.score(task, each, labels, metric=metric) for each in (logits, constant))
+    return (
+        f"the full-size model's {metric} of {ours:.1%} is not beyond doubt better than answering {named} to "
+        f"every text ({trivial:.1%}): on these rows it says little; others can be asked for "
+        "(--set verify.gate.metric=…)"
+    )
+
+
+def _constant(task: Task, share: Floats) -> tuple[npt.NDArray[np.float32], str]:
+    """Return the logits of the one answer that is right most often, and its name."""
+    if task.problem is Problem.SINGLE_LABEL:
+        best = int(np.argmax(share))
+        return np.eye(len(share), dtype=np.float32)[best], repr(task.labels[best])
+    order = np.argsort(-share, kind="stable")
+    # F1 of the k most frequent labels: twice their hits over the k said and all that are true.
+    scores = 2 * np.cumsum(share[order]) / (np.arange(1, len(share) + 1) + share.sum())
+    chosen = order[: int(np.argmax(scores)) + 1]
+    logits = np.full(len(share), -1, dtype=np.float32)
+    logits[chosen] = 1
+    return logits, " and ".join(repr(task.labels[i]) for i in sorted(chosen)[:_SHOWN])

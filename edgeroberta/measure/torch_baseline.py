@@ -1,0 +1,170 @@
+"""The full-size model as its users run it: transformers and PyTorch, in float32 or half as wide."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeroberta.benchmark.bench_request import DTYPES
+from edgeroberta.errors import UnavailableError, UsageError, missing_extra
+from edgeroberta.measure.protocol import Inputs, SubjectSpec
+from edgeroberta.measure.stopwatch import Stopwatch
+from edgeroberta.roberta import hftokenizer, loading
+from edgeroberta.roberta.checkpoint import Checkpoint
+
+#: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
+#: Activations of RoBERTa-large stay below 1 GB.
+BATCH_TOKENS = 8192
+
+
+class TorchBaseline:
+    """A Hugging Face sequence classifier.
+
+    A half-wide model has all its weights in that type, as one would serve it; nothing is cast call by call
+    (no autocast). Logits come back as float32 whatever it runs in. ``device``: ``cpu`` or ``cuda``.
+    ``dtype``: ``float32``, ``float16`` or ``bfloat16``. ``engine``: ``torch``. ``device``: ``cpu``, or the
+    name of the GPU. ``device_clock``: True on a GPU, where CUDA events time the model alone.
+    """
+
+    engine = "torch"
+
+    def __init__(self, model: Checkpoint | Path, *, device: str = "cpu", dtype: str = "float32") -> None:
+        torch, _ = _import()
+        source = Checkpoint.of(model)
+        if dtype not in DTYPES:
+            raise UsageError(f"unknown type {dtype!r} ({', '.join(DTYPES)})", where="--dtype")
+        self._torch = torch
+        self._where = torch.device(device)
+        # TF32 would make a float32 reference one of 10-bit mantissas (default off; the environment
+        # variable TORCH_ALLOW_TF32_CUBLAS_OVERRIDE can switch it on).
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        with warnings.catch_warnings():
+            # What transformers has to say of old config fields is no news to someone who measures.
+            warnings.simplefilter("ignore")
+            config = loading.transformers_config(source)
+            self.tokenizer = hftokenizer.load_as_written(source)
+            # The folder may be one that a bundle names: no download, and no pickle, which runs code.
+            loaded = loading.load(source, config, dtype=getattr(torch, dtype))
+        self.model = loaded.to(self._where)
+        self.max_length = source.max_length
+        self.vocab_size = source.config.vocab_size
+        self.version = str(torch.__version__)
+        self.device = torch.cuda.get_device_name(self._where) if device == "cuda" else "cpu"
+        self.dtype = dtype
+        self.watch = Stopwatch()
+        self.device_clock = device == "cuda"
+        self.bytes = source.weight_bytes
+
+    def answer(self, inputs: Inputs) -> list[int]:
+        """Tokenize, run, and bring the first label of each text back to the CPU."""
+        started = time.perf_counter()
+        batch = self._encode(list(inputs))
+        self.watch.tokenize += time.perf_counter() - started
+        found: list[int] = self._run(batch).argmax(-1).tolist()
+        return found
+
+    def answer_ids(self, ids: np.ndarray) -> np.ndarray:
+        """Return float32 logits of int64 ids ``[batch, length]``, all of them tokens."""
+        tensor = self._torch.from_numpy(ids).to(self._where)
+        batch = {"input_ids": tensor, "attention_mask": self._torch.ones_like(tensor)}
+        return self._run(batch).cpu().numpy()
+
+    def logits(self, inputs: Inputs) -> np.ndarray:
+        """Return float32 logits ``[len(inputs), labels]``, batched by length."""
+        order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
+        result: np.ndarray | None = None
+        for rows in _batches(order, self._lengths(inputs)):
+            values = self._run(self._encode([inputs[row] for row in rows])).cpu().numpy()
+            if result is None:
+                result = np.empty((len(inputs), values.shape[1]), dtype=np.float32)
+            result[rows] = values
+        return np.empty((0, 0), dtype=np.float32) if result is None else result
+
+    def _encode(self, inputs: Any) -> Any:
+        texts = inputs
+        pairs = None
+        if not isinstance(inputs[0], str):
+            texts, pairs = [each[0] for each in inputs], [each[1] for each in inputs]
+        tokens = self.tokenizer(
+            texts, pairs, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
+        )
+        return tokens.to(self._where)
+
+    def _lengths(self, inputs: Inputs) -> list[int]:
+        # Characters bound the tokens closely enough to size batches: a token is at least one byte.
+        return [min(self.max_length, len(str(each).encode("utf-8", "replace")) + 4) for each in inputs]
+
+    def _run(self, batch: Any) -> Any:
+        started = time.perf_counter()
+        with self._torch.inference_mode():
+            if self.device_clock and self.watch.ask_device:
+                logits = self._run_on_the_clock(batch)
+            else:
+                logits = self.model(**batch).logits.float()
+            if self.device_clock:
+                # Kernels run on after the call has returned; the caller waits for them all the same.
+                self._torch.cuda.synchronize(self._where)
+        self.watch.engine += time.perf_counter() - started
+        return logits
+
+    def _run_on_the_clock(self, batch: Any) -> Any:
+        begin, end = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        logits = self.model(**batch).logits.float()
+        end.record()
+        self._torch.cuda.synchronize(self._where)
+        self.watch.device = (self.watch.device or 0.0) + begin.elapsed_time(end) / 1000
+        return logits
+
+
+def open_baseline(spec: SubjectSpec) -> TorchBaseline:
+    """Open the full-size model in a worker, with the threads it was given."""
+    torch, _ = _import()
+    torch.set_num_threads(spec.threads)
+    return TorchBaseline(Path(spec.path), device=pick_device(spec.device), dtype=spec.dtype)
+
+
+def pick_device(device: str) -> str:
+    """Turn ``auto`` into ``cuda`` where torch sees a GPU, else ``cpu``."""
+    torch, _ = _import()
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"unknown device {device!r} (auto, cpu, cuda)", where="--device")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise UnavailableError(
+            "torch sees no CUDA device here", where="--device", hint="leave it out, or --device cpu"
+        )
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    return device
+
+
+def _import() -> tuple[Any, Any]:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise missing_extra(
+            error.name or "torch", "compress", purpose="measuring the full-size model"
+        ) from error
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return torch, transformers
+
+
+def _batches(order: list[int], lengths: list[int]) -> list[list[int]]:
+    batches: list[list[int]] = []
+    current: list[int] = []
+    longest = 0
+    for row in order:
+        longest = max(longest, lengths[row])
+        if current and (len(current) + 1) * longest > BATCH_TOKENS:
+            batches.append(current)
+            current, longest = [], lengths[row]
+        current.append(row)
+    return [*batches, current] if current else batches

@@ -1,0 +1,139 @@
+"""Where the model and the rows of a run come from, and where its results go; found and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgeroberta import demo, stages
+from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
+from edgeroberta.errors import UsageError
+from edgeroberta.evaluation import baseline_store as reference
+from edgeroberta.pipeline import delivery, workspace
+from edgeroberta.recipe import Recipe
+from edgeroberta.roberta import resolving
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.storage import paths
+from edgeroberta.storage.cache import cache_dir
+from edgeroberta.tasks import Task
+
+#: Where the bundle of the packaged default goes when the user does not say.
+DEMO_OUTPUT = Path("out/demo")
+
+
+@dataclass(frozen=True)
+class CompressionRequest:
+    """What the user asks for."""
+
+    model: str | None  # model folder or Hub id; None, with ``data`` None too, for the packaged default
+    data: DataSpec | None  # where the rows are
+    recipe: str  # name or path of the recipe
+    overrides: tuple[str, ...]  # ``stage.key=value`` settings that win over the recipe's file
+    target: str  # name of the target
+    output: Path | None  # where the bundle goes
+    work: Path | None  # work folder; beside the output when None
+    reference: Path | None  # folder of a stored full-size reference
+    seed: int = 0  # seed of everything random
+    limit: int | None = None  # use at most this many rows of each file
+    allow_pickle: bool = False  # accept weights that are only there as a pickle
+
+
+@dataclass(frozen=True)
+class CompressionInputs:
+    """The model and the rows, found and checked; ``told`` is what was chosen for the user there."""
+
+    model: Checkpoint
+    task: Task
+    data: Splits
+    said: Mapping[str, Any]
+    told: tuple[str, ...]
+
+
+def folders(request: CompressionRequest) -> tuple[Path, Path]:
+    """Return the output and the work folder, absolute; refuse those that hold something else."""
+    output = request.output
+    if output is None:
+        if request.model is not None:
+            raise UsageError("say where the bundle goes", where="-o/--output", hint="add -o out/")
+        output = DEMO_OUTPUT
+    output = paths.named(output).resolve()
+    work = paths.named(request.work).resolve() if request.work else output.with_name(output.name + ".work")
+    delivery.check_apart(output, work)
+    delivery.check(output)
+    workspace.check(work)
+    return output, work
+
+
+def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
+    """Find the model and read the rows; the packaged default's model is its base encoder."""
+    own = trains_baseline(chosen)
+    if own and request.reference is not None:
+        raise UsageError(
+            f"the recipe {chosen.name!r} makes its own full-size model, so no reference is of it yet",
+            where="--reference",
+            hint="leave --reference out, or fine-tune first and give the result as MODEL",
+        )
+    if request.model is None:
+        if request.data is not None:
+            raise UsageError(
+                "--data is given but no MODEL",
+                where="MODEL",
+                hint="edgeroberta compress MODEL --data …, with a model folder or a Hub id",
+            )
+        sources = demo.prepare(cache_dir())
+        model, spec = Checkpoint(sources.base), replace(sources.data, limit=request.limit)
+        said: dict[str, Any] = {"model": demo.PACKAGED, "limit": request.limit}
+        task = infer_task(spec)
+    elif request.data is None:
+        raise UsageError(
+            "a MODEL needs rows to be calibrated and judged on",
+            where="--data",
+            hint=f"edgeroberta compress {request.model} --data reviews.csv -o out/",
+        )
+    else:
+        model = resolving.resolve(
+            request.model, allow_pickle=request.allow_pickle, cache=cache_dir()
+        ).absolute()
+        spec = request.data
+        said = {"model": _absolute(request.model)}
+        if own:
+            task = infer_task(spec)
+        else:
+            model.require_head()
+            task = model.task
+    told: list[str] = []
+    splits = load_splits(spec, task=task, tell=told.append)
+    if request.data is not None:
+        said["data"] = _recorded(replace(spec, kept=splits.reading))
+    task = replace(task, pair=splits.train.pairs is not None)
+    source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
+    check_reference(request, source, known=request.model is not None)
+    return source
+
+
+def check_reference(request: CompressionRequest, source: CompressionInputs, *, known: bool) -> None:
+    """Refuse a reference of something else; ``known`` when the full-size model is there already."""
+    if request.reference is not None:
+        digest = source.model.digest if known else None
+        stored = reference.load(request.reference)
+        reference.check(stored, rows=source.data.heldout, task=source.task, model_digest=digest)
+
+
+def trains_baseline(chosen: Recipe) -> bool:
+    """Tell whether the recipe makes its own full-size model from a base model."""
+    return chosen.stages[0].stage.name in stages.TEACHER_STAGES
+
+
+def _absolute(name: str) -> str:
+    """Return a path as it is from any folder; an id on the Hub, where no such path is, stays as it is."""
+    path = paths.named(name)
+    return str(path.resolve()) if path.exists() else name
+
+
+def _recorded(spec: DataSpec) -> dict[str, Any]:
+    """Return what the bundle keeps of where the rows are, for a command in any folder to find them."""
+    paths = {name: getattr(spec, name) for name in ("data", "eval_data", "unlabelled")}
+    found = {name: _absolute(path) for name, path in paths.items() if path is not None}
+    return {**asdict(spec), **found, "kept": spec.kept.to_json() if spec.kept else None}

@@ -1,0 +1,241 @@
+"""What comes before distillation: the teacher is opened and asked, and losses that do not fit are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from edgeroberta import metrics
+from edgeroberta.data.rows import Texts
+from edgeroberta.errors import RecipeError
+from edgeroberta.progress import Progress
+from edgeroberta.roberta import observers, surgery
+from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.stages import Context
+from edgeroberta.storage.artifact import digest_value
+from edgeroberta.training import (
+    alignment,
+    augmentation,
+    batching,
+    finetuning,
+    foreign,
+    prediction,
+    teacher,
+    token_files,
+)
+from edgeroberta.training.batching import Encoder, Tokens
+from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.foreign import Teacher
+from edgeroberta.training.objective import DistillationTargets, TextLabels
+from edgeroberta.training.shards import Outputs
+from edgeroberta.training.teacher import WantedOutputs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+#: Where fewer texts than this share are the same tokens to both models, losses on tokens say too little.
+LEAST_ALIGNED = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class DistillationPlan:
+    """A student and how it is to be taught; see :func:`edgeroberta.training.distillation.train_student`."""
+
+    student: PreTrainedModel
+    tokenizer: Checkpoint
+    layers: tuple[int, ...] | None
+    settings: DistillSettings
+    context: Context
+    label: str
+    projection: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DistillationData:
+    """All that a student is taught with."""
+
+    tokens: Tokens  # the texts as the student sees them
+    distillation_targets: DistillationTargets  # the teacher's outputs and the labels
+    projection: nn.Module | None  # maps the student's states to the teacher's width, where they differ
+    key: str  # digest of all that determines it
+    notes: dict[str, Any] = field(default_factory=dict)  # what is worth keeping in the lineage
+
+
+def prepare(plan: DistillationPlan) -> DistillationData:
+    """Open the teacher, ask it about all texts, and let it go again."""
+    task, rows = plan.context.task, plan.context.data.train
+    plan.settings.require_learning(plan.student.config.num_hidden_layers, plan.label)
+    teacher_model = foreign.open_teacher(plan.settings.teacher, plan.context)
+    wanted = _wanted(plan, teacher_model)
+    heads = _relation_heads(plan, teacher_model) if wanted.attention else 1
+    texts = _texts(plan)
+    encoder = Encoder.open(plan.tokenizer, max_length=plan.settings.max_length)
+    tokens = _tokenized(plan, encoder, texts)
+    read = _as_read(plan, teacher_model, texts, tokens, inside=bool(wanted.layers) or wanted.attention)
+    outputs, score = _ask(plan, teacher_model, read.tokens, wanted)
+    notes: dict[str, Any] = {"teacher_score": score}
+    if read.aligned is not None:
+        notes["aligned"] = round(float(read.aligned.mean()), 6)
+    return DistillationData(
+        tokens=tokens,
+        distillation_targets=DistillationTargets(
+            outputs,
+            TextLabels(rows.labels, task.problem, task.num_outputs),
+            task.problem,
+            heads,
+            read.aligned,
+        ),
+        projection=_projection(plan, teacher_model) if wanted.layers else None,
+        key=digest_value([teacher_model.source.digest, read.tokens.digest, rows.digest, heads]),
+        notes=notes,
+    )
+
+
+def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
+    """Say which teacher outputs the losses need; refuse those of a teacher whose inside is not known."""
+    weights, precision = plan.settings.weights, plan.settings.precision
+    for name, weight in (("hidden", weights.hidden), ("attention", weights.attention)):
+        if weight and not teacher_model.family:
+            raise RecipeError(
+                f"the inside of a teacher of type {teacher_model.model.config.model_type!r} cannot be compared",
+                where=f"{plan.label}.weights.{name}",
+                hint="set it to 0; its logits are learnt from whatever its architecture",
+            )
+    if not weights.hidden:
+        return WantedOutputs(attention=weights.attention > 0, precision=precision)
+    depth, layers = teacher_model.model.config.num_hidden_layers, plan.layers
+    if layers is None or max(layers) >= depth:
+        count = plan.student.config.num_hidden_layers
+        if count > depth:
+            raise RecipeError(
+                f"a student of {count} layers has no teacher layer for each in a teacher of {depth}",
+                where=f"{plan.label}.weights.hidden",
+                hint="set it to 0",
+            )
+        layers = surgery.choose_layers(depth, count)
+    return WantedOutputs(
+        layers=layers[plan.settings.freeze_layers :], attention=weights.attention > 0, precision=precision
+    )
+
+
+def _relation_heads(plan: DistillationPlan, teacher_model: Teacher) -> int:
+    """Return the number of relation heads, which divides both widths.
+
+    Queries, keys and values are cut into equal parts whatever the attention heads are (MiniLMv2), so a
+    student whose last layer has lost heads only needs another number of parts: the largest up to the
+    teacher's heads that divides both widths.
+    """
+    widths = observers.attention_width(plan.student), observers.attention_width(teacher_model.model)
+    most, stated = teacher_model.model.config.num_attention_heads, plan.settings.relation_heads
+    if stated is not None and any(width % stated for width in widths):
+        raise RecipeError(
+            f"{stated} relation heads do not divide a width of {widths[0]} and {widths[1]}",
+            where=f"{plan.label}.relation_heads",
+            hint=f"leave it out; the teacher has {most} attention heads",
+        )
+    return stated or max(n for n in range(1, most + 1) if not widths[0] % n and not widths[1] % n)
+
+
+def _texts(plan: DistillationPlan) -> list[Texts]:
+    """Return the training texts, then the unlabelled ones, then changed copies of the former."""
+    data, count = plan.context.data, plan.settings.augment
+    parts: list[Texts] = [data.train]
+    if data.unlabelled is not None:
+        parts.append(data.unlabelled)
+    if count:
+        parts.append(augmentation.AugmentedTexts(data.train, count, plan.context.seed))
+    return parts
+
+
+def _tokenized(plan: DistillationPlan, encoder: Encoder, texts: Sequence[Texts]) -> Tokens:
+    """Tokenize into files that all calls of a stage share which read the same texts alike.
+
+    The data and the seed are the stage's; so only the tokenizer and the number of copies tell the
+    folders apart, and the files themselves tell when the texts are others.
+    """
+    name = digest_value([encoder.digest, plan.settings.augment])[:12]
+    folder = plan.context.scratch / "tokens" / name
+    return token_files.tokenize(encoder, texts, folder=folder, progress=_progress(plan))
+
+
+def _progress(plan: DistillationPlan) -> Progress:
+    return plan.context.progress if prediction.accelerator().is_main_process else Progress()
+
+
+@dataclass(frozen=True, eq=False)
+class _TeacherTokens:
+    """The texts as the teacher reads them, and which are the same tokens to the student; None: all."""
+
+    tokens: Tokens
+    aligned: npt.NDArray[np.bool_] | None = None
+
+
+def _as_read(
+    plan: DistillationPlan, teacher_model: Teacher, texts: Sequence[Texts], tokens: Tokens, *, inside: bool
+) -> _TeacherTokens:
+    """Tokenize for the teacher; for losses on tokens, see where it reads the same tokens.
+
+    A teacher that only answers reads as much of a text as it takes, another one as much as the student.
+    """
+    longest = tokens.longest
+    ours, theirs = plan.tokenizer.folder, teacher_model.source.folder
+    if alignment.same_tokenizer(ours, theirs) and longest <= teacher_model.max_length:
+        return _TeacherTokens(tokens)
+    if not inside:
+        return _TeacherTokens(_tokenized(plan, teacher_model.encoder(teacher_model.max_length), texts))
+    limit = min(longest, teacher_model.max_length)
+    aligned = alignment.same_tokens((ours, longest), (theirs, limit), texts)
+    if aligned.mean() < LEAST_ALIGNED:
+        losses = "hidden" if plan.settings.weights.hidden else "attention"
+        raise RecipeError(
+            f"only {aligned.mean():.1%} of the texts are the same tokens to student and teacher, and this"
+            " loss compares token by token",
+            where=f"{plan.label}.weights.{losses}",
+            hint="set it to 0; logits are learnt from whatever the tokenizer",
+        )
+    return _TeacherTokens(_tokenized(plan, teacher_model.encoder(limit), texts), aligned)
+
+
+def _ask(
+    plan: DistillationPlan, teacher_model: Teacher, tokens: Tokens, wanted: WantedOutputs
+) -> tuple[Outputs, float]:
+    """Compute the teacher's outputs and its own score on the validation rows, or find them again."""
+    context = plan.context
+    digest = teacher_model.source.digest
+    identity = digest_value([digest, list(wanted.layers), wanted.attention, str(wanted.precision)])
+    folder = context.scratch / "teacher" / identity[:12]
+    outputs = teacher.compute(
+        teacher_model.model,
+        tokens,
+        folder=folder,
+        wanted=wanted,
+        key=digest,
+        progress=_progress(plan),
+    )
+    rows = context.data.validation
+    reader = teacher_model.encoder(min(tokens.longest, teacher_model.max_length))
+    validation = batching.encoded(reader, rows.inputs())
+    logits = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
+    return outputs, metrics.score(context.task, logits, finetuning.labels_of(rows))
+
+
+def _projection(plan: DistillationPlan, teacher_model: Teacher) -> nn.Module | None:
+    """Make the map of the student's hidden states to the teacher's width; None where it needs none."""
+    ours, theirs = plan.student.config.hidden_size, teacher_model.model.config.hidden_size
+    if ours == theirs:
+        return None
+    weight = plan.projection
+    if weight is None or weight.shape != (theirs, ours):
+        source = torch.Generator().manual_seed(plan.context.seed)
+        weight = torch.randn(theirs, ours, generator=source) / ours**0.5
+    with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
+        linear = nn.Linear(ours, theirs, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+    return linear

@@ -1,0 +1,93 @@
+"""The search on made-up matmuls whose best answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgeroberta.quantization.calibrate import TensorStatistics
+from edgeroberta.quantization.scales import select_scales, smoothing_factors
+
+
+def statistics(rows: np.ndarray) -> TensorStatistics:
+    rows = rows.astype(np.float32)
+    return TensorStatistics(rows.min(axis=0), rows.max(axis=0), rows, len(rows))
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def weight(random) -> np.ndarray:
+    return random.normal(size=(64, 32)).astype(np.float32) / 8
+
+
+BIAS = np.zeros(32, np.float32)
+
+
+def test_a_channel_with_outliers_is_smoothed(random, weight):
+    rows = random.normal(size=(400, 64))
+    rows[:, 7] *= 80  # as the attention-output LayerNorm of a RoBERTa does
+    choice = select_scales(weight, BIAS, statistics(rows), symmetric=False)
+    assert choice.candidate.alpha is not None
+    assert choice.error < choice.plain_error / 10
+    assert "smoothing" in choice.describe()
+    assert "smaller than min-max" in choice.reason()
+
+
+def test_the_far_tail_is_clipped_when_finer_steps_are_worth_more(random, weight):
+    rows = random.standard_t(3, size=(20000, 64))
+    rows *= 40 / np.abs(rows).max(axis=0)  # every channel reaches equally far: nothing to smooth
+    choice = select_scales(weight, BIAS, statistics(rows), symmetric=True)
+    assert choice.candidate.clip < 1
+    assert choice.error < choice.plain_error
+    assert "clip" in choice.describe()
+
+
+def test_a_one_sided_tensor_becomes_unsigned_unless_symmetric_is_asked_for(random, weight):
+    rows = np.abs(random.normal(size=(400, 64)))
+    free = select_scales(weight, BIAS, statistics(rows), symmetric=False)
+    symmetric = select_scales(weight, BIAS, statistics(rows), symmetric=True)
+    assert (free.plan.activation.signed, symmetric.plan.activation.signed) == (False, True)
+    assert symmetric.plan.activation.zero_point == 0
+    assert free.error < symmetric.error
+
+
+def test_an_even_tensor_is_left_unsmoothed(random):
+    rows = random.uniform(-1, 1, size=(400, 64))
+    weight = random.uniform(-1, 1, size=(64, 32)).astype(np.float32)
+    choice = select_scales(weight, BIAS, statistics(rows), symmetric=False)
+    assert choice.candidate.alpha is None
+    assert choice.plan.smoothing is None
+
+
+def test_the_reported_error_is_that_of_the_int8_product(random, weight):
+    rows = random.normal(size=(300, 64)).astype(np.float32)
+    rows[:, 3] *= 3
+    bias = random.normal(size=32).astype(np.float32)
+    choice = select_scales(weight, bias, statistics(rows), symmetric=True)
+    plan = choice.plan
+    smoothed = rows if plan.smoothing is None else rows / plan.smoothing
+    product = plan.activation.fake_quantize(smoothed) @ (plan.weight * plan.weight_scale) + plan.bias
+    exact = rows @ weight + bias
+    assert np.abs((product - exact).mean(axis=0)).max() < 1e-5  # the bias takes the mean error out
+    assert np.square(product - exact).sum() / np.square(rows @ weight).sum() == pytest.approx(
+        choice.error, rel=0.2
+    )
+
+
+def test_smoothing_multiplies_out(random, weight):
+    rows = random.normal(size=(50, 64)).astype(np.float32) * np.linspace(0.1, 50, 64, dtype=np.float32)
+    factors = smoothing_factors(weight, statistics(rows), 0.8)
+    np.testing.assert_allclose(
+        (rows / factors) @ (weight * factors[:, None]), rows @ weight, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_dead_channels_and_zero_weights_are_harmless():
+    rows = np.zeros((20, 64), np.float32)
+    choice = select_scales(np.zeros((64, 32), np.float32), BIAS, statistics(rows), symmetric=False)
+    assert np.isfinite(choice.error)
+    assert np.isfinite(choice.plan.bias).all()
