@@ -19,7 +19,8 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     found = [*_validity(comparison), *said, _input(comparison)]
     found.append(
         f"Each row in a process of its own with {plan.threads} thread(s), all in turns: {plan.rounds} rounds "
-        f"of up to {plan.calls} calls or {plan.repetition_seconds:g} s, after windows of {plan.warmup} calls until "
+        f"of up to {plan.calls} calls or {plan.repetition_seconds:g} s, after windows of {plan.warmup} calls "
+        "until "
         f"two medians lie within {TOLERANCE:.0%}; percentiles are of all calls, intervals from drawing "
         "blocks of calls, the speed-up over full-size is the median over rounds."
     )

@@ -29,7 +29,7 @@ def build(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
 
 def bench(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """Measure as a :class:`BenchRequest` asks; nothing is kept: the bundle there goes with the job's folder."""
+    """Measure as a :class:`BenchRequest` asks; the bundle there goes with the job's folder."""
     table = benchmark(decode(BenchRequest, dict(arguments), where="the request"), progress=progress)
     notes = tuple(NO_MODEL_THERE if note == NO_MODEL else note for note in table.notes)
     return replace(table, notes=notes).to_json()

@@ -131,7 +131,7 @@ class DataSpec:
     eval_fraction: float = 0.1  # part of ``data`` that is held out, above 0 and below 1
     seed: int = 0  # seed of the split
     limit: int | None = None  # use a random sample of at most this many rows of each file
-    #: how labels are written, see :class:`~edgeroberta.data.label_format.Format`; None to tell it from the rows,
+    #: how labels are written (:class:`~edgeroberta.data.label_format.Format`); None to tell it from the rows,
     #: where they leave no choice
     label_format: str | None = None
     #: how labels were read when a bundle was made, where that is known; ``label_format`` wins

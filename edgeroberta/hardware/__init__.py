@@ -2,8 +2,8 @@
 
 Everything is read from text files under a root, so that a tree of files stands for a device.
 
-- :func:`machine_facts` says what the machine is, :func:`read_state` how it is doing, :func:`warnings` what that means
-  for a measurement, :func:`describe` and :func:`for_json` put it into tables and files.
+- :func:`machine_facts` says what the machine is, :func:`read_state` how it is doing, :func:`warnings` what
+  that means for a measurement, :func:`describe` and :func:`for_json` put it into tables and files.
 - :class:`DeviceMonitor` looks on during a run: energy, temperatures, clocks, throttling.
 """
 

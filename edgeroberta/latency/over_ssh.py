@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgeroberta.latency import steps
 from edgeroberta.latency.grid import ProbePlan
-from edgeroberta.latency.measurement import Timer, timings_from
+from edgeroberta.latency.measurement import PROBES, STEP, Timer, timings_from
 from edgeroberta.latency.probe_timing import ProbeTimings
-from edgeroberta.latency.steps import step_for
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hostrun import HostRun, Workload
 from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.shipping import Blob
-
-#: Folder of the probes in the job's folder on the device.
-PROBES = "probes"
+from edgeroberta.remote.step import Step
 
 
 def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | None = None) -> Timer:
     """Make what times probes on another machine.
 
     ``host``: name from the user's configuration, or ``user@host``. ``wheelhouse``: folder of wheels, for a
-    device without a package index. Returns a timer for :func:`edgeroberta.latency.measurement.measure`. A lost
-    connection does not end the job there: the same measurement resumes it.
+    device without a package index. Returns a timer for :func:`edgeroberta.latency.measurement.measure`. A
+    lost connection does not end the job there: the same measurement takes it up.
     """
     (found,) = known_hosts.find([host])
 
@@ -33,7 +31,8 @@ def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | 
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
-        work = Workload(files, [step_for(plan, PROBES)], {probe.engine for probe in plan.probes})
+        step = Step.of(STEP, steps.latency, {"folder": PROBES})
+        work = Workload(files, [step], {probe.engine for probe in plan.probes})
         run = HostRun(found, work, progress=progress, wheels=wheelhouse, retry=retry)
         return timings_from(run.run(), plan, where=found.name)
 

@@ -41,7 +41,7 @@ class BuildOptions:
     detailed: bool = True  # keep each layer's data types in the plan, so that the engine can be inspected
     timing_cache: bytes = b""  # what an earlier build on this device learned; not used by TensorRT-RTX
     compute_capability: str | None = None  # for TensorRT-RTX, a GPU to build for that is not here: ``SM86``
-    #: least severe kind of log message that is kept, see :class:`~edgeroberta.runtime.tensorrt.library.EngineLog`
+    #: least severe log message that is kept (:class:`~edgeroberta.runtime.tensorrt.library.EngineLog`)
     least: str = "WARNING"
 
 
