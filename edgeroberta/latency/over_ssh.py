@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeroberta.latency import steps
 from edgeroberta.latency.grid import ProbePlan
-from edgeroberta.latency.measurement import PROBES, STEP, Timer, timings_from
+from edgeroberta.latency.measurement import Timer, timings_from
 from edgeroberta.latency.probe_timing import ProbeTimings
+from edgeroberta.latency.steps import step_for
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hostrun import HostRun, Workload
 from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.shipping import Blob
-from edgeroberta.remote.step import Step
+
+#: Folder of the probes in the job's folder on the device.
+PROBES = "probes"
 
 
 def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | None = None) -> Timer:
@@ -21,7 +23,7 @@ def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | 
 
     ``host``: name from the user's configuration, or ``user@host``. ``wheelhouse``: folder of wheels, for a
     device without a package index. Returns a timer for :func:`edgeroberta.latency.measurement.measure`. A
-    lost connection does not end the job there: the same measurement takes it up.
+    lost connection does not end the job there: the same measurement resumes it.
     """
     (found,) = known_hosts.find([host])
 
@@ -31,8 +33,7 @@ def timer_on(host: str, *, wheelhouse: Path | None = None, retry: RetryPolicy | 
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
-        step = Step.of(STEP, steps.latency, {"folder": PROBES})
-        work = Workload(files, [step], {probe.engine for probe in plan.probes})
+        work = Workload(files, [step_for(plan, PROBES)], {probe.engine for probe in plan.probes})
         run = HostRun(found, work, progress=progress, wheels=wheelhouse, retry=retry)
         return timings_from(run.run(), plan, where=found.name)
 

@@ -103,7 +103,7 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
     for name, weight in (("hidden", weights.hidden), ("attention", weights.attention)):
         if weight and not teacher_model.family:
             raise RecipeError(
-                f"a teacher of type {teacher_model.model.config.model_type!r} has no layers that can be compared",
+                f"a teacher of type {teacher_model.model.config.model_type!r} cannot be compared inside",
                 where=f"{plan.label}.weights.{name}",
                 hint="set it to 0; its logits are learnt from whatever its architecture",
             )
