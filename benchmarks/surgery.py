@@ -24,7 +24,7 @@ from benchmarks.results import Check, Result, Row, now, this_machine, write
 from benchmarks.watch import Watched, run
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.files import TOKENIZER
+from edgeroberta.storage.files import TOKENIZER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -26,7 +26,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.token_selection import VocabularyLimits
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
-from edgeroberta.runtime.files import TOKENIZER
+from edgeroberta.storage.files import TOKENIZER
 from edgeroberta.tasks import Task
 from edgeroberta.training import batching, prediction
 

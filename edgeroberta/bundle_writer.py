@@ -26,9 +26,10 @@ from edgeroberta.runtime.manifest import (
     seal_of,
 )
 from edgeroberta.runtime.session import Session
-from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Input, TextTokenizer
+from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, digest_file, write_bytes
+from edgeroberta.storage.files import TOKENIZER
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def compact_tokenizer(folder: Path) -> None:
     The two forms of a merge mean the same where neither part has a space, and older
     versions of tokenizers (before 0.20) read only the shorter one. A file that is as short already stays.
     """
-    file = folder / TOKENIZER_FILE
+    file = folder / TOKENIZER
     data = file.read_bytes()
     try:
         fields = jsontext.loads(data)

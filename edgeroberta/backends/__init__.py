@@ -14,9 +14,10 @@ from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError, UsageError, did_you_mean, missing_extra
 from edgeroberta.runtime.session import ENGINES, installed
+from edgeroberta.storage.files import GRAPH
 
-#: Graphs of a folder: with a float32 body; int8 with a float16 body for TensorRT; float16 throughout.
-GRAPH, INT8_GRAPH, HALF_GRAPH = "model.onnx", "model.tensorrt.onnx", "model.fp16.onnx"
+#: Graphs of a folder beside the one with a float32 body: int8 with a float16 body; float16 throughout.
+INT8_GRAPH, HALF_GRAPH = "model.tensorrt.onnx", "model.fp16.onnx"
 
 #: Engine name to the module of this package and its function that build for it.
 BUILDERS = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from edgeroberta.backends import GRAPH, source_graph
+from edgeroberta.backends import source_graph
 from edgeroberta.roberta.builder import external_data
+from edgeroberta.storage.files import GRAPH
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:

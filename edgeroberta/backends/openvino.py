@@ -12,8 +12,9 @@ from typing import Any
 from edgeroberta.backends import source_graph
 from edgeroberta.errors import EngineError
 from edgeroberta.runtime.openvino import load
+from edgeroberta.storage.files import OPENVINO
 
-XML, WEIGHTS = "openvino_model.xml", "openvino_model.bin"
+XML, WEIGHTS = OPENVINO
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgeroberta.backends import GRAPH, onnxruntime, source_graph
+from edgeroberta.backends import onnxruntime, source_graph
 from edgeroberta.roberta.builder import SMALL, external_data
 from edgeroberta.storage.artifact import replacing, write_bytes
+from edgeroberta.storage.files import GRAPH
 
 if TYPE_CHECKING:
     from onnx import TensorProto

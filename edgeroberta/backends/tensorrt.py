@@ -12,18 +12,17 @@ from edgeroberta.backends import HALF_GRAPH, INT8_GRAPH
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.roberta.builder import external_data
 from edgeroberta.storage.artifact import write_bytes
-
-INT8, HALF = "tensorrt.onnx", "model_fp16.onnx"
+from edgeroberta.storage.files import FP16_GRAPH, TENSORRT_GRAPH
 
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
     """Copy the int8 graph as ``tensorrt.onnx``."""
-    return _copy(graph_dir / INT8_GRAPH, output / INT8)
+    return _copy(graph_dir / INT8_GRAPH, output / TENSORRT_GRAPH)
 
 
 def build_fp16(graph_dir: Path, output: Path) -> tuple[str, ...]:
     """Copy the half-precision graph as ``model_fp16.onnx``, Optimum's name; all else as in :func:`build`."""
-    return _copy(graph_dir / HALF_GRAPH, output / HALF)
+    return _copy(graph_dir / HALF_GRAPH, output / FP16_GRAPH)
 
 
 def _copy(source: Path, destination: Path) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ from edgeroberta.extras import missing
 from edgeroberta.hardware import machine_facts
 from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.subjects import SUBJECTS, bundle_specs
-from edgeroberta.runtime.files import CONFIG, GRAPH
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.storage.files import CONFIG, GRAPH
 from edgeroberta.targets.matching import target_facts
 
 if TYPE_CHECKING:

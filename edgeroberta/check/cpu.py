@@ -12,6 +12,7 @@ from edgeroberta.check import fusion, kernels
 from edgeroberta.check.fusion import PartFinding
 from edgeroberta.errors import EngineError, UsageError
 from edgeroberta.runtime import processor
+from edgeroberta.storage.files import GRAPH
 
 #: Machine types, as ``platform.machine`` tells them.
 _X86, _ARM = ("x86_64", "AMD64"), ("aarch64", "arm64")
@@ -77,7 +78,7 @@ def check(bundle: Path, engines: Sequence[str], *, graph: Path | None = None) ->
     from edgeroberta.runtime import lengths, manifest
 
     facts = manifest.read(bundle)
-    graph = graph or bundle / "model.onnx"
+    graph = graph or bundle / GRAPH
     if not graph.is_file():
         raise UsageError(
             f"the bundle has no {graph.name}, which tells what an engine should make of it",

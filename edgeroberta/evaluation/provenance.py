@@ -15,14 +15,15 @@ from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageEr
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.report import GateLimits
-from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
 from edgeroberta.storage import jsontext, paths
 from edgeroberta.storage.artifact import write_json
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.storage.files import REPORT, REPORTS
 
 logger = logging.getLogger(__name__)
 
-REPORT_FILE = "reports/report.json"
+REPORT_FILE = REPORTS + REPORT
 REFERENCE_FOLDER = "reports/reference"
 
 
@@ -85,7 +86,7 @@ def _recorded(source: Mapping[str, Any]) -> DataSpec | None:
         reading = None if kept is None else LabelFormat.from_json(kept)
     except (KeyError, TypeError, ValueError) as error:
         what = f"damaged: the lineage does not say how labels were read ({error!r})"
-        raise BundleError(what, where="manifest.json", hint="copy the bundle again") from error
+        raise BundleError(what, where=MANIFEST_FILE, hint="copy the bundle again") from error
     return DataSpec(**{name: value for name, value in recorded.items() if name in known}, kept=reading)
 
 

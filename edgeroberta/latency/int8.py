@@ -26,6 +26,7 @@ from edgeroberta.runtime import lengths, manifest, processor
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.storage.files import GRAPH
 
 if TYPE_CHECKING:
     from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
@@ -170,7 +171,7 @@ def write_floats(config: EncoderConfig, facts: Manifest, folder: Path) -> int:
     few = min(config.vocab_size, VOCABULARY)
     form = STAND_IN if backends.wants_int8_graph(facts.engines) else GraphForm()
     graph = build_graph(random_weights(replace(config, vocab_size=few)), form=form)
-    graph.builder.save(folder / backends.GRAPH)
+    graph.builder.save(folder / GRAPH)
     return few
 
 

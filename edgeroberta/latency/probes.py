@@ -37,6 +37,7 @@ from edgeroberta.roberta.weights import (
     Linear,
     Weights,
 )
+from edgeroberta.storage.files import GRAPH
 
 #: The one matmul whose input the quantizer hardly ever divides per channel; see
 #: :data:`edgeroberta.quantization.scales.SMOOTHING`. On SST-2 it did so for 26 of the other 26.
@@ -76,14 +77,14 @@ def _write_graphs(plan: ProbePlan, probe: LatencyProbe, folder: Path, *, targets
         build_graph(weights, form=TENSORRT).builder.save(folder / backends.HALF_GRAPH)
         return
     if probe.precision is ProbePrecision.FLOAT:
-        build_graph(weights).builder.save(folder / backends.GRAPH)
+        build_graph(weights).builder.save(folder / GRAPH)
         return
     form = STAND_IN if targets_tensorrt else GraphForm()
     numbers = plausible_plan(weights, form, attention=targets_tensorrt)
     if probe.engine == "tensorrt":
         build_graph(weights, numbers, TENSORRT).builder.save(folder / backends.INT8_GRAPH)
     else:
-        build_graph(weights, numbers, form).builder.save(folder / backends.GRAPH)
+        build_graph(weights, numbers, form).builder.save(folder / GRAPH)
 
 
 def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:

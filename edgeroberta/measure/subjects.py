@@ -18,6 +18,7 @@ from edgeroberta.measure.paired import PairedTimes, time_paired
 from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch, timed
 from edgeroberta.storage import jsontext
+from edgeroberta.storage.files import CONFIG, TOKENIZER
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
@@ -158,14 +159,14 @@ def engine_bytes(folder: Path, engine: str) -> int:
     from edgeroberta.runtime.session import ENGINES
 
     present = {file.name for file in folder.iterdir()}
-    names = [*ENGINES[engine].files_in(present), "tokenizer.json"]
+    names = [*ENGINES[engine].files_in(present), TOKENIZER]
     names += [f"{name.removesuffix('.onnx')}.onnx_data" for name in names if name.endswith(".onnx")]
     return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
 
 
 def vocab_size(folder: Path) -> int:
     """Return how many token ids the model of a bundle or checkpoint folder has."""
-    file = folder / "config.json"
+    file = folder / CONFIG
     try:
         return int(jsontext.loads(file.read_bytes())["vocab_size"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -12,9 +12,9 @@ import numpy as np
 from edgeroberta.errors import CheckpointError, EdgeRobertaError
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.files import GRAPH
 from edgeroberta.runtime.session import Logits
 from edgeroberta.storage import cache
+from edgeroberta.storage.files import GRAPH
 from edgeroberta.tasks import Task
 
 #: Largest difference of a logit, as a part of the largest logit where that is above 1. Two float32

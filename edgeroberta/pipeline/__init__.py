@@ -30,8 +30,7 @@ from edgeroberta.runtime import manifest
 from edgeroberta.stages import Context
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-
-REPORT_FILE = "report.json"
+from edgeroberta.storage.files import REPORT
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ def _remember(job: PipelineJob, made: Sequence[StageRun]) -> None:
 
 def read_report(folder: Path) -> Mapping[str, Any]:
     """Return ``report.json`` of what the stage ``verify`` made."""
-    found: Mapping[str, Any] = jsontext.loads((folder / REPORT_FILE).read_bytes(), finite=False)
+    found: Mapping[str, Any] = jsontext.loads((folder / REPORT).read_bytes(), finite=False)
     return found
 
 

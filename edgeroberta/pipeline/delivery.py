@@ -28,10 +28,11 @@ from edgeroberta.errors import UsageError
 from edgeroberta.runtime.manifest import KIND, MANIFEST_FILE
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, Artifact
+from edgeroberta.storage.files import README
 
 MARKER, NEW, OLD = "delivery.json", "new", "old-"
 #: The card is the one file of a bundle that people edit: an edited one is kept.
-_CARD = "README.md"
+_CARD = README
 
 #: What ``edgeroberta bench`` and a budget put beside a bundle's own files, which is about no other bundle,
 #: and the file that says whose it is.

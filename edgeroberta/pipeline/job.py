@@ -14,11 +14,11 @@ from edgeroberta.hardware import versions
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.files import CONFIG
 from edgeroberta.stages import Stage, StageConfig
 from edgeroberta.storage import artifact, codedigest, paths
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.storage.files import CONFIG
 from edgeroberta.storage.publishing import without_folders
 from edgeroberta.targets import Target
 from edgeroberta.tasks import Task

@@ -16,6 +16,7 @@ from edgeroberta.report import comparison, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.runtime.session import ENGINES
+from edgeroberta.storage.files import README
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
@@ -71,7 +72,7 @@ def stated_license(model: Path) -> str | None:
     import yaml
 
     try:
-        parts = (model / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+        parts = (model / README).read_text(encoding="utf-8").split("---\n", 2)
         fields = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
     except (OSError, ValueError, yaml.YAMLError):
         return None

@@ -16,9 +16,10 @@ from edgeroberta.figures import points
 from edgeroberta.report import comparison, interval_plot, rendering, stage_metrics
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
+from edgeroberta.storage.files import REPORT
 
 #: What a report is written as.
-FILES = JSON, MARKDOWN, PAGE = "report.json", "report.md", "report.html"
+FILES = JSON, MARKDOWN, PAGE = REPORT, "report.md", "report.html"
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from edgeroberta.roberta import files, names, tensorfile
 from edgeroberta.roberta.config import FAMILIES, EncoderConfig, load_config, load_object
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.tensorfile import TensorEntry
-from edgeroberta.runtime.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.storage.artifact import digest_file, digest_value
+from edgeroberta.storage.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.tasks import Task
 
 

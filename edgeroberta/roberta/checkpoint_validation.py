@@ -11,7 +11,8 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.names import ENCODER, WORDS
-from edgeroberta.runtime.files import MANIFEST, TOKENIZER
+from edgeroberta.runtime.manifest import MANIFEST_FILE
+from edgeroberta.storage.files import TOKENIZER
 
 #: Heads of other tasks, by the suffix of the class name in config.json's "architectures".
 _OTHER_TASKS = {
@@ -85,7 +86,7 @@ def _check_class(model: Checkpoint) -> None:
 def check_weights(model: Checkpoint) -> None:
     """Refuse weights that are missing, damaged, of another shape than the config says, or not finite."""
     entries, config = model.tensors, model.config
-    if not entries and (model.folder / MANIFEST).is_file():
+    if not entries and (model.folder / MANIFEST_FILE).is_file():
         raise CheckpointError(
             "this is a bundle, made of a model; a bundle cannot be compressed again",
             where=str(model),

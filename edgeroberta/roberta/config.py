@@ -14,8 +14,8 @@ from edgeroberta.errors import CheckpointError, shown
 from edgeroberta.roberta import fields as table
 from edgeroberta.roberta.fields import ACTIVATIONS, DOWNLOAD
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
-from edgeroberta.runtime.files import CONFIG
 from edgeroberta.storage import jsontext
+from edgeroberta.storage.files import CONFIG
 
 #: Model families with RoBERTa's architecture and parameter names.
 FAMILIES = ("roberta", "xlm-roberta", "camembert")

@@ -11,9 +11,9 @@ from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import files, hftokenizer, names, tablecopy
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import load_object
-from edgeroberta.runtime.files import CONFIG, README, TOKENIZER
 from edgeroberta.storage import artifact, codedigest
 from edgeroberta.storage import cache as cached
+from edgeroberta.storage.files import CONFIG, README, TOKENIZER
 
 
 def needed(model: Checkpoint) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeroberta.runtime.files import CONFIG, README, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
+from edgeroberta.storage.files import CONFIG, README, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"

@@ -23,6 +23,7 @@ from edgeroberta.errors import CheckpointError, missing_extra
 from edgeroberta.roberta.config import layer_shapes
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.shape import LayerShape
+from edgeroberta.storage.files import CONFIG
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +76,7 @@ def from_pretrained(folder: str | Path, auto_class: Any = None, **kwargs: Any) -
     return (model, record) if told else model
 
 
-def shapes_of(config: PreTrainedConfig, *, where: str = "config.json") -> tuple[LayerShape, ...] | None:
+def shapes_of(config: PreTrainedConfig, *, where: str = CONFIG) -> tuple[LayerShape, ...] | None:
     """Read one shape per layer from transformers' config; None for a plain model."""
     return None if getattr(config, FIELD, None) is None else layer_shapes(config.to_dict(), where)
 

@@ -15,8 +15,8 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import load_object
 from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
-from edgeroberta.runtime.files import CONFIG, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.storage.artifact import write_json, write_text
+from edgeroberta.storage.files import CONFIG, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
 
 Ids = npt.NDArray[np.int64]
 

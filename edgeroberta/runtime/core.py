@@ -13,7 +13,8 @@ from edgeroberta.errors import BundleError, EngineError, UsageError
 from edgeroberta.runtime import tokenids
 from edgeroberta.runtime.postprocess import Prediction, interpret
 from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
-from edgeroberta.runtime.tokenizer import TOKENIZER_FILE, Encoding, Input, TextTokenizer, explain
+from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer, explain
+from edgeroberta.storage.files import TOKENIZER
 from edgeroberta.tasks import Problem, Task
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Runtime:
         facts = manifest.read(Path(path))
         preferred = preferences.preferred(facts.digest) if engine is None else None
         chosen = choose_engine(engine, facts.engines, preferred=preferred)
-        for needed in (TOKENIZER_FILE, goldens.GOLDENS_FILE, *ENGINES[chosen].files_in(facts.files)):
+        for needed in (TOKENIZER, goldens.GOLDENS_FILE, *ENGINES[chosen].files_in(facts.files)):
             if needed not in facts.files:
                 raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
         manifest.check_files(facts)

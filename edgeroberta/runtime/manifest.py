@@ -12,6 +12,7 @@ from typing import Any
 from edgeroberta.errors import BundleError
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_file, digest_value
+from edgeroberta.storage.files import README, RECIPE, REPORTS
 from edgeroberta.tasks import Problem, Task
 
 MANIFEST_FILE = "manifest.json"
@@ -19,7 +20,7 @@ KIND = "edgeroberta-bundle"
 SCHEMA_VERSION = 2
 
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
-TOLD_FILES, TOLD_FOLDER = ("README.md", "recipe.yaml"), "reports/"
+TOLD_FILES, TOLD_FOLDER = (README, RECIPE), REPORTS
 #: Fields that no answer hangs on, likewise.
 _TOLD = ("created_by", "digest", "baseline", "gate", "lineage", "schema_version", "seal")
 

@@ -12,8 +12,7 @@ from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import Ids, Logits, opened
-
-GRAPH = "model.onnx"
+from edgeroberta.storage.files import GRAPH
 
 
 class OnnxRuntimeSession:

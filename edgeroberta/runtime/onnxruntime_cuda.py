@@ -16,9 +16,9 @@ from edgeroberta.errors import EngineError, UnavailableError
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.onnxruntime import OnnxRuntimeSession, lean_options
 from edgeroberta.runtime.session import Ids, Logits, not_installed, opened
+from edgeroberta.storage.files import FP16_GRAPH
 
 NAME = "onnxruntime-cuda"
-GRAPH = "model_fp16.onnx"
 PROVIDER = "CUDAExecutionProvider"
 
 
@@ -26,7 +26,7 @@ class OnnxRuntimeCudaSession(OnnxRuntimeSession):
     """A session on the CUDA provider."""
 
     name = NAME
-    graph = GRAPH
+    graph = FP16_GRAPH
 
     def __init__(self, session: Any, runtime: Any) -> None:
         super().__init__(session, str(runtime.__version__))
@@ -54,7 +54,7 @@ class OnnxRuntimeCudaSession(OnnxRuntimeSession):
             seconds = time.perf_counter() - started
             return np.asarray(binding.copy_outputs_to_cpu()[0], np.float32), seconds
         except Exception as error:
-            raise EngineError(f"ONNX Runtime failed: {error}", where=GRAPH) from error
+            raise EngineError(f"ONNX Runtime failed: {error}", where=FP16_GRAPH) from error
 
 
 def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeCudaSession:
@@ -67,10 +67,11 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OnnxRuntimeCudaSess
         raise not_installed(NAME, purpose=f"the engine {NAME}")
     options = lean_options(onnxruntime, threads)
     try:
-        session = onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=[PROVIDER])
+        session = onnxruntime.InferenceSession(str(folder / FP16_GRAPH), options, providers=[PROVIDER])
     except Exception as error:
         raise EngineError(
-            f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}", where=str(folder / GRAPH)
+            f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}",
+            where=str(folder / FP16_GRAPH),
         ) from error
     running = session.get_providers()
     if PROVIDER not in running:

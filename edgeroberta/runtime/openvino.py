@@ -18,10 +18,8 @@ import numpy as np
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Logits, opened
+from edgeroberta.storage.files import GRAPH, OPENVINO
 
-GRAPH = "openvino_model.xml"
-#: What it reads in a bundle whose engines share their weights, see :mod:`edgeroberta.backends.sharing`.
-SHARED_GRAPH = "model.onnx"
 _ABSENT: Any = None
 
 
@@ -145,8 +143,8 @@ def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
     openvino = load(purpose="the engine openvino")
     # "2026.4.1-22345-…": the part before the dash is the release.
     version = str(openvino.__version__).split("-")[0]
-    own = folder / GRAPH
-    graph = own if own.is_file() else folder / SHARED_GRAPH
+    own = folder / OPENVINO[0]
+    graph = own if own.is_file() else folder / GRAPH
     try:
         return OpenVinoSession(openvino.Core(), graph, version=version, threads=threads, lengths=lengths)
     except RuntimeError as error:

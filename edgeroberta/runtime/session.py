@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_you_mean, missing_extra
 from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.storage.files import FP16_GRAPH, GRAPH, OPENVINO, TENSORRT_GRAPH
 
 Ids = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
@@ -71,19 +72,19 @@ _TENSORRT = ("tensorrt", "tensorrt_rtx")
 #: Engine name to what it needs. ``edgeroberta.runtime.<module>`` runs it; a new engine is that file, one in
 #: ``edgeroberta.backends``, and a row in the table of each.
 ENGINES = {
-    "onnxruntime": Engine("onnxruntime", "onnxruntime", ("model.onnx",), "onnxruntime"),
+    "onnxruntime": Engine("onnxruntime", "onnxruntime", (GRAPH,), "onnxruntime"),
     "openvino": Engine(
         "openvino",
         "openvino",
-        ("openvino_model.xml", "openvino_model.bin"),
+        OPENVINO,
         "openvino",
-        shared=("model.onnx",),
+        shared=(GRAPH,),
     ),
-    "tensorrt": Engine("tensorrt", "tensorrt", ("tensorrt.onnx",), "tensorrt", _TENSORRT, on_device=True),
+    "tensorrt": Engine("tensorrt", "tensorrt", (TENSORRT_GRAPH,), "tensorrt", _TENSORRT, on_device=True),
     "tensorrt-fp16": Engine(
         "tensorrt",
         "tensorrt",
-        ("model_fp16.onnx",),
+        (FP16_GRAPH,),
         "tensorrt",
         _TENSORRT,
         opener="open_fp16",
@@ -93,7 +94,7 @@ ENGINES = {
     "onnxruntime-cuda": Engine(
         "onnxruntime",
         "onnxruntime",
-        ("model_fp16.onnx",),
+        (FP16_GRAPH,),
         "onnxruntime_cuda",
         precision="fp16",
         on_device=True,

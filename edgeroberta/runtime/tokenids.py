@@ -11,11 +11,10 @@ import numpy as np
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.session import Ids
 from edgeroberta.storage import jsontext
+from edgeroberta.storage.files import CONFIG
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
-
-_CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,9 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
 
 def vocab_size(facts: Manifest) -> int | None:
     """Return how many token ids a bundle's model has; None where its config does not tell."""
-    if _CONFIG not in facts.files:
+    if CONFIG not in facts.files:
         return None
-    file = facts.folder / _CONFIG
+    file = facts.folder / CONFIG
     try:
         stated = jsontext.loads(file.read_bytes()).get("vocab_size")
     except (OSError, ValueError, AttributeError) as error:

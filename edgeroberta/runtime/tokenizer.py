@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 #: A text, or a pair of texts.
 Input = str | tuple[str, str]
 
-TOKENIZER_FILE, CONFIG_FILE = tokenizerfiles.TOKENIZER_FILE, tokenizerfiles.CONFIG_FILE
 
 # Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
 # (about 1 kB per token) stay under some tens of MB.

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import BundleError, shown
 from edgeroberta.storage import jsontext
+from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-TOKENIZER_FILE = "tokenizer.json"
-CONFIG_FILE = "tokenizer_config.json"
 
 #: Ends of a text that can be cut off.
 _SIDES = ("right", "left")
@@ -24,7 +22,7 @@ def read(folder: Path) -> tuple[Tokenizer, str]:
     """Read a folder's tokenizer, without truncation, and the side on which long texts are cut."""
     from tokenizers import Tokenizer
 
-    file = folder / TOKENIZER_FILE
+    file = folder / TOKENIZER
     try:
         tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
     # The Rust side raises bare Exception for whatever it cannot parse (tokenizers 0.20 to 0.23).
@@ -35,7 +33,7 @@ def read(folder: Path) -> tuple[Tokenizer, str]:
             hint="copy the folder again from where it was made",
         ) from error
     _check_template(tokenizer, file)
-    settings = _settings(folder / CONFIG_FILE)
+    settings = _settings(folder / TOKENIZER_CONFIG)
     _apply_prefix_space(tokenizer, settings)
     tokenizer.encode_special_tokens = settings.get("split_special_tokens", False)
     side = _truncation_side(tokenizer, settings, folder)
@@ -95,7 +93,7 @@ def _truncation_side(tokenizer: Tokenizer, settings: dict[str, Any], folder: Pat
     if side not in _SIDES:
         raise BundleError(
             f"truncation_side is {shown(side)}, not one of {', '.join(_SIDES)}",
-            where=str(folder / CONFIG_FILE),
+            where=str(folder / TOKENIZER_CONFIG),
             hint="write right or left",
         )
     return str(side)

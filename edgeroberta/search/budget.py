@@ -17,6 +17,7 @@ from edgeroberta.search import candidate_recipes, evaluation, selection
 from edgeroberta.search.evaluation import DeliveredBundle
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.result import SearchResult
+from edgeroberta.storage.files import RECIPE
 
 if TYPE_CHECKING:
     from edgeroberta.latency.measurement import Timer
@@ -52,7 +53,7 @@ def compress(
     ranks.wait()
     device = ranks.share(selection.measure_device(job, progress, host, timer) if ranks.main else None)
     probes, candidate = selection.select(base, limits, planned, device, progress)
-    file = planned.work / "recipe.yaml"
+    file = planned.work / RECIPE
     if ranks.main:
         candidate_recipes.write(
             candidate, limits, base, file, share=selection.engines_share_weights(job, limits)

@@ -11,7 +11,6 @@ from edgeroberta.latency import measurement
 from edgeroberta.latency.request import LatencyRequest as TableRequest
 from edgeroberta.latency.request import sample_texts
 from edgeroberta.progress import Progress
-from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.search import probing
 from edgeroberta.search.candidate_recipes import CandidateSettings
@@ -19,6 +18,7 @@ from edgeroberta.search.candidates import BundleSize, Candidate
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
 from edgeroberta.search.shapes import ShapeSearch, equal
+from edgeroberta.storage.files import TOKENIZER
 
 if TYPE_CHECKING:
     from edgeroberta.latency.measurement import Timer

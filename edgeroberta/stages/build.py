@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
-from edgeroberta.runtime.files import CONFIG, GRAPH, TOKENIZER
 from edgeroberta.stages import Context, RunOutline, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
+from edgeroberta.storage.files import CONFIG, GRAPH, TOKENIZER
 
 if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint

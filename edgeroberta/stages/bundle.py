@@ -8,6 +8,7 @@ from typing import Any
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import Kind, copy_tree, write_text
+from edgeroberta.storage.files import README, RECIPE, REPORT
 
 
 class BundleConfig(StageConfig):
@@ -28,13 +29,13 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     output = context.output
     copy_tree(draft, output)
     copy_tree(report_folder, output / "reports")
-    report = jsontext.loads((report_folder / "report.json").read_bytes(), finite=False)
+    report = jsontext.loads((report_folder / REPORT).read_bytes(), finite=False)
     fields = jsontext.loads((draft / MANIFEST_FILE).read_bytes())
     fields.update(gate=gate(report), lineage=lineage(context))
-    recipe = yamltext.parse(context.recipe_text, where="recipe.yaml")
-    write_text(output / "recipe.yaml", yamltext.dump(without_folders(recipe)))
+    recipe = yamltext.parse(context.recipe_text, where=RECIPE)
+    write_text(output / RECIPE, yamltext.dump(without_folders(recipe)))
     license_id = card.stated_license(context.baseline.folder)
-    write_text(output / "README.md", card.write(fields, report, license_id=license_id))
+    write_text(output / README, card.write(fields, report, license_id=license_id))
     sealed = seal(output, fields)
     return {
         "verdict": report["judgement"]["verdict"],

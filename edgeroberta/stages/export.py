@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.runtime.files import GRAPH
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.stages.build import copy_model_files
 from edgeroberta.storage.artifact import Kind
+from edgeroberta.storage.files import GRAPH
 
 
 class ExportConfig(StageConfig):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.runtime.files import GRAPH
 from edgeroberta.stages import Context, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
+from edgeroberta.storage.files import GRAPH
 
 if TYPE_CHECKING:
     import numpy as np

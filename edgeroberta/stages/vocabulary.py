@@ -16,10 +16,10 @@ from edgeroberta.roberta import token_selection as tokens
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
-from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.stages import Context, RunOutline, StageConfig, stage
 from edgeroberta.storage.artifact import Kind
+from edgeroberta.storage.files import TOKENIZER
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from edgeroberta.storage.files import CONFIG, SPECIAL_TOKENS, TOKENIZER_CONFIG
+
 #: Files that other libraries write into a model folder, and with them where it lay.
-FOREIGN = ("config.json", "tokenizer_config.json", "special_tokens_map.json")
+FOREIGN = (CONFIG, TOKENIZER_CONFIG, SPECIAL_TOKENS)
 
 
 def name_of(value: str) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.data.rows import Texts
-from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
+from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
 
 #: Texts compared at once; their offsets as Python objects take about 200 bytes per token.
 _CHUNK = 2048
@@ -25,14 +26,14 @@ def same_tokenizer(ours: Path, theirs: Path) -> bool:
     """
     if ours.resolve() == theirs.resolve():
         return True
-    files = [folder / TOKENIZER_FILE for folder in (ours, theirs)]
+    files = [folder / TOKENIZER for folder in (ours, theirs)]
     if not all(file.is_file() for file in files):
         return False
     return files[0].read_bytes() == files[1].read_bytes() and _prefix_space(ours) == _prefix_space(theirs)
 
 
 def _prefix_space(folder: Path) -> object:
-    file = folder / CONFIG_FILE
+    file = folder / TOKENIZER_CONFIG
     return jsontext.loads(file.read_bytes()).get("add_prefix_space") if file.is_file() else None
 
 
@@ -46,7 +47,7 @@ def same_tokens(
     is the same. Returns bool[n], n the number of texts in all parts.
     """
     result = np.zeros(sum(len(part) for part in parts), np.bool_)
-    if not (theirs[0] / TOKENIZER_FILE).is_file():
+    if not (theirs[0] / TOKENIZER).is_file():
         return result
     first, second = TextTokenizer.open(*ours), TextTokenizer.open(*theirs)
     done = 0

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.tokenizer import CONFIG_FILE, TOKENIZER_FILE, TextTokenizer
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.artifact import digest_file, digest_value
+from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
 
 Indices = npt.NDArray[np.int64]
 
@@ -150,7 +151,7 @@ class Encoder:
         config, folder = model.config, model.folder
         length = min(max_length, config.max_length)
         tokenizer = TextTokenizer.open(folder, length)
-        files = (folder / TOKENIZER_FILE, folder / CONFIG_FILE)
+        files = (folder / TOKENIZER, folder / TOKENIZER_CONFIG)
         contents = [digest_file(file) if file.is_file() else None for file in files]
         return cls(
             encode=lambda inputs: [encoding.ids for encoding in tokenizer.encode(inputs)],

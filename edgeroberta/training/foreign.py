@@ -10,10 +10,10 @@ from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import hftokenizer, loading, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import FAMILIES
-from edgeroberta.runtime.files import TOKENIZER
 from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.storage.files import TOKENIZER
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training.batching import Encoder
 

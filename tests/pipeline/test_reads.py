@@ -16,7 +16,7 @@ from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import tensorfile
-from edgeroberta.runtime.files import CONFIG
+from edgeroberta.storage.files import CONFIG
 
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 

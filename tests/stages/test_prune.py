@@ -306,7 +306,7 @@ def test_a_pruned_model_can_be_pruned_again(make_context):
 
 def test_a_pruned_model_is_exported_and_quantized(make_context):
     from edgeroberta.quantization.ort import open_session, run_logits
-    from edgeroberta.runtime.files import GRAPH
+    from edgeroberta.storage.files import GRAPH
 
     context = make_context()
     prune(context, granularity=4)

@@ -9,10 +9,10 @@ from pathlib import Path
 from edgeroberta.measure import subjects
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import manifest
-from edgeroberta.runtime.files import GRAPH, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.runtime.processor import declared_safe
 from edgeroberta.runtime.session import ENGINES, installed
 from edgeroberta.storage.artifact import Artifact, Kind, digest_file, digest_value
+from edgeroberta.storage.files import GRAPH, TOKENIZER, TOKENIZER_CONFIG
 
 ENGINE = "onnxruntime"
 

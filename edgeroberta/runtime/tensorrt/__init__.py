@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.storage.files import FP16_GRAPH, TENSORRT_GRAPH
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.tensorrt.tensorrt_session import TensorRtSession
 
 #: Engine name to the file of the bundle it is built from and its precision.
-FORMS = {"tensorrt": ("tensorrt.onnx", "int8"), "tensorrt-fp16": ("model_fp16.onnx", "fp16")}
+FORMS = {"tensorrt": (TENSORRT_GRAPH, "int8"), "tensorrt-fp16": (FP16_GRAPH, "fp16")}
 
 
 def open(
