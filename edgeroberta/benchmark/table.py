@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from edgeroberta.benchmark.comparison import Comparison
 from edgeroberta.benchmark.notes import comparison_notes
 from edgeroberta.benchmark.row import BenchmarkRow
 from edgeroberta.figures import ABSENT, decimals, megabytes, points
-from edgeroberta.measure.clock import Latency
-from edgeroberta.report.table import Column, Table
-
-_WORDS = (Column("model", right=False), Column("engine", right=False))
-#: Columns of the second table, which says how good the numbers of the first are.
-_QUALITY = (
-    *_WORDS,
-    Column("p50 95 %"),
-    Column("p90 95 %"),
-    Column("p99 95 %"),
-    Column("tokenize", "ms"),
-    Column("rest", "ms"),
-    Column("device", "ms"),
-    Column("best batch"),
-    Column("warm-up"),
-    Column("spread", "%"),
-    Column("cold start", "s"),
-)
+from edgeroberta.report.table import Cells, Column, Table
 
 
 def text(comparison: Comparison) -> str:
@@ -39,68 +23,71 @@ def markdown(comparison: Comparison) -> str:
 
 
 def _tables(comparison: Comparison) -> list[Table]:
-    timed = tuple(quality(row, row.latency) for row in comparison.rows if row.latency is not None)
-    tables = [measured(comparison), *([Table(_QUALITY, timed)] if timed else [])]
+    timed = [row for row in comparison.rows if row.latency]
+    tables = [measured(comparison), *([Table.by(_QUALITY, timed)] if timed else [])]
     return [*tables[:-1], replace(tables[-1], footnotes=tuple(comparison_notes(comparison)))]
 
 
 def measured(comparison: Comparison) -> Table:
-    """Return a row's size, answers, times, memory and energy, one line per row."""
-    columns = (
-        *_WORDS,
-        Column("status", right=False),
-        Column("p50", "ms"),
-        Column("p90", "ms"),
-        Column("p99", "ms"),
-        Column("engine", "ms"),
-        Column("texts/s"),
-        Column(comparison.metric),
-        Column("agreement", "%"),
-        Column("size", "MB"),
-        Column("peak", "MB"),
-        Column("mJ/text"),
-        Column("speed-up"),
-        Column("int8 over floats"),
-    )
-    return Table(columns, tuple(map(cells, comparison.rows)))
+    """Lay out each row's answers, times, size, memory and energy."""
+    columns: Cells[BenchmarkRow] = [
+        *_NAMES,
+        (Column("status", right=False), lambda row: f"{row.status}, noisy" if row.noisy else str(row.status)),
+        (Column("p50", "ms"), _time("p50_ms")),
+        (Column("p90", "ms"), _time("p90_ms")),
+        (Column("p99", "ms"), _time("p99_ms")),
+        (Column("engine", "ms"), _part("engine_ms")),
+        (Column("texts/s"), lambda row: f"{row.offline.texts_per_second:,.0f}" if row.offline else ABSENT),
+        (Column(comparison.metric), lambda row: points(row.metric)),
+        (Column("agreement", "%"), lambda row: points(row.agreement)),
+        (Column("size", "MB"), lambda row: megabytes(row.bytes)),
+        (Column("peak", "MB"), lambda row: megabytes(row.peak_bytes)),
+        (Column("mJ/text"), lambda row: decimals(row.energy_mj, 1)),
+        (Column("speed-up"), lambda row: ABSENT if row.speed_up is None else f"{row.speed_up:.2f}×"),
+        (Column("int8 over floats"), lambda row: row.gain.cell if row.gain else ABSENT),
+    ]
+    return Table.by(columns, comparison.rows)
 
 
-def cells(row: BenchmarkRow) -> tuple[str, ...]:
-    """Return a row as texts, one per column of :func:`measured`."""
-    latency = row.latency
-    parts = latency.breakdown if latency else None
-    return (
-        row.name,
-        row.engine,
-        f"{row.status}, noisy" if row.noisy else str(row.status),
-        decimals(latency.p50_ms if latency else None),
-        decimals(latency.p90_ms if latency else None),
-        decimals(latency.p99_ms if latency else None),
-        decimals(parts.engine_ms if parts else None),
-        ABSENT if row.offline is None else f"{row.offline.texts_per_second:,.0f}",
-        points(row.metric),
-        points(row.agreement),
-        megabytes(row.bytes),
-        megabytes(row.peak_bytes),
-        decimals(row.energy_mj, 1),
-        ABSENT if row.speed_up is None else f"{row.speed_up:.2f}×",
-        ABSENT if row.gain is None else row.gain.cell,
-    )
+def _time(name: str) -> Callable[[BenchmarkRow], str]:
+    return lambda row: decimals(getattr(row.latency, name, None))
 
 
-def quality(row: BenchmarkRow, latency: Latency) -> tuple[str, ...]:
-    """Return what there is to know about a timed row's numbers, one text per column of the second table."""
-    parts = latency.breakdown
-    ends = (latency.p50_interval_ms, latency.p90_interval_ms, latency.p99_interval_ms)
-    return (
-        row.name,
-        row.engine,
-        *(ABSENT if end is None else f"{end[0]:.2f}–{end[1]:.2f}" for end in ends),
-        decimals(parts.tokenize_ms if parts else None),
-        decimals(parts.rest_ms if parts else None),
-        decimals(parts.device_ms if parts else None),
-        ABSENT if row.offline is None else str(row.offline.batch),
-        f"{latency.warmup}{'' if latency.steady else ', not steady'}",
-        ABSENT if latency.spread is None else f"{100 * latency.spread:.1f}",
-        decimals(row.cold_start_s),
-    )
+def _part(name: str) -> Callable[[BenchmarkRow], str]:
+    return lambda row: decimals(getattr(getattr(row.latency, "breakdown", None), name, None))
+
+
+def _interval(name: str) -> Callable[[BenchmarkRow], str]:
+    def cell(row: BenchmarkRow) -> str:
+        ends = getattr(row.latency, name)
+        return ABSENT if ends is None else f"{ends[0]:.2f}–{ends[1]:.2f}"
+
+    return cell
+
+
+def _warmup(row: BenchmarkRow) -> str:
+    return f"{row.latency.warmup}{'' if row.latency.steady else ', not steady'}" if row.latency else ABSENT
+
+
+def _spread(row: BenchmarkRow) -> str:
+    return points(row.latency.spread if row.latency else None)
+
+
+_NAMES: Cells[BenchmarkRow] = [
+    (Column("model", right=False), lambda row: row.name),
+    (Column("engine", right=False), lambda row: row.engine),
+]
+#: The second table, which says how good the numbers of the first are.
+_QUALITY: Cells[BenchmarkRow] = [
+    *_NAMES,
+    (Column("p50 95 %"), _interval("p50_interval_ms")),
+    (Column("p90 95 %"), _interval("p90_interval_ms")),
+    (Column("p99 95 %"), _interval("p99_interval_ms")),
+    (Column("tokenize", "ms"), _part("tokenize_ms")),
+    (Column("rest", "ms"), _part("rest_ms")),
+    (Column("device", "ms"), _part("device_ms")),
+    (Column("best batch"), lambda row: str(row.offline.batch) if row.offline else ABSENT),
+    (Column("warm-up"), _warmup),
+    (Column("spread", "%"), _spread),
+    (Column("cold start", "s"), lambda row: decimals(row.cold_start_s)),
+]

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from edgeroberta import escaping
 from edgeroberta.figures import ABSENT
 from edgeroberta.report import rendering
 
-__all__ = ["ABSENT", "Column", "Table", "html"]
+__all__ = ["ABSENT", "Cells", "Column", "Table", "html"]
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Column:
     def title(self) -> str:
         """The heading with its unit."""
         return f"{self.heading} {self.unit}".strip()
+
+
+#: Columns, each with the function from a row to its cell.
+Cells = Sequence[tuple[Column, Callable[[Row], str]]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,12 @@ class Table:
             words = [i for i in range(len(titles)) if not cells or not all(_number(row[i]) for row in cells)]
         left = range(words) if isinstance(words, int) else words
         return cls(tuple(Column(title, right=i not in left) for i, title in enumerate(titles)), cells)
+
+    @classmethod
+    def by(cls, cells: Cells[Row], rows: Iterable[Row]) -> Table:
+        """Make a table of things: one row for each, and of each column the function that fills its cell."""
+        columns, fillers = zip(*cells, strict=True)
+        return cls(columns, tuple(tuple(fill(row) for fill in fillers) for row in rows))
 
     def text(self) -> str:
         """Set the table for a terminal: columns two spaces apart, no trailing spaces."""

@@ -112,7 +112,7 @@ def _measured(report: Report) -> Section:
         f"({report.data['source']}). Latency is of single texts, tokenization included; the "
         f"baseline's was measured on {report.baseline['device']}, the bundle's on {report.machine.cpu}."
     )
-    table = comparison.table(report.to_json(), comparison.ALL)
+    table = comparison.table(report.to_json(), all_columns=True)
     return Section("Baseline and compressed model", (sentence,), table)
 
 
