@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -47,7 +48,7 @@ class Server:
         self._config = Config(
             self.service, interface="asgi3", http=Connection, ws="none", lifespan="off",
             log_config=None, log_level="error", access_log=False, proxy_headers=False, server_header=False,
-            headers=[("Cache-Control", "no-store")],
+            headers=[("Cache-Control", "no-store")], timeout_keep_alive=math.ceil(settings.idle_timeout),
         )  # fmt: skip
         self._config.load()
 

@@ -122,6 +122,16 @@ def test_an_idle_connection_is_closed_without_a_word(start, sent):
         assert client.closed()
 
 
+def test_an_idle_connection_is_kept_for_longer_than_uvicorns_own_5_seconds(start):
+    server = start()
+    with server.client() as client:
+        client.send(get("/health"))
+        assert client.reply().status == 200
+        (held,) = server.server.connections
+        wait_until(lambda: held.timeout_keep_alive_task is not None)
+        assert held.timeout_keep_alive_task.when() - held.loop.time() > 70
+
+
 def test_slow_clients_do_not_keep_others_from_being_answered(start):
     server = start(connections=50)
     slow = [server.client() for _ in range(40)]
