@@ -31,20 +31,17 @@ JSON_FILE = "reference.json"
 LOGITS_FILE = "logits.npy"
 
 
-@dataclass(frozen=True, eq=False)
-class BaselineAnswers(Shown):
-    """What the full-size model answered, and on what."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Stored:
+    """What ``reference.json`` holds beside schema, metrics and task; defaults are what older ones lack."""
 
     model: str  # what the user called the model
     model_digest: str  # sha256 over its weights, tokenizer and config
     parameters: int  # number of parameters
     bytes: int  # size of the weight files
-    task: Task  # what the logits mean
     data_digest: str  # sha256 of the rows
     data_source: str  # where the rows come from
     rows: int  # number of rows
-    metrics: Mapping[str, float]  # all metrics of the task
-    logits: npt.NDArray[np.float32]  # float32 ``[rows, labels]``
     dtype: str  # type the model ran in
     max_length: int  # tokens at which texts were cut
     device: str  # CPU model or GPU name
@@ -57,6 +54,15 @@ class BaselineAnswers(Shown):
     throttled: tuple[str, ...] = ()  # what says that the GPU slowed itself down while single texts were timed
     #: what the driver told of the GPU, see ``bench.gpu.Gpu``; None on a CPU
     gpu: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BaselineAnswers(_Stored, Shown):
+    """What the full-size model answered, and on what."""
+
+    task: Task  # what the logits mean
+    metrics: Mapping[str, float]  # all metrics of the task
+    logits: npt.NDArray[np.float32]  # float32 ``[rows, labels]``
 
     def to_json(self) -> dict[str, Any]:
         """Return all but the logits as a JSON object."""
@@ -167,29 +173,6 @@ def check(reference: BaselineAnswers, *, rows: Rows, task: Task, model_digest: s
         raise UsageError(
             f"the reference is of another model ({reference.model})", where="--reference", hint=hint
         )
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """What ``reference.json`` holds beside schema, metrics and task; defaults are what older ones lack."""
-
-    model: str
-    model_digest: str
-    parameters: int
-    bytes: int
-    data_digest: str
-    data_source: str
-    rows: int
-    dtype: str
-    max_length: int
-    device: str
-    machine: MachineFacts
-    latency: Latency | None
-    offline: Throughput | None = None
-    energy_mj: float | None = None
-    energy_counted: bool = False
-    throttled: tuple[str, ...] = ()
-    gpu: Mapping[str, Any] | None = None
 
 
 def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
