@@ -465,371 +465,287 @@ FRACTION_HINT = "\n  next: to measure on a whole file, give it as the evaluation
 TWO_HINT = "\n  next: rows of at least two labels are needed to train and to measure"
 FILL_HINT = "\n  next: fill it in, or delete the row"
 
-BAD: dict[str, tuple[dict[str, str], dict[str, Any], Task | None, str]] = {
-    "missing file": (
-        {},
-        {"data": "reviews.csv"},
-        SENTIMENT,
-        "reviews.csv: no such file or folder\n  next: check the path",
+
+class Bad:
+    """A mistake in files or settings: what is told of it; the data is the first file, or its folder."""
+
+    def __init__(self, message: str, files: dict[str, str] | None = None, task: Any = SENTIMENT, **spec: Any):
+        self.message, self.files, self.task = message, files or {}, task
+        self.spec = {"data": next(iter(self.files), "x.csv").split("/")[0], **spec}
+
+
+BAD = {
+    "missing file": Bad("reviews.csv: no such file or folder\n  next: check the path", data="reviews.csv"),
+    "missing evaluation file": Bad(
+        "dev.csv: no such file or folder\n  next: check the path", {"x.csv": GOOD}, eval_data="dev.csv"
     ),
-    "missing evaluation file": (
-        {"x.csv": GOOD},
-        {"data": "x.csv", "eval_data": "dev.csv"},
-        SENTIMENT,
-        "dev.csv: no such file or folder\n  next: check the path",
+    "evaluation data is a folder": Bad(
+        "d: is a folder, a file is needed here", {"x.csv": GOOD, "d/test.csv": GOOD}, eval_data="d"
     ),
-    "evaluation data is a folder": (
-        {"x.csv": GOOD, "d/test.csv": GOOD},
-        {"data": "x.csv", "eval_data": "d"},
-        SENTIMENT,
-        "d: is a folder, a file is needed here",
-    ),
-    "named column is missing": (
-        {"x.csv": "text,sentiment\na,1\n"},
-        {"data": "x.csv", "label": "Sentiment"},
-        SENTIMENT,
+    "named column is missing": Bad(
         "x.csv: no column 'Sentiment'; the columns are 'text', 'sentiment'\n"
         "  next: did you mean 'sentiment'?",
+        {"x.csv": "text,sentiment\na,1\n"},
+        label="Sentiment",
     ),
-    "named column is far from all": (
-        {"x.csv": "text,label\na,1\n"},
-        {"data": "x.csv", "text": "body"},
-        SENTIMENT,
+    "named column is far from all": Bad(
         "x.csv: no column 'body'; the columns are 'text', 'label'\n  next: name one of them: --text COLUMN",
+        {"x.csv": "text,label\na,1\n"},
+        text="body",
     ),
-    "pair column is missing": (
-        {"x.csv": "premise,hypotheses,label\na,b,1\n"},
-        {"data": "x.csv", "text": "premise", "text_pair": "hypothesis"},
-        PAIRS,
+    "pair column is missing": Bad(
         "x.csv: no column 'hypothesis'; the columns are 'premise', 'hypotheses', 'label'\n"
         "  next: did you mean 'hypotheses'?",
+        {"x.csv": "premise,hypotheses,label\na,b,1\n"},
+        text="premise",
+        text_pair="hypothesis",
+        task=PAIRS,
     ),
-    "no usual text column": (
-        {"x.csv": "body,label\na,1\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "no usual text column": Bad(
         "x.csv: no text column found among 'body', 'label'\n"
         "  next: name it: --text COLUMN; in a file without a header by number: --text '#1'",
+        {"x.csv": "body,label\na,1\n"},
     ),
-    "no usual label column": (
-        {"x.csv": "text,verdict\na,1\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "no usual label column": Bad(
         "x.csv: no label column found among 'text', 'verdict'\n"
         "  next: name it: --label COLUMN; in a file without a header by number: --label '#1'",
+        {"x.csv": "text,verdict\na,1\n"},
     ),
-    "the model takes pairs": (
-        {"x.csv": GOOD},
-        {"data": "x.csv"},
-        PAIRS,
+    "the model takes pairs": Bad(
         "x.csv: the model takes pairs of texts and there is no second text column\n"
         "  next: name it: --text-pair COLUMN",
-    ),
-    "one column for two things": (
         {"x.csv": GOOD},
-        {"data": "x.csv", "text": "text", "label": "text"},
-        SENTIMENT,
+        task=PAIRS,
+    ),
+    "one column for two things": Bad(
         "--text, --text-pair, --label: the column 'text' is taken for two things",
-    ),
-    "one column for two things, one by default": (
         {"x.csv": GOOD},
-        {"data": "x.csv", "label": "text"},
-        SENTIMENT,
-        "x.csv: the column 'text' is taken for both text and label",
+        text="text",
+        label="text",
     ),
-    "columns by name and number": (
-        {"x.csv": GOOD},
-        {"data": "x.csv", "text": "#1", "label": "label"},
-        SENTIMENT,
+    "one column for two things, one by default": Bad(
+        "x.csv: the column 'text' is taken for both text and label", {"x.csv": GOOD}, label="text"
+    ),
+    "columns by name and number": Bad(
         "--text, --text-pair, --label: columns are given by name and by number; "
         "a file has a header or has none\n"
         "  next: give all by number, e.g. --text '#1' --label '#2'",
-    ),
-    "label column has no number": (
         {"x.csv": GOOD},
-        {"data": "x.csv", "text": "#1"},
-        SENTIMENT,
+        text="#1",
+        label="label",
+    ),
+    "label column has no number": Bad(
         "x.csv: a file without a header needs the numbers of both text and label\n"
         "  next: --text '#1' --label '#2'",
+        {"x.csv": GOOD},
+        text="#1",
     ),
-    "column appears twice": (
-        {"x.csv": "label,text,label\n1,a,0\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
-        "x.csv:1: the column 'label' is there 2 times",
+    "column appears twice": Bad(
+        "x.csv:1: the column 'label' is there 2 times", {"x.csv": "label,text,label\n1,a,0\n"}
     ),
-    "empty text": (
-        {"x.csv": 'text,label\n"two\nlines",1\n  ,0\n'},
-        {"data": "x.csv"},
-        SENTIMENT,
-        f"x.csv:4: empty text in column 'text'{FILL_HINT}",
+    "empty text": Bad(
+        f"x.csv:4: empty text in column 'text'{FILL_HINT}", {"x.csv": 'text,label\n"two\nlines",1\n  ,0\n'}
     ),
-    "several empty texts": (
-        {"x.jsonl": '{"text": "a", "label": 1}\n{"text": null, "label": 1}\n{"label": 0}\n'},
-        {"data": "x.jsonl"},
-        SENTIMENT,
+    "several empty texts": Bad(
         f"x.jsonl:2: empty text in column 'text' (the first of 2 rows){FILL_HINT}",
+        {"x.jsonl": '{"text": "a", "label": 1}\n{"text": null, "label": 1}\n{"label": 0}\n'},
     ),
-    "empty second text": (
-        {"x.tsv": "sentence1\tsentence2\tlabel\na\tb\tentailment\nc\t\tentailment\n"},
-        {"data": "x.tsv"},
-        PAIRS,
+    "empty second text": Bad(
         f"x.tsv:3: empty text in column 'sentence2'{FILL_HINT}",
+        {"x.tsv": "sentence1\tsentence2\tlabel\na\tb\tentailment\nc\t\tentailment\n"},
+        task=PAIRS,
     ),
-    "text is a number": (
-        {"x.jsonl": '{"text": "a", "label": 1}\n{"text": 7, "label": 1}\n'},
-        {"data": "x.jsonl"},
-        SENTIMENT,
+    "text is a number": Bad(
         "x.jsonl:2: column 'text' holds int, not text\n  next: name the text column: --text COLUMN",
+        {"x.jsonl": '{"text": "a", "label": 1}\n{"text": 7, "label": 1}\n'},
     ),
-    "half of a surrogate pair": (
-        {"x.jsonl": '{"text": "ok \\ud83d", "label": 1}\n'},
-        {"data": "x.jsonl"},
-        SENTIMENT,
+    "half of a surrogate pair": Bad(
         "x.jsonl:1: half of a surrogate pair in column 'text', at character 3\n"
         "  next: write the file with a tool that knows UTF-8",
+        {"x.jsonl": '{"text": "ok \\ud83d", "label": 1}\n'},
     ),
-    "empty label": (
-        {"x.csv": "text,label\na,positive\nb,\nc,negative\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "empty label": Bad(
         f"x.csv:3: empty label in column 'label'{FILL_HINT}",
+        {"x.csv": "text,label\na,positive\nb,\nc,negative\n"},
     ),
-    "empty label while inferring": (
-        {"x.csv": "text,label\na,\nb, \nc,negative\n"},
-        {"data": "x.csv"},
-        None,
+    "empty label while inferring": Bad(
         f"x.csv:2: empty label in column 'label' (the first of 2 rows){FILL_HINT}",
+        {"x.csv": "text,label\na,\nb, \nc,negative\n"},
+        task=None,
     ),
-    "unknown label in other case": (
-        {"x.csv": "text,label\na,positive\nb,Negative\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "unknown label in other case": Bad(
         "x.csv:3: unknown label 'Negative'; the labels are 'negative', 'positive'\n"
         "  next: did you mean 'negative'?",
+        {"x.csv": "text,label\na,positive\nb,Negative\n"},
     ),
-    "misspelt label": (
-        {"x.csv": "text,label\na,positive\nb,negativ\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "misspelt label": Bad(
         "x.csv:3: unknown label 'negativ'; the labels are 'negative', 'positive'\n"
         "  next: did you mean 'negative'?",
+        {"x.csv": "text,label\na,positive\nb,negativ\n"},
     ),
-    "id out of range": (
-        {"x.csv": "text,label\na,1\nb,2\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "id out of range": Bad(
         "x.csv:3: unknown label '2'; the labels are 'negative', 'positive'\n"
         "  next: ids count from 0 to 1, and these from 1: take 1 off, or write names",
+        {"x.csv": "text,label\na,1\nb,2\n"},
     ),
-    "names and ids mixed": (
-        {"x.csv": "text,label\na,positive\nb,0\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "names and ids mixed": Bad(
         "x.csv:3: unknown label '0'; the labels are 'negative', 'positive'\n"
         "  next: write 'negative', 'positive', or the ids 0 to 1, in column 'label'; "
         "or name another label column: --label COLUMN",
+        {"x.csv": "text,label\na,positive\nb,0\n"},
     ),
-    "evaluation label not among the inferred": (
-        {"x.csv": GOOD, "e.csv": "text,label\nz,positive\ny,neutral\n"},
-        {"data": "x.csv", "eval_data": "e.csv"},
-        None,
+    "evaluation label not among the inferred": Bad(
         "e.csv:3: unknown label 'neutral'; the labels are 'negative', 'positive'\n"
         "  next: write 'negative', 'positive', or the ids 0 to 1, in column 'label'; "
         "or name another label column: --label COLUMN",
+        {"x.csv": GOOD, "e.csv": "text,label\nz,positive\ny,neutral\n"},
+        eval_data="e.csv",
+        task=None,
     ),
-    "unknown one of several labels": (
-        {"x.csv": "text,label\na,plot\nb,plot|musik\n"},
-        {"data": "x.csv"},
-        TOPICS,
+    "unknown one of several labels": Bad(
         "x.csv:3: unknown label 'musik'; the labels are 'plot', 'music', 'acting'\n"
         "  next: did you mean 'music'?",
+        {"x.csv": "text,label\na,plot\nb,plot|musik\n"},
+        task=TOPICS,
     ),
-    "a list where one label belongs": (
-        {"x.jsonl": '{"text": "a", "label": ["positive", "negative"]}\n'},
-        {"data": "x.jsonl"},
-        SENTIMENT,
+    "a list where one label belongs": Bad(
         "x.jsonl:1: ['positive', 'negative'] are not one label, but the model gives one label per text\n"
         '  next: a model for several labels per text says "problem_type": "multi_label_classification" '
         "in its config.json",
+        {"x.jsonl": '{"text": "a", "label": ["positive", "negative"]}\n'},
     ),
-    "one class only": (
-        {"x.csv": "text,label\na,positive\nb,positive\nc,positive\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "one class only": Bad(
         f"x.csv: every row has the same label, 'positive'{TWO_HINT}",
+        {"x.csv": "text,label\na,positive\nb,positive\nc,positive\n"},
     ),
-    "one class only while inferring": (
-        {"x.csv": "text,label\na,fine\nb,fine\n"},
-        {"data": "x.csv"},
-        None,
+    "one class only while inferring": Bad(
         f"x.csv: every row has the same label, 'fine'{TWO_HINT}",
+        {"x.csv": "text,label\na,fine\nb,fine\n"},
+        task=None,
     ),
-    "one class only to measure on": (
-        {"x.csv": GOOD, "e.csv": "text,label\nz,negative\n"},
-        {"data": "x.csv", "eval_data": "e.csv"},
-        SENTIMENT,
+    "one class only to measure on": Bad(
         f"e.csv: every row has the same label, 'negative'{TWO_HINT}",
+        {"x.csv": GOOD, "e.csv": "text,label\nz,negative\n"},
+        eval_data="e.csv",
     ),
-    "one set of labels only": (
-        {"x.csv": "text,label\na,plot|acting\nb,plot|acting\n"},
-        {"data": "x.csv"},
-        TOPICS,
+    "one set of labels only": Bad(
         f"x.csv: every row has the same label, 'plot', 'acting'{TWO_HINT}",
+        {"x.csv": "text,label\na,plot|acting\nb,plot|acting\n"},
+        task=TOPICS,
     ),
-    "one value only": (
-        {"x.csv": "text,score\na,2.5\nb,2.50\n"},
-        {"data": "x.csv"},
-        SCORE,
+    "one value only": Bad(
         f"x.csv: every row has the same label, 2.5{TWO_HINT}",
+        {"x.csv": "text,score\na,2.5\nb,2.50\n"},
+        task=SCORE,
     ),
-    "score is not a number": (
-        {"x.csv": 'text,score\na,2.5\nb,"3,5"\n'},
-        {"data": "x.csv"},
-        SCORE,
+    "score is not a number": Bad(
         "x.csv:3: '3,5' in column 'score' is not a number",
+        {"x.csv": 'text,score\na,2.5\nb,"3,5"\n'},
+        task=SCORE,
     ),
-    "score is NaN": (
-        {"x.csv": "text,score\na,2.5\nb,nan\n"},
-        {"data": "x.csv"},
-        SCORE,
+    "score is NaN": Bad(
         "x.csv:3: 'nan' in column 'score' is not a finite number",
+        {"x.csv": "text,score\na,2.5\nb,nan\n"},
+        task=SCORE,
     ),
-    "score is infinite": (
-        {"x.jsonl": '{"text": "a", "score": 1.5}\n{"text": "b", "score": -Infinity}\n'},
-        {"data": "x.jsonl"},
-        SCORE,
+    "score is infinite": Bad(
         "x.jsonl:2: '-inf' in column 'score' is not a finite number",
+        {"x.jsonl": '{"text": "a", "score": 1.5}\n{"text": "b", "score": -Infinity}\n'},
+        task=SCORE,
     ),
-    "score is beyond float32": (
-        {"x.csv": "text,score\na,2.5\nb,1e39\n"},
-        {"data": "x.csv"},
-        SCORE,
+    "score is beyond float32": Bad(
         "x.csv:3: '1e39' in column 'score' is not a finite number",
+        {"x.csv": "text,score\na,2.5\nb,1e39\n"},
+        task=SCORE,
     ),
-    "header only": (
-        {"x.csv": "text,label\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
-        "x.csv: a header and no rows",
-    ),
-    "empty file": ({"x.csv": ""}, {"data": "x.csv"}, SENTIMENT, "x.csv: the file is empty"),
-    "unterminated quote": (
-        {"x.csv": 'text,label\na,1\n"b,0\n'},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "header only": Bad("x.csv: a header and no rows", {"x.csv": "text,label\n"}),
+    "empty file": Bad("x.csv: the file is empty", {"x.csv": ""}),
+    "unterminated quote": Bad(
         "x.csv:3: a quote is opened and never closed\n"
         "  next: close it, or save the file as .tsv, where quotes are ordinary characters",
+        {"x.csv": 'text,label\na,1\n"b,0\n'},
     ),
-    "labels wanted of a text file": (
-        {"x.txt": "a\nb\n"},
-        {"data": "x.txt"},
-        SENTIMENT,
-        "x.txt: a .txt file has no labels\n  next: give a CSV, TSV or JSONL file",
+    "labels wanted of a text file": Bad(
+        "x.txt: a .txt file has no labels\n  next: give a CSV, TSV or JSONL file", {"x.txt": "a\nb\n"}
     ),
-    "too few rows to split": (
-        {"x.csv": "text,label\na,positive\nb,negative\n"},
-        {"data": "x.csv"},
-        SENTIMENT,
+    "too few rows to split": Bad(
         "x.csv: 2 rows are too few to split: every label needs a text to train on, and some must remain to "
         "validate and to measure on\n  next: give more rows",
+        {"x.csv": "text,label\na,positive\nb,negative\n"},
     ),
-    "training rows are the held-out rows": (
-        {"x.csv": GOOD},
-        {"data": "x.csv", "eval_data": "x.csv"},
-        SENTIMENT,
-        "x.csv: every text is also in x.csv, which it must not share",
+    "training rows are the held-out rows": Bad(
+        "x.csv: every text is also in x.csv, which it must not share", {"x.csv": GOOD}, eval_data="x.csv"
     ),
-    "unlabelled single texts for pairs": (
+    "unlabelled single texts for pairs": Bad(
+        "u.txt: the labelled rows are pairs, these are single texts",
         {
             "x.tsv": "premise\thypothesis\tlabel\n" + "".join(f"p {i}\th\t{i % 2}\n" for i in range(40)),
             "u.txt": "a\n",
         },
-        {"data": "x.tsv", "unlabelled": "u.txt"},
-        PAIRS,
-        "u.txt: the labelled rows are pairs, these are single texts",
+        unlabelled="u.txt",
+        task=PAIRS,
     ),
-    "held-out pairs beside single texts": (
+    "held-out pairs beside single texts": Bad(
+        f"y.csv: pairs of texts, but the training rows of x.csv are single texts{SHAPE_HINT}",
         {
             "x.csv": _reviews(40),
             "y.csv": "text,text_pair,label\na,b,positive\nc,d,negative\n",
         },
-        {"data": "x.csv", "eval_data": "y.csv"},
-        SENTIMENT,
-        f"y.csv: pairs of texts, but the training rows of x.csv are single texts{SHAPE_HINT}",
+        eval_data="y.csv",
     ),
-    "held-out single texts beside pairs": (
+    "held-out single texts beside pairs": Bad(
+        f"y.csv: single texts, but the training rows of x.csv are pairs of texts{SHAPE_HINT}",
         {
             "x.csv": "text,text_pair,label\n" + "".join(f"p {i},h,{i % 2}\n" for i in range(40)),
             "y.csv": "text,label\na,0\nb,1\n",
         },
-        {"data": "x.csv", "eval_data": "y.csv"},
-        SENTIMENT,
-        f"y.csv: single texts, but the training rows of x.csv are pairs of texts{SHAPE_HINT}",
+        eval_data="y.csv",
     ),
-    "validation pairs beside single texts": (
+    "validation pairs beside single texts": Bad(
+        f"d/dev.csv: pairs of texts, but the training rows of d/train.csv are single texts{SHAPE_HINT}",
         {
             "d/train.csv": _reviews(40),
             "d/dev.csv": "text,text_pair,label\na,b,positive\nc,d,negative\n",
             "d/test.csv": _reviews(8, first=100),
         },
-        {"data": "d"},
-        SENTIMENT,
-        f"d/dev.csv: pairs of texts, but the training rows of d/train.csv are single texts{SHAPE_HINT}",
     ),
-    "folder without parts": (
-        {"d/reviews.csv": GOOD},
-        {"data": "d"},
-        SENTIMENT,
+    "folder without parts": Bad(
         "d: no train, validation or test file in this folder\n"
         "  next: name the files train.csv, validation.csv and test.csv",
+        {"d/reviews.csv": GOOD},
     ),
-    "folder with two training files": (
-        {"d/train.csv": GOOD, "d/train.tsv": GOOD},
-        {"data": "d"},
-        SENTIMENT,
+    "folder with two training files": Bad(
         "d: both train.csv and train.tsv could be the train rows\n  next: move one of them away",
+        {"d/train.csv": GOOD, "d/train.tsv": GOOD},
     ),
-    "folder without training rows": (
-        {"d/test.csv": GOOD},
-        {"data": "d"},
-        SENTIMENT,
-        "d: there are no training rows\n  next: add a file train.csv",
+    "folder without training rows": Bad(
+        "d: there are no training rows\n  next: add a file train.csv", {"d/test.csv": GOOD}
     ),
-    "mistake in a folder's file": (
-        {"d/train.csv": GOOD, "d/dev.csv": "text,label\na\n"},
-        {"data": "d"},
-        SENTIMENT,
+    "mistake in a folder's file": Bad(
         "d/dev.csv:2: 1 field where the header has 2\n  next: put a field with a comma in quotes",
+        {"d/train.csv": GOOD, "d/dev.csv": "text,label\na\n"},
     ),
-    "fraction of nothing": (
-        {},
-        {"data": "x.csv", "eval_fraction": 0.0},
-        SENTIMENT,
-        f"eval_fraction: must be above 0 and below 1, not 0.0{FRACTION_HINT}",
+    "fraction of nothing": Bad(
+        f"eval_fraction: must be above 0 and below 1, not 0.0{FRACTION_HINT}", data="x.csv", eval_fraction=0.0
     ),
-    "fraction of all": (
-        {},
-        {"data": "x.csv", "eval_fraction": 1.0},
-        SENTIMENT,
-        f"eval_fraction: must be above 0 and below 1, not 1.0{FRACTION_HINT}",
+    "fraction of all": Bad(
+        f"eval_fraction: must be above 0 and below 1, not 1.0{FRACTION_HINT}", data="x.csv", eval_fraction=1.0
     ),
-    "fraction is NaN": (
-        {},
-        {"data": "x.csv", "eval_fraction": float("nan")},
-        SENTIMENT,
+    "fraction is NaN": Bad(
         f"eval_fraction: must be above 0 and below 1, not nan{FRACTION_HINT}",
+        data="x.csv",
+        eval_fraction=float("nan"),
     ),
-    "limit of nothing": ({}, {"data": "x.csv", "limit": 0}, SENTIMENT, "limit: must be at least 1, not 0"),
+    "limit of nothing": Bad("limit: must be at least 1, not 0", data="x.csv", limit=0),
 }
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_data_is_refused_with_its_place_and_the_next_step(case: str) -> None:
-    files, arguments, task, message = BAD[case]
-    for name, text in files.items():
+    bad = BAD[case]
+    for name, text in bad.files.items():
         _write(name, text)
     with pytest.raises(EdgeRobertaError) as caught:
-        load_splits(DataSpec(**arguments), task=task)
-    assert str(caught.value) == message
+        load_splits(DataSpec(**bad.spec), task=bad.task)
+    assert str(caught.value) == bad.message
     assert caught.value.exit_code == 2
