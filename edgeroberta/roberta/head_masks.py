@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.roberta.observers import Hooks
 from edgeroberta.tasks import Word
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def unit_norms(model: PreTrainedModel) -> list[NDArray[np.float64]]:
     return result
 
 
-class HeadMasks:
+class HeadMasks(Hooks):
     """Lets a function see, and change, what enters the projections of some sites, until closed.
 
     ``through``: called with a site's place in ``places`` and the projection's inputs, float[n, S, width];
@@ -76,10 +76,10 @@ class HeadMasks:
     """
 
     def __init__(self, places: Sequence[MaskedProjection], through: Callable[[int, Tensor], Tensor]) -> None:
-        self._handles = [
+        super().__init__(
             linear_op.projection.register_forward_pre_hook(self._hook(place, through))
             for place, linear_op in enumerate(places)
-        ]
+        )
 
     @staticmethod
     def _hook(place: int, through: Callable[[int, Tensor], Tensor]) -> Any:
@@ -87,16 +87,3 @@ class HeadMasks:
             return (through(place, arguments[0]), *arguments[1:])
 
         return enter
-
-    def close(self) -> None:
-        """Take the gates away."""
-        for handle in self._handles:
-            handle.remove()
-
-    def __enter__(self) -> HeadMasks:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

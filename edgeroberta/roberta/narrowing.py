@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeroberta.roberta import pruned, sensitivity
-from edgeroberta.roberta.sensitivity import OutputObserver, Sensitivity, TextBatch
+from edgeroberta.roberta.observers import OutputObserver
+from edgeroberta.roberta.sensitivity import Sensitivity, TextBatch
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.roberta.surgery import check_widths, shape_of
 

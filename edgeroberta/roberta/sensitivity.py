@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+from edgeroberta.roberta.observers import OutputObserver
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,28 +44,6 @@ def norms(model: PreTrainedModel) -> list[nn.Module]:
     for layer in model.base_model.encoder.layer:
         found += [layer.attention.output.LayerNorm, layer.output.LayerNorm]
     return found
-
-
-class OutputObserver:
-    """Keeps what some modules put out, or were given, in the newest forward pass, until closed."""
-
-    def __init__(self, outputs: Sequence[nn.Module] = (), inputs: Sequence[nn.Module] = ()) -> None:
-        self.values: dict[nn.Module, Tensor] = {}
-        self._handles: list[Any] = [module.register_forward_hook(self._output) for module in outputs]
-        self._handles += [module.register_forward_pre_hook(self._input) for module in inputs]
-
-    def _output(self, module: nn.Module, arguments: Any, output: Tensor) -> None:
-        self.values[module] = output
-
-    def _input(self, module: nn.Module, arguments: Any) -> None:
-        self.values[module] = arguments[0]
-
-    def __enter__(self) -> OutputObserver:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for handle in self._handles:
-            handle.remove()
 
 
 def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from edgeroberta.errors import UsageError
-from edgeroberta.roberta import narrowing, pruned, sensitivity, surgery
+from edgeroberta.roberta import narrowing, observers, pruned, sensitivity, surgery
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.sensitivity import TextBatch
 from edgeroberta.roberta.shape import LayerShape
@@ -94,7 +94,7 @@ def test_the_norms_put_out_what_those_of_the_wide_model_do(
         for one, module in ((model, wide), (made.model, norm)):
             tokens = []
             for sample in samples:
-                with sensitivity.OutputObserver(outputs=[module]) as recording, torch.no_grad():
+                with observers.OutputObserver(outputs=[module]) as recording, torch.no_grad():
                     one(input_ids=sample.ids, attention_mask=sample.mask)
                 tokens.append(recording.values[module][sample.mask.bool()])
             outputs.append(torch.cat(tokens))
@@ -113,7 +113,7 @@ def test_scores_are_the_squared_first_order_change_of_the_loss(
         logits = model(input_ids=sample.ids, attention_mask=sample.mask).logits
         for row, loss in enumerate(sample.loss(logits)):
             # d loss / d (scale of neuron 5 of this text) at 1
-            with sensitivity.OutputObserver(inputs=[dense]) as recording:
+            with observers.OutputObserver(inputs=[dense]) as recording:
                 again = model(input_ids=sample.ids[row : row + 1], attention_mask=sample.mask[row : row + 1])
                 value = recording.values[dense]
                 labelled = sample.loss(again.logits.expand(8, -1))[row]
