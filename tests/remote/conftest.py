@@ -18,7 +18,7 @@ from edgeroberta.remote.retrying import RetryPolicy
 
 
 @pytest.fixture(scope="session")
-def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
+def device(tmp_path_factory) -> Iterator[Device]:
     """One device for all tests, so that its environment is made once."""
     if not ssh_server.available():
         pytest.skip("there is no ssh client on this machine")
@@ -27,7 +27,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Device]:
+def fresh(tmp_path) -> Iterator[Device]:
     """A device that nobody has been to."""
     if not ssh_server.available():
         pytest.skip("there is no ssh client on this machine")
@@ -36,7 +36,7 @@ def fresh(tmp_path: Path) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory) -> Path:
     """Agrees with its reference on 99 of 100 rows."""
     folder = tmp_path_factory.mktemp("remote")
     toy = fake_bundles.write(folder / "toy")
@@ -45,7 +45,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[HostResult, ...]]:
+def on(monkeypatch) -> Callable[..., tuple[HostResult, ...]]:
     """A function that benches on devices or hosts, each under a name."""
 
     def run(
@@ -70,6 +70,6 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[HostResult, ...]]
 
 
 @pytest.fixture
-def there(on: Any, device: Device) -> Callable[..., HostResult]:
+def there(on, device) -> Callable[..., HostResult]:
     """A function that benches on the device."""
     return lambda request, progress=None: on(request, progress, kitchen=device)[0]

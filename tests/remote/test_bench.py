@@ -15,7 +15,7 @@ import pytest
 from fake_bundles import read_json
 from fake_progress import Acting, Heard
 from living import processes_with
-from ssh_server import Device, answering, host_of
+from ssh_server import answering, host_of
 
 from edgeroberta.benchmark import hosts_table, steps
 from edgeroberta.benchmark.comparison import SCHEMA_VERSION
@@ -41,7 +41,7 @@ from edgeroberta.tasks import Problem, Task
 NO_ROOM = EdgeRobertaError("no room", where="kitchen")
 
 
-def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: Device, bundle: Path) -> None:
+def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on, device, bundle):
     precious = device.home / ".cache" / "precious"
     precious.parent.mkdir(exist_ok=True)
     precious.write_text("not yours")
@@ -58,7 +58,7 @@ def test_a_bundle_is_measured_there_and_nothing_is_sent_twice(on: Any, device: D
     assert (second.error, second.shipped_files, second.shipped_bytes) == (None, 0, 0)
 
 
-def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) -> None:
+def test_a_job_outlives_its_connection(on, device, bundle):
     lines = Acting("measure:", device.drop)
     (result,) = on(BenchRequest(bundle, rounds=3), lines, kitchen=device)
     assert lines.act is None, "it was dropped"
@@ -67,7 +67,7 @@ def test_a_job_outlives_its_connection(on: Any, device: Device, bundle: Path) ->
     assert sum("bench: started" in line for line in lines.lines) == 1
 
 
-def test_the_same_command_takes_a_lost_job_up(on: Any, device: Device, bundle: Path) -> None:
+def test_the_same_command_takes_a_lost_job_up(on, device, bundle):
     (lost,) = on(
         BenchRequest(bundle, rounds=4), Acting("bench: started", device.drop), delays=(), kitchen=device
     )
@@ -81,7 +81,7 @@ def test_the_same_command_takes_a_lost_job_up(on: Any, device: Device, bundle: P
     assert not list((device.root / "jobs").iterdir())
 
 
-def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path) -> None:
+def test_an_interrupt_stops_the_job_there(on, device, bundle):
     def interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
@@ -93,8 +93,8 @@ def test_an_interrupt_stops_the_job_there(on: Any, device: Device, bundle: Path)
 
 @pytest.mark.parametrize("configured", [False, True], ids=["option", "configuration"])
 def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_change(
-    on: Any, device: Device, bundle: Path, configured: bool
-) -> None:
+    on, device, bundle, configured
+):
     lines = Heard()
     kitchen = host_of(device, "kitchen", target="jetson" if configured else None)
     (result,) = on(BenchRequest(bundle, target=None if configured else "jetson"), lines, kitchen=kitchen)
@@ -108,9 +108,7 @@ def test_a_host_that_is_not_what_the_target_describes_is_told_once_with_what_to_
     assert not list((device.root / "jobs").iterdir())
 
 
-def test_two_hosts_make_one_table_and_one_of_them_may_fail(
-    on: Any, device: Device, fresh: Device, bundle: Path
-) -> None:
+def test_two_hosts_make_one_table_and_one_of_them_may_fail(on, device, fresh, bundle):
     fresh.write_config(key="stranger")
     good, bad = on(BenchRequest(bundle, rounds=1), kitchen=device, garage=fresh)
     assert good.error is None
@@ -134,8 +132,8 @@ def test_two_hosts_make_one_table_and_one_of_them_may_fail(
 
 
 def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(
-    on: Any, device: Device, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    on, device, bundle, monkeypatch
+):
     def ship(connection: SshConnection, *others: Any, **more: Any) -> Any:
         raise KeyError(connection.host.name) if connection.host.name == "garage" else NO_ROOM
 
@@ -146,7 +144,7 @@ def test_a_failure_that_nobody_thought_of_does_not_take_the_other_hosts_along(
 
 
 @pytest.mark.slow
-def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -> None:
+def test_without_keeping_nothing_is_left(on, fresh, bundle):
     broken = host_of(fresh, pip_args=("--no-such-option",))
     (result,) = on(BenchRequest(bundle, rounds=1), keep=False, kitchen=broken)
     assert result.error.code == "device.environment"
@@ -156,16 +154,14 @@ def test_without_keeping_nothing_is_left(on: Any, fresh: Device, bundle: Path) -
 
 
 @pytest.mark.slow
-def test_a_measurement_without_keeping_leaves_nothing(on: Any, fresh: Device, bundle: Path) -> None:
+def test_a_measurement_without_keeping_leaves_nothing(on, fresh, bundle):
     before = {file.relative_to(fresh.home) for file in fresh.home.rglob("*")}
     (result,) = on(BenchRequest(bundle, rounds=1), keep=False, kitchen=fresh)
     assert result.error is None
     assert {file.relative_to(fresh.home) for file in fresh.home.rglob("*")} - before == {Path(".cache")}
 
 
-def test_a_bundle_of_a_newer_version_is_not_sent(
-    on: Any, fresh: Device, bundle: Path, tmp_path: Path
-) -> None:
+def test_a_bundle_of_a_newer_version_is_not_sent(on, fresh, bundle, tmp_path):
     newer = tmp_path / "newer"
     newer.mkdir()
     manifest = {**read_json(bundle / "manifest.json"), "schema_version": 99}
@@ -175,7 +171,7 @@ def test_a_bundle_of_a_newer_version_is_not_sent(
     assert not fresh.commands
 
 
-def test_the_full_size_model_is_not_sent(on: Any, fresh: Device, bundle: Path) -> None:
+def test_the_full_size_model_is_not_sent(on, fresh, bundle):
     with pytest.raises(UsageError, match="not sent to a device"):
         on(BenchRequest(bundle, model="full/"), kitchen=fresh)
 
@@ -194,7 +190,7 @@ def test_the_full_size_model_is_not_sent(on: Any, fresh: Device, bundle: Path) -
     ],
     ids=["single", "pairs", "multi", "regression"],
 )
-def test_rows_arrive_with_the_digest_they_had(tmp_path: Path, task: Task, labels: Any, pairs: bool) -> None:
+def test_rows_arrive_with_the_digest_they_had(tmp_path, task, labels, pairs):
     texts = ("plain", 'two\nlines, "quoted"', "ünï\u2028\x00", "  spaces ")
     rows = Rows(texts, texts[::-1] if pairs else None, labels, "here")
     file = tmp_path / "rows.jsonl"
@@ -204,7 +200,7 @@ def test_rows_arrive_with_the_digest_they_had(tmp_path: Path, task: Task, labels
     assert load_heldout(DataSpec(str(file), eval_data=str(file), **columns), task).digest == rows.digest
 
 
-def test_a_table_comes_home_as_it_was_made() -> None:
+def test_a_table_comes_home_as_it_was_made():
     found = comparison_from(fake_tables.printed(), where="kitchen")
     assert json.loads(json.dumps(found.to_json())) == fake_tables.printed()
     (row,) = found.rows
@@ -216,15 +212,13 @@ def test_a_table_comes_home_as_it_was_made() -> None:
     assert found.machine == fake_bundles.DEVICE
 
 
-def test_what_this_machine_says_of_itself_survives_the_way_home() -> None:
+def test_what_this_machine_says_of_itself_survives_the_way_home():
     around = environment.environment_after(environment.environment_before(machine_facts()))
     found = comparison_from(json.loads(json.dumps(changed(around=asdict(around)))), where="kitchen")
     assert json.dumps(asdict(found.around)) == json.dumps(asdict(around))
 
 
-def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words(
-    monkeypatch: pytest.MonkeyPatch, bundle: Path
-) -> None:
+def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words(monkeypatch, bundle):
     table = replace(fake_tables.comparison(), notes=(NO_MODEL, "Something else."))
     asked: list[BenchRequest] = []
     monkeypatch.setattr(steps, "benchmark", lambda request, progress: asked.append(request) or table)
@@ -234,7 +228,7 @@ def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words(
     assert (there, other) == (steps.NO_MODEL_THERE, "Something else.")
 
 
-def test_how_good_the_numbers_of_each_host_are_is_part_of_the_table() -> None:
+def test_how_good_the_numbers_of_each_host_are_is_part_of_the_table():
     noisy = comparison_from(fake_tables.printed(), where="kitchen")
     validity = Validity(RunValidity.INVALID, ("The device throttled: hot.",))
     invalid = replace(noisy, validity=validity, rows=tuple(mark_throttled(noisy.rows)))
@@ -265,12 +259,12 @@ def changed(**changes: Any) -> dict[str, Any]:
         (json.loads(json.dumps(changed()).replace('"ok"', '"splendid"')), "'splendid'"),
     ],
 )
-def test_what_is_no_table_is_refused(sent: Any, complaint: str) -> None:
+def test_what_is_no_table_is_refused(sent, complaint):
     with pytest.raises(EdgeRobertaError, match=complaint) as caught:
         comparison_from(sent, where="kitchen")
     assert caught.value.where == "kitchen"
 
 
-def test_control_characters_of_a_device_do_not_reach_the_terminal() -> None:
+def test_control_characters_of_a_device_do_not_reach_the_terminal():
     sent = changed(notes=["a\x1b]0;title\x07b\x1b[2Jc\u202ed\re"])
     assert comparison_from(sent, where="kitchen").notes == ("abcde",)

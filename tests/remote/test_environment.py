@@ -35,8 +35,14 @@ ROOT = Path(__file__).parents[2]
 MISSING = "ERROR: No matching distribution found for wall>=2"
 
 
+@pytest.fixture
+def root(tmp_path):
+    """Our folder on a device."""
+    return open_root(str(tmp_path / "root"))
+
+
 @pytest.mark.parametrize("name", program.sent())
-def test_what_is_sent_needs_the_standard_library_of_python_3_10_alone(name: str) -> None:
+def test_what_is_sent_needs_the_standard_library_of_python_3_10_alone(name):
     tree = ast.parse(program.sent()[name].read_text(encoding="utf-8"), feature_version=(3, 10))
     sent = set(program.sent())
     for node in ast.walk(tree):
@@ -47,12 +53,9 @@ def test_what_is_sent_needs_the_standard_library_of_python_3_10_alone(name: str)
             assert node.level == 1 or found in sent or found.partition(".")[0] in sys.stdlib_module_names
 
 
-def test_a_python_without_ensurepip_is_told_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_python_without_ensurepip_is_told_what_to_install(root, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find(name))
-    root = open_root(str(tmp_path / "root"))
     with pytest.raises(UnavailableError) as caught:
         environment.ensure(root, tmp_path, SPEC, io.BytesIO())
     assert caught.value.code == "device.no-venv"
@@ -73,7 +76,7 @@ def test_a_python_without_ensurepip_is_told_what_to_install(
     ],
     ids=["a message", "a long line", "many lines", "nothing"],
 )
-def test_pip_s_last_lines_and_exit_code_are_told_and_all_of_it_is_in_the_log(said: str, why: str) -> None:
+def test_pip_s_last_lines_and_exit_code_are_told_and_all_of_it_is_in_the_log(said, why):
     words = [sys.executable, "-c", f"import sys; sys.stderr.write({said!r}); sys.exit(7)"]
     log = io.BytesIO()
     with pytest.raises(EdgeRobertaError) as caught:
@@ -86,8 +89,8 @@ def test_pip_s_last_lines_and_exit_code_are_told_and_all_of_it_is_in_the_log(sai
 
 
 def test_with_a_wheelhouse_the_hint_names_what_wheels_must_be_for_and_a_page_that_has_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     hints: list[str] = []
     monkeypatch.setattr(environment, "_run", lambda *words, **others: hints.append(others.get("hint", "")))
     (tmp_path / "wheelhouse").mkdir()
@@ -100,21 +103,18 @@ def test_with_a_wheelhouse_the_hint_names_what_wheels_must_be_for_and_a_page_tha
     assert f"\n## {section}\n" in (ROOT / file).read_text(encoding="utf-8")
 
 
-def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(root, tmp_path, monkeypatch):
     def make(folder: Path, *others: Any) -> None:
         folder.mkdir()
         raise EdgeRobertaError("no index")
 
     monkeypatch.setattr(environment, "_make", make)
-    root = open_root(str(tmp_path / "root"))
     with pytest.raises(EdgeRobertaError, match="no index"):
         environment.ensure(root, tmp_path, SPEC, io.BytesIO())
     assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
 
 
-def test_another_wheel_or_requirement_makes_another_environment() -> None:
+def test_another_wheel_or_requirement_makes_another_environment():
     changes = ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
     keys = {environment._key({**SPEC, **change}, []) for change in changes}
     # A driver that was upgraded, too: the bindings must be those of the new one.
@@ -135,12 +135,8 @@ def test_another_wheel_or_requirement_makes_another_environment() -> None:
     ids=["JetPack 6", "RTX", "no driver", "a folder of that name", "no TensorRT"],
 )
 def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    package: str,
-    driver: tuple[int, int] | None,
-    wanted: list[str],
-) -> None:
+    root, tmp_path, monkeypatch, package, driver, wanted
+):
     file = tmp_path / "site" / package
     file.parent.mkdir(parents=True)
     file.touch()
@@ -154,7 +150,6 @@ def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
             Path(words[-1]).mkdir()
 
     monkeypatch.setattr(environment, "_run", run)
-    root = open_root(str(tmp_path / "root"))
     names = ["tensorrt", "tensorrt_rtx"]
     environment.ensure(root, tmp_path, {**SPEC, "extras": ["onnxruntime"], "tensorrt": names}, io.BytesIO())
     assert ran[-1][ran[-1].index("--no-user") + 1 :] == [
@@ -163,7 +158,7 @@ def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
     ]
 
 
-def test_two_workstations_wait_for_each_other(tmp_path: Path) -> None:
+def test_two_workstations_wait_for_each_other(tmp_path):
     order: list[str] = []
 
     def second() -> None:
@@ -179,8 +174,7 @@ def test_two_workstations_wait_for_each_other(tmp_path: Path) -> None:
     assert order == ["waits", "first", "second"]
 
 
-def test_nothing_outside_the_folder_is_deleted(tmp_path: Path) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_nothing_outside_the_folder_is_deleted(root, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (root / "jobs" / "link").symlink_to(other)
@@ -194,8 +188,7 @@ def test_nothing_outside_the_folder_is_deleted(tmp_path: Path) -> None:
     assert (other / "file").is_file()
 
 
-def test_what_dead_runs_left_is_collected(tmp_path: Path) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_what_dead_runs_left_is_collected(root):
     old = time.time() - 8 * 24 * 3600
     for name in ("a" * 16, "b" * 16, "c" * 16, "d" * 16):
         (root / "jobs" / name).mkdir()
@@ -213,16 +206,14 @@ def test_what_dead_runs_left_is_collected(tmp_path: Path) -> None:
     assert not list((root / "blobs").iterdir())
 
 
-def test_files_of_a_job_stay_in_its_folder(tmp_path: Path) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_files_of_a_job_stay_in_its_folder(root):
     for name in ("../x", "/tmp/x"):
         with pytest.raises(EdgeRobertaError, match="leads out of the job's folder"):
             jobs.start(root, "a" * 16, {}, {name: "0" * 64}, "")
     assert not list((root / "jobs").iterdir())
 
 
-def test_the_newest_environments_are_kept_and_those_that_a_job_uses(tmp_path: Path) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_the_newest_environments_are_kept_and_those_that_a_job_uses(root):
     for age, name in enumerate("abcdef"):
         (root / "venvs" / name).mkdir()
         if name in "bef":
@@ -238,10 +229,7 @@ def test_the_newest_environments_are_kept_and_those_that_a_job_uses(tmp_path: Pa
     assert sorted(each.name for each in (root / "venvs").iterdir() if each.is_dir()) == list("abce")
 
 
-def test_an_environment_that_is_used_again_is_the_newest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_an_environment_that_is_used_again_is_the_newest(root, tmp_path, monkeypatch):
     folder = root / "venvs" / environment._key(SPEC, [])
     folder.mkdir()
     os.utime(folder, (0, 0))
@@ -251,8 +239,7 @@ def test_an_environment_that_is_used_again_is_the_newest(
     assert is_locked(root / "venvs" / f"{folder.name}.use")
 
 
-def test_one_workstation_that_keeps_nothing_leaves_what_another_has_just_sent(tmp_path: Path) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_one_workstation_that_keeps_nothing_leaves_what_another_has_just_sent(root):
     jobs.announce(root, "b" * 16)  # it has asked what is missing, and has not begun yet
     jobs.clean(root, "a" * 16, keep=False)
     assert (root / "blobs").is_dir()
@@ -263,7 +250,7 @@ def test_one_workstation_that_keeps_nothing_leaves_what_another_has_just_sent(tm
 
 
 @pytest.fixture
-def stubborn(tmp_path: Path) -> tuple[Path, str, Path]:
+def stubborn(tmp_path) -> tuple[Path, str, Path]:
     """A root, the name of a job whose step ignores SIGTERM and runs, and the step's program."""
     root, name, step = open_root(str(tmp_path / "root")), "a" * 16, tmp_path / "stubborn"
     step.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch {tmp_path}/runs\nwhile :; do sleep 0.1; done\n")
@@ -293,9 +280,7 @@ jobs.start(Path({str(root)!r}), {name!r}, {spec!r}, {{}}, {program!r})
     return root, name, step
 
 
-def test_a_step_that_ignores_the_end_of_its_job_is_killed(
-    stubborn: tuple[Path, str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_ignores_the_end_of_its_job_is_killed(stubborn, monkeypatch):
     root, name, step = stubborn
     monkeypatch.setattr(jobs, "GRACE_SECONDS", 0.3)
     jobs.stop(root, name)
@@ -303,9 +288,7 @@ def test_a_step_that_ignores_the_end_of_its_job_is_killed(
     assert not (root / "jobs" / name).exists()
 
 
-def test_a_step_that_outlives_its_runner_keeps_the_next_measurement_waiting(
-    stubborn: tuple[Path, str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_outlives_its_runner_keeps_the_next_measurement_waiting(stubborn, monkeypatch):
     root, name, _ = stubborn
     os.kill(int((root / "jobs" / name / "pid").read_text()), signal.SIGKILL)
     time.sleep(0.2)
@@ -316,7 +299,7 @@ def test_a_step_that_outlives_its_runner_keeps_the_next_measurement_waiting(
     assert not is_locked(root / "measuring.lock")
 
 
-def test_a_line_that_is_not_whole_yet_in_a_log_waits_for_its_rest(tmp_path: Path) -> None:
+def test_a_line_that_is_not_whole_yet_in_a_log_waits_for_its_rest(tmp_path):
     log, said = tmp_path / "log", []
     text = "first\n50 °C\n".encode()
     log.write_bytes(text[:10])
@@ -330,7 +313,7 @@ def test_a_line_that_is_not_whole_yet_in_a_log_waits_for_its_rest(tmp_path: Path
     assert said[-1]["lines"] == ["\ufffd"], "the job has ended: no rest will come"
 
 
-def test_a_line_without_end_in_a_log_is_told_in_parts(tmp_path: Path) -> None:
+def test_a_line_without_end_in_a_log_is_told_in_parts(tmp_path):
     log, said = tmp_path / "log", []
     log.write_bytes(b"x" * 100_000)
     assert jobs._tell(log, 0, said.append, ended=False) == 1 << 16
@@ -338,8 +321,7 @@ def test_a_line_without_end_in_a_log_is_told_in_parts(tmp_path: Path) -> None:
     assert sum(len(line) for each in said for line in each["lines"]) == 100_000
 
 
-def test_files_of_another_s_in_our_folder_on_the_device_stay(tmp_path: Path) -> None:
-    root = open_root(str(tmp_path / "root"))
+def test_files_of_another_s_in_our_folder_on_the_device_stay(root):
     mine = [root / name for name in ("thesis.txt", "jobs/thesis", "blobs/thesis.txt", "announced/thesis.txt")]
     for file in mine:
         file.write_text("years of work")

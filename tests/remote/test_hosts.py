@@ -9,13 +9,13 @@ from edgeroberta.remote import hosts
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def config(tmp_path, monkeypatch) -> Path:
     file = tmp_path / "config.toml"
     monkeypatch.setenv("EDGEROBERTA_CONFIG", str(file))
     return file
 
 
-def test_a_name_of_the_configuration_counts_first(config: Path) -> None:
+def test_a_name_of_the_configuration_counts_first(config):
     config.write_text(
         '[hosts.kitchen]\nssh = "me@jetson:2222"\ntarget = "jetson"\npip_args = ["-q"]\nkeep = false\n'
         'wheelhouse = "wheels"\n'
@@ -27,7 +27,7 @@ def test_a_name_of_the_configuration_counts_first(config: Path) -> None:
     assert (other.name, other.destination, other.python) == ("you@orin", ("--", "you@orin"), "python3")
 
 
-def test_the_configuration_lies_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_lies_where_xdg_says(tmp_path, monkeypatch):
     monkeypatch.delenv("EDGEROBERTA_CONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
@@ -50,9 +50,7 @@ def test_the_configuration_lies_where_xdg_says(tmp_path: Path, monkeypatch: pyte
         ("[hosts\n", "", "cannot be read", None),
     ],
 )
-def test_what_is_wrong_in_the_configuration_is_named(
-    config: Path, text: str, where: str, what: str, hint: str | None
-) -> None:
+def test_what_is_wrong_in_the_configuration_is_named(config, text, where, what, hint):
     config.write_text(text)
     with pytest.raises(UsageError, match=what) as caught:
         hosts.find(["a"])
@@ -61,20 +59,18 @@ def test_what_is_wrong_in_the_configuration_is_named(
 
 
 @pytest.mark.parametrize("name", ["-oProxyCommand=touch x", "me@-oProxyCommand=x", "a b", "", "a:b:c", "a\n"])
-def test_what_ssh_would_take_for_an_option_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_what_ssh_would_take_for_an_option_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("EDGEROBERTA_CONFIG", raising=False)
     with pytest.raises(UsageError, match="is not a host"):
         hosts.find([name])
 
 
-def test_an_ipv6_address_stands_in_brackets() -> None:
+def test_an_ipv6_address_stands_in_brackets():
     assert hosts.Host("x", "me@[fe80::1]:22").destination == ("-p", "22", "--", "me@fe80::1")
 
 
-def test_a_host_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_is_named_once(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("EDGEROBERTA_CONFIG", raising=False)
     with pytest.raises(UsageError, match="named twice"):

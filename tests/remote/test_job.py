@@ -48,7 +48,7 @@ def runner(connection: SshConnection, *delays: float) -> RemoteRunner:
     return RemoteRunner(connection, JOB, progress=Progress(), retry=RetryPolicy(delays))
 
 
-def test_after_an_interrupt_nothing_is_asked_but_the_end_of_the_job(device: Device) -> None:
+def test_after_an_interrupt_nothing_is_asked_but_the_end_of_the_job(device):
     before = len(device.commands)
     with SshConnection(host_of(device)) as connection:
         connection.interrupt()  # between two requests
@@ -60,7 +60,7 @@ def test_after_an_interrupt_nothing_is_asked_but_the_end_of_the_job(device: Devi
     assert len(device.commands) == before + 1
 
 
-def test_an_interrupt_ends_the_wait_for_a_lost_connection(tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_wait_for_a_lost_connection(tmp_path):
     connection = Answering(tmp_path, lambda command: LOST)
     timer = threading.Timer(0.2, connection.interrupt)
     begun = time.monotonic()
@@ -84,7 +84,7 @@ def test_an_interrupt_ends_the_wait_for_a_lost_connection(tmp_path: Path) -> Non
         ({"follow": {"exit": {**ENDED, "code": 9, "error": "no"}}}, "device.answer"),
     ],
 )
-def test_an_odd_answer_is_an_error_of_that_host(tmp_path: Path, answers: dict[str, Any], code: str) -> None:
+def test_an_odd_answer_is_an_error_of_that_host(tmp_path, answers, code):
     with (
         Answering(tmp_path, lambda command: {**GOOD, **answers}[command]) as connection,
         pytest.raises(EdgeRobertaError) as caught,
@@ -94,8 +94,8 @@ def test_an_odd_answer_is_an_error_of_that_host(tmp_path: Path, answers: dict[st
 
 
 def test_events_and_what_libraries_print_are_told_and_the_last_of_a_step_say_why_it_died(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     events = [
         {"event": "progress", "code": "step-started", "text": "build: started"},
         {"event": "log", "text": "warning: old"},
@@ -127,7 +127,7 @@ def test_events_and_what_libraries_print_are_told_and_the_last_of_a_step_say_why
     assert caught.value.what == f"bench ended with exit code 137: {' | '.join(last[1:])}"
 
 
-def test_the_error_that_ends_a_step_is_raised_with_its_code(tmp_path: Path) -> None:
+def test_the_error_that_ends_a_step_is_raised_with_its_code(tmp_path):
     error = DataError("no rows", where="rows.csv", hint="give some", code="data.not-found")
     ended = {"follow": {"exit": {**ENDED, "code": 2, "error": error.to_json()}}}
     with (
@@ -139,7 +139,7 @@ def test_the_error_that_ends_a_step_is_raised_with_its_code(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("facts", [3, "x", None, []])
-def test_odd_facts_are_an_error_of_that_host(tmp_path: Path, facts: Any) -> None:
+def test_odd_facts_are_an_error_of_that_host(tmp_path, facts):
     with (
         Answering(tmp_path, lambda command: {"missing": {}, "facts": facts}) as connection,
         pytest.raises(EdgeRobertaError, match=r"hello: \.facts is not an object"),

@@ -25,7 +25,7 @@ SIZE = 6_000_000
 
 
 @pytest.fixture(scope="module")
-def blob(tmp_path_factory: pytest.TempPathFactory) -> Blob:
+def blob(tmp_path_factory) -> Blob:
     file = tmp_path_factory.mktemp("blob") / "weights"
     file.write_bytes(os.urandom(SIZE))
     return Blob.of(file)
@@ -37,7 +37,7 @@ def send(device: Device, *blobs: Blob, delays: tuple[float, ...] = (0.1, 0.1)) -
         return ship(connection, wanted, job=JOB, progress=Progress(), retry=RetryPolicy(delays))
 
 
-def test_files_arrive_whole_and_are_not_sent_twice(device: Device, blob: Blob) -> None:
+def test_files_arrive_whole_and_are_not_sent_twice(device, blob):
     small = Blob.of(b"small")
     first = send(device, blob, small)
     assert (first.files, first.sent) == (2, SIZE + 5)
@@ -46,7 +46,7 @@ def test_files_arrive_whole_and_are_not_sent_twice(device: Device, blob: Blob) -
     assert send(device, blob, small).sent == 0
 
 
-def test_a_file_that_rotted_on_the_device_is_sent_again(device: Device) -> None:
+def test_a_file_that_rotted_on_the_device_is_sent_again(device):
     good = Blob.of(b"as it was")
     send(device, good)
     kept = device.root / "blobs" / good.sha256
@@ -56,7 +56,7 @@ def test_a_file_that_rotted_on_the_device_is_sent_again(device: Device) -> None:
     assert kept.read_bytes() == b"as it was"
 
 
-def test_files_that_nobody_used_for_long_go(tmp_path: Path) -> None:
+def test_files_that_nobody_used_for_long_go(tmp_path):
     root = open_root(str(tmp_path / "root"))
     names = {text: Blob.of(text).sha256 for text in (b"used", b"unused", b"recent")}
     for days, (text, name) in zip((40, 40, 20), names.items(), strict=True):
@@ -71,7 +71,7 @@ def test_files_that_nobody_used_for_long_go(tmp_path: Path) -> None:
     assert job.read_bytes() == b"unused"
 
 
-def test_a_dropped_connection_goes_on_where_it_was(fresh: Device, blob: Blob) -> None:
+def test_a_dropped_connection_goes_on_where_it_was(fresh, blob):
     fresh.drop_after = SIZE // 2
     send(fresh, blob)
     assert fresh.drop_after is None, "it was dropped"
@@ -80,7 +80,7 @@ def test_a_dropped_connection_goes_on_where_it_was(fresh: Device, blob: Blob) ->
     assert fresh.received < SIZE + 500_000
 
 
-def test_running_the_same_again_goes_on_where_it_was(fresh: Device, blob: Blob) -> None:
+def test_running_the_same_again_goes_on_where_it_was(fresh, blob):
     fresh.drop_after = SIZE // 2
     with pytest.raises(UnreachableError) as caught:
         send(fresh, blob, delays=())
@@ -92,7 +92,7 @@ def test_running_the_same_again_goes_on_where_it_was(fresh: Device, blob: Blob) 
     assert not part.exists()
 
 
-def test_a_limited_disk_ends_it_with_what_is_needed_and_no_half_file(fresh: Device, blob: Blob) -> None:
+def test_a_limited_disk_ends_it_with_what_is_needed_and_no_half_file(fresh, blob):
     script = (fresh.home / "bin" / "python3").read_text().splitlines()[1]
     fresh.shim("python3", f"ulimit -f 2000\n{script}")
     with pytest.raises(EdgeRobertaError, match=r"\(File too large\): 6 MB needed") as caught:
@@ -102,7 +102,7 @@ def test_a_limited_disk_ends_it_with_what_is_needed_and_no_half_file(fresh: Devi
     assert not list((fresh.root / "blobs").iterdir())
 
 
-def test_a_full_disk_is_seen_before_anything_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_seen_before_anything_is_sent(tmp_path, monkeypatch):
     root = open_root(str(tmp_path / "root"))
     monkeypatch.setattr(device_blobs, "free_bytes", lambda folder: 40_000_000)
     assert device_blobs.missing(root, {"a" * 64: 1_000_000}) == {"a" * 64: 0}
@@ -132,7 +132,7 @@ class Filling(Progress):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 42 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -143,9 +143,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(
-    fresh: Device, blob: Blob, small_disk: Path
-) -> None:
+def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(fresh, blob, small_disk):
     root = small_disk / "ours"
     with (
         SshConnection(host_of(fresh, root=str(root))) as connection,
@@ -160,9 +158,7 @@ def test_a_disk_that_fills_up_meanwhile_keeps_no_half_file(
     assert (small_disk / "filling").exists(), "it was filled"
 
 
-def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
-    fresh: Device, blob: Blob, small_disk: Path
-) -> None:
+def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(fresh, blob, small_disk):
     (small_disk / "others").write_bytes(bytes(8 << 20))
     with (
         SshConnection(host_of(fresh, root=str(small_disk / "ours"))) as connection,
@@ -174,7 +170,7 @@ def test_a_disk_that_is_too_small_is_seen_before_anything_is_sent(
     assert connection.sent == 0
 
 
-def test_bytes_that_are_not_those_of_the_hash_never_get_its_name(device: Device) -> None:
+def test_bytes_that_are_not_those_of_the_hash_never_get_its_name(device):
     wrong = Blob("b" * 64, 5, b"other")
     with pytest.raises(EdgeRobertaError) as caught:
         send(device, wrong)
@@ -182,7 +178,7 @@ def test_bytes_that_are_not_those_of_the_hash_never_get_its_name(device: Device)
     assert not list((device.root / "blobs").glob(f"{wrong.sha256}*"))
 
 
-def test_a_device_may_ask_only_for_what_it_was_offered(fresh: Device) -> None:
+def test_a_device_may_ask_only_for_what_it_was_offered(fresh):
     facts = {"python": "3.10", "system": "Linux", "root": "/x", "free_bytes": 1}
     answer = json.dumps({"facts": facts, "missing": {"passwd": 0}}).replace('"', '\\"')
     fresh.shim("python3", f'cat > /dev/null\necho "$4 {answer}"')

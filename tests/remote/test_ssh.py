@@ -21,7 +21,7 @@ def hello(device: Device, **changes: object) -> dict[str, object]:
         return connection.call("hello", HELLO)
 
 
-def test_one_login_serves_all_requests(device: Device) -> None:
+def test_one_login_serves_all_requests(device):
     before = len(device.connections)
     with SshConnection(host_of(device)) as connection:
         for _ in range(3):
@@ -45,9 +45,7 @@ def test_one_login_serves_all_requests(device: Device) -> None:
     ],
     ids=["user key", "host key", "changed host key"],
 )
-def test_a_key_that_is_not_accepted_is_told_with_exit_4(
-    fresh: Device, changes: dict[str, str], what: str, hint: str
-) -> None:
+def test_a_key_that_is_not_accepted_is_told_with_exit_4(fresh, changes, what, hint):
     fresh.write_config(**changes)
     with pytest.raises(UnreachableError, match=what) as caught:
         hello(fresh)
@@ -56,7 +54,7 @@ def test_a_key_that_is_not_accepted_is_told_with_exit_4(
     assert not (fresh.folder / "empty").exists(), "no host key is accepted"
 
 
-def test_a_name_that_is_no_host_and_a_closed_port_are_told_apart(fresh: Device) -> None:
+def test_a_name_that_is_no_host_and_a_closed_port_are_told_apart(fresh):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         fresh.port = unused.getsockname()[1]
@@ -87,30 +85,26 @@ def test_a_name_that_is_no_host_and_a_closed_port_are_told_apart(fresh: Device) 
         ),
     ],
 )
-def test_what_ssh_says_is_told_with_what_to_type_and_whether_it_may_pass(
-    said: str, ssh: str, hint: str, transient: bool
-) -> None:
+def test_what_ssh_says_is_told_with_what_to_type_and_whether_it_may_pass(said, ssh, hint, transient):
     error = unreachable(said, Host("a", ssh))
     assert str(error.hint).startswith(hint)
     assert error.transient is transient
 
 
-def test_a_machine_without_ssh_is_told_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_machine_without_ssh_is_told_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match="no OpenSSH client") as caught:
         SshConnection(host_of(Device(tmp_path)))
     assert "apt install openssh-client" in str(caught.value.hint)
 
 
-def test_a_device_without_python_is_told_what_to_install(device: Device) -> None:
+def test_a_device_without_python_is_told_what_to_install(device):
     with pytest.raises(UnavailableError, match="no 'python9' on the device") as caught:
         hello(device, python="python9")
     assert "apt install python3" in str(caught.value.hint)
 
 
-def test_a_python_that_is_too_old_says_so(fresh: Device) -> None:
+def test_a_python_that_is_too_old_says_so(fresh):
     # The version is all that the program looks at before it imports anything.
     old = "import sys; sys.version_info = (3, 8, 10); exec(sys.argv.pop(1))"
     fresh.shim("python3", f"shift\nexec {sys.executable} -c '{old}' \"$@\"")
@@ -119,7 +113,7 @@ def test_a_python_that_is_too_old_says_so(fresh: Device) -> None:
     assert caught.value.code == "device.no-python"
 
 
-def test_what_a_login_shell_prints_is_ignored(fresh: Device) -> None:
+def test_what_a_login_shell_prints_is_ignored(fresh):
     script = (fresh.home / "bin" / "python3").read_text().splitlines()[1]
     fresh.shim("python3", f"echo 'Welcome {{\"missing\": 1}}'\n{script}")
     assert hello(fresh)["missing"] == {}
@@ -133,13 +127,13 @@ def test_what_a_login_shell_prints_is_ignored(fresh: Device) -> None:
         ("[]", "did not answer as it should"),
     ],
 )
-def test_an_answer_that_is_none_is_refused(fresh: Device, answer: str, complaint: str) -> None:
+def test_an_answer_that_is_none_is_refused(fresh, answer, complaint):
     fresh.shim("python3", f'cat > /dev/null\necho "$4 {answer}"')
     with pytest.raises(EdgeRobertaError, match=complaint):
         hello(fresh)
 
 
-def test_an_error_of_the_device_is_cleaned_before_it_is_shown(fresh: Device) -> None:
+def test_an_error_of_the_device_is_cleaned_before_it_is_shown(fresh):
     fields = '{\\"code\\": \\"A B\\", \\"what\\": \\"a\\\\u001b[31mb\\\\u202ec\\", \\"exit_code\\": 99}'
     fresh.shim("python3", f'cat > /dev/null\necho "$4 {{\\"error\\": {fields}}}"')
     with pytest.raises(EdgeRobertaError) as caught:
@@ -147,7 +141,7 @@ def test_an_error_of_the_device_is_cleaned_before_it_is_shown(fresh: Device) -> 
     assert (caught.value.what, caught.value.exit_code, caught.value.code) == ("abc", 1, "failed")
 
 
-def test_a_folder_that_holds_something_else_is_left_untouched(fresh: Device) -> None:
+def test_a_folder_that_holds_something_else_is_left_untouched(fresh):
     other = fresh.home / "photos"
     other.mkdir()
     (other / "cat.jpg").write_text("meow")
@@ -159,7 +153,7 @@ def test_a_folder_that_holds_something_else_is_left_untouched(fresh: Device) -> 
     assert [each.name for each in other.iterdir()] == ["cat.jpg"]
 
 
-def test_a_command_and_ports_of_the_user_s_configuration_do_not_get_in_the_way(fresh: Device) -> None:
+def test_a_command_and_ports_of_the_user_s_configuration_do_not_get_in_the_way(fresh):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -171,9 +165,7 @@ def test_a_command_and_ports_of_the_user_s_configuration_do_not_get_in_the_way(f
         assert hello(fresh)["missing"] == {}
 
 
-def test_a_connection_that_does_not_end_leaves_the_result_as_it_is(
-    device: Device, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_that_does_not_end_leaves_the_result_as_it_is(device, monkeypatch):
     def hang(words: list[str], **others: object) -> None:
         raise subprocess.TimeoutExpired(words, 30)
 

@@ -39,13 +39,13 @@ def run(folder: Path, do: str, said: Progress) -> Any:
     return run_here(Step("try", "module:f", {"do": do}), environment=environment, progress=said)
 
 
-def test_what_a_function_returns_comes_back_and_what_it_tells_is_told(tmp_path: Path) -> None:
+def test_what_a_function_returns_comes_back_and_what_it_tells_is_told(tmp_path):
     said = Heard()
     assert run(tmp_path, "return", said) == {"given": {"do": "return"}}
     assert said.lines == ["halfway", "warning: old", "a library's line"]
 
 
-def test_what_a_function_raises_comes_back_with_its_code(tmp_path: Path) -> None:
+def test_what_a_function_raises_comes_back_with_its_code(tmp_path):
     with pytest.raises(UnavailableError) as caught:
         run(tmp_path, "raise", Progress())
     error = UnavailableError("no GPU", where="gpu", hint="add one", code="unavailable.extra")
@@ -59,20 +59,20 @@ def test_what_a_function_raises_comes_back_with_its_code(tmp_path: Path) -> None
         ("break", "unexpected KeyError: 'x'", None),
     ],
 )
-def test_other_errors_are_put_in_our_words(tmp_path: Path, do: str, what: str, where: str | None) -> None:
+def test_other_errors_are_put_in_our_words(tmp_path, do, what, where):
     with pytest.raises(EdgeRobertaError) as caught:
         run(tmp_path, do, Progress())
     assert (caught.value.what, caught.value.where, caught.value.code) == (what, where, "failed")
 
 
-def test_a_process_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_told_with_its_last_words(tmp_path):
     words = "try ended with exit code 9: halfway | warning: old | a library's line"
     with pytest.raises(EngineError) as caught:
         run(tmp_path, "die", Progress())
     assert caught.value.what == words
 
 
-def test_what_a_device_does_needs_nothing_but_the_bare_install() -> None:
+def test_what_a_device_does_needs_nothing_but_the_bare_install():
     script = (
         "import sys\n"
         "for name in ('typer', 'click', 'rich', 'pydantic', 'yaml', 'torch', 'onnx', 'jinja2'):\n"

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import fake_bundles
 import fake_tables
@@ -16,7 +15,7 @@ import pytest
 import tensorrt_bundles
 from fake_bundles import read_json
 from fake_progress import Heard
-from ssh_server import Device, answering, failing, printing
+from ssh_server import answering, failing, printing
 
 from edgeroberta import cli
 from edgeroberta.benchmark.hosts import HostResult
@@ -52,9 +51,7 @@ if "edgeroberta" in sys.orig_argv or "-c" not in sys.orig_argv:
 
 
 @pytest.fixture
-def command(
-    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
+def command(device, tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
     """A function that runs the command line with a configuration that knows the device as ``kitchen``."""
     monkeypatch.setenv(known_hosts.VARIABLE, str(device.write_hosts(tmp_path / "config.toml")))
 
@@ -66,7 +63,7 @@ def command(
     return run
 
 
-def test_the_command_prints_the_table_of_the_device(command: Any, bundle: Path) -> None:
+def test_the_command_prints_the_table_of_the_device(command, bundle):
     code, out, err = command("bench", str(bundle), "--host", "kitchen", "--rounds", "1")
     assert code == 0, err
     header, stored, measured = out.splitlines()[:3]
@@ -77,7 +74,7 @@ def test_the_command_prints_the_table_of_the_device(command: Any, bundle: Path) 
     assert "kitchen: written to" not in err
 
 
-def test_the_command_prints_one_json(command: Any, device: Device, bundle: Path) -> None:
+def test_the_command_prints_one_json(command, device, bundle):
     table = fake_tables.printed()
     with device.hooked(answering("bench", table)):
         code, out, err = command("bench", str(bundle), "--host", "kitchen", "--json")
@@ -87,9 +84,7 @@ def test_the_command_prints_one_json(command: Any, device: Device, bundle: Path)
     assert host["bench"] == {**table, "data": {"source": "rows.csv", "rows": 3}}
 
 
-def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(
-    command: Any, device: Device, bundle: Path
-) -> None:
+def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(command, device, bundle):
     with device.hooked(THROTTLED):
         code, out, err = command("bench", str(bundle), "--host", "kitchen", "--rounds", "1")
     assert code == 1
@@ -109,15 +104,15 @@ def test_a_run_that_is_not_valid_brings_its_table_home_and_ends_with_1(
     ids=["its error", "garbage", "killed"],
 )
 def test_a_measurement_that_fails_is_told_in_its_own_words(
-    there: Any, device: Device, bundle: Path, hook: str, what: str, hint: str | None, exit_code: int
-) -> None:
+    there, device, bundle, hook, what, hint, exit_code
+):
     with device.hooked(hook):
         result = there(BenchRequest(bundle))
     assert (result.comparison, result.status) == (None, "failed")
     assert (result.error.what, result.error.hint, result.error.exit_code) == (what, hint, exit_code)
 
 
-def test_a_table_without_a_measured_engine_is_an_error(there: Any, device: Device, bundle: Path) -> None:
+def test_a_table_without_a_measured_engine_is_an_error(there, device, bundle):
     table = fake_tables.printed()
     rows = [{**row, "name": "bundle", "status": "not installed"} for row in table["rows"]]
     with device.hooked(answering("bench", {**table, "rows": rows})):
@@ -126,7 +121,7 @@ def test_a_table_without_a_measured_engine_is_an_error(there: Any, device: Devic
     assert (result.error.exit_code, result.error.where) == (4, "kitchen: --engines")
 
 
-def test_every_option_reaches_the_device(bundle: Path) -> None:
+def test_every_option_reaches_the_device(bundle):
     request = BenchRequest(
         bundle, engines=("onnxruntime",), rows=7, batch=2, length=16, threads=3, rounds=4,
         dtypes=("float16", "bfloat16"),
@@ -138,16 +133,14 @@ def test_every_option_reaches_the_device(bundle: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def for_tensorrt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def for_tensorrt(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("tensorrt")
     data = fake_bundles.write_data(folder / "rows.csv", 30, fake_bundles.write(folder / "toy"))
     return tensorrt_bundles.write(folder / "bundle", data=data)
 
 
 @pytest.mark.slow
-def test_engines_are_built_on_the_device_before_they_are_measured(
-    there: Any, device: Device, for_tensorrt: Path
-) -> None:
+def test_engines_are_built_on_the_device_before_they_are_measured(there, device, for_tensorrt):
     said = Heard()
     with device.hooked(TENSORRT):
         result = there(BenchRequest(for_tensorrt, rounds=1), said)
@@ -167,9 +160,7 @@ def test_engines_are_built_on_the_device_before_they_are_measured(
 
 
 @pytest.mark.slow
-def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(
-    there: Any, device: Device, for_tensorrt: Path
-) -> None:
+def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(there, device, for_tensorrt):
     broken = "    FAKE.fails_to_build = True\n    FAKE.gpu.facts.name = b'Another'\n"
     with device.hooked(TENSORRT + broken):
         result = there(BenchRequest(for_tensorrt, rounds=1))
@@ -182,18 +173,14 @@ def test_engines_that_cannot_be_built_end_it_before_anything_is_measured(
 CANNOT = failing("build", UnavailableError("engines are built on the device, and this machine cannot"))
 
 
-def test_a_device_without_tensorrt_ends_it_where_nothing_else_is_to_be_measured(
-    there: Any, device: Device, for_tensorrt: Path
-) -> None:
+def test_a_device_without_tensorrt_ends_it_where_nothing_else_is_to_be_measured(there, device, for_tensorrt):
     with device.hooked(CANNOT):
         result = there(BenchRequest(for_tensorrt, engines=("tensorrt",)))
     assert (result.error.exit_code, result.error.where) == (4, "kitchen")
     assert "engines are built on the device, and this machine cannot" in result.error.what
 
 
-def test_a_device_without_tensorrt_is_measured_with_what_it_has(
-    there: Any, device: Device, for_tensorrt: Path
-) -> None:
+def test_a_device_without_tensorrt_is_measured_with_what_it_has(there, device, for_tensorrt):
     said = Heard()
     with device.hooked(CANNOT + answering("bench", fake_tables.printed())):
         result = there(BenchRequest(for_tensorrt), said)
@@ -202,16 +189,14 @@ def test_a_device_without_tensorrt_is_measured_with_what_it_has(
     assert f"kitchen: {BUILD}: this device cannot; the rest continues without it: {why}" in said.lines
 
 
-def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(
-    there: Any, device: Device, for_tensorrt: Path
-) -> None:
+def test_what_an_optional_step_lacked_is_not_why_a_later_one_failed(there, device, for_tensorrt):
     with device.hooked(CANNOT + printing("bench", "", "", 9)):
         result = there(BenchRequest(for_tensorrt))
     assert result.error.what == BROKE.format(9)
 
 
 @pytest.mark.slow
-def test_the_rows_of_a_device_without_tensorrt_say_so(there: Any, device: Device, for_tensorrt: Path) -> None:
+def test_the_rows_of_a_device_without_tensorrt_say_so(there, device, for_tensorrt):
     absent = "import sys\nsys.modules.update(tensorrt=None, tensorrt_rtx=None)\n"
     find = "import importlib.util as u\nfind = u.find_spec\n"
     hide = "u.find_spec = lambda name, *more: None if name.startswith('tensorrt') else find(name, *more)\n"
@@ -223,9 +208,7 @@ def test_the_rows_of_a_device_without_tensorrt_say_so(there: Any, device: Device
     assert rows["onnxruntime"].latency.p50_ms > 0
 
 
-def test_the_same_command_twice_at_once_gives_one_table_and_tells_the_other(
-    there: Any, device: Device, bundle: Path
-) -> None:
+def test_the_same_command_twice_at_once_gives_one_table_and_tells_the_other(there, device, bundle):
     results: list[HostResult] = []
     request = BenchRequest(bundle, rounds=2)
     threads = [threading.Thread(target=lambda: results.append(there(request))) for _ in range(2)]

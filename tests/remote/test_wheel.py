@@ -12,11 +12,11 @@ from edgeroberta.remote import wheel
 PACKAGE = Path(edgeroberta.__file__).parent
 
 
-def test_the_same_files_make_the_same_bytes() -> None:
+def test_the_same_files_make_the_same_bytes():
     assert wheel.build().content == wheel.build().content
 
 
-def test_a_wheel_made_from_an_installed_wheel_is_the_same(tmp_path: Path) -> None:
+def test_a_wheel_made_from_an_installed_wheel_is_the_same(tmp_path):
     made = wheel.build()
     with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
         archive.extractall(tmp_path)
@@ -25,7 +25,7 @@ def test_a_wheel_made_from_an_installed_wheel_is_the_same(tmp_path: Path) -> Non
     assert wheel.build(tmp_path / "edgeroberta").content == made.content
 
 
-def test_pip_installs_it_with_recipes_and_command(tmp_path: Path) -> None:
+def test_pip_installs_it_with_recipes_and_command(tmp_path):
     made = wheel.build()
     file = tmp_path / made.name
     file.write_bytes(made.content)

@@ -7,10 +7,9 @@ import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ssh_server import Device, host_of
+from ssh_server import host_of
 
 from edgeroberta.benchmark.hosts import HostResult
 from edgeroberta.benchmark.run import BenchRequest
@@ -39,7 +38,7 @@ def write_wheel(folder: Path, name: str, requires: str = "") -> None:
 
 
 @pytest.fixture
-def bench(on: Any, fresh: Device, bundle: Path) -> Callable[[Path], HostResult]:
+def bench(on, fresh, bundle) -> Callable[[Path], HostResult]:
     """A function that benches with a wheelhouse on a device whose environments get a pip of their own."""
     (fresh.home / "site" / "sitecustomize.py").unlink()
     # The one that installs nothing from an index says so itself: no --no-index here.
@@ -47,7 +46,7 @@ def bench(on: Any, fresh: Device, bundle: Path) -> Callable[[Path], HostResult]:
     return lambda wheels: on(BenchRequest(bundle, rounds=1), wheelhouse=wheels, kitchen=host)[0]
 
 
-def test_what_a_device_lacks_comes_from_the_wheelhouse(bench: Any, fresh: Device, tmp_path: Path) -> None:
+def test_what_a_device_lacks_comes_from_the_wheelhouse(bench, fresh, tmp_path):
     write_wheel(tmp_path / "wheels", "roof", requires="wall")
     write_wheel(tmp_path / "wheels", "wall")
     result = bench(tmp_path / "wheels")
@@ -58,7 +57,7 @@ def test_what_a_device_lacks_comes_from_the_wheelhouse(bench: Any, fresh: Device
     assert bench(tmp_path / "wheels").shipped_files == 0
 
 
-def test_a_wheel_that_is_missing_is_named(bench: Any, fresh: Device, tmp_path: Path) -> None:
+def test_a_wheel_that_is_missing_is_named(bench, fresh, tmp_path):
     write_wheel(tmp_path / "wheels", "roof", requires="wall")
     result = bench(tmp_path / "wheels")
     assert result.error.code == "device.environment"
