@@ -30,9 +30,9 @@ _LOOK = (
     "sys.exit(not any(found and found.origin for found in map(u.find_spec, sys.argv[1:])))"
 )
 #: Lines that pip ends with, and characters of each, which say why it failed; all of it is in the job's log.
-_LAST_LINES, _LONGEST = 6, 300
+_LAST_LINES, _LONGEST = 4, 200
 _OFFLINE = (
-    "a device without a package index takes wheels along: --wheelhouse DIR; with a full disk it needs space"
+    "a device without a package index takes wheels along: --wheelhouse DIR; one with a full disk needs space"
 )
 _FILL = (
     "docs/guides/remote.md, A device without a package index, has the command that fills a wheelhouse; "
