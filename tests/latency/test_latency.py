@@ -159,8 +159,8 @@ def test_times_of_another_machine_are_checked():
     for bad in (
         [],
         {**good, "kind": "x"},
-        {**good, "quiet": {first: good["quiet"][first]}},
-        {**good, "quiet": {**good["quiet"], first: [-1.0] * len(plan.lengths)}},
+        {**good, "min_of_medians": {first: good["min_of_medians"][first]}},
+        {**good, "min_of_medians": {**good["min_of_medians"], first: [-1.0] * len(plan.lengths)}},
         {**good, "noise": [1.0]},
         {**good, "tokens": []},
     ):
