@@ -20,6 +20,16 @@ from edgeroberta.runtime.tensorrt import tensorrt_session as sessions
 LENGTHS = Lengths((16, 32), (64, 512))
 
 
+@pytest.fixture
+def session(fake, folder):
+    return tensorrt.open(folder, threads=1, lengths=LENGTHS)
+
+
+def answers_right(session, *shape, seed=0):
+    values, mask = ids(*shape, seed=seed)
+    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+
+
 def test_both_engines_answer_right_on_every_version(every, folder):
     for opener, atol in ((tensorrt.open, 1e-4), (tensorrt.open_fp16, 0.02)):
         session = opener(folder, threads=1, lengths=LENGTHS)
@@ -46,27 +56,21 @@ def test_names_and_versions_are_told(fake, folder):
     assert tensorrt.open_fp16(folder, threads=1, lengths=LENGTHS).facts()["reused"]
 
 
-def test_a_batch_larger_than_the_profile_is_split(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
-    values, mask = ids(21, 32)
-    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+def test_a_batch_larger_than_the_profile_is_split(session):
+    answers_right(session, 21, 32)
 
 
-def test_no_texts_give_no_answers(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_no_texts_give_no_answers(session):
     assert session.run(np.zeros((0, 16), np.int64), np.zeros((0, 16), np.int64)).shape == (0, 2)
 
 
-def test_lengths_between_the_profiles_are_padded_to_the_next_one(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_lengths_between_the_profiles_are_padded_to_the_next_one(session):
     assert [session.padded_length(length) for length in (5, 17, 33, 500)] == [16, 32, 64, 512]
     for length in (5, 20, 33, 100):
-        values, mask = ids(2, length)
-        np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+        answers_right(session, 2, length)
 
 
-def test_longer_texts_than_the_engine_takes_are_an_error(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_longer_texts_than_the_engine_takes_are_an_error(session):
     with pytest.raises(EngineError, match="513 tokens, where the engine was built for up to 512"):
         session.run(*ids(1, 513))
 
@@ -74,12 +78,10 @@ def test_longer_texts_than_the_engine_takes_are_an_error(fake, folder):
 def test_int32_ids_are_given_where_the_graph_wants_them(fake, tmp_path):
     graph(tmp_path / "tensorrt.onnx", ids="INT32")
     session = tensorrt.open(tmp_path, threads=1, lengths=LENGTHS)
-    values, mask = ids(3, 16)
-    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+    answers_right(session, 3, 16)
 
 
-def test_bfloat16_outputs_are_widened(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_bfloat16_outputs_are_widened(session):
     session._loaded._logits_dtype = np.uint16
     wanted = np.array([[1.5, -2.0]], np.float32)
     raw = (wanted.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8).ravel()
@@ -90,12 +92,10 @@ def test_weights_beside_the_graph_are_found(fake, tmp_path):
     graph(tmp_path / "tensorrt.onnx", external=True)
     assert (tmp_path / "tensorrt.onnx_data").is_file()
     session = tensorrt.open(tmp_path, threads=1, lengths=LENGTHS)
-    values, mask = ids(2, 16)
-    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+    answers_right(session, 2, 16)
 
 
-def test_an_answer_is_not_overwritten_by_the_next_one(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_an_answer_is_not_overwritten_by_the_next_one(session):
     first = session.run(*ids(1, 16))
     kept = first.copy()
     session.run(*ids(1, 16, seed=1))
@@ -115,8 +115,7 @@ def test_threads_get_a_context_each_and_right_answers(every, folder):
     def work(number: int) -> None:
         barrier.wait()
         for turn in range(25):
-            values, mask = ids(1 + turn % 3, (16, 32, 48)[(number + turn) % 3], seed=100 * number + turn)
-            np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+            answers_right(session, 1 + turn % 3, (16, 32, 48)[(number + turn) % 3], seed=100 * number + turn)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
@@ -126,13 +125,11 @@ def test_threads_get_a_context_each_and_right_answers(every, folder):
     assert every.gpu.alive == 0
 
 
-def test_frequent_shapes_run_as_cuda_graphs(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_frequent_shapes_run_as_cuda_graphs(fake, session):
     assert session.facts()["cuda_graphs"] is True
     assert session.facts()["graph_note"] == "2 shapes captured"
     fake.gpu.called.clear()
-    values, mask = ids(1, 16, seed=3)
-    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+    answers_right(session, 1, 16, seed=3)
     # One copy in, the graph, one copy out, and a wait.
     assert fake.gpu.called == [
         "cudaMemcpyAsync",
@@ -142,20 +139,17 @@ def test_frequent_shapes_run_as_cuda_graphs(fake, folder):
     ]
 
 
-def test_the_number_of_graphs_is_bounded(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_the_number_of_graphs_is_bounded(fake, session):
     for length in range(33, 45):
         for _ in range(3):
-            values, mask = ids(1, length)
-            np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+            answers_right(session, 1, length)
     assert len(fake.gpu.graphs) == execution._GRAPHS
 
 
 def test_an_engine_that_cannot_be_captured_runs_without_graphs_and_says_so(fake, folder):
     fake.capturable = False
     session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
-    values, mask = ids(1, 16)
-    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+    answers_right(session, 1, 16)
     facts = session.facts()
     assert facts["cuda_graphs"] is False
     assert "operation not permitted when stream is capturing" in facts["graph_note"]
@@ -173,8 +167,7 @@ def test_rtx_captures_by_itself(folder):
         assert session.facts()["library"] == f"TensorRT-RTX {RTX}"
 
 
-def test_the_engine_alone_is_timed_on_the_device(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_the_engine_alone_is_timed_on_the_device(fake, session):
     values, mask = ids(11, 32)
     logits, seconds = session.run_timed(values, mask)
     np.testing.assert_allclose(logits, expected(values, mask), atol=1e-4, rtol=0)
@@ -183,16 +176,14 @@ def test_the_engine_alone_is_timed_on_the_device(fake, folder):
     assert fake.gpu.alive == 0
 
 
-def test_a_closed_session_refuses_calls_and_may_be_closed_again(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_a_closed_session_refuses_calls_and_may_be_closed_again(session):
     session.close()
     session.close()
     with pytest.raises(EngineError, match="the session is closed"):
         session.run(*ids(1, 16))
 
 
-def test_closing_waits_for_nothing_and_frees_all_when_the_last_call_ends(fake, folder, monkeypatch):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_closing_waits_for_nothing_and_frees_all_when_the_last_call_ends(fake, session, monkeypatch):
     inside, go_on = threading.Event(), threading.Event()
     run = execution.ExecutionContext.run
 
@@ -221,14 +212,12 @@ def test_a_device_without_memory_is_told_and_nothing_leaks(fake, folder, call):
     assert fake.gpu.alive == 0
 
 
-def test_a_failing_copy_is_an_engine_error(fake, folder):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_a_failing_copy_is_an_engine_error(fake, session):
     fake.gpu.fails["cudaMemcpyAsync"] = Error.cudaErrorMemoryAllocation
     with pytest.raises(EngineError, match="CUDA: cudaMemcpyAsync failed"):
         session.run(*ids(1, 16))
     del fake.gpu.fails["cudaMemcpyAsync"]
-    values, mask = ids(1, 16)
-    np.testing.assert_allclose(session.run(values, mask), expected(values, mask), atol=1e-4, rtol=0)
+    answers_right(session, 1, 16)
     session.close()
     assert fake.gpu.alive == 0
 
@@ -241,8 +230,7 @@ def test_a_session_that_fails_while_it_warms_up_leaves_nothing(fake, folder):
 
 
 @pytest.mark.parametrize("error", [EngineError("no memory"), MemoryError()])
-def test_a_lane_that_cannot_be_made_after_close_frees_the_engine(fake, folder, monkeypatch, error):
-    session = tensorrt.open(folder, threads=1, lengths=LENGTHS)
+def test_a_lane_that_cannot_be_made_after_close_frees_the_engine(session, monkeypatch, error):
     session._drop(session._idle.pop())  # as when another thread has the only lane
 
     def fail(*arguments):
