@@ -102,6 +102,16 @@ class Base:
     parquet: bytes
 
 
+def _maybe(rng: Random, chance: float, content: bytes) -> bytes:
+    """Damage bytes, by this chance."""
+    return damaged(rng, content) if rng.random() < chance else content
+
+
+def _near(rng: Random, value: Any) -> bytes:
+    """A document near to this one, as JSON."""
+    return dumps(document(rng, value)).encode("utf-8", "replace")
+
+
 Maker = Callable[[Random, Path, Base], Callable[[], object]]
 
 
@@ -257,8 +267,8 @@ def config(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     from edgeroberta.roberta import checkpoint_validation
 
     model = _model(folder, base, "config.json")
-    text = dumps(document(rng, CONFIG)).encode("utf-8", "replace")
-    (model / "config.json").write_bytes(damaged(rng, text) if rng.random() < 0.3 else text)
+    text = _near(rng, CONFIG)
+    (model / "config.json").write_bytes(_maybe(rng, 0.3, text))
     if rng.random() < 0.15:
         return lambda: _dry(model, base)
 
@@ -286,7 +296,7 @@ def tokenizer(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         shutil.copy(file, model / file.name)
     text = (source / name).read_bytes() if (source / name).is_file() else b"{}"
     if rng.random() < 0.7:
-        text = dumps(document(rng, json.loads(text))).encode("utf-8", "replace")
+        text = _near(rng, json.loads(text))
     if rng.random() < 0.4:
         text = damaged(rng, text)
     (model / name).write_bytes(text)
@@ -314,7 +324,7 @@ def weights(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     header, rest = base.weights[8 : 8 + length], base.weights[8 + length :]
     change = rng.random()
     if change < 0.5:
-        header = dumps(document(rng, json.loads(header))).encode("utf-8", "replace")
+        header = _near(rng, json.loads(header))
     elif change < 0.8:
         header = damaged(rng, header)
     stated = (
@@ -366,7 +376,7 @@ def pack(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         "tokenizer_len": 2,
         "tensors": tensors,
     }
-    text = dumps(document(rng, header)).encode("utf-8", "replace")
+    text = _near(rng, header)
     data = (
         b"HMSEMB01"
         + struct.pack("<Q", len(text))
@@ -374,7 +384,7 @@ def pack(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         + b"{}"
         + bytes(sum(tensor["len"] for tensor in tensors))
     )
-    (folder / "p.hmsemb").write_bytes(damaged(rng, data) if rng.random() < 0.3 else data)
+    (folder / "p.hmsemb").write_bytes(_maybe(rng, 0.3, data))
     return lambda: hmsemb.read(folder / "p.hmsemb")
 
 
@@ -424,7 +434,7 @@ def data(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
         content = ("\n".join(map(dumps, rows)) if extension != ".json" else dumps(rows)).encode(
             "utf-8", "replace"
         )
-    file.write_bytes(damaged(rng, content) if rng.random() < 0.6 else content)
+    file.write_bytes(_maybe(rng, 0.6, content))
     spec: dict[str, Any] = {}
     for field in (
         "text",
@@ -523,7 +533,7 @@ def bundle(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     fields = document(rng, json.loads((copied / name).read_bytes()))
     text = dumps(fields).encode("utf-8", "replace")
     if name != "manifest.json" or rng.random() < 0.2:
-        (copied / name).write_bytes(damaged(rng, text) if rng.random() < 0.3 else text)
+        (copied / name).write_bytes(_maybe(rng, 0.3, text))
     if rng.random() < 0.8:
         try:  # signed again, so that more than the digest is looked at
             whole = fields if name == "manifest.json" else json.loads((copied / "manifest.json").read_bytes())
@@ -556,8 +566,8 @@ def reference(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     name = rng.choice(
         ("reports/reference/reference.json", "reports/reference/reference.json", "reports/report.json")
     )
-    text = dumps(document(rng, json.loads((copied / name).read_bytes()))).encode("utf-8", "replace")
-    (copied / name).write_bytes(damaged(rng, text) if rng.random() < 0.4 else text)
+    text = _near(rng, json.loads((copied / name).read_bytes()))
+    (copied / name).write_bytes(_maybe(rng, 0.4, text))
     if rng.random() < 0.2:
         file = copied / "reports/reference/logits.npy"
         file.write_bytes(damaged(rng, file.read_bytes()))
@@ -571,7 +581,7 @@ def reference(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
 def stored(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     """Files of the work folder and the caches."""
-    import latency_tables
+    import fake_latency
 
     from edgeroberta.latency.table import LatencyTable
     from edgeroberta.pipeline import workspace
@@ -579,7 +589,7 @@ def stored(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     from edgeroberta.storage import artifact
 
     shape = EncoderConfig.from_dict(CONFIG).shape
-    made = latency_tables.table(shape)
+    made = fake_latency.round_table(shape)
     kinds: dict[str, tuple[Any, Callable[[], object]]] = {
         "table.json": (
             made.to_json(),
@@ -601,8 +611,8 @@ def stored(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     }
     name = rng.choice(sorted(kinds))
     fields, read = kinds[name]
-    text = dumps(document(rng, json.loads(json.dumps(fields)))).encode("utf-8", "replace")
-    (folder / name).write_bytes(damaged(rng, text) if rng.random() < 0.4 else text)
+    text = _near(rng, json.loads(json.dumps(fields)))
+    (folder / name).write_bytes(_maybe(rng, 0.4, text))
     return read
 
 
@@ -640,7 +650,7 @@ def body(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     value = rng.choice(
         ({"text": "a film"}, {"texts": ["a", "b"]}, {"texts": [["a", "b"]]}, {"text": "a", "text_pair": "b"})
     )
-    content = dumps(document(rng, value)).encode("utf-8", "replace")
+    content = _near(rng, value)
     if rng.random() < 0.4:
         content = damaged(rng, content)
 

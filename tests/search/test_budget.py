@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import latency_tables
+import fake_latency
 import pytest
 
 from edgeroberta import cli, recipe
@@ -29,10 +29,11 @@ WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 QUICK = ("distill.epochs=1", "quantize.samples=8", "verify.latency_rows=5")
 
 
-@pytest.fixture
-def ask(make_checkpoint, tmp_path, monkeypatch) -> CompressionRequest:
-    """A request for a tiny model of three layers; the device is a round one."""
-    rows = tmp_path / "rows.csv"
+@pytest.fixture(scope="module")
+def request_of_tiny(make_checkpoint, tmp_path_factory) -> CompressionRequest:
+    """A request for a tiny model of three layers; all tests share its work folder, and so what is made."""
+    folder = tmp_path_factory.mktemp("budget")
+    rows = folder / "rows.csv"
     with rows.open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["text", "label"])
@@ -40,23 +41,23 @@ def ask(make_checkpoint, tmp_path, monkeypatch) -> CompressionRequest:
             words = [WORDS[index * step % 7] for step in range(1, 5 + index % 7)]
             writer.writerow([f"{' '.join(words)} {index}", ("negative", "positive")[index % 2]])
     model = make_checkpoint(("negative", "positive"), num_hidden_layers=3)
-
-    def measure(wanted: Any, **options: Any) -> Any:
-        asked.append(options)
-        return latency_tables.table(wanted.shape)
-
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(measurement, "measure", measure)
     return CompressionRequest(
         model=str(model),
         data=DataSpec(str(rows), eval_fraction=0.3),
         recipe="int8-distill",
         overrides=QUICK,
         target="arm",
-        output=tmp_path / "out",
-        work=None,
+        output=None,
+        work=folder / "work",
         reference=None,
     )
+
+
+@pytest.fixture
+def ask(request_of_tiny, tmp_path, monkeypatch) -> CompressionRequest:
+    """That request with an output of its own; the device is a round one."""
+    monkeypatch.setattr(measurement, "measure", lambda wanted, **_: fake_latency.round_table(wanted.shape))
+    return replace(request_of_tiny, output=tmp_path / "out")
 
 
 def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, monkeypatch, capsys):
@@ -162,7 +163,7 @@ def test_a_dry_run_predicts_candidates_by_the_table_that_is_there(ask, monkeypat
 
     def stored(request: Any, where: str | None = None) -> Any:
         wanted.append(where)
-        return latency_tables.table(request.shape)
+        return fake_latency.round_table(request.shape)
 
     monkeypatch.setattr(measurement, "stored", stored)
     tight = preview.budget_preview(ask, BudgetLimits(speedup=6), host="user@board")
@@ -184,7 +185,7 @@ def test_the_table_that_a_dry_run_finds_is_the_one_that_a_run_stored(ask):
     wanted = TableRequest(model.config.shape, "gelu", model, "arm")
     assert measurement.stored(wanted, where="user@board") is None
     plan = measurement.plan_for(wanted, here=False)
-    table = latency_tables.table(wanted.shape)
+    table = fake_latency.round_table(wanted.shape)
     table.save(measurement.table_file(plan, "arm", "user@board"))
     assert measurement.stored(wanted, where="user@board") == table
     assert measurement.stored(wanted, where="another@board") is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import latency_tables
+import fake_latency
 import numpy as np
 import pytest
 
@@ -24,7 +24,7 @@ def search(limits: BudgetLimits) -> ShapeSearch:
         tuple(rng.random(4) * (layer + 1) for layer in range(6)),
         tuple(rng.random(256) * (layer + 1) / 64 for layer in range(6)),
     )
-    return ShapeSearch(importance, latency_tables.table(SHAPE), (8, 16, 32), limits, FOOTPRINT)
+    return ShapeSearch(importance, fake_latency.round_table(SHAPE), (8, 16, 32), limits, FOOTPRINT)
 
 
 def test_a_loose_budget_is_met_by_the_full_size_model_in_int8():
