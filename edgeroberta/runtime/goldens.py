@@ -75,6 +75,7 @@ class Goldens:
         return canonical(fields)
 
 
+@np.errstate(over="raise")  # a number beyond float32 is damage
 def load(folder: Path) -> Goldens:
     """Read ``goldens.json``. Raises BundleError: the file is missing or damaged."""
     file = folder / GOLDENS_FILE
@@ -89,7 +90,7 @@ def load(folder: Path) -> Goldens:
             float_logits=np.array(fields["float_logits"], np.float32) if "float_logits" in fields else None,
             float_atol=float(fields["float_atol"]) if "float_logits" in fields else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError) as error:
         raise damaged(file, f"not readable ({error})") from error
     if not is_canonical(fields, data) or not (len(goldens.inputs) == len(goldens.ids) == len(goldens.logits)):
         raise damaged(file, "not as it was written")

@@ -89,6 +89,7 @@ def test_answers_that_are_not_numbers_are_refused(tiny_bundle):
 @pytest.mark.parametrize(
     "change",
     [
+        lambda fields: fields.update(logits=[[1e300, 0.0]] * len(fields["logits"])),
         lambda fields: fields.pop("atol"),
         lambda fields: fields["logits"].pop(),
         lambda fields: fields.update(ids=3),
