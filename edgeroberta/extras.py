@@ -8,6 +8,7 @@ from edgeroberta.errors import missing_extra
 
 #: Extra to the modules that it brings, the ones that are imported first before the others.
 EXTRAS = {
+    "cli": ("typer", "rich"),
     "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
     "compress": (

@@ -46,7 +46,7 @@ def build(package: Path = _PACKAGE) -> Wheel:
     files[f"{info}/WHEEL"] = (
         f"Wheel-Version: 1.0\nGenerator: edgeroberta\nRoot-Is-Purelib: true\nTag: {_TAG}\n"
     ).encode()
-    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgeroberta = edgeroberta.cli:main\n"
+    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgeroberta = edgeroberta.__main__:main\n"
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     offered = frozenset(found.metadata.get_all("Provides-Extra") or ())
     return Wheel(f"{name}-{_TAG}.whl", _zip(files), offered)

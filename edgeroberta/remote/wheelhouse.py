@@ -13,7 +13,7 @@ from edgeroberta.errors import UsageError
 DOWNLOAD = (
     "pip download --only-binary :all: --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 "
     "--platform manylinux_2_17_aarch64 --platform manylinux2014_aarch64 --python-version 3.10 -d wheels/ "
-    "'numpy>=1.26' 'tokenizers>=0.20' 'typer>=0.16' 'tomli>=2.0' exceptiongroup 'onnxruntime>=1.20'"
+    "'numpy>=1.26' 'tokenizers>=0.20' 'tomli>=2.0' exceptiongroup 'onnxruntime>=1.20'"
 )
 
 

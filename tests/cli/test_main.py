@@ -39,6 +39,19 @@ main(sys.argv[1:])
 """
 
 
+#: Runs the command as if the extra cli were not installed.
+DEVICE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("typer", "click", "rich"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+from edgeroberta.__main__ import main
+main()
+"""
+
+
 def run(*arguments: str, script: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     how = ["-c", script] if script else ["-m", "edgeroberta"]
     return subprocess.run(
@@ -234,3 +247,19 @@ def test_next_commands_name_the_program_as_it_can_be_called_here(
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     monkeypatch.setattr(console.shutil, "which", lambda name: on_path)
     assert console.program() == said
+
+
+def test_without_its_extra_the_command_says_what_to_install() -> None:
+    done = run("run", "out/", "great film", script=DEVICE)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == (
+        "error: the command line needs the package 'typer', which is not installed\n"
+        "  next: pip install 'edgeroberta[cli]'\n"
+    )
+
+
+def test_the_help_of_a_command_names_its_call_in_python(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, call in cli.COMMANDS.items():
+        assert exit_code(name, "--help") == 0
+        assert f"In Python: {call}" in " ".join(capsys.readouterr().out.split())
+        assert call.removeprefix("edgeroberta.").partition("(")[0] in edgeroberta.__all__
