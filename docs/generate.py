@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, get_args, get_type_hints
 
-from edgeroberta import recipe, stages
+from edgeroberta import api, recipe, stages
 from edgeroberta.cli import COMMANDS
 from edgeroberta.error_codes import CODES
 from edgeroberta.recipe import stage_settings as settings
@@ -25,13 +25,13 @@ MARK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def options() -> str:
     """Every command with its arguments and options."""
     parts = []
-    for name in COMMANDS:
+    for name, call in COMMANDS.items():
         function = getattr(importlib.import_module(f"edgeroberta.cli.{name}"), name)
         found = parameters(function)
         usage = " ".join(["edgeroberta", name, *(p.usage for p in found if p.usage), "[OPTIONS]"])
         rows = [(p.names, _cell(p.help), p.default) for p in found]
         text = inspect.cleandoc(function.__doc__)
-        parts.append(f"## edgeroberta {name}\n\n{text}\n\n    {usage}\n")
+        parts.append(f"## edgeroberta {name}\n\n{text}\n\n    {usage}\n\nIn Python: `{call}`\n")
         parts.append(_table(("option", "meaning", "default"), rows))
     return "\n".join(parts)
 
@@ -106,7 +106,107 @@ def errors() -> str:
     return _table(("code", "exit code", "what happened", "what to do"), rows)
 
 
-GENERATED = {"options": options, "settings": stage_settings, "recipes": recipes, "errors": errors}
+def python() -> str:
+    """Every public function with its arguments, and every result with its attributes."""
+    names = [name for name in api.__all__ if not name.endswith("Error")]
+    functions = [name for name in names if inspect.isfunction(getattr(api, name))]
+    parts = [_function(name) for name in sorted(functions, key=list(_ORDER).index)]
+    return "\n".join([*parts, *(_class(name) for name in names if name not in functions)])
+
+
+#: Functions in the order in which a reader wants them.
+_ORDER = (
+    "compress", "preview", "load", "evaluate", "bench", "latency_table", "reference",
+    "build", "check_bundle", "doctor", "list_recipes", "list_targets",
+)  # fmt: skip
+
+
+def _function(name: str) -> str:
+    function = getattr(api, name)
+    signature = inspect.signature(function)
+    text, *sections = re.split(
+        r"^(Args|Returns|Raises):$", inspect.getdoc(function) or "", flags=re.MULTILINE
+    )
+    told = {title: _entries(body) for title, body in zip(sections[::2], sections[1::2], strict=True)}
+    shown = [each.name for each in signature.parameters.values() if each.kind is not each.KEYWORD_ONLY]
+    call = ", ".join([*shown, *(("*", "…") if len(shown) < len(signature.parameters) else ())])
+    parts = [
+        f"## edgeroberta.{name}\n",
+        f"```text\n{name}({call}) -> {function.__annotations__['return']}\n```\n",
+    ]
+    parts.append(_prose(text))
+    rows = [
+        (
+            f"`{each.name}`",
+            _cell(f"`{_type(each)}`"),
+            _default(each),
+            _cell(_prose(told["Args"][each.name]).strip()),
+        )
+        for each in signature.parameters.values()
+        if name != "preview"
+    ]
+    if rows:
+        parts.append(_table(("argument", "type", "default", "meaning"), rows))
+    if "Returns" in told:
+        parts.append("Returns: " + _prose(" ".join(told["Returns"].values())))
+    if "Raises" in told:
+        parts += [f"- raises `{error}`: {_prose(why).strip()}" for error, why in told["Raises"].items()] + [
+            ""
+        ]
+    return "\n".join(parts)
+
+
+def _class(name: str) -> str:
+    kind = getattr(api, name)
+    text, _, attributes = (inspect.getdoc(kind) or "").partition("\nAttributes:\n")
+    parts = [f"## edgeroberta.{name}\n", _prose(text)]
+    fields = re.findall(r"^    (\w+): [^#\n]*?  # (.*)$", inspect.getsource(kind), re.MULTILINE)
+    fields += _entries(attributes).items() if attributes else ()
+    given = {
+        each: inspect.getdoc(value) or ""
+        for each, value in inspect.getmembers(kind)
+        if not each.startswith("_") and (isinstance(value, property) or inspect.isroutine(value))
+    }
+    rows = [
+        (f"`{each}`", _cell(_prose(text.partition("\n\n")[0]).strip()))
+        for each, text in (*fields, *given.items())
+    ]
+    return "\n".join([*parts, _table(("attribute", "meaning"), rows)])
+
+
+def _entries(section: str) -> dict[str, str]:
+    """Read the entries of a docstring's section; text without a name is one entry."""
+    found: dict[str, str] = {}
+    for line in inspect.cleandoc(section).splitlines():
+        named = re.match(r"(\w+): (.*)", line)
+        if named:
+            found[named[1]] = named[2]
+        else:
+            last = next(reversed(found), "")
+            found[last] = f"{found.get(last, '')} {line.strip()}".strip()
+    return found
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    return "required" if parameter.default is parameter.empty else f"`{parameter.default!r}`"
+
+
+def _type(parameter: inspect.Parameter) -> str:
+    return str(parameter.annotation).replace("os.PathLike[str]", "Path")
+
+
+def _prose(text: str) -> str:
+    text = re.sub(r":\w+:`~?([\w.]+)`", lambda found: f"`{found[1]}`", text)
+    return text.replace("``", "`").replace("\n::\n", "").strip() + "\n"
+
+
+GENERATED = {
+    "python": python,
+    "options": options,
+    "settings": stage_settings,
+    "recipes": recipes,
+    "errors": errors,
+}
 
 
 def renewed(text: str) -> str:
