@@ -98,7 +98,9 @@ def table_file(plan: ProbePlan, target: str, where: str) -> Path:
 
     ``target``: class of devices; decides the form of the graph.
     """
-    code = codedigest.of(*(f"edgeroberta.latency.{name}" for name in ("probes", "probe_timing", "regression")))
+    code = codedigest.of(
+        *(f"edgeroberta.latency.{name}" for name in ("probes", "probe_timing", "regression"))
+    )
     name = artifact.digest_value([code, asdict(plan), target, where])[:24]
     return cache_dir() / "latency" / f"{name}.json"
 
