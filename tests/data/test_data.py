@@ -25,7 +25,7 @@ PAIRS = Task(Problem.SINGLE_LABEL, ("entailment", "not_entailment"), pair=True)
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -48,7 +48,7 @@ def _texts(*parts: Texts | None) -> set[str]:
 # --- splits ---------------------------------------------------------------------------------------
 
 
-def test_the_parts_are_disjoint_complete_and_keep_the_labels_proportions() -> None:
+def test_the_parts_are_disjoint_complete_and_keep_the_labels_proportions():
     splits = load_splits(DataSpec(_write("x.csv", _reviews(400))), task=SENTIMENT)
     assert [len(splits.train), len(splits.validation), len(splits.heldout)] == [342, 18, 40]
     assert _texts(splits.train, splits.validation, splits.heldout) == {f"review {i}" for i in range(400)}
@@ -58,7 +58,7 @@ def test_the_parts_are_disjoint_complete_and_keep_the_labels_proportions() -> No
     assert splits.unlabelled is None
 
 
-def test_labels_stay_with_their_texts() -> None:
+def test_labels_stay_with_their_texts():
     splits = load_splits(DataSpec(_write("x.csv", _reviews(100))), task=SENTIMENT)
     for part in (splits.train, splits.validation, splits.heldout):
         assert part.labels is not None
@@ -66,19 +66,19 @@ def test_labels_stay_with_their_texts() -> None:
         assert [int(text.split()[1]) % 4 > 0 for text in part.texts] == part.labels.astype(bool).tolist()
 
 
-def test_the_seed_and_nothing_else_moves_the_split() -> None:
+def test_the_seed_and_nothing_else_moves_the_split():
     data = _write("x.csv", _reviews(100))
     first = load_splits(DataSpec(data), task=SENTIMENT)
     assert load_splits(DataSpec(data), task=SENTIMENT).digest == first.digest
     assert load_splits(DataSpec(data, seed=1), task=SENTIMENT).heldout.digest != first.heldout.digest
 
 
-def test_another_held_out_fraction_takes_as_many_rows() -> None:
+def test_another_held_out_fraction_takes_as_many_rows():
     splits = load_splits(DataSpec(_write("x.csv", _reviews(200)), eval_fraction=0.25), task=SENTIMENT)
     assert len(splits.heldout) == 50
 
 
-def test_equal_texts_never_land_on_both_sides() -> None:
+def test_equal_texts_never_land_on_both_sides():
     rows = "".join(f"same  text {i % 30},{'positive' if i % 30 % 2 else 'negative'}\n" for i in range(300))
     rows += "".join(f" same text {i},{'positive' if i % 2 else 'negative'}\n" for i in range(30))
     splits = load_splits(DataSpec(_write("x.csv", "text,label\n" + rows), eval_fraction=0.3), task=SENTIMENT)
@@ -88,7 +88,7 @@ def test_equal_texts_never_land_on_both_sides() -> None:
     assert sum(map(len, words)) == len(set.union(*words)) == 30
 
 
-def test_copies_that_differ_in_spaces_or_case_stay_on_one_side() -> None:
+def test_copies_that_differ_in_spaces_or_case_stay_on_one_side():
     ways = ("Hello , world {}!", "hello, world {}!", " HELLO,  WORLD {} !", "hello\t, world {}!")
     rows = "".join(
         f'"{ways[i % 4].format(i // 4)}",{("positive", "negative")[i // 4 % 2]}\n' for i in range(120)
@@ -99,13 +99,13 @@ def test_copies_that_differ_in_spaces_or_case_stay_on_one_side() -> None:
     assert not numbers[0] & numbers[1]
 
 
-def test_distinct_texts_are_numbered_copies_alike() -> None:
+def test_distinct_texts_are_numbered_copies_alike():
     rows = Rows(("A b", "c", "a  B", "ab ", "c"), ("x", "x", "X", "x", "y"), None, "x")
     assert texts.groups(rows).tolist() == [0, 1, 0, 0, 2]
     assert texts.groups(replace(rows, pairs=None)).tolist() == [0, 1, 0, 0, 1]
 
 
-def test_training_texts_among_the_rows_of_the_gate_are_counted() -> None:
+def test_training_texts_among_the_rows_of_the_gate_are_counted():
     data, evaluation = (
         _write("x.csv", _reviews(60)),
         _write(
@@ -122,7 +122,7 @@ def test_training_texts_among_the_rows_of_the_gate_are_counted() -> None:
     assert load_splits(DataSpec(data), task=SENTIMENT).leaked == 0
 
 
-def test_every_label_stays_in_training_even_if_it_has_one_text() -> None:
+def test_every_label_stays_in_training_even_if_it_has_one_text():
     rows = _reviews(40) + "only one,mixed\n"
     task = Task(Problem.SINGLE_LABEL, ("mixed", "negative", "positive"))
     for seed in range(5):
@@ -130,7 +130,7 @@ def test_every_label_stays_in_training_even_if_it_has_one_text() -> None:
         assert set(train.labels.tolist()) == {0, 1, 2}
 
 
-def test_evaluation_data_is_the_held_out_part_entire_and_leaves_training() -> None:
+def test_evaluation_data_is_the_held_out_part_entire_and_leaves_training():
     data, evaluation = _write("x.csv", _reviews(60)), _write("e.csv", _reviews(40, first=40))
     splits = load_splits(DataSpec(data, eval_data=evaluation), task=SENTIMENT)
     assert splits.heldout.texts == tuple(f"review {i}" for i in range(40, 80))
@@ -138,14 +138,14 @@ def test_evaluation_data_is_the_held_out_part_entire_and_leaves_training() -> No
     assert len(splits.validation) == 2
 
 
-def test_rows_that_are_left_out_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_are_left_out_are_reported(caplog):
     data, evaluation = _write("x.csv", _reviews(60)), _write("e.csv", _reviews(40, first=40))
     with caplog.at_level(logging.WARNING, "edgeroberta"):
         load_splits(DataSpec(data, eval_data=evaluation), task=SENTIMENT)
     assert caplog.messages == ["x.csv: 20 rows left out, also in e.csv"]
 
 
-def test_a_limit_takes_a_seeded_sample_in_the_labels_proportions() -> None:
+def test_a_limit_takes_a_seeded_sample_in_the_labels_proportions():
     data, evaluation = _write("x.csv", _reviews(400)), _write("e.csv", _reviews(100, first=500))
     spec = DataSpec(data, eval_data=evaluation, limit=40)
     splits = load_splits(spec, task=SENTIMENT)
@@ -156,18 +156,18 @@ def test_a_limit_takes_a_seeded_sample_in_the_labels_proportions() -> None:
 
 @pytest.mark.parametrize("with_eval", [False, True])
 @pytest.mark.parametrize("limit", [None, 30])
-def test_the_held_out_rows_alone_are_those_of_the_splits(with_eval: bool, limit: int | None) -> None:
+def test_the_held_out_rows_alone_are_those_of_the_splits(with_eval, limit):
     evaluation = _write("e.csv", _reviews(50, first=500)) if with_eval else None
     spec = DataSpec(_write("x.csv", _reviews(90)), eval_data=evaluation, limit=limit, seed=3)
     assert load_heldout(spec, SENTIMENT).digest == load_splits(spec, task=SENTIMENT).heldout.digest
 
 
-def test_the_held_out_rows_can_be_read_when_the_training_rows_are_gone() -> None:
+def test_the_held_out_rows_can_be_read_when_the_training_rows_are_gone():
     spec = DataSpec("gone.csv", eval_data=_write("e.csv", _reviews(8)))
     assert len(load_heldout(spec, SENTIMENT)) == 8
 
 
-def test_unlabelled_texts_come_along_without_those_of_the_gate() -> None:
+def test_unlabelled_texts_come_along_without_those_of_the_gate():
     data = _write("x.csv", _reviews(40))
     lines = _write("more.txt", "review 0\nsomething else\n" + "".join(f"review {i}\n" for i in range(1, 40)))
     splits = load_splits(DataSpec(data, unlabelled=lines), task=SENTIMENT)
@@ -176,7 +176,7 @@ def test_unlabelled_texts_come_along_without_those_of_the_gate() -> None:
     assert _texts(splits.unlabelled) == _texts(splits.train) | {"something else"}
 
 
-def test_unlabelled_pairs_have_both_texts() -> None:
+def test_unlabelled_pairs_have_both_texts():
     header = "premise\thypothesis\tlabel\n"
     rows = header + "".join(
         f"p {i}\th {i}\t{'entailment' if i % 2 else 'not_entailment'}\n" for i in range(30)
@@ -189,8 +189,8 @@ def test_unlabelled_pairs_have_both_texts() -> None:
 
 
 def test_training_rows_that_cannot_be_read_are_told_where_the_held_out_ones_are_read_alone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    caplog,
+):
     train = _write("train.csv", _reviews(8) + "no label,\n")
     rows = load_heldout(DataSpec(train, eval_data=_write("test.csv", _reviews(8, first=20))), SENTIMENT)
     assert len(rows) == 8
@@ -206,7 +206,7 @@ def test_training_rows_that_cannot_be_read_are_told_where_the_held_out_ones_are_
 # --- folders and the Hub --------------------------------------------------------------------------
 
 
-def test_a_folder_brings_its_own_parts() -> None:
+def test_a_folder_brings_its_own_parts():
     _write("d/train.csv", _reviews(20))
     _write("d/dev.csv", _reviews(8, first=100))
     _write("d/test.csv", _reviews(12, first=200))
@@ -216,7 +216,7 @@ def test_a_folder_brings_its_own_parts() -> None:
 
 
 @pytest.mark.parametrize("test_rows", ["text\nno label\n", "text,label\nhidden,-1\nhidden too,-1\n"])
-def test_test_rows_without_labels_leave_the_gate_to_the_validation_rows(test_rows: str) -> None:
+def test_test_rows_without_labels_leave_the_gate_to_the_validation_rows(test_rows):
     _write("d/train.csv", _reviews(40))
     _write("d/validation.csv", _reviews(8, first=100))
     _write("d/test.csv", test_rows)
@@ -225,7 +225,7 @@ def test_test_rows_without_labels_leave_the_gate_to_the_validation_rows(test_row
     assert [len(splits.train), len(splits.validation)] == [38, 2]
 
 
-def test_columns_found_by_their_names_and_parts_that_are_not_used_are_told() -> None:
+def test_columns_found_by_their_names_and_parts_that_are_not_used_are_told():
     _write("d/train.csv", _reviews(40))
     _write("d/validation.csv", _reviews(8, first=100))
     _write("d/test.csv", "text\nno label\n")
@@ -265,7 +265,7 @@ def _fake_hub(monkeypatch: pytest.MonkeyPatch, splits: Mapping[str, Any], calls:
     monkeypatch.setitem(sys.modules, "datasets", module)
 
 
-def test_a_hub_data_set_uses_its_own_splits_and_maps_its_ids_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_data_set_uses_its_own_splits_and_maps_its_ids_by_name(monkeypatch):
     calls: list[Any] = []
     train = {"text": [f"t {i}" for i in range(30)], "label": [i % 2 for i in range(30)]}
     hub = {"train": train, "test": {"text": ["good", "bad"], "label": [0, 1]}, "extra": {"text": ["x"]}}
@@ -277,9 +277,7 @@ def test_a_hub_data_set_uses_its_own_splits_and_maps_its_ids_by_name(monkeypatch
     assert infer_task(DataSpec("someone/reviews")).labels == ("Positive", "Negative")
 
 
-def test_a_hub_data_set_with_other_names_is_matched_by_position_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_hub_data_set_with_other_names_is_matched_by_position_and_says_so(monkeypatch, caplog):
     _fake_hub(monkeypatch, {"test": {"text": ["a", "b"], "label": [1, 0]}}, [])
     with caplog.at_level(logging.WARNING, "edgeroberta"):
         rows = load_heldout(DataSpec("someone/reviews"), Task(Problem.SINGLE_LABEL, ("LABEL_0", "LABEL_1")))
@@ -289,7 +287,7 @@ def test_a_hub_data_set_with_other_names_is_matched_by_position_and_says_so(
     ]
 
 
-def test_a_hub_data_set_with_another_number_of_labels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_data_set_with_another_number_of_labels_is_refused(monkeypatch):
     _fake_hub(monkeypatch, {"test": {"text": ["a", "b"], "label": [1, 0]}}, [])
     with pytest.raises(DataError) as caught:
         load_heldout(DataSpec("someone/reviews"), Task(Problem.SINGLE_LABEL, ("bad", "so so", "good")))
@@ -300,7 +298,7 @@ def test_a_hub_data_set_with_another_number_of_labels_is_refused(monkeypatch: py
     )
 
 
-def test_a_data_set_the_hub_does_not_have_is_a_data_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_the_hub_does_not_have_is_a_data_error(monkeypatch):
     _fake_hub(monkeypatch, {}, [])
     with pytest.raises(DataError) as caught:
         load_splits(DataSpec("someone/nothing"), task=SENTIMENT)
@@ -312,7 +310,7 @@ def test_a_data_set_the_hub_does_not_have_is_a_data_error(monkeypatch: pytest.Mo
     assert caught.value.exit_code == 2
 
 
-def test_a_hub_data_set_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_data_set_without_its_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UnavailableError) as caught:
         load_splits(DataSpec("someone/reviews"), task=SENTIMENT)
@@ -323,7 +321,7 @@ def test_a_hub_data_set_without_its_package_names_the_extra(monkeypatch: pytest.
     assert caught.value.exit_code == 4
 
 
-def test_a_file_missing_from_a_folder_that_exists_is_not_looked_for_on_the_hub() -> None:
+def test_a_file_missing_from_a_folder_that_exists_is_not_looked_for_on_the_hub():
     Path("reviews").mkdir()
     with pytest.raises(DataError, match=r"^reviews/small: no such file or folder\n"):
         load_splits(DataSpec("reviews/small"), task=SENTIMENT)
@@ -337,19 +335,19 @@ def _labels(cells: list[str], task: Task) -> Any:
     return load_heldout(DataSpec("-", eval_data=_write("x.csv", rows)), task).labels.tolist()
 
 
-def test_labels_are_names_or_ids() -> None:
+def test_labels_are_names_or_ids():
     assert _labels(["positive", "negative"], SENTIMENT) == [1, 0]
     assert _labels(["1", "0"], SENTIMENT) == [1, 0]
     assert _labels(["1.0", "0.0"], SENTIMENT) == [1, 0]
 
 
-def test_numbers_that_are_names_count_as_names() -> None:
+def test_numbers_that_are_names_count_as_names():
     stars = Task(Problem.SINGLE_LABEL, ("1", "2", "3"))
     assert _labels(["1", "3", "2"], stars) == [0, 2, 1]
     assert _labels(["0", "1", "2"], stars) == [0, 1, 2]  # "0" is no name, so all are ids
 
 
-def test_several_labels_per_text_come_from_bars_lists_and_empty_cells() -> None:
+def test_several_labels_per_text_come_from_bars_lists_and_empty_cells():
     assert _labels(["plot|acting", "", "1"], Task(Problem.MULTI_LABEL, ("plot", "1", "acting"))) == [
         [1, 0, 1],
         [0, 0, 0],
@@ -366,13 +364,13 @@ def test_several_labels_per_text_come_from_bars_lists_and_empty_cells() -> None:
     assert rows.labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
 
 
-def test_values_are_float32() -> None:
+def test_values_are_float32():
     rows = load_heldout(DataSpec("-", eval_data=_write("x.tsv", "text\tscore\na\t3\nb\t-1e-2\n")), SCORE)
     assert rows.labels.dtype == np.float32
     assert rows.labels.tolist() == [3, pytest.approx(-0.01)]
 
 
-def test_text_is_kept_as_it_is() -> None:
+def test_text_is_kept_as_it_is():
     text = " a\0b\u2028c\u0085\td\U0001f600 "
     data = _write(
         "x.jsonl", json.dumps({"text": text, "label": 0}) + "\n" + json.dumps({"text": "x", "label": 1})
@@ -380,7 +378,7 @@ def test_text_is_kept_as_it_is() -> None:
     assert load_heldout(DataSpec("-", eval_data=data), SENTIMENT).texts == (text, "x")
 
 
-def test_columns_without_a_header_go_by_number() -> None:
+def test_columns_without_a_header_go_by_number():
     rows = "".join(f'main\t{i % 5}.5\tA {i}.\tB "{i}\n' for i in range(40))
     spec = DataSpec(_write("sts.csv", rows), text="#3", text_pair="#4", label="#2")
     assert infer_task(spec) == Task(Problem.REGRESSION, ("score",), pair=True)
@@ -389,7 +387,7 @@ def test_columns_without_a_header_go_by_number() -> None:
     assert splits.heldout.labels.dtype == np.float32
 
 
-def test_a_usual_pair_of_columns_is_taken_as_a_pair() -> None:
+def test_a_usual_pair_of_columns_is_taken_as_a_pair():
     rows = "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tentailment\n1\tc\td\tnot_entailment\n"
     assert load_heldout(DataSpec("-", eval_data=_write("x.tsv", rows)), PAIRS).inputs() == [
         ("a", "b"),
@@ -397,7 +395,7 @@ def test_a_usual_pair_of_columns_is_taken_as_a_pair() -> None:
     ]
 
 
-def test_a_named_text_column_is_taken_alone() -> None:
+def test_a_named_text_column_is_taken_alone():
     rows = "sentence1,sentence2,label\na,b,0\nc,d,1\n"
     spec = DataSpec("-", eval_data=_write("x.csv", rows), text="sentence2")
     assert load_heldout(spec, SENTIMENT).inputs() == ["b", "d"]
@@ -417,12 +415,12 @@ def test_a_named_text_column_is_taken_alone() -> None:
         ([True, False], Task(Problem.SINGLE_LABEL, ("false", "true"))),
     ],
 )
-def test_the_task_is_inferred_from_the_labels(cells: list[Any], expected: Task) -> None:
+def test_the_task_is_inferred_from_the_labels(cells, expected):
     lines = [json.dumps({"text": f"t {i}", "label": cell}) for i, cell in enumerate(cells)]
     assert infer_task(DataSpec(_write("x.jsonl", "\n".join(lines)))) == expected
 
 
-def test_splits_of_an_inferred_task_use_its_labels() -> None:
+def test_splits_of_an_inferred_task_use_its_labels():
     spec = DataSpec(_write("x.csv", _reviews(40)))
     assert load_splits(spec, task=None).digest == load_splits(spec, task=infer_task(spec)).digest
 
@@ -430,7 +428,7 @@ def test_splits_of_an_inferred_task_use_its_labels() -> None:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def test_rows_are_selected_in_the_order_asked_for() -> None:
+def test_rows_are_selected_in_the_order_asked_for():
     rows = Rows(("a", "b", "c"), ("x", "y", "z"), np.array([0, 1, 2]), "x")
     chosen = rows.select([2, 0])
     assert chosen.inputs() == [("c", "z"), ("a", "x")]
@@ -438,7 +436,7 @@ def test_rows_are_selected_in_the_order_asked_for() -> None:
     assert len(chosen) == 2
 
 
-def test_the_digest_tells_contents_apart_and_ignores_the_source() -> None:
+def test_the_digest_tells_contents_apart_and_ignores_the_source():
     def digest(texts: tuple[str, ...], pairs: Any = None, labels: Any = None, source: str = "x") -> str:
         return Rows(texts, pairs, None if labels is None else np.array(labels), source).digest
 
@@ -741,7 +739,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_data_is_refused_with_its_place_and_the_next_step(case: str) -> None:
+def test_bad_data_is_refused_with_its_place_and_the_next_step(case):
     bad = BAD[case]
     for name, text in bad.files.items():
         _write(name, text)

@@ -85,9 +85,7 @@ CELLS = st.one_of(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CELLS, st.sampled_from([None, STARS, SIGNS, SENTIMENT, TOPICS, TWO]))
-def test_a_column_gives_the_same_labels_from_every_kind_of_file(
-    tmp_path: Path, cells: list[Any], task: Task | None
-) -> None:
+def test_a_column_gives_the_same_labels_from_every_kind_of_file(tmp_path, cells, task):
     found = set()
     for name, write in WRITERS.items():
         write(tmp_path / name, cells)
@@ -103,21 +101,21 @@ def test_a_column_gives_the_same_labels_from_every_kind_of_file(
 
 @pytest.mark.parametrize("names", [("LABEL_0", "LABEL_1"), ("False", "True"), ("negative", "positive")])
 @pytest.mark.parametrize("cells", [[True, False], ["True", "False"], ["TRUE", "FALSE"], ["true", "false"]])
-def test_booleans_are_ids_or_names_in_any_case(names: tuple[str, ...], cells: list[Any]) -> None:
+def test_booleans_are_ids_or_names_in_any_case(names, cells):
     assert encoded(cells, Task(SINGLE, names)) == [1, 0]
     assert encoded(cells, Task(SINGLE, ("True", "False"))) == [0, 1]
     with pytest.raises(DataError, match="unknown label"):
         encoded(cells, Task(SINGLE, ("bad", "so so", "good")))
 
 
-def test_numbers_that_pandas_made_floats_are_still_names() -> None:
+def test_numbers_that_pandas_made_floats_are_still_names():
     assert encoded([1.0, 5.0, 3.0], STARS) == [0, 4, 2]
     assert encoded(["1.0", "5.0", "3.0"], STARS) == [0, 4, 2]
     assert encoded([-1.0, 1.0], SIGNS) == [0, 2]
 
 
 @pytest.mark.parametrize("cell", [float("nan"), float("inf"), "nan", "NaN"])
-def test_not_a_number_is_no_label(cell: Any) -> None:
+def test_not_a_number_is_no_label(cell):
     for read in (
         lambda: encoded(["positive", cell], SENTIMENT),
         lambda: labels.infer(table(["a", cell]), "label"),
@@ -144,7 +142,7 @@ def test_not_a_number_is_no_label(cell: Any) -> None:
         (Task(MULTI, ("1", "2", "3")), [["1"], ["1", "2"]], [[1, 0, 0], [1, 1, 0]], [[0, 1, 0], [0, 1, 1]]),
     ],
 )
-def test_cells_that_are_names_and_ids_are_asked_for(task: Task, cells: Any, names: Any, ids: Any) -> None:
+def test_cells_that_are_names_and_ids_are_asked_for(task, cells, names, ids):
     with pytest.raises(UsageError) as caught:
         encoded(cells, task)
     assert not isinstance(caught.value, DataError)
@@ -157,14 +155,14 @@ def test_cells_that_are_names_and_ids_are_asked_for(task: Task, cells: Any, name
     assert encoded(cells, task, kept=LabelFormat(Format.IDS)) == ids
 
 
-def test_cells_that_can_only_be_one_of_both_need_no_option() -> None:
+def test_cells_that_can_only_be_one_of_both_need_no_option():
     assert encoded(["1", "5"], STARS) == [0, 4]
     assert encoded(["0", "1", "4"], STARS) == [0, 1, 4]
     assert encoded(["-1", "0"], SIGNS) == [0, 1]
     assert encoded(["1", "0"], Task(SINGLE, ("0", "1"))) == [1, 0]  # both, and the same
 
 
-def test_what_the_training_rows_say_holds_for_all_files(tmp_path: Path) -> None:
+def test_what_the_training_rows_say_holds_for_all_files(tmp_path):
     write_csv(tmp_path / "train.csv", [str(1 + i % 5) for i in range(60)])
     write_csv(tmp_path / "test.csv", [str(1 + i % 3) for i in range(6)])  # names and ids alike, alone
     splits = load_splits(DataSpec(str(tmp_path)), task=STARS)
@@ -179,7 +177,7 @@ def test_what_the_training_rows_say_holds_for_all_files(tmp_path: Path) -> None:
     assert load_heldout(replace(kept, label_format="ids"), STARS).labels.tolist() == [1, 2, 3, 1, 2, 3]
 
 
-def test_a_file_that_does_not_fit_what_was_decided_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_does_not_fit_what_was_decided_is_refused(tmp_path):
     write_csv(tmp_path / "train.csv", [str(1 + i % 5) for i in range(60)])
     write_csv(tmp_path / "test.csv", ["0", "1", "2"])
     with pytest.raises(DataError) as caught:
@@ -190,12 +188,12 @@ def test_a_file_that_does_not_fit_what_was_decided_is_refused(tmp_path: Path) ->
     )
 
 
-def test_where_no_label_is_a_number_one_file_may_have_names_and_another_ids() -> None:
+def test_where_no_label_is_a_number_one_file_may_have_names_and_another_ids():
     assert encoded(["1", "0"], SENTIMENT, kept=LabelFormat(Format.NAMES)) == [1, 0]
     assert encoded(["positive", "negative"], SENTIMENT, kept=LabelFormat(Format.IDS)) == [1, 0]
 
 
-def test_an_unknown_format_and_one_of_another_task_are_refused() -> None:
+def test_an_unknown_format_and_one_of_another_task_are_refused():
     with pytest.raises(
         UsageError, match="--label-format: unknown format 'name'\n  next: did you mean 'names'"
     ):
@@ -206,7 +204,7 @@ def test_an_unknown_format_and_one_of_another_task_are_refused() -> None:
         encoded(["1"], Task(Problem.REGRESSION, ("score",)), asked=Format.IDS)
 
 
-def test_ids_that_are_read_as_such_are_told(tmp_path: Path) -> None:
+def test_ids_that_are_read_as_such_are_told(tmp_path):
     write_csv(tmp_path / "x.csv", [str(i % 2) for i in range(60)])
     said: list[str] = []
     load_splits(
@@ -215,7 +213,7 @@ def test_ids_that_are_read_as_such_are_told(tmp_path: Path) -> None:
     assert said == [f"{tmp_path}/x.csv: column 'label' is read as ids: 0 is 'negative', 1 is 'positive'"]
 
 
-def test_whole_numbers_with_a_point_are_classes_or_values_as_asked() -> None:
+def test_whole_numbers_with_a_point_are_classes_or_values_as_asked():
     found = table([1.0, 2.0, 5.0])
     with pytest.raises(UsageError) as caught:
         labels.infer(found, "label")
@@ -225,7 +223,7 @@ def test_whole_numbers_with_a_point_are_classes_or_values_as_asked() -> None:
     assert labels.infer(table([1, 2, 5]), "label", Format.VALUES) == (Problem.REGRESSION, ("score",))
 
 
-def test_what_is_missing_among_whole_numbers_is_told_before_what_they_are() -> None:
+def test_what_is_missing_among_whole_numbers_is_told_before_what_they_are():
     with pytest.raises(DataError, match="row 2: empty label in column 'label'"):
         labels.infer(table(["1.0", "", "2.0"]), "label")
     for numbers in ([1.0, float("nan"), 2.0], ["1.0", "nan", "2"], [1, "NaN"]):
@@ -238,7 +236,7 @@ def test_what_is_missing_among_whole_numbers_is_told_before_what_they_are() -> N
 
 
 @pytest.mark.parametrize("one", [1, 1.0, True, "1"])
-def test_one_zero_or_one_per_label_is_multi_hot(one: Any) -> None:
+def test_one_zero_or_one_per_label_is_multi_hot(one):
     zero = type(one)(0) if not isinstance(one, str) else "0"
     cells = [[zero, one, one], [one, zero, zero], [zero, zero, zero]]
     found = labels.encode(table(cells), "label", TOPICS)
@@ -249,11 +247,11 @@ def test_one_zero_or_one_per_label_is_multi_hot(one: Any) -> None:
     assert labels.infer(table(cells), "label") == (MULTI, ("LABEL_0", "LABEL_1", "LABEL_2"))
 
 
-def test_lists_of_ids_stay_lists_of_ids() -> None:
+def test_lists_of_ids_stay_lists_of_ids():
     assert encoded([[0, 2], [1], []], TOPICS) == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
 
 
-def test_lists_that_are_both_are_asked_for() -> None:
+def test_lists_that_are_both_are_asked_for():
     cells = [[0, 1], [1, 0]]  # each has both labels, as ids
     with pytest.raises(UsageError) as caught:
         encoded(cells, TWO)
@@ -270,21 +268,21 @@ def test_lists_that_are_both_are_asked_for() -> None:
         labels.infer(table(cells), "label")
 
 
-def test_zeros_and_ones_of_another_number_of_labels_are_refused() -> None:
+def test_zeros_and_ones_of_another_number_of_labels_are_refused():
     with pytest.raises(
         DataError, match=r"row 1: \[0, 1, 0, 0\] has 4 zeros and ones, but the model has 3 labels"
     ):
         encoded([[0, 1, 0, 0], [1, 1, 0, 0]], TOPICS)
 
 
-def test_one_hot_lists_serve_a_model_of_one_label_per_text() -> None:
+def test_one_hot_lists_serve_a_model_of_one_label_per_text():
     assert encoded([[0, 1], [1, 0]], SENTIMENT, asked=Format.MULTI_HOT) == [1, 0]
     assert encoded([["positive"], ["negative"]], SENTIMENT) == [1, 0]
     with pytest.raises(DataError, match="are not one label, but the model gives one label per text"):
         encoded([[1, 1], [1, 0]], SENTIMENT, asked=Format.MULTI_HOT)
 
 
-def test_one_column_per_label_works_in_any_order(tmp_path: Path) -> None:
+def test_one_column_per_label_works_in_any_order(tmp_path):
     rows = "id,comment_text,quality,billing,delivery\n" + "".join(
         f"{i},t {i},{i % 2},{i // 2 % 2}.0,{bool(i // 4 % 2)}\n" for i in range(64)
     )
@@ -306,7 +304,7 @@ def test_one_column_per_label_works_in_any_order(tmp_path: Path) -> None:
     assert load_heldout(by_number, TOPICS).digest == rows_of.digest
 
 
-def test_a_column_of_labels_that_holds_something_else_is_named(tmp_path: Path) -> None:
+def test_a_column_of_labels_that_holds_something_else_is_named(tmp_path):
     (tmp_path / "wide.csv").write_text("text,a,b\nx,0,1\ny,1,-1\n")
     with pytest.raises(DataError) as caught:
         infer_task(DataSpec(str(tmp_path / "wide.csv"), label="a,b"))
@@ -322,7 +320,7 @@ def test_a_column_of_labels_that_holds_something_else_is_named(tmp_path: Path) -
         ("[billing quality]", TOPICS, "write several labels of one text with a bar, a|b, or as a JSON list"),
     ],
 )
-def test_what_is_no_label_gets_a_hint_that_helps(cell: str, task: Task, hint: str | None) -> None:
+def test_what_is_no_label_gets_a_hint_that_helps(cell, task, hint):
     with pytest.raises(DataError) as caught:
         encoded(["negative" if "|" in cell else "1", cell], task)
     assert caught.value.hint == (
@@ -341,7 +339,7 @@ def hint(cells: list[Any], task: Task, **more: Any) -> str:
     return str(caught.value.hint)
 
 
-def test_rows_of_minus_one_are_called_unlabelled_only_where_they_are_few_and_the_rest_fits() -> None:
+def test_rows_of_minus_one_are_called_unlabelled_only_where_they_are_few_and_the_rest_fits():
     said = "-1 often stands for 'no label': if it does here, delete these 4 rows"
     assert hint(["0", "1"] * 48 + ["-1"] * 4, SENTIMENT) == said
     assert hint(["0", "1"] * 48 + [-1.0] * 4, SENTIMENT) == said
@@ -361,9 +359,7 @@ def test_rows_of_minus_one_are_called_unlabelled_only_where_they_are_few_and_the
         (["LABEL_1", "LABEL_0"], "'LABEL_0', 'LABEL_1'"),
     ],
 )
-def test_as_many_other_labels_as_the_model_has_may_be_other_names_for_them(
-    cells: list[str], written: str
-) -> None:
+def test_as_many_other_labels_as_the_model_has_may_be_other_names_for_them(cells, written):
     assert hint(cells, SENTIMENT) == (
         f"if {written} are other names for these, write 'negative', 'positive', or the ids 0 to 1, in column "
         f"'label'; or {CONFIG} to them, each at the id the model was trained with"
@@ -372,7 +368,7 @@ def test_as_many_other_labels_as_the_model_has_may_be_other_names_for_them(
     assert later.startswith("write 'negative', 'positive', or the ids 0 to 1, in column 'label'; or name")
 
 
-def test_names_in_rows_for_a_model_that_has_none_are_told_how_to_get_there() -> None:
+def test_names_in_rows_for_a_model_that_has_none_are_told_how_to_get_there():
     said = hint(["good", "bad"], Task(SINGLE, ("LABEL_0", "LABEL_1")))
     assert said.startswith(
         "if 'bad', 'good' are other names for these, write 'LABEL_0', 'LABEL_1', or the ids 0"
@@ -380,7 +376,7 @@ def test_names_in_rows_for_a_model_that_has_none_are_told_how_to_get_there() -> 
     assert CONFIG in said
 
 
-def test_lists_with_commas_are_several_labels_though_other_cells_are_empty() -> None:
+def test_lists_with_commas_are_several_labels_though_other_cells_are_empty():
     task = Task(SINGLE, TOPICS.labels)
     with pytest.raises(DataError) as caught:
         encoded(["billing", None, "billing,quality"], task)
@@ -392,9 +388,7 @@ def test_lists_with_commas_are_several_labels_though_other_cells_are_empty() -> 
 
 
 @pytest.mark.parametrize("task", [TOPICS, Task(SINGLE, TOPICS.labels)])
-def test_columns_for_some_of_the_labels_only_are_refused_with_those_to_name(
-    tmp_path: Path, task: Task
-) -> None:
+def test_columns_for_some_of_the_labels_only_are_refused_with_those_to_name(tmp_path, task):
     (tmp_path / "wide.csv").write_text("text,billing,delivery,quality\nx,0,1,0\ny,1,0,1\n")
     with pytest.raises(DataError) as caught:
         load_splits(DataSpec(str(tmp_path / "wide.csv"), label="billing,quality"), task=task)
@@ -412,16 +406,14 @@ def test_columns_for_some_of_the_labels_only_are_refused_with_those_to_name(
         ("x,0,1\ny,1,-1\n", ""),
     ],
 )
-def test_rows_of_columns_are_to_be_deleted_only_where_no_column_has_a_label(
-    tmp_path: Path, rows: str, more: str
-) -> None:
+def test_rows_of_columns_are_to_be_deleted_only_where_no_column_has_a_label(tmp_path, rows, more):
     (tmp_path / "wide.csv").write_text(f"text,a,b\n{rows}")
     with pytest.raises(DataError) as caught:
         infer_task(DataSpec(str(tmp_path / "wide.csv"), label="a,b"))
     assert caught.value.hint == f"one column per label holds 0 or 1 throughout{more}"
 
 
-def test_minus_one_as_a_label_is_told() -> None:
+def test_minus_one_as_a_label_is_told():
     cells = [-1, 0, 1, 1]
     task = Task(*labels.infer(table(cells), "label"))
     assert task == SIGNS
@@ -434,7 +426,7 @@ def test_minus_one_as_a_label_is_told() -> None:
 # --- names that a data set brings along -------------------------------------------------------------
 
 
-def test_a_data_sets_own_order_of_labels_counts_for_later_files_too() -> None:
+def test_a_data_sets_own_order_of_labels_counts_for_later_files_too():
     own = ("positive", "negative")
     found = labels.encode(table([0, 1], own), "label", SENTIMENT)
     assert found.labels.tolist() == [1, 0]
@@ -445,14 +437,14 @@ def test_a_data_sets_own_order_of_labels_counts_for_later_files_too() -> None:
     assert LabelFormat.from_json(json.loads(json.dumps(found.reading.to_json()))) == found.reading
 
 
-def test_labels_that_differ_in_case_alone_have_ids_of_their_own() -> None:
+def test_labels_that_differ_in_case_alone_have_ids_of_their_own():
     task = Task(SINGLE, ("us", "US", "other"))
     assert encoded([0, 1, 2], task) == [0, 1, 2]
     own = table([0, 1, 2], ("US", "other", "us"))
     assert labels.encode(own, "label", task).labels.tolist() == [1, 2, 0]
 
 
-def test_a_name_that_is_another_id_of_the_model_is_refused_rather_than_taken_by_its_place() -> None:
+def test_a_name_that_is_another_id_of_the_model_is_refused_rather_than_taken_by_its_place():
     task = Task(SINGLE, ("negative", "neutral", "positive"))
     with pytest.raises(DataError) as caught:
         labels.encode(table([0, 1, 2], ("Neutral", "bad", "good")), "label", task)
@@ -461,15 +453,15 @@ def test_a_name_that_is_another_id_of_the_model_is_refused_rather_than_taken_by_
     assert labels.encode(table([2, 1], ("bad", "Neutral", "good")), "label", task).labels.tolist() == [2, 1]
 
 
-def test_lists_of_a_data_sets_ids_are_read_in_its_order() -> None:
+def test_lists_of_a_data_sets_ids_are_read_in_its_order():
     own = table([[0, 1], [1]], ("delivery", "billing"))
     assert labels.encode(own, "label", TWO).labels.tolist() == [[1, 1], [1, 0]]
 
 
-def test_labels_of_five_thousand_digits_are_unknown_labels() -> None:
+def test_labels_of_five_thousand_digits_are_unknown_labels():
     with pytest.raises(DataError, match="unknown label"):
         encoded(["1", "9" * 5000], SENTIMENT)
 
 
-def test_the_reading_is_of_the_whole_column_not_of_the_cell() -> None:
+def test_the_reading_is_of_the_whole_column_not_of_the_cell():
     assert np.array_equal(encoded(["1", "2", "3", "5"], STARS), [0, 1, 2, 4])

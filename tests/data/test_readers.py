@@ -15,7 +15,7 @@ from edgeroberta.errors import DataError, UnavailableError
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -25,25 +25,25 @@ def _write(name: str, data: str | bytes) -> Path:
     return path
 
 
-def test_csv_columns_and_the_place_of_each_row() -> None:
+def test_csv_columns_and_the_place_of_each_row():
     table = read(_write("x.csv", 'text,label\n"a\nb",1\nc,0\n'), source="x.csv")
     assert table.columns == {"text": ["a\nb", "c"], "label": ["1", "0"]}
     assert len(table) == 2
     assert [table.where(row) for row in range(2)] == ["x.csv:2", "x.csv:4"]
 
 
-def test_a_byte_order_mark_is_not_part_of_the_first_column() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column():
     assert list(read(_write("x.csv", b"\xef\xbb\xbftext,label\na,1\n"), source="x.csv").columns) == [
         "text",
         "label",
     ]
 
 
-def test_an_extension_in_capitals_is_known() -> None:
+def test_an_extension_in_capitals_is_known():
     assert len(read(_write("X.TSV", "text\tlabel\na\t1\n"), source="X.TSV")) == 1
 
 
-def test_a_csv_that_holds_tabs_is_read_as_such_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_csv_that_holds_tabs_is_read_as_such_and_says_so(caplog):
     with caplog.at_level(logging.INFO, "edgeroberta"):
         table = read(
             _write("sts.csv", 'x\t4.5\tA "b.\tOne, two.\ny\t1\tC.\tD.\tmore\n'),
@@ -56,21 +56,21 @@ def test_a_csv_that_holds_tabs_is_read_as_such_and_says_so(caplog: pytest.LogCap
     ]
 
 
-def test_jsonl_keeps_the_types_of_its_cells_and_the_union_of_its_keys() -> None:
+def test_jsonl_keeps_the_types_of_its_cells_and_the_union_of_its_keys():
     path = _write("x.jsonl", '{"text": "a\\u0000", "label": 1}\n\n{"text": "b\u2028", "tags": ["x"]}\n')
     table = read(path, source="x.jsonl")
     assert table.columns == {"text": ["a\0", "b\u2028"], "label": [1, None], "tags": [None, ["x"]]}
     assert table.where(1) == "x.jsonl:3"
 
 
-def test_a_text_file_is_one_text_per_line() -> None:
+def test_a_text_file_is_one_text_per_line():
     table = read(_write("x.txt", 'a, b\n\n"c\r\n'), source="x.txt")
     assert table.plain
     assert table.columns == {"text": ["a, b", '"c']}
     assert table.where(1) == "x.txt:3"
 
 
-def test_parquet_rows_and_the_label_names_the_hub_stores() -> None:
+def test_parquet_rows_and_the_label_names_the_hub_stores():
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     names = {"_type": "ClassLabel", "names": ["neg", "pos"]}
@@ -96,7 +96,7 @@ LABEL = {"_type": "ClassLabel", "names": ["neg", "pos"]}
         [LABEL],
     ],
 )
-def test_names_are_found_in_the_features_of_lists_too(kind: Any) -> None:
+def test_names_are_found_in_the_features_of_lists_too(kind):
     metadata = {b"huggingface": json.dumps({"info": {"features": {"labels": kind, "x": None}}}).encode()}
     assert features.stored(metadata) == {"labels": ("neg", "pos")}
 
@@ -111,7 +111,7 @@ def test_names_are_found_in_the_features_of_lists_too(kind: Any) -> None:
         b'{"info": {"features": {"x": {"names": 3}}}}',
     ],
 )
-def test_features_that_make_no_sense_are_none(written: bytes) -> None:
+def test_features_that_make_no_sense_are_none(written):
     assert features.stored({b"huggingface": written}) == {}
     deep: Any = LABEL
     for _ in range(10_000):
@@ -119,7 +119,7 @@ def test_features_that_make_no_sense_are_none(written: bytes) -> None:
     assert features.class_names(deep) is None
 
 
-def test_names_are_found_in_the_features_of_a_loaded_data_set() -> None:
+def test_names_are_found_in_the_features_of_a_loaded_data_set():
     label = SimpleNamespace(names=["neg", "pos"])
     kinds = {
         "a": label,
@@ -131,7 +131,7 @@ def test_names_are_found_in_the_features_of_a_loaded_data_set() -> None:
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.jsonl"])
-def test_objects_in_one_array_are_rows(name: str) -> None:
+def test_objects_in_one_array_are_rows(name):
     path = _write(name, '\n [{"text": "a", "label": 1},\n{"text": "b", "tags": ["x"]}]')
     table = read(path, source=name)
     assert table.columns == {"text": ["a", "b"], "label": [1, None], "tags": [None, ["x"]]}
@@ -142,7 +142,7 @@ def test_objects_in_one_array_are_rows(name: str) -> None:
     ]
 
 
-def test_a_csv_with_semicolons_is_read_as_such_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_csv_with_semicolons_is_read_as_such_and_says_so(caplog):
     with caplog.at_level(logging.INFO, "edgeroberta"):
         table = read(_write("x.csv", 'text;label\r\none, two;1\r\n"a; b";0\r\n'), source="x.csv")
     assert table.columns == {"text": ["one, two", "a; b"], "label": ["1", "0"]}
@@ -151,14 +151,14 @@ def test_a_csv_with_semicolons_is_read_as_such_and_says_so(caplog: pytest.LogCap
     ]
 
 
-def test_a_damaged_parquet_file_is_refused() -> None:
+def test_a_damaged_parquet_file_is_refused():
     pytest.importorskip("pyarrow")
     with pytest.raises(DataError, match=r"^x\.parquet: not a readable Parquet file \(.+\)$") as caught:
         read(_write("x.parquet", b"PAR1 not really"), source="x.parquet")
     assert caught.value.exit_code == 2
 
 
-def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_pyarrow_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UnavailableError) as caught:
         read(_write("x.parquet", b"PAR1"), source="x.parquet")
@@ -262,14 +262,14 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
         ),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused(name: str, data: bytes, message: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused(name, data, message):
     with pytest.raises(DataError) as caught:
         read(_write(name, data), source=name)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
 
 
-def test_a_missing_file_and_a_folder_are_refused() -> None:
+def test_a_missing_file_and_a_folder_are_refused():
     with pytest.raises(DataError) as caught:
         read(Path("no.csv"), source="no.csv")
     assert str(caught.value) == "no.csv: no such file or folder\n  next: check the path"
@@ -277,7 +277,7 @@ def test_a_missing_file_and_a_folder_are_refused() -> None:
         read(Path(), source=".")
 
 
-def test_a_row_too_short_for_a_numbered_column_is_refused() -> None:
+def test_a_row_too_short_for_a_numbered_column_is_refused():
     with pytest.raises(DataError) as caught:
         read(_write("x.tsv", "a\t1\nb\n"), source="x.tsv", numbers=(1, 2))
     assert str(caught.value) == (
@@ -286,7 +286,7 @@ def test_a_row_too_short_for_a_numbered_column_is_refused() -> None:
     )
 
 
-def test_columns_by_number_are_for_delimited_files() -> None:
+def test_columns_by_number_are_for_delimited_files():
     with pytest.raises(DataError) as caught:
         read(_write("x.jsonl", "{}"), source="x.jsonl", numbers=(1,))
     assert str(caught.value) == (
@@ -295,6 +295,6 @@ def test_columns_by_number_are_for_delimited_files() -> None:
     )
 
 
-def test_deeply_nested_json_is_refused_and_does_not_crash() -> None:
+def test_deeply_nested_json_is_refused_and_does_not_crash():
     with pytest.raises(DataError, match=r"^x\.jsonl: not valid JSON: "):
         read(_write("x.jsonl", "[" * 200_000), source="x.jsonl")

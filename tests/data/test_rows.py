@@ -7,7 +7,7 @@ import numpy as np
 from edgeroberta.data import Rows, Splits
 
 
-def test_the_digest_for_training_leaves_out_only_the_held_out_rows() -> None:
+def test_the_digest_for_training_leaves_out_only_the_held_out_rows():
     def rows(*texts: str) -> Rows:
         return Rows(texts, None, np.arange(len(texts)), "x")
 

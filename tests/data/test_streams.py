@@ -21,7 +21,7 @@ TRAIN = Rows(("one", "two"), None, np.array([0, 1]), "train.csv")
 
 
 @pytest.fixture(autouse=True)
-def _small_parts_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_parts_in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(readers.stream, "__kwdefaults__", {**readers.stream.__kwdefaults__, "rows": 5})
 
@@ -78,7 +78,7 @@ def inputs(stream: streams.TextStream) -> list[object]:
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("pair", [False, True])
-def test_a_stream_is_what_the_whole_file_is(name: str, pair: bool) -> None:
+def test_a_stream_is_what_the_whole_file_is(name, pair):
     FORMATS[name](Path(name))
     if pair and name == "x.txt":
         pytest.skip("a .txt file has no pairs")
@@ -90,7 +90,7 @@ def test_a_stream_is_what_the_whole_file_is(name: str, pair: bool) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_row_of_a_stream_knows_its_place(name: str) -> None:
+def test_every_row_of_a_stream_knows_its_place(name):
     FORMATS[name](Path(name))
     table = readers.read(Path(name), source=name)
     parts: list[DataTable] = list(readers.stream(Path(name), source=name))
@@ -99,7 +99,7 @@ def test_every_row_of_a_stream_knows_its_place(name: str) -> None:
     assert places == [table.where(row) for row in range(len(table))]
 
 
-def test_the_digest_is_of_the_content_and_not_of_the_path_or_format() -> None:
+def test_the_digest_is_of_the_content_and_not_of_the_path_or_format():
     Path("elsewhere").mkdir()
     for name in ("a.txt", "elsewhere/b.txt"):
         Path(name).write_text("one\ntwo\n")
@@ -110,7 +110,7 @@ def test_the_digest_is_of_the_content_and_not_of_the_path_or_format() -> None:
     assert digests[3] != digests[0]
 
 
-def test_a_folder_is_read_file_by_file_in_the_order_of_names() -> None:
+def test_a_folder_is_read_file_by_file_in_the_order_of_names():
     Path("d").mkdir()
     Path("d/b.txt").write_text("three\n")
     Path("d/a.csv").write_text("text,more\none,x\ntwo,y\n")
@@ -121,7 +121,7 @@ def test_a_folder_is_read_file_by_file_in_the_order_of_names() -> None:
         load("d/")
 
 
-def test_a_folder_without_data_is_refused() -> None:
+def test_a_folder_without_data_is_refused():
     Path("d").mkdir()
     with pytest.raises(DataError) as caught:
         load("d")
@@ -130,7 +130,7 @@ def test_a_folder_without_data_is_refused() -> None:
     )
 
 
-def test_a_limit_draws_the_rows_it_drew_when_files_were_read_whole() -> None:
+def test_a_limit_draws_the_rows_it_drew_when_files_were_read_whole():
     _txt(Path("x.txt"))
     keys = [str(i) for i in range(23)]
     for limit, seed in ((1, 0), (9, 0), (22, 3)):
@@ -141,7 +141,7 @@ def test_a_limit_draws_the_rows_it_drew_when_files_were_read_whole() -> None:
     assert len(load("x.txt", limit=23)) == 23
 
 
-def test_texts_of_the_gate_and_of_validation_are_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_texts_of_the_gate_and_of_validation_are_left_out_and_said(caplog):
     _txt(Path("x.txt"))
     gate = Rows(TEXTS[:2], None, None, "e.csv")
     validation = Rows((TEXTS[0], TEXTS[22].replace(" ", "  ")), None, None, "v.csv")
@@ -155,7 +155,7 @@ def test_texts_of_the_gate_and_of_validation_are_left_out_and_said(caplog: pytes
     ]
 
 
-def test_nothing_left_is_an_error() -> None:
+def test_nothing_left_is_an_error():
     _txt(Path("x.txt"))
     with pytest.raises(DataError, match=r"^x\.txt: every text is also in e\.csv, which it must not share"):
         load("x.txt", without=(Rows(TEXTS, None, None, "e.csv"),))
@@ -176,14 +176,14 @@ def test_nothing_left_is_an_error() -> None:
         "empty": ("", "x.csv: the file is empty"),
     }.values(),
 )
-def test_bad_rows_are_refused_with_their_place_wherever_they_are(text: str, message: str) -> None:
+def test_bad_rows_are_refused_with_their_place_wherever_they_are(text, message):
     Path("x.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError) as caught:
         load("x.csv")
     assert str(caught.value).split("\n")[0] == message
 
 
-def test_a_file_that_changes_during_a_run_is_noticed() -> None:
+def test_a_file_that_changes_during_a_run_is_noticed():
     Path("x.txt").write_text("one\ntwo\n")
     stream = load("x.txt")
     Path("x.txt").write_text("one\nthree\n")
@@ -195,7 +195,7 @@ def test_a_file_that_changes_during_a_run_is_noticed() -> None:
     )
 
 
-def test_splits_take_the_stream_and_digest_it() -> None:
+def test_splits_take_the_stream_and_digest_it():
     rows = "".join(f"review {i},{('negative', 'positive')[i % 2]}\n" for i in range(40))
     Path("x.csv").write_text("text,label\n" + rows)
     Path("more.txt").write_text("".join(f"more {i}\n" for i in range(30)))
@@ -206,7 +206,7 @@ def test_splits_take_the_stream_and_digest_it() -> None:
     assert splits.training_digest != without.training_digest
 
 
-def test_a_stream_of_many_texts_takes_a_byte_or_two_of_memory_each() -> None:
+def test_a_stream_of_many_texts_takes_a_byte_or_two_of_memory_each():
     def peak(count: int) -> int:
         with Path("x.csv").open("w") as file:
             file.write("text\n")

@@ -233,12 +233,12 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.fixture
-def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+def copy(tiny_checkpoint, tmp_path):
     return Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_resolve_refuses(name: str, copy: Path, tmp_path: Path) -> None:
+def test_resolve_refuses(name, copy, tmp_path):
     damage, message = BAD[name]
     damage(copy)
     with pytest.raises(CheckpointError) as caught:
@@ -263,16 +263,14 @@ def test_resolve_refuses(name: str, copy: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_resolve_refuses_a_name_that_is_neither_folder_nor_id(
-    model: str, message: str, tmp_path: Path
-) -> None:
+def test_resolve_refuses_a_name_that_is_neither_folder_nor_id(model, message, tmp_path):
     with pytest.raises(CheckpointError) as caught:
         resolving.resolve(model, cache=tmp_path)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
 
 
-def test_resolve_refuses_a_file(copy: Path, tmp_path: Path) -> None:
+def test_resolve_refuses_a_file(copy, tmp_path):
     file = copy / "model.safetensors"
     with pytest.raises(CheckpointError) as caught:
         resolving.resolve(str(file), cache=tmp_path)
@@ -282,7 +280,7 @@ def test_resolve_refuses_a_file(copy: Path, tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_resolve_refuses_a_hub_id_when_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_refuses_a_hub_id_when_offline(tmp_path, monkeypatch):
     def unreachable(*arguments: object, **options: object) -> str:
         raise huggingface_hub.errors.LocalEntryNotFoundError("no network, nothing stored")
 
@@ -297,9 +295,7 @@ def test_resolve_refuses_a_hub_id_when_offline(tmp_path: Path, monkeypatch: pyte
     assert caught.value.exit_code == 2
 
 
-def test_resolve_takes_a_model_from_the_hub(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resolve_takes_a_model_from_the_hub(tiny_checkpoint, tmp_path, monkeypatch):
     asked = []
 
     def download(model: str, *, allow_patterns: list[str]) -> str:
@@ -314,9 +310,7 @@ def test_resolve_takes_a_model_from_the_hub(
     assert "README.md" in asked[0][1]  # the licence is in it
 
 
-def test_resolve_downloads_pickles_only_when_allowed(
-    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resolve_downloads_pickles_only_when_allowed(copy, tmp_path, monkeypatch):
     pickle_weights(copy)
     asked = []
 
@@ -329,7 +323,7 @@ def test_resolve_downloads_pickles_only_when_allowed(
     assert [any(pattern.endswith(".bin") for pattern in patterns) for patterns in asked] == [False, True]
 
 
-def test_resolve_returns_a_good_folder_itself(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_resolve_returns_a_good_folder_itself(tiny_checkpoint, tmp_path):
     assert resolving.resolve(str(tiny_checkpoint), cache=tmp_path / "cache").folder == tiny_checkpoint
     assert not (tmp_path / "cache").exists()
 
@@ -337,14 +331,12 @@ def test_resolve_returns_a_good_folder_itself(tiny_checkpoint: Path, tmp_path: P
 @pytest.mark.parametrize(
     "name", ["tiny_xlmr_checkpoint", "tiny_two_type_checkpoint", "tiny_headless_checkpoint"]
 )
-def test_resolve_takes_every_kind_of_the_family(
-    name: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_resolve_takes_every_kind_of_the_family(name, tmp_path, request):
     folder = request.getfixturevalue(name)
     assert resolving.resolve(str(folder), cache=tmp_path).folder == folder
 
 
-def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy: Path, tmp_path: Path) -> None:
+def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy, tmp_path):
     wanted = load_file(copy / "model.safetensors")
     pickle_weights(copy)
     (copy / "README.md").write_text("---\nlicense: mit\n---\n")
@@ -359,7 +351,7 @@ def test_a_pickle_is_converted_into_the_cache_and_the_folder_left_alone(copy: Pa
     assert resolving.resolve(str(copy), allow_pickle=True, cache=tmp_path / "cache").folder == result
 
 
-def test_old_names_of_layer_norm_are_understood(copy: Path, tmp_path: Path) -> None:
+def test_old_names_of_layer_norm_are_understood(copy, tmp_path):
     tensors = load_file(copy / "model.safetensors")
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
@@ -376,9 +368,7 @@ class Trap:
         return Path.touch, (Path("sprung"),)
 
 
-def test_a_pickle_with_code_is_refused_even_when_allowed(
-    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pickle_with_code_is_refused_even_when_allowed(copy, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (copy / "model.safetensors").unlink()
     torch.save({"trap": Trap()}, copy / "pytorch_model.bin")
@@ -392,7 +382,7 @@ def test_a_pickle_with_code_is_refused_even_when_allowed(
     assert list((tmp_path / "cache" / "checkpoints").iterdir()) == []
 
 
-def test_a_slow_tokenizer_is_converted_to_the_same_ids(copy: Path, tmp_path: Path) -> None:
+def test_a_slow_tokenizer_is_converted_to_the_same_ids(copy, tmp_path):
     from tokenizers import Tokenizer
 
     fast = Tokenizer.from_file(str(copy / "tokenizer.json"))
@@ -407,7 +397,7 @@ def test_a_slow_tokenizer_is_converted_to_the_same_ids(copy: Path, tmp_path: Pat
         assert converted.encode(text).ids == fast.encode(text).ids
 
 
-def test_a_checkpoint_in_shards_is_taken(copy: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_in_shards_is_taken(copy, tmp_path):
     tensors = load_file(copy / "model.safetensors")
     names = sorted(tensors)
     halves = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
@@ -423,9 +413,7 @@ def test_a_checkpoint_in_shards_is_taken(copy: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_every_float_format_is_taken_and_its_infinities_are_found(
-    dtype: torch.dtype, copy: Path, tmp_path: Path
-) -> None:
+def test_every_float_format_is_taken_and_its_infinities_are_found(dtype, copy, tmp_path):
     edit_weights(copy, lambda t: t.update({name: value.to(dtype) for name, value in t.items()}))
     assert resolving.resolve(str(copy), cache=tmp_path).folder == copy
     edit_weights(copy, lambda t: t[FIRST_QUERY].view(-1)[-1:].fill_(float("-inf")))
@@ -433,21 +421,21 @@ def test_every_float_format_is_taken_and_its_infinities_are_found(
         resolving.resolve(str(copy), cache=tmp_path)
 
 
-def test_parameters_are_counted_as_torch_counts_them(tiny_checkpoint: Path) -> None:
+def test_parameters_are_counted_as_torch_counts_them(tiny_checkpoint):
     from transformers import AutoModelForSequenceClassification
 
     model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint)
     assert Checkpoint(tiny_checkpoint).parameters == model.num_parameters()
 
 
-def test_the_task_is_read_from_the_config(tiny_multi_label_checkpoint: Path) -> None:
+def test_the_task_is_read_from_the_config(tiny_multi_label_checkpoint):
     task = Checkpoint(tiny_multi_label_checkpoint).task
     assert task == Task(Problem.MULTI_LABEL, ("plot", "music", "acting"))
 
 
 def test_a_base_model_has_no_head_and_is_refused_where_one_is_needed(
-    tiny_checkpoint: Path, tiny_headless_checkpoint: Path
-) -> None:
+    tiny_checkpoint, tiny_headless_checkpoint
+):
     assert Checkpoint(tiny_checkpoint).has_head
     assert not Checkpoint(tiny_headless_checkpoint).has_head
     Checkpoint(tiny_checkpoint).require_head()
@@ -461,7 +449,7 @@ def test_a_base_model_has_no_head_and_is_refused_where_one_is_needed(
     assert caught.value.exit_code == 2
 
 
-def test_the_digest_is_of_what_decides_the_answers(copy: Path) -> None:
+def test_the_digest_is_of_what_decides_the_answers(copy):
     before = Checkpoint(copy).digest
     (copy / "optimizer.pt").write_bytes(b"state")
     (copy / "README.md").write_text("about")
@@ -475,7 +463,7 @@ def test_the_digest_is_of_what_decides_the_answers(copy: Path) -> None:
         (copy / name).write_bytes(content)
 
 
-def test_a_folder_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_no_hub_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert resolving.hub_id("models/reviews") == "models/reviews"
     (tmp_path / "models" / "reviews").mkdir(parents=True)
@@ -483,13 +471,11 @@ def test_a_folder_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert resolving.hub_id(str(tmp_path)) is None
 
 
-def test_the_longest_input_leaves_out_the_position_offset(tiny_checkpoint: Path) -> None:
+def test_the_longest_input_leaves_out_the_position_offset(tiny_checkpoint):
     assert Checkpoint(tiny_checkpoint).max_length == 512
 
 
-def test_tokenizer_files_are_copied_as_they_are_and_none_is_made_up(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_tokenizer_files_are_copied_as_they_are_and_none_is_made_up(tiny_checkpoint, tmp_path):
     bare, copied = tmp_path / "bare", tmp_path / "copied"
     bare.mkdir()
     copied.mkdir()
@@ -510,7 +496,7 @@ def test_tokenizer_files_are_copied_as_they_are_and_none_is_made_up(
 @pytest.mark.parametrize(
     "name", ["another family", "relative positions", "a size that is missing", "heads that do not divide"]
 )
-def test_every_reader_of_a_config_refuses_it_in_the_same_words(name: str, copy: Path) -> None:
+def test_every_reader_of_a_config_refuses_it_in_the_same_words(name, copy):
     damage, message = BAD[name]
     damage(copy)
     with pytest.raises(CheckpointError) as caught:

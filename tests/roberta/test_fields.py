@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,7 +112,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD, ids=lambda value: str(value)[:24])
-def test_a_field_that_cannot_be_is_refused_by_name(name: str, value: Any, message: str) -> None:
+def test_a_field_that_cannot_be_is_refused_by_name(name, value, message):
     with pytest.raises(CheckpointError) as caught:
         EncoderConfig.from_dict({**GOOD, name: value})
     assert message in str(caught.value)
@@ -138,15 +137,13 @@ def test_a_field_that_cannot_be_is_refused_by_name(name: str, value: Any, messag
         ("num_labels", 2),
     ],
 )
-def test_a_field_that_loses_nothing_is_taken_and_transformers_can_read_it(
-    name: str, value: Any, tmp_path: Path
-) -> None:
+def test_a_field_that_loses_nothing_is_taken_and_transformers_can_read_it(name, value, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, name: value}))
     assert checkpoint_validation.check_config(Checkpoint(tmp_path)).layers == 2
     assert transformers_config(tmp_path).num_labels == 2
 
 
-def test_transformers_is_told_every_field_that_changes_the_answers(tmp_path: Path) -> None:
+def test_transformers_is_told_every_field_that_changes_the_answers(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, "chunk_size_feed_forward": 7}))
     config = transformers_config(tmp_path)
     for name in (*fields.SIZES, "hidden_act", "layer_norm_eps", "pad_token_id", "classifier_dropout"):
@@ -164,7 +161,7 @@ def test_transformers_is_told_every_field_that_changes_the_answers(tmp_path: Pat
     ],
     ids=["nesting", "digits", "surrogate"],
 )
-def test_json_that_python_cannot_hold_is_refused(text: str, message: str, tmp_path: Path) -> None:
+def test_json_that_python_cannot_hold_is_refused(text, message, tmp_path):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(CheckpointError) as caught:
         _ = Checkpoint(tmp_path).config
@@ -186,9 +183,7 @@ NAMES = sorted({*GOOD, "num_labels", "problem_type", "layer_shapes", "dtype", "a
 
 @settings(max_examples=60, deadline=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(st.sampled_from(NAMES), VALUES, min_size=1, max_size=3))
-def test_any_value_of_any_field_is_taken_or_refused_on_purpose(
-    changes: dict[str, Any], tmp_path: Path
-) -> None:
+def test_any_value_of_any_field_is_taken_or_refused_on_purpose(changes, tmp_path):
     # NaN and Infinity are written, too: Python reads them.
     (tmp_path / "config.json").write_text(json.dumps({**GOOD, **changes}))
     try:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -16,9 +14,7 @@ MASK = (IDS != 1).long()
 
 
 @pytest.fixture(params=["roberta", "xlm-roberta"])
-def model(
-    request: pytest.FixtureRequest, tiny_checkpoint: Path, tiny_xlmr_checkpoint: Path
-) -> torch.nn.Module:
+def model(request, tiny_checkpoint, tiny_xlmr_checkpoint):
     if request.param == "roberta":
         return load_classifier(tiny_checkpoint, TWO, dropout=0.1)
     return load_classifier(tiny_xlmr_checkpoint, THREE, dropout=0.1)
@@ -37,9 +33,7 @@ def gradients(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("mask", [MASK, torch.ones_like(MASK)], ids=["padded", "whole"])
-def test_the_first_token_alone_gives_the_same_logits(
-    attention: str, mask: torch.Tensor, model: torch.nn.Module
-) -> None:
+def test_the_first_token_alone_gives_the_same_logits(attention, mask, model):
     model.set_attn_implementation(attention)  # type: ignore[operator]
     whole = logits(model, mask=mask)
     with first_token_only(model):  # type: ignore[arg-type]
@@ -47,13 +41,13 @@ def test_the_first_token_alone_gives_the_same_logits(
     assert torch.equal(logits(model, mask=mask), whole)
 
 
-def test_the_first_token_alone_gives_the_same_gradients(model: torch.nn.Module) -> None:
+def test_the_first_token_alone_gives_the_same_gradients(model):
     whole = gradients(model)
     with first_token_only(model):  # type: ignore[arg-type]
         torch.testing.assert_close(gradients(model), whole, atol=1e-5, rtol=1e-4)
 
 
-def test_the_last_layer_computes_no_other_token(model: torch.nn.Module) -> None:
+def test_the_last_layer_computes_no_other_token(model):
     seen: list[torch.Size] = []
     last = model.base_model.encoder.layer[1]  # type: ignore[union-attr, index]
     last.output.register_forward_hook(lambda module, arguments, output: seen.append(output.shape))
@@ -62,7 +56,7 @@ def test_the_last_layer_computes_no_other_token(model: torch.nn.Module) -> None:
     assert seen == [(3, 1, 32)]
 
 
-def test_a_model_without_its_lower_part_answers_as_before(model: torch.nn.Module) -> None:
+def test_a_model_without_its_lower_part_answers_as_before(model):
     whole, names = logits(model), [name for name, _ in model.named_parameters()]
     with FrozenLayers(model, 1):  # type: ignore[arg-type]
         assert torch.equal(logits(model), whole)
@@ -72,7 +66,7 @@ def test_a_model_without_its_lower_part_answers_as_before(model: torch.nn.Module
     assert torch.equal(logits(model), whole)
 
 
-def test_the_lower_part_has_no_dropout_while_the_rest_trains(model: torch.nn.Module) -> None:
+def test_the_lower_part_has_no_dropout_while_the_rest_trains(model):
     with FrozenLayers(model, 1) as lower:  # type: ignore[arg-type]
         states = lower.run(IDS, MASK)
         model.train()
@@ -81,7 +75,7 @@ def test_the_lower_part_has_no_dropout_while_the_rest_trains(model: torch.nn.Mod
     model.eval()
 
 
-def test_a_model_takes_what_it_is_given_for_the_output_of_its_lower_part(model: torch.nn.Module) -> None:
+def test_a_model_takes_what_it_is_given_for_the_output_of_its_lower_part(model):
     with FrozenLayers(model, 1) as lower:  # type: ignore[arg-type]
         whole, states = logits(model), lower.run(IDS, MASK)
         lower.source = lambda ids, mask: states
@@ -90,7 +84,7 @@ def test_a_model_takes_what_it_is_given_for_the_output_of_its_lower_part(model: 
         assert not torch.equal(logits(model), whole)
 
 
-def test_a_model_cut_above_a_layer_gives_what_that_layer_gives(model: torch.nn.Module) -> None:
+def test_a_model_cut_above_a_layer_gives_what_that_layer_gives(model):
     base = model.base_model
     with FrozenLayers(model, 1) as lower:  # type: ignore[arg-type]
         states = lower.run(IDS, MASK)

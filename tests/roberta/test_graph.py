@@ -90,9 +90,7 @@ def evaluate(graph: Graph, folder: Path, ids: Any, mask: Any) -> Any:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("model", MODELS)
-def test_the_float_graph_equals_hugging_face_at_every_length(
-    make_checkpoint: Callable[..., Path], tmp_path: Path, model: str, engine: str
-) -> None:
+def test_the_float_graph_equals_hugging_face_at_every_length(make_checkpoint, tmp_path, model, engine):
     checkpoint = make_checkpoint(**MODELS[model])
     write_float(checkpoint, tmp_path / "model.onnx")
     for length in LENGTHS:
@@ -101,7 +99,7 @@ def test_the_float_graph_equals_hugging_face_at_every_length(
         np.testing.assert_allclose(found, hugging_face(checkpoint, ids, mask), atol=1e-5, rtol=0)
 
 
-def test_computing_only_the_first_token_changes_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_computing_only_the_first_token_changes_nothing(tiny_checkpoint, tmp_path):
     weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(33)
     short = evaluate(build_graph(weights, form=GraphForm(first_token_only=True)), tmp_path, ids, mask)
     whole = evaluate(build_graph(weights, form=GraphForm(first_token_only=False)), tmp_path, ids, mask)
@@ -109,9 +107,7 @@ def test_computing_only_the_first_token_changes_nothing(tiny_checkpoint: Path, t
 
 
 @pytest.mark.parametrize("first_token_only", [True, False])
-def test_the_checker_finds_nothing_and_the_opset_is_old_enough(
-    tiny_checkpoint: Path, tmp_path: Path, first_token_only: bool
-) -> None:
+def test_the_checker_finds_nothing_and_the_opset_is_old_enough(tiny_checkpoint, tmp_path, first_token_only):
     weights = load_weights(tiny_checkpoint)
     form = GraphForm(first_token_only=first_token_only)
     for plan in (None, int8_plan(build_graph(weights, form=form))):
@@ -120,13 +116,13 @@ def test_the_checker_finds_nothing_and_the_opset_is_old_enough(
         assert [entry.version for entry in onnx.load(path).opset_import] <= [20]
 
 
-def test_batch_and_length_are_dynamic(tiny_checkpoint: Path) -> None:
+def test_batch_and_length_are_dynamic(tiny_checkpoint):
     model = build_graph(load_weights(tiny_checkpoint)).builder.model()
     shapes = [[d.dim_param for d in value.type.tensor_type.shape.dim] for value in model.graph.input]
     assert shapes == [["batch", "length"]] * 2
 
 
-def test_weights_beyond_the_limit_go_to_a_data_file(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_weights_beyond_the_limit_go_to_a_data_file(tiny_checkpoint, tmp_path):
     graph, (ids, mask) = build_graph(load_weights(tiny_checkpoint)), padded_batch(9)
     inside = evaluate(graph, tmp_path, ids, mask)
     (tmp_path / "large").mkdir()
@@ -138,7 +134,7 @@ def test_weights_beyond_the_limit_go_to_a_data_file(tiny_checkpoint: Path, tmp_p
         np.testing.assert_allclose(engine(files[0], ids, mask), inside, atol=1e-6)
 
 
-def test_uneven_heads_and_ffn_equal_the_masked_model(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_uneven_heads_and_ffn_equal_the_masked_model(tiny_checkpoint, tmp_path):
     weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(21)
     first = weights.layers[0]
     columns = np.r_[0:8, 24:32]  # heads 0 and 3 of four, eight columns each
@@ -180,7 +176,7 @@ def blank(layer: EncoderLayer, columns: Any, neurons: Any) -> EncoderLayer:
     )
 
 
-def test_a_half_precision_body_stays_close(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_half_precision_body_stays_close(tiny_checkpoint, tmp_path):
     weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(15)
     half = build_graph(weights, form=GraphForm(body=np.float16))
     types = {onnx.TensorProto.DataType.Name(t.data_type) for t in half.builder.model().graph.initializer}
@@ -258,7 +254,7 @@ def emulate(weights: Any, plan: QuantizationPlan, ids: Any) -> Any:
     return product("head.projection", dense) + weights.head.projection.bias
 
 
-def test_the_stand_in_computes_what_the_plan_says(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_the_stand_in_computes_what_the_plan_says(tiny_checkpoint, tmp_path):
     weights = load_weights(tiny_checkpoint)
     plan = symmetric_plan(weights)
     path = save(build_graph(weights, plan, STAND_IN), tmp_path)
@@ -282,9 +278,7 @@ def jittered(weights: Any, seed: int) -> Any:
     return dataclasses.replace(weights, embeddings=dataclasses.replace(table, position=positions))
 
 
-def test_the_tensorrt_form_is_the_same_computation_in_half_precision(
-    tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_the_tensorrt_form_is_the_same_computation_in_half_precision(tiny_checkpoint, tmp_path):
     weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(40)
     plan = symmetric_plan(weights)
     graph = build_graph(weights, plan, TENSORRT)
@@ -311,7 +305,7 @@ def test_the_tensorrt_form_is_the_same_computation_in_half_precision(
     assert all(not onnx.numpy_helper.to_array(t).any() for t in zeros)
 
 
-def test_a_step_too_small_for_half_precision_is_not_zero(tiny_checkpoint: Path) -> None:
+def test_a_step_too_small_for_half_precision_is_not_zero(tiny_checkpoint):
     weights = load_weights(tiny_checkpoint)
     plan = symmetric_plan(weights)
     dead = dataclasses.replace(plan.matmuls["layer.0.ffn.in"], weight_scale=np.full(64, 1e-12, np.float32))
@@ -322,7 +316,7 @@ def test_a_step_too_small_for_half_precision_is_not_zero(tiny_checkpoint: Path) 
             assert (onnx.numpy_helper.to_array(tensor) > 0).all(), tensor.name
 
 
-def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_checkpoint: Path) -> None:
+def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_checkpoint):
     weights = load_weights(tiny_checkpoint)
     plan = int8_plan(build_graph(weights))
     kept = {linear_op: choice for linear_op, choice in plan.matmuls.items() if linear_op != "layer.0.ffn.out"}
@@ -338,9 +332,7 @@ def test_the_int8_graph_is_quantized_where_the_plan_says_and_nowhere_else(tiny_c
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_int8_graph_stays_close_on_every_engine(
-    tiny_checkpoint: Path, tmp_path: Path, engine: str
-) -> None:
+def test_the_int8_graph_stays_close_on_every_engine(tiny_checkpoint, tmp_path, engine):
     weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(40)
     exact = evaluate(build_graph(weights), tmp_path, ids, mask)
     plan = dataclasses.replace(
@@ -350,7 +342,7 @@ def test_the_int8_graph_stays_close_on_every_engine(
     assert 0 < np.abs(found - exact).max() < 0.3
 
 
-def test_smoothing_behind_the_attention_is_part_of_the_values_weights(tiny_checkpoint: Path) -> None:
+def test_smoothing_behind_the_attention_is_part_of_the_values_weights(tiny_checkpoint):
     weights = load_weights(tiny_checkpoint)
     names = {
         node.name for node in build_graph(weights, int8_plan(build_graph(weights))).builder.model().graph.node
@@ -359,7 +351,7 @@ def test_smoothing_behind_the_attention_is_part_of_the_values_weights(tiny_check
     assert "layer.0.attention.output.smooth" not in names
 
 
-def test_onnxruntime_runs_every_quantized_matmul_in_integers(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_onnxruntime_runs_every_quantized_matmul_in_integers(tiny_checkpoint, tmp_path):
     import onnxruntime
 
     weights = load_weights(tiny_checkpoint)
@@ -376,7 +368,7 @@ def test_onnxruntime_runs_every_quantized_matmul_in_integers(tiny_checkpoint: Pa
     assert "SkipLayerNormalization" not in operators  # slower than what it replaces
 
 
-def test_a_missing_tensor_is_named(tiny_headless_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_missing_tensor_is_named(tiny_headless_checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match=r"tensor 'classifier\.dense\.weight' is missing") as caught:
         write_float(tiny_headless_checkpoint, tmp_path / "model.onnx")
     assert caught.value.exit_code == 2
@@ -384,7 +376,7 @@ def test_a_missing_tensor_is_named(tiny_headless_checkpoint: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_the_packaged_encoder_equals_hugging_face(tmp_path: Path) -> None:
+def test_the_packaged_encoder_equals_hugging_face(tmp_path):
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -402,7 +394,7 @@ def test_the_packaged_encoder_equals_hugging_face(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 7, 512])
-def test_int8_positions_are_those_of_the_rounded_table(tiny_checkpoint: Path, length: int) -> None:
+def test_int8_positions_are_those_of_the_rounded_table(tiny_checkpoint, length):
     import onnxruntime
 
     from edgeroberta.roberta.quantized import quantize_columns

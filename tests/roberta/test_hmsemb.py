@@ -75,7 +75,7 @@ def _write(
     return tensors
 
 
-def test_tensors_are_multiplied_out_under_their_hugging_face_names(tmp_path: Path) -> None:
+def test_tensors_are_multiplied_out_under_their_hugging_face_names(tmp_path):
     expected = _write(tmp_path / "x.hmsemb")
     pack = read(tmp_path / "x.hmsemb")
     assert all(tensor.dtype == np.float32 for tensor in pack.weights.values())
@@ -97,7 +97,7 @@ def test_tensors_are_multiplied_out_under_their_hugging_face_names(tmp_path: Pat
         np.testing.assert_allclose(pack.weights[name], tensor, rtol=1e-6, err_msg=name)
 
 
-def test_the_weights_are_all_a_hugging_face_encoder_has(tmp_path: Path) -> None:
+def test_the_weights_are_all_a_hugging_face_encoder_has(tmp_path):
     import torch
     from transformers import RobertaConfig, RobertaModel
 
@@ -108,7 +108,7 @@ def test_the_weights_are_all_a_hugging_face_encoder_has(tmp_path: Path) -> None:
     model.load_state_dict(tensors, strict=True)
 
 
-def test_the_header_and_the_tokenizer_come_along(tmp_path: Path) -> None:
+def test_the_header_and_the_tokenizer_come_along(tmp_path):
     _write(tmp_path / "x.hmsemb")
     pack = read(tmp_path / "x.hmsemb")
     assert pack.tokenizer == TOKENIZER
@@ -119,7 +119,7 @@ def test_the_header_and_the_tokenizer_come_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 7, 8, 15, 16, 500, -1])
-def test_a_truncated_pack_is_refused(tmp_path: Path, kept: int) -> None:
+def test_a_truncated_pack_is_refused(tmp_path, kept):
     path = tmp_path / "x.hmsemb"
     _write(path)
     whole = path.read_bytes()
@@ -137,7 +137,7 @@ def test_a_truncated_pack_is_refused(tmp_path: Path, kept: int) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_bytes_after_the_last_tensor_are_refused(tmp_path: Path) -> None:
+def test_bytes_after_the_last_tensor_are_refused(tmp_path):
     path = tmp_path / "x.hmsemb"
     _write(path)
     size = path.stat().st_size
@@ -184,9 +184,7 @@ def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("arch", value={}), "the header lacks or misuses a field (KeyError: 'hidden')"),
     ],
 )
-def test_a_header_that_does_not_fit_is_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
-) -> None:
+def test_a_header_that_does_not_fit_is_refused(tmp_path, change, message):
     path = tmp_path / "x.hmsemb"
     _write(path, change)
     with pytest.raises(CheckpointError) as caught:
@@ -194,7 +192,7 @@ def test_a_header_that_does_not_fit_is_refused(
     assert str(caught.value) == f"{path}: {message}"
 
 
-def test_a_tensor_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+def test_a_tensor_that_is_not_finite_is_refused(tmp_path):
     path = tmp_path / "x.hmsemb"
     _write(path)
     path.write_bytes(path.read_bytes()[:-4] + np.float32("nan").tobytes())
@@ -202,13 +200,13 @@ def test_a_tensor_that_is_not_finite_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
-def test_a_header_that_is_not_json_is_refused(tmp_path: Path) -> None:
+def test_a_header_that_is_not_json_is_refused(tmp_path):
     path = tmp_path / "x.hmsemb"
     path.write_bytes(b"HMSEMB01" + struct.pack("<Q", 3) + b"{no")
     with pytest.raises(CheckpointError, match="the header is not valid JSON"):
         read(path)
 
 
-def test_a_missing_pack_is_refused(tmp_path: Path) -> None:
+def test_a_missing_pack_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"cannot be read \(No such file or directory\)$"):
         read(tmp_path / "x.hmsemb")

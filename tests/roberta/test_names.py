@@ -22,7 +22,7 @@ Rename = Callable[[str], str]
 
 
 @pytest.fixture
-def copy(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+def copy(tiny_checkpoint, tmp_path):
     return Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
 
 
@@ -65,8 +65,8 @@ WRAPPED: dict[str, Rename] = {
 
 @pytest.mark.parametrize("name", WRAPPED)
 def test_a_wrapped_model_is_read_as_the_one_inside_by_us_and_by_transformers(
-    name: str, copy: Path, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+    name, copy, tiny_checkpoint, tmp_path
+):
     rename(copy, WRAPPED[name])
     folder = resolving.resolve(str(copy), cache=tmp_path / "cache").folder
     wanted, found = load_file(tiny_checkpoint / "model.safetensors"), load_file(folder / "model.safetensors")
@@ -77,9 +77,7 @@ def test_a_wrapped_model_is_read_as_the_one_inside_by_us_and_by_transformers(
     assert np.array_equal(load_weights(folder).head.dense.weight, wanted["classifier.dense.weight"].numpy().T)
 
 
-def test_a_wrapped_model_in_shards_is_read_and_measured_as_the_one_inside(
-    copy: Path, tiny_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_wrapped_model_in_shards_is_read_and_measured_as_the_one_inside(copy, tiny_checkpoint, tmp_path):
     rename(copy, WRAPPED["compiled and DDP"])
     split(copy)
     before = {file.name: file.read_bytes() for file in copy.iterdir()}
@@ -90,9 +88,7 @@ def test_a_wrapped_model_in_shards_is_read_and_measured_as_the_one_inside(
     assert resolving.locate(str(copy), cache=tmp_path / "cache").folder == folder  # as a teacher, too
 
 
-def test_a_wrapped_base_model_is_fine_tuned_from_the_encoder_inside(
-    tiny_headless_checkpoint: Path, tmp_path: Path
-) -> None:
+def test_a_wrapped_base_model_is_fine_tuned_from_the_encoder_inside(tiny_headless_checkpoint, tmp_path):
     folder = Path(shutil.copytree(tiny_headless_checkpoint, tmp_path / "model"))
     wanted = load_file(folder / "model.safetensors")
     rename(folder, WRAPPED["Lightning"])
@@ -104,8 +100,8 @@ def test_a_wrapped_base_model_is_fine_tuned_from_the_encoder_inside(
 
 
 def test_a_base_model_is_taken_with_its_pooler_and_its_head_for_masked_words(
-    tiny_headless_checkpoint: Path, tmp_path: Path
-) -> None:
+    tiny_headless_checkpoint, tmp_path
+):
     folder = Path(shutil.copytree(tiny_headless_checkpoint, tmp_path / "model"))
     more = {
         "lm_head.bias": ROW,
@@ -194,9 +190,7 @@ FOREIGN: dict[str, tuple[Rename, Mapping[str, torch.Tensor], str]] = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_tensors_that_make_another_model_of_it_are_refused_by_name(
-    name: str, copy: Path, tmp_path: Path
-) -> None:
+def test_tensors_that_make_another_model_of_it_are_refused_by_name(name, copy, tmp_path):
     change, added, message = FOREIGN[name]
     tensors = {change(key): value for key, value in load_file(copy / "model.safetensors").items()}
     save_file({**tensors, **added}, copy / "model.safetensors")
@@ -207,7 +201,7 @@ def test_tensors_that_make_another_model_of_it_are_refused_by_name(
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_an_adapter_alone_or_beside_the_model_is_refused(alone: bool, copy: Path, tmp_path: Path) -> None:
+def test_an_adapter_alone_or_beside_the_model_is_refused(alone, copy, tmp_path):
     (copy / "adapter_config.json").write_text("{}")
     if alone:
         for file in ("config.json", "model.safetensors"):
@@ -234,9 +228,7 @@ def test_an_adapter_alone_or_beside_the_model_is_refused(alone: bool, copy: Path
         ({"architectures": ["MeanPoolRoberta"]}, "'MeanPoolRoberta' is no RoBERTa class of transformers"),
     ],
 )
-def test_code_of_the_folders_own_is_refused(
-    fields: Mapping[str, object], message: str, copy: Path, tmp_path: Path
-) -> None:
+def test_code_of_the_folders_own_is_refused(fields, message, copy, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, **fields}))
     with pytest.raises(CheckpointError) as caught:
@@ -251,15 +243,13 @@ def test_code_of_the_folders_own_is_refused(
         {"auto_map": {"AutoTokenizer": ["a.B", None]}},
     ],
 )
-def test_code_for_something_else_is_passed_over(
-    fields: Mapping[str, object], copy: Path, tmp_path: Path
-) -> None:
+def test_code_for_something_else_is_passed_over(fields, copy, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, **fields}))
     assert resolving.resolve(str(copy), cache=tmp_path / "cache").folder == copy
 
 
-def test_transformers_is_not_believed_when_it_makes_a_tensor_at_random(copy: Path) -> None:
+def test_transformers_is_not_believed_when_it_makes_a_tensor_at_random(copy):
     rename(copy, WRAPPED["Lightning"])
     config = loading.transformers_config(copy)
     with pytest.raises(CheckpointError, match=r"lack classifier\.dense\.bias; it would be a random number"):
@@ -268,6 +258,6 @@ def test_transformers_is_not_believed_when_it_makes_a_tensor_at_random(copy: Pat
         loading.load_classifier(copy, Checkpoint(copy).task)
 
 
-def test_every_name_of_a_model_is_plain_as_it_is(tiny_checkpoint: Path) -> None:
+def test_every_name_of_a_model_is_plain_as_it_is(tiny_checkpoint):
     stored = load_file(tiny_checkpoint / "model.safetensors")
     assert names.plain(stored, where="model") == {name: name for name in stored}

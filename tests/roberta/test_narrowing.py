@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn import functional
-from transformers import PreTrainedModel
 
 from edgeroberta.errors import UsageError
 from edgeroberta.roberta import narrowing, observers, pruned, sensitivity, surgery
@@ -19,7 +15,7 @@ TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 
 
 @pytest.fixture(scope="module")
-def samples() -> list[TextBatch]:
+def samples():
     source = torch.Generator().manual_seed(0)
     made = []
     for _ in range(4):
@@ -36,7 +32,7 @@ def samples() -> list[TextBatch]:
 
 
 @pytest.fixture
-def model(tiny_checkpoint: Path) -> torch.nn.Module:
+def model(tiny_checkpoint):
     return load_classifier(tiny_checkpoint, TWO)
 
 
@@ -46,9 +42,7 @@ def answers(model: torch.nn.Module, samples: list[TextBatch]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("directions", [False, True])
-def test_a_narrower_model_has_the_shape_asked_for_and_answers_unlike_chance(
-    directions: bool, model: torch.nn.Module, samples: list[TextBatch]
-) -> None:
+def test_a_narrower_model_has_the_shape_asked_for_and_answers_unlike_chance(directions, model, samples):
     made = narrowing.narrow(model, samples, hidden_size=24, intermediate_size=40, directions=directions)
     config = made.model.config
     assert (config.hidden_size, config.num_attention_heads, config.intermediate_size) == (24, 3, 40)
@@ -58,9 +52,7 @@ def test_a_narrower_model_has_the_shape_asked_for_and_answers_unlike_chance(
     assert torch.corrcoef(torch.stack([wide, narrow]))[0, 1] > 0.5
 
 
-def test_nothing_is_lost_where_nothing_of_weight_is_taken_away(
-    model: torch.nn.Module, samples: list[TextBatch]
-) -> None:
+def test_nothing_is_lost_where_nothing_of_weight_is_taken_away(model, samples):
     # neurons 40 to 63 add nothing
     with torch.no_grad():
         for layer in model.base_model.encoder.layer:  # type: ignore[union-attr]
@@ -69,9 +61,7 @@ def test_nothing_is_lost_where_nothing_of_weight_is_taken_away(
     torch.testing.assert_close(answers(made.model, samples), answers(model, samples), rtol=0, atol=1e-5)
 
 
-def test_directions_without_variance_are_the_ones_that_go(
-    make_checkpoint: Callable[..., Path], samples: list[TextBatch]
-) -> None:
+def test_directions_without_variance_are_the_ones_that_go(make_checkpoint, samples):
     # with the scales of eight channels at 0 behind every norm, those carry a constant and nothing else
     model = load_classifier(make_checkpoint(seed=3), TWO)
     dead = torch.arange(0, 32, 4)
@@ -85,9 +75,7 @@ def test_directions_without_variance_are_the_ones_that_go(
     assert made.up[dead].abs().max() < 1e-3
 
 
-def test_the_norms_put_out_what_those_of_the_wide_model_do(
-    model: torch.nn.Module, samples: list[TextBatch]
-) -> None:
+def test_the_norms_put_out_what_those_of_the_wide_model_do(model, samples):
     made = narrowing.narrow(model, samples, hidden_size=16)
     for wide, norm in zip(sensitivity.norms(model), sensitivity.norms(made.model), strict=True):
         outputs = []
@@ -103,9 +91,7 @@ def test_the_norms_put_out_what_those_of_the_wide_model_do(
         torch.testing.assert_close(outputs[1].std(0), wanted.std(0), rtol=1e-3, atol=1e-4)
 
 
-def test_scores_are_the_squared_first_order_change_of_the_loss(
-    model: torch.nn.Module, samples: list[TextBatch]
-) -> None:
+def test_scores_are_the_squared_first_order_change_of_the_loss(model, samples):
     found = sensitivity.measure(model, samples)
     dense = model.base_model.encoder.layer[1].output.dense  # type: ignore[union-attr]
     changes = []
@@ -126,8 +112,8 @@ def test_scores_are_the_squared_first_order_change_of_the_loss(
 
 @pytest.mark.parametrize("widths", [{"hidden_size": 24}, {"intermediate_size": 40}])
 def test_a_pruned_model_is_narrowed_and_its_pruned_layers_keep_what_they_have(
-    widths: dict[str, int], model: PreTrainedModel, samples: list[TextBatch], tmp_path: Path
-) -> None:
+    widths, model, samples, tmp_path
+):
     kept = surgery.KeptUnits((0, 1), (tuple(range(4)), (1, 3)), (tuple(range(64)), tuple(range(0, 60, 2))))
     made = narrowing.narrow(surgery.prune(model, kept), samples, **widths).model
     full = LayerShape(widths.get("hidden_size", 32) // 8, widths.get("intermediate_size", 64))
@@ -154,9 +140,7 @@ def test_a_pruned_model_is_narrowed_and_its_pruned_layers_keep_what_they_have(
         ),
     ],
 )
-def test_widths_that_do_not_fit_are_refused(
-    widths: dict[str, int], message: str, model: torch.nn.Module, samples: list[TextBatch]
-) -> None:
+def test_widths_that_do_not_fit_are_refused(widths, message, model, samples):
     with pytest.raises(UsageError) as caught:
         narrowing.narrow(model, samples, **widths)
     assert str(caught.value) == message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +31,17 @@ QUERY = "roberta.encoder.layer.1.attention.self.query.weight"
 
 
 @pytest.fixture(scope="module")
-def plain(make_checkpoint: Callable[..., Path]) -> Path:
+def plain(make_checkpoint):
     return make_checkpoint(num_hidden_layers=3)
 
 
 @pytest.fixture(scope="module")
-def student(plain: Path) -> Any:
+def student(plain):
     return surgery.prune(load_classifier(plain, TWO), SOME)
 
 
 @pytest.fixture(scope="module")
-def folder(plain: Path, student: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(plain, student, tmp_path_factory):
     """A pruned checkpoint. Do not write into it."""
     path = tmp_path_factory.mktemp("pruned")
     save_classifier(student, path, tokenizer=plain)
@@ -50,7 +49,7 @@ def folder(plain: Path, student: Any, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
+def copy(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "model"))
 
 
@@ -65,14 +64,14 @@ def edit_config(folder: Path, **fields: Any) -> None:
     (folder / "config.json").write_text(json.dumps({**config, **fields}), encoding="utf-8")
 
 
-def test_a_pruned_folder_is_a_hugging_face_folder_with_a_field_more(folder: Path, plain: Path) -> None:
+def test_a_pruned_folder_is_a_hugging_face_folder_with_a_field_more(folder, plain):
     ours, theirs = Checkpoint(folder).fields, Checkpoint(plain).fields
     assert ours.pop("layer_shapes") == [shape.to_json() for shape in SOME.shapes]
     assert ours == theirs
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-def test_one_line_loads_a_pruned_folder(folder: Path, student: Any, attention: str) -> None:
+def test_one_line_loads_a_pruned_folder(folder, student, attention):
     model = pruned.from_pretrained(folder, attn_implementation=attention)
     torch.testing.assert_close(answer(model), answer(student), rtol=0, atol=1e-5)
     assert type(model) is type(student)
@@ -80,13 +79,13 @@ def test_one_line_loads_a_pruned_folder(folder: Path, student: Any, attention: s
     assert surgery.shape_of(model).layers == SOME.shapes
 
 
-def test_the_same_line_loads_a_plain_folder(plain: Path) -> None:
+def test_the_same_line_loads_a_plain_folder(plain):
     model, theirs = pruned.from_pretrained(plain), AutoModelForSequenceClassification.from_pretrained(plain)
     assert type(model) is type(theirs)
     assert torch.equal(answer(model), answer(theirs))
 
 
-def test_every_shape_survives_saving_and_loading(plain: Path, tmp_path: Path) -> None:
+def test_every_shape_survives_saving_and_loading(plain, tmp_path):
     model = load_classifier(plain, TWO)
     for seed in range(6):
         kept = random_kept(surgery.shape_of(model), seed)
@@ -102,14 +101,14 @@ def test_every_shape_survives_saving_and_loading(plain: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("auto_class", [AutoModel, AutoModelForMaskedLM, transformers.RobertaModel])
 @pytest.mark.filterwarnings("ignore")  # transformers tells of fresh weights
-def test_a_pruned_folder_loads_as_another_class(folder: Path, student: Any, auto_class: Any) -> None:
+def test_a_pruned_folder_loads_as_another_class(folder, student, auto_class):
     model = pruned.from_pretrained(folder, auto_class)
     assert surgery.shape_of(model).layers == SOME.shapes
     states = model.base_model(IDS, MASK).last_hidden_state
     torch.testing.assert_close(states, student.base_model(IDS, MASK).last_hidden_state, rtol=0, atol=1e-5)
 
 
-def test_arguments_reach_transformers(folder: Path) -> None:
+def test_arguments_reach_transformers(folder):
     model, record = pruned.from_pretrained(folder, dtype=torch.bfloat16, output_loading_info=True)
     assert {each.dtype for each in model.parameters()} == {torch.bfloat16}
     assert not record["missing_keys"]
@@ -119,12 +118,12 @@ def test_arguments_reach_transformers(folder: Path) -> None:
     assert answer(labelled).shape == (2, 5)
 
 
-def test_plain_transformers_refuses_a_pruned_folder(folder: Path) -> None:
+def test_plain_transformers_refuses_a_pruned_folder(folder):
     with pytest.raises(RuntimeError, match="size"):
         AutoModelForSequenceClassification.from_pretrained(folder)
 
 
-def test_a_pruned_folder_gets_a_fresh_head_and_other_dropout(folder: Path) -> None:
+def test_a_pruned_folder_gets_a_fresh_head_and_other_dropout(folder):
     task = Task(Problem.MULTI_LABEL, ("a", "b", "c"))
     model = load_classifier(folder, task, dropout=0.3, attention_dropout=0.2, seed=4)
     again, other = load_classifier(folder, task, seed=4), load_classifier(folder, task, seed=5)
@@ -136,7 +135,7 @@ def test_a_pruned_folder_gets_a_fresh_head_and_other_dropout(folder: Path) -> No
     assert surgery.shape_of(model).layers == SOME.shapes
 
 
-def test_a_pruned_encoder_without_a_head_gets_one(plain: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_pruned_encoder_without_a_head_gets_one(plain, folder, tmp_path):
     encoder = pruned.from_pretrained(folder, AutoModel)
     save_classifier(encoder, tmp_path, tokenizer=plain)
     assert not Checkpoint(tmp_path).has_head
@@ -144,12 +143,12 @@ def test_a_pruned_encoder_without_a_head_gets_one(plain: Path, folder: Path, tmp
     assert surgery.shape_of(load_classifier(tmp_path, TWO)).layers == SOME.shapes
 
 
-def test_loading_a_pruned_folder_says_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_a_pruned_folder_says_nothing(folder, capfd):
     load_classifier(folder, Task(Problem.SINGLE_LABEL, ("a", "b", "c")))
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_step_of_training_reaches_every_weight(folder: Path, plain: Path, tmp_path: Path) -> None:
+def test_a_step_of_training_reaches_every_weight(folder, plain, tmp_path):
     from accelerate import Accelerator
 
     model = load_classifier(folder, TWO, dropout=0.1)
@@ -167,12 +166,12 @@ def test_a_step_of_training_reaches_every_weight(folder: Path, plain: Path, tmp_
     torch.testing.assert_close(answer(load_classifier(tmp_path, TWO)), answer(learned), rtol=0, atol=1e-5)
 
 
-def test_weights_for_the_graph_have_the_shapes_of_their_layers(folder: Path) -> None:
+def test_weights_for_the_graph_have_the_shapes_of_their_layers(folder):
     layers = load_weights(folder).layers
     assert tuple(LayerShape(layer.heads, layer.ffn_in.weight.shape[1]) for layer in layers) == SOME.shapes
 
 
-def test_an_unpruned_model_has_layers_alike(plain: Path) -> None:
+def test_an_unpruned_model_has_layers_alike(plain):
     config = Checkpoint(plain).config
     assert config.shape.layers == (LayerShape(4, 64),) * 3
     assert config.shape.parameters == Checkpoint(plain).parameters
@@ -219,7 +218,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_damaged_pruned_folder_is_refused(name: str, copy: Path, tmp_path: Path) -> None:
+def test_a_damaged_pruned_folder_is_refused(name, copy, tmp_path):
     fields, message = BAD[name]
     edit_config(copy, **fields)
     with pytest.raises(CheckpointError) as caught:
@@ -229,7 +228,7 @@ def test_a_damaged_pruned_folder_is_refused(name: str, copy: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("heads", [2, 3])
-def test_weights_of_other_shapes_than_the_config_tells_are_not_exported(copy: Path, heads: int) -> None:
+def test_weights_of_other_shapes_than_the_config_tells_are_not_exported(copy, heads):
     edit_config(copy, layer_shapes=[SHAPES[0], {"heads": heads, "intermediate": 2}, SHAPES[2]])
     with pytest.raises(CheckpointError) as caught:
         load_weights(copy)
@@ -238,7 +237,7 @@ def test_weights_of_other_shapes_than_the_config_tells_are_not_exported(copy: Pa
     )
 
 
-def test_weights_of_other_shapes_are_no_fresh_weights(copy: Path) -> None:
+def test_weights_of_other_shapes_are_no_fresh_weights(copy):
     edit_config(copy, layer_shapes=[SHAPES[0], {"heads": 2, "intermediate": 2}, SHAPES[2]])
     with pytest.raises(CheckpointError) as caught:
         load_classifier(copy, TWO)
@@ -248,7 +247,7 @@ def test_weights_of_other_shapes_are_no_fresh_weights(copy: Path) -> None:
     )
 
 
-def test_missing_weights_of_a_layer_are_no_fresh_weights(copy: Path) -> None:
+def test_missing_weights_of_a_layer_are_no_fresh_weights(copy):
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(copy / "model.safetensors")
@@ -259,7 +258,7 @@ def test_missing_weights_of_a_layer_are_no_fresh_weights(copy: Path) -> None:
     assert str(caught.value) == f"{copy}: the folder lacks {QUERY}\n{DAMAGED}"
 
 
-def test_the_module_imports_without_torch_and_transformers() -> None:
+def test_the_module_imports_without_torch_and_transformers():
     import subprocess
     import sys
 

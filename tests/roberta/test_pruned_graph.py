@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ SOME = KeptUnits((0, 2, 3), ((0, 2), (0, 1, 2, 3), (1, 3)), (tuple(range(0, 64, 
 
 
 @pytest.fixture(scope="module")
-def whole(make_checkpoint: Callable[..., Path]) -> Path:
+def whole(make_checkpoint):
     return make_checkpoint(num_hidden_layers=4)
 
 
@@ -50,9 +49,7 @@ def masked_answer(whole: Path, kept: KeptUnits, ids: Any, mask: Any) -> Any:
 
 @pytest.mark.parametrize("form", [GraphForm(), STAND_IN], ids=["first token", "all tokens"])
 @pytest.mark.parametrize("seed", range(4))
-def test_graphs_of_many_shapes_answer_as_the_masked_model(
-    whole: Path, tmp_path: Path, seed: int, form: GraphForm
-) -> None:
+def test_graphs_of_many_shapes_answer_as_the_masked_model(whole, tmp_path, seed, form):
     kept, (ids, mask) = random_kept(surgery.shape_of(load_classifier(whole, TASK)), seed), padded_batch(23)
     wanted = masked_answer(whole, kept, ids, mask)
     graph = tmp_path / "model.onnx"
@@ -68,7 +65,7 @@ def rows_of(count: int, name: str) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def int8_bundle(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def int8_bundle(whole, tmp_path_factory):
     """A pruned model by the stages of the recipe int8, up to the bundle without a verdict."""
     folder = tmp_path_factory.mktemp("int8")
     chosen = recipe.load("int8", ["quantize.samples=16", "quantize.check_samples=8", "quantize.rows=64"])
@@ -83,9 +80,7 @@ def int8_bundle(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_int8_of_a_pruned_model_stays_close_to_the_masked_float_model(
-    int8_bundle: Path, whole: Path, engine: str
-) -> None:
+def test_int8_of_a_pruned_model_stays_close_to_the_masked_float_model(int8_bundle, whole, engine):
     with Runtime.open(int8_bundle, engine=engine, threads=1) as runtime:
         rows = [np.array(row) for row in np.random.default_rng(1).integers(5, 600, (32, 12))]
         found = runtime.run_ids(rows)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 
 
 @pytest.fixture(scope="module")
-def deep(make_checkpoint: Callable[..., Path]) -> Path:
+def deep(make_checkpoint):
     return make_checkpoint(num_hidden_layers=4)
 
 
@@ -40,11 +39,11 @@ def deep(make_checkpoint: Callable[..., Path]) -> Path:
         (1, 1, (0,)),
     ],
 )
-def test_layers_are_spread_with_first_and_last(teacher: int, student: int, layers: tuple[int, ...]) -> None:
+def test_layers_are_spread_with_first_and_last(teacher, student, layers):
     assert surgery.choose_layers(teacher, student) == layers
 
 
-def test_layers_rise_for_every_size() -> None:
+def test_layers_rise_for_every_size():
     for teacher in range(2, 25):
         for student in range(2, teacher + 1):
             layers = surgery.choose_layers(teacher, student)
@@ -55,7 +54,7 @@ def test_layers_rise_for_every_size() -> None:
 
 
 @pytest.mark.parametrize("student", [0, 7, -1])
-def test_a_student_of_no_or_too_many_layers_is_refused(student: int) -> None:
+def test_a_student_of_no_or_too_many_layers_is_refused(student):
     with pytest.raises(UsageError) as caught:
         surgery.choose_layers(6, student)
     assert str(caught.value) == (
@@ -74,14 +73,14 @@ def test_a_student_of_no_or_too_many_layers_is_refused(student: int) -> None:
         ([-1, 2], "there is no layer -1; the model has 4\n  next: choose from 0 to 3"),
     ],
 )
-def test_layers_that_do_not_rise_or_exist_are_refused(layers: list[int], message: str) -> None:
+def test_layers_that_do_not_rise_or_exist_are_refused(layers, message):
     with pytest.raises(UsageError) as caught:
         surgery.check_layers(layers, 4)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
 
 
-def test_a_student_carries_the_chosen_layers_embeddings_and_head(deep: Path) -> None:
+def test_a_student_carries_the_chosen_layers_embeddings_and_head(deep):
     teacher = load_classifier(deep, TWO)
     student = surgery.keep_layers(teacher, [0, 3])
     theirs, ours = teacher.state_dict(), student.state_dict()
@@ -92,7 +91,7 @@ def test_a_student_carries_the_chosen_layers_embeddings_and_head(deep: Path) -> 
         assert torch.equal(tensor, theirs[source]), name
 
 
-def test_a_student_of_all_layers_answers_as_its_teacher(deep: Path) -> None:
+def test_a_student_of_all_layers_answers_as_its_teacher(deep):
     teacher = load_classifier(deep, TWO)
     student = surgery.keep_layers(teacher, range(4)).eval()
     with torch.no_grad():
@@ -100,7 +99,7 @@ def test_a_student_of_all_layers_answers_as_its_teacher(deep: Path) -> None:
     assert torch.equal(theirs, ours)
 
 
-def test_a_student_shares_no_memory_with_its_teacher(deep: Path) -> None:
+def test_a_student_shares_no_memory_with_its_teacher(deep):
     teacher = load_classifier(deep, TWO)
     student = surgery.keep_layers(teacher, [0, 3])
     before = teacher.classifier.dense.weight.clone()
@@ -109,20 +108,20 @@ def test_a_student_shares_no_memory_with_its_teacher(deep: Path) -> None:
     assert torch.equal(teacher.classifier.dense.weight, before)
 
 
-def test_cutting_a_student_spends_no_randomness(deep: Path) -> None:
+def test_cutting_a_student_spends_no_randomness(deep):
     teacher = load_classifier(deep, TWO)
     state = torch.get_rng_state()
     surgery.keep_layers(teacher, [0, 3])
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_fresh_head_depends_on_the_seed_alone(tiny_headless_checkpoint: Path) -> None:
+def test_a_fresh_head_depends_on_the_seed_alone(tiny_headless_checkpoint):
     first, again, other = (load_classifier(tiny_headless_checkpoint, TWO, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(first.classifier.out_proj.weight, again.classifier.out_proj.weight)
     assert not torch.equal(first.classifier.out_proj.weight, other.classifier.out_proj.weight)
 
 
-def test_a_head_of_other_labels_is_replaced(tiny_checkpoint: Path) -> None:
+def test_a_head_of_other_labels_is_replaced(tiny_checkpoint):
     task = Task(Problem.MULTI_LABEL, ("a", "b", "c"))
     model = load_classifier(tiny_checkpoint, task)
     assert tuple(model.classifier.out_proj.weight.shape) == (3, 32)
@@ -130,12 +129,12 @@ def test_a_head_of_other_labels_is_replaced(tiny_checkpoint: Path) -> None:
     assert model.config.problem_type == "multi_label_classification"
 
 
-def test_loading_says_nothing(tiny_headless_checkpoint: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_says_nothing(tiny_headless_checkpoint, capfd):
     load_classifier(tiny_headless_checkpoint, TWO)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_saved_student_answers_the_same_when_loaded(deep: Path, tmp_path: Path) -> None:
+def test_a_saved_student_answers_the_same_when_loaded(deep, tmp_path):
     student = surgery.keep_layers(load_classifier(deep, TWO), [0, 3]).eval()
     save_classifier(student, tmp_path, tokenizer=deep)
     again = load_classifier(tmp_path, TWO)
@@ -146,7 +145,7 @@ def test_a_saved_student_answers_the_same_when_loaded(deep: Path, tmp_path: Path
     }
 
 
-def test_a_probe_sees_what_transformers_reports(deep: Path) -> None:
+def test_a_probe_sees_what_transformers_reports(deep):
     model = load_classifier(deep, TWO)
     with torch.no_grad(), OutputRecorder(model, layers=(1, 3), attention=True) as probe:
         states = model(IDS, MASK, output_hidden_states=True).hidden_states
@@ -158,7 +157,7 @@ def test_a_probe_sees_what_transformers_reports(deep: Path) -> None:
     assert attention.shape == (2, 5, 3, 32)
 
 
-def test_a_closed_probe_leaves_no_hooks(deep: Path) -> None:
+def test_a_closed_probe_leaves_no_hooks(deep):
     model = load_classifier(deep, TWO)
     with OutputRecorder(model, layers=(0,), attention=True):
         pass
@@ -188,7 +187,7 @@ def answer(model: Any) -> torch.Tensor:
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.filterwarnings("ignore")  # transformers tells of fresh weights
-def test_a_pruned_model_answers_as_the_masked_one(deep: Path, head: str, attention: str) -> None:
+def test_a_pruned_model_answers_as_the_masked_one(deep, head, attention):
     model = load(deep, HEADS[head], attention)
     student = surgery.prune(model, SOME)
     with masked(model, SOME):
@@ -197,9 +196,7 @@ def test_a_pruned_model_answers_as_the_masked_one(deep: Path, head: str, attenti
 
 
 @pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "camembert"])
-def test_pruned_models_of_many_shapes_answer_as_the_masked_ones(
-    make_checkpoint: Callable[..., Path], family: str
-) -> None:
+def test_pruned_models_of_many_shapes_answer_as_the_masked_ones(make_checkpoint, family):
     model = load(make_checkpoint(model_type=family, num_hidden_layers=4, type_vocab_size=2))
     for seed in range(12):
         kept = random_kept(surgery.shape_of(model), seed)
@@ -210,14 +207,14 @@ def test_pruned_models_of_many_shapes_answer_as_the_masked_ones(
         assert sum(each.numel() for each in student.parameters()) == surgery.shape_of(student).parameters
 
 
-def test_a_masked_model_answers_otherwise_than_the_whole_one(deep: Path) -> None:
+def test_a_masked_model_answers_otherwise_than_the_whole_one(deep):
     model = load(deep)
     whole = answer(model)
     with masked(model, SOME):
         assert (answer(model) - whole).abs().max() > 0.05
 
 
-def test_pruning_twice_equals_pruning_once(deep: Path) -> None:
+def test_pruning_twice_equals_pruning_once(deep):
     model = load(deep)
     first = surgery.prune(model, SOME)
     again = surgery.prune(first, KeptUnits((0, 2), ((1,), (0, 2)), ((0, 4), tuple(range(1, 64)))))
@@ -226,7 +223,7 @@ def test_pruning_twice_equals_pruning_once(deep: Path) -> None:
     assert again.config.to_dict() == once.config.to_dict()
 
 
-def test_layers_of_a_pruned_model_can_be_kept(deep: Path) -> None:
+def test_layers_of_a_pruned_model_can_be_kept(deep):
     model = load(deep)
     cut = surgery.keep_layers(surgery.prune(model, SOME), [0, 2])
     once = surgery.prune(
@@ -235,7 +232,7 @@ def test_layers_of_a_pruned_model_can_be_kept(deep: Path) -> None:
     assert torch.equal(answer(cut), answer(once))
 
 
-def test_the_config_tells_the_shapes_and_keeps_the_plain_fields(deep: Path) -> None:
+def test_the_config_tells_the_shapes_and_keeps_the_plain_fields(deep):
     model = load(deep)
     config = surgery.prune(model, SOME).config
     assert config.layer_shapes == [
@@ -247,7 +244,7 @@ def test_the_config_tells_the_shapes_and_keeps_the_plain_fields(deep: Path) -> N
     assert not hasattr(model.config, "layer_shapes")
 
 
-def test_whole_layers_need_no_field_in_the_config(deep: Path) -> None:
+def test_whole_layers_need_no_field_in_the_config(deep):
     assert not hasattr(surgery.keep_layers(load(deep), [0, 3]).config, "layer_shapes")
     first_cut = replace(SOME, heads=((0,), *[(0, 1, 2, 3)] * 2), neurons=(tuple(range(64)),) * 3)
     pruned = surgery.prune(load(deep), first_cut)
@@ -255,7 +252,7 @@ def test_whole_layers_need_no_field_in_the_config(deep: Path) -> None:
     assert not hasattr(surgery.keep_layers(pruned, [1, 2]).config, "layer_shapes")
 
 
-def test_everything_keeps_the_model_as_it_is(deep: Path) -> None:
+def test_everything_keeps_the_model_as_it_is(deep):
     model = load(deep)
     for source in (model, surgery.prune(model, SOME)):
         copy = surgery.prune(source, KeptUnits.everything(surgery.shape_of(source)))
@@ -264,7 +261,7 @@ def test_everything_keeps_the_model_as_it_is(deep: Path) -> None:
             assert torch.equal(copy.state_dict()[name], tensor)
 
 
-def test_pruning_leaves_the_source_as_it_was(deep: Path) -> None:
+def test_pruning_leaves_the_source_as_it_was(deep):
     model = load(deep)
     state, config = {name: each.clone() for name, each in model.state_dict().items()}, model.config.to_dict()
     student = surgery.prune(model, SOME)
@@ -277,12 +274,12 @@ def test_pruning_leaves_the_source_as_it_was(deep: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # transformers tells of fresh weights
-def test_the_words_of_a_pruned_language_model_stay_tied(deep: Path) -> None:
+def test_the_words_of_a_pruned_language_model_stay_tied(deep):
     student = surgery.prune(load(deep, AutoModelForMaskedLM), SOME)
     assert student.get_output_embeddings().weight is student.get_input_embeddings().weight
 
 
-def test_a_pruned_model_has_the_type_and_the_mode_of_its_source(deep: Path) -> None:
+def test_a_pruned_model_has_the_type_and_the_mode_of_its_source(deep):
     model = load(deep).to(torch.bfloat16)
     assert not surgery.prune(model, SOME).training
     student = surgery.prune(model.train(), SOME)
@@ -323,7 +320,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_a_model_does_not_have_cannot_be_kept(deep: Path, name: str) -> None:
+def test_what_a_model_does_not_have_cannot_be_kept(deep, name):
     kept, message = WRONG[name]
     with pytest.raises(UsageError) as caught:
         surgery.prune(load(deep), kept)

@@ -31,7 +31,7 @@ def texts(seed: int, count: int = 12) -> list[str]:
 
 
 @pytest.fixture(params=FAMILIES)
-def folder(request: pytest.FixtureRequest, tokenizer_folder: Path, xlmr_tokenizer_folder: Path) -> Path:
+def folder(request, tokenizer_folder, xlmr_tokenizer_folder):
     return tokenizer_folder if request.param == "roberta" else xlmr_tokenizer_folder
 
 
@@ -56,9 +56,7 @@ def ids(folder: Path, text: str) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_texts_of_the_corpora_keep_their_tokens_and_all_texts_have_some(
-    seed: int, folder: Path, tmp_path: Path
-) -> None:
+def test_texts_of_the_corpora_keep_their_tokens_and_all_texts_have_some(seed, folder, tmp_path):
     corpora = texts(seed)
     kept = cut(folder, tmp_path / "new", corpora, keep=random.Random(seed).choice([0, 0.4, 0.7]))
     assert len(kept) < read(folder)[1]
@@ -73,19 +71,19 @@ def test_texts_of_the_corpora_keep_their_tokens_and_all_texts_have_some(
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_texts_in_the_corpora_keep_their_tokens(name: str, folder: Path, tmp_path: Path) -> None:
+def test_odd_texts_in_the_corpora_keep_their_tokens(name, folder, tmp_path):
     kept = cut(folder, tmp_path / "new", [ODD[name]], keep=0)
     assert kept[ids(tmp_path / "new", ODD[name])].tolist() == ids(folder, ODD[name])
 
 
-def test_bytes_decode_to_the_text_they_came_from(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_bytes_decode_to_the_text_they_came_from(tokenizer_folder, tmp_path):
     cut(tokenizer_folder, tmp_path, ["a"], keep=0)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for text in ("ünïcode 日本 \U0001f600", "The director is charming"):
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
 
 
-def test_special_tokens_keep_their_ids_and_their_places(folder: Path, tmp_path: Path) -> None:
+def test_special_tokens_keep_their_ids_and_their_places(folder, tmp_path):
     kept = cut(folder, tmp_path, ["a film"], keep=0)
     assert kept[:4].tolist() == [0, 1, 2, 3]
     assert kept.tolist() == sorted(set(kept.tolist()))
@@ -98,9 +96,7 @@ def test_special_tokens_keep_their_ids_and_their_places(folder: Path, tmp_path: 
     assert (pair[0], pair[-1], pair.count(2)) == (0, 2, 3)
 
 
-def test_more_is_kept_up_to_the_share_and_never_less_than_the_corpora_use(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_more_is_kept_up_to_the_share_and_never_less_than_the_corpora_use(folder, tmp_path):
     rows = read(folder)[1]
     few = cut(folder, tmp_path, ["a"], keep=0)
     share = (len(few) + rows) / 2 / rows
@@ -110,7 +106,7 @@ def test_more_is_kept_up_to_the_share_and_never_less_than_the_corpora_use(
     assert cut(folder, tmp_path, texts(1), keep=1).tolist() == list(range(rows))
 
 
-def test_filling_up_takes_the_first_merges(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_filling_up_takes_the_first_merges(tokenizer_folder, tmp_path):
     file, _ = read(tokenizer_folder)
     few = cut(tokenizer_folder, tmp_path, [], keep=0)
     kept = cut(tokenizer_folder, tmp_path, [], size=len(few) + 20)
@@ -119,7 +115,7 @@ def test_filling_up_takes_the_first_merges(tokenizer_folder: Path, tmp_path: Pat
     assert len(json.loads((tmp_path / "tokenizer.json").read_text())["model"]["merges"]) >= 20
 
 
-def test_a_hard_size_drops_the_rarest_tokens_first(folder: Path, tmp_path: Path) -> None:
+def test_a_hard_size_drops_the_rarest_tokens_first(folder, tmp_path):
     corpora = ["the film"] * 50 + ["unexpectedly"]
     often = cut(folder, tmp_path, ["the film"], keep=0)
     used = cut(folder, tmp_path, corpora, keep=0)
@@ -130,7 +126,7 @@ def test_a_hard_size_drops_the_rarest_tokens_first(folder: Path, tmp_path: Path)
     assert corpus.changed(folder, tmp_path, kept, [corpora]) == 1
 
 
-def test_rare_tokens_do_not_count_as_used(folder: Path, tmp_path: Path) -> None:
+def test_rare_tokens_do_not_count_as_used(folder, tmp_path):
     corpora = ["the film"] * 3 + ["unexpectedly"]
     assert set(cut(folder, tmp_path, corpora, keep=0, min_count=2)) < set(
         cut(folder, tmp_path, corpora, keep=0)
@@ -141,7 +137,7 @@ def test_rare_tokens_do_not_count_as_used(folder: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_size_below_what_every_text_needs_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_size_below_what_every_text_needs_is_refused(folder, tmp_path):
     least = len(cut(folder, tmp_path, [], keep=0))
     with pytest.raises(UsageError) as caught:
         cut(folder, tmp_path, ["a"], size=least - 1)
@@ -151,7 +147,7 @@ def test_a_size_below_what_every_text_needs_is_refused(folder: Path, tmp_path: P
     )
 
 
-def test_both_ways_of_writing_merges_are_read_and_kept(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_both_ways_of_writing_merges_are_read_and_kept(tokenizer_folder, tmp_path):
     fields = json.loads((tokenizer_folder / "tokenizer.json").read_text())
     assert isinstance(fields["model"]["merges"][0], list)
     new = cut(tokenizer_folder, tmp_path / "new", texts(3), keep=0)
@@ -175,7 +171,7 @@ def unigram(pieces: list[tuple[str, float]], folder: Path) -> Path:
     return folder
 
 
-def test_unknown_characters_cost_what_they_did(tmp_path: Path) -> None:
+def test_unknown_characters_cost_what_they_did(tmp_path):
     """``q`` alone is unknown, at 10 below the lowest score: ``qa b`` scores -50, unknown and ``ab`` -51."""
     pieces = [("<unk>", 0.0), ("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0)]
     pieces += [("a", -1.0), ("b", -25.0), ("ab", -1.0), ("qa", -25.0)]
@@ -207,9 +203,7 @@ def edited(source: Path, folder: Path, change: Any) -> Path:
         ),
     ],
 )
-def test_tokenizers_of_another_kind_are_refused(
-    change: Any, what: str, tokenizer_folder: Path, tmp_path: Path
-) -> None:
+def test_tokenizers_of_another_kind_are_refused(change, what, tokenizer_folder, tmp_path):
     folder = edited(tokenizer_folder, tmp_path / "old", change)
     with pytest.raises(CheckpointError) as caught:
         read(folder)
@@ -219,13 +213,13 @@ def test_tokenizers_of_another_kind_are_refused(
     )
 
 
-def test_a_damaged_tokenizer_is_refused(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_tokenizer_is_refused(tokenizer_folder, tmp_path):
     folder = edited(tokenizer_folder, tmp_path / "old", lambda fields: fields["model"].pop("vocab"))
     with pytest.raises(CheckpointError, match="not a tokenizer"):
         read(folder)
 
 
-def test_ids_within_padding_and_processors_are_renumbered(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_ids_within_padding_and_processors_are_renumbered(tokenizer_folder, tmp_path):
     first = {"Sequence": {"id": "A", "type_id": 0}}
 
     def change(fields: dict[str, Any]) -> None:
