@@ -147,3 +147,14 @@ def test_every_module_named_for_contributors_exists_with_what_is_said_to_be_in_i
         assert re.search(
             rf"^(def {name}\(|class {name}\b|{name}\b.*=)", doc_pages.text(ROOT / module), re.M
         ), name
+
+
+def test_the_architecture_page_places_every_package_and_module() -> None:
+    table = doc_pages.text(DOCS / "explanation" / "architecture.md").split("## Packages")[1].split("\n## ")[0]
+    named = {name for line in table.splitlines() for name in re.findall(r"`([\w/.]+)`", line.split(" | ")[0])}
+    there = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in Path(edgeroberta.__file__).parent.iterdir()
+        if (path / "__init__.py").exists() or (path.suffix == ".py" and not path.name.startswith("_"))
+    }
+    assert named == there
