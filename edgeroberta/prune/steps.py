@@ -158,15 +158,17 @@ class PruningSteps:
         teacher = self.context.baseline.config.layers
         paired = settings.teacher is None and teacher == len(source.layers)
         return distillation.train_student(
-            model,
-            tokenizer=self.source,
-            layers=kept.layers if paired else None,
-            settings=settings,
-            context=self.context,
-            label="prune",
-            scratch=self.context.scratch / f"recovery-{number}",
-            # With what is left: scored again after a kill, a GPU may choose other units in a near tie.
-            key=digest_value([self.key, number, kept.layers, kept.heads, kept.neurons]),
+            distillation.DistillationPlan(
+                model,
+                self.source,
+                layers=kept.layers if paired else None,
+                settings=settings,
+                context=self.context,
+                label="prune",
+                scratch=self.context.scratch / f"recovery-{number}",
+                # With what is left: scored again after a kill, a GPU may choose other units in a near tie.
+                key=digest_value([self.key, number, kept.layers, kept.heads, kept.neurons]),
+            )
         )
 
     def _check(self, goal: Goal, scores: Importance) -> None:

@@ -141,9 +141,9 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
         context.baseline.require_head()
     student = _named(config, context) if config.student else _cut(config, context)
     shape = [list(student.layers), config.hidden_size, config.intermediate_size, str(config.initialization)]
-    notes = distillation.train_student(
+    plan = distillation.DistillationPlan(
         student.model,
-        tokenizer=student.source,
+        student.source,
         layers=student.stands_for if config.teacher is None else None,
         settings=config,
         context=context,
@@ -152,6 +152,7 @@ def distill(config: DistillConfig, context: Context) -> Mapping[str, Any]:
         key=digest_value([student.source.digest, shape]),
         projection=student.projection,
     )
+    notes = distillation.train_student(plan)
     finetuning.save(student.model, context, tokenizer=student.source)
     return {
         **notes,

@@ -40,7 +40,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     import torch
 
     from edgeroberta.roberta.loading import load_classifier
-    from edgeroberta.training import batching, finetuning, losses
+    from edgeroberta.training import TrainingJob, batching, finetuning, losses
 
     rows, source = context.data.train, context.checkpoint
     if rows.labels is None:
@@ -58,16 +58,14 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
         return {"hard": losses.hard(logits, labels[batch.rows].to(logits.device), problem)}
 
-    return finetuning.run(
-        finetuning.TrainingJob(
-            label="finetune",
-            model=model,
-            tokenizer=source,
-            settings=config,
-            objective=objective,
-            tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
-            key=digest_value([rows.digest, source.digest]),
-            first_token=True,
-        ),
-        context,
+    job = TrainingJob(
+        label="finetune",
+        model=model,
+        tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
+        objective=objective,
+        settings=config,
+        scratch=context.scratch,
+        key=digest_value([rows.digest, source.digest]),
+        first_token=True,
     )
+    return finetuning.run(job, context, tokenizer=source)

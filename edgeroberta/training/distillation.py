@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -64,52 +65,50 @@ class DistillSettings(Hyperparameters):
     )
 
 
-def train_student(
-    student: PreTrainedModel,
-    *,
-    tokenizer: Checkpoint,
-    layers: tuple[int, ...] | None,
-    settings: DistillSettings,
-    context: Context,
-    label: str,
-    scratch: Path,
-    key: str,
-    projection: Tensor | None = None,
-) -> Mapping[str, Any]:
+@dataclass(frozen=True, eq=False)
+class DistillationPlan:
+    """A student and how it is to be taught."""
+
+    student: PreTrainedModel
+    tokenizer: Checkpoint  # the model whose tokenizer the student reads with
+    #: teacher layers that the student's layers stand for, rising; None when unknown: they are paired by place
+    layers: tuple[int, ...] | None
+    settings: DistillSettings
+    #: its training rows are learnt from with labels, unlabelled and augmented ones without the hard term
+    context: Context
+    label: str  # name of the work, for progress and errors
+    scratch: Path  # folder for this training's checkpoints; another one for each training of a stage
+    key: str  # digest of what the student is made of
+    #: float32[H of the teacher, H of the student], a first guess of the map of hidden states to the teacher's
+    #: width; by default a random one
+    projection: Tensor | None = None
+
+
+def train_student(plan: DistillationPlan) -> Mapping[str, Any]:
     """Train a student in place on a teacher's outputs; it ends with the best weights and is not saved.
 
     The teacher's outputs are kept in ``context.scratch`` and shared by all calls of a stage that want the
-    same outputs of the same texts. ``tokenizer``: the model whose tokenizer the student reads with.
-    ``layers``: teacher layers that the student's layers stand for, rising; None when unknown: they are then
-    paired by place. ``context``: the run; its training rows are learnt from with labels, its unlabelled and
-    the augmented ones without the hard term. ``scratch``: folder for this training's checkpoints; another one
-    for each training of a stage. ``projection``: float32[H of the teacher, H of the student], a first guess
-    of the map of hidden states to the teacher's width; by default a random one. Returns notes: those of every
-    training, the teacher's score on the validation rows, and the share of texts that both models see as the
-    same tokens where a loss depends on that.
+    same outputs of the same texts. Returns notes: those of every training, the teacher's score on the
+    validation rows, and the share of texts that both see as the same tokens where a loss depends on that.
     """
-    from edgeroberta.training import finetuning, preparation
+    from edgeroberta.training import TrainingJob, finetuning, preparation
     from edgeroberta.training.objective import DistillObjective
 
-    plan = preparation.DistillationPlan(student, tokenizer, layers, settings, context, label, projection)
     given = preparation.prepare(plan)
-    objective = DistillObjective(settings, student, given.distillation_targets, given.projection)
+    objective = DistillObjective(plan.settings, plan.student, given.distillation_targets, given.projection)
+    job = TrainingJob(
+        label=plan.label,
+        model=plan.student,
+        tokens=given.tokens,
+        objective=objective,
+        settings=plan.settings,
+        scratch=plan.scratch,
+        key=digest_value([plan.key, given.key]),
+        companion=given.projection,
+        first_token=not plan.settings.weights.attention,
+    )
     try:
-        notes = finetuning.train(
-            finetuning.TrainingJob(
-                label=label,
-                model=student,
-                tokenizer=tokenizer,
-                settings=settings,
-                objective=objective,
-                tokens=given.tokens,
-                key=digest_value([key, given.key]),
-                companion=given.projection,
-                scratch=scratch,
-                first_token=not settings.weights.attention,
-            ),
-            context,
-        )
+        notes = finetuning.train(job, plan.context, tokenizer=plan.tokenizer)
     finally:
         objective.close()
     return {**notes, **given.notes}

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from edgeroberta import metrics
 from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import observers, surgery
-from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import (
     alignment,
@@ -30,30 +28,17 @@ from edgeroberta.training import (
     token_files,
 )
 from edgeroberta.training.batching import Encoder, Tokens
-from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.distillation import DistillationPlan
 from edgeroberta.training.foreign import Teacher
 from edgeroberta.training.objective import DistillationTargets, TextLabels
 from edgeroberta.training.shards import Outputs
 from edgeroberta.training.teacher import WantedOutputs
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    pass
 
 #: Where fewer texts than this share are the same tokens to both models, losses on tokens say too little.
 LEAST_ALIGNED = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class DistillationPlan:
-    """A student and how it is to be taught; see :func:`edgeroberta.training.distillation.train_student`."""
-
-    student: PreTrainedModel
-    tokenizer: Checkpoint
-    layers: tuple[int, ...] | None
-    settings: DistillSettings
-    context: Context
-    label: str
-    projection: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

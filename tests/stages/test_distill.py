@@ -456,9 +456,9 @@ def test_teacher_outputs_are_shared_by_trainings_of_one_stage(make_context, monk
     settings = distillation.DistillSettings(**{k: v for k, v in FAST.items() if k != "layers"})
     for step in (1, 2):
         model = load_classifier(source, context.task, dropout=0)
-        notes = distillation.train_student(
+        plan = distillation.DistillationPlan(
             model,
-            tokenizer=source,
+            source,
             layers=(0, 1, 2, 3),
             settings=settings,
             context=context,
@@ -466,6 +466,7 @@ def test_teacher_outputs_are_shared_by_trainings_of_one_stage(make_context, monk
             scratch=context.scratch / f"step-{step}",
             key=f"step {step}",
         )
+        notes = distillation.train_student(plan)
         assert notes["steps"] == 10
         assert not model.training
     assert calls == [0]

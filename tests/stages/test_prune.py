@@ -150,8 +150,8 @@ def test_a_killed_run_ends_with_the_same_weights(make_context):
 def test_a_recovery_goes_on_only_with_the_units_that_it_began_with(make_context, monkeypatch):
     keys: list[str] = []
 
-    def teach(*given: Any, key: str, **named: Any) -> dict[str, Any]:
-        keys.append(key)
+    def teach(plan: distillation.DistillationPlan) -> dict[str, Any]:
+        keys.append(plan.key)
         return {}
 
     monkeypatch.setattr(distillation, "train_student", teach)
@@ -170,9 +170,9 @@ def test_layers_heads_and_neurons_go_together_and_learn_from_the_layers_that_the
 ):
     told, teach = [], distillation.train_student
 
-    def listen(student: Any, **given: Any) -> Any:
-        told.append((given["layers"], surgery.shape_of(student)))
-        return teach(student, **given)
+    def listen(plan: distillation.DistillationPlan) -> Any:
+        told.append((plan.layers, surgery.shape_of(plan.student)))
+        return teach(plan)
 
     monkeypatch.setattr(distillation, "train_student", listen)
     context = make_context()
@@ -190,9 +190,7 @@ def test_layers_of_a_teacher_of_another_depth_are_not_taken_for_the_models_own(
     make_context, tiny_checkpoint, monkeypatch
 ):
     told: list[Any] = []
-    monkeypatch.setattr(
-        distillation, "train_student", lambda model, **given: told.append(given["layers"]) or {}
-    )
+    monkeypatch.setattr(distillation, "train_student", lambda plan: told.append(plan.layers) or {})
     prune(make_context(), layers=(0, 2), recovery={**RECOVERY, "teacher": str(tiny_checkpoint)})
     prune(make_context("other", baseline=Checkpoint(tiny_checkpoint)), layers=(0, 2), recovery=RECOVERY)
     assert told == [None, None]

@@ -158,7 +158,15 @@ def run_for_subprocess(checkpoint: Path, scratch: Path) -> TrainingRun:
     model = load_classifier(checkpoint, TWO, dropout=0.1)
     settings = SETTINGS.model_copy(update={"freeze_layers": 1})
     return TrainingRun(
-        "finetune", model, tokens, objective, lambda model: 0.5, settings, scratch, 0, Progress()
+        label="finetune",
+        model=model,
+        tokens=tokens,
+        objective=objective,
+        evaluate=lambda model: 0.5,
+        settings=settings,
+        scratch=scratch,
+        seed=0,
+        progress=Progress(),
     )
 
 
