@@ -309,7 +309,7 @@ def test_a_teacher_that_does_not_fit_is_refused(make_context, tmp_path, tiny_hea
     fine = foreign_teacher(tmp_path / "fine")
     for name in ("hidden", "attention"):
         assert refused(fine, weights=only(**{name: 1})) == (
-            f"distill.weights.{name}: the inside of a teacher of type 'bert' cannot be compared\n"
+            f"distill.weights.{name}: a teacher of type 'bert' cannot be compared inside\n"
             "  next: set it to 0; its logits are learnt from whatever its architecture"
         )
     (fine / "model.safetensors").unlink()
