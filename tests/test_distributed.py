@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from edgeroberta.roberta import pruned, resolving, surgery
 from edgeroberta.storage.artifact import digest_tree
 
+TESTS = Path(__file__).parent
 UNLABELLED = 7  # of them
 ROWS = 21  # not a multiple of the batch size, nor of two
 EPOCHS = 2
@@ -25,57 +26,38 @@ STEPS = 12  # 2 epochs of 21 / 4, rounded up
 
 PROGRAM = """
 import json, sys
+from dataclasses import replace
 from pathlib import Path
-import numpy as np
-from edgeroberta.training import loop, prediction, shards
-from edgeroberta import stages, targets
-from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-from edgeroberta.progress import Progress
+import fake_progress, stage_contexts
 from edgeroberta.data import streams
-from edgeroberta.data.rows import DataSpec, Rows, Splits
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.data.rows import DataSpec
+from edgeroberta.training import loop, prediction, shards
 
-source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-shards.SHARD = 8
-loop.CHECKPOINT_PAUSE = 0
-task = Task(Problem.SINGLE_LABEL, ("bad", "good"))
-
-def rows(count, start):
-    texts = [f"film {i} is " + "very " * (i % 5) + "good" * (i % 2) for i in range(start, start + count)]
-    return Rows(tuple(texts), None, np.arange(count) % 2, "reviews.csv")
-
-class KillAt(Progress):
+class Kill(fake_progress.Kill):
     def _step(self, meter):
-        if meter.label == settings["stage"] and meter.done == settings["kill_at"]:
+        if meter.label == self.label and meter.done == self.done:
             raise SystemExit(9)
 
+source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+shards.SHARD, loop.CHECKPOINT_PAUSE = 8, 0
+task = stage_contexts.TASKS["single"]
 more = streams.load(DataSpec("-", unlabelled=f"{folder}.txt"), pair=False, without=())
 process = prediction.accelerator()
-for part in ("output", "scratch"):
-    (folder / part).mkdir(parents=True, exist_ok=True)
-context = stages.Context(
-    output=folder / "output", scratch=folder / "scratch",
-    inputs={Kind.CHECKPOINT: Artifact(source, Kind.CHECKPOINT, Lineage("source", "", {}, 0, {}, {}, 0.0))},
-    checkpoint=Checkpoint(source), full_size=Checkpoint(source), task=task,
-    data=Splits(rows(ROWS, 0), rows(7, 100), rows(7, 200), more, task.labels),
-    target=targets.load("cpu"), seed=0, reference=None, progress=KillAt(),
+rows = [stage_contexts.rows_of(task, count, seed) for seed, count in enumerate((LABELLED, 7, 7))]
+context = stage_contexts.context(
+    folder, source, task, rows, progress=Kill(settings["kill_at"], settings["stage"])
 )
-stage = stages.get(settings["stage"])
-notes = stage.run(stage.config(**settings["config"]), context)
+context = replace(context, data=replace(context.data, unlabelled=more))
+notes = stage_contexts.run(settings["stage"], context, **settings["config"])
 (folder / f"notes-{process.process_index}.json").write_text(json.dumps(notes))
 process.end_training()
-""".replace("rows(ROWS", f"rows({ROWS - UNLABELLED}")
+""".replace("LABELLED", str(ROWS - UNLABELLED))
 
 CONFIG: dict[str, Any] = {
-    "epochs": EPOCHS,
-    "batch_size": BATCH,
-    "layers": 1,
-    "learning_rate": 1e-3,
-    "precision": "fp32",
-    "dropout": 0,
-    "checkpoint_seconds": 0,
+    "epochs": EPOCHS, "batch_size": BATCH, "layers": 1, "learning_rate": 1e-3, "precision": "fp32",
+    "dropout": 0, "checkpoint_seconds": 0,
     "weights": {"logits": 1, "hard": 0.5, "hidden": 1, "attention": 1},
-}
+}  # fmt: skip
 
 
 def launch(
@@ -92,20 +74,16 @@ def launch(
     folder.with_suffix(".txt").write_text("".join(f"unlabelled text {i}\n" for i in range(UNLABELLED)))
     command = [sys.executable]
     if processes > 1:
-        command += [
-            "-m",
-            "accelerate.commands.launch",
-            "--multi_gpu",
-            "--num_machines=1",
-            "--num_cpu_threads_per_process=1",
-        ]
-        command += [f"--num_processes={processes}", "--mixed_precision=no", "--dynamo_backend=no"]
+        command += ["-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}"]
+        command += ["--num_machines=1", "--num_cpu_threads_per_process=1"]
+        command += ["--mixed_precision=no", "--dynamo_backend=no"]
         command += ["--main_process_ip=127.0.0.1", "--main_process_port=0"]
     settings = {"stage": stage, "config": config, "kill_at": kill_at}
     command += [str(program), str(source), str(folder), json.dumps(settings)]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
         "GLOO_SOCKET_IFNAME": "lo",
         "HF_HOME": str(folder.parent / "hf"),
     }
