@@ -23,7 +23,7 @@ def test_the_stage_shown_to_contributors_runs_from_a_recipe(
     (tmp_path / "shown_round.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(stages.MODULES, "round", "shown_round")
-    monkeypatch.setattr(stages, "_REGISTRY", dict(stages._REGISTRY))
+    monkeypatch.setitem(stages._REGISTRY, "round", None)  # its own entry goes with this one
     steps = "stages: [{round: {digits: 1}}, export, build, verify, bundle]\n"
     (tmp_path / "rounded.yaml").write_text(f"schema_version: 1\nname: rounded\ndescription: Round\n{steps}")
     step = recipe.load(str(tmp_path / "rounded.yaml")).stages[0]
