@@ -278,7 +278,7 @@ def test_several_labels_and_numbers_are_named_as_people_say_them():
 def test_invariance_is_not_told_of_a_process_that_failed():
     rows = rows_of(4)
     error = WorkerError(RowStatus.CRASHED, "gone")
-    spec = fake_bundles.Spec("fake", "", rows.inputs(), engine="fake")
+    spec = fake_bundles.SubjectSpec("fake", "", rows.inputs(), engine="fake")
     entry = RepetitionRun("fake", FakeWorker(spec, right(rows), fails={"logits": error}))
     assert invariance(entry, fake_bundles.TASK, rows.inputs()) is None
     assert entry.error is error

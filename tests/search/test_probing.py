@@ -58,8 +58,8 @@ def test_copies_of_a_text_do_not_tell_candidates_apart(monkeypatch, tmp_path):
     wrong[::10] = [0.0, 1.0]
     answers: Mapping[str, Any] = {"model": right, "2 layers": right, "1 layer": wrong}
     monkeypatch.setattr(probing, "_answers", lambda model, job: answers[model.folder.name])
-    monkeypatch.setattr(probing.recipes, "training_steps", lambda candidate, recovery: candidate.name)
-    monkeypatch.setattr(probing.recipes, "steps", lambda name: name)
+    monkeypatch.setattr(probing.candidate_recipes, "training_steps", lambda one, recovery: one.name)
+    monkeypatch.setattr(probing.candidate_recipes, "steps", lambda name: name)
     made = lambda name, job, progress: [SimpleNamespace(artifact=SimpleNamespace(path=Path(name)))]  # noqa: E731
     monkeypatch.setattr(probing.pipeline, "make", made)
     task = Task(Problem.SINGLE_LABEL, ("a", "b"))
