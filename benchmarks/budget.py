@@ -96,7 +96,7 @@ def row(speedup: float, report: Mapping[str, Any], front: Mapping[str, Any]) -> 
         report: ``reports/budget.json`` of the bundle.
         front: ``reports/pareto.json`` of the bundle; its last point is the bundle's.
     """
-    predicted, measured, pace = report["predicted"], report["measured"], report["baseline"]["pace"]
+    predicted, measured, pace = report["predicted"], report["measured"], report["baseline"]["clock_ratio"]
     values: list[tuple[str, float]] = []
     for name in ("p50", "p95"):
         then, found = predicted[f"{name}_ms"], measured[f"{name}_ms"]

@@ -104,7 +104,7 @@ def _model(
                 where=f"--model {request.model}",
             )
         return model
-    known = [provenance.load_origin(facts)[provenance.FULL_SIZE], stored.model if stored else ""]
+    known = [provenance.load_origin(facts)[provenance.BASELINE], stored.model if stored else ""]
     for name in filter(None, known):
         model = Checkpoint(Path(name))
         if model.config_file.is_file():

@@ -167,8 +167,8 @@ def _same(name: str | None, other: str | None) -> bool:
     return name == other or paths.named(name).resolve() == paths.named(other).resolve()
 
 
-SCHEMA_VERSION = 1
-FULL_SIZE = "baseline"
+SCHEMA_VERSION = 2
+BASELINE = "baseline"
 
 
 def store_origin(manifest: Manifest, source: Mapping[str, Any], baseline: Path) -> None:
@@ -176,7 +176,7 @@ def store_origin(manifest: Manifest, source: Mapping[str, Any], baseline: Path) 
     try:
         file = _file(manifest)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {**source, FULL_SIZE: str(baseline), "schema_version": SCHEMA_VERSION})
+        write_json(file, {**source, BASELINE: str(baseline), "schema_version": SCHEMA_VERSION})
     except (OSError, EdgeRobertaError) as error:
         logger.info("where the bundle comes from is not kept (%s)", error)
 
@@ -191,7 +191,7 @@ def load_origin(manifest: Manifest) -> Mapping[str, Any]:
         pass
     source: Any = manifest.lineage[0].get("config") if manifest.lineage else None
     told = source if isinstance(source, Mapping) else {}
-    return {**told, FULL_SIZE: str(manifest.baseline.get("model", ""))}
+    return {**told, BASELINE: str(manifest.baseline.get("model", ""))}
 
 
 def _file(manifest: Manifest) -> Path:

@@ -15,7 +15,7 @@ from edgeroberta.metrics import Interval
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.tasks import Word
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class GateVerdict(Word):

@@ -206,7 +206,7 @@ def _context(
         scratch=partial / "scratch",
         inputs=state.inputs,
         checkpoint=state.checkpoint,
-        baseline=state.full_size_checkpoint,
+        baseline=state.baseline_checkpoint,
         task=job.task,
         data=job.data,
         target=job.target,

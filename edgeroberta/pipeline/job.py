@@ -57,7 +57,7 @@ class PipelineState:
     inputs: Mapping[Kind, Artifact]
     checkpoint: Checkpoint
     baseline: Artifact
-    full_size_checkpoint: Checkpoint
+    baseline_checkpoint: Checkpoint
     artifacts: tuple[Artifact, ...]
 
     @property
@@ -72,7 +72,7 @@ class PipelineState:
         if stage.writes is Kind.CHECKPOINT:
             state = replace(state, checkpoint=Checkpoint(made.path))
         if leading and stage.name in stages.TEACHER_STAGES:
-            state = replace(state, baseline=made, full_size_checkpoint=state.checkpoint)
+            state = replace(state, baseline=made, baseline_checkpoint=state.checkpoint)
         return state
 
 

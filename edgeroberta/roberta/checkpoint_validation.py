@@ -90,7 +90,7 @@ def check_weights(model: Checkpoint) -> None:
         raise CheckpointError(
             "this is a bundle, made of a model; a bundle cannot be compressed again",
             where=str(model),
-            hint="name the fine-tuned model that it came from; its manifest.json says which, under full_size",
+            hint="name the fine-tuned model that it came from; its manifest.json says which, under baseline",
         )
     if not entries:
         raise CheckpointError(

@@ -17,12 +17,14 @@ from edgeroberta.tasks import Problem, Task
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
 TOLD_FILES, TOLD_FOLDER = (README, RECIPE), REPORTS
 #: Fields that no answer hangs on, likewise.
 _TOLD = ("created_by", "digest", "baseline", "gate", "lineage", "schema_version", "seal")
+#: What fields were called up to schema 2, at the top and below ``saturation``.
+_FORMER = {"full_size": "baseline", "sites": "linear_ops"}
 
 _NO_BUNDLE = "check the path, or make a bundle: edgeroberta compress MODEL --data DATA -o out/"
 # Bytes of a name, as Linux has it, and characters of a path, well within what any system takes.
@@ -89,7 +91,7 @@ def is_canonical(value: Any, data: bytes) -> bool:
 def content_digest(fields: Mapping[str, Any]) -> str:
     """Return the sha256 (hex) of the fields and files that a bundle's answers hang on."""
     files = {name: entry for name, entry in fields["files"].items() if not _is_told(name)}
-    counted = {name: value for name, value in fields.items() if name not in _TOLD}
+    counted = {name: value for name, value in fields.items() if _FORMER.get(name, name) not in _TOLD}
     return digest_value({**counted, "files": files})
 
 
@@ -128,17 +130,25 @@ def read(folder: Path) -> Manifest:
             where=str(file),
             hint="pip install --upgrade edgeroberta",
         )
-    if version not in (1, SCHEMA_VERSION) or not is_canonical(fields, data):
+    if version not in range(1, SCHEMA_VERSION + 1) or not is_canonical(fields, data):
         raise damaged(file, "not as it was written")
     if version == 1:  # of version 0.3 and before: one digest for both
         fields["seal"] = fields.pop("digest", None)
     if fields.get("seal") != seal_of(fields):
         raise damaged(file, "its digest does not match its contents")
     fields.setdefault("digest", fields["seal"])
-    found = _parse(folder, fields)
+    found = _parse(folder, fields if version == SCHEMA_VERSION else _renamed(fields))
     if version != 1 and found.digest != content_digest(fields):
         raise damaged(file, "its digest does not match its contents")
     return found
+
+
+def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an older schema under the names of today."""
+    named = {_FORMER.get(name, name): value for name, value in fields.items()}
+    if isinstance(named.get("saturation"), dict):
+        named["saturation"] = {_FORMER.get(name, name): value for name, value in named["saturation"].items()}
+    return named
 
 
 def check_files(manifest: Manifest) -> None:

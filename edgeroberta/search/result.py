@@ -23,7 +23,7 @@ from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
 from edgeroberta.storage.artifact import check_place, write_json, write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KIND = "edgeroberta-budget"
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class SearchResult:
     full_now: float | None  # the same, measured in turns with the bundle; None where the device is elsewhere
 
     @property
-    def pace(self) -> float | None:
+    def clock_ratio(self) -> float | None:
         """How many times longer the full-size model takes now than when the device was measured."""
         return None if self.full_now is None else self.full_now / self.full_then
 
@@ -87,7 +87,11 @@ class SearchResult:
             "candidates": [probe.to_json() for probe in self.probes],
             "predicted": self.predicted.to_json(),
             "measured": dict(self.measured),
-            "baseline": {"p50_ms_then": self.full_then, "p50_ms_now": self.full_now, "pace": self.pace},
+            "baseline": {
+                "p50_ms_then": self.full_then,
+                "p50_ms_now": self.full_now,
+                "clock_ratio": self.clock_ratio,
+            },
             "metric": self.metric,
             "kept": self.kept,
             "missed": list(self.missed),
@@ -112,10 +116,11 @@ class SearchResult:
             digits = 0 if unit == "bytes" else 2
             said = "not measured here" if found is None else f"{found:,.{digits}f} measured"
             lines.append(f"  {name.split('_')[0]:8}{predicted[name]:,.{digits}f} {unit} predicted, {said}")
-        if self.pace is not None:
+        if self.clock_ratio is not None:
             lines.append(
-                f"  the full-size model took {self.full_then:.2f} ms when the device was measured and "
-                f"{self.full_now:.2f} now: at that pace, p50 is {predicted['p50_ms'] * self.pace:.2f} ms"
+                f"  the baseline took {self.full_then:.2f} ms when the device was measured and "
+                f"{self.full_now:.2f} now: at that clock, p50 is "
+                f"{predicted['p50_ms'] * self.clock_ratio:.2f} ms"
             )
         lines.append(f"  {self.metric}: {self.kept:.1%} of the full-size model's kept")
         if self.elsewhere is not None:

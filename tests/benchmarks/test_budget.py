@@ -9,7 +9,7 @@ from benchmarks import budget
 REPORT = {
     "predicted": {"p50_ms": 1.0, "p95_ms": 2.0, "speedup": 4.2, "bytes": 10_000_000},
     "measured": {"p50_ms": 1.25, "p95_ms": 2.0, "speedup": 4.0, "bytes": 9_000_000},
-    "baseline": {"p50_ms_then": 4.2, "p50_ms_now": 5.04, "pace": 1.2},
+    "baseline": {"p50_ms_then": 4.2, "p50_ms_now": 5.04, "clock_ratio": 1.2},
     "chosen": {"layers": [0, 2]},
     "kept": 0.98,
 }

@@ -91,14 +91,14 @@ def test_a_rail_that_stops_answering_gives_no_energy(tree):
 
 def test_counters_that_this_user_may_not_read_name_the_remedy(tree, monkeypatch):
     root = tree("intel-nuc")
-    opened = energy.reading.os.open
+    opened = energy.sysfs.os.open
 
     def refuse(path: object, flags: int) -> int:
         if str(path).endswith("energy_uj"):
             raise PermissionError(13, "Permission denied", str(path))
         return opened(path, flags)
 
-    monkeypatch.setattr(energy.reading.os, "open", refuse)
+    monkeypatch.setattr(energy.sysfs.os, "open", refuse)
     assert energy.source(root).reason == (
         "the energy counters need root: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
     )

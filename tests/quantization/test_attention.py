@@ -22,11 +22,11 @@ def chosen(query, key, value, smoothing=None):
     return select_attention_scales(seen, reader="output", weight=weight, smoothing=smoothing)
 
 
-def test_all_grids_are_symmetric_and_shares_have_127_steps():
+def test_all_grids_are_symmetric_and_probabilities_have_127_steps():
     plan = chosen(*tensors()).plan
-    for grid in (plan.query, plan.key, plan.value, plan.shares):
+    for grid in (plan.query, plan.key, plan.value, plan.probabilities):
         assert (grid.signed, grid.zero_point) == (True, 0)
-    assert plan.shares.scale == 1 / 127
+    assert plan.probabilities.scale == 1 / 127
 
 
 def test_one_far_outlier_is_clipped_and_the_report_says_what_it_brings():

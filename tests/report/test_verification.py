@@ -111,7 +111,7 @@ def test_a_report_reads_as_it_should(example: Report) -> None:
 def test_a_report_is_written_three_ways(example: Report, tmp_path: Path) -> None:
     assert write(example, tmp_path) == ("report.json", "report.md", "report.html")
     stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert stored["schema_version"] == 1
+    assert stored["schema_version"] == 2
     assert stored["judgement"]["verdict"] == "FAIL"
     assert stored["engines"][0]["drop"] == {"mean": 0.006, "low": -0.002, "high": 0.014}
     assert stored["engines"][1]["status"] == "crashed"

@@ -10,6 +10,7 @@ from edgeroberta.errors import BundleError
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.manifest import (
     MANIFEST_FILE,
+    Saturation,
     canonical,
     check_files,
     content_digest,
@@ -75,9 +76,9 @@ def test_a_manifest_that_is_not_json_is_refused(bundle, data):
 
 
 def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
-    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 3, "new": []}')
+    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 4, "new": []}')
     assert str(refused(bundle)) == (
-        f"{bundle}/manifest.json: written by a newer version (schema 3, this one reads up to 2)\n"
+        f"{bundle}/manifest.json: written by a newer version (schema 4, this one reads up to 3)\n"
         "  next: pip install --upgrade edgeroberta"
     )
 
@@ -91,11 +92,31 @@ def test_a_manifest_edited_by_hand_is_refused(bundle):
     assert refused(bundle).what == "damaged: its digest does not match its contents"
 
 
+def former(bundle, version):
+    """Return a manifest's fields as an older schema named them, without what is made of all others."""
+    fields = {**json.loads((bundle / MANIFEST_FILE).read_text(encoding="utf-8")), "schema_version": version}
+    fields["full_size"], fields["saturation"] = (
+        fields.pop("baseline"),
+        {"safe": False, "sites": ["layer.0.qkv"]},
+    )
+    return {name: value for name, value in fields.items() if name not in ("baseline", "digest", "seal")}
+
+
+def test_a_bundle_of_version_0_4_is_read_with_its_two_digests(bundle):
+    file, fields = bundle / MANIFEST_FILE, former(bundle, 2)
+    fields["digest"] = content_digest(fields)
+    file.write_bytes(canonical({**fields, "seal": artifact.digest_value(fields)}))
+    found = read(bundle)
+    assert found.digest == fields["digest"]
+    assert found.baseline == fields["full_size"]
+    assert found.saturation == Saturation(safe=False, linear_ops=("layer.0.qkv",))
+    fields["threads"] = 3
+    file.write_bytes(canonical({**fields, "seal": artifact.digest_value(fields)}))
+    assert refused(bundle).what == "damaged: its digest does not match its contents"
+
+
 def test_a_bundle_of_version_0_3_is_read_and_its_one_digest_checked(bundle):
-    file = bundle / MANIFEST_FILE
-    fields = {**json.loads(file.read_text(encoding="utf-8")), "schema_version": 1}
-    for name in ("digest", "seal"):
-        del fields[name]
+    file, fields = bundle / MANIFEST_FILE, former(bundle, 1)
     whole = artifact.digest_value(fields)
     file.write_bytes(canonical({**fields, "digest": whole}))
     assert (read(bundle).digest, read(bundle).seal) == (whole, whole)

@@ -67,7 +67,7 @@ def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, 
     written = json.loads((found.result.bundle / "reports" / "budget.json").read_text())
     assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
     assert written["measured"]["p50_ms"] > 0
-    assert written["baseline"]["pace"] > 0
+    assert written["baseline"]["clock_ratio"] > 0
     assert [point.name for point in found.outcome.points] == ["full size, float", "int8 alone"]
 
     report = {**(found.result.report or {})}

@@ -70,7 +70,7 @@ def test_what_was_measured_stands_beside_what_was_predicted():
         "  p95     2.00 ms predicted, 2.10 measured",
         "  speedup 4.20 x predicted, 4.10 measured",
         "  bytes   10,000,000 bytes predicted, 10,100,000 measured",
-        "  the full-size model took 4.20 ms when the device was measured and 4.62 now: at that pace, "
+        "  the baseline took 4.20 ms when the device was measured and 4.62 now: at that clock, "
         "p50 is 1.10 ms",
         "  accuracy: 97.0% of the full-size model's kept",
         "the Pareto front of what was found (*):",
@@ -125,7 +125,7 @@ def test_candidates_that_cannot_be_told_apart_are_called_tied():
 
 def test_the_pace_of_the_machine_is_told_beside_the_prediction():
     found = outcome(BudgetLimits(speedup=4)).to_json()
-    assert found["baseline"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "pace": pytest.approx(1.1)}
+    assert found["baseline"] == {"p50_ms_then": 4.2, "p50_ms_now": 4.62, "clock_ratio": pytest.approx(1.1)}
     assert found["predicted"]["p50_ms"] == 1.0
 
 
@@ -136,8 +136,8 @@ def test_times_of_a_device_elsewhere_are_not_judged_here():
         elsewhere="user@board",
         full_now=None,
     )
-    assert away.pace is None
-    assert "at that pace" not in away.to_text(failed=True)
+    assert away.clock_ratio is None
+    assert "at that clock" not in away.to_text(failed=True)
     assert away.missed == ("10.10 MB instead of 1e-06 MB",)
     assert "not measured here" in away.to_text(failed=True)
 
