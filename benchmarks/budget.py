@@ -60,7 +60,7 @@ class Setting:
 
 
 def made(setting: Setting, speedup: float) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Run ``compress --speedup`` and return its report of the budget and its front.
+    """Run ``compress --speedup`` and return its report of the budget and its Pareto front.
 
     Raises:
         EdgeRobertaError: There is no bundle.
@@ -79,8 +79,8 @@ def made(setting: Setting, speedup: float) -> tuple[Mapping[str, Any], Mapping[s
     if code not in MADE:
         raise EdgeRobertaError(f"compress --speedup {speedup:g} ended with {code}", where="benchmarks")
     report = json.loads((output / REPORT).read_text(encoding="utf-8"))
-    front = json.loads((output / "reports" / "pareto.json").read_text(encoding="utf-8"))
-    return report, front
+    pareto = json.loads((output / "reports" / "pareto.json").read_text(encoding="utf-8"))
+    return report, pareto
 
 
 def off(predicted: float, measured: float) -> float:
@@ -88,13 +88,13 @@ def off(predicted: float, measured: float) -> float:
     return 100 * (predicted / measured - 1)
 
 
-def row(speedup: float, report: Mapping[str, Any], front: Mapping[str, Any]) -> Row:
+def row(speedup: float, report: Mapping[str, Any], pareto: Mapping[str, Any]) -> Row:
     """Make the row of a budget: what was predicted, beside what was measured.
 
     Args:
         speedup: What was asked for.
         report: ``reports/budget.json`` of the bundle.
-        front: ``reports/pareto.json`` of the bundle; its last point is the bundle's.
+        pareto: ``reports/pareto.json`` of the bundle; its last point is the bundle's.
     """
     predicted, measured, pace = report["predicted"], report["measured"], report["baseline"]["clock_ratio"]
     values: list[tuple[str, float]] = []
@@ -113,14 +113,14 @@ def row(speedup: float, report: Mapping[str, Any], front: Mapping[str, Any]) -> 
         ("measured MB", round(measured["bytes"] / 1e6, 3)),
         ("machine's pace", round(pace, 3)),
         ("layers", len(report["chosen"]["layers"])),
-        ("accuracy %", round(100 * front["points"][-1]["metric"], 2)),
+        ("accuracy %", round(100 * pareto["points"][-1]["metric"], 2)),
         ("metric kept %", round(100 * report["kept"], 2)),
     ]
     title = f"`--speedup {speedup:g}`"
     return Row(
         name=f"speedup-{speedup:g}",
         title=title,
-        accuracy=front["points"][-1]["metric"],
+        accuracy=pareto["points"][-1]["metric"],
         kept=(report["kept"],),
         ratio=measured["speedup"],
         size_mb=measured["bytes"] / 1e6,
@@ -168,8 +168,8 @@ def main() -> None:
     )  # fmt: skip
     machine, rows, engine = this_machine(arguments.machine), [], ""
     for speedup in arguments.speedups:
-        report, front = made(setting, speedup)
-        rows.append(row(speedup, report, front))
+        report, pareto = made(setting, speedup)
+        rows.append(row(speedup, report, pareto))
         engine = report["engine"]
         logger.info("%s", rows[-1])
     settings: dict[str, Any] = {

@@ -31,9 +31,9 @@ class GateLimits:
     """How much a compressed model may lose."""
 
     max_drop: float = 0.01  # largest loss of the task's metric; 0.01 is one point
-    min_agreement: float = 0.95  # smallest share of rows with the full-size model's answer
+    min_agreement: float = 0.95  # smallest share of rows with the baseline's answer
     confidence: float = 0.95  # of the interval that the loss must lie in, two-sided
-    #: smallest share of the full-size model's metric; None where only ``max_drop`` counts
+    #: smallest share of the baseline's metric; None where only ``max_drop`` counts
     min_kept: float | None = None
     metric: str | None = None  # name of the metric that counts; None for the task's own
 
@@ -73,7 +73,7 @@ class AnswerFlip:
     text: str | None  # its text; None where texts are not to be kept
     pair: str | None  # its second text, likewise
     truth: str  # its label
-    baseline: str  # the full-size model's answer
+    baseline: str  # the baseline's answer
     compressed: str  # the compressed model's answer
 
 
@@ -86,8 +86,8 @@ class EngineResult:
     status: RowStatus  # whether it ran, and whether its answers were right
     judgement: Judgement  # the gate's verdict for this engine
     metrics: Mapping[str, float] | None = None  # all metrics of the task
-    drop: Interval | None = None  # the metric, full-size minus compressed, with its interval
-    agreement: float | None = None  # share of rows with the full-size model's answer
+    drop: Interval | None = None  # the metric, baseline minus compressed, with its interval
+    agreement: float | None = None  # share of rows with the baseline's answer
     #: the same with its interval; reports of version 0.3 and before have none
     agreement_interval: Interval | None = None
     flips: int | None = None  # number of rows without it

@@ -41,7 +41,7 @@ class NvidiaGpu:
 
 @dataclass(frozen=True)
 class GpuTelemetry:
-    """What a GPU did during a turn."""
+    """What a GPU did during a repetition."""
 
     #: joules of the GPU's board; None when the driver told neither its energy nor its power
     energy_j: float | None = None

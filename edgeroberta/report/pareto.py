@@ -30,11 +30,11 @@ _STYLE = """
     .title { font-size: 15px; font-weight: bold }
     .axis { stroke: #57606a; fill: none }
     .grid { stroke: #d0d7de }
-    .front { stroke: #57606a; stroke-dasharray: 5 4; fill: none }
+    .dashed { stroke: #57606a; stroke-dasharray: 5 4; fill: none }
     .paper { fill: #ffffff }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 }
-      .axis, .front { stroke: #9198a1 }
+      .axis, .dashed { stroke: #9198a1 }
       .grid { stroke: #30363d }
       .paper { fill: #0d1117 }
     }
@@ -108,7 +108,7 @@ def pareto_svg(
         *_legend(series),
         *plot.axes(metric),
         *plot.floor(floor, metric),
-        *plot.front(pareto_front(points)),
+        *plot.pareto(pareto_front(points)),
         *plot.points(points, series),
         "</svg>",
     ]
@@ -179,13 +179,13 @@ class _Plot:
     def floor(self, value: float | None, metric: str) -> Iterator[str]:
         if value is not None:
             _, y = self.at(0, value)
-            yield _path("front", f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}")
+            yield _path("dashed", f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}")
             yield _text(_WIDTH - _RIGHT, y - 5, f"asked for: {_value(value, metric)}", anchor="end")
 
-    def front(self, points: Sequence[ParetoPoint]) -> Iterator[str]:
+    def pareto(self, points: Sequence[ParetoPoint]) -> Iterator[str]:
         if len(points) > 1:
             corners = (self.at(point.latency_ms, point.metric) for point in points)
-            yield _path("front", "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in corners))
+            yield _path("dashed", "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in corners))
 
     def points(self, points: Sequence[ParetoPoint], series: Sequence[str]) -> Iterator[str]:
         """Draw points, paler off the front and hollow where predicted; names where they hide no other."""

@@ -24,11 +24,11 @@ def notes(per_stage: PerStageMetrics) -> tuple[str, ...]:
         some = f"{per_stage.measured:,} of {per_stage.available:,} held-out rows, drawn at random"
     said = (
         f"Each model as an ONNX graph in ONNX Runtime, on {some}; p50 of {per_stage.calls} single texts on "
-        "one thread, in turns with the baseline. "
+        "one thread, interleaved with the baseline. "
         f"One row is {100 / per_stage.measured:.2f} points."
     )
     if any(row.noisy for row in per_stage.rows):
-        said += " ~: the turns differed by more than 10 %."
+        said += " ~: the repetitions differed by more than 10 %."
     return (
         said,
         *(f"{row.stage}: not measured: {row.error}." for row in per_stage.rows if row.error is not None),

@@ -193,8 +193,8 @@ def _environment(report: Report) -> Section:
     ]
     if latency := next((result.latency for result in report.engines if result.latency is not None), None):
         facts.append(
-            f"Each engine in a process of its own, in turns: {latency.rounds} rounds, {latency.calls} calls "
-            f"in all, after {latency.warmup} to warm up, {latency.threads} thread(s)."
+            f"Each engine in a process of its own, interleaved: {latency.rounds} rounds, {latency.calls} "
+            f"calls in all, after {latency.warmup} to warm up, {latency.threads} thread(s)."
         )
     full = report.baseline
     facts.append(

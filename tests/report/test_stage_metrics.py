@@ -42,8 +42,8 @@ def test_a_ledger_reads_as_it_should() -> None:
 def test_what_was_measured_on_what_is_said_beneath() -> None:
     assert stage_metrics.notes(LEDGER) == (
         "Each model as an ONNX graph in ONNX Runtime, on 872 held-out rows; p50 of 90 single texts on one "
-        "thread, in turns with the baseline. One row is 0.11 points. "
-        "~: the turns differed by more than 10 %.",
+        "thread, interleaved with the baseline. One row is 0.11 points. "
+        "~: the repetitions differed by more than 10 %.",
         "build: not measured: crashed: killed by SIGSEGV.",
     )
 
