@@ -79,7 +79,7 @@ class Device:
     @contextlib.contextmanager
     def hooked(self, code: str) -> Iterator[None]:
         """Run Python code when a Python of our environments on the device starts, as long as it is open."""
-        file = self.home / "linear_op" / "hook.py"
+        file = self.home / "site" / "hook.py"
         file.write_text(code)
         try:
             yield
@@ -116,8 +116,8 @@ def serve(folder: Path) -> Iterator[Device]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     # pip is among those packages, and unpacking another one takes longer than all the rest.
-    (device.home / "linear_op").mkdir()
-    (device.home / "linear_op" / "sitecustomize.py").write_text(
+    (device.home / "site").mkdir()
+    (device.home / "site" / "sitecustomize.py").write_text(
         "import sys\n"
         "from pathlib import Path\n"
         "if 'venv' in sys.orig_argv:\n"

@@ -26,7 +26,7 @@ SENTIMENT = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 @pytest.fixture
 def stand_ins(tmp_path, monkeypatch) -> Callable[..., Path]:
     """A function that puts small files in place of the two packages' and returns their folder."""
-    root = tmp_path / "linear_op"
+    root = tmp_path / "site"
 
     def find_spec(name: str) -> ModuleSpec | None:
         if not (root / name).is_dir():

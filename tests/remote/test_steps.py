@@ -34,8 +34,8 @@ THROTTLED = """
 import sys
 if "bench" in sys.orig_argv:
     from edgeroberta.measure import environment, validity
-    class Hot(validity.Blind):
-        watched = validity.Nothing(throttled=True, reasons=("91 degrees",))
+    class Hot(validity.NullMonitor):
+        watched = validity.NoTelemetry(throttled=True, reasons=("91 degrees",))
     environment.watch_on = lambda facts: lambda runs_on: Hot()
 """
 #: TensorRT 10.3 on an Orin, for every process there.
