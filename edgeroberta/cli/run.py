@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import Debug
 from edgeroberta.errors import UsageError
@@ -43,10 +44,8 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Answer texts, from the command line or a file, with a compressed model."""
-    from edgeroberta.runtime import Runtime
-
     inputs = _inputs(texts or [], source, pair)
-    with Runtime.open(bundle, engine=engine, threads=threads) as runtime:
+    with api.load(bundle, engine=engine, threads=threads) as runtime:
         if runtime.task.pair and not pair:
             raise UsageError(
                 "this model takes pairs of texts",

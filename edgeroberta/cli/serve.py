@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from edgeroberta import api
 from edgeroberta.cli import console
 from edgeroberta.cli.options import Debug
 
@@ -41,7 +42,6 @@ def serve(
     """Answer texts over HTTP: POST /predict, GET /health, GET /metrics."""
     from edgeroberta import extras
     from edgeroberta import serve as server
-    from edgeroberta.runtime import Runtime
     from edgeroberta.serve.pool import default_workers
 
     extras.require("serve", purpose="edgeroberta serve")
@@ -50,7 +50,7 @@ def serve(
         host=host, port=port, workers=workers, queue=queue, max_batch=max_batch, max_bytes=max_bytes,
         timeout=timeout,
     )  # fmt: skip
-    with Runtime.open(bundle, engine=engine, threads=threads) as runtime:
+    with api.load(bundle, engine=engine, threads=threads) as runtime:
         about = {"bundle": str(bundle), "engine": runtime.engine, "engine_version": runtime.engine_version}
 
         def ready(address: str) -> None:
