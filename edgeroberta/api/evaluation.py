@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgeroberta.evaluation.baseline_store import BaselineAnswers
     from edgeroberta.evaluation.report import Report
     from edgeroberta.progress import Progress
+    from edgeroberta.report.table import Table
     from edgeroberta.runtime import Runtime
 
 
@@ -79,6 +80,14 @@ class EvaluationResult(Result):
         from edgeroberta.report.verification import markdown, sections
 
         return markdown(sections(self.report)[:2])
+
+    def _tables(self) -> Iterator[str | Table]:
+        from edgeroberta.report.verification import sections
+
+        for section in sections(self.report)[:2]:
+            yield from (section.title, *section.sentences)
+            if section.table is not None:
+                yield section.table
 
 
 def evaluate(

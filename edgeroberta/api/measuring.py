@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgeroberta.benchmark.run import BenchRequest
     from edgeroberta.latency.table import LatencyTable
     from edgeroberta.progress import Progress
+    from edgeroberta.report.table import Table
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class BenchResult(Result):
             return table.text(self.comparison).rstrip()
         reached = any(each.comparison for each in self.hosts)
         return hosts_table.text(self.hosts).rstrip() if reached else ""
+
+    def _tables(self) -> Iterable[Table]:
+        from edgeroberta.benchmark import table
+
+        return table.tables(self.comparison) if self.comparison is not None else ()
 
 
 def bench(

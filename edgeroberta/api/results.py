@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from html import escape
 from typing import Any
 
 from edgeroberta import distributed
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.notebook import Shown
 from edgeroberta.progress import Progress, for_stream
+from edgeroberta.report.table import Table, html
 
 
 class Result(Shown):
@@ -26,6 +28,19 @@ class Result(Shown):
     def to_json(self) -> dict[str, Any]:
         """Return the result as a JSON object, the same as the command's ``--json``."""
         raise NotImplementedError
+
+    def _tables(self) -> Iterable[str | Table]:
+        """Give sentences and tables for a notebook; none where the text does."""
+        return ()
+
+    def _repr_html_(self) -> str:
+        try:
+            shown = [
+                html(each) if isinstance(each, Table) else f"<p>{escape(each)}</p>" for each in self._tables()
+            ]
+        except UnavailableError:  # no Jinja2, as on a device
+            shown = []
+        return "".join(shown) or super()._repr_html_()
 
 
 def refusals(*checks: Callable[[], None]) -> tuple[EdgeRobertaError, ...]:

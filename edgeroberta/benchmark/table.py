@@ -14,18 +14,19 @@ from edgeroberta.report.table import Cells, Column, Table
 
 def text(comparison: Comparison) -> str:
     """Lay the tables out for a terminal, with what they were measured on below them."""
-    return "\n\n".join(table.text() for table in _tables(comparison)) + "\n"
+    return "\n\n".join(table.text() for table in tables(comparison)) + "\n"
 
 
 def markdown(comparison: Comparison) -> str:
     """Write the tables as GitHub Markdown, with what they were measured on below them."""
-    return "\n\n".join(["# Benchmark", *(table.markdown() for table in _tables(comparison))]) + "\n"
+    return "\n\n".join(["# Benchmark", *(table.markdown() for table in tables(comparison))]) + "\n"
 
 
-def _tables(comparison: Comparison) -> list[Table]:
+def tables(comparison: Comparison) -> list[Table]:
+    """Lay out what was measured, and how sure its times are, with the notes below."""
     timed = [row for row in comparison.rows if row.latency]
-    tables = [measured(comparison), *([Table.by(_QUALITY, timed)] if timed else [])]
-    return [*tables[:-1], replace(tables[-1], footnotes=tuple(comparison_notes(comparison)))]
+    found = [measured(comparison), *([Table.by(_QUALITY, timed)] if timed else [])]
+    return [*found[:-1], replace(found[-1], footnotes=tuple(comparison_notes(comparison)))]
 
 
 def measured(comparison: Comparison) -> Table:

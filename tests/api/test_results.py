@@ -13,6 +13,7 @@ import fake_stages
 import pytest
 
 from edgeroberta import api, recipe
+from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.check import cpu
 from edgeroberta.errors import EngineError, UsageError
 from edgeroberta.pipeline import RunResult, compression, preflight
@@ -52,7 +53,8 @@ def test_evaluate_gives_the_verdict_and_the_report(
     assert str(result).startswith(f"# Verdict: {verdict}")
     written = json.loads((tmp_path / "report" / "report.json").read_text())
     assert json.loads(json.dumps(result.to_json())) == written
-    assert result._repr_html_().startswith(f"<pre># Verdict: {verdict}")
+    assert result._repr_html_().startswith(f"<p>Verdict: {verdict}</p>")
+    assert "<th>engine</th>" in result._repr_html_()
 
 
 def test_rows_in_memory_are_measured_as_those_of_a_file(data: Path, tmp_path: Path) -> None:
@@ -125,9 +127,15 @@ def test_what_speaks_against_a_check_is_told_beside_it(
     assert [each["engine"] for each in found.to_json()["engines"]] == ["onnxruntime", "openvino"]
 
 
-def test_results_collect_what_checks_raise() -> None:
-    from edgeroberta.api.results import refusals
+def test_a_notebook_shows_text_where_there_is_no_table() -> None:
+    class Slow(Result):
+        def __str__(self) -> str:
+            return "a < b"
 
+    assert Slow()._repr_html_() == "<pre>a &lt; b</pre>"
+
+
+def test_results_collect_what_checks_raise() -> None:
     def bad() -> None:
         raise EngineError("slow")
 
@@ -136,8 +144,6 @@ def test_results_collect_what_checks_raise() -> None:
 
 
 def test_progress_is_silent_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeroberta.api.results import reporting
-
     assert type(reporting(None)) is Progress
     given = Progress()
     assert reporting(given) is given
