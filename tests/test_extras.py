@@ -34,7 +34,7 @@ def test_a_missing_package_is_said_with_its_pip_line(monkeypatch):
     assert caught.value.exit_code == 4
 
 
-def test_a_device_needs_numpy_and_tokenizers_and_a_workstation_has_the_command_line() -> None:
+def test_a_device_needs_numpy_and_tokenizers_and_a_workstation_has_the_command_line():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert [re.split(r"[>=]", each)[0] for each in project["dependencies"]] == [
         "numpy",

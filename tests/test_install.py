@@ -53,7 +53,7 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)], check=True
@@ -62,7 +62,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_wheel_requires_numpy_and_tokenizers_alone(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_requires_numpy_and_tokenizers_alone(wheel, tmp_path):
     alone, tokenizers = Environment(tmp_path / "alone"), Environment(tmp_path / "tokenizers")
     expected = {"edgeroberta", "numpy", *(("tomli",) if sys.version_info < (3, 11) else ())}
     found = alone.install(wheel)
@@ -77,8 +77,8 @@ def test_the_wheel_requires_numpy_and_tokenizers_alone(wheel: Path, tmp_path: Pa
 
 
 def test_a_device_runs_a_bundle_with_four_packages_and_a_command_line_with_its_extra(
-    wheel: Path, tmp_path: Path, tiny_bundle: Path
-) -> None:
+    wheel, tmp_path, tiny_bundle
+):
     """Without what ``tokenizers`` requires to download from the Hub, as the documents say."""
     device = Environment(tmp_path / "device")
     tomli = ("tomli",) if sys.version_info < (3, 11) else ()

@@ -29,13 +29,13 @@ class Frame:
         return ROWS
 
 
-def test_a_path_and_a_hub_name_stay_as_they_are() -> None:
+def test_a_path_and_a_hub_name_stay_as_they_are():
     assert data.named(Path("rows.csv")) == "rows.csv"
     assert data.named("owner/name:part") == "owner/name:part"
 
 
 @pytest.mark.parametrize("rows", [ROWS, iter(ROWS), Frame()], ids=["list", "iterator", "frame"])
-def test_rows_in_memory_are_read_as_those_of_a_file(rows: Any, tmp_path: Path) -> None:
+def test_rows_in_memory_are_read_as_those_of_a_file(rows, tmp_path):
     spec = data.spec(rows, seed=3)
     assert spec is not None
     found = load_splits(spec, task=TASK)
@@ -45,7 +45,7 @@ def test_rows_in_memory_are_read_as_those_of_a_file(rows: Any, tmp_path: Path) -
     assert spec == data.spec(list(ROWS), seed=3)  # the same rows lie in the same file
 
 
-def test_cells_may_be_of_numpy() -> None:
+def test_cells_may_be_of_numpy():
     name = data.named([{"text": np.str_("great"), "label": np.int64(1), "scores": np.array([0, 1])}])
     assert Path(name).read_text() == '{"text": "great", "label": 1, "scores": [0, 1]}\n'
 
@@ -59,13 +59,13 @@ def test_cells_may_be_of_numpy() -> None:
     ],
     ids=["no mapping", "no JSON", "not a number"],
 )
-def test_rows_that_cannot_be_kept_are_refused_by_their_number(rows: Any, where: str) -> None:
+def test_rows_that_cannot_be_kept_are_refused_by_their_number(rows, where):
     with pytest.raises(DataError) as caught:
         data.named(rows)
     assert caught.value.where == where
 
 
-def test_columns_without_data_are_refused() -> None:
+def test_columns_without_data_are_refused():
     assert data.spec(None, text=None) is None
     with pytest.raises(UsageError) as caught:
         data.spec(None, text_pair="other")

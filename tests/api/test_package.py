@@ -48,7 +48,7 @@ def loaded(code: str, *arguments: str) -> list[str]:
     return found
 
 
-def test_importing_the_package_and_opening_a_bundle_import_nothing_heavy(tiny_bundle: Path) -> None:
+def test_importing_the_package_and_opening_a_bundle_import_nothing_heavy(tiny_bundle):
     code = """
 import json, sys
 import edgeroberta
@@ -58,11 +58,11 @@ assert edgeroberta.load(sys.argv[1])("great film").label
     assert loaded(code, str(tiny_bundle)) == []
 
 
-def test_naming_every_function_imports_nothing_heavy() -> None:
+def test_naming_every_function_imports_nothing_heavy():
     assert loaded("import json, sys\nfrom edgeroberta import *\nprint(compress, bench, check_bundle)") == []
 
 
-def test_the_package_offers_what_the_api_does() -> None:
+def test_the_package_offers_what_the_api_does():
     assert edgeroberta.__all__ == api.__all__ == sorted(api.__all__)
     assert set(api.__all__) <= set(dir(edgeroberta))
     assert edgeroberta.EvaluationResult is api.EvaluationResult
@@ -73,7 +73,7 @@ def test_the_package_offers_what_the_api_does() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_arguments_after_the_second_are_named_and_all_are_told(name: str) -> None:
+def test_arguments_after_the_second_are_named_and_all_are_told(name):
     function = getattr(api, name)
     documented = inspect.getdoc(api.compress if name == "preview" else function) or ""
     for number, parameter in enumerate(inspect.signature(function).parameters.values()):

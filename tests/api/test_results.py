@@ -22,13 +22,13 @@ from edgeroberta.search import budget
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory) -> Path:
     toy = fake_bundles.write(tmp_path_factory.mktemp("toy"))
     return fake_bundles.write_data(tmp_path_factory.mktemp("data") / "rows.csv", 400, toy)
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+def asked(monkeypatch, tmp_path) -> list[Any]:
     """What the pipeline is asked for, instead of being run."""
     calls: list[Any] = []
 
@@ -43,9 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(0, "PASS"), (40, "FAIL")])
-def test_evaluate_gives_the_verdict_and_the_report(
-    data: Path, tmp_path: Path, wrong: int, verdict: str
-) -> None:
+def test_evaluate_gives_the_verdict_and_the_report(data, tmp_path, wrong, verdict):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=wrong)
     result = api.evaluate(bundle, output=tmp_path / "report")
     assert (result.verdict, result.passed, result.bundle) == (verdict, verdict == "PASS", bundle)
@@ -57,14 +55,14 @@ def test_evaluate_gives_the_verdict_and_the_report(
     assert "<th>engine</th>" in result._repr_html_()
 
 
-def test_rows_in_memory_are_measured_as_those_of_a_file(data: Path, tmp_path: Path) -> None:
+def test_rows_in_memory_are_measured_as_those_of_a_file(data, tmp_path):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
     header, *lines = data.read_text().splitlines()
     rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
     assert api.evaluate(bundle, rows).report.data["digest"] == api.evaluate(bundle).report.data["digest"]
 
 
-def test_arguments_of_compress_reach_the_pipeline(asked: list[Any]) -> None:
+def test_arguments_of_compress_reach_the_pipeline(asked):
     api.compress(
         Path("model"),
         [{"text": "great", "label": "good"}],
@@ -86,21 +84,19 @@ def test_arguments_of_compress_reach_the_pipeline(asked: list[Any]) -> None:
 @pytest.mark.parametrize(
     ("p95", "size"), [(0.004, 12_000_000), ("4ms", "12MB")], ids=["numbers", "as on the command line"]
 )
-def test_a_budget_is_given_in_numbers_or_words(asked: list[Any], p95: Any, size: Any) -> None:
+def test_a_budget_is_given_in_numbers_or_words(asked, p95, size):
     api.compress("model", "rows.csv", output="out", p95=p95, size=size, keep=0.9)
     ((_, limits, _),) = asked
     assert (limits.p95, limits.bytes, limits.keep) == (pytest.approx(0.004), 12_000_000, 0.9)
 
 
 @pytest.mark.parametrize("wrong", [{"p95": -1.0}, {"host": "user@board"}, {"keep": 0.9}], ids=str)
-def test_a_budget_that_is_none_is_refused(asked: list[Any], wrong: dict[str, Any]) -> None:
+def test_a_budget_that_is_none_is_refused(asked, wrong):
     with pytest.raises(UsageError):
         api.compress("model", "rows.csv", output="out", **wrong)
 
 
-def test_preview_takes_the_arguments_of_compress(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path
-) -> None:
+def test_preview_takes_the_arguments_of_compress(tmp_path, monkeypatch, tiny_checkpoint):
     assert inspect.signature(api.preview).parameters == inspect.signature(api.compress).parameters
     with pytest.raises(TypeError, match="outpt"):
         api.preview("model", outpt="out")  # type: ignore[call-arg]
@@ -114,9 +110,7 @@ def test_preview_takes_the_arguments_of_compress(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_speaks_against_a_check_is_told_beside_it(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_speaks_against_a_check_is_told_beside_it(tiny_bundle, monkeypatch):
     def refuse(found: Any, **options: Any) -> None:
         raise EngineError("not as the graph demands")
 
@@ -127,7 +121,7 @@ def test_what_speaks_against_a_check_is_told_beside_it(
     assert [each["engine"] for each in found.to_json()["engines"]] == ["onnxruntime", "openvino"]
 
 
-def test_a_notebook_shows_text_where_there_is_no_table() -> None:
+def test_a_notebook_shows_text_where_there_is_no_table():
     class Slow(Result):
         def __str__(self) -> str:
             return "a < b"
@@ -135,7 +129,7 @@ def test_a_notebook_shows_text_where_there_is_no_table() -> None:
     assert Slow()._repr_html_() == "<pre>a &lt; b</pre>"
 
 
-def test_results_collect_what_checks_raise() -> None:
+def test_results_collect_what_checks_raise():
     def bad() -> None:
         raise EngineError("slow")
 
@@ -143,7 +137,7 @@ def test_results_collect_what_checks_raise() -> None:
     assert found.what == "slow"
 
 
-def test_progress_is_silent_where_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_silent_where_nobody_watches(monkeypatch):
     assert type(reporting(None)) is Progress
     given = Progress()
     assert reporting(given) is given

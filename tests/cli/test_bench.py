@@ -11,7 +11,7 @@ from edgeroberta.measure.validity import NoTelemetry
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     toy = fake_bundles.write(folder / "toy")
     data = fake_bundles.write_data(folder / "rows.csv", 100, toy)
@@ -24,7 +24,7 @@ def run(*words: object) -> int:
     return leave.value.code if isinstance(leave.value.code, int) else 0
 
 
-def test_the_table_is_printed_and_kept(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_is_printed_and_kept(bundle, capsys):
     assert run("bench", bundle, "--rounds", 1) == 0
     said = capsys.readouterr()
     lines = said.out.splitlines()
@@ -35,7 +35,7 @@ def test_the_table_is_printed_and_kept(bundle: Path, capsys: pytest.CaptureFixtu
     assert (bundle / "reports" / "bench.md").read_text(encoding="utf-8").startswith("# Benchmark")
 
 
-def test_json_is_json_and_nothing_else(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_json_and_nothing_else(bundle, capsys):
     assert run("bench", bundle, "--rounds", 2, "--batch", 4, "--length", 32, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     latency = found["rows"][1]["latency"]
@@ -43,7 +43,7 @@ def test_json_is_json_and_nothing_else(bundle: Path, capsys: pytest.CaptureFixtu
     assert found["rows"][1]["agreement"] == 0.99
 
 
-def test_a_reference_made_elsewhere_is_a_row(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reference_made_elsewhere_is_a_row(bundle, capsys):
     folder = bundle / "reports" / "reference"
     assert run("bench", bundle, "--rounds", 1, "--reference", folder, "--json") == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "reference"
@@ -51,9 +51,7 @@ def test_a_reference_made_elsewhere_is_a_row(bundle: Path, capsys: pytest.Captur
     assert "no reference here (reference.json is missing)" in capsys.readouterr().err
 
 
-def test_a_jetson_elsewhere_ends_with_exit_4_and_what_to_do(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_jetson_elsewhere_ends_with_exit_4_and_what_to_do(bundle, capsys):
     assert run("bench", bundle, "--target", "jetson") == 4
     said = capsys.readouterr()
     assert said.out == ""
@@ -66,16 +64,12 @@ def test_a_jetson_elsewhere_ends_with_exit_4_and_what_to_do(
 
 
 @pytest.mark.parametrize("option", [("--no-keep",), ("--wheelhouse", "wheels")])
-def test_options_of_another_machine_need_one(
-    bundle: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, ...]
-) -> None:
+def test_options_of_another_machine_need_one(bundle, capsys, option):
     assert run("bench", bundle, *option) == 2
     assert f"{option[0]} is for another machine" in capsys.readouterr().err
 
 
-def test_a_host_that_fails_ends_the_command_with_its_exit_code(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_that_fails_ends_the_command_with_its_exit_code(bundle, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("EDGEROBERTA_CONFIG", str(tmp_path / "config.toml"))
     (tmp_path / "config.toml").write_text('[hosts.kitchen]\nssh = "me@kitchen"\n')
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -86,7 +80,7 @@ def test_a_host_that_fails_ends_the_command_with_its_exit_code(
     assert "there is no OpenSSH client on this machine" in said.err
 
 
-def test_an_engine_the_bundle_lacks_is_refused(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_engine_the_bundle_lacks_is_refused(bundle, capsys):
     assert run("bench", bundle, "--engines", "onnxruntim") == 2
     assert capsys.readouterr().err == (
         "error: --engines: the bundle was not built for 'onnxruntim', only for onnxruntime\n"
@@ -94,9 +88,7 @@ def test_an_engine_the_bundle_lacks_is_refused(bundle: Path, capsys: pytest.Capt
     )
 
 
-def test_an_engine_that_refuses_its_files_is_a_row(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_engine_that_refuses_its_files_is_a_row(bundle, tmp_path, capsys):
     """One row fails, the other is measured, and the command still ends well."""
     data = bundle.parent / "rows.csv"
     (tmp_path / "bundle").mkdir()
@@ -110,9 +102,7 @@ def test_an_engine_that_refuses_its_files_is_a_row(
     assert rows[2]["latency"] is None
 
 
-def test_a_bundle_that_cannot_be_written_still_gets_its_table(
-    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_that_cannot_be_written_still_gets_its_table(bundle, capsys, monkeypatch):
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -124,14 +114,12 @@ def test_a_bundle_that_cannot_be_written_still_gets_its_table(
     assert "No space left on device" in said.err
 
 
-def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path, capsys):
     assert run("bench", tmp_path) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path}: not a bundle")
 
 
-def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(
-    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(bundle, capsys, monkeypatch):
     class Hot:
         watched = NoTelemetry(throttled=True, reasons=("heat",))
 
@@ -153,8 +141,8 @@ def test_a_run_that_throttled_is_shown_and_kept_and_ends_with_exit_1(
 
 
 def test_where_no_engine_can_run_the_table_is_shown_and_the_exit_code_is_4(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    bundle, tmp_path, capsys, monkeypatch
+):
     import shutil
 
     device = tmp_path / "bundle"

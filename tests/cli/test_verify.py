@@ -15,7 +15,7 @@ ROWS = 400
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory) -> Path:
     toy = fake_bundles.write(tmp_path_factory.mktemp("toy"))
     return fake_bundles.write_data(tmp_path_factory.mktemp("data") / "rows.csv", ROWS, toy)
 
@@ -26,9 +26,7 @@ def run(*words: object) -> int:
     return leave.value.code if isinstance(leave.value.code, int) else 0
 
 
-def test_a_bundle_that_answers_as_its_reference_passes(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bundle_that_answers_as_its_reference_passes(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
     assert run("verify", bundle, "-o", tmp_path / "report") == 0
     said = capsys.readouterr().out
@@ -41,9 +39,7 @@ def test_a_bundle_that_answers_as_its_reference_passes(
     ]
 
 
-def test_a_bundle_that_answers_a_tenth_otherwise_fails_with_exit_3(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bundle_that_answers_a_tenth_otherwise_fails_with_exit_3(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=40)
     assert run("verify", bundle, "--json") == 3
     found = json.loads(capsys.readouterr().out)
@@ -54,9 +50,7 @@ def test_a_bundle_that_answers_a_tenth_otherwise_fails_with_exit_3(
     assert found["engines"][0]["flips"] == 40
 
 
-def test_a_bundle_that_loses_accuracy_fails_on_the_drop(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bundle_that_loses_accuracy_fails_on_the_drop(tmp_path, capsys):
     """The full-size model is right on 40 rows where the bundle is not; agreement is let through."""
     toy = fake_bundles.write(tmp_path / "toy")
     labelled = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=40)
@@ -68,9 +62,7 @@ def test_a_bundle_that_loses_accuracy_fails_on_the_drop(
     assert "the drop of accuracy is +10.0" in found["judgement"]["reason"]
 
 
-def test_too_few_rows_are_inconclusive_and_say_how_many_more(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_few_rows_are_inconclusive_and_say_how_many_more(tmp_path, capsys):
     toy = fake_bundles.write(tmp_path / "toy")
     few = fake_bundles.write_data(tmp_path / "few.csv", 40, toy, wrong=1)
     bundle = fake_bundles.with_reports(tmp_path / "bundle", few, wrong=1)
@@ -80,9 +72,7 @@ def test_too_few_rows_are_inconclusive_and_say_how_many_more(
     assert "more rows (" in said
 
 
-def test_other_rows_than_the_reference_s_are_refused(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_rows_than_the_reference_s_are_refused(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
     other = fake_bundles.write_data(tmp_path / "other.csv", 50, bundle)
     assert run("verify", bundle, "--data", other, "--eval-data", other) == 2
@@ -93,9 +83,7 @@ def test_other_rows_than_the_reference_s_are_refused(
     )
 
 
-def test_a_reference_for_other_rows_can_be_given(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_reference_for_other_rows_can_be_given(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=40)
     stored = baseline_store.load(bundle / "reports" / "reference")
     logits = stored.logits.copy()
@@ -105,9 +93,7 @@ def test_a_reference_for_other_rows_can_be_given(
     assert capsys.readouterr().out.startswith("# Verdict: PASS\n")
 
 
-def test_a_bundle_without_a_report_has_no_gate(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bundle_without_a_report_has_no_gate(data, tmp_path, capsys):
     bundle = fake_bundles.write(tmp_path / "bundle", data=data)
     assert run("verify", bundle) == 1
     assert capsys.readouterr().err == (
@@ -117,9 +103,7 @@ def test_a_bundle_without_a_report_has_no_gate(
     )
 
 
-def test_a_damaged_bundle_is_a_failed_engine(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_bundle_is_a_failed_engine(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0)
     graph = bytearray((bundle / "model.onnx").read_bytes())
     graph[len(graph) // 2] ^= 1
@@ -130,16 +114,14 @@ def test_a_damaged_bundle_is_a_failed_engine(
 
 
 @pytest.mark.parametrize("option", ["--text", "--label", "--eval-data"])
-def test_a_column_without_data_is_refused(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_column_without_data_is_refused(option, tmp_path, capsys):
     assert run("verify", tmp_path, option, "x") == 2
     assert capsys.readouterr().err == (
         f"error: {option}: {option} is given but no --data\n  next: add --data FILE\n"
     )
 
 
-def test_data_that_is_gone_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_is_gone_is_asked_for(tmp_path, capsys):
     toy = fake_bundles.write(tmp_path / "toy")
     rows = fake_bundles.write_data(tmp_path / "rows.csv", 20, toy)
     bundle = fake_bundles.with_reports(tmp_path / "bundle", rows, wrong=0)

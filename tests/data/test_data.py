@@ -61,7 +61,6 @@ def test_the_parts_are_disjoint_complete_and_keep_the_labels_proportions():
 def test_labels_stay_with_their_texts():
     splits = load_splits(DataSpec(_write("x.csv", _reviews(100))), task=SENTIMENT)
     for part in (splits.train, splits.validation, splits.heldout):
-        assert part.labels is not None
         assert part.labels.dtype == np.int64
         assert [int(text.split()[1]) % 4 > 0 for text in part.texts] == part.labels.astype(bool).tolist()
 
@@ -171,7 +170,6 @@ def test_unlabelled_texts_come_along_without_those_of_the_gate():
     data = _write("x.csv", _reviews(40))
     lines = _write("more.txt", "review 0\nsomething else\n" + "".join(f"review {i}\n" for i in range(1, 40)))
     splits = load_splits(DataSpec(data, unlabelled=lines), task=SENTIMENT)
-    assert splits.unlabelled is not None
     assert [rows.labels for rows in splits.unlabelled.chunks()] == [None]
     assert _texts(splits.unlabelled) == _texts(splits.train) | {"something else"}
 
@@ -183,14 +181,11 @@ def test_unlabelled_pairs_have_both_texts():
     )
     more = _write("more.jsonl", '{"premise": "p", "hypothesis": "h"}\n')
     splits = load_splits(DataSpec(_write("x.tsv", rows), unlabelled=more), task=PAIRS)
-    assert splits.unlabelled is not None
     assert [rows.inputs() for rows in splits.unlabelled.chunks()] == [[("p", "h")]]
     assert all(first[2:] == second[2:] for first, second in splits.heldout.inputs())
 
 
-def test_training_rows_that_cannot_be_read_are_told_where_the_held_out_ones_are_read_alone(
-    caplog,
-):
+def test_training_rows_that_cannot_be_read_are_told_where_the_held_out_ones_are_read_alone(caplog):
     train = _write("train.csv", _reviews(8) + "no label,\n")
     rows = load_heldout(DataSpec(train, eval_data=_write("test.csv", _reviews(8, first=20))), SENTIMENT)
     assert len(rows) == 8
@@ -685,10 +680,7 @@ BAD = {
     ),
     "held-out pairs beside single texts": Bad(
         f"y.csv: pairs of texts, but the training rows of x.csv are single texts{SHAPE_HINT}",
-        {
-            "x.csv": _reviews(40),
-            "y.csv": "text,text_pair,label\na,b,positive\nc,d,negative\n",
-        },
+        {"x.csv": _reviews(40), "y.csv": "text,text_pair,label\na,b,positive\nc,d,negative\n"},
         eval_data="y.csv",
     ),
     "held-out single texts beside pairs": Bad(

@@ -73,10 +73,7 @@ def test_a_header_with_more_semicolons_is_of_semicolon_separated_text():
     assert separator("text;label, or so;id", header=True) == ";"
     assert separator('"a;b;c",label', header=True) == ","
     assert separator("well; now; then,1", header=False) == ","
-    assert list(csv_rows(physical('a,b;"c;""d"\r\ne;f'), "x", ";")) == [
-        (1, ["a,b", 'c;"d']),
-        (2, ["e", "f"]),
-    ]
+    assert list(csv_rows(physical('a,b;"c;""d"\r\ne;f'), "x", ";")) == [(1, ["a,b", 'c;"d']), (2, ["e", "f"])]
 
 
 @pytest.mark.parametrize("field", ['"he said ""no"" once"', '"""a"', '"""a"""'])

@@ -206,11 +206,7 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch):
             "x.tsv:2: 1 field where the header has 2\n"
             "  next: a tab always separates two fields, and a line break two rows",
         ),
-        (
-            "x.csv",
-            b"text,label,text\na,1,b\n",
-            "x.csv:1: the column 'text' is there 2 times",
-        ),
+        ("x.csv", b"text,label,text\na,1,b\n", "x.csv:1: the column 'text' is there 2 times"),
         (
             "x.jsonl",
             b'{"text": "a"}\n{"text": }\n',
@@ -249,11 +245,7 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch):
             "x.jsonl:1: not valid JSON: the key 'text' is there twice",
         ),
         ("x.cvs", b"a,b\n", "x.cvs: unknown file type '.cvs'\n  next: did you mean '.csv'?"),
-        (
-            "x.xlsx",
-            b"PK",
-            "x.xlsx: unknown file type '.xlsx'\n  next: save it as CSV",
-        ),
+        ("x.xlsx", b"PK", "x.xlsx: unknown file type '.xlsx'\n  next: save it as CSV"),
         (
             "reviews",
             b"a,b\n",

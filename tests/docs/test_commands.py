@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import doc_pages
@@ -32,12 +31,12 @@ CALLS = {
 }
 
 
-def test_the_documents_show_commands_at_all() -> None:
+def test_the_documents_show_commands_at_all():
     assert len(SHOWN) > 30
 
 
 @pytest.mark.parametrize(("page", "command"), SHOWN, ids=lambda value: str(value)[:60])
-def test_every_command_shown_parses(page: str, command: str) -> None:
+def test_every_command_shown_parses(page, command):
     words = shlex.split(command)
     if words[0] == "accelerate":
         words = words[words.index("-m") + 1 :]
@@ -72,7 +71,7 @@ def _check_edgeroberta(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=doc_pages.named)
-def test_every_command_of_a_guide_stands_beside_its_python_call(page: Path) -> None:
+def test_every_command_of_a_guide_stands_beside_its_python_call(page):
     text = doc_pages.text(page)
     beside = {}
     for shown in doc_pages.tabs(text):
@@ -85,5 +84,5 @@ def test_every_command_of_a_guide_stands_beside_its_python_call(page: Path) -> N
             assert any(call in beside[command] for call in CALLS[words[1]]), command
 
 
-def test_every_command_has_a_python_call() -> None:
+def test_every_command_has_a_python_call():
     assert set(cli.COMMANDS) == set(CALLS)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import doc_pages
-import pytest
 
 from edgeroberta import recipe, stages
 
 
 def test_the_stage_shown_to_contributors_runs_from_a_recipe(
-    tmp_path: Path,
-    tiny_checkpoint: Path,
-    make_build_context: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    tmp_path, tiny_checkpoint, make_build_context, monkeypatch
+):
     (code,) = doc_pages.blocks(doc_pages.text(doc_pages.ROOT / "CONTRIBUTING.md"), "python")
     (tmp_path / "shown_round.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)

@@ -26,8 +26,6 @@ GENERATED = [page for page in PAGES if "<!-- generated: " in doc_pages.text(page
 
 def _generate() -> Any:
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -39,17 +37,17 @@ def _section(command: str) -> str:
 
 
 @pytest.mark.parametrize("page", GENERATED, ids=doc_pages.named)
-def test_the_generated_parts_are_current(page: Path) -> None:
+def test_the_generated_parts_are_current(page):
     text = doc_pages.text(page)
     assert _generate().renewed(text) == text, "run: python docs/generate.py"
 
 
-def test_the_readme_fits_on_two_screens() -> None:
+def test_the_readme_fits_on_two_screens():
     assert len(doc_pages.text(ROOT / "README.md").splitlines()) <= 120
 
 
 @pytest.mark.parametrize("page", PAGES, ids=doc_pages.named)
-def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Path) -> None:
+def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", doc_pages.text(page)):
         if "://" in link:
             continue
@@ -61,7 +59,7 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Path) ->
         assert not anchor or anchor in doc_pages.anchors(doc_pages.text(file)), link
 
 
-def test_the_site_lists_every_page_once() -> None:
+def test_the_site_lists_every_page_once():
     def files(entry: Any) -> list[str]:
         if isinstance(entry, str):
             return [entry]
@@ -74,7 +72,7 @@ def test_the_site_lists_every_page_once() -> None:
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_every_option_is_in_the_documents(name: str) -> None:
+def test_every_option_is_in_the_documents(name):
     section = _section(name)
     function = getattr(importlib.import_module(f"edgeroberta.cli.{name}"), name)
     hints = get_type_hints(function, include_extras=True)
@@ -88,14 +86,14 @@ def test_every_option_is_in_the_documents(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_options_are_kebab_case_and_the_short_ones_are_the_same_everywhere(name: str) -> None:
+def test_options_are_kebab_case_and_the_short_ones_are_the_same_everywhere(name):
     for option in re.findall(r"`(-[^`]*)`", _section(name)):
         assert re.fullmatch(r"-[a-z]|--[a-z][a-z0-9]*(-[a-z0-9]+)*", option), option
         if not option.startswith("--"):
             assert option in ("-m", "-r", "-t", "-o")
 
 
-def test_every_recipe_and_stage_is_in_the_documents() -> None:
+def test_every_recipe_and_stage_is_in_the_documents():
     text = doc_pages.text(DOCS / "reference" / "recipes.md")
     guide = doc_pages.text(DOCS / "guides" / "smaller.md")
     for name in recipe.names():
@@ -106,7 +104,7 @@ def test_every_recipe_and_stage_is_in_the_documents() -> None:
     assert "metadata=" not in text, "a type is shown as Python holds it"
 
 
-def test_every_field_of_a_manifest_is_in_the_documents(tmp_path: Path) -> None:
+def test_every_field_of_a_manifest_is_in_the_documents(tmp_path):
     bundle = fake_bundles.write(tmp_path / "bundle")
     fields = jsontext.loads((bundle / "manifest.json").read_bytes())
     optional = {field.name for field in dataclasses.fields(Manifest)} - {"folder"}
@@ -114,7 +112,7 @@ def test_every_field_of_a_manifest_is_in_the_documents(tmp_path: Path) -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(fields) | optional
 
 
-def test_every_recipe_shown_is_valid(tmp_path: Path) -> None:
+def test_every_recipe_shown_is_valid(tmp_path):
     shown = [
         block
         for page in PAGES
@@ -128,16 +126,15 @@ def test_every_recipe_shown_is_valid(tmp_path: Path) -> None:
         recipe.load(str(path))
 
 
-def test_the_changelog_the_package_and_pyproject_name_one_version() -> None:
+def test_the_changelog_the_package_and_pyproject_name_one_version():
     version = edgeroberta.__version__
     newest = re.search(r"^## \[?(\d+\.\d+\.\d+)", doc_pages.text(ROOT / "CHANGELOG.md"), re.MULTILINE)
-    assert newest is not None
     assert newest[1] == version
     assert f'\nversion = "{version}"\n' in (ROOT / "pyproject.toml").read_text()
 
 
 @pytest.mark.parametrize("page", ["docs/explanation/architecture.md", "CONTRIBUTING.md"])
-def test_every_module_named_for_contributors_exists_with_what_is_said_to_be_in_it(page: str) -> None:
+def test_every_module_named_for_contributors_exists_with_what_is_said_to_be_in_it(page):
     text = doc_pages.text(ROOT / page)
     examples = ("backends/x.py", "runtime/x.py", "stages/x.py")
     for name in re.findall(r"`([\w/]+(?:\.py|/))`", text):
@@ -149,7 +146,7 @@ def test_every_module_named_for_contributors_exists_with_what_is_said_to_be_in_i
         ), name
 
 
-def test_the_architecture_page_places_every_package_and_module() -> None:
+def test_the_architecture_page_places_every_package_and_module():
     table = doc_pages.text(DOCS / "explanation" / "architecture.md").split("## Packages")[1].split("\n## ")[0]
     named = {name for line in table.splitlines() for name in re.findall(r"`([\w/.]+)`", line.split(" | ")[0])}
     there = {

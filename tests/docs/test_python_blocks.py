@@ -47,7 +47,7 @@ def _called(node: ast.expr, names: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_block_compiles_and_its_calls_fit_the_signatures(block: str) -> None:
+def test_a_block_compiles_and_its_calls_fit_the_signatures(block):
     tree = ast.parse(block)
     names = _imported(tree)
     for node in ast.walk(tree):
@@ -56,7 +56,7 @@ def test_a_block_compiles_and_its_calls_fit_the_signatures(block: str) -> None:
             inspect.signature(target).bind(*[None] * len(node.args), **keywords)
 
 
-def test_a_call_with_a_wrong_keyword_is_found() -> None:
+def test_a_call_with_a_wrong_keyword_is_found():
     block = "from edgeroberta.runtime import Runtime\n\nRuntime.fake(answer={})\n"
     with pytest.raises(TypeError, match="unexpected keyword argument 'answer'"):
         test_a_block_compiles_and_its_calls_fit_the_signatures(block)

@@ -17,7 +17,7 @@ WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 
 
 @pytest.fixture
-def desk(tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path, tiny_checkpoint, monkeypatch) -> Path:
     """A folder with ``my-model`` and ``reviews.csv``, in which the test runs."""
     shutil.copytree(tiny_checkpoint, tmp_path / "my-model")
     with (tmp_path / "reviews.csv").open("w", newline="") as handle:
@@ -31,7 +31,7 @@ def desk(tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_quickstart_run(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_of_the_quickstart_run(desk, capsys):
     for shown in QUICKSTART:
         for command in shown.commands:
             with pytest.raises(SystemExit) as ended:
@@ -42,7 +42,7 @@ def test_the_commands_of_the_quickstart_run(desk: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.slow
-def test_the_python_of_the_quickstart_runs(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_of_the_quickstart_runs(desk, capsys):
     for shown in QUICKSTART:
         exec(compile(shown.code, "quickstart.md", "exec"), {})
     verdict, label, *table = capsys.readouterr().out.splitlines()

@@ -30,7 +30,7 @@ def step(stage: str, **config: Any) -> RecipeStep:
 
 
 @pytest.fixture
-def job(tiny_checkpoint: Path, tmp_path: Path) -> PipelineJob:
+def job(tiny_checkpoint, tmp_path) -> PipelineJob:
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64), "texts")
     model = Checkpoint(tiny_checkpoint)
     data = Splits(rows, rows, rows, None, model.task.labels)

@@ -26,7 +26,7 @@ Edit = Callable[[dict[str, Any], dict[str, Any]], object]
 
 
 @pytest.fixture
-def edited(tiny_checkpoint: Path, tmp_path: Path) -> Callable[[Edit], Path]:
+def edited(tiny_checkpoint, tmp_path) -> Callable[[Edit], Path]:
     """A function that changes tokenizer.json and tokenizer_config.json of a copy of a model."""
 
     def edit(change: Edit) -> Path:

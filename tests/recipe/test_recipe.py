@@ -35,7 +35,7 @@ def settings(loaded: recipe.Recipe) -> dict[str, Any]:
     return {step.stage.name: step.config for step in loaded.stages}
 
 
-def test_a_recipe_loads_with_every_default_filled_in(tmp_path: Path) -> None:
+def test_a_recipe_loads_with_every_default_filled_in(tmp_path):
     loaded = recipe.load(write(tmp_path))
     assert [step.stage.name for step in loaded.stages] == [
         "distill", "export", "quantize", "build", "verify", "bundle",
@@ -46,7 +46,7 @@ def test_a_recipe_loads_with_every_default_filled_in(tmp_path: Path) -> None:
     assert (found["distill"].weights.hidden, found["distill"].weights.logits) == (0.5, 1.0)
 
 
-def test_the_resolved_text_is_a_recipe_that_resolves_to_itself(tmp_path: Path) -> None:
+def test_the_resolved_text_is_a_recipe_that_resolves_to_itself(tmp_path):
     loaded = recipe.load(write(tmp_path), ["quantize.samples=32"])
     again = recipe.load(write(tmp_path, loaded.text))
     assert again.text == loaded.text
@@ -54,7 +54,7 @@ def test_the_resolved_text_is_a_recipe_that_resolves_to_itself(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", recipe.names())
-def test_every_shipped_recipe_loads_and_is_called_as_its_file(name: str) -> None:
+def test_every_shipped_recipe_loads_and_is_called_as_its_file(name):
     loaded = recipe.load(name)
     assert loaded.name == name
     assert loaded.description
@@ -62,7 +62,7 @@ def test_every_shipped_recipe_loads_and_is_called_as_its_file(name: str) -> None
 
 
 @pytest.mark.parametrize("name", recipe.names())
-def test_every_line_of_a_shipped_recipe_is_commented(name: str) -> None:
+def test_every_line_of_a_shipped_recipe_is_commented(name):
     lines = recipe.locate(name).read_text().splitlines()
     body = lines[next(i for i, line in enumerate(lines) if line.startswith("stages:")) + 1 :]
     for before, line in zip(["", *body], body, strict=False):
@@ -71,17 +71,17 @@ def test_every_line_of_a_shipped_recipe_is_commented(name: str) -> None:
         assert commented or opens, f"{name}: {line}"
 
 
-def test_the_promised_recipes_are_shipped() -> None:
+def test_the_promised_recipes_are_shipped():
     assert {"int8", "int8-distill", "distill", "fp32"} <= set(recipe.names())
     assert {"prune-int8", "tiny"} <= set(recipe.names())
 
 
-def test_a_stage_without_settings_may_be_a_bare_name(tmp_path: Path) -> None:
+def test_a_stage_without_settings_may_be_a_bare_name(tmp_path):
     text = "schema_version: 1\nname: x\nstages: [export, build, verify, bundle]\n"
     assert len(recipe.load(write(tmp_path, text)).stages) == 4
 
 
-def test_a_number_with_an_exponent_is_a_number() -> None:
+def test_a_number_with_an_exponent_is_a_number():
     assert yamltext.parse("[1e-4, 2E5, 1.5e3, 12, abc]", where="x") == [1e-4, 2e5, 1500.0, 12, "abc"]
 
 
@@ -265,7 +265,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.replace(" ", "-"))
-def test_a_bad_recipe_is_refused_with_the_path_of_the_field(tmp_path: Path, case: str) -> None:
+def test_a_bad_recipe_is_refused_with_the_path_of_the_field(tmp_path, case):
     text, message = BAD[case]
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(tmp_path, text))
@@ -273,7 +273,7 @@ def test_a_bad_recipe_is_refused_with_the_path_of_the_field(tmp_path: Path, case
     assert caught.value.exit_code == 2
 
 
-def test_a_recipe_that_is_not_text_is_refused(tmp_path: Path) -> None:
+def test_a_recipe_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_bytes(b"name: \xff\n")
     with pytest.raises(
@@ -282,7 +282,7 @@ def test_a_recipe_that_is_not_text_is_refused(tmp_path: Path) -> None:
         recipe.load(str(path))
 
 
-def test_a_recipe_file_that_is_not_there_is_said() -> None:
+def test_a_recipe_file_that_is_not_there_is_said():
     with pytest.raises(RecipeError) as caught:
         recipe.load("nowhere/mine.yaml")
     assert str(caught.value) == (
@@ -290,13 +290,13 @@ def test_a_recipe_file_that_is_not_there_is_said() -> None:
     )
 
 
-def test_a_misspelt_recipe_name_gets_a_suggestion_and_nothing_more() -> None:
+def test_a_misspelt_recipe_name_gets_a_suggestion_and_nothing_more():
     with pytest.raises(RecipeError) as caught:
         recipe.load("int8-distil")
     assert str(caught.value) == "no recipe is called 'int8-distil'\n  next: did you mean 'int8-distill'?"
 
 
-def test_a_recipe_name_unlike_any_gets_the_list() -> None:
+def test_a_recipe_name_unlike_any_gets_the_list():
     with pytest.raises(RecipeError) as caught:
         recipe.load("zzz")
     assert (
@@ -319,16 +319,14 @@ def test_a_recipe_name_unlike_any_gets_the_list() -> None:
         ("quantize[0].samples=16", "quantize", ["samples"], 16),
     ],
 )
-def test_an_override_wins_over_the_file(
-    tmp_path: Path, override: str, stage: str, path: list[str], value: Any
-) -> None:
+def test_an_override_wins_over_the_file(tmp_path, override, stage, path, value):
     found = settings(recipe.load(write(tmp_path), [override]))[stage]
     for key in path:
         found = getattr(found, key)
     assert found == value
 
 
-def test_an_override_keeps_its_neighbours_and_the_last_one_wins(tmp_path: Path) -> None:
+def test_an_override_keeps_its_neighbours_and_the_last_one_wins(tmp_path):
     overrides = ["distill.weights.hard=0.1", "distill.weights.hard=0.2"]
     weights = settings(recipe.load(write(tmp_path), overrides))["distill"].weights
     assert (weights.hidden, weights.hard) == (0.5, 0.2)
@@ -357,14 +355,14 @@ BAD_OVERRIDES = {
 
 
 @pytest.mark.parametrize("override", BAD_OVERRIDES)
-def test_a_bad_override_is_blamed_by_name(tmp_path: Path, override: str) -> None:
+def test_a_bad_override_is_blamed_by_name(tmp_path, override):
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(tmp_path), [override])
     assert str(caught.value) == BAD_OVERRIDES[override]
     assert caught.value.exit_code == 2
 
 
-def test_an_override_of_a_stage_that_stands_twice_must_say_which(tmp_path: Path) -> None:
+def test_an_override_of_a_stage_that_stands_twice_must_say_which(tmp_path):
     text = GOOD.replace("  - export", "  - distill: {epochs: 1}\n  - export")
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(tmp_path, text), ["distill.epochs=5"])
@@ -375,7 +373,7 @@ def test_an_override_of_a_stage_that_stands_twice_must_say_which(tmp_path: Path)
     assert [step.config.epochs for step in loaded.stages[:2]] == [3, 5]  # type: ignore[attr-defined]
 
 
-def test_a_field_of_the_file_is_not_blamed_on_an_override(tmp_path: Path) -> None:
+def test_a_field_of_the_file_is_not_blamed_on_an_override(tmp_path):
     text = GOOD.replace("samples: 64", "sampels: 64")
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(tmp_path, text), ["quantize.samples=32"])
@@ -383,7 +381,7 @@ def test_a_field_of_the_file_is_not_blamed_on_an_override(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", stages.MODULES)
-def test_every_setting_of_every_stage_is_described(name: str) -> None:
+def test_every_setting_of_every_stage_is_described(name):
     from edgeroberta.recipe import stage_settings as known
 
     for setting in known.of_stage(name):

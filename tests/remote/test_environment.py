@@ -68,10 +68,7 @@ def test_a_python_without_ensurepip_is_told_what_to_install(root, tmp_path, monk
     [
         (f"WARNING: old\n\n{MISSING}\n", f": pip ended with exit code 7: WARNING: old | {MISSING}"),
         ("x" * 999 + "\n", f": pip ended with exit code 7: {'x' * 200}"),
-        (
-            "".join(f"{number}\n" for number in range(9)),
-            ": pip ended with exit code 7: 5 | 6 | 7 | 8",
-        ),
+        ("".join(f"{number}\n" for number in range(9)), ": pip ended with exit code 7: 5 | 6 | 7 | 8"),
         ("", ": pip ended with exit code 7: nothing"),
     ],
     ids=["a message", "a long line", "many lines", "nothing"],

@@ -93,9 +93,7 @@ def test_an_odd_answer_is_an_error_of_that_host(tmp_path, answers, code):
     assert (caught.value.code, caught.value.where) == (code, "kitchen")
 
 
-def test_events_and_what_libraries_print_are_told_and_the_last_of_a_step_say_why_it_died(
-    tmp_path,
-):
+def test_events_and_what_libraries_print_are_told_and_the_last_of_a_step_say_why_it_died(tmp_path):
     events = [
         {"event": "progress", "code": "step-started", "text": "build: started"},
         {"event": "log", "text": "warning: old"},

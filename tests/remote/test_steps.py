@@ -148,11 +148,7 @@ def test_engines_are_built_on_the_device_before_they_are_measured(there, device,
     started = [line for line in said.lines if line.endswith(": started")]
     assert started == [f"kitchen: {BUILD}: started", f"kitchen: {BENCH}: started"]
     rows = {row.engine: row for row in result.comparison.rows}
-    assert list(rows) == [
-        "tensorrt 10.3.0",
-        "tensorrt-fp16 10.3.0",
-        f"onnxruntime {onnxruntime.__version__}",
-    ]
+    assert list(rows) == ["tensorrt 10.3.0", "tensorrt-fp16 10.3.0", f"onnxruntime {onnxruntime.__version__}"]
     assert {row.status for row in rows.values()} == {RowStatus.UNCHECKED}
     assert all(row.latency.p50_ms > 0 for row in rows.values())
     # Built once: the bench found both.

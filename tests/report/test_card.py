@@ -24,11 +24,7 @@ def manifest():
         "target": "cpu",
         "precision": "int8",
         "lineage": [{"stage": "distill", "seconds": 61.26}, {"stage": "quantize", "seconds": 12.0}],
-        "baseline": {
-            "model": "/home/someone/models/reviews",
-            "parameters": 30_300_000,
-            "bytes": 121_200_000,
-        },
+        "baseline": {"model": "/home/someone/models/reviews", "parameters": 30_300_000, "bytes": 121_200_000},
     }
 
 
@@ -110,9 +106,7 @@ def test_the_front_matter_is_what_the_hub_reads(manifest, report):
                     {
                         "task": {"type": "text-classification"},
                         "dataset": {"name": "reviews.csv", "type": "held-out"},
-                        "metrics": [
-                            {"type": "accuracy", "name": "accuracy (onnxruntime)", "value": 0.809},
-                        ],
+                        "metrics": [{"type": "accuracy", "name": "accuracy (onnxruntime)", "value": 0.809}],
                     }
                 ],
             }

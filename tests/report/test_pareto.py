@@ -19,17 +19,17 @@ POINTS = (
 )
 
 
-def test_the_front_leaves_out_what_another_point_beats_in_both() -> None:
+def test_the_front_leaves_out_what_another_point_beats_in_both():
     assert [point.name for point in pareto_front(POINTS)] == ["3 layers", "int8", "full size"]
 
 
-def test_of_equally_fast_points_the_better_one_is_on_the_front() -> None:
+def test_of_equally_fast_points_the_better_one_is_on_the_front():
     assert pareto_front([ParetoPoint("a", 1.0, 0.8), ParetoPoint("b", 1.0, 0.9)]) == (
         ParetoPoint("b", 1.0, 0.9),
     )
 
 
-def test_the_table_lists_the_fastest_first_and_marks_the_front() -> None:
+def test_the_table_lists_the_fastest_first_and_marks_the_front():
     assert pareto_table(POINTS).text().splitlines() == [
         "                  p50  accuracy      size",
         "*  3 layers   0.90 ms    86.8 %   28.0 MB",
@@ -39,7 +39,7 @@ def test_the_table_lists_the_fastest_first_and_marks_the_front() -> None:
     ]
 
 
-def test_the_json_says_of_each_point_whether_it_is_on_the_front() -> None:
+def test_the_json_says_of_each_point_whether_it_is_on_the_front():
     found = pareto_json(POINTS, metric="accuracy")
     assert [(row["name"], row["pareto"]) for row in found["points"]] == [
         ("full size", True),
@@ -49,14 +49,14 @@ def test_the_json_says_of_each_point_whether_it_is_on_the_front() -> None:
     ]
 
 
-def test_the_drawing_is_the_golden_one() -> None:
+def test_the_drawing_is_the_golden_one():
     drawn = pareto_svg(POINTS, title="SST-2", floor=0.867)
     if os.environ.get("UPDATE_GOLDENS"):
         GOLDEN.write_text(drawn, encoding="utf-8")
     assert drawn == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point() -> None:
+def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point():
     odd = [ParetoPoint("a < b & c", 1.0, 0.5, series="mine"), ParetoPoint("d", 2.0, 0.75, series="theirs")]
     root = ElementTree.fromstring(pareto_svg(odd, title='5 > 4 "quoted"'))
     texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -65,21 +65,21 @@ def test_the_drawing_is_xml_with_one_mark_and_one_name_for_each_point() -> None:
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "pearson"])
-def test_points_lie_inside_the_plot(metric: str) -> None:
+def test_points_lie_inside_the_plot(metric):
     root = ElementTree.fromstring(pareto_svg([ParetoPoint("only", 3.0, 1.0)], title="one", metric=metric))
     circle = next(root.iter("{http://www.w3.org/2000/svg}circle"))
     assert 64 <= float(circle.get("cx", 0)) <= 696
     assert 64 <= float(circle.get("cy", 0)) <= 384
 
 
-def test_names_of_points_in_one_place_do_not_hide_each_other() -> None:
+def test_names_of_points_in_one_place_do_not_hide_each_other():
     drawn = pareto_svg([ParetoPoint(f"point {number}", 1.0, 0.9) for number in range(4)], title="one place")
     root = ElementTree.fromstring(drawn)
     texts = [node for node in root.iter("{http://www.w3.org/2000/svg}text") if "point" in str(node.text)]
     assert len({(node.get("x"), node.get("y")) for node in texts}) == 4
 
 
-def test_what_was_predicted_is_hollow_and_called_so() -> None:
+def test_what_was_predicted_is_hollow_and_called_so():
     points = [
         ParetoPoint("here", 1.0, 0.9),
         ParetoPoint("there", 0.5, 0.8, predicted=True),

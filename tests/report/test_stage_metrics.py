@@ -27,7 +27,7 @@ LEDGER = PerStageMetrics(
 )
 
 
-def test_a_ledger_reads_as_it_should() -> None:
+def test_a_ledger_reads_as_it_should():
     lines = stage_metrics.table(LEDGER).text().splitlines()
     assert lines == [
         "after      accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
@@ -39,7 +39,7 @@ def test_a_ledger_reads_as_it_should() -> None:
     assert max(map(len, lines)) <= 100, "it fits a terminal"
 
 
-def test_what_was_measured_on_what_is_said_beneath() -> None:
+def test_what_was_measured_on_what_is_said_beneath():
     assert stage_metrics.notes(LEDGER) == (
         "Each model as an ONNX graph in ONNX Runtime, on 872 held-out rows; p50 of 90 single texts on one "
         "thread, interleaved with the baseline. One row is 0.11 points. "
@@ -48,17 +48,17 @@ def test_what_was_measured_on_what_is_said_beneath() -> None:
     )
 
 
-def test_a_draw_of_rows_is_told() -> None:
+def test_a_draw_of_rows_is_told():
     drawn = replace(LEDGER, measured=2000, available=50_000, rows=())
     assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in stage_metrics.notes(drawn)[0]
 
 
-def test_a_ledger_without_a_runtime_says_why() -> None:
+def test_a_ledger_without_a_runtime_says_why():
     missing = replace(LEDGER, rows=(), missing="ONNX Runtime is not installed: pip install x")
     assert stage_metrics.notes(missing) == ("Not measured: ONNX Runtime is not installed: pip install x.",)
 
 
-def test_a_correlation_stays_a_number() -> None:
+def test_a_correlation_stays_a_number():
     row = StageRow("distill", "checkpoint", 0.9123, 0.0101)
     assert stage_metrics.table(replace(LEDGER, metric="pearson", rows=(row,))).rows[0][1:3] == (
         "0.912",

@@ -101,14 +101,14 @@ def example() -> Report:
     )
 
 
-def test_a_report_reads_as_it_should(example: Report) -> None:
+def test_a_report_reads_as_it_should(example):
     text = markdown(sections(example))
     if os.environ.get("UPDATE_GOLDENS"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_a_report_is_written_three_ways(example: Report, tmp_path: Path) -> None:
+def test_a_report_is_written_three_ways(example, tmp_path):
     assert write(example, tmp_path) == ("report.json", "report.md", "report.html")
     stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert stored["schema_version"] == 2
@@ -122,7 +122,7 @@ def test_a_report_is_written_three_ways(example: Report, tmp_path: Path) -> None
     assert '<td>quantize</td><td class="number">86.1</td><td class="number">+13.9</td>' in shown
 
 
-def test_a_ledger_without_a_runtime_is_a_sentence(example: Report) -> None:
+def test_a_ledger_without_a_runtime_is_a_sentence(example):
     missing = replace(
         example, per_stage=PerStageMetrics("accuracy", 1000, 1000, 90, missing="no engine is here")
     )
@@ -130,12 +130,12 @@ def test_a_ledger_without_a_runtime_is_a_sentence(example: Report) -> None:
     assert "## What each stage lost\n\nNot measured: no engine is here.\n\n##" in text
 
 
-def test_a_report_without_a_ledger_has_no_section_of_it(example: Report) -> None:
+def test_a_report_without_a_ledger_has_no_section_of_it(example):
     bare = replace(example, per_stage=None)
     assert "What each stage lost" not in markdown(sections(bare))
 
 
-def test_changed_answers_whose_texts_are_not_kept_are_told_by_their_rows(example: Report) -> None:
+def test_changed_answers_whose_texts_are_not_kept_are_told_by_their_rows(example):
     bare = replace(example, flips=tuple(replace(flip, text=None, pair=None) for flip in example.flips))
     text = markdown(sections(bare))
     assert "--keep-examples keeps them.\n\n| row | label | baseline | compressed |\n" in text
@@ -143,7 +143,7 @@ def test_changed_answers_whose_texts_are_not_kept_are_told_by_their_rows(example
     assert example.flips[0].text not in text
 
 
-def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example: Report) -> None:
+def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example):
     attack = replace(example.flips[0], text='</td><script>alert(1)</script><img src="http://x/">')
     hostile = replace(example, flips=(attack,))
     shown = page(hostile)
@@ -162,22 +162,20 @@ def test_a_page_needs_nothing_else_and_cannot_be_broken_by_a_text(example: Repor
     assert '<h1 class="FAIL">Verdict: FAIL</h1>' in shown
 
 
-def test_a_page_draws_the_gate_where_the_intervals_are(example: Report) -> None:
+def test_a_page_draws_the_gate_where_the_intervals_are(example):
     shown = page(example)
     assert "gate +1.0" in shown
     assert shown.count("<circle") == 1  # the engine that crashed has no interval
 
 
-def test_a_report_of_engines_that_all_failed_still_has_a_page(example: Report) -> None:
+def test_a_report_of_engines_that_all_failed_still_has_a_page(example):
     empty = replace(example, engines=example.engines[1:], flips=(), linear_ops=(), lineage=())
     shown = page(empty)
     assert "<svg" not in shown
     assert "FAIL (crashed)" in shown
 
 
-def test_without_jinja2_the_page_is_left_out_with_a_warning(
-    example: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_jinja2_the_page_is_left_out_with_a_warning(example, tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     rendering._environment.cache_clear()
     assert write(example, tmp_path) == ("report.json", "report.md")

@@ -182,10 +182,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         " which is not a file beside it",
     ),
     "an index that is not readable": (
-        lambda d: (
-            (d / "model.safetensors").unlink(),
-            (d / "model.safetensors.index.json").write_text("{}"),
-        ),
+        lambda d: ((d / "model.safetensors").unlink(), (d / "model.safetensors.index.json").write_text("{}")),
         "{d}/model.safetensors.index.json: the index of the weight files is not readable",
     ),
     "NaN weights": (

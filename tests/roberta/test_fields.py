@@ -66,11 +66,7 @@ BAD = [
         ["gelu"],
         "hidden_act must be one of gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh, relu,",
     ),
-    (
-        "hidden_act",
-        "silu",
-        "gelu_fast, gelu_pytorch_tanh, relu, not 'silu'",
-    ),
+    ("hidden_act", "silu", "gelu_fast, gelu_pytorch_tanh, relu, not 'silu'"),
     ("bos_token_id", {"id": 0}, "bos_token_id must be a token's id, not {'id': 0}\n" + AGAIN),
     ("bos_token_id", [0], "bos_token_id must be a token's id, not [0]\n" + AGAIN),
     (

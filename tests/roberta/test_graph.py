@@ -170,9 +170,7 @@ def blank(layer: EncoderLayer, columns: Any, neurons: Any) -> EncoderLayer:
         return Linear(weight, linear.bias)
 
     return dataclasses.replace(
-        layer,
-        attention_output=only(layer.attention_output, columns),
-        ffn_out=only(layer.ffn_out, neurons),
+        layer, attention_output=only(layer.attention_output, columns), ffn_out=only(layer.ffn_out, neurons)
     )
 
 

@@ -160,18 +160,9 @@ def _set(*keys: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     ("change", "message"),
     [
         (_set("format", value=2), "format 2, only format 1 is known"),
-        (
-            _set("arch", "vocab", value=7),
-            "tensor 'word_emb' is (6, 4), the header's architecture has (7, 4)",
-        ),
-        (
-            _set("arch", "layers", value=3),
-            "tensor 'l2.qkv.w' is None, the header's architecture has (12, 4)",
-        ),
-        (
-            _set("arch", "layers", value=1),
-            "tensor 'l1.qkv.w' is (12, 4), the header's architecture has None",
-        ),
+        (_set("arch", "vocab", value=7), "tensor 'word_emb' is (6, 4), the header's architecture has (7, 4)"),
+        (_set("arch", "layers", value=3), "tensor 'l2.qkv.w' is None, the header's architecture has (12, 4)"),
+        (_set("arch", "layers", value=1), "tensor 'l1.qkv.w' is (12, 4), the header's architecture has None"),
         (
             _set("tensors", 0, "group", value=3),
             "tensor 'word_emb': dtype 'i8' in groups of 3 does not fit shape (6, 4)",

@@ -155,11 +155,7 @@ FOREIGN: dict[str, tuple[Rename, Mapping[str, torch.Tensor], str]] = {
         {"roberta.encoder.layer.2.output.dense.bias": ROW},
         "the tensor roberta.encoder.layer.2.output.dense.bias belongs to no layer",
     ),
-    "8-bit weights": (
-        str,
-        {f"{QUERY}.SCB": ROW},
-        f"the tensor {QUERY}.SCB belongs to quantized weights\n",
-    ),
+    "8-bit weights": (str, {f"{QUERY}.SCB": ROW}, f"the tensor {QUERY}.SCB belongs to quantized weights\n"),
     "a mask of torch's pruning": (
         lambda name: name.replace(f"{QUERY}.weight", f"{QUERY}.weight_orig"),
         {f"{QUERY}.weight_mask": SQUARE},

@@ -22,7 +22,7 @@ def names() -> set[str]:
     return found
 
 
-def test_the_names_of_shared_files_are_spelled_once() -> None:
+def test_the_names_of_shared_files_are_spelled_once():
     known, again = names(), []
     assert {"config.json", "tokenizer.json", "model.safetensors", "model.onnx", "model_fp16.onnx"} <= known
     for file in sorted(ROOT.rglob("*.py")):
