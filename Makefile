@@ -35,6 +35,7 @@ lint: $(STAMPS)/dev  ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test: lint  ## Lint, type-check and run the quick tests
 	$(BIN)/python -m pytest -m 'not slow and not interchange and not arm' -n logical --dist worksteal

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import base_model
 from benchmarks.results import RESULTS, Latency, Machine, Result, Row, now, this_machine, write
 from edgeroberta import demo
-from edgeroberta.benchmark.bench_request import DTYPES
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.measure.protocol import DTYPES
 from edgeroberta.roberta.checkpoint import Checkpoint
 
 if TYPE_CHECKING:

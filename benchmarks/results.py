@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.hardware import machine_facts
 from edgeroberta.storage.artifact import write_json
+from edgeroberta.version import __version__
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
-from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.report.pareto import ParetoPoint, pareto_svg
 from edgeroberta.report.table import Table
 from edgeroberta.storage.artifact import write_text
+from edgeroberta.version import __version__
 
 ROOT = Path(__file__).parent.parent
 MARKED = re.compile(

@@ -17,10 +17,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from edgeroberta.api import *  # noqa: F403
 
-__version__ = "0.4.0"
 
 __all__ = [  # noqa: F405
     "BenchResult",

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime.goldens import GOLDENS_FILE, Goldens
 from edgeroberta.runtime.manifest import (
@@ -30,6 +29,7 @@ from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, digest_file, write_bytes
 from edgeroberta.storage.files import TOKENIZER
+from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -158,11 +158,11 @@ def make_build_context(tmp_path_factory) -> Callable[..., Any]:
         import numpy as np
 
         from edgeroberta import targets
+        from edgeroberta.context import Context
         from edgeroberta.data import Rows, Splits
         from edgeroberta.progress import Progress
         from edgeroberta.roberta.checkpoint import Checkpoint
         from edgeroberta.roberta.graph import write_float
-        from edgeroberta.stages import Context
         from edgeroberta.storage.artifact import Artifact, Kind, Lineage
         from edgeroberta.tasks import Task
 

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import distributed, targets
+from edgeroberta.context import Context
 from edgeroberta.data import Rows, Splits
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.stages import Context, Stage, StageConfig
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import Stage
 from edgeroberta.storage.artifact import Kind, digest_file, digest_value, write_json, write_text
 from edgeroberta.tasks import Problem, Task
 

@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 from fake_cuda import FakeCuda
 
-from edgeroberta.runtime.tensorrt import cuda
+from edgeroberta.runtime import driver
 
 VERSIONS = ("10.3.0", "10.16.0", "11.4.0")
 RTX = "1.7.1"
@@ -102,7 +102,7 @@ class FakeTensorRt:
         for name in ("cuda", "cuda.bindings"):
             patch.setitem(sys.modules, name, ModuleType(name))
         patch.setitem(sys.modules, "cuda.bindings.runtime", self.gpu.module)
-        patch.setattr(cuda, "driver_version", lambda: (12, 6))
+        patch.setattr(driver, "driver_version", lambda: (12, 6))
         return self
 
     @contextlib.contextmanager

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from edgeroberta import stages, targets
+from edgeroberta.context import Context
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.tasks import Problem, Task
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeroberta.data.rows import DataSpec
-
-#: Types that the full-size model can have on a GPU.
-DTYPES = ("float32", "float16", "bfloat16")
+from edgeroberta.measure.protocol import DTYPES
 
 
 @dataclass(frozen=True)

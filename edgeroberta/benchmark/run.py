@@ -10,13 +10,13 @@ from typing import Any
 
 from edgeroberta.benchmark import evaluation_data, lineup
 from edgeroberta.benchmark import table as tables
-from edgeroberta.benchmark.bench_request import DTYPES, BenchRequest
+from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.benchmark.comparison import Comparison, compare, fastest
 from edgeroberta.errors import EdgeRobertaError, UsageError, did_you_mean
 from edgeroberta.hardware import machine_facts
 from edgeroberta.measure.environment import Looking
 from edgeroberta.measure.process import MeasuredModel, Worker
-from edgeroberta.measure.protocol import SubjectSpec
+from edgeroberta.measure.protocol import DTYPES, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan
 from edgeroberta.measure.validity import RunValidity
 from edgeroberta.progress import Progress

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.extras import EXTRAS, missing
 from edgeroberta.hardware import DeviceState, MachineFacts, for_json, machine_facts, read_state
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import ENGINES, open_session
+from edgeroberta.version import __version__
 
 SCHEMA_VERSION = 1
 GRAPH = Path(__file__).parent / "doctor_graph"

@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
-from edgeroberta import __version__
 from edgeroberta.cli import console
 from edgeroberta.errors import EdgeRobertaError, shortened
+from edgeroberta.version import __version__
 
 #: Commands in the order of the help, each with its call in Python; each is a module of this package with a
 #: function of that name.

@@ -16,6 +16,10 @@ from edgeroberta.tasks import Word
 Inputs = Sequence[str] | Sequence[tuple[str, str]]
 
 
+#: Types that the baseline can have on a GPU.
+DTYPES = ("float32", "float16", "bfloat16")
+
+
 class RowStatus(Word):
     """How a row of a table ended; "ran" and "still right" are two things."""
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta.benchmark.bench_request import DTYPES
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
-from edgeroberta.measure.protocol import Inputs, SubjectSpec
+from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading
 from edgeroberta.roberta.checkpoint import Checkpoint

@@ -130,7 +130,7 @@ def _serve(subject: Subject, spec: SubjectSpec, request: dict[str, Any]) -> dict
         return {"rows": len(inputs)}
     if do == "beside":
         inputs = [spec.inputs[row] for row in request["rows"]]
-        return asdict(cast(AnsweringSubject, subject).beside(inputs, request))
+        return asdict(cast("AnsweringSubject", subject).beside(inputs, request))
     return {"peak_bytes": peak_memory()}
 
 
@@ -147,7 +147,7 @@ def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:
     if way == "alone":
         return np.concatenate([subject.logits([each]) for each in inputs])
     if way.startswith("padded-"):
-        return cast(AnsweringSubject, subject).padded(inputs, int(way.partition("-")[2]))
+        return cast("AnsweringSubject", subject).padded(inputs, int(way.partition("-")[2]))
     return subject.logits(inputs)
 
 

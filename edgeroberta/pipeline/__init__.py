@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta import __version__, distributed, stages
+from edgeroberta import distributed, stages
+from edgeroberta.context import Context
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import BundleError
 from edgeroberta.evaluation import provenance
@@ -27,10 +28,10 @@ from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.runtime import manifest
-from edgeroberta.stages import Context
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.storage.files import REPORT
+from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
 

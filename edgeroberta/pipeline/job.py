@@ -14,7 +14,8 @@ from edgeroberta.hardware import versions
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.stages import Stage, StageConfig
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import Stage
 from edgeroberta.storage import artifact, codedigest, paths
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_value
 from edgeroberta.storage.cache import cache_dir

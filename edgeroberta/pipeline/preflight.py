@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from edgeroberta.context import RunOutline
 from edgeroberta.hardware import versions
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.parity import tokens
@@ -18,7 +19,6 @@ from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import Input
-from edgeroberta.stages import RunOutline
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
 from edgeroberta.storage.cache import cache_dir, writing
@@ -83,7 +83,7 @@ def check_reading(
         return (*told, f"answers were not compared with transformers': {missing[0]} is not installed")
     from edgeroberta.parity import logits
 
-    ordered = cast(Inputs, sorted(chosen, key=lambda item: len(str(item))))
+    ordered = cast("Inputs", sorted(chosen, key=lambda item: len(str(item))))
     logits.check(model, task, ordered[:: -(-len(ordered) // ANSWERED)])
     with writing(kept.parent):
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta import distributed
+from edgeroberta.context import Context
 from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
 from edgeroberta.latency.table import LatencyTable
 from edgeroberta.prune.allocation import Cost, cost_of
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
-from edgeroberta.stages import Context
 from edgeroberta.storage import paths
 
 if TYPE_CHECKING:
     from edgeroberta.latency.table import LatencyTable
-    from edgeroberta.stages.prune import PruneBudget
+    from edgeroberta.prune.settings import PruneBudget
     from edgeroberta.targets import Target
 
 #: Where a run keeps the table it has begun with, so that one that goes on counts as before.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta import metrics
+from edgeroberta.context import Context
 from edgeroberta.data.rows import Rows
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import DataError, RecipeError
@@ -21,7 +22,6 @@ from edgeroberta.roberta import loading, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.shape import EncoderShape
 from edgeroberta.roberta.surgery import KeptUnits
-from edgeroberta.stages import Context
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.training import batching, distillation, finetuning, prediction
@@ -30,7 +30,7 @@ from edgeroberta.training.batching import Tokens
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from edgeroberta.stages.prune import PruneConfig
+    from edgeroberta.prune.settings import PruneConfig
 
 _NOTES = "step.json"
 

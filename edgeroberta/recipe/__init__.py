@@ -27,7 +27,8 @@ from edgeroberta.errors import RecipeError, did_you_mean
 from edgeroberta.notebook import Shown
 from edgeroberta.recipe import validation
 from edgeroberta.recipe.validation import OverrideSource, dotted, first_complaint
-from edgeroberta.stages import Stage, StageConfig
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import Stage
 from edgeroberta.storage import yamltext
 from edgeroberta.storage.artifact import Kind
 

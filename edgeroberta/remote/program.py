@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgeroberta import errors
 from edgeroberta.remote import device
-from edgeroberta.runtime.tensorrt import driver
+from edgeroberta.runtime import driver
 
 #: The oldest Python that the package and this program run on.
 PYTHON = (3, 10)

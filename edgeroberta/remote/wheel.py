@@ -14,10 +14,10 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import edgeroberta
+from edgeroberta import version
 from edgeroberta.errors import EdgeRobertaError
 
-_PACKAGE = Path(edgeroberta.__file__).parent
+_PACKAGE = Path(version.__file__).parent
 _TAG = "py3-none-any"
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -39,7 +39,7 @@ def build(package: Path = _PACKAGE) -> Wheel:
         hint = "pip install -e . in the checkout"
         raise EdgeRobertaError("this package is not installed", where=str(package), hint=hint) from error
     metadata = found.read_text("METADATA") or ""
-    name = f"edgeroberta-{edgeroberta.__version__}"
+    name = f"edgeroberta-{version.__version__}"
     files = _files(package)
     info = f"{name}.dist-info"
     files[f"{info}/METADATA"] = metadata.encode("utf-8")

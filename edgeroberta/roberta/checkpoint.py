@@ -136,6 +136,14 @@ class Checkpoint:
         # transformers writes 1e30 where the tokenizer knows no limit.
         return min(positions, int(stated)) if isinstance(stated, (int, float)) and stated >= 2 else positions
 
+    def copy_files(self, destination: Path) -> None:
+        """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
+        for name in (CONFIG, TOKENIZER):
+            if not (self.folder / name).is_file():
+                raise CheckpointError(f"the model comes without its {name}", where=str(self))
+        shutil.copyfile(self.config_file, destination / CONFIG)
+        self.copy_tokenizer(destination)
+
     def copy_tokenizer(self, destination: Path) -> None:
         """Copy the files of the fast tokenizer into another folder, those that are there."""
         for name in files.FAST_TOKENIZER:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta import __version__
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
@@ -25,6 +24,7 @@ from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.version import __version__
 
 GOLDENS_FILE = "goldens.json"
 SCHEMA_VERSION = 1

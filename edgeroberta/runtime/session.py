@@ -165,9 +165,9 @@ def _has_device(name: str) -> bool:
     """Tell whether the machine has what an engine runs on; builders without a GPU have the package, too."""
     if not ENGINES[name].on_device:
         return True
-    from edgeroberta.runtime.tensorrt import cuda
+    from edgeroberta.runtime import driver
 
-    return cuda.driver_version() is not None
+    return driver.driver_version() is not None
 
 
 def opened(engine: Any) -> Any:

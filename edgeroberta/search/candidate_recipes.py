@@ -14,7 +14,7 @@ from edgeroberta.search.candidates import Candidate
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.storage import yamltext
 from edgeroberta.storage.artifact import write_text
-from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.distill_settings import DistillSettings
 
 #: Base where the user names none.
 DEFAULT = "int8-distill"

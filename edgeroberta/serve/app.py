@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from edgeroberta import __version__
 from edgeroberta.errors import UsageError, did_you_mean
 from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.tokenizer import Input
@@ -24,6 +23,7 @@ from edgeroberta.serve.metrics import CONTENT_TYPE, Metrics
 from edgeroberta.serve.pool import FullError, Job, Pool, Result
 from edgeroberta.serve.refusal import Refusal
 from edgeroberta.serve.settings import Settings
+from edgeroberta.version import __version__
 
 PREDICT, HEALTH, METRICS = PATHS = ("/predict", "/health", "/metrics")
 _OTHER = "other"

@@ -45,9 +45,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or say that there are too many."""
-        self.socket = cast(asyncio.Transport, transport)
+        self.socket = cast("asyncio.Transport", transport)
         self._answers = _Transport(self)
-        super().connection_made(cast(asyncio.Transport, self._answers))
+        super().connection_made(cast("asyncio.Transport", self._answers))
         self.flow = _Flow(self)
         most = self._settings.connections
         if len(self.connections) > most:

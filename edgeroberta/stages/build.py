@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,18 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.errors import EdgeRobertaError, RecipeError, UsageError
-from edgeroberta.stages import Context, RunOutline, StageConfig, stage
+from edgeroberta.context import Context, RunOutline
+from edgeroberta.errors import RecipeError, UsageError
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
-from edgeroberta.storage.files import CONFIG, GRAPH, TOKENIZER
+from edgeroberta.storage.files import GRAPH
 
 if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.runtime.goldens import Goldens
     from edgeroberta.runtime.manifest import Manifest
-
-#: Files of a model folder that a bundle must carry, so that it and other tools can load it.
-MODEL_FILES = (CONFIG, TOKENIZER)
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -78,7 +76,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
     model = Checkpoint(graph)
-    copy_model_files(model, output)
+    model.copy_files(output)
     publishing.strip(output)
     bundle_writer.compact_tokenizer(output)
     files = {
@@ -118,15 +116,6 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         "measured_on_the_device": later,
         "kernels": kernels,
     }
-
-
-def copy_model_files(source: Checkpoint, destination: Path) -> None:
-    """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
-    for name in MODEL_FILES:
-        if not (source.folder / name).is_file():
-            raise EdgeRobertaError(f"the model comes without its {name}", where=str(source))
-    shutil.copyfile(source.config_file, destination / CONFIG)
-    source.copy_tokenizer(destination)
 
 
 def lineage(context: Context) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.context import Context
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import stage
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import Kind, copy_tree, write_text
 from edgeroberta.storage.files import README, RECIPE, REPORT

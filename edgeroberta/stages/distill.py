@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
-from edgeroberta.stages import Context, RunOutline, stage
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.tasks import Word
-from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.distill_settings import DistillSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

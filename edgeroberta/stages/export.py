@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.stages import Context, StageConfig, stage
-from edgeroberta.stages.build import copy_model_files
+from edgeroberta.context import Context
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import GRAPH
 
@@ -28,5 +29,5 @@ def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     files = write_float(context.checkpoint, context.output / GRAPH)
     if backends.wants_half_graph(context.target.engines):
         files += write_float(context.checkpoint, context.output / backends.HALF_GRAPH, TENSORRT)
-    copy_model_files(context.checkpoint, context.output)
+    context.checkpoint.copy_files(context.output)
     return {"bytes": sum(file.stat().st_size for file in files), "files": [file.name for file in files]}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import DataError
-from edgeroberta.stages import Context, RunOutline, stage
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.training.hyperparameters import Hyperparameters
 
@@ -40,7 +41,8 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     import torch
 
     from edgeroberta.roberta.loading import load_classifier
-    from edgeroberta.training import TrainingJob, batching, finetuning, losses
+    from edgeroberta.training import batching, finetuning, losses
+    from edgeroberta.training.run import TrainingJob
 
     rows, source = context.data.train, context.checkpoint
     if rows.labels is None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.context import Context
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import GRAPH
 
@@ -89,7 +91,6 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
     from edgeroberta.roberta.weights import load_weights
-    from edgeroberta.stages.build import copy_model_files
 
     float_graph = context.inputs[Kind.GRAPH].path
     tensorrt = backends.wants_int8_graph(context.target.engines)
@@ -109,7 +110,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     files = build_graph(weights, plan, form).builder.save(context.output / GRAPH)
     if tensorrt:
         build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
-    copy_model_files(context.checkpoint, context.output)
+    context.checkpoint.copy_files(context.output)
     if not fitted.met:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from edgeroberta.context import Context
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.per_stage import PerStageMetrics
-from edgeroberta.stages import Context, StageConfig, stage
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta import corpus, tablecopy, token_prior, vocabulary_cut
 from edgeroberta.roberta import token_selection as tokens
@@ -17,7 +18,8 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.lengths import BIN
-from edgeroberta.stages import Context, RunOutline, StageConfig, stage
+from edgeroberta.settings import StageConfig
+from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import TOKENIZER
 

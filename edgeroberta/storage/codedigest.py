@@ -15,14 +15,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgeroberta import __version__
+from edgeroberta.version import __version__
 
 PACKAGE = "edgeroberta"
 #: Where the package's sources are.
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Modules that tell people how things go, and the one with the version: they change no result.
-SILENT = frozenset({PACKAGE, f"{PACKAGE}.errors", f"{PACKAGE}.progress"})
+SILENT = frozenset({PACKAGE, f"{PACKAGE}.errors", f"{PACKAGE}.progress", f"{PACKAGE}.version"})
 #: The table of all stages: a stage rests on none of the others.
 _REGISTRY = f"{PACKAGE}.stages"
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from edgeroberta import metrics, training
+from edgeroberta import metrics
+from edgeroberta.context import Context
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import save_classifier
-from edgeroberta.stages import Context
-from edgeroberta.training import TrainingJob, batching, prediction
+from edgeroberta.training import batching, loop, prediction
 from edgeroberta.training import checkpoints as training_state
+from edgeroberta.training.run import TrainingJob, TrainingRun
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,9 +50,7 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
         return metrics.score(task, logits, labels)
 
     progress = context.progress if process.is_main_process else Progress()
-    state = training.train(
-        training.TrainingRun(**vars(job), evaluate=evaluate, seed=context.seed, progress=progress)
-    )
+    state = loop.train(TrainingRun(**vars(job), evaluate=evaluate, seed=context.seed, progress=progress))
     return {
         "metric": task.metric,
         "steps": state.step,

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import hftokenizer, loading, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import FAMILIES
-from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.storage.files import TOKENIZER

@@ -7,7 +7,7 @@ import math
 from pydantic import Field, model_validator
 
 from edgeroberta.errors import RecipeError
-from edgeroberta.stages import StageConfig
+from edgeroberta.settings import StageConfig
 from edgeroberta.tasks import Word
 
 

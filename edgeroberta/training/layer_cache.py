@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,11 +15,9 @@ from torch import Tensor
 from edgeroberta.roberta import frozen_layers
 from edgeroberta.training import prediction, teacher
 from edgeroberta.training.batching import Indices
+from edgeroberta.training.run import TrainingRun
 from edgeroberta.training.shards import Outputs
 from edgeroberta.training.teacher import WantedOutputs
-
-if TYPE_CHECKING:
-    from edgeroberta.training import TrainingRun
 
 
 @dataclass

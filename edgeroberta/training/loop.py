@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +15,13 @@ from torch import Tensor
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.storage.artifact import digest_value
-from edgeroberta.training import batching, prediction
+from edgeroberta.training import batching, layer_cache, prediction
 from edgeroberta.training import checkpoints as training_state
 from edgeroberta.training.batching import Indices
 from edgeroberta.training.checkpoints import TrainingState
 from edgeroberta.training.hyperparameters import learning_rate
-
-if TYPE_CHECKING:
-    from edgeroberta.training import TrainingRun
-    from edgeroberta.training.layer_cache import TextPosition
+from edgeroberta.training.layer_cache import TextPosition
+from edgeroberta.training.run import TrainingRun
 
 #: A checkpoint is due no sooner than this many times the time the last one took: at most 5 % overhead.
 CHECKPOINT_PAUSE = 20
@@ -44,7 +42,7 @@ class _Together(torch.nn.Module):
 
 
 class Loop:
-    """The mutable part of a run; everything else is in :class:`edgeroberta.training.TrainingRun`."""
+    """The mutable part of a run; everything else is in :class:`edgeroberta.training.run.TrainingRun`."""
 
     def __init__(self, run: TrainingRun, place: TextPosition) -> None:
         self.run, self.settings, self.place = run, run.settings, place
@@ -214,3 +212,21 @@ class Loop:
             hint=f"--set {self.run.label}.learning_rate={self.settings.learning_rate / 4:g}"
             f" (it is {self.settings.learning_rate:g}), or --set {self.run.label}.precision=fp32",
         )
+
+
+def train(run: TrainingRun) -> TrainingState:
+    """Train a model, going on from the last checkpoint of the same run where there is one.
+
+    Under ``accelerate launch`` all processes call this with the same run; a step's texts are divided among
+    them, and only the main process writes. ``run``: the run; ``run.model`` ends with the weights of the best
+    evaluation. Raises EdgeRobertaError: the loss is no longer a finite number.
+    """
+    with layer_cache.freeze_layers(run) as place:
+        loop = Loop(run, place)
+        with run.progress.bar(run.label, loop.total, "steps", done=loop.state.step) as advance:
+            while not loop.done:
+                note = loop.step()
+                advance(1, note)
+        loop.load(loop.state.best_weights)
+    run.model.eval()
+    return loop.state

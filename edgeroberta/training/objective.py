@@ -20,7 +20,7 @@ from edgeroberta.training.batching import Indices
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from edgeroberta.training.distillation import DistillSettings
+    from edgeroberta.training.distill_settings import DistillSettings
     from edgeroberta.training.prediction import ProcessBatch
     from edgeroberta.training.shards import BatchOutputs
 

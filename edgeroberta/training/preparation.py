@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +28,11 @@ from edgeroberta.training import (
     token_files,
 )
 from edgeroberta.training.batching import Encoder, Tokens
-from edgeroberta.training.distillation import DistillationPlan
+from edgeroberta.training.distill_settings import DistillationPlan
 from edgeroberta.training.foreign import Teacher
 from edgeroberta.training.objective import DistillationTargets, TextLabels
 from edgeroberta.training.shards import Outputs
 from edgeroberta.training.teacher import WantedOutputs
-
-if TYPE_CHECKING:
-    pass
 
 #: Where fewer texts than this share are the same tokens to both models, losses on tokens say too little.
 LEAST_ALIGNED = 0.5

@@ -19,13 +19,12 @@ import pytest
 
 import edgeroberta
 from edgeroberta.quantization import ort
-from edgeroberta.runtime import Runtime, goldens
-from edgeroberta.runtime.tensorrt import cuda
+from edgeroberta.runtime import Runtime, driver, goldens
 
 ROOT = Path(edgeroberta.__file__).parents[1]
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")
 
-pytestmark = pytest.mark.skipif(cuda.driver_version() is not None, reason="this machine has a GPU")
+pytestmark = pytest.mark.skipif(driver.driver_version() is not None, reason="this machine has a GPU")
 
 
 def run(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:

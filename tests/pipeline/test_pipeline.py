@@ -19,13 +19,14 @@ import fake_stages
 import pytest
 
 from edgeroberta import __version__, pipeline, stages
+from edgeroberta.context import Context
 from edgeroberta.errors import EdgeRobertaError, EngineError, UsageError
 from edgeroberta.pipeline import delivery
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.stages import Context, Stage
+from edgeroberta.stages import Stage
 from edgeroberta.storage import artifact
 from edgeroberta.storage.artifact import Kind, digest_tree, load
 
@@ -278,7 +279,7 @@ def test_each_artifact_keeps_its_lineage(tmp_path):
 def test_the_fine_tuned_model_becomes_the_full_size_one_for_the_stages_after_it(job):
     seen: dict[str, Path] = {}
 
-    def spy(config: Any, context: stages.Context) -> dict[str, Any]:
+    def spy(config: Any, context: Context) -> dict[str, Any]:
         seen["build"] = context.baseline.folder
         return dict(fake_stages.build(config, context))
 

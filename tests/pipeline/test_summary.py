@@ -19,7 +19,7 @@ def lines(*stages: str, verdict: str = "FAIL", crashed: bool = False, budget: bo
     if crashed:
         report["engines"] = [{**each, "metrics": None} for each in report["engines"]]
     made = [SimpleNamespace(lineage=SimpleNamespace(stage=name, seconds=1.0)) for name in stages]
-    items = tuple(StageRun(cast(Any, each), False) for each in made)
+    items = tuple(StageRun(cast("Any", each), False) for each in made)
     text = summary.to_text(RunResult(Path("out"), report, items), budget=budget).splitlines()
     start = next(number for number, line in enumerate(text) if line.startswith("next:"))
     assert all(line.startswith(" " * 9) for line in text[start + 1 :])

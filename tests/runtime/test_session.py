@@ -52,15 +52,15 @@ def test_the_engine_that_is_preferred_here_comes_first_unless_another_is_asked_f
 
 
 def test_an_engine_without_its_gpu_is_passed_over_unless_it_is_asked_for(installed, monkeypatch):
-    from edgeroberta.runtime.tensorrt import cuda
+    from edgeroberta.runtime import driver
 
     offered = ("tensorrt", "onnxruntime")
-    monkeypatch.setattr(cuda, "driver_version", lambda: None)
+    monkeypatch.setattr(driver, "driver_version", lambda: None)
     assert choose_engine(None, offered) == "onnxruntime"
     assert choose_engine(None, offered, preferred="tensorrt") == "onnxruntime"
     assert choose_engine("tensorrt", offered) == "tensorrt"
     assert choose_engine(None, ("tensorrt",)) == "tensorrt"
-    monkeypatch.setattr(cuda, "driver_version", lambda: (12, 6))
+    monkeypatch.setattr(driver, "driver_version", lambda: (12, 6))
     assert choose_engine(None, offered) == "tensorrt"
 
 

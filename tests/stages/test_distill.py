@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from stage_contexts import TASKS, checkpoint_in, rows_of
 
 from edgeroberta import stages
+from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError, RecipeError
 from edgeroberta.roberta import resolving, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
-from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Kind, digest_tree
 from edgeroberta.training import foreign, loop, shards, teacher
 
@@ -447,13 +447,13 @@ def test_augmented_texts_are_answered_by_the_teacher_and_have_no_label(make_cont
 
 
 def test_teacher_outputs_are_shared_by_trainings_of_one_stage(make_context, monkeypatch):
-    from edgeroberta.training import distillation
+    from edgeroberta.training import distill_settings, distillation
 
     calls = []
     monkeypatch.setattr(teacher, "_run", lambda *a, run=teacher._run: calls.append(a[2]) or run(*a))
     context = make_context()
     source = context.baseline
-    settings = distillation.DistillSettings(**{k: v for k, v in FAST.items() if k != "layers"})
+    settings = distill_settings.DistillSettings(**{k: v for k, v in FAST.items() if k != "layers"})
     for step in (1, 2):
         model = load_classifier(source, context.task, dropout=0)
         plan = distillation.DistillationPlan(

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from stage_contexts import TASKS, checkpoint_in, rows_of
 
 from edgeroberta import stages, targets
+from edgeroberta.context import Context
 from edgeroberta.errors import RecipeError
 from edgeroberta.latency import measurement
 from edgeroberta.progress import Meter, Progress
@@ -24,7 +25,6 @@ from edgeroberta.prune.importance import Importance
 from edgeroberta.roberta import pruned, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.session import choose_engine
-from edgeroberta.stages import Context
 from edgeroberta.storage.artifact import Artifact, Kind
 from edgeroberta.training import batching, distillation
 

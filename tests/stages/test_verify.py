@@ -11,11 +11,11 @@ from fake_progress import Heard
 from pydantic import ValidationError
 
 from edgeroberta import targets
+from edgeroberta.context import Context
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.stages import Context
 from edgeroberta.stages.verify import VerifyConfig, verify
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 

@@ -15,9 +15,11 @@ from edgeroberta.errors import EdgeRobertaError, RecipeError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import TrainingRun, loop, losses, npy_reader, prediction, shards, teacher, train
+from edgeroberta.training import loop, losses, npy_reader, prediction, shards, teacher
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters, MatmulPrecision
+from edgeroberta.training.loop import train
+from edgeroberta.training.run import TrainingRun
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ROWS = 12

@@ -13,7 +13,7 @@ from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import losses
-from edgeroberta.training.distillation import DistillSettings
+from edgeroberta.training.distill_settings import DistillSettings
 from edgeroberta.training.objective import DistillationTargets, DistillObjective, TextLabels
 from edgeroberta.training.prediction import ProcessBatch
 from edgeroberta.training.shards import BatchOutputs

@@ -21,12 +21,13 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.training import TrainingRun, loop, losses, prediction, train
 from edgeroberta.training import checkpoints as training_state
+from edgeroberta.training import loop, losses, prediction
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import Hyperparameters, MatmulPrecision, Schedule, learning_rate
 from edgeroberta.training.layer_cache import TextPosition
-from edgeroberta.training.loop import Loop
+from edgeroberta.training.loop import Loop, train
+from edgeroberta.training.run import TrainingRun
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 ROWS = 24

@@ -55,12 +55,11 @@ def size(made: Artifact, checkpoint: Checkpoint | None) -> int:
 
 def _exported(checkpoint: Checkpoint, folder: Path) -> Path:
     from edgeroberta.roberta.graph import write_float
-    from edgeroberta.stages.build import copy_model_files
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     write_float(checkpoint, folder / GRAPH)
-    copy_model_files(checkpoint, folder)
+    checkpoint.copy_files(folder)
     return folder
 
 

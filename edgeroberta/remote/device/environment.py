@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
-from edgeroberta.runtime.tensorrt.driver import driver_version, requirement
+from edgeroberta.runtime.driver import driver_version, requirement
 
 from .events import tell
 from .files import is_locked, locked, remove, take

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import EngineError, UnavailableError
-from edgeroberta.runtime.tensorrt.driver import driver_version, requirement
+from edgeroberta.runtime import driver
 
 # Its name since cuda-python 12.6.1, and the one before, which cuda-python 13 has no longer.
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")
@@ -137,8 +137,8 @@ def aligned(size: int) -> int:
 
 def load() -> Cuda:
     """Import the bindings and look for a GPU."""
-    driver = driver_version()
-    if driver is None:
+    newest = driver.driver_version()
+    if newest is None:
         raise UnavailableError(
             "there is no NVIDIA driver on this machine (libcuda.so.1 cannot be loaded)",
             hint="run this on a machine with an NVIDIA GPU",
@@ -152,13 +152,14 @@ def load() -> Cuda:
     else:
         raise UnavailableError(
             "TensorRT engines need the package 'cuda-python', which is not installed",
-            hint=f"pip install '{requirement(driver)}'",
+            hint=f"pip install '{driver.requirement(newest)}'",
         )
     try:
         count = cuda.call("cudaGetDeviceCount")
     except EngineError as error:
         raise UnavailableError(
-            f"there is no usable NVIDIA GPU ({error.what})", hint=f"pip install '{requirement(driver)}'"
+            f"there is no usable NVIDIA GPU ({error.what})",
+            hint=f"pip install '{driver.requirement(newest)}'",
         ) from error
     if not count:
         raise UnavailableError("there is no NVIDIA GPU on this machine", hint="check CUDA_VISIBLE_DEVICES")

@@ -75,10 +75,9 @@ def stage(path: Path, name: str, kind: Kind) -> Artifact:
 
 def graph_of(checkpoint: Path, folder: Path) -> Artifact:
     from edgeroberta.roberta.graph import write_float
-    from edgeroberta.stages.build import copy_model_files
 
     folder.mkdir()
-    copy_model_files(Checkpoint(checkpoint), folder)
+    Checkpoint(checkpoint).copy_files(folder)
     write_float(checkpoint, folder / "model.onnx")
     return stage(folder, "export", Kind.GRAPH)
 

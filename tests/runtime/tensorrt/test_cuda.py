@@ -9,6 +9,7 @@ import pytest
 from fake_cuda import Error, FakeCuda
 
 from edgeroberta.errors import EngineError, UnavailableError
+from edgeroberta.runtime import driver
 from edgeroberta.runtime.tensorrt import cuda
 
 
@@ -19,11 +20,11 @@ def test_the_older_name_of_the_bindings_is_found_as_well(fake, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("driver", "line"),
+    ("version", "line"),
     [((12, 6), "pip install 'cuda-python>=12,<12.7'"), ((13, 2), "pip install 'cuda-python>=13,<13.3'")],
 )
-def test_without_the_bindings_the_pip_line_fits_the_driver(fake, monkeypatch, driver, line):
-    monkeypatch.setattr(cuda, "driver_version", lambda: driver)
+def test_without_the_bindings_the_pip_line_fits_the_driver(fake, monkeypatch, version, line):
+    monkeypatch.setattr(driver, "driver_version", lambda: version)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(UnavailableError) as caught:
         cuda.load()
@@ -32,7 +33,7 @@ def test_without_the_bindings_the_pip_line_fits_the_driver(fake, monkeypatch, dr
 
 
 def test_no_driver_is_told_before_anything_is_to_be_installed(fake, monkeypatch):
-    monkeypatch.setattr(cuda, "driver_version", lambda: None)
+    monkeypatch.setattr(driver, "driver_version", lambda: None)
     with pytest.raises(UnavailableError) as caught:
         cuda.load()
     assert "there is no NVIDIA driver on this machine" in caught.value.what
@@ -47,16 +48,16 @@ def test_the_driver_s_version_is_asked_of_the_driver(monkeypatch):
     class Library:
         cuDriverGetVersion = staticmethod(answer)  # noqa: N815
 
-    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: Library)
-    assert cuda.driver_version() == (12, 6)
+    monkeypatch.setattr(driver.ctypes, "CDLL", lambda name: Library)
+    assert driver.driver_version() == (12, 6)
     Library.cuDriverGetVersion = staticmethod(lambda pointer: 3)
-    assert cuda.driver_version() is None
+    assert driver.driver_version() is None
 
     def missing(name):
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
-    assert cuda.driver_version() is None
+    monkeypatch.setattr(driver.ctypes, "CDLL", missing)
+    assert driver.driver_version() is None
 
 
 def test_a_machine_whose_gpu_does_not_answer_is_unavailable(fake):

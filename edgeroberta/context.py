@@ -1,0 +1,51 @@
+"""What a stage, and all that works for it, may use of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeroberta.storage.artifact import Artifact, Kind, Lineage
+
+if TYPE_CHECKING:
+    from edgeroberta.data import Splits
+    from edgeroberta.progress import Progress
+    from edgeroberta.roberta.checkpoint import Checkpoint
+    from edgeroberta.roberta.shape import EncoderShape
+    from edgeroberta.targets import Target
+    from edgeroberta.tasks import Task
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may use; it reads nothing else."""
+
+    output: Path  # empty folder to write the new artifact into; the pipeline renames it when done
+    scratch: Path  # folder that survives a kill (training checkpoints, teacher outputs)
+    inputs: Mapping[Kind, Artifact]  # the newest artifact of each kind made so far in this run
+    checkpoint: Checkpoint  # the newest model in transformers' form
+    baseline: Checkpoint  # the full-size model, the teacher
+    task: Task  # kind of task, labels, single texts or pairs
+    data: Splits  # the user's rows, split
+    target: Target  # the device class the result is for
+    seed: int  # seed of everything random
+    reference: Path | None  # folder of a stored full-size reference, if one was given
+    progress: Progress  # where to report progress
+    recipe_text: str = ""  # the resolved recipe as YAML, every default written out
+    history: tuple[Lineage, ...] = ()  # lineage of every artifact of this run so far, the source's first
+    artifacts: tuple[Artifact, ...] = ()  # those artifacts
+    #: folder for what was measured of artifacts; it outlives the run, and is only to be believed of the same
+    #: content
+    per_stage: Path | None = None
+
+
+@dataclass(frozen=True)
+class RunOutline:
+    """What is known of a run before any stage of it runs; each stage's check hands on what it changes."""
+
+    model: Checkpoint  # the one whose tokenizer the stage will read; the weights may be others by then
+    shape: EncoderShape | None  # dimensions that its model will have; None where only the run will tell
+    task: Task  # kind of task, labels, single texts or pairs
+    target: Target  # the device class the result is for

@@ -1,0 +1,52 @@
+"""What a training run is given: a model, what it is to learn, what it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from edgeroberta.progress import Progress
+from edgeroberta.training.batching import Tokens
+from edgeroberta.training.hyperparameters import Hyperparameters
+from edgeroberta.training.prediction import ProcessBatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Objective(Protocol):
+    """What a stage trains for."""
+
+    def __call__(self, model: torch.nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
+        """Run the model on a batch and return its losses by name, float[B] each, already weighted."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingJob:
+    """A model and what it is to learn."""
+
+    label: str  # name of the stage, for progress and errors
+    model: PreTrainedModel  # what to train; its weights are changed in place
+    tokens: Tokens  # the training texts
+    objective: Objective  # what to train for
+    settings: Hyperparameters
+    scratch: Path  # folder for checkpoints of the run; survives a kill
+    key: str = ""  # what else determines the run (labels, teacher); states of another run are not resumed
+    #: what is trained along and is no part of the result: a projection of the objective
+    companion: torch.nn.Module | None = None
+    first_token: bool = False  # the objective reads of the last layer its first token alone
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingRun(TrainingJob):
+    """One training run: a job, what it is judged by, and where it reports."""
+
+    #: task metric of the model as it stands, higher is better; called on all processes
+    evaluate: Callable[[PreTrainedModel], float]
+    seed: int  # seed of batches and dropout
+    progress: Progress  # where to report progress
