@@ -13,8 +13,8 @@ from fake_tensorrt import FakeTensorRt
 from edgeroberta.check import doctor
 from edgeroberta.cli import main
 from edgeroberta.hardware import read_state
+from edgeroberta.runtime import driver
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.runtime.tensorrt import cuda
 
 
 def test_every_installed_engine_gives_the_right_answer():
@@ -63,7 +63,7 @@ def test_tensorrt_really_builds_and_runs_the_graph(engine):
 
 def test_a_machine_without_a_gpu_is_told_that_and_not_to_install_something(monkeypatch):
     FakeTensorRt().install(monkeypatch)
-    monkeypatch.setattr(cuda, "driver_version", lambda: None)
+    monkeypatch.setattr(driver, "driver_version", lambda: None)
     check = doctor.check_engine("tensorrt", doctor.GRAPH)
     assert check.status == "missing"
     assert check.detail.startswith("there is no NVIDIA driver on this machine")
