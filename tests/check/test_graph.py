@@ -152,7 +152,7 @@ def test_an_attention_of_the_fp16_graph_that_does_not_fuse_is_named(small_weight
 def test_a_log_that_lists_no_layers_is_an_error(small_weights, tmp_path, monkeypatch):
     path = tmp_path / "model_fp16.onnx"
     build_graph(small_weights, form=TENSORRT).builder.save(path)
-    monkeypatch.setattr(checking.layers, "_HEADER", "Layers of another version:\n")
+    monkeypatch.setattr("edgeroberta.check.expected_layers._HEADER", "Layers of another version:\n")
     with pytest.raises(EngineError, match="0 layers of profile 0"):
         checking.check_graph(path, PROFILES[:1], engine="tensorrt-fp16")
 
