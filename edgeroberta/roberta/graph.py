@@ -188,7 +188,7 @@ class _RequestWriter:
 
         Only the query gets its bias here. That of the keys adds the same number to all scores of a
         query, which softmax ignores; that of the values passes through the attention unchanged,
-        because its shares add up to 1, and is returned for the next bias to take in. The values come
+        because its probabilities add up to 1, and is returned for the next bias to take in. The values come
         out divided by the smoothing of the next matmul, which costs nothing here.
 
         With ``first``, float [batch, 1, hidden], only that token gets a query.

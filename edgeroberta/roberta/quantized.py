@@ -63,7 +63,7 @@ class MatMulPlan:
     bias: Float  # float32 [outputs], with the mean quantization error taken out
 
 
-#: Grid of the shares that softmax gives: they lie in 0 … 1, and int8 without a zero point has 127 steps.
+#: Grid of the attention probabilities: they lie in 0 … 1, and int8 without a zero point has 127 steps.
 PROBABILITIES = ActivationRange(1 / 127, 0, True)
 
 

@@ -239,9 +239,11 @@ def emulate(weights: Any, plan: QuantizationPlan, ids: Any) -> Any:
             grid.fake_quantize(y).reshape(len(ids), layer.heads, -1).transpose(1, 0, 2)
             for grid, y in ((grids.query, q), (grids.key, k), (grids.value, v))
         )
-        shares = np.exp(q @ k.transpose(0, 2, 1))
-        shares = grids.shares.fake_quantize(shares / shares.sum(-1, keepdims=True))
-        context = (shares @ v).transpose(1, 0, 2).reshape(len(ids), -1)
+        probabilities = np.exp(q @ k.transpose(0, 2, 1))
+        probabilities = grids.probabilities.fake_quantize(
+            probabilities / probabilities.sum(-1, keepdims=True)
+        )
+        context = (probabilities @ v).transpose(1, 0, 2).reshape(len(ids), -1)
         bias = layer.attention_output.bias + layer.value.bias @ layer.attention_output.weight
         x = norm(x + product(f"{name}.attention.output", context) + bias, layer.attention_norm)
         inner = product(f"{name}.ffn.in", x) + layer.ffn_in.bias
