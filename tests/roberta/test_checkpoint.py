@@ -148,7 +148,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a bundle": (
         lambda d: (d / "model.safetensors").rename(d / "manifest.json"),
         "{d}: this is a bundle, made of a model; a bundle cannot be compressed again\n"
-        "  next: name the fine-tuned model that it came from; its manifest.json says which, under full_size",
+        "  next: name the fine-tuned model that it came from; its manifest.json says which, under baseline",
     ),
     "no weights": (
         lambda d: (d / "model.safetensors").unlink(),
