@@ -62,7 +62,7 @@ def test_a_manifest_is_read_without_us(tmp_path):
     seal(tmp_path, FIELDS)
     text = (tmp_path / MANIFEST_FILE).read_text(encoding="utf-8")
     fields = json.loads(text)
-    assert (fields["schema_version"], fields["kind"]) == (2, "edgeroberta-bundle")
+    assert (fields["schema_version"], fields["kind"]) == (3, "edgeroberta-bundle")
     assert list(fields) == sorted(fields)
     assert text.endswith("}\n")
 
