@@ -160,7 +160,7 @@ def compress(
         return CompressionResult(compression.compress(request, progress=shown))
     timer = timer_on(host) if host else None
     found = budgets.compress(request, budget, host=host, timer=timer, progress=shown)
-    return CompressionResult(found.result, found.outcome)
+    return CompressionResult(found.result, found.search_result)
 
 
 def _with_arguments_of(
@@ -198,9 +198,9 @@ def preview(arguments: Mapping[str, Any]) -> Preview | BudgetPreview:
 
         return compression.preview(request)
     # only here: candidates are described with what trains them, which imports torch
-    from edgeroberta.search import preview as forecast
+    from edgeroberta.search import preview as preview_of_budget
 
-    return forecast.budget_preview(request, budget, host=arguments["host"])
+    return preview_of_budget.budget_preview(request, budget, host=arguments["host"])
 
 
 def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits | None]:

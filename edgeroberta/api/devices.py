@@ -32,22 +32,22 @@ class BuildResult(Result):
     """What became of each engine that was built on this device, and which one is kept."""
 
     bundle: Path  # the bundle's folder
-    outcome: BuildComparison  # every engine, with its times and its gate
+    comparison: BuildComparison  # every engine, with its times and its gate
     errors: tuple[EdgeRobertaError, ...] = ()  # why none is kept
 
     @property
     def kept(self) -> str | None:
         """The engine that this device runs the bundle on from now on."""
-        return self.outcome.kept
+        return self.comparison.kept
 
     def to_json(self) -> dict[str, Any]:
         """Return what was found as a JSON object, the same as ``edgeroberta build --json``."""
-        return self.outcome.to_json()
+        return self.comparison.to_json()
 
     def __str__(self) -> str:
         from edgeroberta.report import devices
 
-        return devices.of_build(self.outcome)
+        return devices.of_build(self.comparison)
 
 
 def build(
@@ -102,12 +102,12 @@ def build(
         reference=None if reference is None else Path(reference),
         plan=TimingPlan(rounds=rounds),
     )
-    outcome = building.build(request, progress=reporting(progress))
-    if outcome.kept is not None:
-        return BuildResult(request.bundle, outcome)
-    failed = any(each.gate == "FAIL" for each in outcome.candidates)
-    error = (GateError if failed else EdgeRobertaError)(outcome.why, where=str(bundle))
-    return BuildResult(request.bundle, outcome, (error,))
+    comparison = building.build(request, progress=reporting(progress))
+    if comparison.kept is not None:
+        return BuildResult(request.bundle, comparison)
+    failed = any(each.gate == "FAIL" for each in comparison.candidates)
+    error = (GateError if failed else EdgeRobertaError)(comparison.why, where=str(bundle))
+    return BuildResult(request.bundle, comparison, (error,))
 
 
 @dataclass(frozen=True)

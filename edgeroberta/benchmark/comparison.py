@@ -100,26 +100,26 @@ def compare(
     """
     machine = machine_facts()
     before = environment.environment_before(machine)
-    entries = [RepetitionRun(_label(row_spec), start(row_spec.spec)) for row_spec in row_specs]
+    runs = [RepetitionRun(_label(row_spec), start(row_spec.spec)) for row_spec in row_specs]
     lengths = [len(str(each)) for each in eval_data.inputs]
     try:
         look = look or environment.watch_on(machine)
-        run_interleaved(entries, plan, lengths, progress, look)
-        answer_offline(entries, plan, lengths, progress, look)
+        run_interleaved(runs, plan, lengths, progress, look)
+        answer_offline(runs, plan, lengths, progress, look)
         around = environment.environment_after(before)
         if eval_data.rows is not None:
-            answer_all(entries, len(eval_data.rows), progress)
-        gains = _gains(row_specs, entries, plan, lengths, progress)
+            answer_all(runs, len(eval_data.rows), progress)
+        gains = _gains(row_specs, runs, plan, lengths, progress)
     finally:
-        for entry in entries:
+        for entry in runs:
             entry.worker.close()
-    known = with_baseline_answers(row_specs, entries, eval_data)
+    known = with_baseline_answers(row_specs, runs, eval_data)
     sound = _examined(row_specs, known)
-    rows = make_rows(row_specs, entries, known, plan, machine)
+    rows = make_rows(row_specs, runs, known, plan, machine)
     rows = rows if sound.meaningless is None else mark_meaningless_labels(rows)
     rows = [replace(row, gain=gain) for row, gain in zip(rows, gains, strict=True)]
     throttled = tuple(dict.fromkeys(why for row in rows for why in row.throttled))
-    noisy = [entry.name for entry, row in zip(entries, rows, strict=True) if row.noisy]
+    noisy = [entry.name for entry, row in zip(runs, rows, strict=True) if row.noisy]
     # A device that throttled in one turn was hot in the others: no row is worth a claim.
     rows = mark_throttled(rows) if throttled else with_speed_up(rows)
     if eval_data.reference is not None:
@@ -142,14 +142,14 @@ def compare(
 
 def _gains(
     row_specs: Sequence[RowSpec],
-    entries: Sequence[RepetitionRun],
+    runs: Sequence[RepetitionRun],
     plan: RepetitionPlan,
     lengths: Sequence[int],
     progress: Progress,
 ) -> list[int8.Int8Speedup | None]:
     """Measure what int8 brings on each engine of the bundle; last, since what fails here is not its fault."""
     ours = [row_spec.spec for row_spec in row_specs if row_spec.name == BUNDLE]
-    found = int8.measure(entries, Path(ours[0].path), plan, lengths, progress) if ours else {}
+    found = int8.measure(runs, Path(ours[0].path), plan, lengths, progress) if ours else {}
     return [
         found.get(str(row_spec.spec.engine)) if row_spec.name == BUNDLE else None for row_spec in row_specs
     ]

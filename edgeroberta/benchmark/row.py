@@ -86,25 +86,25 @@ class EvaluationData:
 
 
 def with_baseline_answers(
-    row_specs: Sequence[RowSpec], entries: Sequence[RepetitionRun], eval_data: EvaluationData
+    row_specs: Sequence[RowSpec], runs: Sequence[RepetitionRun], eval_data: EvaluationData
 ) -> EvaluationData:
     """Without stored answers for these rows, take those that the full-size model gave just now."""
     if eval_data.full_logits is not None:
         return eval_data
-    pairs = zip(row_specs, entries, strict=True)
+    pairs = zip(row_specs, runs, strict=True)
     full = (entry.logits for row_spec, entry in pairs if row_spec.name in (BASELINE, FLOAT_ONNX))
     return replace(eval_data, full_logits=next((each for each in full if each is not None), None))
 
 
 def make_rows(
     row_specs: Sequence[RowSpec],
-    entries: Sequence[RepetitionRun],
+    runs: Sequence[RepetitionRun],
     eval_data: EvaluationData,
     plan: RepetitionPlan,
     machine: MachineFacts,
 ) -> list[BenchmarkRow]:
     """Make the rows of what was measured here, in the order of the contenders, without speed-ups."""
-    pairs = zip(row_specs, entries, strict=True)
+    pairs = zip(row_specs, runs, strict=True)
     return [_row(row_spec, entry, eval_data, plan, machine) for row_spec, entry in pairs]
 
 

@@ -53,9 +53,9 @@ def sample(total: int, count: int, *, seed: int) -> npt.NDArray[np.bool_]:
 def _quotas(strata: npt.NDArray[np.int64], count: int) -> dict[int, int]:
     """Share ``count`` among the strata by largest remainder, leaving one member of each behind."""
     names, sizes = np.unique(strata, return_counts=True)
-    shares = count * sizes / sizes.sum()
-    quotas = np.minimum(np.floor(shares).astype(np.int64), sizes - 1)
-    for index in np.argsort(-(shares - np.floor(shares)), kind="stable"):
+    fractions = count * sizes / sizes.sum()
+    quotas = np.minimum(np.floor(fractions).astype(np.int64), sizes - 1)
+    for index in np.argsort(-(fractions - np.floor(fractions)), kind="stable"):
         if quotas.sum() >= count:
             break
         quotas[index] = min(quotas[index] + 1, sizes[index] - 1)

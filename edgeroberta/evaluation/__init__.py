@@ -89,9 +89,9 @@ def verify(
         raise DataError("verification needs labels, these rows have none", where=rows.source)
     task = reference.task
     specs = subjects.bundle_specs(bundle, rows.inputs(), engines=options.engines, threads=options.threads)
-    entries = [RepetitionRun(str(spec.engine), start(spec)) for spec in specs]
+    runs = [RepetitionRun(str(spec.engine), start(spec)) for spec in specs]
     plan = RepetitionPlan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
-    steady, gains = _ask(entries, bundle, plan, rows, task, progress)
+    steady, gains = _ask(runs, bundle, plan, rows, task, progress)
     sound = soundness.examine(task, reference.logits, rows, options.gate, leaked=options.leaked)
     for warning in sound.warnings:
         logger.warning("%s", warning)
@@ -100,9 +100,9 @@ def verify(
             _result(entry, plan, rows, reference, options, steady[entry.name], sound),
             gain=gains.get(entry.name),
         )
-        for entry in entries
+        for entry in runs
     )
-    shown = next((entry.logits for entry in entries if entry.logits is not None), None)
+    shown = next((entry.logits for entry in runs if entry.logits is not None), None)
     return Report(
         judgement=worst(results),
         gate=options.gate,
@@ -120,7 +120,7 @@ def verify(
 
 
 def _ask(
-    entries: Sequence[RepetitionRun],
+    runs: Sequence[RepetitionRun],
     bundle: Path,
     plan: RepetitionPlan,
     rows: Rows,
@@ -131,16 +131,16 @@ def _ask(
     inputs = rows.inputs()
     sizes = [len(str(each)) for each in inputs]
     try:
-        run_interleaved(entries, plan, sizes, progress)
-        answer_all(entries, len(rows), progress)
-        steady = {entry.name: invariance(entry, task, inputs) for entry in entries}
+        run_interleaved(runs, plan, sizes, progress)
+        answer_all(runs, len(rows), progress)
+        steady = {entry.name: invariance(entry, task, inputs) for entry in runs}
         # Last, because what goes wrong here is no fault of the bundle's.
-        gains = int8.measure(entries, bundle, plan, sizes, progress)
+        gains = int8.measure(runs, bundle, plan, sizes, progress)
     finally:
-        for entry in entries:
+        for entry in runs:
             entry.worker.close()
-    if all(entry.error and entry.error.status is RowStatus.MISSING for entry in entries):
-        raise _none_installed(entries)
+    if all(entry.error and entry.error.status is RowStatus.MISSING for entry in runs):
+        raise _none_installed(runs)
     return steady, gains
 
 
@@ -251,8 +251,8 @@ def _result(
     )
 
 
-def _none_installed(entries: Sequence[RepetitionRun]) -> UnavailableError:
-    missing = [entry.error for entry in entries if entry.error is not None]
+def _none_installed(runs: Sequence[RepetitionRun]) -> UnavailableError:
+    missing = [entry.error for entry in runs if entry.error is not None]
     return UnavailableError("; ".join(error.what for error in missing), hint=missing[0].hint)
 
 

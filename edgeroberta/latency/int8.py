@@ -107,7 +107,7 @@ class Int8Speedup:
 
 
 def measure(
-    entries: Sequence[RepetitionRun],
+    runs: Sequence[RepetitionRun],
     bundle: Path,
     plan: RepetitionPlan,
     texts: Sequence[int],
@@ -115,11 +115,11 @@ def measure(
 ) -> dict[str, Int8Speedup]:
     """Measure what int8 brings on each of a bundle's engines that runs on the processor.
 
-    ``entries``: open processes, those of a bundle and others; a failure here does not count as theirs.
+    ``runs``: open processes, those of a bundle and others; a failure here does not count as theirs.
     Returns engine to what int8 brings there; empty for a bundle of floats, and without engines that ran.
     """
     facts = manifest.read(bundle)
-    asked = {str(entry.worker.spec.engine): entry for entry in entries if _runs_int8(entry)}
+    asked = {str(entry.worker.spec.engine): entry for entry in runs if _runs_int8(entry)}
     if facts.precision != "int8" or not asked:
         return {}
     from edgeroberta.roberta.checkpoint import Checkpoint
@@ -166,10 +166,10 @@ def write_floats(config: EncoderConfig, facts: Manifest, folder: Path) -> int:
     from edgeroberta import backends
     from edgeroberta.latency.grid import VOCABULARY
     from edgeroberta.latency.probes import random_weights
-    from edgeroberta.roberta.graph import STAND_IN, GraphForm, build_graph
+    from edgeroberta.roberta.graph import INT8_EMULATION, GraphForm, build_graph
 
     few = min(config.vocab_size, VOCABULARY)
-    form = STAND_IN if backends.wants_int8_graph(facts.engines) else GraphForm()
+    form = INT8_EMULATION if backends.wants_int8_graph(facts.engines) else GraphForm()
     graph = build_graph(random_weights(replace(config, vocab_size=few)), form=form)
     graph.builder.save(folder / GRAPH)
     return few

@@ -19,7 +19,7 @@ from edgeroberta.latency.grid import VOCABULARY, LatencyProbe, ProbePlan, ProbeP
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.blocks import LinearOp
 from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
+from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
 from edgeroberta.roberta.quantized import (
     ActivationRange,
     AttentionPlan,
@@ -79,7 +79,7 @@ def _write_graphs(plan: ProbePlan, probe: LatencyProbe, folder: Path, *, targets
     if probe.precision is ProbePrecision.FLOAT:
         build_graph(weights).builder.save(folder / GRAPH)
         return
-    form = STAND_IN if targets_tensorrt else GraphForm()
+    form = INT8_EMULATION if targets_tensorrt else GraphForm()
     numbers = plausible_plan(weights, form, attention=targets_tensorrt)
     if probe.engine == "tensorrt":
         build_graph(weights, numbers, TENSORRT).builder.save(folder / backends.INT8_GRAPH)

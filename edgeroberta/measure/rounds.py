@@ -110,34 +110,34 @@ class RepetitionRun:
 
 
 def run_interleaved(
-    entries: Sequence[RepetitionRun],
+    runs: Sequence[RepetitionRun],
     plan: RepetitionPlan,
     lengths: Sequence[int],
     progress: Progress,
     look: Callable[[str], Monitor] = null_monitor,
 ) -> None:
     """Open every process and time it in turns; results go into the entries."""
-    with progress.bar("open", len(entries), "processes") as advance:
-        for entry in entries:
+    with progress.bar("open", len(runs), "processes") as advance:
+        for entry in runs:
             entry.attempt(_open, entry, plan, lengths)
             advance(1, entry.name)
-    with progress.bar("measure", plan.rounds * len(entries), "turns") as advance:
+    with progress.bar("measure", plan.rounds * len(runs), "turns") as advance:
         for repetition in range(plan.rounds):
-            shift = repetition % max(1, len(entries))
-            for entry in [*entries[shift:], *entries[:shift]]:
+            shift = repetition % max(1, len(runs))
+            for entry in [*runs[shift:], *runs[:shift]]:
                 entry.attempt(_turn, entry, plan, lengths, repetition, look)
                 advance(1, entry.name)
-    for entry in entries:
+    for entry in runs:
         entry.attempt(_peak, entry)
 
 
-def answer_all(entries: Sequence[RepetitionRun], rows: int, progress: Progress) -> None:
+def answer_all(runs: Sequence[RepetitionRun], rows: int, progress: Progress) -> None:
     """Let every process answer all rows, one process after the other; logits go into the entries.
 
     The rows are asked for in blocks, so that a process that is slow is told from one that hangs.
     """
-    with progress.bar("answer", rows * len(entries), "rows") as advance:
-        for entry in entries:
+    with progress.bar("answer", rows * len(runs), "rows") as advance:
+        for entry in runs:
             blocks: list[npt.NDArray[np.float32]] = []
             for start in range(0, rows, BLOCK):
                 block = range(start, min(start + BLOCK, rows))
@@ -148,23 +148,23 @@ def answer_all(entries: Sequence[RepetitionRun], rows: int, progress: Progress) 
 
 
 def answer_offline(
-    entries: Sequence[RepetitionRun],
+    runs: Sequence[RepetitionRun],
     plan: RepetitionPlan,
     lengths: Sequence[int],
     progress: Progress,
     look: Callable[[str], Monitor] = null_monitor,
 ) -> None:
     """Time every process with each batch size, in turns; the best goes into the entries."""
-    timed: dict[int, list[offline.BatchTiming]] = {index: [] for index in range(len(entries))}
-    with progress.bar("offline", len(offline.BATCHES) * len(entries), "turns") as advance:
+    timed: dict[int, list[offline.BatchTiming]] = {index: [] for index in range(len(runs))}
+    with progress.bar("offline", len(offline.BATCHES) * len(runs), "turns") as advance:
         for size in offline.BATCHES:
-            for index, entry in enumerate(entries):
+            for index, entry in enumerate(runs):
                 looking = look(entry.opened.device if entry.opened else "cpu")
                 with looking:
                     entry.attempt(_offline, entry, plan, lengths, size, timed[index])
                 entry.seen_offline.append(looking.watched)
                 advance(1, entry.name)
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(runs):
         if entry.error is None:
             entry.offline = offline.best(timed[index])
 

@@ -29,13 +29,13 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
     Raises CheckpointError: they answer differently, or transformers cannot load the model; UnavailableError:
     a package is not installed.
     """
-    room = cache.cache_dir()
-    with cache.writing(room):
-        room.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=".preflight-", dir=room))
+    caches = cache.cache_dir()
+    with cache.writing(caches):
+        caches.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix=".preflight-", dir=caches))
     same = model.config.num_labels == task.num_outputs
     try:
-        with cache.writing(room):
+        with cache.writing(caches):
             whole = model if same and model.has_head else _with_head(model, task, place / "model")
             wanted = _of_transformers(whole, inputs)
             found = _of_graph(whole, task, inputs, place)

@@ -68,20 +68,22 @@ def score(
     :attr:`Method.TAYLOR` reads them. ``progress``: where to report; only Taylor scores take time. Returns the
     scores, the same on every process of a launch.
     """
-    from edgeroberta.roberta import head_masks as gates
+    from edgeroberta.roberta import head_masks as head_masks
 
-    places = gates.linear_ops(model)
+    places = head_masks.linear_ops(model)
     if method is ImportanceMethod.RANDOM:
         random = np.random.default_rng(seed)
         scores = [random.random(linear_op.count) for linear_op in places]
     elif method is ImportanceMethod.MAGNITUDE:
-        scores = gates.unit_norms(model)
+        scores = head_masks.unit_norms(model)
     else:
         scores = _taylor(model, places, examples, progress or Progress())
     pairs = list(zip(places, scores, strict=True))
     return Importance(
-        heads=tuple(values for linear_op, values in pairs if linear_op.unit is gates.MaskedUnit.HEAD),
-        neurons=tuple(values for linear_op, values in pairs if linear_op.unit is gates.MaskedUnit.NEURON),
+        heads=tuple(values for linear_op, values in pairs if linear_op.unit is head_masks.MaskedUnit.HEAD),
+        neurons=tuple(
+            values for linear_op, values in pairs if linear_op.unit is head_masks.MaskedUnit.NEURON
+        ),
     )
 
 
@@ -138,12 +140,14 @@ def _gradients(
     from edgeroberta.roberta.head_masks import HeadMasks
 
     size, device = len(batch.rows), model.device
-    gates = [torch.ones(size, linear_op.count, device=device, requires_grad=True) for linear_op in places]
+    head_masks = [
+        torch.ones(size, linear_op.count, device=device, requires_grad=True) for linear_op in places
+    ]
 
     def gated(place: int, inputs: Tensor) -> Tensor:
-        return inputs * gates[place].repeat_interleave(places[place].width, dim=1)[:, None]
+        return inputs * head_masks[place].repeat_interleave(places[place].width, dim=1)[:, None]
 
     with HeadMasks(places, gated):
         value = loss(model(input_ids=batch.ids, attention_mask=batch.mask).logits.float())
-    found = torch.cat([gradient.abs().sum(0) for gradient in torch.autograd.grad(value, gates)])
+    found = torch.cat([gradient.abs().sum(0) for gradient in torch.autograd.grad(value, head_masks)])
     return found.double().cpu().numpy()

@@ -32,7 +32,7 @@ class Option(Protocol):
         """What it is worth."""
 
 
-Choice = TypeVar("Choice", bound=Option)
+OptionT = TypeVar("OptionT", bound=Option)
 
 
 def least(items: Sequence[Sequence[Option]]) -> float:
@@ -40,16 +40,16 @@ def least(items: Sequence[Sequence[Option]]) -> float:
     return sum(min(option.cost for option in options) for options in items)
 
 
-def choose(items: Sequence[Sequence[Choice]], budget: float) -> list[Choice]:
+def choose(items: Sequence[Sequence[OptionT]], budget: float) -> list[OptionT]:
     """Choose one option for each item. ``budget``: what they may cost together; at least :func:`least`."""
     useful = [_useful(options) for options in items]
     places = _improved(useful, _solved(useful, budget), budget)
     return [options[place] for options, place in zip(useful, places, strict=True)]
 
 
-def _useful(options: Sequence[Choice]) -> list[Choice]:
+def _useful(options: Sequence[OptionT]) -> list[OptionT]:
     """Leave out options that cost as much as another and are worth less; cheapest first."""
-    result: list[Choice] = []
+    result: list[OptionT] = []
     for option in sorted(options, key=lambda option: (option.cost, -option.value)):
         if not result or option.value > result[-1].value:
             result.append(option)

@@ -35,7 +35,7 @@ class FallbackResult:
     agreement: float  # share of the texts that keep the float graph's answer
     error: float  # mean squared difference of the logits
     max_error: float  # largest absolute difference of a logit
-    met: bool  # False when the budget of float matmuls did not suffice
+    within_budget: bool  # False when the budget of float matmuls did not suffice
 
 
 def fall_back_to_fp32(

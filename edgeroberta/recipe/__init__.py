@@ -120,11 +120,11 @@ def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot be read: {error}", where=path.name) from error
     document = _document(yamltext.parse(text, where=path.name), path.name)
-    entries = [_entry(item, index, path.name) for index, item in enumerate(document.stages)]
-    origins = [validation.apply(entries, override) for override in overrides]
+    items = [_entry(item, index, path.name) for index, item in enumerate(document.stages)]
+    origins = [validation.apply(items, override) for override in overrides]
     steps = tuple(
         _step(name, values, f"{path.name}: stages[{index}].{name}", origins, index)
-        for index, (name, values) in enumerate(entries)
+        for index, (name, values) in enumerate(items)
     )
     _check_order(steps, path.name)
     return Recipe(document.name, document.description, steps, str(path), _resolved(document, steps))
@@ -145,9 +145,9 @@ def _document(value: Any, where: str) -> _Document:
     try:
         return _Document.model_validate(dict(value))
     except ValidationError as error:
-        complaint = first_complaint(error, _Document, value)
+        problem = first_complaint(error, _Document, value)
         raise RecipeError(
-            complaint.what, where=f"{where}: {dotted(complaint.path)}", hint=complaint.hint
+            problem.what, where=f"{where}: {dotted(problem.path)}", hint=problem.hint
         ) from error
 
 
@@ -178,12 +178,12 @@ def _step(
     try:
         return RecipeStep(stage, stage.config.model_validate(values))
     except ValidationError as error:
-        complaint = first_complaint(error, stage.config, values)
-        place = f"{where}.{dotted(complaint.path)}" if complaint.path else where
+        problem = first_complaint(error, stage.config, values)
+        place = f"{where}.{dotted(problem.path)}" if problem.path else where
         for origin in origins:
-            if origin.index == index and origin.path == complaint.path[: len(origin.path)]:
+            if origin.index == index and origin.path == problem.path[: len(origin.path)]:
                 place = origin.text
-        raise RecipeError(complaint.what, where=place, hint=complaint.hint) from error
+        raise RecipeError(problem.what, where=place, hint=problem.hint) from error
 
 
 def _check_order(steps: Sequence[RecipeStep], where: str) -> None:

@@ -107,15 +107,15 @@ class OverrideSource:
     text: str  # the override as written
 
 
-def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> OverrideSource:
+def apply(items: list[tuple[str, dict[str, Any]]], override: str) -> OverrideSource:
     """Apply ``stage.key=value`` to the raw stages in place; returns where it went, to blame errors on."""
     where = f"--set {override}"
     target, equals, value = override.partition("=")
     name, *path = target.strip().split(".")
     if not equals or not path or not all(path):
         raise RecipeError("an override is written stage.key=value", where=where)
-    index = _position(entries, name, where)
-    values = entries[index][1]
+    index = _position(items, name, where)
+    values = items[index][1]
     for key in path[:-1]:
         inner = values.get(key)
         if inner is not None and not isinstance(inner, Mapping):
@@ -126,11 +126,11 @@ def apply(entries: list[tuple[str, dict[str, Any]]], override: str) -> OverrideS
     return OverrideSource(index, tuple(path), where)
 
 
-def _position(entries: list[tuple[str, dict[str, Any]]], name: str, where: str) -> int:
+def _position(items: list[tuple[str, dict[str, Any]]], name: str, where: str) -> int:
     found = re.fullmatch(r"(.+)\[(\d{1,4})\]", name)
     wanted, nth = (found[1], int(found[2])) if found else (name, None)
-    indices = [index for index, (stage, _) in enumerate(entries) if stage == wanted]
-    present = list(dict.fromkeys(stage for stage, _ in entries))
+    indices = [index for index, (stage, _) in enumerate(items) if stage == wanted]
+    present = list(dict.fromkeys(stage for stage, _ in items))
     if not indices:
         near = did_you_mean(wanted, present)
         raise RecipeError(

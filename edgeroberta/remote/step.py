@@ -106,9 +106,9 @@ def run_here(step: Step, *, environment: Mapping[str, str], progress: Progress) 
             finally:
                 process.kill()
         printed.seek(0)
-        outcome = printed.read()
+        result = printed.read()
     try:
-        found = jsontext.loads(outcome)
+        found = jsontext.loads(result)
     except ValueError:
         words = " | ".join(said[-_LAST_LINES:]) or "without a word"
         raise EngineError(f"{step.name} ended with exit code {code}: {words}") from None
@@ -124,19 +124,19 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logging.getLogger("edgeroberta").addHandler(_EventLog(logging.WARNING))
-    outcome: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     code = 0
     try:
         module, _, name = function.partition(":")
         call: Function = getattr(importlib.import_module(module), name)
-        outcome["result"] = call(json.loads(sys.stdin.buffer.read()), EventProgress(sys.stderr))
+        result["result"] = call(json.loads(sys.stdin.buffer.read()), EventProgress(sys.stderr))
     except Exception as error:
         if not isinstance(error, EdgeRobertaError):
             traceback.print_exc()
         wrapped = EdgeRobertaError.of(error)
-        outcome["error"], code = wrapped.to_json(), wrapped.exit_code
+        result["error"], code = wrapped.to_json(), wrapped.exit_code
     with channel:
-        channel.write(json.dumps(outcome).encode())
+        channel.write(json.dumps(result).encode())
     sys.exit(code)
 
 

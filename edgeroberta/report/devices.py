@@ -21,18 +21,18 @@ PROVES = (
 )
 
 
-def of_build(outcome: BuildComparison) -> str:
+def of_build(comparison: BuildComparison) -> str:
     """Tell of each engine that was built, and which one is kept."""
     header = ("engine", "build", "MB", "int8 matmuls", "engine p50", "call p50", "goldens", "gate")
-    lines = [_table(header, [_row(each) for each in outcome.candidates]), ""]
-    for each in outcome.candidates:
+    lines = [_table(header, [_row(each) for each in comparison.candidates]), ""]
+    for each in comparison.candidates:
         if note := each.error or each.warning:
             lines.append(f"{each.engine}: {note}")
-    if outcome.kept is not None:
-        lines.append(f"kept: {outcome.kept}; {outcome.why}")
-        if outcome.left_out:
-            lines.append(f"not remembered: {', '.join(outcome.left_out)} was not compared")
-        elif not outcome.remembered:
+    if comparison.kept is not None:
+        lines.append(f"kept: {comparison.kept}; {comparison.why}")
+        if comparison.left_out:
+            lines.append(f"not remembered: {', '.join(comparison.left_out)} was not compared")
+        elif not comparison.remembered:
             lines.append("the choice could not be remembered; name it with --engine")
     return "\n".join(lines)
 

@@ -85,27 +85,27 @@ def _check_class(model: Checkpoint) -> None:
 
 def check_weights(model: Checkpoint) -> None:
     """Refuse weights that are missing, damaged, of another shape than the config says, or not finite."""
-    entries, config = model.tensors, model.config
-    if not entries and (model.folder / MANIFEST_FILE).is_file():
+    headers, config = model.tensors, model.config
+    if not headers and (model.folder / MANIFEST_FILE).is_file():
         raise CheckpointError(
             "this is a bundle, made of a model; a bundle cannot be compressed again",
             where=str(model),
             hint="name the fine-tuned model that it came from; its manifest.json says which, under baseline",
         )
-    if not entries:
+    if not headers:
         raise CheckpointError(
             f"no {files.WEIGHTS} in this folder",
             where=str(model),
             hint="save the model with safetensors; --allow-pickle takes a pytorch_model.bin that you trust",
         )
-    prefix = ENCODER if ENCODER + WORDS in entries else ""
+    prefix = ENCODER if ENCODER + WORDS in headers else ""
     expected = dict(encoder_shapes(config, prefix))
-    if any(name in entries for name in names.HEAD):
+    if any(name in headers for name in names.HEAD):
         expected.update(_head_shapes(config))
         _check_class(model)
     others = {
         name: entry.file
-        for name, entry in entries.items()
+        for name, entry in headers.items()
         if name not in expected and not names.is_harmless(name)
     }
     names.refuse_foreign(others)
@@ -113,10 +113,10 @@ def check_weights(model: Checkpoint) -> None:
         _check_tensor(model, name, shape)
     for name, file in others.items():
         raise names.unknown(name, where=file)
-    for name in tensorfile.not_finite(entries):
+    for name in tensorfile.not_finite(headers):
         raise CheckpointError(
             f"{name} holds NaN or infinite values",
-            where=str(entries[name].file),
+            where=str(headers[name].file),
             hint="train the model again, with a lower learning rate or in float32",
         )
 

@@ -46,7 +46,7 @@ class GraphForm:
 #: attention but two matmuls and a softmax of their own (TensorRT-RTX 1.7.1).
 TENSORRT = GraphForm(body=np.float16, first_token_only=False)
 #: The same computation in a float32 body, for ONNX Runtime on a CPU: what the int8 engine is held to.
-STAND_IN = GraphForm(first_token_only=False)
+INT8_EMULATION = GraphForm(first_token_only=False)
 
 
 @dataclass(frozen=True)

@@ -95,15 +95,15 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
 
 def read_headers(found: Sequence[Path]) -> dict[str, TensorEntry]:
     """Read which tensors the weight files of a model hold, over all shards."""
-    entries: dict[str, TensorEntry] = {}
+    headers: dict[str, TensorEntry] = {}
     for file in found:
         for entry_name, entry in _header(file):
-            if entry_name in entries:
+            if entry_name in headers:
                 raise CheckpointError(
-                    f"{entry_name} is also in {entries[entry_name].file.name}", where=str(file), hint=_REWRITE
+                    f"{entry_name} is also in {headers[entry_name].file.name}", where=str(file), hint=_REWRITE
                 )
-            entries[entry_name] = entry
-    return entries
+            headers[entry_name] = entry
+    return headers
 
 
 def _header(file: Path) -> Iterator[tuple[str, TensorEntry]]:
@@ -130,11 +130,11 @@ def _bits(dtype: str) -> int:
     return int(named[0]) if named else 8  # BOOL
 
 
-def not_finite(entries: Mapping[str, TensorEntry]) -> Iterator[str]:
+def not_finite(headers: Mapping[str, TensorEntry]) -> Iterator[str]:
     """Name the tensors that hold NaN or infinity, reading each file once and in constant memory."""
-    for file in dict.fromkeys(entry.file for entry in entries.values()):
+    for file in dict.fromkeys(entry.file for entry in headers.values()):
         with file.open("rb") as handle:
-            for name, entry in entries.items():
+            for name, entry in headers.items():
                 if entry.file == file and entry.is_float:
                     view, exponent = _FLOATS[entry.dtype]
                     handle.seek(entry.start)

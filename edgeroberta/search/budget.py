@@ -30,7 +30,7 @@ class BudgetResult:
     """What a run with a budget gives."""
 
     result: RunResult  # as without a budget
-    outcome: SearchResult | None  # what became of the budget; None on other processes than the main one
+    search_result: SearchResult | None  # what became of the budget; None on other processes than the main one
 
 
 def compress(

@@ -84,9 +84,9 @@ def write(
     return load(str(file))
 
 
-def steps(entries: list[dict[str, Any]]) -> tuple[RecipeStep, ...]:
+def steps(items: list[dict[str, Any]]) -> tuple[RecipeStep, ...]:
     """Return stages with their configs, as :func:`edgeroberta.pipeline.make` takes them."""
-    named = [next(iter(entry.items())) for entry in entries]
+    named = [next(iter(entry.items())) for entry in items]
     return tuple(
         RecipeStep(stages.get(name), stages.get(name).config.model_validate(values)) for name, values in named
     )

@@ -14,7 +14,7 @@ from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
 from edgeroberta.report.pareto import ParetoPoint
 from edgeroberta.search import candidate_recipes
-from edgeroberta.search import result as outcome
+from edgeroberta.search import result as search_result
 from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import Candidate
 from edgeroberta.search.limits import BudgetLimits
@@ -73,7 +73,7 @@ def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> Sea
     models[made.name] = _BaselineTimes(made.result.bundle, score, made.candidate.predicted.p50)
     times: dict[str, LatencyPercentiles] = {}
     if made.host is None:
-        times = outcome.time_in_turns(
+        times = search_result.time_in_turns(
             {name: model.folder for name, model in models.items()},
             job.data.validation.inputs(),
             engine=table.engine,
@@ -97,7 +97,7 @@ def _summed(
         chosen=made.candidate,
         probes=made.probes,
         predicted=made.candidate.predicted,
-        measured=_measured(times.get(FLOAT), times.get(made.name), outcome.size_of(mine.folder)),
+        measured=_measured(times.get(FLOAT), times.get(made.name), search_result.size_of(mine.folder)),
         metric=metric,
         kept=mine.score / full.score if full.score else 1.0,
         points=tuple(_point(name, model, times.get(name)) for name, model in models.items()),
@@ -127,7 +127,7 @@ def _point(name: str, model: _BaselineTimes, found: LatencyPercentiles | None) -
         name,
         1000 * (model.predicted if found is None else found.p50),
         model.score,
-        outcome.size_of(model.folder),
+        search_result.size_of(model.folder),
         FULL if name == FLOAT else MADE,
         predicted=found is None,
     )
@@ -142,13 +142,13 @@ def _float_bundle(engine: str, job: PipelineJob, progress: Progress) -> Path:
 def _int8(base: CandidateSettings, job: PipelineJob, progress: Progress) -> tuple[Path, Mapping[str, Any]]:
     """Make and verify the full-size model in int8, to show what int8 alone costs."""
     gate = {"max_drop": 1.0, "min_agreement": 0.0}
-    entries: list[dict[str, Any]] = [
+    items: list[dict[str, Any]] = [
         {"export": {}},
         {"quantize": dict(base.quantize)},
         {"build": dict(base.build)},
         {"verify": {**base.verify, "gate": gate}},
     ]
-    made = pipeline.make(candidate_recipes.steps(entries), job, progress=progress)
+    made = pipeline.make(candidate_recipes.steps(items), job, progress=progress)
     draft = next(item.artifact.path for item in made if item.artifact.kind is Kind.DRAFT)
     return draft, pipeline.read_report(made[-1].artifact.path)
 

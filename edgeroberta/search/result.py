@@ -126,8 +126,8 @@ class SearchResult:
         if self.elsewhere is not None:
             lines.append(f"  times are those of {self.elsewhere}: edgeroberta bench --host {self.elsewhere}")
         lines += [f"not met: {each}" for each in self.missed]
-        met = "not all that was asked for is met; " if failed else ""
-        lines.append(f"{met}the Pareto front of what was found (*):")
+        unmet = "not all that was asked for is met; " if failed else ""
+        lines.append(f"{unmet}the Pareto front of what was found (*):")
         lines.append(pareto_table(self.points, metric=self.metric).text())
         return "\n".join(lines)
 
@@ -158,19 +158,19 @@ def time_in_turns(
 ) -> dict[str, LatencyPercentiles]:
     """Time bundles on texts in turns, each in its own process."""
     plan = RepetitionPlan(rounds=5, calls=200, threads=threads)
-    entries = []
+    runs = []
     for name, folder in bundles.items():
         (spec,) = subjects.bundle_specs(folder, inputs, engines=[engine], threads=threads)
-        entries.append(RepetitionRun(name, Worker(spec)))
+        runs.append(RepetitionRun(name, Worker(spec)))
     try:
-        run_interleaved(entries, plan, [len(str(each)) for each in inputs], progress)
+        run_interleaved(runs, plan, [len(str(each)) for each in inputs], progress)
     finally:
-        for entry in entries:
+        for entry in runs:
             entry.worker.close()
-    for entry in entries:
+    for entry in runs:
         if entry.error is not None:
             raise entry.error
-    return {entry.name: _times([calls.seconds for calls in entry.rounds]) for entry in entries}
+    return {entry.name: _times([calls.seconds for calls in entry.rounds]) for entry in runs}
 
 
 def _times(rounds: Sequence[Sequence[float]]) -> LatencyPercentiles:

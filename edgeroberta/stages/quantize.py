@@ -88,13 +88,13 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     """
     from edgeroberta import backends
     from edgeroberta.quantization.graph_config import SelectedScales
-    from edgeroberta.roberta.graph import STAND_IN, TENSORRT, GraphForm, build_graph
+    from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
     from edgeroberta.roberta.weights import load_weights
 
     float_graph = context.inputs[Kind.GRAPH].path
     tensorrt = backends.wants_int8_graph(context.target.engines)
-    form = STAND_IN if tensorrt else GraphForm()
+    form = INT8_EMULATION if tensorrt else GraphForm()
     weights = load_weights(context.checkpoint)
     calibration, check = _texts(config, context)
     half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
@@ -111,7 +111,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     if tensorrt:
         build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
     context.checkpoint.copy_files(context.output)
-    if not fitted.met:
+    if not fitted.within_budget:
         context.progress.line(
             f"int8 keeps {100 * fitted.agreement:.1f} % of the answers (budget {config.min_agreement:.1%}) "
             f"with {len(fp32_fallback)} matmuls float; allow more with --set quantize.max_float=N"
@@ -124,7 +124,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
             "agreement": fitted.agreement,
             "logit_mse": fitted.error,
             "max_logit_error": fitted.max_error,
-            "met": fitted.met,
+            "met": fitted.within_budget,
         },
         "half": half,
         "linear_ops": found.report(fp32_fallback),

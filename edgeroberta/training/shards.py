@@ -73,9 +73,9 @@ class Outputs:
         for number in np.unique(numbers).tolist():
             first = number * SHARD
             count = start(first + size(number, len(self._tokens))) - start(first)
-            with NpyReader(self._paths[number] / name, layout, int(count)) as entries:
+            with NpyReader(self._paths[number] / name, layout, int(count)) as readers:
                 for place in np.flatnonzero(numbers == number):
-                    entries.read(int(start(rows[place]) - start(first)), result[place, : lengths[place]])
+                    readers.read(int(start(rows[place]) - start(first)), result[place, : lengths[place]])
         return result
 
 

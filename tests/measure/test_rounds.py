@@ -49,12 +49,12 @@ def test_all_rows_are_asked_the_same_texts_in_every_round():
 
 def test_the_order_of_turns_rotates():
     order: list[str] = []
-    entries = []
+    runs = []
     for name in ("one", "two", "three"):
         made, worker = entry(name)
         worker.time = lambda calls, limit_s, device=False, name=name: order.append(name) or TimedCalls([0.1])  # type: ignore[assignment,misc]
-        entries.append(made)
-    run_interleaved(entries, RepetitionPlan(rounds=3, calls=1), LENGTHS, Progress())
+        runs.append(made)
+    run_interleaved(runs, RepetitionPlan(rounds=3, calls=1), LENGTHS, Progress())
     assert order[6:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]
 
 

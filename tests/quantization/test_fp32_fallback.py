@@ -44,7 +44,7 @@ def fit(min_agreement: float, max_float: int) -> tuple[budget.FallbackResult, Mo
 
 def test_a_graph_within_the_budget_is_measured_once_and_stays_int8():
     found, model = fit(0.9, 2)
-    assert (found.fp32_fallback, found.met, len(model.measured)) == ({}, True, 1)
+    assert (found.fp32_fallback, found.within_budget, len(model.measured)) == ({}, True, 1)
     assert found.agreement == 0.91
 
 
@@ -54,7 +54,7 @@ def test_the_worst_matmul_is_put_back_and_no_more_than_needed():
     assert (
         found.fp32_fallback["b"] == "int8 kept 91.0 % of the answers, under 95.0 %; float here brings 97.0 %"
     )
-    assert found.met
+    assert found.within_budget
 
 
 def test_a_second_one_follows_when_the_first_does_not_suffice():
@@ -65,9 +65,13 @@ def test_a_second_one_follows_when_the_first_does_not_suffice():
 
 def test_a_budget_that_cannot_be_met_says_so_and_keeps_the_best():
     found, _ = fit(0.99, 1)
-    assert (list(found.fp32_fallback), found.met, found.agreement) == (["b"], False, 0.97)
+    assert (list(found.fp32_fallback), found.within_budget, found.agreement) == (["b"], False, 0.97)
 
 
 def test_a_budget_that_all_matmuls_together_cannot_meet_ends_when_none_is_left():
     found, _ = fit(1.01, 10)
-    assert (sorted(found.fp32_fallback), found.met, found.agreement) == (["a", "b", "c"], False, 1.0)
+    assert (sorted(found.fp32_fallback), found.within_budget, found.agreement) == (
+        ["a", "b", "c"],
+        False,
+        1.0,
+    )

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta.graph import STAND_IN, TENSORRT, Graph, GraphForm, build_graph, write_float
+from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, Graph, GraphForm, build_graph, write_float
 from edgeroberta.roberta.quantized import (
     ActivationRange,
     AttentionPlan,
@@ -199,7 +199,7 @@ def int8_plan(graph: Graph, reach: float = 8.0) -> QuantizationPlan:
 
 def symmetric_plan(weights: Any) -> QuantizationPlan:
     """Every matmul and attention in symmetric int8, as TensorRT takes it."""
-    graph = build_graph(weights, form=STAND_IN)
+    graph = build_graph(weights, form=INT8_EMULATION)
     grid = ActivationRange.over(-6, 6, signed=True)
     plans = {
         linear_op.name: MatMulPlan(
@@ -257,8 +257,8 @@ def emulate(weights: Any, plan: QuantizationPlan, ids: Any) -> Any:
 def test_the_stand_in_computes_what_the_plan_says(tiny_checkpoint, tmp_path):
     weights = load_weights(tiny_checkpoint)
     plan = symmetric_plan(weights)
-    path = save(build_graph(weights, plan, STAND_IN), tmp_path)
-    exact = build_graph(weights, dataclasses.replace(plan, attentions={}), STAND_IN)
+    path = save(build_graph(weights, plan, INT8_EMULATION), tmp_path)
+    exact = build_graph(weights, dataclasses.replace(plan, attentions={}), INT8_EMULATION)
     (tmp_path / "float").mkdir()
     plain = save(exact, tmp_path / "float")
     for seed in range(3):
@@ -287,17 +287,17 @@ def test_the_tensorrt_form_is_the_same_computation_in_half_precision(tiny_checkp
     found = run_onnxruntime(path, ids, mask)
     (tmp_path / "stand-in").mkdir()
     stand_in = tmp_path / "stand-in"
-    exact = evaluate(build_graph(weights, plan, STAND_IN), stand_in, ids, mask)
+    exact = evaluate(build_graph(weights, plan, INT8_EMULATION), stand_in, ids, mask)
     # A value on the edge of an int8 step moves by the whole step, here 6/127. So the stand-in itself changes
     # by up to 0.06 when its positions are off by half precision's rounding, which moves the float graph's
     # logits by 0.0003; the form for TensorRT has to be as near as that.
     moved = [
-        evaluate(build_graph(jittered(weights, seed), plan, STAND_IN), stand_in, ids, mask) - exact
+        evaluate(build_graph(jittered(weights, seed), plan, INT8_EMULATION), stand_in, ids, mask) - exact
         for seed in range(4)
     ]
     assert np.abs(found - exact).max() <= 1.5 * np.abs(moved).max()
     # What is not quantized is free of this: both forms of the float graph are near.
-    plain = evaluate(build_graph(weights, form=STAND_IN), stand_in, ids, mask)
+    plain = evaluate(build_graph(weights, form=INT8_EMULATION), stand_in, ids, mask)
     half = evaluate(build_graph(weights, form=TENSORRT), stand_in, ids, mask)
     assert np.abs(half - plain).max() < 2e-3
     zeros = [t for t in graph.builder.model().graph.initializer if t.name.endswith("zero_point")]

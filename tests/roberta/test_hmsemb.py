@@ -39,14 +39,14 @@ def _entries() -> list[dict[str, Any]]:
         for name, rows, columns in (("qkv", 12, 4), ("ao", 4, 4), ("f1", 8, 4), ("f2", 4, 8)):
             shapes += [(f"l{layer}.{name}.w", [rows, columns]), (f"l{layer}.{name}.b", [rows])]
         shapes += [(f"l{layer}.{name}.{part}", [4]) for name in ("aln", "fln") for part in "wb"]
-    entries = []
+    headers = []
     for name, shape in shapes:
         packed = name == "word_emb" or (name[0] == "l" and len(shape) == 2)
         size = int(np.prod(shape))
         length = size + 4 * size // GROUP if packed else 4 * size
         entry = {"name": name, "dtype": "i8" if packed else "f32", "shape": shape, "len": length}
-        entries.append({**entry, "group": GROUP if packed else 0})
-    return entries
+        headers.append({**entry, "group": GROUP if packed else 0})
+    return headers
 
 
 def _write(

@@ -16,7 +16,7 @@ from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.roberta.graph import STAND_IN, GraphForm, write_float
+from edgeroberta.roberta.graph import INT8_EMULATION, GraphForm, write_float
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.runtime import Runtime
@@ -47,7 +47,7 @@ def masked_answer(whole: Path, kept: KeptUnits, ids: Any, mask: Any) -> Any:
         return model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
 
 
-@pytest.mark.parametrize("form", [GraphForm(), STAND_IN], ids=["first token", "all tokens"])
+@pytest.mark.parametrize("form", [GraphForm(), INT8_EMULATION], ids=["first token", "all tokens"])
 @pytest.mark.parametrize("seed", range(4))
 def test_graphs_of_many_shapes_answer_as_the_masked_model(whole, tmp_path, seed, form):
     kept, (ids, mask) = random_kept(surgery.shape_of(load_classifier(whole, TASK)), seed), padded_batch(23)

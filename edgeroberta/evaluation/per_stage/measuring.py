@@ -117,7 +117,7 @@ class _MetricsCache:
         self.baseline: StageModel | None = None
         self.first = next(made for made in run.artifacts if made.path == run.baseline.folder)
         self.checkpoint = run.baseline
-        self.store = StageMetricsStore(run.kept, self._circumstances()) if run.kept is not None else None
+        self.store = StageMetricsStore(run.kept, self._environment()) if run.kept is not None else None
 
     def row(self, made: Artifact, *, first: bool) -> StageRow:
         """Measure one model, or find what was measured of it."""
@@ -195,17 +195,17 @@ class _MetricsCache:
         """Time a model and the full-size one in turns."""
         full = self._baseline()
         pair = [full] if model is full else [full, model]
-        entries = [RepetitionRun(each.engine, self.start(self._spec(each, threads=1))) for each in pair]
+        runs = [RepetitionRun(each.engine, self.start(self._spec(each, threads=1))) for each in pair]
         try:
-            run_interleaved(entries, TIMED, [len(str(each)) for each in self.rows.inputs()], Progress())
+            run_interleaved(runs, TIMED, [len(str(each)) for each in self.rows.inputs()], Progress())
         finally:
-            for entry in entries:
+            for entry in runs:
                 entry.worker.close()
-        for entry in entries:
+        for entry in runs:
             if entry.error is not None:
                 raise entry.error
-        latencies = list(_latencies(entries))
-        opened = entries[-1].opened
+        latencies = list(_latencies(runs))
+        opened = runs[-1].opened
         return {
             "engine": f"{model.engine} {opened.version}" if opened else model.engine,
             "p50_ms": latencies[-1].p50_ms,
@@ -217,7 +217,7 @@ class _MetricsCache:
         inputs = self.rows.inputs()
         return SubjectSpec(model.subject, str(model.folder), inputs, threads=threads, engine=model.engine)
 
-    def _circumstances(self) -> str:
+    def _environment(self) -> str:
         """Digest all but the model that its numbers depend on."""
         return digest_value(
             {
@@ -246,8 +246,8 @@ def _noisy(full: Latency, other: Latency) -> bool:
     return bool(np.ptp(ratios) > NOISE * np.median(ratios))
 
 
-def _latencies(entries: list[RepetitionRun]) -> Iterator[Latency]:
-    for entry in entries:
+def _latencies(runs: list[RepetitionRun]) -> Iterator[Latency]:
+    for entry in runs:
         latency = entry.latency(TIMED)
         if latency is None:
             raise WorkerError(RowStatus.FAILED, "it answered no text in its turns")

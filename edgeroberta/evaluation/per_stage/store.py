@@ -34,9 +34,9 @@ class StageMetrics:
 class StageMetricsStore:
     """The rows of one set of circumstances, in files of a folder."""
 
-    def __init__(self, folder: Path, circumstances: str) -> None:
+    def __init__(self, folder: Path, environment: str) -> None:
         self._folder = folder
-        self._circumstances = circumstances
+        self._environment = environment
 
     def find(self, content: str) -> StageMetrics | None:
         """Return what is kept of a model, None where it is not there or not readable."""
@@ -57,4 +57,4 @@ class StageMetricsStore:
         )
 
     def _file(self, content: str) -> Path:
-        return self._folder / f"{artifact.digest_value([self._circumstances, content])[:24]}.json"
+        return self._folder / f"{artifact.digest_value([self._environment, content])[:24]}.json"

@@ -70,11 +70,11 @@ def _step(
     tell(log, "progress", f"{step['name']}: started", code="step-started")
     file = job / f"{step['name']}.json"
     words = [python, "-m", STEP_MODULE, step["name"], step["function"]]
-    with file.open("wb") as outcome:
+    with file.open("wb") as result:
         # It holds both locks as well (close_fds): a step that outlives this process still measures.
         done = subprocess.run(
             words, input=json.dumps(step["arguments"]).encode(),
-            cwd=job, env=environment, stdout=outcome, stderr=log, close_fds=False, check=False,
+            cwd=job, env=environment, stdout=result, stderr=log, close_fds=False, check=False,
         )  # fmt: skip
     # As shells report a signal; 137 is what the kernel's out-of-memory killer leaves.
     code = 128 - done.returncode if done.returncode < 0 else done.returncode

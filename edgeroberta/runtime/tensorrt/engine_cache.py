@@ -173,7 +173,7 @@ class EngineCache:
             yield
             return
         try:
-            _hold(handle)
+            _reserve(handle)
             yield
         finally:
             os.close(handle)  # lets go of the lock as well
@@ -188,7 +188,7 @@ def _announce(key: Key, source: Path, reason: str | None) -> None:
     logger.warning("building the %s engine of %s%s; this can take minutes", key["precision"], source, anew)
 
 
-def _hold(handle: int) -> None:
+def _reserve(handle: int) -> None:
     try:
         import fcntl
     except ImportError:  # Windows: two builders do the work twice, and the last one's engine is kept

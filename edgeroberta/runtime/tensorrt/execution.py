@@ -85,7 +85,7 @@ class ExecutionContext:
     def __init__(self, cuda: Cuda, loaded: DeserializedEngine, use: GraphUse) -> None:
         """Allocate buffers for the largest call; graphs come as shapes are met."""
         self._cuda, self._loaded, self._use = cuda, loaded, use
-        self._met: dict[BatchShape, int] = {}
+        self._seen_times: dict[BatchShape, int] = {}
         self._graphs: dict[BatchShape, tuple[_ShapedContext, Any]] = {}
         self._events: tuple[Any, Any] | None = None
         with contextlib.ExitStack() as undo:
@@ -175,8 +175,8 @@ class ExecutionContext:
         """Make the graph of a shape if it is its turn; None to run without."""
         if not self._use.wanted or self._use.refused or self._loaded.library.rtx:
             return None
-        met = self._met[call] = self._met.get(call, 0) + 1
-        if met < _MEETINGS or len(self._graphs) >= _GRAPHS:
+        seen_times = self._seen_times[call] = self._seen_times.get(call, 0) + 1
+        if seen_times < _MEETINGS or len(self._graphs) >= _GRAPHS:
             return None
         stream = int(self._stream)
         try:
