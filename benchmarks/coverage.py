@@ -125,11 +125,11 @@ def simulate(case: Case, rate: float, *, draws: int, samples: int, seed: int = 7
 
 
 def classes(rare: float, *, right: float = 0.92, gain: float = 0.0) -> Maker:
-    """Two labels; the full-size model is right at a rate, the compressed one breaks rows of the rare one.
+    """Two labels; the baseline is right at a rate, the compressed one breaks rows of the rare one.
 
     Args:
         rare: Share of the rarer label.
-        right: How often the full-size model is right.
+        right: How often the baseline is right.
         gain: How often the compressed model mends what the full-size one has wrong.
     """
 
@@ -166,7 +166,7 @@ def label_sets(shares: Sequence[float], *, right: float = 0.9, extra: bool = Fal
 
     Args:
         shares: Of each label.
-        right: How often the full-size model finds a label; it finds as many that are not there.
+        right: How often the baseline finds a label; it finds as many that are not there.
         extra: Whether the compressed model finds too many rather than missing some.
     """
     odds = np.asarray(shares)

@@ -1,4 +1,4 @@
-"""The full-size models on a GPU: latency and throughput in three types, and one epoch of training.
+"""The baselines on a GPU: latency and throughput in three types, and one epoch of training.
 
     python -m benchmarks.gpu --pack FOLDER [--python 3.12]     on a computer with the extra ``demo``
     PYTHONPATH=FOLDER python -m benchmarks.gpu                 on the GPU's, which needs no package index

@@ -51,8 +51,8 @@ class Row(Frozen):
     """One contestant, or one measured thing. A crash is a row with status "failed" and its error.
 
     ``ratio`` is how many times faster than the baseline row of the same group, the median over rounds
-    of p50 against p50; ``same_answers`` is the share of answers equal to the full-size model's;
-    ``kept`` is the share of the full-size model's metric, of each seed; ``values`` are further numbers by
+    of p50 against p50; ``same_answers`` is the share of answers equal to the baseline's;
+    ``kept`` is the share of the baseline's metric, of each seed; ``values`` are further numbers by
     name, in the order they are shown.
     """
 

@@ -26,12 +26,12 @@ class Context:
     scratch: Path  # folder that survives a kill (training checkpoints, teacher outputs)
     inputs: Mapping[Kind, Artifact]  # the newest artifact of each kind made so far in this run
     checkpoint: Checkpoint  # the newest model in transformers' form
-    baseline: Checkpoint  # the full-size model, the teacher
+    baseline: Checkpoint  # the baseline, the teacher
     task: Task  # kind of task, labels, single texts or pairs
     data: Splits  # the user's rows, split
     target: Target  # the device class the result is for
     seed: int  # seed of everything random
-    reference: Path | None  # folder of a stored full-size reference, if one was given
+    reference: Path | None  # folder of a stored baseline, if one was given
     progress: Progress  # where to report progress
     recipe_text: str = ""  # the resolved recipe as YAML, every default written out
     history: tuple[Lineage, ...] = ()  # lineage of every artifact of this run so far, the source's first

@@ -41,7 +41,7 @@ def table(
 
 
 def round_table(shape: EncoderShape, longest: int = 64) -> LatencyTable:
-    """Return a table on which a full layer takes 1 ms, and the full-size model in float 4 times its int8.
+    """Return a table on which a full layer takes 1 ms, and the baseline in float 4 times its int8.
 
     Half of a layer's time is its heads' and half its neurons'; a call's own is 0.1 ms, whatever the length.
     """

@@ -1,4 +1,4 @@
-"""From a full-size model to a verified bundle."""
+"""From a baseline to a verified bundle."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def compress(
         recipe: Name of a shipped recipe, or path of a YAML file. With a budget, how smaller models learn.
         settings: Settings that win over the recipe's: ``{"distill.epochs": 2}``.
         target: What the bundle is for, one of :func:`list_targets`.
-        speedup: Budget: times faster than the full-size model in float.
+        speedup: Budget: times faster than the baseline in float.
         p95: Budget: longest 95th percentile of a call, in seconds, or as text: ``4ms``.
         size: Budget: largest bundle on disk, in bytes, or as text: ``12MB``.
         keep: With a budget: share of the metric to keep, 0.98 if not given.

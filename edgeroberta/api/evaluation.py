@@ -1,4 +1,4 @@
-"""Run a bundle, and measure what it answers beside the full-size model."""
+"""Run a bundle, and measure what it answers beside the baseline."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def load(
 
 @dataclass(frozen=True)
 class EvaluationResult(Result):
-    """What a bundle answers here beside the full-size model, and what its gate says of that."""
+    """What a bundle answers here beside the baseline, and what its gate says of that."""
 
     bundle: Path  # the bundle's folder
     report: Report  # all that was measured
@@ -106,7 +106,7 @@ def evaluate(
     keep_examples: bool = False,
     progress: Progress | None = None,
 ) -> EvaluationResult:
-    """Measure a bundle against the full-size model's answers, and ask its gate.
+    """Measure a bundle against the baseline's answers, and ask its gate.
 
     Args:
         bundle: The bundle's folder; it is not changed.
@@ -173,7 +173,7 @@ def reference(
     threads: int = 1,
     allow_pickle: bool = False,
 ) -> BaselineAnswers:
-    """Store what the full-size model answers, and how fast, to be used on another machine.
+    """Store what the baseline answers, and how fast, to be used on another machine.
 
     Args:
         model: Hugging Face model folder or Hub id, fine-tuned.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BenchResult(Result):
-    """A table of the full-size model and the bundle on each engine, here or on other machines.
+    """A table of the baseline and the bundle on each engine, here or on other machines.
 
     ``errors`` says of a table why its times are not to be relied on, and of a host why it failed.
     """
@@ -94,14 +94,14 @@ def bench(
         host: Measure on ``user@host`` over ssh, or a host of the configuration; several side by side.
         engines: Engines to measure; all of the bundle's if not given.
         reference: Folder that :func:`reference` made; the bundle's own if not given.
-        model: The full-size model, where it is not where it was.
+        model: The baseline, where it is not where it was.
         allow_pickle: Accept ``pytorch_model.bin`` of ``model`` where safetensors are missing.
         rows: Check answers on at most this many rows.
         batch: Texts per call.
         length: Time random ids of this many tokens, not the data's texts.
         threads: Threads for one call.
         rounds: Turns that each row gets.
-        dtypes: Types in which the full-size model is timed where there is a GPU.
+        dtypes: Types in which the baseline is timed where there is a GPU.
         wheelhouse: With ``host``: folder of wheels, for devices without a package index.
         keep: With ``host``: leave files and environments there for the next time.
         progress: Where to report; bars in a terminal or notebook if not given.

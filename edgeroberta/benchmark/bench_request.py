@@ -16,8 +16,8 @@ class BenchRequest:
     bundle: Path  # bundle folder
     data: DataSpec | None = None  # where the rows are; None for the data the bundle was made with
     target: str | None = None  # name of the device class to measure on; None for this machine
-    reference: Path | None = None  # folder of the full-size reference; None for the bundle's own, if any
-    model: str | None = None  # the full-size model; None for the one the bundle was made from, if it is here
+    reference: Path | None = None  # folder of the baseline; None for the bundle's own, if any
+    model: str | None = None  # the baseline; None for the one the bundle was made from, if it is here
     allow_pickle: bool = False  # accept weights of ``model`` that are only there as a pickle
     engines: tuple[str, ...] | None = None  # engines to take; None for all of the bundle's
     rows: int = 1000  # rows to check answers on, at most; a seeded sample
@@ -25,4 +25,4 @@ class BenchRequest:
     length: int | None = None  # tokens per text, for random ids; None for the data's own lengths
     threads: int = 1  # threads for each process
     rounds: int = 5  # turns for each process
-    dtypes: tuple[str, ...] = DTYPES  # types in which the full-size model is measured on a GPU
+    dtypes: tuple[str, ...] = DTYPES  # types in which the baseline is measured on a GPU

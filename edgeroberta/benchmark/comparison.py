@@ -1,4 +1,4 @@
-"""One table: the stored reference, the full-size model here, and the bundle on each engine."""
+"""One table: the stored reference, the baseline here, and the bundle on each engine."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _gains(
 
 
 def _examined(row_specs: Sequence[RowSpec], known: EvaluationData) -> DataSoundness:
-    """Ask by the full-size model's answers, stored ones or those of just now, what the labels can measure."""
+    """Ask by the baseline's answers, stored ones or those of just now, what the labels can measure."""
     full, rows = known.full_logits, known.rows
     if full is None or rows is None or full.shape != (len(rows), known.task.num_outputs):
         return DataSoundness()

@@ -31,9 +31,7 @@ def find(request: BenchRequest, facts: Manifest, notes: list[str]) -> Evaluation
         return EvaluationData(facts.task, inputs, reference=stored)
     full = stored.logits if stored is not None and stored.data_digest == rows.digest else None
     if stored is not None and full is None:
-        notes.append(
-            "The stored reference is of other rows; answers are held against the full-size model here."
-        )
+        notes.append("The stored reference is of other rows; answers are held against the baseline here.")
     if len(rows) > request.rows:
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: request.rows])
         rows = rows.select(chosen)

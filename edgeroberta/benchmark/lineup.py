@@ -1,4 +1,4 @@
-"""The rows that are measured here: the full-size model, where it is at hand, and the bundle."""
+"""The rows that are measured here: the baseline, where it is at hand, and the bundle."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from edgeroberta.targets.matching import target_facts
 if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint
 
-#: Said where nothing can be faster than the full-size model, for want of it.
-NO_MODEL = "The full-size model is not here, so there is no speed-up over it: name it with --model."
+#: Said where nothing can be faster than the baseline, for want of it.
+NO_MODEL = "The baseline is not here, so there is no speed-up over it: name it with --model."
 
 
 def bundle_rows(request: BenchRequest, inputs: Inputs) -> list[RowSpec]:
@@ -54,7 +54,7 @@ def _gate(bundle: Path) -> GateLimits:
 def baseline_rows(
     request: BenchRequest, facts: Manifest, eval_data: EvaluationData, scratch: Path, notes: list[str]
 ) -> list[RowSpec]:
-    """Offer the full-size model in PyTorch and as a float32 graph, and on a GPU where there is one."""
+    """Offer the baseline in PyTorch and as a float32 graph, and on a GPU where there is one."""
     model = _model(request, facts, eval_data.reference, notes)
     if model is None:
         return []
@@ -86,7 +86,7 @@ def _on_gpu(spec: SubjectSpec, dtypes: tuple[str, ...]) -> list[RowSpec]:
 def _model(
     request: BenchRequest, facts: Manifest, stored: BaselineAnswers | None, notes: list[str]
 ) -> Checkpoint | None:
-    """Find the full-size model: it must be the one the bundle came from, whoever names it.
+    """Find the baseline: it must be the one the bundle came from, whoever names it.
 
     A bundle may come from anyone: a folder that its manifest names is loaded only if it holds just what
     the manifest says, and nothing is downloaded.
@@ -111,11 +111,11 @@ def _model(
             try:
                 if model.digest == digest:
                     return model
-                notes.append(f"The full-size model has changed since ({model}).")
+                notes.append(f"The baseline has changed since ({model}).")
             except OSError as error:
-                notes.append(f"The full-size model cannot be read ({model}: {error.strerror}).")
+                notes.append(f"The baseline cannot be read ({model}: {error.strerror}).")
             except CheckpointError as error:
-                notes.append(f"The full-size model is none any more ({model}: {error.what}).")
+                notes.append(f"The baseline is none any more ({model}: {error.what}).")
             return None
     notes.append(NO_MODEL)
     return None

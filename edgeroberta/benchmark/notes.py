@@ -22,7 +22,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         f"of up to {plan.calls} calls or {plan.repetition_seconds:g} s, after windows of {plan.warmup} calls "
         "until "
         f"two medians lie within {TOLERANCE:.0%}; percentiles are of all calls, intervals from drawing "
-        "blocks of calls, the speed-up over full-size is the median over rounds."
+        "blocks of calls, the speed-up over the baseline is the median over rounds."
     )
     found += _baselines(comparison)
     if any(gain.ratio is not None for _, gain in gains):
@@ -73,11 +73,11 @@ def _baselines(comparison: Comparison) -> list[str]:
     for row in comparison.rows:
         base = baseline(comparison.rows, row)
         if row.speed_up is not None and base is not None and base.name != BASELINE:
-            found[f"Speed-ups on {row.device} are over {base.name}, the fastest full-size row there."] = None
+            found[f"Speed-ups on {row.device} are over {base.name}, the fastest baseline row there."] = None
         elif row.speed_up is not None and base is not None and base.device != row.device:
             found[
-                f"Speed-ups on {row.device} are over the full-size model on the processor, {base.device}: "
-                "there is no full-size row on that GPU."
+                f"Speed-ups on {row.device} are over the baseline on the processor, {base.device}: "
+                "there is no baseline row on that GPU."
             ] = None
     return list(found)
 

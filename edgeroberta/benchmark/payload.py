@@ -48,7 +48,7 @@ def gather(request: BenchRequest) -> Payload:
     """Collect and hash everything but what one host alone gets."""
     if request.model is not None:
         raise UsageError(
-            "the full-size model is not sent to a device",
+            "the baseline is not sent to a device",
             where="--model",
             hint="measure it where it is, and send what it answered: edgeroberta reference MODEL --data … "
             "-o ref/, then --reference ref/",

@@ -23,9 +23,9 @@ from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
 from edgeroberta.measure.validity import MOST_SPREAD
 from edgeroberta.tasks import Task
 
-#: Names of the rows; the full-size model on a GPU is named with its type besides.
-REFERENCE, BASELINE, FLOAT_ONNX, BUNDLE = "reference", "full-size", "full-size, onnx fp32", "bundle"
-#: What the names of full-size rows on a GPU begin with; their type follows.
+#: Names of the rows; the baseline on a GPU is named with its type besides.
+REFERENCE, BASELINE, FLOAT_ONNX, BUNDLE = "reference", "baseline", "baseline, onnx fp32", "bundle"
+#: What the names of baseline rows on a GPU begin with; their type follows.
 ON_GPU = f"{BASELINE}, cuda "
 #: float32 on another machine or engine may flip a row that lies on the edge, not one in a hundred.
 SAME_MODEL = GateLimits(max_drop=0.01, min_agreement=0.99)
@@ -37,7 +37,7 @@ class RowSpec:
 
     name: str  # one of the names above
     spec: SubjectSpec  # how to open it
-    #: what its answers may differ by from those of the full-size model before the row is called wrong
+    #: what its answers may differ by from those of the baseline before the row is called wrong
     gate: GateLimits
 
 
@@ -52,14 +52,14 @@ class BenchmarkRow:
     detail: str = ""  # what went wrong, if anything
     bytes: int | None = None  # size of the files it loads
     metric: float | None = None  # the task's metric on the rows of data
-    agreement: float | None = None  # share of rows with the full-size model's answer
+    agreement: float | None = None  # share of rows with the baseline's answer
     latency: Latency | None = None  # how long calls took
     offline: Throughput | None = None  # how many texts it answers in a second when all are there
     energy_mj: float | None = None  # millijoules per text over the timed calls, of all the device used
     throttled: tuple[str, ...] = ()  # what says that the device slowed itself down while the row was timed
     peak_bytes: int | None = None  # peak memory of the process after the timed calls
     cold_start_s: float | None = None  # from before the first import to the first answer
-    #: times faster than the full-size model here, in the same rounds; see :func:`baseline`
+    #: times faster than the baseline here, in the same rounds; see :func:`baseline`
     speed_up: float | None = None
     #: what int8 brings over floats of the same shape on this engine; None for floats and on a GPU
     gain: Int8Speedup | None = None
@@ -80,7 +80,7 @@ class EvaluationData:
     task: Task  # what the models answer
     inputs: Inputs  # texts or pairs
     rows: Rows | None = None  # the same with labels; None when there is no data
-    #: the full-size model's answers to the rows, where they are stored
+    #: the baseline's answers to the rows, where they are stored
     full_logits: npt.NDArray[np.float32] | None = None
     reference: BaselineAnswers | None = None  # the stored reference, shown as a row of its own
 
@@ -88,7 +88,7 @@ class EvaluationData:
 def with_baseline_answers(
     row_specs: Sequence[RowSpec], runs: Sequence[RepetitionRun], eval_data: EvaluationData
 ) -> EvaluationData:
-    """Without stored answers for these rows, take those that the full-size model gave just now."""
+    """Without stored answers for these rows, take those that the baseline gave just now."""
     if eval_data.full_logits is not None:
         return eval_data
     pairs = zip(row_specs, runs, strict=True)
@@ -127,9 +127,9 @@ def reference_row(reference: BaselineAnswers) -> BenchmarkRow:
 
 
 def baseline(rows: Sequence[BenchmarkRow], row: BenchmarkRow) -> BenchmarkRow | None:
-    """Find the full-size row that a row's speed-up is over.
+    """Find the baseline row that a row's speed-up is over.
 
-    Of a row on a GPU, it is the full-size model on that GPU in the type that is fastest there: beside a
+    Of a row on a GPU, it is the baseline on that GPU in the type that is fastest there: beside a
     processor's single thread, everything on a GPU would look good. Returns the row; that on the processor
     where the GPU has none, and None where neither ran.
     """
@@ -142,7 +142,7 @@ def baseline(rows: Sequence[BenchmarkRow], row: BenchmarkRow) -> BenchmarkRow | 
 
 
 def with_speed_up(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
-    """Fill in how many times faster each row is than the full-size model in the same rounds."""
+    """Fill in how many times faster each row is than the baseline in the same rounds."""
     found = []
     for row in rows:
         base = baseline(rows, row)

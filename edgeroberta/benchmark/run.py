@@ -1,4 +1,4 @@
-"""From a bundle to its table: find the data, the reference and the full-size model, and compare."""
+"""From a bundle to its table: find the data, the reference and the baseline, and compare."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def benchmark(
     start: Callable[[SubjectSpec], MeasuredModel] = Worker,
     look: Looking | None = None,
 ) -> Comparison:
-    """Measure a bundle beside the full-size model it came from.
+    """Measure a bundle beside the baseline it came from.
 
     ``look``: makes what looks at the device during turns; what this machine offers when None. Returns the
     table. What could not be found is said in its notes.

@@ -16,7 +16,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.storage.strict import decode
 
 #: Instead of the advice to name it with an option that does not go with --host.
-NO_MODEL_THERE = "The full-size model is not on the device, so there is no speed-up over it there."
+NO_MODEL_THERE = "The baseline is not on the device, so there is no speed-up over it there."
 
 
 def build(arguments: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``edgeroberta bench``: one table of the full-size model and the bundle on each engine."""
+"""``edgeroberta bench``: one table of the baseline and the bundle on each engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Length = Annotated[
 ]
 Dtype = Annotated[
     str,
-    typer.Option(help="Types, with commas, in which the full-size model is timed where there is a GPU."),
+    typer.Option(help="Types, with commas, in which the baseline is timed where there is a GPU."),
 ]
 Engines = Annotated[
     str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
@@ -36,7 +36,7 @@ Reference = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("-m", "--model", help="The full-size model, where it is not where it was."),
+    typer.Option("-m", "--model", help="The baseline, where it is not where it was."),
 ]
 Host = Annotated[
     list[str] | None,

@@ -1,4 +1,4 @@
-"""``edgeroberta compress``: from a full-size model to a verified bundle."""
+"""``edgeroberta compress``: from a baseline to a verified bundle."""
 
 from __future__ import annotations
 

@@ -28,9 +28,7 @@ KeepExamples = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.
-Speedup = Annotated[
-    float | None, typer.Option(help="Budget: times faster than the full-size model in float.")
-]
+Speedup = Annotated[float | None, typer.Option(help="Budget: times faster than the baseline in float.")]
 P95 = Annotated[
     str | None, typer.Option(help="Budget: longest 95th percentile of a call: 4ms, 0.004s, 4000us.")
 ]

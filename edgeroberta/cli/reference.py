@@ -1,4 +1,4 @@
-"""``edgeroberta reference``: measure the full-size model here, for use elsewhere."""
+"""``edgeroberta reference``: measure the baseline here, for use elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reference(
     json: Annotated[bool, typer.Option("--json", help="Print the reference as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Store what the full-size model answers, and how fast, for --reference on another machine."""
+    """Store what the baseline answers, and how fast, for --reference on another machine."""
     found = api.reference(
         model,
         data,

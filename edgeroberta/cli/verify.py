@@ -39,7 +39,7 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a bundle against the full-size model's answers; exit 3 when its gate is not passed."""
+    """Measure a bundle against the baseline's answers; exit 3 when its gate is not passed."""
     result = api.evaluate(
         bundle,
         data,

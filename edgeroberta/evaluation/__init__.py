@@ -1,4 +1,4 @@
-"""Verification: is the compressed model still as right as the full-size one?
+"""Verification: is the compressed model still as right as the baseline?
 
 Both models answer the same held-out rows. The loss of the task's metric and the share of rows with the same
 answer get intervals, and the gate is asked whether they lie on one side of what it allows; see
@@ -79,9 +79,9 @@ def verify(
     progress: Progress,
     start: Start = Worker,
 ) -> Report:
-    """Measure a bundle on each of its engines against the full-size reference.
+    """Measure a bundle on each of its engines against the baseline.
 
-    ``bundle``: bundle folder, with or without a verdict. ``reference``: what the full-size model answers on
+    ``bundle``: bundle folder, with or without a verdict. ``reference``: what the baseline answers on
     these rows; checked by the caller. Returns the report. An engine that fails is a row with the verdict
     FAIL, or INCONCLUSIVE where its package is not installed or it runs only on the device; see :func:`worst`.
     """

@@ -1,4 +1,4 @@
-"""Measures the full-size reference: torch, on a GPU where there is one."""
+"""Measures the baseline: torch, on a GPU where there is one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class BaselineOptions:
 def measure(
     model: Checkpoint, rows: Rows, task: Task, options: BaselineOptions | None = None
 ) -> BaselineAnswers:
-    """Run the full-size model over labelled rows."""
+    """Run the baseline over labelled rows."""
     from edgeroberta.measure.torch_baseline import TorchBaseline, pick_device
     from edgeroberta.metrics import all_metrics
 
@@ -60,7 +60,7 @@ def measure(
         raise DataError("a reference needs labels, these rows have none", where=rows.source)
     full = TorchBaseline(model, device=pick_device(options.device), dtype=options.dtype)
     facts = machine_facts()
-    _log.info("full-size model on %s, %d rows", full.device, len(rows))
+    _log.info("baseline on %s, %d rows", full.device, len(rows))
     logits = full.logits(rows.inputs())
     if logits.shape[1] != task.num_outputs:
         raise UsageError(

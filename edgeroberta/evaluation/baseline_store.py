@@ -1,4 +1,4 @@
-"""The full-size reference: what the uncompressed model answers, and how fast, measured once and stored.
+"""The baseline: what the uncompressed model answers, and how fast, measured once and stored.
 
 It is a folder with ``reference.json`` and ``logits.npy``, small enough to travel: made on a GPU server
 with ``edgeroberta reference``, it serves ``compress --reference`` and ``verify --reference`` elsewhere.
@@ -58,7 +58,7 @@ class _Stored:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BaselineAnswers(_Stored, Shown):
-    """What the full-size model answered, and on what."""
+    """What the baseline answered, and on what."""
 
     task: Task  # what the logits mean
     metrics: Mapping[str, float]  # all metrics of the task

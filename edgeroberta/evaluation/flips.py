@@ -1,4 +1,4 @@
-"""Flips: rows that the compressed model answers in another way than the full-size one."""
+"""Flips: rows that the compressed model answers in another way than the baseline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Logits = npt.NDArray[np.float32]
 def examples(
     rows: Rows, reference: BaselineAnswers, logits: Logits | None, limit: int, *, texts: bool = False
 ) -> tuple[AnswerFlip, ...]:
-    """Show changed answers, first those of which the full-size model was surest."""
+    """Show changed answers, first those of which the baseline was surest."""
     if rows.labels is None or logits is None:
         return ()
     task = reference.task
@@ -39,7 +39,7 @@ def examples(
 
 
 def _sureness(task: Task, full: Logits, compressed: Logits) -> npt.NDArray[np.float32]:
-    """Rate rows by how sure the full-size model was; a regression by how far the values are apart."""
+    """Rate rows by how sure the baseline was; a regression by how far the values are apart."""
     if task.problem is Problem.REGRESSION:
         return np.abs(full - compressed)[:, 0]
     if task.problem is Problem.MULTI_LABEL:

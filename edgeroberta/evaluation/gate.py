@@ -23,7 +23,7 @@ class PairedAnswers:
     """What two models say to the same rows."""
 
     task: Task  # how to read logits
-    full: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the full-size model
+    full: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the baseline
     ours: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the compressed one
     #: of the rows, by problem; None where they have none
     labels: npt.NDArray[np.float32] | npt.NDArray[np.int64] | None = None
@@ -38,9 +38,9 @@ class LossEvidence:
     """What answers say of how much is lost."""
 
     rows: int  # rows that were measured
-    agreement: Interval  # share of rows with the full-size model's answer
+    agreement: Interval  # share of rows with the baseline's answer
     metric: str  # name of the metric that the gate is about
-    baseline: float | None = None  # the full-size model's; None without labels
+    baseline: float | None = None  # the baseline's; None without labels
     drop: Interval | None = None  # how much of it is lost; None without labels
     copies: int = 0  # rows that are copies of others
 

@@ -1,4 +1,4 @@
-"""What a bundle knows of where it comes from: its data, its full-size reference and its gate."""
+"""What a bundle knows of where it comes from: its data, its baseline and its gate."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def stored_leak(bundle: Path, digest: str) -> int | None:
 
 
 def stored_reference(bundle: Path) -> BaselineAnswers | None:
-    """Return the full-size reference the bundle carries, or None when it carries none."""
+    """Return the baseline the bundle carries, or None when it carries none."""
     folder = bundle / REFERENCE_FOLDER
     return baseline_store.load(folder) if (folder / baseline_store.JSON_FILE).is_file() else None
 

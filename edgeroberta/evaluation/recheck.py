@@ -24,7 +24,7 @@ class VerifyRequest:
 
     bundle: Path  # bundle folder
     data: DataSpec | None = None  # where the rows are; None for the data the bundle was made with
-    reference: Path | None = None  # folder of the full-size reference; None for the one the bundle carries
+    reference: Path | None = None  # folder of the baseline; None for the one the bundle carries
     engines: tuple[str, ...] | None = None  # engines to measure; None for all of the bundle's
     threads: int = 1
     keep_examples: bool = False  # keep the texts of changed answers in the report
@@ -42,7 +42,7 @@ def recheck(
         stored = provenance.stored_reference(request.bundle)
         if stored is None:
             raise UsageError(
-                "the bundle carries no full-size reference",
+                "the bundle carries no baseline",
                 where=str(request.bundle),
                 hint="edgeroberta reference MODEL --data … -o ref/, then add --reference ref/",
             )

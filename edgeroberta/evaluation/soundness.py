@@ -1,6 +1,6 @@
 """Whether rows and labels can tell anything of a model: copies, leaks, and labels that mean nothing.
 
-A gate asks how much of a metric is lost. Where the full-size model's own answers have nothing to do with the
+A gate asks how much of a metric is lost. Where the baseline's own answers have nothing to do with the
 labels, or fit them in another order only, there is nothing to lose, and every compressed model would pass.
 """
 
@@ -53,9 +53,9 @@ class DataSoundness:
 def examine(
     task: Task, logits: Array, rows: Rows, gate: GateLimits, *, leaked: int | None = None
 ) -> DataSoundness:
-    """Look into the rows of the gate, their labels and the full-size model's answers.
+    """Look into the rows of the gate, their labels and the baseline's answers.
 
-    ``logits``: float[n, L] of the full-size model. ``rows``: the rows, with or without labels. ``gate``: what
+    ``logits``: float[n, L] of the baseline. ``rows``: the rows, with or without labels. ``gate``: what
     may be lost: an order of labels that gains less does not stand in the way. ``leaked``: rows whose text was
     among the training data; None where that is not known.
     """
@@ -174,10 +174,10 @@ def _chance(task: Task, logits: Array, labels: Array, said: Floats, known: Float
     sure, found = association(said, known), metrics.score(task, logits, labels)
     number = f"{found:.3f}" if task.problem is Problem.REGRESSION else f"{found:.1%}"
     if sure < -SURE:
-        return f"the full-size model's answers speak against them ({task.metric} {number})"
+        return f"the baseline's answers speak against them ({task.metric} {number})"
     if sure < SURE or (task.problem is Problem.REGRESSION and found <= 0):
         return (
-            f"the full-size model's answers fit them no better than by chance ({task.metric} {number} on "
+            f"the baseline's answers fit them no better than by chance ({task.metric} {number} on "
             f"{len(said):,} different texts)"
         )
     return None
@@ -186,7 +186,7 @@ def _chance(task: Task, logits: Array, labels: Array, said: Floats, known: Float
 def _trivial(
     task: Task, logits: Array, labels: Array, groups: npt.NDArray[np.int64], gate: GateLimits
 ) -> str | None:
-    """Say that one answer to every text would be as right as the full-size model."""
+    """Say that one answer to every text would be as right as the baseline."""
     if task.problem is Problem.REGRESSION:
         return None
     share = true_features(task, labels).mean(axis=0)
@@ -200,7 +200,7 @@ def _trivial(
         return None
     ours, trivial = (metrics.score(task, each, labels, metric=metric) for each in (logits, constant))
     return (
-        f"the full-size model's {metric} of {ours:.1%} is not beyond doubt better than answering {named} to "
+        f"the baseline's {metric} of {ours:.1%} is not beyond doubt better than answering {named} to "
         f"every text ({trivial:.1%}): on these rows it says little; others can be asked for "
         "(--set verify.gate.metric=…)"
     )

@@ -47,7 +47,7 @@ EXACT = ("onnxruntime", "onnxruntime-cuda")
 #: Compiled graphs of such an engine that are open at once: 25 probes at six lengths took 2.7 GB in
 #: OpenVINO 2026.4 (layers of 384).
 MOST_COMPILED = 40
-#: Engines that run nothing but int8, and what runs the full-size float model in their stead.
+#: Engines that run nothing but int8, and what runs the float baseline in their stead.
 FLOAT_ENGINES = {"tensorrt": "tensorrt-fp16"}
 
 
@@ -65,7 +65,7 @@ class LatencyProbe:
 class ProbePlan:
     """All probes of one table."""
 
-    shape: EncoderShape  # the full-size model
+    shape: EncoderShape  # the baseline
     activation: str  # ``gelu``, ``gelu_tanh`` or ``relu``
     engine: str  # engine that is measured
     threads: int  # threads for one call
@@ -89,7 +89,7 @@ class ProbePlan:
         return LatencyProbe(f"{SHALLOW}{heads}-{width}", (LayerShape(heads, width),), self.engine)
 
     def whole(self, precision: ProbePrecision) -> LatencyProbe:
-        """Return the full-size model as a probe."""
+        """Return the baseline as a probe."""
         engine = (
             FLOAT_ENGINES.get(self.engine, self.engine) if precision is ProbePrecision.FLOAT else self.engine
         )

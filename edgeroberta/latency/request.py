@@ -18,7 +18,7 @@ MOST_TEXTS = 2000
 class LatencyRequest:
     """What to measure."""
 
-    shape: EncoderShape  # the full-size model
+    shape: EncoderShape  # the baseline
     activation: str  # its activation, as :class:`~edgeroberta.roberta.config.EncoderConfig` has it
     tokenizer: Checkpoint  # the model that it reads texts as
     target: str  # class of devices the bundle is for

@@ -63,7 +63,7 @@ class LatencyTable:
         version: Its version.
         device: What it ran on, in words.
         threads: Threads for one call.
-        shape: The full-size model.
+        shape: The baseline.
         activation: Its activation.
         heads: Numbers of heads, rising.
         widths: FFN widths, rising.
@@ -75,7 +75,7 @@ class LatencyTable:
         overhead: What a call takes beyond the engine.
         pads: True where the engine pads to prepared lengths.
         noise: Percentiles (0.5, 1.5 … 99.5) of the times of calls as parts of the undisturbed time.
-        whole_float: Per length, the full-size model as the recipe ``fp32`` makes it.
+        whole_float: Per length, the baseline as the recipe ``fp32`` makes it.
         whole_small: The same, in the numbers of this table.
     """
 
@@ -166,7 +166,7 @@ class LatencyTable:
         return self._summarise(self.times(shape, lengths))
 
     def baseline(self, lengths: Sequence[int], *, small: bool = False) -> LatencyPrediction:
-        """Return what the unpruned full-size model takes, measured in the same turns.
+        """Return what the unpruned baseline takes, measured in the same turns.
 
         Args:
             lengths: Token counts of the user's texts.
@@ -180,7 +180,7 @@ class LatencyTable:
         return self._summarise(engine + self.overhead.at(tokens))
 
     def speedup(self, shape: EncoderShape, lengths: Sequence[int]) -> float:
-        """Return how many times faster a model is than the full-size float model, by medians."""
+        """Return how many times faster a model is than the float baseline, by medians."""
         return self.baseline(lengths).p50 / self.predict(shape, lengths).p50
 
     def padded(self, lengths: Sequence[int]) -> Floats:

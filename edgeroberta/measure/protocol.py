@@ -24,8 +24,8 @@ class RowStatus(Word):
     """How a row of a table ended; "ran" and "still right" are two things."""
 
     OK = "ok"  #: it ran, and its answers were checked
-    WRONG = "wrong"  #: it ran, and its answers are not those of the full-size model
-    UNCHECKED = "unchecked"  #: it ran; there were no full-size answers, or labels that mean nothing
+    WRONG = "wrong"  #: it ran, and its answers are not those of the baseline
+    UNCHECKED = "unchecked"  #: it ran; there were no baseline answers, or labels that mean nothing
     MISSING = "not installed"  #: a package it needs is not here
     FAILED = "failed"  #: it said what went wrong
     CRASHED = "crashed"  #: its process died

@@ -1,6 +1,6 @@
-"""What can be measured: a bundle on an engine, and the full-size model as float32 ONNX.
+"""What can be measured: a bundle on an engine, and the baseline as float32 ONNX.
 
-Each is opened in a worker by a function named in :data:`SUBJECTS`; the full-size model in PyTorch is in
+Each is opened in a worker by a function named in :data:`SUBJECTS`; the baseline in PyTorch is in
 ``baseline``, apart, since importing it is heavy.
 """
 
@@ -33,7 +33,7 @@ SUBJECTS = {
 
 
 class BaselineOnnxSubject:
-    """The full-size model as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
+    """The baseline as a float32 graph in ONNX Runtime, tokenized and batched as a bundle is."""
 
     def __init__(self, runtime: Runtime, folder: Path) -> None:
         self.watch = Stopwatch()

@@ -1,4 +1,4 @@
-"""The full-size model as its users run it: transformers and PyTorch, in float32 or half as wide."""
+"""The baseline as its users run it: transformers and PyTorch, in float32 or half as wide."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class TorchBaseline:
 
 
 def open_baseline(spec: SubjectSpec) -> TorchBaseline:
-    """Open the full-size model in a worker, with the threads it was given."""
+    """Open the baseline in a worker, with the threads it was given."""
     torch, _ = _import()
     torch.set_num_threads(spec.threads)
     return TorchBaseline(Path(spec.path), device=pick_device(spec.device), dtype=spec.dtype)
@@ -148,9 +148,7 @@ def _import() -> tuple[Any, Any]:
         import torch
         import transformers
     except ImportError as error:
-        raise missing_extra(
-            error.name or "torch", "compress", purpose="measuring the full-size model"
-        ) from error
+        raise missing_extra(error.name or "torch", "compress", purpose="measuring the baseline") from error
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     return torch, transformers

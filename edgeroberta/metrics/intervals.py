@@ -74,7 +74,7 @@ def drop_interval(
     """Estimate how much of a metric is lost.
 
     The same rows are drawn for both models, so that what both get wrong cancels out. ``full``: float[n, L]
-    logits of the full-size model. ``ours``: float[n, L] logits of the compressed model. ``labels``: int[n],
+    logits of the baseline. ``ours``: float[n, L] logits of the compressed model. ``labels``: int[n],
     float[n, L] or float[n], by problem. ``metric``: its name; None for the task's own. Returns the drop
     ``metric(full) - metric(ours)``; 0.01 is one point.
     """

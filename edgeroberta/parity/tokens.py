@@ -65,7 +65,7 @@ def check(model: Checkpoint, inputs: Sequence[Input]) -> str | None:
     if as_written.ids == [here[index] for index in differing]:
         return (
             f"{name} leaves out parts of tokenizer.json that change {len(differing)} of {len(texts)} texts "
-            f"({seen}); the bundle and the full-size model here follow the file\n"
+            f"({seen}); the bundle and the baseline here follow the file\n"
             '  next: write "tokenizer_class": "PreTrainedTokenizerFast" into tokenizer_config.json, so that '
             "transformers follows the file, too; or, if the model was trained with transformers as it is "
             f"now, make the file follow that: {_save(folder)}"

@@ -34,7 +34,7 @@ class CompressionRequest:
     target: str  # name of the target
     output: Path | None  # where the bundle goes
     work: Path | None  # work folder; beside the output when None
-    reference: Path | None  # folder of a stored full-size reference
+    reference: Path | None  # folder of a stored baseline
     seed: int = 0  # seed of everything random
     limit: int | None = None  # use at most this many rows of each file
     allow_pickle: bool = False  # accept weights that are only there as a pickle
@@ -71,7 +71,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     own = trains_baseline(chosen)
     if own and request.reference is not None:
         raise UsageError(
-            f"the recipe {chosen.name!r} makes its own full-size model, so no reference is of it yet",
+            f"the recipe {chosen.name!r} makes its own baseline, so no reference is of it yet",
             where="--reference",
             hint="leave --reference out, or fine-tune first and give the result as MODEL",
         )
@@ -114,7 +114,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
 
 
 def check_reference(request: CompressionRequest, source: CompressionInputs, *, known: bool) -> None:
-    """Refuse a reference of something else; ``known`` when the full-size model is there already."""
+    """Refuse a reference of something else; ``known`` when the baseline is there already."""
     if request.reference is not None:
         digest = source.model.digest if known else None
         stored = reference.load(request.reference)
@@ -122,7 +122,7 @@ def check_reference(request: CompressionRequest, source: CompressionInputs, *, k
 
 
 def trains_baseline(chosen: Recipe) -> bool:
-    """Tell whether the recipe makes its own full-size model from a base model."""
+    """Tell whether the recipe makes its own baseline from a base model."""
     return chosen.stages[0].stage.name in stages.TEACHER_STAGES
 
 

@@ -22,7 +22,7 @@ class Preview(Shown):
     recipe: Recipe  # the resolved recipe
     job: PipelineJob  # what it would run on
     reused: int  # how many of the first stages a former run has done
-    fine_tunes_packaged_model: bool = False  # the packaged default's full-size model is not there yet
+    fine_tunes_packaged_model: bool = False  # the packaged default's baseline is not there yet
     told: tuple[str, ...] = ()  # what the check of the model's files and of how they are read has to say
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Preview(Shown):
             lines.insert(3, f"labels: read as {job.data.reading.format}")
         lines += self.told
         if self.fine_tunes_packaged_model:
-            lines.append("the packaged default's full-size model would be fine-tuned first")
+            lines.append("the packaged default's baseline would be fine-tuned first")
         return lines
 
 

@@ -45,7 +45,7 @@ class PipelineJob:
     output: Path  # where the bundle goes
     work: Path  # work folder, see :mod:`edgeroberta.pipeline.workspace`
     seed: int = 0  # seed of everything random
-    reference: Path | None = None  # folder of a stored full-size reference
+    reference: Path | None = None  # folder of a stored baseline
     #: what the user called the model and the data; kept in the lineage
     source: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what the check of the model had to say, to be said again at the end

@@ -26,7 +26,7 @@ from edgeroberta.tasks import Task
 
 #: Held-out and validation rows that are tokenized twice, at most: some seconds.
 MOST_ROWS = 20_000
-#: Rows that the full-size model and its graph answer.
+#: Rows that the baseline and its graph answer.
 ANSWERED = 32
 #: Packages that the answers come from, and those that each check needs.
 _PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime")

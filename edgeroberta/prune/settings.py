@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -67,6 +68,8 @@ class LayerSize(StageConfig):
 class PruneConfig(StageConfig):
     """What stays, how units are scored, and how the model recovers."""
 
+    FORMER: ClassVar[Mapping[str, str]] = {"pace": "schedule"}
+
     heads: float | None = Field(
         None,
         gt=0,
@@ -96,7 +99,7 @@ class PruneConfig(StageConfig):
         description="The number of a layer's neurons stays a multiple of this, for int8 kernels.",
     )
     steps: int = Field(1, ge=1, description="Number of pruning steps, each with new scores and recovery.")
-    pace: PruningSchedule = Field(
+    schedule: PruningSchedule = Field(
         PruningSchedule.CUBIC, description="Schedule of the steps: how much each one prunes."
     )
     step_epochs: int = Field(1, ge=1, description="Epochs of recovery after each step but the last.")

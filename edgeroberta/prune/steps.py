@@ -130,7 +130,7 @@ class PruningSteps:
         )
         if number == 1:
             self._check(goal, scores)
-        done = self.config.pace.after(number, self.config.steps)
+        done = self.config.schedule.after(number, self.config.steps)
         chosen = goal.choose(scores, done, None if number == 1 else state.kept.layers)
         kept = compose(state.kept, chosen)
         model = surgery.prune(model, chosen).to(self.process.device)

@@ -26,7 +26,7 @@ from edgeroberta import stages
 from edgeroberta.errors import RecipeError, did_you_mean
 from edgeroberta.notebook import Shown
 from edgeroberta.recipe import validation
-from edgeroberta.recipe.validation import OverrideSource, dotted, first_complaint
+from edgeroberta.recipe.validation import OverrideSource, dotted, first_problem
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import Stage
 from edgeroberta.storage import yamltext
@@ -145,7 +145,7 @@ def _document(value: Any, where: str) -> _Document:
     try:
         return _Document.model_validate(dict(value))
     except ValidationError as error:
-        problem = first_complaint(error, _Document, value)
+        problem = first_problem(error, _Document, value)
         raise RecipeError(
             problem.what, where=f"{where}: {dotted(problem.path)}", hint=problem.hint
         ) from error
@@ -178,7 +178,7 @@ def _step(
     try:
         return RecipeStep(stage, stage.config.model_validate(values))
     except ValidationError as error:
-        problem = first_complaint(error, stage.config, values)
+        problem = first_problem(error, stage.config, values)
         place = f"{where}.{dotted(problem.path)}" if problem.path else where
         for origin in origins:
             if origin.index == index and origin.path == problem.path[: len(origin.path)]:

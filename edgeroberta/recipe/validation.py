@@ -24,7 +24,7 @@ class ValidationProblem:
     hint: str | None  # what to write instead, if that is known
 
 
-def first_complaint(
+def first_problem(
     error: ValidationError, config: type[BaseModel], given: Mapping[str, Any]
 ) -> ValidationProblem:
     """Put the first error of a validation into words; those of a union become one sentence."""

@@ -64,7 +64,7 @@ class Manifest:
     lengths: tuple[int, ...]  # training texts per 16-token bin, see :mod:`edgeroberta.runtime.lengths`
     precision: str  # ``int8`` or ``fp32``
     lineage: Sequence[Mapping[str, Any]]  # the stages that made it, in order
-    baseline: Mapping[str, Any]  # the full-size model: ``model``, ``digest``, ``parameters``, ``bytes``
+    baseline: Mapping[str, Any]  # the baseline: ``model``, ``digest``, ``parameters``, ``bytes``
     gate: Mapping[str, Any] | None  # the gate's verdict and figures; None in a draft
     digest: str  # sha256 of all that its answers hang on: the same command gives the same
     seal: str  # sha256 of everything else as canonical JSON, what was measured included

@@ -19,8 +19,8 @@ class BundleSize:
     """What decides a bundle's bytes, beside its shape."""
 
     copies: int  # how often the weights are in it: once for each engine, or once if engines share them
-    tokenizer: int  # bytes of the full-size model's tokenizer
-    answers: int = 0  # bytes of the full-size model's answers to the held-out rows, which the bundle carries
+    tokenizer: int  # bytes of the baseline's tokenizer
+    answers: int = 0  # bytes of the baseline's answers to the held-out rows, which the bundle carries
 
     def of(self, shape: EncoderShape, full_vocabulary: int) -> float:
         """Return the bytes of an int8 bundle.
@@ -40,7 +40,7 @@ class PredictedResult:
 
     p50: float  # median
     p95: float  # 95th percentile
-    speedup: float  # how many times faster than the full-size model in float, by medians
+    speedup: float  # how many times faster than the baseline in float, by medians
     bytes: float  # the bundle's size
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class PredictedResult:
 class Candidate:
     """A model that should meet the budget."""
 
-    layers: tuple[int, ...]  # layers of the full-size model that stay
+    layers: tuple[int, ...]  # layers of the baseline that stay
     shapes: tuple[LayerShape, ...]  # what is left of each
     vocabulary: int | None  # tokens that stay; None for all
     predicted: PredictedResult  # what it should come to

@@ -1,4 +1,4 @@
-"""What a budget came to: what was made is timed in turns with the full-size model, in float and in int8."""
+"""What a budget came to: what was made is timed in turns with the baseline, in float and in int8."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgeroberta.search.selection import DeviceLatency
 from edgeroberta.storage.artifact import Kind
 
 #: Names of the Pareto front's points beside the candidate's.
-FLOAT, INT8 = "full size, float", "int8 alone"
+FLOAT, INT8 = "baseline, float", "int8 alone"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class _BaselineTimes:
 
 
 def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> SearchResult | None:
-    """Measure what was made beside the full-size model; collective, None on all but the main process."""
+    """Measure what was made beside the baseline; collective, None on all but the main process."""
     table, lengths = made.device.table, made.device.lengths
     report = made.result.report or {}
     metric = str(report["metric"])
@@ -134,13 +134,13 @@ def _point(name: str, model: _BaselineTimes, found: LatencyPercentiles | None) -
 
 
 def _float_bundle(engine: str, job: PipelineJob, progress: Progress) -> Path:
-    """Make the full-size model in float for one engine, as the recipe ``fp32`` does."""
+    """Make the baseline in float for one engine, as the recipe ``fp32`` does."""
     steps = candidate_recipes.steps([{"export": {}}, {"build": {"engines": [engine]}}])
     return pipeline.make(steps, job, progress=progress)[-1].artifact.path
 
 
 def _int8(base: CandidateSettings, job: PipelineJob, progress: Progress) -> tuple[Path, Mapping[str, Any]]:
-    """Make and verify the full-size model in int8, to show what int8 alone costs."""
+    """Make and verify the baseline in int8, to show what int8 alone costs."""
     gate = {"max_drop": 1.0, "min_agreement": 0.0}
     items: list[dict[str, Any]] = [
         {"export": {}},

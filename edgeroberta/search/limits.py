@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeroberta.errors import UsageError
 
-#: Share of the full-size model's metric that is to be kept where nothing is said.
+#: Share of the baseline's metric that is to be kept where nothing is said.
 KEEP = 0.98
 
 _SECONDS = {"": 1e-3, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -20,10 +20,10 @@ _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 class BudgetLimits:
     """A budget; all limits that are given must hold."""
 
-    speedup: float | None = None  # how many times faster than the full-size model in float, by medians
+    speedup: float | None = None  # how many times faster than the baseline in float, by medians
     p95: float | None = None  # longest 95th percentile of a call, in seconds
     bytes: int | None = None  # most bytes of the bundle's folder
-    keep: float = KEEP  # smallest share of the full-size model's metric
+    keep: float = KEEP  # smallest share of the baseline's metric
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""

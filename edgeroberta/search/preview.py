@@ -48,7 +48,7 @@ class BudgetPreview(Shown):
             return "\n".join(lines)
         lines.append(f"latency table: {self.device.table.engine} on {self.device.table.device}")
         if self.candidates[0].kept == 1:
-            lines.append("nothing would be trained: the full-size model in int8 should meet the budget")
+            lines.append("nothing would be trained: the baseline in int8 should meet the budget")
         else:
             lines.append(
                 "candidates, as predicted if all heads and neurons mattered alike; a run scores them first:"

@@ -50,17 +50,17 @@ class SearchResult:
     predicted: PredictedResult  # what it should have come to
     measured: Mapping[str, float | None]  # what it came to; times are None where the device is elsewhere
     metric: str  # name of the task's metric
-    kept: float  # share of the full-size metric that the bundle keeps
+    kept: float  # share of the baseline's metric that the bundle keeps
     points: tuple[ParetoPoint, ...]  # the Pareto front's points
     engine: str  # engine that was timed
     device: str  # what the prediction was measured on
     elsewhere: str | None  # the device's host, where it is not this machine
-    full_then: float  # median of the full-size model in float in the latency table, in milliseconds
+    full_then: float  # median of the baseline in float in the latency table, in milliseconds
     full_now: float | None  # the same, measured in turns with the bundle; None where the device is elsewhere
 
     @property
     def clock_ratio(self) -> float | None:
-        """How many times longer the full-size model takes now than when the device was measured."""
+        """How many times longer the baseline takes now than when the device was measured."""
         return None if self.full_now is None else self.full_now / self.full_then
 
     @property
@@ -122,7 +122,7 @@ class SearchResult:
                 f"{self.full_now:.2f} now: at that clock, p50 is "
                 f"{predicted['p50_ms'] * self.clock_ratio:.2f} ms"
             )
-        lines.append(f"  {self.metric}: {self.kept:.1%} of the full-size model's kept")
+        lines.append(f"  {self.metric}: {self.kept:.1%} of the baseline's kept")
         if self.elsewhere is not None:
             lines.append(f"  times are those of {self.elsewhere}: edgeroberta bench --host {self.elsewhere}")
         lines += [f"not met: {each}" for each in self.missed]
@@ -150,7 +150,7 @@ class SearchResult:
 
 
 #: Series of the Pareto front's points.
-FULL, MADE = "full size", "compressed"
+FULL, MADE = "baseline", "compressed"
 
 
 def time_in_turns(

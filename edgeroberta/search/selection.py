@@ -76,7 +76,7 @@ def select(
     space.check()
     first = space.whole()
     if first is not None:
-        progress.line(f"the full-size model in int8 meets the budget: {limits.told}")
+        progress.line(f"the baseline in int8 meets the budget: {limits.told}")
         return (), first
     found = replace(space, importance=_importance(job, progress)).candidates()
     if len(found) == 1:

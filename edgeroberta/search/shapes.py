@@ -64,7 +64,7 @@ class ShapeSearch:
         return tuple(found[int(place)] for place in spread)
 
     def whole(self) -> Candidate | None:
-        """Return the full-size model in int8, with fewer tokens if need be; None where it is too much."""
+        """Return the baseline in int8, with fewer tokens if need be; None where it is too much."""
         depth = len(self.table.shape.layers)
         found = self._candidate(tuple(range(depth)), self.table.shape.layers)
         return found if found.predicted.meets(self._aimed) else None

@@ -62,7 +62,7 @@ DEPENDS = {
     Kind.BUNDLE: ("data", "seed", "target", "reference", "recipe"),
 }
 
-#: Stages that make the full-size model when they stand first: what they write is the teacher.
+#: Stages that make the baseline when they stand first: what they write is the teacher.
 TEACHER_STAGES = ("finetune",)
 
 _REGISTRY: dict[str, Stage] = {}

@@ -49,7 +49,7 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
 def gate(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the manifest says of the gate.
 
-    ``report``: ``report.json``. Returns verdict and reason; the metric of the full-size model and, per
+    ``report``: ``report.json``. Returns verdict and reason; the metric of the baseline and, per
     engine, metric, drop (mean, low, high) and agreement; what was allowed; and on how many rows of which
     data.
     """

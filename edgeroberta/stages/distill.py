@@ -78,7 +78,7 @@ class _Student:
     model: PreTrainedModel
     source: Checkpoint  # what it was made of; its tokenizer is the student's
     layers: tuple[int, ...]  # layers kept of that model
-    #: layers of the full-size model that its layers stand for, None when unknown
+    #: layers of the baseline that its layers stand for, None when unknown
     stands_for: tuple[int, ...] | None
     projection: Tensor | None = None  # float32[H of the teacher, H]; None where the width is the same
 

@@ -145,9 +145,9 @@ def _reference(context: Context) -> BaselineAnswers:
             baseline_store.check(left, rows=rows, task=task, model_digest=model.digest)
             return left
         except UsageError as error:
-            context.progress.line(f"measuring the full-size model again ({error.what})")
-    context.progress.line(f"measuring the full-size model on {len(rows):,} rows")
-    # A bench times the full-size model in batches beside the bundle; here nothing is compared with it.
+            context.progress.line(f"measuring the baseline again ({error.what})")
+    context.progress.line(f"measuring the baseline on {len(rows):,} rows")
+    # A bench times the baseline in batches beside the bundle; here nothing is compared with it.
     fresh = measure(model, rows, task, BaselineOptions(offline=False))
     baseline_store.save(fresh, scratch)
     return fresh

@@ -1,4 +1,4 @@
-"""Teachers: the full-size model, or any other Hugging Face encoder with the task's labels."""
+"""Teachers: the baseline, or any other Hugging Face encoder with the task's labels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Teacher:
 
 
 def open_teacher(name: str | None, context: Context) -> Teacher:
-    """Load the teacher of a run. ``name``: folder or Hub id of any encoder; None for the full-size model."""
+    """Load the teacher of a run. ``name``: folder or Hub id of any encoder; None for the baseline."""
     if name is None:
         source = context.baseline
         source.require_head()

@@ -106,7 +106,7 @@ def run(
     look: Callable[[str], Turn] | None = None,
     **fails: WorkerError,
 ) -> tuple[Comparison, list[FakeWorker]]:
-    """Benchmark with fake processes; every one but the full-size model answers ``wrong`` rows wrong."""
+    """Benchmark with fake processes; every one but the baseline answers ``wrong`` rows wrong."""
     workers: list[FakeWorker] = []
 
     def start(spec: SubjectSpec) -> FakeWorker:
@@ -134,7 +134,7 @@ def test_the_reference_and_each_engine_are_rows(bundle):
     assert found.rows[1].metric == 1.0
     assert found.data["rows"] == ROWS
     assert found.notes == (
-        "The full-size model is not here, so there is no speed-up over it: name it with --model.",
+        "The baseline is not here, so there is no speed-up over it: name it with --model.",
     )
 
 
@@ -147,7 +147,7 @@ def test_a_bundle_that_runs_but_answers_wrong_says_so(bundle):
 
 
 def test_a_share_to_keep_is_one_of_the_full_size_model_s_metric(toy, tmp_path):
-    """The full-size model is right on half of the rows: 90 % of that may lose 5 points, of 1.0 it were 10."""
+    """The baseline is right on half of the rows: 90 % of that may lose 5 points, of 1.0 it were 10."""
     data = fake_bundles.write_data(tmp_path / "rows.csv", 2000, toy, wrong=1000)
     gate = GateLimits(max_drop=1.0, min_agreement=0.0, min_kept=0.9)
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=0, gate=gate)
@@ -180,7 +180,7 @@ def test_answers_are_checked_on_a_sample_against_the_same_rows_of_the_reference(
 
 
 def test_the_full_size_model_here_is_a_row_and_what_speed_is_held_against(bare, bundle, tiny_checkpoint):
-    """A bundle without a stored reference is held against the full-size model that runs beside it."""
+    """A bundle without a stored reference is held against the baseline that runs beside it."""
     found, workers = run(BenchRequest(bare(), model=str(tiny_checkpoint)), wrong=20)
     assert [row.name for row in found.rows] == [BASELINE, FLOAT_ONNX, "bundle"]
     assert [row.speed_up for row in found.rows] == pytest.approx([1.0, 5.0, 5.0])
@@ -216,7 +216,7 @@ def test_labels_that_measure_nothing_are_told_by_the_answers_of_the_full_size_mo
 
 @pytest.mark.parametrize(
     ("max_drop", "said"),
-    [(0.01, "if labels of the data stood for others"), (1.0, "the full-size model's answers speak against")],
+    [(0.01, "if labels of the data stood for others"), (1.0, "the baseline's answers speak against")],
 )
 def test_what_labels_measure_is_asked_with_the_bundle_s_own_gate(toy, tmp_path, max_drop, said):
     """The stored reference is right on 40 of 200 rows: the other order of labels gains 60 points."""
@@ -244,7 +244,7 @@ def test_a_model_that_the_bundle_names_is_loaded_only_if_it_is_the_one(bare, tin
         assert opened == [SUBJECTS["torch"], SUBJECTS["onnx"], SUBJECTS["bundle"]]
     else:
         assert opened == [SUBJECTS["bundle"]]
-        assert found.notes == (f"The full-size model has changed since ({tiny_checkpoint}).",)
+        assert found.notes == (f"The baseline has changed since ({tiny_checkpoint}).",)
 
 
 def test_a_folder_that_holds_no_model_any_more_is_told(bare, tmp_path):
@@ -252,7 +252,7 @@ def test_a_folder_that_holds_no_model_any_more_is_told(bare, tmp_path):
     (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
     (tmp_path / "model" / "model.safetensors.index.json").write_text("[", encoding="utf-8")
     found, _ = run(BenchRequest(bare(model=str(tmp_path / "model"), digest="1" * 64)))
-    assert found.notes[0].startswith(f"The full-size model is none any more ({tmp_path / 'model'}: ")
+    assert found.notes[0].startswith(f"The baseline is none any more ({tmp_path / 'model'}: ")
 
 
 def test_a_model_that_may_not_be_read_is_not_called_changed(bare, tiny_checkpoint, monkeypatch):
@@ -262,7 +262,7 @@ def test_a_model_that_may_not_be_read_is_not_called_changed(bare, tiny_checkpoin
     folder = bare(model=str(tiny_checkpoint))
     monkeypatch.setattr(Checkpoint, "digest", property(denied))
     found, _ = run(BenchRequest(folder))
-    assert found.notes == (f"The full-size model cannot be read ({tiny_checkpoint}: Permission denied).",)
+    assert found.notes == (f"The baseline cannot be read ({tiny_checkpoint}: Permission denied).",)
 
 
 def test_a_reference_that_the_user_names_comes_before_the_bundle_s_own(bundle, given):
@@ -433,10 +433,10 @@ def test_a_gpu_here_gets_rows_of_the_full_size_model(bare, tiny_checkpoint, monk
     monkeypatch.setattr("edgeroberta.benchmark.lineup.target_facts", lambda device: here)
     found, workers = run(BenchRequest(bare(), model=str(tiny_checkpoint), dtypes=("float16", "bfloat16")))
     assert [row.name for row in found.rows] == [
-        "full-size",
+        "baseline",
         "full-size, cuda float16",
         "full-size, cuda bfloat16",
-        "full-size, onnx fp32",
+        "baseline, onnx fp32",
         "bundle",
     ]
     assert [(each.spec.device, each.spec.dtype) for each in workers[:3]] == [

@@ -28,7 +28,7 @@ def comparison() -> Comparison:
         summarise([[0.00136, 0.0014, 0.00262] * 10] * 5, SHAPE), breakdown=Breakdown(0.11, 1.24, 0.05, 0.98)
     )
     full = BenchmarkRow(
-        name="full-size",
+        name="baseline",
         engine="torch 2.13.0",
         device="Example CPU",
         status=RowStatus.OK,
@@ -175,13 +175,13 @@ def gpu_rows(comparison: Comparison, *types: str) -> list[BenchmarkRow]:
         return BenchmarkRow(name, "engine", device, RowStatus.OK, latency=latency)
 
     on_gpu = [row(f"full-size, cuda {each}", "A GPU", 2 / (1 + at)) for at, each in enumerate(types)]
-    return [row("full-size", "A CPU", 10), *on_gpu, row("bundle", "A GPU", 0.5), row("bundle", "A CPU", 5)]
+    return [row("baseline", "A CPU", 10), *on_gpu, row("bundle", "A GPU", 0.5), row("bundle", "A CPU", 5)]
 
 
 def test_a_row_on_a_gpu_is_rated_beside_the_fastest_full_size_row_there(comparison):
     rows = with_speed_up(gpu_rows(comparison, "float32", "float16"))
     assert [row.speed_up for row in rows] == pytest.approx([1, 0.5, 1, 2, 2])
-    said = "Speed-ups on A GPU are over full-size, cuda float16, the fastest full-size row there."
+    said = "Speed-ups on A GPU are over the baseline, cuda float16, the fastest baseline row there."
     assert said in notes.comparison_notes(replace(comparison, rows=tuple(rows)))
 
 
@@ -192,8 +192,8 @@ def test_a_gpu_without_a_full_size_row_says_that_the_speed_up_is_over_the_proces
         fact for fact in notes.comparison_notes(replace(comparison, rows=tuple(rows))) if "Speed-ups" in fact
     ]
     assert said == [
-        "Speed-ups on A GPU are over the full-size model on the processor, A CPU: "
-        "there is no full-size row on that GPU."
+        "Speed-ups on A GPU are over the baseline on the processor, A CPU: "
+        "there is no baseline row on that GPU."
     ]
 
 

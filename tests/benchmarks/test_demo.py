@@ -37,8 +37,8 @@ def bench_row(
 TABLE = {
     "rows": [
         bench_row("reference", 0.82, [3.0, 5.0], "stored"),
-        bench_row("full-size", 0.82, [10.0, 20.0]),
-        bench_row("full-size, onnx fp32", 0.80, [4.0, 8.0]),
+        bench_row("baseline", 0.82, [10.0, 20.0]),
+        bench_row("baseline, onnx fp32", 0.80, [4.0, 8.0]),
         bench_row("bundle", 0.79, [1.0, 2.0]),
         bench_row("bundle", None, None, "failed"),
     ]
@@ -88,6 +88,6 @@ def test_the_promises_are_held_against_the_faster_engine():
     assert found == {
         "make demo, empty cache, after installation": (100.0, True),
         "make demo, teacher cached": (100.0, True),
-        "demo student: p50 against the full-size model as fp32 ONNX": (4.0, True),
-        "demo student: share of the full-size model's accuracy": (0.9875, True),
+        "demo student: p50 against the baseline as fp32 ONNX": (4.0, True),
+        "demo student: share of the baseline's accuracy": (0.9875, True),
     }

@@ -126,9 +126,7 @@ def test_the_summary_says_loudly_that_int8_does_not_pay(
 
 def test_the_summary_shows_what_each_stage_lost(fake, tmp_path, tiny_checkpoint, data, monkeypatch, capsys):
     rows = (
-        StageRow(
-            "full size", "checkpoint", 0.875, None, 1.0, 0, 0.05, 30_300_000, 122_600_000, "e", 5.1, 1.0
-        ),
+        StageRow("baseline", "checkpoint", 0.875, None, 1.0, 0, 0.05, 30_300_000, 122_600_000, "e", 5.1, 1.0),
         StageRow("export", "graph", 0.8625, 0.0125, 0.975, 1, 0.06, 30_300_000, 30_000_000, "e", 1.25, 4.1),
         StageRow("build", "draft", error="failed: refused"),
     )
@@ -343,7 +341,7 @@ BAD = {
     "a reference for a model that is yet to be made": (
         ["BASE", "--data", "DATA", "-o", "out", "-r", "finetune-int8", "--reference", "ref"],
         2,
-        "--reference: the recipe 'finetune-int8' makes its own full-size model, "
+        "--reference: the recipe 'finetune-int8' makes its own baseline, "
         "so no reference is of it yet\n"
         "  next: leave --reference out, or fine-tune first and give the result as MODEL",
     ),
@@ -486,7 +484,7 @@ def test_a_real_run_from_checkpoint_to_answers(tmp_path, tiny_checkpoint, data):
     found = json.loads(done.stdout)
     assert found["verdict"] in ("PASS", "FAIL", "INCONCLUSIVE")
     rows = found["report"]["per_stage"]["rows"]
-    assert [row["stage"] for row in rows] == ["full size", "export", "quantize", "build"]
+    assert [row["stage"] for row in rows] == ["baseline", "export", "quantize", "build"]
     assert [row["error"] for row in rows] == [None] * 4
     assert done.returncode == (3 if found["verdict"] == "FAIL" else 0)
     answered = subprocess.run(

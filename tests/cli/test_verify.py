@@ -51,7 +51,7 @@ def test_a_bundle_that_answers_a_tenth_otherwise_fails_with_exit_3(data, tmp_pat
 
 
 def test_a_bundle_that_loses_accuracy_fails_on_the_drop(tmp_path, capsys):
-    """The full-size model is right on 40 rows where the bundle is not; agreement is let through."""
+    """The baseline is right on 40 rows where the bundle is not; agreement is let through."""
     toy = fake_bundles.write(tmp_path / "toy")
     labelled = fake_bundles.write_data(tmp_path / "rows.csv", ROWS, toy, wrong=40)
     gate = GateLimits(max_drop=0.02, min_agreement=0.5)

@@ -51,7 +51,7 @@ def test_shuffled_labels_do_not_measure_the_model():
     shuffled = np.random.default_rng(3).permutation(labels)
     found = examine(TWO, answering(labels, 0.9, count=2), rows_of(shuffled), GateLimits())
     assert found.meaningless is not None
-    assert "the full-size model's answers fit them no better than by chance (acc" in found.meaningless
+    assert "the baseline's answers fit them no better than by chance (acc" in found.meaningless
     assert found.warnings == (
         f"the labels do not measure this model: {found.meaningless}; they may be of other rows, of another "
         "model, or ids in another order (--label-format)",
@@ -110,7 +110,7 @@ def test_a_model_no_better_than_the_majority_is_told_and_may_pass():
     found = examine(TWO, np.eye(2, dtype=np.float32)[said], rows_of(labels), GateLimits())
     assert found.meaningless is None
     assert found.warnings == (
-        "the full-size model's accuracy of 94.8% is not beyond doubt better than answering 'negative' to "
+        "the baseline's accuracy of 94.8% is not beyond doubt better than answering 'negative' to "
         "every text (95.0%): on these rows it says little; others can be asked for (--set "
         "verify.gate.metric=…)",
     )

@@ -65,7 +65,7 @@ def test_a_normalizer_that_transformers_leaves_out_is_told_and_both_models_follo
     told = tokens.check(Checkpoint(folder), TEXTS)
     assert told is not None
     assert "'The story is dull.' gives [0, " in told
-    assert "the bundle and the full-size model here follow the file\n  next: write " in told
+    assert "the bundle and the baseline here follow the file\n  next: write " in told
     theirs = hftokenizer.load_as_written(Checkpoint(folder))("The story is dull.")["input_ids"]
     assert theirs == TextTokenizer.open(folder, 20).encode_one("The story is dull.").ids.tolist()
 

@@ -49,7 +49,7 @@ def test_stages_that_would_be_reused_are_told(preview):
 
 def test_a_model_that_is_yet_to_be_fine_tuned_is_told(preview):
     waiting = replace(preview, fine_tunes_packaged_model=True)
-    line = "the packaged default's full-size model would be fine-tuned first"
+    line = "the packaged default's baseline would be fine-tuned first"
     assert line in str(waiting).splitlines()
     assert line not in str(preview).splitlines()
     assert waiting.to_json()["fine_tunes_packaged_model"] is True

@@ -66,7 +66,7 @@ def test_a_card_reads_as_it_should(manifest, report):
     waiting = {**report["engines"][1], "engine": "tensorrt"}
     rows = (
         StageRow(
-            "full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0
+            "baseline", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0
         ),
         StageRow("quantize", "graph", 0.872, 0.012, 0.95, 44, 0.061, 30_300_000, 32_700_000, "e", 1.2, 4.25),
     )

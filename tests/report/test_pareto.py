@@ -12,7 +12,7 @@ from edgeroberta.report.pareto import ParetoPoint, pareto_front, pareto_json, pa
 
 GOLDEN = Path(__file__).parent / "golden" / "pareto.svg"
 POINTS = (
-    ParetoPoint("full size", 5.9, 0.885, 125_000_000),
+    ParetoPoint("baseline", 5.9, 0.885, 125_000_000),
     ParetoPoint("int8", 1.7, 0.881, 33_000_000),
     ParetoPoint("3 layers", 0.9, 0.868, 28_000_000),
     ParetoPoint("2 layers", 0.95, 0.842, 27_000_000),
@@ -20,7 +20,7 @@ POINTS = (
 
 
 def test_the_front_leaves_out_what_another_point_beats_in_both():
-    assert [point.name for point in pareto_front(POINTS)] == ["3 layers", "int8", "full size"]
+    assert [point.name for point in pareto_front(POINTS)] == ["3 layers", "int8", "baseline"]
 
 
 def test_of_equally_fast_points_the_better_one_is_on_the_front():
@@ -42,7 +42,7 @@ def test_the_table_lists_the_fastest_first_and_marks_the_front():
 def test_the_json_says_of_each_point_whether_it_is_on_the_front():
     found = pareto_json(POINTS, metric="accuracy")
     assert [(row["name"], row["pareto"]) for row in found["points"]] == [
-        ("full size", True),
+        ("baseline", True),
         ("int8", True),
         ("3 layers", True),
         ("2 layers", False),

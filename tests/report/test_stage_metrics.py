@@ -12,7 +12,7 @@ LEDGER = PerStageMetrics(
     calls=90,
     rows=(
         StageRow(
-            "full size", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0
+            "baseline", "checkpoint", 0.884, None, 1.0, 0, 0.051, 30_300_000, 122_600_000, "e", 5.1, 1.0
         ),
         StageRow(
             "distill", "checkpoint", 0.872, 0.012, 0.95, 44, 0.061, 26_700_000, 108_000_000, "e", 3.6, 1.44

@@ -76,7 +76,7 @@ def example() -> Report:
             calls=90,
             rows=(
                 StageRow(
-                    "full size",
+                    "baseline",
                     "checkpoint",
                     1.0,
                     None,

@@ -68,7 +68,7 @@ def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, 
     assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
     assert written["measured"]["p50_ms"] > 0
     assert written["baseline"]["clock_ratio"] > 0
-    assert [point.name for point in found.outcome.points] == ["full size, float", "int8 alone"]
+    assert [point.name for point in found.outcome.points] == ["baseline, float", "int8 alone"]
 
     report = {**(found.result.report or {})}
     report["judgement"] = {**report["judgement"], "verdict": "FAIL"}
@@ -79,7 +79,7 @@ def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, 
     with pytest.raises(SystemExit) as stopped:
         cli.main(["compress", "model", "--data", "rows.csv", "--speedup", "1.5", "-o", "out"])
     assert stopped.value.code == 3
-    assert "full size, float (full size)" in capsys.readouterr().err
+    assert "baseline, float (full size)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     assert sum("of the validation answers" in line for line in lines) == len(outcome.probes)
     front = json.loads((found.result.bundle / "reports" / "pareto.json").read_text())
     assert [(point["name"], point["predicted"]) for point in front["points"]] == [
-        ("full size, float", False),
+        ("baseline, float", False),
         ("int8 alone", False),
         (outcome.chosen.name, False),
     ]

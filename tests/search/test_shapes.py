@@ -15,7 +15,7 @@ from edgeroberta.search.shapes import MOST, RESERVE, ShapeSearch
 
 SHAPE = EncoderShape(1000, 64, 16, 66, 1, 2, (LayerShape(4, 256),) * 6)
 FOOTPRINT = BundleSize(copies=1, tokenizer=100_000)
-# The full-size model takes 24.1 ms in float and 6.1 ms in int8.
+# The baseline takes 24.1 ms in float and 6.1 ms in int8.
 
 
 def search(limits: BudgetLimits) -> ShapeSearch:

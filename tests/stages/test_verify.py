@@ -25,7 +25,7 @@ CONFIG = VerifyConfig(latency_rows=5)
 
 @pytest.fixture
 def context(tmp_path, tiny_checkpoint) -> Context:
-    """A toy draft, held against a tiny full-size model that knows nothing of it."""
+    """A toy draft, held against a tiny baseline that knows nothing of it."""
     draft = fake_bundles.write(tmp_path / "draft")
     rng = np.random.default_rng(0)
     texts = tuple(" ".join(rng.choice(fake_bundles.WORDS, size=6)) + f" {row}" for row in range(60))
@@ -59,7 +59,7 @@ def agreeing_reference(context: Context, *, wrong: int, **changes: Any) -> Conte
 
 def test_the_stage_measures_the_full_size_model_and_keeps_it(context):
     notes = verify(CONFIG, context)
-    # The toy's answers have nothing to do with those of the full-size model.
+    # The toy's answers have nothing to do with those of the baseline.
     assert notes["verdict"] == "FAIL"
     assert "the gate asks for 95.0%" in notes["reason"]
     stored = baseline_store.load(context.output / "reference")
@@ -90,7 +90,7 @@ def test_a_left_over_reference_of_other_rows_is_measured_again(context):
     again = replace(context, data=fewer)
     verify(CONFIG, again)
     assert baseline_store.load(context.output / "reference").rows == 40
-    assert any(line.startswith("measuring the full-size model again") for line in context.progress.lines)
+    assert any(line.startswith("measuring the baseline again") for line in context.progress.lines)
 
 
 @pytest.mark.parametrize(("wrong", "verdict"), [(0, "INCONCLUSIVE"), (12, "FAIL")])
@@ -112,7 +112,7 @@ def test_the_gate_is_the_recipe_s(context):
         {"gate": {"max_drop": 1, "min_agreement": 0}, "latency_rows": 5, "examples": 0}
     )
     found = verify(lenient, context)
-    # Nothing fails it, but the rows' labels are no more than chance to the full-size model.
+    # Nothing fails it, but the rows' labels are no more than chance to the baseline.
     assert found["verdict"] == "INCONCLUSIVE"
     assert "the labels do not measure this model: " in found["reason"]
     written = json.loads((context.output / "report.json").read_text(encoding="utf-8"))
@@ -157,9 +157,9 @@ def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
     notes = verify(CONFIG, replace(context, artifacts=(full, context.inputs[Kind.DRAFT]), per_stage=kept))
     assert "per_stage" not in notes
     found = fake_bundles.read_json(context.output / "report.json")["per_stage"]
-    assert [row["stage"] for row in found["rows"]] == ["full size", "quantize"]
+    assert [row["stage"] for row in found["rows"]] == ["baseline", "quantize"]
     assert [row["error"] for row in found["rows"]] == [None, None]
-    # The toy knows nothing of the full-size model.
+    # The toy knows nothing of the baseline.
     assert found["rows"][1]["flips"] > 0
     assert found["measured"] == 60
     assert len(list(kept.iterdir())) == 2

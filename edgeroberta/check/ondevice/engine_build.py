@@ -33,7 +33,7 @@ class BuildRequest:
     engines: tuple[str, ...] | None = None  # engines to build; None for all that are built on a device
     target: str | None = None  # device class, for its cap on memory; None for caps by what is free
     data: DataSpec | None = None  # rows for the gate; None to ask no gate unless there is a ``reference``
-    reference: Path | None = None  # folder of the full-size reference, for the gate
+    reference: Path | None = None  # folder of the baseline, for the gate
     plan: TimingPlan = field(default_factory=TimingPlan)  # how much is timed
 
 

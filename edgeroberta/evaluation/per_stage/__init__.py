@@ -20,7 +20,7 @@ class StageRow:
     kind: str  # ``checkpoint``, ``graph`` or ``draft``
     metric: float | None = None  # the task's metric on the rows of the ledger
     drop: float | None = None  # the metric of the row before minus this one's: what the stage lost
-    agreement: float | None = None  # share of rows with the full-size model's answer
+    agreement: float | None = None  # share of rows with the baseline's answer
     flips: int | None = None  # number of rows without it
     #: see :func:`edgeroberta.metrics.calibration_error`; None for a regression
     calibration_error: float | None = None
@@ -28,18 +28,18 @@ class StageRow:
     bytes: int | None = None  # size on disk of the weights or the graph, and of ``tokenizer.json``
     engine: str | None = None  # what ran it, with its version
     p50_ms: float | None = None  # median of the fixed latency measurement, in milliseconds per text
-    speed_up: float | None = None  # how many times faster than the full-size row it is, both timed in turns
+    speed_up: float | None = None  # how many times faster than the baseline row it is, both timed in turns
     noisy: bool = False  # the turns' ratios lie more than 10 % apart: ``speed_up`` is rough
     error: str | None = None  # why it was not measured; None when it was
 
 
 #: Name of the first row.
-BASELINE = "full size"
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
 class PerStageMetrics:
-    """All models of a run, the full-size model first, and what they were measured on."""
+    """All models of a run, the baseline first, and what they were measured on."""
 
     metric: str  # name of the task's metric
     measured: int  # Held-out rows that every model answered

@@ -36,7 +36,7 @@ _PACKAGES = ("onnxruntime", "openvino", "tokenizers")
 
 #: Held-out rows that every model answers, at most: of 2,000 rows one is 0.05 points.
 MOST_ROWS = 2000
-#: The fixed latency measurement: 3 turns of 30 single texts on one thread, the full-size model taking the
+#: The fixed latency measurement: 3 turns of 30 single texts on one thread, the baseline taking the
 #: same turns. A turn ends after 3 seconds, so that a model of 1 s a text costs 20 s, not 3 minutes.
 TIMED = RepetitionPlan(rounds=3, calls=30, repetition_seconds=3.0, warmup=10, threads=1, seed=0)
 #: Turns whose ratios lie further apart than this part of their median make a row noisy, as in ``bench``.
@@ -48,16 +48,16 @@ class EvaluatedRun:
     """What a ledger is kept of."""
 
     artifacts: tuple[Artifact, ...]  # every artifact of the run, in order
-    baseline: Checkpoint  # the full-size model; artifacts before it have no row
+    baseline: Checkpoint  # the baseline; artifacts before it have no row
     rows: Rows  # the held-out rows, labelled
-    reference: BaselineAnswers  # what the full-size model answered to them
+    reference: BaselineAnswers  # what the baseline answered to them
     kept: Path | None  # folder where rows outlive the run; None keeps none
     scratch: Path  # folder for graphs that are written only to be measured
     seed: int  # seed of the draw where there are too many rows
 
 
 def measure(run: EvaluatedRun, *, progress: Progress, start: Start = Worker) -> PerStageMetrics | None:
-    """Measure every model of a run that is not measured yet; None without the full-size model."""
+    """Measure every model of a run that is not measured yet; None without the baseline."""
     found = _models(run)
     if not found:
         return None
@@ -77,7 +77,7 @@ def measure(run: EvaluatedRun, *, progress: Progress, start: Start = Worker) -> 
 
 
 def _models(run: EvaluatedRun) -> list[Artifact]:
-    """Return the models from the full-size one on."""
+    """Return the models from the baseline on."""
     places = [made.path for made in run.artifacts]
     if run.baseline.folder not in places:
         return []
@@ -141,7 +141,7 @@ class _MetricsCache:
         return self.checkpoint if made is self.first else Checkpoint(made.path)
 
     def _measured(self, made: Artifact, checkpoint: Checkpoint | None, *, first: bool) -> StageMetrics:
-        # The full-size row is not asked but takes the reference's answers: the same model as a
+        # The baseline row is not asked but takes the reference's answers: the same model as a
         # checkpoint of the run is, so it has a name of its own.
         content = f"{BASELINE}: {made.lineage.content}" if first else made.lineage.content
         found = self.store.find(content) if self.store else None
@@ -163,7 +163,7 @@ class _MetricsCache:
 
     def _baseline(self) -> StageModel:
         if self.baseline is None:
-            self.baseline = models.prepare(self.first, self.checkpoint, self.scratch / "full-size")
+            self.baseline = models.prepare(self.first, self.checkpoint, self.scratch / "baseline")
         return self.baseline
 
     def _ask(self, model: StageModel) -> Any:
@@ -180,7 +180,7 @@ class _MetricsCache:
 
     def _sum_up(self, model: StageModel, logits: Any) -> StageMetrics:
         full = self.first_row
-        # What is the same graph is as fast: the full-size model's own export takes no turns.
+        # What is the same graph is as fast: the baseline's own export takes no turns.
         timing = _timing(full) if full and full.graph == model.graph else self._time(model)
         return StageMetrics(
             graph=model.graph,
@@ -192,7 +192,7 @@ class _MetricsCache:
         )
 
     def _time(self, model: StageModel) -> dict[str, Any]:
-        """Time a model and the full-size one in turns."""
+        """Time a model and the baseline in turns."""
         full = self._baseline()
         pair = [full] if model is full else [full, model]
         runs = [RepetitionRun(each.engine, self.start(self._spec(each, threads=1))) for each in pair]

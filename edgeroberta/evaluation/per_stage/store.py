@@ -1,7 +1,7 @@
 """Rows of a ledger kept in the work folder: a model that has not changed is not measured again.
 
 One JSON file for each measured model, named by a digest of all that its numbers depend on: the model, the
-rows, the full-size answers, the engines' versions and the processor.
+rows, the baseline answers, the engines' versions and the processor.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class StageMetrics:
     #: checkpoint and its export do, one measurement serves both.
     graph: str
     metric: float  # the task's metric
-    agreement: float  # share of rows with the full-size model's answer
+    agreement: float  # share of rows with the baseline's answer
     flips: int  # number of rows without it
     calibration_error: float | None  # None for a regression
     engine: str  # what ran it, with its version
     p50_ms: float  # milliseconds per text
-    speed_up: float  # against the full-size model in the same turns
+    speed_up: float  # against the baseline in the same turns
     noisy: bool  # True when the turns differ much
 
 

@@ -107,7 +107,7 @@ def reference_of(checkpoint: Path, rows: Rows) -> BaselineAnswers:
 
 @pytest.fixture
 def run(tmp_path, tiny_checkpoint) -> EvaluatedRun:
-    """A run that has made nothing yet; every row's label is what the full-size model answers."""
+    """A run that has made nothing yet; every row's label is what the baseline answers."""
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64), "rows.csv")
     reference = reference_of(tiny_checkpoint, rows)
     rows = replace(rows, labels=reference.logits.argmax(1))
@@ -134,7 +134,7 @@ def test_every_kind_of_model_has_a_row_measured_one_way(run, tmp_path, tiny_chec
     report = stage(tmp_path / "graph", "verify", Kind.REPORT)
     found = ledger_of(with_stages(run, graph, draft, report))
     assert [(row.stage, row.kind) for row in found.rows] == [
-        ("full size", "checkpoint"),
+        ("baseline", "checkpoint"),
         ("export", "graph"),
         ("build", "draft"),
     ]
@@ -158,7 +158,7 @@ def test_a_stage_that_damages_the_model_answers_for_it_and_the_next_does_not(run
     damaged = edited(tiny_checkpoint, tmp_path / "damaged", upside_down)
     pruned = stage(damaged, "prune", Kind.CHECKPOINT)
     found = ledger_of(with_stages(run, pruned, graph_of(damaged, tmp_path / "graph"))).rows
-    assert [row.stage for row in found] == ["full size", "prune", "export"]
+    assert [row.stage for row in found] == ["baseline", "prune", "export"]
     assert [row.metric for row in found] == [1.0, 0.0, 0.0]
     assert [row.drop for row in found] == [None, 1.0, 0.0]
     assert [row.flips for row in found] == [0, 40, 40]
@@ -250,14 +250,14 @@ def test_a_run_that_is_killed_goes_on_after_its_last_row(run, make_checkpoint):
     made = with_stages(run, student, stage(make_checkpoint(seed=7), "prune", Kind.CHECKPOINT))
 
     def dying(spec: SubjectSpec) -> Here:
-        if len(Here.opened) == 4:  # one for the full-size row, three for the next
+        if len(Here.opened) == 4:  # one for the baseline row, three for the next
             raise KeyboardInterrupt
         return Here(spec)
 
     with pytest.raises(KeyboardInterrupt):
         ledger_of(made, dying)
     Here.opened.clear()
-    assert [row.stage for row in ledger_of(made).rows] == ["full size", "distill", "prune"]
+    assert [row.stage for row in ledger_of(made).rows] == ["baseline", "distill", "prune"]
     assert len(Here.opened) == 3
 
 
@@ -298,7 +298,7 @@ def test_a_run_that_fine_tunes_begins_with_what_it_made(run, tiny_headless_check
     base = stage(tiny_headless_checkpoint, "source", Kind.CHECKPOINT)
     tuned = stage(tiny_checkpoint, "finetune", Kind.CHECKPOINT)
     found = ledger_of(replace(run, artifacts=(base, tuned)))
-    assert [row.stage for row in found.rows] == ["full size"]
+    assert [row.stage for row in found.rows] == ["baseline"]
 
 
 def test_without_the_full_size_model_there_is_no_ledger(run):
