@@ -24,7 +24,7 @@ from edgeroberta.search.selection import DeviceLatency
 from edgeroberta.storage.artifact import Kind
 
 #: Names of the Pareto front's points beside the candidate's.
-FLOAT, INT8 = "baseline, float", "int8 alone"
+FLOAT, INT8 = "float32", "int8 alone"
 
 
 @dataclass(frozen=True)

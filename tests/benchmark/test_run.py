@@ -434,8 +434,8 @@ def test_a_gpu_here_gets_rows_of_the_full_size_model(bare, tiny_checkpoint, monk
     found, workers = run(BenchRequest(bare(), model=str(tiny_checkpoint), dtypes=("float16", "bfloat16")))
     assert [row.name for row in found.rows] == [
         "baseline",
-        "full-size, cuda float16",
-        "full-size, cuda bfloat16",
+        "baseline, cuda float16",
+        "baseline, cuda bfloat16",
         "baseline, onnx fp32",
         "bundle",
     ]

@@ -174,14 +174,14 @@ def gpu_rows(comparison: Comparison, *types: str) -> list[BenchmarkRow]:
         latency = replace(known, p50_ms=p50, round_p50_ms=(p50, p50))
         return BenchmarkRow(name, "engine", device, RowStatus.OK, latency=latency)
 
-    on_gpu = [row(f"full-size, cuda {each}", "A GPU", 2 / (1 + at)) for at, each in enumerate(types)]
+    on_gpu = [row(f"baseline, cuda {each}", "A GPU", 2 / (1 + at)) for at, each in enumerate(types)]
     return [row("baseline", "A CPU", 10), *on_gpu, row("bundle", "A GPU", 0.5), row("bundle", "A CPU", 5)]
 
 
 def test_a_row_on_a_gpu_is_rated_beside_the_fastest_full_size_row_there(comparison):
     rows = with_speed_up(gpu_rows(comparison, "float32", "float16"))
     assert [row.speed_up for row in rows] == pytest.approx([1, 0.5, 1, 2, 2])
-    said = "Speed-ups on A GPU are over the baseline, cuda float16, the fastest baseline row there."
+    said = "Speed-ups on A GPU are over baseline, cuda float16, the fastest baseline row there."
     assert said in notes.comparison_notes(replace(comparison, rows=tuple(rows)))
 
 

@@ -138,10 +138,10 @@ def test_the_summary_shows_what_each_stage_lost(fake, tmp_path, tiny_checkpoint,
     at = lines.index("[5/5] bundle") + 2
     assert lines[at + 1 : at + 7] == [
         "",
-        "after      accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
-        "full size      87.5     –      100.0      0          5.0      30.3 M    122.6    5.10   1.0x",
-        "export         86.2  +1.2       97.5      1          6.0      30.3 M     30.0    1.25   4.1x",
-        "build             –     –          –      –            –           –        –       –      –",
+        "after     accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
+        "baseline      87.5     –      100.0      0          5.0      30.3 M    122.6    5.10   1.0x",
+        "export        86.2  +1.2       97.5      1          6.0      30.3 M     30.0    1.25   4.1x",
+        "build            –     –          –      –            –           –        –       –      –",
         "build: not measured: failed: refused.",
     ]
 

@@ -31,11 +31,11 @@ def test_of_equally_fast_points_the_better_one_is_on_the_front():
 
 def test_the_table_lists_the_fastest_first_and_marks_the_front():
     assert pareto_table(POINTS).text().splitlines() == [
-        "                  p50  accuracy      size",
-        "*  3 layers   0.90 ms    86.8 %   28.0 MB",
-        "   2 layers   0.95 ms    84.2 %   27.0 MB",
-        "*  int8       1.70 ms    88.1 %   33.0 MB",
-        "*  full size  5.90 ms    88.5 %  125.0 MB",
+        "                 p50  accuracy      size",
+        "*  3 layers  0.90 ms    86.8 %   28.0 MB",
+        "   2 layers  0.95 ms    84.2 %   27.0 MB",
+        "*  int8      1.70 ms    88.1 %   33.0 MB",
+        "*  baseline  5.90 ms    88.5 %  125.0 MB",
     ]
 
 

@@ -30,11 +30,11 @@ LEDGER = PerStageMetrics(
 def test_a_ledger_reads_as_it_should():
     lines = stage_metrics.table(LEDGER).text().splitlines()
     assert lines == [
-        "after      accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
-        "full size      88.4     –      100.0      0          5.1      30.3 M    122.6    5.10   1.0x",
-        "distill        87.2  +1.2       95.0     44          6.1      26.7 M    108.0    3.60   1.4x",
-        "quantize       87.2   0.0       94.8     45          6.0         950     29.0    1.20  ~4.3x",
-        "build             –     –          –      –            –      26.7 M     29.0       –      –",
+        "after     accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
+        "baseline      88.4     –      100.0      0          5.1      30.3 M    122.6    5.10   1.0x",
+        "distill       87.2  +1.2       95.0     44          6.1      26.7 M    108.0    3.60   1.4x",
+        "quantize      87.2   0.0       94.8     45          6.0         950     29.0    1.20  ~4.3x",
+        "build            –     –          –      –            –      26.7 M     29.0       –      –",
     ]
     assert max(map(len, lines)) <= 100, "it fits a terminal"
 

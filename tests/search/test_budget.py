@@ -63,23 +63,23 @@ def ask(request_of_tiny, tmp_path, monkeypatch) -> CompressionRequest:
 def test_a_loose_budget_ends_in_int8_alone_and_a_gate_that_fails_in_code_3(ask, monkeypatch, capsys):
     found = budget.compress(ask, BudgetLimits(speedup=1.5, keep=0.5), progress=Progress())
     assert found.result.stages[0].artifact.lineage.stage == "export"
-    assert (found.outcome.chosen.name, found.outcome.probes) == ("3 layers", ())
+    assert (found.search_result.chosen.name, found.search_result.probes) == ("3 layers", ())
     written = json.loads((found.result.bundle / "reports" / "budget.json").read_text())
     assert written["predicted"]["speedup"] == pytest.approx(12.1 / 3.1)
     assert written["measured"]["p50_ms"] > 0
     assert written["baseline"]["clock_ratio"] > 0
-    assert [point.name for point in found.outcome.points] == ["baseline, float", "int8 alone"]
+    assert [point.name for point in found.search_result.points] == ["float32", "int8 alone"]
 
     report = {**(found.result.report or {})}
     report["judgement"] = {**report["judgement"], "verdict": "FAIL"}
     failed = replace(found, result=replace(found.result, report=report))
-    passed = [CompressionResult(each.result, each.outcome).passed for each in (found, failed)]
-    assert passed == [not found.outcome.missed, False]
+    passed = [CompressionResult(each.result, each.search_result).passed for each in (found, failed)]
+    assert passed == [not found.search_result.missed, False]
     monkeypatch.setattr(budget, "compress", lambda *arguments, **options: failed)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["compress", "model", "--data", "rows.csv", "--speedup", "1.5", "-o", "out"])
     assert stopped.value.code == 3
-    assert "baseline, float (full size)" in capsys.readouterr().err
+    assert "float32 (baseline)" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
 
     limits = BudgetLimits(speedup=6, bytes=2_000_000, keep=0.5)
     found = budget.compress(ask, limits, progress=Listening())
-    outcome = found.outcome
+    outcome = found.search_result
     assert len(outcome.probes) >= 2
     assert outcome.chosen == probing.pick(outcome.probes).candidate
     assert outcome.probes[0].behind is None
@@ -103,7 +103,7 @@ def test_a_tight_budget_compares_candidates_and_its_recipe_makes_the_same_again(
     assert sum("of the validation answers" in line for line in lines) == len(outcome.probes)
     front = json.loads((found.result.bundle / "reports" / "pareto.json").read_text())
     assert [(point["name"], point["predicted"]) for point in front["points"]] == [
-        ("baseline, float", False),
+        ("float32", False),
         ("int8 alone", False),
         (outcome.chosen.name, False),
     ]
@@ -133,13 +133,13 @@ def test_another_machine_is_measured_there_and_not_taken_for_measured_here(ask):
 
     limits = BudgetLimits(speedup=1.5, p95=1.0, keep=0.5)
     found = budget.compress(ask, limits, progress=Progress(), host="user@board", timer=timer)
-    assert found.outcome.measured["p50_ms"] is None
-    assert [(point.predicted, round(point.latency_ms, 6)) for point in found.outcome.points] == [
+    assert found.search_result.measured["p50_ms"] is None
+    assert [(point.predicted, round(point.latency_ms, 6)) for point in found.search_result.points] == [
         (True, 12.1),
         (True, 3.1),
     ]
-    assert "not measured here" in found.outcome.to_text(failed=False)
-    assert "edgeroberta bench --host user@board" in found.outcome.to_text(failed=False)
+    assert "not measured here" in found.search_result.to_text(failed=False)
+    assert "edgeroberta bench --host user@board" in found.search_result.to_text(failed=False)
 
 
 def test_a_recipe_that_does_not_say_how_to_learn_is_refused(ask):
@@ -199,7 +199,7 @@ def test_the_packaged_default_is_fine_tuned_and_then_held_to_a_budget(ask, make_
     before = preview.budget_preview(packaged, BudgetLimits(speedup=1.5))
     assert "would be fine-tuned first" in str(before)
     found = budget.compress(packaged, BudgetLimits(speedup=1.5, keep=0.5), progress=Progress())
-    assert found.outcome.chosen.name == "2 layers"
+    assert found.search_result.chosen.name == "2 layers"
     assert "would be fine-tuned first" not in str(preview.budget_preview(packaged, BudgetLimits(speedup=1.5)))
 
 

@@ -32,7 +32,7 @@ def outcome(limits: BudgetLimits, **fields: Any) -> SearchResult:
         metric="accuracy",
         kept=0.97,
         points=(
-            ParetoPoint("baseline, float", 4.5, 0.9, 120_000_000, FULL),
+            ParetoPoint("float32", 4.5, 0.9, 120_000_000, FULL),
             ParetoPoint("int8 alone", 2.0, 0.9, 32_000_000, MADE),
             ParetoPoint(CHOSEN.name, 1.1, 0.873, 10_100_000, MADE),
         ),
@@ -77,7 +77,7 @@ def test_what_was_measured_stands_beside_what_was_predicted():
         "                                                    p50  accuracy      size",
         "*  2 layers, 5 heads, 160 neurons (compressed)  1.10 ms    87.3 %   10.1 MB",
         "*  int8 alone (compressed)                      2.00 ms    90.0 %   32.0 MB",
-        "   baseline, float (full size)                 4.50 ms    90.0 %  120.0 MB",
+        "   float32 (baseline)                           4.50 ms    90.0 %  120.0 MB",
     ]
 
 
@@ -86,7 +86,7 @@ def test_what_fails_is_shown_with_the_front():
     assert "not met: speedup 4.10 instead of 5" in text
     assert "not all that was asked for is met" in text
     assert "*  int8 alone (compressed)" in text
-    assert "   baseline, float (full size)" in text
+    assert "   float32 (baseline)" in text
 
 
 def test_candidates_that_were_not_made_are_listed_as_predicted():
