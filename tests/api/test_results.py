@@ -35,7 +35,7 @@ def asked(monkeypatch, tmp_path) -> list[Any]:
     def run(request: Any, *limits: Any, **options: Any) -> Any:
         calls.append((request, *limits, options))
         result = RunResult(tmp_path, None, ())
-        return SimpleNamespace(result=result, outcome=None) if limits else result
+        return SimpleNamespace(result=result, search_result=None) if limits else result
 
     monkeypatch.setattr(compression, "compress", run)
     monkeypatch.setattr(budget, "compress", run)
