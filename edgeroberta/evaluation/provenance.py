@@ -169,6 +169,7 @@ def _same(name: str | None, other: str | None) -> bool:
 
 SCHEMA_VERSION = 2
 BASELINE = "baseline"
+_FORMER_BASELINE = "full_size"
 
 
 def store_origin(manifest: Manifest, source: Mapping[str, Any], baseline: Path) -> None:
@@ -185,8 +186,12 @@ def load_origin(manifest: Manifest) -> Mapping[str, Any]:
     """Return what :func:`store_origin` kept; else what the manifest says, as up to version 0.3."""
     try:
         fields = jsontext.loads(_file(manifest).read_bytes())
-        if isinstance(fields, dict) and fields.pop("schema_version") == SCHEMA_VERSION:
-            return fields
+        if isinstance(fields, dict):
+            version = fields.pop("schema_version")
+            if version == 1:  # of before the field had its name of today
+                return {**fields, BASELINE: fields.pop(_FORMER_BASELINE)}
+            if version == SCHEMA_VERSION:
+                return fields
     except (OSError, ValueError, KeyError, EdgeRobertaError):
         pass
     source: Any = manifest.lineage[0].get("config") if manifest.lineage else None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from edgeroberta.evaluation import provenance
 from edgeroberta.evaluation.report import GateLimits
 from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Problem, Task
 
 
@@ -148,3 +150,16 @@ def test_a_damaged_report_is_told(tmp_path, text):
 
 def test_a_bundle_without_a_reference_has_none(tmp_path):
     assert provenance.stored_reference(tmp_path) is None
+
+
+def test_what_an_older_version_kept_of_model_and_data_is_read(bundle, tmp_path):
+    facts = replace(manifest.read(bundle), seal="0" * 64)
+    data = DataSpec(str(bundle.parent / "rows.csv"), seed=3)
+    provenance.store_origin(facts, {"model": "m", "data": asdict(data)}, tmp_path / "full")
+    (file,) = cache_dir().glob("origins/*.json")
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({"schema_version": 1, "full_size": kept["baseline"], "data": kept["data"]}))
+    assert provenance.load_origin(facts)[provenance.BASELINE] == str(tmp_path / "full")
+    assert provenance.stored_spec(facts) == data
+    file.write_text(json.dumps({"schema_version": 1}))
+    assert provenance.load_origin(facts)[provenance.BASELINE] == facts.baseline.get("model", "")
