@@ -25,7 +25,7 @@ from edgeroberta.metrics import BootstrapOptions, drop_interval, score
 from edgeroberta.tasks import Problem, Task
 
 Array = npt.NDArray[Any]
-#: A compressed model that breaks answers at a rate: full-size logits, compressed logits and labels of n rows.
+#: A compressed model that breaks answers at a rate: baseline logits, compressed logits and labels of n rows.
 Maker = Callable[[np.random.Generator, int, float], tuple[Array, Array, Array]]
 
 #: Rows that tell the true loss at a rate; a drop of one point is off by about 0.0003 there.
@@ -130,7 +130,7 @@ def classes(rare: float, *, right: float = 0.92, gain: float = 0.0) -> Maker:
     Args:
         rare: Share of the rarer label.
         right: How often the baseline is right.
-        gain: How often the compressed model mends what the full-size one has wrong.
+        gain: How often the compressed model fixes what the baseline has wrong.
     """
 
     def make(rng: np.random.Generator, n: int, rate: float) -> tuple[Array, Array, Array]:
@@ -139,8 +139,8 @@ def classes(rare: float, *, right: float = 0.92, gain: float = 0.0) -> Maker:
         odds = np.where(labels == 1, 1 - right, (1 - right) * rare / (1 - rare))
         full = np.where(rng.random(n) < odds, 1 - labels, labels)
         broken = (full == labels) & (rng.random(n) < np.where(labels == 1, rate, rate * rare / (1 - rare)))
-        mended = (full != labels) & (rng.random(n) < gain)
-        ours = np.where(broken | mended, 1 - full, full)
+        fixed = (full != labels) & (rng.random(n) < gain)
+        ours = np.where(broken | fixed, 1 - full, full)
         return np.eye(2, dtype=np.float32)[full], np.eye(2, dtype=np.float32)[ours], labels
 
     return make

@@ -126,7 +126,7 @@ def measure(
     """Measure all entries on the same items: A B C A B C, slice by slice, round by round.
 
     Args:
-        entries: The contestants; one that fails drops out, the others go on.
+        entries: The contestants; one that fails drops out, the others continue.
         items: JSON values that each contestant answers one at a time.
         rounds: Timed rounds; one more before them warms up and is thrown away.
         threads: Threads each contestant may use.

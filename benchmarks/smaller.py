@@ -70,7 +70,7 @@ CASES = (
     Case("tiny", "`tiny`", "tiny"),
     Case("three-alone", "3 of 6 layers, no teacher", "distill", without_teacher("0.5"), group=STUDENTS),
 )
-#: Least share of the full-size metric, on both engines, mean over the seeds.
+#: Least share of the baseline metric, on both engines, mean over the seeds.
 KEPT = {"distill": 0.985, "prune-int8": 0.98, "tiny": 0.965}
 THREE = 0.97
 
@@ -219,13 +219,13 @@ def checks(rows: Sequence[Row]) -> tuple[Check, ...]:
         for case in CASES:
             if case.name in KEPT and f"{case.name}/{engine}" in by_name:
                 kept = statistics.mean(by_name[f"{case.name}/{engine}"].kept)
-                title = f"{case.title}, {name}: share of the full-size accuracy, mean of seeds"
+                title = f"{case.title}, {name}: share of the baseline accuracy, mean of seeds"
                 check(title, kept, "", "at least", KEPT[case.name])
         if tiny := by_name.get(f"tiny/{engine}"):
             check(f"{tiny.title}: p50 against `int8`", tiny.ratio or 0.0, "x", "at least", 2.5)
     if taught := by_name.get("three"):
         kept = statistics.mean(taught.kept)
-        check(f"{taught.title}: share of the full-size accuracy, mean of seeds", kept, "", "at least", THREE)
+        check(f"{taught.title}: share of the baseline accuracy, mean of seeds", kept, "", "at least", THREE)
         if alone := by_name.get("three-alone/onnxruntime"):
             gain = kept - statistics.mean(alone.kept)
             check(f"{taught.title}: share kept, minus that without a teacher", gain, "", "at least", 0.0)

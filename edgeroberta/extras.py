@@ -35,7 +35,7 @@ def missing(extra: str) -> tuple[str, ...]:
 
 
 def require(extra: str, *, purpose: str) -> None:
-    """Refuse to go on without an extra."""
+    """Refuse to continue without an extra."""
     absent = missing(extra)
     if absent:
         raise missing_extra(absent[0], extra, purpose=purpose)

@@ -8,7 +8,7 @@ one connection that is kept. Each text becomes one line, or one message, of JSON
 
     {"label": "positive", "score": 0.98, "text": "great film"}
 
-What cannot be labelled becomes ``{"error": …, "text": …}`` and the loop goes on. A server or broker that is
+What cannot be labelled becomes ``{"error": …, "text": …}`` and the loop continues. A server or broker that is
 away is waited for. Lines are read no faster than they are labelled, so a pipe holds its writer up; messages
 cannot be held up, so the oldest of more than 64 that wait are dropped, and it is said how many. SIGTERM and
 SIGINT end the loop after the text at hand, with exit code 0; so does a reader that has gone. MQTT needs

@@ -174,7 +174,7 @@ def configuration(folder: Path, architecture: str, machine: str) -> str:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """Read one stanza; a value may go on in indented lines, as an embedded key does."""
+    """Read one stanza; a value may continue in indented lines, as an embedded key does."""
     fields: dict[str, str] = {}
     key = ""
     for line in text.splitlines():

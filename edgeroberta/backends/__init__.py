@@ -55,7 +55,7 @@ def build(engine: str, graph_dir: Path, output: Path, *, share_weights: bool = F
 
 
 def wants_int8_graph(engines: Iterable[str]) -> bool:
-    """Tell whether one of the engines is TensorRT in int8, which takes symmetric int8 alone."""
+    """Tell whether one of the engines is TensorRT in int8, which takes symmetric int8 only."""
     return "tensorrt" in engines
 
 

@@ -107,7 +107,7 @@ SET_GOVERNOR = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq
 
 
 def warnings(state: DeviceState) -> tuple[str, ...]:
-    """Return what would make a measurement here mislead, each with what mends it."""
+    """Return what would make a measurement here mislead, each with what fixes it."""
     return (*_mode(state), *_clocks(state), *_heat(state), *_throttled(state), *_others(state))
 
 

@@ -80,7 +80,7 @@ class Int8Speedup:
     least: float | None = None  # what it is at least on processors with these instructions, for texts as long
     low: bool = False  # True when ``ratio`` is less
     int8_ms: float | None = None  # milliseconds of a text in int8, mean over lengths as the data's
-    float_ms: float | None = None  # the same in floats
+    float_ms: float | None = None  # the same in float
     tokens: int | None = None  # median length of the texts, as the engine runs them
     instructions: str = ""  # the processor's instructions for int8 products
     cause: str | None = None  # why it is low, as far as can be told

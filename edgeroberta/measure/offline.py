@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-#: Texts per call that are tried. A GPU wants many, a small CPU is often best with one.
+#: Texts per call that are tried. A GPU needs many, a small CPU is often best with one.
 BATCHES = (1, 8, 32)
 #: Texts that are answered with each, of lengths as the data's.
 TEXTS = 256

@@ -73,7 +73,7 @@ class MeasuredModel(Protocol):
         """Return the peak memory so far, in bytes."""
 
     def close(self) -> None:
-        """Let go of it; safe to call more than once."""
+        """Free it; safe to call more than once."""
 
 
 class Worker:

@@ -61,7 +61,7 @@ class TimedSession:
         return logits
 
     def close(self) -> None:
-        """Let go of the engine's memory."""
+        """Free the engine's memory."""
         self._session.close()
 
 

@@ -97,7 +97,7 @@ def check_rows(model: Checkpoint, rows: Iterable[tuple[str, Sequence[Input]]]) -
                 raise DataError(
                     f"row {index + 1} of the {name} rows {why}, to which no bundle has an answer: "
                     f"{shown(inputs[index])}",
-                    hint="mend that text, or take the row out of the data",
+                    hint="fix that text, or take the row out of the data",
                 )
 
 

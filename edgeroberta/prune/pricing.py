@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeroberta.prune.settings import PruneBudget
     from edgeroberta.targets import Target
 
-#: Where a run keeps the table it has begun with, so that one that goes on counts as before.
+#: Where a run keeps the table it has begun with, so that one that resumes counts as before.
 TABLE_FILE = "latency.json"
 
 

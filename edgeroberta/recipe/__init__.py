@@ -207,7 +207,7 @@ def _check_order(steps: Sequence[RecipeStep], where: str) -> None:
                     where=place,
                     hint=f"put {stage.name} before {made[later]}",
                 )
-        # Only training goes on from its own result; any other stage would throw away what was made of it.
+        # Only training resumes from its own result; any other stage would throw away what was made of it.
         if stage.writes is not Kind.CHECKPOINT and stage.name in passed:
             raise RecipeError(f"{stage.name} can stand in a recipe only once", where=place)
         passed.add(stage.name)

@@ -193,7 +193,7 @@ def _wrong(fields: Mapping[str, Any], name: str, wanted: str, where: str) -> Che
 
 
 def transformers_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what transformers is told of a checked config: the known fields, in the types it wants."""
+    """Return what transformers is told of a checked config: the known fields, in the types it requires."""
     told = {name: fields[name] for name in _PASSED if name in fields}
     for name in ("layer_norm_eps", "initializer_range"):
         if name in told:

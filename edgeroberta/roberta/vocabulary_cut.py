@@ -47,7 +47,7 @@ def fixed_ids(model: Checkpoint) -> frozenset[int]:
 
 
 def write_tokenizer(file: TokenizerFile, destination: Path, kept: Ids) -> None:
-    """Write a tokenizer with some of the pieces, and the files that transformers wants beside it.
+    """Write a tokenizer with some of the pieces, and the files that transformers requires beside it.
 
     ``vocab.json``, ``merges.txt`` and ``sentencepiece.bpe.model`` are not copied: they say the same as the
     old ``tokenizer.json``. ``kept``: ids to keep, rising.

@@ -245,7 +245,7 @@ class Runtime:
         return result
 
     def close(self) -> None:
-        """Let go of the engine; calls after this are refused."""
+        """Free the engine; calls after this are refused."""
         session, self._session = self._session, None
         if session is not None:
             session.close()

@@ -40,7 +40,7 @@ class OnnxRuntimeSession:
             raise EngineError(f"ONNX Runtime failed: {error}", where=self.graph) from error
 
     def close(self) -> None:
-        """Let go of the engine's memory."""
+        """Free the engine's memory."""
         self._session = None
 
 

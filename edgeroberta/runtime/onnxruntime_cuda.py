@@ -1,6 +1,6 @@
 """Runs the float16 graph of a bundle in ONNX Runtime on an NVIDIA GPU, or not at all.
 
-ONNX Runtime goes on with the CPU where CUDA does not load. Whoever asked for the GPU would then measure
+ONNX Runtime continues with the CPU where CUDA does not load. Whoever asked for the GPU would then measure
 something else, so a session that is not on it is refused.
 """
 

@@ -90,7 +90,7 @@ class OpenVinoSession:
         return (self._compiled.get(length) or self._compile(length)).model.get_runtime_model()
 
     def close(self) -> None:
-        """Let go of the engine's memory."""
+        """Free the engine's memory."""
         with self._compiling:  # what is being compiled would be kept after it
             self._compiled = {}
             self._core = None

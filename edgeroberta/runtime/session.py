@@ -39,7 +39,7 @@ class Session(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of the engine's memory."""
+        """Free the engine's memory."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@
         serve(runtime, Settings(port=8080))
 
 Starlette answers, uvicorn carries the connections in one thread, and a few threads call the runtime (engines
-let go of the interpreter while they compute). They come with the extra ``serve``, which only :func:`serve`
+release the interpreter while they compute). They come with the extra ``serve``, which only :func:`serve`
 imports.
 """
 

@@ -27,7 +27,7 @@ def notify(message: str) -> bool:
 
 
 def watchdog_seconds() -> float | None:
-    """Return how often the service manager wants a sign of life; None when it wants none."""
+    """Return how often the service manager requires a sign of life; None when it requires none."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     meant = os.environ.get("WATCHDOG_PID", str(os.getpid()))
     if not microseconds.isdigit() or int(microseconds) == 0 or meant != str(os.getpid()):

@@ -129,7 +129,7 @@ class Pool:
                 interpret(self._runtime.task, row, truncated=encoding.truncated)
                 for row, encoding in zip(rows, encodings, strict=True)
             ]
-        # Whatever it is, one request gets an error and the thread goes on with the next.
+        # Whatever it is, one request gets an error and the thread continues with the next.
         except Exception as error:
             logger.warning("a request failed: %s: %s", type(error).__name__, error)
             return error

@@ -63,7 +63,7 @@ def _check(config: PruneConfig, outset: RunOutline) -> RunOutline:
 def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     """Cut heads, FFN neurons and layers out of the newest checkpoint, and let it recover.
 
-    ``context``: the run; a killed one goes on behind the last step that was done. Returns notes: one entry
+    ``context``: the run; a killed one resumes behind the last step that was done. Returns notes: one entry
     per step (what is left of each layer, scores on the validation rows before and after recovery), indices of
     all that stays in the source model, parameters before and after, and with a budget what the model cost
     before and after.

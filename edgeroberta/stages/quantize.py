@@ -82,7 +82,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     """Write the int8 form of the exported graph.
 
     For a target that runs TensorRT, ``model.tensorrt.onnx`` is written as well: the same plan around a
-    half-precision body. ``model.onnx`` then is its stand-in on a CPU, with the attentions in int8, too.
+    half-precision body. ``model.onnx`` then is the int8 emulation graph on a CPU,
+    with the attentions in int8, too.
     ``context``: the checkpoint, its float graph, and the training rows to calibrate on. Returns notes: per
     matmul what was chosen and why, and how close the int8 graph stays to the float one.
     """

@@ -72,7 +72,7 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.storage.publishing import name_of, without_folders
 
     full = _reference(context)
-    # Before the rest, because it is kept row by row: a run that is killed goes on after the last one.
+    # Before the rest, because it is kept row by row: a run that is killed resumes after the last one.
     per_stage = _per_stage(context, full)
     found = verify_bundle(
         context.inputs[Kind.DRAFT].path,

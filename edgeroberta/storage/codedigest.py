@@ -1,4 +1,4 @@
-"""A digest of the sources that a result rests on: a mended program must not reuse what a faulty one made.
+"""A digest of the sources that a result rests on: a fixed program must not reuse what a faulty one made.
 
 A module rests on itself, on templates beside it and on all of this package that it imports, inside functions,
 too, or names in a string as modules that are imported by name. The text is read where it is installed: a
@@ -54,7 +54,7 @@ def of(*modules: str, root: Path = ROOT) -> str:
 def _version_alone(root: Path) -> str:
     logger.warning(
         "the sources of %s are not in %s: results that an earlier run made are reused as long as its version "
-        "is %s, even if the program was mended; install it with its .py files",
+        "is %s, even if the program was fixed; install it with its .py files",
         PACKAGE,
         root,
         __version__,

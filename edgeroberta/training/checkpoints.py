@@ -1,4 +1,4 @@
-"""Where a training run stands, kept on disk so that a killed run goes on as if nothing had been.
+"""Where a training run stands, kept on disk so that a killed run resumes as if nothing had been.
 
 A state holds all that the rest of the run depends on. Batches and dropout are functions of the seed
 and the step, so no random generator has to be kept.

@@ -1,7 +1,7 @@
 """What the teacher, or a model's frozen layers, say of every text: computed once and kept over the epochs.
 
 The texts are cut into shards, each a folder that is renamed into place when it is whole: a killed run
-goes on with the next shard. :mod:`.shards` reads them.
+continues with the next shard. :mod:`.shards` reads them.
 """
 
 from __future__ import annotations

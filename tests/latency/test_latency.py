@@ -56,7 +56,7 @@ def timings_of(plan: ProbePlan, **changes: Any) -> ProbeTimings:
 def test_another_version_of_the_package_measures_anew(monkeypatch):
     before = measurement.table_file(plan_of(), "cpu", "a board")
     assert measurement.table_file(plan_of(), "cpu", "a board") == before
-    monkeypatch.setattr(codedigest, "of", lambda *_: "mended")
+    monkeypatch.setattr(codedigest, "of", lambda *_: "fixed")
     assert measurement.table_file(plan_of(), "cpu", "a board") != before
 
 

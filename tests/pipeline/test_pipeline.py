@@ -200,7 +200,7 @@ def test_another_target_a_reference_and_files_beside_the_model_run_only_what_dep
 
 def test_a_stage_whose_code_was_mended_runs_again_also_in_the_same_version(job, monkeypatch):
     run(job)
-    monkeypatch.setattr("edgeroberta.storage.codedigest.of", lambda *modules: "mended")
+    monkeypatch.setattr("edgeroberta.storage.codedigest.of", lambda *modules: "fixed")
     assert run(job) == ALL
 
 

@@ -288,7 +288,7 @@ def test_the_tensorrt_form_is_the_same_computation_in_half_precision(tiny_checkp
     (tmp_path / "stand-in").mkdir()
     stand_in = tmp_path / "stand-in"
     exact = evaluate(build_graph(weights, plan, INT8_EMULATION), stand_in, ids, mask)
-    # A value on the edge of an int8 step moves by the whole step, here 6/127. So the stand-in itself changes
+    # A value on the edge of an int8 step moves by the whole step, here 6/127. So the emulation itself changes
     # by up to 0.06 when its positions are off by half precision's rounding, which moves the float graph's
     # logits by 0.0003; the form for TensorRT has to be as near as that.
     moved = [

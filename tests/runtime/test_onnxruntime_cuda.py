@@ -56,7 +56,7 @@ def answer(ids: np.ndarray) -> np.ndarray:
 
 
 def fake(*, available: bool = True, starts: bool = True, fails: str = "") -> Any:
-    """Make a module; like the real one it goes on with the CPU where CUDA does not start."""
+    """Make a module; like the real one it continues with the CPU where CUDA does not start."""
 
     class InferenceSession:
         def __init__(self, path: str, options: Any, providers: list[str]) -> None:

@@ -45,7 +45,7 @@ def test_a_wheel_and_a_clone_have_the_same_digest(name, installed):
 def test_a_stage_counts_as_changed_when_a_module_that_it_rests_on_is(file, changed, installed, tmp_path):
     root = tmp_path / "edgeroberta"
     shutil.copytree(installed, root)
-    (root / file).write_text((root / file).read_text(encoding="utf-8") + "\n# mended\n", encoding="utf-8")
+    (root / file).write_text((root / file).read_text(encoding="utf-8") + "\n# fixed\n", encoding="utf-8")
     differ = {
         name for name in (QUANTIZE, FINETUNE, BUNDLE) if codedigest.of(name) != codedigest.of(name, root=root)
     }

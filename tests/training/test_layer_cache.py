@@ -155,7 +155,7 @@ def test_frozen_layers_under_embeddings_that_learn_are_refused():
 @pytest.mark.parametrize(
     ("scores", "evaluated", "best"),
     [((0.5, 0.4, 0.3, 0.9), 3, 3), ((0.5, 0.4, 0.5, 0.4), 4, 9), ((0.1, 0.2, 0.3, 0.4), 4, 12)],
-    ids=["stops", "an equal score counts as better", "goes on"],
+    ids=["stops", "an equal score counts as better", "continues"],
 )
 def test_training_ends_when_the_score_has_not_risen_for_as_long_as_it_may(scores, evaluated, best, make_run):
     left = iter(scores)

@@ -34,7 +34,7 @@ def prepare(made: Artifact, checkpoint: Checkpoint | None, folder: Path) -> Stag
     """Make a model that can be asked of an artifact.
 
     ``checkpoint``: the artifact, where it is one; its float graph is written to ``folder``, and what is there
-    deleted. A draft runs in ONNX Runtime where it has a graph for it, which for TensorRT is the stand-in that
+    deleted. A draft runs in ONNX Runtime if it has a graph for it, for TensorRT the int8 emulation graph that
     its goldens come from; else in the first of its engines that is here.
     """
     if made.kind is Kind.DRAFT:

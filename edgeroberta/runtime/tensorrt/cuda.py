@@ -19,7 +19,7 @@ from edgeroberta.runtime import driver
 
 # Its name since cuda-python 12.6.1, and the one before, which cuda-python 13 has no longer.
 _MODULES = ("cuda.bindings.runtime", "cuda.cudart")
-#: TensorRT wants addresses of tensors aligned to this many bytes.
+#: TensorRT requires addresses of tensors aligned to this many bytes.
 ALIGNMENT = 256
 
 

@@ -16,7 +16,7 @@ from edgeroberta.runtime.tensorrt.library import TensorRtLibrary
 from edgeroberta.storage import codedigest
 from edgeroberta.storage.artifact import digest_file, digest_value
 
-#: The module that builds engines: when it is mended, they are built again.
+#: The module that builds engines: when it is fixed, they are built again.
 BUILDER = "edgeroberta.runtime.tensorrt.builder"
 
 _L4T = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")

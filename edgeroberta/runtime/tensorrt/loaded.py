@@ -109,7 +109,7 @@ class DeserializedEngine:
         return found.astype(np.float32)
 
     def close(self) -> None:
-        """Let go of the engine; contexts must be gone before."""
+        """Free the engine; contexts must be gone before."""
         self.engine = None
         self._runtime = None
 

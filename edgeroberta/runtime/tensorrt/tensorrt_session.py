@@ -160,7 +160,7 @@ class TensorRtSession:
             self._lanes -= 1
 
     def _finish(self) -> None:
-        """Let go of the engine when its last lane is gone."""
+        """Free the engine when its last lane is gone."""
         with self._closing:
             if self._closed and not self._lanes:
                 self._loaded.close()
