@@ -135,7 +135,8 @@ class Service:
                 # After the body, nothing else can come than that the client has gone.
                 await asyncio.wait_for(request.receive(), limit - _UNWATCHED_SECONDS)
             except asyncio.TimeoutError:
-                error = Refusal(504, "answer-timeout", f"no answer within {limit:g} s")
+                what, hint = f"no answer within {limit:g} s", "send fewer or shorter texts"
+                error = Refusal(504, "answer-timeout", what, hint=hint)
             if not job.future.done():
                 self._pool.give_up(job, error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -38,6 +39,8 @@ class Connection(HttpToolsProtocol):
         self.closing = False
         self._reading = False  # a request is here in part
         self._head_bytes: int | None = None  # what is here of its head; None when that is complete
+        self._piece = b""  # what the parser is given
+        self._beside = 0  # bytes of a body that the parser leaves to the other protocol, not here yet
         self._refusal: Refusal | None = None  # to be sent after the answers under way
         self._lingered = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -101,11 +104,15 @@ class Connection(HttpToolsProtocol):
         """Hand the request on; a server that stops takes no further one."""
         super().on_headers_complete()
         self._head_bytes = None
+        if self.parser.should_upgrade():
+            self._beside = int(dict(self.headers).get(b"content-length", b"0"))
         if self._service.stopping:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """End the time for reading; how long an answer may take is the service's matter."""
+        if self._beside:
+            return
         super().on_message_complete()
         self._reading = False
         self._pause_between_requests()
@@ -122,6 +129,12 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
         self._refusal = Refusal(400, "malformed-request", "not a request of HTTP/1.1", where="head")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Stay with HTTP/1.1 (RFC 9110, 7.8): what follows the head is its body, then another request."""
+        upgrade = sys.exc_info()[1]
+        if upgrade is not None:
+            self.ahead[:0] = self._piece[upgrade.args[0] :]
 
     def shutdown(self) -> None:
         """Close if nothing is under way; else after the next answer."""
@@ -156,8 +169,15 @@ class Connection(HttpToolsProtocol):
     def _parse(self) -> None:
         """Have the parser read what came, as long as at most one request waits for the one before it."""
         while self.ahead and not (self.pipeline or self._refusal or self.closing):
-            piece = bytes(self.ahead[:_PIECE])
-            del self.ahead[:_PIECE]
+            size = min(_PIECE, self._beside or _PIECE)
+            self._piece = piece = bytes(self.ahead[:size])
+            del self.ahead[:size]
+            if self._beside:
+                self._beside -= len(piece)
+                self.on_body(piece)
+                if not self._beside:
+                    self.on_message_complete()
+                continue
             super().data_received(piece)
             if self._head_bytes is not None:
                 self._head_bytes += len(piece)

@@ -20,7 +20,7 @@ def check(scope: Scope, settings: Settings) -> None:
     """Refuse what can be refused before the body has come; the connection is closed then."""
     version, headers = scope["http_version"], scope["headers"]
     if version not in ("1.1", "1.0"):
-        _refuse(505, "http-version", f"HTTP/{version} is not spoken here", "request line")
+        _refuse(505, "http-version", f"HTTP/{version} is not spoken here", "request line", "use HTTP/1.1")
     size = len(scope["raw_path"]) + len(scope["query_string"])
     size += sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
     if size > settings.max_head_bytes or len(headers) > _MOST_HEADERS:
@@ -38,15 +38,14 @@ def check(scope: Scope, settings: Settings) -> None:
         _refuse(417, "expectation-failed", "the only expectation met here is 100-continue", "Expect")
     # A server may insist on a length (RFC 9112, section 6.3); what is limited is known at once then.
     if b"transfer-encoding" in values:
-        _refuse(411, "length-required", "bodies in pieces are not read here", "Transfer-Encoding")
+        what = "bodies in pieces are not read here"
+        _refuse(411, "length-required", what, "Transfer-Encoding", "send Content-Length")
     if b"content-length" not in values and scope["method"] == "POST":
         _refuse(411, "length-required", "the header is missing", "Content-Length")
-    # The parser takes the body of such a request for what the other protocol says.
-    if b"upgrade" in values and b"content-length" in values:
-        _refuse(400, "upgrade-with-body", "no other protocol is spoken here", "Upgrade")
     if int(values.get(b"content-length", b"0")) > settings.max_bytes:
-        _refuse(413, "body-too-large", f"a body of more than {settings.max_bytes} bytes", "Content-Length")
+        what = f"a body of more than {settings.max_bytes} bytes"
+        _refuse(413, "body-too-large", what, "Content-Length", "send the texts in several requests")
 
 
-def _refuse(status: int, code: str, message: str, where: str) -> None:
-    raise Refusal(status, code, message, where=where, headers=_CLOSE)
+def _refuse(status: int, code: str, message: str, where: str, hint: str | None = None) -> None:
+    raise Refusal(status, code, message, where=where, hint=hint, headers=_CLOSE)

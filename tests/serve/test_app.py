@@ -116,6 +116,7 @@ def test_a_request_without_an_answer_in_time_is_504_and_its_answer_is_dropped(st
         reply = client.reply()
         assert (reply.status, reply.error["code"]) == (504, "answer-timeout")
         assert reply.error["message"] == f"no answer within {timeout:g} s"
+        wait_until(lambda: server.ask(get("/health")).status != 200)  # its worker may have begun a bit later
         client.send(get("/health"))
         stuck = client.reply()
         assert (stuck.status, stuck.json["status"], stuck.json["live"]) == (503, "stuck", True)

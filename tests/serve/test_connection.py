@@ -26,6 +26,30 @@ def test_requests_sent_ahead_are_answered_in_order(shared):
     assert replies[-1].json["ready"]
 
 
+@pytest.mark.parametrize("by", [1, 7, 10_000])
+def test_an_offer_of_another_protocol_is_passed_over_with_its_body(shared, by):
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+    asked = post({"text": "great film"}, *offer)
+    sent = asked + get("/health", *offer) + asked + get("/health")
+    with shared.client() as client:
+        for start in range(0, len(sent), by):
+            client.send(sent[start : start + by])
+        replies = [client.reply() for _ in range(4)]
+    assert [reply.status for reply in replies] == [200] * 4
+    assert [reply.json["predictions"][0]["label"] for reply in replies[::2]] == ["positive"] * 2
+
+
+def test_what_is_in_the_body_of_an_offer_is_no_request(shared):
+    offer = ("Connection: Upgrade", "Upgrade: websocket")
+    with shared.client() as client:
+        client.send(post(get("/health"), *offer) + get("/health"))
+        assert [client.reply().status, client.reply().status] == [400, 200]
+        pieces = post(b"", *offer).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        client.send(pieces + get("/health"))
+        assert client.reply().status == 411
+        assert client.closed()
+
+
 def test_what_is_sent_ahead_waits_as_bytes_and_in_the_clients_own_buffer(start, gated):
     runtime, gate = gated
     server = start(runtime, workers=1)

@@ -45,12 +45,6 @@ MALFORMED = {
     "no Host": (lines("GET /health HTTP/1.1"), 400, "malformed-request", "Host"),
     "two Hosts": (health("Host: y"), 400, "malformed-request", "Host"),
     "two types": (post(BODY, "Content-Type: text/plain"), 400, "malformed-request", "Content-Type"),
-    "another protocol": (
-        post(BODY, "Connection: Upgrade", "Upgrade: h2c"),
-        400,
-        "upgrade-with-body",
-        "Upgrade",
-    ),
     "no length": (predict(body=b""), 411, "length-required", "Content-Length"),
     "pieces": (predict("Transfer-Encoding: chunked"), 411, "length-required", "Transfer-Encoding"),
     "other pieces": (
