@@ -30,7 +30,7 @@ def csv_rows(lines: Iterable[str], source: str, mark: str = ",") -> Iterator[tup
         for line in lines:
             text = line if _NUL is None else line.replace(*_NUL)
             # csv wants lines that end where a carriage return stands alone, too.
-            yield from io.StringIO(text, newline="") if "\r" in text[:-2] else (text,)
+            yield from io.StringIO(text, newline="") if "\r" in text.removesuffix("\n")[:-1] else (text,)
         through = True
 
     reader = csv.reader(physical(), delimiter=mark, strict=True)

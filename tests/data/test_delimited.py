@@ -38,6 +38,13 @@ def test_each_csv_row_knows_the_line_it_starts_on():
     ]
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n"])
+@pytest.mark.parametrize("last", ["1", "12", ""])
+def test_a_carriage_return_alone_ends_a_row(end, last):
+    rows = [fields for _, fields in csv_rows(physical(f"a\r{last}{end}"), "x.csv")]
+    assert rows == [["a"], [last]] if last else rows == [["a"]]
+
+
 def test_a_quote_inside_an_unquoted_field_is_an_ordinary_character():
     assert list(csv_rows(physical('5" nails,1\n'), "x.csv")) == [(1, ['5" nails', "1"])]
 
