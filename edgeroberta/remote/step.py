@@ -110,10 +110,12 @@ def run_here(step: Step, *, environment: Mapping[str, str], progress: Progress) 
     try:
         found = jsontext.loads(result)
     except ValueError:
-        words = " | ".join(said[-_LAST_LINES:]) or "without a word"
-        raise EngineError(f"{step.name} ended with exit code {code}: {words}") from None
-    if code:
+        found = {}
+    if "error" in found:
         raise relayed(found["error"])
+    if code or "result" not in found:  # an engine may crash the process after its result is written, too
+        words = " | ".join(said[-_LAST_LINES:]) or "without a word"
+        raise EngineError(f"{step.name} ended with exit code {code}: {words}")
     return found["result"]
 
 

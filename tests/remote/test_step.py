@@ -15,7 +15,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.remote.step import Step, run_here
 
 MODULE = """
-import logging, os, warnings
+import atexit, logging, os, warnings
 from edgeroberta.errors import UnavailableError
 def f(arguments, progress):
     progress.line("halfway")
@@ -29,6 +29,8 @@ def f(arguments, progress):
         raise KeyError("x")
     if arguments["do"] == "die":
         os._exit(9)
+    if arguments["do"] == "die at the end":
+        atexit.register(os._exit, 9)
     return {"given": arguments}
 """
 
@@ -65,10 +67,11 @@ def test_other_errors_are_put_in_our_words(tmp_path, do, what, where):
     assert (caught.value.what, caught.value.where, caught.value.code) == (what, where, "failed")
 
 
-def test_a_process_that_dies_is_told_with_its_last_words(tmp_path):
+@pytest.mark.parametrize("when", ["die", "die at the end"])
+def test_a_process_that_dies_is_told_with_its_last_words(tmp_path, when):
     words = "try ended with exit code 9: halfway | warning: old | a library's line"
     with pytest.raises(EngineError) as caught:
-        run(tmp_path, "die", Progress())
+        run(tmp_path, when, Progress())
     assert caught.value.what == words
 
 
