@@ -42,7 +42,8 @@ from edgeroberta.progress import Progress
 from edgeroberta.storage.publishing import name_of
 
 #: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
-SCHEMA_VERSION = 2
+#: 3: ``plan.repetition_seconds`` was ``turn_seconds``, and the rows ``baseline`` were ``full-size``.
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def test_the_table_says_what_was_timed(comparison, plan, data, said):
 
 def test_a_table_is_json_with_its_circumstances(comparison):
     found = comparison.to_json()
-    assert found["schema_version"] == 2
+    assert found["schema_version"] == 3
+    assert found["plan"]["repetition_seconds"] == RepetitionPlan().repetition_seconds
     assert found["rows"][2]["latency"]["warmup"] == 20
     assert found["rows"][4]["status"] == "crashed"
     assert found["machine"]["cpu"] == "Example CPU"
