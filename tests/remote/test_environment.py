@@ -149,10 +149,45 @@ def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
     monkeypatch.setattr(environment, "_run", run)
     names = ["tensorrt", "tensorrt_rtx"]
     environment.ensure(root, tmp_path, {**SPEC, "extras": ["onnxruntime"], "tensorrt": names}, io.BytesIO())
-    assert ran[-1][ran[-1].index("--no-user") + 1 :] == [
+    asked = next(words for words in ran if words[-1 - len(wanted)].endswith("[onnxruntime]"))
+    assert asked[asked.index("--no-user") + 1 :] == [
         f"{tmp_path}/wheel/edgeroberta.whl[onnxruntime]",
         *wanted,
     ]
+    assert not any("tensorrt" in word for words in ran for word in words)
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["index", "no index"])
+@pytest.mark.parametrize(
+    ("tensorrt", "driver", "board", "wanted"),
+    [
+        (["tensorrt"], (12, 6), False, True),
+        (["tensorrt"], (12, 6), True, False),
+        (["tensorrt"], None, False, False),
+        ([], (12, 6), False, False),
+    ],
+    ids=["a card", "Jetson", "no driver", "a processor's engines"],
+)
+def test_pip_brings_what_tells_of_a_graphics_card_where_it_can(
+    tmp_path, monkeypatch, tensorrt, driver, board, wanted, index
+):
+    model = tmp_path / "model"
+    if board:
+        model.touch()
+    monkeypatch.setattr(environment, "_BOARD", model)
+    monkeypatch.setattr(environment, "driver_version", lambda: driver)
+    ran: list[str] = []
+
+    def run(words: list[str], *others: Any, **more: Any) -> None:
+        ran.append(words[-1])
+        if words[-1].startswith("nvidia-ml-py") and not index:
+            raise EdgeRobertaError("no index")
+
+    monkeypatch.setattr(environment, "_run", run)
+    environment._make(
+        tmp_path / "venv", tmp_path, {**SPEC, "tensorrt": tensorrt, "bindings": []}, io.BytesIO()
+    )
+    assert any(each.startswith("nvidia-ml-py") for each in ran) is wanted
 
 
 def test_two_workstations_wait_for_each_other(tmp_path):

@@ -31,6 +31,8 @@ _LOOK = (
 )
 #: Lines that pip ends with, and characters of each, which say why it failed; all of it is in the job's log.
 _LAST_LINES, _LONGEST = 4, 200
+#: What tells of a graphics card; the name of a board such as Jetson, which has sensors of its own.
+_NVML, _BOARD = "nvidia-ml-py>=12", Path("/proc/device-tree/model")
 _OFFLINE = (
     "a device without a package index takes wheels along: --wheelhouse DIR; one with a full disk needs space"
 )
@@ -168,6 +170,10 @@ def _make(folder: Path, job: Path, spec: dict[str, Any], log: BinaryIO) -> None:
     rest = [*pip, *offline, *spec["pip_args"], wheel + extras, *spec["bindings"]]
     for each in (once, rest):
         _run(each, log, "pip", hint=f"{_FILL}needs wheels for {fits_here()}" if offline else _OFFLINE)
+    if spec["tensorrt"] and driver_version() is not None and not _BOARD.is_file():
+        # Tells a card's energy and throttling; what is not measured without it is no reason to fail.
+        with contextlib.suppress(EdgeRobertaError):
+            _run([*pip, *offline, *spec["pip_args"], _NVML], log, "pip")
 
 
 def fits_here() -> str:
