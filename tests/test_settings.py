@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from edgeroberta import recipe
+from edgeroberta.errors import RecipeError
 from edgeroberta.prune.goal import PruningSchedule
 from edgeroberta.prune.settings import PruneConfig
 
@@ -28,3 +29,15 @@ def test_a_former_name_works_in_an_override_of_a_recipe(caplog):
     (config,) = [step.config for step in loaded.stages if isinstance(step.config, PruneConfig)]
     assert config.schedule is PruningSchedule.LINEAR
     assert "schedule: linear" in loaded.text
+
+
+def test_a_wrong_value_under_a_former_name_is_refused_where_it_was_written():
+    with pytest.raises(RecipeError, match="got 'once'") as error:
+        recipe.load("prune-int8", ["prune.pace=once"])
+    assert error.value.where == "--set prune.pace=once"
+
+
+def test_both_names_in_a_recipe_are_refused_with_what_to_leave_out():
+    with pytest.raises(RecipeError, match="called 'schedule' now") as error:
+        recipe.load("prune-int8", ["prune.pace=linear", "prune.schedule=linear"])
+    assert (error.value.where, error.value.hint) == ("--set prune.pace=linear", "leave out 'pace'")

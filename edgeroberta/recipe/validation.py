@@ -29,9 +29,16 @@ def first_problem(
 ) -> ValidationProblem:
     """Put the first error of a validation into words; those of a union become one sentence."""
     errors = error.errors(include_url=False)
+    former: Mapping[str, str] = getattr(config, "FORMER", {})  # of a stage's settings
+    written = {new: old for old, new in former.items() if old in given and new not in given}
+    for entry in errors:
+        entry["loc"] = tuple(written.get(str(key), key) for key in entry["loc"][:1]) + entry["loc"][1:]
     path = _real_path(errors[0]["loc"], given)
     if errors[0]["type"] == "extra_forbidden":
         name = str(path[-1])
+        if len(path) == 1 and name in former:
+            what = f"called {former[name]!r} now, which is given, too"
+            return ValidationProblem(path, what, f"leave out {name!r}")
         known = fields_at(config, path[:-1])
         return ValidationProblem(
             path, "unknown field", did_you_mean(name, known) or f"known fields: {', '.join(known)}"
