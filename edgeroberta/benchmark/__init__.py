@@ -1,8 +1,6 @@
-"""Measuring on the machine at hand: every row of a table in its own process, taken in turns.
+"""``edgeroberta bench``: one table of a bundle on each of its engines and its baseline, here or over ssh.
 
-``worker`` is the process that holds one model; it and ``subjects`` and ``measure`` import nothing beyond
-the standard library and numpy until the model itself needs more, so that peak memory and cold start are
-those of the model. ``process`` starts workers, ``rounds`` lets them take turns, ``comparison`` makes a
-table of them. ``conditions`` decides what the times are worth; ``intervals``, ``warmup`` and ``offline``
-each hold one figure's method with its source.
+``run`` finds the data, the reference and the baseline; ``lineup`` says which rows there are, ``comparison``
+measures them with :mod:`edgeroberta.measure`, ``row`` sums up what one model took and asks the gate, and
+``table`` and ``notes`` lay it out. ``hosts`` does the same on other machines, with ``payload`` and ``steps``.
 """

@@ -1,1 +1,1 @@
-"""Readiness without the hardware: what TensorRT makes of a bundle's graph, seen on a CPU."""
+"""What engines make of a bundle's graph: TensorRT without its hardware, the kernels of a CPU; ``doctor``."""

@@ -1,7 +1,7 @@
 """The command line: one module per command, no logic.
 
-A command module ``edgeroberta.cli.x`` has one function ``x`` with typer annotations. Nothing heavy is
-imported at the top of these modules: ``--help`` and the device commands work in a bare install.
+The module of a command has one function of the same name, with typer annotations. Nothing heavy is imported
+at the top of these modules: ``--help`` and the device commands work in a bare install.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class _Stored:
     #: True when the driver's counter told them, False when samples of the power did
     energy_counted: bool = False
     throttled: tuple[str, ...] = ()  # what says that the GPU slowed itself down while single texts were timed
-    #: what the driver told of the GPU, see ``bench.gpu.Gpu``; None on a CPU
+    #: what the driver told of the GPU, see :class:`edgeroberta.hardware.gpu.NvidiaGpu`; None on a CPU
     gpu: Mapping[str, Any] | None = None
 
 

@@ -146,7 +146,7 @@ class Report:
         lineage: Sequence[Mapping[str, Any]],
         per_stage: PerStageMetrics | None = None,
     ) -> Report:
-        """Return the report with the quantizer's choices, the stages and their ledger filled in."""
+        """Return the report with the quantizer's choices, the stages and their metrics filled in."""
         return replace(self, linear_ops=tuple(linear_ops), lineage=tuple(lineage), per_stage=per_stage)
 
     def to_json(self) -> dict[str, Any]:

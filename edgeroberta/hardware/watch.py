@@ -1,6 +1,6 @@
 """Watches a device during a run: energy, power, temperature, clocks, and whether it throttled.
 
-with Watch() as watch:
+with DeviceMonitor() as watch:
     run()
 print(watch.watched.energy_j, watch.watched.valid)
 """

@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeroberta import targets
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.latency import grid as planning
+from edgeroberta.latency import grid
 from edgeroberta.latency.grid import ProbePlan
 from edgeroberta.latency.probe_timing import TEXTS_FILE, ProbeTimings
 from edgeroberta.latency.regression import fit
@@ -82,7 +82,7 @@ def plan_for(request: LatencyRequest, *, here: bool = True) -> ProbePlan:
     target = targets.load(request.target)
     engine = request.engine or (choose_engine(None, target.engines) if here else target.engines[0])
     lengths = _lengths(request)
-    return planning.plan(
+    return grid.plan(
         request.shape,
         activation=request.activation,
         engine=engine,

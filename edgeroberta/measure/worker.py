@@ -3,8 +3,8 @@
 Requests, each with its answer:
 
 ``{"do": "time", "calls": [[0], [7], …], "limit_s": 10, "device": false}``
-    times of each call, see ``measure.Calls``; the numbers are rows of the inputs; ends early after
-    ``limit_s``; ``device`` asks the device's own clock, too
+    times of each call, see :class:`edgeroberta.measure.clock.TimedCalls`; the numbers are rows of the
+    inputs; ends early after ``limit_s``; ``device`` asks the device's own clock, too
 ``{"do": "time_ids", "lengths": [128, 128, …], "batch": 8, "seed": 0, "limit_s": 10, "device": false}``
     the same, on random ids, a call per length
 ``{"do": "logits", "rows": [0, 1], "way": "batched", "file": "x.npy"}``
@@ -12,8 +12,9 @@ Requests, each with its answer:
     texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on (each text padded to that
     length, or left at its own if it is longer)
 ``{"do": "beside", "folder": "…", "rows": [0, 7], "lengths": null, "vocab_size": 512, "limit_s": 2}``
-    a bundle beside the graph of the folder on the same engine, see ``beside.Beside``; on random ids as long
-    as the rows' texts, or of the ``lengths`` given
+    a bundle beside the graph of the folder on the same engine, see
+    :class:`edgeroberta.measure.paired.PairedTimes`; on random ids as long as the rows' texts, or of the
+    ``lengths`` given
 ``{"do": "memory"}``
     bytes of peak memory so far
 

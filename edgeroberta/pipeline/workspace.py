@@ -7,7 +7,7 @@
       lock                            held while a run is going on
       02-quantize-3fa8…/              a finished artifact
       .partial-03-build-91c2…/        one that was begun: output/ is started over, scratch/ is kept
-      ledger/                         what was measured of artifacts, see evaluation/per_stage/store.py
+      per_stage/                      what was measured of artifacts, see evaluation/per_stage/store.py
 """
 
 from __future__ import annotations

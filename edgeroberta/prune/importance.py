@@ -65,10 +65,10 @@ def score(
     """Score the units of a model.
 
     ``model``: a classifier; it is left as it is, in evaluation mode. ``examples``: texts with labels; only
-    :attr:`Method.TAYLOR` reads them. ``progress``: where to report; only Taylor scores take time. Returns the
-    scores, the same on every process of a launch.
+    :attr:`ImportanceMethod.TAYLOR` reads them. ``progress``: where to report; only Taylor scores take time.
+    Returns the scores, the same on every process of a launch.
     """
-    from edgeroberta.roberta import head_masks as head_masks
+    from edgeroberta.roberta import head_masks
 
     places = head_masks.linear_ops(model)
     if method is ImportanceMethod.RANDOM:

@@ -36,9 +36,9 @@ class OnnxRuntimeCudaSession(OnnxRuntimeSession):
         """Run one batch and tell how long the GPU took.
 
         Inputs and outputs are bound to memory of the GPU, so that the copies to it and back are not in the
-        time. For answers :meth:`run` is as good: it makes the same copies. ``input_ids``: int64 [batch,
-        length], padded on the right. ``attention_mask``: int64 [batch, length]. Returns float32 [batch,
-        labels], and seconds.
+        time. For answers :meth:`OnnxRuntimeSession.run` is as good: it makes the same copies.
+        ``input_ids``: int64 [batch, length], padded on the right. ``attention_mask``: int64 [batch, length].
+        Returns float32 [batch, labels], and seconds.
         """
         session = opened(self._session)
         try:

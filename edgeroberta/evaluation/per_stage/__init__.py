@@ -1,8 +1,8 @@
-"""The loss ledger: what the model was worth after every stage of a run, so that it shows which lost what.
+"""Per-stage metrics: what the model was worth after every stage of a run, to show which lost what.
 
 Every model that a run made is measured in one way: as an ONNX graph in ONNX Runtime, with the tokenizer
-that ships, on the held-out rows. Nothing is chosen by it. :mod:`.measuring` fills it, :mod:`.store` keeps
-its rows from one run to the next, :mod:`.table` lays it out.
+that ships, on the held-out rows. Nothing is chosen by it. :mod:`.measuring` measures them, :mod:`.store`
+keeps the rows from one run to the next, :mod:`edgeroberta.report.stage_metrics` lays them out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class StageRow:
 
     stage: str  # the stage that made it; :data:`BASELINE` for the model that all others are held to
     kind: str  # ``checkpoint``, ``graph`` or ``draft``
-    metric: float | None = None  # the task's metric on the rows of the ledger
+    metric: float | None = None  # the task's metric on the rows of :class:`PerStageMetrics`
     drop: float | None = None  # the metric of the row before minus this one's: what the stage lost
     agreement: float | None = None  # share of rows with the baseline's answer
     flips: int | None = None  # number of rows without it

@@ -1,4 +1,4 @@
-"""Measuring the models of a run for the ledger, each once."""
+"""Measuring the models of a run for the per-stage metrics, each once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NOISE = 0.1
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """What a ledger is kept of."""
+    """A run whose models are to be measured."""
 
     artifacts: tuple[Artifact, ...]  # every artifact of the run, in order
     baseline: Checkpoint  # the baseline; artifacts before it have no row
@@ -106,7 +106,7 @@ class _MetricsCache:
         self.task: Task = run.reference.task
         self.rows = run.rows.select(chosen)
         if self.rows.labels is None:
-            raise DataError("a ledger needs labels, these rows have none", where=run.rows.source)
+            raise DataError("per-stage metrics need labels, these rows have none", where=run.rows.source)
         self.labels = self.rows.labels
         self.answers = run.reference.logits[chosen]
         self.scratch = run.scratch / "per_stage"

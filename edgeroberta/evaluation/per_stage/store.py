@@ -1,4 +1,4 @@
-"""Rows of a ledger kept in the work folder: a model that has not changed is not measured again.
+"""Per-stage metrics kept in the work folder: a model that has not changed is not measured again.
 
 One JSON file for each measured model, named by a digest of all that its numbers depend on: the model, the
 rows, the baseline answers, the engines' versions and the processor.
