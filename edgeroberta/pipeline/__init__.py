@@ -28,6 +28,7 @@ from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.runtime import manifest
+from edgeroberta.runtime.session import host_packages
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.storage.files import REPORT
@@ -35,8 +36,8 @@ from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
 
-#: Packages whose versions are kept in every lineage.
-_RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx", "onnxruntime", "openvino")
+#: Packages whose versions are kept in every lineage, beside those of engines.
+_RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx")
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _run(
             config=step.config.model_dump(mode="json"),
             seed=context.seed,
             inputs={kind.value: context.inputs[kind].lineage.content for kind in stage.reads},
-            versions={"edgeroberta": __version__, **versions(_RECORDED)},
+            versions={"edgeroberta": __version__, **versions((*_RECORDED, *host_packages()))},
             seconds=round(time.monotonic() - started, 3),
             notes=dict(notes),
         )

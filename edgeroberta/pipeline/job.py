@@ -14,6 +14,7 @@ from edgeroberta.hardware import versions
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.session import host_packages
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import Stage
 from edgeroberta.storage import artifact, codedigest, paths
@@ -24,14 +25,17 @@ from edgeroberta.storage.publishing import without_folders
 from edgeroberta.targets import Target
 from edgeroberta.tasks import Task
 
-#: Packages whose major or minor version changes what a stage makes, by the kind that it writes.
+#: Packages whose major or minor version changes what a stage makes, by the kind that it writes, beside
+#: those of engines.
 _SHAPING = {
     Kind.CHECKPOINT: ("torch", "transformers"),
     Kind.GRAPH: ("onnx", "onnxruntime"),
-    Kind.DRAFT: ("onnxruntime", "openvino"),
-    Kind.REPORT: ("onnxruntime", "openvino", "torch", "transformers"),
+    Kind.DRAFT: (),
+    Kind.REPORT: ("torch", "transformers"),
     Kind.BUNDLE: (),
 }
+#: Kinds that the engines shape as well.
+_OF_ENGINES = (Kind.DRAFT, Kind.REPORT)
 
 
 @dataclass(frozen=True)
@@ -122,12 +126,16 @@ def name_and_key(
             "code": codedigest.of(stage.run.__module__),
             "versions": {
                 package: version.split(".")[:2]
-                for package, version in versions(_SHAPING[stage.writes]).items()
+                for package, version in versions(_shaping(stage.writes)).items()
             },
             **{what: available[what]() for what in wanted},
         }
     )
     return f"{index:02d}-{stage.name}-{key[:12]}", key
+
+
+def _shaping(kind: Kind) -> tuple[str, ...]:
+    return (*_SHAPING[kind], *(host_packages() if kind in _OF_ENGINES else ()))
 
 
 def _settings(config: StageConfig, where: str) -> dict[str, Any]:

@@ -105,6 +105,11 @@ ENGINES = {
 }
 
 
+def host_packages() -> tuple[str, ...]:
+    """Return the packages of the engines that need no GPU: those that a bundle is made and judged with."""
+    return tuple(dict.fromkeys(engine.package for engine in ENGINES.values() if not engine.on_device))
+
+
 def installed(name: str) -> bool:
     """Tell whether the engine's package is installed, without importing it."""
     engine = ENGINES[name]

@@ -26,6 +26,7 @@ from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import PlainProgress, Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.session import ENGINES, Engine
 from edgeroberta.stages import Stage
 from edgeroberta.storage import artifact
 from edgeroberta.storage.artifact import Kind, digest_tree, load
@@ -210,6 +211,18 @@ def test_another_version_of_torch_trains_again(job, monkeypatch):
         "edgeroberta.pipeline.job.versions", lambda packages: dict.fromkeys(packages, "99.9.0")
     )
     assert run(job) == ALL[:-1], "the bundle's inputs come out the same"
+
+
+def test_another_version_of_any_engine_builds_and_verifies_again(job, monkeypatch):
+    monkeypatch.setitem(ENGINES, "toy", Engine("toy_engine", "toy", ("toy.bin",), "toy"))
+    there = {"toy_engine": "1.0"}
+    monkeypatch.setattr(
+        "edgeroberta.pipeline.job.versions",
+        lambda packages: {name: there[name] for name in packages if name in there},
+    )
+    run(job)
+    there["toy_engine"] = "1.1"
+    assert run(job) == ["build", "verify"]
 
 
 def _damage_content(artifact: Path) -> None:
