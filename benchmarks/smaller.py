@@ -167,9 +167,9 @@ def row(setting: Setting, case: Case, engine: str, seeds: int, timed: Row) -> Ro
 
 
 def first_stage(setting: Setting, case: Case, seeds: int) -> Row:
-    """Return what the ledgers of a recipe say of its first stage: the float model in ONNX Runtime."""
-    ledgers = [report(setting.bundle(case, seed))["per_stage"]["rows"] for seed in range(seeds)]
-    found, whole = [rows[1] for rows in ledgers], ledgers[0][0]["metric"]
+    """Return what per-stage metrics say of the first stage of a recipe: the float model in ONNX Runtime."""
+    of_seeds = [report(setting.bundle(case, seed))["per_stage"]["rows"] for seed in range(seeds)]
+    found, whole = [rows[1] for rows in of_seeds], of_seeds[0][0]["metric"]
     scores = [each["metric"] for each in found]
     return Row(
         name="three",

@@ -67,7 +67,7 @@ def test_answers_of_all_seeds_stand_beside_the_time_of_the_first(tmp_path):
     assert found.latency == LATENCY
 
 
-def test_the_first_stage_of_a_recipe_is_read_from_its_ledger(tmp_path):
+def test_the_first_stage_of_a_recipe_is_read_from_its_per_stage_metrics(tmp_path):
     case = next(each for each in smaller.CASES if each.name == "tiny")
     setting = smaller.Setting(tmp_path, tmp_path, tmp_path, tmp_path, 1)
     folder = setting.bundle(case, 0) / "reports"

@@ -97,7 +97,7 @@ def test_a_run_makes_every_stage_once_and_delivers_the_bundle(job, tmp_path):
     ]
 
 
-def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_ledger(job):
+def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_per_stage_metrics(job):
     seen: list[Context] = []
 
     def look(config: fake_stages.FakeConfig, context: Context) -> Mapping[str, Any]:
@@ -112,7 +112,7 @@ def test_a_stage_is_told_of_every_artifact_before_it_and_of_the_folder_for_the_l
     assert context.per_stage == job.work / "per_stage"
 
 
-def test_what_was_measured_for_the_ledger_outlives_runs_and_changes_none(job):
+def test_what_was_measured_for_the_per_stage_metrics_outlives_runs_and_changes_none(job):
     run(job)
     kept = job.work / "per_stage" / "row.json"
     kept.parent.mkdir()

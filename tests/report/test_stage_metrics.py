@@ -5,7 +5,7 @@ from dataclasses import replace
 from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
 from edgeroberta.report import stage_metrics
 
-LEDGER = PerStageMetrics(
+METRICS = PerStageMetrics(
     metric="accuracy",
     measured=872,
     available=872,
@@ -27,8 +27,8 @@ LEDGER = PerStageMetrics(
 )
 
 
-def test_a_ledger_reads_as_it_should():
-    lines = stage_metrics.table(LEDGER).text().splitlines()
+def test_per_stage_metrics_read_as_they_should():
+    lines = stage_metrics.table(METRICS).text().splitlines()
     assert lines == [
         "after     accuracy  lost  agreement  flips  calibration  parameters  size MB  p50 ms  speed",
         "baseline      88.4     –      100.0      0          5.1      30.3 M    122.6    5.10   1.0x",
@@ -40,7 +40,7 @@ def test_a_ledger_reads_as_it_should():
 
 
 def test_what_was_measured_on_what_is_said_beneath():
-    assert stage_metrics.notes(LEDGER) == (
+    assert stage_metrics.notes(METRICS) == (
         "Each model as an ONNX graph in ONNX Runtime, on 872 held-out rows; p50 of 90 single texts on one "
         "thread, interleaved with the baseline. One row is 0.11 points. "
         "~: the repetitions differed by more than 10 %.",
@@ -49,18 +49,18 @@ def test_what_was_measured_on_what_is_said_beneath():
 
 
 def test_a_draw_of_rows_is_told():
-    drawn = replace(LEDGER, measured=2000, available=50_000, rows=())
+    drawn = replace(METRICS, measured=2000, available=50_000, rows=())
     assert "on 2,000 of 50,000 held-out rows, drawn at random; p50" in stage_metrics.notes(drawn)[0]
 
 
-def test_a_ledger_without_a_runtime_says_why():
-    missing = replace(LEDGER, rows=(), missing="ONNX Runtime is not installed: pip install x")
+def test_per_stage_metrics_without_a_runtime_say_why():
+    missing = replace(METRICS, rows=(), missing="ONNX Runtime is not installed: pip install x")
     assert stage_metrics.notes(missing) == ("Not measured: ONNX Runtime is not installed: pip install x.",)
 
 
 def test_a_correlation_stays_a_number():
     row = StageRow("distill", "checkpoint", 0.9123, 0.0101)
-    assert stage_metrics.table(replace(LEDGER, metric="pearson", rows=(row,))).rows[0][1:3] == (
+    assert stage_metrics.table(replace(METRICS, metric="pearson", rows=(row,))).rows[0][1:3] == (
         "0.912",
         "+0.010",
     )

@@ -122,7 +122,7 @@ def test_a_report_is_written_three_ways(example, tmp_path):
     assert '<td>quantize</td><td class="number">86.1</td><td class="number">+13.9</td>' in shown
 
 
-def test_a_ledger_without_a_runtime_is_a_sentence(example):
+def test_per_stage_metrics_without_a_runtime_are_a_sentence(example):
     missing = replace(
         example, per_stage=PerStageMetrics("accuracy", 1000, 1000, 90, missing="no engine is here")
     )
@@ -130,7 +130,7 @@ def test_a_ledger_without_a_runtime_is_a_sentence(example):
     assert "## What each stage lost\n\nNot measured: no engine is here.\n\n##" in text
 
 
-def test_a_report_without_a_ledger_has_no_section_of_it(example):
+def test_a_report_without_per_stage_metrics_has_no_section_of_it(example):
     bare = replace(example, per_stage=None)
     assert "What each stage lost" not in markdown(sections(bare))
 

@@ -149,11 +149,11 @@ def test_a_bad_config_is_refused(fields):
         VerifyConfig.model_validate(fields)
 
 
-def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
+def test_the_stage_measures_every_model_of_the_run_for_the_per_stage_metrics(context):
     content = context.baseline.digest
     source = Lineage("source", content, {}, 0, {}, {}, 0.0, content=content)
     full = Artifact(context.baseline.folder, Kind.CHECKPOINT, source)
-    kept = context.scratch / "ledger-rows"
+    kept = context.scratch / "per-stage-rows"
     notes = verify(CONFIG, replace(context, artifacts=(full, context.inputs[Kind.DRAFT]), per_stage=kept))
     assert "per_stage" not in notes
     found = fake_bundles.read_json(context.output / "report.json")["per_stage"]
@@ -166,6 +166,6 @@ def test_the_stage_measures_every_model_of_the_run_for_the_ledger(context):
     assert "## What each stage lost" in (context.output / "report.md").read_text(encoding="utf-8")
 
 
-def test_without_the_artifacts_of_a_run_there_is_no_ledger(context):
+def test_without_the_artifacts_of_a_run_there_are_no_per_stage_metrics(context):
     verify(CONFIG, context)
     assert fake_bundles.read_json(context.output / "report.json")["per_stage"] is None

@@ -53,7 +53,7 @@ class StageMetricsStore:
         self._folder.mkdir(parents=True, exist_ok=True)
         artifact.write_json(
             self._file(content),
-            {"kind": "edgeroberta-ledger-row", "schema_version": SCHEMA_VERSION, **asdict(measured)},
+            {"kind": "edgeroberta-per-stage-row", "schema_version": SCHEMA_VERSION, **asdict(measured)},
         )
 
     def _file(self, content: str) -> Path:

@@ -122,7 +122,7 @@ def with_stages(run: EvaluatedRun, *made: Artifact) -> EvaluatedRun:
     return replace(run, artifacts=(*run.artifacts, *made))
 
 
-def ledger_of(run: EvaluatedRun, start: Any = Here) -> PerStageMetrics:
+def per_stage_of(run: EvaluatedRun, start: Any = Here) -> PerStageMetrics:
     found = measure(run, progress=Progress(), start=start)
     assert found is not None
     return found
@@ -132,7 +132,7 @@ def test_every_kind_of_model_has_a_row_measured_one_way(run, tmp_path, tiny_chec
     graph = graph_of(tiny_checkpoint, tmp_path / "graph")
     draft = stage(make_bundle(tiny_checkpoint), "build", Kind.DRAFT)
     report = stage(tmp_path / "graph", "verify", Kind.REPORT)
-    found = ledger_of(with_stages(run, graph, draft, report))
+    found = per_stage_of(with_stages(run, graph, draft, report))
     assert [(row.stage, row.kind) for row in found.rows] == [
         ("baseline", "checkpoint"),
         ("export", "graph"),
@@ -157,7 +157,7 @@ def test_every_kind_of_model_has_a_row_measured_one_way(run, tmp_path, tiny_chec
 def test_a_stage_that_damages_the_model_answers_for_it_and_the_next_does_not(run, tmp_path, tiny_checkpoint):
     damaged = edited(tiny_checkpoint, tmp_path / "damaged", upside_down)
     pruned = stage(damaged, "prune", Kind.CHECKPOINT)
-    found = ledger_of(with_stages(run, pruned, graph_of(damaged, tmp_path / "graph"))).rows
+    found = per_stage_of(with_stages(run, pruned, graph_of(damaged, tmp_path / "graph"))).rows
     assert [row.stage for row in found] == ["baseline", "prune", "export"]
     assert [row.metric for row in found] == [1.0, 0.0, 0.0]
     assert [row.drop for row in found] == [None, 1.0, 0.0]
@@ -167,7 +167,7 @@ def test_a_stage_that_damages_the_model_answers_for_it_and_the_next_does_not(run
 def test_a_smaller_model_has_fewer_parameters_and_so_has_its_graph(run, tmp_path, make_checkpoint):
     student = make_checkpoint(num_hidden_layers=1)
     made = with_stages(run, stage(student, "distill", Kind.CHECKPOINT), graph_of(student, tmp_path / "graph"))
-    full, distilled, exported = ledger_of(made).rows
+    full, distilled, exported = per_stage_of(made).rows
     assert distilled.parameters < full.parameters
     assert exported.parameters == distilled.parameters
 
@@ -175,16 +175,16 @@ def test_a_smaller_model_has_fewer_parameters_and_so_has_its_graph(run, tmp_path
 def test_a_checkpoint_and_its_export_are_measured_once(run, tmp_path, make_checkpoint):
     student = make_checkpoint(seed=3)
     alone = with_stages(run, stage(student, "distill", Kind.CHECKPOINT))
-    ledger_of(replace(alone, kept=None))
+    per_stage_of(replace(alone, kept=None))
     once = len(Here.opened)
     Here.opened.clear()
-    found = ledger_of(replace(with_stages(alone, graph_of(student, tmp_path / "graph")), kept=None)).rows
+    found = per_stage_of(replace(with_stages(alone, graph_of(student, tmp_path / "graph")), kept=None)).rows
     assert len(Here.opened) == once
     assert found[1].p50_ms == found[2].p50_ms
 
 
 def test_the_full_size_model_s_own_export_answers_and_is_not_timed_again(run, tmp_path, tiny_checkpoint):
-    found = ledger_of(with_stages(run, graph_of(tiny_checkpoint, tmp_path / "graph"))).rows
+    found = per_stage_of(with_stages(run, graph_of(tiny_checkpoint, tmp_path / "graph"))).rows
     assert len(Here.opened) == 2
     assert (found[1].p50_ms, found[1].speed_up) == (found[0].p50_ms, 1.0)
     assert found[1].flips == 0
@@ -206,7 +206,7 @@ def test_a_vocabulary_of_its_own_is_read_with_its_own_tokenizer(run, tmp_path, t
     foreign = stage(edited(tiny_checkpoint, tmp_path / "foreign", swap), "foreign", Kind.CHECKPOINT)
     vocabulary.update(zip(names, (second, first), strict=True))
     (folder / "tokenizer.json").write_text(json.dumps(words), encoding="utf-8")
-    found = ledger_of(with_stages(run, stage(folder, "vocabulary", Kind.CHECKPOINT), foreign)).rows
+    found = per_stage_of(with_stages(run, stage(folder, "vocabulary", Kind.CHECKPOINT), foreign)).rows
     assert found[1].calibration_error == pytest.approx(found[0].calibration_error, abs=1e-5)
     assert found[2].calibration_error != pytest.approx(found[0].calibration_error, abs=1e-5)
 
@@ -214,34 +214,34 @@ def test_a_vocabulary_of_its_own_is_read_with_its_own_tokenizer(run, tmp_path, t
 def test_what_has_not_changed_is_not_measured_again(run, tmp_path, make_checkpoint):
     student = make_checkpoint(seed=4)
     made = with_stages(run, stage(student, "distill", Kind.CHECKPOINT))
-    before = ledger_of(made)
+    before = per_stage_of(made)
     Here.opened.clear()
-    assert ledger_of(made) == before
+    assert per_stage_of(made) == before
     assert Here.opened == []
     more = with_stages(made, stage(make_checkpoint(seed=5), "prune", Kind.CHECKPOINT))
-    after = ledger_of(more)
+    after = per_stage_of(more)
     assert after.rows[:2] == before.rows
     # One process to answer, and a pair to take turns.
     assert len(Here.opened) == 3
 
 
 def test_other_rows_or_another_reference_are_measured_anew(run):
-    ledger_of(run)
+    per_stage_of(run)
     Here.opened.clear()
-    ledger_of(replace(run, rows=replace(run.rows, labels=1 - np.asarray(run.rows.labels))))
+    per_stage_of(replace(run, rows=replace(run.rows, labels=1 - np.asarray(run.rows.labels))))
     assert len(Here.opened) == 1
     Here.opened.clear()
-    ledger_of(replace(run, reference=replace(run.reference, logits=-run.reference.logits)))
+    per_stage_of(replace(run, reference=replace(run.reference, logits=-run.reference.logits)))
     assert len(Here.opened) == 1
 
 
 def test_a_row_that_cannot_be_read_is_measured_again(run, tmp_path):
-    before = ledger_of(run)
+    before = per_stage_of(run)
     (file,) = (tmp_path / "per_stage").iterdir()
     for damage in ("{", "[]", '{"schema_version": 99}'):
         file.write_text(damage)
         Here.opened.clear()
-        assert ledger_of(run).rows[0].metric == before.rows[0].metric
+        assert per_stage_of(run).rows[0].metric == before.rows[0].metric
         assert len(Here.opened) == 1
 
 
@@ -255,9 +255,9 @@ def test_a_run_that_is_killed_goes_on_after_its_last_row(run, make_checkpoint):
         return Here(spec)
 
     with pytest.raises(KeyboardInterrupt):
-        ledger_of(made, dying)
+        per_stage_of(made, dying)
     Here.opened.clear()
-    assert [row.stage for row in ledger_of(made).rows] == ["baseline", "distill", "prune"]
+    assert [row.stage for row in per_stage_of(made).rows] == ["baseline", "distill", "prune"]
     assert len(Here.opened) == 3
 
 
@@ -274,7 +274,7 @@ def test_a_model_that_crashes_is_a_row_that_says_so_and_the_others_are_measured(
                 raise WorkerError(RowStatus.CRASHED, "killed by SIGSEGV")
             return super().logits(rows, way=way)
 
-    found = ledger_of(made, Crashing).rows
+    found = per_stage_of(made, Crashing).rows
     assert found[1].error == "crashed: killed by SIGSEGV"
     assert (found[1].metric, found[1].drop, found[1].p50_ms) == (None, None, None)
     assert found[1].bytes is not None
@@ -282,14 +282,14 @@ def test_a_model_that_crashes_is_a_row_that_says_so_and_the_others_are_measured(
     assert found[2].metric is not None
     assert found[2].drop == pytest.approx(1.0 - found[2].metric)
     # A failure is not kept.
-    assert ledger_of(made).rows[1].error is None
+    assert per_stage_of(made).rows[1].error is None
 
 
 def test_a_folder_that_is_no_model_is_a_row_that_says_so(run, tmp_path):
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "config.json").write_text("{}")
     broken = stage(tmp_path / "broken", "distill", Kind.CHECKPOINT)
-    row = ledger_of(with_stages(run, broken)).rows[1]
+    row = per_stage_of(with_stages(run, broken)).rows[1]
     assert row.error is not None
     assert row.metric is None
 
@@ -297,17 +297,17 @@ def test_a_folder_that_is_no_model_is_a_row_that_says_so(run, tmp_path):
 def test_a_run_that_fine_tunes_begins_with_what_it_made(run, tiny_headless_checkpoint, tiny_checkpoint):
     base = stage(tiny_headless_checkpoint, "source", Kind.CHECKPOINT)
     tuned = stage(tiny_checkpoint, "finetune", Kind.CHECKPOINT)
-    found = ledger_of(replace(run, artifacts=(base, tuned)))
+    found = per_stage_of(replace(run, artifacts=(base, tuned)))
     assert [row.stage for row in found.rows] == ["baseline"]
 
 
-def test_without_the_full_size_model_there_is_no_ledger(run):
+def test_without_the_baseline_there_are_no_per_stage_metrics(run):
     assert measure(replace(run, artifacts=()), progress=Progress(), start=Here) is None
 
 
-def test_without_onnx_runtime_the_ledger_says_so(run, monkeypatch):
+def test_without_onnx_runtime_the_per_stage_metrics_say_so(run, monkeypatch):
     monkeypatch.setattr(measuring, "installed", lambda name: False)
-    found = ledger_of(run)
+    found = per_stage_of(run)
     assert found.rows == ()
     assert found.missing == "ONNX Runtime is not installed: pip install 'edgeroberta[onnxruntime]'"
 
@@ -321,7 +321,7 @@ def test_of_many_rows_some_are_drawn_by_the_seed(run, monkeypatch):
         return Here(spec)
 
     for seed in (0, 0, 1):
-        found = ledger_of(replace(run, seed=seed, kept=None), watched)
+        found = per_stage_of(replace(run, seed=seed, kept=None), watched)
         assert (found.measured, found.available) == (15, 40)
     assert len(set(asked[0].inputs)) == 15
     assert asked[0].inputs == asked[1].inputs
@@ -329,7 +329,7 @@ def test_of_many_rows_some_are_drawn_by_the_seed(run, monkeypatch):
 
 
 @pytest.mark.parametrize("problem", ["multi_label", "regression"])
-def test_other_problems_have_a_ledger_too(run, problem, request):
+def test_other_problems_have_per_stage_metrics_too(run, problem, request):
 
     folder = request.getfixturevalue(f"tiny_{problem}_checkpoint")
     task = Checkpoint(folder).task
@@ -337,7 +337,7 @@ def test_other_problems_have_a_ledger_too(run, problem, request):
     labels = np.arange(np.prod(shape)).reshape(shape).astype(np.float32) % 2
     rows = replace(run.rows, labels=labels)
     reference = replace(run.reference, task=task, logits=reference_logits(folder, rows))
-    found = ledger_of(
+    found = per_stage_of(
         replace(
             run,
             artifacts=(stage(folder, "source", Kind.CHECKPOINT),),
@@ -358,14 +358,14 @@ def reference_logits(folder: Path, rows: Rows) -> np.ndarray:
 
 def test_a_draft_without_onnx_runtime_is_measured_on_its_own_engine(run, tiny_checkpoint, make_bundle):
     draft = stage(make_bundle(tiny_checkpoint, ("openvino",)), "build", Kind.DRAFT)
-    row = ledger_of(with_stages(run, draft)).rows[1]
+    row = per_stage_of(with_stages(run, draft)).rows[1]
     assert row.error is None
     assert row.engine.startswith("openvino ")
     assert row.flips == 0
 
 
-def test_a_ledger_reads_back_from_json(run):
+def test_per_stage_metrics_read_back_from_json(run):
     from dataclasses import asdict
 
-    found = ledger_of(run)
+    found = per_stage_of(run)
     assert PerStageMetrics.from_json(json.loads(json.dumps(asdict(found)))) == found
