@@ -22,8 +22,8 @@ from benchmarks.base_model import BaseModel
 from benchmarks.peers.environments import cache_folder
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta import demo
-from edgeroberta.check import graph
-from edgeroberta.check.graph import LARGEST_SHARE, EngineGraphCheck, GraphCheck
+from edgeroberta.check import tensorrt
+from edgeroberta.check.tensorrt import LARGEST_SHARE, EngineGraphCheck, GraphCheck
 from edgeroberta.progress import Progress
 from edgeroberta.storage.cache import cache_dir, folder
 
@@ -126,7 +126,7 @@ def main() -> None:
                     f"quantize.check_samples={arguments.samples}", "quantize.max_float=0",
                     "verify.latency_rows=2", target="jetson",
                 )  # fmt: skip
-            found[geometry] = graph.check(bundle.resolve(), compare_fp32=True, progress=Progress())
+            found[geometry] = tensorrt.check(bundle.resolve(), compare_fp32=True, progress=Progress())
             logger.info("%s: %s", geometry, found[geometry].to_json())
     first = next(iter(found.values()))
     result = Result(

@@ -15,8 +15,8 @@ from edgeroberta.errors import EdgeRobertaError, EngineError, GateError, UsageEr
 if TYPE_CHECKING:
     from edgeroberta.check import cpu
     from edgeroberta.check.doctor import Diagnosis
-    from edgeroberta.check.graph import GraphCheck
     from edgeroberta.check.ondevice.engines import BuildComparison
+    from edgeroberta.check.tensorrt import GraphCheck
     from edgeroberta.progress import Progress
     from edgeroberta.recipe import Recipe
     from edgeroberta.targets import Target
@@ -179,14 +179,14 @@ def check_bundle(
 def _check_tensorrt(
     bundle: Path, target: Target, compare_fp32: bool, allow_float: bool, progress: Progress | None
 ) -> CheckResult:
-    from edgeroberta.check import graph
+    from edgeroberta.check import tensorrt
 
-    found = graph.check(
+    found = tensorrt.check(
         bundle,
         compare_fp32=compare_fp32,
         progress=reporting(progress),
         allow_float=allow_float,
-        compute_capability=target.check_sm or graph.COMPUTE_CAPABILITY,
+        compute_capability=target.check_sm or tensorrt.COMPUTE_CAPABILITY,
     )
     if found.ready:
         return CheckResult(target, found)

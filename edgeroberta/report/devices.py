@@ -10,8 +10,8 @@ from edgeroberta.report.table import Table
 if TYPE_CHECKING:
     from edgeroberta.check import cpu
     from edgeroberta.check.doctor import Diagnosis
-    from edgeroberta.check.graph import GraphCheck
     from edgeroberta.check.ondevice.engines import BuildComparison, BuiltEngine
+    from edgeroberta.check.tensorrt import GraphCheck
 
 _SATURATES = "x86 without VNNI: products of two can saturate; make bundles with --target cpu-avx2"
 
@@ -55,7 +55,7 @@ def _row(each: BuiltEngine) -> tuple[str, ...]:
 
 def of_check(found: GraphCheck, note: str | None) -> str:
     """Tell what TensorRT's engines are made of; ``note``: what the GPU has to do with the target."""
-    from edgeroberta.check.graph import LARGEST_SHARE
+    from edgeroberta.check.tensorrt import LARGEST_SHARE
 
     header = ("engine", "int8 matmuls", "float", "int8 attentions", "float", "fused", "MB", "of fp32", "s")
     rows = []

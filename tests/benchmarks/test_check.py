@@ -3,7 +3,7 @@ from __future__ import annotations
 from benchmarks import check
 from edgeroberta.check.expectation import ExpectedOp
 from edgeroberta.check.expected_layers import NodeFinding
-from edgeroberta.check.graph import EngineGraphCheck
+from edgeroberta.check.tensorrt import EngineGraphCheck
 
 
 def checked(*findings: NodeFinding, fp32_bytes: int | None = 100) -> EngineGraphCheck:

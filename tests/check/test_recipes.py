@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeroberta import pipeline, recipe, targets
-from edgeroberta.check import cpu, fusion, graph
+from edgeroberta.check import cpu, fusion, tensorrt
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
@@ -68,7 +68,7 @@ def test_the_graphs_of_a_recipe_build_and_fuse(name, make_checkpoint, tmp_path):
     bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "jetson")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     quantized = "quantize" in {step.stage.name for step in recipe.load(name).stages}
-    found = graph.check(bundle, compare_fp32=False, progress=Progress())
+    found = tensorrt.check(bundle, compare_fp32=False, progress=Progress())
     engines = {each.engine: each for each in found.engines}
     assert set(engines) == ({"tensorrt", "tensorrt-fp16"} if quantized else {"tensorrt-fp16"})
     for engine, each in engines.items():
@@ -110,7 +110,7 @@ def test_the_graphs_of_a_pruned_model_build_and_fuse(make_checkpoint, tmp_path):
     pruned.mkdir()
     model = load_classifier(whole, Task(Problem.SINGLE_LABEL, LABELS))
     save_classifier(surgery.prune(model, kept), pruned, tokenizer=whole)
-    found = graph.check(draft("int8", pruned, tmp_path, "jetson"), compare_fp32=False, progress=Progress())
+    found = tensorrt.check(draft("int8", pruned, tmp_path, "jetson"), compare_fp32=False, progress=Progress())
     engines = {each.engine: each for each in found.engines}
     assert set(engines) == {"tensorrt", "tensorrt-fp16"}
     assert [each.problems for each in engines.values()] == [(), ()]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeroberta.check import cpu, fusion, graph
+from edgeroberta.check import cpu, fusion, tensorrt
 from edgeroberta.check.expectation import ExpectedOp
 from edgeroberta.check.expected_layers import NodeFinding
 from edgeroberta.cli import main
@@ -28,13 +28,13 @@ def answer(monkeypatch: pytest.MonkeyPatch, problem: str | None) -> None:
     kept = ExpectedOp("layer.0.ffn.out.matmul", False, False, ("layer.0.ffn.out.matmul",))
     attention = ExpectedOp("layer.0.attention.softmax", True, False, ("scores", "context"))
     findings = (NodeFinding(matmul, problem), NodeFinding(kept, None), NodeFinding(attention, None))
-    one = graph.EngineGraphCheck("tensorrt", "tensorrt.onnx", findings, 9, 1, 1, 5_000_000, 6_000_000, 1.5)
-    result = graph.GraphCheck("TensorRT-RTX 1.7", "SM86", (one,))
+    one = tensorrt.EngineGraphCheck("tensorrt", "tensorrt.onnx", findings, 9, 1, 1, 5_000_000, 6_000_000, 1.5)
+    result = tensorrt.GraphCheck("TensorRT-RTX 1.7", "SM86", (one,))
 
-    def check(bundle: Path, *, allow_float: bool, compute_capability: str, **others: Any) -> graph.GraphCheck:
+    def check(bundle: Path, *, allow_float: bool, compute_capability: str, **others: Any) -> Any:
         return dataclasses.replace(result, allow_float=allow_float, compute_capability=compute_capability)
 
-    monkeypatch.setattr(graph, "check", check)
+    monkeypatch.setattr(tensorrt, "check", check)
 
 
 def test_a_ready_bundle_says_what_that_proves_and_what_the_quantizer_left_float(

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from edgeroberta.check import graph as checking
+from edgeroberta.check import tensorrt as checking
 from edgeroberta.check.expectation import ExpectedOp
 from edgeroberta.check.expected_layers import NodeFinding
 from edgeroberta.errors import EngineError, UnavailableError, UsageError
