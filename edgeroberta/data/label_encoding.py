@@ -219,6 +219,8 @@ def _hint(column: LabelColumn, part: str, outside: set[str]) -> str:
     """Say what to do about a label that is none; ``outside`` has all of these."""
     labels = column.task.labels
     near = {label.casefold(): label for label in labels}.get(part.casefold())
+    if near == part:
+        return "labels are read as ids here, and this is a name: --label-format names"
     if near:
         return f"did you mean {near!r}?"
     if listed := cells.marked(part, labels):

@@ -204,6 +204,12 @@ def test_an_unknown_format_and_one_of_another_task_are_refused():
         encoded(["1"], Task(Problem.REGRESSION, ("score",)), asked=Format.IDS)
 
 
+def test_a_name_where_ids_are_asked_for_is_not_said_to_be_misspelt():
+    with pytest.raises(DataError, match="unknown label 'positive'") as caught:
+        encoded(["positive", "negative"], SENTIMENT, asked=Format.IDS)
+    assert "--label-format names" in caught.value.hint
+
+
 def test_ids_that_are_read_as_such_are_told(tmp_path):
     write_csv(tmp_path / "x.csv", [str(i % 2) for i in range(60)])
     said: list[str] = []
