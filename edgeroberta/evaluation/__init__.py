@@ -21,9 +21,8 @@ from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.evaluation import flips, soundness
-from edgeroberta.evaluation import gate as judging
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.gate import PairedAnswers
+from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.report import (
     EngineResult,
     GateLimits,
@@ -223,7 +222,7 @@ def _result(
     if entry.error is not None or opened is None or logits is None or rows.labels is None:
         return _failed(entry)
     task = reference.task
-    judgement, evidence = judging.apply_gate(
+    judgement, evidence = apply_gate(
         PairedAnswers(task, reference.logits, logits, rows.labels, texts.groups(rows), options.seed),
         options.gate,
     )

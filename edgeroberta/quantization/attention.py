@@ -22,7 +22,7 @@ class AttentionCalibration:
     """The grids of one attention."""
 
     plan: AttentionPlan  # its int8 form
-    reader: str  # site of the matmul that reads the context; where it stays float, so does the attention
+    reader: str  # name of the matmul that reads the context; where it stays float, so does the attention
     #: fractions of the largest magnitude that the grids of query, key and value cover
     clips: tuple[float, float, float]
     error: float  # estimated squared error of the scores and of the context, each relative to its energy

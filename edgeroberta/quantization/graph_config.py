@@ -39,10 +39,10 @@ class QuantizationRules:
 class QuantizationConfig:
     """What was chosen."""
 
-    matmuls: Mapping[str, CalibrationResult]  # site to its choice
+    matmuls: Mapping[str, CalibrationResult]  # linear op to its choice
     attentions: Mapping[str, AttentionCalibration]
     fp32_fallback: Mapping[str, str]  # matmuls that stay float all the same, with the reason for each
-    risks: Mapping[str, SaturationRisk]  # site to what its int8 weights can do on x86 without VNNI
+    risks: Mapping[str, SaturationRisk]  # linear op to what its int8 weights can do on x86 without VNNI
 
     def report(self, fp32_fallback: Mapping[str, str]) -> list[dict[str, Any]]:
         """Tell, per matmul and attention, what was chosen, its error, and why it stays float if it does."""
@@ -68,7 +68,7 @@ class QuantizationConfig:
 def select(
     graph: Graph, statistics: Mapping[str, TensorStatistics], rules: QuantizationRules, *, progress: Progress
 ) -> QuantizationConfig:
-    """Choose the form of every site. ``graph``: the float graph. ``rules``: what may be chosen."""
+    """Choose the form of every linear op. ``graph``: the float graph. ``rules``: what may be chosen."""
     matmuls: dict[str, CalibrationResult] = {}
     fp32_fallback: dict[str, str] = {}
     risks: dict[str, SaturationRisk] = {}
@@ -141,9 +141,9 @@ def _attentions(graph: Graph, rules: QuantizationRules) -> tuple[Attention, ...]
 
 @dataclass(frozen=True)
 class SelectedScales:
-    """An int8 form for every site of a graph."""
+    """An int8 form for every linear op of a graph."""
 
-    matmuls: Mapping[str, CalibrationResult]  # site to its choice
+    matmuls: Mapping[str, CalibrationResult]  # linear op to its choice
     embeddings: RowQuantized | None = None  # the word table in int8; None to keep it float
     #: attention to its choice; empty to keep all of them float
     attentions: Mapping[str, AttentionCalibration] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class SelectedScales:
         return [name for name in (*self.matmuls, *self.attentions) if name not in fp32_fallback]
 
     def implied(self, fp32_fallback: Collection[str]) -> dict[str, str]:
-        """Return the further attentions that stay float when the named sites do, with the reason for each.
+        """Return the further attentions that stay float where the named linear ops do, each with its reason.
 
         TensorRT fuses an attention in int8 only where the matmul behind it reads int8; in half precision it
         fuses either way (TensorRT-RTX 1.7.1).

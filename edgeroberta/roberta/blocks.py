@@ -29,7 +29,7 @@ class Attention:
     key: str
     value: str
     width: int  # heads times head size
-    reader: str  # site of the matmul that reads what the attention gives
+    reader: str  # name of the matmul that reads what the attention gives
 
     @property
     def tensors(self) -> tuple[str, str, str]:
@@ -38,7 +38,7 @@ class Attention:
 
 
 class Blocks:
-    """Writes parts, of a body in float32 or float16, into a graph; keeps its matmul sites and attentions."""
+    """Writes parts, of a body in float32 or float16, into a graph; keeps its matmuls and attentions."""
 
     def __init__(self, graph: GraphBuilder, plan: QuantizationPlan, body: type[np.floating]) -> None:
         self.graph = graph

@@ -37,9 +37,7 @@ class GraphForm:
     #: let the last layer compute only what the first token needs. Exact for heads that read that token; one
     #: attention shape then differs from the rest.
     first_token_only: bool = True
-    observers: bool = (
-        False  # make the inputs of every matmul site and attention graph outputs, for calibration
-    )
+    observers: bool = False  # make the inputs of every matmul and attention graph outputs, for calibration
 
 
 #: What TensorRT is given. All layers compute all tokens: for a single query it makes no fused int8
@@ -51,7 +49,7 @@ INT8_EMULATION = GraphForm(first_token_only=False)
 
 @dataclass(frozen=True)
 class Graph:
-    """A written graph: the builder that can save it, its matmul sites and attentions in order."""
+    """A written graph: the builder that can save it, its matmuls and attentions in order."""
 
     builder: GraphBuilder
     linear_ops: tuple[LinearOp, ...]

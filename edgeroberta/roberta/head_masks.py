@@ -53,7 +53,7 @@ def linear_ops(model: PreTrainedModel) -> tuple[MaskedProjection, ...]:
 
 
 def unit_norms(model: PreTrainedModel) -> list[NDArray[np.float64]]:
-    """Return the sum of squares of each unit's weights and biases, float64[count] per site."""
+    """Return the sum of squares of each unit's weights and biases, float64[count] per linear op."""
     result = []
     for linear_op in linear_ops(model):
         layer = model.base_model.encoder.layer[linear_op.layer]
@@ -69,10 +69,10 @@ def unit_norms(model: PreTrainedModel) -> list[NDArray[np.float64]]:
 
 
 class HeadMasks(Hooks):
-    """Lets a function see, and change, what enters the projections of some sites, until closed.
+    """Lets a function see, and change, what enters the projections of some linear ops, until closed.
 
-    ``through``: called with a site's place in ``places`` and the projection's inputs, float[n, S, width];
-    returns what the projection gets instead.
+    ``through``: called with the place of a linear op in ``places`` and the projection's inputs, float[n, S,
+    width]; returns what the projection gets instead.
     """
 
     def __init__(self, places: Sequence[MaskedProjection], through: Callable[[int, Tensor], Tensor]) -> None:

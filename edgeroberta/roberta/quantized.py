@@ -101,7 +101,7 @@ class ColumnQuantized:
 class QuantizationPlan:
     """Everything that is int8 in a graph; a matmul that is absent stays float."""
 
-    matmuls: Mapping[str, MatMulPlan]  # site name to its int8 form
+    matmuls: Mapping[str, MatMulPlan]  # linear op to its int8 form
     word_embeddings: RowQuantized | None = None  # the word table in int8, or None to keep it float
     #: attention name to its int8 form; one that is absent stays float
     attentions: Mapping[str, AttentionPlan] = field(default_factory=dict)

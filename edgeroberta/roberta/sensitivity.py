@@ -110,7 +110,7 @@ class _Moments:
         self.texts += len(mask)
 
     def result(self) -> tuple[Tensor, Tensor]:
-        """Return the means, float32[sites, H], and the covariance, float32[H, H]."""
+        """Return the means, float32[linear ops, H], and the covariance, float32[H, H]."""
         means = self.sums / self.tokens
         covariance = self.squares / (self.tokens * len(means)) - means.T @ means / len(means)
         means[-1] = self.first / self.texts
