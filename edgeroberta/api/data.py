@@ -68,7 +68,9 @@ def _line(row: object, number: int) -> str:
             hint="[{'text': 'great film', 'label': 'positive'}, …]",
         )
     try:
-        return json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+        line = json.dumps(dict(row), ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+        line.encode()  # refuses half a surrogate pair
+        return line
     except (TypeError, ValueError) as error:
         raise DataError(f"cannot be kept as JSON: {error}", where=f"data, row {number}") from error
 

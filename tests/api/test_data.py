@@ -56,8 +56,9 @@ def test_cells_may_be_of_numpy():
         (["great"], "data, row 1"),
         ([ROWS[0], {"text": {1}}], "data, row 2"),
         ([{"x": float("nan")}], "data, row 1"),
+        ([{"text": "\ud800"}], "data, row 1"),
     ],
-    ids=["no mapping", "no JSON", "not a number"],
+    ids=["no mapping", "no JSON", "not a number", "half a pair"],
 )
 def test_rows_that_cannot_be_kept_are_refused_by_their_number(rows, where):
     with pytest.raises(DataError) as caught:
