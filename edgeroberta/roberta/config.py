@@ -159,7 +159,7 @@ def load_config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG
     if not file.is_file():
         raise CheckpointError(
-            "no config.json in this folder",
+            "no config.json in this folder" if folder.is_dir() else "no such model folder",
             where=str(folder),
             hint="name the folder that save_pretrained wrote, or a Hub id",
         )

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import files, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.config import load_config
 from edgeroberta.storage import artifact
 from edgeroberta.tasks import Problem, Task
 
@@ -243,6 +244,11 @@ def test_resolve_refuses(name, copy, tmp_path):
     told = re.sub(r"\(Error while deserializing header: .*\)\n", "(…)\n", str(caught.value))
     assert told == message.format(d=copy)
     assert caught.value.exit_code == 2
+
+
+def test_a_config_of_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="nowhere: no such model folder"):
+        load_config(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
