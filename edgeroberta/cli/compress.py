@@ -50,7 +50,9 @@ Override = Annotated[
 
 
 def compress(
-    model: Annotated[str | None, typer.Argument(help="Hugging Face model folder or Hub id.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Hugging Face model folder or Hub id.")
+    ] = None,
     recipe: Recipe = None,
     speedup: Speedup = None,
     p95: P95 = None,

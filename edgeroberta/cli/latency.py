@@ -13,7 +13,7 @@ from edgeroberta.cli.options import Debug, Label, LabelFormat, Text, TextPair
 
 
 def latency(
-    model: Annotated[Path, typer.Argument(help="Model folder.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
     data: Annotated[
         str | None, typer.Option(help="Rows whose lengths count; all lengths if not given.")
     ] = None,

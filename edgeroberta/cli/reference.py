@@ -13,7 +13,9 @@ from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text
 
 
 def reference(
-    model: Annotated[str, typer.Argument(help="Hugging Face model folder or Hub id, fine-tuned.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Hugging Face model folder or Hub id, fine-tuned.")
+    ],
     data: Annotated[str, typer.Option(help="Rows, as given to 'edgeroberta compress'.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the reference into.")],
     eval_data: Annotated[str | None, typer.Option(help="Rows for the gate; else part of --data.")] = None,

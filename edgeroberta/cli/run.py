@@ -26,10 +26,13 @@ _SHOWN = 60
 
 def run(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to answer.")] = None,
+    texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to answer.")] = None,
     pair: Annotated[bool, typer.Option("--pair", help="Inputs are pairs of texts: two TEXTs each.")] = False,
     engine: Annotated[
-        str | None, typer.Option(help="Engine to run on; else the bundle's first that is installed.")
+        str | None,
+        typer.Option(
+            help="Engine to run on; else the fastest in bench here, or the bundle's first that is installed."
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the engine; else what the bundle's target says.")
