@@ -27,7 +27,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
     found += _baselines(comparison)
     if any(gain.ratio is not None for _, gain in gains):
         found.append(
-            "int8 over floats is beside a float graph of the bundle's shape with random weights, on the same "
+            "int8 over float is beside a float graph of the bundle's shape with random weights, on the same "
             "engine, call by call in one process, the engine alone (of one thread its processor time); LOW "
             "is less than is usual with this processor's instructions."
         )

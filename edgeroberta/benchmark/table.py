@@ -45,7 +45,7 @@ def measured(comparison: Comparison) -> Table:
         (Column("peak", "MB"), lambda row: megabytes(row.peak_bytes)),
         (Column("mJ/text"), lambda row: decimals(row.energy_mj, 1)),
         (Column("speed-up"), lambda row: ABSENT if row.speed_up is None else f"{row.speed_up:.2f}×"),
-        (Column("int8 over floats"), lambda row: row.gain.cell if row.gain else ABSENT),
+        (Column("int8 over float"), lambda row: row.gain.cell if row.gain else ABSENT),
     ]
     return Table.by(columns, comparison.rows)
 

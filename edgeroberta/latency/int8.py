@@ -141,7 +141,7 @@ def measure(
             return dict.fromkeys(asked, Int8Speedup(missing=reason))
         rows = spread(texts, INPUTS)
         wanted = None if plan.tokens is None else list(np.resize(plan.tokens, INPUTS))
-        with progress.bar("int8 beside floats", len(asked), "engines") as advance:
+        with progress.bar("int8 over float", len(asked), "engines") as advance:
             for engine, entry in asked.items():
                 try:
                     timed = entry.worker.beside(

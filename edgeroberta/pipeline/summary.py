@@ -56,7 +56,7 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
     text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
-        lines.append(f"picture: {bundle}/reports/report.html")
+        lines.append(f"report:  {bundle}/reports/report.html")
     if result.verdict == "FAIL":
         steps = [f"see what failed, and what each stage lost: {bundle}/reports/report.html"]
         steps += _remedies(result, budget=budget)

@@ -28,7 +28,7 @@ def table(report: Measured, *, all_columns: bool = False) -> Table:
         (Column("agreement", "%"), lambda row: points(row.get("agreement"))),
         (Column("p50", "ms"), lambda row: decimals((row["latency"] or {}).get("p50_ms"))),
         (Column("p99", "ms"), lambda row: decimals((row["latency"] or {}).get("p99_ms"))),
-        (Column("int8 over floats"), lambda row: _gain(row.get("gain"))),
+        (Column("int8 over float"), lambda row: _gain(row.get("gain"))),
         (Column("peak", "MB"), lambda row: megabytes(row.get("peak_bytes"))),
         (Column("cold start", "s"), lambda row: decimals(row.get("cold_start_s"))),
         (Column("verdict", right=False), _verdict),

@@ -91,7 +91,7 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
         "PASS: because",
         "",
         "bundle:  out",
-        "picture: out/reports/report.html",
+        "report:  out/reports/report.html",
         'next:    edgeroberta run out "A film to remember."',
         "         edgeroberta serve out",
         "         edgeroberta bench out",
