@@ -86,7 +86,7 @@ def compress(
     *,
     output: str | os.PathLike[str] | None = None,
     recipe: str | os.PathLike[str] = "int8-distill",
-    settings: Mapping[str, Any] | Sequence[str] = (),
+    settings: Mapping[str, Any] | str | Sequence[str] = (),
     target: str = "cpu",
     speedup: float | None = None,
     p95: float | str | None = None,
@@ -228,7 +228,10 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
             given["data"], seed=given["seed"], limit=given["limit"], **{name: given[name] for name in columns}
         ),
         recipe=os.fspath(given["recipe"]),
-        overrides=(*settings, *(("verify.keep_examples=true",) if given["keep_examples"] else ())),
+        overrides=(
+            *rows.several(settings),
+            *(("verify.keep_examples=true",) if given["keep_examples"] else ()),
+        ),
         target=given["target"],
         output=_path(given["output"]),
         work=_path(given["work"]),

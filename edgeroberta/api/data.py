@@ -80,3 +80,8 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"a {type(value).__name__} is no text, number or list")
+
+
+def several(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a text alone is one name."""
+    return (names,) if isinstance(names, str) else tuple(names)

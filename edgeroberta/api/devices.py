@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.api.data import Data, spec
+from edgeroberta.api.data import Data, several, spec
 from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.errors import EdgeRobertaError, EngineError, GateError, UsageError
 
@@ -60,7 +60,7 @@ def build(
     label_format: str | None = None,
     eval_data: Data | None = None,
     target: str | None = None,
-    engines: Sequence[str] | None = None,
+    engines: str | Sequence[str] | None = None,
     reference: str | os.PathLike[str] | None = None,
     rounds: int = 5,
     progress: Progress | None = None,
@@ -94,7 +94,7 @@ def build(
 
     request = building.BuildRequest(
         bundle=Path(bundle),
-        engines=None if engines is None else tuple(engines),
+        engines=None if engines is None else several(engines),
         target=target,
         data=spec(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data

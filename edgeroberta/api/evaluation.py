@@ -15,7 +15,7 @@ from edgeroberta.extras import require
 
 if TYPE_CHECKING:
     from edgeroberta.evaluation.baseline_store import BaselineAnswers
-    from edgeroberta.evaluation.report import Report
+    from edgeroberta.evaluation.result import Report
     from edgeroberta.progress import Progress
     from edgeroberta.report.table import Table
     from edgeroberta.runtime import Runtime
@@ -100,7 +100,7 @@ def evaluate(
     label_format: str | None = None,
     eval_data: Data | None = None,
     reference: str | os.PathLike[str] | None = None,
-    engines: Sequence[str] | None = None,
+    engines: str | Sequence[str] | None = None,
     threads: int = 1,
     output: str | os.PathLike[str] | None = None,
     keep_examples: bool = False,
@@ -141,7 +141,7 @@ def evaluate(
             data, text=text, text_pair=text_pair, label=label, label_format=label_format, eval_data=eval_data
         ),
         reference=None if reference is None else Path(reference),
-        engines=None if engines is None else tuple(engines),
+        engines=None if engines is None else rows.several(engines),
         threads=threads,
         keep_examples=keep_examples,
     )

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.api.data import Data, spec
+from edgeroberta.api.data import Data, several, spec
 from edgeroberta.api.results import Result, refusals, reporting
 from edgeroberta.errors import EdgeRobertaError, UsageError
 
@@ -66,7 +66,7 @@ def bench(
     eval_data: Data | None = None,
     target: str | None = None,
     host: str | Sequence[str] | None = None,
-    engines: Sequence[str] | None = None,
+    engines: str | Sequence[str] | None = None,
     reference: str | os.PathLike[str] | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
@@ -75,7 +75,7 @@ def bench(
     length: int | None = None,
     threads: int = 1,
     rounds: int = 5,
-    dtypes: Sequence[str] = ("float32", "float16", "bfloat16"),
+    dtypes: str | Sequence[str] = ("float32", "float16", "bfloat16"),
     wheelhouse: str | os.PathLike[str] | None = None,
     keep: bool = True,
     progress: Progress | None = None,
@@ -125,16 +125,16 @@ def bench(
         reference=None if reference is None else Path(reference),
         model=None if model is None else os.fspath(model),
         allow_pickle=allow_pickle,
-        engines=None if engines is None else tuple(engines),
+        engines=None if engines is None else several(engines),
         rows=rows,
         batch=batch,
         length=length,
         threads=threads,
         rounds=rounds,
-        dtypes=tuple(dtypes),
+        dtypes=several(dtypes),
     )
     if host:
-        hosts = [host] if isinstance(host, str) else list(host)
+        hosts = list(several(host))
         return _on_hosts(request, hosts, None if wheelhouse is None else Path(wheelhouse), keep, progress)
     if wheelhouse is not None or not keep:
         option = "--no-keep" if not keep else "--wheelhouse"

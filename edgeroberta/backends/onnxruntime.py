@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from edgeroberta.backends import source_graph
-from edgeroberta.roberta.builder import external_data
+from edgeroberta.roberta.onnx_builder import external_data
 from edgeroberta.storage.files import GRAPH
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from edgeroberta.backends import onnxruntime, source_graph
-from edgeroberta.roberta.builder import SMALL, external_data
+from edgeroberta.roberta.onnx_builder import SMALL, external_data
 from edgeroberta.storage.artifact import replacing, write_bytes
 from edgeroberta.storage.files import GRAPH
 

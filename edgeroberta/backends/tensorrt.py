@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgeroberta.backends import HALF_GRAPH, INT8_GRAPH
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.roberta.builder import external_data
+from edgeroberta.roberta.onnx_builder import external_data
 from edgeroberta.storage.artifact import write_bytes
 from edgeroberta.storage.files import FP16_GRAPH, TENSORRT_GRAPH
 

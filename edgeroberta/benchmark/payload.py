@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import targets
-from edgeroberta.benchmark import evaluation_data, steps
+from edgeroberta.benchmark import device_steps, evaluation_data
 from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.rows import DataSpec, Rows
@@ -92,12 +92,14 @@ def work_for(payload: Payload, target: str | None) -> Workload:
         for name in request.engines or facts.engines
         if name in facts.engines and name in able and name in ENGINES
     ]
-    todo = [Step.of(BENCH, steps.bench, json.loads(json.dumps(asdict(request), default=str)))]
+    todo = [Step.of(BENCH, device_steps.bench, json.loads(json.dumps(asdict(request), default=str)))]
     # TensorRT's engines belong to one device; building them first keeps that out of the cold start.
     if any(name in FORMS for name in engines):
         # As in a local bench: what lacks TensorRT is a row that says so, beside those of other engines.
         optional = any(name not in FORMS for name in engines)
-        todo.insert(0, Step.of(BUILD, steps.build, {"bundle": BUNDLE, "target": target}, optional=optional))
+        todo.insert(
+            0, Step.of(BUILD, device_steps.build, {"bundle": BUNDLE, "target": target}, optional=optional)
+        )
     return Workload(payload.files, todo, engines)
 
 

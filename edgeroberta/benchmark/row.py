@@ -13,7 +13,7 @@ from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.report import GateLimits, GateVerdict
+from edgeroberta.evaluation.result import GateLimits, GateVerdict
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.measure.clock import Latency, speed_up

@@ -23,7 +23,7 @@ from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.evaluation import flips, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
-from edgeroberta.evaluation.report import (
+from edgeroberta.evaluation.result import (
     EngineResult,
     GateLimits,
     GateVerdict,

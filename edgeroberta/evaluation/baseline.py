@@ -103,7 +103,7 @@ def make(
     """
     from edgeroberta.data import load_heldout
     from edgeroberta.evaluation import soundness
-    from edgeroberta.evaluation.report import GateLimits
+    from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
     from edgeroberta.roberta import resolving
     from edgeroberta.storage.cache import cache_dir

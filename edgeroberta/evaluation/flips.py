@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.report import AnswerFlip
+from edgeroberta.evaluation.result import AnswerFlip
 from edgeroberta.tasks import Problem, Task
 
 Logits = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta import metrics
-from edgeroberta.evaluation.report import GateLimits, GateVerdict, Judgement
+from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
 from edgeroberta.metrics import BootstrapOptions, Interval

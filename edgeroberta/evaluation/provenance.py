@@ -14,7 +14,7 @@ from edgeroberta.data.label_format import LabelFormat
 from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageError
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
-from edgeroberta.evaluation.report import GateLimits
+from edgeroberta.evaluation.result import GateLimits
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
 from edgeroberta.storage import jsontext, paths
 from edgeroberta.storage.artifact import write_json

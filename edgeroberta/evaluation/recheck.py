@@ -11,7 +11,7 @@ from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import EvaluationOptions, provenance, verify
 from edgeroberta.evaluation import baseline_store as reference
-from edgeroberta.evaluation.report import Report
+from edgeroberta.evaluation.result import Report
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec
 from edgeroberta.progress import Progress

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edgeroberta import metrics
 from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluation.report import GateLimits, GateVerdict, Judgement
+from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
 from edgeroberta.metrics import BootstrapOptions
 from edgeroberta.metrics.assignment import assign
 from edgeroberta.metrics.scores import ranks

@@ -12,11 +12,11 @@ from typing import Any
 from edgeroberta import targets
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.latency import grid
+from edgeroberta.latency.device_steps import STEP, step_for
 from edgeroberta.latency.grid import ProbePlan
 from edgeroberta.latency.probe_timing import TEXTS_FILE, ProbeTimings
 from edgeroberta.latency.regression import fit
 from edgeroberta.latency.request import LatencyRequest
-from edgeroberta.latency.steps import STEP, step_for
 from edgeroberta.latency.table import LatencyTable
 from edgeroberta.measure.clock import spread
 from edgeroberta.progress import Progress
@@ -158,7 +158,7 @@ def time_here(plan: ProbePlan, folder: Path, progress: Progress) -> ProbeTimings
 
 
 def timings_from(fields: Any, plan: ProbePlan, *, where: str) -> ProbeTimings:
-    """Read what :func:`~edgeroberta.latency.steps.latency` found elsewhere; it is not trusted."""
+    """Read what :func:`~edgeroberta.latency.device_steps.latency` found elsewhere; it is not trusted."""
     found = decode(ProbeTimings, fields, where=where)
     wanted = {probe.name for probe in plan.probes}
     numbers = [

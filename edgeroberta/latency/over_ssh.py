@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgeroberta.latency.device_steps import step_for
 from edgeroberta.latency.grid import ProbePlan
 from edgeroberta.latency.measurement import Timer, timings_from
 from edgeroberta.latency.probe_timing import ProbeTimings
-from edgeroberta.latency.steps import step_for
 from edgeroberta.progress import Progress
 from edgeroberta.remote import hosts as known_hosts
 from edgeroberta.remote.hostrun import HostRun, Workload

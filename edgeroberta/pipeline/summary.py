@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.evaluation.per_stage import PerStageMetrics
-from edgeroberta.evaluation.report import to_come
+from edgeroberta.evaluation.result import to_come
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.pipeline import RunResult
 from edgeroberta.progress import duration
-from edgeroberta.report import comparison, stage_metrics
+from edgeroberta.report import engines_table, stage_metrics
 
 SCHEMA_VERSION = 1
 
@@ -51,7 +51,7 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
     if result.notes:
         lines += ["", *result.notes]
     if result.report:
-        lines += [*_stage_metrics(result.report), "", comparison.table(result.report).text(), ""]
+        lines += [*_stage_metrics(result.report), "", engines_table.table(result.report).text(), ""]
         lines += _verdict(result.report)
     text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
     lines += ["", f"bundle:  {bundle}"]

@@ -26,7 +26,7 @@ _LAST_LINES, _LONGEST = 3, 500
 class RemoteJob:
     """What is to run."""
 
-    environment: Mapping[str, Any]  # see :func:`edgeroberta.remote.device.environment.ensure`
+    environment: Mapping[str, Any]  # see :func:`edgeroberta.remote.device.virtualenv.ensure`
     steps: Sequence[Step]  # what to do there; the last one's result is the job's
     files: Mapping[str, str]  # path in the job's folder to sha256
     owner: str  # who runs it: jobs of two workstations are two jobs

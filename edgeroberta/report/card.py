@@ -11,8 +11,8 @@ from typing import Any
 from edgeroberta import demo
 from edgeroberta.escaping import one_line
 from edgeroberta.evaluation.per_stage import PerStageMetrics
-from edgeroberta.evaluation.report import to_come
-from edgeroberta.report import comparison, rendering, stage_metrics
+from edgeroberta.evaluation.result import to_come
+from edgeroberta.report import engines_table, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.runtime.session import ENGINES
@@ -52,7 +52,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         baseline_device=report["baseline"]["device"],
         report=report,
         rows=counted(report["data"]),
-        results=comparison.table(report),
+        results=engines_table.table(report),
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,
         extra=ENGINES[engine].extra if engine in ENGINES else engine,

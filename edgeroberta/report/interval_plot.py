@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeroberta.evaluation.report import Report
+from edgeroberta.evaluation.result import Report
 from edgeroberta.figures import signed_points
 
 _WIDTH, _LABELS, _ROW = 640, 130, 28

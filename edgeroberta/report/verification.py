@@ -11,9 +11,9 @@ from typing import Any
 from edgeroberta import escaping
 from edgeroberta.errors import UnavailableError
 from edgeroberta.evaluation.per_stage import PerStageMetrics
-from edgeroberta.evaluation.report import Report
+from edgeroberta.evaluation.result import Report
 from edgeroberta.figures import points
-from edgeroberta.report import comparison, interval_plot, rendering, stage_metrics
+from edgeroberta.report import engines_table, interval_plot, rendering, stage_metrics
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
 from edgeroberta.storage.files import REPORT
@@ -112,7 +112,7 @@ def _measured(report: Report) -> Section:
         f"({report.data['source']}). Latency is of single texts, tokenization included; the "
         f"baseline's was measured on {report.baseline['device']}, the bundle's on {report.machine.cpu}."
     )
-    table = comparison.table(report.to_json(), all_columns=True)
+    table = engines_table.table(report.to_json(), all_columns=True)
     return Section("Baseline and compressed model", (sentence,), table)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeroberta.roberta.builder import GraphBuilder
+from edgeroberta.roberta.onnx_builder import GraphBuilder
 from edgeroberta.roberta.quantized import ActivationRange, MatMulPlan, QuantizationPlan
 from edgeroberta.roberta.weights import Array, LayerNorm, Linear
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeroberta.roberta.blocks import Attention, Blocks, LinearOp, onnx_type
-from edgeroberta.roberta.builder import OPSET, GraphBuilder
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.onnx_builder import OPSET, GraphBuilder
 from edgeroberta.roberta.quantized import QuantizationPlan
 from edgeroberta.roberta.weights import Array, EncoderLayer, LayerNorm, Linear, Weights, load_weights
 

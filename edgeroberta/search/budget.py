@@ -13,9 +13,9 @@ from edgeroberta.pipeline import RunResult, compression
 from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
-from edgeroberta.search import candidate_recipes, evaluation, selection
-from edgeroberta.search.evaluation import DeliveredBundle
+from edgeroberta.search import candidate_recipes, measurement, selection
 from edgeroberta.search.limits import BudgetLimits
+from edgeroberta.search.measurement import DeliveredBundle
 from edgeroberta.search.result import SearchResult
 from edgeroberta.storage.files import RECIPE
 
@@ -61,4 +61,4 @@ def compress(
     ranks.wait()
     result = pipeline.run(recipe.load(str(file)), job, progress=progress)
     made = DeliveredBundle(limits, candidate, probes, device, base, result, host)
-    return BudgetResult(result, evaluation.evaluate(made, planned, progress))
+    return BudgetResult(result, measurement.evaluate(made, planned, progress))

@@ -159,7 +159,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
 
     from edgeroberta.backends import HALF_GRAPH
     from edgeroberta.quantization.ort import validate_fp16
-    from edgeroberta.roberta.builder import external_data
+    from edgeroberta.roberta.onnx_builder import external_data
 
     if not (source / HALF_GRAPH).is_file():
         return None

@@ -71,3 +71,8 @@ def test_columns_without_data_are_refused():
     with pytest.raises(UsageError) as caught:
         data.spec(None, text_pair="other")
     assert caught.value.where == "--text-pair"
+
+
+def test_a_text_alone_is_one_name_and_not_its_letters():
+    assert data.several("openvino") == ("openvino",)
+    assert data.several(["onnxruntime", "openvino"]) == ("onnxruntime", "openvino")

@@ -9,7 +9,7 @@ import pytest
 
 from edgeroberta import cli
 from edgeroberta.evaluation import baseline_store
-from edgeroberta.evaluation.report import GateLimits
+from edgeroberta.evaluation.result import GateLimits
 
 ROWS = 400
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.evaluation.gate import LossEvidence, PairedAnswers, apply_gate, gate_decision
-from edgeroberta.evaluation.report import GateLimits, GateVerdict
+from edgeroberta.evaluation.result import GateLimits, GateVerdict
 from edgeroberta.metrics import Interval
 from edgeroberta.tasks import Problem, Task
 

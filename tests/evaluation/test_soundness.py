@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluation.report import GateLimits, GateVerdict, Judgement
+from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
 from edgeroberta.evaluation.soundness import DataSoundness, association, examine, true_features
 from edgeroberta.tasks import Problem, Task
 

@@ -13,7 +13,7 @@ from fake_bundles import FakeWorker
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError, UnavailableError, UsageError
 from edgeroberta.evaluation import EvaluationOptions, RepetitionRun, flips, invariance, verify, worst
-from edgeroberta.evaluation.report import EngineResult, GateLimits, GateVerdict, Judgement, Report
+from edgeroberta.evaluation.result import EngineResult, GateLimits, GateVerdict, Judgement, Report
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.progress import Progress

@@ -17,7 +17,7 @@ from fake_progress import Acting, Heard
 from living import processes_with
 from ssh_server import answering, host_of
 
-from edgeroberta.benchmark import hosts_table, steps
+from edgeroberta.benchmark import device_steps, hosts_table
 from edgeroberta.benchmark.comparison import SCHEMA_VERSION
 from edgeroberta.benchmark.hosts import HostResult, comparison_from, to_json
 from edgeroberta.benchmark.lineup import NO_MODEL
@@ -221,11 +221,13 @@ def test_what_this_machine_says_of_itself_survives_the_way_home():
 def test_advice_that_does_not_hold_for_another_machine_is_put_in_other_words(monkeypatch, bundle):
     table = replace(fake_tables.comparison(), notes=(NO_MODEL, "Something else."))
     asked: list[BenchRequest] = []
-    monkeypatch.setattr(steps, "benchmark", lambda request, progress: asked.append(request) or table)
+    monkeypatch.setattr(device_steps, "benchmark", lambda request, progress: asked.append(request) or table)
     request = BenchRequest(bundle, rounds=7)
-    there, other = steps.bench(json.loads(json.dumps(asdict(request), default=str)), Progress())["notes"]
+    there, other = device_steps.bench(json.loads(json.dumps(asdict(request), default=str)), Progress())[
+        "notes"
+    ]
     assert asked == [request]
-    assert (there, other) == (steps.NO_MODEL_THERE, "Something else.")
+    assert (there, other) == (device_steps.NO_MODEL_THERE, "Something else.")
 
 
 def test_how_good_the_numbers_of_each_host_are_is_part_of_the_table():

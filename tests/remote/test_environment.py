@@ -20,8 +20,8 @@ from living import processes_with
 
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.remote import program
-from edgeroberta.remote.device import environment, jobs
-from edgeroberta.remote.device.files import is_locked, locked, open_root, remove, remove_all
+from edgeroberta.remote.device import jobs, virtualenv
+from edgeroberta.remote.device.folder import is_locked, locked, open_root, remove, remove_all
 from edgeroberta.remote.step import Step
 
 SPEC: dict[str, Any] = {
@@ -57,7 +57,7 @@ def test_a_python_without_ensurepip_is_told_what_to_install(root, tmp_path, monk
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ensurepip" else find(name))
     with pytest.raises(UnavailableError) as caught:
-        environment.ensure(root, tmp_path, SPEC, io.BytesIO())
+        virtualenv.ensure(root, tmp_path, SPEC, io.BytesIO())
     assert caught.value.code == "device.no-venv"
     assert caught.value.hint == "on the device: sudo apt install python3-venv"
     assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
@@ -77,7 +77,7 @@ def test_pip_s_last_lines_and_exit_code_are_told_and_all_of_it_is_in_the_log(sai
     words = [sys.executable, "-c", f"import sys; sys.stderr.write({said!r}); sys.exit(7)"]
     log = io.BytesIO()
     with pytest.raises(EdgeRobertaError) as caught:
-        environment._run(words, log, "pip")
+        virtualenv._run(words, log, "pip")
     assert caught.value.what == f"the environment could not be made{why}"
     assert caught.value.code == "device.environment"
     events = [json.loads(line) for line in log.getvalue().splitlines()]
@@ -89,13 +89,13 @@ def test_with_a_wheelhouse_the_hint_names_what_wheels_must_be_for_and_a_page_tha
     tmp_path, monkeypatch
 ):
     hints: list[str] = []
-    monkeypatch.setattr(environment, "_run", lambda *words, **others: hints.append(others.get("hint", "")))
+    monkeypatch.setattr(virtualenv, "_run", lambda *words, **others: hints.append(others.get("hint", "")))
     (tmp_path / "wheelhouse").mkdir()
-    environment._make(tmp_path / "venv", tmp_path, {**SPEC, "bindings": []}, io.BytesIO())
-    assert hints[-1].endswith(f"this device needs wheels for {environment.fits_here()}")
+    virtualenv._make(tmp_path / "venv", tmp_path, {**SPEC, "bindings": []}, io.BytesIO())
+    assert hints[-1].endswith(f"this device needs wheels for {virtualenv.fits_here()}")
     assert "--wheelhouse" not in hints[-1]
-    assert environment.fits_here().startswith(sysconfig.get_platform())
-    assert environment.fits_here().endswith(f", Python {sys.version_info.major}.{sys.version_info.minor}")
+    assert virtualenv.fits_here().startswith(sysconfig.get_platform())
+    assert virtualenv.fits_here().endswith(f", Python {sys.version_info.major}.{sys.version_info.minor}")
     file, _, section = hints[-1].split(", has ")[0].partition(", ")
     assert f"\n## {section}\n" in (ROOT / file).read_text(encoding="utf-8")
 
@@ -105,19 +105,19 @@ def test_an_environment_that_cannot_be_made_leaves_nothing_half_made(root, tmp_p
         folder.mkdir()
         raise EdgeRobertaError("no index")
 
-    monkeypatch.setattr(environment, "_make", make)
+    monkeypatch.setattr(virtualenv, "_make", make)
     with pytest.raises(EdgeRobertaError, match="no index"):
-        environment.ensure(root, tmp_path, SPEC, io.BytesIO())
+        virtualenv.ensure(root, tmp_path, SPEC, io.BytesIO())
     assert not [each for each in (root / "venvs").iterdir() if each.is_dir()]
 
 
 def test_another_wheel_or_requirement_makes_another_environment():
     changes = ({}, {"extras": ["x"]}, {"content": {"a": "b"}})
-    keys = {environment._key({**SPEC, **change}, []) for change in changes}
+    keys = {virtualenv._key({**SPEC, **change}, []) for change in changes}
     # A driver that was upgraded, too: the bindings must be those of the new one.
-    keys |= {environment._key(SPEC, [f"cuda-python>=12,<12.{minor}"]) for minor in (7, 10)}
+    keys |= {virtualenv._key(SPEC, [f"cuda-python>=12,<12.{minor}"]) for minor in (7, 10)}
     assert len(keys) == 5
-    assert environment._key({**SPEC, "tensorrt": ["tensorrt"]}, []) in keys
+    assert virtualenv._key({**SPEC, "tensorrt": ["tensorrt"]}, []) in keys
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
     file.parent.mkdir(parents=True)
     file.touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    monkeypatch.setattr(environment, "driver_version", lambda: driver)
+    monkeypatch.setattr(virtualenv, "driver_version", lambda: driver)
     ran: list[list[str]] = []
 
     def run(words: list[str], log: Any, what: str, **others: Any) -> None:
@@ -146,9 +146,9 @@ def test_pip_brings_bindings_of_the_device_s_cuda_and_never_tensorrt(
         if what == "venv":
             Path(words[-1]).mkdir()
 
-    monkeypatch.setattr(environment, "_run", run)
+    monkeypatch.setattr(virtualenv, "_run", run)
     names = ["tensorrt", "tensorrt_rtx"]
-    environment.ensure(root, tmp_path, {**SPEC, "extras": ["onnxruntime"], "tensorrt": names}, io.BytesIO())
+    virtualenv.ensure(root, tmp_path, {**SPEC, "extras": ["onnxruntime"], "tensorrt": names}, io.BytesIO())
     asked = next(words for words in ran if words[-1 - len(wanted)].endswith("[onnxruntime]"))
     assert asked[asked.index("--no-user") + 1 :] == [
         f"{tmp_path}/wheel/edgeroberta.whl[onnxruntime]",
@@ -174,8 +174,8 @@ def test_pip_brings_what_tells_of_a_graphics_card_where_it_can(
     model = tmp_path / "model"
     if board:
         model.touch()
-    monkeypatch.setattr(environment, "_BOARD", model)
-    monkeypatch.setattr(environment, "driver_version", lambda: driver)
+    monkeypatch.setattr(virtualenv, "_BOARD", model)
+    monkeypatch.setattr(virtualenv, "driver_version", lambda: driver)
     ran: list[str] = []
 
     def run(words: list[str], *others: Any, **more: Any) -> None:
@@ -183,8 +183,8 @@ def test_pip_brings_what_tells_of_a_graphics_card_where_it_can(
         if words[-1].startswith("nvidia-ml-py") and not index:
             raise EdgeRobertaError("no index")
 
-    monkeypatch.setattr(environment, "_run", run)
-    environment._make(
+    monkeypatch.setattr(virtualenv, "_run", run)
+    virtualenv._make(
         tmp_path / "venv", tmp_path, {**SPEC, "tensorrt": tensorrt, "bindings": []}, io.BytesIO()
     )
     assert any(each.startswith("nvidia-ml-py") for each in ran) is wanted
@@ -249,7 +249,7 @@ def test_the_newest_environments_are_kept_and_those_that_a_job_uses(root):
     for age, name in enumerate("abcdef"):
         (root / "venvs" / name).mkdir()
         if name in "bef":
-            environment._use(root / "venvs" / name)  # by this process
+            virtualenv._use(root / "venvs" / name)  # by this process
         (root / "venvs" / f"{name}.lock").touch()
         when = time.time() - age * 3600
         os.utime(root / "venvs" / name, (when, when))
@@ -262,11 +262,11 @@ def test_the_newest_environments_are_kept_and_those_that_a_job_uses(root):
 
 
 def test_an_environment_that_is_used_again_is_the_newest(root, tmp_path, monkeypatch):
-    folder = root / "venvs" / environment._key(SPEC, [])
+    folder = root / "venvs" / virtualenv._key(SPEC, [])
     folder.mkdir()
     os.utime(folder, (0, 0))
-    monkeypatch.setattr(environment, "_works", lambda python: True)
-    assert environment.ensure(root, tmp_path, SPEC, io.BytesIO()) == folder / "bin" / "python"
+    monkeypatch.setattr(virtualenv, "_works", lambda python: True)
+    assert virtualenv.ensure(root, tmp_path, SPEC, io.BytesIO()) == folder / "bin" / "python"
     assert time.time() - folder.stat().st_mtime < 60
     assert is_locked(root / "venvs" / f"{folder.name}.use")
 

@@ -14,7 +14,7 @@ from ssh_server import Device, host_of
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.progress import Progress
 from edgeroberta.remote.device import blobs as device_blobs
-from edgeroberta.remote.device.files import open_root
+from edgeroberta.remote.device.folder import open_root
 from edgeroberta.remote.failures import UnreachableError
 from edgeroberta.remote.retrying import RetryPolicy
 from edgeroberta.remote.shipping import Blob, TransferResult, ship

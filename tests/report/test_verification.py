@@ -13,7 +13,7 @@ import pytest
 
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.per_stage import PerStageMetrics, StageRow
-from edgeroberta.evaluation.report import (
+from edgeroberta.evaluation.result import (
     AnswerFlip,
     EngineResult,
     GateLimits,

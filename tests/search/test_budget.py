@@ -22,7 +22,8 @@ from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.search import budget, evaluation, preview, probing
+from edgeroberta.search import budget, preview, probing
+from edgeroberta.search import measurement as evaluation
 from edgeroberta.search.limits import BudgetLimits
 
 WORDS = ("good", "bad", "film", "story", "dull", "bright", "long")

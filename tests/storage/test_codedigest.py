@@ -62,7 +62,7 @@ def test_line_ends_change_nothing(installed, tmp_path):
 
 def test_imports_in_functions_relative_ones_and_modules_named_in_strings_are_followed():
     assert "edgeroberta.roberta.graph" in codedigest.closure(QUANTIZE)
-    assert "edgeroberta.remote.device.files" in codedigest.closure("edgeroberta.remote.device.jobs")
+    assert "edgeroberta.remote.device.folder" in codedigest.closure("edgeroberta.remote.device.jobs")
     rested_on = codedigest.closure("edgeroberta.stages.verify")
     assert {
         "edgeroberta.measure.worker",

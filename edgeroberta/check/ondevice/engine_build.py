@@ -21,7 +21,7 @@ from edgeroberta.runtime.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec
-    from edgeroberta.evaluation.report import Report
+    from edgeroberta.evaluation.result import Report
     from edgeroberta.runtime.manifest import Manifest
 
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from edgeroberta.errors import EdgeRobertaError
 
-from .files import FULL, Emit, free_bytes, remove, take
+from .folder import FULL, Emit, free_bytes, remove, take
 
 #: Space that must be left after shipping: logs, the result, the device's own needs.
 SPARE_BYTES = 32 << 20

@@ -17,8 +17,8 @@ from typing import Any
 
 from edgeroberta.errors import EdgeRobertaError
 
-from . import blobs, environment
-from .files import LOCKS, Emit, is_locked, locked, open_root, remove, remove_all, take, write
+from . import blobs, virtualenv
+from .folder import LOCKS, Emit, is_locked, locked, open_root, remove, remove_all, take, write
 from .runner import EXIT_FILE, LOCK_FILE, LOG_FILE, SPEC_FILE
 
 #: Seconds between two looks at a running job: often enough for people, too seldom to disturb it. The first
@@ -185,7 +185,7 @@ def collect(root: Path, mine: str) -> None:
             if now - each.stat().st_mtime > KEEP_SECONDS:
                 remove(root, each)
     blobs.collect(root)
-    environment.collect(root)
+    virtualenv.collect(root)
 
 
 def _gone(path: Path) -> EdgeRobertaError:

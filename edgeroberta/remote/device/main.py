@@ -16,7 +16,7 @@ from typing import Any
 from edgeroberta.errors import EdgeRobertaError
 
 from . import blobs, jobs, runner
-from .files import Emit, free_bytes, open_root
+from .folder import Emit, free_bytes, open_root
 
 
 def main(token: str, command: str, argument: str, program: str) -> int:

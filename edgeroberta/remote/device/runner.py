@@ -12,9 +12,9 @@ from typing import Any, BinaryIO
 
 from edgeroberta.errors import EdgeRobertaError, UnavailableError
 
-from .environment import ensure
 from .events import tell
-from .files import locked, write
+from .folder import locked, write
+from .virtualenv import ensure
 
 EXIT_FILE, LOG_FILE, SPEC_FILE, LOCK_FILE = "exit.json", "log", "spec.json", "alive.lock"
 #: A table takes some ten kilobytes; anything much larger is not one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.evaluation.report import to_come
+from edgeroberta.evaluation.result import to_come
 from edgeroberta.figures import ABSENT, decimals, interval, megabytes, points, score
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.report.table import Cells, Column, Table

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edgeroberta.report import comparison
+from edgeroberta.report import engines_table
 
 RAN = {"metrics": {"pearson": 0.86123}, "latency": {"p50_ms": 1.25, "p99_ms": 2.0}, "agreement": 0.975}
 OURS = {"engine": "onnxruntime", "version": "1.31.1", "status": "ok", "judgement": {"verdict": "PASS"}}
@@ -17,7 +17,7 @@ def test_a_correlation_stays_a_number_and_what_did_not_run_says_why():
             {**ABSENT, "engine": "tensorrt", "status": "not installed"},
         ],
     }
-    assert comparison.table(report).text().splitlines() == [
+    assert engines_table.table(report).text().splitlines() == [
         "model     engine              size MB  pearson  agreement %  p50 ms  p99 ms  verdict",
         "baseline  torch, float32        120.0    0.900            –       –       –  –",
         "bundle    onnxruntime 1.31.1        –    0.861         97.5    1.25    2.00  PASS",

@@ -20,7 +20,7 @@ from edgeroberta.errors import EdgeRobertaError, UnavailableError
 from edgeroberta.runtime.driver import driver_version, requirement
 
 from .events import tell
-from .files import is_locked, locked, remove, take
+from .folder import is_locked, locked, remove, take
 
 #: So many environments are kept: each is some hundred megabytes, and every version makes one.
 KEEP = 3
