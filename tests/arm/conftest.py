@@ -73,8 +73,11 @@ def ask_arm(arm_root, tmp_path_factory) -> Callable[..., Answers]:
         qemu = debian_root.emulator(store=STORE)
     except UnavailableError as error:
         pytest.skip(f"no emulator: {error}")
-    # What the package asks for; tokenizer and engine in this machine's versions, to compare like with like.
-    base = [one for one in importlib.metadata.requires("edgeroberta") or () if "extra ==" not in one]
+    # What the package and its command line ask for; tokenizer and engine in this machine's versions, to
+    # compare like with like.
+    required = [one.replace('"', "'") for one in importlib.metadata.requires("edgeroberta") or ()]
+    base = [one for one in required if "extra ==" not in one]
+    base += [one.partition(";")[0] for one in required if one.endswith("extra == 'cli'")]
     common = arm_root.wheels([*base, same("tokenizers")], store=STORE)
 
     def ask(request: Answers) -> Answers:
