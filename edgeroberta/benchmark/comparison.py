@@ -41,7 +41,7 @@ from edgeroberta.measure.validity import Environment, Validity, judge_run
 from edgeroberta.progress import Progress
 from edgeroberta.storage.publishing import name_of
 
-#: 2: rows carry intervals, parts, offline figures and energy; a run carries its surroundings and validity.
+#: 2: rows carry intervals, parts, offline figures and energy; a run carries its environment and validity.
 #: 3: ``plan.repetition_seconds`` was ``turn_seconds``, and the rows ``baseline`` were ``full-size``.
 SCHEMA_VERSION = 3
 
@@ -94,10 +94,10 @@ def compare(
     start: Callable[[SubjectSpec], MeasuredModel],
     look: Looking | None = None,
 ) -> Comparison:
-    """Measure all contenders in turns.
+    """Measure all rows in interleaved repetitions.
 
     ``look``: makes what looks at the device during turns; what this machine offers when None. Returns the
-    table; a contender that failed is a row of it.
+    table; a model that failed is a row of it.
     """
     machine = machine_facts()
     before = environment.environment_before(machine)

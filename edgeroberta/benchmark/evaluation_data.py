@@ -21,7 +21,7 @@ _TEXT = "It was better than I had expected, and the ending is lovely."
 def find(request: BenchRequest, facts: Manifest, notes: list[str]) -> EvaluationData:
     """Find rows and reference.
 
-    ``notes``: takes what could not be found. Returns the material; with a text of ours where there are no
+    ``notes``: takes what could not be found. Returns the data; with a text of ours where there are no
     rows. Raises UsageError: the reference is of another model or other rows.
     """
     stored = stored_reference(request)

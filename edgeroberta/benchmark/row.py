@@ -103,7 +103,7 @@ def make_rows(
     plan: RepetitionPlan,
     machine: MachineFacts,
 ) -> list[BenchmarkRow]:
-    """Make the rows of what was measured here, in the order of the contenders, without speed-ups."""
+    """Make the rows of what was measured here, in the order of the specs, without speed-ups."""
     pairs = zip(row_specs, runs, strict=True)
     return [_row(row_spec, entry, eval_data, plan, machine) for row_spec, entry in pairs]
 

@@ -58,7 +58,7 @@ class _Reservoir:
 def collect(
     graph: Path, tensors: Sequence[str], inputs: Iterable[NDArray[np.int64]], *, rows: int, seed: int
 ) -> Mapping[str, TensorStatistics]:
-    """Run a float graph with taps over token ids and gather statistics of the tapped tensors.
+    """Run a float graph with observers over token ids and gather statistics of the observed tensors.
 
     ``graph``: ONNX file whose outputs contain ``tensors``. ``inputs``: token ids, int64 [length] each,
     without padding; read once, one at a time. ``rows``: size of the row sample per tensor.

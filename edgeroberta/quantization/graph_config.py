@@ -115,8 +115,8 @@ def calibrate(
 ) -> Mapping[str, TensorStatistics]:
     """Run calibration texts through a graph and keep what its matmuls and attentions read.
 
-    ``graph``: the float graph, written with taps. ``texts``: token ids int64 [length] each. ``file``: where
-    the graph may be written; it is deleted again. ``rows``: token rows kept per tensor.
+    ``graph``: the float graph, written with observers. ``texts``: token ids int64 [length] each. ``file``:
+    where the graph may be written; it is deleted again. ``rows``: token rows kept per tensor.
     """
     names = [linear_op.tensor for linear_op in graph.linear_ops]
     names += [name for each in _attentions(graph, rules) for name in each.tensors]

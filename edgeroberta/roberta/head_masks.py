@@ -1,4 +1,4 @@
-"""Gates on a Hugging Face encoder's units: one factor on every attention head and every FFN neuron.
+"""Masks on a Hugging Face encoder's units: one factor on every attention head and every FFN neuron.
 
 A unit is gated where its output enters the projection that follows: a head's context before the
 attention's output matrix, a neuron behind its activation. A gate of 0 is a unit that is gone.

@@ -193,7 +193,7 @@ def _choose(
         graph,
         calibration,
         rules,
-        file=context.scratch / "taps.onnx",
+        file=context.scratch / "observed.onnx",
         rows=config.rows,
         seed=context.seed,
         progress=context.progress,

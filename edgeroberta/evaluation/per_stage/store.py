@@ -32,7 +32,7 @@ class StageMetrics:
 
 
 class StageMetricsStore:
-    """The rows of one set of circumstances, in files of a folder."""
+    """The rows of one environment, in files of a folder."""
 
     def __init__(self, folder: Path, environment: str) -> None:
         self._folder = folder
