@@ -29,6 +29,7 @@ from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, digest_file, write_bytes
 from edgeroberta.storage.files import TOKENIZER
+from edgeroberta.tasks import Outputs
 from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -74,24 +75,25 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
     if not all(map(len, ids)):  # a tokenizer without special tokens gives an empty text none at all
         inputs = tuple(item for item, one in zip(inputs, ids, strict=True) if len(one))
         ids = [one for one in ids if len(one)]
-    logits = np.concatenate([session.run(one[np.newaxis], np.ones((1, len(one)), np.int64)) for one in ids])
-    atol = max(float(np.ptp(logits)) * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
+    found = [session.run(one[np.newaxis], np.ones((1, len(one)), np.int64)) for one in ids]
+    outputs = Outputs.pack([each.reshape(-1, each.shape[-1]) for each in found])
+    atol = max(float(np.ptp(outputs.values)) * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
     # Four digits are plenty for a tolerance, and read better.
-    return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), logits, float(f"{atol:.4g}"))
+    return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), outputs, float(f"{atol:.4g}"))
 
 
-def with_float_logits(goldens: Goldens, graph: Path) -> Goldens:
+def with_float_outputs(goldens: Goldens, graph: Path) -> Goldens:
     """Add what engines of precision fp16 are held to.
 
     ``graph``: the graph in half precision, which ONNX Runtime computes in float32 on a CPU. It must have been
     held to the float32 graph, see :mod:`edgeroberta.quantization.ort`. Returns the goldens with
-    ``float_logits`` and their tolerance.
+    ``float_outputs`` and their tolerance.
     """
-    from edgeroberta.quantization.ort import open_session, run_logits
+    from edgeroberta.quantization.ort import open_session, run_graph
 
-    logits = run_logits(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
-    atol = max(float(np.ptp(logits)) * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
-    return replace(goldens, float_logits=logits, float_atol=float(f"{atol:.4g}"))
+    outputs = run_graph(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
+    atol = max(float(np.ptp(outputs.values)) * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
+    return replace(goldens, float_outputs=outputs, float_atol=float(f"{atol:.4g}"))
 
 
 def allow_half_body(goldens: Goldens, graph: Path) -> Goldens:
@@ -102,10 +104,10 @@ def allow_half_body(goldens: Goldens, graph: Path) -> Goldens:
     half-precision body, run in ONNX Runtime. Returns the goldens, with a larger ``atol`` where that is
     needed.
     """
-    from edgeroberta.quantization.ort import open_session, run_logits
+    from edgeroberta.quantization.ort import open_session, run_graph
 
-    logits = run_logits(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
-    moved = float(np.abs(logits - goldens.logits).max())
+    outputs = run_graph(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
+    moved = float(np.abs(outputs.values - goldens.outputs.values).max())
     return replace(goldens, atol=max(goldens.atol, float(f"{_HALF_BODY_MARGIN * moved:.4g}")))
 
 

@@ -38,6 +38,7 @@ from edgeroberta.measure.rounds import (
     run_interleaved,
 )
 from edgeroberta.measure.validity import Environment, Validity, judge_run
+from edgeroberta.metrics import fits
 from edgeroberta.progress import Progress
 from edgeroberta.storage.publishing import name_of
 
@@ -158,8 +159,8 @@ def _gains(
 
 def _examined(row_specs: Sequence[RowSpec], known: EvaluationData) -> DataSoundness:
     """Ask by the baseline's answers, stored ones or those of just now, what the labels can measure."""
-    full, rows = known.full_logits, known.rows
-    if full is None or rows is None or full.shape != (len(rows), known.task.num_outputs):
+    full, rows = known.full, known.rows
+    if full is None or rows is None or not fits(known.task, full, len(rows)):
         return DataSoundness()
     gate = next((each.gate for each in row_specs if each.name == BUNDLE), GateLimits())
     return soundness.examine(known.task, full, rows, gate)

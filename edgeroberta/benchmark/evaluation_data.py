@@ -29,7 +29,7 @@ def find(request: BenchRequest, facts: Manifest, notes: list[str]) -> Evaluation
     if rows is None:
         inputs: Inputs = [(_TEXT, _TEXT)] if facts.task.pair else [_TEXT]
         return EvaluationData(facts.task, inputs, reference=stored)
-    full = stored.logits if stored is not None and stored.data_digest == rows.digest else None
+    full = stored.outputs if stored is not None and stored.data_digest == rows.digest else None
     if stored is not None and full is None:
         notes.append("The stored reference is of other rows; answers are held against the baseline here.")
     if len(rows) > request.rows:

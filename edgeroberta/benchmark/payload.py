@@ -65,10 +65,7 @@ def gather(request: BenchRequest) -> Payload:
         named = request.reference
         folder = named or request.bundle / provenance.REFERENCE_FOLDER
         place = REFERENCE if named else f"{BUNDLE}/{provenance.REFERENCE_FOLDER}"
-        files |= {
-            f"{place}/{name}": folder / name
-            for name in (baseline_store.JSON_FILE, baseline_store.LOGITS_FILE)
-        }
+        files |= {f"{place}/{file.name}": file for file in baseline_store.files(folder)}
     rows = evaluation_data.heldout(request, facts, stored, notes)
     blobs = {place: Blob.of(file) for place, file in files.items()}
     data = None

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from edgeroberta import metrics
 from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
@@ -21,7 +18,7 @@ from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
 from edgeroberta.measure.validity import MOST_SPREAD
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Outputs, Task
 
 #: Names of the rows; the baseline on a GPU is named with its type besides.
 REFERENCE, BASELINE, FLOAT_ONNX, BUNDLE = "reference", "baseline", "baseline, onnx fp32", "bundle"
@@ -81,7 +78,7 @@ class EvaluationData:
     inputs: Inputs  # texts or pairs
     rows: Rows | None = None  # the same with labels; None when there is no data
     #: the baseline's answers to the rows, where they are stored
-    full_logits: npt.NDArray[np.float32] | None = None
+    full: Outputs | None = None
     reference: BaselineAnswers | None = None  # the stored reference, shown as a row of its own
 
 
@@ -89,11 +86,11 @@ def with_baseline_answers(
     row_specs: Sequence[RowSpec], runs: Sequence[RepetitionRun], eval_data: EvaluationData
 ) -> EvaluationData:
     """Without stored answers for these rows, take those that the baseline gave just now."""
-    if eval_data.full_logits is not None:
+    if eval_data.full is not None:
         return eval_data
     pairs = zip(row_specs, runs, strict=True)
-    full = (entry.logits for row_spec, entry in pairs if row_spec.name in (BASELINE, FLOAT_ONNX))
-    return replace(eval_data, full_logits=next((each for each in full if each is not None), None))
+    full = (entry.outputs for row_spec, entry in pairs if row_spec.name in (BASELINE, FLOAT_ONNX))
+    return replace(eval_data, full=next((each for each in full if each is not None), None))
 
 
 def make_rows(
@@ -187,7 +184,7 @@ def _row(
         peak_bytes=entry.peak_bytes,
         cold_start_s=opened.cold_start_s if opened else None,
     )
-    return row if error else _checked(row, row_spec.gate, entry.logits, eval_data)
+    return row if error else _checked(row, row_spec.gate, entry.outputs, eval_data)
 
 
 def _throttled(entry: RepetitionRun) -> tuple[str, ...]:
@@ -196,20 +193,22 @@ def _throttled(entry: RepetitionRun) -> tuple[str, ...]:
 
 
 def _checked(
-    row: BenchmarkRow, gate: GateLimits, logits: npt.NDArray[np.float32] | None, eval_data: EvaluationData
+    row: BenchmarkRow, gate: GateLimits, outputs: Outputs | None, eval_data: EvaluationData
 ) -> BenchmarkRow:
     """Fill in how right the answers are; a row that runs and answers wrong says so."""
-    task, rows, full = eval_data.task, eval_data.rows, eval_data.full_logits
-    if logits is None or rows is None:
+    task, rows, full = eval_data.task, eval_data.rows, eval_data.full
+    if outputs is None or rows is None:
         return row
-    if logits.shape != (len(rows), task.num_outputs):
-        shape = f"gives {logits.shape[1]} numbers per text, not {task.num_outputs}"
+    if not metrics.fits(task, outputs, len(rows)):
+        shape = f"gives {outputs.values.shape[1]} numbers at a time, not {task.num_outputs}"
         return replace(row, status=RowStatus.WRONG, detail=shape)
     if rows.labels is not None:
-        row = replace(row, metric=metrics.score(task, logits, rows.labels))
+        row = replace(row, metric=metrics.score(task, outputs, rows.labels))
     if full is None:
         return row
-    judgement, evidence = apply_gate(PairedAnswers(task, full, logits, rows.labels, texts.groups(rows)), gate)
+    judgement, evidence = apply_gate(
+        PairedAnswers(task, full, outputs, rows.labels, texts.groups(rows)), gate
+    )
     status = RowStatus.WRONG if judgement.verdict is GateVerdict.FAIL else RowStatus.OK
     detail = judgement.reason if status is RowStatus.WRONG else row.detail
     return replace(row, agreement=evidence.agreement.mean, status=status, detail=detail)

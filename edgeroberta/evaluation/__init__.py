@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
@@ -43,11 +42,10 @@ from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
 from edgeroberta.progress import Progress
 from edgeroberta.storage.publishing import name_of
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Outputs, Task
 
 logger = logging.getLogger(__name__)
 
-Logits = npt.NDArray[np.float32]
 Start = Callable[[SubjectSpec], MeasuredModel]
 
 #: Texts asked alone, in a batch and padded; 16 of them cover the lengths of most data.
@@ -91,7 +89,7 @@ def verify(
     runs = [RepetitionRun(str(spec.engine), start(spec)) for spec in specs]
     plan = RepetitionPlan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
     steady, gains = _ask(runs, bundle, plan, rows, task, progress)
-    sound = soundness.examine(task, reference.logits, rows, options.gate, leaked=options.leaked)
+    sound = soundness.examine(task, reference.outputs, rows, options.gate, leaked=options.leaked)
     for warning in sound.warnings:
         logger.warning("%s", warning)
     results = tuple(
@@ -101,7 +99,7 @@ def verify(
         )
         for entry in runs
     )
-    shown = next((entry.logits for entry in runs if entry.logits is not None), None)
+    shown = next((entry.outputs for entry in runs if entry.outputs is not None), None)
     return Report(
         judgement=worst(results),
         gate=options.gate,
@@ -156,7 +154,7 @@ def _data(rows: Rows, options: EvaluationOptions) -> dict[str, Any]:
 def _baseline(reference: BaselineAnswers, rows: Rows) -> dict[str, Any]:
     # A reference of an earlier version may not tell all metrics.
     measured = (
-        {} if rows.labels is None else metrics.all_metrics(reference.task, reference.logits, rows.labels)
+        {} if rows.labels is None else metrics.all_metrics(reference.task, reference.outputs, rows.labels)
     )
     return {
         **reference.to_json(),
@@ -192,7 +190,7 @@ def invariance(entry: RepetitionRun, task: Task, inputs: Inputs) -> Invariance |
     """
     chosen = spread([len(str(each)) for each in inputs], INVARIANCE_ROWS)
     ways = ["batched", *(f"padded-{length}" for length in PADDED)]
-    found: dict[str, Logits] = {}
+    found: dict[str, Outputs] = {}
     for way in ["alone", *ways]:
         entry.attempt(_ask_way, entry, chosen, way, found)
     if entry.error is not None:
@@ -201,12 +199,12 @@ def invariance(entry: RepetitionRun, task: Task, inputs: Inputs) -> Invariance |
     changed = np.zeros(len(chosen), dtype=bool)
     for way in ways:
         changed |= ~metrics.agrees(task, alone, found[way])
-    delta = max(float(np.abs(alone - found[way]).max()) for way in ways)
+    delta = max(float(np.abs(alone.values - found[way].values).max(initial=0.0)) for way in ways)
     return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
 
 
-def _ask_way(entry: RepetitionRun, rows: Sequence[int], way: str, found: dict[str, Logits]) -> None:
-    found[way] = entry.worker.logits(rows, way=way)
+def _ask_way(entry: RepetitionRun, rows: Sequence[int], way: str, found: dict[str, Outputs]) -> None:
+    found[way] = entry.worker.outputs(rows, way=way)
 
 
 def _result(
@@ -218,12 +216,12 @@ def _result(
     steady: Invariance | None,
     sound: DataSoundness,
 ) -> EngineResult:
-    opened, logits = entry.opened, entry.logits
-    if entry.error is not None or opened is None or logits is None or rows.labels is None:
+    opened, outputs = entry.opened, entry.outputs
+    if entry.error is not None or opened is None or outputs is None or rows.labels is None:
         return _failed(entry)
     task = reference.task
     judgement, evidence = apply_gate(
-        PairedAnswers(task, reference.logits, logits, rows.labels, texts.groups(rows), options.seed),
+        PairedAnswers(task, reference.outputs, outputs, rows.labels, texts.groups(rows), options.seed),
         options.gate,
     )
     judgement = sound.applied(judgement)
@@ -237,11 +235,11 @@ def _result(
         version=opened.version,
         status=RowStatus.WRONG if judgement.verdict is GateVerdict.FAIL else RowStatus.OK,
         judgement=judgement,
-        metrics=metrics.all_metrics(task, logits, rows.labels),
+        metrics=metrics.all_metrics(task, outputs, rows.labels),
         drop=evidence.drop,
         agreement=evidence.agreement.mean,
         agreement_interval=evidence.agreement,
-        flips=int((~metrics.agrees(task, reference.logits, logits)).sum()),
+        flips=int((~metrics.agrees(task, reference.outputs, outputs)).sum()),
         latency=entry.latency(plan),
         cold_start_s=opened.cold_start_s,
         peak_bytes=entry.peak_bytes,

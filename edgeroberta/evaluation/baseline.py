@@ -53,7 +53,7 @@ def measure(
 ) -> BaselineAnswers:
     """Run the baseline over labelled rows."""
     from edgeroberta.measure.torch_baseline import TorchBaseline, pick_device
-    from edgeroberta.metrics import all_metrics
+    from edgeroberta.metrics import all_metrics, fits
 
     options = options or BaselineOptions()
     if rows.labels is None:
@@ -61,10 +61,11 @@ def measure(
     full = TorchBaseline(model, device=pick_device(options.device), dtype=options.dtype)
     facts = machine_facts()
     _log.info("baseline on %s, %d rows", full.device, len(rows))
-    logits = full.logits(rows.inputs())
-    if logits.shape[1] != task.num_outputs:
+    outputs = full.outputs(rows.inputs())
+    if not fits(task, outputs, len(rows)):
         raise UsageError(
-            f"the model gives {logits.shape[1]} numbers per text, the task has {task.num_outputs} labels",
+            f"the model gives {outputs.values.shape[1]} numbers at a time, the task has "
+            f"{task.num_outputs} labels",
             where=str(model),
         )
     timed = _timed(full, rows, options) if options.latency_rows else None
@@ -78,8 +79,8 @@ def measure(
         data_digest=rows.digest,
         data_source=name_of(rows.source),
         rows=len(rows),
-        metrics=all_metrics(task, logits, rows.labels),
-        logits=logits,
+        metrics=all_metrics(task, outputs, rows.labels),
+        outputs=outputs,
         dtype=full.dtype,
         max_length=full.max_length,
         device=facts.cpu if full.device == "cpu" else full.device,
@@ -117,7 +118,7 @@ def make(
         _log.warning("%s", told)
     found = measure(full, rows, replace(task, pair=rows.pairs is not None), options)
     save(found, output)
-    for warning in soundness.examine(task, found.logits, rows, GateLimits()).warnings:
+    for warning in soundness.examine(task, found.outputs, rows, GateLimits()).warnings:
         _log.warning("%s", warning)
     return found
 

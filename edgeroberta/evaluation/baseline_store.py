@@ -1,6 +1,6 @@
 """The baseline: what the uncompressed model answers, and how fast, measured once and stored.
 
-It is a folder with ``reference.json`` and ``logits.npy``, small enough to travel: made on a GPU server
+It is a folder with ``reference.json`` and ``outputs.npz``, small enough to travel: made on a GPU server
 with ``edgeroberta reference``, it serves ``compress --reference`` and ``verify --reference`` elsewhere.
 """
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
 from edgeroberta.hardware import MachineFacts
@@ -21,14 +20,16 @@ from edgeroberta.measure.offline import Throughput
 from edgeroberta.notebook import Shown
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.strict import build
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Outputs, Problem, Task
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import Rows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 JSON_FILE = "reference.json"
-LOGITS_FILE = "logits.npy"
+OUTPUTS_FILE = "outputs.npz"
+#: Where version 1 has the logits, float32 ``[rows, labels]``.
+_LOGITS_FILE = "logits.npy"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,13 +61,13 @@ class _Stored:
 class BaselineAnswers(_Stored, Shown):
     """What the baseline answered, and on what."""
 
-    task: Task  # what the logits mean
+    task: Task  # what the outputs mean
     metrics: Mapping[str, float]  # all metrics of the task
-    logits: npt.NDArray[np.float32]  # float32 ``[rows, labels]``
+    outputs: Outputs  # what it gave for each row
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the logits as a JSON object."""
-        fields = {name: value for name, value in vars(self).items() if name != "logits"}
+        """Return all but the outputs as a JSON object."""
+        fields = {name: value for name, value in vars(self).items() if name != "outputs"}
         fields["task"] = {
             "problem": self.task.problem.value,
             "labels": list(self.task.labels),
@@ -107,7 +108,7 @@ def check_place(folder: Path) -> None:
         fields = jsontext.loads((folder / JSON_FILE).read_bytes(), finite=False)
     except (OSError, ValueError):
         fields = None
-    if not isinstance(fields, dict) or not {"model_digest", "logits_sha256"} <= fields.keys():
+    if not isinstance(fields, dict) or not {"outputs_sha256", "logits_sha256"} & fields.keys():
         raise UsageError(
             "not empty, and not a reference; it is left untouched",
             where=str(folder),
@@ -116,12 +117,19 @@ def check_place(folder: Path) -> None:
 
 
 def save(reference: BaselineAnswers, folder: Path) -> None:
-    """Write a reference; the JSON comes last, and knows the logits that belong to it by their sha256."""
+    """Write a reference; the JSON comes last, and knows the outputs that belong to it by their sha256."""
     folder.mkdir(parents=True, exist_ok=True)
-    with artifact.replacing(folder / LOGITS_FILE) as handle:
-        np.save(handle, reference.logits, allow_pickle=False)
-    fields = {**reference.to_json(), "logits_sha256": artifact.digest_file(folder / LOGITS_FILE)}
+    with artifact.replacing(folder / OUTPUTS_FILE) as handle:
+        reference.outputs.save(handle)
+    fields = {**reference.to_json(), "outputs_sha256": artifact.digest_file(folder / OUTPUTS_FILE)}
     artifact.write_json(folder / JSON_FILE, fields)
+    (folder / _LOGITS_FILE).unlink(missing_ok=True)  # of a former reference in its place
+
+
+def files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a reference, of this version or an earlier one."""
+    outputs = folder / OUTPUTS_FILE
+    return folder / JSON_FILE, outputs if outputs.is_file() else folder / _LOGITS_FILE
 
 
 def load(folder: Path) -> BaselineAnswers:
@@ -144,10 +152,14 @@ def load(folder: Path) -> BaselineAnswers:
             hint="pip install --upgrade edgeroberta",
         )
     try:
-        if artifact.digest_file(folder / LOGITS_FILE) != fields.pop("logits_sha256"):
-            raise UsageError(f"{LOGITS_FILE} is damaged (wrong sha256)", where=str(folder), hint=hint)
-        logits = np.load(folder / LOGITS_FILE, allow_pickle=False)
-        return BaselineAnswers(**_typed(fields), logits=logits)
+        name, digest = (OUTPUTS_FILE, "outputs_sha256") if version > 1 else (_LOGITS_FILE, "logits_sha256")
+        if artifact.digest_file(folder / name) != fields.pop(digest):
+            raise UsageError(f"{name} is damaged (wrong sha256)", where=str(folder), hint=hint)
+        if version > 1:
+            outputs = Outputs.load(folder / name)
+        else:
+            outputs = Outputs.of_texts(np.load(folder / name, allow_pickle=False))
+        return BaselineAnswers(**_typed(fields), outputs=outputs)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"a damaged reference ({error})", where=str(file), hint=hint) from error
 

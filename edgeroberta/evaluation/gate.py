@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from edgeroberta import metrics
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
 from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
-from edgeroberta.metrics import BootstrapOptions, Interval
+from edgeroberta.metrics import BootstrapOptions, Given, Interval
 from edgeroberta.tasks import Task
 
 #: Samples that tell how many rows would decide, which is a rough number anyway.
@@ -22,11 +23,10 @@ _ROUGH = 1000
 class PairedAnswers:
     """What two models say to the same rows."""
 
-    task: Task  # how to read logits
-    full: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the baseline
-    ours: npt.NDArray[np.float32]  # float32 ``[n, labels]`` of the compressed one
-    #: of the rows, by problem; None where they have none
-    labels: npt.NDArray[np.float32] | npt.NDArray[np.int64] | None = None
+    task: Task  # how to read outputs
+    full: Given  # outputs of the baseline, of n texts
+    ours: Given  # those of the compressed model
+    labels: Any = None  # of the rows, as the task has them; None where they have none
     #: int64 ``[n]``, equal for rows that stand or fall together, as rows with the same text do; None where
     #: each stands alone
     groups: npt.NDArray[np.int64] | None = None

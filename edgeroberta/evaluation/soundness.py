@@ -16,12 +16,10 @@ from edgeroberta import metrics
 from edgeroberta.data import texts
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
-from edgeroberta.metrics import BootstrapOptions
+from edgeroberta.metrics import BootstrapOptions, Given
 from edgeroberta.metrics.assignment import assign
-from edgeroberta.metrics.scores import ranks
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Task
 
-Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 #: Where more rows than this share are copies of others, or are known from training, it is a warning.
@@ -51,11 +49,11 @@ class DataSoundness:
 
 
 def examine(
-    task: Task, logits: Array, rows: Rows, gate: GateLimits, *, leaked: int | None = None
+    task: Task, outputs: Given, rows: Rows, gate: GateLimits, *, leaked: int | None = None
 ) -> DataSoundness:
     """Look into the rows of the gate, their labels and the baseline's answers.
 
-    ``logits``: float[n, L] of the baseline. ``rows``: the rows, with or without labels. ``gate``: what
+    ``outputs``: those of the baseline, of n texts. ``rows``: the rows, with or without labels. ``gate``: what
     may be lost: an order of labels that gains less does not stand in the way. ``leaked``: rows whose text was
     among the training data; None where that is not known.
     """
@@ -64,27 +62,15 @@ def examine(
     if rows.labels is None:
         return DataSoundness(tuple(warnings))
     first = np.unique(groups, return_index=True)[1]  # copies of a text tell no more than one of them
-    said, known = features(task, logits[first]), true_features(task, rows.labels[first])
-    meaningless = _order(task, said, known, gate) or _chance(task, logits, rows.labels, said, known)
+    answers, truth = task.decide(outputs), task.truth(rows.labels)
+    said, known = task.kind.indicators(task, answers[first], truth[first])
+    found = metrics.score(task, outputs, rows.labels)
+    meaningless = _order(task, said, known, gate) or _chance(task, found, said, known, len(first))
     if meaningless is not None:
         warnings.append(f"the labels do not measure this model: {meaningless}; {_CAUSES}")
-    elif (trivial := _trivial(task, logits, rows.labels, groups, gate)) is not None:
+    elif (trivial := _trivial(task, outputs, rows.labels, groups, gate)) is not None:
         warnings.append(trivial)
     return DataSoundness(tuple(warnings), meaningless)
-
-
-def features(task: Task, logits: Array) -> Floats:
-    """Return answers as float64[n, L]: zeros and ones, or the ranks of values."""
-    return true_features(task, task.decide(logits))
-
-
-def true_features(task: Task, labels: Array) -> Floats:
-    """Return labels, or answers like them, as float64[n, L]: zeros and ones, or the ranks of values."""
-    if task.problem is Problem.REGRESSION:
-        return ranks(labels)[:, None]
-    if task.problem is Problem.MULTI_LABEL:
-        return np.asarray(labels > 0.5, dtype=np.float64)
-    return np.eye(task.num_outputs)[np.asarray(labels, dtype=np.int64)]
 
 
 def association(said: Floats, known: Floats) -> float:
@@ -149,15 +135,15 @@ def _leaks(count: int, leaked: int | None) -> list[str]:
 
 def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | None:
     """Say which order of the labels fits better, where that gains more than the gate allows to lose."""
-    if task.problem is Problem.REGRESSION or len(said) < 4:
+    if len(said) < 4:
         return None
     order = better_order(said, known)
     # Of labels that are frequent or rare, an order may gain by that alone.
     if order is None or association(said, known[:, order]) < SURE:
         return None
     now, then = (float((said * each).sum()) for each in (known, known[:, order]))
-    # Hits of all rows; or F1, twice the hits over all that was said or is true.
-    scale = len(said) if task.problem is Problem.SINGLE_LABEL else float(said.sum() + known.sum()) / 2
+    # F1, twice the hits over all that was said or is true; of one label per text, the hits over all rows.
+    scale = float(said.sum() + known.sum()) / 2
     if (then - now) / scale <= gate.max_drop:
         return None
     names = task.labels
@@ -169,52 +155,38 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
     )
 
 
-def _chance(task: Task, logits: Array, labels: Array, said: Floats, known: Floats) -> str | None:
+def _chance(task: Task, found: float, said: Floats, known: Floats, texts: int) -> str | None:
     """Say that answers have nothing to do with labels, or speak against them."""
-    sure, found = association(said, known), metrics.score(task, logits, labels)
-    number = f"{found:.3f}" if task.problem is Problem.REGRESSION else f"{found:.1%}"
+    sure, correlation = association(said, known), task.kind.metrics[task.metric].correlation
+    number = f"{found:.3f}" if correlation else f"{found:.1%}"
     if sure < -SURE:
         return f"the baseline's answers speak against them ({task.metric} {number})"
-    if sure < SURE or (task.problem is Problem.REGRESSION and found <= 0):
+    if sure < SURE or (correlation and found <= 0):
         return (
             f"the baseline's answers fit them no better than by chance ({task.metric} {number} on "
-            f"{len(said):,} different texts)"
+            f"{texts:,} different texts)"
         )
     return None
 
 
 def _trivial(
-    task: Task, logits: Array, labels: Array, groups: npt.NDArray[np.int64], gate: GateLimits
+    task: Task, outputs: Given, labels: Any, groups: npt.NDArray[np.int64], gate: GateLimits
 ) -> str | None:
     """Say that one answer to every text would be as right as the baseline."""
-    if task.problem is Problem.REGRESSION:
+    constant = task.kind.constant(task, task.truth(labels))
+    if constant is None:
         return None
-    share = true_features(task, labels).mean(axis=0)
-    answer, named = _constant(task, share)
+    row, named = constant
     metric = gate.metric or task.metric
-    constant = np.tile(answer, (len(labels), 1))
+    always = np.tile(row, (len(labels), 1))
     drop = metrics.drop_interval(
-        task, constant, logits, labels, BootstrapOptions(groups=groups), metric=metric
+        task, always, outputs, labels, BootstrapOptions(groups=groups), metric=metric
     )
     if drop.high < 0:
         return None
-    ours, trivial = (metrics.score(task, each, labels, metric=metric) for each in (logits, constant))
+    ours, trivial = (metrics.score(task, each, labels, metric=metric) for each in (outputs, always))
     return (
         f"the baseline's {metric} of {ours:.1%} is not beyond doubt better than answering {named} to "
         f"every text ({trivial:.1%}): on these rows it says little; others can be asked for "
         "(--set verify.gate.metric=…)"
     )
-
-
-def _constant(task: Task, share: Floats) -> tuple[npt.NDArray[np.float32], str]:
-    """Return the logits of the one answer that is right most often, and its name."""
-    if task.problem is Problem.SINGLE_LABEL:
-        best = int(np.argmax(share))
-        return np.eye(len(share), dtype=np.float32)[best], repr(task.labels[best])
-    order = np.argsort(-share, kind="stable")
-    # F1 of the k most frequent labels: twice their hits over the k said and all that are true.
-    scores = 2 * np.cumsum(share[order]) / (np.arange(1, len(share) + 1) + share.sum())
-    chosen = order[: int(np.argmax(scores)) + 1]
-    logits = np.full(len(share), -1, dtype=np.float32)
-    logits[chosen] = 1
-    return logits, " and ".join(repr(task.labels[i]) for i in sorted(chosen)[:_SHOWN])

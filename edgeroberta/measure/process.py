@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from edgeroberta.errors import EngineError, UnavailableError
 from edgeroberta.measure.clock import TimedCalls
 from edgeroberta.measure.paired import PairedTimes
 from edgeroberta.measure.protocol import RowStatus, SubjectSpec, WorkerReady
+from edgeroberta.tasks import Outputs
 
 #: Longest wait for an answer, in seconds; see ``rounds.BLOCK`` for the longest answer there is.
 TIMEOUT = 1800.0
@@ -55,8 +54,8 @@ class MeasuredModel(Protocol):
     ) -> TimedCalls:
         """Run random ids ``[batch, length]``, a call per length."""
 
-    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
-        """Return float32 logits ``[rows, labels]``; ``way`` as in :mod:`edgeroberta.measure.worker`."""
+    def outputs(self, rows: Sequence[int], *, way: str = "batched") -> Outputs:
+        """Return what the model gives for rows; ``way`` as in :mod:`edgeroberta.measure.worker`."""
 
     def beside(
         self,
@@ -123,12 +122,12 @@ class Worker:
         }
         return TimedCalls(**self._ask(request))
 
-    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
+    def outputs(self, rows: Sequence[int], *, way: str = "batched") -> Outputs:
         """See :class:`MeasuredModel`."""
         with tempfile.TemporaryDirectory() as folder:
-            file = str(Path(folder, "logits.npy"))
-            self._ask({"do": "logits", "rows": [int(row) for row in rows], "way": way, "file": file})
-            return np.load(file, allow_pickle=False)
+            file = str(Path(folder, "outputs.npz"))
+            self._ask({"do": "outputs", "rows": [int(row) for row in rows], "way": way, "file": file})
+            return Outputs.load(file)
 
     def beside(
         self,

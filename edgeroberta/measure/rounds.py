@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeroberta.measure import offline
 from edgeroberta.measure.clock import CallShape, Latency, TimedCalls, break_down, spread, summarise
@@ -22,6 +21,7 @@ from edgeroberta.measure.protocol import RowStatus, WorkerReady
 from edgeroberta.measure.validity import Monitor, Telemetry, null_monitor
 from edgeroberta.measure.warmup import WarmUp, warm_up
 from edgeroberta.progress import Progress
+from edgeroberta.tasks import Outputs
 
 #: Rows that a process is asked for at once in the accuracy pass. RoBERTa-large takes 0.35 TFLOP for a
 #: text of 512 tokens; a core of a small board that does 20 GFLOP/s needs 18 s for it, so that 100 of
@@ -76,7 +76,7 @@ class RepetitionRun:
     offline: Throughput | None = None  # how many texts it answers in a second when all are there
     seen_offline: list[Telemetry] = field(default_factory=list)  # what the device did while that was timed
     peak_bytes: int | None = None  # peak memory after the timed calls
-    logits: npt.NDArray[np.float32] | None = None  # float32 ``[rows, labels]`` of the accuracy pass
+    outputs: Outputs | None = None  # what it gave for all rows in the accuracy pass
     error: WorkerError | None = None  # how it failed
 
     def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
@@ -132,19 +132,19 @@ def run_interleaved(
 
 
 def answer_all(runs: Sequence[RepetitionRun], rows: int, progress: Progress) -> None:
-    """Let every process answer all rows, one process after the other; logits go into the entries.
+    """Let every process answer all rows, one process after the other; outputs go into the entries.
 
     The rows are asked for in blocks, so that a process that is slow is told from one that hangs.
     """
     with progress.bar("answer", rows * len(runs), "rows") as advance:
         for entry in runs:
-            blocks: list[npt.NDArray[np.float32]] = []
+            blocks: list[Outputs] = []
             for start in range(0, rows, BLOCK):
                 block = range(start, min(start + BLOCK, rows))
                 entry.attempt(_answer, entry, block, blocks)
                 advance(len(block), entry.name)
             if entry.error is None:
-                entry.logits = np.concatenate(blocks)
+                entry.outputs = Outputs.concatenate(blocks)
 
 
 def answer_offline(
@@ -259,9 +259,8 @@ def _peak(entry: RepetitionRun) -> None:
     entry.peak_bytes = entry.worker.memory()
 
 
-def _answer(entry: RepetitionRun, rows: range, blocks: list[npt.NDArray[np.float32]]) -> None:
-    logits = entry.worker.logits(rows)
-    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(broken):
+def _answer(entry: RepetitionRun, rows: range, blocks: list[Outputs]) -> None:
+    outputs = entry.worker.outputs(rows)
+    if len(broken := outputs.broken()):
         raise WorkerError(RowStatus.WRONG, f"its logits are not finite, first for row {rows[broken[0]]}")
-    blocks.append(logits)
+    blocks.append(outputs)

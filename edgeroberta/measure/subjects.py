@@ -19,6 +19,7 @@ from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch, timed
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import CONFIG, TOKENIZER
+from edgeroberta.tasks import Outputs
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
@@ -45,16 +46,16 @@ class BaselineOnnxSubject:
         self.vocab_size = vocab_size(folder)
 
     def answer(self, inputs: Inputs) -> object:
-        """Tokenize, run, and pick the first label of each text."""
-        return self.logits(inputs).argmax(-1).tolist()
+        """Tokenize, run, and pick the first label of each text or token."""
+        return self.outputs(inputs).values.argmax(-1).tolist()
 
     def answer_ids(self, ids: np.ndarray) -> object:
         """Run the engine on int64 ids ``[batch, length]``."""
         return self._runtime.run_ids(list(ids))
 
-    def logits(self, inputs: Inputs) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``, texts of one length together."""
-        return self._runtime.logits(list(inputs))
+    def outputs(self, inputs: Inputs) -> Outputs:
+        """Return what the model gives, texts of one length together."""
+        return self._runtime.outputs(list(inputs))
 
 
 class BundleSubject(BaselineOnnxSubject):
@@ -70,8 +71,8 @@ class BundleSubject(BaselineOnnxSubject):
         """Answer one text, or a list of them, with labels and scores."""
         return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
 
-    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
-        """Return float32 logits, each text padded to ``length`` tokens or left as it is if longer."""
+    def padded(self, inputs: Inputs, length: int) -> Outputs:
+        """Return what the model gives, each text padded to ``length`` tokens or left as it is if longer."""
         from edgeroberta.runtime import manifest
         from edgeroberta.runtime.lengths import Lengths
         from edgeroberta.runtime.session import open_session
@@ -130,15 +131,16 @@ def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     )
 
 
-def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> np.ndarray:
-    """Run each row, int64 [tokens], alone, padded on the right to ``length``; float32 [rows, labels]."""
+def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> Outputs:
+    """Run each row, int64 [tokens], alone, padded on the right to ``length``."""
     results = []
     for ids in rows:
         missing = max(0, length - len(ids))
         padded = np.pad(ids, (0, missing), constant_values=pad)[None]
         mask = np.pad(np.ones_like(ids), (0, missing))[None]
-        results.append(session.run(padded, mask))
-    return np.concatenate(results)
+        found = session.run(padded, mask)
+        results.append(found if found.ndim == 2 else found[0, : len(ids)])
+    return Outputs.pack(results)
 
 
 def runs_on(engine: str) -> str:

@@ -14,6 +14,7 @@ from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.tasks import Outputs, tokens
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -21,12 +22,13 @@ BATCH_TOKENS = 8192
 
 
 class TorchBaseline:
-    """A Hugging Face sequence classifier.
+    """A Hugging Face model with a head.
 
-    A half-wide model has all its weights in that type, as one would serve it; nothing is cast call by call
-    (no autocast). Logits come back as float32 whatever it runs in. ``device``: ``cpu`` or ``cuda``.
-    ``dtype``: ``float32``, ``float16`` or ``bfloat16``. ``engine``: ``torch``. ``device``: ``cpu``, or the
-    name of the GPU. ``device_clock``: True on a GPU, where CUDA events time the model alone.
+    Of a task per token, outputs are those of each text's tokens, padding left out. A half-wide model has
+    all its weights in that type, as one would serve it; nothing is cast call by call (no autocast).
+    Logits come back as float32 whatever it runs in. ``device``: ``cpu`` or ``cuda``. ``dtype``:
+    ``float32``, ``float16`` or ``bfloat16``. ``engine``: ``torch``. ``device``: ``cpu``, or the name of
+    the GPU. ``device_clock``: True on a GPU, where CUDA events time the model alone.
     """
 
     engine = "torch"
@@ -50,6 +52,7 @@ class TorchBaseline:
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
             loaded = loading.load(source, config, dtype=getattr(torch, dtype))
         self.model = loaded.to(self._where)
+        self.per_token = source.task.kind.per_token
         self.max_length = source.max_length
         self.vocab_size = source.config.vocab_size
         self.version = str(torch.__version__)
@@ -60,7 +63,7 @@ class TorchBaseline:
         self.bytes = source.weight_bytes
 
     def answer(self, inputs: Inputs) -> list[int]:
-        """Tokenize, run, and bring the first label of each text back to the CPU."""
+        """Tokenize, run, and bring the first label of each text or token back to the CPU."""
         started = time.perf_counter()
         batch = self._encode(list(inputs))
         self.watch.tokenize += time.perf_counter() - started
@@ -73,16 +76,27 @@ class TorchBaseline:
         batch = {"input_ids": tensor, "attention_mask": self._torch.ones_like(tensor)}
         return self._run(batch).cpu().numpy()
 
-    def logits(self, inputs: Inputs) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``, batched by length."""
+    def outputs(self, inputs: Inputs) -> Outputs:
+        """Return what the model gives for each of one or more inputs, batched by length."""
         order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
-        result: np.ndarray | None = None
+        found: dict[int, np.ndarray] = {}
+        places: dict[int, np.ndarray] = {}
         for rows in _batches(order, self._lengths(inputs)):
-            values = self._run(self._encode([inputs[row] for row in rows])).cpu().numpy()
-            if result is None:
-                result = np.empty((len(inputs), values.shape[1]), dtype=np.float32)
-            result[rows] = values
-        return np.empty((0, 0), dtype=np.float32) if result is None else result
+            batch = self._encode([inputs[row] for row in rows])
+            values = self._run(batch).cpu().numpy()
+            for number, row in enumerate(rows):
+                if not self.per_token:
+                    found[row] = values[number : number + 1]
+                    continue
+                encoding = batch.encodings[number]
+                length = sum(encoding.attention_mask)
+                spans, special = encoding.offsets[:length], encoding.special_tokens_mask[:length]
+                found[row] = values[number, :length]
+                places[row] = tokens.places(str(inputs[row]), spans, special)
+        numbers = range(len(inputs))
+        return Outputs.pack(
+            [found[row] for row in numbers], [places[row] for row in numbers] if places else None
+        )
 
     def _encode(self, inputs: Any) -> Any:
         texts = inputs

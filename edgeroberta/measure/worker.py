@@ -7,10 +7,10 @@ Requests, each with its answer:
     inputs; ends early after ``limit_s``; ``device`` asks the device's own clock, too
 ``{"do": "time_ids", "lengths": [128, 128, …], "batch": 8, "seed": 0, "limit_s": 10, "device": false}``
     the same, on random ids, a call per length
-``{"do": "logits", "rows": [0, 1], "way": "batched", "file": "x.npy"}``
-    float32 ``[rows, labels]`` in the file; ``way`` is one of ``batched`` (as the model is used for many
-    texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on (each text padded to that
-    length, or left at its own if it is longer)
+``{"do": "outputs", "rows": [0, 1], "way": "batched", "file": "x.npz"}``
+    the outputs in the file, see :class:`edgeroberta.tasks.Outputs`; ``way`` is one of ``batched`` (as the
+    model is used for many texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on
+    (each text padded to that length, or left at its own if it is longer)
 ``{"do": "beside", "folder": "…", "rows": [0, 7], "lengths": null, "vocab_size": 512, "limit_s": 2}``
     a bundle beside the graph of the folder on the same engine, see
     :class:`edgeroberta.measure.paired.PairedTimes`; on random ids as long as the rows' texts, or of the
@@ -39,6 +39,7 @@ from edgeroberta.measure.clock import peak_memory, time_calls
 from edgeroberta.measure.paired import PairedTimes
 from edgeroberta.measure.protocol import Inputs, SubjectSpec, WorkerReady
 from edgeroberta.measure.stopwatch import Stopwatch
+from edgeroberta.tasks import Outputs
 
 
 class Subject(Protocol):
@@ -60,15 +61,15 @@ class Subject(Protocol):
     def answer_ids(self, ids: np.ndarray) -> object:
         """Run the model on int64 ids ``[batch, length]``, all of them tokens."""
 
-    def logits(self, inputs: Inputs) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``."""
+    def outputs(self, inputs: Inputs) -> Outputs:
+        """Return what the model gives for each input."""
 
 
 class AnsweringSubject(Subject, Protocol):
     """A bundle: it must answer alike whatever padding a text gets, and int8 is to be worth it."""
 
-    def padded(self, inputs: Inputs, length: int) -> np.ndarray:
-        """Return float32 logits ``[len(inputs), labels]``, each text padded to ``length`` tokens."""
+    def padded(self, inputs: Inputs, length: int) -> Outputs:
+        """Return the same, each text padded to ``length`` tokens."""
 
     def beside(self, inputs: Inputs, request: dict[str, Any]) -> PairedTimes:
         """Time its engine beside the graph that the request names."""
@@ -125,9 +126,9 @@ def _serve(subject: Subject, spec: SubjectSpec, request: dict[str, Any]) -> dict
         shapes = [(request["batch"], length) for length in request["lengths"]]
         ids = [rng.integers(5, subject.vocab_size, shape, dtype=np.int64) for shape in shapes]
         return _timed(subject, subject.answer_ids, ids, request)
-    if do == "logits":
+    if do == "outputs":
         inputs = [spec.inputs[row] for row in request["rows"]]
-        np.save(request["file"], _logits(subject, inputs, request["way"]), allow_pickle=False)
+        _outputs(subject, inputs, request["way"]).save(request["file"])
         return {"rows": len(inputs)}
     if do == "beside":
         inputs = [spec.inputs[row] for row in request["rows"]]
@@ -144,12 +145,12 @@ def _timed(
     return asdict(time_calls(call, inputs, limit_s=request["limit_s"], watch=watch))
 
 
-def _logits(subject: Subject, inputs: Any, way: str) -> np.ndarray:
+def _outputs(subject: Subject, inputs: Any, way: str) -> Outputs:
     if way == "alone":
-        return np.concatenate([subject.logits([each]) for each in inputs])
+        return Outputs.concatenate(subject.outputs([each]) for each in inputs)
     if way.startswith("padded-"):
         return cast("AnsweringSubject", subject).padded(inputs, int(way.partition("-")[2]))
-    return subject.logits(inputs)
+    return subject.outputs(inputs)
 
 
 if __name__ == "__main__":

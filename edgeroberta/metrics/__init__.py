@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeroberta.metrics.agreement import agreement, agrees, tolerance
+from edgeroberta.metrics.agreement import agreement, agrees
 from edgeroberta.metrics.intervals import (
     SAMPLES,
     BootstrapOptions,
@@ -12,12 +12,12 @@ from edgeroberta.metrics.intervals import (
     lead_interval,
     rows_to_decide,
 )
-from edgeroberta.metrics.scores import METRICS, all_metrics, calibration_error, score
+from edgeroberta.metrics.scores import Given, all_metrics, calibration_error, fits, score
 
 __all__ = [
-    "METRICS",
     "SAMPLES",
     "BootstrapOptions",
+    "Given",
     "Interval",
     "agreement",
     "agreement_interval",
@@ -25,8 +25,8 @@ __all__ = [
     "all_metrics",
     "calibration_error",
     "drop_interval",
+    "fits",
     "lead_interval",
     "rows_to_decide",
     "score",
-    "tolerance",
 ]

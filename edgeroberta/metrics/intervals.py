@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,9 @@ import numpy.typing as npt
 from edgeroberta.metrics import resampling, studentized
 from edgeroberta.metrics.agreement import agrees
 from edgeroberta.metrics.resampling import BootstrapSample, Groups
-from edgeroberta.metrics.scores import METRICS, Array, ranks, score
+from edgeroberta.metrics.scores import Array, Given, checked, of_answers
 from edgeroberta.tasks import Task
+from edgeroberta.tasks.statistics import ranks
 
 #: Samples of an interval: its ends then move by 4 % of its half-width from seed to seed.
 SAMPLES = 4000
@@ -69,34 +71,33 @@ class BootstrapOptions:
 
 
 def drop_interval(
-    task: Task, full: Array, ours: Array, labels: Array, draws: BootstrapOptions, *, metric: str | None = None
+    task: Task, full: Given, ours: Given, labels: Any, draws: BootstrapOptions, *, metric: str | None = None
 ) -> Interval:
     """Estimate how much of a metric is lost.
 
-    The same rows are drawn for both models, so that what both get wrong cancels out. ``full``: float[n, L]
-    logits of the baseline. ``ours``: float[n, L] logits of the compressed model. ``labels``: int[n],
-    float[n, L] or float[n], by problem. ``metric``: its name; None for the task's own. Returns the drop
-    ``metric(full) - metric(ours)``; 0.01 is one point.
+    The same rows are drawn for both models, so that what both get wrong cancels out. ``full``: outputs of the
+    baseline on n texts. ``ours``: those of the compressed model. ``labels``: those of n rows. ``metric``: its
+    name; None for the task's own. Returns the drop ``metric(full) - metric(ours)``; 0.01 is one point.
     """
     name = metric or task.metric
-    chosen = METRICS[task.problem][name]
-    mean = score(task, full, labels, metric=name) - score(task, ours, labels, metric=name)
-    first, second = task.decide(full), task.decide(ours)
+    chosen, truth = task.kind.metrics[name], task.truth(labels)
+    first, second = (task.decide(checked(task, each, len(labels))) for each in (full, ours))
+    mean = of_answers(task, first, truth, name) - of_answers(task, second, truth, name)
 
     def most(better: Array, worse: Array) -> float:
         end = draws.quantile(
-            resampling.sample_drop(task, better, worse, labels, name, draws.groups), upper=True
+            resampling.sample_drop(task, better, worse, truth, name, draws.groups), upper=True
         )
         if not chosen.correlation:
             return end
-        high, low, truth = (ranks(each) if chosen.ranked else each for each in (better, worse, labels))
+        high, low, known = (ranks(each) if chosen.ranked else each for each in (better, worse, truth))
         studied = studentized.upper(
             high,
             low,
-            truth,
+            known,
             draws.groups,
             tail=draws.tail,
-            samples=draws.count(len(labels)),
+            samples=draws.count(len(truth)),
             seed=draws.seed,
             scale=draws.scale,
         )
@@ -105,8 +106,8 @@ def drop_interval(
     return Interval(mean, min(mean, -most(second, first)), max(mean, most(first, second)))
 
 
-def agreement_interval(task: Task, full: Array, ours: Array, draws: BootstrapOptions) -> Interval:
-    """Estimate on which share of all texts two models, logits float[n, L] each, say the same."""
+def agreement_interval(task: Task, full: Given, ours: Given, draws: BootstrapOptions) -> Interval:
+    """Estimate on which share of all texts two models, by their outputs, say the same."""
     same = agrees(task, full, ours)
     low, high = (
         draws.quantile(resampling.sample_share(same, draws.groups, other=end), upper=end)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.metrics import unseen
-from edgeroberta.metrics.scores import METRICS, Array, Floats
+from edgeroberta.metrics.scores import Array, Floats
 from edgeroberta.tasks import Task
 
 Groups = npt.NDArray[np.int64]
@@ -58,24 +58,22 @@ class BootstrapSample:
 
 
 def sample_drop(
-    task: Task, ours: Array, theirs: Array, labels: Array, metric: str, groups: Groups | None
+    task: Task, ours: Array, theirs: Array, truth: Array, metric: str, groups: Groups | None
 ) -> BootstrapSample:
     """Sample how much of a metric one model has more than another, with one unit that lost the most.
 
-    ``ours``: predictions of the model that may be better, as ``task.decide`` gives them. ``labels``: int[n],
-    float[n, L] or float[n], by problem. ``groups``: int64[n], equal for rows that stand or fall together;
-    None where each stands alone.
+    ``ours``: answers of the model that may be better, as ``task.decide`` gives them. ``truth``: as
+    ``task.truth`` gives it. ``groups``: int64[n], equal for rows that stand or fall together; None where each
+    stands alone.
     """
-    chosen = METRICS[task.problem][metric]
+    chosen = task.kind.metrics[metric]
     if chosen.ranked:
-        return _of_ranks(ours, theirs, labels, groups)
-    lost = unseen.rows(task, ours, labels)
-    rows = len(labels)
+        return _of_ranks(ours, theirs, truth, groups)
+    lost = task.kind.lost(task, ours, truth)
+    rows = len(truth)
     both = np.hstack(
         [
-            chosen.statistics(
-                np.concatenate([known, new]), np.concatenate([labels, lost[2]]), task.num_outputs
-            )
+            chosen.statistics(np.concatenate([known, new]), np.concatenate([truth, lost[2]]), task)
             for known, new in ((ours, lost[0]), (theirs, lost[1]))
         ]
     )

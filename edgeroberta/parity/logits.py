@@ -12,10 +12,9 @@ import numpy as np
 from edgeroberta.errors import CheckpointError, EdgeRobertaError
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.session import Logits
 from edgeroberta.storage import cache
 from edgeroberta.storage.files import GRAPH
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Outputs, Task
 
 #: Largest difference of a logit, as a part of the largest logit where that is above 1. Two float32
 #: programs that add up in other orders differ by 1e-6 to 1e-5 over 24 layers.
@@ -37,31 +36,32 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
     try:
         with cache.writing(caches):
             whole = model if same and model.has_head else _with_head(model, task, place / "model")
-            wanted = _of_transformers(whole, inputs)
-            found = _of_graph(whole, task, inputs, place)
+            answers = _of_transformers(whole, inputs)
+            found = _of_graph(whole, task, inputs, place).values
     finally:
         shutil.rmtree(place, ignore_errors=True)
+    wanted = answers.values
     allowed = ALLOWED * max(1.0, float(np.abs(wanted).max()))
     off = np.abs(found - wanted).max(axis=1)
-    worst = int(np.argmax(off))
-    if not off[worst] <= allowed:
-        rows = [", ".join(f"{value:.4f}" for value in row[worst]) for row in (found, wanted)]
+    unit = int(np.argmax(off))
+    if not off[unit] <= allowed:
+        worst = answers.texts[unit]
+        rows = [", ".join(f"{value:.4f}" for value in each[unit]) for each in (found, wanted)]
         raise CheckpointError(
-            f"its graph answers otherwise than transformers, by {off[worst]:.2g} where {allowed:.2g} may be: "
+            f"its graph answers otherwise than transformers, by {off[unit]:.2g} where {allowed:.2g} may be: "
             f"{str(inputs[worst])[:80]!r} gives {rows[0]}, not {rows[1]}",
             where=str(model),
             hint="this model is read wrongly, so it is not compressed; please report it",
         )
 
 
-def _of_transformers(model: Checkpoint, inputs: Inputs) -> Logits:
+def _of_transformers(model: Checkpoint, inputs: Inputs) -> Outputs:
     from edgeroberta.measure.torch_baseline import TorchBaseline
     from edgeroberta.roberta import loading
 
     try:
         with loading.silence_transformers():
-            found: Logits = TorchBaseline(model).logits(inputs)
-            return found
+            return TorchBaseline(model).outputs(inputs)
     except EdgeRobertaError:
         raise
     except Exception as error:  # transformers, torch and huggingface_hub raise many kinds
@@ -72,7 +72,7 @@ def _of_transformers(model: Checkpoint, inputs: Inputs) -> Logits:
         ) from error
 
 
-def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Logits:
+def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Outputs:
     from edgeroberta.roberta.graph import write_float
     from edgeroberta.runtime import Runtime
     from edgeroberta.runtime.lengths import Lengths
@@ -84,7 +84,7 @@ def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Log
     session = open_session("onnxruntime", place, threads=1, lengths=Lengths((length,), ()))
     pad = model.config.pad_token_id
     with Runtime(session, TextTokenizer.open(model.folder, length), task, pad_token_id=pad) as runtime:
-        return runtime.logits(list(inputs))
+        return runtime.outputs(list(inputs))
 
 
 def _with_head(model: Checkpoint, task: Task, place: Path) -> Checkpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgeroberta import backends, distributed, metrics, pipeline, recipe, targets
+from edgeroberta import backends, distributed, pipeline, recipe, targets
 from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.pipeline import RunResult, compression_inputs, preflight
 from edgeroberta.pipeline.compression_inputs import CompressionInputs, CompressionRequest
@@ -103,7 +103,7 @@ def _check_engines(chosen: Recipe, target: Target) -> None:
 
 def _check_metric(chosen: Recipe, task: Task) -> None:
     """Refuse a gate about a metric that the task does not have, before hours of work."""
-    known = metrics.METRICS[task.problem]
+    known = task.kind.metrics
     for index, (stage, config) in enumerate(chosen.stages):
         metric = getattr(getattr(config, "gate", None), "metric", None)
         if metric is not None and metric not in known:

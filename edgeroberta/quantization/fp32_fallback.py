@@ -14,17 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.quantized import Float
+from edgeroberta.tasks import Outputs
 
 #: Texts that single matmuls are examined on: the logits' error ranks them well long before counted
 #: answers do, and there is a graph to write and run for every one of them.
 RANKING_TEXTS = 64
 
-#: Runs a graph in which the named matmuls are float over the first so many texts; returns logits
-#: float32 [texts, labels].
-Measure = Callable[[frozenset[str], int], Float]
+#: Runs a graph in which the named matmuls are float over the first so many texts.
+Measure = Callable[[frozenset[str], int], Outputs]
 #: Share of texts with the same answer, 0 … 1.
-Agreement = Callable[[Float, Float], float]
+Agreement = Callable[[Outputs, Outputs], float]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class FallbackResult:
 def fall_back_to_fp32(
     measure: Measure,
     agreement: Agreement,
-    exact: Float,
+    exact: Outputs,
     linear_ops: Sequence[str],
     *,
     min_agreement: float,
@@ -50,34 +49,36 @@ def fall_back_to_fp32(
 ) -> FallbackResult:
     """Put back to float as few matmuls as the budget needs.
 
-    ``measure``: runs the graph with a given set of float matmuls. ``exact``: logits of the float graph,
-    float32 [texts, labels]. ``linear_ops``: all matmuls that may be put back. ``min_agreement``: share of the
+    ``measure``: runs the graph with a given set of float matmuls. ``exact``: outputs of the float
+    graph. ``linear_ops``: all matmuls that may be put back. ``min_agreement``: share of the
     texts that must keep their answer, 0 … 1. Returns what stays float and what that achieves; it is returned
     even when the budget is not met.
     """
     kept: dict[str, str] = {}
-    logits = measure(frozenset(), len(exact))
-    share = agreement(exact, logits)
+    outputs = measure(frozenset(), len(exact))
+    share = agreement(exact, outputs)
     while share < min_agreement and len(kept) < max_float:
         left = [linear_op for linear_op in linear_ops if linear_op not in kept]
         if not left:
             break
         linear_op = _worst(measure, exact, left, kept, progress)
         better = measure(frozenset({*kept, linear_op}), len(exact))
-        if _error(better, exact) >= _error(logits, exact):
+        if _error(better, exact) >= _error(outputs, exact):
             break
-        before, logits = share, better
-        share = agreement(exact, logits)
+        before, outputs = share, better
+        share = agreement(exact, outputs)
         kept[linear_op] = (
             f"int8 kept {100 * before:.1f} % of the answers, under {100 * min_agreement:.1f} %; "
             f"float here brings {100 * share:.1f} %"
         )
-    difference = np.abs(logits - exact)
-    return FallbackResult(kept, share, _error(logits, exact), float(difference.max()), share >= min_agreement)
+    difference = np.abs(outputs.values - exact.values)
+    return FallbackResult(
+        kept, share, _error(outputs, exact), float(difference.max()), share >= min_agreement
+    )
 
 
 def _worst(
-    measure: Measure, exact: Float, linear_ops: Sequence[str], kept: Iterable[str], progress: Progress
+    measure: Measure, exact: Outputs, linear_ops: Sequence[str], kept: Iterable[str], progress: Progress
 ) -> str:
     """Return the matmul whose return to float brings the logits closest to the float graph's."""
     few = exact[:RANKING_TEXTS]
@@ -89,6 +90,6 @@ def _worst(
     return min(errors, key=lambda linear_op: errors[linear_op])
 
 
-def _error(logits: Float, exact: Float) -> float:
-    difference: NDArray[np.float32] = logits - exact
+def _error(outputs: Outputs, exact: Outputs) -> float:
+    difference: NDArray[np.float32] = outputs.values - exact.values
     return float(np.square(difference).mean())

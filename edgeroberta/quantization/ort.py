@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgeroberta.errors import EngineError
 from edgeroberta.runtime.onnxruntime import open_graph
+from edgeroberta.tasks import Outputs
 
 
 def open_session(graph: Path) -> Any:
@@ -18,13 +19,14 @@ def open_session(graph: Path) -> Any:
     return open_graph(graph, threads=0)
 
 
-def run_logits(session: Any, inputs: Iterable[NDArray[np.int64]]) -> NDArray[np.float32]:
-    """Return logits float32 [texts, labels] of token ids int64 [length] each, one text at a time."""
+def run_graph(session: Any, inputs: Iterable[NDArray[np.int64]]) -> Outputs:
+    """Return the outputs of token ids int64 [length] each, one text at a time."""
     rows = []
     for ids in inputs:
         feed = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
-        rows.append(session.run(["logits"], feed)[0][0])
-    return np.asarray(rows, np.float32)
+        found = np.asarray(session.run(["logits"], feed)[0], np.float32)
+        rows.append(found.reshape(-1, found.shape[-1]))
+    return Outputs.pack(rows)
 
 
 #: Largest difference of a logit, of the range of the float32 graph's logits on the same texts. ONNX Runtime
@@ -46,9 +48,10 @@ def validate_fp16(exact: Path, half: Path, texts: Sequence[NDArray[np.int64]]) -
     of each text. Returns ``max_logit_error``, ``limit`` and the number of ``texts``. Raises EngineError: half
     precision overflows, or gives other answers than float32.
     """
-    wanted, found = (run_logits(open_session(graph), texts) for graph in (exact, half))
-    lost = int((~np.isfinite(found).all(axis=1) & np.isfinite(wanted).all(axis=1)).sum())
-    if not np.isfinite(wanted).all():
+    outputs = [run_graph(open_session(graph), texts) for graph in (exact, half)]
+    lost = len(np.setdiff1d(outputs[1].broken(), outputs[0].broken()))
+    wanted, found = (each.values for each in outputs)
+    if len(outputs[0].broken()):
         raise EngineError("the model itself answers with values that are not finite", where=str(exact))
     if lost:
         raise EngineError(

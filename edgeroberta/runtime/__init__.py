@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError, UnavailableError, UsageError
 from edgeroberta.runtime.core import Runtime
-from edgeroberta.runtime.postprocess import Prediction
-from edgeroberta.tasks import Problem
+from edgeroberta.tasks import Prediction, Problem
 
 __all__ = [
     "BundleError",

@@ -11,11 +11,10 @@ import numpy as np
 
 from edgeroberta.errors import BundleError, EngineError, UsageError
 from edgeroberta.runtime import tokenids
-from edgeroberta.runtime.postprocess import Prediction, interpret
 from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer, explain
 from edgeroberta.storage.files import TOKENIZER
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Outputs, Prediction, Problem, Task
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
@@ -194,18 +193,27 @@ class Runtime:
             self._check_input(inputs)
             encoding: Encoding = self._tokenizer.encode_one(inputs)
             tokenids.refuse(encoding.ids, self.pad_token_id)
-            logits = self._run_one(encoding.ids)
-            return interpret(self.task, logits, truncated=encoding.truncated)
+            return self.read(self._run_one(encoding.ids), encoding, inputs)
         encodings = self.encode(inputs)
-        rows = self.run_ids([encoding.ids for encoding in encodings])
+        outputs = self.run_ids([encoding.ids for encoding in encodings])
         return [
-            interpret(self.task, row, truncated=encoding.truncated)
-            for row, encoding in zip(rows, encodings, strict=True)
+            self.read(outputs.part(row)[0], encoding, item)
+            for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True))
         ]
+
+    def read(self, values: Logits, encoding: Encoding, item: Input) -> Prediction:
+        """Make the prediction of one input from its outputs, float32 [units, labels]."""
+        task = self.task
+        found: Prediction = task.kind.interpret(task, values, None, item, truncated=encoding.truncated)
+        return found
+
+    def outputs(self, inputs: Sequence[Input]) -> Outputs:
+        """Return what the model gives for a list of texts or pairs."""
+        return self.run_ids([encoding.ids for encoding in self.encode(inputs)])
 
     def logits(self, inputs: Sequence[Input]) -> Logits:
         """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels]."""
-        return self.run_ids([encoding.ids for encoding in self.encode(inputs)])
+        return self.outputs(inputs).values
 
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
         """Tokenize texts or pairs: int64 ids of each, and whether it was cut off; refuses as a call does."""
@@ -217,14 +225,14 @@ class Runtime:
         tokenids.refuse_padding([one.ids for one in encodings], self.pad_token_id)
         return encodings
 
-    def run_ids(self, ids: Sequence[Ids]) -> Logits:
+    def run_ids(self, ids: Sequence[Ids]) -> Outputs:
         """Run token ids, in batches of texts of one length.
 
         Args:
             ids: int64 [length] each, of 1 to ``max_length`` tokens.
 
         Returns:
-            float32 [inputs, labels], in the order of ``ids``.
+            The outputs, in the order of ``ids``.
 
         Raises:
             EngineError: The engine failed, or the runtime is closed.
@@ -233,7 +241,11 @@ class Runtime:
         session = self.session
         limits = tokenids.InputLimits(self.max_length, self.pad_token_id, self._vocab_size)
         ids = tokenids.checked(ids, limits)
-        result = np.empty((len(ids), len(self.task.labels)), np.float32)
+        per_token = self.task.kind.per_token
+        offsets = np.arange(len(ids) + 1)
+        if per_token:
+            offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(one) for one in ids])])
+        result = np.empty((offsets[-1], len(self.task.labels)), np.float32)
         groups: dict[int, list[int]] = {}
         for index, one in enumerate(ids):
             groups.setdefault(session.padded_length(len(one)), []).append(index)
@@ -241,8 +253,13 @@ class Runtime:
             for start in range(0, len(members), self._max_batch):
                 chosen = members[start : start + self._max_batch]
                 batch = tokenids.padded([ids[i] for i in chosen], length, self.pad_token_id)
-                result[chosen] = session.run(*batch)
-        return result
+                found = session.run(*batch)
+                if not per_token:
+                    result[chosen] = found
+                    continue
+                for values, text in zip(found, chosen, strict=True):
+                    result[offsets[text] : offsets[text + 1]] = values[: len(ids[text])]
+        return Outputs(result, offsets)
 
     def close(self) -> None:
         """Free the engine; calls after this are refused."""
@@ -261,13 +278,15 @@ class Runtime:
         return f"<Runtime {where} on {self.engine} {self.engine_version}, {self.task.problem}>"
 
     def _run_one(self, ids: Ids) -> Logits:
-        """Run one input the shortest way: this is what a device does all day."""
+        """Run one input the shortest way, float32 [units, labels]: this is what a device does all day."""
         session = self.session
         length = session.padded_length(len(ids))
         if length == len(ids):
             batch = ids[np.newaxis]
-            return session.run(batch, np.ones_like(batch))[0]
-        return session.run(*tokenids.padded([ids], length, self.pad_token_id))[0]
+            found = session.run(batch, np.ones_like(batch))
+        else:
+            found = session.run(*tokenids.padded([ids], length, self.pad_token_id))
+        return found[0, : len(ids)] if self.task.kind.per_token else found
 
     def _check_input(self, item: object, number: int | None = None) -> None:
         if isinstance(item, tuple if self.task.pair else str):

@@ -20,10 +20,10 @@ import numpy as np
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime import processor
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
-from edgeroberta.runtime.session import Logits
 from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.cache import cache_dir
+from edgeroberta.tasks import Outputs
 from edgeroberta.version import __version__
 
 GOLDENS_FILE = "goldens.json"
@@ -31,7 +31,7 @@ SCHEMA_VERSION = 1
 
 logger = logging.getLogger(__name__)
 
-RunIds = Callable[[Sequence[Any]], Logits]
+RunIds = Callable[[Sequence[Any]], Outputs]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Goldens:
 
     inputs: tuple[Input, ...]  # texts or pairs
     ids: tuple[tuple[int, ...], ...]  # token ids of each
-    logits: Logits  # float32 [inputs, labels], from ONNX Runtime on the machine that made the bundle
+    outputs: Outputs  # of each, from ONNX Runtime on the machine that made the bundle
     atol: float  # largest absolute difference of a logit that still is the same answer
     #: the same of the graph whose weights are in half precision, which ONNX Runtime computes in float32;
     #: engines that compute in fp16 are held to them. None where no engine does. That graph itself is held to
     #: the float32 one where the bundle is made, see :mod:`edgeroberta.quantization.ort`.
-    float_logits: Logits | None = None
-    float_atol: float | None = None  # what ``atol`` is to ``float_logits``
+    float_outputs: Outputs | None = None
+    float_atol: float | None = None  # what ``atol`` is to ``float_outputs``
 
     def allowed(self, precision: str) -> float:
         """Return the largest difference to :meth:`answers` that still is the same answer."""
@@ -54,11 +54,11 @@ class Goldens:
             return self.float_atol
         return self.atol
 
-    def answers(self, precision: str) -> Logits:
-        """Return the logits that an engine of a precision must give."""
-        if precision == "fp16" and self.float_logits is not None:
-            return self.float_logits
-        return self.logits
+    def answers(self, precision: str) -> Outputs:
+        """Return the outputs that an engine of a precision must give."""
+        if precision == "fp16" and self.float_outputs is not None:
+            return self.float_outputs
+        return self.outputs
 
     def to_bytes(self) -> bytes:
         """Serialize as ``goldens.json``."""
@@ -66,11 +66,13 @@ class Goldens:
             "schema_version": SCHEMA_VERSION,
             "inputs": [item if isinstance(item, str) else list(item) for item in self.inputs],
             "ids": [list(ids) for ids in self.ids],
-            "logits": self.logits.astype(float).tolist(),
+            "logits": self.outputs.values.astype(float).tolist(),
             "atol": self.atol,
         }
-        if self.float_logits is not None:
-            fields["float_logits"] = self.float_logits.astype(float).tolist()
+        if not self.outputs.per_text:
+            fields["offsets"] = self.outputs.offsets.tolist()
+        if self.float_outputs is not None:
+            fields["float_logits"] = self.float_outputs.values.astype(float).tolist()
             fields["float_atol"] = self.float_atol
         return canonical(fields)
 
@@ -82,17 +84,21 @@ def load(folder: Path) -> Goldens:
     try:
         data = file.read_bytes()
         fields = jsontext.loads(data)
+        offsets = np.array(fields.get("offsets", range(len(fields["inputs"]) + 1)), np.int64)
         goldens = Goldens(
             inputs=tuple(item if isinstance(item, str) else (item[0], item[1]) for item in fields["inputs"]),
             ids=tuple(tuple(ids) for ids in fields["ids"]),
-            logits=np.array(fields["logits"], np.float32),
+            outputs=Outputs(np.array(fields["logits"], np.float32), offsets),
             atol=float(fields["atol"]),
-            float_logits=np.array(fields["float_logits"], np.float32) if "float_logits" in fields else None,
+            float_outputs=Outputs(np.array(fields["float_logits"], np.float32), offsets)
+            if "float_logits" in fields
+            else None,
             float_atol=float(fields["float_atol"]) if "float_logits" in fields else None,
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError, RecursionError) as error:
         raise damaged(file, f"not readable ({error})") from error
-    if not is_canonical(fields, data) or not (len(goldens.inputs) == len(goldens.ids) == len(goldens.logits)):
+    whole = len(goldens.inputs) == len(goldens.ids) == len(goldens.outputs)
+    if not is_canonical(fields, data) or not whole or len(goldens.outputs.values) != offsets[-1]:
         raise damaged(file, "not as it was written")
     return goldens
 
@@ -110,23 +116,23 @@ def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> li
     return encodings
 
 
-def max_abs_difference(goldens: Goldens, logits: Logits, *, precision: str = "int8") -> float:
+def max_abs_difference(goldens: Goldens, outputs: Outputs, *, precision: str = "int8") -> float:
     """Return the largest absolute difference to the golden logits; infinite where one is not finite."""
-    answers = goldens.answers(precision)
-    if logits.shape != answers.shape or not np.isfinite(logits).all():
+    found, answers = outputs.values, goldens.answers(precision).values
+    if found.shape != answers.shape or not np.isfinite(found).all():
         return float("inf")
-    return float(np.abs(logits - answers).max(initial=0.0))
+    return float(np.abs(found - answers).max(initial=0.0))
 
 
 def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: str = "int8") -> float:
     """Run the golden inputs and compare.
 
-    ``run_ids``: maps int64 id arrays to float32 [inputs, labels]. ``precision``: what the engine computes in;
+    ``run_ids``: maps int64 id arrays to outputs. ``precision``: what the engine computes in;
     see :attr:`edgeroberta.runtime.session.Engine.precision`. Raises EngineError: it is more than the goldens
     allow.
     """
-    logits = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
-    found = max_abs_difference(goldens, logits, precision=precision)
+    outputs = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
+    found = max_abs_difference(goldens, outputs, precision=precision)
     allowed = goldens.allowed(precision)
     if not found <= allowed:
         raise EngineError(

@@ -34,7 +34,8 @@ class Session(Protocol):
         """Run one batch.
 
         ``input_ids``: int64 [batch, length], padded on the right. ``attention_mask``: int64 [batch, length],
-        1 for tokens and 0 for padding. Returns float32 [batch, labels], a fresh array. Raises EngineError:
+        1 for tokens and 0 for padding. Returns a fresh array, float32 [batch, labels], or [batch, length,
+        labels] of a task per token. Raises EngineError:
         the engine failed.
         """
 

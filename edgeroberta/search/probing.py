@@ -77,10 +77,10 @@ def rank(
             candidate_recipes.training_steps(replace(candidate, vocabulary=None), recovery)
         )
         folder = pipeline.make(steps, small, progress=progress)[-1].artifact.path
-        logits = _answers(Checkpoint(folder), small)
-        same = metrics.agrees(job.task, answers, logits)
+        outputs = _answers(Checkpoint(folder), small)
+        same = metrics.agrees(job.task, answers, outputs)
         agreement = float(same.mean())
-        found.append((ShortDistillation(candidate, agreement, _score(small, logits)), same))
+        found.append((ShortDistillation(candidate, agreement, _score(small, outputs)), same))
         progress.line(f"{candidate.name}: {agreement:.1%} of the validation answers are the teacher's")
     found.sort(key=lambda each: (-each[0].agreement, -each[0].candidate.kept))
     (best, most), *others = found
@@ -130,7 +130,7 @@ def _answers(model: Checkpoint, job: PipelineJob) -> Any:
     return prediction.predict(classifier, batching.tokenize(model, rows.inputs(), max_length=128))
 
 
-def _score(job: PipelineJob, logits: Any) -> float:
+def _score(job: PipelineJob, outputs: Any) -> float:
     from edgeroberta.training import finetuning
 
-    return metrics.score(job.task, logits, finetuning.labels_of(job.data.validation))
+    return metrics.score(job.task, outputs, finetuning.labels_of(job.data.validation))

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edgeroberta.runtime import Prediction, Runtime
-from edgeroberta.runtime.postprocess import interpret
 from edgeroberta.runtime.tokenizer import Input
 
 logger = logging.getLogger(__name__)
@@ -123,11 +122,11 @@ class Pool:
         try:
             encodings = self._runtime.encode(inputs)
             started = time.perf_counter()
-            rows = self._runtime.run_ids([encoding.ids for encoding in encodings])
+            outputs = self._runtime.run_ids([encoding.ids for encoding in encodings])
             seconds = time.perf_counter() - started
             found = [
-                interpret(self._runtime.task, row, truncated=encoding.truncated)
-                for row, encoding in zip(rows, encodings, strict=True)
+                self._runtime.read(outputs.part(row)[0], encoding, item)
+                for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True))
             ]
         # Whatever it is, one request gets an error and the thread continues with the next.
         except Exception as error:

@@ -151,7 +151,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
             engine.validate_fp16(
                 graph / GRAPH, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids]
             )
-        goldens = bundle_writer.with_float_logits(goldens, graph / backends.HALF_GRAPH)
+        goldens = bundle_writer.with_float_outputs(goldens, graph / backends.HALF_GRAPH)
     if backends.wants_int8_graph(engines):
         goldens = bundle_writer.allow_half_body(goldens, graph / backends.INT8_GRAPH)
     return goldens

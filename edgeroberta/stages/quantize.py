@@ -14,6 +14,7 @@ from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import GRAPH
+from edgeroberta.tasks import Outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,21 +213,21 @@ def _fit(
 ) -> FallbackResult:
     from edgeroberta.metrics import agreement
     from edgeroberta.quantization import fp32_fallback as budget
-    from edgeroberta.quantization.ort import open_session, run_logits
+    from edgeroberta.quantization.ort import open_session, run_graph
     from edgeroberta.roberta.graph import build_graph
 
     trial = context.scratch / "trial.onnx"
 
-    def measure(fp32_fallback: frozenset[str], texts: int) -> NDArray[np.float32]:
+    def measure(fp32_fallback: frozenset[str], texts: int) -> Outputs:
         plan = choices.plan(fp32_fallback.union(never))
         # Weights beside the graph: many graphs may have to be written, and this is the quicker way.
         files = build_graph(weights, plan, form).builder.save(trial, inline_limit=0)
-        logits = run_logits(open_session(trial), check[:texts])
+        outputs = run_graph(open_session(trial), check[:texts])
         for file in files:
             file.unlink()
-        return logits
+        return outputs
 
-    exact = run_logits(open_session(context.inputs[Kind.GRAPH].path / GRAPH), check)
+    exact = run_graph(open_session(context.inputs[Kind.GRAPH].path / GRAPH), check)
     return budget.fall_back_to_fp32(
         measure,
         lambda a, b: agreement(context.task, a, b),

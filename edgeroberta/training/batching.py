@@ -35,6 +35,9 @@ class Tokens:
     ids: npt.NDArray[np.int32]  # int32[total], all ids; in memory, or in a file that is mapped into it
     offsets: Indices  # int64[n + 1], where each text starts; the last entry is the total
     pad_id: int  # id that fills up a batch
+    #: int64[total, 3], what each token stands for, see :class:`edgeroberta.tasks.Ragged`; None where nobody
+    #: asked
+    places: Indices | None = None
 
     @classmethod
     def pack(cls, sequences: Sequence[npt.ArrayLike], *, pad_id: int) -> Tokens:

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from edgeroberta.tasks import Outputs
 from edgeroberta.training import batching
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.hyperparameters import MatmulPrecision
@@ -69,8 +70,8 @@ def computing(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
 
 def predict(
     model: PreTrainedModel, tokens: Tokens, *, precision: MatmulPrecision = MatmulPrecision.AUTO
-) -> npt.NDArray[np.float32]:
-    """Run a classifier over texts, divided among all processes; each gets the logits, float32[n, L]."""
+) -> Outputs:
+    """Run a model over texts, divided among all processes; each gets the outputs."""
     device, process = model.device, accelerator()
     model.eval()
     parts: list[tuple[Indices, npt.NDArray[np.float32]]] = []
@@ -79,14 +80,22 @@ def predict(
         for rows in batches[process.process_index :: process.num_processes]:
             batch = to_device(tokens, rows, device)
             logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
-            parts.append((rows, logits.float().cpu().numpy()))
+            values = logits.float().cpu().numpy()
+            # One vector per token: those of padding are left out, and texts follow one another.
+            parts.append((rows, values[batch.mask.cpu().numpy().astype(bool)] if values.ndim > 2 else values))
     gathered: Sequence[tuple[Indices, npt.NDArray[np.float32]]] = (
         gather_object(parts) if process.num_processes > 1 else parts
     )
-    result = np.empty((len(tokens), model.config.num_labels), np.float32)
-    for rows, values in gathered:
-        result[rows] = values
-    return result
+    if sum(len(values) for _, values in gathered) == len(tokens) != tokens.offsets[-1]:
+        result = np.empty((len(tokens), model.config.num_labels), np.float32)
+        for rows, values in gathered:
+            result[rows] = values
+        return Outputs.of_texts(result)
+    found = Outputs.concatenate(
+        Outputs(values, np.concatenate([[0], np.cumsum(tokens.lengths[rows])])) for rows, values in gathered
+    )
+    order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")
+    return Outputs(found[order].values, tokens.offsets, tokens.places)
 
 
 def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> ProcessBatch:

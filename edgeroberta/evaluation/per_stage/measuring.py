@@ -108,7 +108,7 @@ class _MetricsCache:
         if self.rows.labels is None:
             raise DataError("per-stage metrics need labels, these rows have none", where=run.rows.source)
         self.labels = self.rows.labels
-        self.answers = run.reference.logits[chosen]
+        self.answers = run.reference.outputs[chosen]
         self.scratch = run.scratch / "per_stage"
         self.start = start
         self.parameters: int | None = None
@@ -167,7 +167,7 @@ class _MetricsCache:
         return self.baseline
 
     def _ask(self, model: StageModel) -> Any:
-        """Return float32 logits ``[rows, labels]``; all processors work on them, which changes no answer."""
+        """Return the outputs for all rows; all processors work on them, which changes no answer."""
         entry = RepetitionRun(model.engine, self.start(self._spec(model, threads=machine_facts().cores)))
         try:
             entry.attempt(_open, entry)
@@ -176,18 +176,18 @@ class _MetricsCache:
             entry.worker.close()
         if entry.error is not None:
             raise entry.error
-        return entry.logits
+        return entry.outputs
 
-    def _sum_up(self, model: StageModel, logits: Any) -> StageMetrics:
+    def _sum_up(self, model: StageModel, outputs: Any) -> StageMetrics:
         full = self.first_row
         # What is the same graph is as fast: the baseline's own export takes no turns.
         timing = _timing(full) if full and full.graph == model.graph else self._time(model)
         return StageMetrics(
             graph=model.graph,
-            metric=metrics.score(self.task, logits, self.labels),
-            agreement=metrics.agreement(self.task, self.answers, logits),
-            flips=int((~metrics.agrees(self.task, self.answers, logits)).sum()),
-            calibration_error=metrics.calibration_error(self.task, logits, self.labels),
+            metric=metrics.score(self.task, outputs, self.labels),
+            agreement=metrics.agreement(self.task, self.answers, outputs),
+            flips=int((~metrics.agrees(self.task, self.answers, outputs)).sum()),
+            calibration_error=metrics.calibration_error(self.task, outputs, self.labels),
             **timing,
         )
 
@@ -223,7 +223,7 @@ class _MetricsCache:
             {
                 "rows": self.rows.digest,
                 "task": [self.task.problem.value, list(self.task.labels)],
-                "answers": [[float(value) for value in row] for row in self.answers],
+                "answers": [[float(value) for value in row] for row in self.answers.values],
                 "baseline": self.first.lineage.content,
                 "code": codedigest.of(__name__),
                 "versions": versions(_PACKAGES),

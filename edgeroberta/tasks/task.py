@@ -1,7 +1,4 @@
-"""What a model answers: one label, several labels or a number, and how its logits are read.
-
-Standard library and numpy only, so that the device may use it too.
-"""
+"""The task of one model: its kind and its labels, as ``config.json`` has them."""
 
 from __future__ import annotations
 
@@ -11,10 +8,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import CheckpointError, did_you_mean, shown
+from edgeroberta.tasks.classification import MultiLabel, Regression, SingleLabel
+from edgeroberta.tasks.kind import TaskKind
+from edgeroberta.tasks.outputs import Outputs, as_outputs
+from edgeroberta.tasks.tokens import TokenLabels
 
 
 class Word(str, Enum):
@@ -25,18 +25,20 @@ class Word(str, Enum):
 
 
 class Problem(Word):
-    """Kind of sequence classification, under the names Hugging Face uses for ``problem_type``."""
+    """Kind of task; the first three under the names Hugging Face uses for ``problem_type``."""
 
     SINGLE_LABEL = "single_label_classification"
     MULTI_LABEL = "multi_label_classification"
     REGRESSION = "regression"
+    TOKENS = "token_classification"
 
 
-#: The metric each problem is judged by; GLUE's choice for single label and regression.
-METRICS = {
-    Problem.SINGLE_LABEL: "accuracy",
-    Problem.MULTI_LABEL: "micro_f1",
-    Problem.REGRESSION: "pearson",
+#: Every kind of task, by the value of its problem: a new one is a row here.
+KINDS: dict[str, TaskKind] = {
+    Problem.SINGLE_LABEL.value: SingleLabel(),
+    Problem.MULTI_LABEL.value: MultiLabel(),
+    Problem.REGRESSION.value: Regression(),
+    Problem.TOKENS.value: TokenLabels(),  # type: ignore[dict-item]
 }
 
 
@@ -54,18 +56,31 @@ class Task:
 
     @property
     def num_outputs(self) -> int:
-        """Number of logits per input."""
+        """Number of logits per unit."""
         return len(self.labels)
 
     @property
+    def kind(self) -> TaskKind:
+        """All that is done with such a task."""
+        return KINDS[str(self.problem)]
+
+    @property
     def metric(self) -> str:
-        """Name of the metric the task is judged by: ``accuracy``, ``micro_f1`` or ``pearson``."""
-        return METRICS[self.problem]
+        """Name of the metric the task is judged by where nobody says otherwise."""
+        return self.kind.default_metric
 
     @property
     def optimum_task(self) -> str:
         """Name of the task in Optimum's ``TasksManager``."""
-        return "text-classification"
+        return self.kind.optimum_task
+
+    def decide(self, outputs: Outputs | npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Read outputs, or logits float32 [texts, L], as answers."""
+        return self.kind.decide(self, as_outputs(outputs))
+
+    def truth(self, labels: Any) -> npt.NDArray[Any]:
+        """Read the labels of rows as answers."""
+        return self.kind.truth(self, labels)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], *, pair: bool = False) -> Task:
@@ -77,14 +92,6 @@ class Task:
         """
         names = labels(config)
         return cls(_problem(config, names), names, pair)
-
-    def decide(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Turn logits float[n, L] into int64[n] ids, bool[n, L] (above one half) or float32[n] values."""
-        if self.problem is Problem.SINGLE_LABEL:
-            return np.argmax(logits, axis=1).astype(np.int64)
-        if self.problem is Problem.MULTI_LABEL:
-            return logits > 0  # sigmoid(x) > 0.5 exactly when x > 0
-        return logits[:, 0].astype(np.float32)
 
 
 def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:

@@ -1,0 +1,27 @@
+"""What a model answers, one module a kind of task: how outputs are read, compared and judged.
+
+Standard library and numpy only, so that the device may use it too. :mod:`.kind` says what a kind is,
+:mod:`.task` has the table of them, :mod:`.outputs` the one form of all that a model gives.
+"""
+
+from __future__ import annotations
+
+from edgeroberta.tasks.classification import Prediction
+from edgeroberta.tasks.kind import Metric, TaskKind
+from edgeroberta.tasks.outputs import Outputs, Ragged, WordTags, as_outputs
+from edgeroberta.tasks.task import KINDS, Problem, Task, Word, labels
+
+__all__ = [
+    "KINDS",
+    "Metric",
+    "Outputs",
+    "Prediction",
+    "Problem",
+    "Ragged",
+    "Task",
+    "TaskKind",
+    "Word",
+    "WordTags",
+    "as_outputs",
+    "labels",
+]
