@@ -33,7 +33,7 @@ from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import artifact
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Outputs, Problem, Task
 
 TOKENIZER = Path(__file__).parent / "fixtures" / "tokenizer"
 VOCAB, MAX_LENGTH = 600, 512
@@ -135,7 +135,7 @@ def fixed_reference(rows: Rows, logits: np.ndarray, **changes: Any) -> BaselineA
         "data_source": rows.source,
         "rows": len(rows),
         "metrics": all_metrics(TASK, logits, rows.labels),
-        "logits": logits.astype(np.float32),
+        "outputs": Outputs.of_texts(logits.astype(np.float32)),
         "dtype": "float32",
         "max_length": 512,
         "device": "NVIDIA H200",
@@ -236,10 +236,12 @@ class FakeWorker:
             [self.seconds] * count, **{name: [part * self.seconds] * count for name, part in parts.items()}
         )
 
-    def logits(self, rows: Any, *, way: str = "batched") -> np.ndarray:
-        self._note("logits", way)
+    def outputs(self, rows: Any, *, way: str = "batched") -> Outputs:
+        self._note("outputs", way)
         found = self.table[list(rows)]
-        return found + np.float32(self.padded) * np.array([1, -1], np.float32) if "padded" in way else found
+        if "padded" in way:
+            found = found + np.float32(self.padded) * np.array([1, -1], np.float32)
+        return Outputs.of_texts(found)
 
     def beside(
         self, folder: Path, rows: Any, *, lengths: Any, vocab_size: int, limit_s: float

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.measure.protocol import SubjectSpec
+from edgeroberta.tasks import Outputs
 
 
 class Subject:
@@ -30,12 +31,12 @@ class Subject:
         time.sleep(ids.shape[0] * ids.shape[1] / 1e5)
         return ids
 
-    def logits(self, inputs: Any) -> np.ndarray:
+    def outputs(self, inputs: Any) -> Outputs:
         """First the length of the text, then how many texts came with it."""
-        return np.array([[len(each), len(inputs)] for each in inputs], np.float32)
+        return Outputs.of_texts(np.array([[len(each), len(inputs)] for each in inputs], np.float32))
 
-    def padded(self, inputs: Any, length: int) -> np.ndarray:
-        return np.array([[len(each), length] for each in inputs], np.float32)
+    def padded(self, inputs: Any, length: int) -> Outputs:
+        return Outputs.of_texts(np.array([[len(each), length] for each in inputs], np.float32))
 
 
 class Crashing(Subject):

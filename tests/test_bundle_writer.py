@@ -117,7 +117,7 @@ def test_goldens_of_pairs_pair_the_texts(tokenizer):
 @pytest.mark.parametrize(("precision", "share", "least"), [("int8", 0.05, 0.05), ("fp32", 0.005, 0.001)])
 def test_what_goldens_tolerate_grows_with_their_range(tokenizer, precision, share, least):
     found = make_goldens(tokenizer, Echo(), pair=False, precision=precision)
-    assert found.atol == pytest.approx(max(share * np.ptp(found.logits), least), rel=1e-3)
+    assert found.atol == pytest.approx(max(share * np.ptp(found.outputs.values), least), rel=1e-3)
     flat = make_goldens(tokenizer, Echo(0.0), pair=False, precision=precision)
     assert flat.atol == least
 
@@ -129,7 +129,7 @@ def test_goldens_are_written_as_they_are_read(tokenizer, tmp_path):
     bundle_writer.write_goldens(made, tmp_path)
     read = load(tmp_path)
     assert (read.inputs, read.ids, read.atol) == (made.inputs, made.ids, made.atol)
-    np.testing.assert_array_equal(read.logits, made.logits)
+    np.testing.assert_array_equal(read.outputs.values, made.outputs.values)
 
 
 def test_a_bundle_may_be_moved(tiny_bundle, tmp_path):
@@ -145,11 +145,13 @@ def test_goldens_allow_for_what_a_half_precision_body_does_to_an_int8_plan(
 ):
     from edgeroberta.quantization import ort
     from edgeroberta.runtime.goldens import Goldens
+    from edgeroberta.tasks import Outputs
 
     monkeypatch.setattr(ort, "open_session", lambda graph: graph)
-    monkeypatch.setattr(ort, "run_logits", lambda graph, ids: np.full((2, 2), moved, np.float32))
+    given, then = (Outputs.of_texts(np.full((2, 2), value, np.float32)) for value in (0, moved))
+    monkeypatch.setattr(ort, "run_graph", lambda graph, ids: then)
     found = bundle_writer.allow_half_body(
-        Goldens(("a", "b"), ((0, 2), (0, 2)), np.zeros((2, 2), np.float32), 0.5), tmp_path / "int8.onnx"
+        Goldens(("a", "b"), ((0, 2), (0, 2)), given, 0.5), tmp_path / "int8.onnx"
     )
     assert found.atol == allowed
 

@@ -19,7 +19,6 @@ import edgeroberta
 from edgeroberta.cli import main as command_line
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.runtime import Runtime, goldens
-from edgeroberta.runtime.postprocess import interpret
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -60,14 +59,14 @@ def _array(ids: tuple[int, ...]) -> Any:
 def _one(runtime: Runtime, text: str) -> dict[str, Any]:
     try:
         encoding = runtime.encode([text])[0]
-        logits = runtime.run_ids([encoding.ids])[0]
+        values = runtime.run_ids([encoding.ids]).values
     except EdgeRobertaError as error:
         return {"refused": error.what}
     return {
         "ids": encoding.ids.tolist(),
-        "label": interpret(runtime.task, logits, truncated=encoding.truncated).label,
+        "label": runtime.read(values, encoding, text).label,
         "truncated": encoding.truncated,
-        "logits": [float(logit) for logit in logits],
+        "logits": [float(logit) for logit in values[0]],
     }
 
 

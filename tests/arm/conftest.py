@@ -25,6 +25,7 @@ from edgeroberta.errors import UnavailableError
 from edgeroberta.runtime import goldens, manifest
 from edgeroberta.storage import cache
 from edgeroberta.storage.artifact import digest_file, digest_value
+from edgeroberta.tasks import Outputs
 
 # Before any test, since each test gets a cache of its own.
 STORE = cache.cache_dir() / "arm"
@@ -166,7 +167,8 @@ def spoil(source: Path, folder: Path) -> Path:
     made = folder / "bundle"
     shutil.copytree(source, made)
     wanted = goldens.load(made)
-    shifted = goldens.Goldens(wanted.inputs, wanted.ids, wanted.logits + 2 * wanted.atol, wanted.atol)
+    moved = Outputs(wanted.outputs.values + 2 * wanted.atol, wanted.outputs.offsets)
+    shifted = goldens.Goldens(wanted.inputs, wanted.ids, moved, wanted.atol)
     bundle_writer.write_goldens(shifted, made)
     fields = json.loads((made / manifest.MANIFEST_FILE).read_text(encoding="utf-8"))
     (made / manifest.MANIFEST_FILE).unlink()

@@ -569,7 +569,7 @@ def reference(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     text = _near(rng, json.loads((copied / name).read_bytes()))
     (copied / name).write_bytes(_maybe(rng, 0.4, text))
     if rng.random() < 0.2:
-        file = copied / "reports/reference/logits.npy"
+        file = copied / "reports/reference/outputs.npz"
         file.write_bytes(damaged(rng, file.read_bytes()))
 
     def read() -> None:

@@ -45,9 +45,9 @@ def test_a_worker_opens_times_and_answers(start):
     short, long = worker.time_ids([10, 1000], batch=2, seed=0, limit_s=9).seconds
     assert short >= 0.0002
     assert long >= 0.02
-    np.testing.assert_array_equal(worker.logits([1, 0, 2]), [[2, 3], [1, 3], [6, 3]])
-    np.testing.assert_array_equal(worker.logits([1, 0], way="alone"), [[2, 1], [1, 1]])
-    np.testing.assert_array_equal(worker.logits([1], way="padded-64"), [[2, 64]])
+    np.testing.assert_array_equal(worker.outputs([1, 0, 2]).values, [[2, 3], [1, 3], [6, 3]])
+    np.testing.assert_array_equal(worker.outputs([1, 0], way="alone").values, [[2, 1], [1, 1]])
+    np.testing.assert_array_equal(worker.outputs([1], way="padded-64").values, [[2, 64]])
     assert worker.memory() > 1_000_000
 
 
@@ -115,9 +115,9 @@ def test_a_real_bundle_is_opened_and_padded_by_the_worker(tmp_path):
         assert (opened.engine, opened.vocab_size) == ("onnxruntime", 600)
         sizes = [(folder / name).stat().st_size for name in ("model.onnx", "tokenizer.json")]
         assert opened.bytes == sum(sizes)
-        alone = worker.logits([0, 1], way="alone")
+        alone = worker.outputs([0, 1], way="alone").values
         for way in ("batched", "padded-64", "padded-512"):
-            np.testing.assert_allclose(worker.logits([0, 1], way=way), alone, atol=1e-4)
+            np.testing.assert_allclose(worker.outputs([0, 1], way=way).values, alone, atol=1e-4)
         assert len(worker.time_ids([16, 16], batch=4, seed=0, limit_s=9).seconds) == 2
 
 

@@ -65,10 +65,10 @@ def test_a_row_that_fails_ends_there_and_the_others_go_on():
     answer_all([bad, good], 40, Progress())
     assert bad.error is error
     assert broken.closed
-    assert (bad.rounds, bad.peak_bytes, bad.logits) == ([], None, None)
+    assert (bad.rounds, bad.peak_bytes, bad.outputs) == ([], None, None)
     assert bad.latency(RepetitionPlan()) is None
     assert good.peak_bytes == 100_000_000
-    assert good.logits is not None
+    assert good.outputs is not None
 
 
 def test_memory_is_read_before_the_accuracy_pass():
@@ -76,7 +76,7 @@ def test_memory_is_read_before_the_accuracy_pass():
     run_interleaved([made], RepetitionPlan(rounds=1, calls=1), LENGTHS, Progress())
     answer_all([made], 40, Progress())
     names = [name for name, _ in worker.asked]
-    assert names == ["open", "time", "time", "time", "memory", "logits"]
+    assert names == ["open", "time", "time", "time", "memory", "outputs"]
 
 
 class Counting(Progress):
@@ -103,9 +103,9 @@ def test_rows_are_asked_for_in_blocks_and_come_back_in_order(monkeypatch):
     worker.table = table
     progress = Counting()
     answer_all([made], 40, progress)
-    assert asked(worker, "logits") == ["batched"] * 3
-    assert made.logits is not None
-    np.testing.assert_array_equal(made.logits, table)
+    assert asked(worker, "outputs") == ["batched"] * 3
+    assert made.outputs is not None
+    np.testing.assert_array_equal(made.outputs.values, table)
     assert progress.steps == {"answer 40 rows": [16, 16, 8]}
 
 
@@ -115,9 +115,9 @@ def test_a_process_that_fails_in_a_later_block_has_no_answers(monkeypatch):
     worker.table = LOGITS.copy()
     worker.table[20] = np.nan
     answer_all([made], 40, Progress())
-    assert made.logits is None
+    assert made.outputs is None
     assert made.error.what == "its logits are not finite, first for row 20"
-    assert len(asked(worker, "logits")) == 2
+    assert len(asked(worker, "outputs")) == 2
 
 
 def test_turns_use_other_texts_each_and_keep_the_data_s_lengths():

@@ -4,9 +4,10 @@ import numpy as np
 
 from edgeroberta.progress import Progress
 from edgeroberta.quantization import fp32_fallback as budget
+from edgeroberta.tasks import Outputs
 
 SITES = ("a", "b", "c")
-EXACT = np.zeros((100, 2), np.float32)
+EXACT = Outputs.of_texts(np.zeros((100, 2), np.float32))
 #: What each matmul in int8 adds to the error of the logits, and the answers it changes.
 HARM = {"a": (0.01, 0), "b": (0.5, 6), "c": (0.2, 3)}
 
@@ -15,17 +16,17 @@ class Model:
     def __init__(self) -> None:
         self.measured: list[frozenset[str]] = []
 
-    def measure(self, fp32_fallback: frozenset[str], texts: int) -> np.ndarray:
+    def measure(self, fp32_fallback: frozenset[str], texts: int) -> Outputs:
         self.measured.append(fp32_fallback)
-        logits = EXACT[:texts].copy()
+        logits = EXACT.values[:texts].copy()
         changed = sum(HARM[s][1] for s in SITES if s not in fp32_fallback)
         logits[:, 0] = sum(HARM[s][0] for s in SITES if s not in fp32_fallback)
         logits[:changed, 1] = 1
-        return logits
+        return Outputs.of_texts(logits)
 
 
-def same(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a[:, 1] == b[:, 1]).mean())
+def same(a: Outputs, b: Outputs) -> float:
+    return float((a.values[:, 1] == b.values[:, 1]).mean())
 
 
 def fit(min_agreement: float, max_float: int) -> tuple[budget.FallbackResult, Model]:

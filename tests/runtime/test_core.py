@@ -174,7 +174,8 @@ def test_ids_that_no_text_has_are_refused(runtime, ids, message):
 
 
 def test_ids_in_a_list_are_those_in_an_array(runtime):
-    assert (runtime.run_ids([[0, 5, 2]]) == runtime.run_ids([np.array([0, 5, 2], np.uint16)])).all()
+    found, wanted = runtime.run_ids([[0, 5, 2]]), runtime.run_ids([np.array([0, 5, 2], np.uint16)])
+    assert (found.values == wanted.values).all()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from edgeroberta.errors import BundleError, EngineError
 from edgeroberta.runtime import Runtime, goldens, processor
 from edgeroberta.runtime.goldens import GOLDENS_FILE, GoldenCheckCache, check_answers, load
 from edgeroberta.runtime.manifest import canonical, digest_file
+from edgeroberta.tasks import Outputs
 
 
 @pytest.fixture
@@ -31,22 +32,27 @@ def test_goldens_survive_a_round_trip(tiny_bundle):
     found = load(tiny_bundle)
     assert found.to_bytes() == (tiny_bundle / GOLDENS_FILE).read_bytes()
     assert len(found.inputs) == 8
-    assert found.logits.dtype == np.float32
+    assert found.outputs.values.dtype == np.float32
     assert 0 < found.atol < 0.1
 
 
 def test_the_float_graph_s_answers_are_for_fp16_engines_only(tiny_bundle, tmp_path):
     found = load(tiny_bundle)
-    assert found.answers("fp16") is found.logits
-    both = replace(found, float_logits=found.logits + 1, float_atol=0.5)
+    assert found.answers("fp16") is found.outputs
+    both = replace(found, float_outputs=Outputs.of_texts(found.outputs.values + 1), float_atol=0.5)
     (tmp_path / GOLDENS_FILE).write_bytes(both.to_bytes())
     again = load(tmp_path)
-    np.testing.assert_array_equal(again.answers("fp16"), again.logits + 1)
-    assert again.answers("int8") is again.logits
+    np.testing.assert_array_equal(again.answers("fp16").values, again.outputs.values + 1)
+    assert again.answers("int8") is again.outputs
     assert (again.allowed("fp16"), again.allowed("int8")) == (0.5, found.atol)
-    assert check_answers(again, lambda ids: again.logits + 1, engine="x", precision="fp16") == 0
+    assert (
+        check_answers(
+            again, lambda ids: Outputs.of_texts(again.outputs.values + 1), engine="x", precision="fp16"
+        )
+        == 0
+    )
     with pytest.raises(EngineError):
-        check_answers(again, lambda ids: again.logits + 1, engine="x")
+        check_answers(again, lambda ids: Outputs.of_texts(again.outputs.values + 1), engine="x")
 
 
 def test_pairs_survive_a_round_trip(make_bundle, tiny_checkpoint):
@@ -57,9 +63,9 @@ def test_pairs_survive_a_round_trip(make_bundle, tiny_checkpoint):
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_other_answers_are_refused(bundle, rewrite, engine):
     wanted = load(bundle)
-    logits = wanted.logits.copy()
+    logits = wanted.outputs.values.copy()
     logits[3, 1] += 2 * wanted.atol
-    rewrite(replace(wanted, logits=logits))
+    rewrite(replace(wanted, outputs=Outputs.of_texts(logits)))
     with pytest.raises(EngineError) as caught:
         Runtime.open(bundle, engine=engine)
     assert f"{engine} " in caught.value.what
@@ -81,9 +87,11 @@ def test_a_tokenizer_that_gives_other_tokens_is_refused(bundle, rewrite):
 def test_answers_that_are_not_numbers_are_refused(tiny_bundle):
     wanted = load(tiny_bundle)
     with pytest.raises(EngineError, match="logits differ by inf"):
-        check_answers(wanted, lambda ids: np.full((8, 2), np.nan, np.float32), engine="broken 1")
+        check_answers(
+            wanted, lambda ids: Outputs.of_texts(np.full((8, 2), np.nan, np.float32)), engine="broken 1"
+        )
     with pytest.raises(EngineError, match="logits differ by inf"):
-        check_answers(wanted, lambda ids: np.zeros((8, 3), np.float32), engine="broken 1")
+        check_answers(wanted, lambda ids: Outputs.of_texts(np.zeros((8, 3), np.float32)), engine="broken 1")
 
 
 @pytest.mark.parametrize(

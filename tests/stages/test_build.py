@@ -128,18 +128,22 @@ def test_a_float_recipe_for_a_jetson_gives_the_fp16_engine_alone(jetson, monkeyp
 def test_fp16_engines_are_held_to_the_float_graph(jetson):
     from edgeroberta.errors import EngineError
     from edgeroberta.runtime import goldens
+    from edgeroberta.tasks import Outputs
 
     build(BuildConfig(), jetson)
     found = goldens.load(jetson.output)
-    assert found.float_logits is not None
-    assert abs(found.float_logits - found.logits).max() < 0.02  # this recipe's own graph is float, too
+    exact = found.float_outputs
+    assert exact is not None
+    # This recipe's own graph is float, too.
+    assert abs(exact.values - found.outputs.values).max() < 0.02
     assert found.float_atol == found.allowed("fp16") >= 0.01
-    shifted = replace(found, logits=found.logits + 1)
-    goldens.check_answers(shifted, lambda ids: found.float_logits, engine="x", precision="fp16")
+    shifted = replace(found, outputs=Outputs.of_texts(found.outputs.values + 1))
+    other = Outputs.of_texts(exact.values + 0.5)
+    goldens.check_answers(shifted, lambda ids: exact, engine="x", precision="fp16")
     with pytest.raises(EngineError, match="x gives other answers"):
-        goldens.check_answers(shifted, lambda ids: found.float_logits, engine="x", precision="int8")
+        goldens.check_answers(shifted, lambda ids: exact, engine="x", precision="int8")
     with pytest.raises(EngineError, match="x gives other answers"):
-        goldens.check_answers(found, lambda ids: found.float_logits + 0.5, engine="x", precision="fp16")
+        goldens.check_answers(found, lambda ids: other, engine="x", precision="fp16")
 
 
 def test_a_half_precision_graph_with_other_weights_is_refused(jetson):

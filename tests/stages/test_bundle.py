@@ -87,7 +87,7 @@ def test_a_bundle_has_everything_that_ships(finish):
         "manifest.json",
         "model.onnx",
         "recipe.yaml",
-        "reports/reference/logits.npy",
+        "reports/reference/outputs.npz",
         "reports/reference/reference.json",
         "reports/report.html",
         "reports/report.json",

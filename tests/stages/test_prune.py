@@ -303,7 +303,7 @@ def test_a_pruned_model_can_be_pruned_again(make_context):
 
 
 def test_a_pruned_model_is_exported_and_quantized(make_context):
-    from edgeroberta.quantization.ort import open_session, run_logits
+    from edgeroberta.quantization.ort import open_session, run_graph
     from edgeroberta.storage.files import GRAPH
 
     context = make_context()
@@ -320,7 +320,7 @@ def test_a_pruned_model_is_exported_and_quantized(make_context):
         step = make_context(name, inputs=inputs)
         stage.run(stage.config(**config), step)
         inputs = {**inputs, Kind.GRAPH: Artifact(step.output, Kind.GRAPH, made.lineage)}
-        logits = run_logits(open_session(step.output / GRAPH), [ids])
+        logits = run_graph(open_session(step.output / GRAPH), [ids]).values
         np.testing.assert_allclose(logits, expected, atol=tolerance[name])
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import EngineError
-from edgeroberta.runtime.postprocess import interpret
 from edgeroberta.tasks import Problem, Task
 
 LABELS = ("plot", "music", "acting")
 
 
 def read(problem, values, labels=LABELS):
-    return interpret(Task(problem, labels), np.array(values, np.float32), truncated=False)
+    task = Task(problem, labels)
+    return task.kind.interpret(task, np.array([values], np.float32), None, "a text", truncated=False)
 
 
 def test_single_label_scores_are_a_softmax():
@@ -62,7 +62,7 @@ def test_answers_are_those_that_the_task_decides(problem):
     rows = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     decided = task.decide(rows)
     for row, decision in zip(rows, decided, strict=True):
-        labels = interpret(task, row, truncated=False).labels
+        labels = read(problem, row).labels
         if problem is Problem.SINGLE_LABEL:
             assert labels == (LABELS[decision],)
         else:
