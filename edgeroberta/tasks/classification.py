@@ -13,9 +13,9 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.kind import Array, Floats, Metric
+from edgeroberta.tasks.outputs import Indices, Outputs
 
 if TYPE_CHECKING:
-    from edgeroberta.tasks.outputs import Indices, Outputs
     from edgeroberta.tasks.task import Task
 
 #: Labels that are taken for each other, where there are more: pairs of all 1,000 would be a million rows.
@@ -45,6 +45,7 @@ class Prediction:
         scores: The same for every label, in the order of the logits.
         labels: All labels that apply: the one label, those above one half, or none for a regression.
         truncated: True when the text was longer than the model takes and its end was not read.
+        windows: Parts that the text was read in; more than one for a long text read in windows.
     """
 
     label: str | None
@@ -52,6 +53,7 @@ class Prediction:
     scores: Mapping[str, float]
     labels: tuple[str, ...]
     truncated: bool
+    windows: int = 1
 
 
 class _Classification:
@@ -76,6 +78,11 @@ class _Classification:
     def recall(self, task: Task) -> Recalls | None:
         """Return nothing; labels have a recall where there are labels."""
         return None
+
+    def merge(self, task: Task, windows: Outputs, overlap: int) -> Outputs:
+        """Take the mean of the logits."""
+        mean = windows.values.mean(axis=0, dtype=np.float64, keepdims=True)
+        return Outputs.of_texts(mean.astype(np.float32))
 
     def interpret(
         self,

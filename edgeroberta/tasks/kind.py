@@ -87,6 +87,13 @@ class TaskKind(Protocol):
     def named(self, task: Task, answer: Any) -> str:
         """Write one answer for people."""
 
+    def merge(self, task: Task, windows: Outputs, overlap: int) -> Outputs:
+        """Make the outputs of one text of those of its windows.
+
+        ``windows``: one entry per window, in the order of the text, with places if units are tokens.
+        ``overlap``: tokens that a window has in common with the next one. Returns outputs of one text.
+        """
+
     def interpret(
         self,
         task: Task,
