@@ -79,6 +79,9 @@ CODES: dict[str, Code] = {
         4, "The device does not answer over ssh, or no longer.", "Follow the hint, then run it again."
     ),
     "usage": Code(2, "An option or argument is wrong.", "Read `--help` of the command."),
+    "usage.metric-unknown": Code(
+        2, "The task is not judged by the metric that was asked for.", "Name one that the message lists."
+    ),
     "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
     "recipe.budget-too-small": Code(
         2,

@@ -21,9 +21,9 @@ def score(task: Task, outputs: Given, labels: Any, *, metric: str | None = None)
     """Return a metric.
 
     ``outputs``: of n texts. ``labels``: those of n rows, see :class:`edgeroberta.data.rows.Rows`. ``metric``:
-    its name, one of ``task.kind.metrics``; None for the one the task is judged by by default. Returns
-    accuracy, F1, precision or recall in 0 … 1, or a correlation in -1 … 1. A correlation with a constant, and
-    an F1 with nothing to find and nothing found, are 0. Raises EdgeRobertaError: the outputs are not finite,
+    its name, one of ``task.metrics``; None for the one the task is judged by. Returns accuracy, F1, precision
+    or recall in 0 … 1, or a correlation in -1 … 1. A correlation with a constant, and an F1 with nothing to
+    find and nothing found, are 0. Raises EdgeRobertaError: the outputs are not finite,
     or not L numbers per unit.
     """
     checked(task, outputs, len(labels))
@@ -41,15 +41,19 @@ def of_answers(task: Task, answers: Array, truth: Array, metric: str) -> float:
 def all_metrics(task: Task, outputs: Given, labels: Any) -> dict[str, float]:
     """Return all metrics of the task's kind by name, and what else is worth telling.
 
-    ``outputs``: of n texts. ``labels``: those of n rows. Returns for one label per text ``accuracy``,
-    ``macro_f1`` and ``matthews``; for several ``micro_f1``, ``macro_f1`` and ``subset_accuracy`` (all labels
-    of a row right); for a value ``pearson``, ``spearman`` and ``rmse`` (in the label's unit); for the
-    entities of tokens see :mod:`edgeroberta.tasks.tokens`. Macro F1 is the mean over the labels that occur in
-    the rows or in the predictions.
+    ``outputs``: of n texts. ``labels``: those of n rows. Returns the one that the task is judged by first:
+    for one label per text ``accuracy``, ``macro_f1``, ``matthews``, and ``f1`` of the second where there are
+    two labels; for several ``micro_f1``, ``macro_f1`` and ``subset_accuracy`` (all labels of a row right); for a
+    value ``pearson``, ``spearman`` and ``rmse`` (in the label's unit); for the entities of tokens see
+    :mod:`edgeroberta.tasks.tokens`. Macro F1 is the mean over the labels that occur in the rows or in the
+    predictions.
     """
     checked(task, outputs, len(labels))
     answers, truth = task.decide(outputs), task.truth(labels)
-    found = {name: of_answers(task, answers, truth, name) for name in task.kind.metrics}
+    found = {
+        name: of_answers(task, answers, truth, name)
+        for name in sorted(task.metrics, key=lambda name: name != task.metric)
+    }
     return found | task.kind.details(task, answers, truth)
 
 

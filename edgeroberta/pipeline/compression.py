@@ -103,7 +103,7 @@ def _check_engines(chosen: Recipe, target: Target) -> None:
 
 def _check_metric(chosen: Recipe, task: Task) -> None:
     """Refuse a gate about a metric that the task does not have, before hours of work."""
-    known = task.kind.metrics
+    known = task.metrics
     for index, (stage, config) in enumerate(chosen.stages):
         metric = getattr(getattr(config, "gate", None), "metric", None)
         if metric is not None and metric not in known:

@@ -114,6 +114,7 @@ class SingleLabel(_Classification):
     def __init__(self) -> None:
         self.metrics: Mapping[str, Metric] = {
             "accuracy": Metric(lambda said, truth, _: statistics.right(said == truth), statistics.share),
+            "f1": Metric(_of_second, statistics.f1_of_sums, labels=2),
             "macro_f1": Metric(_one_hot, statistics.macro),
             "matthews": Metric(_one_hot, statistics.matthews),
         }
@@ -312,6 +313,11 @@ def _ends(labels: Array, frequency: Array) -> Array:
 def _one_hot(said: Array, truth: Array, task: Task) -> Floats:
     names = np.arange(task.num_outputs)
     return statistics.by_label(said[:, None] == names, truth[:, None] == names)
+
+
+def _of_second(said: Array, truth: Array, _: Task) -> Floats:
+    """Return hits, found and wanted of the second of two labels, the positive one as in scikit-learn."""
+    return statistics.by_label(said[:, None] == 1, truth[:, None] == 1)
 
 
 def _together(said: Array, truth: Array, _: Task) -> Floats:

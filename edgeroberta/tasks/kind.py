@@ -26,6 +26,7 @@ class Metric:
     value: Callable[[Floats], Floats]  # of float64[…, k] sums of the statistics, the metric float64[…]
     ranked: bool = False  # True when answers and truth are replaced by their ranks first
     correlation: bool = False  # True for a correlation, in which a few texts may weigh as much as all others
+    labels: int | None = None  # how many labels a task must have for it; None where that makes no difference
 
 
 class TaskKind(Protocol):

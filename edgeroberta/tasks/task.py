@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy.typing as npt
 
-from edgeroberta.errors import CheckpointError, did_you_mean, shown
+from edgeroberta.errors import CheckpointError, UsageError, did_you_mean, shown
 from edgeroberta.tasks.classification import MultiLabel, Regression, SingleLabel
-from edgeroberta.tasks.kind import TaskKind
+from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, as_outputs
 from edgeroberta.tasks.tokens import TokenLabels
 
@@ -53,6 +53,8 @@ class Task:
     problem: Problem  # kind of classification
     labels: tuple[str, ...]  # name of each output, in the order of the logits; one name for a regression
     pair: bool = False  # True when an input is two texts
+    #: name of the metric that models are judged and chosen by; None for the default of its kind
+    judged_by: str | None = None
 
     @property
     def num_outputs(self) -> int:
@@ -66,8 +68,36 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """Name of the metric the task is judged by where nobody says otherwise."""
-        return self.kind.default_metric
+        """Name of the metric that models are judged and chosen by."""
+        return self.judged_by or self.kind.default_metric
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """All that models can be judged by: metrics of the kind that this number of labels has."""
+        known = self.kind.metrics
+        return {name: each for name, each in known.items() if each.labels in (None, self.num_outputs)}
+
+    def judge_by(self, metric: str | None, *, where: str = "--metric") -> Task:
+        """Return the task judged by a metric; as it is for None. Raises UsageError: it has no such metric."""
+        if metric is None:
+            return self
+        self.require_metric(metric, where=where)
+        return replace(self, judged_by=None if metric == self.kind.default_metric else metric)
+
+    def require_metric(self, metric: str, *, where: str) -> None:
+        """Refuse a metric that the task does not have. Raises UsageError, with those that it has."""
+        known = self.metrics
+        if metric in known:
+            return
+        what = f"a task of {self.problem.value.replace('_', ' ')} has no {metric}"
+        if metric in self.kind.metrics:
+            wanted = self.kind.metrics[metric].labels
+            what = f"{metric} is of {wanted} labels, and this task has {self.num_outputs}"
+        hint = f"one of {', '.join(known)}"
+        near = did_you_mean(metric, known)
+        raise UsageError(
+            what, where=where, hint=f"{near} {hint}" if near else hint, code="usage.metric-unknown"
+        )
 
     @property
     def optimum_task(self) -> str:
