@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError, UnavailableError, UsageError
 from edgeroberta.runtime.core import Runtime
-from edgeroberta.tasks import Prediction, Problem
+from edgeroberta.tasks import Entity, Prediction, Problem, TokenPrediction
 
 __all__ = [
     "BundleError",
     "EdgeRobertaError",
     "EngineError",
+    "Entity",
     "Prediction",
     "Problem",
     "Runtime",
+    "TokenPrediction",
     "UnavailableError",
     "UsageError",
 ]

@@ -161,7 +161,7 @@ class SingleLabel(_Classification):
         ordered = np.sort(full.values, axis=1)
         return ordered[:, -1] - ordered[:, -2]
 
-    def named(self, task: Task, answer: Any) -> str:
+    def named(self, task: Task, answer: Any, text: Any = None) -> str:
         """Return the label."""
         return task.labels[int(answer)]
 
@@ -229,7 +229,7 @@ class MultiLabel(_Classification):
         """Return how far the least sure label of the baseline is from one half."""
         return np.abs(full.values).min(axis=1)
 
-    def named(self, task: Task, answer: Any) -> str:
+    def named(self, task: Task, answer: Any, text: Any = None) -> str:
         """Return the labels, or ``none``."""
         chosen = [label for label, on in zip(task.labels, answer, strict=True) if on]
         return ", ".join(chosen) or "none"
@@ -276,7 +276,7 @@ class Regression(_Classification):
         """Return how far the values are apart."""
         return np.abs(full.values - compressed.values)[:, 0]
 
-    def named(self, task: Task, answer: Any) -> str:
+    def named(self, task: Task, answer: Any, text: Any = None) -> str:
         """Return the value with three digits."""
         return f"{float(answer):.3g}"
 

@@ -85,8 +85,8 @@ class TaskKind(Protocol):
     def sureness(self, task: Task, full: Outputs, compressed: Outputs) -> Floats:
         """Rate texts by how much it tells that their answer changed, float64[n], the most first."""
 
-    def named(self, task: Task, answer: Any) -> str:
-        """Write one answer for people."""
+    def named(self, task: Task, answer: Any, text: Any = None) -> str:
+        """Write one answer for people; ``text``: what was asked, where it may be shown."""
 
     def merge(self, task: Task, windows: Outputs, overlap: int) -> Outputs:
         """Make the outputs of one text of those of its windows.

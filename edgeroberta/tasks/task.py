@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 import numpy.typing as npt
 
 from edgeroberta.errors import CheckpointError, UsageError, did_you_mean, shown
 from edgeroberta.tasks.classification import MultiLabel, Regression, SingleLabel
+from edgeroberta.tasks.entities import AGGREGATIONS
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, as_outputs
 from edgeroberta.tasks.tokens import TokenLabels
-
-
-class Word(str, Enum):
-    """An enum whose members print as their values, as those of ``enum.StrEnum`` do from Python 3.11 on."""
-
-    def __str__(self) -> str:
-        return self.value
+from edgeroberta.tasks.word import Word
 
 
 class Problem(Word):
@@ -38,7 +32,7 @@ KINDS: dict[str, TaskKind] = {
     Problem.SINGLE_LABEL.value: SingleLabel(),
     Problem.MULTI_LABEL.value: MultiLabel(),
     Problem.REGRESSION.value: Regression(),
-    Problem.TOKENS.value: TokenLabels(),  # type: ignore[dict-item]
+    Problem.TOKENS.value: TokenLabels(),
 }
 
 
@@ -55,6 +49,17 @@ class Task:
     pair: bool = False  # True when an input is two texts
     #: name of the metric that models are judged and chosen by; None for the default of its kind
     judged_by: str | None = None
+    #: how tokens become words that have a label, see :data:`edgeroberta.tasks.entities.AGGREGATIONS`; of no
+    #: meaning where outputs are one row per text
+    aggregation: str = "first"
+
+    def __post_init__(self) -> None:
+        if self.aggregation not in AGGREGATIONS:
+            raise UsageError(
+                f"unknown aggregation {shown(self.aggregation)}",
+                where="aggregation",
+                hint=did_you_mean(str(self.aggregation), AGGREGATIONS) or f"one of {', '.join(AGGREGATIONS)}",
+            )
 
     @property
     def num_outputs(self) -> int:
@@ -116,9 +121,10 @@ class Task:
     def from_config(cls, config: Mapping[str, Any], *, pair: bool = False) -> Task:
         """Read the task from a Hugging Face ``config.json``.
 
-        ``config``: the parsed file; ``id2label``, ``num_labels`` and ``problem_type`` are used. ``pair``:
-        True when an input is two texts; the config does not say. Returns the task. Without a
-        ``problem_type``, one output is a regression (as transformers has it) and more are one label of many.
+        ``config``: the parsed file; ``architectures``, ``id2label``, ``num_labels`` and ``problem_type`` are
+        used. ``pair``: True when an input is two texts; the config does not say. Returns the task. A model
+        ``…ForTokenClassification`` labels tokens, whatever the ``problem_type``. Without one, one output is
+        a regression (as transformers has it) and more are one label of many.
         """
         names = labels(config)
         return cls(_problem(config, names), names, pair)
@@ -187,8 +193,16 @@ def _check_inverse(inverse: Any, labels: tuple[str, ...], where: str) -> None:
             )
 
 
+def _labels_tokens(config: Mapping[str, Any]) -> bool:
+    known = config.get("architectures")
+    names = known if isinstance(known, list) else [known]
+    return any(str(name).endswith("ForTokenClassification") for name in names)
+
+
 def _problem(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     name = config.get("problem_type")
+    if _labels_tokens(config):
+        name = Problem.TOKENS.value
     if name is None:
         return Problem.REGRESSION if len(labels) == 1 else Problem.SINGLE_LABEL
     where = "config.json: problem_type"
@@ -202,6 +216,6 @@ def _problem(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     problem = Problem(name)
     if problem is Problem.REGRESSION and len(labels) != 1:
         raise CheckpointError(f"a regression has one output, this model has {len(labels)}", where=where)
-    if problem is Problem.SINGLE_LABEL and len(labels) == 1:
+    if problem in (Problem.SINGLE_LABEL, Problem.TOKENS) and len(labels) == 1:
         raise CheckpointError("choosing one label of many needs at least two labels", where=where)
     return problem
