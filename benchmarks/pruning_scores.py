@@ -51,8 +51,8 @@ class Subject:
 
 def answers(folder: Path, task: Task, tokens: Tokens) -> np.ndarray:
     """Return the label of each text, int64[n]."""
-    logits = prediction.predict(loading.load_classifier(folder, task), tokens, precision="fp32")
-    found: np.ndarray = np.argmax(logits, axis=1)
+    outputs = prediction.predict(loading.load_classifier(folder, task), tokens, precision="fp32")
+    found: np.ndarray = np.argmax(outputs.values, axis=1)
     return found
 
 

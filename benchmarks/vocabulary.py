@@ -62,7 +62,7 @@ def answers(model: Checkpoint | Path, task: Task, texts: list[Any]) -> np.ndarra
     """Return the label of each text, int64[n]."""
     classifier = load_classifier(model, task)
     tokens = batching.tokenize(model, texts, max_length=512)
-    return np.argmax(prediction.predict(classifier, tokens, precision="fp32"), axis=1)
+    return np.argmax(prediction.predict(classifier, tokens, precision="fp32").values, axis=1)
 
 
 def measure(name: str, source: Source, texts: list[Any], labels: Any, expected: np.ndarray) -> Row:

@@ -105,7 +105,7 @@ def test_goldens_are_our_own_short_texts(tokenizer):
     assert [list(ids) for ids in found.ids] == [
         tokenizer.encode_one(text).ids.tolist() for text in GOLDEN_TEXTS
     ]
-    assert found.logits.shape == (8, 2)
+    assert found.outputs.values.shape == (8, 2)
 
 
 def test_goldens_of_pairs_pair_the_texts(tokenizer):
