@@ -61,7 +61,8 @@ def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -
 
     ``make_checkpoint(labels=("no", "yes"), problem="single_label_classification",
     model_type="roberta", head=True, seed=0, **config)``: two layers, hidden size 32, four heads;
-    ``config`` overrides fields of the Hugging Face config. The same call gives the same weights.
+    ``config`` overrides fields of the Hugging Face config. ``problem="token_classification"`` gives a head
+    per token. The same call gives the same weights.
     """
 
     def make(
@@ -74,19 +75,26 @@ def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -
         **config: Any,
     ) -> Path:
         import torch
-        from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+        from transformers import (
+            AutoConfig,
+            AutoModel,
+            AutoModelForSequenceClassification,
+            AutoModelForTokenClassification,
+        )
 
+        per_token = problem == "token_classification"
+        classifier = AutoModelForTokenClassification if per_token else AutoModelForSequenceClassification
         tokenizer = tokenizer_folder if model_type == "roberta" else xlmr_tokenizer_folder
         settings = AutoConfig.for_model(
             model_type,
             **{**SIZES, "vocab_size": 600, "type_vocab_size": 1, **config},
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
-            problem_type=problem,
+            problem_type=None if per_token else problem,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = (AutoModelForSequenceClassification if head else AutoModel).from_config(settings)
+            model = (classifier if head else AutoModel).from_config(settings)
             # Fresh LayerNorms and biases are ones and zeros: a graph that mixes them up would pass.
             with torch.no_grad():
                 for parameter in model.parameters():
@@ -129,6 +137,12 @@ def tiny_multi_label_checkpoint(make_checkpoint) -> Path:
 def tiny_regression_checkpoint(make_checkpoint) -> Path:
     """A RoBERTa with one regression output. Do not write into it."""
     return make_checkpoint(("score",), "regression")
+
+
+@pytest.fixture(scope="session")
+def tiny_token_checkpoint(make_checkpoint) -> Path:
+    """A RoBERTa that labels tokens. Do not write into it."""
+    return make_checkpoint(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), "token_classification")
 
 
 @pytest.fixture(scope="session")

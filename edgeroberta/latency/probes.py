@@ -17,9 +17,11 @@ from edgeroberta import extras
 from edgeroberta.errors import missing_extra
 from edgeroberta.latency.grid import VOCABULARY, LatencyProbe, ProbePlan, ProbePrecision
 from edgeroberta.progress import Progress
+from edgeroberta.roberta.arrays import LayerNorm, Linear
 from edgeroberta.roberta.blocks import LinearOp
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
+from edgeroberta.roberta.heads import HEADS
 from edgeroberta.roberta.quantized import (
     ActivationRange,
     AttentionPlan,
@@ -29,14 +31,7 @@ from edgeroberta.roberta.quantized import (
     quantize_weight,
 )
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.weights import (
-    ClassificationHead,
-    Embeddings,
-    EncoderLayer,
-    LayerNorm,
-    Linear,
-    Weights,
-)
+from edgeroberta.roberta.weights import Embeddings, EncoderLayer, Weights
 from edgeroberta.storage.files import GRAPH
 
 #: The one matmul whose input the quantizer hardly ever divides per channel; see
@@ -116,7 +111,10 @@ def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
 
     words = rng.standard_normal((config.vocab_size, hidden), np.float32)
     positions = rng.standard_normal((config.max_length, hidden), np.float32)
-    head = ClassificationHead(linear(hidden, hidden), linear(hidden, config.num_labels))
+    kind = HEADS[config.head]
+    linears = kind.linears(hidden, config.num_labels)
+    parts = {name: linear(inputs, outputs) for name, inputs, outputs in linears}
+    head = kind.load(parts.__getitem__)
     stack = tuple(layer(shape) for shape in config.layer_shapes)
     return Weights(config, Embeddings(words, positions, norm()), stack, head)
 
@@ -161,4 +159,5 @@ def _config(plan: ProbePlan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
         pad_token_id=1,
         activation=plan.activation,
         num_labels=plan.shape.labels,
+        head=plan.shape.head,
     )

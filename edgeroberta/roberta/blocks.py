@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.onnx_builder import GraphBuilder
 from edgeroberta.roberta.quantized import ActivationRange, MatMulPlan, QuantizationPlan
-from edgeroberta.roberta.weights import Array, LayerNorm, Linear
 
 
 @dataclass(frozen=True)

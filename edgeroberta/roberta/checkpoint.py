@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import files, names, tensorfile
+from edgeroberta.roberta import files, heads, names, tensorfile
 from edgeroberta.roberta.config import FAMILIES, EncoderConfig, load_config, load_object
 from edgeroberta.roberta.fields import DOWNLOAD
+from edgeroberta.roberta.heads import Head
 from edgeroberta.roberta.tensorfile import TensorEntry
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
@@ -87,9 +88,14 @@ class Checkpoint:
         return found
 
     @property
+    def head(self) -> Head:
+        """The head that its config tells of; of a base model, that of its default task."""
+        return heads.of_task(self.task)
+
+    @property
     def has_head(self) -> bool:
-        """Whether it is a fine-tuned classifier; else a base model."""
-        return names.HEAD_OUTPUT in self.tensors
+        """Whether it is fine-tuned for a task; else a base model."""
+        return f"{self.head.gives}.weight" in self.tensors
 
     def require_head(self) -> None:
         """Refuse a base model where a fine-tuned one is needed."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from edgeroberta.errors import CheckpointError, shown
-from edgeroberta.roberta import files, names, tensorfile
+from edgeroberta.roberta import files, heads, names, tensorfile
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.fields import DOWNLOAD
@@ -16,17 +15,12 @@ from edgeroberta.storage.files import TOKENIZER
 
 #: Heads of other tasks, by the suffix of the class name in config.json's "architectures".
 _OTHER_TASKS = {
-    "ForTokenClassification": "token classification",
     "ForQuestionAnswering": "question answering",
     "ForMultipleChoice": "multiple choice",
     "ForCausalLM": "text generation",
 }
-#: Classes whose encoder and head are RoBERTa's own, whichever framework wrote them.
-_CLASS = re.compile(
-    r"(TF|Flax)?(Roberta|XLMRoberta|Camembert)(Model|ForMaskedLM|ForPreTraining|ForSequenceClassification)"
-)
 #: Entries of "auto_map" that replace what is loaded here by code of the folder's own.
-_OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForMaskedLM", "AutoModelForSequenceClassification")
+_OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForMaskedLM", *map(heads.auto_name, heads.HEADS.values()))
 
 
 def check(model: Checkpoint) -> None:
@@ -37,16 +31,17 @@ def check(model: Checkpoint) -> None:
 
 
 def check_config(model: Checkpoint) -> EncoderConfig:
-    """Refuse a config that does not describe a RoBERTa encoder for sequence classification."""
+    """Refuse a config that does not describe a RoBERTa encoder with a known head, or none."""
     check_additions(model)
     config, where = model.config, str(model.config_file)
     for name in model.fields.get("architectures") or ():
         for suffix, task in _OTHER_TASKS.items():
             if name.endswith(suffix):
+                known = " and ".join(head.title for head in heads.HEADS.values())
                 raise CheckpointError(
-                    f"{shown(name)} is a model for {task}; only sequence classification can be compressed",
+                    f"{shown(name)} is a model for {task}; only {known} can be compressed",
                     where=where,
-                    hint="name a model fine-tuned for sequence classification, or a base model to fine-tune",
+                    hint="name a model fine-tuned for one of these, or a base model to fine-tune",
                 )
     return config
 
@@ -58,7 +53,7 @@ def check_additions(model: Checkpoint) -> None:
             raise CheckpointError(
                 f"{name} says that an adapter belongs to this model; it is not merged into the weights",
                 where=str(model),
-                hint="merge it, model = AutoPeftModelForSequenceClassification.from_pretrained("
+                hint=f"merge it, model = AutoPeftModel{_suffix(model)}.from_pretrained("
                 f"{str(model)!r}).merge_and_unload(); model.save_pretrained('merged'), and compress merged"
                 " with the tokenizer files beside it",
             )
@@ -72,14 +67,19 @@ def check_additions(model: Checkpoint) -> None:
             )
 
 
+def _suffix(model: Checkpoint) -> str:
+    """Tell how the class of a model ends; an adapter alone has no config.json that says so."""
+    return model.head.suffix if model.config_file.is_file() else next(iter(heads.HEADS.values())).suffix
+
+
 def _check_class(model: Checkpoint) -> None:
-    """Refuse a classifier of another class than transformers' own, which may pool or compute otherwise."""
+    """Refuse a model with a head of another class than transformers', which may pool or compute otherwise."""
     for name in model.fields.get("architectures") or ():
-        if not _CLASS.fullmatch(name):
+        if not heads.CLASS.fullmatch(name):
             raise CheckpointError(
                 f"{shown(name)} is no RoBERTa class of transformers; it may compute something else",
                 where=str(model.config_file),
-                hint='write "RobertaForSequenceClassification" there if that class gives the same answers',
+                hint=f'write "Roberta{model.head.suffix}" there if that class gives the same answers',
             )
 
 
@@ -100,19 +100,19 @@ def check_weights(model: Checkpoint) -> None:
         )
     prefix = ENCODER if ENCODER + WORDS in headers else ""
     expected = dict(encoder_shapes(config, prefix))
-    if any(name in headers for name in names.HEAD):
-        expected.update(_head_shapes(config))
+    if any(name in headers for name in heads.tensors(model.head)):
+        expected.update(heads.shapes(model.head, config.hidden_size, config.num_labels))
         _check_class(model)
     others = {
         name: entry.file
         for name, entry in headers.items()
         if name not in expected and not names.is_harmless(name)
     }
-    names.refuse_foreign(others)
+    names.refuse_foreign(others, model.head)
     for name, shape in expected.items():
         _check_tensor(model, name, shape)
     for name, file in others.items():
-        raise names.unknown(name, where=file)
+        raise names.unknown(name, model.head, where=file)
     for name in tensorfile.not_finite(headers):
         raise CheckpointError(
             f"{name} holds NaN or infinite values",
@@ -149,10 +149,10 @@ def mismatch(name: str, found: tuple[int, ...], stated: tuple[int, ...], *, wher
     )
 
 
-def classifier_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """List name and shape of a sequence classifier's tensors by its config, without the family's prefix."""
+def model_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """List name and shape of a model's tensors, head included, by its config, without the family's prefix."""
     yield from encoder_shapes(config, "")
-    yield from _head_shapes(config)
+    yield from heads.shapes(heads.HEADS[config.head], config.hidden_size, config.num_labels)
 
 
 def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -173,12 +173,6 @@ def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tu
         yield from _affine(f"{layer}intermediate.dense", (inner, width))
         yield from _affine(f"{layer}output.dense", (width, inner))
         yield from _affine(f"{layer}output.LayerNorm", (width,))
-
-
-def _head_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
-    width = config.hidden_size
-    yield from _affine("classifier.dense", (width, width))
-    yield from _affine("classifier.out_proj", (config.num_labels, width))
 
 
 def _affine(name: str, shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -38,7 +38,8 @@ class EncoderConfig:
     layer_norm_eps: float  # epsilon of every layer norm
     pad_token_id: int  # id of the padding token; positions start one above it
     activation: str  # ``gelu`` (erf), ``gelu_tanh`` or ``relu``
-    num_labels: int  # outputs of the classification head
+    num_labels: int  # outputs of the head, per unit
+    head: str  # name of the head, a key of :data:`edgeroberta.roberta.heads.HEADS`
     #: each layer's own dimensions, the first layer first; all alike in a model that is not pruned
     layer_shapes: tuple[LayerShape, ...]
 
@@ -53,6 +54,7 @@ class EncoderConfig:
             type_vocab_size=self.type_vocab_size,
             labels=self.num_labels,
             layers=self.layer_shapes,
+            head=self.head,
         )
 
     @property
@@ -94,6 +96,7 @@ class EncoderConfig:
             pad_token_id=fields.get("pad_token_id", 1),
             activation=ACTIVATIONS[fields.get("hidden_act", "gelu")],
             num_labels=len(tasks.labels(fields, where=where)),
+            head=tasks.Task.from_config(fields).kind.head,
             layer_shapes=layer_shapes(fields, where),
         )
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgeroberta.roberta import heads
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -91,13 +93,16 @@ def cut_above(model: PreTrainedModel, layers: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def first_token_only(model: PreTrainedModel) -> Iterator[None]:
-    """Let the last layer of a sequence classifier compute the first token alone, which is all its head reads.
+    """Let the last layer compute the first token alone where that is all the head reads; else change nothing.
 
     Keys and values need every token; the rest of the layer, ten twelfths of its products, does not. The
     logits are the same but for rounding, and for the elements that dropout draws.
     """
     import transformers
 
+    if not heads.of_model(model).first_token_only:
+        yield
+        return
     stack = model.base_model.encoder.layer
     layer = stack[len(stack) - 1]
     as_tuple = int(transformers.__version__.partition(".")[0]) < 5

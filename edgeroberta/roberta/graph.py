@@ -2,11 +2,12 @@
 
 The shape of the graph is chosen for what engines fuse (measured, see ``docs/explanation/graph.md``):
 Q, K and V are one matmul with 1/sqrt(d) folded into Q; positions are a slice of a table, because
-inputs are right-padded; the mask is added as -10000, which half precision can hold; and the last
-layer computes only the first token, the one the classification head reads.
+inputs are right-padded; the mask is added as -10000, which half precision can hold; and where the head
+reads the first token alone, the last layer computes no other.
 
 Inputs are ``input_ids`` and ``attention_mask``, int64 [batch, length], right-padded; the output is
-``logits``, float32 [batch, labels].
+``logits``, float32 [batch, labels], or [batch, length, labels] of a head per token. What a graph ends with
+is written by its head, see :mod:`edgeroberta.roberta.heads`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.blocks import Attention, Blocks, LinearOp, onnx_type
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.heads import HEADS
 from edgeroberta.roberta.onnx_builder import OPSET, GraphBuilder
 from edgeroberta.roberta.quantized import QuantizationPlan
-from edgeroberta.roberta.weights import Array, EncoderLayer, LayerNorm, Linear, Weights, load_weights
+from edgeroberta.roberta.weights import EncoderLayer, Weights, load_weights
 
 #: Added to the scores of padding; exp() of it is 0 in float16 and float32 alike.
 MASKED_SCORE = -10000.0
@@ -34,8 +37,8 @@ class GraphForm:
 
     #: type of weights and activations outside the integer parts, float32 or float16
     body: type[np.floating] = np.float32
-    #: let the last layer compute only what the first token needs. Exact for heads that read that token; one
-    #: attention shape then differs from the rest.
+    #: let the last layer compute only what the first token needs, where the head reads that token alone; one
+    #: attention shape then differs from the rest
     first_token_only: bool = True
     observers: bool = False  # make the inputs of every matmul and attention graph outputs, for calibration
 
@@ -83,10 +86,13 @@ class _RequestWriter:
         hidden = self.embeddings(ids)
         bias = self.attention_bias(mask)
         last = len(self.weights.layers) - 1
+        first = self.form.first_token_only and HEADS[self.config.head].first_token_only
         for index, layer in enumerate(self.weights.layers):
-            only_first = self.form.first_token_only and index == last
+            only_first = first and index == last
             hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
-        self.head(hidden)
+        result, shape = self.weights.head.write(self.blocks, hidden, first=first)
+        graph.node("Cast", (result,), "logits", to=onnx_type(np.float32))
+        graph.output("logits", np.float32, shape)
         if self.form.observers:
             widths = {linear_op.tensor: len(linear_op.linear.weight) for linear_op in self.blocks.linear_ops}
             for attention in self.blocks.attentions:
@@ -228,19 +234,6 @@ class _RequestWriter:
 
     def heads(self, name: str, x: str, layer: EncoderLayer, order: tuple[int, ...]) -> str:
         return self.blocks.heads(name, x, heads=layer.heads, size=self.config.head_size, order=order)
-
-    def head(self, hidden: str) -> None:
-        graph, head = self.graph, self.weights.head
-        # [batch, 1, hidden] throughout: of a matrix product of two dimensions and a bias, ONNX Runtime
-        # makes a Gemm, which has no int8 form there, and dequantizes the weight at every call.
-        first = hidden if self.form.first_token_only else self.blocks.first_token("head.first", hidden)
-        dense = graph.node("Tanh", (self.blocks.linear("head.dense", first, head.dense),), "head.tanh")
-        result = self.blocks.linear("head.projection", dense, head.projection)
-        count = head.projection.weight.shape[1]
-        shape = graph.constant(f"shape.-1,{count}", [-1, count], np.int64)
-        result = graph.node("Reshape", (result, shape), "head.result")
-        graph.node("Cast", (result,), "logits", to=onnx_type(np.float32))
-        graph.output("logits", np.float32, ("batch", count))
 
 
 def _join(*parts: Linear) -> Linear:

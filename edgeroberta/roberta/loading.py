@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta import tasks
 from edgeroberta.errors import CheckpointError, missing_extra
+from edgeroberta.roberta import heads, pruned
 from edgeroberta.roberta import names as tensornames
-from edgeroberta.roberta import pruned
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.fields import DOWNLOAD, transformers_fields
+from edgeroberta.roberta.heads import Head
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from edgeroberta.tasks import Task
-
-_FINE_TUNED = "name an encoder that was fine-tuned for sequence classification"
 
 
 @contextlib.contextmanager
@@ -46,7 +45,7 @@ def load_classifier(
     dropout: float | None = None,
     attention_dropout: float | None = None,
 ) -> PreTrainedModel:
-    """Load a sequence classifier in float32; a head that is absent or of other labels is made fresh.
+    """Load a model of a task in float32; a head that is absent, or of other labels or task, is made fresh.
 
     Pruned checkpoints load as plain ones do. ``dropout``: dropout of hidden states; None leaves the config's
     and tells that the model is not to be trained. ``attention_dropout``: dropout of attention weights; None
@@ -56,12 +55,12 @@ def load_classifier(
         import torch
     except ImportError as error:
         raise missing_extra(error.name or "torch", "compress", purpose="training") from error
-    model = Checkpoint.of(model)
+    model, head = Checkpoint.of(model), heads.of_task(task)
     config = transformers_config(
         model,
         id2label=dict(enumerate(task.labels)),
         label2id={label: index for index, label in enumerate(task.labels)},
-        problem_type=task.problem.value,
+        problem_type=task.problem.value if head.states_problem else None,
     )
     if dropout is not None:
         config.hidden_dropout_prob = config.classifier_dropout = dropout
@@ -72,6 +71,7 @@ def load_classifier(
         return load(
             model,
             config,
+            head=head,
             fresh_head=True,
             dtype=torch.float32,
             ignore_mismatched_sizes=True,  # a head of another number of labels
@@ -102,20 +102,25 @@ def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrai
 
 
 def load(
-    checkpoint: Checkpoint | Path, config: PreTrainedConfig, *, fresh_head: bool = False, **kwargs: Any
+    checkpoint: Checkpoint | Path,
+    config: PreTrainedConfig,
+    *,
+    head: Head | None = None,
+    fresh_head: bool = False,
+    **kwargs: Any,
 ) -> PreTrainedModel:
-    """Load a sequence classifier and compare what was read with what is there.
+    """Load a model with its head and compare what was read with what is there.
 
     transformers leaves tensors that it does not know out and makes those that it misses at random, without an
-    error; both are refused here. ``**kwargs``: passed on to ``from_pretrained``. Raises CheckpointError: a
-    tensor would be left out, or made at random.
+    error; both are refused here. ``head``: the head to load; None for the checkpoint's own. ``fresh_head``:
+    make it fresh where it is absent, of another number of labels, or another head. ``**kwargs``: passed on to
+    ``from_pretrained``. Raises CheckpointError: a tensor would be left out, or made at random.
     """
-    from transformers import AutoModelForSequenceClassification
-
-    folder = Checkpoint.of(checkpoint).folder
+    checkpoint = Checkpoint.of(checkpoint)
+    folder, head = checkpoint.folder, head or checkpoint.head
     loaded: Any = pruned.from_pretrained(
         folder,
-        AutoModelForSequenceClassification,
+        heads.auto_class(head),
         config=config,
         local_files_only=True,
         use_safetensors=True,
@@ -124,16 +129,22 @@ def load(
     )
     model, record = loaded
     other = {entry if isinstance(entry, str) else entry[0] for entry in record["mismatched_keys"]}
-    missing = sorted({*record["missing_keys"], *other} - (set(tensornames.HEAD) if fresh_head else set()))
+    own = heads.tensors(head)
+    missing = sorted({*record["missing_keys"], *other}.difference(own if fresh_head else ()))
     if missing:
         raise CheckpointError(
             f"the weights lack {missing[0]}; it would be a random number",
             where=str(folder),
-            hint=_FINE_TUNED if missing[0] in tensornames.HEAD else DOWNLOAD,
+            hint=f"name an encoder that was fine-tuned for {head.title}" if missing[0] in own else DOWNLOAD,
         )
-    unused = sorted(name for name in record["unexpected_keys"] if not tensornames.is_harmless(name))
+    replaced = heads.tensors(checkpoint.head) if fresh_head else ()
+    unused = sorted(
+        name
+        for name in record["unexpected_keys"]
+        if name not in replaced and not tensornames.is_harmless(name)
+    )
     if unused:
-        raise tensornames.unknown(unused[0], where=folder)
+        raise tensornames.unknown(unused[0], head, where=folder)
     return model.eval()
 
 

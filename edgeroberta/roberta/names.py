@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta import heads
+from edgeroberta.roberta.heads.head import MODULE, Head
 
 #: What stands before an encoder's names in a model with a head.
 ENCODER = "roberta."
 WORDS = "embeddings.word_embeddings.weight"
-HEAD_OUTPUT = "classifier.out_proj.weight"
-HEAD = ("classifier.dense.weight", "classifier.dense.bias", HEAD_OUTPUT, "classifier.out_proj.bias")
 
 #: Parts of a name that training tools put in, in front or in the middle, and that say nothing:
 #: DataParallel and DistributedDataParallel, torch.compile, FSDP, activation checkpointing, merged PEFT.
@@ -88,16 +88,6 @@ _FOREIGN = (
         " torch.nn.utils.parametrize.remove_parametrizations(module, 'weight'), then save_pretrained",
     ),
     _Foreign(
-        re.compile(r"^classifier\.(weight|bias)$"),
-        "is a head of one layer, as BERT has it; RoBERTa's has two",
-        "train a head of two from the same encoder: edgeroberta compress BASE-MODEL --recipe finetune-int8",
-    ),
-    _Foreign(
-        re.compile(r"^classifier\."),
-        "is a part of the head that RoBERTa's does not have",
-        "fine-tune RobertaForSequenceClassification, whose head is dense, tanh and out_proj",
-    ),
-    _Foreign(
         re.compile(r"^(roberta\.)?encoder\.layer\.\d+\."),
         "belongs to no layer as config.json describes them",
         "config.json and the weights are of different models; download them together",
@@ -108,7 +98,7 @@ _FOREIGN = (
 def plain(names: Iterable[str], *, where: str) -> dict[str, str]:
     """Give the plain name of each tensor: no wrapper, today's names, the prefix where a head needs it."""
     found = {name: _unwrapped(name) for name in names}
-    bare = WORDS in found.values() and any(name.startswith("classifier.") for name in found.values())
+    bare = WORDS in found.values() and any(name.startswith(f"{MODULE}.") for name in found.values())
     owners: dict[str, str] = {}
     for name, short in found.items():
         if bare and short.startswith(("embeddings.", "encoder.", "pooler.")):
@@ -144,9 +134,10 @@ def is_harmless(name: str) -> bool:
     return HARMLESS.fullmatch(name.removeprefix(ENCODER)) is not None
 
 
-def refuse_foreign(found: Mapping[str, Path]) -> None:
-    """Refuse tensors, by plain name, that are known to make another model than the architecture."""
-    for kind in _FOREIGN:
+def refuse_foreign(found: Mapping[str, Path], head: Head) -> None:
+    """Refuse tensors, by plain name, that are known to make another model than one with this head."""
+    others = (_Foreign(re.compile(each.names), each.what, each.hint) for each in head.foreign)
+    for kind in (*_FOREIGN, *others):
         for name in sorted(found):
             if kind.names.search(name):
                 raise CheckpointError(
@@ -154,11 +145,11 @@ def refuse_foreign(found: Mapping[str, Path]) -> None:
                 )
 
 
-def unknown(name: str, *, where: Path) -> CheckpointError:
+def unknown(name: str, head: Head, *, where: Path) -> CheckpointError:
     """Make the error for a tensor that the architecture does not have and that is of no known kind."""
     return CheckpointError(
         f"the tensor {name} is none of RoBERTa's; leaving it out could change the answers",
         where=str(where),
-        hint="if its answers do not depend on it, load the model with AutoModelForSequenceClassification and"
+        hint=f"if its answers do not depend on it, load the model with {heads.auto_name(head)} and"
         " save it with save_pretrained, which leaves it out",
     )

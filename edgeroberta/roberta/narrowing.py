@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeroberta.roberta import pruned, sensitivity
+from edgeroberta.roberta.heads import of_model
 from edgeroberta.roberta.observers import OutputObserver
 from edgeroberta.roberta.sensitivity import Sensitivity, TextBatch
 from edgeroberta.roberta.shape import LayerShape
@@ -57,9 +58,9 @@ def narrow(
     intermediate_size: int | None = None,
     directions: bool = False,
 ) -> Narrowed:
-    """Make a narrower model of a classifier.
+    """Make a narrower model of one with a head.
 
-    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in evaluation mode.
+    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with a head; left in evaluation mode.
     Layers that are pruned to fewer heads or neurons than the widths asked for keep what they have.
     ``hidden_size``: width of the residual stream, a multiple of the head size; None leaves it.
     ``intermediate_size``: width of the FFN; None leaves it.
@@ -156,9 +157,13 @@ def _weights(
         reading(f"{layer}intermediate.dense", 2 * index + 1, neurons)
         writing(f"{layer}output.dense", neurons)
         norm(f"{layer}output.LayerNorm")
+    head = of_model(model)
+    if found.units is None:
+        reading(head.reads, -1, torch.arange(len(source[f"{head.reads}.bias"])))
+        return made
     units = _best(found.units, result.config.hidden_size)
-    reading("classifier.dense", -1, units)
-    made["classifier.out_proj.weight"] = source["classifier.out_proj.weight"][:, units]
+    reading(head.reads, -1, units)
+    made[f"{head.gives}.weight"] = source[f"{head.gives}.weight"][:, units]
     return made
 
 

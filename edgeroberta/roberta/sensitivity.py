@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from edgeroberta.roberta import heads
 from edgeroberta.roberta.observers import OutputObserver
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class TextBatch:
 
     ids: Tensor  # token ids, int64[B, S]
     mask: Tensor  # attention mask, int64[B, S]
-    loss: Callable[[Tensor], Tensor]  # from logits float[B, L] to the loss of each text, float[B]
+    #: from logits float[B, L], or float[B, S, L] of a head per token, to the loss of each text, float[B]
+    loss: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +33,9 @@ class Sensitivity:
     channels: Tensor  # float32[H], of the residual stream, over all norms
     heads: tuple[Tensor, ...]  # per layer, float32[heads]
     neurons: tuple[Tensor, ...]  # per layer, float32[neurons] of the FFN
-    units: Tensor  # float32[H], between the two matmuls of the classification head
-    #: float32[1 + 2 layers, H], mean output of every norm; of the last one, which the head reads, of the
-    #: first tokens alone
+    units: Tensor | None  # float32[H], between the two matmuls of the head; None where it has one
+    #: float32[1 + 2 layers, H], mean output of every norm; of the last one, of what the head reads: the first
+    #: tokens alone, or all
     means: Tensor
     covariance: Tensor  # float32[H, H], of the norms' outputs, each about its own mean
 
@@ -47,23 +49,24 @@ def norms(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity:
-    """Measure a classifier on texts.
+    """Measure a model on texts.
 
     The score of a part is the squared change of the loss, to first order, were its output 0: the sum of
     output times gradient over a text's tokens, squared (Molchanov et al., arXiv:1906.10771). ``model``: a
-    Hugging Face RoBERTa, XLM-R or CamemBERT with a classification head; left in evaluation mode.
+    Hugging Face RoBERTa, XLM-R or CamemBERT with a head; left in evaluation mode.
     """
     model.eval()
     layers = model.base_model.encoder.layer
-    linear_ops, head = norms(model), model.classifier.out_proj
+    linear_ops, head = norms(model), heads.of_model(model)
+    between = [model.get_submodule(head.gives)] if head.gives != head.reads else []
     contexts = [layer.attention.output.dense for layer in layers]
     inner = [layer.output.dense for layer in layers]
-    watched = [*linear_ops, *contexts, *inner, head]
+    watched = [*linear_ops, *contexts, *inner, *between]
     scores: dict[nn.Module, Tensor] = {}
     moments = _Moments(len(linear_ops), model.config.hidden_size)
     texts = 0
     with (
-        OutputObserver(outputs=linear_ops, inputs=[*contexts, *inner, head]) as recording,
+        OutputObserver(outputs=linear_ops, inputs=[*contexts, *inner, *between]) as recording,
         torch.enable_grad(),
     ):
         for sample in samples:
@@ -79,12 +82,12 @@ def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity
                 scores[module] = scores.get(module, torch.zeros(())) + effect.square().sum(0)
             moments.add([value.detach() for value in values[: len(linear_ops)]], sample.mask)
             texts += len(sample.ids)
-    means, covariance = moments.result()
+    means, covariance = moments.result(first=head.first_token_only)
     return Sensitivity(
         channels=torch.stack([scores[linear_op] for linear_op in linear_ops]).sum(0) / texts,
         heads=tuple(scores[module] / texts for module in contexts),
         neurons=tuple(scores[module] / texts for module in inner),
-        units=scores[head] / texts,
+        units=scores[between[0]] / texts if between else None,
         means=means,
         covariance=covariance,
     )
@@ -109,9 +112,13 @@ class _Moments:
         self.tokens += int(mask.sum())
         self.texts += len(mask)
 
-    def result(self) -> tuple[Tensor, Tensor]:
-        """Return the means, float32[linear ops, H], and the covariance, float32[H, H]."""
+    def result(self, *, first: bool) -> tuple[Tensor, Tensor]:
+        """Return the means, float32[linear ops, H], and the covariance, float32[H, H].
+
+        ``first``: the last mean is that of the first tokens alone.
+        """
         means = self.sums / self.tokens
         covariance = self.squares / (self.tokens * len(means)) - means.T @ means / len(means)
-        means[-1] = self.first / self.texts
+        if first:
+            means[-1] = self.first / self.texts
         return means.float(), covariance.float()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeroberta.errors import shown
+from edgeroberta.roberta import heads
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,17 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Dimensions of an encoder with its classification head; layers may differ."""
+    """Dimensions of an encoder with its head; layers may differ."""
 
     vocab_size: int  # rows of the word embedding table
     hidden_size: int  # width of the residual stream
     head_size: int  # width of one attention head
     max_positions: int  # rows of the position table, the offset rows included
     type_vocab_size: int  # rows of the token type table
-    labels: int  # outputs of the classification head
+    labels: int  # outputs of the head, per unit
     layers: tuple[LayerShape, ...]  # each layer's own dimensions, the first layer first
+    #: name of the head, a key of :data:`edgeroberta.roberta.heads.HEADS`
+    head: str = "sequence-classification"
 
     @property
     def embedding_parameters(self) -> int:
@@ -51,7 +54,7 @@ class EncoderShape:
     def parameters(self) -> int:
         """Parameters of the whole model, as ``Checkpoint.parameters`` counts them."""
         layers = sum(self.layer_parameters(layer) for layer in self.layers)
-        head = self.hidden_size * (self.hidden_size + 1) + self.labels * (self.hidden_size + 1)
+        head = heads.parameters(heads.HEADS[self.head], self.hidden_size, self.labels)
         return self.embedding_parameters + layers + head
 
     def layer_parameters(self, layer: LayerShape) -> int:
@@ -70,4 +73,4 @@ class EncoderShape:
     def macs(self, length: int) -> int:
         """Multiply-accumulates of all products for a text of ``length`` tokens, every layer in full."""
         layers = sum(self.layer_macs(layer, length) for layer in self.layers)
-        return layers + self.hidden_size * (self.hidden_size + self.labels)
+        return layers + heads.macs(heads.HEADS[self.head], self.hidden_size, self.labels, length)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgeroberta.errors import UsageError
+from edgeroberta.roberta import heads as kinds
 from edgeroberta.roberta import pruned
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
@@ -166,6 +167,7 @@ def shape_of(model: PreTrainedModel) -> EncoderShape:
             )
             for layer in model.base_model.encoder.layer
         ),
+        head=kinds.name_of(model),
     )
 
 

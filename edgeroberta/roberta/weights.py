@@ -11,30 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import checkpoint_validation
+from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
-
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Linear:
-    """``y = x @ weight + bias`` with weight float32 [inputs, outputs] and bias float32 [outputs]."""
-
-    weight: Array
-    bias: Array
-
-
-@dataclass(frozen=True)
-class LayerNorm:
-    """Scale and shift of a layer norm, float32 [hidden] each."""
-
-    scale: Array
-    shift: Array
+from edgeroberta.roberta.heads import HeadWeights
 
 
 @dataclass(frozen=True)
@@ -66,30 +49,22 @@ class EncoderLayer:
 
 
 @dataclass(frozen=True)
-class ClassificationHead:
-    """Dense, tanh, projection, on the first token."""
-
-    dense: Linear
-    projection: Linear
-
-
-@dataclass(frozen=True)
 class Weights:
-    """All parameters of an encoder with a sequence-classification head."""
+    """All parameters of an encoder with its head."""
 
     config: EncoderConfig
     embeddings: Embeddings
     layers: tuple[EncoderLayer, ...]
-    head: ClassificationHead
+    head: HeadWeights
 
 
 def load_weights(model: Checkpoint | Path) -> Weights:
-    """Load a sequence classifier as float32, whatever float type it is stored in."""
+    """Load a model with its head as float32, whatever float type it is stored in."""
     model = Checkpoint.of(model)
     config = model.config
-    get = _tensor_getter(model, dict(checkpoint_validation.classifier_shapes(config)))
+    get = _tensor_getter(model, dict(checkpoint_validation.model_shapes(config)))
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
-    head = ClassificationHead(_linear(get, "classifier.dense"), _linear(get, "classifier.out_proj"))
+    head = model.head.load(lambda name: _linear(get, name))
     return Weights(config, _embeddings(get, config), layers, head)
 
 
@@ -116,7 +91,7 @@ def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> 
         raise CheckpointError(
             f"tensor {name!r} is missing",
             where=str(model),
-            hint="a model fine-tuned for sequence classification is needed; to train one first, use "
+            hint=f"a model fine-tuned for {model.head.title} is needed; to train one first, use "
             "--recipe finetune-int8",
         )
 

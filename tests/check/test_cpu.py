@@ -13,6 +13,7 @@ import pytest
 
 from edgeroberta.check import cpu, fusion, kernels
 from edgeroberta.errors import EngineError, UsageError
+from edgeroberta.roberta.arrays import Linear
 from edgeroberta.roberta.graph import build_graph
 from edgeroberta.roberta.quantized import (
     ActivationRange,
@@ -21,7 +22,7 @@ from edgeroberta.roberta.quantized import (
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.weights import Linear, Weights
+from edgeroberta.roberta.weights import Weights
 from edgeroberta.runtime import onnxruntime as runtime
 
 #: Heads and FFN neurons per layer: one of each, odd numbers, no multiples of 8, 16 or 32.

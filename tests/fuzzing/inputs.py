@@ -122,13 +122,13 @@ def make_base(folder: Path) -> Base:
     import pyarrow.parquet
     from safetensors.numpy import save_file
 
-    from edgeroberta.roberta.checkpoint_validation import classifier_shapes
+    from edgeroberta.roberta.checkpoint_validation import model_shapes
     from edgeroberta.roberta.config import EncoderConfig
 
     model = folder / "model"
     shutil.copytree(TOKENIZER, model)
     (model / "config.json").write_text(json.dumps(CONFIG))
-    shapes = dict(classifier_shapes(EncoderConfig.from_dict(CONFIG)))
+    shapes = dict(model_shapes(EncoderConfig.from_dict(CONFIG)))
     random = np.random.default_rng(0)
     tensors = {name: random.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})

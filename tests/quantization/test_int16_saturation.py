@@ -254,10 +254,10 @@ np.save(folder + "/y.npy", y)
 
 def write_product(folder: Path, weight: np.ndarray, *, signed: bool, zero: int) -> None:
     """Write a graph of one int8 matmul with steps of 1: it gives the integer product as float32."""
+    from edgeroberta.roberta.arrays import Linear
     from edgeroberta.roberta.blocks import Blocks
     from edgeroberta.roberta.onnx_builder import GraphBuilder
     from edgeroberta.roberta.quantized import QuantizationPlan
-    from edgeroberta.roberta.weights import Linear
 
     inputs, outputs = weight.shape
     ones, none = np.ones(outputs, np.float32), np.zeros(outputs, np.float32)

@@ -111,17 +111,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         "{d}/config.json: model_type is None; only roberta, xlm-roberta, camembert can be compressed\n"
         "  next: DistilRoBERTa counts as roberta; name a model of this family",
     ),
-    "token classification": (
-        lambda d: edit_config(d, architectures=["RobertaForTokenClassification"]),
-        "{d}/config.json: 'RobertaForTokenClassification' is a model for token classification;"
-        " only sequence classification can be compressed\n"
-        "  next: name a model fine-tuned for sequence classification, or a base model to fine-tune",
-    ),
     "question answering": (
         lambda d: edit_config(d, architectures=["XLMRobertaForQuestionAnswering"]),
         "{d}/config.json: 'XLMRobertaForQuestionAnswering' is a model for question answering;"
-        " only sequence classification can be compressed\n"
-        "  next: name a model fine-tuned for sequence classification, or a base model to fine-tune",
+        " only sequence classification and token classification can be compressed\n"
+        "  next: name a model fine-tuned for one of these, or a base model to fine-tune",
     ),
     "relative positions": (
         lambda d: edit_config(d, position_embedding_type="relative_key"),

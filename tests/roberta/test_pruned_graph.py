@@ -83,7 +83,7 @@ def int8_bundle(whole, tmp_path_factory):
 def test_int8_of_a_pruned_model_stays_close_to_the_masked_float_model(int8_bundle, whole, engine):
     with Runtime.open(int8_bundle, engine=engine, threads=1) as runtime:
         rows = [np.array(row) for row in np.random.default_rng(1).integers(5, 600, (32, 12))]
-        found = runtime.run_ids(rows)
+        found = runtime.run_ids(rows).values
     ids = np.stack(rows)
     wanted = masked_answer(whole, SOME, ids, np.ones_like(ids))
     # Random weights of width 32 are rough in int8 (seen: 0.05 of the spread); of other heads or neurons the

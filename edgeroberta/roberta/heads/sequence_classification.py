@@ -1,0 +1,72 @@
+"""Labels, or a number, for a text as a whole: dense, tanh, projection, on the first token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgeroberta.roberta.heads.head import ForeignTensors
+
+if TYPE_CHECKING:
+    from edgeroberta.roberta.arrays import Linear
+    from edgeroberta.roberta.blocks import Blocks
+
+
+@dataclass(frozen=True)
+class SequenceClassificationWeights:
+    """Dense, tanh, projection, on the first token."""
+
+    dense: Linear
+    projection: Linear
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs per text."""
+        return len(self.projection.bias)
+
+    def write(self, blocks: Blocks, states: str, *, first: bool) -> tuple[str, tuple[str | int, ...]]:
+        """Write the end of the graph; its outputs are float [batch, labels]."""
+        # [batch, 1, hidden] throughout: of a matrix product of two dimensions and a bias, ONNX Runtime
+        # makes a Gemm, which has no int8 form there, and dequantizes the weight at every call.
+        token = states if first else blocks.first_token("head.first", states)
+        dense = blocks.graph.node("Tanh", (blocks.linear("head.dense", token, self.dense),), "head.tanh")
+        result = blocks.linear("head.projection", dense, self.projection)
+        shape = blocks.graph.constant(f"shape.-1,{self.outputs}", [-1, self.outputs], np.int64)
+        return blocks.graph.node("Reshape", (result, shape), "head.result"), ("batch", self.outputs)
+
+
+class SequenceClassification:
+    """The head of ``RobertaForSequenceClassification``."""
+
+    title = "sequence classification"
+    suffix = "ForSequenceClassification"
+    first_token_only = True
+    reads = "classifier.dense"
+    gives = "classifier.out_proj"
+    states_problem = True
+    foreign: tuple[ForeignTensors, ...] = (
+        ForeignTensors(
+            r"^classifier\.(weight|bias)$",
+            "is a head of one layer, as BERT has it; RoBERTa's has two",
+            "train a head of two from the same encoder: edgeroberta compress BASE-MODEL --recipe"
+            ' finetune-int8; if the model labels tokens, write "architectures":'
+            ' ["RobertaForTokenClassification"] in config.json',
+        ),
+        ForeignTensors(
+            r"^classifier\.",
+            "is a part of the head that RoBERTa's does not have",
+            "fine-tune RobertaForSequenceClassification, whose head is dense, tanh and out_proj",
+        ),
+    )
+
+    def linears(self, hidden: int, outputs: int) -> Iterator[tuple[str, int, int]]:
+        """List name, inputs and outputs of its linear layers."""
+        yield self.reads, hidden, hidden
+        yield self.gives, hidden, outputs
+
+    def load(self, linear: Callable[[str], Linear]) -> SequenceClassificationWeights:
+        """Make its weights of its linear layers, each by its name."""
+        return SequenceClassificationWeights(linear(self.reads), linear(self.gives))
