@@ -14,6 +14,7 @@ from edgeroberta.errors import CheckpointError, DataError, UnavailableError, Usa
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline import BaselineOptions, make, measure
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.storage.artifact import digest_file
 from edgeroberta.tasks import Task
 
 HINT = "\n  next: measure it again on the same model and data: edgeroberta reference MODEL --data … -o ref/"
@@ -40,12 +41,12 @@ def message(call: Any, *arguments: Any, error: type[Exception] = UsageError, **o
 
 def test_a_reference_is_read_back_as_it_was_saved(rows, stored):
     found = baseline_store.load(stored)
-    made = fake_bundles.fixed_reference(rows, found.logits)
+    made = fake_bundles.fixed_reference(rows, found.outputs.values)
     assert found.to_json() == made.to_json()
     assert (found.machine, found.latency, found.task) == (made.machine, made.latency, made.task)
-    np.testing.assert_array_equal(found.logits, [[0, 1], [1, 0], [1, 0], [1, 0]])
+    np.testing.assert_array_equal(found.outputs.values, [[0, 1], [1, 0], [1, 0], [1, 0]])
     assert found.metrics["accuracy"] == 0.75
-    assert found.logits.dtype == np.float32
+    assert found.outputs.values.dtype == np.float32
 
 
 def test_a_folder_without_a_reference_is_refused(tmp_path):
@@ -65,18 +66,18 @@ def test_a_foreign_json_file_is_refused(tmp_path, text):
 
 def test_a_reference_of_a_newer_version_is_refused(stored):
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
-    (stored / "reference.json").write_text(json.dumps({**fields, "schema_version": 2}), encoding="utf-8")
+    (stored / "reference.json").write_text(json.dumps({**fields, "schema_version": 3}), encoding="utf-8")
     assert message(baseline_store.load, stored).startswith(f"{stored}/reference.json: ")
 
 
-def test_a_single_changed_bit_in_the_logits_is_noticed(stored):
-    data = bytearray((stored / "logits.npy").read_bytes())
-    data[-1] ^= 1
-    (stored / "logits.npy").write_bytes(bytes(data))
-    assert message(baseline_store.load, stored).startswith(f"{stored}: logits.npy is damaged (wrong sha256)")
+def test_a_single_changed_bit_in_the_outputs_is_noticed(stored):
+    data = bytearray((stored / "outputs.npz").read_bytes())
+    data[len(data) // 2] ^= 1
+    (stored / "outputs.npz").write_bytes(bytes(data))
+    assert message(baseline_store.load, stored).startswith(f"{stored}: outputs.npz is damaged (wrong sha256)")
 
 
-@pytest.mark.parametrize("field", ["task", "latency", "machine", "rows", "logits_sha256"])
+@pytest.mark.parametrize("field", ["task", "latency", "machine", "rows", "outputs_sha256"])
 def test_a_reference_with_a_field_missing_is_refused(stored, field):
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
     del fields[field]
@@ -120,7 +121,7 @@ def test_the_full_size_model_is_measured_as_transformers_runs_it(tiny_checkpoint
     model = AutoModelForSequenceClassification.from_pretrained(str(tiny_checkpoint)).eval()
     with torch.inference_mode():
         alone = [model(**tokenizer(text, return_tensors="pt")).logits.numpy() for text in rows.texts]
-    assert np.abs(found.logits - np.concatenate(alone)).max() < 1e-5
+    assert np.abs(found.outputs.values - np.concatenate(alone)).max() < 1e-5
     assert found.rows == 4
     assert found.data_digest == rows.digest
     assert found.max_length == 512
@@ -134,7 +135,7 @@ def test_long_texts_are_cut_at_the_model_s_limit(tiny_checkpoint):
     found = measure(
         Checkpoint(tiny_checkpoint), rows, fake_bundles.TASK, BaselineOptions(device="cpu", latency_rows=0)
     )
-    assert np.isfinite(found.logits).all()
+    assert np.isfinite(found.outputs.values).all()
     assert found.latency is None
 
 
@@ -146,7 +147,7 @@ def test_pairs_are_measured(tiny_checkpoint, rows):
     paired = measure(
         Checkpoint(tiny_checkpoint), pairs, fake_bundles.TASK, BaselineOptions(device="cpu", latency_rows=1)
     )
-    assert not np.allclose(single.logits, paired.logits)
+    assert not np.allclose(single.outputs.values, paired.outputs.values)
 
 
 def test_rows_without_labels_are_refused(tiny_checkpoint, rows):
@@ -158,7 +159,7 @@ def test_rows_without_labels_are_refused(tiny_checkpoint, rows):
 def test_a_model_with_another_number_of_labels_is_refused(tiny_checkpoint, rows):
     task = Task(fake_bundles.TASK.problem, ("a", "b", "c"))
     said = message(measure, tiny_checkpoint, rows, task, BaselineOptions(device="cpu"))
-    assert said == f"{tiny_checkpoint}: the model gives 2 numbers per text, the task has 3 labels"
+    assert said == f"{tiny_checkpoint}: the model gives 2 numbers at a time, the task has 3 labels"
 
 
 def test_an_unknown_device_is_refused(tiny_checkpoint, rows):
@@ -237,14 +238,22 @@ def test_a_reference_without_batches_has_no_such_figure(tiny_checkpoint, rows):
 
 
 def test_a_reference_of_version_0_1_is_read(stored):
-    """It has none of the fields that came later."""
+    """It has none of the fields that came later, and an array of logits for outputs."""
     fields = json.loads((stored / "reference.json").read_text(encoding="utf-8"))
+    outputs = baseline_store.load(stored).outputs
+    np.save(stored / "logits.npy", outputs.values, allow_pickle=False)
+    (stored / "outputs.npz").unlink()
+    del fields["outputs_sha256"]
+    fields |= {"schema_version": 1, "logits_sha256": digest_file(stored / "logits.npy")}
     for name in ("offline", "energy_mj", "throttled", "gpu"):
         del fields[name]
     for name in ("steady", "p50_interval_ms", "p90_interval_ms", "p99_interval_ms", "breakdown"):
         del fields["latency"][name]
     (stored / "reference.json").write_text(json.dumps(fields), encoding="utf-8")
     found = baseline_store.load(stored)
+    np.testing.assert_array_equal(found.outputs.values, outputs.values)
+    assert len(found.outputs) == 4
+    assert found.outputs.per_text
     assert (found.offline, found.energy_mj, found.throttled, found.gpu) == (None, None, (), None)
     assert found.latency.steady
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
-from edgeroberta.evaluation.soundness import DataSoundness, association, examine, true_features
+from edgeroberta.evaluation.soundness import DataSoundness, association, examine
 from edgeroberta.tasks import Problem, Task
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
@@ -151,8 +151,7 @@ def test_a_regression_upside_down_or_shuffled(of, told):
 
 def test_the_association_is_of_unit_variance_under_shuffling():
     rng = np.random.default_rng(0)
-    said = true_features(FIVE, drawn(5, 60))
-    known = true_features(FIVE, np.minimum(drawn(5, 60, 2), drawn(5, 60, 3)))
+    said, known = FIVE.kind.indicators(FIVE, drawn(5, 60), np.minimum(drawn(5, 60, 2), drawn(5, 60, 3)))
     found = [association(said, rng.permutation(known)) for _ in range(3000)]
     assert np.mean(found) == pytest.approx(0, abs=0.06)
     assert np.std(found) == pytest.approx(1, abs=0.04)

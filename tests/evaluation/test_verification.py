@@ -18,7 +18,7 @@ from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.progress import Progress
 from edgeroberta.report.verification import markdown, sections
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Outputs, Problem, Task
 
 GATE = GateLimits(max_drop=0.01, min_agreement=0.95, confidence=0.95)
 
@@ -108,7 +108,7 @@ def test_few_rows_are_inconclusive_even_when_all_answers_agree(bundle):
 
 def test_an_engine_that_crashes_fails_the_bundle_and_the_other_is_still_measured(bundle):
     rows = rows_of(100)
-    crash = {"logits": WorkerError(RowStatus.CRASHED, "killed by SIGSEGV")}
+    crash = {"outputs": WorkerError(RowStatus.CRASHED, "killed by SIGSEGV")}
     report = measured(
         bundle,
         rows,
@@ -260,8 +260,10 @@ def test_several_labels_and_numbers_are_named_as_people_say_them():
     rows = Rows(("a", "b"), ("c", "d"), np.array([[1, 1], [0, 0]], np.float32), "rows.csv")
     full = np.array([[2, 3], [-1, -1]], np.float32)
     plain = fake_bundles.fixed_reference(rows_of(2), np.zeros((2, 2), np.float32))
-    reference = replace(plain, task=multi, logits=full)
-    (flip,) = flips.examples(rows, reference, np.array([[2, -3], [-1, -1]], np.float32), 10, texts=True)
+    reference = replace(plain, task=multi, outputs=Outputs.of_texts(full))
+    (flip,) = flips.examples(
+        rows, reference, Outputs.of_texts(np.array([[2, -3], [-1, -1]], np.float32)), 10, texts=True
+    )
     assert (flip.pair, flip.truth, flip.baseline, flip.compressed) == (
         "c",
         "plot, music",
@@ -270,8 +272,8 @@ def test_several_labels_and_numbers_are_named_as_people_say_them():
     )
     number = Task(Problem.REGRESSION, ("score",))
     scored = Rows(("a", "b"), None, np.array([0, 5], np.float32), "rows.csv")
-    reference = replace(plain, task=number, logits=np.array([[0], [5]], np.float32))
-    found = flips.examples(scored, reference, np.array([[0.2], [4]], np.float32), 10)
+    reference = replace(plain, task=number, outputs=Outputs.of_texts(np.array([[0], [5]], np.float32)))
+    found = flips.examples(scored, reference, Outputs.of_texts(np.array([[0.2], [4]], np.float32)), 10)
     assert [(flip.truth, flip.baseline, flip.compressed) for flip in found] == [("5", "5", "4")]
 
 
@@ -279,6 +281,6 @@ def test_invariance_is_not_told_of_a_process_that_failed():
     rows = rows_of(4)
     error = WorkerError(RowStatus.CRASHED, "gone")
     spec = fake_bundles.SubjectSpec("fake", "", rows.inputs(), engine="fake")
-    entry = RepetitionRun("fake", FakeWorker(spec, right(rows), fails={"logits": error}))
+    entry = RepetitionRun("fake", FakeWorker(spec, right(rows), fails={"outputs": error}))
     assert invariance(entry, fake_bundles.TASK, rows.inputs()) is None
     assert entry.error is error

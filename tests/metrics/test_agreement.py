@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeroberta.metrics import agreement, agrees, tolerance
+from edgeroberta.metrics import agreement, agrees
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks.classification import tolerance
 
 SINGLE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
 MULTI = Task(Problem.MULTI_LABEL, ("a", "b", "c"))

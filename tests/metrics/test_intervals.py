@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from edgeroberta.metrics import (
-    METRICS,
     BootstrapOptions,
     agreement_interval,
     drop_interval,
@@ -18,7 +17,7 @@ from edgeroberta.tasks import Problem, Task
 SINGLE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
 MULTI = Task(Problem.MULTI_LABEL, ("a", "b", "c"))
 VALUE = Task(Problem.REGRESSION, ("score",))
-CASES = [(task, name) for task in (SINGLE, MULTI, VALUE) for name in METRICS[task.problem]]
+CASES = [(task, name) for task in (SINGLE, MULTI, VALUE) for name in task.kind.metrics]
 every_metric = pytest.mark.parametrize(
     ("task", "metric"), CASES, ids=[f"{task.problem.name}-{name}" for task, name in CASES]
 )

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeroberta.metrics import METRICS, resampling, unseen
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.metrics import resampling
+from edgeroberta.tasks import KINDS, Problem, Task, classification
 
 
-@pytest.mark.parametrize("metric", METRICS[Problem.SINGLE_LABEL])
+@pytest.mark.parametrize("metric", KINDS[Problem.SINGLE_LABEL.value].metrics)
 def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(metric, monkeypatch):
     task = Task(Problem.SINGLE_LABEL, tuple(f"l{i}" for i in range(60)))
     rng = np.random.default_rng(0)
@@ -19,8 +19,8 @@ def test_of_many_labels_the_rarest_and_the_most_frequent_tell_what_can_be_lost(m
         return float(np.quantile(sample.draw(400, seed=0), 0.975))
 
     few = highest()
-    assert len(unseen.rows(task, good, labels)[0]) <= unseen.MOST_LABELS**2
-    monkeypatch.setattr(unseen, "MOST_LABELS", 60)
+    assert len(task.kind.lost(task, good, labels)[0]) <= classification.MOST_LABELS**2
+    monkeypatch.setattr(classification, "MOST_LABELS", 60)
     assert few == pytest.approx(highest(), rel=0.02)
 
 

@@ -23,6 +23,7 @@ from edgeroberta.measure.protocol import RowStatus, SubjectSpec, WorkerReady
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
+from edgeroberta.tasks import Outputs
 
 TEXTS = tuple(f"the film is {word} and long {row}" for row in range(20) for word in ("great", "dull"))
 EMBEDDINGS = "roberta.embeddings.word_embeddings.weight"
@@ -51,8 +52,8 @@ class Here:
     ) -> TimedCalls:
         raise AssertionError("texts are timed, with their tokenization")
 
-    def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
-        found: np.ndarray = self.subject.logits([self.spec.inputs[row] for row in rows])
+    def outputs(self, rows: Sequence[int], *, way: str = "batched") -> Outputs:
+        found: Outputs = self.subject.outputs([self.spec.inputs[row] for row in rows])
         return found
 
     def memory(self) -> int:
@@ -102,7 +103,7 @@ def upside_down(tensors: dict[str, Any]) -> None:
 def reference_of(checkpoint: Path, rows: Rows) -> BaselineAnswers:
     from edgeroberta.measure.torch_baseline import TorchBaseline
 
-    return fake_bundles.fixed_reference(rows, TorchBaseline(checkpoint).logits(rows.inputs()))
+    return fake_bundles.fixed_reference(rows, TorchBaseline(checkpoint).outputs(rows.inputs()).values)
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def run(tmp_path, tiny_checkpoint) -> EvaluatedRun:
     """A run that has made nothing yet; every row's label is what the baseline answers."""
     rows = Rows(TEXTS, None, np.zeros(len(TEXTS), np.int64), "rows.csv")
     reference = reference_of(tiny_checkpoint, rows)
-    rows = replace(rows, labels=reference.logits.argmax(1))
+    rows = replace(rows, labels=reference.outputs.values.argmax(1))
     source = stage(tiny_checkpoint, "source", Kind.CHECKPOINT)
     full = Checkpoint(tiny_checkpoint)
     return EvaluatedRun(
@@ -231,7 +232,11 @@ def test_other_rows_or_another_reference_are_measured_anew(run):
     per_stage_of(replace(run, rows=replace(run.rows, labels=1 - np.asarray(run.rows.labels))))
     assert len(Here.opened) == 1
     Here.opened.clear()
-    per_stage_of(replace(run, reference=replace(run.reference, logits=-run.reference.logits)))
+    per_stage_of(
+        replace(
+            run, reference=replace(run.reference, outputs=Outputs.of_texts(-run.reference.outputs.values))
+        )
+    )
     assert len(Here.opened) == 1
 
 
@@ -269,10 +274,10 @@ def test_a_model_that_crashes_is_a_row_that_says_so_and_the_others_are_measured(
     made = with_stages(run, graph, stage(student, "distill", Kind.CHECKPOINT))
 
     class Crashing(Here):
-        def logits(self, rows: Sequence[int], *, way: str = "batched") -> np.ndarray:
+        def outputs(self, rows: Sequence[int], *, way: str = "batched") -> Outputs:
             if self.spec.path == str(graph.path):
                 raise WorkerError(RowStatus.CRASHED, "killed by SIGSEGV")
-            return super().logits(rows, way=way)
+            return super().outputs(rows, way=way)
 
     found = per_stage_of(made, Crashing).rows
     assert found[1].error == "crashed: killed by SIGSEGV"
@@ -336,7 +341,7 @@ def test_other_problems_have_per_stage_metrics_too(run, problem, request):
     shape = (len(TEXTS), task.num_outputs) if problem == "multi_label" else (len(TEXTS),)
     labels = np.arange(np.prod(shape)).reshape(shape).astype(np.float32) % 2
     rows = replace(run.rows, labels=labels)
-    reference = replace(run.reference, task=task, logits=reference_logits(folder, rows))
+    reference = replace(run.reference, task=task, outputs=reference_outputs(folder, rows))
     found = per_stage_of(
         replace(
             run,
@@ -350,10 +355,10 @@ def test_other_problems_have_per_stage_metrics_too(run, problem, request):
     assert (found.rows[0].calibration_error is None) == (problem == "regression")
 
 
-def reference_logits(folder: Path, rows: Rows) -> np.ndarray:
+def reference_outputs(folder: Path, rows: Rows) -> Outputs:
     from edgeroberta.measure.torch_baseline import TorchBaseline
 
-    return TorchBaseline(folder).logits(rows.inputs())
+    return TorchBaseline(folder).outputs(rows.inputs())
 
 
 def test_a_draft_without_onnx_runtime_is_measured_on_its_own_engine(run, tiny_checkpoint, make_bundle):
