@@ -43,8 +43,8 @@ def all_metrics(task: Task, outputs: Given, labels: Any) -> dict[str, float]:
 
     ``outputs``: of n texts. ``labels``: those of n rows. Returns the one that the task is judged by first:
     for one label per text ``accuracy``, ``macro_f1``, ``matthews``, and ``f1`` of the second where there are
-    two labels; for several ``micro_f1``, ``macro_f1`` and ``subset_accuracy`` (all labels of a row right); for a
-    value ``pearson``, ``spearman`` and ``rmse`` (in the label's unit); for the entities of tokens see
+    two labels; for several ``micro_f1``, ``macro_f1`` and ``subset_accuracy`` (all labels of a row right);
+    for a value ``pearson``, ``spearman`` and ``rmse`` (in the label's unit); for the entities of tokens see
     :mod:`edgeroberta.tasks.tokens`. Macro F1 is the mean over the labels that occur in the rows or in the
     predictions.
     """
