@@ -7,12 +7,13 @@ Standard library and numpy only, so that the device may use it too. :mod:`.kind`
 from __future__ import annotations
 
 from edgeroberta.tasks.classification import Prediction
+from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, Ragged, WordTags, as_outputs
+from edgeroberta.tasks.problem import Problem, Word
 from edgeroberta.tasks.schemes import Scheme
-from edgeroberta.tasks.task import KINDS, Problem, Task, labels
-from edgeroberta.tasks.word import Word
+from edgeroberta.tasks.task import KINDS, Task
 
 __all__ = [
     "AGGREGATIONS",

@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
-from edgeroberta.tasks.kind import Array, Floats, Metric
+from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
-
-if TYPE_CHECKING:
-    from edgeroberta.tasks.task import Task
 
 #: Labels that are taken for each other, where there are more: pairs of all 1,000 would be a million rows.
 MOST_LABELS = 40
@@ -63,30 +60,30 @@ class _Classification:
     head = "sequence-classification"
     per_token = False
 
-    def truth(self, task: Task, labels: Any) -> Array:
+    def truth(self, task: Labelled, labels: Any) -> Array:
         """Labels have the form of answers, but for zeros and ones."""
         return np.asarray(labels)
 
-    def details(self, task: Task, answers: Array, truth: Array) -> dict[str, float]:
+    def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:
         """Return nothing; the metrics say it all."""
         return {}
 
-    def constant(self, task: Task, truth: Array) -> tuple[npt.NDArray[np.float32], str] | None:
+    def constant(self, task: Labelled, truth: Array) -> tuple[npt.NDArray[np.float32], str] | None:
         """Return nothing; labels have one."""
         return None
 
-    def recall(self, task: Task) -> Recalls | None:
+    def recall(self, task: Labelled) -> Recalls | None:
         """Return nothing; labels have a recall where there are labels."""
         return None
 
-    def merge(self, task: Task, windows: Outputs, overlap: int) -> Outputs:
+    def merge(self, task: Labelled, windows: Outputs, overlap: int) -> Outputs:
         """Take the mean of the logits."""
         mean = windows.values.mean(axis=0, dtype=np.float64, keepdims=True)
         return Outputs.of_texts(mean.astype(np.float32))
 
     def interpret(
         self,
-        task: Task,
+        task: Labelled,
         values: npt.NDArray[np.float32],
         places: Indices | None,
         text: Any,
@@ -102,7 +99,7 @@ class _Classification:
             )
         return self._predicted(task, row, truncated)
 
-    def _predicted(self, task: Task, row: list[float], truncated: bool) -> Prediction:
+    def _predicted(self, task: Labelled, row: list[float], truncated: bool) -> Prediction:
         raise NotImplementedError
 
 
@@ -119,15 +116,15 @@ class SingleLabel(_Classification):
             "matthews": Metric(_one_hot, statistics.matthews),
         }
 
-    def decide(self, task: Task, outputs: Outputs) -> Array:
+    def decide(self, task: Labelled, outputs: Outputs) -> Array:
         """Return the id of the largest logit, int64[n]."""
         return np.argmax(outputs.values, axis=1).astype(np.int64)
 
-    def agrees(self, task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
+    def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
         """Tell where it is the same label."""
         return np.asarray(reference == other)
 
-    def lost(self, task: Task, good: Array, truth: Array) -> tuple[Array, Array, Array]:
+    def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take every label for every other.
 
         Of many labels the rarest and the most frequent ones, since what a row weighs in any of the metrics
@@ -141,31 +138,31 @@ class SingleLabel(_Classification):
         different = right != wrong
         return right[different], wrong[different], right[different]
 
-    def recall(self, task: Task) -> Recalls:
+    def recall(self, task: Labelled) -> Recalls:
         """Count hits and wanted of each label."""
         names = np.arange(task.num_outputs)
         return task.labels, lambda said, truth: _hits(said[:, None] == names, truth[:, None] == names)
 
-    def indicators(self, task: Task, answers: Array, truth: Array) -> tuple[Floats, Floats]:
+    def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return one-hot rows."""
         one = np.eye(task.num_outputs)
         return one[answers], one[np.asarray(truth, dtype=np.int64)]
 
-    def constant(self, task: Task, truth: Array) -> tuple[npt.NDArray[np.float32], str]:
+    def constant(self, task: Labelled, truth: Array) -> tuple[npt.NDArray[np.float32], str]:
         """Take the most frequent label."""
         best = int(np.argmax(np.bincount(np.asarray(truth, dtype=np.int64), minlength=task.num_outputs)))
         return np.eye(task.num_outputs, dtype=np.float32)[best], repr(task.labels[best])
 
-    def sureness(self, task: Task, full: Outputs, compressed: Outputs) -> Floats:
+    def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Return the distance between the two largest logits of the baseline."""
         ordered = np.sort(full.values, axis=1)
         return ordered[:, -1] - ordered[:, -2]
 
-    def named(self, task: Task, answer: Any, text: Any = None) -> str:
+    def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the label."""
         return task.labels[int(answer)]
 
-    def _predicted(self, task: Task, row: list[float], truncated: bool) -> Prediction:
+    def _predicted(self, task: Labelled, row: list[float], truncated: bool) -> Prediction:
         top = max(row)
         powers = [math.exp(value - top) for value in row]
         total = sum(powers)
@@ -188,33 +185,33 @@ class MultiLabel(_Classification):
             ),
         }
 
-    def decide(self, task: Task, outputs: Outputs) -> Array:
+    def decide(self, task: Labelled, outputs: Outputs) -> Array:
         """Return bool[n, L], where a probability is above one half."""
         return np.asarray(outputs.values > 0)  # sigmoid(x) > 0.5 exactly when x > 0
 
-    def truth(self, task: Task, labels: Any) -> Array:
+    def truth(self, task: Labelled, labels: Any) -> Array:
         """Read float[n, L] zeros and ones as bool."""
         return np.asarray(labels) > 0.5
 
-    def agrees(self, task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
+    def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
         """Tell where it is the same set of labels."""
         return np.asarray((reference == other).all(axis=1))
 
-    def lost(self, task: Task, good: Array, truth: Array) -> tuple[Array, Array, Array]:
+    def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take each row that has a label right without any found."""
         kept = (good & truth).any(axis=1)
         kept = kept if kept.any() else np.ones(len(good), dtype=bool)
         return good[kept], np.zeros_like(good[kept]), truth[kept]
 
-    def recall(self, task: Task) -> Recalls:
+    def recall(self, task: Labelled) -> Recalls:
         """Count hits and wanted of each label."""
         return task.labels, _hits
 
-    def indicators(self, task: Task, answers: Array, truth: Array) -> tuple[Floats, Floats]:
+    def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return zeros and ones as they are."""
         return answers.astype(np.float64), truth.astype(np.float64)
 
-    def constant(self, task: Task, truth: Array) -> tuple[npt.NDArray[np.float32], str]:
+    def constant(self, task: Labelled, truth: Array) -> tuple[npt.NDArray[np.float32], str]:
         """Take those of the most frequent labels that give the best F1."""
         share = truth.mean(axis=0)
         order = np.argsort(-share, kind="stable")
@@ -225,16 +222,16 @@ class MultiLabel(_Classification):
         logits[chosen] = 1
         return logits, " and ".join(repr(task.labels[i]) for i in sorted(chosen)[:_SHOWN])
 
-    def sureness(self, task: Task, full: Outputs, compressed: Outputs) -> Floats:
+    def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Return how far the least sure label of the baseline is from one half."""
         return np.abs(full.values).min(axis=1)
 
-    def named(self, task: Task, answer: Any, text: Any = None) -> str:
+    def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the labels, or ``none``."""
         chosen = [label for label, on in zip(task.labels, answer, strict=True) if on]
         return ", ".join(chosen) or "none"
 
-    def _predicted(self, task: Task, row: list[float], truncated: bool) -> Prediction:
+    def _predicted(self, task: Labelled, row: list[float], truncated: bool) -> Prediction:
         scores = {label: _sigmoid(value) for label, value in zip(task.labels, row, strict=True)}
         labels = tuple(label for label, value in zip(task.labels, row, strict=True) if value > 0)
         best = max(scores, key=scores.__getitem__)
@@ -252,35 +249,35 @@ class Regression(_Classification):
             "spearman": Metric(_moments, statistics.pearson, ranked=True, correlation=True),
         }
 
-    def decide(self, task: Task, outputs: Outputs) -> Array:
+    def decide(self, task: Labelled, outputs: Outputs) -> Array:
         """Return the values."""
         return outputs.values[:, 0].astype(np.float32)
 
-    def agrees(self, task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
+    def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
         """Tell where values differ by at most :func:`tolerance`."""
         return np.asarray(np.abs(reference.astype(np.float64) - other) <= tolerance(reference))
 
-    def lost(self, task: Task, good: Array, truth: Array) -> tuple[Array, Array, Array]:
+    def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take the mean in place of the prediction."""
         return good, np.full(len(good), np.mean(good, dtype=np.float64)), truth
 
-    def details(self, task: Task, answers: Array, truth: Array) -> dict[str, float]:
+    def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:
         """Return the root of the mean squared error, in the label's unit."""
         return {"rmse": float(np.sqrt(np.mean((answers.astype(np.float64) - truth) ** 2)))}
 
-    def indicators(self, task: Task, answers: Array, truth: Array) -> tuple[Floats, Floats]:
+    def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Return ranks."""
         return statistics.ranks(answers)[:, None], statistics.ranks(truth)[:, None]
 
-    def sureness(self, task: Task, full: Outputs, compressed: Outputs) -> Floats:
+    def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Return how far the values are apart."""
         return np.abs(full.values - compressed.values)[:, 0]
 
-    def named(self, task: Task, answer: Any, text: Any = None) -> str:
+    def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the value with three digits."""
         return f"{float(answer):.3g}"
 
-    def _predicted(self, task: Task, row: list[float], truncated: bool) -> Prediction:
+    def _predicted(self, task: Labelled, row: list[float], truncated: bool) -> Prediction:
         return Prediction(None, row[0], {task.labels[0]: row[0]}, (), truncated)
 
 
@@ -310,22 +307,22 @@ def _ends(labels: Array, frequency: Array) -> Array:
     return np.concatenate([order[: MOST_LABELS // 2], order[-MOST_LABELS // 2 :]])
 
 
-def _one_hot(said: Array, truth: Array, task: Task) -> Floats:
+def _one_hot(said: Array, truth: Array, task: Labelled) -> Floats:
     names = np.arange(task.num_outputs)
     return statistics.by_label(said[:, None] == names, truth[:, None] == names)
 
 
-def _of_second(said: Array, truth: Array, _: Task) -> Floats:
+def _of_second(said: Array, truth: Array, _: Labelled) -> Floats:
     """Return hits, found and wanted of the second of two labels, the positive one as in scikit-learn."""
     return statistics.by_label(said[:, None] == 1, truth[:, None] == 1)
 
 
-def _together(said: Array, truth: Array, _: Task) -> Floats:
+def _together(said: Array, truth: Array, _: Labelled) -> Floats:
     """Return hits, found and wanted over all labels."""
     return np.stack([each.sum(axis=1) for each in (said & truth, said, truth)], axis=1).astype(np.float64)
 
 
-def _moments(said: Array, truth: Array, _: Task) -> Floats:
+def _moments(said: Array, truth: Array, _: Labelled) -> Floats:
     return statistics.moments(said, truth)
 
 

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from edgeroberta.tasks.outputs import Indices, Outputs
-    from edgeroberta.tasks.task import Task
+from edgeroberta.tasks.outputs import Indices, Outputs
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+
+
+class Labelled(Protocol):
+    """What a kind of task asks of a :class:`~edgeroberta.tasks.Task`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each output."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of logits per unit."""
+
+    @property
+    def aggregation(self) -> str:
+        """How tokens become words that have a label."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,7 @@ class Metric:
     """How a metric comes out of answers: a function of sums over texts of a few statistics per text."""
 
     #: of answers, the truth and the task, float64[n, k] per text
-    statistics: Callable[[Array, Array, Task], Floats]
+    statistics: Callable[[Array, Array, Labelled], Floats]
     value: Callable[[Floats], Floats]  # of float64[…, k] sums of the statistics, the metric float64[…]
     ranked: bool = False  # True when answers and truth are replaced by their ranks first
     correlation: bool = False  # True for a correlation, in which a few texts may weigh as much as all others
@@ -30,7 +44,7 @@ class Metric:
 
 
 class TaskKind(Protocol):
-    """A row of :data:`edgeroberta.tasks.TASKS`: one kind of task.
+    """A row of :data:`edgeroberta.tasks.KINDS`: one kind of task.
 
     An *answer* is what outputs are read as, one per text: the element of an array ``[n]``, or a row of ``[n,
     L]``. The *truth* has the form of answers. Everything beyond ``tasks`` works with these alone.
@@ -43,52 +57,52 @@ class TaskKind(Protocol):
     default_metric: str  #: what it is judged by where nobody says otherwise
     metrics: Mapping[str, Metric]  #: all that it can be judged by
 
-    def decide(self, task: Task, outputs: Outputs) -> Array:
+    def decide(self, task: Labelled, outputs: Outputs) -> Array:
         """Read outputs as answers, one per text."""
 
-    def truth(self, task: Task, labels: Any) -> Array:
+    def truth(self, task: Labelled, labels: Any) -> Array:
         """Read the labels of rows as answers; see :class:`edgeroberta.data.rows.Rows`."""
 
-    def agrees(self, task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
+    def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
         """Tell for which texts two answers are the same, bool[n]."""
 
-    def lost(self, task: Task, good: Array, truth: Array) -> tuple[Array, Array, Array]:
+    def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Make texts on which one model answers as it does and another has lost what there was to lose.
 
         ``good``: answers of the model that keeps them. Returns the former's answers, the latter's, and the
         truth.
         """
 
-    def details(self, task: Task, answers: Array, truth: Array) -> dict[str, float]:
+    def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:
         """Return what else is worth telling of answers beside the metrics, by name."""
 
-    def recall(self, task: Task) -> tuple[tuple[str, ...], Callable[[Array, Array], Floats]] | None:
+    def recall(self, task: Labelled) -> tuple[tuple[str, ...], Callable[[Array, Array], Floats]] | None:
         """Return the labels that have a recall, T of them, and what counts hits and wanted per text.
 
         The function takes answers and truth and returns float64[n, 2 T], hits of all labels before wanted of
         all. None where there is no recall per label.
         """
 
-    def indicators(self, task: Task, answers: Array, truth: Array) -> tuple[Floats, Floats]:
+    def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Lay answers and truth side by side, to see whether they have to do with each other.
 
         Returns zeros and ones of the answers and of the truth, float64[m, L] each, where a row is what one of
         the labels is said of, and in the same order; or the ranks of values, float64[m, 1].
         """
 
-    def constant(self, task: Task, truth: Array) -> tuple[npt.NDArray[np.float32], str] | None:
+    def constant(self, task: Labelled, truth: Array) -> tuple[npt.NDArray[np.float32], str] | None:
         """Return the outputs of the one answer that is right most often, float32[L], and its name.
 
         None where no answer can be given to every text.
         """
 
-    def sureness(self, task: Task, full: Outputs, compressed: Outputs) -> Floats:
+    def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Rate texts by how much it tells that their answer changed, float64[n], the most first."""
 
-    def named(self, task: Task, answer: Any, text: Any = None) -> str:
+    def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write one answer for people; ``text``: what was asked, where it may be shown."""
 
-    def merge(self, task: Task, windows: Outputs, overlap: int) -> Outputs:
+    def merge(self, task: Labelled, windows: Outputs, overlap: int) -> Outputs:
         """Make the outputs of one text of those of its windows.
 
         ``windows``: one entry per window, in the order of the text, with places if units are tokens.
@@ -97,7 +111,7 @@ class TaskKind(Protocol):
 
     def interpret(
         self,
-        task: Task,
+        task: Labelled,
         values: npt.NDArray[np.float32],
         places: Indices | None,
         text: Any,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.tasks.outputs import Indices, WordTags
-from edgeroberta.tasks.word import Word
+from edgeroberta.tasks.problem import Word
 
 Mask = npt.NDArray[np.bool_]
 

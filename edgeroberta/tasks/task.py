@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy.typing as npt
 
-from edgeroberta.errors import CheckpointError, UsageError, did_you_mean, shown
+from edgeroberta.errors import UsageError, did_you_mean, shown
 from edgeroberta.tasks.classification import MultiLabel, Regression, SingleLabel
+from edgeroberta.tasks.config import labels, problem_of
 from edgeroberta.tasks.entities import AGGREGATIONS
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, as_outputs
+from edgeroberta.tasks.problem import Problem
 from edgeroberta.tasks.tokens import TokenLabels
-from edgeroberta.tasks.word import Word
-
-
-class Problem(Word):
-    """Kind of task; the first three under the names Hugging Face uses for ``problem_type``."""
-
-    SINGLE_LABEL = "single_label_classification"
-    MULTI_LABEL = "multi_label_classification"
-    REGRESSION = "regression"
-    TOKENS = "token_classification"
-
 
 #: Every kind of task, by the value of its problem: a new one is a row here.
 KINDS: dict[str, TaskKind] = {
@@ -34,10 +24,6 @@ KINDS: dict[str, TaskKind] = {
     Problem.REGRESSION.value: Regression(),
     Problem.TOKENS.value: TokenLabels(),
 }
-
-
-#: Far above any model's; a larger number is a mistake, and no list of that length is to be made.
-_MOST_LABELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -127,95 +113,33 @@ class Task:
         a regression (as transformers has it) and more are one label of many.
         """
         names = labels(config)
-        return cls(_problem(config, names), names, pair)
+        return cls(problem_of(config, names), names, pair)
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Task:
+        """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError: it is something else."""
+        names, pair, metric = fields["labels"], fields["pair"], fields.get("judged_by")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError(f"labels are {names!r}")
+        if not isinstance(pair, bool):
+            raise TypeError(f"pair is {pair!r}")
+        made = cls(Problem(fields["problem"]), tuple(names), pair, metric)
+        if metric is not None and metric not in made.metrics:
+            raise ValueError(f"judged_by is {metric!r}")
+        aggregation = fields.get("aggregation", made.aggregation)
+        if not isinstance(aggregation, str) or aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation is {aggregation!r}")
+        return replace(made, aggregation=aggregation)
 
-def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
-    """Read the names of the outputs from a parsed ``config.json``; ``LABEL_0`` … where it has none."""
-    count, table = config.get("num_labels"), config.get("id2label")
-    if count is not None and (
-        not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= _MOST_LABELS
-    ):
-        raise CheckpointError(
-            f"must be a whole number from 1 to {_MOST_LABELS:,}, not {shown(count)}",
-            where=f"{where}: num_labels",
-        )
-    if table is None:
-        return tuple(f"LABEL_{i}" for i in range(2 if count is None else count))  # transformers' own default
-    found = _table(table, f"{where}: id2label")
-    if count not in (None, len(found)):
-        raise CheckpointError(
-            f"num_labels is {count}, id2label has {len(found)} names",
-            where=where,
-            hint="put the one right that is wrong; transformers goes by id2label",
-        )
-    _check_inverse(config.get("label2id"), found, f"{where}: label2id")
-    return found
-
-
-def _table(table: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(table, Mapping) or not table:
-        raise CheckpointError(
-            "must be a table of label ids and names", where=where, hint='e.g. {"0": "no", "1": "yes"}'
-        )
-    try:
-        names = {int(key): name for key, name in table.items()}
-    except (TypeError, ValueError) as error:
-        raise CheckpointError("has a key that is not a whole number", where=where) from error
-    if sorted(names) != list(range(len(table))):
-        raise CheckpointError(f"the ids must be 0 to {len(table) - 1} without holes", where=where)
-    for name in names.values():
-        if not isinstance(name, (str, int, float)):
-            raise CheckpointError(f"{shown(name)} is no name", where=where)
-    labels = tuple(str(names[i]) for i in range(len(names)))
-    if len(set(labels)) != len(labels):
-        counts = Counter(labels)
-        repeated = next(label for label in labels if counts[label] > 1)
-        raise CheckpointError(f"the name {shown(repeated)} stands for two labels", where=where)
-    return labels
-
-
-def _check_inverse(inverse: Any, labels: tuple[str, ...], where: str) -> None:
-    """Refuse a ``label2id`` that gives a label another id; names of no label are passed over."""
-    if inverse is None:
-        return
-    if not isinstance(inverse, Mapping):
-        raise CheckpointError("must be a table of names and label ids", where=where)
-    ids = {label.casefold(): number for number, label in enumerate(labels)}
-    exact = {label: number for number, label in enumerate(labels)}
-    for name, number in inverse.items():
-        wanted = exact.get(str(name), ids.get(str(name).casefold()))
-        if wanted is not None and str(number) != str(wanted):
-            raise CheckpointError(
-                f"{shown(name)} is {shown(number)} here and {wanted} in id2label",
-                where=where,
-                hint="put the one right that is wrong; it decides which answer is which label",
-            )
-
-
-def _labels_tokens(config: Mapping[str, Any]) -> bool:
-    known = config.get("architectures")
-    names = known if isinstance(known, list) else [known]
-    return any(str(name).endswith("ForTokenClassification") for name in names)
-
-
-def _problem(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
-    name = config.get("problem_type")
-    if _labels_tokens(config):
-        name = Problem.TOKENS.value
-    if name is None:
-        return Problem.REGRESSION if len(labels) == 1 else Problem.SINGLE_LABEL
-    where = "config.json: problem_type"
-    known = [problem.value for problem in Problem]
-    if name not in known:
-        raise CheckpointError(
-            f"unknown problem type {shown(name)}",
-            where=where,
-            hint=did_you_mean(str(name), known) or f"one of {', '.join(known)}",
-        )
-    problem = Problem(name)
-    if problem is Problem.REGRESSION and len(labels) != 1:
-        raise CheckpointError(f"a regression has one output, this model has {len(labels)}", where=where)
-    if problem in (Problem.SINGLE_LABEL, Problem.TOKENS) and len(labels) == 1:
-        raise CheckpointError("choosing one label of many needs at least two labels", where=where)
-    return problem
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as plain fields, beside the first three those that differ from what is usual."""
+        fields: dict[str, Any] = {
+            "problem": self.problem.value,
+            "labels": list(self.labels),
+            "pair": self.pair,
+        }
+        if self.kind.per_token:
+            fields["aggregation"] = self.aggregation
+        if self.judged_by is not None:
+            fields["judged_by"] = self.judged_by
+        return fields

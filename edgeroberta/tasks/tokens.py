@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,10 @@ from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.decoding import NOTHING, EntityAnswer, Span, answers, decoded, tagged_words
 from edgeroberta.tasks.entities import TokenPrediction, read
-from edgeroberta.tasks.kind import Array, Floats, Metric
+from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs, WordTags
 from edgeroberta.tasks.schemes import tag_table
 from edgeroberta.tasks.windows import merge_tokens
-
-if TYPE_CHECKING:
-    from edgeroberta.tasks.task import Task
 
 #: Entities of an answer that are written out.
 _SHOWN = 6
@@ -45,20 +42,20 @@ class TokenLabels:
             "macro_f1": Metric(_by_type, statistics.macro),
         }
 
-    def decide(self, task: Task, outputs: Outputs) -> Array:
+    def decide(self, task: Labelled, outputs: Outputs) -> Array:
         """Read entities from the tags of words, which are made of tokens as ``task.aggregation`` says."""
         return decoded(tag_table(task.labels), tagged_words(outputs, task.aggregation))
 
-    def truth(self, task: Task, labels: WordTags) -> Array:
+    def truth(self, task: Labelled, labels: WordTags) -> Array:
         """Read entities from the true tags of words."""
         return decoded(tag_table(task.labels), labels)
 
-    def agrees(self, task: Task, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
+    def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
         """Tell where it is the same entities."""
         pairs = zip(reference, other, strict=True)
         return np.fromiter((a.entities == b.entities for a, b in pairs), np.bool_, len(reference))
 
-    def lost(self, task: Task, good: Array, truth: Array) -> tuple[Array, Array, Array]:
+    def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take each text in which an entity is right without any found."""
         pairs = zip(good, truth, strict=True)
         kept = np.fromiter(
@@ -67,7 +64,7 @@ class TokenLabels:
         kept = kept if kept.any() else np.ones(len(good), np.bool_)
         return good[kept], answers([NOTHING] * int(kept.sum())), truth[kept]
 
-    def details(self, task: Task, answers: Array, truth: Array) -> dict[str, float]:
+    def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:
         """Return precision, recall and F1 of each type that occurs, as ``recall[PER]``."""
         hits, found, wanted = np.split(_by_type(answers, truth, task).sum(axis=0), 3)
         values = {
@@ -82,7 +79,7 @@ class TokenLabels:
             for name, each in values.items()
         }
 
-    def recall(self, task: Task) -> tuple[tuple[str, ...], Callable[[Array, Array], Floats]]:
+    def recall(self, task: Labelled) -> tuple[tuple[str, ...], Callable[[Array, Array], Floats]]:
         """Count hits and wanted entities of each type."""
 
         def counts(answers: Array, truth: Array) -> Floats:
@@ -91,7 +88,7 @@ class TokenLabels:
 
         return tag_table(task.labels).types, counts
 
-    def indicators(self, task: Task, answers: Array, truth: Array) -> tuple[Floats, Floats]:
+    def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
         """Lay the type found at the characters of each true entity beside its own.
 
         Each text is also asked for the entities of the text before it, where it has none itself: so that
@@ -110,11 +107,11 @@ class TokenLabels:
         one = np.vstack([np.eye(types), np.zeros(types)])  # the number -1 takes the last row
         return one[np.array(said, np.int64)], one[np.array(known, np.int64)]
 
-    def constant(self, task: Task, truth: Array) -> tuple[npt.NDArray[np.float32], str] | None:
+    def constant(self, task: Labelled, truth: Array) -> tuple[npt.NDArray[np.float32], str] | None:
         """Return nothing; no entities are right for every text."""
         return None
 
-    def sureness(self, task: Task, full: Outputs, compressed: Outputs) -> Floats:
+    def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Return how far the baseline's largest two logits are apart where the largest became another."""
         ordered = np.sort(full.values, axis=1)
         margin = (ordered[:, -1] - ordered[:, -2]).astype(np.float64)
@@ -123,7 +120,7 @@ class TokenLabels:
         np.maximum.at(found, full.texts, np.where(same, 0.0, margin))
         return found
 
-    def named(self, task: Task, answer: Any, text: Any = None) -> str:
+    def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write ``city: Paris``, or ``city: 8-13`` without the text; ``nothing`` where there is nothing."""
         types = tag_table(task.labels).types
         shown = [
@@ -132,13 +129,13 @@ class TokenLabels:
         ]
         return ", ".join([*shown[:_SHOWN], *(["…"] if len(shown) > _SHOWN else [])]) or "nothing"
 
-    def merge(self, task: Task, windows: Outputs, overlap: int) -> Outputs:
+    def merge(self, task: Labelled, windows: Outputs, overlap: int) -> Outputs:
         """Take each token from the window in whose middle it lies."""
         return merge_tokens(windows, overlap)
 
     def interpret(
         self,
-        task: Task,
+        task: Labelled,
         values: npt.NDArray[np.float32],
         places: Indices | None,
         text: Any,
@@ -182,15 +179,15 @@ def _counted(said: Iterable[tuple[Span, ...]], true: Iterable[tuple[Span, ...]])
     return np.array([(len(a & b), len(a), len(b)) for a, b in pairs], np.float64).reshape(-1, 3)
 
 
-def _together(said: Array, truth: Array, _: Task) -> Floats:
+def _together(said: Array, truth: Array, _: Labelled) -> Floats:
     return _counted((each.entities for each in said), (each.entities for each in truth))
 
 
-def _strictly(said: Array, truth: Array, _: Task) -> Floats:
+def _strictly(said: Array, truth: Array, _: Labelled) -> Floats:
     return _counted((each.strict for each in said), (each.strict for each in truth))
 
 
-def _by_type(said: Array, truth: Array, task: Task) -> Floats:
+def _by_type(said: Array, truth: Array, task: Labelled) -> Floats:
     """Return hits, found and wanted of each type, float64[n, 3 T]."""
     types = len(tag_table(task.labels).types)
     counts = np.zeros((len(said), 3 * types))

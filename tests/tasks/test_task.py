@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from edgeroberta.errors import CheckpointError
+from edgeroberta.errors import CheckpointError, UsageError
 from edgeroberta.tasks import Problem, Task
 
 TABLE = {"0": "no", "1": "yes"}
@@ -112,3 +114,76 @@ def test_multi_label_decides_for_every_probability_above_one_half():
 def test_regression_decides_for_the_value_itself():
     decided = Task(Problem.REGRESSION, ("score",)).decide(np.array([[1.5], [-2.0]], np.float32))
     assert decided.tolist() == [1.5, -2.0]
+
+
+TAGS = {"0": "O", "1": "B-PER", "2": "I-PER"}
+
+
+@pytest.mark.parametrize("model", ["Roberta", "XLMRoberta", "Camembert"])
+@pytest.mark.parametrize("problem", [None, "single_label_classification", "token_classification"])
+def test_a_model_for_token_classification_labels_tokens_whatever_the_problem_type(model, problem):
+    config = {
+        "id2label": TAGS,
+        "architectures": [f"{model}ForTokenClassification"],
+        "problem_type": problem,
+    }
+    assert Task.from_config(config) == Task(Problem.TOKENS, ("O", "B-PER", "I-PER"))
+
+
+@pytest.mark.parametrize(
+    "classes", [None, [], ["RobertaModel"], [None, 3], "RobertaForSequenceClassification"]
+)
+def test_other_models_are_classifiers(classes):
+    assert Task.from_config({"id2label": TAGS, "architectures": classes}).problem is Problem.SINGLE_LABEL
+
+
+def test_tokens_need_two_labels():
+    config = {"id2label": {"0": "PER"}, "architectures": ["RobertaForTokenClassification"]}
+    with pytest.raises(CheckpointError, match="at least two labels") as raised:
+        Task.from_config(config)
+    assert raised.value.where == "config.json: id2label"
+
+
+def test_an_unknown_aggregation_is_refused_with_the_near_one():
+    with pytest.raises(UsageError, match="unknown aggregation 'avarage'") as raised:
+        Task(Problem.TOKENS, ("O", "PER"), aggregation="avarage")
+    assert "average" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Task(Problem.SINGLE_LABEL, ("no", "yes"), pair=True),
+        Task(Problem.SINGLE_LABEL, ("no", "yes"), judged_by="f1"),
+        Task(Problem.TOKENS, ("O", "B-PER"), aggregation="max"),
+    ],
+)
+def test_a_task_comes_back_from_its_fields(task):
+    assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
+
+
+def test_a_classifier_has_the_same_fields_as_before_there_were_tokens():
+    fields = {"problem": "regression", "labels": ["score"], "pair": False}
+    assert Task(Problem.REGRESSION, ("score",)).to_json() == fields
+    tokens = {"problem": "token_classification", "labels": ["O", "PER"], "pair": False}
+    assert Task.from_json(tokens).aggregation == "first"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"problem": "poetry"},
+        {"labels": "no"},
+        {"labels": ["no", 1]},
+        {"pair": "yes"},
+        {"aggregation": "best"},
+        {"aggregation": []},
+        {"judged_by": "pearson"},
+    ],
+)
+def test_malformed_fields_of_a_task_are_refused(wrong):
+    fields = {"problem": "token_classification", "labels": ["O", "PER"], "pair": False}
+    with pytest.raises((TypeError, ValueError)):
+        Task.from_json(fields | wrong)
+    with pytest.raises(KeyError):
+        Task.from_json({name: value for name, value in fields.items() if name != "pair"})
