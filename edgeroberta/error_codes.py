@@ -93,6 +93,25 @@ CODES: dict[str, Code] = {
     "data.label-unknown": Code(
         2, "A row has a label that the model does not know.", "Correct the row, or the labels of the model."
     ),
+    "data.columns": Code(
+        2, "A line of a file of words and tags lacks a column.", "Write a word and its tag on each line."
+    ),
+    "data.words": Code(
+        2, "Words and tags do not go together, or a word is none.", "Correct the sentence; one tag per word."
+    ),
+    "data.spans": Code(
+        2,
+        "A span is empty, overlaps another, lies beyond its text, or is none.",
+        "Correct it: start counts characters from 0, end is the one after the last.",
+    ),
+    "data.tags": Code(
+        2, "Tags are of no scheme, or there is no entity.", "Write tags as IO, IOB1, IOB2 or BIOES have them."
+    ),
+    "data.not-words": Code(
+        2,
+        "The model and the rows do not fit: one is of labels per word, the other of labels per text.",
+        "Name the columns of words and tags, or take another model.",
+    ),
     "checkpoint": Code(
         2, "A model folder or Hub id cannot be compressed.", "Name a fine-tuned RoBERTa, XLM-R or CamemBERT."
     ),

@@ -9,12 +9,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data import columns, labels, sources, splitting, streams, texts
+from edgeroberta.data import (
+    columns,
+    labels,
+    sources,
+    splitting,
+    streams,
+    texts,
+    word_labels,
+    word_rows,
+    word_tables,
+)
 from edgeroberta.data.label_format import Format, LabelFormat
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
 from edgeroberta.errors import DataError
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks.outputs import WordTags
 
 __all__ = ["DataSpec", "Rows", "Splits", "Texts", "infer_task", "load_heldout", "load_splits"]
 
@@ -39,12 +50,12 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     """
     parts = sources.open_parts(spec)
     table = _training_table(spec, parts)
-    for line in (*_guessed(table, spec), *parts.unused):
-        (tell or logger.info)(line)
     task = task or _infer(table, spec)
+    for line in (*_guessed(table, spec, task), *parts.unused):
+        (tell or logger.info)(line)
     given = _read(table, spec, task)
-    if given.said:
-        (tell or logger.info)(given.said)
+    for line in given.said:
+        (tell or logger.info)(line)
     spec = replace(spec, kept=given.reading)
     train, leaked = _limit(given.rows, spec, task), 0
     if parts.heldout is not None:
@@ -98,6 +109,12 @@ def _training_table(spec: DataSpec, parts: sources.PartReaders) -> DataTable:
 
 
 def _infer(table: DataTable, spec: DataSpec) -> Task:
+    words = word_tables.find(table, spec.text, spec.label)
+    if words is not None and (spec.asked is Format.TAGS or not word_tables.may_be_labels(table, words, spec)):
+        found = word_rows.read(word_tables.parsed(table, words), words)
+        return Task(Problem.TOKENS, word_labels.infer(table, found, spec.asked))
+    if spec.asked is Format.TAGS:
+        raise word_tables.missing(table, spec)
     chosen, table, asked = _labelled(table, spec)
     problem, names = labels.infer(table, str(chosen.label), asked)
     if len(names) == 1 and problem is not Problem.REGRESSION:
@@ -105,10 +122,13 @@ def _infer(table: DataTable, spec: DataSpec) -> Task:
     return Task(problem, names, pair=chosen.pair is not None)
 
 
-def _guessed(table: DataTable, spec: DataSpec) -> tuple[str, ...]:
+def _guessed(table: DataTable, spec: DataSpec, task: Task) -> tuple[str, ...]:
     """Say which columns were found by their names, where the user has not named them."""
-    if spec.text is not None and spec.label is not None:
+    if table.tagged or (spec.text is not None and spec.label is not None):
         return ()
+    words = word_tables.find(table, spec.text, spec.label) if task.problem is Problem.TOKENS else None
+    if words is not None:
+        return (f"{table.source}: {words}; --text and --label choose other columns",)
     chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
     return (f"{table.source}: {chosen}; --text, --text-pair and --label choose other columns",)
 
@@ -127,11 +147,15 @@ class _LabelledTable:
 
     rows: Rows
     reading: LabelFormat
-    said: str
+    said: tuple[str, ...]
 
 
 def _read(table: DataTable, spec: DataSpec, task: Task) -> _LabelledTable:
     """Check a table's cells against the task and make them rows."""
+    if task.problem is Problem.TOKENS:
+        return _read_words(table, spec, task)
+    if table.tagged:
+        raise word_tables.not_of_words(table)
     chosen, table, asked = _labelled(table, spec)
     if task.pair and chosen.pair is None:
         raise DataError(
@@ -147,7 +171,21 @@ def _read(table: DataTable, spec: DataSpec, task: Task) -> _LabelledTable:
     if (encoded.labels == encoded.labels[0]).all():
         raise _one_label(table, labels.describe(encoded.labels[0], task))
     rows = Rows(firsts, pairs, encoded.labels, table.source)
-    return _LabelledTable(rows, encoded.reading, "" if chosen.one_hot else encoded.said)
+    said = (encoded.said,) if encoded.said and not chosen.one_hot else ()
+    return _LabelledTable(rows, encoded.reading, said)
+
+
+def _read_words(table: DataTable, spec: DataSpec, task: Task) -> _LabelledTable:
+    words = word_tables.find(table, spec.text, spec.label)
+    if spec.text_pair is not None:
+        raise word_tables.no_pairs(table)
+    if words is None:
+        raise word_tables.missing(table, spec)
+    found = word_rows.read(word_tables.parsed(table, words), words)
+    encoded = word_labels.encode(table, found, task, asked=spec.asked, kept=spec.kept)
+    return _LabelledTable(
+        Rows(found.texts, None, encoded.labels, table.source), encoded.reading, encoded.said
+    )
 
 
 def _check_one_each(table: DataTable, chosen: columns.ColumnNames, task: Task) -> None:
@@ -186,6 +224,9 @@ def _one_label(table: DataTable, named: str) -> DataError:
 
 
 def _strata(rows: Rows, task: Task) -> npt.NDArray[np.int64] | None:
+    """Number the strata of a split: of words, the rarest label in each sentence."""
+    if isinstance(rows.labels, WordTags):
+        return splitting.rarest(rows.labels, task.num_outputs)
     return rows.labels if task.problem is Problem.SINGLE_LABEL else None
 
 

@@ -74,7 +74,7 @@ def choose(
     wanted += [(name, "--label") for name in (one_hot or (label,)) if labelled]
     for name, option in wanted:
         if name is not None and name not in table.columns:
-            raise _no_column(table, name, option)
+            raise no_column(table, name, option)
     if text is None and pair is None:
         text, pair = next((both for both in PAIRS if set(both) <= set(table.columns)), (None, None))
     if text is None:
@@ -144,7 +144,8 @@ def _columns_of_bits(table: DataTable) -> list[str]:
     ]
 
 
-def _no_column(table: DataTable, name: str, option: str) -> DataError:
+def no_column(table: DataTable, name: str, option: str) -> DataError:
+    """Make the error for a column that is named and is not there."""
     by_case = {column.casefold(): column for column in table.columns}
     near = by_case.get(name.strip().casefold())
     hint = f"did you mean {near!r}?" if near else did_you_mean(name, table.columns)

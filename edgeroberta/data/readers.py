@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from edgeroberta.data import features
+from edgeroberta.data import features, word_files
 from edgeroberta.data.delimited import csv_rows, lines, separator, tsv_rows
 from edgeroberta.data.objects import records
 from edgeroberta.errors import DataError, did_you_mean, missing_extra
@@ -44,12 +44,21 @@ class DataTable:
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     plain: bool = False  # True for a file of bare texts, which has no columns to choose from
     first: int = 0  # rows of the file before this table, where rows have no lines
+    #: line of each word of each row, where a row is a sentence written over several lines (:data:`WORDS`)
+    word_lines: Sequence[Sequence[int]] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
-    def where(self, row: int) -> str:
-        """Return the place of a row, for errors."""
+    @property
+    def tagged(self) -> bool:
+        """True for a file of words with a tag each, whose columns are :data:`WORDS` and :data:`TAGS`."""
+        return self.word_lines is not None
+
+    def where(self, row: int, word: int | None = None) -> str:
+        """Return the place of a row, or of a word in it, for errors."""
+        if self.word_lines is not None and word is not None:
+            return f"{self.source}:{self.word_lines[row][word]}"
         if self.lines is None:
             return f"{self.source}: row {self.first + row + 1}"
         return f"{self.source}:{self.lines[row]}"
@@ -62,6 +71,7 @@ class _Form:
     source: str
     numbers: Sequence[int]
     rows: int | None
+    path: Path
 
     def parts(self, rows: Iterator[tuple[int, Row]], nothing: str) -> Iterator[tuple[list[int], list[Row]]]:
         """Gather numbered rows into parts; with none at all, ``nothing`` is what is wrong."""
@@ -73,19 +83,26 @@ class _Form:
             raise DataError(nothing, where=self.source)
 
 
-def read(path: Path, *, source: str, numbers: Sequence[int] = ()) -> DataTable:
+def read(path: Path, *, source: str, numbers: Sequence[int] = (), tagged: bool = False) -> DataTable:
     """Read a data file whole; its extension says the format.
 
-    ``numbers``: column numbers, counted from 1, to read from a CSV or TSV file without a header. Returns the
-    table, with at least one row. Columns read by number are called ``#1``, ``#2`` …. Raises DataError: the
-    file is missing, empty, malformed, or of an unknown format; UnavailableError: a Parquet file is read
-    without pyarrow.
+    ``numbers``: column numbers, counted from 1, to read from a CSV or TSV file without a header, or from a
+    file of words and tags. ``tagged``: whether a text, TSV or CSV file is one of words and tags; so is a text
+    file with column numbers. Returns the table, with at least one row. Columns read by number are called
+    ``#1``, ``#2`` …. Raises DataError: the file is missing, empty, malformed, or of an unknown format;
+    UnavailableError: a Parquet file is read without pyarrow.
     """
-    return next(stream(path, source=source, numbers=numbers, rows=None))
+    tagged = tagged or (path.suffix.lower() == ".txt" and bool(numbers))
+    return next(stream(path, source=source, numbers=numbers, rows=None, tagged=tagged))
 
 
 def stream(
-    path: Path, *, source: str, numbers: Sequence[int] = (), rows: int | None = CHUNK
+    path: Path,
+    *,
+    source: str,
+    numbers: Sequence[int] = (),
+    rows: int | None = CHUNK,
+    tagged: bool = False,
 ) -> Iterator[DataTable]:
     """Read a data file part by part, in memory that does not grow with the file.
 
@@ -104,9 +121,11 @@ def stream(
         known = "known are " + ", ".join(sorted(READERS))
         hint = _OTHERS.get(extension) or did_you_mean(extension, READERS) or known
         raise DataError(what, where=source, hint=hint)
-    if numbers and reader not in (_read_csv, _read_tsv, _read_lines):
+    if tagged and reader in (_read_csv, _read_tsv, _read_lines):
+        reader = _read_sentences
+    if numbers and reader not in (_read_csv, _read_tsv, _read_lines, _read_sentences):
         raise DataError(
-            "columns by number (#1) are for CSV and TSV files",
+            "columns by number (#1) are for CSV and TSV files, and files of words and tags",
             where=source,
             hint="name the columns: --text NAME --label NAME",
         )
@@ -114,7 +133,7 @@ def stream(
         with path.open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise DataError("the file is empty", where=source)
-            yield from reader(file, _Form(source, numbers, rows))
+            yield from reader(file, _Form(source, numbers, rows, path))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=source) from error
 
@@ -247,6 +266,36 @@ def _read_lines(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
         yield DataTable(form.source, {"text": kept}, starts, plain=True)
 
 
+def _read_sentences(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
+    return _sentences(word_files.sentences(_decoded(file, form.source), form.source, form.numbers), form)
+
+
+def _read_aligned(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
+    extension = word_files.ALIGNED[form.path.suffix.lower()]
+    tags = form.path.with_suffix(extension)
+    if not tags.is_file():
+        raise DataError(
+            f"there is no file {tags.name} beside it with the tags of its words",
+            where=form.source,
+            hint=f"put it there: one line of tags for each line of {form.path.name}",
+            code="data.not-found",
+        )
+    other = form.source.removesuffix(form.path.suffix) + extension
+    with tags.open("rb") as beside:
+        pairs = word_files.aligned(_decoded(file, form.source), _decoded(beside, other), form.source, other)
+        yield from _sentences(pairs, form)
+
+
+def _sentences(found: Iterator[word_files.Sentence], form: _Form) -> Iterator[DataTable]:
+    for starts, kept in form.parts(((each.lines[0], each) for each in found), "no words"):
+        columns: dict[str, list[Any]] = {
+            word_files.WORDS: [each.words for each in kept],
+            word_files.TAGS: [each.tags for each in kept],
+            word_files.TEXT: [" ".join(each.words) for each in kept],
+        }
+        yield DataTable(form.source, columns, starts, word_lines=[each.lines for each in kept])
+
+
 #: File extension to reader; a new format is a function and a row here.
 READERS: dict[str, Callable[[BinaryIO, _Form], Iterator[DataTable]]] = {
     ".csv": _read_csv,
@@ -256,4 +305,6 @@ READERS: dict[str, Callable[[BinaryIO, _Form], Iterator[DataTable]]] = {
     ".ndjson": _read_jsonl,
     ".parquet": _read_parquet,
     ".txt": _read_lines,
+    **dict.fromkeys((".conll", ".bio", ".iob", ".iob2", ".bioes"), _read_sentences),
+    **dict.fromkeys(word_files.ALIGNED, _read_aligned),
 }

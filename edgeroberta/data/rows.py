@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edgeroberta.data.label_format import Format, LabelFormat, parse
 from edgeroberta.errors import DataError
 from edgeroberta.storage.artifact import digest_value
+from edgeroberta.tasks.outputs import WordTags
 
 
 class Texts(Protocol):
@@ -40,8 +41,9 @@ class Rows:
     texts: tuple[str, ...]  # the texts, none empty
     pairs: tuple[str, ...] | None  # the second text of each row, or None for single texts
     #: int64[n] label ids, float32[n, L] zeros and ones for several labels per text, float32[n] values of a
-    #: regression, or None when there are no labels
-    labels: npt.NDArray[Any] | None
+    #: regression, :class:`~edgeroberta.tasks.outputs.WordTags` of a task with a label per word, or None when
+    #: there are no labels
+    labels: Any
     source: str  # where the rows come from, for people
 
     def __len__(self) -> int:
@@ -81,10 +83,18 @@ class Rows:
         for column in (self.texts, self.pairs or ()):
             digest.update(f"{len(column)}:".encode())
             self.update(digest, column)
-        if self.labels is not None:
-            digest.update(f"{self.labels.dtype.str}{self.labels.shape}".encode())
-            digest.update(np.ascontiguousarray(self.labels).tobytes())
+        for array in _arrays(self.labels):
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def _arrays(labels: npt.NDArray[Any] | WordTags | None) -> tuple[npt.NDArray[Any], ...]:
+    """Return what labels are made of."""
+    if isinstance(labels, WordTags):
+        assert labels.places is not None
+        return labels.values, labels.offsets, labels.places
+    return () if labels is None else (labels,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +122,9 @@ class Splits:
         """The sha256 over what models learn from and are chosen by: all but the held-out rows (hex)."""
         parts = (self.train, self.validation, self.unlabelled)
         digests = [None if part is None else part.digest for part in parts]
-        return digest_value([digests, list(self.labels)])
+        # Tags of words and of spans are learned from in different ways.
+        how = [tags.labelled] if isinstance(tags := self.train.labels, WordTags) else []
+        return digest_value([digests, list(self.labels), *how])
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgeroberta.data import columns, labels, readers
+from edgeroberta.data import columns, labels, readers, word_tables
 from edgeroberta.data import hub as hub_data
+from edgeroberta.data.label_format import Format
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import DataError
 from edgeroberta.storage import paths
+
+#: The file of words in a folder of aligned files.
+ALIGNED = "seq.in"
 
 Opener = Callable[[], DataTable]
 
@@ -42,7 +46,7 @@ def open_parts(spec: DataSpec) -> PartReaders:
     is no such file, folder or data set; UnavailableError: the data is on the Hub and ``datasets`` is not
     installed.
     """
-    found = _find(spec.data, _numbers(spec))
+    found = _find(spec.data, _numbers(spec), tagged=spec.asked is Format.TAGS)
     train, validation, test = (found.get(part) for part in STEMS)
     unused = {part: "" for part in found if part not in STEMS}
     if spec.eval_data is not None:
@@ -64,7 +68,7 @@ def open_evaluation(spec: DataSpec) -> Opener | None:
     if spec.eval_data is None:
         return None
     path = paths.named(spec.eval_data)
-    return partial(readers.read, path, source=spec.eval_data, numbers=_numbers(spec))
+    return _file(path, spec.eval_data, _numbers(spec), tagged=spec.asked is Format.TAGS)
 
 
 def here(name: str) -> bool:
@@ -83,35 +87,49 @@ def _numbers(spec: DataSpec) -> tuple[int, ...]:
     return numbers
 
 
-def _find(name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
+def _find(name: str, numbers: tuple[int, ...], *, tagged: bool) -> Mapping[str, Opener]:
     path = paths.named(name)
-    if path.is_dir():
-        return _folder(path, name, numbers)
+    if path.is_dir() and not _aligned(path):
+        return _folder(path, name, numbers, tagged=tagged)
     if not path.exists() and hub_data.is_id(name):
         tables = hub_data.load(name)
         stems = {stem: part for part, names in STEMS.items() for stem in names}
         return {stems.get(split, split): partial(_same, table) for split, table in tables.items()}
-    return {"train": partial(readers.read, path, source=name, numbers=numbers)}
+    return {"train": _file(path, name, numbers, tagged=tagged)}
 
 
 def _same(table: DataTable) -> DataTable:
     return table
 
 
-def _folder(path: Path, name: str, numbers: tuple[int, ...]) -> Mapping[str, Opener]:
+def _file(path: Path, name: str, numbers: tuple[int, ...], *, tagged: bool) -> Opener:
+    """Return how to read a file, or the aligned files of a folder."""
+    if aligned := _aligned(path):
+        path, name = aligned, f"{name.rstrip('/')}/{aligned.name}"
+    return partial(readers.read, path, source=name, numbers=numbers, tagged=tagged)
+
+
+def _aligned(folder: Path) -> Path | None:
+    """Return the file of words in a folder of two aligned files, as SNIPS' folders are; None for others."""
+    found = folder / ALIGNED
+    return found if found.is_file() else None
+
+
+def _folder(path: Path, name: str, numbers: tuple[int, ...], *, tagged: bool) -> Mapping[str, Opener]:
     found: dict[str, Opener] = {}
     for part, stems in STEMS.items():
         files = [
             file
             for file in sorted(path.iterdir())
-            if file.suffix.lower() in readers.READERS and file.stem.lower() in stems
+            if file.stem.lower() in stems
+            and (file.suffix.lower() in readers.READERS or _aligned(file) is not None)
         ]
         if len(files) > 1:
             what = f"both {files[0].name} and {files[1].name} could be the {part} rows"
             raise DataError(what, where=name, hint="move one of them away")
         if files:
             source = f"{name.rstrip('/')}/{files[0].name}"
-            found[part] = partial(readers.read, files[0], source=source, numbers=numbers)
+            found[part] = _file(files[0], source, numbers, tagged=tagged)
     if not found:
         what = "no train, validation or test file in this folder"
         raise DataError(what, where=name, hint="name the files train.csv, validation.csv and test.csv")
@@ -119,6 +137,9 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...]) -> Mapping[str, Ope
 
 
 def _is_labelled(table: DataTable, spec: DataSpec) -> bool:
+    words = word_tables.find(table, spec.text, spec.label)
+    if words is not None:
+        return any(cell for cell in table.columns[words.tags])
     names = (spec.label,) if spec.label is not None else columns.LABELS
     label = next((name for name in names if name in table.columns), None)
     if label is None and spec.label is not None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.tasks.outputs import WordTags
+
 #: Which random stream each purpose draws from, so that one split does not shift another.
 STREAMS = {"heldout": 0, "validation": 1, "sample": 2}
 
@@ -36,6 +38,19 @@ def hold_out(
     for stratum, quota in _quotas(group_strata, count).items():
         chosen[order[group_strata[order] == stratum][:quota]] = True
     return chosen[group_of]
+
+
+def rarest(tags: WordTags, count: int) -> npt.NDArray[np.int64]:
+    """Tell the rarest label of each text's words, counted in texts.
+
+    ``count``: number of labels. Returns int64[texts], ``count`` for a text without words.
+    """
+    here = np.zeros((len(tags), count), dtype=bool)
+    here[tags.texts, tags.values] = True
+    frequency = here.sum(axis=0)
+    order = np.argsort(frequency, kind="stable")
+    first = here[:, order].argmax(axis=1)
+    return np.where(here.any(axis=1), order[first], count).astype(np.int64)
 
 
 def sample(total: int, count: int, *, seed: int) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -108,11 +108,20 @@ class Outputs(Ragged):
             return cls(found["values"], found["offsets"], found.get("places"))
 
 
+@dataclass(frozen=True, eq=False)
 class WordTags(Ragged):
     """The true tags of texts: ``values`` are int64 ``[total]``, one label id a word, ``places`` their spans.
 
     The id is -1 where a word's tag is not known.
     """
+
+    #: which tokens of a word training gives its label: "first" where the data is made of words, "all" where
+    #: it is made of texts and spans
+    labelled: str = "first"
+
+    def __getitem__(self, rows: Sequence[int] | npt.NDArray[Any] | slice) -> WordTags:
+        """Choose texts, as an array's rows are chosen."""
+        return replace(super().__getitem__(rows), labelled=self.labelled)
 
 
 def as_outputs(found: Outputs | npt.NDArray[Any]) -> Outputs:

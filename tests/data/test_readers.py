@@ -250,7 +250,8 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch):
             "reviews",
             b"a,b\n",
             "reviews: the file has no extension\n"
-            "  next: known are .csv, .json, .jsonl, .ndjson, .parquet, .tsv, .txt",
+            "  next: known are .bio, .bioes, .conll, .csv, .in, .iob, .iob2, .json, .jsonl, .ndjson, "
+            ".parquet, .tsv, .txt, .words",
         ),
     ],
 )
@@ -282,7 +283,7 @@ def test_columns_by_number_are_for_delimited_files():
     with pytest.raises(DataError) as caught:
         read(_write("x.jsonl", "{}"), source="x.jsonl", numbers=(1,))
     assert str(caught.value) == (
-        "x.jsonl: columns by number (#1) are for CSV and TSV files\n"
+        "x.jsonl: columns by number (#1) are for CSV and TSV files, and files of words and tags\n"
         "  next: name the columns: --text NAME --label NAME"
     )
 

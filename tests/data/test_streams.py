@@ -126,7 +126,8 @@ def test_a_folder_without_data_is_refused():
     with pytest.raises(DataError) as caught:
         load("d")
     assert str(caught.value) == (
-        "d: no data file in this folder\n  next: known are .csv, .jsonl, .ndjson, .parquet, .tsv, .txt"
+        "d: no data file in this folder\n  next: known are .bio, .bioes, .conll, .csv, .in, .iob, .iob2, "
+        ".jsonl, .ndjson, .parquet, .tsv, .txt, .words"
     )
 
 
