@@ -122,7 +122,7 @@ def name_and_key(
             "config": _settings(step.config, stage.name),
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
             "baseline": state.baseline.lineage.content,
-            "task": [str(job.task.problem), job.task.labels, job.task.pair],
+            "task": job.task.to_json(),
             "code": codedigest.of(stage.run.__module__),
             "versions": {
                 package: version.split(".")[:2]
