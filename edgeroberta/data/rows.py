@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgeroberta.data.label_format import Format, LabelFormat, parse
 from edgeroberta.errors import DataError
 from edgeroberta.storage.artifact import digest_value
-from edgeroberta.tasks.outputs import WordTags
+from edgeroberta.tasks import Task, WordTags
 
 
 class Texts(Protocol):
@@ -64,6 +64,13 @@ class Rows:
         if self.pairs is None:
             return list(self.texts)
         return list(zip(self.texts, self.pairs, strict=True))
+
+    def shown(self, task: Task) -> Task:
+        """Return a task as these rows have it: of pairs or single texts, of words or of spans in texts."""
+        task = replace(task, pair=self.pairs is not None)
+        if isinstance(self.labels, WordTags) and self.labels.labelled == "all":
+            task = replace(task, aggregation="simple")
+        return task
 
     def chunks(self) -> Iterator[Rows]:
         """Give the rows in one part, which is in memory as it is."""

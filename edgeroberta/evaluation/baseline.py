@@ -116,7 +116,7 @@ def make(
     rows = load_heldout(spec, task)
     if (told := tokens.check(full, rows.inputs())) is not None:
         _log.warning("%s", told)
-    found = measure(full, rows, replace(task, pair=rows.pairs is not None), options)
+    found = measure(full, rows, rows.shown(task), options)
     save(found, output)
     for warning in soundness.examine(task, found.outputs, rows, GateLimits()).warnings:
         _log.warning("%s", warning)

@@ -107,7 +107,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     splits = load_splits(spec, task=task, tell=told.append)
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
-    task = replace(task, pair=splits.train.pairs is not None)
+    task = splits.train.shown(task)
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
     check_reference(request, source, known=request.model is not None)
     return source

@@ -32,11 +32,7 @@ class Preview(Shown):
             "recipe": self.recipe.name,
             "fine_tunes_packaged_model": self.fine_tunes_packaged_model,
             "model": _model(job.model),
-            "task": {
-                "problem": job.task.problem.value,
-                "labels": list(job.task.labels),
-                "pair": job.task.pair,
-            },
+            "task": job.task.to_json(),
             "rows": _rows(job.data),
             "label_format": job.data.reading.format.value if job.data.reading else None,
             "target": {
