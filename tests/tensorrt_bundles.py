@@ -12,9 +12,15 @@ ENGINES = ("tensorrt", "tensorrt-fp16", "onnxruntime")
 
 
 def graph(
-    file: Path, *, quantized: bool = False, logits: str = "FLOAT", ids: str = "INT64", external: bool = False
+    file: Path,
+    *,
+    quantized: bool = False,
+    logits: str = "FLOAT",
+    ids: str = "INT64",
+    external: bool = False,
+    per_token: bool = False,
 ) -> Path:
-    """Write the graph of ``fake_bundles`` with other types, or with (exact) int8 nodes in it."""
+    """Write the graph of ``fake_bundles`` with other types, with (exact) int8 nodes, or a label per token."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     rng = np.random.default_rng(1)
@@ -33,13 +39,16 @@ def graph(
         helper.make_node("Unsqueeze", ["mask_float" if quantized else "mask", "two"], ["column"]),
         helper.make_node("Mul", ["rows", "column"], ["kept"]),
         helper.make_node("ReduceSum", ["kept", "one"], ["sums"], keepdims=0),
-        helper.make_node("Cast", ["sums"], ["logits"], to=getattr(TensorProto, logits)),
+        helper.make_node(
+            "Cast", ["kept" if per_token else "sums"], ["logits"], to=getattr(TensorProto, logits)
+        ),
     ]
     inputs = [
         helper.make_tensor_value_info(name, getattr(TensorProto, ids), ["batch", "length"])
         for name in ("input_ids", "attention_mask")
     ]
-    output = helper.make_tensor_value_info("logits", getattr(TensorProto, logits), ["batch", table.shape[1]])
+    shape = ["batch", *(["length"] if per_token else []), table.shape[1]]
+    output = helper.make_tensor_value_info("logits", getattr(TensorProto, logits), shape)
     constants = {"table": table, "one": np.array([1], np.int64), "two": np.array([2], np.int64)}
     if quantized:
         constants.update(scale=np.float32(1), zero=np.int8(0))
@@ -78,8 +87,9 @@ def ids(count: int, length: int, seed: int = 0) -> tuple[Any, Any]:
     return values, mask
 
 
-def expected(values: Any, mask: Any) -> Any:
+def expected(values: Any, mask: Any, *, per_token: bool = False) -> Any:
     """Return what the graph gives, float32."""
     rng = np.random.default_rng(1)
     table = rng.normal(size=(fake_bundles.VOCAB, len(fake_bundles.TASK.labels))).astype(np.float32)
-    return (table[values] * mask[..., None]).sum(1)
+    kept = table[values] * mask[..., None]
+    return kept if per_token else kept.sum(1)

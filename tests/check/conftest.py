@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeroberta.roberta.arrays import Linear
 from edgeroberta.roberta.graph import TENSORRT, build_graph
 from edgeroberta.roberta.quantized import (
     ActivationRange,
@@ -15,7 +16,7 @@ from edgeroberta.roberta.quantized import (
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.weights import Linear, Weights, load_weights
+from edgeroberta.roberta.weights import Weights, load_weights
 
 
 def plan_for(weights: Weights, *, fp32_fallback: tuple[str, ...] = ()) -> QuantizationPlan:
@@ -61,3 +62,18 @@ def uneven(weights: Weights) -> Weights:
 def small_weights(make_checkpoint) -> Weights:
     """Two layers of width 128 with heads of 32, as wide as the heads of small real encoders."""
     return load_weights(make_checkpoint(hidden_size=128, intermediate_size=256, num_attention_heads=4))
+
+
+@pytest.fixture(scope="session")
+def token_weights(make_checkpoint) -> Weights:
+    """The same with a label of nine per token."""
+    labels = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC", "ORG", "MISC") for prefix in "BI"))
+    return load_weights(
+        make_checkpoint(
+            labels,
+            "token_classification",
+            hidden_size=128,
+            intermediate_size=256,
+            num_attention_heads=4,
+        )
+    )

@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from edgeroberta.errors import CheckpointError
+from edgeroberta.roberta.arrays import Linear
 from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, Graph, GraphForm, build_graph, write_float
 from edgeroberta.roberta.quantized import (
     ActivationRange,
@@ -21,16 +22,20 @@ from edgeroberta.roberta.quantized import (
     quantize_rows,
     quantize_weight,
 )
-from edgeroberta.roberta.weights import EncoderLayer, Linear, load_weights
+from edgeroberta.roberta.weights import EncoderLayer, load_weights
 
 LENGTHS = (1, 2, 7, 64, 128, 512)
-#: Family and token types; the demo encoder has two types and eps 1e-12, XLM-R and CamemBERT one.
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+#: Family, token types and heads; the demo encoder has two types and eps 1e-12, XLM-R and CamemBERT one.
 MODELS: Mapping[str, Mapping[str, Any]] = {
     "roberta": {},
     "two-type": {"type_vocab_size": 2, "layer_norm_eps": 1e-12},
     "xlm-roberta": {"model_type": "xlm-roberta", "labels": ("a", "b", "c")},
     "camembert": {"model_type": "camembert"},
     "regression": {"labels": ("score",), "problem": "regression"},
+    "tokens": {"labels": TAGS, "problem": "token_classification"},
+    "tokens, xlm-roberta": {"labels": TAGS, "problem": "token_classification", "model_type": "xlm-roberta"},
+    "tokens, camembert": {"labels": TAGS, "problem": "token_classification", "model_type": "camembert"},
     "gelu-tanh": {"hidden_act": "gelu_new"},
     "relu": {"hidden_act": "relu"},
 }
@@ -72,11 +77,18 @@ ENGINES: Mapping[str, Callable[[Path, Any, Any], Any]] = {
 
 def hugging_face(checkpoint: Path, ids: Any, mask: Any) -> Any:
     import torch
-    from transformers import AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
+    from edgeroberta.roberta import heads
+    from edgeroberta.roberta.checkpoint import Checkpoint
+
+    model = heads.auto_class(Checkpoint(checkpoint).head).from_pretrained(checkpoint).eval()
     with torch.inference_mode():
         return model(torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits.numpy()
+
+
+def meant(logits: Any, mask: Any) -> Any:
+    """Leave out the outputs of padding, which mean nothing: transformers gives it another position."""
+    return logits if logits.ndim == 2 else logits[mask == 1]
 
 
 def save(graph: Graph, folder: Path) -> Path:
@@ -95,8 +107,51 @@ def test_the_float_graph_equals_hugging_face_at_every_length(make_checkpoint, tm
     write_float(checkpoint, tmp_path / "model.onnx")
     for length in LENGTHS:
         ids, mask = padded_batch(length)
+        found, wanted = (
+            ENGINES[engine](tmp_path / "model.onnx", ids, mask),
+            hugging_face(checkpoint, ids, mask),
+        )
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(meant(found, mask), meant(wanted, mask), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_head_per_token_answers_at_every_length_from_1_to_512(tiny_token_checkpoint, tmp_path, engine):
+    write_float(tiny_token_checkpoint, tmp_path / "model.onnx")
+    worst = 0.0
+    for batch in np.arange(1, 513).reshape(-1, 16)[:: 1 if engine == "onnxruntime" else 8]:
+        ids = np.random.default_rng(int(batch[0])).integers(5, 600, (16, batch.max()))
+        mask = (np.arange(batch.max()) < batch[:, None]).astype(np.int64)
+        ids = np.where(mask == 1, ids, 1)
         found = ENGINES[engine](tmp_path / "model.onnx", ids, mask)
-        np.testing.assert_allclose(found, hugging_face(checkpoint, ids, mask), atol=1e-5, rtol=0)
+        assert found.shape == (16, batch.max(), len(TAGS))
+        off = meant(found, mask) - meant(hugging_face(tiny_token_checkpoint, ids, mask), mask)
+        worst = max(worst, float(np.abs(off).max()))
+    assert worst <= 1e-5
+
+
+def test_a_head_per_token_gets_every_token_in_every_form(tiny_token_checkpoint, tmp_path):
+    weights, (ids, mask) = load_weights(tiny_token_checkpoint), padded_batch(33)
+    wanted = meant(hugging_face(tiny_token_checkpoint, ids, mask), mask)
+    for form in (GraphForm(), GraphForm(first_token_only=False), GraphForm(observers=True)):
+        found = evaluate(build_graph(weights, form=form), tmp_path, ids, mask)
+        np.testing.assert_allclose(meant(found, mask), wanted, atol=1e-5, rtol=0)
+    half = evaluate(build_graph(weights, form=TENSORRT), tmp_path, ids, mask)
+    assert (half.shape, half.dtype) == ((3, 33, len(TAGS)), np.float32)
+    np.testing.assert_allclose(meant(half, mask), wanted, atol=2e-2)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_int8_head_per_token_stays_close_and_is_int8(tiny_token_checkpoint, tmp_path, engine):
+    weights, (ids, mask) = load_weights(tiny_token_checkpoint), padded_batch(40)
+    exact = evaluate(build_graph(weights), tmp_path, ids, mask)
+    plan = int8_plan(build_graph(weights))
+    assert plan.matmuls["head.classifier"].weight.shape == (32, len(TAGS))
+    assert plan.matmuls["head.classifier"].weight_scale.shape == (len(TAGS),)
+    path = save(build_graph(weights, plan), tmp_path)
+    onnx.checker.check_model(str(path), full_check=True)
+    found = ENGINES[engine](path, ids, mask)
+    assert 0 < np.abs(meant(found, mask) - meant(exact, mask)).max() < 0.3
 
 
 def test_computing_only_the_first_token_changes_nothing(tiny_checkpoint, tmp_path):
@@ -351,10 +406,11 @@ def test_smoothing_behind_the_attention_is_part_of_the_values_weights(tiny_check
     assert "layer.0.attention.output.smooth" not in names
 
 
-def test_onnxruntime_runs_every_quantized_matmul_in_integers(tiny_checkpoint, tmp_path):
+@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_token_checkpoint"])
+def test_onnxruntime_runs_every_quantized_matmul_in_integers(request, model, tmp_path):
     import onnxruntime
 
-    weights = load_weights(tiny_checkpoint)
+    weights = load_weights(request.getfixturevalue(model))
     plan = int8_plan(build_graph(weights))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -94,7 +94,7 @@ class ExecutionContext:
             # int64 is the larger of the types that ids may have.
             self._inputs = Buffer(cuda, 2 * aligned(loaded.cells * 8))
             undo.callback(self._inputs.close)
-            self._outputs = Buffer(cuda, loaded.batch * loaded.logits_bytes)
+            self._outputs = Buffer(cuda, loaded.most_logits_bytes)
             undo.callback(self._outputs.close)
             self._context: _ShapedContext | None = _ShapedContext(loaded, use)
             self._undo = undo.pop_all()
@@ -104,8 +104,9 @@ class ExecutionContext:
     ) -> tuple[Logits, float]:
         """Run one batch that fits a profile.
 
-        ``input_ids``: integers [batch, tokens]. ``attention_mask``: the same shape. Returns float32 [batch,
-        labels], a fresh array, and the seconds between the copies; 0 unless timed. Raises EngineError:
+        ``input_ids``: integers [batch, tokens]. ``attention_mask``: the same shape. ``length``: tokens per
+        text that the engine is run with. Returns float32 [batch, labels], or [batch, tokens, labels] of a
+        head per token, a fresh array, and the seconds between the copies; 0 unless timed. Raises EngineError:
         TensorRT or CUDA failed.
         """
         batch = len(input_ids)
@@ -116,10 +117,10 @@ class ExecutionContext:
         if timed:
             launch = self._timed(launch)
         launch()
-        answers = batch * self._loaded.logits_bytes
+        answers = self._loaded.logits_bytes(batch, length)
         self._outputs.to_host(answers, self._stream)
         self._cuda.call("cudaStreamSynchronize", self._stream)
-        logits = self._loaded.outputs(self._outputs.view((answers,), "u1"), batch)
+        logits = self._loaded.outputs(self._outputs.view((answers,), "u1"), *input_ids.shape)
         seconds = 0.0
         if timed and self._events:
             # In milliseconds, as CUDA has it.

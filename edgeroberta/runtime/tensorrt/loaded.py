@@ -36,7 +36,7 @@ class ProfileShapes:
 
 
 class DeserializedEngine:
-    """An engine on the device. ``labels``: outputs per text."""
+    """An engine on the device. ``labels``: outputs per text, or per token where ``per_token`` is true."""
 
     def __init__(self, library: TensorRtLibrary, plan: bytes) -> None:
         """Deserialize a plan. ``plan``: the serialized engine; its origin has been checked."""
@@ -53,7 +53,8 @@ class DeserializedEngine:
         self.ids_dtype = self._dtype(IDS)
         self.mask_dtype = self._dtype(MASK)
         self._logits_dtype = self._dtype(LOGITS)
-        self.labels = int(self.engine.get_tensor_shape(LOGITS)[-1])
+        shape = tuple(self.engine.get_tensor_shape(LOGITS))
+        self.labels, self.per_token = int(shape[-1]), len(shape) == 3
         self.shapes = sorted(
             (self._profile(index) for index in range(self.engine.num_optimization_profiles)),
             key=lambda shapes: shapes.longest,
@@ -70,9 +71,14 @@ class DeserializedEngine:
         return max(shapes.batch for shapes in self.shapes)
 
     @property
-    def logits_bytes(self) -> int:
-        """Bytes of one text's outputs."""
-        return self.labels * np.dtype(self._logits_dtype).itemsize
+    def most_logits_bytes(self) -> int:
+        """Bytes of the outputs of the largest call."""
+        return max(self.logits_bytes(shapes.batch, shapes.longest) for shapes in self.shapes)
+
+    def logits_bytes(self, batch: int, length: int) -> int:
+        """Return the bytes of a call's outputs."""
+        units = batch * length if self.per_token else batch
+        return units * self.labels * np.dtype(self._logits_dtype).itemsize
 
     def fitting(self, length: int) -> tuple[ProfileShapes, int]:
         """Find how to run texts of ``length`` tokens."""
@@ -101,9 +107,16 @@ class DeserializedEngine:
             raise EngineError(f"no memory for an execution context: {self.log.errors(began)}")
         return context
 
-    def outputs(self, raw: npt.NDArray[np.uint8], rows: int) -> Logits:
-        """Return a copy of the engine's outputs as float32 [rows, labels]."""
-        found = raw.view(self._logits_dtype).reshape(rows, self.labels)
+    def outputs(self, raw: npt.NDArray[np.uint8], rows: int, tokens: int) -> Logits:
+        """Return a copy of a call's outputs, float32 [rows, labels] or [rows, tokens, labels].
+
+        ``tokens``: tokens of a text as they were asked for; the engine may have been given padding as well.
+        """
+        found = raw.view(self._logits_dtype)
+        if self.per_token:
+            found = found.reshape(rows, -1 if rows else tokens, self.labels)[:, :tokens]
+        else:
+            found = found.reshape(rows, self.labels)
         if self._logits_dtype is np.uint16:
             return (found.astype(np.uint32) << 16).view(np.float32)
         return found.astype(np.float32)

@@ -72,8 +72,8 @@ class TensorRtSession:
         """Run one batch and time the engine on the device, by CUDA events around it.
 
         ``input_ids``: int64 [batch, length]. ``attention_mask``: int64 [batch, length]. Returns float32
-        [batch, labels], and the seconds of the engine alone: without padding, copies, and what the CPU does
-        before and after.
+        [batch, labels], or [batch, length, labels] of a head per token, and the seconds of the engine alone:
+        without padding, copies, and what the CPU does before and after.
         """
         return self._run(input_ids, attention_mask, timed=True)
 
@@ -128,8 +128,9 @@ class TensorRtSession:
         self._give_back(execution)
         if len(parts) == 1:
             return parts[0]
-        logits = [part[0] for part in parts] or [np.empty((0, self._loaded.labels), np.float32)]
-        return np.concatenate(logits), sum(part[1] for part in parts)
+        if not parts:
+            return self._loaded.outputs(np.empty(0, np.uint8), 0, input_ids.shape[1]), 0.0
+        return np.concatenate([part[0] for part in parts]), sum(part[1] for part in parts)
 
     def _take(self) -> ExecutionContext:
         with self._closing:

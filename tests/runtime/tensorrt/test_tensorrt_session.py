@@ -60,6 +60,23 @@ def test_a_batch_larger_than_the_profile_is_split(session):
     answers_right(session, 21, 32)
 
 
+@pytest.mark.parametrize("kind", ["FLOAT", "FLOAT16"])
+def test_a_label_per_token_has_its_place_whatever_the_engine_is_padded_to(every, tmp_path, kind):
+    graph(tmp_path / "tensorrt.onnx", per_token=True, logits=kind)
+    session = tensorrt.open(tmp_path, threads=1, lengths=LENGTHS)
+    # 5 tokens are fewer than the engine takes, 21 texts more than it takes at once; a graph comes at 3 x 20.
+    for count, length in ((1, 5), (3, 20), (3, 20), (3, 20), (21, 33), (1, 512), (8, 512), (0, 7)):
+        values, mask = ids(count, length)
+        found = session.run(values, mask)
+        assert (found.shape, found.dtype) == ((count, length, 2), np.float32)
+        np.testing.assert_allclose(
+            found, expected(values, mask, per_token=True), atol=1e-6 if kind == "FLOAT" else 2e-3, rtol=0
+        )
+    assert session.run_timed(*ids(2, 9))[0].shape == (2, 9, 2)
+    session.close()
+    assert every.gpu.alive == 0
+
+
 def test_no_texts_give_no_answers(session):
     assert session.run(np.zeros((0, 16), np.int64), np.zeros((0, 16), np.int64)).shape == (0, 2)
 
@@ -85,7 +102,7 @@ def test_bfloat16_outputs_are_widened(session):
     session._loaded._logits_dtype = np.uint16
     wanted = np.array([[1.5, -2.0]], np.float32)
     raw = (wanted.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8).ravel()
-    np.testing.assert_array_equal(session._loaded.outputs(raw, 1), wanted)
+    np.testing.assert_array_equal(session._loaded.outputs(raw, 1, 16), wanted)
 
 
 def test_weights_beside_the_graph_are_found(fake, tmp_path):
