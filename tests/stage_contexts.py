@@ -15,14 +15,17 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Problem, Task, WordTags
 
 TASKS = {
     "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
     "pair": Task(Problem.SINGLE_LABEL, ("bad", "good"), pair=True),
     "multi": Task(Problem.MULTI_LABEL, ("plot", "music", "acting")),
     "regression": Task(Problem.REGRESSION, ("score",)),
+    "tokens": Task(Problem.TOKENS, ("O", "B-PRAISE", "I-PRAISE", "B-BLAME", "I-BLAME")),
 }
+#: The tag that a word has where words tell their tags: B-PRAISE or B-BLAME.
+SAID = dict.fromkeys(("great", "lovely", "good"), 1) | dict.fromkeys(("terrible", "boring", "bad"), 3)
 WORDS = ["a", "the", "film", "plot", "music", "great", "boring", "lovely", "bad", "good", "and", "of"]
 
 
@@ -34,12 +37,28 @@ def rows_of(task: Task, count: int, seed: int, *, told: bool = False) -> Rows:
     if told:
         words = (("terrible", "boring", "bad"), ("great", "lovely", "good"))
         texts = tuple(f"a {words[which][random.integers(3)]} film {row}" for row, which in enumerate(yes))
+    if task.kind.per_token:
+        return tagged_rows(texts, random, told=told)
     labels: Any = {
         Problem.SINGLE_LABEL: yes,
         Problem.MULTI_LABEL: np.stack([yes, 1 - yes, yes], 1).astype(np.float32),
         Problem.REGRESSION: yes.astype(np.float32),
     }[task.problem]
     return Rows(texts, texts[::-1] if task.pair else None, labels, "reviews.csv")
+
+
+def tagged_rows(texts: tuple[str, ...], random: np.random.Generator, *, told: bool) -> Rows:
+    """Tags for the words of texts, of which those of :data:`SAID` tell them; else random ones."""
+    words = [text.split(" ") for text in texts]
+    tags = [
+        np.array([SAID.get(word, 0) if told else int(random.integers(5)) for word in each]) for each in words
+    ]
+    places = []
+    for each in words:
+        ends = np.cumsum([len(word) + 1 for word in each]) - 1
+        starts = ends - [len(word) for word in each]
+        places.append(np.stack([starts, ends, np.arange(len(each))], 1))
+    return Rows(texts, None, WordTags.pack(tags, places), "reviews.csv")  # type: ignore[arg-type]
 
 
 def checkpoint_in(folder: Path) -> Artifact:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from edgeroberta.data.rows import Rows
+    from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.roberta.head_masks import MaskedProjection
-    from edgeroberta.tasks import Problem
-    from edgeroberta.training.batching import Tokens
+    from edgeroberta.tasks import Problem, Task
+    from edgeroberta.training.batching import Indices, Tokens
+    from edgeroberta.training.heads import Labels
     from edgeroberta.training.prediction import ProcessBatch
 
     Loss = Callable[[Tensor], Tensor]
@@ -50,8 +53,17 @@ class ScoringExamples:
     """Texts to score on."""
 
     tokens: Tokens  # the texts
-    labels: npt.NDArray[Any]  # their labels, as :class:`edgeroberta.data.rows.Rows` holds them
-    problem: Problem  # kind of classification
+    labels: Labels  # their labels
+    problem: Problem  # kind of task
+
+    @classmethod
+    def of(cls, model: Checkpoint, rows: Rows, task: Task, *, max_length: int) -> ScoringExamples:
+        """Tokenize rows, which must have labels. ``model``: the one whose tokenizer reads them."""
+        from edgeroberta.training import batching, finetuning, heads
+
+        finetuning.labels_of(rows)
+        tokens = batching.tokenize(model, rows.inputs(), max_length=max_length, places=task.kind.per_token)
+        return cls(tokens, heads.of(task).labels(rows, task, tokens), task.problem)
 
 
 def score(
@@ -99,7 +111,6 @@ def _taylor(
     batch, gains and losses would cancel out. Scores are not scaled
     per layer: what a layer loses is in the unit of the loss already, and the budget is global.
     """
-    import torch
     from accelerate.utils import gather_object
 
     from edgeroberta.training import batching, losses, prediction
@@ -108,7 +119,6 @@ def _taylor(
     model.eval()
     sums = np.zeros(sum(linear_op.count for linear_op in places))
     batches = batching.by_length(examples.tokens.lengths, batch_size=BATCH)
-    labels = torch.from_numpy(examples.labels)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trainable:  # only the gates want gradients: half the work
         parameter.requires_grad_(False)
@@ -117,8 +127,10 @@ def _taylor(
             for rows in batches[process.process_index :: process.num_processes]:
                 batch = prediction.to_device(examples.tokens, rows, device)
 
-                def loss(logits: Tensor, rows: Any = rows) -> Tensor:
-                    return losses.hard(logits, labels[rows].to(device), examples.problem).sum()
+                def loss(logits: Tensor, rows: Indices = rows) -> Tensor:
+                    labels, known = examples.labels.batch(rows)
+                    value = losses.hard(logits, labels.to(device), examples.problem)
+                    return losses.per_text(value, known.to(device)).sum()
 
                 sums += _gradients(model, places, batch, loss)
                 advance(len(rows) * process.num_processes)

@@ -25,7 +25,6 @@ from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.training import batching, distillation, finetuning, prediction
-from edgeroberta.training.batching import Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -83,15 +82,20 @@ def compose(first: KeptUnits, second: KeptUnits) -> KeptUnits:
 class PruningSteps:
     """The steps of one run of the stage."""
 
-    def __init__(self, config: PruneConfig, context: Context, tokens: Tokens, rows: Rows) -> None:
+    def __init__(self, config: PruneConfig, context: Context, examples: ScoringExamples) -> None:
         self.config, self.context = config, context
         self.source = context.checkpoint
-        self.examples = ScoringExamples(tokens, finetuning.labels_of(rows), context.task.problem)
+        self.examples = examples
         self.process = prediction.accelerator()
         self.ranks = Ranks(self.process.process_index, self.process.num_processes)
         self.progress = context.progress if self.process.is_main_process else Progress()
         rest = context.data.validation
-        self.validation = batching.tokenize(self.source, rest.inputs(), max_length=config.max_length)
+        self.validation = batching.tokenize(
+            self.source,
+            rest.inputs(),
+            max_length=config.max_length,
+            places=context.task.kind.per_token,
+        )
         self.labels = finetuning.labels_of(rest)
         settings = config.model_dump(mode="json")
         self.key = digest_value([self.source.digest, settings, context.data.train.digest])

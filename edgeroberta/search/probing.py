@@ -120,14 +120,15 @@ def _part(rows: Rows, most: int, seed: int) -> Rows:
 
 
 def _answers(model: Checkpoint, job: PipelineJob) -> Any:
-    """Return a checkpoint's logits on the validation rows, float32[n, L], on every process."""
+    """Return a checkpoint's outputs on the validation rows, on every process."""
     from edgeroberta.roberta import loading
     from edgeroberta.training import batching, prediction
 
     device = prediction.accelerator().device
     classifier = loading.load_classifier(model, job.task, seed=job.seed).to(device)
     rows = job.data.validation
-    return prediction.predict(classifier, batching.tokenize(model, rows.inputs(), max_length=128))
+    tokens = batching.tokenize(model, rows.inputs(), max_length=128, places=job.task.kind.per_token)
+    return prediction.predict(classifier, tokens)
 
 
 def _score(job: PipelineJob, outputs: Any) -> float:

@@ -108,13 +108,12 @@ def _lengths(job: PipelineJob) -> list[int]:
 def _importance(job: PipelineJob, progress: Progress) -> Importance:
     from edgeroberta.prune import importance
     from edgeroberta.roberta import loading
-    from edgeroberta.training import batching, finetuning, prediction
+    from edgeroberta.training import prediction
 
     rows = job.data.train
     rows = rows.select(np.random.default_rng(job.seed).permutation(len(rows))[:SCORED])
-    tokens = batching.tokenize(job.model, rows.inputs(), max_length=LONGEST)
+    examples = importance.ScoringExamples.of(job.model, rows, job.task, max_length=LONGEST)
     model = loading.load_classifier(job.model, job.task, seed=job.seed)
-    examples = importance.ScoringExamples(tokens, finetuning.labels_of(rows), job.task.problem)
     return importance.score(
         model.to(prediction.accelerator().device), examples, seed=job.seed, progress=progress
     )

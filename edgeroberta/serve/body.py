@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from edgeroberta.errors import did_you_mean
-from edgeroberta.runtime.encoding import Input
-from edgeroberta.runtime.tokenizer import explain
+from edgeroberta.runtime.tokenizer import Input, explain
 from edgeroberta.serve.refusal import Refusal
 from edgeroberta.storage import jsontext
 

@@ -1,4 +1,4 @@
-"""The ``finetune`` stage: a base encoder becomes a classifier on the user's labelled texts."""
+"""The ``finetune`` stage: a base encoder becomes a classifier of texts or tokens on labelled texts."""
 
 from __future__ import annotations
 
@@ -38,19 +38,21 @@ def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:
 )
 def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows."""
-    import torch
-
     from edgeroberta.roberta.loading import load_classifier
-    from edgeroberta.training import batching, finetuning, losses
+    from edgeroberta.training import batching, finetuning, heads, losses
     from edgeroberta.training.run import TrainingJob
 
-    rows, source = context.data.train, context.checkpoint
+    rows, source, task = context.data.train, context.checkpoint, context.task
     if rows.labels is None:
         raise DataError("fine-tuning needs labels; these rows have none", where=rows.source)
-    labels, problem = torch.from_numpy(rows.labels), context.task.problem
+    tokens = batching.tokenize(
+        source, rows.inputs(), max_length=config.max_length, places=task.kind.per_token
+    )
+    labels = heads.of(task).labels(rows, task, tokens)
+    finetuning.tell_lost(labels.notes(), tokens.limit, "training rows", context.progress)
     model = load_classifier(
         source,
-        context.task,
+        task,
         seed=context.seed,
         dropout=config.dropout,
         attention_dropout=config.attention_dropout,
@@ -58,16 +60,18 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
 
     def objective(model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
-        return {"hard": losses.hard(logits, labels[batch.rows].to(logits.device), problem)}
+        true, known = labels.batch(batch.rows)
+        value = losses.hard(logits, true.to(logits.device), task.problem)
+        return {"hard": losses.per_text(value, known.to(logits.device))}
 
     job = TrainingJob(
         label="finetune",
         model=model,
-        tokens=batching.tokenize(source, rows.inputs(), max_length=config.max_length),
+        tokens=tokens,
         objective=objective,
         settings=config,
         scratch=context.scratch,
         key=digest_value([rows.digest, source.digest]),
         first_token=True,
     )
-    return finetuning.run(job, context, tokenizer=source)
+    return {**finetuning.run(job, context, tokenizer=source), **labels.notes()}

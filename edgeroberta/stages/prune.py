@@ -69,13 +69,14 @@ def prune(config: PruneConfig, context: Context) -> Mapping[str, Any]:
     before and after.
     """
     from edgeroberta.prune import pricing, steps
-    from edgeroberta.training import batching, finetuning
+    from edgeroberta.prune.importance import ScoringExamples
+    from edgeroberta.training import finetuning
 
     source = context.checkpoint
     source.require_head()
     rows = steps.sample(context, config.texts)
-    tokens = batching.tokenize(source, rows.inputs(), max_length=config.max_length)
-    work = steps.PruningSteps(config, context, tokens, rows)
+    examples = ScoringExamples.of(source, rows, context.task, max_length=config.max_length)
+    work = steps.PruningSteps(config, context, examples)
     state = work.restore() or work.begin()
     goal = _goal(config, context, state.shape_of_source)
     try:

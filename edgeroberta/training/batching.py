@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
+from edgeroberta.tasks import tokens
 
 Indices = npt.NDArray[np.int64]
+#: Token ids of a text, and the places of its tokens where somebody asked, int64[tokens, 3].
+EncodedText = tuple[npt.NDArray[Any], Indices | None]
 
 #: Batches are cut from pools of this many: texts of one batch are then of similar length (2 to 3 %
 #: padding on sentences), while every epoch still mixes them anew.
@@ -35,19 +39,27 @@ class Tokens:
     ids: npt.NDArray[np.int32]  # int32[total], all ids; in memory, or in a file that is mapped into it
     offsets: Indices  # int64[n + 1], where each text starts; the last entry is the total
     pad_id: int  # id that fills up a batch
-    #: int64[total, 3], what each token stands for, see :class:`edgeroberta.tasks.Ragged`; None where nobody
+    #: int[total, 3], what each token stands for, see :class:`edgeroberta.tasks.Ragged`; None where nobody
     #: asked
-    places: Indices | None = None
+    places: npt.NDArray[np.signedinteger] | None = None
+    limit: int | None = None  # number of tokens at which texts were cut, where that is known
 
     @classmethod
-    def pack(cls, sequences: Sequence[npt.ArrayLike], *, pad_id: int) -> Tokens:
-        """Pack token id sequences, one per text."""
+    def pack(
+        cls,
+        sequences: Sequence[npt.ArrayLike],
+        *,
+        pad_id: int,
+        places: Sequence[Indices] | None = None,
+        limit: int | None = None,
+    ) -> Tokens:
+        """Pack token id sequences, one per text, and the places of their tokens."""
         lengths = np.fromiter((np.size(s) for s in sequences), np.int64, len(sequences))
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         ids = np.empty(int(offsets[-1]), np.int32)
         for sequence, start, stop in zip(sequences, offsets[:-1], offsets[1:], strict=True):
             ids[start:stop] = sequence
-        return cls(ids, offsets, pad_id)
+        return cls(ids, offsets, pad_id, None if places is None else np.concatenate(places), limit)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -56,6 +68,13 @@ class Tokens:
     def lengths(self) -> Indices:
         """Tokens of each text, int64[n]."""
         return np.diff(self.offsets)
+
+    @property
+    def located(self) -> npt.NDArray[np.signedinteger]:
+        """The places, where they were asked for when the texts were tokenized."""
+        if self.places is None:
+            raise ValueError("these tokens have no places")
+        return self.places
 
     @cached_property
     def longest(self) -> int:
@@ -77,30 +96,48 @@ class Tokens:
         longest of all texts, which is what the model is known to take. Returns token ids and attention mask,
         int64[B, S] each.
         """
+        found, mask = self.table(rows, multiple=multiple)
+        ids = np.where(mask, self.ids[found].astype(np.int64), self.pad_id)
+        return ids, mask.astype(np.int64)
+
+    def table(self, rows: Indices, *, multiple: int = 1) -> tuple[Indices, npt.NDArray[np.bool_]]:
+        """Tell which of all tokens stands where in a batch; see :meth:`batch`.
+
+        Returns numbers of tokens, int64[B, S], 0 where there is none, and where there is one, bool[B, S].
+        """
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
         width = int(lengths.max())
         if multiple > 1:
             width = min(-(-width // multiple) * multiple, self.longest)
         columns = np.arange(width)
         mask = columns < lengths[:, None]
-        places = np.where(mask, starts[:, None] + columns, 0)
-        ids = np.where(mask, self.ids[places].astype(np.int64), self.pad_id)
-        return ids, mask.astype(np.int64)
+        return np.where(mask, starts[:, None] + columns, 0), mask
 
 
 def tokenize(
-    model: Checkpoint | Path, inputs: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int
+    model: Checkpoint | Path,
+    inputs: Sequence[str] | Sequence[tuple[str, str]],
+    *,
+    max_length: int,
+    places: bool = False,
 ) -> Tokens:
     """Tokenize texts as the device will, cut at ``max_length`` or the model's own limit, in memory."""
-    return encoded(Encoder.open(model, max_length=max_length), inputs)
+    return encoded(Encoder.open(model, max_length=max_length), inputs, places=places)
 
 
-def encoded(encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]]) -> Tokens:
-    """Tokenize texts in memory; see ``token_files`` for very many of them."""
-    sequences: list[npt.NDArray[np.int32]] = []
+def encoded(
+    encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]], *, places: bool = False
+) -> Tokens:
+    """Tokenize texts in memory; see ``token_files`` for very many of them. ``places``: keep them, too."""
+    found: list[EncodedText] = []
     for start in range(0, len(inputs), CHUNK):
-        sequences += [np.asarray(ids, np.int32) for ids in encoder.encode(inputs[start : start + CHUNK])]
-    return Tokens.pack(sequences, pad_id=encoder.pad_id)
+        found += encoder.texts(inputs[start : start + CHUNK], places=places)
+    return Tokens.pack(
+        [ids for ids, _ in found],
+        pad_id=encoder.pad_id,
+        places=[each for _, each in found if each is not None] if places else None,
+        limit=encoder.limit,
+    )
 
 
 def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> list[Indices]:
@@ -146,6 +183,9 @@ class Encoder:
     encode: Callable[[Sequence[Any]], Sequence[npt.ArrayLike]]
     pad_id: int  # id that fills up a batch
     digest: str  # digest of all that the ids depend on beside the texts (hex)
+    #: the same with the places of the tokens, int64[tokens, 3] of each text; None where it cannot tell them
+    locate: Callable[[Sequence[Any]], Sequence[EncodedText]] | None = None
+    limit: int | None = None  # number of tokens at which it cuts texts, where that is known
 
     @classmethod
     def open(cls, model: Checkpoint | Path, *, max_length: int) -> Encoder:
@@ -160,4 +200,24 @@ class Encoder:
             encode=lambda inputs: [encoding.ids for encoding in tokenizer.encode(inputs)],
             pad_id=config.pad_token_id,
             digest=digest_value([contents, length, config.pad_token_id]),
+            locate=lambda inputs: _located(tokenizer, inputs),
+            limit=length,
         )
+
+    def texts(self, inputs: Sequence[Any], *, places: bool) -> list[EncodedText]:
+        """Tokenize texts; returns ids int32[tokens], and places int64[tokens, 3] where asked for."""
+        if not places:
+            return [(np.asarray(ids, np.int32), None) for ids in self.encode(inputs)]
+        if self.locate is None:
+            raise CheckpointError(
+                "its tokenizer does not tell which characters a token stands for",
+                hint="name a model with a fast tokenizer, one that has a tokenizer.json",
+            )
+        return [(np.asarray(ids, np.int32), found) for ids, found in self.locate(inputs)]
+
+
+def _located(tokenizer: TextTokenizer, inputs: Sequence[str]) -> list[EncodedText]:
+    return [
+        (np.asarray(found.ids), tokens.places(text, found.offsets, found.special_tokens_mask))
+        for text, found in zip(inputs, tokenizer._tokenizer.encode_batch(list(inputs)), strict=True)
+    ]

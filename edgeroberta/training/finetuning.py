@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy.typing as npt
-
 from edgeroberta import metrics
 from edgeroberta.context import Context
 from edgeroberta.data.rows import Rows
@@ -43,11 +41,13 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     settings.require_learning(job.model.config.num_hidden_layers, job.label)
     rows, task = context.data.validation, context.task
     labels = labels_of(rows)
-    validation = batching.tokenize(tokenizer, rows.inputs(), max_length=settings.max_length)
+    validation = batching.tokenize(
+        tokenizer, rows.inputs(), max_length=settings.max_length, places=task.kind.per_token
+    )
 
     def evaluate(model: PreTrainedModel) -> float:
-        logits = prediction.predict(model, validation, precision=settings.precision)
-        return metrics.score(task, logits, labels)
+        outputs = prediction.predict(model, validation, precision=settings.precision)
+        return metrics.score(task, outputs, labels)
 
     progress = context.progress if process.is_main_process else Progress()
     state = loop.train(TrainingRun(**vars(job), evaluate=evaluate, seed=context.seed, progress=progress))
@@ -62,7 +62,21 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     }
 
 
-def labels_of(rows: Rows) -> npt.NDArray[Any]:
+def tell_lost(notes: Mapping[str, int], limit: int | None, what: str, progress: Progress) -> None:
+    """Say in a line how many words have no token, and so no label to learn; nothing where all have one.
+
+    ``notes``: those of labels, see :class:`edgeroberta.training.heads.Labels`. ``limit``: number of tokens at
+    which texts were cut. ``what``: the rows, for people.
+    """
+    cut, dropped = notes.get("words_cut", 0), notes.get("words_dropped", 0)
+    parts = [f"{cut:,} lie beyond {limit} tokens"] * (cut > 0)
+    parts += [f"{dropped:,} are dropped by the tokenizer"] * (dropped > 0)
+    if parts:
+        told = " and ".join(parts)
+        progress.line(f"of {notes['words']:,} words of the {what}, {told}: no label is read there")
+
+
+def labels_of(rows: Rows) -> Any:
     """Return the labels of rows that a model is to be scored on."""
     if rows.labels is None:
         raise DataError("choosing the best checkpoint needs labels; these rows have none", where=rows.source)

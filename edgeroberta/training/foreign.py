@@ -6,15 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import hftokenizer, loading, resolving
+from edgeroberta.roberta import heads, hftokenizer, loading, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import FAMILIES
+from edgeroberta.roberta.heads import Head
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.storage.files import TOKENIZER
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Problem, Task, tokens
 from edgeroberta.training.batching import Encoder
 
 if TYPE_CHECKING:
@@ -50,7 +53,25 @@ class Teacher:
             columns = [list(column) for column in zip(*inputs, strict=True)] if pairs else [list(inputs)]
             return tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"]
 
-        return Encoder(encode, tokenizer.pad_token_id, digest_value([self.source.digest, max_length]))
+        def locate(inputs: Any) -> Any:
+            found = tokenizer(
+                list(inputs),
+                truncation=True,
+                max_length=max_length,
+                return_offsets_mapping=True,
+                return_special_tokens_mask=True,
+            )
+            unknown = [np.flatnonzero(np.equal(ids, tokenizer.unk_token_id)) for ids in found["input_ids"]]
+            where = map(tokens.places, inputs, found["offset_mapping"], found["special_tokens_mask"], unknown)
+            return list(zip(found["input_ids"], where, strict=True))
+
+        return Encoder(
+            encode,
+            tokenizer.pad_token_id,
+            digest_value([self.source.digest, max_length]),
+            locate if tokenizer.is_fast else None,
+            max_length,
+        )
 
 
 def open_teacher(name: str | None, context: Context) -> Teacher:
@@ -62,7 +83,7 @@ def open_teacher(name: str | None, context: Context) -> Teacher:
         return Teacher(source, model, source.max_length, family=True)
     source = resolving.locate(name, cache=cache_dir())
     order = _order(source, context.task)
-    model = _load(source)
+    model = _load(source, heads.of_task(context.task))
     if order is not None:
         model.register_forward_hook(_reordering(order))
     family = source.of_family and (source.folder / TOKENIZER).is_file()
@@ -84,6 +105,13 @@ def check(name: str, task: Task) -> None:
 def _order(teacher: Checkpoint, ours: Task) -> list[int] | None:
     """Return which of a teacher's outputs stands for each of our labels; None where they are in order."""
     theirs, where, stated = teacher.task, str(teacher.config_file), "problem_type" in teacher.fields
+    if theirs.kind.head != ours.kind.head:
+        raise CheckpointError(
+            f"the teacher was trained for {heads.of_task(theirs).title}, the task is one of"
+            f" {heads.of_task(ours).title}",
+            where=where,
+            hint="name a teacher that was trained on this task",
+        )
     if len(theirs.labels) != len(ours.labels) or (stated and theirs.problem is not ours.problem):
         raise CheckpointError(
             f"the teacher answers {len(theirs.labels)} labels ({theirs.problem}), the task has"
@@ -113,17 +141,16 @@ def _reordering(order: list[int]) -> Any:
     return reorder
 
 
-def _load(source: Checkpoint) -> PreTrainedModel:
-    """Load any sequence classifier in float32; refuse one of which a tensor would be left out or random."""
+def _load(source: Checkpoint, head: Head) -> PreTrainedModel:
+    """Load any classifier in float32; refuse one of which a tensor would be left out or random."""
     import torch
-    from transformers import AutoModelForSequenceClassification
 
     if source.of_family:
         with loading.silence_transformers():
             return loading.load(source, loading.transformers_config(source), dtype=torch.float32)
     try:
         with loading.silence_transformers():
-            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
+            loaded: Any = heads.auto_class(head).from_pretrained(
                 str(source),
                 dtype=torch.float32,
                 local_files_only=True,
@@ -134,9 +161,9 @@ def _load(source: Checkpoint) -> PreTrainedModel:
             model, report = loaded
     except Exception as error:  # transformers raises many kinds, by the field that is wrong
         raise CheckpointError(
-            f"transformers cannot load it as a sequence classifier ({error})",
+            f"transformers cannot load it as a model of {head.title} ({error})",
             where=str(source),
-            hint="name an encoder that was fine-tuned for sequence classification",
+            hint=f"name an encoder that was fine-tuned for {head.title}",
         ) from error
     for keys, what in (
         ("missing_keys", "the weights lack {}; it would be a random number"),
@@ -147,7 +174,7 @@ def _load(source: Checkpoint) -> PreTrainedModel:
             raise CheckpointError(
                 what.format(wrong[0]),
                 where=str(source),
-                hint="name an encoder that was fine-tuned for sequence classification, saved by transformers",
+                hint=f"name an encoder that was fine-tuned for {head.title}, saved by transformers",
             )
     return model.eval()
 

@@ -11,7 +11,7 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.sensitivity import TextBatch
 from edgeroberta.tasks import Task
-from edgeroberta.training import batching, losses, prediction
+from edgeroberta.training import batching, heads, losses, prediction
 
 #: Texts per batch: with gradients of every layer kept, fewer than in an evaluation.
 _BATCH = 32
@@ -23,19 +23,22 @@ def samples(rows: Rows, task: Task, *, source: Checkpoint, max_length: int) -> l
     ``rows``: the texts; without labels the loss is half the square of the logits, whose gradient is the
     answer itself. ``source``: the model whose tokenizer reads them.
     """
-    tokens = batching.tokenize(source, rows.inputs(), max_length=max_length)
+    tokens = batching.tokenize(source, rows.inputs(), max_length=max_length, places=task.kind.per_token)
+    labels = None if rows.labels is None else heads.of(task).labels(rows, task, tokens)
     found = []
     for places in batching.by_length(tokens.lengths, batch_size=_BATCH):
         batch = prediction.to_device(tokens, places, torch.device("cpu"))
-        labels = None if rows.labels is None else torch.from_numpy(rows.labels[places])
-        found.append(TextBatch(batch.ids, batch.mask, _loss(labels, task)))
+        told = None if labels is None else labels.batch(places)
+        found.append(TextBatch(batch.ids, batch.mask, _loss(told, batch.mask, task)))
     return found
 
 
-def _loss(labels: Tensor | None, task: Task) -> Callable[[Tensor], Tensor]:
+def _loss(labels: tuple[Tensor, Tensor] | None, mask: Tensor, task: Task) -> Callable[[Tensor], Tensor]:
     def loss(logits: Tensor) -> Tensor:
         if labels is None:
-            return logits.square().sum(-1) / 2
-        return losses.hard(logits, labels, task.problem)
+            counts = mask.bool() if task.kind.per_token else torch.ones(len(mask), dtype=torch.bool)
+            return losses.per_text(logits.square().sum(-1) / 2, counts)
+        true, known = labels
+        return losses.per_text(losses.hard(logits, true, task.problem), known)
 
     return loss

@@ -16,7 +16,7 @@ from edgeroberta.roberta import frozen_layers
 from edgeroberta.training import prediction, teacher
 from edgeroberta.training.batching import Indices
 from edgeroberta.training.run import TrainingRun
-from edgeroberta.training.shards import Outputs
+from edgeroberta.training.shards import ShardedOutputs
 from edgeroberta.training.teacher import WantedOutputs
 
 
@@ -53,13 +53,14 @@ def freeze_layers(run: TrainingRun) -> Iterator[TextPosition]:
         yield place
 
 
-def _kept(run: TrainingRun, count: int) -> Outputs | None:
+def _kept(run: TrainingRun, count: int) -> ShardedOutputs | None:
     """Run the frozen layers over all training texts, or find what they gave; None where that is not kept."""
     settings, tokens = run.settings, run.tokens
     size = int(tokens.offsets[-1]) * run.model.config.hidden_size * 4
     if settings.epochs == 1 or size > settings.frozen_gb * 1e9:
         return None
     wanted = WantedOutputs(
+        logits=None,
         layers=(count - 1,),
         precision=settings.precision,
         kept_as="float32",

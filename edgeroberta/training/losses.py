@@ -7,6 +7,8 @@ passes or processes weighs every text alike. Losses on logits take any number of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -20,11 +22,19 @@ def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
     ``logits``: float[..., L]. ``labels``: int64[...], float[..., L] (zeros and ones) or float[...], by
     problem. Returns float[...]: cross entropy; binary cross entropy, mean over labels; or squared error.
     """
-    if problem is Problem.SINGLE_LABEL:
-        rows, answers = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
-        return functional.cross_entropy(rows, answers, reduction="none").view(labels.shape)
-    if problem is Problem.MULTI_LABEL:
-        return functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(-1)
+    return _HARD[problem](logits, labels)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    rows, answers = logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+    return functional.cross_entropy(rows, answers, reduction="none").view(labels.shape)
+
+
+def _binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(-1)
+
+
+def _squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits[..., 0] - labels).square()
 
 
@@ -36,18 +46,40 @@ def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: floa
     regression has none. Returns float[...]: Kullback-Leibler divergence from the teacher's softmax, or from
     its sigmoid (mean over labels), or squared error; 0 where the two agree.
     """
-    if problem is Problem.REGRESSION:
-        return (logits - teacher).square().mean(-1)
-    student, target = logits / temperature, teacher / temperature
-    if problem is Problem.MULTI_LABEL:
-        chance = target.sigmoid()
-        cross = functional.binary_cross_entropy_with_logits(student, chance, reduction="none")
-        entropy = functional.binary_cross_entropy_with_logits(target, chance, reduction="none")
-        return (cross - entropy).mean(-1) * temperature**2
-    divergence = functional.kl_div(
-        student.log_softmax(-1), target.log_softmax(-1), reduction="none", log_target=True
-    )
+    return _SOFT[problem](logits, teacher, temperature)
+
+
+def _divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    student, target = (logits / temperature).log_softmax(-1), (teacher / temperature).log_softmax(-1)
+    divergence = functional.kl_div(student, target, reduction="none", log_target=True)
     return divergence.sum(-1) * temperature**2
+
+
+def _binary_divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    student, target = logits / temperature, teacher / temperature
+    chance = target.sigmoid()
+    cross = functional.binary_cross_entropy_with_logits(student, chance, reduction="none")
+    entropy = functional.binary_cross_entropy_with_logits(target, chance, reduction="none")
+    return (cross - entropy).mean(-1) * temperature**2
+
+
+def _squared_distance(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    return (logits - teacher).square().mean(-1)
+
+
+#: The distance from the true labels, and that from a teacher's answer, by kind of task.
+_HARD: dict[Problem, Callable[[Tensor, Tensor], Tensor]] = {
+    Problem.SINGLE_LABEL: _cross_entropy,
+    Problem.MULTI_LABEL: _binary_cross_entropy,
+    Problem.REGRESSION: _squared_error,
+    Problem.TOKENS: _cross_entropy,
+}
+_SOFT: dict[Problem, Callable[[Tensor, Tensor, float], Tensor]] = {
+    Problem.SINGLE_LABEL: _divergence,
+    Problem.MULTI_LABEL: _binary_divergence,
+    Problem.REGRESSION: _squared_distance,
+    Problem.TOKENS: _divergence,
+}
 
 
 def per_text(values: Tensor, counts: Tensor) -> Tensor:

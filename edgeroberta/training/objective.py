@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem
 from edgeroberta.training import losses
 from edgeroberta.training.batching import Indices
+from edgeroberta.training.heads import Labels, Matches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,43 +33,14 @@ class TeacherOutputs(Protocol):
         """Return the outputs of the texts at ``rows``, padded to the longest of them."""
 
 
-class Labels(Protocol):
-    """Where the true labels come from."""
-
-    def batch(self, rows: Indices) -> tuple[Tensor, Tensor]:
-        """Return the labels of the texts at ``rows`` and which of them are known.
-
-        Returns labels as :func:`edgeroberta.training.losses.hard` takes them, one per logit vector of the
-        model, with any valid value where none is known; and bool[B, ...], True where one is.
-        """
-
-
-class TextLabels:
-    """Labels int64[n], float32[n, L] or float32[n] of a run's first texts; those after them have none."""
-
-    def __init__(self, values: npt.NDArray[Any] | None, problem: Problem, outputs: int) -> None:
-        if values is None:
-            shape = (0, outputs) if problem is Problem.MULTI_LABEL else (0,)
-            values = np.zeros(shape, np.int64 if problem is Problem.SINGLE_LABEL else np.float32)
-        self._count = len(values)
-        # one row more, which stands for all texts without a label
-        self._values = torch.from_numpy(
-            np.concatenate([values, np.zeros_like(values, shape=(1, *values.shape[1:]))])
-        )
-
-    def batch(self, rows: Indices) -> tuple[Tensor, Tensor]:
-        """Return the labels of the texts at ``rows``, zeros where there is none, and bool[B]."""
-        places = torch.from_numpy(rows).clamp(max=self._count)
-        return self._values[places], places < self._count
-
-
 @dataclass(frozen=True, eq=False)
 class DistillationTargets:
     """What there is to learn from."""
 
     outputs: TeacherOutputs  # what the teacher said of each text
     labels: Labels  # the true labels
-    problem: Problem  # kind of classification
+    problem: Problem  # kind of task
+    matches: Matches  # which of the teacher's answers there are for the student's
     heads: int = 1  # relation heads; they divide the width of both models' queries
     #: bool[n], texts of which teacher and student see the same tokens; None when they do of all. Hidden
     #: states and relations of other texts do not count.
@@ -112,20 +84,15 @@ class DistillObjective:
     def _on_logits(self, logits: Tensor, targets: BatchOutputs, batch: ProcessBatch) -> dict[str, Tensor]:
         """Losses on the answers: of each text, float[B, L], or of each token, float[B, S, L]."""
         problem, result = self.distillation_targets.problem, dict[str, Tensor]()
-        per_token = logits.ndim > 2
-        counts = self._shared(batch) if per_token else torch.ones_like(logits[..., 0], dtype=torch.bool)
         if self.weights.logits:
             theirs = torch.from_numpy(targets.logits).to(logits.device).float()
-            theirs = _fit(theirs, logits.shape[1]) if per_token else theirs
+            theirs, counts = self.distillation_targets.matches.batch(batch.rows, theirs)
             value = losses.soft(logits, theirs, problem, temperature=self.temperature)
             result["logits"] = self.weights.logits * losses.per_text(value, counts)
         if self.weights.hard:
             labels, known = self.distillation_targets.labels.batch(batch.rows)
             value = losses.hard(logits, labels.to(logits.device), problem)
-            known = known.to(logits.device)
-            result["hard"] = self.weights.hard * losses.per_text(
-                value, known & batch.mask.bool() if per_token else known
-            )
+            result["hard"] = self.weights.hard * losses.per_text(value, known.to(logits.device))
         return result
 
     def _on_tokens(self, targets: BatchOutputs, batch: ProcessBatch) -> dict[str, Tensor]:

@@ -95,7 +95,8 @@ def predict(
         Outputs(values, np.concatenate([[0], np.cumsum(tokens.lengths[rows])])) for rows, values in gathered
     )
     order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")
-    return Outputs(found[order].values, tokens.offsets, tokens.places)
+    places = None if tokens.places is None else np.asarray(tokens.places, np.int64)
+    return Outputs(found[order].values, tokens.offsets, places)
 
 
 def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> ProcessBatch:

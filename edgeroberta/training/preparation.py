@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from edgeroberta.training import (
     batching,
     finetuning,
     foreign,
+    heads,
     prediction,
     teacher,
     token_files,
@@ -30,8 +31,9 @@ from edgeroberta.training import (
 from edgeroberta.training.batching import Encoder, Tokens
 from edgeroberta.training.distill_settings import DistillationPlan
 from edgeroberta.training.foreign import Teacher
-from edgeroberta.training.objective import DistillationTargets, TextLabels
-from edgeroberta.training.shards import Outputs
+from edgeroberta.training.heads import Matches
+from edgeroberta.training.objective import DistillationTargets
+from edgeroberta.training.shards import ShardedOutputs
 from edgeroberta.training.teacher import WantedOutputs
 
 #: Where fewer texts than this share are the same tokens to both models, losses on tokens say too little.
@@ -52,29 +54,35 @@ class DistillationData:
 def prepare(plan: DistillationPlan) -> DistillationData:
     """Open the teacher, ask it about all texts, and let it go again."""
     task, rows = plan.context.task, plan.context.data.train
+    head = heads.of(task)
     plan.settings.require_learning(plan.student.config.num_hidden_layers, plan.label)
     teacher_model = foreign.open_teacher(plan.settings.teacher, plan.context)
     wanted = _wanted(plan, teacher_model)
-    heads = _relation_heads(plan, teacher_model) if wanted.attention else 1
+    relation_heads = _relation_heads(plan, teacher_model) if wanted.attention else 1
     texts = _texts(plan)
     encoder = Encoder.open(plan.tokenizer, max_length=plan.settings.max_length)
     tokens = _tokenized(plan, encoder, texts)
     read = _as_read(plan, teacher_model, texts, tokens, inside=bool(wanted.layers) or wanted.attention)
+    matches = head.matches(tokens, read.tokens)
+    matched = _matched(plan, matches)
     outputs, score = _ask(plan, teacher_model, read.tokens, wanted)
-    notes: dict[str, Any] = {"teacher_score": score}
+    labels = head.labels(rows, task, tokens)
+    finetuning.tell_lost(labels.notes(), tokens.limit, "training rows", _progress(plan))
+    notes: dict[str, Any] = {"teacher_score": score, **labels.notes(), **matched}
     if read.aligned is not None:
         notes["aligned"] = round(float(read.aligned.mean()), 6)
     return DistillationData(
         tokens=tokens,
         distillation_targets=DistillationTargets(
             outputs,
-            TextLabels(rows.labels, task.problem, task.num_outputs),
+            labels,
             task.problem,
-            heads,
+            matches,
+            relation_heads,
             read.aligned,
         ),
         projection=_projection(plan, teacher_model) if wanted.layers else None,
-        key=digest_value([teacher_model.source.digest, read.tokens.digest, rows.digest, heads]),
+        key=digest_value([teacher_model.source.digest, read.tokens.digest, rows.digest, relation_heads]),
         notes=notes,
     )
 
@@ -82,6 +90,7 @@ def prepare(plan: DistillationPlan) -> DistillationData:
 def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
     """Say which teacher outputs the losses need; refuse those of a teacher whose inside is not known."""
     weights, precision = plan.settings.weights, plan.settings.precision
+    logits: Literal["text", "token"] = "token" if plan.context.task.kind.per_token else "text"
     for name, weight in (("hidden", weights.hidden), ("attention", weights.attention)):
         if weight and not teacher_model.family:
             raise RecipeError(
@@ -90,7 +99,7 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
                 hint="set it to 0; its logits are learnt from whatever its architecture",
             )
     if not weights.hidden:
-        return WantedOutputs(attention=weights.attention > 0, precision=precision)
+        return WantedOutputs(logits, attention=weights.attention > 0, precision=precision)
     depth, layers = teacher_model.model.config.num_hidden_layers, plan.layers
     if layers is None or max(layers) >= depth:
         count = plan.student.config.num_hidden_layers
@@ -102,7 +111,10 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
             )
         layers = surgery.choose_layers(depth, count)
     return WantedOutputs(
-        layers=layers[plan.settings.freeze_layers :], attention=weights.attention > 0, precision=precision
+        logits,
+        layers[plan.settings.freeze_layers :],
+        attention=weights.attention > 0,
+        precision=precision,
     )
 
 
@@ -143,7 +155,8 @@ def _tokenized(plan: DistillationPlan, encoder: Encoder, texts: Sequence[Texts])
     """
     name = digest_value([encoder.digest, plan.settings.augment])[:12]
     folder = plan.context.scratch / "tokens" / name
-    return token_files.tokenize(encoder, texts, folder=folder, progress=_progress(plan))
+    places = plan.context.task.kind.per_token
+    return token_files.tokenize(encoder, texts, folder=folder, progress=_progress(plan), places=places)
 
 
 def _progress(plan: DistillationPlan) -> Progress:
@@ -184,9 +197,27 @@ def _as_read(
     return _TeacherTokens(_tokenized(plan, teacher_model.encoder(limit), texts), aligned)
 
 
+def _matched(plan: DistillationPlan, matches: Matches) -> dict[str, float]:
+    """Return the share of the student's answers that the teacher has one for, where not for all.
+
+    Raises RecipeError: it is so little that the teacher has nothing to teach.
+    """
+    share = matches.share()
+    if share is None:
+        return {}
+    if share < LEAST_ALIGNED and plan.settings.weights.logits:
+        raise RecipeError(
+            f"the teacher reads only {share:.1%} of the student's tokens as tokens of its own, and of tokens"
+            " it answers one by one",
+            where=f"{plan.label}.weights.logits",
+            hint="name a teacher or a student with the same tokenizer",
+        )
+    return {"matched": round(share, 6)}
+
+
 def _ask(
     plan: DistillationPlan, teacher_model: Teacher, tokens: Tokens, wanted: WantedOutputs
-) -> tuple[Outputs, float]:
+) -> tuple[ShardedOutputs, float]:
     """Compute the teacher's outputs and its own score on the validation rows, or find them again."""
     context = plan.context
     digest = teacher_model.source.digest
@@ -202,9 +233,9 @@ def _ask(
     )
     rows = context.data.validation
     reader = teacher_model.encoder(min(tokens.longest, teacher_model.max_length))
-    validation = batching.encoded(reader, rows.inputs())
-    logits = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
-    return outputs, metrics.score(context.task, logits, finetuning.labels_of(rows))
+    validation = batching.encoded(reader, rows.inputs(), places=context.task.kind.per_token)
+    answers = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
+    return outputs, metrics.score(context.task, answers, finetuning.labels_of(rows))
 
 
 def _projection(plan: DistillationPlan, teacher_model: Teacher) -> nn.Module | None:

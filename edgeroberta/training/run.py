@@ -39,7 +39,8 @@ class TrainingJob:
     key: str = ""  # what else determines the run (labels, teacher); states of another run are not resumed
     #: what is trained along and is no part of the result: a projection of the objective
     companion: torch.nn.Module | None = None
-    first_token: bool = False  # the objective reads of the last layer its first token alone
+    #: the objective reads of the last layer no more than the head does, which may be its first token alone
+    first_token: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

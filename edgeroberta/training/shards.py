@@ -25,23 +25,29 @@ LOGITS, HIDDEN, ATTENTION = "logits.npy", "hidden.npy", "attention.npy"
 class BatchOutputs:
     """A model's outputs for one batch."""
 
-    logits: npt.NDArray[np.float32]  # float32[B, L]
+    #: float32[B, L], or float32[B, S, L] where answers are per token, 0 where no token is
+    logits: npt.NDArray[np.float32]
     hidden: npt.NDArray[np.floating] | None  # float[B, S, k, H], 0 where no token is; None when not kept
     attention: npt.NDArray[np.floating] | None  # float[B, S, 3, width of the last attention], likewise
 
 
-class Outputs:
-    """Finished outputs, read batch by batch. ``tokens``: the texts they belong to, in the same order."""
+class ShardedOutputs:
+    """Finished outputs, read batch by batch.
 
-    def __init__(self, folder: Path, tokens: Tokens) -> None:
-        self._tokens = tokens
+    ``tokens``: the texts they belong to, in the same order. ``per_token``: True where logits are one vector
+    per token.
+    """
+
+    def __init__(self, folder: Path, tokens: Tokens, *, per_token: bool = False) -> None:
+        self._tokens, self._per_token = tokens, per_token
         self._paths = paths(folder, len(tokens))
         files = {name: self._paths[0] / name for name in (LOGITS, HIDDEN, ATTENTION)}
         self._layouts = {name: EntryLayout.of(file) for name, file in files.items() if file.is_file()}
 
     def batch(self, rows: Indices) -> BatchOutputs:
         """Return the outputs of the texts at ``rows``, padded as :meth:`Tokens.batch` pads."""
-        logits = self._read(LOGITS, rows, None)[:, 0]
+        logits = self._padded(LOGITS, rows) if self._per_token else self._read(LOGITS, rows, None)[:, 0]
+        assert logits is not None
         return BatchOutputs(logits, self._padded(HIDDEN, rows), self._padded(ATTENTION, rows))
 
     def hidden(self, rows: Indices) -> npt.NDArray[np.floating]:
@@ -49,14 +55,8 @@ class Outputs:
         return self._read(HIDDEN, rows, self._tokens.offsets)
 
     def logits(self) -> npt.NDArray[np.float32]:
-        """Return the logits of all texts, float32[n, L]."""
-        layout, total = self._layouts[LOGITS], len(self._tokens)
-        result = np.empty((total, *layout.tail), np.float32)
-        for number, path in enumerate(self._paths):
-            first = number * SHARD
-            stop = first + size(number, total)
-            result[first:stop] = np.load(path / LOGITS, allow_pickle=False)
-        return result
+        """Return the logits of all texts, float32[n, L], or float32[tokens, L]."""
+        return np.concatenate([np.load(path / LOGITS, allow_pickle=False) for path in self._paths])
 
     def _padded(self, name: str, rows: Indices) -> npt.NDArray[np.floating] | None:
         return self._read(name, rows, self._tokens.offsets) if name in self._layouts else None

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.training import batching, npy_reader, prediction, shards
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.hyperparameters import MatmulPrecision
-from edgeroberta.training.shards import Outputs
+from edgeroberta.training.shards import ShardedOutputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,8 +45,10 @@ _PARTIAL, _CLAIM = ".partial-{}-{}", ".claim-{}"
 
 @dataclass(frozen=True)
 class WantedOutputs:
-    """Which outputs to keep besides the logits, and how to compute them."""
+    """Which outputs to keep, and how to compute them."""
 
+    #: ``text`` to keep one vector of logits a text, ``token`` one a token, None to keep none
+    logits: Literal["text", "token"] | None = "text"
     layers: tuple[int, ...] = ()  # layers whose hidden states are kept
     attention: bool = False  # keep queries, keys and values of the last layer
     precision: MatmulPrecision = MatmulPrecision.AUTO  # number format of the matrix products
@@ -63,7 +65,7 @@ def compute(
     wanted: WantedOutputs,
     key: str,
     progress: Progress,
-) -> Outputs:
+) -> ShardedOutputs:
     """Run a model over all texts, shard by shard, leaving out shards that are already there.
 
     Under ``accelerate launch`` each process takes the next shard that none has taken, so that a slow one does
@@ -71,7 +73,7 @@ def compute(
     model; outputs of another one are thrown away.
     """
     process = prediction.accelerator()
-    outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as]
+    outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as, wanted.logits]
     identity = digest_value([key, tokens.digest, outputs, shards.SHARD])
     paths, total = shards.paths(folder, len(tokens)), len(tokens)
     if process.is_main_process:
@@ -101,7 +103,7 @@ def compute(
     if process.is_main_process:
         for claim in folder.glob(_CLAIM.format("*")):
             claim.rmdir()
-    return Outputs(folder, tokens)
+    return ShardedOutputs(folder, tokens, per_token=wanted.logits == "token")
 
 
 def _claim(path: Path) -> bool:
@@ -121,7 +123,7 @@ def _require_room(folder: Path, model: PreTrainedModel, tokens: Tokens, wanted: 
             first, rows = number * shards.SHARD, shards.size(number, total)
             shapes = _shapes(model, rows, int(tokens.offsets[first + rows] - tokens.offsets[first]), wanted)
             sizes = {name: prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
-            needed, least = needed + sum(sizes.values()), least + sizes[shards.LOGITS]
+            needed, least = needed + sum(sizes.values()), least + sizes.get(shards.LOGITS, 0)
     fewer = wanted.otherwise or (
         f"the logits alone take {npy_reader.amount(least)}" if needed > least else ""
     )
@@ -149,9 +151,10 @@ def _shapes(
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return the shape and dtype of each of a shard's arrays; ``total`` counts its tokens."""
     kept, width = np.dtype(wanted.kept_as), model.config.hidden_size
-    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
-        shards.LOGITS: ((rows, model.config.num_labels), np.dtype(np.float32))
-    }
+    shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+    if wanted.logits:
+        entries = total if wanted.logits == "token" else rows
+        shapes[shards.LOGITS] = ((entries, model.config.num_labels), np.dtype(np.float32))
     if wanted.layers:
         shapes[shards.HIDDEN] = ((total, len(wanted.layers), width), kept)
     if wanted.attention:
@@ -197,14 +200,17 @@ def _run(
 ) -> None:
     """Fill a shard's arrays."""
     first = number * shards.SHARD
-    offsets = tokens.offsets[first : first + len(arrays[shards.LOGITS]) + 1]
+    offsets = tokens.offsets[first : first + shards.size(number, len(tokens)) + 1]
     starts, lengths = offsets - offsets[0], np.diff(offsets)
     dtype = prediction.precision_of(wanted.precision, model.device)
     with torch.inference_mode(), prediction.computing(dtype, model.device):
         for places in batching.by_length(lengths, batch_size=prediction.EVALUATION_BATCH):
             batch = prediction.to_device(tokens, first + places, model.device, multiple=LENGTH_STEP)
             logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
-            arrays[shards.LOGITS][places] = logits.float().cpu().numpy()
+            if wanted.logits == "text":
+                arrays[shards.LOGITS][places] = logits.float().cpu().numpy()
+            elif wanted.logits == "token":
+                _unpad(arrays[shards.LOGITS], logits, starts[places], lengths[places])
             if wanted.layers:
                 _unpad(arrays[shards.HIDDEN], probe.hidden(), starts[places], lengths[places])
             if wanted.attention:

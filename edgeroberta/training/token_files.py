@@ -1,11 +1,12 @@
 """Tokenized texts on disk: written once, part by part, and read through a memory map.
 
 In memory are the offsets, 8 bytes a text, and so are the orders that batches are cut from: some tens
-of MB for a million texts.
+of MB for a million texts. Where the places of tokens are kept, they take 12 bytes a token on disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -24,26 +25,38 @@ from edgeroberta.training.batching import CHUNK, Encoder, Indices, Tokens
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
-_PLAN, _IDS, _OFFSETS = "plan.json", "ids.bin", "offsets.npy"
+_PLAN, _IDS, _OFFSETS, _PLACES = "plan.json", "ids.bin", "offsets.npy", "places.bin"
 
 
-def tokenize(encoder: Encoder, parts: Sequence[Texts], *, folder: Path, progress: Progress) -> Tokens:
+def tokenize(
+    encoder: Encoder, parts: Sequence[Texts], *, folder: Path, progress: Progress, places: bool = False
+) -> Tokens:
     """Tokenize texts into files, unless the files are there already.
 
     Under ``accelerate launch`` the main process does it, and the others wait and read its files. ``encoder``:
-    the tokenizer. ``folder``: where the files go; it must not hold anything else. Survives a kill. Returns
-    the token ids.
+    the tokenizer. ``folder``: where the files go; it must not hold anything else. Survives a kill.
+    ``places``: keep what each token stands for, too. Returns the token ids.
     """
     process = distributed.current()
     if process.main:
         contents = digest_value([encoder.digest, [part.digest for part in parts]])
         plan = {"schema_version": SCHEMA_VERSION, "tokens_of": contents, "ids": "int32, little-endian"}
+        if places:
+            plan["places"] = "int32, little-endian, [tokens, 3]"
         if _plan(folder) != plan:
             _write(encoder, parts, plan, folder, progress)
     process.wait()
     offsets = np.load(folder / _OFFSETS, allow_pickle=False)
-    ids = np.memmap(folder / _IDS, np.dtype("<i4"), "r", shape=(int(offsets[-1]),))
-    return Tokens(np.asarray(ids), offsets, encoder.pad_id)
+    total, dtype = int(offsets[-1]), np.dtype("<i4")
+    ids = np.memmap(folder / _IDS, dtype, "r", shape=(total,))
+    where = np.memmap(folder / _PLACES, dtype, "r", shape=(total, 3)) if places else None
+    return Tokens(
+        np.asarray(ids),
+        offsets,
+        encoder.pad_id,
+        None if where is None else np.asarray(where),
+        encoder.limit,
+    )
 
 
 def _plan(folder: Path) -> Any:
@@ -62,12 +75,12 @@ def _write(
             logger.info("%s holds no whole set of these texts' tokens; starting anew", former)
             shutil.rmtree(former)
     partial.mkdir(parents=True)
-    with (
-        (partial / _IDS).open("wb") as file,
-        progress.bar("tokenize", sum(len(part) for part in parts), "texts") as advance,
-    ):
+    with contextlib.ExitStack() as stack:
+        advance = stack.enter_context(progress.bar("tokenize", sum(len(part) for part in parts), "texts"))
+        ids = stack.enter_context((partial / _IDS).open("wb"))
+        places = stack.enter_context((partial / _PLACES).open("wb")) if "places" in plan else None
         lengths = []
-        for found in _encoded(encoder, parts, file):
+        for found in _encoded(encoder, parts, ids, places):
             lengths.append(found)
             advance(len(found))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
@@ -78,12 +91,16 @@ def _write(
     flush(folder.parent)
 
 
-def _encoded(encoder: Encoder, parts: Sequence[Texts], file: BinaryIO) -> Iterator[Indices]:
-    """Append the ids of some thousands of texts at a time to ``file``; yield the length of each text."""
+def _encoded(
+    encoder: Encoder, parts: Sequence[Texts], ids: BinaryIO, places: BinaryIO | None
+) -> Iterator[Indices]:
+    """Append ids and places of some thousands of texts at a time to files; yield the length of each text."""
     for part in parts:
         for rows in part.chunks():
             inputs = rows.inputs()
             for start in range(0, len(inputs), CHUNK):
-                sequences = [np.asarray(ids, "<i4") for ids in encoder.encode(inputs[start : start + CHUNK])]
-                file.write(np.concatenate(sequences).tobytes())
-                yield np.fromiter(map(len, sequences), np.int64, len(sequences))
+                found = encoder.texts(inputs[start : start + CHUNK], places=places is not None)
+                ids.write(np.concatenate([np.asarray(each, "<i4") for each, _ in found]).tobytes())
+                if places is not None:
+                    places.write(np.concatenate([np.asarray(each, "<i4") for _, each in found]).tobytes())
+                yield np.fromiter((len(each) for each, _ in found), np.int64, len(found))

@@ -15,6 +15,7 @@ from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.tasks import Task
 from edgeroberta.training import losses
 from edgeroberta.training.batching import Tokens
+from edgeroberta.training.heads.sequence_classification import TextLabels
 
 TEXTS = ([0, 5, 9, 33, 2], [0, 71, 8, 2], [0, 14, 99, 100, 101, 250, 2], [0, 77, 2], [0, 300, 4, 2])
 
@@ -26,7 +27,9 @@ def loaded(folder: Path) -> tuple[Any, ScoringExamples]:
         "multi_label_classification": np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]],
         "regression": np.linspace(-1, 1, 5, dtype=np.float32),
     }[str(task.problem)]
-    return load_classifier(folder, task), ScoringExamples(Tokens.pack(TEXTS, pad_id=1), labels, task.problem)
+    return load_classifier(folder, task), ScoringExamples(
+        Tokens.pack(TEXTS, pad_id=1), TextLabels(labels, task.problem, task.num_outputs), task.problem
+    )
 
 
 def loss_with(
@@ -42,7 +45,7 @@ def loss_with(
         head_masks.HeadMasks(places[linear_op : linear_op + 1], lambda place, inputs: inputs * spread),
     ):
         logits = model(input_ids=torch.tensor([TEXTS[text]])).logits
-    return float(losses.hard(logits, torch.from_numpy(examples.labels[[text]]), examples.problem)[0])
+    return float(losses.hard(logits, examples.labels.batch(np.array([text]))[0], examples.problem)[0])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from edgeroberta.tasks import Problem, Task
 from edgeroberta.training import npy_reader, shards, teacher
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.hyperparameters import MatmulPrecision
-from edgeroberta.training.shards import Outputs
+from edgeroberta.training.shards import ShardedOutputs
 from edgeroberta.training.teacher import WantedOutputs, compute
 
 TWO = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
@@ -47,8 +47,10 @@ def model(tiny_checkpoint) -> torch.nn.Module:
 
 
 @pytest.fixture
-def run(model, tokens, tmp_path) -> Callable[..., Outputs]:
-    def run(wanted: WantedOutputs = ALL, key: str = "teacher", progress: Progress | None = None) -> Outputs:
+def run(model, tokens, tmp_path) -> Callable[..., ShardedOutputs]:
+    def run(
+        wanted: WantedOutputs = ALL, key: str = "teacher", progress: Progress | None = None
+    ) -> ShardedOutputs:
         return compute(
             model,  # type: ignore[arg-type]
             tokens,

@@ -78,3 +78,16 @@ def test_any_function_can_be_the_tokenizer(more, tmp_path):
 def test_pairs_are_tokenized_together(encoder, tmp_path):
     pairs = Rows(("a film",), ("a plot",), None, "x")
     assert written(encoder, [pairs], tmp_path).ids.tolist().count(2) == 3  # <s> a </s></s> b </s>
+
+
+def test_places_are_kept_where_they_are_asked_for(encoder, more, tmp_path):
+    texts = (*TRAIN.texts, *(text for rows in more.chunks() for text in rows.texts))
+    wanted = batching.encoded(encoder, texts, places=True)
+    found = token_files.tokenize(
+        encoder, [TRAIN, more], folder=tmp_path / "tokens", progress=Progress(), places=True
+    )
+    np.testing.assert_array_equal(found.located, wanted.located)
+    np.testing.assert_array_equal(found.ids, wanted.ids)
+    assert found.limit == wanted.limit == 16
+    # tokens kept without places are not taken for those with
+    assert written(encoder, [TRAIN, more], tmp_path).places is None
