@@ -32,20 +32,16 @@ class LabelFormat:
     #: what the data's own ids, or places in a list, stand for, where its features or its columns say so; None
     #: where they are the model's
     names: tuple[str, ...] | None = None
-    scheme: str | None = None  # of tags, how they mark entities; see :mod:`edgeroberta.data.tag_schemes`
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        names = None if self.names is None else list(self.names)
-        scheme = {} if self.scheme is None else {"scheme": self.scheme}
-        return {"format": self.format.value, "names": names, **scheme}
+        return {"format": self.format.value, "names": None if self.names is None else list(self.names)}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> LabelFormat:
         """Read back what :meth:`to_json` gave; KeyError, TypeError or ValueError of anything else."""
-        names, scheme = fields["names"], fields.get("scheme")
-        found = None if names is None else tuple(map(str, names))
-        return cls(Format(fields["format"]), found, None if scheme is None else str(scheme))
+        names = fields["names"]
+        return cls(Format(fields["format"]), None if names is None else tuple(map(str, names)))
 
 
 def parse(name: str) -> Format:

@@ -1,147 +1,151 @@
-"""Schemes of tags: how a tag per word says where entities begin and end."""
+"""What the tags of sentences say: their scheme, their entities, and where they do not keep to the scheme."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from edgeroberta.tasks import Word
+import numpy as np
+import numpy.typing as npt
 
-OUTSIDE = "O"
-_PREFIXED = re.compile(r"([BIES])-(.*)", re.DOTALL)
-#: Prefixes of the BILOU and BMEWO schemes, and what they are in BIOES.
-_OTHER_PREFIXES = {"L": "E", "U": "S", "M": "I", "W": "S"}
+from edgeroberta.tasks.outputs import Indices
+from edgeroberta.tasks.schemes import (
+    BEGIN,
+    END,
+    INSIDE,
+    OUTSIDE,
+    SINGLE,
+    Scheme,
+    TagTable,
+    default_spans,
+    first_units,
+    tag_table,
+)
 
-
-class Scheme(Word):
-    """How tags mark entities."""
-
-    PLAIN = "IO without prefixes"  #: the tag is the entity's type; neighbours of one type are one entity
-    IO = "IO"  #: ``I-`` throughout; neighbours of one type are one entity
-    IOB1 = "IOB1"  #: ``B-`` only where an entity follows another of its type
-    IOB2 = "IOB2"  #: ``B-`` on the first word of each entity
-    BIOES = "BIOES"  #: ``E-`` on the last word, ``S-`` on the only one
-
-    def holds(self, other: Scheme) -> bool:
-        """Tell whether another scheme's tags mean the same among the labels of this one."""
-        return other is self or (self in _IOB and other in (*_IOB, Scheme.IO))
-
-
-_IOB = (Scheme.IOB1, Scheme.IOB2)
+#: Tags of words by what they say: a prefix of :mod:`edgeroberta.tasks.schemes`, and the type.
+Meaning = tuple[int, str]
 
 
-@dataclass(frozen=True)
-class Entity:
-    """An entity: the number of its first word, that of the one after its last, and its type."""
+@dataclass(frozen=True, eq=False)
+class Entities:
+    """Entities of sentences whose words are numbered through; ascending."""
 
-    first: int
-    after: int
-    type: str
+    starts: Indices  # int64[e], the first word of each
+    lasts: Indices  # int64[e], the last word of each
+    types: tuple[str, ...]  # [e]
 
-
-@dataclass(frozen=True)
-class TagSurvey:
-    """What the tags of sentences say."""
-
-    scheme: Scheme | None  # None where there is no entity
-    entities: int  # how many there are
-    #: sentence and word where an entity begins or ends as its scheme does not have it
-    strays: tuple[tuple[int, int], ...]
+    def __len__(self) -> int:
+        return len(self.starts)
 
 
-def split(tag: str) -> tuple[str, str]:
-    """Split a tag into its prefix and the entity's type: ``B-PER`` into B and PER; O has no type."""
-    if tag == OUTSIDE:
-        return OUTSIDE, ""
-    found = _PREFIXED.fullmatch(tag)
-    return (found[1], found[2]) if found else ("", tag)
+class Tagging:
+    """The tags of sentences, one a word, read by their scheme."""
+
+    def __init__(self, tags: Sequence[str], offsets: Indices, context: Sequence[str] = ()) -> None:
+        """Take the tags of all words, and where each sentence starts.
+
+        ``context``: labels that say what a prefix is where the tags alone do not: an ``S-`` is one among
+        ``B-`` of the same type.
+        """
+        numbers: dict[str, int] = {}
+        self.ids = np.fromiter((numbers.setdefault(tag, len(numbers)) for tag in tags), np.int64, len(tags))
+        self.offsets = offsets
+        self.names = tuple(numbers)
+        self.table = tag_table((*self.names, *(label for label in context if label not in numbers)))
+
+    @cached_property
+    def meanings(self) -> tuple[Meaning, ...]:
+        """What each of the names says."""
+        return meanings(self.table, len(self.names))
+
+    @cached_property
+    def _read(self) -> tuple[Indices, Indices]:
+        return self.table.of(self.ids)
+
+    @cached_property
+    def _spans(self) -> tuple[Indices, Indices]:
+        return default_spans(*self._read, first_units(self.offsets))
+
+    @property
+    def entities(self) -> Entities:
+        """The entities, as seqeval reads them by default."""
+        starts, lasts = self._spans
+        kinds = self._read[1][starts]
+        return Entities(starts, lasts, tuple(self.table.types[kind] for kind in kinds))
+
+    @cached_property
+    def scheme(self) -> Scheme | None:
+        """The scheme of the tags; None where there is no entity.
+
+        Of ``B-`` and ``I-``, it is that which more entities begin as.
+        """
+        present = {prefix for prefix, _ in self.meanings} - {OUTSIDE}
+        if not present:
+            return None
+        if present & {END, SINGLE}:
+            return Scheme.BIOES
+        if BEGIN not in present:
+            return Scheme.IO
+        inside, begun = self._begun(INSIDE), self._begun(BEGIN)
+        return Scheme.IOB1 if len(inside) > len(begun) else Scheme.IOB2
+
+    def strays(self) -> Indices:
+        """Return the first words of the entities that are not written as the scheme has it, int64[…]."""
+        starts, lasts = self._spans
+        if self.scheme in (Scheme.IOB1, Scheme.IOB2):
+            return self._begun(BEGIN if self.scheme is Scheme.IOB1 else INSIDE)
+        if self.scheme is not Scheme.BIOES:
+            return starts[:0]
+        prefix = self._read[0]
+        one = starts == lasts
+        right = np.where(one, prefix[starts] == SINGLE, (prefix[starts] == BEGIN) & (prefix[lasts] == END))
+        return starts[~right]
+
+    def _begun(self, prefix: int) -> Indices:
+        """Return the starts that have a prefix, less ``B-`` right after an entity of the same type."""
+        starts, lasts = self._spans
+        prefixes, kinds = self._read
+        before = np.isin(starts - 1, lasts) & ~first_units(self.offsets)[starts]
+        touching = before & (kinds[starts - 1] == kinds[starts])
+        return starts[(prefixes[starts] == prefix) & ~touching]
 
 
-def entities(tags: Sequence[str]) -> list[Entity]:
-    """Read the entities of a sentence's tags as seqeval does by default, whatever the scheme."""
-    found: list[Entity] = []
-    start, previous, kind = -1, OUTSIDE, ""
-    for place, tag in enumerate([*tags, OUTSIDE]):
-        prefix, type_ = split(tag)
-        inside = prefix in ("I", "E", "") and previous in ("B", "I", "") and type_ == kind
-        if start >= 0 and not inside:
-            found.append(Entity(start, place, kind))
-            start = -1
-        if start < 0 and prefix != OUTSIDE:
-            start = place
-        previous, kind = prefix, type_
+def meanings(table: TagTable, count: int) -> tuple[Meaning, ...]:
+    """Return what the first ``count`` labels of a table say."""
+    pairs = zip(table.prefixes[:count].tolist(), table.kinds[:count].tolist(), strict=True)
+    return tuple((prefix, table.types[kind] if kind >= 0 else "") for prefix, kind in pairs)
+
+
+def written(entities: Entities, total: int, scheme: Scheme) -> npt.NDArray[np.int64]:
+    """Tell the prefix of each of ``total`` words in a scheme, int64[total]."""
+    prefixes = np.full(total, OUTSIDE, np.int64)
+    inside = np.zeros(total + 1, np.int64)
+    np.add.at(inside, entities.starts, 1)
+    np.add.at(inside, entities.lasts + 1, -1)
+    prefixes[np.cumsum(inside)[:-1] > 0] = INSIDE
+    if scheme is Scheme.IO:
+        return prefixes
+    prefixes[entities.starts] = BEGIN
+    if scheme is Scheme.BIOES:
+        prefixes[entities.lasts] = END
+        prefixes[entities.starts[entities.starts == entities.lasts]] = SINGLE
+    return prefixes
+
+
+def types_of(entities: Entities, total: int) -> list[str]:
+    """Tell the type of each of ``total`` words, empty outside of entities."""
+    types = [""] * total
+    for start, last, kind in zip(
+        entities.starts.tolist(), entities.lasts.tolist(), entities.types, strict=True
+    ):
+        types[start : last + 1] = [kind] * (last + 1 - start)
+    return types
+
+
+def by_meaning(labels: Sequence[str]) -> Mapping[Meaning, int]:
+    """Return the id of the label that says something, the first of several."""
+    found: dict[Meaning, int] = {}
+    for number, meaning in enumerate(meanings(tag_table(tuple(labels)), len(labels))):
+        found.setdefault(meaning, number)
     return found
-
-
-def tags_of(found: Iterable[Entity], count: int, scheme: Scheme) -> list[str]:
-    """Write the entities of a sentence of ``count`` words as tags of a scheme."""
-    tags = [OUTSIDE] * count
-    before: Entity | None = None
-    for each in found:
-        first, last = each.first, each.after - 1
-        for place in range(first, each.after):
-            tags[place] = f"I-{each.type}" if scheme is not Scheme.PLAIN else each.type
-        touching = before is not None and before.after == first and before.type == each.type
-        if scheme in (Scheme.IOB2, Scheme.BIOES) or (scheme is Scheme.IOB1 and touching):
-            tags[first] = f"B-{each.type}"
-        if scheme is Scheme.BIOES:
-            tags[last] = f"{'S' if first == last else 'E'}-{each.type}"
-        before = each
-    return tags
-
-
-def bioes_of(tags: Collection[str]) -> dict[str, str]:
-    """Return what BILOU or BMEWO tags are in BIOES; nothing where these are none."""
-    prefixes = {tag[0] for tag in tags if tag[1:2] == "-"}
-    if not prefixes & {"L", "U", "W"} or prefixes & {"S", "E"} - ({"E"} if "M" in prefixes else set()):
-        return {}
-    if not prefixes <= {"B", "I", "E", *_OTHER_PREFIXES}:
-        return {}
-    return {
-        tag: _OTHER_PREFIXES[tag[0]] + tag[1:]
-        for tag in tags
-        if tag[1:2] == "-" and tag[0] in _OTHER_PREFIXES
-    }
-
-
-def of_labels(labels: Iterable[str]) -> Scheme:
-    """Tell the scheme of a model's labels; B- and I- alone are IOB2, which IOB1's tags are among, too."""
-    prefixes = {split(label)[0] for label in labels} - {OUTSIDE}
-    if prefixes & {"E", "S"}:
-        return Scheme.BIOES
-    if "B" in prefixes:
-        return Scheme.IOB2
-    return Scheme.IO if prefixes == {"I"} else Scheme.PLAIN
-
-
-def survey(sentences: Sequence[Sequence[str]]) -> TagSurvey:
-    """Tell the scheme of the tags of sentences; see :class:`Scheme`."""
-    starts: dict[str, list[tuple[int, int]]] = {}
-    broken: list[tuple[int, int]] = []
-    total = 0
-    for row, tags in enumerate(sentences):
-        before: Entity | None = None
-        for each in entities(tags):
-            total += 1
-            prefix, _ = split(tags[each.first])
-            touching = before is not None and (before.after, before.type) == (each.first, each.type)
-            starts.setdefault(prefix + "*" * touching, []).append((row, each.first))
-            last, _ = split(tags[each.after - 1])
-            right = (
-                (prefix, last) == ("S", "S") if each.after - each.first == 1 else (prefix, last) == ("B", "E")
-            )
-            if not right:
-                broken.append((row, each.first))
-            before = each
-    prefixes = {split(tag)[0] for tags in sentences for tag in tags} - {OUTSIDE}
-    if not total:
-        return TagSurvey(None, 0, ())
-    if prefixes & {"E", "S"}:
-        return TagSurvey(Scheme.BIOES, total, tuple(broken))
-    if "B" not in prefixes:
-        return TagSurvey(Scheme.IO if prefixes == {"I"} else Scheme.PLAIN, total, ())
-    inside, begun = starts.get("I", []), starts.get("B", [])
-    if len(inside) > len(begun):
-        return TagSurvey(Scheme.IOB1, total, tuple(begun))
-    return TagSurvey(Scheme.IOB2, total, tuple(inside))

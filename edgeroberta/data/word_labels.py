@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from edgeroberta.data import cells, tag_schemes, word_rows
+from edgeroberta.data import cells, tag_errors, tag_schemes
 from edgeroberta.data.columns import quoted
 from edgeroberta.data.label_format import Format, LabelFormat
 from edgeroberta.data.readers import DataTable
-from edgeroberta.data.tag_schemes import Scheme, TagSurvey
+from edgeroberta.data.tag_schemes import Entities, Tagging
 from edgeroberta.data.word_rows import TaggedTexts
-from edgeroberta.errors import DataError, UsageError, did_you_mean, shown
 from edgeroberta.tasks import Task
-from edgeroberta.tasks.outputs import WordTags
+from edgeroberta.tasks.outputs import Indices, WordTags
+from edgeroberta.tasks.schemes import INSIDE, OUTSIDE_LABEL, Scheme, scheme_of_labels
 
-_SCHEMES = "tags are those of IO, IOB1, IOB2 or BIOES: O, B-PER, I-PER, E-PER, S-PER"
+#: Prefixes of each scheme; BILOU has others for the last two of BIOES.
+_PREFIXES = {Scheme.IOB1: "BI", Scheme.IOB2: "BI", Scheme.BIOES: "BIES"}
+_BILOU = str.maketrans("ES", "LU")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,34 +31,38 @@ class EncodedTags:
     said: tuple[str, ...]  # sentences for people: what was found, and what was changed
 
 
+@dataclass(frozen=True, eq=False)
+class _Ids:
+    """Label ids of all words, -1 where there is none, and the entities that they were made of."""
+
+    ids: Indices
+    written: list[str]  # the tag of each word, for errors
+    entities: int
+    said: tuple[str, ...]
+
+
 def infer(table: DataTable, found: TaggedTexts, asked: Format | None = None) -> tuple[str, ...]:
     """Tell the labels of a task by the tags of its training rows.
 
-    O comes first, then the types in alphabetical order, each with all its tags: B- and I-, of BIOES also E-
-    and S-, whether all of them occur or not.
+    O comes first, then the types in alphabetical order, each with all its tags: ``B-`` and ``I-``, of BIOES
+    also ``E-`` and ``S-``, whether all of them occur or not.
     """
-    _check_asked(asked)
-    if not found.tags:
-        types = {each.type for row in found.entities for each in row}
+    tag_errors.check_asked(asked)
+    if found.tags is None:
+        types = set(found.entities.types if found.entities else ())
         if not types:
-            raise _no_entity(table)
-        return _labels(types, Scheme.IOB2)
-    tags = _Tags(table, found, None, None)
-    if tags.numbers and tags.names is None:
-        raise DataError(
-            "tags are numbers, and nothing says which tags they are",
-            where=table.where(0),
-            hint="write the tags by name; or give a Parquet file or Hub data set with class names",
-            code="data.tags",
-        )
-    scheme = tags.survey.scheme
-    if scheme is None:
-        raise _no_entity(table)
-    occurring = {tag for row in tags.rows for tag in row}
-    if tags.names is not None:
-        return tags.names if occurring <= set(tags.names) else _sorted(occurring)
-    types = {tag_schemes.split(tag)[1] for tag in occurring if tag != tag_schemes.OUTSIDE}
-    return _labels(types, scheme)
+            raise tag_errors.no_entity(table)
+        return (OUTSIDE_LABEL, *(f"{prefix}-{each}" for each in sorted(types) for prefix in "BI"))
+    tags, numbers = _texts(table, found, (), asked, found.names)
+    if numbers and found.names is None:
+        raise tag_errors.ids_without_names(table)
+    tagging = Tagging(tags, found.offsets)
+    if found.names is not None and set(tagging.names) <= set(found.names):
+        return found.names
+    if tagging.scheme is None:
+        raise tag_errors.no_entity(table)
+    tag_errors.check_prefixes(table, found, tags, tagging)
+    return (OUTSIDE_LABEL, *_labels(tagging))
 
 
 def encode(
@@ -73,250 +79,114 @@ def encode(
     are the labels as they are. ``kept``: how the training rows were read. Raises DataError: a tag is none of
     the labels, or there is no entity.
     """
-    _check_asked(asked)
-    _check_labels(table, task)
-    told = []
-    if found.tags:
-        tags = _Tags(table, found, task, kept, asked)
-        survey, rows = tags.survey, tags.rows
-        scheme = survey.scheme if kept is None or kept.scheme is None else Scheme(kept.scheme)
-        told += _strays(table, survey)
-        reading = LabelFormat(Format.IDS if tags.numbers else Format.NAMES, tags.names, scheme)
-        ours = tag_schemes.of_labels(task.labels)
-        if scheme is not None and asked not in (Format.NAMES, Format.IDS) and not ours.holds(scheme):
-            rows, said = _converted(table, rows, scheme, ours)
-            told += said
+    tag_errors.check_asked(asked)
+    tag_errors.check_labels(table, task.labels)
+    names = found.names or (kept.names if kept else None)
+    form = Format.NAMES
+    if found.tags is None:
+        made = _of_entities(found.entities or _nothing(), len(found.places), task)
+        how = "from spans"
     else:
-        ours = tag_schemes.of_labels(task.labels)
-        counts = map(len, found.places)
-        rows = [tag_schemes.tags_of(each, n, ours) for each, n in zip(found.entities, counts, strict=True)]
-        survey = TagSurvey(None, sum(map(len, found.entities)), ())
-        reading = LabelFormat(Format.NAMES)
-    ids = {label: number for number, label in enumerate(task.labels)}
-    for row, given in enumerate(rows):
-        for word, tag in enumerate(given):
-            if tag not in ids:
-                raise _unknown(table, found, task, rows, row, word)
-    if not survey.entities:
-        raise _no_entity(table)
-    labels = word_rows.word_tags(found, [np.array([ids[tag] for tag in row], np.int64) for row in rows])
-    if len(np.unique(labels.values)) == 1:
-        raise DataError(
-            f"every word has the same tag, {task.labels[int(labels.values[0])]!r}",
-            where=table.source,
-            hint="words outside of entities are tagged O",
-            code="data.tags",
-        )
-    if kept is None:
-        told += _absent(table, labels, task)
-    return EncodedTags(labels, reading, (_counted(table, found, survey, reading), *told))
+        tags, numbers = _texts(table, found, task.labels, asked, names)
+        tagging = Tagging(tags, found.offsets, task.labels)
+        made = _of_tags(table, found, tags, tagging, task, literal=asked in (Format.NAMES, Format.IDS))
+        form = Format.IDS if numbers else form
+        how = f"tags in {tagging.scheme}"
+    if len(unknown := np.flatnonzero(made.ids < 0)):
+        raise tag_errors.unknown(table, found, int(unknown[0]), made.written, task.labels)
+    if not made.entities:
+        raise tag_errors.no_entity(table)
+    if len(there := np.unique(made.ids)) == 1:
+        raise tag_errors.one_tag(table, task.labels[int(there[0])])
+    counts = (len(found.texts), "sentences", len(made.ids), "words", made.entities, "entities")
+    said = [f"{table.source}: {{:,}} {{}} of {{:,}} {{}} with {{:,}} {{}}, {how}".format(*counts), *made.said]
+    if kept is None and len(absent := set(range(task.num_outputs)) - set(there.tolist())):
+        missing = quoted(task.labels[number] for number in sorted(absent))
+        said.append(f"{table.source}: no word has the model's {missing}")
+    return EncodedTags(found.labelled(made.ids), LabelFormat(form, names), tuple(said))
 
 
-class _Tags:
-    """The tags of a table as texts, by their own names."""
-
-    def __init__(
-        self,
-        table: DataTable,
-        found: TaggedTexts,
-        task: Task | None,
-        kept: LabelFormat | None,
-        asked: Format | None = None,
-    ) -> None:
-        self.table = table
-        written = [[cells.text(tag) for tag in row] for row in found.tags]
-        for row, tags in enumerate(written):
-            for word, tag in enumerate(tags):
-                if not tag or isinstance(found.tags[row][word], list | tuple | dict):
-                    raise _bad(table, row, word, f"{shown(found.tags[row][word])} is no tag")
-        parts = {tag for row in written for tag in row}
-        known = set() if task is None else set(task.labels)
-        whole = all(map(cells.WHOLE.fullmatch, parts))
-        self.numbers = asked is Format.IDS or (whole and asked is not Format.NAMES and not parts <= known)
-        self.names = found.names or (kept.names if kept else None)
-        self.rows = self._named(written, task) if self.numbers else written
-        parts = {tag for row in self.rows for tag in row}
-        if not parts <= known:
-            self._check_scheme({tag for tag in parts if tag not in known})
-            changed = tag_schemes.bioes_of(parts)
-            self.rows = (
-                [[changed.get(tag, tag) for tag in row] for row in self.rows] if changed else self.rows
-            )
-        self.survey = tag_schemes.survey(self.rows)
-
-    def _named(self, written: Sequence[Sequence[str]], task: Task | None) -> list[list[str]]:
-        """Return what ids stand for."""
-        names = self.names or (() if task is None else task.labels)
-        if not names:
-            return [list(row) for row in written]
-        named: dict[str, str] = {}
-        for row, tags in enumerate(written):
-            for word, tag in enumerate(tags):
-                if tag in named:
-                    continue
-                whole = cells.WHOLE.fullmatch(tag)
-                if whole is None or not 0 <= int(whole[1]) < len(names):
-                    hint = f"ids are 0 to {len(names) - 1}: {quoted(names)}"
-                    if tag == "-100":
-                        hint = "-100 marks tokens of a tokenizer: give words, with one tag each"
-                    raise _bad(self.table, row, word, f"the tag {shown(tag)} is none of the ids", hint)
-                named[tag] = names[int(whole[1])]
-        return [[named[tag] for tag in row] for row in written]
-
-    def _check_scheme(self, unknown: set[str]) -> None:
-        """Refuse tags of which some have a prefix and others have none, or a prefix with another mark."""
-        prefixed = {tag for tag in unknown if tag[1:2] == "-" and tag[0] in "BIESLUMW"}
-        plain = {tag for tag in unknown if tag not in prefixed and tag != tag_schemes.OUTSIDE}
-        if not plain:
-            return
-        if all(tag[1:2] in ("_", ":", "/") and tag[0] in "BIES" for tag in plain) and not prefixed:
-            row, word = self._first(plain)
-            tag = self.rows[row][word]
-            hint = f"write {tag[0] + '-' + tag[2:]!r}, with a hyphen after the letter"
-            raise _bad(self.table, row, word, f"the tag {tag!r} has another mark than a hyphen", hint)
-        if prefixed:
-            row, word = self._first(plain)
-            tag = self.rows[row][word]
-            what = f"the tag {shown(tag)} has no prefix, but others have one, such as {min(prefixed)!r}"
-            case = next((one for one in prefixed if one.casefold() == tag.casefold()), None)
-            hint = (
-                f"did you mean {case!r}?" if case else f"{_SCHEMES}; words outside of entities are tagged O"
-            )
-            raise _bad(self.table, row, word, what, hint)
-
-    def _first(self, tags: set[str]) -> tuple[int, int]:
-        return next(
-            (row, word)
-            for row, given in enumerate(self.rows)
-            for word, tag in enumerate(given)
-            if tag in tags
-        )
+def _texts(
+    table: DataTable,
+    found: TaggedTexts,
+    labels: Iterable[str],
+    asked: Format | None,
+    names: tuple[str, ...] | None,
+) -> tuple[list[str], bool]:
+    """Return the tag of each word by its name, and whether they are written as ids."""
+    written = found.tags or []
+    for number, tag in enumerate(written):
+        if isinstance(tag, list | tuple | dict) or not cells.text(tag):
+            raise tag_errors.no_tag(table, found, number, tag)
+    tags = [cells.text(tag) for tag in written]
+    distinct, known = set(tags), set(labels)
+    whole = all(map(cells.WHOLE.fullmatch, distinct)) and not distinct <= known
+    if asked is Format.NAMES or not (asked is Format.IDS or whole):
+        return tags, False
+    meant = names or tuple(labels)
+    if not meant:
+        return tags, True
+    ids: dict[str, str] = {}
+    for each in distinct:
+        match = cells.WHOLE.fullmatch(each)
+        if match is None or not 0 <= int(match[1]) < len(meant):
+            raise tag_errors.no_id(table, found, tags.index(each), each, meant)
+        ids[each] = meant[int(match[1])]
+    return [ids[tag] for tag in tags], True
 
 
-def _check_asked(asked: Format | None) -> None:
-    if asked in (Format.MULTI_HOT, Format.VALUES):
-        raise UsageError(
-            f"{asked} are asked for, but the rows have a tag per word",
-            where="--label-format",
-            hint="one of names, ids, tags",
-        )
+def _of_tags(
+    table: DataTable,
+    found: TaggedTexts,
+    tags: list[str],
+    tagging: Tagging,
+    task: Task,
+    *,
+    literal: bool,
+) -> _Ids:
+    """Turn tags into ids: by name where the scheme is the labels', else by what they say."""
+    places = {label: number for number, label in enumerate(task.labels)}
+    by_name = np.array([places.get(name, -1) for name in tagging.names], np.int64)
+    ours, scheme, entities = scheme_of_labels(task.labels), tagging.scheme, tagging.entities
+    alike = (ours, *((Scheme.IO, Scheme.IOB1) if ours is Scheme.IOB2 else ()))
+    said = () if scheme is None else tag_errors.strays(table, found, tagging)
+    if literal or scheme is None or (scheme in alike and (by_name >= 0).all()):
+        return _Ids(by_name[tagging.ids], tags, len(entities), said)
+    tag_errors.check_prefixes(table, found, tags, tagging, known=places)
+    by_meaning = tag_schemes.by_meaning(task.labels)
+    if scheme is ours:  # BILOU for BIOES, or PER for I-PER
+        aliases = np.array([by_meaning.get(each, -1) for each in tagging.meanings], np.int64)
+        return _Ids(np.where(by_name >= 0, by_name, aliases)[tagging.ids], tags, len(entities), said)
+    made = _of_entities(entities, len(tags), task)
+    written = f"{table.source}: the tags are {scheme}, the model's labels {ours}: written anew as {ours}"
+    joined = tag_errors.joined(table, found, entities) if ours is Scheme.IO else ()
+    return _Ids(made.ids, tags, len(entities), (*said, written, *joined))
 
 
-def _check_labels(table: DataTable, task: Task) -> None:
-    """Refuse a model whose labels have no names, since no tag can be told from another."""
-    if task.labels == tuple(f"LABEL_{number}" for number in range(len(task.labels))):
-        raise DataError(
-            f"the model's labels have no names ({quoted(task.labels)}), so tags cannot be matched with them",
-            where=table.source,
-            hint='set id2label in its config.json: {"0": "O", "1": "B-PER", …}',
-            code="data.tags",
-        )
+def _of_entities(entities: Entities, total: int, task: Task) -> _Ids:
+    """Write entities as the labels of a task."""
+    by_meaning = tag_schemes.by_meaning(task.labels)
+    prefixes = tag_schemes.written(entities, total, scheme_of_labels(task.labels)).tolist()
+    types = tag_schemes.types_of(entities, total)
+    ids = [by_meaning.get(each, -1) for each in zip(prefixes, types, strict=True)]
+    return _Ids(np.array(ids, np.int64), [each or OUTSIDE_LABEL for each in types], len(entities), ())
 
 
-def _labels(types: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
-    prefixes = {Scheme.PLAIN: ("",), Scheme.IO: ("I-",), Scheme.BIOES: ("B-", "I-", "E-", "S-")}
-    each = prefixes.get(scheme, ("B-", "I-"))
-    return (tag_schemes.OUTSIDE, *(prefix + type_ for type_ in sorted(types) for prefix in each))
+def _labels(tagging: Tagging) -> list[str]:
+    """Return all tags of each type that occurs, types in alphabetical order."""
+    if tagging.scheme is Scheme.IO:
+        return sorted(name for name, each in zip(tagging.names, tagging.meanings, strict=True) if each[1])
+    types = sorted({kind for _, kind in tagging.meanings if kind})
+    prefixes = _PREFIXES[tagging.scheme or Scheme.IOB2]
+    if not any(
+        name[:1] in "ES"
+        for name, each in zip(tagging.names, tagging.meanings, strict=True)
+        if each[0] > INSIDE
+    ):
+        prefixes = prefixes.translate(_BILOU)
+    bare = set(tagging.names) <= {OUTSIDE_LABEL, "B", "I"}
+    return [prefix if bare else f"{prefix}-{kind}" for kind in types for prefix in prefixes]
 
 
-def _sorted(tags: Iterable[str]) -> tuple[str, ...]:
-    """Sort tags: O first, then by type, each type's in the order B, I, E, S."""
-    order = {prefix: place for place, prefix in enumerate(("", "B", "I", "E", "S"))}
-
-    def key(tag: str) -> tuple[bool, str, int]:
-        prefix, type_ = tag_schemes.split(tag)
-        return tag != tag_schemes.OUTSIDE, type_, order.get(prefix, 0)
-
-    return tuple(sorted({*tags, tag_schemes.OUTSIDE}, key=key))
-
-
-def _converted(
-    table: DataTable, rows: Sequence[Sequence[str]], theirs: Scheme, ours: Scheme
-) -> tuple[list[list[str]], list[str]]:
-    """Write tags of one scheme in another; say so, and how many entities become one with a neighbour."""
-    changed, lost, first = [], 0, -1
-    for row, tags in enumerate(rows):
-        found = tag_schemes.entities(tags)
-        written = tag_schemes.tags_of(found, len(tags), ours)
-        missing = len(found) - len(tag_schemes.entities(written))
-        first = row if missing and first < 0 else first
-        lost += missing
-        changed.append(written)
-    said = [f"{table.source}: the tags are {theirs}, the model's labels {ours}: written anew as {ours}"]
-    if lost:
-        said.append(
-            f"{table.where(first)}: {lost:,} entities become one with the neighbour of their type, which "
-            f"{ours} cannot tell apart"
-        )
-    return changed, said
-
-
-def _strays(table: DataTable, survey: TagSurvey) -> list[str]:
-    """Say where entities begin or end as their scheme does not have it."""
-    if not survey.strays:
-        return []
-    row, word = survey.strays[0]
-    what = {
-        Scheme.IOB2: "begin with I- and no B- before it, and count as entities all the same",
-        Scheme.IOB1: "begin with B- although none of their type is before them",
-        Scheme.BIOES: "do not go from B- to E-, or are one word without S-, and count all the same",
-    }.get(survey.scheme or Scheme.IO, "are not of the scheme")
-    share = f"{len(survey.strays):,} of {survey.entities:,} entities {what}"
-    return [f"{table.where(row, word)}: tags are {survey.scheme}, but {share} (this is the first)"]
-
-
-def _absent(table: DataTable, labels: WordTags, task: Task) -> list[str]:
-    """Say which of the model's labels no word has."""
-    there = set(np.unique(labels.values).tolist())
-    absent = [label for number, label in enumerate(task.labels) if number not in there]
-    return [f"{table.source}: no word has the model's {quoted(absent)}"] if absent else []
-
-
-def _counted(table: DataTable, found: TaggedTexts, survey: TagSurvey, reading: LabelFormat) -> str:
-    words = sum(map(len, found.places))
-    how = f", tags in {reading.scheme}" if reading.scheme else ", from spans" if not found.tags else ""
-    return (
-        f"{table.source}: {len(found.texts):,} sentences of {words:,} words with {survey.entities:,} "
-        f"entities{how}"
-    )
-
-
-def _unknown(
-    table: DataTable, found: TaggedTexts, task: Task, rows: Sequence[Sequence[str]], row: int, word: int
-) -> DataError:
-    tag = rows[row][word]
-    written = {each for given in rows for each in given}
-    types = {tag_schemes.split(label)[1]: label for label in task.labels}
-    type_ = tag_schemes.split(tag)[1]
-    hint = None
-    if near := {label.casefold(): label for label in task.labels}.get(tag.casefold()):
-        hint = f"did you mean {near!r}?"
-    elif type_ in types:
-        hint = f"the model has no such tag for {type_!r}: write it with those it has, or take another model"
-    elif near_type := did_you_mean(type_, [each for each in types if each]):
-        hint = near_type
-    if tag_schemes.OUTSIDE in task.labels and hint is None:
-        hint = (
-            f"tag it O if it is none of the model's entities, or train a model for {quoted(sorted(written))}"
-        )
-    return DataError(
-        f"unknown tag {shown(tag)}; the model's labels are {quoted(task.labels)}",
-        where=table.where(row, word if found.tags else None),
-        hint=hint,
-        code="data.label-unknown",
-    )
-
-
-def _no_entity(table: DataTable) -> DataError:
-    return DataError(
-        "no entity: every word is outside of one",
-        where=table.source,
-        hint="are these the columns of words and tags? --text COLUMN --label COLUMN",
-        code="data.tags",
-    )
-
-
-def _bad(table: DataTable, row: int, word: int, what: str, hint: str | None = None) -> DataError:
-    return DataError(
-        f"{what} (word {word + 1})", where=table.where(row, word), hint=hint or _SCHEMES, code="data.tags"
-    )
+def _nothing() -> Entities:
+    return Entities(np.zeros(0, np.int64), np.zeros(0, np.int64), ())

@@ -8,33 +8,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeroberta.data import texts, word_spans, word_tables
 from edgeroberta.data.readers import DataTable
-from edgeroberta.data.tag_schemes import Entity
+from edgeroberta.data.tag_schemes import Entities
 from edgeroberta.data.word_tables import Layout, WordColumns
 from edgeroberta.errors import DataError, shown
-from edgeroberta.tasks.outputs import WordTags
+from edgeroberta.tasks.outputs import Indices, WordTags
 
 _SPACE = re.compile(r"[ \t\n\r\v\f]")
-_JOIN = "white space separates words: write two words with a tag each, or one word without it"
+_SPLIT = "white space separates words: write two words with a tag each, or one word without it"
 
 
 @dataclass(frozen=True, eq=False)
 class TaggedTexts:
-    """Texts with the places of their words, and a tag for each or the entities; one item per row."""
+    """Texts, the places of their words, and what is said of the words; all words are numbered through."""
 
     texts: tuple[str, ...]
-    places: list[npt.NDArray[np.int64]]  # [words, 2] each: first character, and the one after the last
-    tags: list[list[Any]]  # a tag for each word as it is written; of texts with spans, empty
-    entities: list[list[Entity]]  # of texts with spans, else empty
+    offsets: Indices  # int64[texts + 1], where the words of each text start
+    places: Indices  # int64[words, 3], see :class:`edgeroberta.tasks.outputs.Ragged`
+    tags: list[Any] | None  # the tag of each word as it is written; None where there are spans
+    entities: Entities | None  # what spans say; None where there are tags
     names: tuple[str, ...] | None = None  # what ids of tags stand for, where the file says so
 
-    @property
-    def labelled(self) -> str:
-        """Which tokens of a word training gives its label."""
-        return "first" if self.tags else "all"
+    def word(self, number: int) -> tuple[int, int]:
+        """Return the row that a word is in, and the word's number there."""
+        row = int(np.searchsorted(self.offsets, number, side="right")) - 1
+        return row, number - int(self.offsets[row])
+
+    def labelled(self, ids: Indices) -> WordTags:
+        """Give each word its label id, int64[words]."""
+        return WordTags(ids, self.offsets, self.places, "all" if self.tags is None else "first")
 
 
 def read(table: DataTable, chosen: WordColumns) -> TaggedTexts:
@@ -42,42 +46,18 @@ def read(table: DataTable, chosen: WordColumns) -> TaggedTexts:
     if chosen.layout is Layout.WORDS:
         return _words(table, chosen)
     found = texts.checked(table, chosen.text)
-    if chosen.layout is Layout.PLACES:
-        return _places(table, chosen, found)
-    places, entities = [], []
-    for row, text in enumerate(found):
-        spans = word_spans.read(table.columns[chosen.tags][row], text, table, row, chosen.tags)
-        words = word_spans.words(text, spans)
-        starts = {start: number for number, (start, _) in enumerate(words)}
-        ends = {end: number + 1 for number, (_, end) in enumerate(words)}
-        places.append(np.array(words, np.int64).reshape(-1, 2))
-        entities.append([Entity(starts[each.start], ends[each.end], each.label) for each in spans])
-    return TaggedTexts(found, places, [], entities)
-
-
-def word_tags(found: TaggedTexts, ids: Sequence[npt.NDArray[np.int64]]) -> WordTags:
-    """Pack one label id per word."""
-    places = [
-        np.column_stack([each, np.arange(len(each), dtype=np.int64)]).astype(np.int64)
-        for each in found.places
-    ]
-    packed = WordTags.pack(list(ids), places)
-    return WordTags(packed.values, packed.offsets, packed.places, found.labelled)
+    return (_places if chosen.layout is Layout.PLACES else _spans)(table, chosen, found)
 
 
 def record(text: str, tags: WordTags, row: int, labels: Sequence[str]) -> dict[str, Any]:
     """Return a row as JSON that reads back as it is: its text, the places of its words, and their tags."""
     ids, places = tags.part(row)
-    assert places is not None
-    return {
-        "text": text,
-        word_tables.PLACES: places[:, :2].tolist(),
-        "tags": [labels[int(each)] for each in ids],
-    }
+    spans = [] if places is None else places[:, :2].tolist()
+    return {"text": text, word_tables.PLACES: spans, word_tables.TAGS[0]: [labels[int(each)] for each in ids]}
 
 
 def _words(table: DataTable, chosen: WordColumns) -> TaggedTexts:
-    joined, places, tags = [], [], []
+    joined, spans, tags = [], [], []
     for row in range(len(table)):
         words = word_tables.listed(table, chosen.text, row)
         given = word_tables.listed(table, chosen.tags, row)
@@ -90,13 +70,13 @@ def _words(table: DataTable, chosen: WordColumns) -> TaggedTexts:
         ends = np.cumsum([len(word) + 1 for word in words], dtype=np.int64) - 1
         starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
         joined.append(" ".join(words))
-        places.append(np.column_stack([starts, ends]))
-        tags.append(list(given))
-    return TaggedTexts(tuple(joined), places, tags, [], table.label_names.get(chosen.tags))
+        spans.append(np.column_stack([starts, ends]))
+        tags.extend(given)
+    return _packed(tuple(joined), spans, tags, None, table.label_names.get(chosen.tags))
 
 
 def _places(table: DataTable, chosen: WordColumns, found: tuple[str, ...]) -> TaggedTexts:
-    places, tags = [], []
+    spans, tags = [], []
     for row, text in enumerate(found):
         words = word_tables.listed(table, word_tables.PLACES, row)
         given = word_tables.listed(table, chosen.tags, row)
@@ -104,16 +84,42 @@ def _places(table: DataTable, chosen: WordColumns, found: tuple[str, ...]) -> Ta
             raise _unequal(table, row, len(words), len(given))
         before = 0
         for number, each in enumerate(words):
-            whole = (
-                isinstance(each, list | tuple) and len(each) == 2 and all(type(one) is int for one in each)
-            )
-            if not whole or not before <= each[0] < each[1] <= len(text):
+            if not _is_place(each) or not before <= each[0] < each[1] <= len(text):
                 what = f"{shown(each)} is no place of word {number + 1} in the text of {len(text)} characters"
                 raise _wrong(what, table, row, number, "give [start, end] of each word, in their order")
             before = each[1]
+        spans.append(np.array(words, np.int64).reshape(-1, 2))
+        tags.extend(given)
+    return _packed(found, spans, tags, None, table.label_names.get(chosen.tags))
+
+
+def _spans(table: DataTable, chosen: WordColumns, found: tuple[str, ...]) -> TaggedTexts:
+    places, bounds, types, total = [], list[tuple[int, int]](), list[str](), 0
+    for row, text in enumerate(found):
+        spans = word_spans.read(table.columns[chosen.tags][row], text, table, row, chosen.tags)
+        words = word_spans.words(text, spans)
+        starts = {start: total + number for number, (start, _) in enumerate(words)}
+        ends = {end: total + number for number, (_, end) in enumerate(words)}
+        bounds.extend((starts[each.start], ends[each.end]) for each in spans)
+        types.extend(each.label for each in spans)
         places.append(np.array(words, np.int64).reshape(-1, 2))
-        tags.append(list(given))
-    return TaggedTexts(found, places, tags, [], table.label_names.get(chosen.tags))
+        total += len(words)
+    both = np.array(bounds, np.int64).reshape(-1, 2)
+    return _packed(found, places, None, Entities(both[:, 0], both[:, 1], tuple(types)), None)
+
+
+def _packed(
+    found: tuple[str, ...],
+    spans: list[Indices],
+    tags: list[Any] | None,
+    entities: Entities | None,
+    names: tuple[str, ...] | None,
+) -> TaggedTexts:
+    lengths = [len(each) for each in spans]
+    numbers = [np.arange(length, dtype=np.int64) for length in lengths]
+    places = np.column_stack([np.concatenate(spans), np.concatenate(numbers)])
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    return TaggedTexts(found, offsets, places, tags, entities, names)
 
 
 def _is_place(each: Any) -> bool:
@@ -125,19 +131,16 @@ def _check_word(word: Any, table: DataTable, row: int, number: int) -> None:
         what = f"word {number + 1} is {shown(word)}, not a text"
         raise _wrong(what, table, row, number, "write words as texts, in quotes")
     if not word.strip():
-        what = (
-            f"word {number + 1} is empty" if not word else f"word {number + 1} is white space, {shown(word)}"
-        )
+        what = f"word {number + 1} is {'white space, ' + shown(word) if word else 'empty'}"
         raise _wrong(what, table, row, number, "delete it together with its tag")
     if found := _SPACE.search(word):
         what = f"{shown(found[0])} inside of word {number + 1}, {shown(word)}"
-        raise _wrong(what, table, row, number, _JOIN)
+        raise _wrong(what, table, row, number, _SPLIT)
     try:
         word.encode("utf-8")
-    except UnicodeEncodeError as error:
+    except UnicodeEncodeError:
         what = f"half of a surrogate pair in word {number + 1}, {shown(word)}"
-        hint = "write the file with a tool that knows UTF-8"
-        raise DataError(what, where=table.where(row, number), hint=hint, code="data.words") from error
+        raise _wrong(what, table, row, number, "write the file with a tool that knows UTF-8") from None
 
 
 def _unequal(table: DataTable, row: int, words: int, tags: int) -> DataError:
