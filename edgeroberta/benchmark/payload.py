@@ -11,8 +11,10 @@ from typing import Any
 from edgeroberta import targets
 from edgeroberta.benchmark import device_steps, evaluation_data
 from edgeroberta.benchmark.bench_request import BenchRequest
+from edgeroberta.data import word_rows
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.rows import DataSpec, Rows
+from edgeroberta.data.word_rows import TAGS
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store, provenance
 from edgeroberta.remote.hostrun import Workload
@@ -22,7 +24,7 @@ from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Problem, Task, WordTags
 
 #: Folders and files in the job's folder on the device.
 BUNDLE, REFERENCE, ROWS = "bundle", "reference", "rows.jsonl"
@@ -72,7 +74,8 @@ def gather(request: BenchRequest) -> Payload:
     if rows is not None:
         blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
         pair, form = PAIR if facts.task.pair else None, str(label_format(facts.task))
-        data = DataSpec(ROWS, eval_data=ROWS, text=TEXT, text_pair=pair, label=LABEL, label_format=form)
+        label = TAGS if facts.task.kind.per_token else LABEL
+        data = DataSpec(ROWS, eval_data=ROWS, text=TEXT, text_pair=pair, label=label, label_format=form)
     there = replace(
         request, bundle=Path(BUNDLE), data=data, reference=Path(REFERENCE) if request.reference else None
     )
@@ -107,6 +110,9 @@ def rows_jsonl(rows: Rows, task: Task) -> bytes:
     """
     lines = []
     for index, text in enumerate(rows.texts):
+        if isinstance(rows.labels, WordTags):
+            lines.append(json.dumps(word_rows.record(text, rows.labels, index, task.labels)))
+            continue
         record: dict[str, Any] = {TEXT: text}
         if rows.pairs is not None:
             record[PAIR] = rows.pairs[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
 from edgeroberta.errors import DataError
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.outputs import WordTags
+from edgeroberta.tasks.schemes import tag_table
 
 __all__ = ["DataSpec", "Rows", "Splits", "Texts", "infer_task", "load_heldout", "load_splits"]
 
@@ -112,7 +113,8 @@ def _infer(table: DataTable, spec: DataSpec) -> Task:
     words = word_tables.find(table, spec.text, spec.label)
     if words is not None and (spec.asked is Format.TAGS or not word_tables.may_be_labels(table, words, spec)):
         found = word_rows.read(word_tables.parsed(table, words), words)
-        return Task(Problem.TOKENS, word_labels.infer(table, found, spec.asked))
+        aggregation = "simple" if found.tags is None else "first"
+        return Task(Problem.TOKENS, word_labels.infer(table, found, spec.asked), aggregation=aggregation)
     if spec.asked is Format.TAGS:
         raise word_tables.missing(table, spec)
     chosen, table, asked = _labelled(table, spec)
@@ -223,24 +225,28 @@ def _one_label(table: DataTable, named: str) -> DataError:
     )
 
 
-def _strata(rows: Rows, task: Task) -> npt.NDArray[np.int64] | None:
-    """Number the strata of a split: of words, the rarest label in each sentence."""
+def _chosen(
+    rows: Rows, keys: Sequence[str], task: Task, count: int, *, purpose: str, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Choose about ``count`` rows by their labels: of words, by the rarest type in each sentence."""
     if isinstance(rows.labels, WordTags):
-        return splitting.rarest(rows.labels, task.num_outputs)
-    return rows.labels if task.problem is Problem.SINGLE_LABEL else None
+        strata = splitting.rarest(rows.labels, tag_table(task.labels))
+        return splitting.hold_out(keys, strata, count, purpose=purpose, seed=seed, each=True)
+    labels = rows.labels if task.problem is Problem.SINGLE_LABEL else None
+    return splitting.hold_out(keys, labels, count, purpose=purpose, seed=seed)
 
 
 def _limit(rows: Rows, spec: DataSpec, task: Task) -> Rows:
     if spec.limit is None or len(rows) <= spec.limit:
         return rows
     keys = [str(i) for i in range(len(rows))]
-    mask = splitting.hold_out(keys, _strata(rows, task), spec.limit, purpose="sample", seed=spec.seed)
+    mask = _chosen(rows, keys, task, spec.limit, purpose="sample", seed=spec.seed)
     return rows.select(np.flatnonzero(mask))
 
 
 def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:
     """Set about ``count`` distinct texts aside; return what stays and what was set aside."""
-    mask = splitting.hold_out(texts.keys(rows), _strata(rows, task), count, purpose=purpose, seed=seed)
+    mask = _chosen(rows, texts.keys(rows), task, count, purpose=purpose, seed=seed)
     if not mask.any():
         raise DataError(
             f"{len(rows)} rows are too few to split: every label needs a text to train on, "

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.tasks.outputs import WordTags
+from edgeroberta.tasks.schemes import TagTable
 
 #: Which random stream each purpose draws from, so that one split does not shift another.
 STREAMS = {"heldout": 0, "validation": 1, "sample": 2}
@@ -19,14 +20,21 @@ VALIDATION_MAX = 1000
 
 
 def hold_out(
-    keys: Sequence[str], strata: npt.NDArray[np.int64] | None, count: int, *, purpose: str, seed: int
+    keys: Sequence[str],
+    strata: npt.NDArray[np.int64] | None,
+    count: int,
+    *,
+    purpose: str,
+    seed: int,
+    each: bool = False,
 ) -> npt.NDArray[np.bool_]:
     """Choose rows to set aside, in the proportions of their labels.
 
     Rows with equal keys stay together; every label keeps at least one distinct key on the side that is not
     set aside. ``keys``: what makes a row the same as another, e.g. its text. ``strata``: int64[n] label ids,
-    or None to draw from all rows alike. ``purpose``: a name of ``STREAMS``. Returns bool[n], True for the
-    rows set aside. It is all False when there are too few keys.
+    or None to draw from all rows alike. ``purpose``: a name of ``STREAMS``. ``each``: set at least one of
+    every stratum aside that has two, as far as ``count`` goes, the largest first. Returns bool[n], True for
+    the rows set aside. It is all False when there are too few keys.
     """
     groups: dict[str, int] = {}
     group_of = np.array([groups.setdefault(key, len(groups)) for key in keys], dtype=np.int64)
@@ -35,22 +43,22 @@ def hold_out(
     rng = np.random.default_rng([seed, STREAMS[purpose]])
     order = rng.permutation(len(groups))
     chosen = np.zeros(len(groups), dtype=bool)
-    for stratum, quota in _quotas(group_strata, count).items():
+    for stratum, quota in _quotas(group_strata, count, each=each).items():
         chosen[order[group_strata[order] == stratum][:quota]] = True
     return chosen[group_of]
 
 
-def rarest(tags: WordTags, count: int) -> npt.NDArray[np.int64]:
-    """Tell the rarest label of each text's words, counted in texts.
+def rarest(tags: WordTags, table: TagTable) -> npt.NDArray[np.int64]:
+    """Tell the type of entity in each text that is in the fewest texts, int64[texts]; -1 for none.
 
-    ``count``: number of labels. Returns int64[texts], ``count`` for a text without words.
+    ``table``: what the labels of the tags say.
     """
-    here = np.zeros((len(tags), count), dtype=bool)
-    here[tags.texts, tags.values] = True
-    frequency = here.sum(axis=0)
-    order = np.argsort(frequency, kind="stable")
+    kinds = table.of(tags.values)[1]
+    here = np.zeros((len(tags), len(table.types)), dtype=bool)
+    here[tags.texts[kinds >= 0], kinds[kinds >= 0]] = True
+    order = np.argsort(here.sum(axis=0), kind="stable")
     first = here[:, order].argmax(axis=1)
-    return np.where(here.any(axis=1), order[first], count).astype(np.int64)
+    return np.where(here.any(axis=1), order[first], -1).astype(np.int64)
 
 
 def sample(total: int, count: int, *, seed: int) -> npt.NDArray[np.bool_]:
@@ -65,11 +73,15 @@ def sample(total: int, count: int, *, seed: int) -> npt.NDArray[np.bool_]:
     return chosen
 
 
-def _quotas(strata: npt.NDArray[np.int64], count: int) -> dict[int, int]:
+def _quotas(strata: npt.NDArray[np.int64], count: int, *, each: bool) -> dict[int, int]:
     """Share ``count`` among the strata by largest remainder, leaving one member of each behind."""
     names, sizes = np.unique(strata, return_counts=True)
     fractions = count * sizes / sizes.sum()
     quotas = np.minimum(np.floor(fractions).astype(np.int64), sizes - 1)
+    if each:
+        without = np.flatnonzero((quotas == 0) & (sizes > 1))
+        without = without[np.argsort(-sizes[without], kind="stable")]
+        quotas[without[: max(0, count - int(quotas.sum()))]] = 1
     for index in np.argsort(-(fractions - np.floor(fractions)), kind="stable"):
         if quotas.sum() >= count:
             break

@@ -174,7 +174,7 @@ def joined(table: DataTable, found: TaggedTexts, entities: Entities) -> tuple[st
 
 def _other_types(tags: Sequence[str], types: Sequence[str]) -> str:
     count = len(set(tags) - {OUTSIDE_LABEL})
-    return f"the model finds {quoted(types)}; tag O what is none of these, or train a model on the {count} tags"
+    return f"the model finds {quoted(types)}: tag others O, or train a model on these {count} tags"
 
 
 def _bad(table: DataTable, found: TaggedTexts, number: int, what: str, hint: str) -> DataError:

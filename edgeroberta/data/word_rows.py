@@ -16,6 +16,9 @@ from edgeroberta.data.word_tables import Layout, WordColumns
 from edgeroberta.errors import DataError, shown
 from edgeroberta.tasks.outputs import Indices, WordTags
 
+#: The column of tags in :func:`record`.
+TAGS = "ner_tags"
+
 _SPACE = re.compile(r"[ \t\n\r\v\f]")
 _SPLIT = "white space separates words: write two words with a tag each, or one word without it"
 
@@ -53,7 +56,7 @@ def record(text: str, tags: WordTags, row: int, labels: Sequence[str]) -> dict[s
     """Return a row as JSON that reads back as it is: its text, the places of its words, and their tags."""
     ids, places = tags.part(row)
     spans = [] if places is None else places[:, :2].tolist()
-    return {"text": text, word_tables.PLACES: spans, word_tables.TAGS[0]: [labels[int(each)] for each in ids]}
+    return {"text": text, word_tables.PLACES: spans, TAGS: [labels[int(each)] for each in ids]}
 
 
 def _words(table: DataTable, chosen: WordColumns) -> TaggedTexts:

@@ -54,6 +54,8 @@ def find(table: DataTable, text: str | None, label: str | None) -> WordColumns |
         if name not in table.columns:
             continue
         words = _lists(table.columns[name], _is_text)
+        if not words and text is None and name in WORDS:
+            continue
         for tags in (label,) if label is not None else TAGS if words else (*SPANS, *TAGS):
             if tags in table.columns and tags != name and (layout := _layout(table, words, tags)):
                 return WordColumns(name, tags, layout)
