@@ -64,6 +64,7 @@ class Row(Frozen):
     versions: dict[str, str] = {}
     latency: Latency | None = None
     accuracy: float | None = None
+    f1: float | None = None
     same_answers: float | None = None
     kept: tuple[float, ...] = ()
     ratio: float | None = None

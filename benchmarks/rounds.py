@@ -114,7 +114,7 @@ class Timings:
     """What one contestant did: milliseconds per round, the last round's answers, or its error."""
 
     rounds: list[list[float]] = field(default_factory=list)
-    answers: list[int | None] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     size_mb: float = 0.0
     error: str | None = None
@@ -239,7 +239,7 @@ def rows(
     return made
 
 
-def share_equal(answers: Sequence[int | None], others: Sequence[int | None]) -> float:
+def share_equal(answers: Sequence[Any], others: Sequence[Any]) -> float:
     """Return the share of equal answers, 0..1, to four places."""
     equal = sum(one == other for one, other in zip(answers, others, strict=True))
     return round(equal / len(answers), 4)

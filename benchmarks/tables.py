@@ -40,6 +40,7 @@ DRAWINGS = {"docs/images/pareto-front.svg": "epyc-9004-2core/smaller"}
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "": lambda row: row.title if row.status == "ok" else f"{row.title} (failed)",
     "accuracy": lambda row: "" if row.accuracy is None else f"{row.accuracy * 100:.1f}",
+    "F1": lambda row: "" if row.f1 is None else f"{row.f1 * 100:.1f}",
     "agreement": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
     "kept": lambda row: spread(row.kept),
     "p50 ms": lambda row: "" if row.latency is None else figures(row.latency.p50),
@@ -49,12 +50,15 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "MB": lambda row: "" if row.size_mb is None else figures(row.size_mb),
 }
 
-#: The README's table: its row titles to names of rows; the first is the baseline of the speed-up.
-SUMMARY = {
-    "baseline, float32": "fp32/onnxruntime",
+#: The README's tables, by benchmark: row titles to names of rows; the first is the baseline of the speed-up.
+_RECIPES = {
     "`int8`": "int8/onnxruntime",
     "`int8-distill` (default)": "int8-distill/onnxruntime",
     "`tiny`": "tiny/onnxruntime",
+}
+SUMMARIES = {
+    "smaller": {"baseline, float32": "fp32/onnxruntime", **_RECIPES},
+    "tokens": {"transformers pipeline": "transformers", "Optimum, dynamic int8": "optimum-int8", **_RECIPES},
 }
 
 
@@ -100,12 +104,13 @@ def latency_table(rows: Sequence[Row]) -> str:
 def summary_table(result: Result) -> str:
     """Make the README's table: few rows, one engine, speed-up over the baseline (median over rounds)."""
     rows = {row.name: row for row in result.rows}
-    chosen = [(title, rows[name]) for title, name in SUMMARY.items()]
+    chosen = [(title, rows[name]) for title, name in SUMMARIES[result.benchmark].items() if name in rows]
+    score, size = ("F1", "model MB") if any(row.f1 for _, row in chosen) else ("accuracy", "bundle MB")
     rounds = [row.latency.round_p50 for _, row in chosen if row.latency]
     lines = [
         [
             title,
-            COLUMNS["accuracy"](row),
+            COLUMNS[score](row),
             COLUMNS["agreement"](row),
             COLUMNS["p50 ms"](row),
             f"{median(base / own for base, own in zip(rounds[0], timed, strict=True)):.1f}×",
@@ -113,7 +118,7 @@ def summary_table(result: Result) -> str:
         ]
         for (title, row), timed in zip(chosen, rounds, strict=True)
     ]
-    header = ["model", "accuracy %", "agreement", "p50 ms", "speed-up", "bundle MB"]
+    header = ["model", f"{score} %", "agreement", "p50 ms", "speed-up", size]
     return markdown(header, lines) + "\n" + caption(result) + "\n"
 
 

@@ -30,8 +30,8 @@ class Contestant(Protocol):
         """Turn an item from the wire into the argument of ``answer``; not timed."""
         ...
 
-    def answer(self, prepared: Any) -> int | None:
-        """Do the work that is timed; return the index of the label, or None."""
+    def answer(self, prepared: Any) -> Any:
+        """Do the work that is timed; return a JSON value: the index of the label, entities, or None."""
         ...
 
 

@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.runtime.encoding import Input
 from edgeroberta.runtime.goldens import GOLDENS_FILE, Goldens
 from edgeroberta.runtime.manifest import (
     KIND,
     MANIFEST_FILE,
-    SCHEMA_VERSION,
     Manifest,
     canonical,
     content_digest,
     read,
     safe_path,
+    schema,
     seal_of,
 )
 from edgeroberta.runtime.session import Session
-from edgeroberta.runtime.tokenizer import Input, TextTokenizer
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, digest_file, write_bytes
 from edgeroberta.storage.files import TOKENIZER
@@ -151,7 +152,7 @@ def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
     """Write the manifest of a finished folder from its ``fields``, and the sha256 of every file in it."""
     sealed: dict[str, Any] = {
         **fields,
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": schema(fields),
         "kind": KIND,
         "created_by": __version__,
         "files": {name: _entry(folder / name) for name in _files(folder)},

@@ -82,6 +82,11 @@ CODES: dict[str, Code] = {
     "usage.metric-unknown": Code(
         2, "The task is not judged by the metric that was asked for.", "Name one that the message lists."
     ),
+    "usage.text-too-long": Code(
+        2,
+        "A text has more tokens than the model, which is told to refuse such texts.",
+        "Shorten it, or read long texts in windows: `--long-text windows`.",
+    ),
     "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
     "recipe.budget-too-small": Code(
         2,

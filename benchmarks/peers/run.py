@@ -37,13 +37,16 @@ CALIBRATION_TEXTS = 300
 INSTRUCTIONS = "arm64" if platform.machine() in ("aarch64", "arm64") else "avx512_vnni"
 
 
-def exported(checkpoint: Path, optimum: Path, cache: Path) -> tuple[Path, Path]:
+def exported(
+    checkpoint: Path, optimum: Path, cache: Path, *, task: str = "text-classification"
+) -> tuple[Path, Path]:
     """Export a checkpoint with Optimum and quantize it dynamically, once per content.
 
     Args:
         checkpoint: A Hugging Face folder.
         optimum: Interpreter of Optimum's environment.
         cache: Where the two folders are kept.
+        task: What Optimum calls the task.
 
     Returns:
         Folders of the fp32 graph and of the int8 graph.
@@ -51,7 +54,7 @@ def exported(checkpoint: Path, optimum: Path, cache: Path) -> tuple[Path, Path]:
 
     def write(empty: Path) -> None:
         commands = (
-            ("export", "onnx", "--model", str(checkpoint), "--task", "text-classification",
+            ("export", "onnx", "--model", str(checkpoint), "--task", task,
              str(empty / "fp32")),
             ("onnxruntime", "quantize", "--onnx_model", str(empty / "fp32"), f"--{INSTRUCTIONS}",
              "--per_channel", "-o", str(empty / "int8")),

@@ -27,6 +27,9 @@ def load(
     engine: str | None = None,
     threads: int | None = None,
     max_batch: int = 32,
+    aggregation: str | None = None,
+    long_text: str | None = None,
+    stride: int | None = None,
 ) -> Runtime:
     """Open a bundle, ready to answer texts: ``load("out/")("great film").label``.
 
@@ -35,19 +38,34 @@ def load(
         engine: Engine to run on; else the one that is best on this device, as far as that is known.
         threads: Threads of the engine; else what the bundle's target says.
         max_batch: Most texts in one call of the engine.
+        aggregation: How labels of tokens become entities: ``simple``, ``first``, ``average`` or ``max``; else
+            what the bundle says.
+        long_text: What is done with texts longer than the model: ``truncate``, ``windows`` or ``refuse``;
+            else what the bundle says.
+        stride: Tokens that a window has in common with the next one; else what the bundle says.
 
     Returns:
-        The runtime; a call with a text gives a :class:`Prediction`, with a list a list of them.
+        The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
+        :class:`TokenPrediction`), with a list a list of them.
 
     Raises:
         BundleError: The bundle is damaged, missing, foreign or of a newer version.
         EngineError: The engine refuses the graph, or gives other answers than it should.
         UnavailableError: The engine is not installed.
-        UsageError: The bundle was not built for the engine, or a number is not a whole one from 1 on.
+        UsageError: The bundle was not built for the engine, a number is not a whole one from 1 on, or there
+            is no such aggregation or way with long texts.
     """
     from edgeroberta.runtime import Runtime
 
-    return Runtime.open(Path(bundle), engine=engine, threads=threads, max_batch=max_batch)
+    return Runtime.open(
+        Path(bundle),
+        engine=engine,
+        threads=threads,
+        max_batch=max_batch,
+        aggregation=aggregation,
+        long_text=long_text,
+        stride=stride,
+    )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,24 @@ AllowPickle = Annotated[
 KeepExamples = Annotated[
     bool, typer.Option("--keep-examples", help="Keep texts of the data whose answers changed in the report.")
 ]
+LongText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WAY",
+        help="Texts longer than the model: truncate, windows (all is read), refuse; else as the bundle says.",
+    ),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(help="With windows: tokens that each has in common with the next one; else a quarter."),
+]
+Aggregation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How labels of tokens become entities: simple, first, average or max; else as the bundle says.",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +11,12 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Aggregation, Debug, LongText, Stride
 from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeroberta.runtime import Prediction, Runtime
-    from edgeroberta.runtime.tokenizer import Input
+    from edgeroberta.runtime import Prediction, Runtime, TokenPrediction
+    from edgeroberta.runtime.encoding import Input
 
 # Answered and printed at once: a few batches, so that a long file shows its first answers soon.
 _CHUNK = 256
@@ -43,12 +42,17 @@ def run(
             "--input", metavar="FILE", help="File with a text per line, or .jsonl; '-' is standard input."
         ),
     ] = None,
+    aggregation: Aggregation = None,
+    long_text: LongText = None,
+    stride: Stride = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
     """Answer texts, from the command line or a file, with a compressed model."""
     inputs = _inputs(texts or [], source, pair)
-    with api.load(bundle, engine=engine, threads=threads) as runtime:
+    with api.load(
+        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride
+    ) as runtime:
         if runtime.task.pair and not pair:
             raise UsageError(
                 "this model takes pairs of texts",
@@ -61,7 +65,9 @@ def run(
             )
         answers = _answers(runtime, inputs)
         if json:
-            predictions = [{"input": item, **asdict(answer)} for item, answer in answers]
+            from edgeroberta.runtime.answers import to_json
+
+            predictions = [to_json(item, answer) for item, answer in answers]
             about = {"engine": runtime.engine, "engine_version": runtime.engine_version}
             console.out_json({"bundle": str(bundle), **about, "predictions": predictions})
             return
@@ -80,16 +86,35 @@ def _inputs(texts: list[str], source: Path | None, pair: bool) -> Iterable[Input
     return inputs.pair_up(texts) if pair else texts
 
 
-def _answers(runtime: Runtime, inputs: Iterable[Input]) -> Iterator[tuple[Input, Prediction]]:
+def _answers(
+    runtime: Runtime, inputs: Iterable[Input]
+) -> Iterator[tuple[Input, Prediction | TokenPrediction]]:
     remaining = iter(inputs)
     while chunk := list(itertools.islice(remaining, _CHUNK)):
         yield from zip(chunk, runtime(chunk), strict=True)
 
 
-def _line(item: Input, answer: Prediction) -> str:
-    """Lay out one answer: ``positive  0.981  great film``."""
-    text = " ".join((item if isinstance(item, str) else " | ".join(item)).split())
-    shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    label = ", ".join(answer.labels) or ("none" if len(answer.scores) > 1 else "")
-    parts = [label, f"{answer.score:.3f}", shown, "(cut off)" if answer.truncated else ""]
+def _line(item: Input, answer: Prediction | TokenPrediction) -> str:
+    """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``."""
+    from edgeroberta.runtime import Prediction
+
+    text = _shown(item if isinstance(item, str) else " | ".join(item))
+    said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
+    windows = f"({answer.windows} windows)" if answer.windows > 1 else ""
+    parts = [*said, text, windows, "(cut off)" if answer.truncated else ""]
     return "  ".join(part for part in parts if part)
+
+
+def _labels(answer: Prediction) -> list[str]:
+    label = ", ".join(answer.labels) or ("none" if len(answer.scores) > 1 else "")
+    return [label, f"{answer.score:.3f}"]
+
+
+def _entities(answer: TokenPrediction) -> list[str]:
+    found = [f'{each.label} "{_shown(each.text)}" {each.score:.3f}' for each in answer.entities]
+    return [", ".join(found) or "none"]
+
+
+def _shown(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

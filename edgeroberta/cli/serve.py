@@ -11,7 +11,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug
+from edgeroberta.cli.options import Aggregation, Debug, LongText, Stride
 
 
 def serve(
@@ -34,6 +34,9 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="Most texts in one request.")] = 32,
     max_bytes: Annotated[int, typer.Option(min=1, help="Most bytes in one request.")] = 1 << 20,
     timeout: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
+    aggregation: Aggregation = None,
+    long_text: LongText = None,
+    stride: Stride = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
     ] = False,
@@ -50,7 +53,9 @@ def serve(
         host=host, port=port, workers=workers, queue=queue, max_batch=max_batch, max_bytes=max_bytes,
         timeout=timeout,
     )  # fmt: skip
-    with api.load(bundle, engine=engine, threads=threads) as runtime:
+    with api.load(
+        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride
+    ) as runtime:
         about = {"bundle": str(bundle), "engine": runtime.engine, "engine_version": runtime.engine_version}
 
         def ready(address: str) -> None:

@@ -243,9 +243,9 @@ class _FoldedTokenizer:
         self._tokenizer, self._rows = tokenizer, rows
         self.max_length = tokenizer.max_length
 
-    def encode_one(self, item: Any) -> Any:
+    def encode_one(self, item: Any, *, places: bool = False) -> Any:
         """Encode one text; the ids are those of a table of the probe's size."""
-        encoding = self._tokenizer.encode_one(item)
+        encoding = self._tokenizer.encode_one(item, places=places)
         np.remainder(encoding.ids, self._rows, out=encoding.ids)
         return encoding
 

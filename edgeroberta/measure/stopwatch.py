@@ -73,17 +73,17 @@ class TimedTokenizer:
         self._watch = watch
         self.max_length: int = tokenizer.max_length
 
-    def encode_one(self, item: Any) -> Any:
+    def encode_one(self, item: Any, *, places: bool = False) -> Any:
         """Tokenize one text or pair and add the time to the stopwatch."""
         started = time.perf_counter()
-        encoding = self._tokenizer.encode_one(item)
+        encoding = self._tokenizer.encode_one(item, places=places)
         self._watch.tokenize += time.perf_counter() - started
         return encoding
 
-    def encode(self, inputs: Sequence[Any]) -> Any:
+    def encode(self, inputs: Sequence[Any], *, places: bool = False) -> Any:
         """Tokenize texts or pairs and add the time to the stopwatch."""
         started = time.perf_counter()
-        encodings = self._tokenizer.encode(inputs)
+        encodings = self._tokenizer.encode(inputs, places=places)
         self._watch.tokenize += time.perf_counter() - started
         return encodings
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,10 +12,12 @@ import numpy as np
 
 from edgeroberta.errors import BundleError, EngineError, UsageError
 from edgeroberta.runtime import tokenids
+from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
-from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer, explain
+from edgeroberta.runtime.tokenizer import TextTokenizer, explain
 from edgeroberta.storage.files import TOKENIZER
 from edgeroberta.tasks import Outputs, Prediction, Problem, Task
+from edgeroberta.tasks.outputs import Indices
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
@@ -50,12 +53,15 @@ class Runtime:
         max_batch: int = 32,
         manifest: Manifest | None = None,
     ) -> None:
+        if task.kind.per_token and task.pair:
+            raise UsageError("labels of tokens are those of one text, not of a pair", where="pair")
         self._session: Session | None = session
         self._tokenizer = tokenizer
         self.pad_token_id = pad_token_id
         self._vocab_size = vocab_size
         self._max_batch = max_batch
         self.task = task
+        self._per_token = task.kind.per_token
         self.max_length: int = tokenizer.max_length
         self.engine = session.name
         self.engine_version = session.version
@@ -63,7 +69,15 @@ class Runtime:
 
     @classmethod
     def open(
-        cls, path: str | Path, *, engine: str | None = None, threads: int | None = None, max_batch: int = 32
+        cls,
+        path: str | Path,
+        *,
+        engine: str | None = None,
+        threads: int | None = None,
+        max_batch: int = 32,
+        aggregation: str | None = None,
+        long_text: str | None = None,
+        stride: int | None = None,
     ) -> Runtime:
         """Open a bundle: check its files, load it, and once per machine check its answers.
 
@@ -74,6 +88,11 @@ class Runtime:
             threads: Threads for one call; what the bundle's target says when None. Lists are tokenized
                 on all cores unless this is 1.
             max_batch: Most texts in one call of the engine.
+            aggregation: How the labels of tokens become entities (``simple``, ``first``, ``average``,
+                ``max``); what the bundle says when None.
+            long_text: What is done with texts that are longer than the model: ``truncate``, ``windows`` or
+                ``refuse``; what the bundle says when None.
+            stride: Tokens that a window has in common with the next one; what the bundle says when None.
 
         Returns:
             The runtime.
@@ -82,15 +101,18 @@ class Runtime:
             BundleError: The bundle is damaged, missing, foreign or of a newer version.
             EngineError: The engine refuses the graph, or gives other answers than it should.
             UnavailableError: The engine is not installed.
-            UsageError: The bundle was not built for the engine, or a number is not a whole one from 1 on.
+            UsageError: The bundle was not built for the engine, a number is not a whole one from 1 on, or
+                there is no such aggregation or way with long texts.
         """
         # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
-        from edgeroberta.runtime import goldens, lengths, manifest, preferences, processor
+        from edgeroberta.runtime import goldens, lengths, longtexts, manifest, preferences, processor
 
         for name, value in (("threads", threads), ("max_batch", max_batch)):
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise UsageError(f"must be a whole number of at least 1, not {value!r}", where=name)
         facts = manifest.read(Path(path))
+        task = _aggregated(facts.task, aggregation)
+        longtexts.parse(long_text)
         preferred = preferences.preferred(facts.digest) if engine is None else None
         chosen = choose_engine(engine, facts.engines, preferred=preferred)
         for needed in (TOKENIZER, goldens.GOLDENS_FILE, *ENGINES[chosen].files_in(facts.files)):
@@ -98,7 +120,12 @@ class Runtime:
                 raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
         manifest.check_files(facts)
         threads = threads or facts.threads
-        tokenizer = TextTokenizer.open(facts.folder, facts.max_length, threads=threads)
+        way = long_text or facts.long_texts.way
+        if stride is None and way == facts.long_texts.way is longtexts.LongText.WINDOWS:
+            stride = facts.long_texts.stride
+        tokenizer = TextTokenizer.open(
+            facts.folder, facts.max_length, threads=threads, long_text=way, stride=stride, pair=task.pair
+        )
         if (advice := processor.advise(facts, chosen)) is not None:
             logger.warning("%s: %s", facts.folder, advice)
         session = open_session(
@@ -110,7 +137,7 @@ class Runtime:
         runtime = cls(
             session,
             tokenizer,
-            facts.task,
+            task,
             pad_token_id=facts.pad_token_id,
             vocab_size=tokenids.vocab_size(facts),
             max_batch=max_batch,
@@ -135,22 +162,27 @@ class Runtime:
         """Make a runtime without bundle or engine, for the tests of programs that use one.
 
         Args:
-            labels: Names of the outputs.
+            labels: Names of the outputs; for labels of tokens, types of entities are enough.
             answers: Input to its answer: a label, a tuple of labels, a number, or a mapping of
-                labels to logits, as the problem has it. Other inputs get the first label (none
-                where several can apply; 0.0 for a regression).
+                labels to logits, as the problem has it; for labels of tokens a list of entities
+                ``(label, start, end)``. Other inputs get the first label (none where several can apply; 0.0
+                for a regression; no entities).
             problem: Kind of task.
             pair: True when an input is two texts.
 
         Returns:
             The runtime.
         """
-        from edgeroberta.runtime.fake import FakeSession, FakeTokenizer
+        from edgeroberta.runtime import fake
 
         task = Task(Problem(problem), tuple(labels), pair)
-        tokenizer = FakeTokenizer()
+        per_token = task.kind.per_token
+        if per_token:
+            task = replace(task, labels=fake.token_labels(labels))
+        tokenizer = fake.FakeTokenizer(per_token=per_token)
+        session = fake.FakeTokenSession if per_token else fake.FakeSession
         # No id pads: a fake's ids are the numbers of its inputs.
-        return cls(FakeSession(task, tokenizer, answers or {}), tokenizer, task, pad_token_id=-1)
+        return cls(session(task, tokenizer, answers or {}), tokenizer, task, pad_token_id=-1)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -191,39 +223,63 @@ class Runtime:
         """
         if isinstance(inputs, (str, tuple)):
             self._check_input(inputs)
-            encoding: Encoding = self._tokenizer.encode_one(inputs)
+            encoding: Encoding = self._tokenizer.encode_one(inputs, places=self._per_token)
             tokenids.refuse(encoding.ids, self.pad_token_id)
-            return self.read(self._run_one(encoding.ids), encoding, inputs)
+            if not encoding.rest:
+                return self._read(self._run_one(encoding.ids), encoding.places, encoding, inputs)
+            tokenids.refuse_padding([one.ids for one in encoding.rest], self.pad_token_id)
+            return self.predictions([inputs], [encoding], self.run([encoding]))[0]
         encodings = self.encode(inputs)
-        outputs = self.run_ids([encoding.ids for encoding in encodings])
+        return self.predictions(inputs, encodings, self.run(encodings))
+
+    def predictions(
+        self, inputs: Sequence[Input], encodings: Sequence[Encoding], outputs: Outputs
+    ) -> list[Prediction]:
+        """Make what a user reads of inputs, their encodings, and what :meth:`run` gave for these."""
         return [
-            self.read(outputs.part(row)[0], encoding, item)
+            self._read(*outputs.part(row), encoding, item)
             for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True))
         ]
 
-    def read(self, values: Logits, encoding: Encoding, item: Input) -> Prediction:
-        """Make the prediction of one input from its outputs, float32 [units, labels]."""
-        task = self.task
-        found: Prediction = task.kind.interpret(task, values, None, item, truncated=encoding.truncated)
-        return found
-
     def outputs(self, inputs: Sequence[Input]) -> Outputs:
-        """Return what the model gives for a list of texts or pairs."""
-        return self.run_ids([encoding.ids for encoding in self.encode(inputs)])
+        """Return what the model gives for a list of texts or pairs, with the places of tokens."""
+        return self.run(self.encode(inputs))
 
     def logits(self, inputs: Sequence[Input]) -> Logits:
         """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels]."""
         return self.outputs(inputs).values
 
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
-        """Tokenize texts or pairs: int64 ids of each, and whether it was cut off; refuses as a call does."""
+        """Tokenize texts or pairs, for :meth:`run`; refuses as a call does."""
         if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
             raise UsageError(f"expected a text, a pair or a list of them, not {type(inputs).__name__}")
         for number, item in enumerate(inputs):
             self._check_input(item, number)
-        encodings: list[Encoding] = self._tokenizer.encode(inputs)
-        tokenids.refuse_padding([one.ids for one in encodings], self.pad_token_id)
+        encodings: list[Encoding] = self._tokenizer.encode(inputs, places=self._per_token)
+        windows = _windows(encodings)
+        tokenids.refuse_padding([one.ids for one in windows], self.pad_token_id)
         return encodings
+
+    def run(self, encodings: Sequence[Encoding]) -> Outputs:
+        """Run what :meth:`encode` gave; those read in windows are merged, an entry per input."""
+        return self.merge(self.run_ids([one.ids for one in _windows(encodings)]), encodings)
+
+    def merge(self, outputs: Outputs, encodings: Sequence[Encoding]) -> Outputs:
+        """Make outputs of inputs of those of all their windows, and add the places of tokens."""
+        if self._per_token and encodings:
+            places = [one.places for one in _windows(encodings) if one.places is not None]
+            outputs = replace(outputs, places=np.concatenate(places))
+        if len(outputs) == len(encodings):
+            return outputs
+        merged, start = [], 0
+        for encoding in encodings:
+            stop = start + 1 + len(encoding.rest)
+            own = outputs[start:stop]
+            if encoding.rest:
+                own = self.task.kind.merge(self.task, own, encoding.overlap)
+            merged.append(own)
+            start = stop
+        return Outputs.concatenate(merged)
 
     def run_ids(self, ids: Sequence[Ids]) -> Outputs:
         """Run token ids, in batches of texts of one length.
@@ -241,7 +297,7 @@ class Runtime:
         session = self.session
         limits = tokenids.InputLimits(self.max_length, self.pad_token_id, self._vocab_size)
         ids = tokenids.checked(ids, limits)
-        per_token = self.task.kind.per_token
+        per_token = self._per_token
         offsets = np.arange(len(ids) + 1)
         if per_token:
             offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(one) for one in ids])])
@@ -286,7 +342,13 @@ class Runtime:
             found = session.run(batch, np.ones_like(batch))
         else:
             found = session.run(*tokenids.padded([ids], length, self.pad_token_id))
-        return found[0, : len(ids)] if self.task.kind.per_token else found
+        return found[0, : len(ids)] if self._per_token else found
+
+    def _read(self, values: Logits, places: Indices | None, encoding: Encoding, item: Input) -> Prediction:
+        """Make the prediction of one input from its outputs, float32 [units, labels], and their places."""
+        task = self.task
+        found: Prediction = task.kind.interpret(task, values, places, item, truncated=encoding.truncated)
+        return replace(found, windows=1 + len(encoding.rest)) if encoding.rest else found
 
     def _check_input(self, item: object, number: int | None = None) -> None:
         if isinstance(item, tuple if self.task.pair else str):
@@ -314,3 +376,23 @@ class Runtime:
                 precision=ENGINES[self.engine].precision,
             )
             passed.remember()
+
+
+def _windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:
+    """Return the windows of all inputs, one after the other; the encodings themselves where none has more."""
+    if not any(one.rest for one in encodings):
+        return encodings
+    return [window for one in encodings for window in (one, *one.rest)]
+
+
+def _aggregated(task: Task, aggregation: str | None) -> Task:
+    """Return a task with another aggregation; UsageError where it has none, or there is no such one."""
+    if aggregation is None:
+        return task
+    if not task.kind.per_token:
+        raise UsageError(
+            "this model labels whole texts: there are no entities to aggregate",
+            where="aggregation",
+            hint="leave it out",
+        )
+    return replace(task, aggregation=aggregation)

@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgeroberta.errors import UsageError, did_you_mean
+from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.session import Ids, Logits
-from edgeroberta.runtime.tokenizer import Encoding, Input
 from edgeroberta.tasks import Problem, Task
 
+#: The label of tokens that are of no entity.
+OUTSIDE = "O"
 # Logit of a label that is said to apply: a probability of 0.98.
 _SURE = 4.0
 
 
 class FakeTokenizer:
-    """Gives each distinct input a number of its own, as three ids ``<s> number </s>``."""
+    """Gives each distinct input a number of its own, as three ids ``<s> number </s>``.
 
-    max_length = 512
+    Of a task per token it is ``<s>``, the number once for each character of the text, ``</s>``: every
+    character is a token and a word, so that entities may begin and end anywhere.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, per_token: bool = False) -> None:
+        self.max_length = 1 << 24 if per_token else 512
         self.numbers: dict[Input, int] = {}
 
-    def encode_one(self, item: Input) -> Encoding:
-        """Encode one input; texts of more than 510 words count as truncated."""
+    def encode_one(self, item: Input, *, places: bool = False) -> Encoding:
+        """Encode one input; texts of more than 510 words count as truncated where each has one answer."""
         number = self.numbers.setdefault(item, len(self.numbers))
+        if places:
+            characters = np.arange(len(item))
+            found = np.zeros((len(item) + 2, 3), np.int64)
+            found[:, 2] = -1
+            found[1:-1] = np.stack([characters, characters + 1, characters], axis=1)
+            return Encoding(np.array([0, *[number] * len(item), 2], np.int64), False, found)
         words = len(item.split()) if isinstance(item, str) else sum(len(text.split()) for text in item)
         return Encoding(np.array([0, number, 2], np.int64), words > self.max_length - 2)
 
-    def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
+    def encode(self, inputs: Sequence[Input], *, places: bool = False) -> list[Encoding]:
         """Encode several inputs."""
-        return [self.encode_one(item) for item in inputs]
+        return [self.encode_one(item, places=places) for item in inputs]
 
 
 class FakeSession:
@@ -78,8 +89,65 @@ class FakeSession:
     def _check(self, labels: Iterable[str]) -> None:
         for label in labels:
             if label not in self._task.labels:
-                raise UsageError(
-                    f"there is no label {label!r} (labels: {', '.join(self._task.labels)})",
-                    where="answers",
-                    hint=did_you_mean(label, self._task.labels),
-                )
+                raise _unknown(label, self._task.labels)
+
+
+class FakeTokenSession:
+    """Answers from a table of the entities of texts."""
+
+    name = "fake"
+    version = "0"
+
+    def __init__(self, task: Task, tokenizer: FakeTokenizer, answers: Mapping[Input, Any]) -> None:
+        self._labels = task.labels
+        self._entities: dict[int, list[tuple[str, int, int]]] = {}
+        for item, entities in answers.items():
+            for label, start, end in entities:
+                if not 0 <= start < end <= len(item):
+                    what = f"an entity from {start} to {end}, where the text has {len(item)} characters"
+                    raise UsageError(what, where="answers")
+                self._tags(label)  # refuses what is no label
+            self._entities[int(tokenizer.encode_one(item).ids[1])] = list(entities)
+
+    def padded_length(self, length: int) -> int:
+        """Return ``length``."""
+        return length
+
+    def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Look the entities up, float32 [texts, tokens, labels]."""
+        found = np.full((*input_ids.shape, len(self._labels)), -_SURE, np.float32)
+        for row, ids in zip(found, input_ids, strict=True):
+            tags = np.full(len(ids), self._labels.index(OUTSIDE))
+            for label, start, end in self._entities.get(int(ids[1]), []) if len(ids) > 2 else []:
+                tags[start + 1 : end + 1] = self._tags(label)(end - start)
+            row[np.arange(len(ids)), tags] = _SURE
+        return found
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def _tags(self, label: str) -> Callable[[int], list[int]]:
+        """Return what gives the tags of an entity of so many characters, in the scheme of the labels."""
+        ids = {name: number for number, name in enumerate(self._labels)}
+        inside = ids.get(f"I-{label}", ids.get(f"B-{label}"))
+        if inside is None:
+            types = sorted({name.partition("-")[2] for name in self._labels if name != OUTSIDE})
+            raise _unknown(label, types)
+        first, last = ids.get(f"B-{label}", inside), ids.get(f"E-{label}", inside)
+        single = ids.get(f"S-{label}", first)
+        return lambda length: [single] if length == 1 else [first, *[inside] * (length - 2), last]
+
+
+def token_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return labels of tokens; the types of entities alone get ``O``, ``B-`` and ``I-``."""
+    if OUTSIDE in labels:
+        return tuple(labels)
+    return (OUTSIDE, *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+
+
+def _unknown(label: str, labels: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"there is no label {label!r} (labels: {', '.join(labels)})",
+        where="answers",
+        hint=did_you_mean(label, labels),
+    )

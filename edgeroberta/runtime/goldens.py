@@ -19,8 +19,9 @@ import numpy as np
 
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError
 from edgeroberta.runtime import processor
+from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
-from edgeroberta.runtime.tokenizer import Encoding, Input, TextTokenizer
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Outputs
@@ -105,7 +106,7 @@ def load(folder: Path) -> Goldens:
 
 def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> list[Encoding]:
     """Check that the texts still give the ids they gave where the bundle was made."""
-    encodings = tokenizer.encode(goldens.inputs)
+    encodings = tokenizer.truncated(goldens.inputs)
     for item, encoding, ids in zip(goldens.inputs, encodings, goldens.ids, strict=True):
         if tuple(encoding.ids.tolist()) != ids:
             raise BundleError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgeroberta.errors import DataError, UsageError
-from edgeroberta.runtime.tokenizer import Input
+from edgeroberta.runtime.encoding import Input
 from edgeroberta.storage import jsontext
 
 STDIN = "-"

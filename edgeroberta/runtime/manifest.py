@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeroberta.errors import BundleError
+from edgeroberta.errors import BundleError, UsageError
+from edgeroberta.runtime.longtexts import LongText, LongTexts
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import README, RECIPE, REPORTS
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Task
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+#: The version that says all but what is new in 4, an aggregation and what is done with long texts. A bundle
+#: without these has it, so that devices with former versions of this package read it.
+_PLAIN = 3
 
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
 TOLD_FILES, TOLD_FOLDER = (README, RECIPE), REPORTS
@@ -72,6 +76,14 @@ class Manifest:
     #: matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in bundles without one,
     #: or of before they were counted
     int8_matmuls: int | None = None
+    #: what is done with texts that are longer than ``max_length``
+    long_texts: LongTexts = field(default_factory=LongTexts)
+
+
+def schema(fields: Mapping[str, Any]) -> int:
+    """Return the lowest schema version that has a place for the fields of a manifest."""
+    new = "long_text" in fields or "aggregation" in fields["task"]
+    return SCHEMA_VERSION if new else _PLAIN
 
 
 def canonical(value: Any) -> bytes:
@@ -137,7 +149,7 @@ def read(folder: Path) -> Manifest:
     if fields.get("seal") != seal_of(fields):
         raise damaged(file, "its digest does not match its contents")
     fields.setdefault("digest", fields["seal"])
-    found = _parse(folder, fields if version == SCHEMA_VERSION else _renamed(fields))
+    found = _parse(folder, _renamed(fields) if version in (1, 2) else fields)
     if version != 1 and found.digest != content_digest(fields):
         raise damaged(file, "its digest does not match its contents")
     return found
@@ -193,11 +205,10 @@ def safe_path(name: str) -> bool:
 
 def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
     try:
-        task = fields["task"]
         manifest = Manifest(
             folder=folder,
             created_by=_text(fields["created_by"]),
-            task=Task(Problem(task["problem"]), _texts(task["labels"]), _boolean(task["pair"])),
+            task=_task(fields["task"]),
             max_length=_count(fields["max_length"], least=2),
             pad_token_id=_count(fields["pad_token_id"]),
             engines=_texts(fields["engines"]),
@@ -213,10 +224,11 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             seal=_text(fields["seal"]),
             saturation=_saturation(fields.get("saturation")),
             int8_matmuls=_optional_count(fields.get("int8_matmuls")),
+            long_texts=_long_texts(fields),
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, UsageError) as error:
         raise damaged(folder / MANIFEST_FILE, f"a field is malformed ({error})") from error
     for name in manifest.files:
         if not safe_path(name):
@@ -226,6 +238,20 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
                 hint="do not use this bundle; ask whoever made it",
             )
     return manifest
+
+
+def _task(fields: Mapping[str, Any]) -> Task:
+    task = Task.from_json(fields)
+    _texts(fields["labels"])
+    if task.kind.per_token and task.pair:
+        raise ValueError("labels of tokens are those of one text, not of a pair")
+    return task
+
+
+def _long_texts(fields: Mapping[str, Any]) -> LongTexts:
+    if "long_text" not in fields:
+        return LongTexts()
+    return LongTexts(LongText(_text(fields["long_text"])), _count(fields["stride"]))
 
 
 def _entry(value: Mapping[str, Any]) -> FileEntry:

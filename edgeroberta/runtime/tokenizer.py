@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
-from edgeroberta.runtime import tokenizerfiles
+from edgeroberta.runtime import longtexts, tokenizerfiles
+from edgeroberta.runtime.encoding import Encoding, Input, NativeEncoding, place, windows
+from edgeroberta.runtime.longtexts import LongText, LongTexts
 from edgeroberta.runtime.prefixes import PrefixFinder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-#: A text, or a pair of texts.
-Input = str | tuple[str, str]
+__all__ = ["Encoding", "Input", "TextTokenizer", "explain"]
 
-
+# The token for what a vocabulary of this family does not have.
+_UNKNOWN = "<unk>"
 # Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
 # (about 1 kB per token) stay under some tens of MB.
 _CHUNK = 1024
@@ -30,25 +30,34 @@ _CHUNK = 1024
 _LONG, _FIRST = 16, 8
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """The token ids of one text or pair."""
-
-    ids: npt.NDArray[np.int64]  # int64 [length], special tokens included
-    truncated: bool  # True when the text was longer than the model takes and a part of it was cut off
-
-
 class TextTokenizer:
     """Turns texts into ids; safe to use from several threads at once."""
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_length: int,
+        threads: int | None = None,
+        long_texts: LongTexts | None = None,
+    ) -> None:
         self._tokenizer = tokenizer
         self._threads = threads
+        self._long = long_texts or LongTexts()
+        self._unknown = tokenizer.token_to_id(_UNKNOWN)
         self.max_length = max_length
         self._room_for_pairs = max_length >= tokenizer.num_special_tokens_to_add(True)
 
     @classmethod
-    def open(cls, folder: Path, max_length: int, *, threads: int | None = None) -> TextTokenizer:
+    def open(
+        cls,
+        folder: Path,
+        max_length: int,
+        *,
+        threads: int | None = None,
+        long_text: str | None = None,
+        stride: int | None = None,
+        pair: bool = False,
+    ) -> TextTokenizer:
         """Read ``tokenizer.json``, and over it what ``tokenizer_config.json`` says of ids.
 
         That is ``add_prefix_space``, ``truncation_side`` (which end of a long text is cut off) and
@@ -56,9 +65,11 @@ class TextTokenizer:
         most tokens per input, special tokens included. Of a pair that is too long the longer text is cut
         (``longest_first`` in Hugging Face's terms). ``threads``: 1 to tokenize lists one text after the
         other. Any other number is not kept to, and lists use all cores: the size of the package's thread pool
-        is one setting of the whole process (``RAYON_NUM_THREADS``). Raises BundleError: the file is missing
-        or is not a tokenizer; UsageError: ``max_length`` is no whole number, or has no room beside the
-        special tokens.
+        is one setting of the whole process (``RAYON_NUM_THREADS``). ``long_text``, ``stride``: what is done
+        with texts that are longer, see :mod:`.longtexts`; they are cut when None. ``pair``: whether inputs
+        are pairs, of which each text has half of the room. Raises BundleError: the file is missing or is not
+        a tokenizer; UsageError: ``max_length`` is no whole number, or has no room beside the special tokens,
+        or ``long_text`` or ``stride`` is none.
         """
         if not isinstance(max_length, int) or isinstance(max_length, bool):
             raise UsageError(f"must be a whole number, not {max_length!r}", where="max_length")
@@ -69,40 +80,58 @@ class TextTokenizer:
                 f"{max_length} tokens leave no room for a text: {special} are special tokens",
                 where="max_length",
             )
-        tokenizer.enable_truncation(max_length, strategy="longest_first", direction=side)
-        return cls(tokenizer, max_length, threads)
+        room = max_length - special
+        if pair:
+            room = (max_length - tokenizer.num_special_tokens_to_add(True)) // 2
+        long = longtexts.choose(long_text, stride, max_length=max_length, room=room)
+        tokenizer.enable_truncation(max_length, stride=long.stride, strategy="longest_first", direction=side)
+        return cls(tokenizer, max_length, threads, long)
 
-    def encode_one(self, item: Input) -> Encoding:
-        """Tokenize one text or pair; UsageError where it is neither, is refused, or has no room."""
+    @property
+    def long_texts(self) -> LongTexts:
+        """What is done with texts that are longer than the model."""
+        return self._long
+
+    def encode_one(self, item: Input, *, places: bool = False) -> Encoding:
+        """Tokenize one text or pair; ``places``: tell which characters each token of a text stands for.
+
+        Raises UsageError: it is neither, is refused, or has no room.
+        """
         try:
             if not isinstance(item, str):
                 self._require_room()
-            found = self._encode(self._shortened(item))
+            found = self._encode(self._shortened(item, places), places)
         except UsageError:
             raise
         # TypeError and ValueError from Python, bare Exception from the Rust side (tokenizers 0.20 to 0.23).
         except Exception as error:
             raise explain(item) from error
-        return self._wrap(found)
+        return self._wrap(found, item, places)
 
-    def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
+    def encode(self, inputs: Sequence[Input], *, places: bool = False) -> list[Encoding]:
         """Tokenize texts or pairs in order, on all cores unless opened for one thread."""
         if self._threads == 1:
-            return [self._numbered(number, item) for number, item in enumerate(inputs)]
+            return [self._numbered(number, item, places) for number, item in enumerate(inputs)]
         results: list[Encoding] = []
         for start in range(0, len(inputs), _CHUNK):
             chunk = list(inputs[start : start + _CHUNK])
             if not self._room_for_pairs and any(isinstance(item, tuple) for item in chunk):
                 self._require_room()
             try:
-                found = self._tokenizer.encode_batch_fast([self._shortened(item) for item in chunk])
+                found = self._encode_batch([self._shortened(item, places) for item in chunk], places)
             except Exception:  # as in encode_one
                 # One by one, to name the input that is wrong.
                 found = []
                 for number, item in enumerate(chunk, start):
-                    results.append(self._numbered(number, item))
-            results.extend(self._wrap(one) for one in found)
+                    results.append(self._numbered(number, item, places))
+            for number, one in enumerate(found):
+                results.append(self._wrap(one, chunk[number], places, start + number))
         return results
+
+    def truncated(self, inputs: Sequence[Input]) -> list[Encoding]:
+        """Tokenize texts or pairs, and cut those that are too long, whatever else is done with them."""
+        found = self._encode_batch(list(inputs), places=False)
+        return [Encoding(np.array(one.ids, np.int64), bool(one.overflowing)) for one in found]
 
     def spans(self, inputs: Sequence[Input]) -> list[list[tuple[int, int]]]:
         """Tell which characters each token stands for, to compare tokenizers.
@@ -120,14 +149,19 @@ class TextTokenizer:
                 where="max_length",
             )
 
-    def _encode(self, item: Input) -> object:
+    def _encode(self, item: Input, places: bool) -> NativeEncoding:
         if self._is_long(item):
             # Of a list of one, since only for lists the package lets go of the interpreter.
-            return self._tokenizer.encode_batch_fast([item])[0]
+            return self._encode_batch([item], places)[0]
         if isinstance(item, str):
             return self._tokenizer.encode(item)
         first, second = item
         return self._tokenizer.encode(first, second)
+
+    def _encode_batch(self, items: list[Input], places: bool) -> Sequence[NativeEncoding]:
+        # The faster one does not tell which characters tokens stand for (tokenizers 0.20 to 0.23).
+        encode = self._tokenizer.encode_batch if places else self._tokenizer.encode_batch_fast
+        return encode(items)
 
     def _is_long(self, item: Input) -> bool:
         longest = len(item) if isinstance(item, str) else max(map(len, item))
@@ -141,9 +175,13 @@ class TextTokenizer:
     def _from_left(self) -> bool:
         return bool((self._tokenizer.truncation or {}).get("direction") == "left")
 
-    def _shortened(self, item: Input) -> Input:
+    def _shortened(self, item: Input, places: bool = False) -> Input:
         """Cut what is much longer than the model takes, to texts with the same answer."""
         if not self._is_long(item):
+            return item
+        if self._long.way is LongText.WINDOWS:
+            return item if isinstance(item, str) else self._without_product(item)
+        if places and self._from_left:  # the end of a text has other characters' numbers
             return item
         if isinstance(item, str):
             return self._part(item)
@@ -174,17 +212,52 @@ class TextTokenizer:
                 return part
         return text
 
-    def _numbered(self, number: int, item: Input) -> Encoding:
-        try:
-            return self.encode_one(item)
-        except UsageError as error:
-            raise UsageError(error.what, where=f"input {number}", hint=error.hint) from error
+    def _without_product(self, pair: tuple[str, str]) -> Input:
+        """Cut both texts of a pair where both are long: windows are those of the longer one alone.
 
-    def _wrap(self, found: object) -> Encoding:
-        ids = np.array(found.ids, np.int64)  # type: ignore[attr-defined]
+        The package multiplies the windows of one by those of the other.
+        """
+        parts = self._part(pair[0]), self._part(pair[1])
+        return parts if all(map(self._is_over_half, parts)) else pair
+
+    def _is_over_half(self, text: str) -> bool:
+        room = self.max_length - self._tokenizer.num_special_tokens_to_add(True)
+        found = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0]
+        return len(found.ids) > room // 2
+
+    def _numbered(self, number: int, item: Input, places: bool) -> Encoding:
+        try:
+            return self.encode_one(item, places=places)
+        except UsageError as error:
+            raise UsageError(error.what, where=f"input {number}", hint=error.hint, code=error.code) from error
+
+    def _wrap(self, found: NativeEncoding, item: Input, places: bool, number: int | None = None) -> Encoding:
+        ids = np.array(found.ids, np.int64)
         # `overflowing` copies, so it is only asked for where it can be non-empty.
-        cut = len(ids) >= self.max_length and bool(found.overflowing)  # type: ignore[attr-defined]
-        return Encoding(ids, cut)
+        cut = len(ids) >= self.max_length and bool(found.overflowing)
+        if cut and self._long.way is not LongText.TRUNCATE:
+            if self._long.way is LongText.REFUSE:
+                named = None if number is None else f"input {number}"
+                raise longtexts.too_long(self._count(item), self.max_length, where=named)
+            # Windows of two texts that are both cut would be all of one with all of the other.
+            if isinstance(item, str) or not all(map(self._is_over_half, item)):
+                return windows(
+                    found,
+                    item,
+                    self._long.stride,
+                    unknown=self._unknown,
+                    places=places,
+                    reverse=self._from_left,
+                )
+        where = place(found, item, self._unknown) if places and isinstance(item, str) else None
+        return Encoding(ids, cut, where)
+
+    def _count(self, item: Input) -> int:
+        """Count the tokens of a text or pair, the special ones included."""
+        texts = [item] if isinstance(item, str) else list(item)
+        found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        tokens = sum(len(part.ids) for one in found for part in (one, *one.overflowing))
+        return tokens + self._tokenizer.num_special_tokens_to_add(isinstance(item, tuple))
 
 
 def explain(item: object) -> UsageError:

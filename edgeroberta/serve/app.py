@@ -16,8 +16,8 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from edgeroberta.errors import UsageError, did_you_mean
-from edgeroberta.runtime import Runtime
-from edgeroberta.runtime.tokenizer import Input
+from edgeroberta.runtime import Runtime, answers
+from edgeroberta.runtime.encoding import Input
 from edgeroberta.serve import body, head
 from edgeroberta.serve.metrics import CONTENT_TYPE, Metrics
 from edgeroberta.serve.pool import FullError, Job, Pool, Result
@@ -27,6 +27,8 @@ from edgeroberta.version import __version__
 
 PREDICT, HEALTH, METRICS = PATHS = ("/predict", "/health", "/metrics")
 _OTHER = "other"
+# Status and code of texts that the runtime refuses, by its own code; all others are no valid texts.
+_REFUSED = {"usage.text-too-long": (413, "text-too-long")}
 # A place in the queue is free again within the time of one answer, which is well under a second.
 _RETRY = {"Retry-After": "1"}
 # To watch for a client that leaves costs a task, which is more than most answers take altogether.
@@ -113,7 +115,8 @@ class Service:
             self.metrics.abandoned.inc()
             raise
         except UsageError as error:
-            raise Refusal(400, "invalid-text", error.what, where=error.where, hint=error.hint) from None
+            status, code = _REFUSED.get(error.code, (400, "invalid-text"))
+            raise Refusal(status, code, error.what, where=error.where, hint=error.hint) from None
         except Exception:
             # What went wrong inside is in the log, not for whoever asks.
             hint = "see the log of this server, and edgeroberta doctor there"
@@ -147,8 +150,10 @@ class Service:
         self.metrics.engine.observe(result.seconds)
         self.metrics.texts.inc(len(inputs))
         self.metrics.truncated.inc(sum(prediction.truncated for prediction in result.predictions))
+        self.metrics.windowed.inc(sum(prediction.windows > 1 for prediction in result.predictions))
+        self.metrics.count_entities(result.predictions)
         predictions = [
-            {"input": item, **vars(prediction)}
+            answers.to_json(item, prediction)
             for item, prediction in zip(inputs, result.predictions, strict=True)
         ]
         about = {name: self._facts[name] for name in ("bundle", "engine", "engine_version")}

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 from edgeroberta.errors import did_you_mean
-from edgeroberta.runtime.tokenizer import Input, explain
+from edgeroberta.runtime.encoding import Input
+from edgeroberta.runtime.tokenizer import explain
 from edgeroberta.serve.refusal import Refusal
 from edgeroberta.storage import jsontext
 

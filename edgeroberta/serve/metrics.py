@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,6 +14,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+
+from edgeroberta.tasks import Prediction, TokenPrediction
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -48,6 +50,14 @@ class Metrics:
             "Texts longer than the model takes, of those answered.",
             registry=registry,
         )
+        self.windowed = Counter(
+            "edgeroberta_windowed",
+            "Texts longer than the model takes that were read in windows.",
+            registry=registry,
+        )
+        self._entities = Counter(
+            "edgeroberta_entities", "Entities found, by label.", ("label",), registry=registry
+        )
         self.abandoned = Counter(
             "edgeroberta_abandoned", "Requests timed out, or whose client had gone.", registry=registry
         )
@@ -66,6 +76,13 @@ class Metrics:
         for name, (meaning, value) in gauges.items():
             Gauge(f"edgeroberta_{name}", meaning, registry=registry).set_function(value)
         ProcessCollector(registry=registry)
+
+    def count_entities(self, answers: Sequence[Prediction | TokenPrediction]) -> None:
+        """Count the entities of answers that have any; of their texts nothing is kept."""
+        for answer in answers:
+            if isinstance(answer, TokenPrediction):
+                for entity in answer.entities:
+                    self._entities.labels(entity.label).inc()
 
     def render(self) -> bytes:
         """Write everything in Prometheus' text format, version 0.0.4."""

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgeroberta.runtime import Prediction, Runtime
-from edgeroberta.runtime.tokenizer import Input
+from edgeroberta.runtime import Prediction, Runtime, TokenPrediction
+from edgeroberta.runtime.encoding import Input
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class FullError(Exception):
 class Result(NamedTuple):
     """The predictions of a job, one per input, and the seconds in the engine, tokenization left out."""
 
-    predictions: list[Prediction]
+    predictions: Sequence[Prediction | TokenPrediction]
     seconds: float
 
 
@@ -122,12 +122,9 @@ class Pool:
         try:
             encodings = self._runtime.encode(inputs)
             started = time.perf_counter()
-            outputs = self._runtime.run_ids([encoding.ids for encoding in encodings])
+            outputs = self._runtime.run(encodings)
             seconds = time.perf_counter() - started
-            found = [
-                self._runtime.read(outputs.part(row)[0], encoding, item)
-                for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True))
-            ]
+            found = self._runtime.predictions(inputs, encodings, outputs)
         # Whatever it is, one request gets an error and the thread continues with the next.
         except Exception as error:
             logger.warning("a request failed: %s: %s", type(error).__name__, error)

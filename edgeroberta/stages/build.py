@@ -19,7 +19,9 @@ from edgeroberta.storage.files import GRAPH
 if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.runtime.goldens import Goldens
+    from edgeroberta.runtime.longtexts import LongTexts
     from edgeroberta.runtime.manifest import Manifest
+    from edgeroberta.runtime.tokenizer import TextTokenizer
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -34,6 +36,17 @@ class BuildConfig(StageConfig):
     max_length: int | None = Field(
         None, ge=2, description="Truncate texts at this many tokens; by default the model's own limit."
     )
+    long_text: Literal["truncate", "windows", "refuse"] = Field(
+        "truncate",
+        description="What the runtime does with longer texts: cut them, read them in windows that overlap "
+        "and merge what these give, or refuse them.",
+    )
+    stride: int | None = Field(
+        None,
+        ge=0,
+        description="Tokens that a window has in common with the next one; by default a quarter of "
+        "max_length.",
+    )
     share_weights: bool = Field(
         False,
         description="Let OpenVINO read model.onnx, with its weights in a file beside it, instead of a copy "
@@ -47,16 +60,33 @@ class BuildConfig(StageConfig):
 
 
 def _check_room(config: BuildConfig, outset: RunOutline) -> RunOutline:
-    """Refuse a length without room for the special tokens."""
+    """Refuse a length without room for the special tokens, and a stride as long as a window."""
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    limit = outset.model.max_length
+    folder, limit, pair = outset.model.folder, outset.model.max_length, outset.task.pair
     try:
-        tokenizer = TextTokenizer.open(outset.model.folder, min(limit, config.max_length or limit))
-        tokenizer.encode_one(("a", "b") if outset.task.pair else "a")
+        tokenizer = TextTokenizer.open(folder, min(limit, config.max_length or limit))
+        tokenizer.encode_one(("a", "b") if pair else "a")
     except UsageError as error:
         raise RecipeError(error.what, where="build.max_length", hint=error.hint) from error
+    try:
+        _tokenizer(config, folder, limit, pair=pair)
+    except UsageError as error:
+        raise RecipeError(error.what, where="build.stride", hint=error.hint) from error
     return outset
+
+
+def _tokenizer(config: BuildConfig, folder: Path, limit: int, *, pair: bool) -> TextTokenizer:
+    """Open the tokenizer as the bundle will, for a model of at most ``limit`` tokens."""
+    from edgeroberta.runtime.tokenizer import TextTokenizer
+
+    return TextTokenizer.open(
+        folder,
+        min(limit, config.max_length or limit),
+        long_text=config.long_text,
+        stride=config.stride,
+        pair=pair,
+    )
 
 
 @stage("build", config=BuildConfig, reads=(Kind.GRAPH,), writes=Kind.DRAFT, check=_check_room)
@@ -83,14 +113,15 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
         for engine in engines
     }
-    max_length = min(model.max_length, config.max_length or model.max_length)
+    tokenizer = _tokenizer(config, graph, model.max_length, pair=context.task.pair)
+    max_length = tokenizer.max_length
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
     goldens = _goldens(graph, max_length, engines, pair=context.task.pair, precision=precision)
     bundle_writer.write_goldens(goldens, output)
     manifest = bundle_writer.seal(
         output,
         {
-            "task": _task(context),
+            "task": context.task.to_json(),
             "max_length": max_length,
             "pad_token_id": model.config.pad_token_id,
             "engines": list(engines),
@@ -103,6 +134,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "gate": None,
             "saturation": _saturation(context),
             "int8_matmuls": _int8_matmuls(output, engines),
+            **_long_texts(tokenizer.long_texts),
         },
     )
     later = _on_the_device(engines, context)
@@ -230,9 +262,13 @@ def _on_the_device(engines: Sequence[str], context: Context) -> list[str]:
     return later
 
 
-def _task(context: Context) -> dict[str, Any]:
-    task = context.task
-    return {"problem": task.problem.value, "labels": list(task.labels), "pair": task.pair}
+def _long_texts(chosen: LongTexts) -> dict[str, Any]:
+    """Return what the manifest says of long texts; nothing where they are cut, as always before."""
+    from edgeroberta.runtime.longtexts import LongText
+
+    if chosen.way is LongText.TRUNCATE:
+        return {}
+    return {"long_text": chosen.way.value, "stride": chosen.stride}
 
 
 def _saturation(context: Context) -> dict[str, Any] | None:

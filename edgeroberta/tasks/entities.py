@@ -66,6 +66,9 @@ class Units:
     scores: Callable[[list[int]], list[float]]  # probabilities of the labels of chosen units
 
 
+_NO_UNITS = Units([], [], [], lambda chosen: [])
+
+
 def simple(values: Values, places: Indices) -> Units:
     """Take every token for itself."""
     if len(places) and (places[0, 2] < 0 or places[-1, 2] < 0 or (places[:, 2] < 0).any()):
@@ -84,7 +87,7 @@ def average(values: Values, places: Indices) -> Units:
     """Take the mean of the probabilities of each word's tokens."""
     rows, starts, ends = _words(places)
     if not rows:
-        return Units([], [], [], lambda chosen: [])
+        return _NO_UNITS
     tokens, lengths = _tokens(places, rows)
     total = np.add.reduceat(_softmax(values[tokens]), np.cumsum([0, *lengths[:-1]]), axis=0)
     means = total / np.array(lengths, np.float32)[:, None]
@@ -95,6 +98,8 @@ def average(values: Values, places: Indices) -> Units:
 def maximum(values: Values, places: Indices) -> Units:
     """Take the token of each word that is surest of its label."""
     rows, starts, ends = _words(places)
+    if not rows:
+        return _NO_UNITS
     tokens, lengths = _tokens(places, rows)
     probabilities = _softmax(values[tokens])
     tops = probabilities.max(axis=1).tolist()

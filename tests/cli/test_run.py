@@ -31,7 +31,7 @@ def test_json_is_json_and_nothing_else(tiny_bundle, capsys):
     assert found["engine"] == "openvino"
     assert len(found["predictions"]) == 1
     answer = found["predictions"][0]
-    assert sorted(answer) == ["input", "label", "labels", "score", "scores", "truncated"]
+    assert sorted(answer) == ["input", "label", "labels", "score", "scores", "truncated", "windows"]
     assert answer["input"] == "great film"
     assert answer["scores"][answer["label"]] == answer["score"]
 

@@ -76,9 +76,9 @@ def test_a_manifest_that_is_not_json_is_refused(bundle, data):
 
 
 def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
-    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 4, "new": []}')
+    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 5, "new": []}')
     assert str(refused(bundle)) == (
-        f"{bundle}/manifest.json: written by a newer version (schema 4, this one reads up to 3)\n"
+        f"{bundle}/manifest.json: written by a newer version (schema 5, this one reads up to 4)\n"
         "  next: pip install --upgrade edgeroberta"
     )
 
@@ -156,7 +156,7 @@ def test_not_a_number_in_a_manifest_is_refused(bundle):
         ),
         (lambda m: m.update(engines=[]), "damaged: a field is malformed ([] is not a list of texts)"),
         (lambda m: m.update(target=None), "damaged: a field is malformed (None is not a text)"),
-        (lambda m: m["task"].update(pair=1), "damaged: a field is malformed (1 is not true or false)"),
+        (lambda m: m["task"].update(pair=1), "damaged: a field is malformed (pair is 1)"),
         (
             lambda m: m["task"].update(problem="ranking"),
             "damaged: a field is malformed ('ranking' is not a valid Problem)",

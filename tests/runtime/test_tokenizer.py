@@ -315,6 +315,9 @@ class Refusing:
     def encode(self, *texts):
         raise Exception("Unk token `<unk>` not found in the vocabulary")
 
+    def token_to_id(self, token):
+        return None
+
     encode_batch_fast = encode
 
 

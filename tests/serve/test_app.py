@@ -22,7 +22,7 @@ def test_one_text_and_several_are_answered_as_the_runtime_answers_them(start):
     assert one.headers["content-type"] == "application/json"
     assert one.headers["cache-control"] == "no-store"
     found = one.json["predictions"][0]
-    assert sorted(found) == ["input", "label", "labels", "score", "scores", "truncated"]
+    assert sorted(found) == ["input", "label", "labels", "score", "scores", "truncated", "windows"]
     assert (found["label"], found["truncated"]) == ("positive", False)
     answers = server.ask(post({"texts": ["bad", "great film", "word " * 600]})).json["predictions"]
     assert [answer["label"] for answer in answers] == ["negative", "positive", "negative"]

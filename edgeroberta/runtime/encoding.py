@@ -1,0 +1,107 @@
+"""What a text is to a model: the ids of its tokens, which characters they stand for, and its windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeroberta.tasks import tokens
+from edgeroberta.tasks.outputs import Indices
+
+#: A text, or a pair of texts.
+Input = str | tuple[str, str]
+
+
+class NativeEncoding(Protocol):
+    """What the ``tokenizers`` package gives for one text or pair."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the tokens."""
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """First character of each token, and the one after its last."""
+
+    @property
+    def special_tokens_mask(self) -> list[int]:
+        """1 for the tokens that the template adds."""
+
+    @property
+    def sequence_ids(self) -> list[int | None]:
+        """0 or 1, the text of a pair that each token is of."""
+
+    @property
+    def overflowing(self) -> Sequence[NativeEncoding]:
+        """What was cut off, in encodings of its own."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The token ids of one text or pair, or of the first window of one that is read in several."""
+
+    ids: npt.NDArray[np.int64]  # int64 [length], special tokens included
+    truncated: bool  # True when the text was longer than the model takes and a part of it was cut off
+    #: int64 [length, 3] of a text, see :class:`edgeroberta.tasks.outputs.Ragged`; None where nobody asked
+    places: Indices | None = None
+    rest: tuple[Encoding, ...] = ()  # the windows after the first, in the order of the text
+    overlap: int = 0  # tokens that a window has in common with the next one
+
+
+def place(found: NativeEncoding, text: str, unknown: int | None) -> Indices:
+    """Tell which characters of a text its tokens stand for, int64 [length, 3].
+
+    ``unknown``: id of the token for what the vocabulary does not have.
+    """
+    return tokens.places(text, found.offsets, found.special_tokens_mask, _numbers(found.ids, unknown))
+
+
+def windows(
+    found: NativeEncoding, item: Input, overlap: int, *, unknown: int | None, places: bool, reverse: bool
+) -> Encoding:
+    """Read what overflows as windows.
+
+    ``overlap``: tokens that each has in common with the next one. ``places``: whether to tell characters, of
+    a text alone; ``unknown`` as in :func:`place`. ``reverse``: True when long texts are cut on the left,
+    where windows come from the end.
+    """
+    parts = [found, *found.overflowing]
+    if reverse:
+        parts.reverse()
+    where: Sequence[Indices | None] = [None] * len(parts)
+    if places and isinstance(item, str):
+        where = _places(parts, item, overlap, unknown)
+    made = [
+        Encoding(np.array(part.ids, np.int64), False, one) for part, one in zip(parts, where, strict=True)
+    ]
+    return replace(made[0], rest=tuple(made[1:]), overlap=overlap)
+
+
+def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, unknown: int | None) -> list[Indices]:
+    """Place the tokens of windows; a word has one number in all of them."""
+    masks = [np.array(part.special_tokens_mask, bool) for part in parts]
+    spans: list[tuple[int, int]] = []
+    ids: list[int] = []
+    for number, (part, mask) in enumerate(zip(parts, masks, strict=True)):
+        own = np.flatnonzero(~mask)[overlap if number else 0 :].tolist()
+        all_spans, all_ids = part.offsets, part.ids
+        spans += [all_spans[row] for row in own]
+        ids += [all_ids[row] for row in own]
+    whole = tokens.places(text, spans, [0] * len(spans), _numbers(ids, unknown))
+    found, start = [], 0
+    for mask in masks:
+        one = np.tile(np.array([0, 0, -1], np.int64), (len(mask), 1))
+        count = int((~mask).sum())
+        one[~mask] = whole[start : start + count]
+        start += count - overlap
+        found.append(one)
+    return found
+
+
+def _numbers(ids: Sequence[int], unknown: int | None) -> Sequence[int]:
+    """Return the places of an id among others."""
+    return [number for number, one in enumerate(ids) if one == unknown] if unknown in ids else ()
