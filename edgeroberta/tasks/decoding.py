@@ -36,9 +36,10 @@ def answers(found: list[EntityAnswer]) -> Array:
 def tagged_words(outputs: Outputs, aggregation: str) -> Ragged:
     """Give each word its label, as :mod:`.entities` does for one text.
 
-    Where nobody knows what the units stand for, each is a word. Tokens that stand for the same first
-    character are one word's, even where the pipeline of transformers begins a new one (a character that is
-    several tokens, after a space). Returns label ids int64 [words] and their places.
+    Where nobody knows what the units stand for, each is a word. Tokens that begin at the same character are
+    one word's, as in training, even where the pipeline of transformers begins a new one (after a space, of
+    the tokens of a space and a letter, or of a letter's bytes). Returns label ids int64 [words] and their
+    places.
     """
     values, texts = outputs.values, outputs.texts
     if outputs.places is None:
@@ -50,9 +51,7 @@ def tagged_words(outputs: Outputs, aggregation: str) -> Ragged:
     new = np.ones(len(kept), np.bool_)
     if aggregation != "simple":
         before = places[:-1]
-        same = (places[1:, WORD] == before[:, WORD]) | (
-            (places[1:, START] == before[:, START]) & (before[:, END] > before[:, START])
-        )
+        same = (places[1:, WORD] == before[:, WORD]) | (places[1:, START] == before[:, START])
         new[1:] = (texts[1:] != texts[:-1]) | ~same
     rows = np.flatnonzero(new)
     lengths = np.diff(np.append(rows, len(kept)))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
 from seqeval.scheme import IOB2, IOBES
 from tagged import TYPES, changed, labels_of, outputs_of, random_tags, word_tags
@@ -44,6 +46,41 @@ def test_the_metrics_are_those_of_seqeval(scheme):
             assert found["f1_strict"] == pytest.approx(strict)
 
 
+WORDS = st.lists(
+    st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=6),
+    min_size=1,
+    max_size=9,
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sentences=st.lists(WORDS, min_size=1, max_size=4), seed=st.integers(0, 1000))
+def test_f1_of_words_that_are_joined_by_spaces_is_that_of_their_tags(tokenizer_folder, sentences, seed):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
+    draw = np.random.default_rng(seed)
+    rows, spans, true, said, ids = [], [], [], [], []
+    for words in sentences:
+        found = tokenizer.encode(" ".join(words))
+        spans.append(places(" ".join(words), found.offsets, found.special_tokens_mask))
+        wanted, given_ids = (draw.integers(0, len(LABELS), len(words)) for _ in range(2))
+        values = draw.normal(size=(len(found.ids), len(LABELS)))
+        starts = np.cumsum([0, *(len(word) + 1 for word in words)])
+        for start, tag in zip(starts[:-1], given_ids, strict=True):
+            # The first token of the word; what the model says of the others makes no difference.
+            values[np.flatnonzero((spans[-1][:, 0] == start) & (spans[-1][:, 2] >= 0))[0], tag] = 9
+        rows.append(values.astype(np.float32))
+        true.append([LABELS[tag] for tag in wanted])
+        said.append([LABELS[tag] for tag in given_ids])
+        ids.append((wanted, np.stack([starts[:-1], starts[1:] - 1, np.arange(len(words))], axis=1)))
+    tags = WordTags.pack(*zip(*ids, strict=True))
+    found = metrics.all_metrics(TASK, Outputs.pack(rows, spans), tags)
+    assert found["f1"] == pytest.approx(f1_score(true, said))
+    assert found["f1_strict"] == pytest.approx(f1_score(true, said, mode="strict", scheme=IOB2))
+
+
 def test_strict_can_be_higher_than_the_default():
     found = scores([["B-PER", "I-LOC"]], [["B-PER", "O"]])
     assert found["f1"] == pytest.approx(2 / 3)
@@ -80,10 +117,10 @@ def tokens(*parts):
 
 
 def test_the_first_token_of_a_word_gives_it_its_label():
-    given = tokens(("B-PER", 0, 3, 0), ("I-LOC", 3, 5, 0), ("O", 6, 8, 1), ("B-LOC", 8, 9, 1))
-    assert TASK.decide(given)[0].entities == ((0, 0, 5),)
+    known = tokens(("B-PER", 0, 3, 0), ("I-LOC", 3, 5, 0), ("O", 6, 8, 1), ("B-LOC", 8, 9, 1))
+    assert TASK.decide(known)[0].entities == ((0, 0, 5),)
     simple = Task(Problem.TOKENS, LABELS, aggregation="simple")
-    assert simple.decide(given)[0].entities == ((0, 0, 3), (1, 3, 5), (1, 8, 9))
+    assert simple.decide(known)[0].entities == ((0, 0, 3), (1, 3, 5), (1, 8, 9))
 
 
 def test_tokens_of_one_character_are_one_word_where_entities_are_counted():
@@ -91,8 +128,8 @@ def test_tokens_of_one_character_are_one_word_where_entities_are_counted():
     text, spans = "a é", [(0, 1), (2, 3), (2, 3)]
     where = places(text, spans, [0, 0, 0])
     assert where[:, 2].tolist() == [0, 1, 2]  # as transformers' pipeline has it
-    given = tokens(("O", *where[0]), ("B-PER", *where[1]), ("O", *where[2]))
-    assert TASK.decide(given)[0].entities == ((0, 2, 3),)
+    known = tokens(("O", *where[0]), ("B-PER", *where[1]), ("O", *where[2]))
+    assert TASK.decide(known)[0].entities == ((0, 2, 3),)
 
 
 @pytest.mark.parametrize("aggregation", ["simple", "first", "average", "max"])
@@ -116,8 +153,8 @@ def test_entities_that_are_counted_are_those_that_a_device_finds(aggregation):
 def test_answers_agree_where_the_entities_are_the_same():
     one = [["B-PER", "I-PER", "O"], ["B-LOC", "O"], ["O"]]
     two = [["I-PER", "I-PER", "O"], ["B-LOC", "I-LOC"], ["O"]]
-    given = [outputs_of(each, LABELS) for each in (one, two)]
-    assert agrees(TASK, *given).tolist() == [True, False, True]
+    both = [outputs_of(each, LABELS) for each in (one, two)]
+    assert agrees(TASK, *both).tolist() == [True, False, True]
 
 
 def test_what_there_is_to_lose_are_texts_with_a_right_entity():
