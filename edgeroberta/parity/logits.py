@@ -32,10 +32,9 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
     with cache.writing(caches):
         caches.mkdir(parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=".preflight-", dir=caches))
-    same = model.config.num_labels == task.num_outputs
     try:
         with cache.writing(caches):
-            whole = model if same and model.has_head else _with_head(model, task, place / "model")
+            whole = model if _answers(model, task) else _with_head(model, task, place / "model")
             answers = _of_transformers(whole, inputs)
             found = _of_graph(whole, task, inputs, place).values
     finally:
@@ -53,6 +52,12 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
             where=str(model),
             hint="this model is read wrongly, so it is not compressed; please report it",
         )
+
+
+def _answers(model: Checkpoint, task: Task) -> bool:
+    """Tell whether a model has the head and the outputs of a task."""
+    same = (model.config.head, model.config.num_labels) == (task.kind.head, task.num_outputs)
+    return same and model.has_head
 
 
 def _of_transformers(model: Checkpoint, inputs: Inputs) -> Outputs:

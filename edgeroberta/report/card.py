@@ -15,15 +15,15 @@ from edgeroberta.evaluation.result import to_come
 from edgeroberta.report import engines_table, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
+from edgeroberta.roberta.heads import HEADS
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.storage.files import README
+from edgeroberta.tasks import KINDS, TaskKind
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
-_OPTIMUM = {
-    "onnxruntime": "ORTModelForSequenceClassification",
-    "openvino": "OVModelForSequenceClassification",
-}
+#: Engine to how Optimum's classes for it begin.
+_OPTIMUM = {"onnxruntime": "ORTModel", "openvino": "OVModel"}
 #: Values of a card's ``license`` that name none.
 _NO_LICENSE = ("other", "unknown")
 
@@ -43,6 +43,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
     per_stage = PerStageMetrics.from_json(report["per_stage"]) if report.get("per_stage") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
+    suffix = HEADS[_kind(manifest).head].suffix
     return rendering.render(
         "card.md.j2",
         front_matter=_front_matter(manifest, report, origin),
@@ -56,7 +57,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,
         extra=ENGINES[engine].extra if engine in ENGINES else engine,
-        optimum=_OPTIMUM,
+        optimum={name: f"{start}{suffix}" for name, start in _OPTIMUM.items()},
         waiting=waiting,
         tensorrt=any(ENGINES[name].module == "tensorrt" for name in waiting),
         data=shlex.quote(one_line(Path(report["data"]["source"]).name)),
@@ -65,6 +66,10 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
             ((stage["stage"], f"{stage['seconds']:.1f}") for stage in manifest["lineage"]),
         ),
     )
+
+
+def _kind(manifest: Mapping[str, Any]) -> TaskKind:
+    return KINDS[manifest["task"]["problem"]]
 
 
 def stated_license(model: Path) -> str | None:
@@ -97,10 +102,10 @@ def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _CardSource:
 def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _CardSource) -> str:
     import yaml
 
-    metric = report["metric"]
+    metric, tag = report["metric"], _kind(manifest).optimum_task
     fields: dict[str, Any] = {
         "library_name": "edgeroberta",
-        "pipeline_tag": "text-classification",
+        "pipeline_tag": tag,
         "tags": ["edgeroberta", "roberta", "onnx", manifest["precision"], *manifest["engines"]],
     }
     for field in ("license", "base_model"):
@@ -108,7 +113,7 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin
             fields[field] = value
     if measured := next((result for result in report["engines"] if result["metrics"]), None):
         result = {
-            "task": {"type": "text-classification"},
+            "task": {"type": tag},
             "dataset": {"name": one_line(Path(report["data"]["source"]).name), "type": "held-out"},
             "metrics": [
                 {

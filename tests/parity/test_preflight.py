@@ -20,6 +20,7 @@ from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import graph
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import get
+from edgeroberta.tasks import Problem, Task
 
 TEXTS = tuple(f"a great film, number {number}" for number in range(40))
 
@@ -72,10 +73,36 @@ def test_teachers_and_students_that_are_none_are_refused(job, tiny_multi_label_c
         preflight.check_stages([step("distill", student=str(tmp_path / "none"))], job)
 
 
-@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_headless_checkpoint"])
+@pytest.mark.parametrize(
+    "model",
+    ["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_headless_checkpoint", "tiny_token_checkpoint"],
+)
 def test_a_model_that_is_read_right_passes(request, model):
     folder = request.getfixturevalue(model)
     assert preflight.check_reading(Checkpoint(folder), Checkpoint(folder).task, TEXTS) == ()
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "camembert"])
+def test_a_model_that_labels_tokens_is_held_to_transformers_at_every_length(
+    make_checkpoint, monkeypatch, family
+):
+    monkeypatch.setattr(logits, "ALLOWED", 1e-5)
+    checkpoint = make_checkpoint(("O", "B-X", "I-X"), "token_classification", model_type=family)
+    texts = ["", "a", "The film\u0301 is 🎬 great.", *("a dull film " * count for count in (1, 9, 40, 400))]
+    logits.check(Checkpoint(checkpoint), Checkpoint(checkpoint).task, texts)
+
+
+def test_a_model_gets_a_head_of_the_kind_of_its_task(
+    tiny_checkpoint, tiny_headless_checkpoint, tiny_token_checkpoint, tmp_path
+):
+    tokens = Task(Problem.TOKENS, ("O", "B-X"))
+    # Two labels each, but of another kind.
+    assert not logits._answers(Checkpoint(tiny_checkpoint), tokens)
+    assert logits._answers(Checkpoint(tiny_token_checkpoint), Checkpoint(tiny_token_checkpoint).task)
+    for number, source in enumerate((tiny_checkpoint, tiny_headless_checkpoint)):
+        logits.check(Checkpoint(source), tokens, list(TEXTS[:4]))
+        made = logits._with_head(Checkpoint(source), tokens, tmp_path / str(number))
+        assert (made.task.problem, made.config.num_labels) == (Problem.TOKENS, 2)
 
 
 def test_a_model_is_looked_at_once(job, monkeypatch):

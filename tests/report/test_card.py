@@ -206,3 +206,19 @@ def test_hostile_names_of_model_labels_and_data_stay_texts(manifest, report):
     assert body.startswith("\n# a\\`b\\|\\<script\\>\\[x\\](y)\\\\x1b\\[2J ---, compressed to int8\n")
     assert "\nLabels: ``a`b``, `---\\n# x`, `\\u202eevil`.\n" in body
     assert escaping.plain(text) == text
+
+
+def test_a_model_that_labels_tokens_is_found_and_loaded_as_one(manifest, report):
+    manifest["task"] = {**manifest["task"], "problem": "token_classification", "labels": ["O", "B-PER"]}
+    report["metric"] = "f1"
+    report["engines"][0]["metrics"] = {"f1": 0.95}
+    text = card.write(manifest, report)
+    found = front_matter(text)
+    assert (
+        found["pipeline_tag"]
+        == found["model-index"][0]["results"][0]["task"]["type"]
+        == "token-classification"
+    )
+    assert "`ORTModelForTokenClassification`" in text
+    assert "`OVModelForTokenClassification`" in text
+    assert "SequenceClassification" not in text

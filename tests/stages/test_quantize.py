@@ -170,7 +170,7 @@ def test_an_attention_that_costs_answers_is_put_back_to_float(jetson, monkeypatc
 
 def test_a_budget_that_rounding_breaks_puts_matmuls_back_and_says_why(context, monkeypatch):
     monkeypatch.setattr(
-        "edgeroberta.metrics.agreement", lambda task, a, b: float((np.abs(a - b) < 1e-6).mean())
+        "edgeroberta.metrics.agreement", lambda task, a, b: float((np.abs(a.values - b.values) < 1e-6).mean())
     )
     said: list[str] = []
     monkeypatch.setattr(context.progress, "line", said.append, raising=False)
