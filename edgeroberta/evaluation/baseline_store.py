@@ -20,7 +20,7 @@ from edgeroberta.measure.offline import Throughput
 from edgeroberta.notebook import Shown
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.strict import build
-from edgeroberta.tasks import Outputs, Problem, Task
+from edgeroberta.tasks import Outputs, Task
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import Rows
@@ -68,11 +68,7 @@ class BaselineAnswers(_Stored, Shown):
     def to_json(self) -> dict[str, Any]:
         """Return all but the outputs as a JSON object."""
         fields = {name: value for name, value in vars(self).items() if name != "outputs"}
-        fields["task"] = {
-            "problem": self.task.problem.value,
-            "labels": list(self.task.labels),
-            "pair": self.task.pair,
-        }
+        fields["task"] = self.task.to_json()
         fields["machine"] = asdict(self.machine)
         fields["latency"] = asdict(self.latency) if self.latency else None
         fields["offline"] = asdict(self.offline) if self.offline else None
@@ -190,7 +186,7 @@ def check(reference: BaselineAnswers, *, rows: Rows, task: Task, model_digest: s
 def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Check the types of ``reference.json``, and build its nested records."""
     task, metrics = fields["task"], fields["metrics"]
-    made = Task(Problem(task["problem"]), tuple(task["labels"]), bool(task["pair"]))
+    made = Task.from_json(task)
     # Not as a record: a correlation that is none is stored as NaN.
     if not all(isinstance(value, int | float) for value in metrics.values()) or made.metric not in metrics:
         raise ValueError(f"its metrics are {metrics}")

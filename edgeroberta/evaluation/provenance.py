@@ -31,15 +31,7 @@ def stored_gate(bundle: Path) -> GateLimits:
     """Return the gate that the bundle was judged by when it was made."""
     file = bundle / REPORT_FILE
     try:
-        gate = jsontext.loads(file.read_bytes(), finite=False)["gate"]
-        asked = {name: float(gate[name]) for name in ("max_drop", "min_agreement", "confidence")}
-        # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric.
-        kept, metric = gate.get("min_kept"), gate.get("metric")
-        return GateLimits(
-            **asked,
-            min_kept=None if kept is None else float(kept),
-            metric=None if metric is None else str(metric),
-        )
+        return _gate(jsontext.loads(file.read_bytes(), finite=False)["gate"])
     except OSError as error:
         raise BundleError(
             "the bundle carries no report, so there is no gate to hold it to",
@@ -50,6 +42,30 @@ def stored_gate(bundle: Path) -> GateLimits:
         raise BundleError(
             f"damaged: not a report ({error})", where=str(file), hint="copy the bundle again"
         ) from error
+
+
+def _gate(gate: Any) -> GateLimits:
+    """Read a gate; what goes wrong passes through."""
+    if not isinstance(gate, Mapping):
+        raise TypeError(f"{gate!r} is no gate")
+    # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric, those of 0.4
+    # and before no recall of labels.
+    kept, metric, drop = (gate.get(name) for name in ("min_kept", "metric", "max_recall_drop"))
+    return GateLimits(
+        max_drop=float(gate["max_drop"]),
+        min_agreement=float(gate["min_agreement"]),
+        confidence=float(gate["confidence"]),
+        min_kept=None if kept is None else float(kept),
+        metric=None if metric is None else str(metric),
+        min_recall=_by_label(gate.get("min_recall", {})),
+        max_recall_drop=drop if drop is None or isinstance(drop, float | int) else _by_label(drop),
+    )
+
+
+def _by_label(given: Any) -> dict[str, float]:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{given!r} is no table of labels")
+    return {str(label): float(share) for label, share in given.items()}
 
 
 def stored_leak(bundle: Path, digest: str) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def recheck(
         full = stored
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
     reference.check(full, rows=rows, task=facts.task)
+    full = replace(full, task=facts.task)  # which may be judged by another metric
     options = EvaluationOptions(
         gate=gate,
         engines=request.engines,

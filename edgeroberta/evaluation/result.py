@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from edgeroberta.evaluation.per_stage import PerStageMetrics
@@ -36,12 +36,26 @@ class GateLimits:
     #: smallest share of the baseline's metric; None where only ``max_drop`` counts
     min_kept: float | None = None
     metric: str | None = None  # name of the metric that counts; None for the task's own
+    min_recall: Mapping[str, float] = field(default_factory=dict)  # smallest recall, by label
+    #: largest loss of recall: one number for every label, or by label; None where it does not count
+    max_recall_drop: float | Mapping[str, float] | None = None
 
     def allowed(self, baseline: float) -> float:
         """Return the largest loss that both ``max_drop`` and ``min_kept`` allow."""
         if self.min_kept is None:
             return self.max_drop
         return min(self.max_drop, (1 - self.min_kept) * max(baseline, 0.0))
+
+    def recall_drop(self, label: str) -> float | None:
+        """Return the largest loss of a label's recall; None where it does not count."""
+        asked = self.max_recall_drop
+        return asked.get(label) if isinstance(asked, Mapping) else asked
+
+    def recall_labels(self, known: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels whose recall counts; ``known`` are those of the task."""
+        asked = self.max_recall_drop
+        some: Sequence[str] = tuple(asked or ()) if isinstance(asked, Mapping) or asked is None else known
+        return tuple(dict.fromkeys((*self.min_recall, *some)))
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,25 @@ class Judgement:
     #: rows in all that would decide, when it is INCONCLUSIVE for want of rows; different texts where some are
     #: copies
     rows_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class LabelRecall:
+    """How much of what bears a label is found, and what the gate says to that.
+
+    What no row shows is None. Of each interval the end that a PASS asks for is that of the gate's
+    ``confidence``; the other one shares its probability among all bounds on recall.
+    """
+
+    label: str
+    count: int  # how many rows, or entities, bear it
+    texts: int  # how many different texts have it
+    baseline: float | None  # the baseline's recall
+    recall: Interval | None  # the compressed model's
+    drop: Interval | None  # baseline minus compressed
+    least: float | None  # the smallest recall that the gate asks for; None where it asks for none
+    most: float | None  # the largest drop that it allows, likewise
+    verdict: GateVerdict  # the worse one of both
 
 
 @dataclass(frozen=True)
@@ -90,6 +123,7 @@ class EngineResult:
     agreement: float | None = None  # share of rows with the baseline's answer
     #: the same with its interval; reports of version 0.3 and before have none
     agreement_interval: Interval | None = None
+    recalls: tuple[LabelRecall, ...] = ()  # of the labels whose recall the gate bounds
     flips: int | None = None  # number of rows without it
     latency: Latency | None = None  # single texts, tokenization included
     cold_start_s: float | None = None  # from before the import to the first answer

@@ -9,10 +9,20 @@ from edgeroberta.metrics.intervals import (
     Interval,
     agreement_interval,
     drop_interval,
+    drop_of_answers,
     lead_interval,
     rows_to_decide,
+    share_interval,
 )
-from edgeroberta.metrics.scores import Given, all_metrics, calibration_error, fits, score
+from edgeroberta.metrics.scores import (
+    Given,
+    all_metrics,
+    calibration_error,
+    checked,
+    fits,
+    of_answers,
+    score,
+)
 
 __all__ = [
     "SAMPLES",
@@ -24,9 +34,13 @@ __all__ = [
     "agrees",
     "all_metrics",
     "calibration_error",
+    "checked",
     "drop_interval",
+    "drop_of_answers",
     "fits",
     "lead_interval",
+    "of_answers",
     "rows_to_decide",
     "score",
+    "share_interval",
 ]

@@ -10,8 +10,9 @@ rows may decide, takes the wider of this and of :mod:`edgeroberta.metrics.studen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,13 @@ class BootstrapOptions:
         """Probability on either side."""
         return (1 - self.confidence) / 2
 
+    def shared(self, among: int) -> BootstrapOptions:
+        """Return the options for one of so many intervals that together are wrong as seldom as one alone."""
+        # Bonferroni's correction. Far out, an end takes more samples to be as steady: a hundredth of them.
+        tail = self.tail / max(among, 1)
+        samples = max(self.samples, math.ceil(self.samples / 100 / tail))
+        return replace(self, confidence=1 - 2 * tail, samples=samples)
+
     def count(self, cells: int) -> int:
         """Return how many samples of so many numbers each to draw: the more there are, the fewer it takes."""
         return min(self.samples, max(1000, _CELLS // cells))
@@ -79,9 +87,16 @@ def drop_interval(
     baseline on n texts. ``ours``: those of the compressed model. ``labels``: those of n rows. ``metric``: its
     name; None for the task's own. Returns the drop ``metric(full) - metric(ours)``; 0.01 is one point.
     """
-    name = metric or task.metric
-    chosen, truth = task.kind.metrics[name], task.truth(labels)
     first, second = (task.decide(checked(task, each, len(labels))) for each in (full, ours))
+    return drop_of_answers(task, first, second, task.truth(labels), draws, metric=metric)
+
+
+def drop_of_answers(
+    task: Task, first: Array, second: Array, truth: Array, draws: BootstrapOptions, *, metric: str | None
+) -> Interval:
+    """Estimate the same from answers, as ``task.decide`` and ``task.truth`` give them."""
+    name = metric or task.metric
+    chosen = task.kind.metrics[name]
     mean = of_answers(task, first, truth, name) - of_answers(task, second, truth, name)
 
     def most(better: Array, worse: Array) -> float:
@@ -108,7 +123,11 @@ def drop_interval(
 
 def agreement_interval(task: Task, full: Given, ours: Given, draws: BootstrapOptions) -> Interval:
     """Estimate on which share of all texts two models, by their outputs, say the same."""
-    same = agrees(task, full, ours)
+    return share_interval(agrees(task, full, ours), draws)
+
+
+def share_interval(same: npt.NDArray[np.bool_], draws: BootstrapOptions) -> Interval:
+    """Estimate of which share of all texts something is true that is so of these, bool[n]."""
     low, high = (
         draws.quantile(resampling.sample_share(same, draws.groups, other=end), upper=end)
         for end in (False, True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgeroberta.metrics import unseen
 from edgeroberta.metrics.scores import Array, Floats
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Metric, Task
 
 Groups = npt.NDArray[np.int64]
 
@@ -77,12 +77,21 @@ def sample_drop(
             for known, new in ((ours, lost[0]), (theirs, lost[1]))
         ]
     )
-    units = group_sums(both[:rows], groups)
+    return sample_drop_of(chosen, both[:rows], both[rows:], groups)
+
+
+def sample_drop_of(metric: Metric, seen: Floats, lost: Floats, groups: Groups | None) -> BootstrapSample:
+    """Sample how much of a metric one model has more than another, by the statistics of both.
+
+    ``seen``: float64[n, 2 k] of the rows, both models' side by side. ``lost``: float64[c, 2 k] of rows that
+    the second may have lost unseen; at least one.
+    """
+    units = group_sums(seen, groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
     # What was never seen comes in units of the size of those that were.
-    row = unseen.worst(chosen, units.sum(axis=0), both[rows:] * (rows / len(units)))
+    row = unseen.worst(metric, units.sum(axis=0), lost * (len(seen) / len(units)))
     kinds = np.vstack([kinds, row])
-    return BootstrapSample(np.append(counts, 1.0), lambda weights: unseen.drop(chosen, weights @ kinds))
+    return BootstrapSample(np.append(counts, 1.0), lambda weights: unseen.drop(metric, weights @ kinds))
 
 
 def sample_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bool) -> BootstrapSample:
@@ -90,16 +99,24 @@ def sample_share(yes: npt.NDArray[np.bool_], groups: Groups | None, *, other: bo
 
     Without groups, its quantiles are the bounds of Clopper and Pearson.
     """
-    units = group_sums(np.stack([yes, np.ones(len(yes))], axis=1).astype(np.float64), groups)
+    return sample_ratio(yes.astype(np.float64), np.ones(len(yes)), groups, other=other)
+
+
+def sample_ratio(parts: Floats, wholes: Floats, groups: Groups | None, *, other: bool) -> BootstrapSample:
+    """Sample the ratio of two sums, with one unit more that is as ``other`` says: all of its whole, or none.
+
+    ``parts``: float64[n], at most the wholes. ``wholes``: float64[n]; the unit has the largest of them.
+    """
+    units = group_sums(np.stack([parts, wholes], axis=1), groups)
     kinds, counts = np.unique(units, axis=0, return_counts=True)
-    size = len(yes) / len(units)
+    size = wholes.max() * (len(wholes) / len(units))
     kinds = np.vstack([kinds, [size * other, size]])
 
-    def share(weights: Floats) -> Floats:
+    def ratio(weights: Floats) -> Floats:
         sums = weights @ kinds
         return np.asarray(sums[:, 0] / sums[:, 1])
 
-    return BootstrapSample(np.append(counts, 1.0), share)
+    return BootstrapSample(np.append(counts, 1.0), ratio)
 
 
 def sample_lead(

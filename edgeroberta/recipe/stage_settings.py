@@ -57,6 +57,8 @@ def _kind(annotation: Any) -> str:
         return " | ".join(str(argument) for argument in arguments)
     if origin is Annotated:
         return _kind(arguments[0])
+    if origin is dict:
+        return f"table of {_kind(arguments[1])}"
     if origin in (tuple, list) or str(origin).endswith("Sequence'>"):
         return f"list of {_kind(arguments[0])}"
     if arguments:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from edgeroberta.errors import RecipeError, did_you_mean
 from edgeroberta.storage import yamltext
@@ -33,7 +34,9 @@ def first_problem(
     written = {new: old for old, new in former.items() if old in given and new not in given}
     for entry in errors:
         entry["loc"] = tuple(written.get(str(key), key) for key in entry["loc"][:1]) + entry["loc"][1:]
-    path = _real_path(errors[0]["loc"], given)
+    paths = [_real_path(entry, given) for entry in errors]
+    # Of a union, the member that came the furthest knows best where it stumbled.
+    path = max((each for each in paths if each[: len(paths[0])] == paths[0]), key=len)
     if errors[0]["type"] == "extra_forbidden":
         name = str(path[-1])
         if len(path) == 1 and name in former:
@@ -46,8 +49,8 @@ def first_problem(
     if errors[0]["type"] == "missing":
         return ValidationProblem(path, "this field is required", None)
     words = []
-    for entry in errors:
-        if _real_path(entry["loc"], given) == path and (text := _words(entry["msg"])) not in words:
+    for entry, where in zip(errors, paths, strict=True):
+        if where == path and (text := _words(entry["msg"])) not in words:
             words.append(text)
     return ValidationProblem(path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", None)
 
@@ -78,16 +81,16 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for part in get_args(annotation) if (found := model_in(part))), None)
 
 
-def _real_path(location: Sequence[str | int], given: Any) -> Path:
+def _real_path(entry: ErrorDetails, given: Any) -> Path:
     """Drop the parts of a pydantic location that name members of a union, not keys of the input."""
     path: list[str | int] = []
-    value = given
+    value, location = given, entry["loc"]
     for position, key in enumerate(location):
         listed = isinstance(value, (list, tuple)) and isinstance(key, int) and key < len(value)
         if listed or (isinstance(value, Mapping) and key in value):
             value = value[key]
             path.append(key)
-        elif isinstance(value, Mapping) and position == len(location) - 1:
+        elif entry["type"] == "missing" and isinstance(value, Mapping) and position == len(location) - 1:
             path.append(key)  # a field that is missing
     return tuple(path)
 

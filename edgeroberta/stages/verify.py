@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
+
+#: A number from 0 to 1.
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class GateConfig(StageConfig):
@@ -37,12 +40,17 @@ class GateConfig(StageConfig):
         le=1,
         description="Smallest share of the baseline's metric, judged like max_drop; both must hold.",
     )
-    metric: (
-        Literal["accuracy", "macro_f1", "matthews", "micro_f1", "subset_accuracy", "pearson", "spearman"]
-        | None
-    ) = Field(
+    metric: str | None = Field(
         None,
-        description="Metric of max_drop and min_kept; null for the default of the task.",
+        description="Metric of max_drop and min_kept, one of the task's; null for the default.",
+    )
+    min_recall: dict[str, Share] = Field(
+        default_factory=dict,
+        description="Smallest recall by label, of tokens by type of entity, such as {EMAIL: 0.99}.",
+    )
+    max_recall_drop: Share | dict[str, Share] | None = Field(
+        None,
+        description="Largest loss of recall: one number for every label, or by label; null for none.",
     )
 
 
@@ -137,13 +145,13 @@ def _reference(context: Context) -> BaselineAnswers:
     if context.reference is not None:
         given = baseline_store.load(context.reference)
         baseline_store.check(given, rows=rows, task=task, model_digest=model.digest)
-        return given
+        return replace(given, task=task)  # which may be judged by another metric
     scratch: Path = context.scratch / "reference"
     if (scratch / baseline_store.JSON_FILE).is_file():
         try:
             left = baseline_store.load(scratch)
             baseline_store.check(left, rows=rows, task=task, model_digest=model.digest)
-            return left
+            return replace(left, task=task)
         except UsageError as error:
             context.progress.line(f"measuring the baseline again ({error.what})")
     context.progress.line(f"measuring the baseline on {len(rows):,} rows")

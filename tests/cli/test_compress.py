@@ -557,6 +557,6 @@ def test_a_gate_about_a_metric_of_another_kind_of_task_is_refused_before_any_sta
     assert capsys.readouterr().err.endswith(
         "error: int8.yaml: stages[3].verify.gate.metric: "
         "a task of single label classification has no pearson\n"
-        "  next: one of accuracy, macro_f1, matthews\n"
+        "  next: one of accuracy, f1, macro_f1, matthews\n"
     )
     assert not (tmp_path / "out").exists()

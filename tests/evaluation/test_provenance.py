@@ -36,6 +36,14 @@ def test_a_bundle_knows_its_gate_reference_and_data(bundle):
     assert provenance.heldout_rows(facts, None).digest == stored.data_digest
 
 
+@pytest.mark.parametrize("drop", [None, 0.01, {"positive": 0.005}])
+def test_bounds_on_the_recall_of_labels_are_kept(drop, tmp_path):
+    gate = GateLimits(min_recall={"positive": 0.99}, max_recall_drop=drop)
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "report.json").write_text(json.dumps({"gate": asdict(gate)}), encoding="utf-8")
+    assert provenance.stored_gate(tmp_path) == gate
+
+
 def test_data_that_the_user_names_comes_first(bundle, tmp_path):
     other = fake_bundles.write_data(tmp_path / "other.csv", 12, bundle)
     rows = provenance.heldout_rows(manifest.read(bundle), DataSpec(str(other), eval_data=str(other)))

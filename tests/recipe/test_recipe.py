@@ -208,7 +208,8 @@ BAD = {
     "a nested setting unlike any": (
         _replaced("max_drop: 0.02", "zzz: 0.02"),
         "mine.yaml: stages[4].verify.gate.zzz: unknown field\n"
-        "  next: known fields: max_drop, min_agreement, confidence, min_kept, metric",
+        "  next: known fields: max_drop, min_agreement, confidence, min_kept, metric, "
+        "min_recall, max_recall_drop",
     ),
     "a number out of range": (
         _replaced("epochs: 3", "epochs: 0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.session import installed
 from edgeroberta.storage import codedigest
 from edgeroberta.storage.artifact import Artifact, Kind, digest_value
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Outputs, Task
 
 Start = Callable[[SubjectSpec], Process]
 
@@ -222,8 +223,8 @@ class _MetricsCache:
         return digest_value(
             {
                 "rows": self.rows.digest,
-                "task": [self.task.problem.value, list(self.task.labels)],
-                "answers": [[float(value) for value in row] for row in self.answers.values],
+                "task": self.task.to_json(),
+                "answers": _digest(self.answers),
                 "baseline": self.first.lineage.content,
                 "code": codedigest.of(__name__),
                 "versions": versions(_PACKAGES),
@@ -231,6 +232,13 @@ class _MetricsCache:
                 "plan": [TIMED.rounds, TIMED.calls, TIMED.repetition_seconds, TIMED.threads],
             }
         )
+
+
+def _digest(outputs: Outputs) -> str:
+    digest = hashlib.sha256()
+    for array in (outputs.values, outputs.offsets, outputs.places):
+        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _open(entry: RepetitionRun) -> None:
