@@ -19,14 +19,22 @@ def open_session(graph: Path) -> Any:
     return open_graph(graph, threads=0)
 
 
-def run_graph(session: Any, inputs: Iterable[NDArray[np.int64]]) -> Outputs:
-    """Return the outputs of token ids int64 [length] each, one text at a time."""
+def run_graph(
+    session: Any,
+    inputs: Iterable[NDArray[np.int64]],
+    places: Sequence[NDArray[np.int64]] | None = None,
+) -> Outputs:
+    """Return the outputs of token ids int64 [length] each, one text at a time.
+
+    ``places``: int64 [length, 3] of each text's tokens where outputs are per token, see
+    :class:`~edgeroberta.tasks.outputs.Ragged`; without them every token counts as a word.
+    """
     rows = []
     for ids in inputs:
         feed = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
         found = np.asarray(session.run(["logits"], feed)[0], np.float32)
         rows.append(found.reshape(-1, found.shape[-1]))
-    return Outputs.pack(rows)
+    return Outputs.pack(rows, places)
 
 
 #: Largest difference of a logit, of the range of the float32 graph's logits on the same texts. ONNX Runtime

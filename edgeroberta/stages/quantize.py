@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgeroberta.quantization.int16_saturation import SaturationRisk
     from edgeroberta.roberta.graph import GraphForm
     from edgeroberta.roberta.weights import Weights
+    from edgeroberta.runtime.encoding import Encoding
 
 #: Longest calibration text, in tokens: ranges come from token rows, and a long text adds rows like
 #: those it already gave, at a cost that grows with the square of its length.
@@ -99,7 +100,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     form = INT8_EMULATION if tensorrt else GraphForm()
     weights = load_weights(context.checkpoint)
     calibration, check = _texts(config, context)
-    half = _carry_half(float_graph, context.output, (check or calibration)[:HALF_TEXTS])
+    half = _carry_half(float_graph, context.output, [one.ids for one in (check or calibration)[:HALF_TEXTS]])
     found = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
     table = weights.embeddings.position
@@ -136,10 +137,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     }
 
 
-def _texts(
-    config: QuantizeConfig, context: Context
-) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """Draw token ids of calibration and check texts, disjoint, from the training rows."""
+def _texts(config: QuantizeConfig, context: Context) -> tuple[list[Encoding], list[Encoding]]:
+    """Draw calibration and check texts, disjoint, from the training rows."""
     import numpy as np
 
     from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -150,8 +149,8 @@ def _texts(
     wanted = min(config.samples, max(len(order) - config.check_samples, (len(order) + 1) // 2))
     rows = context.data.train.select(order[: wanted + config.check_samples])
     tokenizer = TextTokenizer.open(context.checkpoint.folder, length)
-    ids = [encoding.ids for encoding in tokenizer.encode(rows.inputs())]
-    return ids[:wanted], ids[wanted:]
+    found = tokenizer.encode(rows.inputs(), places=context.task.kind.per_token)
+    return found[:wanted], found[wanted:]
 
 
 def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:
@@ -173,7 +172,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
 def _choose(
     weights: Weights,
     form: GraphForm,
-    calibration: list[NDArray[np.int64]],
+    calibration: list[Encoding],
     config: QuantizeConfig,
     context: Context,
 ) -> QuantizationConfig:
@@ -192,7 +191,7 @@ def _choose(
     graph = build_graph(weights, form=replace(form, observers=True))
     statistics = graph_config.calibrate(
         graph,
-        calibration,
+        [one.ids for one in calibration],
         rules,
         file=context.scratch / "observed.onnx",
         rows=config.rows,
@@ -207,7 +206,7 @@ def _fit(
     form: GraphForm,
     choices: SelectedScales,
     never: Collection[str],
-    check: list[NDArray[np.int64]],
+    check: list[Encoding],
     config: QuantizeConfig,
     context: Context,
 ) -> FallbackResult:
@@ -218,20 +217,23 @@ def _fit(
 
     trial = context.scratch / "trial.onnx"
 
+    def answers(graph: Path, texts: list[Encoding]) -> Outputs:
+        places = [one.places for one in texts if one.places is not None]
+        return run_graph(open_session(graph), [one.ids for one in texts], places or None)
+
     def measure(fp32_fallback: frozenset[str], texts: int) -> Outputs:
         plan = choices.plan(fp32_fallback.union(never))
         # Weights beside the graph: many graphs may have to be written, and this is the quicker way.
         files = build_graph(weights, plan, form).builder.save(trial, inline_limit=0)
-        outputs = run_graph(open_session(trial), check[:texts])
+        outputs = answers(trial, check[:texts])
         for file in files:
             file.unlink()
         return outputs
 
-    exact = run_graph(open_session(context.inputs[Kind.GRAPH].path / GRAPH), check)
     return budget.fall_back_to_fp32(
         measure,
         lambda a, b: agreement(context.task, a, b),
-        exact,
+        answers(context.inputs[Kind.GRAPH].path / GRAPH, check),
         choices.names(never),
         min_agreement=config.min_agreement,
         max_float=config.max_float,

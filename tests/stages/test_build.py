@@ -35,6 +35,33 @@ def test_a_draft_runs_on_each_engine(context):
     assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "camembert"])
+def test_a_draft_that_labels_tokens_gives_each_engines_outputs_alike(
+    make_checkpoint, make_build_context, family
+):
+    labels = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+    checkpoint = make_checkpoint(labels, "token_classification", model_type=family)
+    context = make_build_context(checkpoint, ("onnxruntime", "openvino"))
+    notes = build(BuildConfig(), context)
+    assert all(0 <= notes["deviation"][engine] < 1e-4 for engine in notes["engines"])
+    assert read(context.output).task == context.task
+    texts = ["", "a", "The film is great, said Anna.", "again and again " * 90, "naïve 🎬 film"]
+    found = []
+    for engine in notes["engines"]:
+        with Runtime.open(context.output, engine=engine) as runtime:
+            # Of lengths that OpenVINO pads to, and of one text at a time.
+            outputs = runtime.outputs(texts)
+            found.append(outputs)
+            assert outputs.values.shape == (outputs.offsets[-1], len(labels))
+            for row, text in enumerate(texts):
+                alone = runtime.outputs([text])
+                np.testing.assert_allclose(alone.values, outputs.part(row)[0], atol=1e-4, rtol=0)
+            assert runtime(texts[2]) == runtime(texts[2:3])[0]
+    np.testing.assert_array_equal(found[0].offsets, found[1].offsets)
+    np.testing.assert_array_equal(found[0].places, found[1].places)
+    np.testing.assert_allclose(found[0].values, found[1].values, atol=1e-4, rtol=0)
+
+
 def test_a_draft_says_what_it_is_made_of(context, tiny_checkpoint):
     build(BuildConfig(), context)
     found = read(context.output)

@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from edgeroberta.errors import EngineError
+from edgeroberta.roberta.graph import TENSORRT, write_float
 from edgeroberta.stages.quantize import QuantizeConfig, quantize
 from edgeroberta.storage.artifact import Artifact, Kind
 
@@ -28,6 +29,13 @@ def settings(**fields: Any) -> QuantizeConfig:
 def context(tiny_checkpoint, make_build_context) -> Any:
     made = make_build_context(tiny_checkpoint, texts=TEXTS)
     checkpoint = Artifact(tiny_checkpoint, Kind.CHECKPOINT, made.inputs[Kind.GRAPH].lineage)
+    return dataclasses.replace(made, inputs={**made.inputs, Kind.CHECKPOINT: checkpoint})
+
+
+@pytest.fixture
+def token_context(tiny_token_checkpoint, make_build_context) -> Any:
+    made = make_build_context(tiny_token_checkpoint, texts=TEXTS)
+    checkpoint = Artifact(tiny_token_checkpoint, Kind.CHECKPOINT, made.inputs[Kind.GRAPH].lineage)
     return dataclasses.replace(made, inputs={**made.inputs, Kind.CHECKPOINT: checkpoint})
 
 
@@ -53,6 +61,53 @@ def test_every_matmul_and_the_embeddings_become_int8(context):
     assert found["embeddings.word"] == onnx.TensorProto.INT8
     assert notes["check"]["met"]
     assert notes["check"]["agreement"] >= 0.98
+
+
+LAYER = ("attention.qkv", "attention.output", "ffn.in", "ffn.out")
+
+
+def test_a_head_per_token_is_quantized_as_any_matmul_and_every_layer_in_full(token_context):
+    # Entities of random weights are all on the edge: how many change is not the question here.
+    notes = quantize(settings(min_agreement=0), token_context)
+    found = types(token_context.output)
+    names = [each["linear_op"] for each in notes["linear_ops"]]
+    assert names == [*(f"layer.{layer}.{part}" for layer in (0, 1) for part in LAYER), "head.classifier"]
+    assert all(found[f"{name}.weight"] == onnx.TensorProto.INT8 for name in names)
+    assert found["embeddings.word"] == onnx.TensorProto.INT8
+    json.dumps(notes, allow_nan=False)
+    assert 0 <= notes["check"]["agreement"] <= 1
+    assert notes["check"]["max_logit_error"] < 0.5
+
+
+def test_entities_are_compared_by_words_not_by_tokens_that_stand_for_no_text(token_context, monkeypatch):
+    seen = []
+
+    def agreement(task: Any, exact: Any, other: Any) -> float:
+        seen.append((exact.places, other.places))
+        return 0.5 if len(seen) == 1 else 1.0
+
+    monkeypatch.setattr("edgeroberta.metrics.agreement", agreement)
+    notes = quantize(settings(), token_context)
+    assert [each["linear_op"] for each in notes["linear_ops"] if each["choice"] == "float"]
+    for pair in seen:
+        for places in pair:
+            # <s> and </s> of 24 texts have no word.
+            assert (places[:, 2] == -1).sum() == 2 * 24
+            assert places[:, 1].max() > 20
+
+
+def test_a_head_per_token_is_written_for_tensorrt_with_every_attention_in_int8(token_context):
+    target = dataclasses.replace(token_context.target, engines=("tensorrt", "tensorrt-fp16", "onnxruntime"))
+    graph = token_context.inputs[Kind.GRAPH].path
+    write_float(token_context.checkpoint, graph / "model.fp16.onnx", TENSORRT)
+    notes = quantize(settings(min_agreement=0), dataclasses.replace(token_context, target=target))
+    assert notes["half"]["max_logit_error"] <= notes["half"]["limit"]
+    written = onnx.load(token_context.output / "model.tensorrt.onnx").graph
+    nodes = {node.name for node in written.node}
+    for name in ("layer.1.attention.q", "layer.1.attention.shares", "head.classifier"):
+        assert f"{name}.quantize" in nodes
+    shape = [each.dim_param or each.dim_value for each in written.output[0].type.tensor_type.shape.dim]
+    assert shape == ["batch", "length", 5]
 
 
 def test_positions_become_int8_where_asked_for_and_answers_stay(context, tmp_path):
