@@ -51,6 +51,7 @@ def named(data: Data) -> str:
     # A pandas frame gives its columns' names when it is iterated.
     frame: Any = data if hasattr(data, "iterrows") else None
     rows = data if frame is None else frame.to_dict("records")
+    rows = _named_tags(rows, getattr(data, "features", None))
     text = "".join(_line(row, number) for number, row in enumerate(rows, 1))
     file = cache.cache_dir() / "rows" / f"rows-{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
     if not file.is_file():
@@ -58,6 +59,26 @@ def named(data: Data) -> str:
             file.parent.mkdir(parents=True, exist_ok=True)
             artifact.write_text(file, text)
     return str(file)
+
+
+def _named_tags(rows: Iterable[Any], features: Any) -> Iterable[Any]:
+    """Write the tags of words by the names that the features of a ``datasets.Dataset`` have for their ids."""
+    from edgeroberta.data import features as class_names
+    from edgeroberta.data import word_tables
+
+    names = class_names.named(features)
+    if not names or not any(words in features for words in word_tables.WORDS):
+        return rows
+    return ({**row, **_by_name(row, names)} for row in rows)
+
+
+def _by_name(row: Mapping[str, Any], names: Mapping[str, tuple[str, ...]]) -> dict[str, list[Any]]:
+    found = {}
+    for column, known in names.items():
+        cell = row.get(column)
+        if isinstance(cell, list) and all(type(each) is int and 0 <= each < len(known) for each in cell):
+            found[column] = [known[each] for each in cell]
+    return found
 
 
 def _line(row: object, number: int) -> str:

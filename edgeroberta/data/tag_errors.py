@@ -114,7 +114,7 @@ def unknown(
         hint = f"of {kind!r} the model has {quoted(have)} alone"
     elif kind.casefold() in types or (suggested := did_you_mean(kind, known.types)) is None:
         same = types.get(kind.casefold())
-        hint = f"did you mean {same!r}?" if same else _other_types(tags, known.types)
+        hint = f"did you mean {same!r}?" if same else _other_types(known.types)
     else:
         hint = f"{suggested} the model's types are {quoted(known.types)}"
     row, word = found.word(number)
@@ -172,9 +172,8 @@ def joined(table: DataTable, found: TaggedTexts, entities: Entities) -> tuple[st
     )
 
 
-def _other_types(tags: Sequence[str], types: Sequence[str]) -> str:
-    count = len(set(tags) - {OUTSIDE_LABEL})
-    return f"the model finds {quoted(types)}: tag others O, or train a model on these {count} tags"
+def _other_types(types: Sequence[str]) -> str:
+    return f"the model finds {quoted(types)}: tag others O, or train a model on these tags"
 
 
 def _bad(table: DataTable, found: TaggedTexts, number: int, what: str, hint: str) -> DataError:

@@ -52,7 +52,9 @@ class Tagging:
         self.ids = np.fromiter((numbers.setdefault(tag, len(numbers)) for tag in tags), np.int64, len(tags))
         self.offsets = offsets
         self.names = tuple(numbers)
-        self.table = tag_table((*self.names, *(label for label in context if label not in numbers)))
+        self.table = tag_table(self.names)
+        if self.table.scheme is not Scheme.BIOES:
+            self.table = tag_table((*self.names, *(label for label in context if label not in numbers)))
 
     @cached_property
     def meanings(self) -> tuple[Meaning, ...]:

@@ -105,14 +105,14 @@ class _Columns:
         where, fields = f"{self.source}:{number}", self.fields(line)
         if self.numbers and len(fields) < max(self.numbers):
             raise DataError(
-                f"{len(fields)} columns, so there is no column #{max(self.numbers)}",
+                f"{counted(len(fields), 'column')}, so there is no column #{max(self.numbers)}",
                 where=where,
                 hint="a word and its tag are needed on each line, and a blank line between sentences",
                 code="data.columns",
             )
         if not self.numbers and len(fields) != self.width:
             raise DataError(
-                f"{len(fields)} columns where line {self.first} has {self.width}",
+                f"{counted(len(fields), 'column')} where line {self.first} has {self.width}",
                 where=where,
                 hint="is a word or its tag missing? Where lines do differ, say which columns count: "
                 "--text '#1' --label '#2'",
@@ -157,9 +157,14 @@ def aligned(words: Iterable[str], tags: Iterable[str], source: str, other: str) 
             yield Sentence(parts[0], parts[1], [number] * len(parts[0]))
 
 
+def counted(number: int, what: str) -> str:
+    """Return ``1 word`` or ``2 words``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _unequal(where: str, words: int, tags: int, place: str) -> DataError:
     return DataError(
-        f"{words} words, but {tags} tags in {place}",
+        f"{counted(words, 'word')}, but {counted(tags, 'tag')} in {place}",
         where=where,
         hint="each word needs one tag, O where it belongs to no entity",
         code="data.words",

@@ -82,7 +82,7 @@ def encode(
     tag_errors.check_asked(asked)
     tag_errors.check_labels(table, task.labels)
     names = found.names or (kept.names if kept else None)
-    form = Format.NAMES
+    form, told = Format.NAMES, list[str]()
     if found.tags is None:
         made = _of_entities(found.entities or _nothing(), len(found.places), task)
         how = "from spans"
@@ -91,6 +91,10 @@ def encode(
         tagging = Tagging(tags, found.offsets, task.labels)
         made = _of_tags(table, found, tags, tagging, task, literal=asked in (Format.NAMES, Format.IDS))
         form = Format.IDS if numbers else form
+        if numbers and names is None:
+            meant = [f"{number} is {label!r}" for number, label in enumerate(task.labels[:6])]
+            more = ", …" if task.num_outputs > len(meant) else ""
+            told.append(f"{table.source}: tags are read as the model's ids: {', '.join(meant)}{more}")
         how = f"tags in {tagging.scheme}"
     if len(unknown := np.flatnonzero(made.ids < 0)):
         raise tag_errors.unknown(table, found, int(unknown[0]), made.written, task.labels)
@@ -99,7 +103,11 @@ def encode(
     if len(there := np.unique(made.ids)) == 1:
         raise tag_errors.one_tag(table, task.labels[int(there[0])])
     counts = (len(found.texts), "sentences", len(made.ids), "words", made.entities, "entities")
-    said = [f"{table.source}: {{:,}} {{}} of {{:,}} {{}} with {{:,}} {{}}, {how}".format(*counts), *made.said]
+    said = [
+        f"{table.source}: {{:,}} {{}} of {{:,}} {{}} with {{:,}} {{}}, {how}".format(*counts),
+        *made.said,
+        *told,
+    ]
     if kept is None and len(absent := set(range(task.num_outputs)) - set(there.tolist())):
         missing = quoted(task.labels[number] for number in sorted(absent))
         said.append(f"{table.source}: no word has the model's {missing}")
@@ -119,8 +127,8 @@ def _texts(
         if isinstance(tag, list | tuple | dict) or not cells.text(tag):
             raise tag_errors.no_tag(table, found, number, tag)
     tags = [cells.text(tag) for tag in written]
-    distinct, known = set(tags), set(labels)
-    whole = all(map(cells.WHOLE.fullmatch, distinct)) and not distinct <= known
+    distinct, known = dict.fromkeys(tags), set(labels)
+    whole = all(map(cells.WHOLE.fullmatch, distinct)) and not distinct.keys() <= known
     if asked is Format.NAMES or not (asked is Format.IDS or whole):
         return tags, False
     meant = names or tuple(labels)

@@ -12,6 +12,7 @@ import numpy as np
 from edgeroberta.data import texts, word_spans, word_tables
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.tag_schemes import Entities
+from edgeroberta.data.word_files import counted
 from edgeroberta.data.word_tables import Layout, WordColumns
 from edgeroberta.errors import DataError, shown
 from edgeroberta.tasks.outputs import Indices, WordTags
@@ -147,7 +148,7 @@ def _check_word(word: Any, table: DataTable, row: int, number: int) -> None:
 
 
 def _unequal(table: DataTable, row: int, words: int, tags: int) -> DataError:
-    what = f"{words} words, but {tags} tags"
+    what = f"{counted(words, 'word')}, but {counted(tags, 'tag')}"
     return _wrong(what, table, row, None, "each word needs one tag, O where it belongs to no entity")
 
 

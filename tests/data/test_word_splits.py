@@ -1,0 +1,243 @@
+"""Sentences are split as texts are: seeded, copies together, rare entities in every part."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from edgeroberta.api import data as api_data
+from edgeroberta.benchmark.payload import label_format, rows_jsonl
+from edgeroberta.data import DataSpec, Rows, infer_task, load_heldout, load_splits
+from edgeroberta.data.word_coverage import coverage
+from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks.outputs import WordTags
+
+LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
+TASK = Task(Problem.TOKENS, LABELS)
+
+
+@pytest.fixture(autouse=True)
+def _in_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def _sentences(count: int) -> list[tuple[list[str], list[str]]]:
+    """Return numbered sentences: half without an entity, some of each of six types, the rarest in three."""
+    kinds = ["", "", "", "", "a", "a", "b", "c"]
+    found = []
+    for number in range(count):
+        kind = "f" if number < 3 else "e" if number < 8 else kinds[number % len(kinds)]
+        tags = ["O", f"B-{kind}", f"I-{kind}"] if kind else ["O", "O", "O"]
+        found.append(([f"w{number}", "x", "y"], tags))
+    return found
+
+
+def _conll(rows: list[tuple[list[str], list[str]]], name: str = "x.conll") -> str:
+    blocks = ("".join(f"{word} {tag}\n" for word, tag in zip(*row, strict=True)) for row in rows)
+    Path(name).write_text("\n".join(blocks))
+    return name
+
+
+def _texts(*parts: Rows) -> Counter[str]:
+    return Counter(text for part in parts for text in part.texts)
+
+
+def _types(rows: Rows, labels: tuple[str, ...]) -> set[str]:
+    return {labels[i].partition("-")[2] for i in rows.labels.values} - {""}
+
+
+def test_every_type_that_is_in_two_sentences_is_held_out_and_trained_on():
+    spec = DataSpec(_conll(_sentences(200)))
+    task = infer_task(spec)
+    splits = load_splits(spec, task=task)
+    assert len(splits.heldout) == 20
+    assert len(splits.validation) == 9
+    types = {"a", "b", "c", "e", "f"}
+    assert [_types(part, task.labels) for part in (splits.train, splits.heldout)] == [types, types]
+    assert _types(splits.validation, task.labels) >= types - {"f"}
+    everything = Counter(" ".join(words) for words, _ in _sentences(200))
+    assert _texts(splits.train, splits.validation, splits.heldout) == everything
+    shares = Counter(len(set(splits.heldout.labels.part(row)[0].tolist())) for row in range(20))
+    assert 7 <= shares[1] <= 10  # sentences without an entity are nearly half of all
+
+
+def test_tags_stay_with_their_words():
+    rows = {" ".join(words): tags for words, tags in _sentences(60)}
+    spec = DataSpec(_conll(_sentences(60)))
+    task = infer_task(spec)
+    splits = load_splits(spec, task=task)
+    for part in (splits.train, splits.validation, splits.heldout):
+        for row, text in enumerate(part.texts):
+            ids, places = part.labels.part(row)
+            assert [task.labels[i] for i in ids] == rows[text]
+            assert [text[start:end] for start, end, _ in places.tolist()] == text.split()
+
+
+def test_the_seed_moves_the_split_and_the_held_out_rows_are_found_again():
+    spec = DataSpec(_conll(_sentences(100)))
+    task = infer_task(spec)
+    first = load_splits(spec, task=task)
+    assert load_splits(spec, task=task).digest == first.digest
+    assert load_heldout(spec, task).digest == first.heldout.digest
+    assert load_splits(replace(spec, seed=1), task=task).heldout.digest != first.heldout.digest
+
+
+def test_copies_of_a_sentence_stay_together():
+    twice = [*_sentences(40), *((["W" + words[0][1:], *words[1:]], tags) for words, tags in _sentences(40))]
+    spec = DataSpec(_conll(twice))
+    splits = load_splits(spec, task=infer_task(spec))
+    for one, other in ((splits.train, splits.heldout), (splits.train, splits.validation)):
+        assert not {text.casefold() for text in one.texts} & {text.casefold() for text in other.texts}
+
+
+def test_a_training_sentence_that_is_held_out_is_left_out_and_counted(caplog):
+    _conll(_sentences(60), "train.conll")
+    heldout = _conll(_sentences(9), "test.conll")
+    spec = DataSpec("train.conll", eval_data=heldout)
+    with caplog.at_level(logging.WARNING):
+        splits = load_splits(spec, task=infer_task(spec))
+    assert splits.leaked == 9
+    assert "train.conll: 9 rows left out, also in test.conll" in caplog.text
+
+
+def test_a_limit_draws_sentences_of_every_type():
+    spec = DataSpec(_conll(_sentences(300)), eval_data=_conll(_sentences(90), "t.conll"), limit=30)
+    task = infer_task(spec)
+    rows = load_heldout(spec, task)
+    assert len(rows) == 30
+    assert _types(rows, task.labels) == {"a", "b", "c", "e", "f"}
+
+
+def test_other_texts_for_distillation_stay_texts():
+    spec = DataSpec(_conll(_sentences(60)), unlabelled=_conll(_sentences(90)[60:], "more.conll"))
+    splits = load_splits(spec, task=infer_task(spec))
+    assert splits.unlabelled is not None
+    assert [text for rows in splits.unlabelled.chunks() for text in rows.texts][:2] == ["w60 x y", "w61 x y"]
+    assert all(rows.labels is None for rows in splits.unlabelled.chunks())
+
+
+# --- digests --------------------------------------------------------------------------------------
+
+
+def _row(tags: list[str], words: tuple[str, ...] = ("a", "b", "c"), name: str = "d.jsonl") -> Rows:
+    rows = [{"tokens": list(words), "ner_tags": tags}, {"tokens": ["x", "y"], "ner_tags": ["O", "B-LOC"]}]
+    Path(name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_heldout(DataSpec(name, eval_data=name), TASK)
+
+
+def test_the_digest_is_of_texts_tags_and_places():
+    first = _row(["O", "B-PER", "I-PER"])
+    assert _row(["O", "B-PER", "I-PER"], name="other.jsonl").digest == first.digest
+    assert _row(["O", "B-PER", "O"]).digest != first.digest
+    assert _row(["O", "B-PER", "I-PER"], ("a", "b", "d")).digest != first.digest
+    places = first.labels.places.copy()
+    places[1, 1] += 1
+    moved = WordTags(first.labels.values, first.labels.offsets, places)
+    assert replace(first, labels=moved).digest != first.digest
+
+
+def test_rows_of_words_and_of_spans_train_in_different_ways_and_so_have_another_digest():
+    task = TASK
+    Path("x.jsonl").write_text(
+        "".join(
+            json.dumps({"text": f"Ann saw {i}", "spans": [[0, 3, "PER"]] if i % 2 else []}) + "\n"
+            for i in range(40)
+        )
+    )
+    spans = load_splits(DataSpec("x.jsonl"), task=task)
+    words = replace(spans, train=replace(spans.train, labels=replace(spans.train.labels, labelled="first")))
+    assert words.train.digest == spans.train.digest
+    assert words.training_digest != spans.training_digest
+
+
+@pytest.mark.parametrize(
+    "labels", [LABELS, ("O", "I-LOC", "I-PER"), ("O", *(f"{p}-{t}" for t in ("LOC", "PER") for p in "BIES"))]
+)
+@pytest.mark.parametrize("spans", [True, False])
+def test_rows_that_are_sent_to_a_device_read_back_as_they_are(labels, spans):
+    task = Task(Problem.TOKENS, labels)
+    if spans:
+        text = "Ann-Lee(Rome) 😀 e\u0301 x\u2028y"
+        rows = [{"text": text, "spans": [[0, 3, "PER"], [3, 7, "PER"], [8, 12, "LOC"], [14, 15, "PER"]]}]
+    else:
+        rows = [{"tokens": ["Ann", "é", "\u00a0x", "Rome"], "ner_tags": ["B-PER", "B-PER", "I-PER", "O"]}]
+    rows.append({"text": "no", "spans": []} if spans else {"tokens": ["no"], "ner_tags": ["O"]})
+    Path("x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), task)
+    Path("rows.jsonl").write_bytes(rows_jsonl(found, task))
+    form = str(label_format(task))
+    there = DataSpec("rows.jsonl", eval_data="rows.jsonl", text="text", label="ner_tags", label_format=form)
+    assert load_heldout(there, task).digest == found.digest
+
+
+# --- rows in memory -------------------------------------------------------------------------------
+
+
+def test_rows_in_memory_are_read_as_those_of_a_file():
+    rows = [{"tokens": words, "ner_tags": tags} for words, tags in _sentences(40)]
+    spec = api_data.spec(rows)
+    assert spec is not None
+    task = infer_task(spec)
+    there = DataSpec(_conll(_sentences(40)))
+    assert load_splits(spec, task=task).digest == load_splits(there, task=task).digest
+
+
+def test_ids_of_a_data_set_in_memory_are_those_of_its_features_not_the_models():
+    class Feature:
+        def __init__(self, names: list[str] | None = None, feature: object = None) -> None:
+            self.names, self.feature = names, feature
+
+    class Dataset(list[dict[str, object]]):
+        features: ClassVar = {
+            "tokens": Feature(),
+            "ner_tags": Feature(feature=Feature(["O", "B-PER", "I-PER", "B-LOC"])),
+        }
+
+    spec = api_data.spec(Dataset([{"tokens": ["Ann", "left", "Rome"], "ner_tags": [1, 0, 3]}]))
+    assert spec is not None
+    rows = load_heldout(replace(spec, eval_data=spec.data), TASK)
+    assert [LABELS[i] for i in rows.labels.values] == ["B-PER", "O", "B-LOC"]
+
+
+# --- words without a token ------------------------------------------------------------------------
+
+
+def test_words_without_a_token_are_counted():
+    Path("x.jsonl").write_text(
+        json.dumps(
+            {"tokens": ["Ann", "\u200b", "saw", "Rome", "too"], "ner_tags": ["B-PER", "O", "O", "B-LOC", "O"]}
+        )
+        + "\n"
+        + json.dumps({"tokens": ["x", "y"], "ner_tags": ["O", "O"]})
+        + "\n"
+    )
+    rows = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), TASK)
+    special = (0, 0, -1)
+    tokens = [
+        np.array([special, (0, 3, 0), (5, 7, 1), (7, 9, 1), special], np.int64),
+        np.array([special, (0, 3, 0), special], np.int64),
+    ]
+    found = coverage(rows.labels, tokens, outside=0)
+    assert (found.words, found.dropped, found.cut, found.tagged, found.texts, found.first) == (
+        7,
+        1,
+        2,
+        1,
+        1,
+        0,
+    )
+    assert found.said(rows) == (
+        "x.jsonl: of 7 words 2 cut off with the end of their text and 1 dropped by the tokenizer, in 1 of 2 "
+        "texts; 1 of these words are in entities, which no model can find"
+    )
+    whole = coverage(rows.select([1]).labels, tokens[1:], outside=0)
+    assert whole.said(rows) is None
+    empty = coverage(rows.select([1]).labels, [np.array([special, special], np.int64)], outside=0)
+    assert (empty.cut, empty.dropped) == (2, 0)
