@@ -17,7 +17,6 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
-from edgeroberta.tasks import tokens
 
 Indices = npt.NDArray[np.int64]
 #: Token ids of a text, and the places of its tokens where somebody asked, int64[tokens, 3].
@@ -200,7 +199,7 @@ class Encoder:
             encode=lambda inputs: [encoding.ids for encoding in tokenizer.encode(inputs)],
             pad_id=config.pad_token_id,
             digest=digest_value([contents, length, config.pad_token_id]),
-            locate=lambda inputs: _located(tokenizer, inputs),
+            locate=lambda inputs: [(each.ids, each.places) for each in tokenizer.encode(inputs, places=True)],
             limit=length,
         )
 
@@ -214,10 +213,3 @@ class Encoder:
                 hint="name a model with a fast tokenizer, one that has a tokenizer.json",
             )
         return [(np.asarray(ids, np.int32), found) for ids, found in self.locate(inputs)]
-
-
-def _located(tokenizer: TextTokenizer, inputs: Sequence[str]) -> list[EncodedText]:
-    return [
-        (np.asarray(found.ids), tokens.places(text, found.offsets, found.special_tokens_mask))
-        for text, found in zip(inputs, tokenizer._tokenizer.encode_batch(list(inputs)), strict=True)
-    ]

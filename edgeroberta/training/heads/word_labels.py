@@ -63,13 +63,9 @@ def assign(rows: Rows, labels: Sequence[str], tokens: Tokens) -> AssignedLabels:
     places = np.asarray(tokens.located[: offsets[-1]], np.int64)
     word = _words(places, offsets, tags)
     there = word != NONE
-    first = there & (word != np.concatenate([[NONE], word[:-1]]))
-    own = np.where(there, tags.values[word], NONE)
-    if tags.labelled == "all":
-        last = there & (word != np.concatenate([word[1:], [NONE]]))
-        values = _spread(own, first, last, labels)
-    else:
-        values = np.where(first, own, NONE)
+    carries = there if tags.labelled == "all" else there & _begins(places, word)
+    values = np.full(len(word), NONE)
+    values[carries] = _spread(word[carries], tags.values, labels)
     told = tags.values >= 0
     lost = told & (np.bincount(word[there], minlength=len(tags.values)) == 0)
     cut = lost & _behind(places, offsets, tags, tokens.limit)
@@ -105,14 +101,28 @@ def _behind(places: Indices, offsets: Indices, tags: WordTags, limit: int | None
     return full[tags.texts] & outside
 
 
-def _spread(
-    own: Indices, first: npt.NDArray[np.bool_], last: npt.NDArray[np.bool_], labels: Sequence[str]
-) -> Indices:
-    """Return what each token carries where all tokens of a word carry its label."""
+def _begins(places: Indices, word: Indices) -> npt.NDArray[np.bool_]:
+    """Tell which tokens begin a word, the data's or one that the runtime reads, bool[tokens].
+
+    A word of the data can be several to the runtime: a space that is a token of its own is a word there, as
+    it is to the pipeline of transformers. The runtime reads the first token of each of them.
+    """
+    begins = np.ones(len(word), np.bool_)
+    begins[1:] = (word[1:] != word[:-1]) | (places[1:, WORD] != places[:-1, WORD])
+    return begins
+
+
+def _spread(word: Indices, own: Indices, labels: Sequence[str]) -> Indices:
+    """Return what tokens carry of the labels of their words.
+
+    ``word``: the word of each, int64[n]. ``own``: the label of each word.
+    """
     table = np.array([_carried(label, labels) for label in labels], np.int64)
-    part = np.full(len(own), _MIDDLE)
+    first, last = np.ones((2, len(word)), np.bool_)
+    first[1:] = last[:-1] = word[1:] != word[:-1]
+    part = np.full(len(word), _MIDDLE)
     part[first], part[last], part[first & last] = _FIRST, _LAST, _ONLY
-    return np.where(own >= 0, table[own, part], NONE)
+    return np.where(own[word] >= 0, table[own[word], part], NONE)
 
 
 def _carried(label: str, labels: Sequence[str]) -> list[int]:
