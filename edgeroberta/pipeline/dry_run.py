@@ -13,6 +13,8 @@ from edgeroberta.notebook import Shown
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.tasks import Task
+from edgeroberta.tasks.schemes import tag_table
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Preview(Shown):
         lines = [
             f"model:  {found['path']}: {_shape(found)}, {found['parameters'] / 1e6:.1f} M parameters, "
             f"{found['bytes'] / 1e6:.1f} MB",
-            f"task:   {job.task.problem.value.replace('_', ' ')} of {asked}: {', '.join(job.task.labels)}",
+            f"task:   {job.task.problem.value.replace('_', ' ')} of {asked}: {_labels(job.task)}",
             f"rows:   {', '.join(f'{count:,} {name}' for name, count in rows.items())}",
             f"target: {job.target.name}: {', '.join(job.target.engines)}; {job.target.threads} thread(s)",
             f"output: {job.output} (work folder {job.work})",
@@ -81,6 +83,14 @@ class Preview(Shown):
         if self.fine_tunes_packaged_model:
             lines.append("the packaged default's baseline would be fine-tuned first")
         return lines
+
+
+def _labels(task: Task) -> str:
+    """Name the labels; of tags only what they are of, and their scheme."""
+    if not task.kind.per_token:
+        return ", ".join(task.labels)
+    table = tag_table(task.labels)
+    return f"{', '.join(table.types)} ({table.scheme}, {len(task.labels)} tags)"
 
 
 def changed(config: BaseModel) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages.quantize import QuantizeConfig
 from edgeroberta.stages.verify import VerifyConfig
+from edgeroberta.tasks import Problem, Task
 
 
 @pytest.fixture
@@ -64,3 +65,11 @@ def test_layers_of_different_sizes_are_told(preview, tmp_path):
     found = replace(preview, job=replace(preview.job, model=Checkpoint(pruned)))
     assert "2 layers of 32, 1 to 3 heads and 20 to 64 FFN neurons each" in str(found)
     assert found.to_json()["model"]["layers"] == layers
+
+
+def test_tags_are_told_by_what_they_are_of(preview):
+    tags = Task(Problem.TOKENS, ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
+    line = next(
+        line for line in replace(preview, job=replace(preview.job, task=tags)).facts() if "task:" in line
+    )
+    assert line == "task:   token classification of single texts: PER, LOC (IOB2, 5 tags)"
