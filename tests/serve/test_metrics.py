@@ -46,7 +46,8 @@ def test_the_metrics_are_valid_and_complete(start):
         assert [float(sample.split()[1]) for sample in samples if "_bucket" in sample] == [*BOUNDS, math.inf]
     assert set(found) == {
         "edgeroberta_requests", "edgeroberta_rejected", "edgeroberta_texts", "edgeroberta_truncated",
-        "edgeroberta_windowed", "edgeroberta_entities", "edgeroberta_abandoned", "edgeroberta_request_seconds", "edgeroberta_engine_seconds",
+        "edgeroberta_windowed", "edgeroberta_entities", "edgeroberta_abandoned",
+        "edgeroberta_request_seconds", "edgeroberta_engine_seconds",
         "edgeroberta_queue_depth", "edgeroberta_queue_limit", "edgeroberta_in_flight",
         "edgeroberta_connections", "edgeroberta_build_info", "process_resident_memory_bytes",
         "process_virtual_memory_bytes", "process_start_time_seconds", "process_cpu_seconds",
