@@ -138,10 +138,12 @@ def test_the_changelog_the_package_and_pyproject_name_one_version():
     assert f'\nversion = "{version}"\n' in (ROOT / "pyproject.toml").read_text()
 
 
-@pytest.mark.parametrize("page", ["docs/explanation/architecture.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/explanation/architecture.md", "docs/explanation/tasks.md", "CONTRIBUTING.md"]
+)
 def test_every_module_named_for_contributors_exists_with_what_is_said_to_be_in_it(page):
     text = doc_pages.text(ROOT / page)
-    examples = ("backends/x.py", "runtime/x.py", "stages/x.py")
+    examples = ("backends/x.py", "runtime/x.py", "stages/x.py", "tasks/x.py")
     for name in re.findall(r"`([\w/]+(?:\.py|/))`", text):
         places = (ROOT, ROOT / "edgeroberta", DOCS)
         assert name in examples or any((place / name).exists() for place in places), name
