@@ -33,7 +33,7 @@ from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import artifact
-from edgeroberta.tasks import Outputs, Problem, Task
+from edgeroberta.tasks import Outputs, Problem, Task, as_outputs
 
 TOKENIZER = Path(__file__).parent / "fixtures" / "tokenizer"
 VOCAB, MAX_LENGTH = 600, 512
@@ -191,7 +191,7 @@ class FakeWorker:
 
     Args:
         spec: What it pretends to have opened.
-        logits: float32 ``[rows, labels]``.
+        logits: float32 ``[rows, labels]``, or outputs per token.
         padded: Added to the logits of padded texts.
         fails: Method name to the error it raises.
         seconds: What every call takes.
@@ -201,7 +201,7 @@ class FakeWorker:
     def __init__(
         self,
         spec: SubjectSpec,
-        logits: np.ndarray,
+        logits: np.ndarray | Outputs,
         *,
         padded: float = 0.0,
         fails: dict[str, WorkerError] | None = None,
@@ -239,9 +239,9 @@ class FakeWorker:
     def outputs(self, rows: Any, *, way: str = "batched") -> Outputs:
         self._note("outputs", way)
         found = self.table[list(rows)]
-        if "padded" in way:
+        if self.padded and "padded" in way:
             found = found + np.float32(self.padded) * np.array([1, -1], np.float32)
-        return Outputs.of_texts(found)
+        return as_outputs(found)
 
     def beside(
         self, folder: Path, rows: Any, *, lengths: Any, vocab_size: int, limit_s: float

@@ -46,7 +46,7 @@ def load(
 
     Returns:
         The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
-        :class:`TokenPrediction`), with a list a list of them.
+        :class:`edgeroberta.tasks.TokenPrediction`), with a list a list of them.
 
     Raises:
         BundleError: The bundle is damaged, missing, foreign or of a newer version.
@@ -95,14 +95,14 @@ class EvaluationResult(Result):
         return self.report.to_json()
 
     def __str__(self) -> str:
-        from edgeroberta.report.verification import markdown, sections
+        from edgeroberta.report.verification import markdown, summary
 
-        return markdown(sections(self.report)[:2])
+        return markdown(summary(self.report))
 
     def _tables(self) -> Iterator[str | Table]:
-        from edgeroberta.report.verification import sections
+        from edgeroberta.report.verification import summary
 
-        for section in sections(self.report)[:2]:
+        for section in summary(self.report):
             yield from (section.title, *section.sentences)
             if section.table is not None:
                 yield section.table

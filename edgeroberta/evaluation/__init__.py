@@ -42,7 +42,8 @@ from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
 from edgeroberta.progress import Progress
 from edgeroberta.storage.publishing import name_of
-from edgeroberta.tasks import Outputs, Task
+from edgeroberta.tasks import Outputs, Task, WordTags
+from edgeroberta.tasks.schemes import scheme_of_tags
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ def verify(
         metric=options.gate.metric or task.metric,
         problem=task.problem.value,
         labels=task.labels,
+        scheme=str(scheme_of_tags(task.labels, tags)) if isinstance(tags := rows.labels, WordTags) else None,
         data=_data(rows, options),
         baseline=_baseline(reference, rows),
         engines=results,
@@ -239,6 +241,7 @@ def _result(
         drop=evidence.drop,
         agreement=evidence.agreement.mean,
         agreement_interval=evidence.agreement,
+        recalls=evidence.recalls,
         flips=int((~metrics.agrees(task, reference.outputs, outputs)).sum()),
         latency=entry.latency(plan),
         cold_start_s=opened.cold_start_s,

@@ -23,14 +23,15 @@ def examples(
     shown = flipped[np.argsort(-sureness, kind="stable")][:limit]
     truth = task.truth(rows.labels[shown])
     full, ours = (task.decide(each[shown]) for each in (reference.outputs, outputs))
+    kept = [rows.texts[row] if texts else None for row in shown]
     return tuple(
         AnswerFlip(
             row=int(row),
-            text=rows.texts[row] if texts else None,
+            text=kept[place],
             pair=rows.pairs[row] if texts and rows.pairs is not None else None,
-            truth=kind.named(task, truth[place]),
-            baseline=kind.named(task, full[place]),
-            compressed=kind.named(task, ours[place]),
+            truth=kind.named(task, truth[place], kept[place]),
+            baseline=kind.named(task, full[place], kept[place]),
+            compressed=kind.named(task, ours[place], kept[place]),
         )
         for place, row in enumerate(shown)
     )

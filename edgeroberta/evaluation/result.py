@@ -167,6 +167,9 @@ class Report:
     #: what the model was worth after every stage; None where no run made it, as when a bundle is verified
     #: again. Reports of version 0.2 and before have none.
     per_stage: PerStageMetrics | None = None
+    #: how tags of tokens mark where entities begin and end, in the data; None for other kinds of task, and in
+    #: reports of version 0.4 and before
+    scheme: str | None = None
     warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
 
     @property

@@ -146,11 +146,13 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
     scale = float(said.sum() + known.sum()) / 2
     if (then - now) / scale <= gate.max_drop:
         return None
-    names = task.labels
+    recall = task.kind.recall(task)
+    names = task.labels if recall is None else recall[0]
+    what = "the share of entities with the right type" if task.kind.per_token else task.metric
     moved = [f"{names[data]!r} for {names[ours]!r}" for ours, data in enumerate(order) if ours != data]
     more = ", …" if len(moved) > _SHOWN else ""
     return (
-        f"{task.metric} would be {then / scale:.1%}, not {now / scale:.1%}, if labels of the data stood for "
+        f"{what} would be {then / scale:.1%}, not {now / scale:.1%}, if labels of the data stood for "
         f"others of the model: {', '.join(moved[:_SHOWN])}{more}"
     )
 

@@ -19,9 +19,9 @@ def worst(metric: Metric, total: Floats, candidates: Floats, *, mass: float = UN
     when they make up ``mass`` rows: of a metric that is linear, the first; of a mean over labels, a row of
     each rare label. Of a correlation, whose worst row may be one in a thousand, all are averaged, each in
     proportion to what it loses. ``total``: float64[2 k], the statistics' sums over the rows there are, of
-    both models. ``candidates``: float64[c, 2 k], the statistics of texts as :meth:`TaskKind.lost
-    <edgeroberta.tasks.TaskKind.lost>` makes them. ``mass``: how many
-    such rows there may be. Returns float64[2 k], the statistics of one row.
+    both models. ``candidates``: float64[c, 2 k], the statistics of texts as
+    :meth:`edgeroberta.tasks.kind.TaskKind.lost` makes them. ``mass``: how many such rows there may be.
+    Returns float64[2 k], the statistics of one row.
     """
     step = 1e-4
     loss = drop(metric, total + step * candidates) - drop(metric, total)

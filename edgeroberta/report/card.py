@@ -12,7 +12,7 @@ from edgeroberta import demo
 from edgeroberta.escaping import one_line
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import to_come
-from edgeroberta.report import engines_table, rendering, stage_metrics
+from edgeroberta.report import engines_table, labels, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
@@ -21,7 +21,14 @@ from edgeroberta.storage.files import README
 from edgeroberta.tasks import KINDS, TaskKind
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
-_HUB_METRICS = {"accuracy": "accuracy", "micro_f1": "f1", "pearson": "pearsonr"}
+_HUB_METRICS = {
+    "micro_f1": "f1",
+    "matthews": "matthews_correlation",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+}
+#: Metrics that the Hub shows beside the one of the gate, where a task has them.
+_BESIDE = ("precision", "recall", "accuracy")
 #: Engine to how Optimum's classes for it begin.
 _OPTIMUM = {"onnxruntime": "ORTModel", "openvino": "OVModel"}
 #: Values of a card's ``license`` that name none.
@@ -54,6 +61,8 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
         report=report,
         rows=counted(report["data"]),
         results=engines_table.table(report),
+        bounds=labels.bounds(report),
+        labels=labels.table(report),
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,
         extra=ENGINES[engine].extra if engine in ENGINES else engine,
@@ -117,10 +126,12 @@ def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin
             "dataset": {"name": one_line(Path(report["data"]["source"]).name), "type": "held-out"},
             "metrics": [
                 {
-                    "type": _HUB_METRICS.get(metric, metric),
-                    "name": f"{metric} ({measured['engine']})",
-                    "value": round(measured["metrics"][metric], 4),
+                    "type": _HUB_METRICS.get(name, name),
+                    "name": f"{name} ({measured['engine']})",
+                    "value": round(measured["metrics"][name], 4),
                 }
+                for name in dict.fromkeys((metric, *_BESIDE))
+                if name in measured["metrics"]
             ],
         }
         name = f"{one_line(origin.name)} ({manifest['precision']})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from edgeroberta.errors import UnavailableError
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import Report
 from edgeroberta.figures import points
-from edgeroberta.report import engines_table, interval_plot, rendering, stage_metrics
+from edgeroberta.report import engines_table, interval_plot, labels, rendering, stage_metrics
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
 from edgeroberta.storage.files import REPORT
@@ -69,8 +69,7 @@ def markdown(parts: Sequence[Section]) -> str:
 def sections(report: Report) -> list[Section]:
     """Lay a report out for people."""
     return [
-        _verdict(report),
-        _measured(report),
+        *summary(report),
         *_stages(report.per_stage),
         *_flips(report),
         _invariance(report),
@@ -78,6 +77,11 @@ def sections(report: Report) -> list[Section]:
         *_lineage(report),
         _environment(report),
     ]
+
+
+def summary(report: Report) -> list[Section]:
+    """Lay out the verdict and what it rests on, as a terminal shows them."""
+    return [_verdict(report), _measured(report), *_labels(report)]
 
 
 def counted(data: Mapping[str, Any]) -> str:
@@ -101,9 +105,8 @@ def _verdict(report: Report) -> Section:
     )
     warnings = (f"WARNING: {warning}." for warning in report.warnings)
     gains = (result.gain.sentence(result.engine) for result in report.engines if result.gain is not None)
-    return Section(
-        f"Verdict: {report.verdict}", (f"{report.judgement.reason}.", *warnings, *filter(None, gains), asked)
-    )
+    said = (f"{report.judgement.reason}.", *warnings, *gains, asked, labels.asked(asdict(gate)))
+    return Section(f"Verdict: {report.verdict}", tuple(filter(None, said)))
 
 
 def _measured(report: Report) -> Section:
@@ -113,7 +116,35 @@ def _measured(report: Report) -> Section:
         f"baseline's was measured on {report.baseline['device']}, the bundle's on {report.machine.cpu}."
     )
     table = engines_table.table(report.to_json(), all_columns=True)
-    return Section("Baseline and compressed model", (sentence,), table)
+    return Section("Baseline and compressed model", (sentence, *_readings(report)), table)
+
+
+def _readings(report: Report) -> Iterator[str]:
+    """Say how entities were counted."""
+    if report.scheme is None:
+        return
+    full = report.baseline["metrics"]
+    ours = next((result.metrics for result in report.engines if result.metrics is not None), {})
+    loose, strict = (
+        f"{points(full.get(name))} of the baseline and {points(ours.get(name))} of the bundle"
+        for name in ("f1", "f1_strict")
+    )
+    yield (
+        f"Entities are read from {report.scheme} tags as seqeval reads them by default, f1 {loose}; in its "
+        f"strict mode, f1_strict, {strict}."
+    )
+
+
+def _labels(report: Report) -> Iterator[Section]:
+    found = report.to_json()
+    if (bounds := labels.bounds(found)) is not None:
+        sentence = (
+            "The end of an interval that a PASS asks for is that of the gate's confidence; the other end "
+            "shares its probability among all bounds."
+        )
+        yield Section("Recall that the gate bounds", (sentence,), bounds)
+    if (table := labels.table(found)) is not None:
+        yield Section("Label by label", (), table)
 
 
 def _stages(per_stage: PerStageMetrics | None) -> Iterator[Section]:

@@ -10,6 +10,7 @@ import pytest
 from edgeroberta import cli
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.tasks import Outputs
 
 ROWS = 400
 
@@ -86,9 +87,9 @@ def test_other_rows_than_the_reference_s_are_refused(data, tmp_path, capsys):
 def test_a_reference_for_other_rows_can_be_given(data, tmp_path, capsys):
     bundle = fake_bundles.with_reports(tmp_path / "bundle", data, wrong=40)
     stored = baseline_store.load(bundle / "reports" / "reference")
-    logits = stored.logits.copy()
+    logits = stored.outputs.values.copy()
     logits[:40] *= -1  # what the bundle says after all
-    baseline_store.save(replace(stored, logits=logits), tmp_path / "ref")
+    baseline_store.save(replace(stored, outputs=Outputs.of_texts(logits)), tmp_path / "ref")
     assert run("verify", bundle, "--reference", tmp_path / "ref") == 0
     assert capsys.readouterr().out.startswith("# Verdict: PASS\n")
 
