@@ -186,6 +186,8 @@ def reference(
     eval_fraction: float | None = None,
     limit: int | None = None,
     seed: int = 0,
+    long_text: str | None = None,
+    stride: int | None = None,
     device: str = "auto",
     dtype: str = "float32",
     threads: int = 1,
@@ -205,6 +207,9 @@ def reference(
         eval_fraction: Part of ``data`` that is held out, 0.1 if not given.
         limit: Use at most this many rows of each file.
         seed: Seed of the split, as given to :func:`compress`.
+        long_text: What is done with texts longer than the model, as ``build.long_text`` of the recipe says:
+            ``truncate`` or ``windows``.
+        stride: Tokens that a window has in common with the next one, as ``build.stride`` says.
         device: ``auto`` (a GPU where there is one), ``cpu`` or ``cuda``.
         dtype: Type it runs in: ``float32``, ``float16`` or ``bfloat16``.
         threads: Threads of the timed calls on a CPU.
@@ -235,4 +240,12 @@ def reference(
     )
     assert spec is not None  # data is given
     options = BaselineOptions(device=device, dtype=dtype, threads=threads)
-    return make(os.fspath(model), spec, output=Path(output), options=options, allow_pickle=allow_pickle)
+    return make(
+        os.fspath(model),
+        spec,
+        output=Path(output),
+        options=options,
+        allow_pickle=allow_pickle,
+        long_text=long_text,
+        stride=stride,
+    )

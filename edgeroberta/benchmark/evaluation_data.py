@@ -58,7 +58,13 @@ def heldout(
         notes.append(f"No data: {error.what}.")
         return None
     if request.reference is not None and stored is not None:
-        baseline_store.check(stored, rows=rows, task=facts.task, model_digest=facts.baseline.get("digest"))
+        baseline_store.check(
+            stored,
+            rows=rows,
+            task=facts.task,
+            model_digest=facts.baseline.get("digest"),
+            overlap=facts.long_texts.overlap,
+        )
     return rows
 
 

@@ -58,7 +58,13 @@ def baseline_rows(
     model = _model(request, facts, eval_data.reference, notes)
     if model is None:
         return []
-    spec = SubjectSpec(SUBJECTS["torch"], str(model), eval_data.inputs, threads=request.threads)
+    spec = SubjectSpec(
+        SUBJECTS["torch"],
+        str(model),
+        eval_data.inputs,
+        threads=request.threads,
+        overlap=facts.long_texts.overlap,
+    )
     found = [RowSpec(BASELINE, spec, SAME_MODEL), *_on_gpu(spec, request.dtypes)]
     if missing("compress") or missing("onnxruntime"):
         notes.append("No float32 ONNX row: pip install 'edgeroberta[compress,onnxruntime]'.")

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair
+from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, LongText, Stride, Text, TextPair
 
 
 def reference(
@@ -26,6 +26,8 @@ def reference(
     eval_fraction: Annotated[float, typer.Option(help="Part of --data that is held out.")] = 0.1,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
+    long_text: LongText = None,
+    stride: Stride = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Type it runs in: float32, float16 or bfloat16.")] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,
@@ -46,6 +48,8 @@ def reference(
         eval_fraction=eval_fraction,
         limit=limit,
         seed=seed,
+        long_text=long_text,
+        stride=stride,
         device=device,
         dtype=dtype,
         threads=threads,

@@ -44,6 +44,7 @@ class BaselineOptions:
     dtype: str = "float32"  # ``float32``, ``float16`` or ``bfloat16``
     latency_rows: int = 100  # texts to time, of lengths distributed as the data's; 0 times nothing
     threads: int = 1  # threads of the timed calls on a CPU; the accuracy pass uses all
+    overlap: int | None = None  # tokens that windows of long texts overlap by; None where these are cut
     #: time batches, too. On a GPU they always are: a bench elsewhere has no other figure of it.
     offline: bool = True
 
@@ -58,7 +59,9 @@ def measure(
     options = options or BaselineOptions()
     if rows.labels is None:
         raise DataError("a reference needs labels, these rows have none", where=rows.source)
-    full = TorchBaseline(model, device=pick_device(options.device), dtype=options.dtype)
+    full = TorchBaseline(
+        model, device=pick_device(options.device), dtype=options.dtype, overlap=options.overlap
+    )
     facts = machine_facts()
     _log.info("baseline on %s, %d rows", full.device, len(rows))
     outputs = full.outputs(rows.inputs())
@@ -83,6 +86,7 @@ def measure(
         outputs=outputs,
         dtype=full.dtype,
         max_length=full.max_length,
+        overlap=full.overlap,
         device=facts.cpu if full.device == "cpu" else full.device,
         machine=facts,
         latency=timed.latency if timed else None,
@@ -95,18 +99,27 @@ def measure(
 
 
 def make(
-    model: str, spec: DataSpec, *, output: Path, options: BaselineOptions, allow_pickle: bool = False
+    model: str,
+    spec: DataSpec,
+    *,
+    output: Path,
+    options: BaselineOptions,
+    allow_pickle: bool = False,
+    long_text: str | None = None,
+    stride: int | None = None,
 ) -> BaselineAnswers:
     """Measure a model on its held-out rows and store the reference.
 
     ``spec``: where the rows are; the same as for the compression, or the rows will differ. ``allow_pickle``:
-    accept weights that are only there as a pickle.
+    accept weights that are only there as a pickle. ``long_text``, ``stride``: what is done with long texts,
+    see :mod:`edgeroberta.runtime.longtexts`; it becomes ``options.overlap``.
     """
     from edgeroberta.data import load_heldout
     from edgeroberta.evaluation import soundness
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
     from edgeroberta.roberta import resolving
+    from edgeroberta.runtime.tokenizer import TextTokenizer
     from edgeroberta.storage.cache import cache_dir
 
     check_place(output)
@@ -114,6 +127,10 @@ def make(
     full.require_head()
     task = full.task
     rows = load_heldout(spec, task)
+    tokenizer = TextTokenizer.open(
+        full.folder, full.max_length, long_text=long_text, stride=stride, pair=rows.pairs is not None
+    )
+    options = replace(options, overlap=tokenizer.long_texts.overlap)
     if (told := tokens.check(full, rows.inputs())) is not None:
         _log.warning("%s", told)
     found = measure(full, rows, rows.shown(task), options)

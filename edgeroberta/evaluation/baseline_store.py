@@ -48,6 +48,7 @@ class _Stored:
     device: str  # CPU model or GPU name
     machine: MachineFacts  # facts of the machine
     latency: Latency | None  # single texts, tokenization included; None when not timed
+    overlap: int | None = None  # tokens that windows of long texts overlapped by; None where these were cut
     offline: Throughput | None = None  # texts per second when all are there; None when not timed
     energy_mj: float | None = None  # millijoules of the GPU's board per timed text; None when not measured
     #: True when the driver's counter told them, False when samples of the power did
@@ -160,8 +161,18 @@ def load(folder: Path) -> BaselineAnswers:
         raise UsageError(f"a damaged reference ({error})", where=str(file), hint=hint) from error
 
 
-def check(reference: BaselineAnswers, *, rows: Rows, task: Task, model_digest: str | None = None) -> None:
-    """Refuse a reference that was measured on other rows or labels, or on another model."""
+def check(
+    reference: BaselineAnswers,
+    *,
+    rows: Rows,
+    task: Task,
+    model_digest: str | None = None,
+    overlap: int | None = None,
+) -> None:
+    """Refuse a reference that was measured on other rows or labels, on another model, or in another way.
+
+    ``overlap``: tokens that windows of long texts overlap by; None where these are cut.
+    """
     hint = "measure it again on the same model and data: edgeroberta reference MODEL --data … -o ref/"
     mine, theirs = task.labels, reference.task.labels
     if (task.problem, mine) != (reference.task.problem, theirs):
@@ -180,6 +191,17 @@ def check(reference: BaselineAnswers, *, rows: Rows, task: Task, model_digest: s
     if model_digest is not None and model_digest != reference.model_digest:
         raise UsageError(
             f"the reference is of another model ({reference.model})", where="--reference", hint=hint
+        )
+    if overlap != reference.overlap:
+        way, stored = (
+            "cut" if each is None else f"read in windows that overlap by {each} tokens"
+            for each in (overlap, reference.overlap)
+        )
+        told = "" if overlap is None else f" --long-text windows --stride {overlap}"
+        raise UsageError(
+            f"long texts are {way} here, and were {stored} for the reference",
+            where="--reference",
+            hint=f"measure it again: edgeroberta reference MODEL --data … -o ref/{told}",
         )
 
 

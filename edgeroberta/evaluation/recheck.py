@@ -48,7 +48,7 @@ def recheck(
             )
         full = stored
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
-    reference.check(full, rows=rows, task=facts.task)
+    reference.check(full, rows=rows, task=facts.task, overlap=facts.long_texts.overlap)
     full = replace(full, task=facts.task)  # which may be judged by another metric
     options = EvaluationOptions(
         gate=gate,

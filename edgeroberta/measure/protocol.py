@@ -44,6 +44,9 @@ class SubjectSpec:
     threads: int = 1  # threads for the engine
     engine: str | None = None  # engine name, where there is a choice
     device: str = "cpu"  # ``cpu`` or ``cuda``, for what PyTorch runs
+    #: tokens that windows of a long text overlap by, for the baseline; None where it is cut. Bundles do what
+    #: their manifest says, but that what they refuse is cut here.
+    overlap: int | None = None
     dtype: str = "float32"  # type that PyTorch's weights have: ``float32``, ``float16`` or ``bfloat16``
 
     def to_json(self) -> dict[str, Any]:

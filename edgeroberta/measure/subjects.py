@@ -80,14 +80,16 @@ class BundleSubject(BaselineOnnxSubject):
         facts = manifest.read(self._folder)
         limit = min(length, facts.max_length)
         encodings = self._runtime.encode(list(inputs))
+        rows = [window.ids for each in encodings for window in (each, *each.rest)]
         # The runtime decides by itself how much to pad, so the graph is asked directly; longer texts
         # than the limit run at their own length.
-        own = sorted({limit, *(len(each.ids) for each in encodings if len(each.ids) > limit)})
+        own = sorted({limit, *(len(ids) for ids in rows if len(ids) > limit)})
         session = open_session(
             self.engine, self._folder, threads=facts.threads, lengths=Lengths((limit,), tuple(own[1:]))
         )
         try:
-            return run_padded(session, [each.ids for each in encodings], limit, facts.pad_token_id)
+            found = run_padded(session, rows, limit, facts.pad_token_id)
+            return self._runtime.merge(found, encodings)
         finally:
             session.close()
 
@@ -106,10 +108,18 @@ class BundleSubject(BaselineOnnxSubject):
 
 def open_bundle(spec: SubjectSpec) -> BundleSubject:
     """Open a bundle on the engine that the spec names."""
-    from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime import Runtime, manifest
+    from edgeroberta.runtime.longtexts import LongText
 
     folder = Path(spec.path)
-    runtime = Runtime.open(folder, engine=spec.engine, threads=spec.threads)
+    # Rows that it refuses could not be compared with anything.
+    refuses = manifest.read(folder).long_texts.way is LongText.REFUSE
+    runtime = Runtime.open(
+        folder,
+        engine=spec.engine,
+        threads=spec.threads,
+        long_text=LongText.TRUNCATE if refuses else None,
+    )
     return BundleSubject(runtime, folder, threads=spec.threads)
 
 
@@ -125,7 +135,8 @@ def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     folder, longest = model.folder, model.max_length
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
     task = replace(model.task, pair=not isinstance(spec.inputs[0], str))
-    tokenizer = TextTokenizer.open(folder, longest)
+    way = None if spec.overlap is None else "windows"
+    tokenizer = TextTokenizer.open(folder, longest, long_text=way, stride=spec.overlap, pair=task.pair)
     return BaselineOnnxSubject(
         Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder
     )

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
+from edgeroberta.measure import torch_windows
 from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.encoding import merge_windows
 from edgeroberta.tasks import Outputs, tokens
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
@@ -33,7 +35,14 @@ class TorchBaseline:
 
     engine = "torch"
 
-    def __init__(self, model: Checkpoint | Path, *, device: str = "cpu", dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        model: Checkpoint | Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        overlap: int | None = None,
+    ) -> None:
         torch, _ = _import()
         source = Checkpoint.of(model)
         if dtype not in DTYPES:
@@ -52,8 +61,10 @@ class TorchBaseline:
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
             loaded = loading.load(source, config, dtype=getattr(torch, dtype))
         self.model = loaded.to(self._where)
+        self.task = source.task
         self.per_token = source.task.kind.per_token
         self.max_length = source.max_length
+        self.overlap = overlap
         self.vocab_size = source.config.vocab_size
         self.version = str(torch.__version__)
         self.device = torch.cuda.get_device_name(self._where) if device == "cuda" else "cpu"
@@ -64,6 +75,9 @@ class TorchBaseline:
 
     def answer(self, inputs: Inputs) -> list[int]:
         """Tokenize, run, and bring the first label of each text or token back to the CPU."""
+        if self.overlap is not None:
+            first: list[int] = self.outputs(inputs).values.argmax(-1).tolist()
+            return first
         started = time.perf_counter()
         batch = self._encode(list(inputs))
         self.watch.tokenize += time.perf_counter() - started
@@ -78,6 +92,8 @@ class TorchBaseline:
 
     def outputs(self, inputs: Inputs) -> Outputs:
         """Return what the model gives for each of one or more inputs, batched by length."""
+        if self.overlap is not None:
+            return self._of_windows(inputs, self.overlap)
         order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
         found: dict[int, np.ndarray] = {}
         places: dict[int, np.ndarray] = {}
@@ -92,17 +108,37 @@ class TorchBaseline:
                 length = sum(encoding.attention_mask)
                 spans, special = encoding.offsets[:length], encoding.special_tokens_mask[:length]
                 found[row] = values[number, :length]
-                places[row] = tokens.places(str(inputs[row]), spans, special)
+                ids = encoding.ids[:length]
+                unknown = [at for at, one in enumerate(ids) if one == self.tokenizer.unk_token_id]
+                places[row] = tokens.places(str(inputs[row]), spans, special, unknown)
         numbers = range(len(inputs))
         return Outputs.pack(
             [found[row] for row in numbers], [places[row] for row in numbers] if places else None
         )
 
+    def _of_windows(self, inputs: Inputs, overlap: int) -> Outputs:
+        """Read long texts in windows, and merge what these give as the runtime does."""
+        started = time.perf_counter()
+        windows = torch_windows.encode(
+            self.tokenizer, inputs, self.max_length, overlap, places=self.per_token
+        )
+        flat = [window for each in windows for window in (each, *each.rest)]
+        lengths = [len(window.ids) for window in flat]
+        order = sorted(range(len(flat)), key=lengths.__getitem__)
+        self.watch.tokenize += time.perf_counter() - started
+        found: dict[int, np.ndarray] = {}
+        for rows in _batches(order, lengths):
+            ids = [{"input_ids": flat[row].ids.tolist()} for row in rows]
+            batch = self.tokenizer.pad(ids, return_tensors="pt").to(self._where)
+            values = self._run(batch).cpu().numpy()
+            for number, row in enumerate(rows):
+                one = values[number : number + 1]
+                found[row] = one[0, : lengths[row]] if self.per_token else one
+        outputs = Outputs.pack([found[row] for row in range(len(flat))])
+        return merge_windows(self.task, outputs, windows)
+
     def _encode(self, inputs: Any) -> Any:
-        texts = inputs
-        pairs = None
-        if not isinstance(inputs[0], str):
-            texts, pairs = [each[0] for each in inputs], [each[1] for each in inputs]
+        texts, pairs = torch_windows.apart(inputs)
         tokens = self.tokenizer(
             texts, pairs, truncation=True, max_length=self.max_length, padding=True, return_tensors="pt"
         )
@@ -139,7 +175,9 @@ def open_baseline(spec: SubjectSpec) -> TorchBaseline:
     """Open the baseline in a worker, with the threads it was given."""
     torch, _ = _import()
     torch.set_num_threads(spec.threads)
-    return TorchBaseline(Path(spec.path), device=pick_device(spec.device), dtype=spec.dtype)
+    return TorchBaseline(
+        Path(spec.path), device=pick_device(spec.device), dtype=spec.dtype, overlap=spec.overlap
+    )
 
 
 def pick_device(device: str) -> str:

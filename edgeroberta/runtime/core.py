@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeroberta.errors import BundleError, EngineError, UsageError
 from edgeroberta.runtime import tokenids
-from edgeroberta.runtime.encoding import Encoding, Input
+from edgeroberta.runtime.encoding import Encoding, Input, all_windows, merge_windows
 from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer, explain
 from edgeroberta.storage.files import TOKENIZER
@@ -256,30 +256,17 @@ class Runtime:
         for number, item in enumerate(inputs):
             self._check_input(item, number)
         encodings: list[Encoding] = self._tokenizer.encode(inputs, places=self._per_token)
-        windows = _windows(encodings)
+        windows = all_windows(encodings)
         tokenids.refuse_padding([one.ids for one in windows], self.pad_token_id)
         return encodings
 
     def run(self, encodings: Sequence[Encoding]) -> Outputs:
         """Run what :meth:`encode` gave; those read in windows are merged, an entry per input."""
-        return self.merge(self.run_ids([one.ids for one in _windows(encodings)]), encodings)
+        return self.merge(self.run_ids([one.ids for one in all_windows(encodings)]), encodings)
 
     def merge(self, outputs: Outputs, encodings: Sequence[Encoding]) -> Outputs:
         """Make outputs of inputs of those of all their windows, and add the places of tokens."""
-        if self._per_token and encodings:
-            places = [one.places for one in _windows(encodings) if one.places is not None]
-            outputs = replace(outputs, places=np.concatenate(places))
-        if len(outputs) == len(encodings):
-            return outputs
-        merged, start = [], 0
-        for encoding in encodings:
-            stop = start + 1 + len(encoding.rest)
-            own = outputs[start:stop]
-            if encoding.rest:
-                own = self.task.kind.merge(self.task, own, encoding.overlap)
-            merged.append(own)
-            start = stop
-        return Outputs.concatenate(merged)
+        return merge_windows(self.task, outputs, encodings)
 
     def run_ids(self, ids: Sequence[Ids]) -> Outputs:
         """Run token ids, in batches of texts of one length.
@@ -376,13 +363,6 @@ class Runtime:
                 precision=ENGINES[self.engine].precision,
             )
             passed.remember()
-
-
-def _windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:
-    """Return the windows of all inputs, one after the other; the encodings themselves where none has more."""
-    if not any(one.rest for one in encodings):
-        return encodings
-    return [window for one in encodings for window in (one, *one.rest)]
 
 
 def _aggregated(task: Task, aggregation: str | None) -> Task:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.tasks import tokens
+from edgeroberta.tasks import Outputs, Task, tokens
 from edgeroberta.tasks.outputs import Indices
 
 #: A text, or a pair of texts.
@@ -61,17 +61,14 @@ def place(found: NativeEncoding, text: str, unknown: int | None) -> Indices:
 
 
 def windows(
-    found: NativeEncoding, item: Input, overlap: int, *, unknown: int | None, places: bool, reverse: bool
+    parts: Sequence[NativeEncoding], item: Input, overlap: int, *, unknown: int | None, places: bool
 ) -> Encoding:
-    """Read what overflows as windows.
+    """Read one text or pair in windows.
 
-    ``overlap``: tokens that each has in common with the next one. ``places``: whether to tell characters, of
-    a text alone; ``unknown`` as in :func:`place`. ``reverse``: True when long texts are cut on the left,
-    where windows come from the end.
+    ``parts``: those that the tokenizer gives, in the order of the text. ``overlap``: tokens that each has in
+    common with the next one. ``places``: whether to tell characters, of a text alone; ``unknown`` as in
+    :func:`place`.
     """
-    parts = [found, *found.overflowing]
-    if reverse:
-        parts.reverse()
     where: Sequence[Indices | None] = [None] * len(parts)
     if places and isinstance(item, str):
         where = _places(parts, item, overlap, unknown)
@@ -105,3 +102,26 @@ def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, unknown: i
 def _numbers(ids: Sequence[int], unknown: int | None) -> Sequence[int]:
     """Return the places of an id among others."""
     return [number for number, one in enumerate(ids) if one == unknown] if unknown in ids else ()
+
+
+def all_windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:
+    """Return the windows of all inputs, one after the other; the encodings themselves where none has more."""
+    if not any(one.rest for one in encodings):
+        return encodings
+    return [window for one in encodings for window in (one, *one.rest)]
+
+
+def merge_windows(task: Task, outputs: Outputs, encodings: Sequence[Encoding]) -> Outputs:
+    """Make the outputs of inputs of those of all their windows, and add the places of tokens."""
+    if task.kind.per_token and encodings:
+        places = [one.places for one in all_windows(encodings) if one.places is not None]
+        outputs = replace(outputs, places=np.concatenate(places))
+    if len(outputs) == len(encodings):
+        return outputs
+    merged, start = [], 0
+    for encoding in encodings:
+        stop = start + 1 + len(encoding.rest)
+        own = outputs[start:stop]
+        merged.append(task.kind.merge(task, own, encoding.overlap) if encoding.rest else own)
+        start = stop
+    return Outputs.concatenate(merged)

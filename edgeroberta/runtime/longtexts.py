@@ -27,6 +27,11 @@ class LongTexts:
     way: LongText = LongText.TRUNCATE
     stride: int = 0  # tokens that a window has in common with the next one; 0 unless there are windows
 
+    @property
+    def overlap(self) -> int | None:
+        """Tokens that windows overlap by; None where long texts are not read in windows."""
+        return self.stride if self.way is LongText.WINDOWS else None
+
 
 def choose(way: str | None, stride: int | None, *, max_length: int, room: int) -> LongTexts:
     """Check a way and a stride, and fill in what is not given.

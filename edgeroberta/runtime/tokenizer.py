@@ -241,14 +241,10 @@ class TextTokenizer:
                 raise longtexts.too_long(self._count(item), self.max_length, where=named)
             # Windows of two texts that are both cut would be all of one with all of the other.
             if isinstance(item, str) or not all(map(self._is_over_half, item)):
-                return windows(
-                    found,
-                    item,
-                    self._long.stride,
-                    unknown=self._unknown,
-                    places=places,
-                    reverse=self._from_left,
-                )
+                parts = [found, *found.overflowing]
+                if self._from_left:  # the first one is the end of the text
+                    parts.reverse()
+                return windows(parts, item, self._long.stride, unknown=self._unknown, places=places)
         where = place(found, item, self._unknown) if places and isinstance(item, str) else None
         return Encoding(ids, cut, where)
 

@@ -140,22 +140,24 @@ def _reference(context: Context) -> BaselineAnswers:
     """Take the reference that was given; else the one an interrupted run left; else measure it."""
     from edgeroberta.evaluation import baseline_store
     from edgeroberta.evaluation.baseline import BaselineOptions, measure
+    from edgeroberta.runtime import manifest
 
     rows, task, model = context.data.heldout, context.task, context.baseline
+    overlap = manifest.read(context.inputs[Kind.DRAFT].path).long_texts.overlap
     if context.reference is not None:
         given = baseline_store.load(context.reference)
-        baseline_store.check(given, rows=rows, task=task, model_digest=model.digest)
+        baseline_store.check(given, rows=rows, task=task, model_digest=model.digest, overlap=overlap)
         return replace(given, task=task)  # which may be judged by another metric
     scratch: Path = context.scratch / "reference"
     if (scratch / baseline_store.JSON_FILE).is_file():
         try:
             left = baseline_store.load(scratch)
-            baseline_store.check(left, rows=rows, task=task, model_digest=model.digest)
+            baseline_store.check(left, rows=rows, task=task, model_digest=model.digest, overlap=overlap)
             return replace(left, task=task)
         except UsageError as error:
             context.progress.line(f"measuring the baseline again ({error.what})")
     context.progress.line(f"measuring the baseline on {len(rows):,} rows")
     # A bench times the baseline in batches beside the bundle; here nothing is compared with it.
-    fresh = measure(model, rows, task, BaselineOptions(offline=False))
+    fresh = measure(model, rows, task, BaselineOptions(offline=False, overlap=overlap))
     baseline_store.save(fresh, scratch)
     return fresh

@@ -101,6 +101,20 @@ def test_a_reference_with_other_labels_is_refused(rows, stored):
     )
 
 
+def test_a_reference_that_read_long_texts_in_another_way_is_refused(rows, stored):
+    found = baseline_store.load(stored)
+    assert message(baseline_store.check, found, rows=rows, task=found.task, overlap=32) == (
+        "--reference: long texts are read in windows that overlap by 32 tokens here, and were cut for the "
+        "reference\n  next: measure it again: edgeroberta reference MODEL --data … -o ref/ "
+        "--long-text windows --stride 32"
+    )
+    windows = replace(found, overlap=32)
+    baseline_store.check(windows, rows=rows, task=found.task, overlap=32)
+    assert message(baseline_store.check, windows, rows=rows, task=found.task).startswith(
+        "--reference: long texts are cut here, and were read in windows that overlap by 32 tokens"
+    )
+
+
 def test_a_reference_of_another_model_is_refused(rows, stored):
     found = baseline_store.load(stored)
     baseline_store.check(found, rows=rows, task=found.task, model_digest="1" * 64)
@@ -278,7 +292,7 @@ def test_on_a_gpu_power_and_its_own_clock_are_asked(tiny_checkpoint, rows, monke
     from edgeroberta.measure import torch_baseline
 
     class OnCard(torch_baseline.TorchBaseline):
-        def __init__(self, folder: Path, *, device: str, dtype: str) -> None:
+        def __init__(self, folder: Path, *, device: str, dtype: str, overlap: int | None) -> None:
             super().__init__(folder, dtype=dtype)
             self.device, self.device_clock = "NVIDIA H200", True
 

@@ -110,6 +110,7 @@ class _MetricsCache:
             raise DataError("per-stage metrics need labels, these rows have none", where=run.rows.source)
         self.labels = self.rows.labels
         self.answers = run.reference.outputs[chosen]
+        self.overlap = run.reference.overlap
         self.scratch = run.scratch / "per_stage"
         self.start = start
         self.parameters: int | None = None
@@ -216,7 +217,14 @@ class _MetricsCache:
 
     def _spec(self, model: StageModel, *, threads: int) -> SubjectSpec:
         inputs = self.rows.inputs()
-        return SubjectSpec(model.subject, str(model.folder), inputs, threads=threads, engine=model.engine)
+        return SubjectSpec(
+            model.subject,
+            str(model.folder),
+            inputs,
+            threads=threads,
+            engine=model.engine,
+            overlap=self.overlap,
+        )
 
     def _environment(self) -> str:
         """Digest all but the model that its numbers depend on."""
