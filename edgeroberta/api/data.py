@@ -62,7 +62,7 @@ def named(data: Data) -> str:
 
 
 def _named_tags(rows: Iterable[Any], features: Any) -> Iterable[Any]:
-    """Write the tags of words by the names that the features of a ``datasets.Dataset`` have for their ids."""
+    """Write the tags of words by the names that the features of a Hub data set have for their ids."""
     from edgeroberta.data import features as class_names
     from edgeroberta.data import word_tables
 

@@ -6,17 +6,20 @@ from typing import Annotated
 
 import typer
 
-Text = Annotated[str | None, typer.Option(help="Column of the text; '#6' is the sixth column.")]
+Text = Annotated[str | None, typer.Option(help="Column of the text or of words; '#6' is the sixth column.")]
 TextPair = Annotated[str | None, typer.Option(help="Column of the second text.")]
 Label = Annotated[
-    str | None, typer.Option(help="Column of the label or value; a,b,c: one column of 0 and 1 per label.")
+    str | None,
+    typer.Option(
+        help="Column of the label or value, or of tags or spans; a,b,c: one column of 0 and 1 per label."
+    ),
 ]
 LabelFormat = Annotated[
     str | None,
     typer.Option(
         metavar="FORMAT",
-        help="How labels are written: names, ids, multi-hot (lists of 0 and 1) or values (numbers to"
-        " predict); told from the rows where they leave no choice.",
+        help="How labels are written: names, ids, multi-hot (lists of 0 and 1), values (numbers to predict)"
+        " or tags (one per word, in any scheme); told from the rows where they leave no choice.",
     ),
 ]
 AllowPickle = Annotated[

@@ -44,7 +44,7 @@ class DataTable:
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     plain: bool = False  # True for a file of bare texts, which has no columns to choose from
     first: int = 0  # rows of the file before this table, where rows have no lines
-    #: line of each word of each row, where a row is a sentence written over several lines (:data:`WORDS`)
+    #: line of each word of each row, where a row is a sentence written over several lines
     word_lines: Sequence[Sequence[int]] | None = None
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class DataTable:
 
     @property
     def tagged(self) -> bool:
-        """True for a file of words with a tag each, whose columns are :data:`WORDS` and :data:`TAGS`."""
+        """True for a file of words with a tag each; :mod:`edgeroberta.data.word_files` names its columns."""
         return self.word_lines is not None
 
     def where(self, row: int, word: int | None = None) -> str:

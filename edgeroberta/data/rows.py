@@ -138,13 +138,15 @@ class Splits:
 class DataSpec:
     """Where the rows are and which columns hold what, as the user said it."""
 
-    #: a file (CSV, TSV, JSONL, Parquet), a folder with train, validation and test files, or a Hub dataset
-    #: (``owner/name`` or ``owner/name:configuration``)
+    #: a file (CSV, TSV, JSONL, Parquet, CoNLL columns, aligned files), a folder with train, validation and
+    #: test files, or a Hub dataset (``owner/name`` or ``owner/name:configuration``)
     data: str
     eval_data: str | None = None  # rows for the gate, all of them; otherwise a part of ``data`` is held out
-    text: str | None = None  # column of the text; ``#6`` is the sixth column of a file without a header
+    #: column of the text, or of the words; ``#6`` is the sixth column of a file without a header
+    text: str | None = None
     text_pair: str | None = None  # column of the second text
-    #: column of the label or value; ``a,b,c`` are columns of zeros and ones, one for each label
+    #: column of the label or value, or of tags or spans; ``a,b,c`` are columns of zeros and ones, one for
+    #: each label
     label: str | None = None
     unlabelled: str | None = None  # a file of further texts, without labels, or a folder of such files
     eval_fraction: float = 0.1  # part of ``data`` that is held out, above 0 and below 1
