@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import checkpoint_validation, heads, loading
+from edgeroberta.roberta import checkpoint_validation, frozen_layers, heads, loading, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
+from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.roberta.weights import load_weights
 from edgeroberta.tasks import KINDS, Problem, Task
 
@@ -111,6 +112,38 @@ def test_a_class_of_ones_own_is_refused_with_the_class_that_transformers_has(cop
     with pytest.raises(CheckpointError, match="is no RoBERTa class") as caught:
         checkpoint_validation.check(Checkpoint(copy))
     assert "RobertaForTokenClassification" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda name: f"module._orig_mod.{name}",
+        lambda name: f"model.{name}",
+        lambda name: name.removeprefix("roberta."),
+    ],
+    ids=["wrapped", "held", "an encoder without its prefix"],
+)
+def test_a_wrapped_model_that_labels_tokens_is_read_as_the_one_inside(
+    change, copy, tiny_token_checkpoint, tmp_path
+):
+    file = copy / "model.safetensors"
+    wanted = load_file(file)
+    save_file({change(name): value for name, value in wanted.items()}, file)
+    found = resolving.resolve(str(copy), cache=tmp_path / "cache")
+    assert found.has_head
+    assert all(torch.equal(value, wanted[name]) for name, value in load_file(found.weight_files[0]).items())
+    weights, exact = load_weights(found), load_weights(tiny_token_checkpoint)
+    assert np.array_equal(weights.head.projection.weight, exact.head.projection.weight)
+
+
+def test_a_head_on_all_tokens_leaves_the_last_layer_whole(tiny_token_checkpoint, tiny_checkpoint):
+    ids = torch.tensor([[0, 40, 41, 42, 2], [0, 50, 2, 1, 1]])
+    for source, tokens in ((tiny_token_checkpoint, 5), (tiny_checkpoint, 1)):
+        model = load_classifier(source, Checkpoint(source).task)
+        with frozen_layers.first_token_only(model), OutputRecorder(model, layers=[1]) as recorder:
+            with torch.no_grad():
+                model(ids, (ids != 1).long())
+            assert recorder.layers()[0].shape[1] == tokens
 
 
 @pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_token_checkpoint"])

@@ -61,6 +61,51 @@ def test_nothing_is_lost_where_nothing_of_weight_is_taken_away(model, samples):
     torch.testing.assert_close(answers(made.model, samples), answers(model, samples), rtol=0, atol=1e-5)
 
 
+@pytest.fixture
+def token_samples(samples, tiny_token_checkpoint):
+    """The same texts with a label of five for each token."""
+    source = torch.Generator().manual_seed(2)
+
+    def loss(labels):
+        return lambda x: functional.cross_entropy(x.transpose(1, 2), labels, reduction="none").sum(1)
+
+    return [
+        TextBatch(each.ids, each.mask, loss(torch.randint(0, 5, each.ids.shape, generator=source)))
+        for each in samples
+    ]
+
+
+def test_a_model_that_labels_tokens_is_narrowed_through_its_one_projection(
+    tiny_token_checkpoint, token_samples
+):
+    task = Task(Problem.TOKENS, ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"))
+    model = load_classifier(tiny_token_checkpoint, task)
+    found = sensitivity.measure(model, token_samples)
+    assert found.units is None
+    every = torch.cat(
+        [model.base_model(each.ids, each.mask).last_hidden_state[each.mask.bool()] for each in token_samples]
+    ).detach()
+    torch.testing.assert_close(found.means[-1], every.mean(0), rtol=0, atol=1e-4)
+    made = narrowing.narrow(model, token_samples, hidden_size=24, intermediate_size=40)
+    assert made.model.classifier.weight.shape == (5, 24)
+    kept = torch.cat([each.mask.flatten() for each in token_samples]).bool()
+    wide, narrow = (
+        torch.cat([logits(each, sample).flatten() for sample in token_samples])[kept]
+        for each in (model, made.model)
+    )
+    assert torch.corrcoef(torch.stack([wide, narrow]))[0, 1] > 0.5
+    same = narrowing.narrow(model, token_samples, intermediate_size=64)
+    torch.testing.assert_close(
+        logits(same.model, token_samples[0]), logits(model, token_samples[0]), rtol=0, atol=1e-5
+    )
+
+
+def logits(model: torch.nn.Module, sample: TextBatch) -> torch.Tensor:
+    """The first label's logit of each token."""
+    with torch.no_grad():
+        return model(input_ids=sample.ids, attention_mask=sample.mask).logits[..., 0]
+
+
 def test_directions_without_variance_are_the_ones_that_go(make_checkpoint, samples):
     # with the scales of eight channels at 0 behind every norm, those carry a constant and nothing else
     model = load_classifier(make_checkpoint(seed=3), TWO)

@@ -58,6 +58,25 @@ def test_graphs_of_many_shapes_answer_as_the_masked_model(whole, tmp_path, seed,
     np.testing.assert_allclose(run_openvino(graph, ids, mask), wanted, rtol=0, atol=1e-4)
 
 
+def test_a_pruned_model_that_labels_tokens_answers_as_the_masked_model(make_checkpoint, tmp_path):
+    task = Task(Problem.TOKENS, ("O", "B-PER", "I-PER"))
+    whole = make_checkpoint(task.labels, "token_classification", num_hidden_layers=4)
+    model = load_classifier(whole, task)
+    kept, (ids, mask) = random_kept(surgery.shape_of(model), 5), padded_batch(23)
+    assert surgery.shape_of(model).head == "token-classification"
+    with masked(model, kept), torch.inference_mode():
+        wanted = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()[mask == 1]
+    save_classifier(surgery.prune(load_classifier(whole, task), kept), tmp_path / "pruned", tokenizer=whole)
+    again = load_classifier(tmp_path / "pruned", task)
+    assert type(again).__name__ == "RobertaForTokenClassification"
+    assert surgery.shape_of(again).layers == kept.shapes
+    write_float(tmp_path / "pruned", tmp_path / "model.onnx")
+    for run in (run_onnxruntime, run_openvino):
+        found = run(tmp_path / "model.onnx", ids, mask)
+        assert found.shape == (3, 23, 3)
+        np.testing.assert_allclose(found[mask == 1], wanted, rtol=0, atol=1e-4)
+
+
 def rows_of(count: int, name: str) -> Rows:
     words = ["good", "bad", "film", "story", "dull", "bright", "long"]
     texts = tuple(" ".join(words[: 1 + row % 7]) + f" {name} {row}" for row in range(count))
