@@ -114,7 +114,7 @@ def make(
     accept weights that are only there as a pickle. ``long_text``, ``stride``: what is done with long texts,
     see :mod:`edgeroberta.runtime.longtexts`; it becomes ``options.overlap``.
     """
-    from edgeroberta.data import load_heldout
+    from edgeroberta.data import load_heldout, word_coverage
     from edgeroberta.evaluation import soundness
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
@@ -133,6 +133,8 @@ def make(
     options = replace(options, overlap=tokenizer.long_texts.overlap)
     if (told := tokens.check(full, rows.inputs())) is not None:
         _log.warning("%s", told)
+    for line in word_coverage.of_parts((rows,), task.labels, tokens.open_ours(full)):
+        _log.warning("%s", line)
     found = measure(full, rows, rows.shown(task), options)
     save(found, output)
     for warning in soundness.examine(task, found.outputs, rows, GateLimits()).warnings:

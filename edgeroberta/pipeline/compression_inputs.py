@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import demo, stages
-from edgeroberta.data import DataSpec, Splits, infer_task, load_splits
+from edgeroberta.data import DataSpec, Splits, infer_task, load_splits, word_coverage
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Task
@@ -108,6 +109,10 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = splits.train.shown(task)
+    if task.kind.per_token:
+        parts = (splits.train, splits.validation, splits.heldout)
+        tokenizer = TextTokenizer.open(model.folder, model.max_length)
+        told.extend(word_coverage.of_parts(parts, task.labels, tokenizer))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
     check_reference(request, source, known=request.model is not None)
     return source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +15,9 @@ import pytest
 
 from edgeroberta.api import data as api_data
 from edgeroberta.benchmark.payload import label_format, rows_jsonl
-from edgeroberta.data import DataSpec, Rows, infer_task, load_heldout, load_splits
-from edgeroberta.data.word_coverage import coverage
+from edgeroberta.data import DataSpec, Rows, infer_task, load_heldout, load_splits, word_coverage
+from edgeroberta.runtime.encoding import Encoding
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.outputs import WordTags
 
@@ -209,35 +211,65 @@ def test_ids_of_a_data_set_in_memory_are_those_of_its_features_not_the_models():
 # --- words without a token ------------------------------------------------------------------------
 
 
+class _Tokenizer:
+    """Gives each text the tokens that a test has for it."""
+
+    def __init__(self, *found: tuple[list[tuple[int, int, int]], bool]) -> None:
+        self.found = [
+            Encoding(np.zeros(len(places), np.int64), truncated, np.array(places, np.int64))
+            for places, truncated in found
+        ]
+
+    def encode(self, inputs: Sequence[str], *, places: bool) -> list[Encoding]:
+        assert places
+        return self.found[: len(inputs)]
+
+
+SPECIAL = (0, 0, -1)
+
+
 def test_words_without_a_token_are_counted():
-    Path("x.jsonl").write_text(
-        json.dumps(
-            {"tokens": ["Ann", "\u200b", "saw", "Rome", "too"], "ner_tags": ["B-PER", "O", "O", "B-LOC", "O"]}
-        )
-        + "\n"
-        + json.dumps({"tokens": ["x", "y"], "ner_tags": ["O", "O"]})
-        + "\n"
-    )
-    rows = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), TASK)
-    special = (0, 0, -1)
-    tokens = [
-        np.array([special, (0, 3, 0), (5, 7, 1), (7, 9, 1), special], np.int64),
-        np.array([special, (0, 3, 0), special], np.int64),
+    words = ["Ann", "\u200b", "saw", "Rome", "too"]
+    rows = [
+        {"tokens": words, "ner_tags": ["B-PER", "O", "O", "B-LOC", "O"]},
+        {"tokens": ["x", "y"], "ner_tags": ["O", "O"]},
+        {"tokens": ["x", "y"], "ner_tags": ["B-PER", "I-PER"]},
     ]
-    found = coverage(rows.labels, tokens, outside=0)
-    assert (found.words, found.dropped, found.cut, found.tagged, found.texts, found.first) == (
-        7,
-        1,
-        2,
-        1,
-        1,
-        0,
+    Path("x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), TASK)
+    tokenizer = _Tokenizer(
+        ([SPECIAL, (0, 3, 0), (5, 7, 1), (7, 9, 1), SPECIAL], True),
+        ([SPECIAL, (0, 3, 0), SPECIAL], False),
+        ([SPECIAL, SPECIAL], False),
     )
-    assert found.said(rows) == (
-        "x.jsonl: of 7 words 2 cut off with the end of their text and 1 dropped by the tokenizer, in 1 of 2 "
-        "texts; 1 of these words are in entities, which no model can find"
+    assert word_coverage.told(found, LABELS, tokenizer) == (
+        "x.jsonl: of 9 words 2 are beyond what the model reads of a text and 3 get no token, in 2 of 3 "
+        "texts; 3 of these words are in entities"
     )
-    whole = coverage(rows.select([1]).labels, tokens[1:], outside=0)
-    assert whole.said(rows) is None
-    empty = coverage(rows.select([1]).labels, [np.array([special, special], np.int64)], outside=0)
-    assert (empty.cut, empty.dropped) == (2, 0)
+    whole = _Tokenizer(([SPECIAL, (0, 1, 0), (2, 3, 1), SPECIAL], False))
+    assert word_coverage.told(found.select([1]), LABELS, whole) is None
+
+
+def test_a_text_that_is_cut_at_its_beginning_loses_its_first_words():
+    Path("x.jsonl").write_text(
+        json.dumps({"tokens": ["a", "b", "c"], "ner_tags": ["O", "B-PER", "O"]}) + "\n"
+    )
+    found = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), TASK)
+    told = word_coverage.told(found, LABELS, _Tokenizer(([SPECIAL, (4, 5, 0)], True)))
+    assert told == (
+        "x.jsonl: of 3 words 2 are beyond what the model reads of a text, in 1 of 1 texts; "
+        "1 of these words are in entities"
+    )
+
+
+def test_a_tokenizer_tells_the_words_that_a_short_model_cuts_off(tiny_token_checkpoint):
+    Path("x.jsonl").write_text(
+        json.dumps({"tokens": ["a"] * 30, "ner_tags": ["O"] * 29 + ["B-PER"]})
+        + "\n"
+        + json.dumps({"tokens": ["a", "b"], "ner_tags": ["O", "B-PER"]})
+        + "\n"
+    )
+    found = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), TASK)
+    told = word_coverage.told(found, LABELS, TextTokenizer.open(tiny_token_checkpoint, 8))
+    assert told is not None
+    assert "are beyond what the model reads of a text, in 1 of 2 texts; 1 of these words" in told
