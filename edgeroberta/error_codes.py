@@ -117,6 +117,14 @@ CODES: dict[str, Code] = {
         "The model and the rows do not fit: one is of labels per word, the other of labels per text.",
         "Name the columns of words and tags, or take another model.",
     ),
+    "data.layout": Code(
+        2,
+        "A file of a known data set, such as GLUE's, is not as that data set has it.",
+        "Correct the line that the message names, or name the columns.",
+    ),
+    "data.no-labels": Code(
+        2, "Rows to be judged on are test rows whose labels are not published.", "Name rows with labels."
+    ),
     "checkpoint": Code(
         2, "A model folder or Hub id cannot be compressed.", "Name a fine-tuned RoBERTa, XLM-R or CamemBERT."
     ),

@@ -6,6 +6,8 @@ Standard library only: this module is imported on the device.
 from __future__ import annotations
 
 ABSENT = "–"
+#: Metrics that are no shares, so that points would mislead.
+CORRELATIONS = ("matthews", "pearson", "spearman")
 
 
 def decimals(value: float | None, digits: int = 2) -> str:
@@ -15,7 +17,7 @@ def decimals(value: float | None, digits: int = 2) -> str:
 
 def score(metric: str, value: float | None) -> str:
     """Return a metric in points; a correlation stays a number: ``86.7``, ``0.867``."""
-    return decimals(value, 3) if metric == "pearson" else points(value)
+    return decimals(value, 3) if metric in CORRELATIONS else points(value)
 
 
 def points(share: float | None) -> str:

@@ -97,6 +97,7 @@ def compress(
     text_pair: str | None = None,
     label: str | None = None,
     label_format: str | None = None,
+    metric: str | None = None,
     eval_data: Data | None = None,
     eval_fraction: float | None = None,
     unlabelled: Data | None = None,
@@ -131,6 +132,8 @@ def compress(
         label: Column of the label or value, or of tags or spans; ``a,b,c``: one column of 0 and 1 per label.
         label_format: How labels are written: ``names``, ``ids``, ``multi-hot``, ``values`` or ``tags`` (one
             per word, in any scheme); told from the rows where they leave no choice.
+        metric: Metric that models are judged and chosen by; the task's own if not given, or that of the data
+            set where it is known (GLUE).
         eval_data: Rows for the gate; else part of ``data``.
         eval_fraction: Part of ``data`` that is held out, 0.1 if not given.
         unlabelled: More texts to distil on.
@@ -239,6 +242,7 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
         seed=given["seed"],
         limit=given["limit"],
         allow_pickle=given["allow_pickle"],
+        metric=given["metric"],
     )
     return request, budget
 

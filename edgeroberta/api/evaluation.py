@@ -116,6 +116,7 @@ def evaluate(
     text_pair: str | None = None,
     label: str | None = None,
     label_format: str | None = None,
+    metric: str | None = None,
     eval_data: Data | None = None,
     reference: str | os.PathLike[str] | None = None,
     engines: str | Sequence[str] | None = None,
@@ -133,6 +134,7 @@ def evaluate(
         text_pair: Column of the second text.
         label: Column of the label or value.
         label_format: How labels are written.
+        metric: Metric that decides; the one the bundle was judged by if not given.
         eval_data: Rows to measure on; else those once held out of ``data``, or all of another file.
         reference: Folder that :func:`reference` made; the bundle's own if not given.
         engines: Engines to measure; all of the bundle's if not given.
@@ -162,6 +164,7 @@ def evaluate(
         engines=None if engines is None else rows.several(engines),
         threads=threads,
         keep_examples=keep_examples,
+        metric=metric,
     )
     folder = None if output is None else Path(output)
     if folder is not None:
@@ -182,6 +185,7 @@ def reference(
     text_pair: str | None = None,
     label: str | None = None,
     label_format: str | None = None,
+    metric: str | None = None,
     eval_data: Data | None = None,
     eval_fraction: float | None = None,
     limit: int | None = None,
@@ -203,6 +207,7 @@ def reference(
         text_pair: Column of the second text.
         label: Column of the label or value.
         label_format: How labels are written.
+        metric: Metric to tell first; the task's own if not given, or that of the data set where it is known.
         eval_data: Rows for the gate; else part of ``data``.
         eval_fraction: Part of ``data`` that is held out, 0.1 if not given.
         limit: Use at most this many rows of each file.
@@ -248,4 +253,5 @@ def reference(
         allow_pickle=allow_pickle,
         long_text=long_text,
         stride=stride,
+        metric=metric,
     )

@@ -63,6 +63,7 @@ def bench(
     text_pair: str | None = None,
     label: str | None = None,
     label_format: str | None = None,
+    metric: str | None = None,
     eval_data: Data | None = None,
     target: str | None = None,
     host: str | Sequence[str] | None = None,
@@ -89,6 +90,7 @@ def bench(
         text_pair: Column of the second text.
         label: Column of the label or value.
         label_format: How labels are written.
+        metric: Metric that is shown and decides; the one the bundle was judged by if not given.
         eval_data: Rows to measure on; else those once held out of ``data``, or all of another file.
         target: Measure on this target; this machine if not given.
         host: Measure on ``user@host`` over ssh, or a host of the configuration; several side by side.
@@ -132,6 +134,7 @@ def bench(
         threads=threads,
         rounds=rounds,
         dtypes=several(dtypes),
+        metric=metric,
     )
     if host:
         hosts = list(several(host))

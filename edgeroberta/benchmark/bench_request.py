@@ -26,3 +26,4 @@ class BenchRequest:
     threads: int = 1  # threads for each process
     rounds: int = 5  # turns for each process
     dtypes: tuple[str, ...] = DTYPES  # types in which the baseline is measured on a GPU
+    metric: str | None = None  # name of the metric that is shown; None for the one the bundle was judged by

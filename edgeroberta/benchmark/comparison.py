@@ -125,7 +125,7 @@ def compare(
     # A device that throttled in one turn was hot in the others: no row is worth a claim.
     rows = mark_throttled(rows) if throttled else with_speed_up(rows)
     if eval_data.reference is not None:
-        rows.insert(0, reference_row(eval_data.reference))
+        rows.insert(0, reference_row(eval_data.reference, eval_data.task.metric))
     data = None
     if eval_data.rows is not None:
         different = int(texts.groups(eval_data.rows).max()) + 1

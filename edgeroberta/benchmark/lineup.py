@@ -39,16 +39,18 @@ NO_MODEL = "The baseline is not here, so there is no speed-up over it: name it w
 
 def bundle_rows(request: BenchRequest, inputs: Inputs) -> list[RowSpec]:
     """Offer the bundle on each engine, held to its own gate."""
-    gate = _gate(request.bundle)
+    gate = gate_of(request)
     specs = bundle_specs(request.bundle, inputs, engines=request.engines, threads=request.threads)
     return [RowSpec(BUNDLE, spec, gate) for spec in specs]
 
 
-def _gate(bundle: Path) -> GateLimits:
+def gate_of(request: BenchRequest) -> GateLimits:
+    """Return the bundle's own gate, about the metric that was asked for."""
     try:
-        return provenance.stored_gate(bundle)
+        gate = provenance.stored_gate(request.bundle)
     except BundleError:  # made by a recipe without a gate: hold it to the usual one
-        return GateLimits()
+        gate = GateLimits()
+    return gate if request.metric is None else replace(gate, metric=request.metric)
 
 
 def baseline_rows(

@@ -105,7 +105,7 @@ def make_rows(
     return [_row(row_spec, entry, eval_data, plan, machine) for row_spec, entry in pairs]
 
 
-def reference_row(reference: BaselineAnswers) -> BenchmarkRow:
+def reference_row(reference: BaselineAnswers, metric: str) -> BenchmarkRow:
     """Show a stored reference as a row; nothing of it was measured now."""
     version = reference.machine.versions.get("torch", "")
     dtype = "" if reference.dtype == "float32" else reference.dtype
@@ -115,7 +115,7 @@ def reference_row(reference: BaselineAnswers) -> BenchmarkRow:
         device=reference.device,
         status=RowStatus.STORED,
         bytes=reference.bytes,
-        metric=reference.metrics[reference.task.metric],
+        metric=reference.metrics.get(metric),  # one of an earlier version may not have it
         latency=reference.latency,
         offline=reference.offline,
         energy_mj=reference.energy_mj,

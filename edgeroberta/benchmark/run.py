@@ -52,6 +52,7 @@ def benchmark(
             )
     notes: list[str] = []
     found = evaluation_data.find(request, facts, notes)
+    found = replace(found, task=found.task.judge_by(lineup.gate_of(request).metric))
     for engine in request.engines or facts.engines:
         if (advice := processor.advise(facts, engine)) is not None:
             notes.append(f"{engine}: {advice}.")

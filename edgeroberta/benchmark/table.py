@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgeroberta.benchmark.comparison import Comparison
 from edgeroberta.benchmark.notes import comparison_notes
 from edgeroberta.benchmark.row import BenchmarkRow
-from edgeroberta.figures import ABSENT, decimals, megabytes, points
+from edgeroberta.figures import ABSENT, decimals, megabytes, points, score
 from edgeroberta.report.table import Cells, Column, Table
 
 
@@ -39,7 +39,7 @@ def measured(comparison: Comparison) -> Table:
         (Column("p99", "ms"), _time("p99_ms")),
         (Column("engine", "ms"), _part("engine_ms")),
         (Column("texts/s"), lambda row: f"{row.offline.texts_per_second:,.0f}" if row.offline else ABSENT),
-        (Column(comparison.metric), lambda row: points(row.metric)),
+        (Column(comparison.metric), lambda row: score(comparison.metric, row.metric)),
         (Column("agreement", "%"), lambda row: points(row.agreement)),
         (Column("size", "MB"), lambda row: megabytes(row.bytes)),
         (Column("peak", "MB"), lambda row: megabytes(row.peak_bytes)),

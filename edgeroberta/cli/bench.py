@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, Text, TextPair, names
+from edgeroberta.cli.options import AllowPickle, Debug, GateMetric, Label, LabelFormat, Text, TextPair, names
 
 Data = Annotated[
     str | None, typer.Option(help="Rows to measure on; those the bundle was made with if not given.")
@@ -58,6 +58,7 @@ def bench(
     text_pair: TextPair = None,
     label: Label = None,
     label_format: LabelFormat = None,
+    metric: GateMetric = None,
     rows: Annotated[int, typer.Option(min=1, help="Check answers on at most this many rows.")] = 1000,
     target: Target = None,
     batch: Annotated[int, typer.Option(min=1, help="Texts per call.")] = 1,
@@ -83,6 +84,7 @@ def bench(
         text_pair=text_pair,
         label=label,
         label_format=label_format,
+        metric=metric,
         eval_data=eval_data,
         target=target,
         host=host,

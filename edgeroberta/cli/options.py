@@ -22,6 +22,17 @@ LabelFormat = Annotated[
         " or tags (one per word, in any scheme); told from the rows where they leave no choice.",
     ),
 ]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        help="Metric that models are judged and chosen by; the task's own if not given, or that of the data"
+        " set where it is known (GLUE)."
+    ),
+]
+GateMetric = Annotated[
+    str | None,
+    typer.Option("--metric", help="Metric to judge by; the one the bundle was judged by if not given."),
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Accept pytorch_model.bin where safetensors are missing.")
 ]

@@ -9,7 +9,17 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import AllowPickle, Debug, Label, LabelFormat, LongText, Stride, Text, TextPair
+from edgeroberta.cli.options import (
+    AllowPickle,
+    Debug,
+    Label,
+    LabelFormat,
+    LongText,
+    Metric,
+    Stride,
+    Text,
+    TextPair,
+)
 
 
 def reference(
@@ -23,6 +33,7 @@ def reference(
     text_pair: TextPair = None,
     label: Label = None,
     label_format: LabelFormat = None,
+    metric: Metric = None,
     eval_fraction: Annotated[float, typer.Option(help="Part of --data that is held out.")] = 0.1,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
@@ -44,6 +55,7 @@ def reference(
         text_pair=text_pair,
         label=label,
         label_format=label_format,
+        metric=metric,
         eval_data=eval_data,
         eval_fraction=eval_fraction,
         limit=limit,

@@ -9,7 +9,7 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Debug, KeepExamples, Label, LabelFormat, Text, TextPair, names
+from edgeroberta.cli.options import Debug, GateMetric, KeepExamples, Label, LabelFormat, Text, TextPair, names
 
 
 def verify(
@@ -25,6 +25,7 @@ def verify(
     text_pair: TextPair = None,
     label: Label = None,
     label_format: LabelFormat = None,
+    metric: GateMetric = None,
     reference: Annotated[
         Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")
     ] = None,
@@ -47,6 +48,7 @@ def verify(
         text_pair=text_pair,
         label=label,
         label_format=label_format,
+        metric=metric,
         eval_data=eval_data,
         reference=reference,
         engines=names(engines),

@@ -52,22 +52,23 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     parts = sources.open_parts(spec)
     table = _training_table(spec, parts)
     task = task or _infer(table, spec)
-    for line in (*_guessed(table, spec, task), *parts.unused):
-        (tell or logger.info)(line)
+    say = tell or logger.info
+    for line in (*(parts.layout or _guessed(table, spec, task)), *parts.unused, *table.notes):
+        say(line)
     given = _read(table, spec, task)
     for line in given.said:
-        (tell or logger.info)(line)
+        say(line)
     spec = replace(spec, kept=given.reading)
     train, leaked = _limit(given.rows, spec, task), 0
     if parts.heldout is not None:
-        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task), spec, task))
+        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task, say), spec, task))
         leaked = _shared(heldout, given.rows)
         train = _without(train, heldout)
     else:
         count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
         train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
     if parts.validation is not None:
-        validation = _like(train, _limit(_rows(parts.validation(), spec, task), spec, task))
+        validation = _like(train, _limit(_rows(parts.validation(), spec, task, say), spec, task))
         validation = _without(validation, heldout)
         train = _without(train, validation)
     else:
@@ -84,7 +85,7 @@ def load_heldout(spec: DataSpec, task: Task) -> Rows:
     heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
     if heldout is None:
         return load_splits(spec, task=task).heldout
-    return _limit(_rows(heldout(), _settled(spec, task), task), spec, task)
+    return _limit(_rows(heldout(), _settled(spec, task), task, logger.warning), spec, task)
 
 
 def _settled(spec: DataSpec, task: Task) -> DataSpec:
@@ -200,7 +201,9 @@ def _check_one_each(table: DataTable, chosen: columns.ColumnNames, task: Task) -
         )
 
 
-def _rows(table: DataTable, spec: DataSpec, task: Task) -> Rows:
+def _rows(table: DataTable, spec: DataSpec, task: Task, say: Callable[[str], None]) -> Rows:
+    for note in table.notes:
+        say(note)
     return _read(table, spec, task).rows
 
 

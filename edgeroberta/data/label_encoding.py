@@ -92,9 +92,10 @@ class LabelColumn:
     def by_name(self) -> Mapping[str, int]:
         """The model's id for each way to write a label's name."""
         labels = self.task.labels
-        found = {cells.key(label): i for i, label in enumerate(labels)} | {
-            label: i for i, label in enumerate(labels)
-        }
+        # Names that the data gives its ids are other names of the model's labels.
+        found = dict(zip(self.names, self.order, strict=True)) if self.names else {}
+        found |= {cells.key(label): i for i, label in enumerate(labels)}
+        found |= {label: i for i, label in enumerate(labels)}
         if cells.are_booleans(self.parts):
             found |= {label.casefold(): i for i, label in enumerate(labels) if cells.are_booleans([label])}
         return found

@@ -39,6 +39,8 @@ def infer(table: DataTable, column: str, asked: Format | None = None) -> tuple[P
     names; a regression's only name is ``score``.
     """
     stored = table.label_names.get(column)
+    if asked is None and stored == ():
+        asked = Format.VALUES
     if asked is not Format.VALUES and (asked is Format.MULTI_HOT or cells.hold_lists(table, column)):
         rows = cells.several(table, column)
         if asked is None and not stored:

@@ -40,8 +40,9 @@ class DataTable:
     source: str  # file or data set, as the user wrote it
     columns: Mapping[str, list[Any]]  # column name to cells; all columns have the same length
     lines: Sequence[int] | None = None  # line each row starts on, or None where rows have no lines
-    #: column name to the names its ids stand for, where the format stores them
+    #: column name to the names its ids stand for, where the format stores them; none for a column of values
     label_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what is to be said of rows that were left out
     plain: bool = False  # True for a file of bare texts, which has no columns to choose from
     first: int = 0  # rows of the file before this table, where rows have no lines
     #: line of each word of each row, where a row is a sentence written over several lines
@@ -157,6 +158,17 @@ def _decoded(file: BinaryIO, source: str) -> Iterator[str]:
                 hint=f"convert it, e.g. iconv -f {encoding} -t UTF-8 {source} > utf8{Path(source).suffix}",
             ) from error
         offset += len(raw)
+
+
+def numbered_lines(path: Path, *, source: str) -> Iterator[tuple[int, str]]:
+    """Read a text file's lines with their numbers, from 1; raises DataError as :func:`stream` does."""
+    try:
+        with path.open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise DataError("the file is empty", where=source)
+            yield from lines(_decoded(file, source))
+    except OSError as error:
+        raise DataError(f"cannot be read ({error.strerror})", where=source) from error
 
 
 def _read_csv(file: BinaryIO, form: _Form) -> Iterator[DataTable]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgeroberta.data import columns, labels, readers, word_tables
+from edgeroberta.data import columns, glue, labels, readers, word_tables
 from edgeroberta.data import hub as hub_data
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.readers import DataTable
@@ -36,6 +36,7 @@ class PartReaders:
     validation: Opener | None  # the rows that checkpoints are chosen by
     heldout: Opener | None  # the rows of the gate
     unused: tuple[str, ...] = ()  # of each part that is there and not used, a sentence for people
+    layout: tuple[str, ...] = ()  # what the files were taken for, where their layout says it
 
 
 def open_parts(spec: DataSpec) -> PartReaders:
@@ -46,7 +47,10 @@ def open_parts(spec: DataSpec) -> PartReaders:
     is no such file, folder or data set; UnavailableError: the data is on the Hub and ``datasets`` is not
     installed.
     """
-    found = _find(spec.data, _numbers(spec), tagged=spec.asked is Format.TAGS)
+    known = None if _named(spec) else glue.find(paths.named(spec.data), spec.data)
+    found = (
+        _find(spec.data, _numbers(spec), tagged=spec.asked is Format.TAGS) if known is None else known.parts
+    )
     train, validation, test = (found.get(part) for part in STEMS)
     unused = {part: "" for part in found if part not in STEMS}
     if spec.eval_data is not None:
@@ -60,7 +64,7 @@ def open_parts(spec: DataSpec) -> PartReaders:
         if test is not None:
             unused["test"] = ", they have no labels"
     said = tuple(f"{spec.data}: the {part} rows are not used{why}" for part, why in unused.items())
-    return PartReaders(train, validation, heldout, said)
+    return PartReaders(train, validation, heldout, said, () if known is None else known.told)
 
 
 def open_evaluation(spec: DataSpec) -> Opener | None:
@@ -68,12 +72,18 @@ def open_evaluation(spec: DataSpec) -> Opener | None:
     if spec.eval_data is None:
         return None
     path = paths.named(spec.eval_data)
-    return _file(path, spec.eval_data, _numbers(spec), tagged=spec.asked is Format.TAGS)
+    known = None if _named(spec) else glue.evaluation(path, spec.eval_data)
+    return known or _file(path, spec.eval_data, _numbers(spec), tagged=spec.asked is Format.TAGS)
 
 
 def here(name: str) -> bool:
     """Tell whether data is a file or a folder that exists."""
     return paths.named(name).exists()
+
+
+def _named(spec: DataSpec) -> bool:
+    """Tell whether the user names columns, which then hold whatever the files are taken for."""
+    return any(name is not None for name in (spec.text, spec.text_pair, spec.label))
 
 
 def _numbers(spec: DataSpec) -> tuple[int, ...]:
@@ -132,7 +142,10 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...], *, tagged: bool) ->
             found[part] = _file(files[0], source, numbers, tagged=tagged)
     if not found:
         what = "no train, validation or test file in this folder"
-        raise DataError(what, where=name, hint="name the files train.csv, validation.csv and test.csv")
+        hint = "name the files train.csv, validation.csv and test.csv"
+        if tasks := glue.inside(path):
+            hint = f"it holds tasks of GLUE, {columns.quoted(tasks)}: name one, {name.rstrip('/')}/{tasks[0]}"
+        raise DataError(what, where=name, hint=hint)
     return found
 
 

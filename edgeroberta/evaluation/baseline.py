@@ -107,14 +107,16 @@ def make(
     allow_pickle: bool = False,
     long_text: str | None = None,
     stride: int | None = None,
+    metric: str | None = None,
 ) -> BaselineAnswers:
     """Measure a model on its held-out rows and store the reference.
 
     ``spec``: where the rows are; the same as for the compression, or the rows will differ. ``allow_pickle``:
     accept weights that are only there as a pickle. ``long_text``, ``stride``: what is done with long texts,
-    see :mod:`edgeroberta.runtime.longtexts`; it becomes ``options.overlap``.
+    see :mod:`edgeroberta.runtime.longtexts`; it becomes ``options.overlap``. ``metric``: name of the one to
+    tell first; None for the task's own, or the data's where it has one.
     """
-    from edgeroberta.data import load_heldout, word_coverage
+    from edgeroberta.data import glue, load_heldout, word_coverage
     from edgeroberta.evaluation import soundness
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
@@ -131,6 +133,7 @@ def make(
         full.folder, full.max_length, long_text=long_text, stride=stride, pair=rows.pairs is not None
     )
     options = replace(options, overlap=tokenizer.long_texts.overlap)
+    task = glue.judge(task, spec, metric, _log.info)
     if (told := tokens.check(full, rows.inputs())) is not None:
         _log.warning("%s", told)
     for line in word_coverage.of_parts((rows,), task.labels, tokens.open_ours(full)):

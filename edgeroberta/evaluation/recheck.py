@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgeroberta.data import glue
 from edgeroberta.data.rows import DataSpec
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import EvaluationOptions, provenance, verify
@@ -16,6 +18,8 @@ from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import manifest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class VerifyRequest:
     engines: tuple[str, ...] | None = None  # engines to measure; None for all of the bundle's
     threads: int = 1
     keep_examples: bool = False  # keep the texts of changed answers in the report
+    metric: str | None = None  # name of the metric that counts; None for the one the bundle was judged by
 
 
 def recheck(
@@ -49,7 +54,11 @@ def recheck(
         full = stored
     rows = provenance.heldout_rows(facts, request.data, digest=full.data_digest)
     reference.check(full, rows=rows, task=facts.task, overlap=facts.long_texts.overlap)
-    full = replace(full, task=facts.task)  # which may be judged by another metric
+    task = facts.task  # which may be judged by another metric than the reference's
+    if request.metric is not None:
+        task = glue.judge(task, request.data, request.metric, logger.info)
+        gate = replace(gate, metric=request.metric)
+    full = replace(full, task=task)
     options = EvaluationOptions(
         gate=gate,
         engines=request.engines,

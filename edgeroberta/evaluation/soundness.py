@@ -64,7 +64,7 @@ def examine(
     first = np.unique(groups, return_index=True)[1]  # copies of a text tell no more than one of them
     answers, truth = task.decide(outputs), task.truth(rows.labels)
     said, known = task.kind.indicators(task, answers[first], truth[first])
-    found = metrics.score(task, outputs, rows.labels)
+    found = metrics.score(task, outputs, rows.labels, metric=task.kind.default_metric)
     meaningless = _order(task, said, known, gate) or _chance(task, found, said, known, len(first))
     if meaningless is not None:
         warnings.append(f"the labels do not measure this model: {meaningless}; {_CAUSES}")
@@ -159,13 +159,14 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
 
 def _chance(task: Task, found: float, said: Floats, known: Floats, texts: int) -> str | None:
     """Say that answers have nothing to do with labels, or speak against them."""
-    sure, correlation = association(said, known), task.kind.metrics[task.metric].correlation
+    metric = task.kind.default_metric
+    sure, correlation = association(said, known), task.kind.metrics[metric].correlation
     number = f"{found:.3f}" if correlation else f"{found:.1%}"
     if sure < -SURE:
-        return f"the baseline's answers speak against them ({task.metric} {number})"
+        return f"the baseline's answers speak against them ({metric} {number})"
     if sure < SURE or (correlation and found <= 0):
         return (
-            f"the baseline's answers fit them no better than by chance ({task.metric} {number} on "
+            f"the baseline's answers fit them no better than by chance ({metric} {number} on "
             f"{texts:,} different texts)"
         )
     return None
@@ -190,5 +191,5 @@ def _trivial(
     return (
         f"the baseline's {metric} of {ours:.1%} is not beyond doubt better than answering {named} to "
         f"every text ({trivial:.1%}): on these rows it says little; others can be asked for "
-        "(--set verify.gate.metric=…)"
+        "(--metric)"
     )

@@ -47,7 +47,7 @@ def prepare(request: CompressionRequest, chosen: Recipe, *, progress: Progress) 
         source = replace(source, model=Checkpoint(made[-1].artifact.path))
         compression_inputs.check_reference(request, source, known=True)
     job, ranks = _job(request, source, target, output, work), distributed.current()
-    gate_check.check(chosen, job.task)
+    gate_check.check(chosen, job.task, request.metric)
     if ranks.main:
         job = replace(job, notes=preflight.check(chosen.stages, job))
         for line in job.notes:
@@ -68,16 +68,16 @@ def preview(request: CompressionRequest) -> Preview:
         found = pipeline.plan((_teacher_step(),), teacher)
         if not found:
             facts = _job(request, source, target, output, work)
-            gate_check.check(chosen, facts.task)
+            gate_check.check(chosen, facts.task, request.metric)
             preflight.check_stages(chosen.stages, facts)
             return Preview(chosen, facts, reused=0, fine_tunes_packaged_model=True)
         source = replace(source, model=Checkpoint(found[-1].path))
         compression_inputs.check_reference(request, source, known=True)
     job = _job(request, source, target, output, work)
-    gate_check.check(chosen, job.task)
+    gate_check.check(chosen, job.task, request.metric)
     told = preflight.check(chosen.stages, job, partly=True)
     found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
-    return Preview(chosen, job, reused=len(found), told=told)
+    return Preview(chosen, job, reused=len(found), told=(*source.told, *told))
 
 
 def _check_engines(chosen: Recipe, target: Target) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import demo, stages
-from edgeroberta.data import DataSpec, Splits, infer_task, load_splits, word_coverage
+from edgeroberta.data import DataSpec, Splits, glue, infer_task, load_splits, word_coverage
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.pipeline import delivery, workspace
@@ -39,6 +39,8 @@ class CompressionRequest:
     seed: int = 0  # seed of everything random
     limit: int | None = None  # use at most this many rows of each file
     allow_pickle: bool = False  # accept weights that are only there as a pickle
+    #: name of the metric to be judged and chosen by; None for the task's own, or the data's where it has one
+    metric: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     splits = load_splits(spec, task=task, tell=told.append)
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
-    task = splits.train.shown(task)
+    task = glue.judge(splits.train.shown(task), spec, request.metric, told.append)
     if task.kind.per_token:
         parts = (splits.train, splits.validation, splits.heldout)
         tokenizer = TextTokenizer.open(model.folder, model.max_length)

@@ -25,7 +25,7 @@ class Preview(Shown):
     job: PipelineJob  # what it would run on
     reused: int  # how many of the first stages a former run has done
     fine_tunes_packaged_model: bool = False  # the packaged default's baseline is not there yet
-    told: tuple[str, ...] = ()  # what the check of the model's files and of how they are read has to say
+    told: tuple[str, ...] = ()  # what was chosen for the user, and what the check of the model has to say
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON; ``changed`` of a stage has what is not the default, by dotted name."""
@@ -34,7 +34,7 @@ class Preview(Shown):
             "recipe": self.recipe.name,
             "fine_tunes_packaged_model": self.fine_tunes_packaged_model,
             "model": _model(job.model),
-            "task": job.task.to_json(),
+            "task": {**job.task.to_json(), "metric": job.task.metric},
             "rows": _rows(job.data),
             "label_format": job.data.reading.format.value if job.data.reading else None,
             "target": {
@@ -72,7 +72,8 @@ class Preview(Shown):
         lines = [
             f"model:  {found['path']}: {_shape(found)}, {found['parameters'] / 1e6:.1f} M parameters, "
             f"{found['bytes'] / 1e6:.1f} MB",
-            f"task:   {job.task.problem.value.replace('_', ' ')} of {asked}: {_labels(job.task)}",
+            f"task:   {job.task.problem.value.replace('_', ' ')} of {asked}: {_labels(job.task)}; "
+            f"judged by {job.task.metric}",
             f"rows:   {', '.join(f'{count:,} {name}' for name, count in rows.items())}",
             f"target: {job.target.name}: {', '.join(job.target.engines)}; {job.target.threads} thread(s)",
             f"output: {job.output} (work folder {job.work})",

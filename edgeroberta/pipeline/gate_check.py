@@ -14,13 +14,22 @@ from edgeroberta.tasks import Task
 _SHOWN = 12
 
 
-def check(chosen: Recipe, task: Task) -> None:
-    """Refuse a gate about a metric or a label that the task does not have, before hours of work."""
+def check(chosen: Recipe, task: Task, metric: str | None = None) -> None:
+    """Refuse a gate about a metric or a label that the task does not have, before hours of work.
+
+    ``metric``: what ``--metric`` says; a gate about another is refused, too.
+    """
     for index, (stage, config) in enumerate(chosen.stages):
         gate = getattr(config, "gate", None)
         if gate is not None:
             where = f"{Path(chosen.source).name}: stages[{index}].{stage.name}.gate"
             _check_metric(gate.metric, task, f"{where}.metric")
+            if None not in (gate.metric, metric) and gate.metric != metric:
+                raise RecipeError(
+                    f"the gate is about {gate.metric}, and --metric says {metric}",
+                    where=f"{where}.metric",
+                    hint="leave one of them out",
+                )
             _check_labels(gate, task, where)
 
 

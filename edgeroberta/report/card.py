@@ -22,7 +22,7 @@ from edgeroberta.tasks import KINDS, TaskKind
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {
-    "micro_f1": "f1",
+    **dict.fromkeys(("f1", "micro_f1", "macro_f1"), "f1"),
     "matthews": "matthews_correlation",
     "pearson": "pearsonr",
     "spearman": "spearmanr",

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from edgeroberta.escaping import plain
-from edgeroberta.figures import ABSENT, megabytes
+from edgeroberta.figures import ABSENT, CORRELATIONS, megabytes
 from edgeroberta.report.table import Table
 
 SCHEMA_VERSION = 2
@@ -248,7 +248,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str | N
 
 def _value(value: float, metric: str, step: float = 0.001) -> str:
     """Write a share as a percentage, as finely as the step asks for; a correlation stays a number."""
-    if metric == "pearson":
+    if metric in CORRELATIONS:
         return f"{value:.{max(_digits(step), 2)}f}"
     return f"{value * 100:.{_digits(step * 100)}f} %"
 

@@ -111,8 +111,7 @@ def test_a_model_no_better_than_the_majority_is_told_and_may_pass():
     assert found.meaningless is None
     assert found.warnings == (
         "the baseline's accuracy of 94.8% is not beyond doubt better than answering 'negative' to "
-        "every text (95.0%): on these rows it says little; others can be asked for (--set "
-        "verify.gate.metric=…)",
+        "every text (95.0%): on these rows it says little; others can be asked for (--metric)",
     )
 
 
