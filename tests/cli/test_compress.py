@@ -199,6 +199,7 @@ def test_the_same_command_again_reuses_everything(fake, tmp_path, tiny_checkpoin
         (["--limit", "40"], fake_stages.NAMES),
         (["--eval-fraction", "0.3"], fake_stages.NAMES),
         (["-t", "intel-cpu"], fake_stages.NAMES[1:]),
+        (["--metric", "macro_f1"], fake_stages.NAMES),
     ],
     ids=lambda value: " ".join(value),
 )

@@ -48,6 +48,19 @@ def test_a_base_model_becomes_a_checked_classifier(kind, make_context, tmp_path)
     json.dumps(notes, allow_nan=False)
 
 
+def test_the_best_checkpoint_is_the_one_by_the_metric_that_was_asked_for(make_context):
+    task = TASKS["single"].judge_by("macro_f1")
+    context = make_context(task=task)
+    notes = finetune(context)
+    logits = prediction.predict(
+        load_classifier(Checkpoint(context.output), task, seed=0),
+        batching.tokenize(Checkpoint(context.output), context.data.validation.inputs(), max_length=64),
+    )
+    best = metrics.score(task, logits, context.data.validation.labels, metric="macro_f1")
+    assert notes["metric"] == "macro_f1"
+    assert notes["best_score"] == pytest.approx(best)
+
+
 def test_the_task_is_learnt(make_context):
     notes = finetune(make_context(), epochs=10, dropout=0, freeze_embeddings=False)
     assert notes["best_score"] == 1.0
