@@ -148,7 +148,7 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
         return None
     recall = task.kind.recall(task)
     names = task.labels if recall is None else recall[0]
-    what = "the share of entities with the right type" if task.kind.per_token else task.metric
+    what = "the share of entities with the right type" if task.kind.per_token else task.kind.default_metric
     moved = [f"{names[data]!r} for {names[ours]!r}" for ours, data in enumerate(order) if ours != data]
     more = ", …" if len(moved) > _SHOWN else ""
     return (

@@ -440,11 +440,12 @@ def test_a_dry_run_shows_the_resolved_recipe_and_needs_no_torch(tmp_path, tiny_c
     assert done.stderr.splitlines() == [
         f"model:  {tiny_checkpoint}: 2 layers of 32, 4 heads and 64 FFN neurons each, 600 tokens, "
         f"0.1 M parameters, {size / 1e6:.1f} MB",
-        "task:   single label classification of single texts: negative, positive",
+        "task:   single label classification of single texts: negative, positive; judged by accuracy",
         "rows:   51 train, 3 validation, 6 held-out",
         "labels: read as names",
         "target: cpu: onnxruntime, openvino; 1 thread(s)",
         f"output: {tmp_path / 'out'} (work folder {tmp_path / 'out.work'})",
+        f"{data}: text 'text', label 'label'; --text, --text-pair and --label choose other columns",
         "tokens and answers were not compared with transformers': transformers is not installed",
         "export: would run, all defaults",
         "quantize: would run, samples=32",

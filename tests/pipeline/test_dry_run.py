@@ -72,4 +72,4 @@ def test_tags_are_told_by_what_they_are_of(preview):
     line = next(
         line for line in replace(preview, job=replace(preview.job, task=tags)).facts() if "task:" in line
     )
-    assert line == "task:   token classification of single texts: PER, LOC (IOB2, 5 tags)"
+    assert line == "task:   token classification of single texts: PER, LOC (IOB2, 5 tags); judged by f1"
