@@ -10,13 +10,13 @@ from fake_progress import Kill, Killed
 from pydantic import ValidationError
 from stage_contexts import TASKS, checkpoint_in, rows_of
 
-from edgeroberta import stages
+from edgeroberta import metrics, stages
 from edgeroberta.errors import DataError
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.storage.artifact import Kind, digest_tree
-from edgeroberta.training import loop
+from edgeroberta.training import batching, loop, prediction
 
 FAST = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "precision": "fp32"}
 
