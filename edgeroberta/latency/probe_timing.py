@@ -25,7 +25,7 @@ from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Session, open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import KINDS, Problem, Task
 
 TEXTS_FILE = "texts.json"
 #: Calls per length in a turn, at most and at least; between them, as many as fit into the seconds of a turn.
@@ -218,7 +218,8 @@ class _OverheadTimer:
         self._texts = texts
         self.tokens = tuple(len(tokenizer.encode_one(text).ids) for text in self._texts)
         names = tuple(f"label {index}" for index in range(max(2, plan.shape.labels)))
-        task = Task(Problem.SINGLE_LABEL, names[: plan.shape.labels], isinstance(self._texts[0], tuple))
+        problem = next(each for each in Problem if KINDS[each.value].head == plan.shape.head)
+        task = Task(problem, names[: plan.shape.labels], isinstance(self._texts[0], tuple))
         self._watch = Stopwatch()
         # No id pads: folded ids may be any.
         runtime = Runtime(session, _FoldedTokenizer(tokenizer, VOCABULARY), task, pad_token_id=-1)

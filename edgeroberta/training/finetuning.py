@@ -62,18 +62,17 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     }
 
 
-def tell_lost(notes: Mapping[str, int], limit: int | None, what: str, progress: Progress) -> None:
-    """Say in a line how many words have no token, and so no label to learn; nothing where all have one.
+def tell_cut(notes: Mapping[str, int], limit: int | None, progress: Progress) -> None:
+    """Say in a line how many words of the training rows lie where their texts are cut, if any do.
 
     ``notes``: those of labels, see :class:`edgeroberta.training.heads.Labels`. ``limit``: number of tokens at
-    which texts were cut. ``what``: the rows, for people.
+    which texts were cut.
     """
-    cut, dropped = notes.get("words_cut", 0), notes.get("words_dropped", 0)
-    parts = [f"{cut:,} lie beyond {limit} tokens"] * (cut > 0)
-    parts += [f"{dropped:,} are dropped by the tokenizer"] * (dropped > 0)
-    if parts:
-        told = " and ".join(parts)
-        progress.line(f"of {notes['words']:,} words of the {what}, {told}: no label is read there")
+    if cut := notes.get("words_cut", 0):
+        progress.line(
+            f"{cut:,} of {notes['words']:,} words of the training rows lie beyond {limit} tokens: their"
+            " labels are not read (max_length)"
+        )
 
 
 def labels_of(rows: Rows) -> Any:

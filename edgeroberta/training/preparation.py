@@ -67,7 +67,7 @@ def prepare(plan: DistillationPlan) -> DistillationData:
     matched = _matched(plan, matches)
     outputs, score = _ask(plan, teacher_model, read.tokens, wanted)
     labels = head.labels(rows, task, tokens)
-    finetuning.tell_lost(labels.notes(), tokens.limit, "training rows", _progress(plan))
+    finetuning.tell_cut(labels.notes(), tokens.limit, _progress(plan))
     notes: dict[str, Any] = {"teacher_score": score, **labels.notes(), **matched}
     if read.aligned is not None:
         notes["aligned"] = round(float(read.aligned.mean()), 6)

@@ -8,28 +8,46 @@ import numpy as np
 import pytest
 import torch
 
+from edgeroberta.data.rows import Rows
 from edgeroberta.prune import importance
 from edgeroberta.prune.importance import Importance, ImportanceMethod, ScoringExamples
 from edgeroberta.roberta import head_masks
 from edgeroberta.roberta.loading import load_classifier
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task, WordTags
 from edgeroberta.training import losses
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.heads.sequence_classification import TextLabels
+from edgeroberta.training.heads.token_classification import TokenLabels
 
 TEXTS = ([0, 5, 9, 33, 2], [0, 71, 8, 2], [0, 14, 99, 100, 101, 250, 2], [0, 77, 2], [0, 300, 4, 2])
 
 
 def loaded(folder: Path) -> tuple[Any, ScoringExamples]:
     task = Task.from_config(json.loads((folder / "config.json").read_text()), pair=False)
+    tokens = Tokens.pack(TEXTS, pad_id=1, places=[places_of(ids) for ids in TEXTS])
+    if task.kind.per_token:
+        return load_classifier(folder, task), ScoringExamples(tokens, tagged(tokens), task.problem)
     labels = {
         "single_label_classification": np.array([0, 1, 1, 0, 1]),
         "multi_label_classification": np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]],
         "regression": np.linspace(-1, 1, 5, dtype=np.float32),
     }[str(task.problem)]
     return load_classifier(folder, task), ScoringExamples(
-        Tokens.pack(TEXTS, pad_id=1), TextLabels(labels, task.problem, task.num_outputs), task.problem
+        tokens, TextLabels(labels, task.problem, task.num_outputs), task.problem
     )
+
+
+def places_of(ids: list[int]) -> np.ndarray:
+    """Every token but the first and the last is a word."""
+    inside = [(2 * word, 2 * word + 1, word) for word in range(len(ids) - 2)]
+    return np.array([(0, 0, -1), *inside, (0, 0, -1)])
+
+
+def tagged(tokens: Tokens) -> TokenLabels:
+    places = [places_of(ids)[1:-1] for ids in TEXTS]
+    tags: Any = WordTags.pack([np.arange(len(each)) % 3 for each in places], places)
+    rows = Rows(("x",) * len(TEXTS), None, tags, "x")
+    return TokenLabels(rows, Task(Problem.TOKENS, ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")), tokens)
 
 
 def loss_with(
@@ -45,11 +63,18 @@ def loss_with(
         head_masks.HeadMasks(places[linear_op : linear_op + 1], lambda place, inputs: inputs * spread),
     ):
         logits = model(input_ids=torch.tensor([TEXTS[text]])).logits
-    return float(losses.hard(logits, examples.labels.batch(np.array([text]))[0], examples.problem)[0])
+    labels, known = examples.labels.batch(np.array([text]))
+    return float(losses.per_text(losses.hard(logits, labels, examples.problem), known)[0])
 
 
 @pytest.mark.parametrize(
-    "fixture", ["tiny_checkpoint", "tiny_multi_label_checkpoint", "tiny_regression_checkpoint"]
+    "fixture",
+    [
+        "tiny_checkpoint",
+        "tiny_multi_label_checkpoint",
+        "tiny_regression_checkpoint",
+        "tiny_token_checkpoint",
+    ],
 )
 def test_taylor_scores_are_the_slopes_of_each_texts_loss(fixture, request):
     model, examples = loaded(request.getfixturevalue(fixture))

@@ -22,7 +22,8 @@ from edgeroberta.roberta import resolving, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
 from edgeroberta.storage.artifact import Kind, digest_tree
-from edgeroberta.training import foreign, loop, shards, teacher
+from edgeroberta.tasks import Task
+from edgeroberta.training import batching, foreign, loop, preparation, shards, teacher
 
 FAST = {"epochs": 2, "batch_size": 8, "learning_rate": 2e-3, "dropout": 0, "precision": "fp32", "layers": 2}
 ALL = {"logits": 1, "hard": 1, "hidden": 1, "attention": 1}
@@ -121,15 +122,16 @@ def test_teacher_outputs_are_computed_once_for_all_epochs(make_context, monkeypa
 @pytest.mark.parametrize(
     ("label", "done"), [("teacher outputs", 16), ("frozen layers' outputs", 16), ("distill", 7)]
 )
-def test_a_killed_stage_run_again_gives_the_same_files(label, done, make_context, monkeypatch):
+@pytest.mark.parametrize("kind", ["single", "tokens"])
+def test_a_killed_stage_run_again_gives_the_same_files(kind, label, done, make_context, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_PAUSE", 0)
     monkeypatch.setattr(shards, "SHARD", 16)
     config = {"checkpoint_seconds": 0, "dropout": 0.1, "weights": ALL, "freeze_layers": 1}
-    straight = make_context("straight")
+    straight = make_context("straight", kind)
     notes = distill(straight, **config)
     with pytest.raises(Killed):
-        distill(make_context("resumed", progress=Kill(done, label)), **config)
-    resumed = make_context("resumed")
+        distill(make_context("resumed", kind, progress=Kill(done, label)), **config)
+    resumed = make_context("resumed", kind)
     assert distill(resumed, **config) == notes
     assert digest_tree(resumed.output) == digest_tree(straight.output)
 
@@ -219,10 +221,17 @@ def test_mixed_precision_distils_with_every_loss(make_context):
     assert dtypes == {torch.float32}
 
 
-def foreign_teacher(folder: Path, kind: str = "bert", labels: tuple[str, ...] = ("good", "bad")) -> Path:
-    """A classifier of another architecture, with a word-piece tokenizer of its own."""
+def foreign_teacher(
+    folder: Path,
+    kind: str = "bert",
+    labels: tuple[str, ...] = ("good", "bad"),
+    *,
+    head: str = "SequenceClassification",
+) -> Path:
+    """A model of another architecture, with a tokenizer of its own, whose tokens are words."""
+    import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
+    from transformers import AutoConfig, PreTrainedTokenizerFast
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "the", "film", "plot", "music", "great", "bad", "good"]
     numbers = {word: number for number, word in enumerate(words)}
@@ -257,7 +266,7 @@ def foreign_teacher(folder: Path, kind: str = "bert", labels: tuple[str, ...] = 
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+        getattr(transformers, f"AutoModelFor{head}").from_config(config).save_pretrained(folder)
     return folder
 
 
@@ -279,6 +288,75 @@ def test_any_encoder_teaches_with_its_own_tokenizer_and_order_of_labels(kind, ma
         with torch.no_grad():
             wanted = model(**tokenizer(text, return_tensors="pt")).logits[0]
         np.testing.assert_allclose(found, wanted.numpy()[::-1], atol=1e-4)
+
+
+def turned(task: Task) -> tuple[str, ...]:
+    return task.labels[::-1]
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "electra"])
+def test_any_encoder_teaches_tokens_that_are_words_to_it(kind, make_context, tmp_path):
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    context = make_context(kind="tokens")
+    folder = foreign_teacher(tmp_path / "teacher", kind, turned(context.task), head="TokenClassification")
+    notes = distill(context, teacher=str(folder), weights=only(logits=1), epochs=8)
+    assert notes["history"][-1]["loss_logits"] < 0.8 * notes["history"][0]["loss_logits"]
+    # the student's tokens are parts of words: of each word it learns the first
+    assert 0.3 < notes["matched"] < 1
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForTokenClassification.from_pretrained(folder).eval()
+    found, stored = 0, stored_logits(context)
+    for text in context.data.train.texts[:4]:
+        with torch.no_grad():
+            wanted = model(**tokenizer(text, return_tensors="pt")).logits[0].numpy()[:, ::-1]
+        np.testing.assert_allclose(stored[found : found + len(wanted)], wanted, atol=1e-4)
+        found += len(wanted)
+
+
+def test_a_teacher_of_another_head_is_refused(make_context, tmp_path):
+    for kind, head, trained in (
+        ("tokens", "SequenceClassification", "sequence classification"),
+        ("single", "TokenClassification", "token classification"),
+    ):
+        context = make_context(kind, kind=kind)
+        folder = foreign_teacher(tmp_path / head, labels=turned(context.task), head=head)
+        with pytest.raises(CheckpointError, match=f"the teacher was trained for {trained}, the task is"):
+            distill(context, teacher=str(folder))
+
+
+def test_a_student_with_another_vocabulary_learns_of_the_tokens_that_both_read(make_context, make_checkpoint):
+    base = make_checkpoint(head=False, model_type="camembert", num_hidden_layers=3)
+    notes = distill(make_context(kind="tokens"), student=str(base), layers="auto", epochs=6)
+    assert notes["history"][-1]["loss_logits"] < notes["history"][0]["loss_logits"]
+    assert 0.5 < notes["matched"] < 1
+
+
+def test_a_teacher_that_reads_hardly_any_of_the_students_tokens_is_refused(
+    make_context, tmp_path, monkeypatch
+):
+    context = make_context(kind="tokens")
+    folder = foreign_teacher(tmp_path / "teacher", labels=turned(context.task), head="TokenClassification")
+    monkeypatch.setattr(preparation, "LEAST_ALIGNED", 0.99)
+    with pytest.raises(RecipeError) as caught:
+        distill(context, teacher=str(folder))
+    assert caught.value.where == "distill.weights.logits"
+    assert "of the student's tokens as tokens of its own" in caught.value.what
+
+
+def test_logits_of_tokens_are_kept_one_by_one_and_read_as_batches(make_context):
+    context = make_context(kind="tokens", unlabelled=8)
+    notes = distill(context, epochs=1, augment=1)
+    lengths = batching.tokenize(context.baseline, context.data.train.inputs(), max_length=128).lengths
+    stored = stored_logits(context)
+    assert stored.shape[1] == 5
+    assert len(stored) > lengths.sum()
+    assert notes["texts"] == 88
+    model = load_classifier(context.baseline, context.task)
+    ids = batching.tokenize(context.baseline, context.data.train.inputs()[:1], max_length=128).ids
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(ids.astype(np.int64))[None]).logits[0]
+    np.testing.assert_allclose(stored[: len(ids)], wanted, atol=1e-4)
 
 
 def test_a_teacher_of_pairs_gets_the_segment_of_each_token(make_context, tmp_path):
@@ -414,9 +492,13 @@ def test_a_named_student_brings_its_own_tokenizer_and_gets_a_head(make_context, 
         distill(make_context("c"), student=str(base), hidden_size=16)
 
 
-@pytest.mark.parametrize("initialization", ["importance", "svd"])
-def test_a_narrower_student_learns_every_loss_and_is_a_checked_model(initialization, make_context, tmp_path):
-    context = make_context()
+@pytest.mark.parametrize(
+    ("initialization", "kind"), [("importance", "single"), ("svd", "single"), ("svd", "tokens")]
+)
+def test_a_narrower_student_learns_every_loss_and_is_a_checked_model(
+    initialization, kind, make_context, tmp_path
+):
+    context = make_context(kind=kind)
     notes = distill(
         context, hidden_size=16, intermediate_size=32, initialization=initialization, weights=ALL, epochs=6
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import stage_contexts
 import torch
-from fake_progress import Kill, Killed
+from fake_progress import Heard, Kill, Killed
 from pydantic import ValidationError
 from stage_contexts import TASKS, checkpoint_in, rows_of
 
@@ -65,6 +65,21 @@ def test_the_task_is_learnt(make_context):
     notes = finetune(make_context(), epochs=10, dropout=0, freeze_embeddings=False)
     assert notes["best_score"] == 1.0
     assert notes["history"][-1]["loss_hard"] < 0.5 * notes["history"][0]["loss_hard"]
+
+
+def test_tokens_are_learnt_and_the_entities_of_words_are_found(make_context):
+    notes = finetune(make_context(task=TASKS["tokens"]), epochs=10, dropout=0, freeze_embeddings=False)
+    assert notes["best_score"] == 1.0
+    assert notes["metric"] == "f1"
+    assert (notes["words_cut"], notes["words_dropped"]) == (0, 0)
+
+
+def test_words_that_are_cut_off_are_counted_and_told(make_context):
+    progress = Heard()
+    notes = finetune(make_context(task=TASKS["tokens"], progress=progress), epochs=1, max_length=5)
+    assert notes["words_cut"] > 64
+    told = f"{notes['words_cut']} of {notes['words']} words of the training rows lie beyond 5 tokens"
+    assert any(told in line for line in progress.lines)
 
 
 def test_the_result_is_a_model_folder_and_the_source_stays_as_it_was(make_context, tiny_headless_checkpoint):
