@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -76,8 +76,13 @@ class Manifest:
     #: matmuls and attentions that TensorRT's int8 engine is to compute in int8; None in bundles without one,
     #: or of before they were counted
     int8_matmuls: int | None = None
-    #: what is done with texts that are longer than ``max_length``
-    long_texts: LongTexts = field(default_factory=LongTexts)
+    long_text: LongText = LongText.TRUNCATE  # what is done with texts that are longer than ``max_length``
+    stride: int = 0  # tokens that a window has in common with the next one; 0 unless there are windows
+
+    @property
+    def long_texts(self) -> LongTexts:
+        """What is done with long texts, and how."""
+        return LongTexts(self.long_text, self.stride)
 
 
 def schema(fields: Mapping[str, Any]) -> int:
@@ -224,7 +229,8 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             seal=_text(fields["seal"]),
             saturation=_saturation(fields.get("saturation")),
             int8_matmuls=_optional_count(fields.get("int8_matmuls")),
-            long_texts=_long_texts(fields),
+            long_text=LongText(_text(fields.get("long_text", LongText.TRUNCATE))),
+            stride=_count(fields.get("stride", 0)),
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error
@@ -246,12 +252,6 @@ def _task(fields: Mapping[str, Any]) -> Task:
     if task.kind.per_token and task.pair:
         raise ValueError("labels of tokens are those of one text, not of a pair")
     return task
-
-
-def _long_texts(fields: Mapping[str, Any]) -> LongTexts:
-    if "long_text" not in fields:
-        return LongTexts()
-    return LongTexts(LongText(_text(fields["long_text"])), _count(fields["stride"]))
 
 
 def _entry(value: Mapping[str, Any]) -> FileEntry:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from edgeroberta import cli
+from edgeroberta.runtime import Runtime
 
 
 def run(*words: object) -> int:
@@ -130,3 +131,61 @@ def test_a_missing_engine_ends_with_4(tiny_bundle, monkeypatch, capsys):
 def test_threads_below_one_are_a_usage_error(tiny_bundle, capsys):
     assert run(tiny_bundle, "a", "--threads", 0) == 2
     assert "--threads" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tagger(make_bundle, tiny_token_checkpoint):
+    return make_bundle(tiny_token_checkpoint, max_length=32)
+
+
+def test_entities_are_printed_and_are_json(tagger, capsys):
+    text = "Ann met Bob in Paris,\tand saw the film."
+    with Runtime.open(tagger) as runtime:
+        wanted = runtime(text).entities
+    assert run(tagger, text, "") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("  Ann met Bob in Paris, and saw the film.")
+    for entity in wanted:
+        assert f'{entity.label} "{" ".join(entity.text.split())}" {entity.score:.3f}' in first
+    assert second == "none"
+    assert run(tagger, text, "--json") == 0
+    (answer,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert sorted(answer) == ["entities", "input", "truncated", "windows"]
+    assert [sorted(each) for each in answer["entities"]] == [
+        ["end", "label", "score", "start", "text"]
+    ] * len(wanted)
+    assert all(text[each["start"] : each["end"]] == each["text"] for each in answer["entities"])
+
+
+def test_long_texts_are_read_in_windows_or_refused(tiny_bundle, tagger, capsys):
+    text = "word " * 600
+    assert run(tiny_bundle, text, "--long-text", "windows", "--stride", 64) == 0
+    assert capsys.readouterr().out.endswith(" windows)\n")
+    assert run(tiny_bundle, text, "--long-text", "refuse") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: input 0: the text has ")
+    assert run(tagger, "word " * 60, "--long-text", "windows", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["predictions"][0]["windows"] > 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--long-text", "window"), "error: long_text: there is no way 'window' with long texts"),
+        (
+            ("--long-text", "windows", "--stride", 600),
+            "error: stride: windows of 510 tokens cannot overlap by 600",
+        ),
+        (("--stride", 5), "error: stride: windows overlap by a stride, and there are none"),
+        (("--aggregation", "first"), "error: aggregation: this model labels whole texts"),
+    ],
+)
+def test_ways_that_cannot_be_are_usage_errors(tiny_bundle, capsys, words, said):
+    assert run(tiny_bundle, "a", *words) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_pair_for_a_model_of_entities_is_a_usage_error(tagger, capsys):
+    assert run(tagger, "--pair", "a", "b") == 2
+    assert "this model takes single texts" in capsys.readouterr().err

@@ -54,3 +54,46 @@ def test_a_fake_refuses_unknown_labels():
     assert str(caught.value) == (
         "answers: there is no label 'positve' (labels: negative, positive)\n  next: did you mean 'positive'?"
     )
+
+
+def test_a_fake_finds_entities_where_they_are_said_to_be():
+    text = "Mail bob@x.org, 😀 Ann!"
+    entities = [("EMAIL", 5, 14), ("PERSON", 18, 21)]
+    runtime = Runtime.fake(("EMAIL", "PERSON"), {text: entities}, problem=Problem.TOKENS)
+    assert runtime.labels == ("O", "B-EMAIL", "I-EMAIL", "B-PERSON", "I-PERSON")
+    found = runtime(text)
+    assert [(each.label, each.start, each.end) for each in found.entities] == entities
+    assert [each.text for each in found.entities] == ["bob@x.org", "Ann"]
+    assert all(each.score > 0.9 for each in found.entities)
+    assert (found.truncated, found.windows) == (False, 1)
+    assert runtime(["", "x", text]) == [runtime(""), runtime("x"), found]
+    assert runtime("").entities == runtime("x").entities == ()
+    assert runtime.outputs([text]).places.shape == (len(text) + 2, 3)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [("O", "I-X"), ("O", "B-X", "I-X"), ("B-X", "I-X", "O"), ("O", "B-X", "I-X", "E-X", "S-X"), ("X",)],
+)
+@pytest.mark.parametrize("aggregation", ["first", "simple", "average", "max"])
+def test_a_fake_finds_entities_in_any_scheme(labels, aggregation):
+    from dataclasses import replace
+
+    runtime = Runtime.fake(labels, {"abcdef": [("X", 0, 1), ("X", 2, 6)]}, problem=Problem.TOKENS)
+    runtime.task = replace(runtime.task, aggregation=aggregation)
+    assert [(each.start, each.end) for each in runtime("abcdef").entities] == [(0, 1), (2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("entity", "what"),
+    [
+        (("Y", 0, 1), "there is no label 'Y' (labels: X)"),
+        (("X", 1, 1), "an entity from 1 to 1, where the text has 3 characters"),
+        (("X", 2, 4), "an entity from 2 to 4, where the text has 3 characters"),
+        (("X", -1, 2), "an entity from -1 to 2, where the text has 3 characters"),
+    ],
+)
+def test_a_fake_refuses_entities_that_cannot_be(entity, what):
+    with pytest.raises(UsageError) as caught:
+        Runtime.fake(("X",), {"abc": [entity]}, problem=Problem.TOKENS)
+    assert (caught.value.what, caught.value.where, caught.value.code) == (what, "answers", "usage")

@@ -156,6 +156,22 @@ def test_not_a_number_in_a_manifest_is_refused(bundle):
         ),
         (lambda m: m.update(engines=[]), "damaged: a field is malformed ([] is not a list of texts)"),
         (lambda m: m.update(target=None), "damaged: a field is malformed (None is not a text)"),
+        (
+            lambda m: m.update(long_text="window", stride=1),
+            "damaged: a field is malformed ('window' is not a valid LongText)",
+        ),
+        (
+            lambda m: m.update(long_text="windows", stride=-1),
+            "damaged: a field is malformed (-1 is not a whole number of at least 0)",
+        ),
+        (
+            lambda m: m["task"].update(problem="token_classification", pair=True, aggregation="first"),
+            "damaged: a field is malformed (labels of tokens are those of one text, not of a pair)",
+        ),
+        (
+            lambda m: m["task"].update(problem="token_classification", aggregation="frist"),
+            "damaged: a field is malformed (aggregation is 'frist')",
+        ),
         (lambda m: m["task"].update(pair=1), "damaged: a field is malformed (pair is 1)"),
         (
             lambda m: m["task"].update(problem="ranking"),

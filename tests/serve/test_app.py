@@ -40,6 +40,38 @@ def test_a_regression_and_several_labels_are_valid_json(start):
     assert several.ask(post({"text": "a"})).json["predictions"][0]["labels"] == ["x", "y"]
 
 
+def test_entities_are_answered_and_counted(start):
+    answers = {"Ann met Bob.": [("PER", 0, 3), ("PER", 8, 11)]}
+    server = start(Runtime.fake(("PER", "LOC"), answers, problem=Problem.TOKENS))
+    reply = server.ask(post({"texts": ["Ann met Bob.", "nobody"]}))
+    found, none = reply.json["predictions"]
+    assert sorted(found) == ["entities", "input", "truncated", "windows"]
+    first = found["entities"][0]
+    assert (first["label"], first["start"], first["end"], first["text"]) == ("PER", 0, 3, "Ann")
+    assert sorted(first) == ["end", "label", "score", "start", "text"]
+    assert (none["entities"], none["truncated"], none["windows"]) == ([], False, 1)
+    assert server.metric('edgeroberta_entities_total{label="PER"}') == 2
+    error = server.ask(post({"text": "a", "text_pair": "b"}))
+    assert (error.status, error.error["code"]) == (400, "wrong-type")
+
+
+def test_long_texts_are_read_in_windows_or_refused_with_a_code(start, tiny_bundle):
+    text = "word " * 600
+    with Runtime.open(tiny_bundle, long_text="windows") as runtime:
+        server = start(runtime)
+        found = server.ask(post({"text": text})).json["predictions"][0]
+        assert (found["truncated"], found["windows"]) == (False, runtime(text).windows)
+        assert found["windows"] > 1
+        assert server.metric("edgeroberta_windowed_total") == 1
+        assert server.metric("edgeroberta_truncated_total") == 0
+    with Runtime.open(tiny_bundle, long_text="refuse") as runtime:
+        server = start(runtime)
+        reply = server.ask(post({"texts": ["good", text]}))
+        assert (reply.status, reply.error["code"], reply.error["where"]) == (413, "text-too-long", "input 1")
+        assert "tokens, this model reads" in str(reply.error["message"])
+        assert server.ask(post({"text": "good"})).status == 200
+
+
 def test_answers_hold_what_json_can(shared):
     text = 'quotes " \\ \u2028 \x00 😀 </script>'
     reply = shared.ask(post({"text": text}))
