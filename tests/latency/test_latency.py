@@ -12,8 +12,8 @@ from ssh_server import host_of
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.latency import grid as planning
-from edgeroberta.latency import measurement
-from edgeroberta.latency.grid import ProbePlan
+from edgeroberta.latency import measurement, probes
+from edgeroberta.latency.grid import ProbePlan, ProbePrecision
 from edgeroberta.latency.interpolation import interpolate, monotone_fit
 from edgeroberta.latency.measurement import measure, timings_from
 from edgeroberta.latency.over_ssh import timer_on
@@ -183,6 +183,33 @@ def test_a_tiny_model_is_measured_once_and_its_table_found_again(request_of_tiny
     assert "baseline, float" in report.text(table)
     monkeypatch.setattr(measurement, "time_here", lambda *_: pytest.fail("it was measured again"))
     assert measure(request_of_tiny, progress=Progress()) == table
+
+
+def test_the_probes_of_a_model_that_labels_tokens_end_in_its_head(tiny_token_checkpoint, tmp_path):
+    import onnx
+
+    request = request_for(tiny_token_checkpoint, None, target="cpu", engine="onnxruntime", rounds=1)
+    plan = measurement.plan_for(request)
+    assert plan.shape.head == "token-classification"
+    probes.write(plan, tmp_path, targets_tensorrt=False, progress=Progress())
+    for probe in (plan.shallow(plan.heads[-1], plan.widths[-1]), plan.whole(ProbePrecision.FLOAT)):
+        graph = onnx.load(tmp_path / probe.name / "model.onnx").graph
+        assert [each.dim_param or each.dim_value for each in graph.output[0].type.tensor_type.shape.dim] == [
+            "batch", "length", 5,
+        ]  # fmt: skip
+        names = {node.name for node in graph.node}
+        # The last layer is computed in full, since the head reads every token.
+        assert f"layer.{len(probe.layers) - 1}.attention.qkv.matmul" in names
+    table = measure(replace(request, inputs=["a fine film", "dull"]), progress=Progress())
+    assert 0 < table.predict(table.shape, [8]).p50 < 0.1
+
+
+def test_a_table_of_before_heads_is_one_of_a_classifier(tmp_path):
+    table = fit(plan_of(), timings_of(plan_of()))
+    fields = json.loads(json.dumps(table.to_json()))
+    del fields["shape"]["head"]
+    (tmp_path / "table.json").write_text(json.dumps(fields))
+    assert LatencyTable.load(tmp_path / "table.json") == table
 
 
 def test_a_device_times_the_probes_that_are_sent_to_it(request_of_tiny, tmp_path, monkeypatch):
