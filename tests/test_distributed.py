@@ -11,6 +11,7 @@ from typing import Any
 
 import fake_latency
 import pytest
+import stage_contexts
 import torch
 from safetensors.torch import load_file
 
@@ -40,7 +41,7 @@ class Kill(fake_progress.Kill):
 
 source, folder, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 shards.SHARD, loop.CHECKPOINT_PAUSE = 8, 0
-task = stage_contexts.TASKS["single"]
+task = stage_contexts.TASKS[settings["task"]]
 more = streams.load(DataSpec("-", unlabelled=f"{folder}.txt"), pair=False, without=())
 process = prediction.accelerator()
 rows = [stage_contexts.rows_of(task, count, seed) for seed, count in enumerate((LABELLED, 7, 7))]
@@ -68,6 +69,7 @@ def launch(
     config: dict[str, Any],
     kill_at: int = -1,
     stage: str = "distill",
+    task: str = "single",
 ) -> subprocess.CompletedProcess[str]:
     program = folder.with_suffix(".py")
     program.write_text(PROGRAM)
@@ -78,7 +80,7 @@ def launch(
         command += ["--num_machines=1", "--num_cpu_threads_per_process=1"]
         command += ["--mixed_precision=no", "--dynamo_backend=no"]
         command += ["--main_process_ip=127.0.0.1", "--main_process_port=0"]
-    settings = {"stage": stage, "config": config, "kill_at": kill_at}
+    settings = {"stage": stage, "config": config, "kill_at": kill_at, "task": task}
     command += [str(program), str(source), str(folder), json.dumps(settings)]
     environment = {
         **os.environ,
@@ -150,6 +152,22 @@ def test_two_processes_train_a_projection_to_a_wider_teacher_as_one_does(
     one, two = (notes(tmp_path / name, 0)["history"][0] for name in ("one", "two"))
     assert two["loss_hidden"] == pytest.approx(one["loss_hidden"], rel=1e-2)
     assert two["loss_attention"] == pytest.approx(one["loss_attention"], rel=1e-2)
+
+
+@pytest.mark.slow
+def test_two_processes_learn_to_label_tokens_as_one_does(make_checkpoint, tmp_path):
+    source = make_checkpoint(stage_contexts.TASKS["tokens"].labels, "token_classification")
+    config = {**CONFIG, "epochs": 1, "augment": 1}
+    for name, processes in (("one", 1), ("two", 2)):
+        done = launch(source, tmp_path / name, processes=processes, config=config, task="tokens")
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (notes(tmp_path / name, 0) for name in ("one", "two"))
+    assert notes(tmp_path / "two", 1) == two
+    assert two["history"][0] == pytest.approx(one["history"][0], rel=1e-2, abs=1e-4)
+    assert (two["teacher_score"], two["words"]) == (one["teacher_score"], one["words"])
+    assert digest_tree(next((tmp_path / "two" / "scratch" / "teacher").iterdir())) == digest_tree(
+        next((tmp_path / "one" / "scratch" / "teacher").iterdir())
+    )
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeroberta.report.table import Table
+from edgeroberta.roberta import heads
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.search.limits import BudgetLimits
 
@@ -29,7 +30,8 @@ class BundleSize:
         """
         layers = sum(shape.layer_parameters(layer) for layer in shape.layers)
         words = shape.vocab_size * (shape.hidden_size + 4)
-        rest = 4 * shape.hidden_size * (shape.max_positions + shape.hidden_size + shape.labels)
+        head = heads.parameters(heads.HEADS[shape.head], shape.hidden_size, shape.labels)
+        rest = 4 * (shape.hidden_size * shape.max_positions + head)
         tokenizer = self.tokenizer * shape.vocab_size / full_vocabulary
         return self.copies * (layers + words + rest) + tokenizer + self.answers + OTHER_BYTES
 

@@ -21,6 +21,7 @@ from edgeroberta.search.shapes import ShapeSearch, equal
 from edgeroberta.storage.files import TOKENIZER
 
 if TYPE_CHECKING:
+    from edgeroberta.data.rows import Rows
     from edgeroberta.latency.measurement import Timer
     from edgeroberta.latency.table import LatencyTable
     from edgeroberta.pipeline.job import PipelineJob
@@ -43,7 +44,7 @@ def measure_device(
 ) -> DeviceLatency:
     """Measure the device (``host``; None: this one), or find its table, for the validation rows' lengths."""
     table = measurement.measure(_request(job), progress=progress, timer=timer, where=host)
-    counts = _lengths(job)
+    counts = _lengths(job, job.data.validation)
     longest = table.lengths[-1]
     if max(counts) > longest:
         progress.line(f"texts of more than {longest} tokens are taken for such of {longest}")
@@ -55,7 +56,9 @@ def stored_device(job: PipelineJob, host: str | None) -> DeviceLatency | None:
     table = measurement.stored(_request(job), where=host)
     if table is None:
         return None
-    return DeviceLatency(table, tuple(min(count, table.lengths[-1]) for count in _lengths(job)))
+    return DeviceLatency(
+        table, tuple(min(count, table.lengths[-1]) for count in _lengths(job, job.data.validation))
+    )
 
 
 def shape_search(job: PipelineJob, limits: BudgetLimits, device: DeviceLatency) -> ShapeSearch:
@@ -63,8 +66,7 @@ def shape_search(job: PipelineJob, limits: BudgetLimits, device: DeviceLatency) 
     file = job.model.folder / TOKENIZER
     size = file.stat().st_size if file.is_file() else 0
     copies = 1 if engines_share_weights(job, limits) else len(job.target.engines)
-    answers = 4 * job.task.num_outputs * len(job.data.heldout)  # float32 logits
-    footprint = BundleSize(copies, size, answers)
+    footprint = BundleSize(copies, size, _answer_bytes(job))
     return ShapeSearch(equal(device.table.shape), device.table, device.lengths, limits, footprint)
 
 
@@ -100,9 +102,15 @@ def _request(job: PipelineJob) -> TableRequest:
     return TableRequest(config.shape, config.activation, job.model, job.target.name, inputs)
 
 
-def _lengths(job: PipelineJob) -> list[int]:
+def _lengths(job: PipelineJob, rows: Rows) -> list[int]:
     tokenizer = TextTokenizer.open(job.model.folder, job.model.max_length)
-    return [len(encoding.ids) for encoding in tokenizer.encode(job.data.validation.inputs())]
+    return [len(encoding.ids) for encoding in tokenizer.encode(rows.inputs())]
+
+
+def _answer_bytes(job: PipelineJob) -> int:
+    """Return the bytes of the baseline's outputs: float32 logits, and three int64 of each token."""
+    unit, rows = 4 * job.task.num_outputs, job.data.heldout
+    return sum(_lengths(job, rows)) * (unit + 3 * 8) if job.task.kind.per_token else unit * len(rows)
 
 
 def _importance(job: PipelineJob, progress: Progress) -> Importance:

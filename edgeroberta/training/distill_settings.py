@@ -28,7 +28,7 @@ class DistillWeights(StageConfig):
         default=0.0,
         ge=0,
         description="Hidden states of the teacher's layers that are not frozen, token by token; of the last"
-        " layer only the first token, which the head reads; projected if the widths differ.",
+        " layer what the head reads, its first token or all; projected if the widths differ.",
     )
     attention: float = Field(
         default=0.0, ge=0, description="Query, key and value relations of the teacher's last layer."

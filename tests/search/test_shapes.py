@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
 import fake_latency
 import numpy as np
 import pytest
+import stage_contexts
 
+from edgeroberta.data.rows import Splits
 from edgeroberta.errors import UsageError
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.prune.importance import Importance
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
+from edgeroberta.search import selection
 from edgeroberta.search.candidates import BundleSize
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.shapes import MOST, RESERVE, ShapeSearch
+from edgeroberta.targets import load
+from edgeroberta.training import batching
 
 SHAPE = EncoderShape(1000, 64, 16, 66, 1, 2, (LayerShape(4, 256),) * 6)
 FOOTPRINT = BundleSize(copies=1, tokenizer=100_000)
@@ -98,3 +109,18 @@ def test_the_size_counts_the_full_size_model_s_answers_that_the_bundle_carries()
     answers = 4 * 2 * 100_000
     without = FOOTPRINT.of(SHAPE, SHAPE.vocab_size)
     assert BundleSize(1, 100_000, answers).of(SHAPE, SHAPE.vocab_size) == without + answers
+
+
+def test_a_head_of_one_layer_takes_less_and_answers_per_token_more(tiny_token_checkpoint):
+    tokens = replace(SHAPE, head="token-classification")
+    width = SHAPE.hidden_size
+    sizes = [FOOTPRINT.of(shape, SHAPE.vocab_size) for shape in (SHAPE, tokens)]
+    assert sizes[0] - sizes[1] == 4 * width * (width + 1)
+    task = stage_contexts.TASKS["tokens"]
+    rows = stage_contexts.rows_of(task, 20, 0)
+    model = Checkpoint(tiny_token_checkpoint)
+    job = PipelineJob(model, task, Splits(rows, rows, rows, None, task.labels), load("cpu"), Path(), Path())
+    device = SimpleNamespace(table=fake_latency.round_table(model.config.shape), lengths=(8,))
+    found = selection.shape_search(job, BudgetLimits(speedup=2), device)  # type: ignore[arg-type]
+    lengths = batching.tokenize(model, rows.inputs(), max_length=128).lengths
+    assert found.footprint.answers == lengths.sum() * (4 * 5 + 24)
