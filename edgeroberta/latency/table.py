@@ -241,6 +241,12 @@ class LatencyTable:
                 f"the table is of models with {mine.hidden_size} hidden and heads of {mine.head_size}, "
                 f"not {shape.hidden_size} and {shape.head_size}"
             )
+        if shape.head != mine.head:  # whether it reads all tokens decides what the last layer computes
+            raise UsageError(
+                f"the table is of models for {mine.head.replace('-', ' ')},"
+                f" not for {shape.head.replace('-', ' ')}",
+                hint="measure it anew for this model",
+            )
 
     # On disk ------------------------------------------------------------------------------
 

@@ -119,6 +119,14 @@ def test_a_table_says_what_it_was_not_measured_for():
         plan_of(longest=600)
 
 
+def test_a_table_of_another_head_is_refused():
+    table = fit(plan_of(), timings_of(plan_of()))
+    with pytest.raises(
+        UsageError, match="of models for sequence classification, not for token classification"
+    ):
+        table.predict(replace(FULL, head="token-classification"), [8])
+
+
 def test_a_table_survives_its_file_and_another_file_is_refused(tmp_path):
     table, file = fit(plan_of(), timings_of(plan_of())), tmp_path / "deep" / "table.json"
     table.save(file)

@@ -62,6 +62,33 @@ def test_a_draft_that_labels_tokens_gives_each_engines_outputs_alike(
     np.testing.assert_allclose(found[0].values, found[1].values, atol=1e-4, rtol=0)
 
 
+def test_the_int8_matmuls_of_a_head_per_token_are_int8_in_both_engines(
+    tiny_token_checkpoint, make_build_context, tmp_path
+):
+    from edgeroberta.stages.quantize import QuantizeConfig, quantize
+    from edgeroberta.storage.artifact import Artifact
+
+    context = make_build_context(
+        tiny_token_checkpoint,
+        ("onnxruntime", "openvino"),
+        texts=tuple(f"a film, number {n}" for n in range(24)),
+    )
+    graph = context.inputs[Kind.GRAPH]
+    inputs = {
+        Kind.GRAPH: graph,
+        Kind.CHECKPOINT: Artifact(tiny_token_checkpoint, Kind.CHECKPOINT, graph.lineage),
+    }
+    settings = QuantizeConfig(samples=12, check_samples=12, rows=128, min_agreement=0)
+    quantize(settings, replace(context, inputs=inputs, output=tmp_path))
+    lineage = replace(graph.lineage, stage="quantize")
+    inputs = {Kind.GRAPH: Artifact(tmp_path, Kind.GRAPH, lineage)}
+    notes = build(BuildConfig(), replace(context, inputs=inputs))
+    for engine in notes["engines"]:
+        found = notes["kernels"][engine]
+        assert found["problems"] == [], engine
+        assert found["counts"]["int8 matmul"] == {"as_demanded": 9, "demanded": 9}, engine
+
+
 def test_a_draft_says_what_it_is_made_of(context, tiny_checkpoint):
     build(BuildConfig(), context)
     found = read(context.output)
