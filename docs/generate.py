@@ -15,6 +15,7 @@ from typing import NamedTuple, get_args, get_type_hints
 
 from edgeroberta import api, recipe, stages
 from edgeroberta.cli import COMMANDS
+from edgeroberta.data.glue_tasks import TASKS
 from edgeroberta.error_codes import CODES
 from edgeroberta.recipe import stage_settings as settings
 
@@ -200,7 +201,18 @@ def _prose(text: str) -> str:
     return text.replace("``", "`").replace("\n::\n", "").strip() + "\n"
 
 
+def glue() -> str:
+    """The tasks of GLUE with the names of their labels and their metrics."""
+    rows = []
+    for task in TASKS:
+        labels = ", ".join(f"`{name}`" for name in task.labels) or "a score from 0 to 5"
+        heldout = ", ".join(f"`{file}`" for file in (task.dev, *task.others))
+        rows.append((f"`{task.name}/`", labels, ", ".join(f"`{name}`" for name in task.metrics), heldout))
+    return _table(("folder", "labels, by id", "metrics", "rows of the gate, or by `--eval-data`"), rows)
+
+
 GENERATED = {
+    "glue": glue,
     "python": python,
     "options": options,
     "settings": stage_settings,

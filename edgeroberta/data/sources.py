@@ -23,8 +23,9 @@ Opener = Callable[[], DataTable]
 #: Names that files and Hub splits go by, for each part.
 STEMS = {
     "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
+    # MNLI has two of each on the Hub; those of the same sources as its training rows are the usual ones.
+    "validation": ("validation", "valid", "val", "dev", "validation_matched"),
+    "test": ("test", "test_matched"),
 }
 
 

@@ -272,6 +272,25 @@ def test_a_hub_data_set_uses_its_own_splits_and_maps_its_ids_by_name(monkeypatch
     assert infer_task(DataSpec("someone/reviews")).labels == ("Positive", "Negative")
 
 
+def test_mnli_on_the_hub_is_judged_by_its_matched_rows(monkeypatch):
+    def rows(count: int, *, told: bool = True) -> dict[str, list[Any]]:
+        labels = [i % 2 if told else -1 for i in range(count)]
+        return {
+            "premise": [f"p {count} {i}" for i in range(count)],
+            "hypothesis": ["h"] * count,
+            "label": labels,
+        }
+
+    hub = {"train": rows(60), "validation_matched": rows(8), "validation_mismatched": rows(6)}
+    hub |= {f"test_{name}": rows(4, told=False) for name in ("matched", "mismatched")}
+    _fake_hub(monkeypatch, hub, [])
+    told: list[str] = []
+    task = Task(Problem.SINGLE_LABEL, ("negative", "positive"), pair=True)
+    splits = load_splits(DataSpec("nyu-mll/glue:mnli"), task=task, tell=told.append)
+    assert splits.heldout.source == "nyu-mll/glue:mnli[validation_matched]"
+    assert "nyu-mll/glue:mnli: the validation_mismatched rows are not used" in told
+
+
 def test_a_hub_data_set_with_other_names_is_matched_by_position_and_says_so(monkeypatch, caplog):
     _fake_hub(monkeypatch, {"test": {"text": ["a", "b"], "label": [1, 0]}}, [])
     with caplog.at_level(logging.WARNING, "edgeroberta"):

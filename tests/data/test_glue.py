@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import glue_folders as folders
 import numpy as np
 import pytest
 
 from edgeroberta.data import DataSpec, glue, infer_task, load_heldout, load_splits
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
-from tests import glue_folders as folders
 
 SINGLE = Problem.SINGLE_LABEL
 #: Names as models on the Hub have them that were trained on its data set ``glue``.
