@@ -49,7 +49,7 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
         source, rows.inputs(), max_length=config.max_length, places=task.kind.per_token
     )
     labels = heads.of(task).labels(rows, task, tokens)
-    finetuning.tell_cut(labels.notes(), tokens.limit, context.progress)
+    finetuning.tell_cut(labels.notes(), tokens.limit, finetuning.progress_of(context))
     model = load_classifier(
         source,
         task,

@@ -49,7 +49,7 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
         outputs = prediction.predict(model, validation, precision=settings.precision)
         return metrics.score(task, outputs, labels)
 
-    progress = context.progress if process.is_main_process else Progress()
+    progress = progress_of(context)
     state = loop.train(TrainingRun(**vars(job), evaluate=evaluate, seed=context.seed, progress=progress))
     return {
         "metric": task.metric,
@@ -60,6 +60,11 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
         "processes": process.num_processes,
         **training_state.as_notes(state),
     }
+
+
+def progress_of(context: Context) -> Progress:
+    """Return where the main process of a launch reports progress; the others report none."""
+    return context.progress if prediction.accelerator().is_main_process else Progress()
 
 
 def tell_cut(notes: Mapping[str, int], limit: int | None, progress: Progress) -> None:

@@ -14,7 +14,6 @@ from torch import nn
 from edgeroberta import metrics
 from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
-from edgeroberta.progress import Progress
 from edgeroberta.roberta import observers, surgery
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.training import (
@@ -67,7 +66,7 @@ def prepare(plan: DistillationPlan) -> DistillationData:
     matched = _matched(plan, matches)
     outputs, score = _ask(plan, teacher_model, read.tokens, wanted)
     labels = head.labels(rows, task, tokens)
-    finetuning.tell_cut(labels.notes(), tokens.limit, _progress(plan))
+    finetuning.tell_cut(labels.notes(), tokens.limit, finetuning.progress_of(plan.context))
     notes: dict[str, Any] = {"teacher_score": score, **labels.notes(), **matched}
     if read.aligned is not None:
         notes["aligned"] = round(float(read.aligned.mean()), 6)
@@ -156,11 +155,9 @@ def _tokenized(plan: DistillationPlan, encoder: Encoder, texts: Sequence[Texts])
     name = digest_value([encoder.digest, plan.settings.augment])[:12]
     folder = plan.context.scratch / "tokens" / name
     places = plan.context.task.kind.per_token
-    return token_files.tokenize(encoder, texts, folder=folder, progress=_progress(plan), places=places)
-
-
-def _progress(plan: DistillationPlan) -> Progress:
-    return plan.context.progress if prediction.accelerator().is_main_process else Progress()
+    return token_files.tokenize(
+        encoder, texts, folder=folder, progress=finetuning.progress_of(plan.context), places=places
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +226,7 @@ def _ask(
         folder=folder,
         wanted=wanted,
         key=digest,
-        progress=_progress(plan),
+        progress=finetuning.progress_of(plan.context),
     )
     rows = context.data.validation
     reader = teacher_model.encoder(min(tokens.longest, teacher_model.max_length))

@@ -57,8 +57,9 @@ def assign(rows: Rows, labels: Sequence[str], tokens: Tokens) -> AssignedLabels:
     ``tokens``: the texts, with places.
     """
     tags: WordTags | None = rows.labels
-    if tags is None:
-        return AssignedLabels(np.empty(0, np.int64), 0, 0, 0)
+    if tags is None or not len(tags.values):
+        labelled = 0 if tags is None else int(tokens.offsets[len(tags)])
+        return AssignedLabels(np.full(labelled, NONE, np.int64), 0, 0, 0)
     offsets = tokens.offsets[: len(tags) + 1]
     places = np.asarray(tokens.located[: offsets[-1]], np.int64)
     word = _words(places, offsets, tags)

@@ -117,6 +117,8 @@ def test_batches_are_padded_as_texts_are_and_those_after_the_labelled_have_no_la
     assert known.tolist() == [[False] * 4, [False, True, True, False], [False, True, False, False]]
     assert values[known].tolist() == [1, 2, 3]
     assert values.min() == 0  # a valid label even where none is known
+    empty = TokenLabels(rows(("a", []), ("b c", [])), TASKS["tokens"], found)
+    assert not empty.batch(np.array([0, 1, 2]))[1].any()
     none = TokenLabels(Rows(made.texts, None, None, "x"), TASKS["tokens"], found)
     assert not none.batch(np.array([0, 1]))[1].any()
 
