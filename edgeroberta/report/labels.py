@@ -60,16 +60,15 @@ def asked(gate: Measured) -> str | None:
     least, most = gate.get("min_recall") or {}, gate.get("max_recall_drop")
     said = []
     if least:
-        said.append(f"at least {_listed(least)} of them must be found")
+        listed = ", ".join(f"{points(share)}% of {label}" for label, share in least.items())
+        said.append(f"at least {listed} must be found")
     if isinstance(most, Mapping) and most:
-        said.append(f"recall may fall by at most {_listed(most, unit=' points')}")
+        (label, first), *others = most.items()
+        more = "".join(f", of {each} by {points(share)}" for each, share in others)
+        said.append(f"the recall of {label} may fall by at most {points(first)} points{more}")
     elif isinstance(most, int | float):
         said.append(f"the recall of each label may fall by at most {points(most)} points")
     return f"Of single labels, {', and '.join(said)}." if said else None
-
-
-def _listed(by_label: Measured, *, unit: str = "%") -> str:
-    return ", ".join(f"{points(share)}{unit} of {label}" for label, share in by_label.items())
 
 
 def _by_label(metrics: Measured) -> dict[str, dict[str, float]]:
