@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +9,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from edgeroberta.errors import BundleError, EngineError, UsageError
+from edgeroberta.errors import EngineError, UsageError
 from edgeroberta.runtime import tokenids
 from edgeroberta.runtime.encoding import Encoding, Input, all_windows, merge_windows
-from edgeroberta.runtime.session import ENGINES, Ids, Logits, Session, choose_engine, open_session
-from edgeroberta.runtime.tokenizer import TextTokenizer, explain
-from edgeroberta.storage.files import TOKENIZER
+from edgeroberta.runtime.session import Ids, Logits, Session
+from edgeroberta.runtime.tokenizer import explain
 from edgeroberta.tasks import Outputs, Prediction, Problem, Task
 from edgeroberta.tasks.outputs import Indices
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
-
-logger = logging.getLogger(__name__)
 
 
 class Runtime:
@@ -104,47 +100,23 @@ class Runtime:
             UsageError: The bundle was not built for the engine, a number is not a whole one from 1 on, or
                 there is no such aggregation or way with long texts.
         """
-        # Imported here, since a program that starts with a fake, or not at all, need not wait for them.
-        from edgeroberta.runtime import goldens, lengths, longtexts, manifest, preferences, processor
+        # Imported here, since a program that starts with a fake, or not at all, need not wait for it.
+        from edgeroberta.runtime import opening
 
-        for name, value in (("threads", threads), ("max_batch", max_batch)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise UsageError(f"must be a whole number of at least 1, not {value!r}", where=name)
-        facts = manifest.read(Path(path))
-        task = _aggregated(facts.task, aggregation)
-        longtexts.parse(long_text)
-        preferred = preferences.preferred(facts.digest) if engine is None else None
-        chosen = choose_engine(engine, facts.engines, preferred=preferred)
-        for needed in (TOKENIZER, goldens.GOLDENS_FILE, *ENGINES[chosen].files_in(facts.files)):
-            if needed not in facts.files:
-                raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
-        manifest.check_files(facts)
-        threads = threads or facts.threads
-        way = long_text or facts.long_texts.way
-        if stride is None and way == facts.long_texts.way is longtexts.LongText.WINDOWS:
-            stride = facts.long_texts.stride
-        tokenizer = TextTokenizer.open(
-            facts.folder, facts.max_length, threads=threads, long_text=way, stride=stride, pair=task.pair
-        )
-        if (advice := processor.advise(facts, chosen)) is not None:
-            logger.warning("%s: %s", facts.folder, advice)
-        session = open_session(
-            chosen,
-            facts.folder,
-            threads=threads,
-            lengths=lengths.choose(facts.lengths, facts.max_length),
-        )
+        opening.require_count("max_batch", max_batch)
+        options = opening.OpeningOptions(engine, threads, aggregation, long_text, stride)
+        parts = opening.open_parts(Path(path), options)
         runtime = cls(
-            session,
-            tokenizer,
-            task,
-            pad_token_id=facts.pad_token_id,
-            vocab_size=tokenids.vocab_size(facts),
+            parts.session,
+            parts.tokenizer,
+            parts.task,
+            pad_token_id=parts.facts.pad_token_id,
+            vocab_size=tokenids.vocab_size(parts.facts),
             max_batch=max_batch,
-            manifest=facts,
+            manifest=parts.facts,
         )
         try:
-            runtime._check_goldens(facts)
+            opening.check_goldens(parts, runtime.run_ids)
         except BaseException:
             runtime.close()  # an engine may hold memory of a GPU
             raise
@@ -284,11 +256,8 @@ class Runtime:
         session = self.session
         limits = tokenids.InputLimits(self.max_length, self.pad_token_id, self._vocab_size)
         ids = tokenids.checked(ids, limits)
-        per_token = self._per_token
-        offsets = np.arange(len(ids) + 1)
-        if per_token:
-            offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(one) for one in ids])])
-        result = np.empty((offsets[-1], len(self.task.labels)), np.float32)
+        width, per_token = len(self.task.labels), self._per_token
+        outputs = tokenids.empty_outputs(ids, width, per_token=per_token)
         groups: dict[int, list[int]] = {}
         for index, one in enumerate(ids):
             groups.setdefault(session.padded_length(len(one)), []).append(index)
@@ -298,11 +267,12 @@ class Runtime:
                 batch = tokenids.padded([ids[i] for i in chosen], length, self.pad_token_id)
                 found = session.run(*batch)
                 if not per_token:
-                    result[chosen] = found
+                    outputs.values[chosen] = found
                     continue
                 for values, text in zip(found, chosen, strict=True):
-                    result[offsets[text] : offsets[text + 1]] = values[: len(ids[text])]
-        return Outputs(result, offsets)
+                    rows, _ = outputs.part(text)
+                    rows[:] = values[: len(ids[text])]
+        return outputs
 
     def close(self) -> None:
         """Free the engine; calls after this are refused."""
@@ -346,33 +316,3 @@ class Runtime:
         if self.task.pair:
             raise UsageError("this model takes pairs: pass a tuple of two texts", where=where)
         raise UsageError("this model takes single texts; for several, pass a list", where=where)
-
-    def _check_goldens(self, facts: Manifest) -> None:
-        from edgeroberta.runtime import goldens
-
-        wanted = goldens.load(facts.folder)
-        goldens.check_tokens(wanted, self._tokenizer, facts.folder)
-        # Engines that are built on the device: another build may give other answers.
-        build = [str(self.session.fingerprint)] if hasattr(self.session, "fingerprint") else []
-        passed = goldens.GoldenCheckCache(facts.digest, self.engine, self.engine_version, *build)
-        if not passed:
-            goldens.check_answers(
-                wanted,
-                self.run_ids,
-                engine=f"{self.engine} {self.engine_version}",
-                precision=ENGINES[self.engine].precision,
-            )
-            passed.remember()
-
-
-def _aggregated(task: Task, aggregation: str | None) -> Task:
-    """Return a task with another aggregation; UsageError where it has none, or there is no such one."""
-    if aggregation is None:
-        return task
-    if not task.kind.per_token:
-        raise UsageError(
-            "this model labels whole texts: there are no entities to aggregate",
-            where="aggregation",
-            hint="leave it out",
-        )
-    return replace(task, aggregation=aggregation)

@@ -12,6 +12,7 @@ from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.session import Ids
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import CONFIG
+from edgeroberta.tasks import Outputs
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
@@ -104,6 +105,13 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
         batch[row, : len(one)] = one
         mask[row, : len(one)] = 1
     return batch, mask
+
+
+def empty_outputs(ids: Sequence[Ids], width: int, *, per_token: bool) -> Outputs:
+    """Make room for what inputs, int64 [length] each, give: ``width`` numbers per token, or per input."""
+    lengths = [len(one) for one in ids] if per_token else [1] * len(ids)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    return Outputs(np.empty((int(offsets[-1]), width), np.float32), offsets)
 
 
 def vocab_size(facts: Manifest) -> int | None:

@@ -1,0 +1,113 @@
+"""Opens a bundle: checks its files, loads engine and tokenizer, replays its goldens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgeroberta.errors import BundleError, UsageError
+from edgeroberta.runtime import goldens, lengths, longtexts, manifest, preferences, processor
+from edgeroberta.runtime.longtexts import LongText
+from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.runtime.session import ENGINES, Ids, Session, choose_engine, open_session
+from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.storage.files import TOKENIZER
+from edgeroberta.tasks import Outputs, Task
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OpeningOptions:
+    """What is wanted in place of what the bundle says; see :meth:`edgeroberta.runtime.Runtime.open`."""
+
+    engine: str | None
+    threads: int | None
+    aggregation: str | None
+    long_text: str | None
+    stride: int | None
+
+
+@dataclass(frozen=True)
+class OpenedParts:
+    """What a runtime is made of."""
+
+    facts: Manifest
+    task: Task
+    tokenizer: TextTokenizer
+    session: Session
+
+
+def open_parts(folder: Path, options: OpeningOptions) -> OpenedParts:
+    """Check a bundle's files, and load its tokenizer and its engine."""
+    require_count("threads", options.threads)
+    longtexts.parse(options.long_text)
+    facts = manifest.read(folder)
+    task = _aggregated(facts.task, options.aggregation)
+    preferred = preferences.preferred(facts.digest) if options.engine is None else None
+    engine = choose_engine(options.engine, facts.engines, preferred=preferred)
+    for needed in (TOKENIZER, goldens.GOLDENS_FILE, *ENGINES[engine].files_in(facts.files)):
+        if needed not in facts.files:
+            raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
+    manifest.check_files(facts)
+    threads = options.threads or facts.threads
+    tokenizer = _tokenizer(facts, options, threads)
+    if (advice := processor.advise(facts, engine)) is not None:
+        logger.warning("%s: %s", facts.folder, advice)
+    session = open_session(
+        engine, facts.folder, threads=threads, lengths=lengths.choose(facts.lengths, facts.max_length)
+    )
+    return OpenedParts(facts, task, tokenizer, session)
+
+
+def check_goldens(parts: OpenedParts, run_ids: Callable[[Sequence[Ids]], Outputs]) -> None:
+    """Check tokens, and once per machine answers, against the goldens; ``run_ids``: the runtime's."""
+    facts, session = parts.facts, parts.session
+    wanted = goldens.load(facts.folder)
+    goldens.check_tokens(wanted, parts.tokenizer, facts.folder)
+    # Engines that are built on the device: another build may give other answers.
+    build = [str(session.fingerprint)] if hasattr(session, "fingerprint") else []
+    passed = goldens.GoldenCheckCache(facts.digest, session.name, session.version, *build)
+    if not passed:
+        goldens.check_answers(
+            wanted,
+            run_ids,
+            engine=f"{session.name} {session.version}",
+            precision=ENGINES[session.name].precision,
+        )
+        passed.remember()
+
+
+def require_count(name: str, value: object) -> None:
+    """Refuse what is no whole number from 1 on, nor None."""
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise UsageError(f"must be a whole number of at least 1, not {value!r}", where=name)
+
+
+def _tokenizer(facts: Manifest, options: OpeningOptions, threads: int) -> TextTokenizer:
+    way, stride = options.long_text or facts.long_text, options.stride
+    if stride is None and way == facts.long_text is LongText.WINDOWS:
+        stride = facts.stride
+    return TextTokenizer.open(
+        facts.folder,
+        facts.max_length,
+        threads=threads,
+        long_text=way,
+        stride=stride,
+        pair=facts.task.pair,
+    )
+
+
+def _aggregated(task: Task, aggregation: str | None) -> Task:
+    """Return a task with another aggregation; UsageError where it has none, or there is no such one."""
+    if aggregation is None:
+        return task
+    if not task.kind.per_token:
+        raise UsageError(
+            "this model labels whole texts: there are no entities to aggregate",
+            where="aggregation",
+            hint="leave it out",
+        )
+    return replace(task, aggregation=aggregation)
