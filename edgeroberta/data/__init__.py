@@ -61,14 +61,14 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     spec = replace(spec, kept=given.reading)
     train, leaked = _limit(given.rows, spec, task), 0
     if parts.heldout is not None:
-        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task, say), spec, task))
+        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task, say, say), spec, task))
         leaked = _shared(heldout, given.rows)
         train = _without(train, heldout)
     else:
         count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
         train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
     if parts.validation is not None:
-        validation = _like(train, _limit(_rows(parts.validation(), spec, task, say), spec, task))
+        validation = _like(train, _limit(_rows(parts.validation(), spec, task, say, say), spec, task))
         validation = _without(validation, heldout)
         train = _without(train, validation)
     else:
@@ -201,10 +201,20 @@ def _check_one_each(table: DataTable, chosen: columns.ColumnNames, task: Task) -
         )
 
 
-def _rows(table: DataTable, spec: DataSpec, task: Task, say: Callable[[str], None]) -> Rows:
+def _rows(
+    table: DataTable,
+    spec: DataSpec,
+    task: Task,
+    say: Callable[[str], None],
+    count: Callable[[str], None] = logger.info,
+) -> Rows:
+    """Make a table rows; ``count`` gets what is said of words and tags."""
     for note in table.notes:
         say(note)
-    return _read(table, spec, task).rows
+    found = _read(table, spec, task)
+    for line in found.said if isinstance(found.rows.labels, WordTags) else ():
+        count(line)
+    return found.rows
 
 
 def _like(train: Rows, rows: Rows) -> Rows:

@@ -66,8 +66,12 @@ def choose(
     if table.plain:
         if labelled:
             raise DataError(
-                "a .txt file has no labels", where=table.source, hint="give a CSV, TSV or JSONL file"
+                "a .txt file has no labels",
+                where=table.source,
+                hint="give a CSV, TSV or JSONL file; if it is columns of words and tags: --label-format tags",
             )
+        return ColumnNames("text", None, None)
+    if table.tagged and not labelled:
         return ColumnNames("text", None, None)
     one_hot = each_label(table, label) if labelled and label is not None else ()
     wanted = [(text, "--text"), (pair, "--text-pair")]

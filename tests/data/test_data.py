@@ -678,7 +678,9 @@ BAD = {
         {"x.csv": 'text,label\na,1\n"b,0\n'},
     ),
     "labels wanted of a text file": Bad(
-        "x.txt: a .txt file has no labels\n  next: give a CSV, TSV or JSONL file", {"x.txt": "a\nb\n"}
+        "x.txt: a .txt file has no labels\n"
+        "  next: give a CSV, TSV or JSONL file; if it is columns of words and tags: --label-format tags",
+        {"x.txt": "a\nb\n"},
     ),
     "too few rows to split": Bad(
         "x.csv: 2 rows are too few to split: every label needs a text to train on, and some must remain to "

@@ -162,6 +162,12 @@ def _refused(data: str, code: str, message: str, task: Task = TASK, **how: str) 
             f"x.conll:2: unknown tag 'B-loc'; the model's labels are {_LIST}\n  next: did you mean 'B-LOC'?",
         ),
         (
+            "Ann B-PERSON\nleft O\n",
+            "data.label-unknown",
+            f"x.conll:1: unknown tag 'B-PERSON'; the model's labels are {_LIST}\n"
+            "  next: did you mean 'PER'? the model's types are 'LOC', 'PER'",
+        ),
+        (
             "Ann B-PERS\nleft O\n",
             "data.label-unknown",
             f"x.conll:1: unknown tag 'B-PERS'; the model's labels are {_LIST}\n"

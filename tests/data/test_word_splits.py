@@ -125,6 +125,30 @@ def test_other_texts_for_distillation_stay_texts():
     assert all(rows.labels is None for rows in splits.unlabelled.chunks())
 
 
+def test_other_texts_may_be_columns_by_number():
+    spec = DataSpec(_conll(_sentences(60)), unlabelled=_conll(_sentences(90)[60:], "more.conll"))
+    task = infer_task(spec)
+    numbered = load_splits(replace(spec, text="#1", label="#2"), task=task)
+    assert numbered.digest == load_splits(spec, task=task).digest
+
+
+def test_what_the_tags_of_each_part_are_is_told():
+    Path("d").mkdir()
+    for part, tags in (("train", "O B-a"), ("dev", "O I-a"), ("test", "O S-a")):
+        _conll([([f"{part}{i}", "x"], tags.split()) for i in range(20)], f"d/{part}.conll")
+    told: list[str] = []
+    task = Task(Problem.TOKENS, ("O", "B-a", "I-a", "E-a", "S-a"))
+    load_splits(DataSpec("d"), task=task, tell=told.append)
+    assert told == [
+        "d/train.conll: 20 sentences of 40 words with 20 entities, tags in IOB2",
+        "d/train.conll: the tags are IOB2, the model's labels BIOES: written anew as BIOES",
+        "d/train.conll: no word has the model's 'B-a', 'I-a', 'E-a'",
+        "d/test.conll: 20 sentences of 40 words with 20 entities, tags in BIOES",
+        "d/dev.conll: 20 sentences of 40 words with 20 entities, tags in IO",
+        "d/dev.conll: the tags are IO, the model's labels BIOES: written anew as BIOES",
+    ]
+
+
 # --- digests --------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgeroberta.roberta.checkpoint import Checkpoint
 from fuzzing.mutation import BYTES, ODD, Verbatim, damaged, document, dumps
+from fuzzing.tagged import tagged
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TOKENIZER = FIXTURES / "tokenizer"
@@ -667,6 +668,6 @@ def body(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 #: Name of a kind to what makes one; the more often a kind is here, the more of it there is.
 KINDS: tuple[Maker, ...] = (
     recipe, recipe, recipe, bomb, override, override, hosts, config, config, config, tokenizer, tokenizer,
-    weights, weights, pack, data, data, data, data, lines, bundle, bundle, reference, stored, stored, words,
-    body, body,
+    weights, weights, pack, data, data, data, data, tagged, tagged, lines, bundle, bundle, reference, stored,
+    stored, words, body, body,
 )  # fmt: skip
