@@ -20,7 +20,7 @@ _OTHER_TASKS = {
     "ForCausalLM": "text generation",
 }
 #: Entries of "auto_map" that replace what is loaded here by code of the folder's own.
-_OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForMaskedLM", *map(heads.auto_name, heads.HEADS.values()))
+_OWN_CODE = ("AutoConfig", "AutoModel", "AutoModelForMaskedLM")
 
 
 def check(model: Checkpoint) -> None:
@@ -36,7 +36,7 @@ def check_config(model: Checkpoint) -> EncoderConfig:
     config, where = model.config, str(model.config_file)
     for name in model.fields.get("architectures") or ():
         for suffix, task in _OTHER_TASKS.items():
-            if name.endswith(suffix):
+            if name.endswith(suffix) and not heads.is_known_class(name):
                 known = " and ".join(head.title for head in heads.HEADS.values())
                 raise CheckpointError(
                     f"{shown(name)} is a model for {task}; only {known} can be compressed",
@@ -58,7 +58,7 @@ def check_additions(model: Checkpoint) -> None:
                 " with the tokenizer files beside it",
             )
     own = model.fields.get("auto_map")
-    for name in _OWN_CODE:
+    for name in (*_OWN_CODE, *map(heads.auto_name, heads.HEADS.values())):
         if isinstance(own, dict) and name in own:
             raise CheckpointError(
                 f"auto_map replaces {name} by code of the folder's own, which may compute something else",
@@ -75,7 +75,7 @@ def _suffix(model: Checkpoint) -> str:
 def _check_class(model: Checkpoint) -> None:
     """Refuse a model with a head of another class than transformers', which may pool or compute otherwise."""
     for name in model.fields.get("architectures") or ():
-        if not heads.CLASS.fullmatch(name):
+        if not heads.is_known_class(name):
             raise CheckpointError(
                 f"{shown(name)} is no RoBERTa class of transformers; it may compute something else",
                 where=str(model.config_file),

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from edgeroberta.tasks import Task
 
 __all__ = [
-    "CLASS",
     "HEADS",
     "ForeignTensors",
     "Head",
     "HeadWeights",
     "auto_class",
     "auto_name",
+    "is_known_class",
     "macs",
     "name_of",
     "of_model",
@@ -39,12 +39,14 @@ HEADS: dict[str, Head] = {
     "token-classification": TokenClassification(),
 }
 
-#: Classes whose encoder and head are RoBERTa's own, whichever framework wrote them.
-CLASS = re.compile(
-    r"(TF|Flax)?(Roberta|XLMRoberta|Camembert)(Model|ForMaskedLM|ForPreTraining|{})".format(
-        "|".join(head.suffix for head in HEADS.values())
-    )
-)
+#: Classes of encoders without one of the heads.
+_BASE = ("Model", "ForMaskedLM", "ForPreTraining")
+
+
+def is_known_class(name: str) -> bool:
+    """Tell whether encoder and head of a class are RoBERTa's own, whichever framework wrote the model."""
+    known = "|".join((*_BASE, *(head.suffix for head in HEADS.values())))
+    return re.fullmatch(rf"(TF|Flax)?(Roberta|XLMRoberta|Camembert)({known})", name) is not None
 
 
 def of_task(task: Task) -> Head:
