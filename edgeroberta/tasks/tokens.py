@@ -112,9 +112,16 @@ class TokenLabels:
         return None
 
     def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
-        """Return how far the baseline's largest two logits are apart where the largest became another."""
+        """Return how far the baseline's largest two logits are apart where the largest became another.
+
+        Of models that cut texts into other tokens, how far they are apart on the token it was least sure of.
+        """
         ordered = np.sort(full.values, axis=1)
         margin = (ordered[:, -1] - ordered[:, -2]).astype(np.float64)
+        if not np.array_equal(full.offsets, compressed.offsets):
+            least = np.full(len(full), np.inf)
+            np.minimum.at(least, full.texts, margin)
+            return least
         same = np.argmax(full.values, axis=1) == np.argmax(compressed.values, axis=1)
         found = np.zeros(len(full))
         np.maximum.at(found, full.texts, np.where(same, 0.0, margin))

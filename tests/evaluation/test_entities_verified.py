@@ -15,7 +15,7 @@ from fake_bundles import FakeWorker
 from tagged import outputs_of, word_tags
 
 from edgeroberta.data.rows import Rows
-from edgeroberta.evaluation import EvaluationOptions, baseline_store, soundness, verify
+from edgeroberta.evaluation import EvaluationOptions, baseline_store, flips, soundness, verify
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Report
 from edgeroberta.metrics import all_metrics
@@ -218,3 +218,14 @@ def test_sentences_known_from_training_are_told():
     outputs = outputs_of(noisy(tags, 1), LABELS)
     found = soundness.examine(TASK, outputs, rows, GateLimits(), leaked=50)
     assert found.warnings[0].startswith("50 of the 200 rows (25.0%) are also among the training data")
+
+
+def test_changed_entities_are_told_where_the_models_cut_texts_into_other_tokens():
+    tags = [["O", "B-CITY", "I-CITY"], ["B-EMAIL", "O"]]
+    rows = rows_of(tags)
+    full = outputs_of(tags, LABELS)
+    # The other model has two tokens for the second word, and misses the first text's city.
+    values, places = full.part(0)
+    other = Outputs.pack([values[[0, 0, 0, 0]], full.part(1)[0]], [places[[0, 1, 1, 2]], full.part(1)[1]])
+    (flip,) = flips.examples(rows, reference_of(rows, full), other, 10)
+    assert (flip.row, flip.baseline, flip.compressed) == (0, "CITY: 2-5", "nothing")
