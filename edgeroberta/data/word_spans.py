@@ -85,6 +85,9 @@ def _span(each: Any, table: DataTable, row: int, column: str) -> Span:
             raise _wrong(f"{shown(place)} is no {what} of a span", table, row, "count characters from 0")
     if not isinstance(label, str) or not label.strip():
         raise _wrong(f"{shown(label)} is no label of a span", table, row, f"name it, {_EXAMPLE}")
+    if label.strip() == "O":
+        hint = "O says that a word belongs to no entity: delete the span, or rename the label"
+        raise _wrong("'O' is no label of a span", table, row, hint)
     if _PREFIX.match(label):
         raise _wrong(
             f"the label {shown(label)} of a span has a prefix",

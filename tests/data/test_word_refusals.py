@@ -351,6 +351,11 @@ def test_a_name_among_ids():
         ([[0, 2.5, "PER"]], "2.5 is no end of a span\n  next: count characters from 0"),
         ([[0, None, "PER"]], "None is no end of a span\n  next: count characters from 0"),
         ([[0, 3, ""]], f"'' is no label of a span\n  next: name it, {_SPAN}"),
+        (
+            [[0, 3, "O"]],
+            "'O' is no label of a span\n"
+            "  next: O says that a word belongs to no entity: delete the span, or rename the label",
+        ),
         ([[0, 3, 1]], f"1 is no label of a span\n  next: name it, {_SPAN}"),
         (
             [[0, 3, "B-PER"]],
