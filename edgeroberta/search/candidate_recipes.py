@@ -20,6 +20,10 @@ from edgeroberta.training.distill_settings import DistillSettings
 DEFAULT = "int8-distill"
 
 
+#: What of a gate a budget does not replace.
+_KEPT = ("confidence", "metric", "min_recall", "max_recall_drop")
+
+
 @dataclass(frozen=True)
 class CandidateSettings:
     """What a recipe of the user's gives to all candidates."""
@@ -42,7 +46,7 @@ def candidate_settings(recipe: Recipe) -> CandidateSettings:
         )
     verify = dict(found.get("verify", {}))
     if "gate" in verify:
-        verify["gate"] = {name: verify["gate"][name] for name in ("confidence", "metric")}
+        verify["gate"] = {name: verify["gate"][name] for name in _KEPT}
     learning = {name: recovery[name] for name in DistillSettings.model_fields}
     return CandidateSettings(learning, found.get("quantize", {}), found.get("build", {}), verify)
 

@@ -34,8 +34,14 @@ def test_units_that_go_are_pruned_and_tokens_come_last():
     assert found == ["prune", "vocabulary"]
 
 
-def test_a_budget_keeps_the_metric_and_the_confidence_of_the_gate(tmp_path):
-    asked = ("verify.gate.metric=macro_f1", "verify.gate.confidence=0.9", "verify.gate.max_drop=0.2")
+def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_of_the_gate(tmp_path):
+    asked = (
+        "verify.gate.metric=macro_f1",
+        "verify.gate.confidence=0.9",
+        "verify.gate.max_drop=0.2",
+        "verify.gate.min_recall={spam: 0.9}",
+        "verify.gate.max_recall_drop=0.1",
+    )
     base = candidate_recipes.candidate_settings(recipe.load("int8-distill", asked))
     candidate = Candidate((0,), (LAYER,), None, PREDICTED, 0.5, True)
     made = candidate_recipes.write(
@@ -48,5 +54,7 @@ def test_a_budget_keeps_the_metric_and_the_confidence_of_the_gate(tmp_path):
         "min_kept": 0.97,
         "confidence": 0.9,
         "metric": "macro_f1",
+        "min_recall": {"spam": 0.9},
+        "max_recall_drop": 0.1,
     }
     assert gate == wanted
