@@ -9,7 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import stage_contexts
 
+from edgeroberta import metrics
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.metrics import Interval
 from edgeroberta.pipeline.job import PipelineJob
@@ -78,3 +80,18 @@ def test_copies_of_a_text_do_not_tell_candidates_apart(monkeypatch, tmp_path):
     job = replace(job, data=replace(job.data, validation=several))
     probes = probing.rank((SLOW, FAST), CandidateSettings({}, {}, {}, {}), job, progress=Progress())
     assert [(probe.candidate, probe.tied) for probe in probes] == [(SLOW, True), (FAST, False)]
+
+
+def test_models_that_label_tokens_are_compared_by_the_entities_of_texts(tiny_token_checkpoint, tmp_path):
+    task = stage_contexts.TASKS["tokens"]
+    rows = stage_contexts.rows_of(task, 20, 0)
+    splits = Splits(rows, rows, rows, None, task.labels)
+    model = Checkpoint(tiny_token_checkpoint)
+    job = PipelineJob(model, task, splits, load("cpu"), tmp_path, tmp_path)
+    outputs = probing._answers(model, job)
+    assert outputs.places is not None
+    assert len(outputs.values) > len(outputs) == 20
+    assert 0 <= probing._score(job, outputs) < 1
+    other = replace(outputs, values=outputs.values[:, ::-1].copy())
+    assert metrics.agrees(task, outputs, outputs).all()
+    assert not metrics.agrees(task, outputs, other).all()
