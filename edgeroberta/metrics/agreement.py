@@ -14,7 +14,7 @@ def agrees(task: Task, reference: Given, other: Given) -> npt.NDArray[np.bool_]:
 
     ``reference``: outputs of the reference on n texts. ``other``: those of the other model. One label per
     text: the same label. Several: the same set of labels. Regression: the values differ by at most
-    :func:`edgeroberta.tasks.classification.tolerance`. Tokens: the same entities.
+    :func:`edgeroberta.tasks.regression.tolerance`. Tokens: the same entities.
     """
     known = checked(task, reference, len(reference))
     asked = checked(task, other, len(known))

@@ -1,4 +1,4 @@
-"""Texts as a whole: one label of many, any number of labels, or a number."""
+"""Texts as a whole: one label of many, or any number of labels; what they share with a number."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ from edgeroberta.tasks.outputs import Indices, Outputs
 
 #: Labels that are taken for each other, where there are more: pairs of all 1,000 would be a million rows.
 MOST_LABELS = 40
-#: Two regression values agree when they differ by at most this part of the reference's standard
-#: deviation: what Cohen calls a small effect (Statistical Power Analysis, 1988, chapter 2).
-TOLERANCE = 0.2
-#: And where the reference says the same everywhere, by at most this part of what it says.
-RELATIVE_TOLERANCE = 0.05
-#: Standard deviations of a normal distribution between its quartiles, and between its outer deciles.
-_SPANS = ((25, 75, 1.349), (10, 90, 2.563))
-
 #: Labels that are named.
 _SHOWN = 6
 
@@ -53,8 +45,8 @@ class Prediction:
     windows: int = 1
 
 
-class _Classification:
-    """What the three have in common."""
+class WholeText:
+    """What the kinds have in common whose unit is the text."""
 
     optimum_task = "text-classification"
     head = "sequence-classification"
@@ -103,7 +95,7 @@ class _Classification:
         raise NotImplementedError
 
 
-class SingleLabel(_Classification):
+class SingleLabel(WholeText):
     """One label of many; answers are int64[n]."""
 
     default_metric = "accuracy"
@@ -171,7 +163,7 @@ class SingleLabel(_Classification):
         return Prediction(best, scores[best], scores, (best,), truncated)
 
 
-class MultiLabel(_Classification):
+class MultiLabel(WholeText):
     """Any number of labels; answers are bool[n, L], above one half."""
 
     default_metric = "micro_f1"
@@ -238,67 +230,6 @@ class MultiLabel(_Classification):
         return Prediction(best if labels else None, scores[best], scores, labels, truncated)
 
 
-class Regression(_Classification):
-    """A number; answers are float32[n]."""
-
-    default_metric = "pearson"
-
-    def __init__(self) -> None:
-        self.metrics: Mapping[str, Metric] = {
-            "pearson": Metric(_moments, statistics.pearson, correlation=True),
-            "spearman": Metric(_moments, statistics.pearson, ranked=True, correlation=True),
-        }
-
-    def decide(self, task: Labelled, outputs: Outputs) -> Array:
-        """Return the values."""
-        return outputs.values[:, 0].astype(np.float32)
-
-    def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
-        """Tell where values differ by at most :func:`tolerance`."""
-        return np.asarray(np.abs(reference.astype(np.float64) - other) <= tolerance(reference))
-
-    def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
-        """Take the mean in place of the prediction."""
-        return good, np.full(len(good), np.mean(good, dtype=np.float64)), truth
-
-    def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:
-        """Return the root of the mean squared error, in the label's unit."""
-        return {"rmse": float(np.sqrt(np.mean((answers.astype(np.float64) - truth) ** 2)))}
-
-    def indicators(self, task: Labelled, answers: Array, truth: Array) -> tuple[Floats, Floats]:
-        """Return ranks."""
-        return statistics.ranks(answers)[:, None], statistics.ranks(truth)[:, None]
-
-    def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
-        """Return how far the values are apart."""
-        return np.abs(full.values - compressed.values)[:, 0]
-
-    def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
-        """Return the value with three digits."""
-        return f"{float(answer):.3g}"
-
-    def _predicted(self, task: Labelled, row: list[float], truncated: bool) -> Prediction:
-        return Prediction(None, row[0], {task.labels[0]: row[0]}, (), truncated)
-
-
-def tolerance(values: Array | Floats) -> float:
-    """Return by how much values may differ from a reference's and still count as the same.
-
-    A fifth of the reference's standard deviation, read from its quartiles, which no few outliers move
-    (Rousseeuw and Croux, Alternatives to the Median Absolute Deviation, 1993, on such scales). Where more
-    than half of the values are equal, it is read from the outer deciles; and where these are equal, too, it
-    is 5 % of the median, or 0.05 where that is zero. ``values``: float[n], what the reference says.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    middle = abs(float(np.median(values)))
-    for low, high, deviations in _SPANS:
-        first, last = np.percentile(values, (low, high))
-        # What float32 cannot tell apart is equal.
-        if last - first > 1e-6 * middle:
-            return float(TOLERANCE * (last - first) / deviations)
-    return RELATIVE_TOLERANCE * (middle or 1.0)
-
-
 def _ends(labels: Array, frequency: Array) -> Array:
     """Return the rarest and the most frequent of labels, :data:`MOST_LABELS` at most."""
     if len(labels) <= MOST_LABELS:
@@ -320,10 +251,6 @@ def _of_second(said: Array, truth: Array, _: Labelled) -> Floats:
 def _together(said: Array, truth: Array, _: Labelled) -> Floats:
     """Return hits, found and wanted over all labels."""
     return np.stack([each.sum(axis=1) for each in (said & truth, said, truth)], axis=1).astype(np.float64)
-
-
-def _moments(said: Array, truth: Array, _: Labelled) -> Floats:
-    return statistics.moments(said, truth)
 
 
 def _hits(said: Array, truth: Array) -> Floats:

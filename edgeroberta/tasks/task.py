@@ -9,12 +9,13 @@ from typing import Any
 import numpy.typing as npt
 
 from edgeroberta.errors import UsageError, did_you_mean, shown
-from edgeroberta.tasks.classification import MultiLabel, Regression, SingleLabel
+from edgeroberta.tasks.classification import MultiLabel, SingleLabel
 from edgeroberta.tasks.config import labels, problem_of
 from edgeroberta.tasks.entities import AGGREGATIONS
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, as_outputs
 from edgeroberta.tasks.problem import Problem
+from edgeroberta.tasks.regression import Regression
 from edgeroberta.tasks.tokens import TokenLabels
 
 #: Every kind of task, by the value of its problem: a new one is a row here.

@@ -5,7 +5,7 @@ import pytest
 
 from edgeroberta.metrics import agreement, agrees
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.tasks.classification import tolerance
+from edgeroberta.tasks.regression import tolerance
 
 SINGLE = Task(Problem.SINGLE_LABEL, ("a", "b", "c"))
 MULTI = Task(Problem.MULTI_LABEL, ("a", "b", "c"))

@@ -23,7 +23,7 @@ from edgeroberta.roberta.blocks import Blocks
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.graph import GraphForm, build_graph
 from edgeroberta.roberta.weights import load_weights
-from edgeroberta.tasks.classification import Regression
+from edgeroberta.tasks.regression import Regression
 from edgeroberta.tasks.task import Task
 
 from .test_graph import ENGINES, int8_plan, padded_batch, save
