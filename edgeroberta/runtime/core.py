@@ -266,6 +266,7 @@ class Runtime:
                 chosen = members[start : start + self._max_batch]
                 batch = tokenids.padded([ids[i] for i in chosen], length, self.pad_token_id)
                 found = session.run(*batch)
+                self._require_width(found)
                 if not per_token:
                     outputs.values[chosen] = found
                     continue
@@ -289,6 +290,15 @@ class Runtime:
     def __repr__(self) -> str:
         where = "fake" if self.manifest is None else str(self.manifest.folder)
         return f"<Runtime {where} on {self.engine} {self.engine_version}, {self.task.problem}>"
+
+    def _require_width(self, found: Logits) -> None:
+        if found.ndim != 2 + self._per_token or found.shape[-1] != len(self.task.labels):
+            wanted = [*(["length"] if self._per_token else []), len(self.task.labels)]
+            raise EngineError(
+                f"the graph gives numbers of the shape {list(found.shape[1:])} for a text, "
+                f"and not [{', '.join(map(str, wanted))}] as the labels of the bundle say",
+                hint="the graph is of another model; copy the bundle again from where it was made",
+            )
 
     def _run_one(self, ids: Ids) -> Logits:
         """Run one input the shortest way, float32 [units, labels]: this is what a device does all day."""

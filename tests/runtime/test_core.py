@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import BundleError, EngineError, UnavailableError, UsageError
-from edgeroberta.runtime import Runtime, session
+from edgeroberta.runtime import Problem, Runtime, session
+from edgeroberta.tasks import Task
 
 ENGINES = ("onnxruntime", "openvino")
 TEXTS = [
@@ -276,6 +277,23 @@ def test_memory_does_not_grow_over_ten_thousand_calls(runtime):
     assert resident() - before < 4_000_000
 
 
+@pytest.mark.slow
+def test_memory_does_not_grow_over_a_hundred_thousand_calls_with_entities_and_windows(
+    make_bundle, tiny_token_checkpoint
+):
+    bundle = make_bundle(tiny_token_checkpoint, max_length=64)
+    texts = [f"Ann {count} met Bob in Paris" for count in range(49)] + ["word " * 200]
+    with Runtime.open(bundle, long_text="windows") as runtime:
+        for count in range(10_000):
+            runtime(texts[count % len(texts)])
+        gc.collect()
+        before = resident()
+        for count in range(90_000):
+            runtime(texts[count % len(texts)])
+        gc.collect()
+        assert resident() - before < 4_000_000
+
+
 def resident() -> int:
     """Return the resident memory of this process in bytes."""
     try:
@@ -283,6 +301,21 @@ def resident() -> int:
     except OSError:
         pytest.skip("resident memory is read from /proc, which this system does not have")
     return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem", "shape"),
+    [
+        (("a", "b", "c"), Problem.SINGLE_LABEL, "[2] for a text, and not [3]"),
+        (("O", "B-X"), Problem.TOKENS, "[2] for a text, and not [length, 2]"),
+    ],
+)
+def test_a_graph_of_another_model_is_an_engine_error(runtime, labels, problem, shape):
+    other = Runtime(runtime.session, runtime.tokenizer, Task(problem, labels))
+    with pytest.raises(EngineError, match="the graph gives numbers of the shape") as error:
+        other.run_ids([[0, 5, 2]])
+    assert shape in error.value.what
+    assert error.value.code == "engine"
 
 
 @pytest.mark.parametrize("ids", [7, "film", None])

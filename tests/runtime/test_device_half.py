@@ -48,6 +48,17 @@ print(json.dumps([[answer.label, answer.score, answer.truncated] for answer in a
 """
 
 
+ASK_ENTITIES = """
+import json, sys
+from edgeroberta.runtime import Runtime
+runtime = Runtime.open(sys.argv[1], engine=sys.argv[2], long_text="windows")
+answer = runtime(TEXT)
+entities = [[one.label, one.start, one.end, one.text] for one in answer.entities]
+print(json.dumps({"windows": answer.windows, "entities": entities}))
+"""
+LONG = "Ann met Bob in Paris, 😀 and the film was great. " * 8
+
+
 def imports(file: Path) -> set[str]:
     """Return the modules that a file imports anywhere but for types alone, by full name."""
     names = set()
@@ -145,6 +156,21 @@ def test_a_bundle_runs_where_nothing_of_the_compress_side_is_installed(tiny_bund
     assert answers == [[one.label, pytest.approx(one.score), one.truncated] for one in here]
 
 
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_entities_are_found_where_nothing_of_the_compress_side_is_installed(
+    make_bundle, tiny_token_checkpoint, engine
+):
+    from edgeroberta.runtime import Runtime
+
+    bundle = make_bundle(tiny_token_checkpoint, engines=(engine,), max_length=32)
+    script = ASK_ENTITIES.replace("TEXT", repr(LONG))
+    found = json.loads(ask(sys.executable, BLOCK + script, str(bundle), engine))
+    with Runtime.open(bundle, engine=engine, long_text="windows") as runtime:
+        here = runtime(LONG)
+    assert found["windows"] == here.windows > 1
+    assert found["entities"] == [[one.label, one.start, one.end, one.text] for one in here.entities]
+
+
 def test_the_blocker_blocks():
     with pytest.raises(AssertionError, match="No module named 'torch'"):
         ask(sys.executable, BLOCK + "import torch")
@@ -205,7 +231,7 @@ def test_device_files_compile_on_python_3_10():
 
 
 @pytest.mark.slow
-def test_a_bundle_runs_on_python_3_10(tiny_bundle, tmp_path):
+def test_a_bundle_runs_on_python_3_10(tiny_bundle, make_bundle, tiny_token_checkpoint, tmp_path):
     subprocess.run([python310(), "-m", "venv", str(tmp_path / "venv")], check=True)
     python = str(tmp_path / "venv" / "bin" / "python")
     install = [python, "-m", "pip", "install", "--quiet", "numpy", "tokenizers", "onnxruntime"]
@@ -216,3 +242,8 @@ def test_a_bundle_runs_on_python_3_10(tiny_bundle, tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "root" / "edgeroberta")
     answers = json.loads(ask(python, ASK, str(tiny_bundle), "onnxruntime", root=tmp_path / "root"))
     assert [answer[2] for answer in answers] == [False, True]
+    tagger = make_bundle(tiny_token_checkpoint, max_length=32)
+    script = BLOCK + ASK_ENTITIES.replace("TEXT", repr(LONG))
+    found = json.loads(ask(python, script, str(tagger), "onnxruntime", root=tmp_path / "root"))
+    assert found["windows"] > 1
+    assert all(LONG[start:end] == text for _, start, end, text in found["entities"])
