@@ -79,6 +79,9 @@ def decoded(table: TagTable, words: Ragged) -> Array:
 def _per_text(words: Ragged, kind: Indices, spans: tuple[Indices, Indices]) -> list[tuple[Span, ...]]:
     starts, lasts = spans
     assert words.places is not None
+    # A space that is a token by itself stands for no character.
+    whole = words.places[starts, START] < words.places[lasts, END]
+    starts, lasts = starts[whole], lasts[whole]
     rows = list(
         zip(
             kind[starts].tolist(),

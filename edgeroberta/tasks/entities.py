@@ -2,7 +2,8 @@
 
 Tokens are put together as the ``token-classification`` pipeline of transformers does it, under the same
 names (https://huggingface.co/docs/transformers/main_classes/pipelines, ``aggregation_strategy``). Where tags
-are BIOES, of which the pipeline knows ``B-`` and ``I-`` alone, entities are read as seqeval reads them.
+are BIOES, of which the pipeline knows ``B-`` and ``I-`` alone, entities are read as seqeval reads them. Those
+without a character are left out.
 """
 
 from __future__ import annotations
@@ -152,6 +153,8 @@ def read(
         part = scores[place : place + stop - begin]
         place += stop - begin
         start, end = units.starts[begin], units.ends[stop - 1]
+        if start == end:  # of a space that is a token by itself
+            continue
         found.append(Entity(names[kind], start, end, text[start:end], sum(part) / len(part)))
     return tuple(found)
 

@@ -42,7 +42,11 @@ def test_entities_are_those_of_the_pipeline_of_transformers(pipeline, bundle, ag
         for (name, text), answer in zip(TEXTS.items(), answers, strict=True):
             if answer.truncated:
                 continue  # the pipeline fails where a text has more tokens than the model has positions
-            wanted = pipeline(text, aggregation_strategy=aggregation)
+            wanted = [
+                each
+                for each in pipeline(text, aggregation_strategy=aggregation)
+                if each["start"] < each["end"]
+            ]
             assert [(each.label, each.start, each.end) for each in answer.entities] == [
                 (each["entity_group"], each["start"], each["end"]) for each in wanted
             ], name
