@@ -76,6 +76,11 @@ class LabelColumn:
             ours = {spelt(label): i for i, label in enumerate(labels)}
             if sorted(map(spelt, names)) == sorted(ours):
                 return tuple(ours[spelt(name)] for name in names)
+        numbers = [cells.key(label) for label in labels]
+        if set(numbers) == set(
+            map(str, range(len(labels)))
+        ):  # a model that calls its labels by the data's ids
+            return tuple(numbers.index(str(i)) for i in range(len(labels)))
         # One that both know, at another place: then no order of places is the right one.
         for i, name in enumerate(names):
             if ours.get(name.casefold(), i) != i:

@@ -121,6 +121,15 @@ def test_labels_of_other_names_are_taken_by_place_and_said(tmp_path, name, caplo
     assert f"'{first}', '{second}' taken for 'LABEL_0', 'LABEL_1', in this order" in caplog.text
 
 
+@pytest.mark.parametrize("labels", [("0", "1"), ("1", "0")])
+def test_a_model_may_call_its_labels_by_the_ids_of_the_data(tmp_path, labels, caplog):
+    folder = folders.sst2(tmp_path)
+    ours = load_heldout(spec_of(folder), infer_task(spec_of(folder))).labels
+    theirs = load_heldout(spec_of(folder), Task(SINGLE, labels)).labels
+    assert [labels[each] for each in theirs] == [str(each) for each in ours]
+    assert not caplog.records
+
+
 def test_mismatched_rows_are_measured_on_by_choice(tmp_path):
     folder = folders.mnli(tmp_path)
     told: list[str] = []
