@@ -17,6 +17,7 @@ from edgeroberta.report import engines_table, interval_plot, labels, rendering, 
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
 from edgeroberta.storage.files import REPORT
+from edgeroberta.tasks import KINDS
 
 #: What a report is written as.
 FILES = JSON, MARKDOWN, PAGE = REPORT, "report.md", "report.html"
@@ -99,7 +100,7 @@ def _verdict(report: Report) -> Section:
     gate = report.gate
     allowed = points(gate.allowed(report.baseline["metrics"][report.metric]))
     asked = (
-        f"The gate: {report.metric} may fall by at most {allowed} points "
+        f"The gate: {_metric(report)} may fall by at most {allowed} points "
         f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
         "those of the baseline."
     )
@@ -107,6 +108,14 @@ def _verdict(report: Report) -> Section:
     gains = (result.gain.sentence(result.engine) for result in report.engines if result.gain is not None)
     said = (f"{report.judgement.reason}.", *warnings, *gains, asked, labels.asked(asdict(gate)))
     return Section(f"Verdict: {report.verdict}", tuple(filter(None, said)))
+
+
+def _metric(report: Report) -> str:
+    """Name the metric, and the label that it is of where it is of one."""
+    chosen = KINDS[report.problem].metrics.get(report.metric)
+    return (
+        report.metric if chosen is None or chosen.labels != 2 else f"{report.metric} of {report.labels[1]!r}"
+    )
 
 
 def _measured(report: Report) -> Section:

@@ -108,6 +108,12 @@ def test_a_report_reads_as_it_should(example):
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_f1_is_told_with_the_label_that_it_is_of(example):
+    measured = {**example.baseline, "metrics": {**example.baseline["metrics"], "f1": 0.9}}
+    text = markdown(sections(replace(example, metric="f1", baseline=measured)))
+    assert f"\nThe gate: f1 of {example.labels[1]!r} may fall by at most 1.0 points" in text
+
+
 def test_a_report_is_written_three_ways(example, tmp_path):
     assert write(example, tmp_path) == ("report.json", "report.md", "report.html")
     stored = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
