@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgeroberta.measure.protocol import SubjectSpec
-from edgeroberta.measure.subjects import open_float_onnx
+from edgeroberta.measure.subjects import open_bundle, open_float_onnx
 from edgeroberta.measure.torch_baseline import TorchBaseline
 from edgeroberta.roberta.graph import write_float
+from edgeroberta.stages.build import BuildConfig, build
 
 LONG = "The story is dull, but the music, café and 😀 all, was great. "
 TEXTS = ["", "A film.", LONG * 9, LONG * 30, "film " * 22, "x" * 300]
@@ -81,3 +82,28 @@ def test_texts_cut_on_the_left_have_the_same_windows(short, tmp_path):
     ours = open_float_onnx(SubjectSpec("", str(folder), TEXTS, overlap=6)).outputs(TEXTS)
     np.testing.assert_allclose(theirs.values, ours.values, atol=1e-5)
     assert (theirs.places == ours.places).all()
+
+
+@pytest.mark.parametrize("problem", ["single_label_classification", "token_classification"])
+def test_a_bundle_that_reads_windows_answers_alike_with_padding_and_as_the_baseline(
+    make_build_context, short, problem
+):
+    checkpoint = short(problem)
+    context = make_build_context(checkpoint)
+    build(BuildConfig(long_text="windows", stride=6, check=False), context)
+    spec = SubjectSpec("", str(context.output), TEXTS, engine="onnxruntime")
+    subject = open_bundle(spec)
+    outputs, padded = subject.outputs(TEXTS), subject.padded(TEXTS, 32)
+    baseline = TorchBaseline(checkpoint, overlap=6).outputs(TEXTS)
+    for other in (padded, baseline):
+        assert (other.offsets == outputs.offsets).all()
+        np.testing.assert_allclose(other.values, outputs.values, atol=1e-5)
+        assert (other.places is None) == (outputs.places is None)
+
+
+def test_rows_that_a_bundle_refuses_are_cut_to_be_compared(make_build_context, short):
+    context = make_build_context(short())
+    build(BuildConfig(long_text="refuse", check=False), context)
+    subject = open_bundle(SubjectSpec("", str(context.output), TEXTS, engine="onnxruntime"))
+    cut = TorchBaseline(short()).outputs(TEXTS)
+    np.testing.assert_allclose(subject.outputs(TEXTS).values, cut.values, atol=1e-5)
