@@ -7,12 +7,37 @@ import io
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 from edgeroberta.errors import DataError
 
 #: Python 3.10's csv refuses NUL; decoded text has no lone surrogate that this could be mistaken for.
 _NUL = ("\0", "\udc00") if sys.version_info < (3, 11) else None
+_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST = (1 << 31) - 1  # characters of a field; csv's own limit is 131,072
+
+
+def decoded(file: BinaryIO, source: str) -> Iterator[str]:
+    """Read a file's lines, each with its end, and refuse what is not UTF-8."""
+    offset, opening = 0, b""
+    for number, raw in enumerate(file, start=1):
+        start = 0
+        if number == 1:
+            opening = raw[:2]
+            start = len(_BOM) if raw.startswith(_BOM) else 0
+        try:
+            yield raw[start:].decode("utf-8")
+        except UnicodeDecodeError as error:
+            place = start + error.start
+            encoding = "UTF-16" if opening in _UTF16_BOMS else "ISO-8859-1"
+            raise DataError(
+                f"not UTF-8: byte 0x{raw[place]:02x} at offset {offset + place}",
+                where=f"{source}:{number}",
+                hint=f"convert it, e.g. iconv -f {encoding} -t UTF-8 {source} > utf8{Path(source).suffix}",
+            ) from error
+        offset += len(raw)
 
 
 def csv_rows(lines: Iterable[str], source: str, mark: str = ",") -> Iterator[tuple[int, list[str]]]:

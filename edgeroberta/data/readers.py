@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from edgeroberta.data import features, word_files
-from edgeroberta.data.delimited import csv_rows, lines, separator, tsv_rows
+from edgeroberta.data.delimited import csv_rows, decoded, lines, separator, tsv_rows
 from edgeroberta.data.objects import records
 from edgeroberta.errors import DataError, did_you_mean, missing_extra
 
@@ -29,8 +29,6 @@ _OTHERS = {
     ".arrow": "save it as Parquet: Dataset.to_parquet",
 }
 _TABS = "a tab always separates two fields, and a line break two rows"
-_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -139,40 +137,19 @@ def stream(
         raise DataError(f"cannot be read ({error.strerror})", where=source) from error
 
 
-def _decoded(file: BinaryIO, source: str) -> Iterator[str]:
-    """Read a file's lines, each with its end, and refuse what is not UTF-8."""
-    offset, opening = 0, b""
-    for number, raw in enumerate(file, start=1):
-        start = 0
-        if number == 1:
-            opening = raw[:2]
-            start = len(_BOM) if raw.startswith(_BOM) else 0
-        try:
-            yield raw[start:].decode("utf-8")
-        except UnicodeDecodeError as error:
-            place = start + error.start
-            encoding = "UTF-16" if opening in _UTF16_BOMS else "ISO-8859-1"
-            raise DataError(
-                f"not UTF-8: byte 0x{raw[place]:02x} at offset {offset + place}",
-                where=f"{source}:{number}",
-                hint=f"convert it, e.g. iconv -f {encoding} -t UTF-8 {source} > utf8{Path(source).suffix}",
-            ) from error
-        offset += len(raw)
-
-
 def numbered_lines(path: Path, *, source: str) -> Iterator[tuple[int, str]]:
     """Read a text file's lines with their numbers, from 1; raises DataError as :func:`stream` does."""
     try:
         with path.open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise DataError("the file is empty", where=source)
-            yield from lines(_decoded(file, source))
+            yield from lines(decoded(file, source))
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=source) from error
 
 
 def _read_csv(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    parts = _decoded(file, form.source)
+    parts = decoded(file, form.source)
     first = next(parts)
     parts = itertools.chain((first,), parts)
     mark = separator(first, header=not form.numbers)
@@ -193,7 +170,7 @@ def _read_csv(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
 
 
 def _read_tsv(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    return _delimited(tsv_rows(_decoded(file, form.source), form.source), form)
+    return _delimited(tsv_rows(decoded(file, form.source), form.source), form)
 
 
 def _delimited(
@@ -239,7 +216,7 @@ def _refuse_repeats(names: Sequence[str], where: str) -> None:
 
 
 def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    numbered, found = records(_decoded(file, form.source), form.source)
+    numbered, found = records(decoded(file, form.source), form.source)
     for places, kept in form.parts(found, "no rows"):
         names = dict.fromkeys(name for record in kept for name in record)
         cells = {name: [record.get(name) for record in kept] for name in names}
@@ -274,12 +251,12 @@ def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
 
 
 def _read_lines(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    for starts, kept in form.parts(lines(_decoded(file, form.source)), "no rows"):
+    for starts, kept in form.parts(lines(decoded(file, form.source)), "no rows"):
         yield DataTable(form.source, {"text": kept}, starts, plain=True)
 
 
 def _read_sentences(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    return _sentences(word_files.sentences(_decoded(file, form.source), form.source, form.numbers), form)
+    return _sentences(word_files.sentences(decoded(file, form.source), form.source, form.numbers), form)
 
 
 def _read_aligned(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
@@ -294,7 +271,7 @@ def _read_aligned(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
         )
     other = form.source.removesuffix(form.path.suffix) + extension
     with tags.open("rb") as beside:
-        pairs = word_files.aligned(_decoded(file, form.source), _decoded(beside, other), form.source, other)
+        pairs = word_files.aligned(decoded(file, form.source), decoded(beside, other), form.source, other)
         yield from _sentences(pairs, form)
 
 

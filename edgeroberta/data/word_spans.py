@@ -18,7 +18,8 @@ _KEYS = (
 )
 _EXAMPLE = 'e.g. {"start": 0, "end": 4, "label": "PER"}'
 _WORD = re.compile(r"\w+|[^\w\s]")
-_PREFIX = re.compile(r"[BIES]-.")
+#: A tag in the place of a label; E-MAIL is a label.
+_PREFIX = re.compile(r"[BI]-.")
 
 
 class Span(NamedTuple):

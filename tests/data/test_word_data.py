@@ -236,6 +236,13 @@ def test_words_are_cut_where_spans_begin_and_end_and_white_space_is_trimmed():
     ]
 
 
+def test_a_label_with_a_hyphen_is_a_type_by_itself():
+    data = _jsonl("x.jsonl", {"text": "to a@b.c", "spans": [[3, 8, "E-MAIL"]]}, {"text": "no", "spans": []})
+    task = infer_task(DataSpec(data))
+    assert task.labels == ("O", "B-E-MAIL", "I-E-MAIL")
+    assert [str(each.entities) for each in task.truth(_read(data, task).labels)] == ["((0, 3, 8),)", "()"]
+
+
 def test_a_label_per_text_beside_spans_goes_first_where_nothing_is_said():
     data = _jsonl(
         "x.jsonl",
