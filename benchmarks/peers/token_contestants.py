@@ -94,6 +94,8 @@ def in_pipeline(network: Any, tokenizer: Any) -> Callable[[str], Entities]:
     )
 
     def find(text: str) -> Entities:
-        return [(found["entity_group"], int(found["start"]), int(found["end"])) for found in pipe(text)]
+        entities = ((found["entity_group"], int(found["start"]), int(found["end"])) for found in pipe(text))
+        # One without a character is an entity of a space that is a token by itself, which nobody wants.
+        return [(label, start, end) for label, start, end in entities if start < end]
 
     return find
