@@ -109,8 +109,9 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
 
 def empty_outputs(ids: Sequence[Ids], width: int, *, per_token: bool) -> Outputs:
     """Make room for what inputs, int64 [length] each, give: ``width`` numbers per token, or per input."""
-    lengths = [len(one) for one in ids] if per_token else [1] * len(ids)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    offsets = np.arange(len(ids) + 1)
+    if per_token:
+        np.cumsum([0, *map(len, ids)], out=offsets)
     return Outputs(np.empty((int(offsets[-1]), width), np.float32), offsets)
 
 
