@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from edgeroberta.errors import DataError, shown
+
+logger = logging.getLogger(__name__)
 
 #: What the columns of a table of sentences are called.
 WORDS, TAGS, TEXT = "tokens", "ner_tags", "text"
@@ -36,7 +39,7 @@ def sentences(parts: Iterable[str], source: str, numbers: Sequence[int] = ()) ->
     ``-DOCSTART-`` end a sentence; lines that begin with ``#`` before its first word are comments, unless they
     have a tag and as many fields as the next word's line. ``parts``: the file's lines, each with its end.
     ``numbers``: the columns of the word and of the tag, from 1; the first and the last where none are given.
-    Raises DataError: a line lacks a column, or a word or a tag is empty.
+    Raises DataError: a line lacks a column, a word or a tag is empty, or the first column counts the words.
     """
     reader = _Columns(source, numbers)
     found, comments = Sentence(), list[tuple[int, str]]()
@@ -44,6 +47,7 @@ def sentences(parts: Iterable[str], source: str, numbers: Sequence[int] = ()) ->
         line = part.removesuffix("\n").removesuffix("\r")
         if not line.strip() or line.split(maxsplit=1)[0] == _DOCUMENT:
             if found.words:
+                reader.note(found)
                 yield found
             elif reader.mark is not None:
                 yield from _of_marks(reader, comments)
@@ -53,19 +57,21 @@ def sentences(parts: Iterable[str], source: str, numbers: Sequence[int] = ()) ->
         else:
             reader.open(line, number)
             for each in comments:
-                if reader.is_word(each[1]):
+                if reader.is_word(*each):
                     reader.add(found, *each)
             comments = []
             reader.add(found, number, line)
+    reader.finish()
 
 
 def _of_marks(reader: _Columns, comments: list[tuple[int, str]]) -> Iterator[Sentence]:
     """Give the sentence of words that all begin with ``#``, if there is one."""
     found = Sentence()
     for number, line in comments:
-        if reader.is_word(line):
+        if reader.is_word(number, line):
             reader.add(found, number, line)
     if found.words:
+        reader.note(found)
         yield found
 
 
@@ -76,6 +82,10 @@ class _Columns:
         self.source, self.numbers = source, numbers
         self.mark: str | None = None  # what separates fields; None as long as no word has been seen
         self.width, self.first = 0, 0  # fields of the first word's line, and its number
+        self.seen = set[str]()  # tags of the words before
+        self.counts = not numbers  # whether the first column is 1, 2, 3 … in each sentence
+        self.longest = 0  # words of the longest sentence
+        self.left = list[tuple[int, str]]()  # comments that may be words
 
     def open(self, line: str, number: int) -> None:
         if self.mark is not None:
@@ -95,11 +105,44 @@ class _Columns:
             return [each.strip(" ") for each in line.rstrip("\t ").split("\t")] if line.strip() else []
         return _SPACES.split(line.strip(" \t"))
 
-    def is_word(self, line: str) -> bool:
+    def tag(self, line: str) -> str:
         fields = self.fields(line)
-        if len(fields) != self.width:
+        place = self.numbers[-1] - 1 if self.numbers else -1
+        return fields[place] if place < len(fields) else ""
+
+    def is_word(self, number: int, line: str) -> bool:
+        """Tell whether a line that begins with ``#`` is a word: its last field must be a tag."""
+        if len(self.fields(line)) != self.width:
             return False
-        return _TAG.fullmatch(fields[self.numbers[-1] - 1 if self.numbers else -1]) is not None
+        tag, glued = self.tag(line), line[1:2] not in (" ", "\t")
+        # "# 7" is a comment that counts sentences, also where tags are numbers.
+        if _TAG.fullmatch(tag) or (tag in self.seen and (glued or not tag.isdecimal())):
+            return True
+        if glued:
+            self.left.append((number, line))
+        return False
+
+    def note(self, sentence: Sentence) -> None:
+        """Keep what the rest of the file is judged by."""
+        self.seen.update(sentence.tags)
+        self.longest = max(self.longest, len(sentence.words))
+        self.counts = self.counts and sentence.words == [
+            str(place) for place in range(1, len(sentence.words) + 1)
+        ]
+
+    def finish(self) -> None:
+        """Tell of lines that may be words, and refuse numbers in the place of words."""
+        if self.left:
+            number, line = self.left[0]
+            what = "%s:%d: %s that begin with # taken for comments, though with the fields of words: %s"
+            logger.warning(what, self.source, number, counted(len(self.left), "line"), shown(line.strip()))
+        if self.counts and self.longest > 1:
+            raise DataError(
+                "the first column counts the words of each sentence: 1, 2, 3 …",
+                where=f"{self.source}:{self.first}",
+                hint=f"say which columns count: --text '#2' --label '#{self.width}'",
+                code="data.columns",
+            )
 
     def add(self, sentence: Sentence, number: int, line: str) -> None:
         where, fields = f"{self.source}:{number}", self.fields(line)

@@ -34,11 +34,14 @@ def read(cell: Any, text: str, table: DataTable, row: int, column: str) -> list[
     """Read the spans of a text, in its order, without the white space at their ends.
 
     ``cell``: a list of mappings or of ``[start, end, label]``, a mapping of such lists, or None for no span.
-    Raises DataError: a span is no span, is empty, lies beyond the text, or overlaps another.
+    Raises DataError: a span is no span, is empty, lies beyond the text, overlaps another, or brings a copy of
+    its characters (``text``) that is not what stands there.
     """
-    found = [_span(each, table, row, column) for each in _listed(cell, table, row, column)]
-    for each in found:
+    listed = _listed(cell, table, row, column)
+    found = [_span(each, table, row, column) for each in listed]
+    for each, written in zip(found, listed, strict=True):
         _check(each, text, table, row)
+        _check_copy(each, written, text, table, row)
     found.sort()
     for first, second in itertools.pairwise(found):
         if second.start < first.end:
@@ -121,6 +124,16 @@ def _check(each: Span, text: str, table: DataTable, row: int) -> None:
     if not text[each.start : each.end].strip():
         what = f"the span {each.start} to {each.end} ({each.label}) holds white space only"
         raise _wrong(what, table, row, "delete it, or correct its ends")
+
+
+def _check_copy(each: Span, written: Any, text: str, table: DataTable, row: int) -> None:
+    copy = written.get("text") if isinstance(written, Mapping) else None
+    inside = text[each.start : each.end]
+    if not isinstance(copy, str) or copy.split() == inside.split():
+        return
+    what = f"the span {each.start} to {each.end} ({each.label}) is {shown(inside)}, but says {shown(copy)}"
+    hint = "start counts characters from 0, not bytes or words, and end is the one after the last"
+    raise _wrong(what, table, row, hint)
 
 
 def _trimmed(each: Span, text: str) -> Span:

@@ -123,6 +123,30 @@ def test_comments_before_a_sentence_are_skipped_and_words_of_a_hash_are_not():
     assert list(_read(data).texts) == ["Rome # #1", "# Ann", "#Rome"]
 
 
+def test_a_first_word_with_a_hash_and_a_tag_of_the_words_before_is_no_comment(caplog):
+    data = _write("x.conll", "Rome LOC\nfell O\n\n#Rome LOC\nfell O\n\n#Rome LOC\n#fell O\n")
+    assert list(_read(data, Task(Problem.TOKENS, ("O", "LOC"))).texts) == [
+        "Rome fell",
+        "#Rome fell",
+        "#Rome #fell",
+    ]
+    assert not caplog.records
+
+
+def test_a_count_of_sentences_is_a_comment_among_ids(caplog):
+    data = _write("x.conll", "# 1\nRome 1\nfell 0\n\n# 1\n#Rome 1\nfell 0\n")
+    assert list(_read(data).texts) == ["Rome fell", "#Rome fell"]
+    assert not caplog.records
+
+
+def test_lines_that_may_be_words_or_comments_are_told(caplog):
+    data = _write("x.conll", "#Rome 1\nfell 0\nRome 1\n\n#Oslo 7\nin 0\nRome 1\n")
+    assert list(_read(data).texts) == ["fell Rome", "in Rome"]
+    assert {record.message for record in caplog.records} == {
+        "x.conll:1: 2 lines that begin with # taken for comments, though with the fields of words: '#Rome 1'"
+    }
+
+
 def test_words_of_a_file_with_tabs_may_hold_other_spaces():
     rows = _read(_write("x.conll", "10\u00a0000\tO\nMont\u2011Blanc\tB-LOC\n \u3000x\tO\n"))
     assert rows.texts == ("10\u00a0000 Mont\u2011Blanc \u3000x",)

@@ -179,6 +179,17 @@ def test_columns(text, code, message):
     _refused(_write("x.conll", text), code, message)
 
 
+def test_a_first_column_that_counts_words():
+    data = _write("x.conll", "# id\n1\tin\tO\n2\tRome\tB-LOC\n\n1\tRome\tB-LOC\n")
+    _refused(
+        data,
+        "data.columns",
+        "x.conll:2: the first column counts the words of each sentence: 1, 2, 3 …\n"
+        "  next: say which columns count: --text '#2' --label '#3'",
+    )
+    assert load_heldout(DataSpec(data, eval_data=data, text="#2", label="#3"), TASK).texts[0] == "in Rome"
+
+
 def test_columns_that_are_not_there():
     _refused(
         _write("x.conll", "in O\nRome B-LOC\n"),
@@ -372,6 +383,16 @@ def test_a_name_among_ids():
 )
 def test_spans(spans, message):
     _refused(_spans(spans), "data.spans", f"x.jsonl:2: {message}")
+
+
+def test_a_span_with_a_copy_of_other_characters():
+    spans = [{"start": 9, "end": 13, "label": "LOC", "text": "Rome"}]
+    _refused(
+        _spans(spans, "Zo\u00eb saw Rome."),
+        "data.spans",
+        "x.jsonl:2: the span 9 to 13 (LOC) is 'ome.', but says 'Rome'\n"
+        "  next: start counts characters from 0, not bytes or words, and end is the one after the last",
+    )
 
 
 def test_spans_that_count_utf16_units():
