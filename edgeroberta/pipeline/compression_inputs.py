@@ -16,6 +16,7 @@ from edgeroberta.recipe import Recipe
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.stages import build
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.tasks import Task
@@ -116,16 +117,30 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
         tokenizer = TextTokenizer.open(model.folder, model.max_length)
         told.extend(word_coverage.of_parts(parts, task.labels, tokenizer))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
-    check_reference(request, source, known=request.model is not None)
+    check_reference(request, chosen, source, known=request.model is not None)
     return source
 
 
-def check_reference(request: CompressionRequest, source: CompressionInputs, *, known: bool) -> None:
+def check_reference(
+    request: CompressionRequest, chosen: Recipe, source: CompressionInputs, *, known: bool
+) -> None:
     """Refuse a reference of something else; ``known`` when the baseline is there already."""
-    if request.reference is not None:
-        digest = source.model.digest if known else None
-        stored = reference.load(request.reference)
-        reference.check(stored, rows=source.data.heldout, task=source.task, model_digest=digest)
+    if request.reference is None:
+        return
+    reference.check(
+        reference.load(request.reference),
+        rows=source.data.heldout,
+        task=source.task,
+        model_digest=source.model.digest if known else None,
+        overlap=_overlap(chosen, source),
+    )
+
+
+def _overlap(chosen: Recipe, source: CompressionInputs) -> int | None:
+    """Return by how many tokens the windows of the bundle to be built overlap; None where texts are cut."""
+    configs = (step.config for step in chosen.stages)
+    config = next((each for each in configs if isinstance(each, build.BuildConfig)), None)
+    return None if config is None else build.overlap(config, source.model, pair=source.task.pair)
 
 
 def trains_baseline(chosen: Recipe) -> bool:

@@ -69,11 +69,19 @@ def _check_room(config: BuildConfig, outset: RunOutline) -> RunOutline:
         tokenizer.encode_one(("a", "b") if pair else "a")
     except UsageError as error:
         raise RecipeError(error.what, where="build.max_length", hint=error.hint) from error
+    overlap(config, outset.model, pair=pair)
+    return outset
+
+
+def overlap(config: BuildConfig, model: Checkpoint, *, pair: bool) -> int | None:
+    """Return by how many tokens the bundle's windows of long texts overlap; None where these are cut.
+
+    Raises RecipeError: the stride is as long as a window, or there are none.
+    """
     try:
-        _tokenizer(config, folder, limit, pair=pair)
+        return _tokenizer(config, model.folder, model.max_length, pair=pair).long_texts.overlap
     except UsageError as error:
         raise RecipeError(error.what, where="build.stride", hint=error.hint) from error
-    return outset
 
 
 def _tokenizer(config: BuildConfig, folder: Path, limit: int, *, pair: bool) -> TextTokenizer:
