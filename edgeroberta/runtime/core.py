@@ -31,7 +31,7 @@ class Runtime:
 
     Attributes:
         task: What the outputs mean.
-        max_length: Longest input in tokens; more is cut off.
+        max_length: Longest input in tokens; what happens to longer ones is said when it is opened.
         pad_token_id: Id of the padding token, which no text may hold.
         engine: Name of the engine in use.
         engine_version: Its version.
@@ -218,7 +218,15 @@ class Runtime:
         return self.run(self.encode(inputs))
 
     def logits(self, inputs: Sequence[Input]) -> Logits:
-        """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels]."""
+        """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels].
+
+        Raises UsageError: the model labels tokens, of which :meth:`outputs` tells whose they are.
+        """
+        if self._per_token:
+            raise UsageError(
+                "this model gives logits for each token, not for each text",
+                hint="Runtime.outputs(texts).part(0) are those of the first text, and the places of its tokens",
+            )
         return self.outputs(inputs).values
 
     def encode(self, inputs: Sequence[Input]) -> list[Encoding]:

@@ -11,9 +11,8 @@ from edgeroberta.errors import UsageError, did_you_mean
 from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.session import Ids, Logits
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks.schemes import BEGIN, END, INSIDE, OUTSIDE_LABEL, SINGLE, tag_table
 
-#: The label of tokens that are of no entity.
-OUTSIDE = "O"
 # Logit of a label that is said to apply: a probability of 0.98.
 _SURE = 4.0
 
@@ -99,7 +98,7 @@ class FakeTokenSession:
     version = "0"
 
     def __init__(self, task: Task, tokenizer: FakeTokenizer, answers: Mapping[Input, Any]) -> None:
-        self._labels = task.labels
+        self._labels, self._table = task.labels, tag_table(task.labels)
         self._entities: dict[int, list[tuple[str, int, int]]] = {}
         for item, entities in answers.items():
             for label, start, end in entities:
@@ -117,7 +116,7 @@ class FakeTokenSession:
         """Look the entities up, float32 [texts, tokens, labels]."""
         found = np.full((*input_ids.shape, len(self._labels)), -_SURE, np.float32)
         for row, ids in zip(found, input_ids, strict=True):
-            tags = np.full(len(ids), self._labels.index(OUTSIDE))
+            tags = np.full(len(ids), self._labels.index(OUTSIDE_LABEL))
             for label, start, end in self._entities.get(int(ids[1]), []) if len(ids) > 2 else []:
                 tags[start + 1 : end + 1] = self._tags(label)(end - start)
             row[np.arange(len(ids)), tags] = _SURE
@@ -128,21 +127,22 @@ class FakeTokenSession:
 
     def _tags(self, label: str) -> Callable[[int], list[int]]:
         """Return what gives the tags of an entity of so many characters, in the scheme of the labels."""
-        ids = {name: number for number, name in enumerate(self._labels)}
-        inside = ids.get(f"I-{label}", ids.get(f"B-{label}"))
-        if inside is None:
-            types = sorted({name.partition("-")[2] for name in self._labels if name != OUTSIDE})
-            raise _unknown(label, types)
-        first, last = ids.get(f"B-{label}", inside), ids.get(f"E-{label}", inside)
-        single = ids.get(f"S-{label}", first)
+        table = self._table
+        if label not in table.types:
+            raise _unknown(label, sorted(table.types))
+        own = np.flatnonzero(table.kinds == table.types.index(label)).tolist()
+        ids = {int(table.prefixes[number]): number for number in own}
+        inside = ids.get(INSIDE, own[0])
+        first, last = ids.get(BEGIN, inside), ids.get(END, inside)
+        single = ids.get(SINGLE, first)
         return lambda length: [single] if length == 1 else [first, *[inside] * (length - 2), last]
 
 
 def token_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Return labels of tokens; the types of entities alone get ``O``, ``B-`` and ``I-``."""
-    if OUTSIDE in labels:
+    if OUTSIDE_LABEL in labels:
         return tuple(labels)
-    return (OUTSIDE, *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
+    return (OUTSIDE_LABEL, *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 
 def _unknown(label: str, labels: Sequence[str]) -> UsageError:

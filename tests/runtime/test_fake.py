@@ -73,7 +73,15 @@ def test_a_fake_finds_entities_where_they_are_said_to_be():
 
 @pytest.mark.parametrize(
     "labels",
-    [("O", "I-X"), ("O", "B-X", "I-X"), ("B-X", "I-X", "O"), ("O", "B-X", "I-X", "E-X", "S-X"), ("X",)],
+    [
+        ("O", "X"),
+        ("O", "I-X"),
+        ("O", "B-X", "I-X"),
+        ("B-X", "I-X", "O"),
+        ("O", "B-X", "I-X", "E-X", "S-X"),
+        ("O", "B-X", "I-X", "L-X", "U-X"),
+        ("X",),
+    ],
 )
 @pytest.mark.parametrize("aggregation", ["first", "simple", "average", "max"])
 def test_a_fake_finds_entities_in_any_scheme(labels, aggregation):
@@ -97,3 +105,11 @@ def test_a_fake_refuses_entities_that_cannot_be(entity, what):
     with pytest.raises(UsageError) as caught:
         Runtime.fake(("X",), {"abc": [entity]}, problem=Problem.TOKENS)
     assert (caught.value.what, caught.value.where, caught.value.code) == (what, "answers", "usage")
+
+
+def test_logits_of_tokens_are_refused_where_nobody_could_tell_whose_they_are():
+    runtime = Runtime.fake(("X",), problem=Problem.TOKENS)
+    with pytest.raises(UsageError, match="this model gives logits for each token") as caught:
+        runtime.logits(["a", "bc"])
+    assert str(caught.value.hint).startswith("Runtime.outputs(texts).part(0)")
+    assert runtime.outputs(["a", "bc"]).lengths.tolist() == [3, 4]
