@@ -47,7 +47,7 @@ class Metrics:
         self.texts = Counter("edgeroberta_texts", "Texts answered.", registry=registry)
         self.truncated = Counter(
             "edgeroberta_truncated",
-            "Texts longer than the model takes, of those answered.",
+            "Texts longer than the model takes that were cut, of those answered.",
             registry=registry,
         )
         self.windowed = Counter(

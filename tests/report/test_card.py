@@ -93,6 +93,25 @@ def test_what_does_not_apply_is_left_out(manifest, report):
     assert "model-index" not in front_matter(card.write(manifest, report))
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "Texts are cut off after 512 tokens (`truncated` says when). The model"),
+        (
+            {"long_text": "windows", "stride": 128},
+            "Texts of more than 512 tokens are read in windows (`windows` says how many). The model",
+        ),
+        (
+            {"long_text": "refuse", "stride": 0},
+            "Texts of more than 512 tokens are refused; those among the held-out rows were cut off. The model",
+        ),
+    ],
+)
+def test_what_happens_to_long_texts_is_told(manifest, report, fields, told):
+    limits = card.write({**manifest, **fields}, report).split("## Limits\n\n")[1]
+    assert limits.startswith(told)
+
+
 def test_the_front_matter_is_what_the_hub_reads(manifest, report):
     found = front_matter(card.write(manifest, report))
     assert found == {
