@@ -14,9 +14,7 @@ from edgeroberta.cli.options import (
     Debug,
     Label,
     LabelFormat,
-    LongText,
     Metric,
-    Stride,
     Text,
     TextPair,
 )
@@ -37,8 +35,16 @@ def reference(
     eval_fraction: Annotated[float, typer.Option(help="Part of --data that is held out.")] = 0.1,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many rows of each file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split, as given to 'edgeroberta compress'.")] = 0,
-    long_text: LongText = None,
-    stride: Stride = None,
+    long_text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY",
+            help="Texts longer than the model, as build.long_text of the recipe says: truncate or windows.",
+        ),
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="With windows: what build.stride of the recipe says; else a quarter.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu or cuda.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Type it runs in: float32, float16 or bfloat16.")] = "float32",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the timed calls on a CPU.")] = 1,

@@ -38,7 +38,8 @@ class Coverage:
 def told(rows: Rows, labels: Sequence[str], tokenizer: _Tokenizer) -> str | None:
     """Say how many words of rows have no token, for people; None where all have one.
 
-    ``labels``: names of the label ids. ``tokenizer``: that of the model, cut at what the model takes.
+    ``labels``: names of the label ids. ``tokenizer``: that of the model, which cuts long texts or reads them
+    in windows.
     """
     tags = rows.labels
     if not isinstance(tags, WordTags):
@@ -49,8 +50,9 @@ def told(rows: Rows, labels: Sequence[str], tokenizer: _Tokenizer) -> str | None
         part = tags[start : start + _CHUNK]
         texts = rows.texts[start : start + _CHUNK]
         for row, encoding in enumerate(tokenizer.encode(texts, places=True)):
-            if encoding.places is not None:
-                found += count(part, row, outside, encoding.places, truncated=encoding.truncated)
+            places = [each.places for each in (encoding, *encoding.rest) if each.places is not None]
+            if places:
+                found += count(part, row, outside, np.concatenate(places), truncated=encoding.truncated)
     lost = [(found.cut, "are beyond what the model reads of a text"), (found.dropped, "get no token")]
     if not found.texts:
         return None
@@ -65,8 +67,8 @@ def count(tags: WordTags, row: int, outside: Indices, places: Indices, *, trunca
     """Count the words of one text without a token.
 
     ``outside``: bool[L], which labels are of words outside of entities. ``places``: int64 [tokens, 3], see
-    :class:`edgeroberta.tasks.outputs.Ragged`. ``truncated``: whether the text was cut; then words before the
-    first token or after the last are cut, and not dropped.
+    :class:`edgeroberta.tasks.outputs.Ragged`; of all windows. ``truncated``: whether the text was cut;
+    then words before the first token or after the last are cut, and not dropped.
     """
     ids, words = tags.part(row)
     if words is None:

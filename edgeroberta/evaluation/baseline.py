@@ -113,7 +113,8 @@ def make(
 
     ``spec``: where the rows are; the same as for the compression, or the rows will differ. ``allow_pickle``:
     accept weights that are only there as a pickle. ``long_text``, ``stride``: what is done with long texts,
-    see :mod:`edgeroberta.runtime.longtexts`; it becomes ``options.overlap``. ``metric``: name of the one to
+    see :mod:`edgeroberta.runtime.longtexts`; it becomes ``options.overlap``. They cannot be refused, since
+    every row needs an answer. ``metric``: name of the one to
     tell first; None for the task's own, or the data's where it has one.
     """
     from edgeroberta.data import glue, load_heldout, word_coverage
@@ -121,10 +122,17 @@ def make(
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
     from edgeroberta.roberta import resolving
+    from edgeroberta.runtime.longtexts import LongText
     from edgeroberta.runtime.tokenizer import TextTokenizer
     from edgeroberta.storage.cache import cache_dir
 
     check_place(output)
+    if long_text == LongText.REFUSE:
+        raise UsageError(
+            "a reference has an answer to every row, long ones too",
+            where="--long-text",
+            hint="leave it out: bundles that refuse long texts are measured on what is left of cut ones",
+        )
     full = resolving.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
     full.require_head()
     task = full.task
@@ -136,7 +144,8 @@ def make(
     task = glue.judge(task, spec, metric, _log.info)
     if (told := tokens.check(full, rows.inputs())) is not None:
         _log.warning("%s", told)
-    for line in word_coverage.of_parts((rows,), task.labels, tokens.open_ours(full)):
+    reader = tokens.open_ours(full) if options.overlap is None else tokenizer
+    for line in word_coverage.of_parts((rows,), task.labels, reader):
         _log.warning("%s", line)
     found = measure(full, rows, rows.shown(task), options)
     save(found, output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,9 +113,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = glue.judge(splits.train.shown(task), spec, request.metric, told.append)
     if task.kind.per_token:
-        parts = (splits.train, splits.validation, splits.heldout)
-        tokenizer = TextTokenizer.open(model.folder, model.max_length)
-        told.extend(word_coverage.of_parts(parts, task.labels, tokenizer))
+        told.extend(_words_without_token(chosen, model, task, splits))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
     check_reference(request, chosen, source, known=request.model is not None)
     return source
@@ -132,15 +130,26 @@ def check_reference(
         rows=source.data.heldout,
         task=source.task,
         model_digest=source.model.digest if known else None,
-        overlap=_overlap(chosen, source),
+        overlap=_overlap(chosen, source.model, source.task),
     )
 
 
-def _overlap(chosen: Recipe, source: CompressionInputs) -> int | None:
+def _words_without_token(chosen: Recipe, model: Checkpoint, task: Task, data: Splits) -> Iterator[str]:
+    """Tell of words without a token; long texts are cut in training, and held out read as by the bundle."""
+    way = None if (overlap := _overlap(chosen, model, task)) is None else "windows"
+    cut, bundled = (
+        TextTokenizer.open(model.folder, model.max_length, long_text=each, stride=overlap if each else None)
+        for each in (None, way)
+    )
+    yield from word_coverage.of_parts((data.train, data.validation), task.labels, cut)
+    yield from word_coverage.of_parts((data.heldout,), task.labels, bundled)
+
+
+def _overlap(chosen: Recipe, model: Checkpoint, task: Task) -> int | None:
     """Return by how many tokens the windows of the bundle to be built overlap; None where texts are cut."""
     configs = (step.config for step in chosen.stages)
     config = next((each for each in configs if isinstance(each, build.BuildConfig)), None)
-    return None if config is None else build.overlap(config, source.model, pair=source.task.pair)
+    return None if config is None else build.overlap(config, model, pair=task.pair)
 
 
 def trains_baseline(chosen: Recipe) -> bool:

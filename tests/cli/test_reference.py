@@ -98,3 +98,12 @@ def test_it_needs_the_compress_extra(monkeypatch, tmp_path, capsys):
         "error: edgeroberta reference needs the package 'torch', which is not installed\n"
         "  next: pip install 'edgeroberta[compress]'\n"
     )
+
+
+def test_a_reference_cannot_refuse_long_texts(tiny_checkpoint, data, tmp_path, capsys):
+    words = ("--text", "sentence", "--label", "grade", "--long-text", "refuse")
+    assert run("reference", tiny_checkpoint, "--data", data, "-o", tmp_path / "ref", *words) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: --long-text: a reference has an answer to every row, long ones too\n  next: leave it out"
+    )
+    assert not (tmp_path / "ref").exists()

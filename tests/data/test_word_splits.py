@@ -297,3 +297,5 @@ def test_a_tokenizer_tells_the_words_that_a_short_model_cuts_off(tiny_token_chec
     told = word_coverage.told(found, LABELS, TextTokenizer.open(tiny_token_checkpoint, 8))
     assert told is not None
     assert "are beyond what the model reads of a text, in 1 of 2 texts; 1 of these words" in told
+    windows = TextTokenizer.open(tiny_token_checkpoint, 8, long_text="windows")
+    assert word_coverage.told(found, LABELS, windows) is None

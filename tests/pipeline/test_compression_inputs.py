@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def test_words_that_the_model_does_not_read_are_told(make_checkpoint, tmp_path, 
         work=None,
         reference=None,
     )
-    found = compression_inputs.find(request, recipe.load("int8"))
+    chosen = recipe.load("int8")
+    found = compression_inputs.find(request, chosen)
     assert found.told[:2] == (
         "x.jsonl: words 'tokens', tags 'ner_tags'; --text and --label choose other columns",
         "x.jsonl: 41 sentences of 150 words with 41 entities, tags in IOB2",
@@ -40,6 +42,14 @@ def test_words_that_the_model_does_not_read_are_told(make_checkpoint, tmp_path, 
     lost = [line for line in found.told if "beyond what the model reads of a text, in 1 of " in line]
     assert len(lost) == 1
     assert lost[0].endswith("1 of these words are in entities")
+
+    # Held-out rows are read as by the bundle, training rows are cut.
+    Path("y.jsonl").write_text(json.dumps(rows[-1]) + "\n")
+    held = replace(request, data=DataSpec("x.jsonl", eval_data="y.jsonl"))
+    told = "y.jsonl: of 30 words "
+    assert any(line.startswith(told) for line in compression_inputs.find(held, chosen).told)
+    windows = recipe.load("int8", ("build.long_text=windows",))
+    assert not any(line.startswith(told) for line in compression_inputs.find(held, windows).told)
 
 
 def test_a_reference_is_held_to_the_windows_of_the_recipe(tiny_checkpoint, tmp_path, monkeypatch):
