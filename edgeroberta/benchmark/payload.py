@@ -14,7 +14,7 @@ from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.data import word_rows
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.rows import DataSpec, Rows
-from edgeroberta.data.word_rows import TAGS
+from edgeroberta.data.word_files import TAGS
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store, provenance
 from edgeroberta.remote.hostrun import Workload

@@ -12,13 +12,10 @@ import numpy as np
 from edgeroberta.data import texts, word_spans, word_tables
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.tag_schemes import Entities
-from edgeroberta.data.word_files import counted
+from edgeroberta.data.word_files import TAGS, counted
 from edgeroberta.data.word_tables import Layout, WordColumns
 from edgeroberta.errors import DataError, shown
 from edgeroberta.tasks.outputs import Indices, WordTags
-
-#: The column of tags in :func:`record`.
-TAGS = "ner_tags"
 
 _SPACE = re.compile(r"[ \t\n\r\v\f]")
 _SPLIT = "white space separates words: write two words with a tag each, or one word without it"
