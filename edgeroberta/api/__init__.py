@@ -32,7 +32,7 @@ from edgeroberta.errors import (
     UnavailableError,
     UsageError,
 )
-from edgeroberta.runtime import Prediction, Runtime
+from edgeroberta.runtime import Entity, Prediction, Runtime, TokenPrediction
 
 __all__ = [
     "BenchResult",
@@ -45,12 +45,14 @@ __all__ = [
     "DoctorResult",
     "EdgeRobertaError",
     "EngineError",
+    "Entity",
     "EvaluationResult",
     "GateError",
     "LatencyResult",
     "Prediction",
     "RecipeError",
     "Runtime",
+    "TokenPrediction",
     "UnavailableError",
     "UsageError",
     "bench",

@@ -46,7 +46,7 @@ def load(
 
     Returns:
         The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
-        :class:`edgeroberta.tasks.TokenPrediction`), with a list a list of them.
+        :class:`TokenPrediction`), with a list a list of them.
 
     Raises:
         BundleError: The bundle is damaged, missing, foreign or of a newer version.
