@@ -225,7 +225,7 @@ class Runtime:
         if self._per_token:
             raise UsageError(
                 "this model gives logits for each token, not for each text",
-                hint="Runtime.outputs(texts).part(0) are those of the first text, and the places of its tokens",
+                hint="Runtime.outputs(texts).part(0) has those of the first text, and where its tokens are",
             )
         return self.outputs(inputs).values
 

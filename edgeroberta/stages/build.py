@@ -34,7 +34,7 @@ class BuildConfig(StageConfig):
         "target", description="Engines to build for, the preferred one first: those of the target, or a list."
     )
     max_length: int | None = Field(
-        None, ge=2, description="Truncate texts at this many tokens; by default the model's own limit."
+        None, ge=2, description="Longest input in tokens; by default the model's own limit."
     )
     long_text: Literal["truncate", "windows", "refuse"] = Field(
         "truncate",

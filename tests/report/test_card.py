@@ -103,7 +103,7 @@ def test_what_does_not_apply_is_left_out(manifest, report):
         ),
         (
             {"long_text": "refuse", "stride": 0},
-            "Texts of more than 512 tokens are refused; those among the held-out rows were cut off. The model",
+            "Texts of more than 512 tokens are refused; of the held-out rows, such were cut off. The model",
         ),
     ],
 )
