@@ -123,6 +123,8 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
         "confidence": 0.95,
         "min_kept": None,
         "metric": None,
+        "min_recall": {},
+        "max_recall_drop": None,
     }
     words = {"PASS": "**passed**", "FAIL": "**did not pass**", "INCONCLUSIVE": "**inconclusive**"}
     assert words[verdict.value] in (folder / "README.md").read_text()

@@ -129,6 +129,8 @@ def test_the_gate_is_the_recipe_s(context):
         "confidence": 0.95,
         "min_kept": None,
         "metric": None,
+        "min_recall": {},
+        "max_recall_drop": None,
     }
     assert found["flips"] == []
 
