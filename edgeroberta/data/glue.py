@@ -159,7 +159,7 @@ def judge(task: Task, spec: DataSpec | None, metric: str | None, tell: Callable[
     judged = task.judge_by(asked)
     if task.metrics[asked].labels == 2:
         first, second = task.labels
-        if glue is not None and first.casefold() == glue.labels[1]:
+        if glue is not None and (first.casefold(),) == glue.labels[1:2]:
             what = f"{asked} is that of the second label, {second!r} here; {glue.name} means {first!r}"
             if metric is not None:
                 hint = "accuracy, macro_f1 and matthews take both labels alike"

@@ -48,6 +48,8 @@ class Ragged:
         starts = np.cumsum([0, *(part.offsets[-1] for part in found)])
         offsets = [part.offsets[:-1] + start for part, start in zip(found, starts, strict=False)]
         places = [part.places for part in found if part.places is not None]
+        if len(places) not in (0, len(found)):
+            raise ValueError("some of them have places and some have none")
         return cls(
             np.concatenate([part.values for part in found]),
             np.concatenate([*offsets, starts[-1:]]).astype(np.int64),

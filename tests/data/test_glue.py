@@ -456,3 +456,10 @@ def test_a_folder_of_all_tasks_says_which_there_are(tmp_path):
     with pytest.raises(DataError) as caught:
         load_splits(unpacked(tmp_path), task=None)
     assert caught.value.hint == f"it holds tasks of GLUE, 'CoLA', 'RTE': name one, {tmp_path}/CoLA"
+
+
+def test_a_metric_of_two_labels_can_be_asked_for_beside_values(tmp_path):
+    spec, told = spec_of(folders.stsb(tmp_path)), list[str]()
+    task = Task(Problem.SINGLE_LABEL, ("no", "yes"))
+    assert glue.judge(task, spec, "f1", told.append).metric == "f1"
+    assert told == ["f1 is that of the second label, 'yes'"]

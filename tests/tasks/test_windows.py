@@ -68,3 +68,12 @@ def test_logits_of_a_classifier_are_averaged():
     assert merged.values.tolist() == [[2, 3]]
     assert merged.values.dtype == np.float32
     assert len(merged) == 1
+
+
+def test_outputs_with_places_are_not_joined_to_those_without():
+    with_places, _ = cut(4, 10, 0)
+    without = Outputs.of_texts(np.zeros((1, 2), np.float32))
+    for alike in (with_places, without):
+        assert len(Outputs.concatenate([alike, alike])) == 2
+    with pytest.raises(ValueError, match="some of them have places"):
+        Outputs.concatenate([with_places, without])
