@@ -153,7 +153,7 @@ def judge(task: Task, spec: DataSpec | None, metric: str | None, tell: Callable[
     has no such metric, or it would be that of another label than GLUE's.
     """
     glue = None if spec is None else named(spec)
-    asked = metric or (glue.metrics[0] if glue is not None else None)
+    asked = metric if metric is not None else glue.metrics[0] if glue is not None else None
     if asked is None or (metric is None and asked not in task.metrics):
         return task  # the latter: the data is not for this model, as reading its labels will say
     judged = task.judge_by(asked)

@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticKnownError
 
 from edgeroberta.context import Context
 from edgeroberta.errors import UsageError
@@ -17,24 +18,33 @@ from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 
+
+def _no_truth(value: Any) -> Any:
+    """Refuse true and false, which would be the bounds 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_no_truth)]
 #: A number from 0 to 1.
-Share = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 class GateConfig(StageConfig):
     """How much the compressed model may lose."""
 
-    max_drop: float = Field(
+    max_drop: Number = Field(
         0.01, ge=0, le=1, description="Largest loss of the task's metric; 0.01 is one point."
     )
-    min_agreement: float = Field(
+    min_agreement: Number = Field(
         0.95,
         ge=0,
         le=1,
         description="Smallest share of texts with the baseline's answer; its whole interval counts.",
     )
-    confidence: float = Field(0.95, gt=0, lt=1, description="Confidence of the two-sided intervals.")
-    min_kept: float | None = Field(
+    confidence: Number = Field(0.95, gt=0, lt=1, description="Confidence of the two-sided intervals.")
+    min_kept: Number | None = Field(
         None,
         gt=0,
         le=1,

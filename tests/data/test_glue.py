@@ -463,3 +463,9 @@ def test_a_metric_of_two_labels_can_be_asked_for_beside_values(tmp_path):
     task = Task(Problem.SINGLE_LABEL, ("no", "yes"))
     assert glue.judge(task, spec, "f1", told.append).metric == "f1"
     assert told == ["f1 is that of the second label, 'yes'"]
+
+
+def test_a_metric_without_a_name_is_refused():
+    with pytest.raises(UsageError) as caught:
+        glue.judge(Task(Problem.SINGLE_LABEL, ("a", "b")), None, "", print)
+    assert caught.value.code == "usage.metric-unknown"
