@@ -129,9 +129,9 @@ def _guessed(table: DataTable, spec: DataSpec, task: Task) -> tuple[str, ...]:
     """Say which columns were found by their names, where the user has not named them."""
     if table.tagged or (spec.text is not None and spec.label is not None):
         return ()
-    words = word_tables.find(table, spec.text, spec.label) if task.problem is Problem.TOKENS else None
-    if words is not None:
-        return (f"{table.source}: {words}; --text and --label choose other columns",)
+    if task.problem is Problem.TOKENS:
+        words = word_tables.find(table, spec.text, spec.label)
+        return () if words is None else (f"{table.source}: {words}; --text and --label choose other columns",)
     chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
     return (f"{table.source}: {chosen}; --text, --text-pair and --label choose other columns",)
 

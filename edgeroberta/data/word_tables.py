@@ -21,6 +21,9 @@ SPANS = ("spans", "entities", "label", "labels")
 #: Column of the place of each word in the text, ``[[0, 4], [5, 9]]``, beside a column of tags.
 PLACES = "words"
 
+_LISTS = 'e.g. {"tokens": ["in", "Rome"], "ner_tags": ["O", "B-LOC"]}'
+_LINES = "a file with a word and its tag on each line is called .conll"
+
 
 class Layout(Word):
     """How a row says what its words are."""
@@ -145,7 +148,7 @@ def listed(table: DataTable, column: str, row: int) -> list[Any]:
         raise DataError(
             f"{what} in column {column!r}, where a list is needed",
             where=table.where(row),
-            hint='e.g. {"tokens": ["in", "Rome"], "ner_tags": ["O", "B-LOC"]}',
+            hint=_LISTS,
             code="data.words",
         )
     return cell
@@ -163,19 +166,24 @@ def missing(table: DataTable, spec: DataSpec) -> DataError:
     """Make the error for a table without words and tags."""
     columns_ = columns.quoted(table.columns)
     hint = "name the columns: --text COLUMN of words or texts, --label COLUMN of their tags or spans"
+    words = next((name for name in WORDS if name in table.columns), None)
     for name, option in ((spec.text, "--text"), (spec.label, "--label")):
         if name is not None and name not in table.columns:
             return columns.no_column(table, name, option)
     if table.plain:
         what = "a .txt file has no tags"
         hint = "for columns of words and tags: --text '#1' --label '#2', or call it .conll"
-    elif any(name in table.columns for name in WORDS) and spec.label is None:
+    elif words is not None and spec.text is None and not _lists(table.columns[words], _is_text):
+        what = f"column {words!r} holds no lists of words"
+        hint = f"{_LISTS}; {_LINES}"
+    elif words is not None and spec.label is None:
         what = f"no column of tags found among {columns_}"
         hint = f"name it: --label COLUMN, a list with a tag for each word; usual are {columns.quoted(TAGS)}"
     elif spec.label is not None:
         what = f"column {spec.label!r} holds no lists of tags or spans beside {columns_}"
     else:
         what = f"a label per word is needed; no words and tags, or texts and spans, among {columns_}"
+        hint += f"; {_LINES}"
     return DataError(what, where=table.source, hint=hint, code="data.not-words")
 
 

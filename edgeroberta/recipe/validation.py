@@ -52,7 +52,22 @@ def first_problem(
     for entry, where in zip(errors, paths, strict=True):
         if where == path and (text := _words(entry["msg"])) not in words:
             words.append(text)
-    return ValidationProblem(path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", None)
+    return ValidationProblem(
+        path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", _table_hint(errors, paths, given)
+    )
+
+
+def _table_hint(
+    errors: Sequence[ErrorDetails], paths: Sequence[Path], given: Mapping[str, Any]
+) -> str | None:
+    """Say how a table is written where none was given, or where YAML read ``{city:0.9}`` as a name."""
+    for path in paths:
+        key, colon, value = str(path[-1]).rpartition(":") if path else ("", "", "")
+        if colon and _value_at(given, path) is None:
+            return f"a space after the colon: {key}: {value}"
+    if all(entry["type"] == "dict_type" for entry in errors):
+        return "a table is written {NAME: VALUE, NAME: VALUE}"
+    return None
 
 
 def dotted(path: Sequence[str | int]) -> str:

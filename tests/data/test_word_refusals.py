@@ -19,6 +19,7 @@ _ONE = "each word needs one tag, O where it belongs to no entity"
 _SPAN = 'e.g. {"start": 0, "end": 4, "label": "PER"}'
 _ENDS = "start counts characters from 0, end is the one after the last"
 _NAME = "name the columns: --text COLUMN of words or texts, --label COLUMN of their tags or spans"
+_LINES = "a file with a word and its tag on each line is called .conll"
 _WORDS = 'e.g. {"tokens": ["in", "Rome"], "ner_tags": ["O", "B-LOC"]}'
 
 
@@ -445,7 +446,12 @@ def test_places_of_words_that_are_none(places):
             ("x.csv", "text,label\na,b\nc,d\n"),
             {},
             "x.csv: a label per word is needed; no words and tags, or texts and spans, among 'text', 'label'"
-            f"\n  next: {_NAME}",
+            f"\n  next: {_NAME}; {_LINES}",
+        ),
+        (
+            ("x.csv", "n,words,labels\n0,in,O\n0,Rome,B-LOC\n"),
+            {},
+            f"x.csv: column 'words' holds no lists of words\n  next: {_WORDS}; {_LINES}",
         ),
         (
             ("x.jsonl", '{"tokens": ["a"], "pos": ["O"]}\n'),
@@ -475,6 +481,13 @@ def test_places_of_words_that_are_none(places):
 )
 def test_rows_without_words_for_a_model_of_words(data, how, message):
     _refused(_write(*data), "data" if "no column 'n" in message else "data.not-words", message, **how)
+
+
+def test_columns_of_other_names_are_asked_for_as_words_and_tags():
+    data = _write("x.csv", "token,tag\nin,O\nRome,B-LOC\n")
+    with pytest.raises(DataError, match="a label per word is needed") as caught:
+        load_splits(DataSpec(data), task=TASK)
+    assert caught.value.code == "data.not-words"
 
 
 def test_words_for_a_model_of_texts():

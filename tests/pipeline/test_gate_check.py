@@ -83,7 +83,14 @@ def test_what_it_does_not_have_is_refused_with_the_nearest(task, setting, said):
         ("min_recall={EMAIL: 99}", "should be less than or equal to 1, got 99"),
         ("min_recall={EMAIL: true}", "should be a valid number, got True"),
         ("max_drop=true", "should be a valid number, got True"),
-        ("min_recall=0.99", "should be a valid dictionary, got 0.99"),
+        (
+            "min_recall=0.99",
+            "should be a valid dictionary, got 0.99\n  next: a table is written {NAME: VALUE, NAME: VALUE}",
+        ),
+        (
+            "min_recall={EMAIL:0.99}",
+            "should be a valid number, got None\n  next: a space after the colon: EMAIL: 0.99",
+        ),
         (
             "max_recall_drop={EMAIL: little}",
             "should be a valid number, unable to parse string as a number, got 'little'",
