@@ -57,9 +57,11 @@ def require_gate(runtime: Runtime, labels: Collection[str]) -> None:
     gate = (runtime.manifest.gate if runtime.manifest is not None else None) or {}
     bounded = gate.get("allowed", {}).get("min_recall") or {}
     if missing := sorted(set(labels) - set(bounded)):
+        bounds = ", ".join(f"{label}: 0.99" for label in missing[:5]) + (", …" if len(missing) > 5 else "")
         raise UsageError(
             f"the gate of this bundle did not bound the recall of {', '.join(missing)}",
-            hint=f"compress again with --set 'verify.gate.min_recall={{{missing[0]}: 0.99}}'",
+            hint=f"compress again with --set 'verify.gate.min_recall={{{bounds}}}', "
+            "or say with --labels which are to be taken out",
         )
     if gate.get("verdict") != "PASS":
         raise UsageError(f"the gate of this bundle says {gate.get('verdict')}: {gate.get('reason')}")

@@ -101,6 +101,9 @@ class FakeTokenSession:
         self._labels, self._table = task.labels, tag_table(task.labels)
         self._entities: dict[int, list[tuple[str, int, int]]] = {}
         for item, entities in answers.items():
+            if isinstance(entities, str) or any(len(each) != 3 for each in entities):
+                what = f"{entities!r} is no list of entities"
+                raise UsageError(what, where="answers", hint='e.g. [("EMAIL", 5, 14)]: label, start, end')
             for label, start, end in entities:
                 if not 0 <= start < end <= len(item):
                     what = f"an entity from {start} to {end}, where the text has {len(item)} characters"

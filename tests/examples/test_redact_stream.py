@@ -56,7 +56,9 @@ def test_only_a_gate_that_passed_with_a_bound_for_each_label_is_enough():
         redact_stream.require_gate(gated(**bounds), ["EMAIL", "PHONE"])
     with pytest.raises(UsageError, match="did not bound the recall of EMAIL") as error:
         redact_stream.require_gate(fake(), ["EMAIL"])
-    assert "--set 'verify.gate.min_recall={EMAIL: 0.99}'" in str(error.value)
+    assert "--set 'verify.gate.min_recall={EMAIL: 0.99}', or say with --labels" in str(error.value)
+    with pytest.raises(UsageError, match=r"min_recall=\{EMAIL: 0.99, PHONE: 0.99\}"):
+        redact_stream.require_gate(fake(), ["PHONE", "EMAIL"])
     failed = {**bounds, "verdict": "FAIL", "reason": "it lost too much"}
     with pytest.raises(UsageError, match="says FAIL: it lost too much"):
         redact_stream.require_gate(gated(**failed), ["EMAIL"])

@@ -113,3 +113,9 @@ def test_logits_of_tokens_are_refused_where_nobody_could_tell_whose_they_are():
         runtime.logits(["a", "bc"])
     assert str(caught.value.hint).startswith("Runtime.outputs(texts).part(0)")
     assert runtime.outputs(["a", "bc"]).lengths.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("entities", ["X", ["X"], [("X", 0)], [("X", 0, 1, 0.9)]])
+def test_a_fake_says_how_entities_are_written(entities):
+    with pytest.raises(UsageError, match="is no list of entities"):
+        Runtime.fake(("X",), {"abc": entities}, problem=Problem.TOKENS)
