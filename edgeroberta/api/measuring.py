@@ -181,7 +181,7 @@ def latency_table(
     """Measure what encoder layers of any heads and FFN width cost; the table is kept for later calls.
 
     Args:
-        model: Model folder with a classification head.
+        model: Model folder, fine-tuned.
         data: Rows whose lengths count; all lengths if not given.
         text: Column of the text, as for :func:`compress`.
         text_pair: Column of the second text.
