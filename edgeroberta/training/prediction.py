@@ -74,29 +74,27 @@ def predict(
     """Run a model over texts, divided among all processes; each gets the outputs."""
     device, process = model.device, accelerator()
     model.eval()
-    parts: list[tuple[Indices, npt.NDArray[np.float32]]] = []
+    parts: list[tuple[Indices, Outputs]] = []
     batches = batching.by_length(tokens.lengths, batch_size=EVALUATION_BATCH)
     with torch.inference_mode(), computing(precision_of(precision, device), device):
         for rows in batches[process.process_index :: process.num_processes]:
             batch = to_device(tokens, rows, device)
             logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
-            values = logits.float().cpu().numpy()
-            # One vector per token: those of padding are left out, and texts follow one another.
-            parts.append((rows, values[batch.mask.cpu().numpy().astype(bool)] if values.ndim > 2 else values))
-    gathered: Sequence[tuple[Indices, npt.NDArray[np.float32]]] = (
-        gather_object(parts) if process.num_processes > 1 else parts
-    )
-    if sum(len(values) for _, values in gathered) == len(tokens) != tokens.offsets[-1]:
-        result = np.empty((len(tokens), model.config.num_labels), np.float32)
-        for rows, values in gathered:
-            result[rows] = values
-        return Outputs.of_texts(result)
-    found = Outputs.concatenate(
-        Outputs(values, np.concatenate([[0], np.cumsum(tokens.lengths[rows])])) for rows, values in gathered
-    )
+            parts.append((rows, _without_padding(logits.float().cpu().numpy(), batch.mask)))
+    gathered: Sequence[tuple[Indices, Outputs]] = gather_object(parts) if process.num_processes > 1 else parts
     order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")
+    found = Outputs.concatenate(part for _, part in gathered)[order]
     places = None if tokens.places is None else np.asarray(tokens.places, np.int64)
-    return Outputs(found[order].values, tokens.offsets, places)
+    return Outputs(found.values, found.offsets, places)
+
+
+def _without_padding(values: npt.NDArray[np.float32], mask: Tensor) -> Outputs:
+    """Pack a batch's logits: float32 [B, L] as they are, of [B, S, L] those of tokens."""
+    if values.ndim == 2:
+        return Outputs.of_texts(values)
+    tokens = mask.cpu().numpy().astype(bool)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(tokens.sum(axis=1))])
+    return Outputs(values[tokens], offsets)
 
 
 def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> ProcessBatch:
