@@ -59,14 +59,15 @@ def _array(ids: tuple[int, ...]) -> Any:
 def _one(runtime: Runtime, text: str) -> dict[str, Any]:
     try:
         encoding = runtime.encode([text])[0]
-        values = runtime.run_ids([encoding.ids]).values
+        outputs = runtime.run([encoding])
+        (prediction,) = runtime.predictions([text], [encoding], outputs)
     except EdgeRobertaError as error:
         return {"refused": error.what}
     return {
         "ids": encoding.ids.tolist(),
-        "label": runtime.read(values, encoding, text).label,
+        "label": prediction.label,
         "truncated": encoding.truncated,
-        "logits": [float(logit) for logit in values[0]],
+        "logits": [float(logit) for logit in outputs.values[0]],
     }
 
 
