@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,10 @@ def test_the_workers_of_a_launch_are_killed_and_no_other_process():
     try:
         workers = [int(number) for number in launcher.stdout.readline().split()]
         assert sorted(teacher_outputs.descendants(launcher.pid)) == sorted(workers)
-        found = teacher_outputs.private_bytes(launcher.pid)
+        # A program that has just been started has no environment to read for a moment.
+        end = time.monotonic() + 10
+        while len(found := teacher_outputs.private_bytes(launcher.pid)) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
         assert sorted(found) == [0, 1]
         assert min(found.values()) > 0
         teacher_outputs.kill(launcher)
