@@ -15,7 +15,7 @@ from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-from edgeroberta.tasks import Problem, Task, WordTags
+from edgeroberta.tasks import Problem, Task, Unit, WordTags
 
 TASKS = {
     "single": Task(Problem.SINGLE_LABEL, ("bad", "good")),
@@ -37,7 +37,7 @@ def rows_of(task: Task, count: int, seed: int, *, told: bool = False) -> Rows:
     if told:
         words = (("terrible", "boring", "bad"), ("great", "lovely", "good"))
         texts = tuple(f"a {words[which][random.integers(3)]} film {row}" for row, which in enumerate(yes))
-    if task.kind.per_token:
+    if task.kind.unit is Unit.TOKEN:
         return tagged_rows(texts, random, told=told)
     labels: Any = {
         Problem.SINGLE_LABEL: yes,

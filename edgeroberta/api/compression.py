@@ -98,6 +98,8 @@ def compress(
     label: str | None = None,
     label_format: str | None = None,
     metric: str | None = None,
+    task: str | None = None,
+    pooling: str | None = None,
     eval_data: Data | None = None,
     eval_fraction: float | None = None,
     unlabelled: Data | None = None,
@@ -134,6 +136,10 @@ def compress(
             per word, in any scheme); told from the rows where they leave no choice.
         metric: Metric that models are judged and chosen by; the task's own if not given, or that of the data
             set where it is known (GLUE).
+        task: What the model is for, where model and data leave a choice: ``text-classification``,
+            ``token-classification``, ``question-answering``, ``fill-mask`` or ``sentence-similarity``.
+        pooling: How embeddings are made of tokens (``mean``, ``cls``, ``max``); as the model says, else
+            ``mean``.
         eval_data: Rows for the gate; else part of ``data``.
         eval_fraction: Part of ``data`` that is held out, 0.1 if not given.
         unlabelled: More texts to distil on.
@@ -243,6 +249,8 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
         limit=given["limit"],
         allow_pickle=given["allow_pickle"],
         metric=given["metric"],
+        task=given["task"],
+        pooling=given["pooling"],
     )
     return request, budget
 

@@ -74,7 +74,7 @@ def gather(request: BenchRequest) -> Payload:
     if rows is not None:
         blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
         pair, form = PAIR if facts.task.pair else None, str(label_format(facts.task))
-        label = TAGS if facts.task.kind.per_token else LABEL
+        label = TAGS if facts.task.problem is Problem.TOKENS else LABEL
         data = DataSpec(ROWS, eval_data=ROWS, text=TEXT, text_pair=pair, label=label, label_format=form)
     there = replace(
         request, bundle=Path(BUNDLE), data=data, reference=Path(REFERENCE) if request.reference else None

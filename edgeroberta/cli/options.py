@@ -29,6 +29,22 @@ Metric = Annotated[
         " set where it is known (GLUE)."
     ),
 ]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="What the model is for, where model and data leave a choice: text-classification,"
+        " token-classification, question-answering, fill-mask or sentence-similarity.",
+    ),
+]
+Pooling = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How embeddings are made of tokens: mean, cls or max; as the model says, else mean.",
+    ),
+]
 GateMetric = Annotated[
     str | None,
     typer.Option("--metric", help="Metric to judge by; the one the bundle was judged by if not given."),

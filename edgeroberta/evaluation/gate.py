@@ -18,7 +18,7 @@ from edgeroberta.figures import interval as interval_text
 from edgeroberta.figures import points
 from edgeroberta.metrics import BootstrapOptions, Given, Interval
 from edgeroberta.metrics.recalls import label_counts
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 #: Samples that tell how many rows would decide, which is a rough number anyway.
 _ROUGH = 1000
@@ -99,7 +99,7 @@ def measure_loss(
     rows = len(answers.full)
     copies = 0 if answers.groups is None else rows - len(np.unique(answers.groups))
     found = LossEvidence(
-        rows, agreement, metric, copies=copies, noun="entities" if task.kind.per_token else "rows"
+        rows, agreement, metric, copies=copies, noun="entities" if task.problem is Problem.TOKENS else "rows"
     )
     if answers.labels is None:
         return found

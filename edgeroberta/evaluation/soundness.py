@@ -18,7 +18,7 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.result import GateLimits, GateVerdict, Judgement
 from edgeroberta.metrics import BootstrapOptions, Given
 from edgeroberta.metrics.assignment import assign
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -148,7 +148,11 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
         return None
     recall = task.kind.recall(task)
     names = task.labels if recall is None else recall[0]
-    what = "the share of entities with the right type" if task.kind.per_token else task.kind.default_metric
+    what = (
+        "the share of entities with the right type"
+        if task.problem is Problem.TOKENS
+        else task.kind.default_metric
+    )
     moved = [f"{names[data]!r} for {names[ours]!r}" for ours, data in enumerate(order) if ours != data]
     more = ", …" if len(moved) > _SHOWN else ""
     return (

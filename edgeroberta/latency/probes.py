@@ -17,7 +17,8 @@ from edgeroberta import extras
 from edgeroberta.errors import missing_extra
 from edgeroberta.latency.grid import VOCABULARY, LatencyProbe, ProbePlan, ProbePrecision
 from edgeroberta.progress import Progress
-from edgeroberta.roberta.arrays import LayerNorm, Linear
+from edgeroberta.roberta import heads
+from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.blocks import LinearOp
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
@@ -31,7 +32,7 @@ from edgeroberta.roberta.quantized import (
     quantize_weight,
 )
 from edgeroberta.roberta.shape import LayerShape
-from edgeroberta.roberta.weights import Embeddings, EncoderLayer, Weights
+from edgeroberta.roberta.weights import Embeddings, EncoderLayer, StoredTensors, Weights
 from edgeroberta.storage.files import GRAPH
 
 #: The one matmul whose input the quantizer hardly ever divides per channel; see
@@ -112,9 +113,14 @@ def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:
     words = rng.standard_normal((config.vocab_size, hidden), np.float32)
     positions = rng.standard_normal((config.max_length, hidden), np.float32)
     kind = HEADS[config.head]
-    linears = kind.linears(hidden, config.num_labels)
-    parts = {name: linear(inputs, outputs) for name, inputs, outputs in linears}
-    head = kind.load(parts.__getitem__)
+    stored = dict(heads.shapes(kind, hidden, config.num_labels, config.vocab_size))
+
+    def tensor(name: str) -> Array:
+        *outputs, inputs = stored[name]
+        scale = 1 / np.sqrt(inputs) if outputs else 0.02
+        return rng.standard_normal(stored[name], np.float32) * np.float32(scale)
+
+    head = kind.load(StoredTensors(config, words, tensor))
     stack = tuple(layer(shape) for shape in config.layer_shapes)
     return Weights(config, Embeddings(words, positions, norm()), stack, head)
 

@@ -16,7 +16,7 @@ from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.encoding import merge_windows
-from edgeroberta.tasks import Outputs, tokens
+from edgeroberta.tasks import Outputs, Unit, tokens
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -60,9 +60,9 @@ class TorchBaseline:
             self.tokenizer = hftokenizer.load_as_written(source)
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
             loaded = loading.load(source, config, dtype=getattr(torch, dtype))
-        self.model = loaded.to(self._where)
+        self.model, self._head = loaded.to(self._where), source.head
         self.task = source.task
-        self.per_token = source.task.kind.per_token
+        self.unit = source.task.kind.unit
         self.max_length = source.max_length
         self.overlap = overlap
         self.vocab_size = source.config.vocab_size
@@ -101,7 +101,7 @@ class TorchBaseline:
             batch = self._encode([inputs[row] for row in rows])
             values = self._run(batch).cpu().numpy()
             for number, row in enumerate(rows):
-                if not self.per_token:
+                if self.unit is Unit.TEXT:
                     found[row] = values[number : number + 1]
                     continue
                 encoding = batch.encodings[number]
@@ -120,7 +120,7 @@ class TorchBaseline:
         """Read long texts in windows, and merge what these give as the runtime does."""
         started = time.perf_counter()
         windows = torch_windows.encode(
-            self.tokenizer, inputs, self.max_length, overlap, places=self.per_token
+            self.tokenizer, inputs, self.max_length, overlap, places=self.unit.located
         )
         flat = [window for each in windows for window in (each, *each.rest)]
         lengths = [len(window.ids) for window in flat]
@@ -133,7 +133,7 @@ class TorchBaseline:
             values = self._run(batch).cpu().numpy()
             for number, row in enumerate(rows):
                 one = values[number : number + 1]
-                found[row] = one[0, : lengths[row]] if self.per_token else one
+                found[row] = one if self.unit is Unit.TEXT else one[0, : lengths[row]]
         outputs = Outputs.pack([found[row] for row in range(len(flat))])
         return merge_windows(self.task, outputs, windows)
 
@@ -154,17 +154,21 @@ class TorchBaseline:
             if self.device_clock and self.watch.ask_device:
                 logits = self._run_on_the_clock(batch)
             else:
-                logits = self.model(**batch).logits.float()
+                logits = self._answers(batch)
             if self.device_clock:
                 # Kernels run on after the call has returned; the caller waits for them all the same.
                 self._torch.cuda.synchronize(self._where)
         self.watch.engine += time.perf_counter() - started
         return logits
 
+    def _answers(self, batch: Any) -> Any:
+        found = self.model(**batch)
+        return self._head.read(found, batch["input_ids"], batch["attention_mask"]).float()
+
     def _run_on_the_clock(self, batch: Any) -> Any:
         begin, end = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
-        logits = self.model(**batch).logits.float()
+        logits = self._answers(batch)
         end.record()
         self._torch.cuda.synchronize(self._where)
         self.watch.device = (self.watch.device or 0.0) + begin.elapsed_time(end) / 1000

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.tasks import Metric, Outputs, Problem, Task, as_outputs
+from edgeroberta.tasks import Metric, Outputs, Problem, Task, Unit, as_outputs
 from edgeroberta.tasks.statistics import ranks
 
 Array = npt.NDArray[Any]
@@ -75,7 +75,7 @@ def checked(task: Task, given: Given, rows: int) -> Outputs:
 def fits(task: Task, outputs: Outputs, rows: int) -> bool:
     """Tell whether outputs are of so many texts, L numbers for each text or each token as the task has it."""
     whole = len(outputs) == rows and outputs.values.shape[1:] == (task.num_outputs,)
-    return whole and (task.kind.per_token or outputs.per_text)
+    return whole and (task.kind.unit is not Unit.TEXT or outputs.per_text)
 
 
 def calibration_error(task: Task, outputs: Given, labels: Array, *, bins: int = 15) -> float | None:

@@ -19,7 +19,7 @@ from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.stages import build
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task, asked
 
 #: Where the bundle of the packaged default goes when the user does not say.
 DEMO_OUTPUT = Path("out/demo")
@@ -42,6 +42,9 @@ class CompressionRequest:
     allow_pickle: bool = False  # accept weights that are only there as a pickle
     #: name of the metric to be judged and chosen by; None for the task's own, or the data's where it has one
     metric: str | None = None
+    #: name of the task, see :data:`edgeroberta.tasks.TASKS`; None where model and data tell it
+    task: str | None = None
+    pooling: str | None = None  # how embeddings are pooled; None where the model tells it, or has none
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def folders(request: CompressionRequest) -> tuple[Path, Path]:
 
 def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     """Find the model and read the rows; the packaged default's model is its base encoder."""
-    own = trains_baseline(chosen)
+    own, problems = trains_baseline(chosen), asked(request.task)
     if own and request.reference is not None:
         raise UsageError(
             f"the recipe {chosen.name!r} makes its own baseline, so no reference is of it yet",
@@ -107,12 +110,18 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
         else:
             model.require_head()
             task = model.task
+        if task.problem not in problems:
+            raise UsageError(
+                f"{'the rows' if own else 'the model'} tell of {task.optimum_task}, not of {request.task}",
+                where="--task",
+                hint="leave --task out, or name another model",
+            )
     told: list[str] = []
     splits = load_splits(spec, task=task, tell=told.append)
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = glue.judge(splits.train.shown(task), spec, request.metric, told.append)
-    if task.kind.per_token:
+    if task.problem is Problem.TOKENS:
         told.extend(_words_without_token(chosen, model, task, splits))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
     check_reference(request, chosen, source, known=request.model is not None)

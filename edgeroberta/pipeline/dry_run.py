@@ -13,7 +13,7 @@ from edgeroberta.notebook import Shown
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.schemes import tag_table
 
 
@@ -88,7 +88,7 @@ class Preview(Shown):
 
 def _labels(task: Task) -> str:
     """Name the labels; of tags only what they are of, and their scheme."""
-    if not task.kind.per_token:
+    if task.problem is not Problem.TOKENS:
         return ", ".join(task.labels)
     table = tag_table(task.labels)
     return f"{', '.join(table.types)} ({table.scheme}, {len(task.labels)} tags)"

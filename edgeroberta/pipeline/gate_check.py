@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeroberta.errors import RecipeError, did_you_mean
 from edgeroberta.recipe import Recipe
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 #: Labels that a hint lists.
 _SHOWN = 12
@@ -56,10 +56,14 @@ def _check_labels(gate: Any, task: Task, where: str) -> None:
         for label in asked if isinstance(asked, Mapping) else ():
             if label not in recall[0]:
                 raise RecipeError(
-                    f"the model has no {'type of entity' if task.kind.per_token else 'label'} {label!r}",
+                    f"the model has no {_noun(task)} {label!r}",
                     where=f"{where}.{name}",
                     hint=_hint(label, recall[0]),
                 )
+
+
+def _noun(task: Task) -> str:
+    return "type of entity" if task.problem is Problem.TOKENS else "label"
 
 
 def _said(task: Task) -> str:

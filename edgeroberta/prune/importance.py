@@ -62,7 +62,7 @@ class ScoringExamples:
         from edgeroberta.training import batching, finetuning, heads
 
         finetuning.labels_of(rows)
-        tokens = batching.tokenize(model, rows.inputs(), max_length=max_length, places=task.kind.per_token)
+        tokens = batching.tokenize(model, rows.inputs(), max_length=max_length, places=task.kind.unit.located)
         return cls(tokens, heads.of(task).labels(rows, task, tokens), task.problem)
 
 
@@ -149,6 +149,7 @@ def _gradients(
     """Sum ``|d loss / d gate|`` over the texts of a batch, float64[units of all places]."""
     import torch
 
+    from edgeroberta.roberta import heads
     from edgeroberta.roberta.head_masks import HeadMasks
 
     size, device = len(batch.rows), model.device
@@ -160,6 +161,6 @@ def _gradients(
         return inputs * head_masks[place].repeat_interleave(places[place].width, dim=1)[:, None]
 
     with HeadMasks(places, gated):
-        value = loss(model(input_ids=batch.ids, attention_mask=batch.mask).logits.float())
+        value = loss(heads.answers(model, batch.ids, batch.mask).float())
     found = torch.cat([gradient.abs().sum(0) for gradient in torch.autograd.grad(value, head_masks)])
     return found.double().cpu().numpy()

@@ -94,7 +94,7 @@ class PruningSteps:
             self.source,
             rest.inputs(),
             max_length=config.max_length,
-            places=context.task.kind.per_token,
+            places=context.task.kind.unit.located,
         )
         self.labels = finetuning.labels_of(rest)
         settings = config.model_dump(mode="json")

@@ -32,7 +32,7 @@ def run_graph(
     rows = []
     for ids in inputs:
         feed = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
-        found = np.asarray(session.run(["logits"], feed)[0], np.float32)
+        found = np.asarray(session.run([session.get_outputs()[0].name], feed)[0], np.float32)
         rows.append(found.reshape(-1, found.shape[-1]))
     return Outputs.pack(rows, places)
 

@@ -18,7 +18,7 @@ from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.storage.files import README
-from edgeroberta.tasks import KINDS, TaskKind
+from edgeroberta.tasks import KINDS, Task, TaskKind
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {
@@ -50,7 +50,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
     per_stage = PerStageMetrics.from_json(report["per_stage"]) if report.get("per_stage") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
-    suffix = HEADS[_kind(manifest).head].suffix
+    suffix = HEADS[Task.from_json(manifest["task"]).head].suffix
     return rendering.render(
         "card.md.j2",
         front_matter=_front_matter(manifest, report, origin),

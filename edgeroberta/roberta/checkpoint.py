@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import files, heads, names, tensorfile
-from edgeroberta.roberta.config import FAMILIES, EncoderConfig, load_config, load_object
+from edgeroberta.roberta import files, heads, tensorfile
+from edgeroberta.roberta.config import EncoderConfig, load_config, load_object
+from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.heads import Head
 from edgeroberta.roberta.tensorfile import TensorEntry
@@ -58,16 +59,16 @@ class Checkpoint:
     @cached_property
     def config(self) -> EncoderConfig:
         """The encoder's dimensions; refused where the model is not of this family."""
-        return EncoderConfig.from_dict(self.fields, where=str(self.config_file))
+        return EncoderConfig.from_dict(self.fields, where=str(self.config_file), task=self.task)
 
     @property
     def of_family(self) -> bool:
-        """Whether the model is a RoBERTa, an XLM-RoBERTa or a CamemBERT."""
+        """Whether the model is of a family that can be compressed."""
         return self.fields.get("model_type") in FAMILIES
 
-    @property
+    @cached_property
     def task(self) -> Task:
-        """Kind of task and labels by the config alone; only the data can tell whether inputs are pairs."""
+        """Kind of task and labels by the folder alone; only the data can tell whether inputs are pairs."""
         return Task.from_config(self.fields)
 
     @cached_property
@@ -82,7 +83,7 @@ class Checkpoint:
 
     def tensor(self, name: str) -> TensorEntry:
         """Find a tensor by its name without the encoder's prefix."""
-        found = self.tensors.get(names.ENCODER + name) or self.tensors.get(name)
+        found = self.tensors.get(self.config.prefix + name) or self.tensors.get(name)
         if found is None:
             raise CheckpointError(f"the weights lack {name}", where=str(self), hint=DOWNLOAD)
         return found
@@ -90,7 +91,7 @@ class Checkpoint:
     @property
     def head(self) -> Head:
         """The head that its config tells of; of a base model, that of its default task."""
-        return heads.of_task(self.task)
+        return heads.of_task(self.task, str(self.fields.get("model_type")))
 
     @property
     def has_head(self) -> bool:
@@ -135,7 +136,7 @@ class Checkpoint:
 
         It is the limit that ``tokenizer_config.json`` states (``model_max_length``), as transformers has it,
         and at most what the position table takes: RoBERTa counts positions from ``pad_token_id + 1``, so a
-        table of 514 rows takes 512 tokens.
+        table of 514 rows takes 512 tokens; BERT counts from 0.
         """
         positions, file = self.config.max_length, self.folder / TOKENIZER_CONFIG
         stated = load_object(file).get("model_max_length") if file.is_file() else None

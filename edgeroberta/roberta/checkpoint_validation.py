@@ -8,8 +8,9 @@ from edgeroberta.errors import CheckpointError, shown
 from edgeroberta.roberta import files, heads, names, tensorfile
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import DOWNLOAD
-from edgeroberta.roberta.names import ENCODER, WORDS
+from edgeroberta.roberta.names import WORDS
 from edgeroberta.runtime.manifest import MANIFEST_FILE
 from edgeroberta.storage.files import TOKENIZER
 
@@ -74,12 +75,14 @@ def _suffix(model: Checkpoint) -> str:
 
 def _check_class(model: Checkpoint) -> None:
     """Refuse a model with a head of another class than transformers', which may pool or compute otherwise."""
+    family = FAMILIES[model.config.family]
     for name in model.fields.get("architectures") or ():
         if not heads.is_known_class(name):
             raise CheckpointError(
-                f"{shown(name)} is no RoBERTa class of transformers; it may compute something else",
+                f"{shown(name)} is no {family.name} class of transformers; it may compute something else",
                 where=str(model.config_file),
-                hint=f'write "Roberta{model.head.suffix}" there if that class gives the same answers',
+                hint=f'write "{family.classes}{model.head.suffix}" there if that class gives the same'
+                " answers",
             )
 
 
@@ -98,10 +101,12 @@ def check_weights(model: Checkpoint) -> None:
             where=str(model),
             hint="save the model with safetensors; --allow-pickle takes a pytorch_model.bin that you trust",
         )
-    prefix = ENCODER if ENCODER + WORDS in headers else ""
+    prefix = config.prefix if config.prefix + WORDS in headers else ""
     expected = dict(encoder_shapes(config, prefix))
-    if any(name in headers for name in heads.tensors(model.head)):
-        expected.update(heads.shapes(model.head, config.hidden_size, config.num_labels))
+    own = [name for name in heads.tensors(model.head) if not name.startswith(config.prefix)]
+    if any(name in headers for name in own):
+        sizes = config.hidden_size, config.num_labels, config.vocab_size
+        expected.update(heads.shapes(model.head, *sizes))
         _check_class(model)
     others = {
         name: entry.file
@@ -152,11 +157,12 @@ def mismatch(name: str, found: tuple[int, ...], stated: tuple[int, ...], *, wher
 def model_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
     """List name and shape of a model's tensors, head included, by its config, without the family's prefix."""
     yield from encoder_shapes(config, "")
-    yield from heads.shapes(heads.HEADS[config.head], config.hidden_size, config.num_labels)
+    head = heads.find(config.head, config.family)
+    yield from heads.shapes(head, config.hidden_size, config.num_labels, config.vocab_size)
 
 
 def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """List name and shape of an encoder's tensors by its config; ``prefix`` is ``"roberta."`` or nothing."""
+    """List name and shape of an encoder's tensors by its config; ``prefix``: its family's, or nothing."""
     width = config.hidden_size
     base = f"{prefix}embeddings."
     yield f"{prefix}{WORDS}", (config.vocab_size, width)

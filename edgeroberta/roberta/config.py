@@ -12,13 +12,11 @@ from typing import Any
 from edgeroberta import tasks
 from edgeroberta.errors import CheckpointError, shown
 from edgeroberta.roberta import fields as table
+from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import ACTIVATIONS, DOWNLOAD
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import CONFIG
-
-#: Model families with RoBERTa's architecture and parameter names.
-FAMILIES = ("roberta", "xlm-roberta", "camembert")
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -64,8 +62,13 @@ class EncoderConfig:
 
     @property
     def position_offset(self) -> int:
-        """First row of the position table that a token uses (2 for RoBERTa: pad id 1, plus one)."""
-        return self.pad_token_id + 1
+        """First row of the position table that a token uses (2 for RoBERTa, above pad id 1; 0 for BERT)."""
+        return self.pad_token_id + 1 if FAMILIES[self.family].positions_after_padding else 0
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the encoder's names in a model with a head."""
+        return FAMILIES[self.family].prefix
 
     @property
     def max_length(self) -> int:
@@ -73,16 +76,19 @@ class EncoderConfig:
         return self.max_positions - self.position_offset
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any], *, where: str = CONFIG) -> EncoderConfig:
-        """Read the fields of a ``config.json``."""
+    def from_dict(
+        cls, fields: Mapping[str, Any], *, where: str = CONFIG, task: tasks.Task | None = None
+    ) -> EncoderConfig:
+        """Read the fields of a ``config.json``; ``task``: what the model answers, where more tells of it."""
         family = fields.get("model_type")
-        if family not in FAMILIES:
+        if not isinstance(family, str) or family not in FAMILIES:
             raise CheckpointError(
                 f"model_type is {shown(family)}; only {', '.join(FAMILIES)} can be compressed",
                 where=where,
-                hint="DistilRoBERTa counts as roberta; name a model of this family",
+                hint="DistilRoBERTa counts as roberta; name a model of one of these families",
             )
         table.check(fields, where)
+        task = tasks.Task.from_config(fields) if task is None else task
         return cls(
             family=family,
             vocab_size=fields["vocab_size"],
@@ -93,10 +99,10 @@ class EncoderConfig:
             max_positions=fields["max_position_embeddings"],
             type_vocab_size=fields["type_vocab_size"],
             layer_norm_eps=float(fields.get("layer_norm_eps", 1e-12)),
-            pad_token_id=fields.get("pad_token_id", 1),
+            pad_token_id=fields.get("pad_token_id", FAMILIES[family].pad_token_id),
             activation=ACTIVATIONS[fields.get("hidden_act", "gelu")],
-            num_labels=len(tasks.labels(fields, where=where)),
-            head=tasks.Task.from_config(fields).kind.head,
+            num_labels=task.num_outputs,
+            head=task.head,
             layer_shapes=layer_shapes(fields, where),
         )
 

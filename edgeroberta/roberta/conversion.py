@@ -19,7 +19,11 @@ from edgeroberta.storage.files import CONFIG, README, TOKENIZER
 def needed(model: Checkpoint) -> bool:
     """Tell whether weights are pickled, names of tensors not transformers', or the tokenizer a slow one."""
     pickled = not model.weight_files and bool(_pickles(model.folder))
-    return pickled or _has_slow_tokenizer(model.folder) or not names.is_plain(model.tensors, where=str(model))
+    return (
+        pickled
+        or _has_slow_tokenizer(model.folder)
+        or not names.is_plain(model.tensors, prefix=model.config.prefix, where=str(model))
+    )
 
 
 def convert(model: Checkpoint, *, cache: Path, allow_pickle: bool) -> Checkpoint:
@@ -43,7 +47,12 @@ def _convert(model: Checkpoint, copy: Path, pickles: tuple[Path, ...]) -> None:
     if pickles:
         _convert_weights(model, pickles, copy)
     elif stored := model.tensors:
-        tablecopy.copy(model, copy / files.WEIGHTS, {}, new_names=names.plain(stored, where=str(model)))
+        tablecopy.copy(
+            model,
+            copy / files.WEIGHTS,
+            {},
+            new_names=names.plain(stored, prefix=model.config.prefix, where=str(model)),
+        )
     if _has_slow_tokenizer(model.folder):
         hftokenizer.open_files(model.folder).save_pretrained(str(copy))
 
@@ -76,7 +85,7 @@ def _convert_weights(model: Checkpoint, pickles: tuple[Path, ...], copy: Path) -
 
     # Tied tensors share memory, which safetensors refuses: each gets its own.
     stored = {name: tensor.contiguous().clone() for file in pickles for name, tensor in _unpickle(file)}
-    plain = names.plain(stored, where=str(model))
+    plain = names.plain(stored, prefix=model.config.prefix, where=str(model))
     tensors = {plain[name]: tensor for name, tensor in stored.items()}
     save_file(tensors, str(copy / files.WEIGHTS), metadata={"format": "pt"})
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeroberta.errors import CheckpointError, shown
+from edgeroberta.roberta.families import FAMILIES
 
 #: What to do about a damaged model folder.
 DOWNLOAD = "download or save the model again"
@@ -180,10 +181,13 @@ def _check_together(fields: Mapping[str, Any], where: str) -> None:
             where=where,
             hint=DOWNLOAD,
         )
-    # Positions begin above the padding token's id, and a text has a first, a last and one more token.
-    last = min(fields["vocab_size"] - 1, fields["max_position_embeddings"] - 4)
-    if not _whole(fields.get("pad_token_id", 1), 0, last):
-        raise _wrong({"pad_token_id": 1, **fields}, "pad_token_id", f"an id from 0 to {last}", where)
+    family, last = FAMILIES[fields["model_type"]], fields["vocab_size"] - 1
+    if family.positions_after_padding:
+        # Positions begin above the padding token's id, and a text has a first, a last and one more token.
+        last = min(last, fields["max_position_embeddings"] - 4)
+    pad = {"pad_token_id": family.pad_token_id, **fields}
+    if not _whole(pad["pad_token_id"], 0, last):
+        raise _wrong(pad, "pad_token_id", f"an id from 0 to {last}", where)
 
 
 def _wrong(fields: Mapping[str, Any], name: str, wanted: str, where: str) -> CheckpointError:

@@ -20,7 +20,7 @@ import numpy as np
 from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.blocks import Attention, Blocks, LinearOp, onnx_type
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.roberta.heads import HEADS
+from edgeroberta.roberta.heads import HEADS, EncoderTensors
 from edgeroberta.roberta.onnx_builder import OPSET, GraphBuilder
 from edgeroberta.roberta.quantized import QuantizationPlan
 from edgeroberta.roberta.weights import EncoderLayer, Weights, load_weights
@@ -40,14 +40,15 @@ class GraphForm:
     #: let the last layer compute only what the first token needs, where the head reads that token alone; one
     #: attention shape then differs from the rest
     first_token_only: bool = True
+    interchange: bool = True  # add outputs that other programs look for, where the head has such
     observers: bool = False  # make the inputs of every matmul and attention graph outputs, for calibration
 
 
 #: What TensorRT is given. All layers compute all tokens: for a single query it makes no fused int8
 #: attention but two matmuls and a softmax of their own (TensorRT-RTX 1.7.1).
-TENSORRT = GraphForm(body=np.float16, first_token_only=False)
+TENSORRT = GraphForm(body=np.float16, first_token_only=False, interchange=False)
 #: The same computation in a float32 body, for ONNX Runtime on a CPU: what the int8 engine is held to.
-INT8_EMULATION = GraphForm(first_token_only=False)
+INT8_EMULATION = GraphForm(first_token_only=False, interchange=False)
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,10 @@ class _RequestWriter:
         for index, layer in enumerate(self.weights.layers):
             only_first = first and index == last
             hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
-        result, shape = self.weights.head.write(self.blocks, hidden, first=first)
-        graph.node("Cast", (result,), "logits", to=onnx_type(np.float32))
-        graph.output("logits", np.float32, shape)
+        encoder = EncoderTensors(ids, mask, hidden, first, self.form.interchange)
+        for output in self.weights.head.write(self.blocks, encoder):
+            graph.node("Cast", (output.tensor,), output.name, to=onnx_type(np.float32))
+            graph.output(output.name, np.float32, output.shape)
         if self.form.observers:
             widths = {linear_op.tensor: len(linear_op.linear.weight) for linear_op in self.blocks.linear_ops}
             for attention in self.blocks.attentions:

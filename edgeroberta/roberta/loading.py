@@ -55,7 +55,10 @@ def load_classifier(
         import torch
     except ImportError as error:
         raise missing_extra(error.name or "torch", "compress", purpose="training") from error
-    model, head = Checkpoint.of(model), heads.of_task(task)
+    model, head = (
+        Checkpoint.of(model),
+        heads.of_task(task, str(Checkpoint.of(model).fields.get("model_type"))),
+    )
     config = transformers_config(
         model,
         id2label=dict(enumerate(task.labels)),

@@ -14,10 +14,9 @@ from pathlib import Path
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import heads
-from edgeroberta.roberta.heads.head import MODULE, Head
+from edgeroberta.roberta.families import bare
+from edgeroberta.roberta.heads.head import MODULES, Head
 
-#: What stands before an encoder's names in a model with a head.
-ENCODER = "roberta."
 WORDS = "embeddings.word_embeddings.weight"
 
 #: Parts of a name that training tools put in, in front or in the middle, and that say nothing:
@@ -36,6 +35,8 @@ HARMLESS = re.compile(
     r"embeddings\.(position_ids|token_type_ids)"
     r"|pooler\.dense\.(weight|bias)"
     r"|lm_head\.(bias|(dense|layer_norm|decoder)\.(weight|bias))"
+    r"|cls\.predictions\.(bias|(transform\.(dense|LayerNorm)|decoder)\.(weight|bias))"
+    r"|cls\.seq_relationship\.(weight|bias)"
 )
 
 _MERGE = (
@@ -88,21 +89,25 @@ _FOREIGN = (
         " torch.nn.utils.parametrize.remove_parametrizations(module, 'weight'), then save_pretrained",
     ),
     _Foreign(
-        re.compile(r"^(roberta\.)?encoder\.layer\.\d+\."),
+        re.compile(r"^(roberta\.|bert\.)?encoder\.layer\.\d+\."),
         "belongs to no layer as config.json describes them",
         "config.json and the weights are of different models; download them together",
     ),
 )
 
 
-def plain(names: Iterable[str], *, where: str) -> dict[str, str]:
-    """Give the plain name of each tensor: no wrapper, today's names, the prefix where a head needs it."""
+def plain(names: Iterable[str], *, prefix: str, where: str) -> dict[str, str]:
+    """Give the plain name of each tensor: no wrapper, today's names, the prefix where a head needs it.
+
+    ``prefix``: what stands before the encoder's names in a model of this family with a head.
+    """
     found = {name: _unwrapped(name) for name in names}
-    bare = WORDS in found.values() and any(name.startswith(f"{MODULE}.") for name in found.values())
+    headed = any(name.partition(".")[0] in MODULES for name in found.values())
+    without = headed and WORDS in found.values()
     owners: dict[str, str] = {}
     for name, short in found.items():
-        if bare and short.startswith(("embeddings.", "encoder.", "pooler.")):
-            found[name] = short = ENCODER + short
+        if without and short.startswith(("embeddings.", "encoder.", "pooler.")):
+            found[name] = short = prefix + short
         if short in owners:
             raise CheckpointError(
                 f"the tensors {owners[short]} and {name} are both {short}",
@@ -113,9 +118,9 @@ def plain(names: Iterable[str], *, where: str) -> dict[str, str]:
     return found
 
 
-def is_plain(names: Iterable[str], *, where: str) -> bool:
+def is_plain(names: Iterable[str], *, prefix: str, where: str) -> bool:
     """Tell whether all tensors have their plain names."""
-    return all(name == short for name, short in plain(names, where=where).items())
+    return all(name == short for name, short in plain(names, prefix=prefix, where=where).items())
 
 
 def _unwrapped(name: str) -> str:
@@ -131,7 +136,7 @@ def _unwrapped(name: str) -> str:
 
 def is_harmless(name: str) -> bool:
     """Tell whether a tensor that the classifier does not have may be left out."""
-    return HARMLESS.fullmatch(name.removeprefix(ENCODER)) is not None
+    return HARMLESS.fullmatch(bare(name)) is not None
 
 
 def refuse_foreign(found: Mapping[str, Path], head: Head) -> None:
@@ -148,7 +153,7 @@ def refuse_foreign(found: Mapping[str, Path], head: Head) -> None:
 def unknown(name: str, head: Head, *, where: Path) -> CheckpointError:
     """Make the error for a tensor that the architecture does not have and that is of no known kind."""
     return CheckpointError(
-        f"the tensor {name} is none of RoBERTa's; leaving it out could change the answers",
+        f"the tensor {name} is none of this architecture's; leaving it out could change the answers",
         where=str(where),
         hint=f"if its answers do not depend on it, load the model with {heads.auto_name(head)} and"
         " save it with save_pretrained, which leaves it out",

@@ -50,7 +50,7 @@ def locate(model: str, *, cache: Path) -> Checkpoint:
         )
     if found.of_family:
         checkpoint_validation.check_config(found)
-        if not names.is_plain(found.tensors, where=str(found)):
+        if not names.is_plain(found.tensors, prefix=found.config.prefix, where=str(found)):
             found = conversion.convert(found, cache=cache, allow_pickle=False)
         checkpoint_validation.check_weights(found)
     return found

@@ -70,7 +70,7 @@ def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity
         torch.enable_grad(),
     ):
         for sample in samples:
-            logits = model(input_ids=sample.ids, attention_mask=sample.mask).logits.float()
+            logits = heads.answers(model, sample.ids, sample.mask).float()
             values = [recording.values[module] for module in watched]
             gradients = torch.autograd.grad(sample.loss(logits).sum(), values)
             for module, value, gradient in zip(watched, values, gradients, strict=True):

@@ -54,7 +54,7 @@ class EncoderShape:
     def parameters(self) -> int:
         """Parameters of the whole model, as ``Checkpoint.parameters`` counts them."""
         layers = sum(self.layer_parameters(layer) for layer in self.layers)
-        head = heads.parameters(heads.HEADS[self.head], self.hidden_size, self.labels)
+        head = heads.parameters(heads.HEADS[self.head], self.hidden_size, self.labels, self.vocab_size)
         return self.embedding_parameters + layers + head
 
     def layer_parameters(self, layer: LayerShape) -> int:

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.roberta.names import ENCODER, WORDS
+from edgeroberta.roberta.families import bare
+from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tensorfile import TensorEntry
 
 Indices = npt.NDArray[np.int64]
@@ -46,9 +47,9 @@ def copy(
     tensor; None leaves the names.
     """
     tensors = {
-        (name if new_names is None else new_names[name]): (found, rows.get(name.removeprefix(ENCODER)))
+        (name if new_names is None else new_names[name]): (found, rows.get(bare(name)))
         for name, found in source.tensors.items()
-        if name.removeprefix(ENCODER) not in without
+        if bare(name) not in without
     }
     # Largest elements first, as the format's own writer has it: every tensor is then aligned.
     order = sorted(tensors, key=lambda name: (-_element_bytes(tensors[name][0]), name))

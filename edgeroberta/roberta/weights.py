@@ -64,11 +64,29 @@ def load_weights(model: Checkpoint | Path) -> Weights:
     config = model.config
     get = _tensor_getter(model, dict(checkpoint_validation.model_shapes(config)))
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
-    head = model.head.load(lambda name: _linear(get, name))
-    return Weights(config, _embeddings(get, config), layers, head)
+    embeddings = _embeddings(get, config)
+    head = model.head.load(StoredTensors(config, embeddings.word, get))
+    return Weights(config, embeddings, layers, head)
 
 
 Getter = Callable[[str], Array]
+
+
+@dataclass(frozen=True)
+class StoredTensors:
+    """Tensors of a checkpoint for its head; see :class:`edgeroberta.roberta.heads.HeadTensors`."""
+
+    config: EncoderConfig
+    words: Array
+    tensor: Getter
+
+    def linear(self, name: str) -> Linear:
+        """Return a linear layer by its name."""
+        return _linear(self.tensor, name)
+
+    def norm(self, name: str) -> LayerNorm:
+        """Return a layer norm by its name."""
+        return _norm(self.tensor, name)
 
 
 def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> Getter:
@@ -82,7 +100,7 @@ def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> 
         raise CheckpointError(f"the weights cannot be read ({error})", where=str(model)) from error
 
     def get(name: str) -> Array:
-        for key in (f"roberta.{name}", name):
+        for key in (f"{model.config.prefix}{name}", name):
             if key in owner:
                 tensor: Array = owner[key].get_tensor(key).float().numpy()
                 if tensor.shape != shapes[name]:

@@ -14,7 +14,7 @@ from edgeroberta.runtime import tokenids
 from edgeroberta.runtime.encoding import Encoding, Input, all_windows, merge_windows
 from edgeroberta.runtime.session import Ids, Logits, Session
 from edgeroberta.runtime.tokenizer import explain
-from edgeroberta.tasks import Outputs, Prediction, Problem, Task
+from edgeroberta.tasks import Outputs, Prediction, Problem, Task, Unit
 from edgeroberta.tasks.outputs import Indices
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Runtime:
         max_batch: int = 32,
         manifest: Manifest | None = None,
     ) -> None:
-        if task.kind.per_token and task.pair:
+        if task.problem is Problem.TOKENS and task.pair:
             raise UsageError("labels of tokens are those of one text, not of a pair", where="pair")
         self._session: Session | None = session
         self._tokenizer = tokenizer
@@ -57,7 +57,7 @@ class Runtime:
         self._vocab_size = vocab_size
         self._max_batch = max_batch
         self.task = task
-        self._per_token = task.kind.per_token
+        self._unit = task.kind.unit
         self.max_length: int = tokenizer.max_length
         self.engine = session.name
         self.engine_version = session.version
@@ -148,7 +148,7 @@ class Runtime:
         from edgeroberta.runtime import fake
 
         task = Task(Problem(problem), tuple(labels), pair)
-        per_token = task.kind.per_token
+        per_token = task.problem is Problem.TOKENS
         if per_token:
             task = replace(task, labels=fake.token_labels(labels))
         tokenizer = fake.FakeTokenizer(per_token=per_token)
@@ -195,7 +195,7 @@ class Runtime:
         """
         if isinstance(inputs, (str, tuple)):
             self._check_input(inputs)
-            encoding: Encoding = self._tokenizer.encode_one(inputs, places=self._per_token)
+            encoding: Encoding = self._tokenizer.encode_one(inputs, places=self._unit.located)
             tokenids.refuse(encoding.ids, self.pad_token_id)
             if not encoding.rest:
                 return self._read(self._run_one(encoding.ids), encoding.places, encoding, inputs)
@@ -222,10 +222,10 @@ class Runtime:
 
         Raises UsageError: the model labels tokens, of which :meth:`outputs` tells whose they are.
         """
-        if self._per_token:
+        if self._unit is not Unit.TEXT:
             raise UsageError(
-                "this model gives logits for each token, not for each text",
-                hint="Runtime.outputs(texts).part(0) has those of the first text, and where its tokens are",
+                f"this model gives logits for each {self._unit}, not for each text",
+                hint="Runtime.outputs(texts).part(0) has those of the first text, and where they belong",
             )
         return self.outputs(inputs).values
 
@@ -235,7 +235,7 @@ class Runtime:
             raise UsageError(f"expected a text, a pair or a list of them, not {type(inputs).__name__}")
         for number, item in enumerate(inputs):
             self._check_input(item, number)
-        encodings: list[Encoding] = self._tokenizer.encode(inputs, places=self._per_token)
+        encodings: list[Encoding] = self._tokenizer.encode(inputs, places=self._unit.located)
         windows = all_windows(encodings)
         tokenids.refuse_padding([one.ids for one in windows], self.pad_token_id)
         return encodings
@@ -264,8 +264,8 @@ class Runtime:
         session = self.session
         limits = tokenids.InputLimits(self.max_length, self.pad_token_id, self._vocab_size)
         ids = tokenids.checked(ids, limits)
-        width, per_token = len(self.task.labels), self._per_token
-        outputs = tokenids.empty_outputs(ids, width, per_token=per_token)
+        counts = tokenids.units(self.task, ids)
+        outputs = tokenids.empty_outputs(counts, self.task.num_outputs)
         groups: dict[int, list[int]] = {}
         for index, one in enumerate(ids):
             groups.setdefault(session.padded_length(len(one)), []).append(index)
@@ -275,12 +275,12 @@ class Runtime:
                 batch = tokenids.padded([ids[i] for i in chosen], length, self.pad_token_id)
                 found = session.run(*batch)
                 self._require_width(found)
-                if not per_token:
+                if self._unit is Unit.TEXT:
                     outputs.values[chosen] = found
                     continue
-                for values, text in zip(found, chosen, strict=True):
+                for values, text in zip(tokenids.by_text(found, counts[chosen]), chosen, strict=True):
                     rows, _ = outputs.part(text)
-                    rows[:] = values[: len(ids[text])]
+                    rows[:] = values[: counts[text]]
         return outputs
 
     def close(self) -> None:
@@ -300,11 +300,12 @@ class Runtime:
         return f"<Runtime {where} on {self.engine} {self.engine_version}, {self.task.problem}>"
 
     def _require_width(self, found: Logits) -> None:
-        if found.ndim != 2 + self._per_token or found.shape[-1] != len(self.task.labels):
-            wanted = [*(["length"] if self._per_token else []), len(self.task.labels)]
+        per_token, width = self._unit is Unit.TOKEN, self.task.num_outputs
+        if found.ndim != 2 + per_token or found.shape[-1] != width:
+            wanted = [*(["length"] if per_token else []), width]
             raise EngineError(
                 f"the graph gives numbers of the shape {list(found.shape[1:])} for a text, "
-                f"and not [{', '.join(map(str, wanted))}] as the labels of the bundle say",
+                f"and not [{', '.join(map(str, wanted))}] as the bundle says",
                 hint="the graph is of another model; copy the bundle again from where it was made",
             )
 
@@ -317,7 +318,7 @@ class Runtime:
             found = session.run(batch, np.ones_like(batch))
         else:
             found = session.run(*tokenids.padded([ids], length, self.pad_token_id))
-        return found[0, : len(ids)] if self._per_token else found
+        return found[0, : len(ids)] if self._unit is Unit.TOKEN else found
 
     def _read(self, values: Logits, places: Indices | None, encoding: Encoding, item: Input) -> Prediction:
         """Make the prediction of one input from its outputs, float32 [units, labels], and their places."""

@@ -113,7 +113,7 @@ def all_windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:
 
 def merge_windows(task: Task, outputs: Outputs, encodings: Sequence[Encoding]) -> Outputs:
     """Make the outputs of inputs of those of all their windows, and add the places of tokens."""
-    if task.kind.per_token and encodings:
+    if task.kind.unit.located and encodings:
         places = [one.places for one in all_windows(encodings) if one.places is not None]
         outputs = replace(outputs, places=np.concatenate(places))
     if len(outputs) == len(encodings):

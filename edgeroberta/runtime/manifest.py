@@ -14,7 +14,7 @@ from edgeroberta.runtime.longtexts import LongText, LongTexts
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import README, RECIPE, REPORTS
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
@@ -248,8 +248,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
 
 def _task(fields: Mapping[str, Any]) -> Task:
     task = Task.from_json(fields)
-    _texts(fields["labels"])
-    if task.kind.per_token and task.pair:
+    if task.problem is Problem.TOKENS and task.pair:
         raise ValueError("labels of tokens are those of one text, not of a pair")
     return task
 

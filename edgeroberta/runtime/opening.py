@@ -14,7 +14,7 @@ from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES, Ids, Session, choose_engine, open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.files import TOKENIZER
-from edgeroberta.tasks import Outputs, Task
+from edgeroberta.tasks import Outputs, Problem, Task
 
 logger = logging.getLogger(__name__)
 
@@ -104,9 +104,9 @@ def _aggregated(task: Task, aggregation: str | None) -> Task:
     """Return a task with another aggregation; UsageError where it has none, or there is no such one."""
     if aggregation is None:
         return task
-    if not task.kind.per_token:
+    if task.problem is not Problem.TOKENS:
         raise UsageError(
-            "this model labels whole texts: there are no entities to aggregate",
+            "this model does not label tokens: there are no entities to aggregate",
             where="aggregation",
             hint="leave it out",
         )

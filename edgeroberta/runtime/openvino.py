@@ -102,6 +102,8 @@ class OpenVinoSession:
             # Read anew each time: weights are mapped from the file, so this costs 20 ms and no memory.
             core = opened(self._core)
             model = core.read_model(str(self._graph))
+            for result in model.get_results()[1:]:  # what other programs read of the graph
+                model.remove_result(result)
             model.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
             settings = {
                 "PERFORMANCE_HINT": "LATENCY",

@@ -34,9 +34,9 @@ class Session(Protocol):
         """Run one batch.
 
         ``input_ids``: int64 [batch, length], padded on the right. ``attention_mask``: int64 [batch, length],
-        1 for tokens and 0 for padding. Returns a fresh array, float32 [batch, labels], or [batch, length,
-        labels] of a task per token. Raises EngineError:
-        the engine failed.
+        1 for tokens and 0 for padding. Returns a fresh array, what the first output of the graph gives:
+        float32 [batch, outputs], [batch, length, outputs] of a task per token, or [masks, outputs] of one per
+        mask token, those of all texts one after the other. Raises EngineError: the engine failed.
         """
 
     def close(self) -> None:

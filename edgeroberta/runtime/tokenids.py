@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeroberta.errors import BundleError, UsageError
-from edgeroberta.runtime.session import Ids
+from edgeroberta.runtime.session import Ids, Logits
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import CONFIG
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Outputs, Task, Unit
 
 if TYPE_CHECKING:
     from edgeroberta.runtime.manifest import Manifest
@@ -107,12 +107,29 @@ def padded(ids: Sequence[Ids], length: int, pad: int) -> tuple[Ids, Ids]:
     return batch, mask
 
 
-def empty_outputs(ids: Sequence[Ids], width: int, *, per_token: bool) -> Outputs:
-    """Make room for what inputs, int64 [length] each, give: ``width`` numbers per token, or per input."""
-    offsets = np.arange(len(ids) + 1)
-    if per_token:
-        np.cumsum([0, *map(len, ids)], out=offsets)
+def units(task: Task, ids: Sequence[Ids]) -> Ids:
+    """Count the rows of outputs that inputs, int64 [length] each, give: int64 [inputs]."""
+    unit = task.kind.unit
+    if unit is Unit.TEXT:
+        return np.ones(len(ids), np.int64)
+    if unit is Unit.TOKEN:
+        return np.fromiter(map(len, ids), np.int64, len(ids))
+    return np.fromiter((np.count_nonzero(one == task.mask_id) for one in ids), np.int64, len(ids))
+
+
+def empty_outputs(counts: Ids, width: int) -> Outputs:
+    """Make room for what inputs of so many units each, int64 [inputs], give: ``width`` numbers per unit."""
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
     return Outputs(np.empty((int(offsets[-1]), width), np.float32), offsets)
+
+
+def by_text(found: Logits, counts: Ids) -> Sequence[Logits]:
+    """Cut what a batch gives into texts.
+
+    ``found``: float32 [batch, length, outputs] of tokens, or [masks, outputs], those of all texts one after
+    the other. ``counts``: int64 [batch], units of each text.
+    """
+    return list(found) if found.ndim == 3 else np.split(found, np.cumsum(counts)[:-1])
 
 
 def vocab_size(facts: Manifest) -> int | None:

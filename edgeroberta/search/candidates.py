@@ -30,7 +30,7 @@ class BundleSize:
         """
         layers = sum(shape.layer_parameters(layer) for layer in shape.layers)
         words = shape.vocab_size * (shape.hidden_size + 4)
-        head = heads.parameters(heads.HEADS[shape.head], shape.hidden_size, shape.labels)
+        head = heads.parameters(heads.HEADS[shape.head], shape.hidden_size, shape.labels, shape.vocab_size)
         rest = 4 * (shape.hidden_size * shape.max_positions + head)
         tokenizer = self.tokenizer * shape.vocab_size / full_vocabulary
         return self.copies * (layers + words + rest) + tokenizer + self.answers + OTHER_BYTES

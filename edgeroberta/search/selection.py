@@ -19,6 +19,7 @@ from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
 from edgeroberta.search.shapes import ShapeSearch, equal
 from edgeroberta.storage.files import TOKENIZER
+from edgeroberta.tasks import Unit
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import Rows
@@ -110,7 +111,7 @@ def _lengths(job: PipelineJob, rows: Rows) -> list[int]:
 def _answer_bytes(job: PipelineJob) -> int:
     """Return the bytes of the baseline's outputs: float32 logits, and three int64 of each token."""
     unit, rows = 4 * job.task.num_outputs, job.data.heldout
-    return sum(_lengths(job, rows)) * (unit + 3 * 8) if job.task.kind.per_token else unit * len(rows)
+    return sum(_lengths(job, rows)) * (unit + 3 * 8) if job.task.kind.unit is Unit.TOKEN else unit * len(rows)
 
 
 def _importance(job: PipelineJob, progress: Progress) -> Importance:

@@ -38,6 +38,7 @@ def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:
 )
 def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows."""
+    from edgeroberta.roberta.heads import answers
     from edgeroberta.roberta.loading import load_classifier
     from edgeroberta.training import batching, finetuning, heads, losses
     from edgeroberta.training.run import TrainingJob
@@ -46,11 +47,11 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     if rows.labels is None:
         raise DataError("fine-tuning needs labels; these rows have none", where=rows.source)
     tokens = batching.tokenize(
-        source, rows.inputs(), max_length=config.max_length, places=task.kind.per_token
+        source, rows.inputs(), max_length=config.max_length, places=task.kind.unit.located
     )
     labels = heads.of(task).labels(rows, task, tokens)
     finetuning.tell_cut(labels.notes(), tokens.limit, finetuning.progress_of(context))
-    model = load_classifier(
+    trained = load_classifier(
         source,
         task,
         seed=context.seed,
@@ -59,14 +60,14 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     )
 
     def objective(model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
-        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
+        logits = answers(trained, batch.ids, batch.mask, wrapped=model).float()
         true, known = labels.batch(batch.rows)
         value = losses.hard(logits, true.to(logits.device), task.problem)
         return {"hard": losses.per_text(value, known.to(logits.device))}
 
     job = TrainingJob(
         label="finetune",
-        model=model,
+        model=trained,
         tokens=tokens,
         objective=objective,
         settings=config,

@@ -149,7 +149,7 @@ def _texts(config: QuantizeConfig, context: Context) -> tuple[list[Encoding], li
     wanted = min(config.samples, max(len(order) - config.check_samples, (len(order) + 1) // 2))
     rows = context.data.train.select(order[: wanted + config.check_samples])
     tokenizer = TextTokenizer.open(context.checkpoint.folder, length)
-    found = tokenizer.encode(rows.inputs(), places=context.task.kind.per_token)
+    found = tokenizer.encode(rows.inputs(), places=context.task.kind.unit.located)
     return found[:wanted], found[wanted:]
 
 

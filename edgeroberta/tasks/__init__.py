@@ -11,13 +11,14 @@ from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, Ragged, WordTags, as_outputs
-from edgeroberta.tasks.problem import Problem, Word
+from edgeroberta.tasks.problem import Problem, Unit, Word
 from edgeroberta.tasks.schemes import Scheme
-from edgeroberta.tasks.task import KINDS, Task
+from edgeroberta.tasks.task import KINDS, TASKS, Task, asked
 
 __all__ = [
     "AGGREGATIONS",
     "KINDS",
+    "TASKS",
     "Entity",
     "Metric",
     "Outputs",
@@ -28,8 +29,10 @@ __all__ = [
     "Task",
     "TaskKind",
     "TokenPrediction",
+    "Unit",
     "Word",
     "WordTags",
     "as_outputs",
+    "asked",
     "labels",
 ]

@@ -14,6 +14,7 @@ from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
+from edgeroberta.tasks.problem import Unit
 
 #: Labels that are taken for each other, where there are more: pairs of all 1,000 would be a million rows.
 MOST_LABELS = 40
@@ -50,11 +51,15 @@ class WholeText:
 
     optimum_task = "text-classification"
     head = "sequence-classification"
-    per_token = False
+    unit = Unit.TEXT
 
     def truth(self, task: Labelled, labels: Any) -> Array:
         """Labels have the form of answers, but for zeros and ones."""
         return np.asarray(labels)
+
+    def comparable(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return all of them: logits."""
+        return values
 
     def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:
         """Return nothing; the metrics say it all."""

@@ -12,6 +12,9 @@ from edgeroberta.tasks.problem import Problem
 #: Far above any model's; a larger number is a mistake, and no list of that length is to be made.
 _MOST_LABELS = 1 << 20
 
+#: Kinds of task that a model's class alone decides, by how the class in transformers ends.
+_CLASSES = {"ForTokenClassification": Problem.TOKENS}
+
 
 def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
     """Read the names of the outputs from a parsed ``config.json``; ``LABEL_0`` … where it has none."""
@@ -79,8 +82,9 @@ def _check_inverse(inverse: Any, labels: tuple[str, ...], where: str) -> None:
 def problem_of(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     """Read the kind of task from a parsed ``config.json``; ``labels``: its labels."""
     name, where = config.get("problem_type"), "config.json: problem_type"
-    if _labels_tokens(config):
-        name, where = Problem.TOKENS.value, "config.json: id2label"
+    by_class = _by_class(config)
+    if by_class is not None:
+        name, where = by_class.value, "config.json: id2label"
     if name is None:
         return Problem.REGRESSION if len(labels) == 1 else Problem.SINGLE_LABEL
     known = [problem.value for problem in Problem]
@@ -98,8 +102,9 @@ def problem_of(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     return problem
 
 
-def _labels_tokens(config: Mapping[str, Any]) -> bool:
-    """Tell whether the model class labels tokens, which transformers goes by, not by ``problem_type``."""
+def _by_class(config: Mapping[str, Any]) -> Problem | None:
+    """Tell the kind by the model's class, which transformers goes by, not by ``problem_type``."""
     known = config.get("architectures")
-    names = known if isinstance(known, list) else [known]
-    return any(isinstance(name, str) and name.endswith("ForTokenClassification") for name in names)
+    names = [name for name in (known if isinstance(known, list) else [known]) if isinstance(name, str)]
+    kinds = (kind for suffix, kind in _CLASSES.items() for name in names if name.endswith(suffix))
+    return next(kinds, None)

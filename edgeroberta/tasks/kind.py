@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.tasks.outputs import Indices, Outputs
+from edgeroberta.tasks.problem import Unit
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -29,6 +30,10 @@ class Labelled(Protocol):
     @property
     def aggregation(self) -> str:
         """How tokens become words that have a label."""
+
+    @property
+    def no_answer(self) -> float | None:
+        """By how much no answer must score more than the best span; None where each question has one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class TaskKind(Protocol):
     optimum_task: str  #: name of the task in Optimum's ``TasksManager``; the ``pipeline_tag`` of a model card
     #: name of its head, the key of ``roberta.heads`` and ``training.heads``
     head: str
-    per_token: bool  #: whether outputs are one row per token; else one per text
+    unit: Unit  #: what one row of the outputs is of
     default_metric: str  #: what it is judged by where nobody says otherwise
     metrics: Mapping[str, Metric]  #: all that it can be judged by
 
@@ -65,6 +70,9 @@ class TaskKind(Protocol):
 
     def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
         """Tell for which texts two answers are the same, bool[n]."""
+
+    def comparable(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return of outputs float32 ``[units, L]`` the numbers in which two engines must be close."""
 
     def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Make texts on which one model answers as it does and another has lost what there was to lose.

@@ -12,6 +12,19 @@ class Word(str, Enum):
         return self.value
 
 
+class Unit(Word):
+    """What one row of a model's outputs is of."""
+
+    TEXT = "text"  # the text, or the pair, as a whole
+    TOKEN = "token"  # each token, special ones included
+    MASK = "mask"  # each mask token, in the order of the text
+
+    @property
+    def located(self) -> bool:
+        """Whether a unit has a place in the text, so that tokens must be told with their characters."""
+        return self is not Unit.TEXT
+
+
 class Problem(Word):
     """Kind of task; the first three under the names Hugging Face uses for ``problem_type``."""
 
@@ -19,3 +32,6 @@ class Problem(Word):
     MULTI_LABEL = "multi_label_classification"
     REGRESSION = "regression"
     TOKENS = "token_classification"
+    SPANS = "question_answering"
+    MASKED = "fill_mask"
+    EMBEDDING = "sentence_similarity"

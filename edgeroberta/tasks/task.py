@@ -26,6 +26,22 @@ KINDS: dict[str, TaskKind] = {
     Problem.TOKENS.value: TokenLabels(),
 }
 
+#: What a model is for under the names that users and Optimum give it, and the kinds that this may be: of
+#: several, labels and data tell which.
+TASKS: Mapping[str, tuple[Problem, ...]] = {
+    name: tuple(Problem(problem) for problem, kind in KINDS.items() if kind.optimum_task == name)
+    for name in sorted({kind.optimum_task for kind in KINDS.values()})
+}
+
+#: Fields that a task has where its kind asks for them, and their types in JSON.
+_MORE: Mapping[str, Any] = {
+    "dimensions": int,
+    "mask_id": int,
+    "pooling": str,
+    "normalize": bool,
+    "no_answer": (int, float),
+}
+
 
 @dataclass(frozen=True)
 class Task:
@@ -39,6 +55,16 @@ class Task:
     #: how tokens become words that have a label, see :data:`edgeroberta.tasks.entities.AGGREGATIONS`; of no
     #: meaning where outputs are one row per text
     aggregation: str = "first"
+    dimensions: int | None = (
+        None  # numbers per unit where these have no names; None where ``labels`` name them
+    )
+    mask_id: int | None = None  # id of the mask token, of a model that is asked for masked words
+    #: how an embedding is made of the tokens' states, a key of :data:`edgeroberta.tasks.embeddings.POOLINGS`
+    pooling: str | None = None
+    normalize: bool = False  # whether embeddings are scaled to length 1
+    #: score by which "no answer" must be better than the best span to be given; None where each question has
+    #: its answer in the context
+    no_answer: float | None = None
 
     def __post_init__(self) -> None:
         if self.aggregation not in AGGREGATIONS:
@@ -51,7 +77,14 @@ class Task:
     @property
     def num_outputs(self) -> int:
         """Number of logits per unit."""
-        return len(self.labels)
+        return len(self.labels) or self.dimensions or 0
+
+    @property
+    def head(self) -> str:
+        """Name of the head, a key of :data:`edgeroberta.roberta.heads.HEADS`."""
+        if self.pooling is None:
+            return self.kind.head
+        return f"{self.kind.head}/{self.pooling}{'+normalize' if self.normalize else ''}"
 
     @property
     def kind(self) -> TaskKind:
@@ -130,7 +163,11 @@ class Task:
         aggregation = fields.get("aggregation", made.aggregation)
         if not isinstance(aggregation, str) or aggregation not in AGGREGATIONS:
             raise ValueError(f"aggregation is {aggregation!r}")
-        return replace(made, aggregation=aggregation)
+        more = {name: fields[name] for name in _MORE if name in fields}
+        for name, value in more.items():
+            if not isinstance(value, _MORE[name]) or (isinstance(value, bool) and _MORE[name] is not bool):
+                raise TypeError(f"{name} is {value!r}")
+        return replace(made, aggregation=aggregation, **more)
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain fields, beside the first three those that differ from what is usual."""
@@ -139,8 +176,24 @@ class Task:
             "labels": list(self.labels),
             "pair": self.pair,
         }
-        if self.kind.per_token:
+        if self.problem is Problem.TOKENS:
             fields["aggregation"] = self.aggregation
         if self.judged_by is not None:
             fields["judged_by"] = self.judged_by
-        return fields
+        told = {name: getattr(self, name) for name in _MORE}
+        return fields | {
+            name: value for name, value in told.items() if value is not None and value is not False
+        }
+
+
+def asked(name: str | None) -> tuple[Problem, ...]:
+    """Return the kinds that a name of :data:`TASKS` may stand for; all for None. Raises UsageError."""
+    if name is None:
+        return tuple(Problem(problem) for problem in KINDS)
+    if name not in TASKS:
+        raise UsageError(
+            f"there is no task {shown(name)}",
+            where="--task",
+            hint=did_you_mean(name, TASKS) or f"one of {', '.join(TASKS)}",
+        )
+    return TASKS[name]

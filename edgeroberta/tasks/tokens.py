@@ -14,6 +14,7 @@ from edgeroberta.tasks.decoding import NOTHING, EntityAnswer, Span, answers, dec
 from edgeroberta.tasks.entities import TokenPrediction, read
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs, WordTags
+from edgeroberta.tasks.problem import Unit
 from edgeroberta.tasks.schemes import tag_table
 from edgeroberta.tasks.windows import merge_tokens
 
@@ -30,7 +31,7 @@ class TokenLabels:
 
     optimum_task = "token-classification"
     head = "token-classification"
-    per_token = True
+    unit = Unit.TOKEN
     default_metric = "f1"
 
     def __init__(self) -> None:
@@ -54,6 +55,10 @@ class TokenLabels:
         """Tell where it is the same entities."""
         pairs = zip(reference, other, strict=True)
         return np.fromiter((a.entities == b.entities for a, b in pairs), np.bool_, len(reference))
+
+    def comparable(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return all of them: logits."""
+        return values
 
     def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take each text in which an entity is right without any found."""

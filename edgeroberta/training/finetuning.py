@@ -42,7 +42,7 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     rows, task = context.data.validation, context.task
     labels = labels_of(rows)
     validation = batching.tokenize(
-        tokenizer, rows.inputs(), max_length=settings.max_length, places=task.kind.per_token
+        tokenizer, rows.inputs(), max_length=settings.max_length, places=task.kind.unit.located
     )
 
     def evaluate(model: PreTrainedModel) -> float:

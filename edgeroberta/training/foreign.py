@@ -12,7 +12,7 @@ from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import heads, hftokenizer, loading, resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.roberta.config import FAMILIES
+from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.heads import Head
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
@@ -83,7 +83,7 @@ def open_teacher(name: str | None, context: Context) -> Teacher:
         return Teacher(source, model, source.max_length, family=True)
     source = resolving.locate(name, cache=cache_dir())
     order = _order(source, context.task)
-    model = _load(source, heads.of_task(context.task))
+    model = _load(source, heads.of_task(context.task, str(source.fields.get("model_type"))))
     if order is not None:
         model.register_forward_hook(_reordering(order))
     family = source.of_family and (source.folder / TOKENIZER).is_file()
@@ -105,10 +105,10 @@ def check(name: str, task: Task) -> None:
 def _order(teacher: Checkpoint, ours: Task) -> list[int] | None:
     """Return which of a teacher's outputs stands for each of our labels; None where they are in order."""
     theirs, where, stated = teacher.task, str(teacher.config_file), "problem_type" in teacher.fields
-    if theirs.kind.head != ours.kind.head:
+    if theirs.head != ours.head:
         raise CheckpointError(
-            f"the teacher was trained for {heads.of_task(theirs).title}, the task is one of"
-            f" {heads.of_task(ours).title}",
+            f"the teacher was trained for {heads.HEADS[theirs.head].title}, the task is one of"
+            f" {heads.HEADS[ours.head].title}",
             where=where,
             hint="name a teacher that was trained on this task",
         )
@@ -196,7 +196,8 @@ def _limit(tokenizer: Any, model: PreTrainedModel) -> int:
     limits = [int(tokenizer.model_max_length)] if tokenizer.model_max_length < _NO_LIMIT else []
     positions = getattr(model.config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        first = model.config.pad_token_id + 1 if model.config.model_type in FAMILIES else 0
+        family = FAMILIES.get(model.config.model_type)
+        first = model.config.pad_token_id + 1 if family and family.positions_after_padding else 0
         limits.append(positions - first)
     return min(limits, default=512)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from edgeroberta.data.rows import Rows
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.sensitivity import TextBatch
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Task, Unit
 from edgeroberta.training import batching, heads, losses, prediction
 
 #: Texts per batch: with gradients of every layer kept, fewer than in an evaluation.
@@ -23,7 +23,7 @@ def samples(rows: Rows, task: Task, *, source: Checkpoint, max_length: int) -> l
     ``rows``: the texts; without labels the loss is half the square of the logits, whose gradient is the
     answer itself. ``source``: the model whose tokenizer reads them.
     """
-    tokens = batching.tokenize(source, rows.inputs(), max_length=max_length, places=task.kind.per_token)
+    tokens = batching.tokenize(source, rows.inputs(), max_length=max_length, places=task.kind.unit.located)
     labels = None if rows.labels is None else heads.of(task).labels(rows, task, tokens)
     found = []
     for places in batching.by_length(tokens.lengths, batch_size=_BATCH):
@@ -36,7 +36,7 @@ def samples(rows: Rows, task: Task, *, source: Checkpoint, max_length: int) -> l
 def _loss(labels: tuple[Tensor, Tensor] | None, mask: Tensor, task: Task) -> Callable[[Tensor], Tensor]:
     def loss(logits: Tensor) -> Tensor:
         if labels is None:
-            counts = mask.bool() if task.kind.per_token else torch.ones(len(mask), dtype=torch.bool)
+            counts = mask.bool() if task.kind.unit is Unit.TOKEN else torch.ones(len(mask), dtype=torch.bool)
             return losses.per_text(logits.square().sum(-1) / 2, counts)
         true, known = labels
         return losses.per_text(losses.hard(logits, true, task.problem), known)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgeroberta.roberta.heads import answers
 from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem
 from edgeroberta.training import losses
@@ -59,6 +60,7 @@ class DistillObjective:
     ) -> None:
         self.weights, self.temperature = settings.weights, settings.temperature
         self.distillation_targets, self.projection = distillation_targets, projection
+        self._student = student
         depth = student.config.num_hidden_layers
         self.probe = OutputRecorder(
             student,
@@ -68,7 +70,7 @@ class DistillObjective:
 
     def __call__(self, model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         """Run the student, wrapped or not, on a batch; returns each weighted loss by name, float[B]."""
-        logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits.float()
+        logits = answers(self._student, batch.ids, batch.mask, wrapped=model).float()
         targets = self.distillation_targets.outputs.batch(batch.rows)
         with torch.autocast(logits.device.type, enabled=False):
             result = self._on_logits(logits, targets, batch) | self._on_tokens(targets, batch)

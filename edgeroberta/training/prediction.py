@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from edgeroberta.roberta import heads
 from edgeroberta.tasks import Outputs
 from edgeroberta.training import batching
 from edgeroberta.training.batching import Indices, Tokens
@@ -79,7 +80,7 @@ def predict(
     with torch.inference_mode(), computing(precision_of(precision, device), device):
         for rows in batches[process.process_index :: process.num_processes]:
             batch = to_device(tokens, rows, device)
-            logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
+            logits = heads.answers(model, batch.ids, batch.mask)
             parts.append((rows, _without_padding(logits.float().cpu().numpy(), batch.mask)))
     gathered: Sequence[tuple[Indices, Outputs]] = gather_object(parts) if process.num_processes > 1 else parts
     order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")

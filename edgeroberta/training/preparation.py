@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,7 @@ def prepare(plan: DistillationPlan) -> DistillationData:
 def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
     """Say which teacher outputs the losses need; refuse those of a teacher whose inside is not known."""
     weights, precision = plan.settings.weights, plan.settings.precision
-    logits: Literal["text", "token"] = "token" if plan.context.task.kind.per_token else "text"
+    logits = plan.context.task.kind.unit
     for name, weight in (("hidden", weights.hidden), ("attention", weights.attention)):
         if weight and not teacher_model.family:
             raise RecipeError(
@@ -154,7 +154,7 @@ def _tokenized(plan: DistillationPlan, encoder: Encoder, texts: Sequence[Texts])
     """
     name = digest_value([encoder.digest, plan.settings.augment])[:12]
     folder = plan.context.scratch / "tokens" / name
-    places = plan.context.task.kind.per_token
+    places = plan.context.task.kind.unit.located
     return token_files.tokenize(
         encoder, texts, folder=folder, progress=finetuning.progress_of(plan.context), places=places
     )
@@ -230,7 +230,7 @@ def _ask(
     )
     rows = context.data.validation
     reader = teacher_model.encoder(min(tokens.longest, teacher_model.max_length))
-    validation = batching.encoded(reader, rows.inputs(), places=context.task.kind.per_token)
+    validation = batching.encoded(reader, rows.inputs(), places=context.task.kind.unit.located)
     answers = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
     return outputs, metrics.score(context.task, answers, finetuning.labels_of(rows))
 

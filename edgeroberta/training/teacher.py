@@ -13,16 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from edgeroberta.progress import Progress
+from edgeroberta.roberta import heads
 from edgeroberta.roberta.observers import OutputRecorder, attention_width
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
+from edgeroberta.tasks import Unit
 from edgeroberta.training import batching, npy_reader, prediction, shards
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.hyperparameters import MatmulPrecision
@@ -47,8 +49,7 @@ _PARTIAL, _CLAIM = ".partial-{}-{}", ".claim-{}"
 class WantedOutputs:
     """Which outputs to keep, and how to compute them."""
 
-    #: ``text`` to keep one vector of logits a text, ``token`` one a token, None to keep none
-    logits: Literal["text", "token"] | None = "text"
+    logits: Unit | None = Unit.TEXT  # what one vector of logits is kept of; None to keep none
     layers: tuple[int, ...] = ()  # layers whose hidden states are kept
     attention: bool = False  # keep queries, keys and values of the last layer
     precision: MatmulPrecision = MatmulPrecision.AUTO  # number format of the matrix products
@@ -103,7 +104,7 @@ def compute(
     if process.is_main_process:
         for claim in folder.glob(_CLAIM.format("*")):
             claim.rmdir()
-    return ShardedOutputs(folder, tokens, per_token=wanted.logits == "token")
+    return ShardedOutputs(folder, tokens, per_token=wanted.logits is Unit.TOKEN)
 
 
 def _claim(path: Path) -> bool:
@@ -153,7 +154,7 @@ def _shapes(
     kept, width = np.dtype(wanted.kept_as), model.config.hidden_size
     shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     if wanted.logits:
-        entries = total if wanted.logits == "token" else rows
+        entries = total if wanted.logits is Unit.TOKEN else rows
         shapes[shards.LOGITS] = ((entries, model.config.num_labels), np.dtype(np.float32))
     if wanted.layers:
         shapes[shards.HIDDEN] = ((total, len(wanted.layers), width), kept)
@@ -206,10 +207,10 @@ def _run(
     with torch.inference_mode(), prediction.computing(dtype, model.device):
         for places in batching.by_length(lengths, batch_size=prediction.EVALUATION_BATCH):
             batch = prediction.to_device(tokens, first + places, model.device, multiple=LENGTH_STEP)
-            logits = model(input_ids=batch.ids, attention_mask=batch.mask).logits
-            if wanted.logits == "text":
+            logits = heads.answers(model, batch.ids, batch.mask)
+            if wanted.logits is Unit.TEXT:
                 arrays[shards.LOGITS][places] = logits.float().cpu().numpy()
-            elif wanted.logits == "token":
+            elif wanted.logits is Unit.TOKEN:
                 _unpad(arrays[shards.LOGITS], logits, starts[places], lengths[places])
             if wanted.layers:
                 _unpad(arrays[shards.HIDDEN], probe.hidden(), starts[places], lengths[places])

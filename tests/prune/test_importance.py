@@ -13,7 +13,7 @@ from edgeroberta.prune import importance
 from edgeroberta.prune.importance import Importance, ImportanceMethod, ScoringExamples
 from edgeroberta.roberta import head_masks
 from edgeroberta.roberta.loading import load_classifier
-from edgeroberta.tasks import Problem, Task, WordTags
+from edgeroberta.tasks import Problem, Task, Unit, WordTags
 from edgeroberta.training import losses
 from edgeroberta.training.batching import Tokens
 from edgeroberta.training.heads.sequence_classification import TextLabels
@@ -25,7 +25,7 @@ TEXTS = ([0, 5, 9, 33, 2], [0, 71, 8, 2], [0, 14, 99, 100, 101, 250, 2], [0, 77,
 def loaded(folder: Path) -> tuple[Any, ScoringExamples]:
     task = Task.from_config(json.loads((folder / "config.json").read_text()), pair=False)
     tokens = Tokens.pack(TEXTS, pad_id=1, places=[places_of(ids) for ids in TEXTS])
-    if task.kind.per_token:
+    if task.kind.unit is Unit.TOKEN:
         return load_classifier(folder, task), ScoringExamples(tokens, tagged(tokens), task.problem)
     labels = {
         "single_label_classification": np.array([0, 1, 1, 0, 1]),

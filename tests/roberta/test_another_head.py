@@ -6,7 +6,7 @@ that belong together is the answer. Its head is RoBERTa's pooler and one project
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,17 @@ class MultipleChoiceWeights:
     projection: Linear
     outputs = 1
 
-    def write(self, blocks: Blocks, states: str, *, first: bool) -> tuple[str, tuple[str | int, ...]]:
+    def write(self, blocks: Blocks, encoder: heads.EncoderTensors) -> tuple[heads.HeadOutput, ...]:
         """Write the end of the graph; its outputs are float [batch, 1], a row for each choice."""
-        token = states if first else blocks.first_token("head.first", states)
+        token = encoder.states if encoder.first else blocks.first_token("head.first", encoder.states)
         pooled = blocks.graph.node("Tanh", (blocks.linear("head.pooler", token, self.pooler),), "head.tanh")
         result = blocks.linear("head.projection", pooled, self.projection)
         shape = blocks.graph.constant("shape.-1,1", [-1, 1], np.int64)
-        return blocks.graph.node("Reshape", (result, shape), "head.result"), ("batch", 1)
+        result = blocks.graph.node("Reshape", (result, shape), "head.result")
+        return (heads.HeadOutput(result, ("batch", 1)),)
 
 
-class MultipleChoice:
+class MultipleChoice(heads.PlainHead):
     """The head of ``RobertaForMultipleChoice``."""
 
     title = "multiple choice"
@@ -70,9 +71,9 @@ class MultipleChoice:
         yield self.reads, hidden, hidden
         yield self.gives, hidden, 1
 
-    def load(self, linear: Callable[[str], Linear]) -> MultipleChoiceWeights:
-        """Make its weights of its linear layers, each by its name."""
-        return MultipleChoiceWeights(linear(self.reads), linear(self.gives))
+    def load(self, tensors: heads.HeadTensors) -> MultipleChoiceWeights:
+        """Make its weights."""
+        return MultipleChoiceWeights(tensors.linear(self.reads), tensors.linear(self.gives))
 
 
 # ------------------------------------------------------------------------ tasks/multiple_choice.py, in short

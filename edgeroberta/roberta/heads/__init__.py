@@ -6,23 +6,41 @@ A new one is a module and a row of :data:`HEADS`; nothing else in this package k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from edgeroberta.roberta.heads.head import ForeignTensors, Head, HeadWeights
+from edgeroberta.roberta.families import FAMILIES
+from edgeroberta.roberta.heads.head import (
+    EncoderTensors,
+    ForeignTensors,
+    Head,
+    HeadOutput,
+    HeadTensors,
+    HeadWeights,
+    PlainHead,
+)
 from edgeroberta.roberta.heads.sequence_classification import SequenceClassification
 from edgeroberta.roberta.heads.token_classification import TokenClassification
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from edgeroberta.tasks import Task
 
 __all__ = [
     "HEADS",
+    "EncoderTensors",
     "ForeignTensors",
     "Head",
+    "HeadOutput",
+    "HeadTensors",
     "HeadWeights",
+    "PlainHead",
+    "answers",
     "auto_class",
     "auto_name",
+    "find",
     "is_known_class",
     "macs",
     "name_of",
@@ -33,10 +51,15 @@ __all__ = [
     "tensors",
 ]
 
-#: Every kind of head, by the name that :attr:`edgeroberta.tasks.TaskKind.head` gives.
+#: Every kind of head, by the name that :attr:`edgeroberta.tasks.Task.head` gives.
 HEADS: dict[str, Head] = {
     "sequence-classification": SequenceClassification(),
     "token-classification": TokenClassification(),
+}
+
+#: Heads whose tensors have other names in a family, by its ``model_type``.
+_OF_FAMILY: Mapping[str, Mapping[str, Head]] = {
+    "bert": {"sequence-classification": SequenceClassification("bert.pooler.dense", "classifier")},
 }
 
 #: Classes of encoders without one of the heads.
@@ -44,14 +67,20 @@ _BASE = ("Model", "ForMaskedLM", "ForPreTraining")
 
 
 def is_known_class(name: str) -> bool:
-    """Tell whether encoder and head of a class are RoBERTa's own, whichever framework wrote the model."""
+    """Tell whether encoder and head of a class are a family's own, whichever framework wrote the model."""
     known = "|".join((*_BASE, *(head.suffix for head in HEADS.values())))
-    return re.fullmatch(rf"(TF|Flax)?(Roberta|XLMRoberta|Camembert)({known})", name) is not None
+    begins = "|".join(family.classes for family in FAMILIES.values())
+    return re.fullmatch(rf"(TF|Flax)?({begins})({known})", name) is not None
 
 
-def of_task(task: Task) -> Head:
-    """Return the head that answers a task."""
-    return HEADS[task.kind.head]
+def find(name: str, family: str) -> Head:
+    """Return a head by its name, as models of a family (``model_type``) have it."""
+    return _OF_FAMILY.get(family, {}).get(name) or HEADS[name]
+
+
+def of_task(task: Task, family: str) -> Head:
+    """Return the head that answers a task, as models of a family have it."""
+    return find(task.head, family)
 
 
 def name_of(model: Any) -> str:
@@ -62,7 +91,17 @@ def name_of(model: Any) -> str:
 
 def of_model(model: Any) -> Head:
     """Return the head of a model of transformers; see :func:`name_of`."""
-    return HEADS[name_of(model)]
+    return find(name_of(model), model.config.model_type)
+
+
+def answers(model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+    """Run a model of transformers, and return what the graph of it gives, float [B, …, outputs].
+
+    ``ids``, ``mask``: int64 [B, S]. ``wrapped``: what to call in place of the model, where something is
+    wrapped around it.
+    """
+    output = (model if wrapped is None else wrapped)(input_ids=ids, attention_mask=mask)
+    return of_model(model).read(output, ids, mask)
 
 
 def auto_name(head: Head) -> str:
@@ -79,19 +118,20 @@ def auto_class(head: Head) -> Any:
 
 def tensors(head: Head) -> tuple[str, ...]:
     """Return the names of its tensors."""
-    return tuple(f"{name}.{part}" for name, _, _ in head.linears(1, 1) for part in ("weight", "bias"))
+    return tuple(name for name, _ in shapes(head, 1, 1, 1))
 
 
-def shapes(head: Head, hidden: int, outputs: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+def shapes(head: Head, hidden: int, outputs: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """List name and shape of its tensors."""
     for name, inputs, width in head.linears(hidden, outputs):
         yield f"{name}.weight", (width, inputs)
         yield f"{name}.bias", (width,)
+    yield from head.others(hidden, vocabulary)
 
 
-def parameters(head: Head, hidden: int, outputs: int) -> int:
+def parameters(head: Head, hidden: int, outputs: int, vocabulary: int) -> int:
     """Count its parameters."""
-    return sum((inputs + 1) * width for _, inputs, width in head.linears(hidden, outputs))
+    return sum(prod(shape) for _, shape in shapes(head, hidden, outputs, vocabulary))
 
 
 def macs(head: Head, hidden: int, outputs: int, length: int) -> int:

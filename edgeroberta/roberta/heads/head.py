@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from edgeroberta.roberta.arrays import Linear
+    from torch import Tensor
+
+    from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
     from edgeroberta.roberta.blocks import Blocks
 
-#: Where a head's modules are in a model of transformers.
-MODULE = "classifier"
+#: Where heads' modules are in models of transformers.
+MODULES = ("classifier", "qa_outputs", "lm_head", "cls")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,61 @@ class ForeignTensors:
     hint: str
 
 
+class EncoderFacts(Protocol):
+    """What a head may ask of an :class:`edgeroberta.roberta.config.EncoderConfig`."""
+
+    @property
+    def activation(self) -> str:
+        """``gelu`` (erf), ``gelu_tanh`` or ``relu``."""
+
+    @property
+    def layer_norm_eps(self) -> float:
+        """Epsilon of every layer norm."""
+
+
+class HeadTensors(Protocol):
+    """Where a head gets its weights from."""
+
+    @property
+    def config(self) -> EncoderFacts:
+        """What is known of the encoder."""
+
+    @property
+    def words(self) -> Array:
+        """Word embeddings, float32 [vocabulary, hidden]."""
+
+    def linear(self, name: str) -> Linear:
+        """Return a linear layer by its name."""
+
+    def norm(self, name: str) -> LayerNorm:
+        """Return a layer norm by its name."""
+
+    def tensor(self, name: str) -> Array:
+        """Return a tensor by its name."""
+
+
+@dataclass(frozen=True)
+class EncoderTensors:
+    """Tensors of a graph, by name, that its end may be made of."""
+
+    ids: str  # int64 [batch, length]
+    mask: str  # int64 [batch, length]
+    states: str  # output of the last layer, float [batch, length, hidden]
+    first: bool  # whether ``states`` has the first token alone
+    #: whether to add outputs that other programs look for, such as Optimum's classes; engines on devices run
+    #: without them
+    interchange: bool
+
+
+@dataclass(frozen=True)
+class HeadOutput:
+    """One output of a graph."""
+
+    tensor: str  # name of the tensor, float in the type of the body
+    shape: tuple[str | int, ...]
+    name: str = "logits"  # what it is called in the graph, where it is float32
+
+
 class HeadWeights(Protocol):
     """Weights of a head, of which the end of a graph is written."""
 
@@ -30,12 +87,8 @@ class HeadWeights(Protocol):
     def outputs(self) -> int:
         """Number of outputs per unit."""
 
-    def write(self, blocks: Blocks, states: str, *, first: bool) -> tuple[str, tuple[str | int, ...]]:
-        """Write the end of the graph.
-
-        ``states``: name of the last layer's output, float [batch, length, hidden]. ``first``: it has the
-        first token alone. Returns the name of the outputs, float, and their shape.
-        """
+    def write(self, blocks: Blocks, encoder: EncoderTensors) -> tuple[HeadOutput, ...]:
+        """Write the end of the graph; the first of its outputs is what the runtime reads."""
 
 
 class Head(Protocol):
@@ -45,7 +98,7 @@ class Head(Protocol):
     suffix: str  #: how its classes in transformers end
     #: whether it reads the first token alone, so that the last layer need not compute the others
     first_token_only: bool
-    reads: str  #: name of the linear layer that reads the encoder's states
+    reads: str  #: name of the linear layer that reads the encoder's states; empty where there is none
     gives: str  #: name of the linear layer that gives the outputs; the same where there is one
     states_problem: bool  #: whether ``problem_type`` in the config tells one task of such models from another
     foreign: tuple[ForeignTensors, ...]  #: tensors by which another head is known
@@ -53,5 +106,27 @@ class Head(Protocol):
     def linears(self, hidden: int, outputs: int) -> Iterator[tuple[str, int, int]]:
         """List name, inputs and outputs of its linear layers."""
 
-    def load(self, linear: Callable[[str], Linear]) -> HeadWeights:
-        """Make its weights of its linear layers, each by its name."""
+    def others(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """List name and shape of its further tensors."""
+
+    def load(self, tensors: HeadTensors) -> HeadWeights:
+        """Make its weights."""
+
+    def read(self, output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+        """Take of what a model of transformers returns that which the graph gives, float [B, …, outputs].
+
+        ``ids``, ``mask``: int64 [B, S], what the model was given.
+        """
+
+
+class PlainHead:
+    """A head with nothing but linear layers, whose class in transformers returns ``logits``."""
+
+    def others(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """List nothing."""
+        return iter(())
+
+    def read(self, output: Any, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = output.logits
+        return logits

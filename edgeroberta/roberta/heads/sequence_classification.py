@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgeroberta.roberta.heads.head import ForeignTensors
+from edgeroberta.roberta.heads.head import (
+    EncoderTensors,
+    ForeignTensors,
+    HeadOutput,
+    HeadTensors,
+    PlainHead,
+)
 
 if TYPE_CHECKING:
     from edgeroberta.roberta.arrays import Linear
@@ -27,25 +33,24 @@ class SequenceClassificationWeights:
         """Number of outputs per text."""
         return len(self.projection.bias)
 
-    def write(self, blocks: Blocks, states: str, *, first: bool) -> tuple[str, tuple[str | int, ...]]:
+    def write(self, blocks: Blocks, encoder: EncoderTensors) -> tuple[HeadOutput, ...]:
         """Write the end of the graph; its outputs are float [batch, labels]."""
         # [batch, 1, hidden] throughout: of a matrix product of two dimensions and a bias, ONNX Runtime
         # makes a Gemm, which has no int8 form there, and dequantizes the weight at every call.
-        token = states if first else blocks.first_token("head.first", states)
+        token = encoder.states if encoder.first else blocks.first_token("head.first", encoder.states)
         dense = blocks.graph.node("Tanh", (blocks.linear("head.dense", token, self.dense),), "head.tanh")
         result = blocks.linear("head.projection", dense, self.projection)
         shape = blocks.graph.constant(f"shape.-1,{self.outputs}", [-1, self.outputs], np.int64)
-        return blocks.graph.node("Reshape", (result, shape), "head.result"), ("batch", self.outputs)
+        result = blocks.graph.node("Reshape", (result, shape), "head.result")
+        return (HeadOutput(result, ("batch", self.outputs)),)
 
 
-class SequenceClassification:
-    """The head of ``RobertaForSequenceClassification``."""
+class SequenceClassification(PlainHead):
+    """The head of ``RobertaForSequenceClassification``, or of another family under its own names."""
 
     title = "sequence classification"
     suffix = "ForSequenceClassification"
     first_token_only = True
-    reads = "classifier.dense"
-    gives = "classifier.out_proj"
     states_problem = True
     foreign: tuple[ForeignTensors, ...] = (
         ForeignTensors(
@@ -62,11 +67,14 @@ class SequenceClassification:
         ),
     )
 
+    def __init__(self, reads: str = "classifier.dense", gives: str = "classifier.out_proj") -> None:
+        self.reads, self.gives = reads, gives
+
     def linears(self, hidden: int, outputs: int) -> Iterator[tuple[str, int, int]]:
         """List name, inputs and outputs of its linear layers."""
         yield self.reads, hidden, hidden
         yield self.gives, hidden, outputs
 
-    def load(self, linear: Callable[[str], Linear]) -> SequenceClassificationWeights:
-        """Make its weights of its linear layers, each by its name."""
-        return SequenceClassificationWeights(linear(self.reads), linear(self.gives))
+    def load(self, tensors: HeadTensors) -> SequenceClassificationWeights:
+        """Make its weights."""
+        return SequenceClassificationWeights(tensors.linear(self.reads), tensors.linear(self.gives))

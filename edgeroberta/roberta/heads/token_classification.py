@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edgeroberta.roberta.heads.head import ForeignTensors
+from edgeroberta.roberta.heads.head import (
+    EncoderTensors,
+    ForeignTensors,
+    HeadOutput,
+    HeadTensors,
+    PlainHead,
+)
 
 if TYPE_CHECKING:
     from edgeroberta.roberta.arrays import Linear
@@ -24,13 +30,13 @@ class TokenClassificationWeights:
         """Number of outputs per token."""
         return len(self.projection.bias)
 
-    def write(self, blocks: Blocks, states: str, *, first: bool) -> tuple[str, tuple[str | int, ...]]:
+    def write(self, blocks: Blocks, encoder: EncoderTensors) -> tuple[HeadOutput, ...]:
         """Write the end of the graph; its outputs are float [batch, length, labels]."""
-        result = blocks.linear("head.classifier", states, self.projection)
-        return result, ("batch", "length", self.outputs)
+        result = blocks.linear("head.classifier", encoder.states, self.projection)
+        return (HeadOutput(result, ("batch", "length", self.outputs)),)
 
 
-class TokenClassification:
+class TokenClassification(PlainHead):
     """The head of ``RobertaForTokenClassification``."""
 
     title = "token classification"
@@ -51,6 +57,6 @@ class TokenClassification:
         """List name, inputs and outputs of its linear layer."""
         yield self.reads, hidden, outputs
 
-    def load(self, linear: Callable[[str], Linear]) -> TokenClassificationWeights:
+    def load(self, tensors: HeadTensors) -> TokenClassificationWeights:
         """Make its weights of its linear layer."""
-        return TokenClassificationWeights(linear(self.reads))
+        return TokenClassificationWeights(tensors.linear(self.reads))
