@@ -69,7 +69,7 @@ def require_gate(runtime: Runtime, labels: Collection[str]) -> None:
 
 def choose(runtime: Runtime, asked: str | None) -> list[str]:
     """Read ``EMAIL,PHONE``; all labels of the model when nothing is asked for."""
-    if not runtime.task.kind.per_token:
+    if runtime.task.problem != "token_classification":
         raise UsageError("this model finds no entities: it labels whole texts")
     known = entity_types(runtime)
     chosen = known if asked is None else asked.split(",")

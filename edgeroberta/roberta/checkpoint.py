@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import files, heads, tensorfile
+from edgeroberta.roberta import families, files, heads, tensorfile
 from edgeroberta.roberta.config import EncoderConfig, load_config, load_object
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import DOWNLOAD
@@ -83,7 +83,7 @@ class Checkpoint:
 
     def tensor(self, name: str) -> TensorEntry:
         """Find a tensor by its name without the encoder's prefix."""
-        found = self.tensors.get(self.config.prefix + name) or self.tensors.get(name)
+        found = next((self.tensors[key] for key in families.named(name) if key in self.tensors), None)
         if found is None:
             raise CheckpointError(f"the weights lack {name}", where=str(self), hint=DOWNLOAD)
         return found

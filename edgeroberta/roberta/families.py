@@ -31,6 +31,11 @@ FAMILIES: Mapping[str, Family] = {
 PREFIXES = tuple(dict.fromkeys(family.prefix for family in FAMILIES.values()))
 
 
+def named(name: str) -> tuple[str, ...]:
+    """Return the names that a tensor of this bare name may have."""
+    return (*(prefix + name for prefix in PREFIXES), name)
+
+
 def bare(name: str) -> str:
     """Return a tensor's name without the encoder's prefix."""
     for prefix in PREFIXES:

@@ -59,7 +59,7 @@ class Task:
         None  # numbers per unit where these have no names; None where ``labels`` name them
     )
     mask_id: int | None = None  # id of the mask token, of a model that is asked for masked words
-    #: how an embedding is made of the tokens' states, a key of :data:`edgeroberta.tasks.embeddings.POOLINGS`
+    #: how an embedding is made of the tokens' states: ``mean``, ``cls`` or ``max``; None where it is none
     pooling: str | None = None
     normalize: bool = False  # whether embeddings are scaled to length 1
     #: score by which "no answer" must be better than the best span to be given; None where each question has

@@ -161,9 +161,13 @@ def test_a_gelu_that_an_engine_computes_in_parts_is_named(small_weights, tmp_pat
 def test_an_attention_that_openvino_does_not_fuse_is_named(small_weights, tmp_path):
     save(small_weights, tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
-    # Its softmax leaves the graph, so it has to be written to memory.
-    shares = onnx.helper.make_tensor_value_info("layer.1.attention.softmax", onnx.TensorProto.FLOAT, None)
-    model.graph.output.append(shares)
+    # Something else reads its softmax, so it has to be written to memory.
+    last = model.graph.node[-1]
+    read = onnx.helper.make_node("ReduceMean", ["layer.1.attention.softmax"], ["mean"], keepdims=0)
+    total = onnx.helper.make_node("Add", [last.input[0], "mean"], ["total"])
+    last.input[0] = "total"
+    for node in (read, total):
+        model.graph.node.insert(len(model.graph.node) - 1, node)
     onnx.save(model, tmp_path / "model.onnx")
     judged = [each for each in judge("openvino", tmp_path) if each.problem]
     assert [each.node for each in judged] == ["layer.1.attention.softmax"]

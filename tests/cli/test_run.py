@@ -178,7 +178,7 @@ def test_long_texts_are_read_in_windows_or_refused(tiny_bundle, tagger, capsys):
             "error: stride: windows of 510 tokens cannot overlap by 600",
         ),
         (("--stride", 5), "error: stride: windows overlap by a stride, and there are none"),
-        (("--aggregation", "first"), "error: aggregation: this model labels whole texts"),
+        (("--aggregation", "first"), "error: aggregation: this model does not label tokens"),
     ],
 )
 def test_ways_that_cannot_be_are_usage_errors(tiny_bundle, capsys, words, said):

@@ -170,7 +170,7 @@ FOREIGN: dict[str, tuple[Rename, Mapping[str, torch.Tensor], str]] = {
     "something unknown": (
         str,
         {"pooling.query": ROW},
-        "the tensor pooling.query is none of RoBERTa's; leaving it out could change the answers\n",
+        "the tensor pooling.query is none of this architecture's; leaving it out could change the answers\n",
     ),
     "an unknown wrapper": (
         lambda name: f"net.{name}",
@@ -257,4 +257,4 @@ def test_transformers_is_not_believed_when_it_makes_a_tensor_at_random(copy):
 
 def test_every_name_of_a_model_is_plain_as_it_is(tiny_checkpoint):
     stored = load_file(tiny_checkpoint / "model.safetensors")
-    assert names.plain(stored, where="model") == {name: name for name in stored}
+    assert names.plain(stored, prefix="roberta.", where="model") == {name: name for name in stored}

@@ -309,7 +309,7 @@ def test_an_aggregation_is_that_of_the_bundle_or_the_one_asked_for(bundles):
         Runtime.open(bundles[1], aggregation="frist")
     assert (error.value.where, error.value.code) == ("aggregation", "usage")
     assert "did you mean 'first'?" in str(error.value)
-    with pytest.raises(UsageError, match="labels whole texts") as error:
+    with pytest.raises(UsageError, match="does not label tokens") as error:
         Runtime.open(bundles[0], aggregation="first")
     assert (error.value.where, error.value.code) == ("aggregation", "usage")
 

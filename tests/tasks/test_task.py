@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.errors import CheckpointError, UsageError
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import KINDS, Problem, Task
 
 TABLE = {"0": "no", "1": "yes"}
 
@@ -89,7 +89,7 @@ def test_a_config_that_makes_no_sense_is_refused(config, message):
 
 
 def test_each_problem_has_its_metric_and_width():
-    metrics = {problem: Task(problem, ("a",)).metric for problem in Problem}
+    metrics = {problem: Task(Problem(problem), ("a",)).metric for problem in KINDS}
     assert metrics == {
         Problem.SINGLE_LABEL: "accuracy",
         Problem.MULTI_LABEL: "micro_f1",

@@ -33,7 +33,7 @@ class Fixed:
 
     def __init__(self, *values: Any) -> None:
         self.values = values
-        self.config = SimpleNamespace(num_hidden_layers=1)
+        self.config = SimpleNamespace(num_hidden_layers=1, model_type="roberta")
 
     def __call__(self, **inputs: Any) -> Any:
         return SimpleNamespace(logits=self.values[0])

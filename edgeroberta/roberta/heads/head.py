@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
     from edgeroberta.roberta.blocks import Blocks
 
-#: Where heads' modules are in models of transformers.
-MODULES = ("classifier", "qa_outputs", "lm_head", "cls")
+#: Where heads of fine-tuned models are in those of transformers.
+MODULES = ("classifier", "qa_outputs")
 
 
 @dataclass(frozen=True)
