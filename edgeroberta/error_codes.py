@@ -128,6 +128,9 @@ CODES: dict[str, Code] = {
     "checkpoint": Code(
         2, "A model folder or Hub id cannot be compressed.", "Name a fine-tuned RoBERTa, XLM-R or CamemBERT."
     ),
+    "checkpoint.no-mask": Code(
+        2, "The tokenizer of a model has no mask token.", "Name a model that was trained to fill masks."
+    ),
     "checkpoint.not-found": Code(2, "There is no such model folder.", "Check the path or the Hub id."),
     "gate": Code(
         3,

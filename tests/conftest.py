@@ -62,7 +62,7 @@ def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -
     ``make_checkpoint(labels=("no", "yes"), problem="single_label_classification",
     model_type="roberta", head=True, seed=0, **config)``: two layers, hidden size 32, four heads;
     ``config`` overrides fields of the Hugging Face config. ``problem="token_classification"`` gives a head
-    per token. The same call gives the same weights.
+    per token, ``problem="fill_mask"`` one for masked words. The same call gives the same weights.
     """
 
     def make(
@@ -78,19 +78,20 @@ def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -
         from transformers import (
             AutoConfig,
             AutoModel,
+            AutoModelForMaskedLM,
             AutoModelForSequenceClassification,
             AutoModelForTokenClassification,
         )
 
-        per_token = problem == "token_classification"
-        classifier = AutoModelForTokenClassification if per_token else AutoModelForSequenceClassification
+        classes = {"token_classification": AutoModelForTokenClassification, "fill_mask": AutoModelForMaskedLM}
+        classifier = classes.get(str(problem), AutoModelForSequenceClassification)
         tokenizer = tokenizer_folder if model_type == "roberta" else xlmr_tokenizer_folder
         settings = AutoConfig.for_model(
             model_type,
             **{**SIZES, "vocab_size": 600, "type_vocab_size": 1, **config},
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
-            problem_type=None if per_token else problem,
+            problem_type=None if problem in classes else problem,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -143,6 +144,12 @@ def tiny_regression_checkpoint(make_checkpoint) -> Path:
 def tiny_token_checkpoint(make_checkpoint) -> Path:
     """A RoBERTa that labels tokens. Do not write into it."""
     return make_checkpoint(("O", "B-PER", "I-PER", "B-LOC", "I-LOC"), "token_classification")
+
+
+@pytest.fixture(scope="session")
+def tiny_mask_checkpoint(make_checkpoint) -> Path:
+    """A RoBERTa that fills masks, its decoder tied to the embeddings. Do not write into it."""
+    return make_checkpoint(problem="fill_mask")
 
 
 @pytest.fixture(scope="session")

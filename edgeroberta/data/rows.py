@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgeroberta.data.label_format import Format, LabelFormat, parse
 from edgeroberta.errors import DataError
 from edgeroberta.storage.artifact import digest_value
-from edgeroberta.tasks import Task, WordTags
+from edgeroberta.tasks import Ragged, Task, WordTags
 
 
 class Texts(Protocol):
@@ -41,8 +41,8 @@ class Rows:
     texts: tuple[str, ...]  # the texts, none empty
     pairs: tuple[str, ...] | None  # the second text of each row, or None for single texts
     #: int64[n] label ids, float32[n, L] zeros and ones for several labels per text, float32[n] values of a
-    #: regression, :class:`~edgeroberta.tasks.outputs.WordTags` of a task with a label per word, or None when
-    #: there are no labels
+    #: regression, :class:`~edgeroberta.tasks.outputs.WordTags` of a task with a label per word,
+    #: :class:`~edgeroberta.tasks.outputs.MaskedTokens` of masked words, or None when there are no labels
     labels: Any
     source: str  # where the rows come from, for people
 
@@ -96,11 +96,11 @@ class Rows:
         return digest.hexdigest()
 
 
-def _arrays(labels: npt.NDArray[Any] | WordTags | None) -> tuple[npt.NDArray[Any], ...]:
+def _arrays(labels: npt.NDArray[Any] | Ragged | None) -> tuple[npt.NDArray[Any], ...]:
     """Return what labels are made of."""
-    if isinstance(labels, WordTags):
-        assert labels.places is not None
-        return labels.values, labels.offsets, labels.places
+    if isinstance(labels, Ragged):
+        places = () if labels.places is None else (labels.places,)
+        return labels.values, labels.offsets, *places
     return () if labels is None else (labels,)
 
 

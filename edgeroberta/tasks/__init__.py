@@ -10,7 +10,7 @@ from edgeroberta.tasks.classification import Prediction
 from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
 from edgeroberta.tasks.kind import Metric, TaskKind
-from edgeroberta.tasks.outputs import Outputs, Ragged, WordTags, as_outputs
+from edgeroberta.tasks.outputs import MaskedTokens, Outputs, Ragged, WordTags, as_outputs
 from edgeroberta.tasks.problem import Problem, Unit, Word
 from edgeroberta.tasks.schemes import Scheme
 from edgeroberta.tasks.task import KINDS, TASKS, Task, asked
@@ -20,6 +20,7 @@ __all__ = [
     "KINDS",
     "TASKS",
     "Entity",
+    "MaskedTokens",
     "Metric",
     "Outputs",
     "Prediction",

@@ -126,6 +126,10 @@ class WordTags(Ragged):
         return replace(super().__getitem__(rows), labelled=self.labelled)
 
 
+class MaskedTokens(Ragged):
+    """The true tokens of masks: ``values`` are int64 ``[total]``, one token id a mask, in their order."""
+
+
 def as_outputs(found: Outputs | npt.NDArray[Any]) -> Outputs:
     """Take logits float32 ``[texts, L]`` for outputs of one row per text; outputs stay as they are."""
     return found if isinstance(found, Outputs) else Outputs.of_texts(found)
