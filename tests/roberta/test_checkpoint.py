@@ -102,14 +102,16 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         "{d}/config.json: not UTF-8 at byte 7\n  next: download or save the model again",
     ),
     "another family": (
-        lambda d: edit_config(d, model_type="bert"),
-        "{d}/config.json: model_type is 'bert'; only roberta, xlm-roberta, camembert can be compressed\n"
-        "  next: DistilRoBERTa counts as roberta; name a model of this family",
+        lambda d: edit_config(d, model_type="electra"),
+        "{d}/config.json: model_type is 'electra'; only roberta, xlm-roberta, camembert, bert can be"
+        " compressed\n"
+        "  next: DistilRoBERTa counts as roberta; name a model of one of these families",
     ),
     "no family": (
         lambda d: drop_field(d, "model_type"),
-        "{d}/config.json: model_type is None; only roberta, xlm-roberta, camembert can be compressed\n"
-        "  next: DistilRoBERTa counts as roberta; name a model of this family",
+        "{d}/config.json: model_type is None; only roberta, xlm-roberta, camembert, bert can be"
+        " compressed\n"
+        "  next: DistilRoBERTa counts as roberta; name a model of one of these families",
     ),
     "question answering": (
         lambda d: edit_config(d, architectures=["XLMRobertaForQuestionAnswering"]),

@@ -102,7 +102,7 @@ BAD = [
     (
         "model_type",
         {"a": 1},
-        "model_type is {'a': 1}; only roberta, xlm-roberta, camembert can be compressed\n",
+        "model_type is {'a': 1}; only roberta, xlm-roberta, camembert, bert can be compressed\n",
     ),
 ]
 

@@ -223,7 +223,7 @@ def test_mixed_precision_distils_with_every_loss(make_context):
 
 def foreign_teacher(
     folder: Path,
-    kind: str = "bert",
+    kind: str = "electra",
     labels: tuple[str, ...] = ("good", "bad"),
     *,
     head: str = "SequenceClassification",
@@ -387,7 +387,7 @@ def test_a_teacher_that_does_not_fit_is_refused(make_context, tmp_path, tiny_hea
     fine = foreign_teacher(tmp_path / "fine")
     for name in ("hidden", "attention"):
         assert refused(fine, weights=only(**{name: 1})) == (
-            f"distill.weights.{name}: a teacher of type 'bert' cannot be compared inside\n"
+            f"distill.weights.{name}: a teacher of type 'electra' cannot be compared inside\n"
             "  next: set it to 0; its logits are learnt from whatever its architecture"
         )
     (fine / "model.safetensors").unlink()
@@ -426,7 +426,7 @@ def test_a_teacher_of_which_transformers_leaves_a_tensor_out_is_refused(make_con
     assert teacher_of(pretrained, make_context()).max_length == 32
     with pytest.raises(CheckpointError, match=r"transformers leaves classifier\.norm\.weight out"):
         teacher_of(rename(folder, "", **{"classifier.norm.weight": extra}), make_context())
-    with pytest.raises(CheckpointError, match=r"the weights lack bert\.embeddings"):
+    with pytest.raises(CheckpointError, match=r"the weights lack classifier\.dense"):
         teacher_of(rename(folder, "module."), make_context())
 
 

@@ -17,6 +17,6 @@ def test_a_tokenizer_that_pads_on_the_left_is_refused_but_for_a_roberta(tiny_che
     file.write_text(json.dumps({**json.loads(file.read_text()), "padding_side": "left"}))
     assert foreign._tokenizer(Checkpoint(folder)).pad_token_id == 1
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "electra"}))
     with pytest.raises(CheckpointError, match=r"pads on the left \(padding_side\)"):
         foreign._tokenizer(Checkpoint(folder))
