@@ -29,6 +29,16 @@ SIZES = {
     "layer_norm_eps": 1e-5,
     "initializer_range": 0.2,
 }
+#: What BERT has otherwise; its vocabulary is as large as its tokenizer's.
+BERT_SIZES = {
+    "vocab_size": 486,
+    "type_vocab_size": 2,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "layer_norm_eps": 1e-12,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +60,21 @@ def xlmr_tokenizer_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def bert_tokenizer_folder() -> Path:
+    """The committed WordPiece tokenizer, built as BERT's is, with Chinese characters: 486 entries."""
+    return DATA / "tokenizer-bert"
+
+
+@pytest.fixture(scope="session")
 def device_tree(tmp_path_factory) -> Callable[[str], Path]:
     """A function that gives the root of a board by its name. Do not write into it; unpack one of your own."""
     return cache(lambda name: unpack(name, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="session")
-def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -> Callable[..., Path]:
+def make_checkpoint(
+    tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder, bert_tokenizer_folder
+) -> Callable[..., Path]:
     """A function that writes a seeded checkpoint and returns its folder.
 
     ``make_checkpoint(labels=("no", "yes"), problem="single_label_classification",
@@ -85,10 +103,12 @@ def make_checkpoint(tmp_path_factory, tokenizer_folder, xlmr_tokenizer_folder) -
 
         classes = {"token_classification": AutoModelForTokenClassification, "fill_mask": AutoModelForMaskedLM}
         classifier = classes.get(str(problem), AutoModelForSequenceClassification)
-        tokenizer = tokenizer_folder if model_type == "roberta" else xlmr_tokenizer_folder
+        own = {"roberta": tokenizer_folder, "bert": bert_tokenizer_folder}
+        tokenizer = own.get(model_type, xlmr_tokenizer_folder)
+        family = BERT_SIZES if model_type == "bert" else {"vocab_size": 600, "type_vocab_size": 1}
         settings = AutoConfig.for_model(
             model_type,
-            **{**SIZES, "vocab_size": 600, "type_vocab_size": 1, **config},
+            **{**SIZES, **family, **config},
             id2label=dict(enumerate(labels)),
             label2id={label: index for index, label in enumerate(labels)},
             problem_type=None if problem in classes else problem,
@@ -150,6 +170,12 @@ def tiny_token_checkpoint(make_checkpoint) -> Path:
 def tiny_mask_checkpoint(make_checkpoint) -> Path:
     """A RoBERTa that fills masks, its decoder tied to the embeddings. Do not write into it."""
     return make_checkpoint(problem="fill_mask")
+
+
+@pytest.fixture(scope="session")
+def tiny_bert_checkpoint(make_checkpoint) -> Path:
+    """A two-label BERT classifier with a pooler and two token types. Do not write into it."""
+    return make_checkpoint(model_type="bert")
 
 
 @pytest.fixture(scope="session")
