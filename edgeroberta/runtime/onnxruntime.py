@@ -24,8 +24,7 @@ class OnnxRuntimeSession:
     def __init__(self, session: Any, version: str) -> None:
         self._session = session
         self.version = version
-        outputs = [each.name for each in session.get_outputs()]
-        self._answers, self._options = outputs[:1], _of_part(len(outputs))
+        self._answers = [session.get_outputs()[0].name]
 
     def padded_length(self, length: int) -> int:
         """Return ``length``: every length runs equally well."""
@@ -36,7 +35,7 @@ class OnnxRuntimeSession:
         feed = {"input_ids": input_ids, "attention_mask": attention_mask}
         session = opened(self._session)  # held by this call, whatever closes the session meanwhile
         try:
-            return np.asarray(session.run(self._answers, feed, self._options)[0], np.float32)
+            return np.asarray(session.run(self._answers, feed)[0], np.float32)
         # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.31).
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {error}", where=self.graph) from error
@@ -62,15 +61,6 @@ def open_graph(graph: Path, *, threads: int) -> Any:
         raise EngineError(
             f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}", where=str(graph)
         ) from error
-
-
-def _of_part(outputs: int) -> Any:
-    """Make the ``RunOptions`` of a graph with more outputs than the one that is read; None for one output."""
-    if outputs == 1:
-        return None
-    options = load().RunOptions()
-    options.only_execute_path_to_fetches = True
-    return options
 
 
 def load() -> Any:

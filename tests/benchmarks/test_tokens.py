@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import tokens
+from benchmarks import pipelines, tokens
 from benchmarks.results import Latency, Row
 from benchmarks.rounds import Timings
 
@@ -18,7 +18,7 @@ def good_rows() -> list[Row]:
     own = [
         row(f"{recipe}/{engine}", p50, f1=0.94, same_answers=0.99)
         for recipe, p50 in (("int8", 1.0), ("int8-distill", 0.6), ("tiny", 0.3))
-        for engine in tokens.ENGINES
+        for engine in pipelines.ENGINES
     ]
     return [row("transformers", 4.0, f1=0.941), row("optimum-int8", 2.0, f1=0.93), *own]
 
@@ -63,5 +63,5 @@ def test_what_a_row_lacks_is_told(name, fields, missed):
 
 
 def test_bundles_are_named():
-    ((name, folder),) = tokens.named(["int8=out"]).items()
+    ((name, folder),) = pipelines.named(["int8=out"]).items()
     assert (name, folder.name) == ("int8", "out")

@@ -71,7 +71,7 @@ def fake(*, available: bool = True, starts: bool = True, fails: str = "") -> Any
         def get_outputs(self) -> list[Any]:
             return [SimpleNamespace(name="logits")]
 
-        def run(self, names: list[str], feed: dict[str, np.ndarray], options: Any) -> list[np.ndarray]:
+        def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             if fails == "run":
                 raise RuntimeError("out of memory")
             return [answer(feed["input_ids"])]
