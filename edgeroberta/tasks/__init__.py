@@ -10,15 +10,18 @@ from edgeroberta.tasks.classification import Prediction
 from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
 from edgeroberta.tasks.kind import Metric, TaskKind
-from edgeroberta.tasks.outputs import MaskedTokens, Outputs, Ragged, WordTags, as_outputs
+from edgeroberta.tasks.outputs import AnswerSpans, MaskedTokens, Outputs, Ragged, WordTags, as_outputs
 from edgeroberta.tasks.problem import Problem, Unit, Word
 from edgeroberta.tasks.schemes import Scheme
+from edgeroberta.tasks.span_reading import Answer, SpanPrediction
 from edgeroberta.tasks.task import KINDS, TASKS, Task, asked
 
 __all__ = [
     "AGGREGATIONS",
     "KINDS",
     "TASKS",
+    "Answer",
+    "AnswerSpans",
     "Entity",
     "MaskedTokens",
     "Metric",
@@ -27,6 +30,7 @@ __all__ = [
     "Problem",
     "Ragged",
     "Scheme",
+    "SpanPrediction",
     "Task",
     "TaskKind",
     "TokenPrediction",

@@ -13,7 +13,7 @@ from edgeroberta.tasks.problem import Problem
 _MOST_LABELS = 1 << 20
 
 #: Kinds of task that a model's class alone decides, by how the class in transformers ends.
-_CLASSES = {"ForTokenClassification": Problem.TOKENS}
+_CLASSES = {"ForTokenClassification": Problem.TOKENS, "ForQuestionAnswering": Problem.SPANS}
 
 
 def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
@@ -97,6 +97,13 @@ def problem_of(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     problem = Problem(name)
     if problem is Problem.REGRESSION and len(labels) != 1:
         raise CheckpointError(f"a regression has one output, this model has {len(labels)}", where=where)
+    if problem is Problem.SPANS and len(labels) != 2:
+        raise CheckpointError(
+            f"question answering has two outputs, for the start and the end of an answer, this model has "
+            f"{len(labels)}",
+            where="config.json: id2label",
+            hint='set "num_labels": 2 if the head has two rows; one with more is of something else',
+        )
     if problem in (Problem.SINGLE_LABEL, Problem.TOKENS) and len(labels) == 1:
         raise CheckpointError("choosing one label of many needs at least two labels", where=where)
     return problem

@@ -28,12 +28,24 @@ class Labelled(Protocol):
         """Number of logits per unit."""
 
     @property
+    def metric(self) -> str:
+        """Name of the metric that models are judged by."""
+
+    @property
     def aggregation(self) -> str:
         """How tokens become words that have a label."""
 
     @property
     def no_answer(self) -> float | None:
         """By how much no answer must score more than the best span; None where each question has one."""
+
+    @property
+    def max_answer_tokens(self) -> int | None:
+        """Most tokens of an answer; None for the usual number."""
+
+    @property
+    def top_k(self) -> int | None:
+        """How many answers are told; None for one."""
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,26 @@ class MaskedTokens(Ragged):
     """The true tokens of masks: ``values`` are int64 ``[total]``, one token id a mask, in their order."""
 
 
+@dataclass(frozen=True, eq=False)
+class AnswerSpans(Ragged):
+    """The true answers of questions: ``values`` are int64 ``[total, 2]``, the characters of each.
+
+    First character in the context of the question, and the one after the last; a question without answers
+    has none in its context.
+    """
+
+    contexts: tuple[str, ...] = ()  # the text that each question is asked of
+    #: what each context is a part of, such as the title of an article, or the context itself: rows of one
+    #: document are all trained on, or all measured on
+    documents: tuple[str, ...] = ()
+
+    def __getitem__(self, rows: Sequence[int] | npt.NDArray[Any] | slice) -> AnswerSpans:
+        """Choose questions, as an array's rows are chosen."""
+        chosen = np.arange(len(self))[rows].tolist()
+        contexts, documents = (tuple(each[row] for row in chosen) for each in (self.contexts, self.documents))
+        return replace(super().__getitem__(rows), contexts=contexts, documents=documents)
+
+
 def as_outputs(found: Outputs | npt.NDArray[Any]) -> Outputs:
     """Take logits float32 ``[texts, L]`` for outputs of one row per text; outputs stay as they are."""
     return found if isinstance(found, Outputs) else Outputs.of_texts(found)

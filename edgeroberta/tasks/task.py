@@ -16,6 +16,7 @@ from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.outputs import Outputs, as_outputs
 from edgeroberta.tasks.problem import Problem
 from edgeroberta.tasks.regression import Regression
+from edgeroberta.tasks.spans import SIDES, AnswersInContext
 from edgeroberta.tasks.tokens import TokenLabels
 
 #: Every kind of task, by the value of its problem: a new one is a row here.
@@ -24,6 +25,7 @@ KINDS: dict[str, TaskKind] = {
     Problem.MULTI_LABEL.value: MultiLabel(),
     Problem.REGRESSION.value: Regression(),
     Problem.TOKENS.value: TokenLabels(),
+    Problem.SPANS.value: AnswersInContext(),
 }
 
 #: What a model is for under the names that users and Optimum give it, and the kinds that this may be: of
@@ -40,6 +42,8 @@ _MORE: Mapping[str, Any] = {
     "pooling": str,
     "normalize": bool,
     "no_answer": (int, float),
+    "max_answer_tokens": int,
+    "top_k": int,
 }
 
 
@@ -65,6 +69,9 @@ class Task:
     #: score by which "no answer" must be better than the best span to be given; None where each question has
     #: its answer in the context
     no_answer: float | None = None
+    #: most tokens of an answer; None for :data:`edgeroberta.tasks.span_search.LONGEST`
+    max_answer_tokens: int | None = None
+    top_k: int | None = None  # how many answers are told, the best first; None for one
 
     def __post_init__(self) -> None:
         if self.aggregation not in AGGREGATIONS:
@@ -147,7 +154,10 @@ class Task:
         a regression (as transformers has it) and more are one label of many.
         """
         names = labels(config)
-        return cls(problem_of(config, names), names, pair)
+        problem = problem_of(config, names)
+        if problem is Problem.SPANS:
+            names, pair = SIDES, True  # whatever names the file has: transformers does not look at them
+        return cls(problem, names, pair)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Task:
