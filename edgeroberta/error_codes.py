@@ -117,6 +117,16 @@ CODES: dict[str, Code] = {
         "The model and the rows do not fit: one is of labels per word, the other of labels per text.",
         "Name the columns of words and tags, or take another model.",
     ),
+    "data.mask": Code(
+        2,
+        "A text has a mask where none can be, or no text has a token that can be masked.",
+        "Write texts without masks, or name the column of the masked words.",
+    ),
+    "data.mask-word": Code(
+        2,
+        "The word for a mask is missing, is no single token, or there are more or fewer words than masks.",
+        "Write one word of the vocabulary for each mask.",
+    ),
     "data.layout": Code(
         2,
         "A file of a known data set, such as GLUE's, is not as that data set has it.",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edgeroberta.data import (
     columns,
     labels,
+    mask_words,
     sources,
     splitting,
     streams,
@@ -21,14 +22,24 @@ from edgeroberta.data import (
     word_tables,
 )
 from edgeroberta.data.label_format import Format, LabelFormat
+from edgeroberta.data.masking import MaskReader, WrittenMasks
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
-from edgeroberta.errors import DataError
+from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.outputs import WordTags
 from edgeroberta.tasks.schemes import tag_table
 
-__all__ = ["DataSpec", "Rows", "Splits", "Texts", "infer_task", "load_heldout", "load_splits"]
+__all__ = [
+    "DataSpec",
+    "MaskReader",
+    "Rows",
+    "Splits",
+    "Texts",
+    "infer_task",
+    "load_heldout",
+    "load_splits",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -38,37 +49,44 @@ def infer_task(spec: DataSpec) -> Task:
     return _infer(_training_table(spec, sources.open_parts(spec)), spec)
 
 
-def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None] | None = None) -> Splits:
+def load_splits(
+    spec: DataSpec,
+    *,
+    task: Task | None,
+    tell: Callable[[str], None] | None = None,
+    masks: MaskReader | None = None,
+) -> Splits:
     """Read, check and split the user's rows.
 
     Parts that the data brings along (a folder's or a Hub data set's validation and test rows, or
     ``spec.eval_data``) are used as they are; missing ones are drawn from the training rows, seeded and in the
     proportions of the labels. A training text that is also a held-out text is left out. ``task``: what the
     labels must be, or None to infer it (:func:`infer_task`). ``tell``: called with a line for people on each
-    choice that they did not make: columns that were found by their names, and parts that are not used. Raises
-    DataError: the data cannot be read, used or split; ``where`` has the file and line; UnavailableError: a
-    package to read the data with is missing.
+    choice that they did not make: columns that were found by their names, and parts that are not used.
+    ``masks``: the model's tokenizer, of a task of masked words: its training rows are plain texts, the others
+    have masks. Raises DataError: the data cannot be read, used or split; ``where`` has the file and line;
+    UnavailableError: a package to read the data with is missing.
     """
-    parts = sources.open_parts(spec)
+    parts = sources.open_parts(spec, labelled=masks is None)
     table = _training_table(spec, parts)
     task = task or _infer(table, spec)
     say = tell or logger.info
     for line in (*(parts.layout or _guessed(table, spec, task)), *parts.unused, *table.notes):
         say(line)
-    given = _read(table, spec, task)
+    given = _read(table, spec, task, masks)
     for line in given.said:
         say(line)
     spec = replace(spec, kept=given.reading)
     train, leaked = _limit(given.rows, spec, task), 0
     if parts.heldout is not None:
-        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task, say, say), spec, task))
+        heldout = _like(train, _limit(_rows(parts.heldout(), spec, task, say, say, masks), spec, task))
         leaked = _shared(heldout, given.rows)
         train = _without(train, heldout)
     else:
         count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
         train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
     if parts.validation is not None:
-        validation = _like(train, _limit(_rows(parts.validation(), spec, task, say, say), spec, task))
+        validation = _like(train, _limit(_rows(parts.validation(), spec, task, say, say, masks), spec, task))
         validation = _without(validation, heldout)
         train = _without(train, validation)
     else:
@@ -77,14 +95,24 @@ def load_splits(spec: DataSpec, *, task: Task | None, tell: Callable[[str], None
     unlabelled = None
     if spec.unlabelled is not None:
         unlabelled = streams.load(spec, pair=train.pairs is not None, without=(heldout, validation))
+    if masks is not None:
+        train = masks.plain(train)
+        validation, heldout = (masks.masked(each, seed=spec.seed, tell=say) for each in (validation, heldout))
     return Splits(train, validation, heldout, unlabelled, task.labels, leaked, given.reading)
 
 
-def load_heldout(spec: DataSpec, task: Task) -> Rows:
+def load_heldout(spec: DataSpec, task: Task, *, masks: MaskReader | None = None) -> Rows:
     """Read the rows the gate is measured on, the same ones as in :func:`load_splits`."""
-    heldout = sources.open_evaluation(spec) or sources.open_parts(spec).heldout
+    labelled = masks is None
+    heldout = (
+        sources.open_evaluation(spec, labelled=labelled)
+        or sources.open_parts(spec, labelled=labelled).heldout
+    )
     if heldout is None:
-        return load_splits(spec, task=task).heldout
+        return load_splits(spec, task=task, masks=masks).heldout
+    if masks is not None:
+        rows = _limit(_rows(heldout(), spec, task, logger.warning, masks=masks), spec, task)
+        return masks.masked(rows, seed=spec.seed, tell=logger.warning)
     return _limit(_rows(heldout(), _settled(spec, task), task, logger.warning), spec, task)
 
 
@@ -129,6 +157,10 @@ def _guessed(table: DataTable, spec: DataSpec, task: Task) -> tuple[str, ...]:
     """Say which columns were found by their names, where the user has not named them."""
     if table.tagged or (spec.text is not None and spec.label is not None):
         return ()
+    if task.problem is Problem.MASKED:
+        if table.plain:
+            return ()
+        return (f"{table.source}: text {mask_words.column(table, spec)!r}; --text chooses another column",)
     if task.problem is Problem.TOKENS:
         words = word_tables.find(table, spec.text, spec.label)
         return () if words is None else (f"{table.source}: {words}; --text and --label choose other columns",)
@@ -149,12 +181,14 @@ class _LabelledTable:
     """A table's rows, how their labels were read, and what is to be said of that."""
 
     rows: Rows
-    reading: LabelFormat
+    reading: LabelFormat | None
     said: tuple[str, ...]
 
 
-def _read(table: DataTable, spec: DataSpec, task: Task) -> _LabelledTable:
+def _read(table: DataTable, spec: DataSpec, task: Task, masks: MaskReader | None = None) -> _LabelledTable:
     """Check a table's cells against the task and make them rows."""
+    if task.problem is Problem.MASKED:
+        return _read_masks(table, spec, masks)
     if task.problem is Problem.TOKENS:
         return _read_words(table, spec, task)
     if table.tagged:
@@ -191,6 +225,20 @@ def _read_words(table: DataTable, spec: DataSpec, task: Task) -> _LabelledTable:
     )
 
 
+def _read_masks(table: DataTable, spec: DataSpec, masks: MaskReader | None) -> _LabelledTable:
+    """Read plain texts, and masks that are written in them with their words."""
+    if masks is None:
+        raise ValueError("masks are read with the tokenizer of a model")
+    if spec.asked is not None:
+        raise UsageError(
+            f"{spec.asked} are asked for, and masks stand for words",
+            where="--label-format",
+            hint="leave it out",
+        )
+    found, written = mask_words.read(table, spec, masks.tokenizer, masks.token)
+    return _LabelledTable(Rows(found, None, WrittenMasks(written), table.source), None, ())
+
+
 def _check_one_each(table: DataTable, chosen: columns.ColumnNames, task: Task) -> None:
     if len(chosen.one_hot) != task.num_outputs:
         raise DataError(
@@ -207,11 +255,12 @@ def _rows(
     task: Task,
     say: Callable[[str], None],
     count: Callable[[str], None] = logger.info,
+    masks: MaskReader | None = None,
 ) -> Rows:
     """Make a table rows; ``count`` gets what is said of words and tags."""
     for note in table.notes:
         say(note)
-    found = _read(table, spec, task)
+    found = _read(table, spec, task, masks)
     for line in found.said if isinstance(found.rows.labels, WordTags) else ():
         count(line)
     return found.rows

@@ -40,25 +40,24 @@ class PartReaders:
     layout: tuple[str, ...] = ()  # what the files were taken for, where their layout says it
 
 
-def open_parts(spec: DataSpec) -> PartReaders:
+def open_parts(spec: DataSpec, *, labelled: bool = True) -> PartReaders:
     """Find the parts of a data set; they are read when called.
 
     Test rows become the held-out rows if they have labels. Otherwise (GLUE keeps its test labels to itself)
-    the validation rows do, and checkpoints are chosen on a part of the training rows. Raises DataError: there
-    is no such file, folder or data set; UnavailableError: the data is on the Hub and ``datasets`` is not
-    installed.
+    the validation rows do, and checkpoints are chosen on a part of the training rows. ``labelled``: False
+    where rows need no labels. Raises DataError: there is no such file, folder or data set; UnavailableError:
+    the data is on the Hub and ``datasets`` is not installed.
     """
     known = None if _named(spec) else glue.find(paths.named(spec.data), spec.data)
-    found = (
-        _find(spec.data, _numbers(spec), tagged=spec.asked is Format.TAGS) if known is None else known.parts
-    )
+    numbers = _numbers(spec, labelled=labelled)
+    found = _find(spec.data, numbers, tagged=spec.asked is Format.TAGS) if known is None else known.parts
     train, validation, test = (found.get(part) for part in STEMS)
     unused = {part: "" for part in found if part not in STEMS}
     if spec.eval_data is not None:
-        heldout = open_evaluation(spec)
+        heldout = open_evaluation(spec, labelled=labelled)
         if test is not None:
             unused["test"] = f", {spec.eval_data} is measured on"
-    elif test is not None and _is_labelled(test(), spec):
+    elif test is not None and (not labelled or _is_labelled(test(), spec)):
         heldout = test
     else:
         validation, heldout = None, validation
@@ -68,13 +67,14 @@ def open_parts(spec: DataSpec) -> PartReaders:
     return PartReaders(train, validation, heldout, said, () if known is None else known.told)
 
 
-def open_evaluation(spec: DataSpec) -> Opener | None:
+def open_evaluation(spec: DataSpec, *, labelled: bool = True) -> Opener | None:
     """Return how to read ``spec.eval_data``, whether or not the training rows are still there."""
     if spec.eval_data is None:
         return None
     path = paths.named(spec.eval_data)
     known = None if _named(spec) else glue.evaluation(path, spec.eval_data)
-    return known or _file(path, spec.eval_data, _numbers(spec), tagged=spec.asked is Format.TAGS)
+    numbers = _numbers(spec, labelled=labelled)
+    return known or _file(path, spec.eval_data, numbers, tagged=spec.asked is Format.TAGS)
 
 
 def here(name: str) -> bool:
@@ -87,9 +87,9 @@ def _named(spec: DataSpec) -> bool:
     return any(name is not None for name in (spec.text, spec.text_pair, spec.label))
 
 
-def _numbers(spec: DataSpec) -> tuple[int, ...]:
+def _numbers(spec: DataSpec, *, labelled: bool) -> tuple[int, ...]:
     numbers = columns.numbers((spec.text, spec.text_pair, spec.label))
-    if numbers and (spec.label is None or spec.text is None):
+    if numbers and ((labelled and spec.label is None) or spec.text is None):
         raise DataError(
             "a file without a header needs the numbers of both text and label",
             where=spec.data,

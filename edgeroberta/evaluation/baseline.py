@@ -117,7 +117,7 @@ def make(
     every row needs an answer. ``metric``: name of the one to
     tell first; None for the task's own, or the data's where it has one.
     """
-    from edgeroberta.data import glue, load_heldout, word_coverage
+    from edgeroberta.data import MaskReader, glue, load_heldout, word_coverage
     from edgeroberta.evaluation import soundness
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
@@ -136,7 +136,7 @@ def make(
     full = resolving.resolve(model, allow_pickle=allow_pickle, cache=cache_dir())
     full.require_head()
     task = full.task
-    rows = load_heldout(spec, task)
+    rows = load_heldout(spec, task, masks=MaskReader.of(task, full.folder, full.max_length))
     tokenizer = TextTokenizer.open(
         full.folder, full.max_length, long_text=long_text, stride=stride, pair=rows.pairs is not None
     )

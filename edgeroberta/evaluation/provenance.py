@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import demo
-from edgeroberta.data import DataSpec, Rows, hub, load_heldout
+from edgeroberta.data import DataSpec, MaskReader, Rows, hub, load_heldout
 from edgeroberta.data.label_format import LabelFormat
 from edgeroberta.errors import BundleError, DataError, EdgeRobertaError, UsageError
 from edgeroberta.evaluation import baseline_store
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.result import GateLimits
+from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest
 from edgeroberta.storage import jsontext, paths
 from edgeroberta.storage.artifact import write_json
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.storage.files import REPORT, REPORTS
+from edgeroberta.storage.files import REPORT, REPORTS, TOKENIZER
+from edgeroberta.tasks import Problem
 
 logger = logging.getLogger(__name__)
 
@@ -128,13 +130,26 @@ def heldout_rows(manifest: Manifest, spec: DataSpec | None, *, digest: str | Non
             hint=f"name it: --data {stored.data} (with --text and --label where the columns need naming)",
         )
     try:
-        return load_heldout(stored, manifest.task)
+        return _load(stored, manifest)
     except DataError as error:
         raise UsageError(
             f"the data that the bundle was made with cannot be read here ({error.what})",
             where=error.where,
             hint=hint,
         ) from error
+
+
+def _load(spec: DataSpec, manifest: Manifest) -> Rows:
+    """Load held-out rows; masks are drawn by the tokenizer of the baseline, where that is here.
+
+    The bundle's own gives the same ones, unless its vocabulary was cut.
+    """
+    folder, longest = manifest.folder, manifest.max_length
+    if manifest.task.problem is Problem.MASKED:
+        baseline = Checkpoint(Path(str(load_origin(manifest).get(BASELINE, ""))))
+        if (baseline.folder / TOKENIZER).is_file():
+            folder, longest = baseline.folder, baseline.max_length
+    return load_heldout(spec, manifest.task, masks=MaskReader.of(manifest.task, folder, longest))
 
 
 def _on_the_hub(name: str) -> bool:
@@ -158,19 +173,19 @@ def _named_rows(manifest: Manifest, spec: DataSpec, digest: str | None) -> Rows:
             unlabelled=None,
         )
         if _same(spec.data, stored.data) and _same(split.eval_data, stored.eval_data):
-            return load_heldout(split, manifest.task)
+            return _load(split, manifest)
         named = split.eval_data == spec.eval_data
         if digest is not None and named and (rows := _rows_of(split, manifest, digest)) is not None:
             return rows
     # A folder or a data set on the Hub has its own held-out part.
     whole = spec.eval_data or (spec.data if paths.named(spec.data).is_file() else None)
-    return load_heldout(replace(spec, eval_data=whole), manifest.task)
+    return _load(replace(spec, eval_data=whole), manifest)
 
 
 def _rows_of(split: DataSpec, manifest: Manifest, digest: str) -> Rows | None:
     """Return the held-out rows if they are the ones with this digest."""
     try:
-        rows = load_heldout(split, manifest.task)
+        rows = _load(split, manifest)
     except DataError as error:  # other data: what is wrong with it shows when it is read as the user said
         logger.debug("not split as the bundle's own data: %s", error)
         return None

@@ -50,7 +50,8 @@ def request_for(
     config = found.config
     inputs: Inputs = ()
     if data is not None:
-        from edgeroberta.data import load_splits
+        from edgeroberta.data import MaskReader, load_splits
 
-        inputs = sample_texts(load_splits(data, task=found.task).train.inputs())
+        masks = MaskReader.of(found.task, found.folder, found.max_length)
+        inputs = sample_texts(load_splits(data, task=found.task, masks=masks).train.inputs())
     return LatencyRequest(config.shape, config.activation, found, target, inputs, engine, threads, rounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ class MaskToken:
 
     id: int
     text: str  # as it is written in a text
+    #: ids of all tokens that stand for no part of a word, such as ``</s>``, this one included
+    special: frozenset[int] = field(default=frozenset(), compare=False)
 
 
 def find(folder: Path) -> MaskToken:
@@ -37,7 +39,7 @@ def find(folder: Path) -> MaskToken:
     for text in (*_stated(folder), *USUAL):
         number = _special_id(tokenizer, text)
         if number is not None:
-            return MaskToken(number, text)
+            return MaskToken(number, text, frozenset(tokenizer.get_added_tokens_decoder()))
     raise CheckpointError(
         "the tokenizer has no mask token, so there is nothing that stands for a masked word",
         where=str(folder / TOKENIZER),
