@@ -4,7 +4,8 @@
     python -m benchmarks.tables --check    only say which files are not current; exit code 1 if any is not
 
 A table stands between two markers, which name a file below benchmarks/results and what of it to show:
-``rows``, ``checks`` (of a machine's folder: those of all its results), or ``summary``, the README's table::
+``rows``, ``checks`` (of a machine's folder: those of all its results), ``summary``, the README's tables, or
+``tasks`` (of a machine's folder: a line for each task)::
 
     <!-- results: some-machine/peers rows -->
     <!-- /results -->
@@ -16,6 +17,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -62,6 +64,88 @@ SUMMARIES = {
 }
 
 
+@dataclass(frozen=True)
+class TaskLine:
+    """A task in the README's table of tasks: of a benchmark's rows, the baseline and the int8 bundle."""
+
+    title: str
+    guide: str  # page of the task
+    metric: str
+    score: Callable[[Row], float | None]
+    baseline: str  # name of the row that the others are compared with
+    ours: str  # name of the row of the int8 bundle
+    against: str  # what the baseline is
+
+
+def _accuracy(row: Row) -> float | None:
+    return row.accuracy
+
+
+def _f1(row: Row) -> float | None:
+    return row.f1
+
+
+def _spearman(row: Row) -> float | None:
+    return dict(row.values).get("Spearman")
+
+
+_PIPELINE, _INT8 = "transformers' pipeline", "int8/onnxruntime"
+#: The lines of the table of tasks, by benchmark.
+TASKS = {
+    "peers": TaskLine(
+        "labels of a text", "compress", "accuracy", _accuracy,
+        "transformers-pipeline", "edgeroberta-onnxruntime", _PIPELINE,
+    ),
+    "tokens": TaskLine("entities", "entities", "entity F1", _f1, "transformers", _INT8, _PIPELINE),
+    "question_answering": TaskLine(
+        "answers in a passage", "question-answering", "F1", _f1, "transformers", _INT8, _PIPELINE
+    ),
+    "fill_mask": TaskLine(
+        "masked words", "fill-mask", "accuracy", _accuracy, "transformers", _INT8, _PIPELINE
+    ),
+    "embeddings": TaskLine(
+        "embeddings", "embeddings", "Spearman", _spearman,
+        "sentence-transformers", _INT8, "sentence-transformers",
+    ),
+}  # fmt: skip
+
+
+def tasks_table(results: Sequence[Result]) -> str:
+    """Make the README's table of tasks: one line each, of the newest measurement on a machine."""
+    found = {result.benchmark: result for result in results}
+    lines = []
+    for name, line in TASKS.items():
+        if name not in found:
+            continue
+        rows = {row.name: row for row in found[name].rows}
+        full, ours = rows[line.baseline], rows[line.ours]
+        scores = [100 * (line.score(row) or 0.0) for row in (full, ours)]
+        lines.append(
+            [
+                f"[{line.title}](docs/guides/{line.guide}.md)",
+                f"{line.metric} {scores[0]:.1f} → {scores[1]:.1f}",
+                COLUMNS["agreement"](ours),
+                COLUMNS["p50 ms"](ours),
+                f"{_times(full, ours):.1f}× {line.against}",
+                version(found[name]),
+            ]
+        )
+    header = ["task", "float → int8", "agreement", "p50 ms", "faster than", "measured with"]
+    return (
+        markdown(header, lines)
+        + "\n"
+        + f"*{describe(results[0].machine)}; one text at a time, one thread.*\n"
+    )
+
+
+def _times(slower: Row, faster: Row) -> float:
+    """Return the median over rounds of p50 against p50."""
+    if slower.latency is None or faster.latency is None:
+        return 0.0
+    pairs = zip(slower.latency.round_p50, faster.latency.round_p50, strict=True)
+    return median(base / own for base, own in pairs)
+
+
 def spread(shares: Sequence[float]) -> str:
     """Write the mean of some shares, and the least and the greatest where there are several."""
     if not shares:
@@ -106,17 +190,16 @@ def summary_table(result: Result) -> str:
     rows = {row.name: row for row in result.rows}
     chosen = [(title, rows[name]) for title, name in SUMMARIES[result.benchmark].items() if name in rows]
     score, size = ("F1", "model MB") if any(row.f1 for _, row in chosen) else ("accuracy", "bundle MB")
-    rounds = [row.latency.round_p50 for _, row in chosen if row.latency]
     lines = [
         [
             title,
             COLUMNS[score](row),
             COLUMNS["agreement"](row),
             COLUMNS["p50 ms"](row),
-            f"{median(base / own for base, own in zip(rounds[0], timed, strict=True)):.1f}×",
+            f"{_times(chosen[0][1], row):.1f}×",
             COLUMNS["MB"](row),
         ]
-        for (title, row), timed in zip(chosen, rounds, strict=True)
+        for title, row in chosen
     ]
     header = ["model", f"{score} %", "agreement", "p50 ms", "speed-up", size]
     return markdown(header, lines) + "\n" + caption(result) + "\n"
@@ -200,10 +283,14 @@ def table(path: str, what: str, results: Path) -> str:
     Raises:
         EdgeRobertaError: The marker names no result or asks for something else.
     """
+    if what == "tasks":
+        return tasks_table([load(file) for file in sorted((results / path).glob("*.json"))])
     if what in ("rows", "summary"):
         return (rows_table if what == "rows" else summary_table)(load(results / f"{path}.json"))
     if what != "checks":
-        raise EdgeRobertaError(f"'{what}' is none of 'rows', 'checks', 'summary'", where=f"marker {path}")
+        raise EdgeRobertaError(
+            f"'{what}' is none of 'rows', 'checks', 'summary', 'tasks'", where=f"marker {path}"
+        )
     if not (results / path).is_dir():
         return checks_table([load(results / f"{path}.json")])
     return checks_table([load(file) for file in sorted((results / path).glob("*.json"))])

@@ -180,3 +180,18 @@ def test_a_result_with_an_unknown_field_is_refused(clone):
     path.write_text(path.read_text(encoding="utf-8").replace('"checks"', '"cheques"'), encoding="utf-8")
     with pytest.raises(EdgeRobertaError, match="not a benchmark result"):
         load(path)
+
+
+def test_each_task_has_a_line_of_what_int8_keeps_and_gains(tmp_path):
+    half = LATENCY.model_copy(update={"round_p50": (0.6, 0.65)})
+    rows = (
+        Row(name="transformers", title="", latency=LATENCY, f1=0.9),
+        Row(name="int8/onnxruntime", title="", latency=half, f1=0.899, same_answers=0.98),
+    )
+    write(PEERS.model_copy(update={"rows": rows, "benchmark": "tokens", "version": "0.1.0"}), folder=tmp_path)
+    lines = tables.table("box", "tasks", tmp_path).splitlines()
+    assert lines[2] == (
+        "| [entities](docs/guides/entities.md) | entity F1 90.0 → 89.9 | 98.0 % | 1.23 "
+        "| 2.0× transformers' pipeline | version 0.1.0, not measured again since |"
+    )
+    assert len(lines) == 5
