@@ -87,6 +87,11 @@ CODES: dict[str, Code] = {
         "A text has more tokens than the model, which is told to refuse such texts.",
         "Shorten it, or read long texts in windows: `--long-text windows`.",
     ),
+    "usage.separator": Code(
+        2,
+        "The first text of a pair holds the token that separates it from the second.",
+        "Take it out of the text; in most models it reads `[SEP]`.",
+    ),
     "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
     "recipe.budget-too-small": Code(
         2,
@@ -136,7 +141,9 @@ CODES: dict[str, Code] = {
         2, "Rows to be judged on are test rows whose labels are not published.", "Name rows with labels."
     ),
     "checkpoint": Code(
-        2, "A model folder or Hub id cannot be compressed.", "Name a fine-tuned RoBERTa, XLM-R or CamemBERT."
+        2,
+        "A model folder or Hub id cannot be compressed.",
+        "Name a fine-tuned RoBERTa, XLM-R, CamemBERT or BERT.",
     ),
     "checkpoint.no-mask": Code(
         2, "The tokenizer of a model has no mask token.", "Name a model that was trained to fill masks."

@@ -73,7 +73,7 @@ def baseline_rows(
         return found
     from edgeroberta.roberta import graph
 
-    graph.write_float(model, scratch / GRAPH)
+    graph.write_float(model, scratch / GRAPH, pair=facts.task.joins)
     shutil.copyfile(model.config_file, scratch / CONFIG)
     model.copy_tokenizer(scratch)
     return [

@@ -13,10 +13,10 @@ from edgeroberta.errors import UnavailableError, UsageError, missing_extra
 from edgeroberta.measure import torch_windows
 from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
-from edgeroberta.roberta import hftokenizer, loading
+from edgeroberta.roberta import hftokenizer, loading, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime.encoding import merge_windows
-from edgeroberta.tasks import Outputs, Unit, tokens
+from edgeroberta.tasks import Outputs, Problem, Unit, tokens
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -61,6 +61,7 @@ class TorchBaseline:
             # The folder may be one that a bundle names: no download, and no pickle, which runs code.
             loaded = loading.load(source, config, dtype=getattr(torch, dtype))
         self.model, self._head = loaded.to(self._where), source.head
+        self._source = source
         self.task = source.task
         self.unit = source.task.kind.unit
         self.max_length = source.max_length
@@ -75,6 +76,7 @@ class TorchBaseline:
 
     def answer(self, inputs: Inputs) -> list[int]:
         """Tokenize, run, and bring the first label of each text or token back to the CPU."""
+        self._tell_types(inputs)
         if self.overlap is not None:
             first: list[int] = self.outputs(inputs).values.argmax(-1).tolist()
             return first
@@ -92,6 +94,7 @@ class TorchBaseline:
 
     def outputs(self, inputs: Inputs) -> Outputs:
         """Return what the model gives for each of one or more inputs, batched by length."""
+        self._tell_types(inputs)
         if self.overlap is not None:
             return self._of_windows(inputs, self.overlap)
         order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
@@ -115,6 +118,11 @@ class TorchBaseline:
         return Outputs.pack(
             [found[row] for row in numbers], [places[row] for row in numbers] if places else None
         )
+
+    def _tell_types(self, inputs: Inputs) -> None:
+        """Let the model tell the texts of pairs apart, where it does and these are read as one."""
+        pair = not isinstance(inputs[0], str) and self.task.problem is not Problem.EMBEDDING
+        token_types.tell(self.model, self._source.separator_id if pair else None)
 
     def _of_windows(self, inputs: Inputs, overlap: int) -> Outputs:
         """Read long texts in windows, and merge what these give as the runtime does."""

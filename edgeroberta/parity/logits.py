@@ -84,7 +84,7 @@ def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Out
     from edgeroberta.runtime.session import open_session
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    write_float(model, place / GRAPH)
+    write_float(model, place / GRAPH, pair=task.joins)
     length = model.max_length
     session = open_session("onnxruntime", place, threads=1, lengths=Lengths((length,), ()))
     pad = model.config.pad_token_id

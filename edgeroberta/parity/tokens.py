@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import BundleError, CheckpointError, DataError, shown
+from edgeroberta.errors import BundleError, CheckpointError, DataError, UsageError, shown
 from edgeroberta.roberta import hftokenizer
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.runtime import tokenizerfiles
+from edgeroberta.runtime.encoding import Encoding
 from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 
 #: Texts in which tokenizers that seem alike differ: white space, case, marks, scripts, digits, rare words.
@@ -50,13 +52,13 @@ def check(model: Checkpoint, inputs: Sequence[Input]) -> str | None:
     """
     length, folder = model.max_length, model.folder
     ours, theirs = open_ours(model), hftokenizer.load(model)
-    texts = [*inputs, *_odd(theirs, length, pair=isinstance(inputs[0], tuple))]
+    pair = isinstance(inputs[0], tuple)
+    texts = [*inputs, *_odd(theirs, length, pair=pair, separator=model.separator_id if pair else None)]
     here = [encoding.ids.tolist() for encoding in ours.encode(texts)]
     there = _read(theirs, texts, length)
-    _check_types(there, texts, folder)
     differing = [index for index, ids in enumerate(here) if ids != there.ids[index]]
     if not differing:
-        return None
+        return _check_types(there, texts, model)
     first = differing[0]
     seen = f"{shown(texts[first])} gives {_around(here[first], there.ids[first])}"
     chosen = [texts[index] for index in differing]
@@ -78,10 +80,14 @@ def check(model: Checkpoint, inputs: Sequence[Input]) -> str | None:
     )
 
 
-def check_rows(model: Checkpoint, rows: Iterable[tuple[str, Sequence[Input]]]) -> None:
-    """Refuse texts that no bundle answers: with the padding token in them, or without any token."""
+def check_rows(model: Checkpoint, rows: Sequence[tuple[str, Sequence[Input]]]) -> None:
+    """Refuse texts that no bundle answers: with the padding token in them, or without any token.
+
+    Of a pair whose tokens are of two types also a first text that holds the separator.
+    """
     pad = model.config.pad_token_id
-    tokenizer = open_ours(model)
+    pair = any(isinstance(inputs[0], tuple) for _, inputs in rows if len(inputs))
+    tokenizer = open_ours(model, separator=model.separator_id if pair else None)
     if pad in tokenizer.encode_one("").ids:
         raise CheckpointError(
             f"pad_token_id is {pad}, a token that the tokenizer puts into every text; positions are counted "
@@ -90,7 +96,7 @@ def check_rows(model: Checkpoint, rows: Iterable[tuple[str, Sequence[Input]]]) -
             hint="only models whose padding is a token of its own can be compressed",
         )
     for name, inputs in rows:
-        for index, encoding in enumerate(tokenizer.encode(inputs)):
+        for index, encoding in enumerate(_encoded(tokenizer, name, inputs)):
             padded = (encoding.ids == pad).any()
             if padded or not len(encoding.ids):
                 why = f"holds the padding token (id {pad})" if padded else "has no tokens at all"
@@ -101,10 +107,26 @@ def check_rows(model: Checkpoint, rows: Iterable[tuple[str, Sequence[Input]]]) -
                 )
 
 
-def open_ours(model: Checkpoint) -> TextTokenizer:
-    """Open a model's tokenizer as the runtime does."""
+def _encoded(tokenizer: TextTokenizer, name: str, inputs: Sequence[Input]) -> list[Encoding]:
     try:
-        return TextTokenizer.open(model.folder, model.max_length)
+        return tokenizer.encode(inputs)
+    except UsageError:
+        for index, item in enumerate(inputs):  # one by one, to name the row
+            try:
+                tokenizer.encode_one(item)
+            except UsageError as error:
+                raise DataError(
+                    f"row {index + 1} of the {name} rows: {error.what}: {shown(item)}",
+                    hint="fix that text, or take the row out of the data",
+                    code=error.code,
+                ) from error
+        raise
+
+
+def open_ours(model: Checkpoint, *, separator: int | None = None) -> TextTokenizer:
+    """Open a model's tokenizer as the runtime does; ``separator`` as :meth:`TextTokenizer.open` has it."""
+    try:
+        return TextTokenizer.open(model.folder, model.max_length, separator=separator)
     except BundleError as error:
         raise CheckpointError(error.what, where=error.where, hint=error.hint) from error
 
@@ -123,14 +145,16 @@ def _unwritten(tokenizer: Any, folder: Path) -> str:
     return f"; {', '.join(map(repr, added[:_SHOWN]))} are tokens, but not in tokenizer.json" if added else ""
 
 
-def _odd(tokenizer: Any, length: int, *, pair: bool) -> list[Input]:
+def _odd(tokenizer: Any, length: int, *, pair: bool, separator: int | None) -> list[Input]:
     names = [*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()]
     names = list(dict.fromkeys(map(str, names)))[:_MOST_NAMES]
     typed = [f"good{name} film {name}" for name in names]
     texts = [*ODD, " ".join(typed), *typed, "good film, " * length + "the end"]
     if not pair:
         return list(texts)
-    return list(zip(texts, [texts[-1], *texts[:-1]], strict=True))
+    ends = None if separator is None else str(tokenizer.convert_ids_to_tokens(separator))
+    pairs = zip(texts, [texts[-1], *texts[:-1]], strict=True)
+    return [each for each in pairs if ends is None or ends not in each[0]]
 
 
 def _read(tokenizer: Any, texts: Sequence[Input], length: int) -> _ReferenceTokens:
@@ -140,15 +164,37 @@ def _read(tokenizer: Any, texts: Sequence[Input], length: int) -> _ReferenceToke
     return _ReferenceTokens(found["input_ids"], found.get("token_type_ids"))
 
 
-def _check_types(read: _ReferenceTokens, texts: Sequence[Input], folder: Path) -> None:
-    for text, types in zip(texts, read.types or (), strict=False):
-        if any(types):
-            raise CheckpointError(
-                "its tokenizer gives tokens a type other than 0, as it does for the second text of "
-                f"{shown(text)}; only one type can be compressed",
-                where=str(folder),
-                hint="train the model without token_type_ids in model_input_names of tokenizer_config.json",
+def _check_types(read: _ReferenceTokens, texts: Sequence[Input], model: Checkpoint) -> str | None:
+    """Hold types of tokens to those of the graph; a warning where transformers' own class has others.
+
+    Raises CheckpointError: the architecture has one type and the tokenizer gives several.
+    """
+    separator = model.separator_id if isinstance(texts[0], tuple) else None
+    given = read.types or [[0] * len(ids) for ids in read.ids]
+    for text, ids, types in zip(texts, read.ids, given, strict=True):
+        if types == _types(ids, separator):
+            continue
+        if FAMILIES[model.config.family].token_types and isinstance(text, tuple):
+            second = 0 if separator is None else 1
+            return (
+                f"transformers {_version()} gives the tokens of the second text of {shown(text)} the type "
+                f"{1 - second}, tokenizer.json {second}; the bundle and the baseline here follow the file\n"
+                '  next: write "tokenizer_class": "PreTrainedTokenizerFast" and "model_input_names" into '
+                "tokenizer_config.json, with token_type_ids among them or not, as the model was trained"
             )
+        raise CheckpointError(
+            "its tokenizer gives tokens a type other than 0, as it does for the second text of "
+            f"{shown(text)}; only one type can be compressed",
+            where=str(model.folder),
+            hint="train the model without token_type_ids in model_input_names of tokenizer_config.json",
+        )
+    return None
+
+
+def _types(ids: _Ids, separator: int | None) -> _Ids:
+    """Return the type of each token as the graph has it."""
+    first = ids.index(separator) + 1 if separator in ids else len(ids)
+    return [0] * first + [1] * (len(ids) - first)
 
 
 def _around(here: _Ids, there: _Ids) -> str:

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import CheckpointError
+from edgeroberta.errors import BundleError, CheckpointError
 from edgeroberta.roberta import families, files, heads, tensorfile
 from edgeroberta.roberta.config import EncoderConfig, load_config, load_object
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.heads import Head
 from edgeroberta.roberta.tensorfile import TensorEntry
+from edgeroberta.runtime import tokenizerfiles
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from edgeroberta.tasks import Task
@@ -87,6 +88,19 @@ class Checkpoint:
         if found is None:
             raise CheckpointError(f"the weights lack {name}", where=str(self), hint=DOWNLOAD)
         return found
+
+    @cached_property
+    def separator_id(self) -> int | None:
+        """Id of the token behind which the tokens of a pair are of type 1; None where all are of type 0.
+
+        The tokenizer's files say so: the template of a pair, and whether the model is given types at all.
+        """
+        if not FAMILIES[self.config.family].token_types or self.config.type_vocab_size < 2:
+            return None
+        try:
+            return tokenizerfiles.separator(self.folder)
+        except BundleError as error:
+            raise CheckpointError(error.what, where=error.where, hint=error.hint) from error
 
     @property
     def head(self) -> Head:

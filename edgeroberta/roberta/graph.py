@@ -2,8 +2,9 @@
 
 The shape of the graph is chosen for what engines fuse (measured, see ``docs/explanation/graph.md``):
 Q, K and V are one matmul with 1/sqrt(d) folded into Q; positions are a slice of a table, because
-inputs are right-padded; the mask is added as -10000, which half precision can hold; and where the head
-reads the first token alone, the last layer computes no other.
+inputs are right-padded; the mask is added as -10000, which half precision can hold; where the head reads
+the first token alone, the last layer computes no other; and of pairs, token types are found by the first
+separator.
 
 Inputs are ``input_ids`` and ``attention_mask``, int64 [batch, length], right-padded; the output is
 ``logits``, float32 [batch, labels], or [batch, length, labels] of a head per token. What a graph ends with
@@ -67,9 +68,11 @@ def build_graph(
     return _RequestWriter(weights, plan or QuantizationPlan({}), form or GraphForm()).write()
 
 
-def write_float(checkpoint: Checkpoint | Path, path: Path, form: GraphForm | None = None) -> tuple[Path, ...]:
-    """Write a checkpoint as a float graph and return the files written."""
-    return build_graph(load_weights(checkpoint), form=form).builder.save(path)
+def write_float(
+    checkpoint: Checkpoint | Path, path: Path, form: GraphForm | None = None, *, pair: bool = False
+) -> tuple[Path, ...]:
+    """Write a checkpoint as a float graph, of pairs or single texts, and return the files written."""
+    return build_graph(load_weights(checkpoint, pair=pair), form=form).builder.save(path)
 
 
 class _RequestWriter:
@@ -110,6 +113,8 @@ class _RequestWriter:
         words = self.words(ids)
         positions = self.positions(ids)
         total = graph.node("Add", (words, positions), "embeddings.sum")
+        if self.weights.separator_id is not None and table.second is not None:
+            total = self.second_text(ids, total, self.weights.separator_id, table.second)
         return self.blocks.layer_norm(
             "embeddings.norm", table.norm, total, epsilon=self.config.layer_norm_eps
         )
@@ -129,6 +134,24 @@ class _RequestWriter:
         numbers = graph.node("Cast", (rows,), "embeddings.position.numbers", to=onnx_type(self.form.body))
         scale = self.blocks.floats("embeddings.position.scale", table.scale)
         return graph.node("Mul", (numbers, scale), "embeddings.positions")
+
+    def second_text(self, ids: str, total: str, separator: int, second: Array) -> str:
+        """Add to each token of the second text, behind the first separator, what its type has more.
+
+        ``total``: float [batch, length, hidden]. ``second``: float32 [hidden].
+        """
+        graph = self.graph
+        wanted = graph.constant("types.separator", separator, np.int64)
+        # In int32, the one type of whole numbers that CumSum has in every engine.
+        found = graph.node("Equal", (ids, wanted), "types.found")
+        found = graph.node("Cast", (found,), "types.ends", to=onnx_type(np.int32))
+        axis = graph.constant("types.axis", 1, np.int32)
+        before = graph.node("CumSum", (found, axis), "types.before", exclusive=1)
+        behind = graph.node("Cast", (before,), "types.behind", to=onnx_type(np.bool_))
+        kinds = graph.node("Cast", (behind,), "types.numbers", to=onnx_type(self.form.body))
+        column = graph.node("Unsqueeze", (kinds, graph.constant("index.2", [2], np.int64)), "types.column")
+        added = graph.node("Mul", (column, self.blocks.floats("types.second", second)), "types.added")
+        return graph.node("Add", (total, added), "types.sum")
 
     def words(self, ids: str) -> str:
         """Look up the word embeddings, float [batch, length, hidden]."""

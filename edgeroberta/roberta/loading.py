@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta import tasks
 from edgeroberta.errors import CheckpointError, missing_extra
-from edgeroberta.roberta import heads, pruned
+from edgeroberta.roberta import heads, pruned, token_types
 from edgeroberta.roberta import names as tensornames
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.fields import DOWNLOAD, transformers_fields
@@ -71,7 +71,7 @@ def load_classifier(
         config.attention_probs_dropout_prob = attention_dropout
     with silence_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return load(
+        loaded = load(
             model,
             config,
             head=head,
@@ -80,6 +80,8 @@ def load_classifier(
             ignore_mismatched_sizes=True,  # a head of another number of labels
             attn_implementation=_attention(training=dropout is not None),
         )
+    token_types.tell(loaded, model.separator_id if task.joins else None)
+    return loaded
 
 
 def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrainedConfig:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from edgeroberta.roberta import pruned, sensitivity
+from edgeroberta.roberta import pruned, sensitivity, token_types
 from edgeroberta.roberta.heads import of_model
 from edgeroberta.roberta.observers import OutputObserver
 from edgeroberta.roberta.sensitivity import Sensitivity, TextBatch
@@ -114,6 +114,7 @@ def _fresh(model: PreTrainedModel, hidden_size: int | None, intermediate_size: i
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
         result = type(model)(config)
         pruned.resize(result, shapes)
+    token_types.tell(result, token_types.told(model))
     return result
 
 

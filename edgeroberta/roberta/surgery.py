@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeroberta.errors import UsageError
 from edgeroberta.roberta import heads as kinds
-from edgeroberta.roberta import pruned
+from edgeroberta.roberta import pruned, token_types
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ def prune(model: PreTrainedModel, kept: KeptUnits) -> PreTrainedModel:
         owner, _, leaf = name.rpartition(".")
         setattr(student.get_submodule(owner), leaf, buffer.detach().cpu().clone())
     student.tie_weights()
+    token_types.tell(student, token_types.told(model))
     return student.train(model.training)
 
 

@@ -24,13 +24,14 @@ from edgeroberta.roberta.heads import HeadWeights
 class Embeddings:
     """Word table float32 [vocabulary, hidden], position table float32 [max_length, hidden], norm.
 
-    The rows below the position offset are dropped and token type 0 is added to every position:
-    RoBERTa's inputs are right-padded and of one type, so the sum is the same.
+    The rows below the position offset are dropped and token type 0 is added to every position: inputs are
+    right-padded, and what tokens of type 1 have instead is added to them as a difference.
     """
 
     word: Array
     position: Array
     norm: LayerNorm
+    second: Array | None = None  # token type 1 less token type 0, float32 [hidden]; None where there is none
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,23 @@ class Weights:
     embeddings: Embeddings
     layers: tuple[EncoderLayer, ...]
     head: HeadWeights
+    #: id of the token behind which tokens of a pair are of type 1; None where all are of type 0
+    separator_id: int | None = None
 
 
-def load_weights(model: Checkpoint | Path) -> Weights:
-    """Load a model with its head as float32, whatever float type it is stored in."""
+def load_weights(model: Checkpoint | Path, *, pair: bool = False) -> Weights:
+    """Load a model with its head as float32, whatever float type it is stored in.
+
+    ``pair``: whether its inputs are pairs, whose second text may be of another token type.
+    """
     model = Checkpoint.of(model)
     config = model.config
     get = _tensor_getter(model, dict(checkpoint_validation.model_shapes(config)))
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
-    embeddings = _embeddings(get, config)
+    separator = model.separator_id if pair else None
+    embeddings = _embeddings(get, config, typed=separator is not None)
     head = model.head.load(StoredTensors(config, embeddings.word, get))
-    return Weights(config, embeddings, layers, head)
+    return Weights(config, embeddings, layers, head, separator)
 
 
 Getter = Callable[[str], Array]
@@ -124,11 +131,12 @@ def _norm(get: Getter, name: str) -> LayerNorm:
     return LayerNorm(get(f"{name}.weight"), get(f"{name}.bias"))
 
 
-def _embeddings(get: Getter, config: EncoderConfig) -> Embeddings:
+def _embeddings(get: Getter, config: EncoderConfig, *, typed: bool) -> Embeddings:
     word = get("embeddings.word_embeddings.weight")
     position = get("embeddings.position_embeddings.weight")[config.position_offset :]
-    kind = get("embeddings.token_type_embeddings.weight")[0]
-    return Embeddings(word, position + kind, _norm(get, "embeddings.LayerNorm"))
+    types = get("embeddings.token_type_embeddings.weight")
+    second = types[1] - types[0] if typed else None
+    return Embeddings(word, position + types[0], _norm(get, "embeddings.LayerNorm"), second)
 
 
 def _layer(get: Getter, config: EncoderConfig, index: int) -> EncoderLayer:

@@ -78,6 +78,9 @@ class Manifest:
     int8_matmuls: int | None = None
     long_text: LongText = LongText.TRUNCATE  # what is done with texts that are longer than ``max_length``
     stride: int = 0  # tokens that a window has in common with the next one; 0 unless there are windows
+    #: id of the token that ends the first text of a pair, where the graph takes what stands behind it for
+    #: another token type; None where it does not
+    separator_id: int | None = None
 
     @property
     def long_texts(self) -> LongTexts:
@@ -87,7 +90,7 @@ class Manifest:
 
 def schema(fields: Mapping[str, Any]) -> int:
     """Return the lowest schema version that has a place for the fields of a manifest."""
-    new = "long_text" in fields or "aggregation" in fields["task"]
+    new = "long_text" in fields or "separator_id" in fields or "aggregation" in fields["task"]
     return SCHEMA_VERSION if new else _PLAIN
 
 
@@ -231,6 +234,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             int8_matmuls=_optional_count(fields.get("int8_matmuls")),
             long_text=LongText(_text(fields.get("long_text", LongText.TRUNCATE))),
             stride=_count(fields.get("stride", 0)),
+            separator_id=_optional_count(fields.get("separator_id")),
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error

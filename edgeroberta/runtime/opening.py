@@ -97,6 +97,7 @@ def _tokenizer(facts: Manifest, options: OpeningOptions, threads: int) -> TextTo
         long_text=way,
         stride=stride,
         pair=facts.task.pair,
+        separator=facts.separator_id,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime import longtexts, tokenizerfiles
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["Encoding", "Input", "TextTokenizer", "explain"]
+
+Ids = npt.NDArray[np.int64]
 
 # The token for what a vocabulary of this family does not have.
 _UNKNOWN = "<unk>"
@@ -39,11 +42,13 @@ class TextTokenizer:
         max_length: int,
         threads: int | None = None,
         long_texts: LongTexts | None = None,
+        separator: int | None = None,
     ) -> None:
         self._tokenizer = tokenizer
         self._threads = threads
         self._long = long_texts or LongTexts()
         self._unknown = tokenizer.token_to_id(_UNKNOWN)
+        self._separator = separator
         self.max_length = max_length
         self._room_for_pairs = max_length >= tokenizer.num_special_tokens_to_add(True)
 
@@ -57,6 +62,7 @@ class TextTokenizer:
         long_text: str | None = None,
         stride: int | None = None,
         pair: bool = False,
+        separator: int | None = None,
     ) -> TextTokenizer:
         """Read ``tokenizer.json``, and over it what ``tokenizer_config.json`` says of ids.
 
@@ -67,7 +73,9 @@ class TextTokenizer:
         other. Any other number is not kept to, and lists use all cores: the size of the package's thread pool
         is one setting of the whole process (``RAYON_NUM_THREADS``). ``long_text``, ``stride``: what is done
         with texts that are longer, see :mod:`.longtexts`; they are cut when None. ``pair``: whether inputs
-        are pairs, of which each text has half of the room. Raises BundleError: the file is missing or is not
+        are pairs, of which each text has half of the room. ``separator``: id of the token that ends the first
+        text of a pair, where the model reads what stands behind it otherwise; a first text that holds it is
+        refused. Raises BundleError: the file is missing or is not
         a tokenizer; UsageError: ``max_length`` is no whole number, or has no room beside the special tokens,
         or ``long_text`` or ``stride`` is none.
         """
@@ -85,7 +93,7 @@ class TextTokenizer:
             room = (max_length - tokenizer.num_special_tokens_to_add(True)) // 2
         long = longtexts.choose(long_text, stride, max_length=max_length, room=room)
         tokenizer.enable_truncation(max_length, stride=long.stride, strategy="longest_first", direction=side)
-        return cls(tokenizer, max_length, threads, long)
+        return cls(tokenizer, max_length, threads, long, separator)
 
     @property
     def long_texts(self) -> LongTexts:
@@ -233,6 +241,8 @@ class TextTokenizer:
 
     def _wrap(self, found: NativeEncoding, item: Input, places: bool, number: int | None = None) -> Encoding:
         ids = np.array(found.ids, np.int64)
+        if self._separator is not None and not isinstance(item, str):
+            self._refuse_separator(found, ids, number)
         # `overflowing` copies, so it is only asked for where it can be non-empty.
         cut = len(ids) >= self.max_length and bool(found.overflowing)
         if cut and self._long.way is not LongText.TRUNCATE:
@@ -247,6 +257,19 @@ class TextTokenizer:
                 return windows(parts, item, self._long.stride, unknown=self._unknown, places=places)
         where = place(found, item, self._unknown) if places and isinstance(item, str) else None
         return Encoding(ids, cut, where)
+
+    def _refuse_separator(self, found: NativeEncoding, ids: Ids, number: int | None) -> None:
+        """Refuse a first text that holds the separator: the model would take its rest for the second text."""
+        places = np.flatnonzero(ids == self._separator)
+        # Of a pair without it in its texts there are two, and who is the first one's is not asked for.
+        if len(places) > 2 and found.sequence_ids[int(places[0])] is not None:
+            raise UsageError(
+                f"the first text of the pair holds the token that separates it from the second (id "
+                f"{self._separator}), where this model has no answer",
+                where=None if number is None else f"input {number}",
+                hint="take it out of the text; in most models it reads [SEP]",
+                code="usage.separator",
+            )
 
     def _count(self, item: Input) -> int:
         """Count the tokens of a text or pair, the special ones included."""

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 _SIDES = ("right", "left")
 #: Settings that are true or false; transformers takes nothing else for them, null neither.
 _SWITCHES = ("add_prefix_space", "split_special_tokens")
+#: What BERT's tokenizers make of characters, and what ``tokenizer.json`` calls it. ``strip_accents`` may be
+#: null, which means: where letters are made small.
+_CHARACTERS = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
 
 
 def read(folder: Path) -> tuple[Tokenizer, str]:
@@ -35,11 +42,42 @@ def read(folder: Path) -> tuple[Tokenizer, str]:
     _check_template(tokenizer, file)
     settings = _settings(folder / TOKENIZER_CONFIG)
     _apply_prefix_space(tokenizer, settings)
+    _apply_characters(tokenizer, settings, folder)
     tokenizer.encode_special_tokens = settings.get("split_special_tokens", False)
     side = _truncation_side(tokenizer, settings, folder)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer, side
+
+
+def separator(folder: Path) -> int | None:
+    """Return the id of the token behind which tokens of a pair are of type 1; None where all are of type 0.
+
+    The template of ``tokenizer.json`` says so, and ``model_input_names`` of ``tokenizer_config.json`` where
+    that leaves ``token_type_ids`` out. Raises BundleError: types change elsewhere than right behind the first
+    separator.
+    """
+    names = _settings(folder / TOKENIZER_CONFIG).get("model_input_names")
+    if isinstance(names, list) and "token_type_ids" not in names:
+        return None
+    found = read(folder)[0].encode("a", "b")
+    first = found.type_ids.count(0)
+    if first == len(found.ids):
+        return None
+    end = first - 1
+    if (
+        end >= 0
+        and found.type_ids == [0] * first + [1] * (len(found.ids) - first)
+        and found.sequence_ids[end] is None
+        and found.ids.index(found.ids[end]) == end
+    ):
+        return int(found.ids[end])
+    raise BundleError(
+        f"its template gives the tokens of a pair the types {found.type_ids}: not 0 up to and with the first "
+        "separator and 1 behind it",
+        where=str(folder / TOKENIZER),
+        hint="only models whose token types are BERT's, or all 0, can be compressed for pairs",
+    )
 
 
 def _settings(config: Path) -> dict[str, Any]:
@@ -84,6 +122,25 @@ def _apply_prefix_space(tokenizer: Tokenizer, settings: dict[str, Any]) -> None:
         step = tokenizer.pre_tokenizer
         step.add_prefix_space = stated
         tokenizer.pre_tokenizer = step
+
+
+def _apply_characters(tokenizer: Tokenizer, settings: dict[str, Any], folder: Path) -> None:
+    """Let ``tokenizer_config.json`` overrule what BERT's normalizer does, as transformers 4 and 5 have it."""
+    step = tokenizer.normalizer
+    if step is None or not all(hasattr(step, name) for name in _CHARACTERS.values()):
+        return
+    for stated, name in _CHARACTERS.items():
+        if stated not in settings:
+            continue
+        value = settings[stated]
+        if not isinstance(value, bool) and (value is not None or stated != "strip_accents"):
+            raise BundleError(
+                f"{stated} is {shown(value)}, not true or false",
+                where=str(folder / TOKENIZER_CONFIG),
+                hint="write true or false",
+            )
+        setattr(step, name, value)
+    tokenizer.normalizer = step
 
 
 def _truncation_side(tokenizer: Tokenizer, settings: dict[str, Any], folder: Path) -> str:

@@ -143,6 +143,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "saturation": _saturation(context),
             "int8_matmuls": _int8_matmuls(output, engines),
             **_long_texts(tokenizer.long_texts),
+            **_separator(model, context),
         },
     )
     later = _on_the_device(engines, context)
@@ -277,6 +278,12 @@ def _long_texts(chosen: LongTexts) -> dict[str, Any]:
     if chosen.way is LongText.TRUNCATE:
         return {}
     return {"long_text": chosen.way.value, "stride": chosen.stride}
+
+
+def _separator(model: Checkpoint, context: Context) -> dict[str, int]:
+    """Return what the manifest says of token types; nothing where all tokens are of one type."""
+    found = model.separator_id if context.task.joins else None
+    return {} if found is None else {"separator_id": found}
 
 
 def _saturation(context: Context) -> dict[str, Any] | None:

@@ -26,8 +26,10 @@ def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta import backends
     from edgeroberta.roberta.graph import TENSORRT, write_float
 
-    files = write_float(context.checkpoint, context.output / GRAPH)
+    pair = context.task.joins
+    files = write_float(context.checkpoint, context.output / GRAPH, pair=pair)
     if backends.wants_half_graph(context.target.engines):
-        files += write_float(context.checkpoint, context.output / backends.HALF_GRAPH, TENSORRT)
+        half = context.output / backends.HALF_GRAPH
+        files += write_float(context.checkpoint, half, TENSORRT, pair=pair)
     context.checkpoint.copy_files(context.output)
     return {"bytes": sum(file.stat().st_size for file in files), "files": [file.name for file in files]}

@@ -98,7 +98,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     float_graph = context.inputs[Kind.GRAPH].path
     tensorrt = backends.wants_int8_graph(context.target.engines)
     form = INT8_EMULATION if tensorrt else GraphForm()
-    weights = load_weights(context.checkpoint)
+    weights = load_weights(context.checkpoint, pair=context.task.joins)
     calibration, check = _texts(config, context)
     half = _carry_half(float_graph, context.output, [one.ids for one in (check or calibration)[:HALF_TEXTS]])
     found = _choose(weights, form, calibration, config, context)

@@ -99,6 +99,11 @@ class Task:
         return KINDS[str(self.problem)]
 
     @property
+    def joins(self) -> bool:
+        """Whether the two texts of an input are read as one; an embedding is of each alone."""
+        return self.pair and self.problem is not Problem.EMBEDDING
+
+    @property
     def metric(self) -> str:
         """Name of the metric that models are judged and chosen by."""
         return self.judged_by or self.kind.default_metric

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import heads, hftokenizer, loading, resolving
+from edgeroberta.roberta import heads, hftokenizer, loading, resolving, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.heads import Head
@@ -39,7 +39,7 @@ class Teacher:
     source: Checkpoint  # where it comes from
     model: PreTrainedModel  # the classifier; its logits are in the order of the task's labels
     max_length: int  # tokens that it takes, special tokens included
-    family: bool  # True for a RoBERTa, whose inside can be compared with a student's
+    family: bool  # True where its architecture is the student's, whose inside can be compared
     tokenizer: Any = None  # its own tokenizer where that is none of ours, else None
 
     def encoder(self, max_length: int) -> Encoder:
@@ -89,10 +89,11 @@ def open_teacher(name: str | None, context: Context) -> Teacher:
     family = source.of_family and (source.folder / TOKENIZER).is_file()
     if family:
         limit, tokenizer = source.max_length, None
+        token_types.tell(model, source.separator_id if context.task.joins else None)
     else:
         tokenizer = _tokenizer(source)
         limit = _limit(tokenizer, model)
-        if context.task.pair:
+        if context.task.joins:
             _tell_segments(model, tokenizer)
     return Teacher(source, model, limit, family, tokenizer)
 
@@ -216,8 +217,7 @@ def _tell_segments(model: PreTrainedModel, tokenizer: Any) -> None:
         return
 
     def segments(ids: Tensor) -> Tensor:
-        passed = (ids == tokenizer.sep_token_id).cumsum(1) - (ids == tokenizer.sep_token_id).long()
-        return passed.clamp(max=1)
+        return token_types.of(ids, tokenizer.sep_token_id)
 
     if segments(torch.tensor([sample["input_ids"]]))[0].tolist() != list(wanted):
         raise CheckpointError(

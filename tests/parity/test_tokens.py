@@ -45,7 +45,7 @@ def edited(tiny_checkpoint, tmp_path) -> Callable[[Edit], Path]:
 
 
 @pytest.mark.parametrize("inputs", [TEXTS, PAIRS], ids=["single", "pairs"])
-@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint"])
+@pytest.mark.parametrize("model", ["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_bert_checkpoint"])
 def test_ordinary_tokenizers_are_read_as_transformers_reads_them(request, model, inputs):
     assert tokens.check(Checkpoint(request.getfixturevalue(model)), inputs) is None
 
@@ -191,3 +191,75 @@ def test_a_padding_token_that_is_in_every_text_is_refused(edited):
     file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": 2}))
     with pytest.raises(CheckpointError, match="a token that the tokenizer puts into every text"):
         tokens.check_rows(Checkpoint(folder), [])
+
+
+@pytest.fixture
+def edited_bert(tiny_bert_checkpoint, tmp_path) -> Callable[[Edit], Path]:
+    """A function that changes tokenizer.json and tokenizer_config.json of a copy of a BERT."""
+
+    def edit(change: Edit) -> Path:
+        folder = Path(shutil.copytree(tiny_bert_checkpoint, tmp_path / "bert"))
+        for name, number in (("tokenizer.json", 0), ("tokenizer_config.json", 1)):
+            contents: list[dict[str, Any]] = [{}, {}]
+            contents[number] = json.loads((folder / name).read_text(encoding="utf-8"))
+            change(*contents)
+            (folder / name).write_text(json.dumps(contents[number]), encoding="utf-8")
+        return folder
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"do_lower_case": False},
+        {"strip_accents": False},
+        {"strip_accents": True, "do_lower_case": False},
+        {"tokenize_chinese_chars": False},
+        {"truncation_side": "left"},
+        {"split_special_tokens": True},
+    ],
+    ids=str,
+)
+def test_what_the_config_says_of_berts_characters_is_read_as_transformers_reads_it(edited_bert, settings):
+    folder = edited_bert(lambda file, config: config.update(settings))
+    texts = ["Upper CASÉ 北京ABC很好看", "ＡＢ１２，《红楼梦》café", "한글 İstanbul"]
+    assert tokens.check(Checkpoint(folder), texts) is None
+    assert tokens.check(Checkpoint(folder), list(zip(texts, texts[::-1], strict=True))) is None
+
+
+def test_a_setting_of_characters_that_is_no_truth_value_is_refused_by_name(edited_bert):
+    folder = edited_bert(lambda file, config: config.update(do_lower_case="yes"))
+    with pytest.raises(CheckpointError, match="do_lower_case is 'yes', not true or false"):
+        tokens.check(Checkpoint(folder), TEXTS)
+
+
+def one_type(file: dict[str, Any], config: dict[str, Any]) -> None:
+    for part in file.get("post_processor", {}).get("pair", ()):
+        next(iter(part.values()))["type_id"] = 0
+
+
+@rebuilt
+def test_a_template_of_one_type_is_followed_where_transformers_leaves_it_out(edited_bert):
+    folder = edited_bert(one_type)
+    told = tokens.check(Checkpoint(folder), PAIRS)
+    assert told is not None
+    assert "gives the tokens of the second text of ('a great film', 'The story') the type 1" in told
+    assert "tokenizer.json 0; the bundle and the baseline here follow the file\n  next: write" in told
+
+
+def test_a_tokenizer_that_gives_no_types_is_read_as_transformers_reads_it(edited_bert):
+    folder = edited_bert(
+        lambda file, config: config.update(model_input_names=["input_ids", "attention_mask"])
+    )
+    assert Checkpoint(folder).separator_id is None
+    assert tokens.check(Checkpoint(folder), PAIRS) is None
+
+
+def test_a_row_whose_first_text_holds_the_separator_is_refused_with_its_number(tiny_bert_checkpoint):
+    model = Checkpoint(tiny_bert_checkpoint)
+    tokens.check_rows(model, [("held-out", [("a film", "the [SEP] story")]), ("validation", ["good [SEP]"])])
+    with pytest.raises(DataError) as caught:
+        tokens.check_rows(model, [("held-out", [PAIRS[0], ("bad [SEP] film", "b")])])
+    assert "row 2 of the held-out rows: the first text of the pair holds the token that" in caught.value.what
+    assert caught.value.code == "usage.separator"

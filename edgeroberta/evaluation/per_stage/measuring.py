@@ -151,7 +151,7 @@ class _MetricsCache:
             if first:
                 found = self._sum_up(self._baseline(), self.answers)
             else:
-                model = models.prepare(made, checkpoint, self.scratch / "model")
+                model = models.prepare(made, checkpoint, self.scratch / "model", pair=self.task.joins)
                 found = self.seen.get(model.graph)
                 if found is None:
                     found = self._sum_up(model, self._ask(model))
@@ -165,7 +165,8 @@ class _MetricsCache:
 
     def _baseline(self) -> StageModel:
         if self.baseline is None:
-            self.baseline = models.prepare(self.first, self.checkpoint, self.scratch / "baseline")
+            place = self.scratch / "baseline"
+            self.baseline = models.prepare(self.first, self.checkpoint, place, pair=self.task.joins)
         return self.baseline
 
     def _ask(self, model: StageModel) -> Any:

@@ -30,16 +30,17 @@ class StageModel:
     graph: str  # digest of all that the engine and the tokenizer are given
 
 
-def prepare(made: Artifact, checkpoint: Checkpoint | None, folder: Path) -> StageModel:
+def prepare(made: Artifact, checkpoint: Checkpoint | None, folder: Path, *, pair: bool = False) -> StageModel:
     """Make a model that can be asked of an artifact.
 
     ``checkpoint``: the artifact, where it is one; its float graph is written to ``folder``, and what is there
-    deleted. A draft runs in ONNX Runtime if it has a graph for it, for TensorRT the int8 emulation graph that
-    its goldens come from; else in the first of its engines that is here.
+    deleted. ``pair``: whether two texts are read as one. A draft runs in ONNX Runtime if it has a graph for
+    it, for TensorRT the int8 emulation graph that its goldens come from; else in the first of its engines
+    that is here.
     """
     if made.kind is Kind.DRAFT:
         return _draft(made.path)
-    source = made.path if checkpoint is None else _exported(checkpoint, folder)
+    source = made.path if checkpoint is None else _exported(checkpoint, folder, pair=pair)
     longest = Checkpoint.of(checkpoint or source).max_length
     return StageModel(source, subjects.SUBJECTS["onnx"], ENGINE, _digest(source, ENGINE, longest))
 
@@ -53,12 +54,12 @@ def size(made: Artifact, checkpoint: Checkpoint | None) -> int:
     return checkpoint.weight_bytes + (tokenizer.stat().st_size if tokenizer.is_file() else 0)
 
 
-def _exported(checkpoint: Checkpoint, folder: Path) -> Path:
+def _exported(checkpoint: Checkpoint, folder: Path, *, pair: bool) -> Path:
     from edgeroberta.roberta.graph import write_float
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    write_float(checkpoint, folder / GRAPH)
+    write_float(checkpoint, folder / GRAPH, pair=pair)
     checkpoint.copy_files(folder)
     return folder
 

@@ -1,0 +1,73 @@
+"""A bundle of a BERT: pooler, two token types, WordPiece, Chinese."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edgeroberta.errors import UsageError
+from edgeroberta.runtime import Runtime
+from edgeroberta.runtime.manifest import read
+
+TEXTS = [
+    "The film is great.",
+    "这部电影很好看，音乐也不错。",
+    "小明买了iPhone15，花了６９９９元",
+    "",
+    "good [SEP] film",
+]
+PAIRS = [("音乐不错", "故事太长，演员的表演让人失望！"), ("a", "The film [SEP] is dull " * 40), ("", "")]
+
+
+@pytest.fixture(scope="module")
+def single(make_bundle, tiny_bert_checkpoint):
+    return make_bundle(tiny_bert_checkpoint, ("onnxruntime", "openvino"))
+
+
+@pytest.fixture(scope="module")
+def pair(make_bundle, tiny_bert_checkpoint):
+    return make_bundle(tiny_bert_checkpoint, ("onnxruntime", "openvino"), pair=True)
+
+
+def wanted(folder, inputs):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    found = []
+    for item in inputs:
+        # Lists, since of two texts alone that are both empty transformers 5 takes the second for none.
+        texts = [[item]] if isinstance(item, str) else [[each] for each in item]
+        with torch.inference_mode():
+            batch = tokenizer(*texts, truncation=True, max_length=512, return_tensors="pt")
+            found.append(model(**batch).logits[0].numpy())
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_texts_and_pairs_are_answered_as_transformers_answers_them(
+    engine, single, pair, tiny_bert_checkpoint
+):
+    for bundle, inputs in ((single, TEXTS), (pair, PAIRS)):
+        with Runtime.open(bundle, engine=engine) as runtime:
+            found = runtime.logits(inputs)
+        np.testing.assert_allclose(found, wanted(tiny_bert_checkpoint, inputs), atol=1e-5)
+
+
+def test_only_a_bundle_of_pairs_says_behind_which_token_the_second_text_begins(single, pair):
+    assert (read(single).separator_id, read(pair).separator_id) == (None, 6)
+
+
+def test_a_first_text_that_holds_the_separator_is_refused(pair):
+    with Runtime.open(pair) as runtime:
+        for ask, where in (
+            (lambda: runtime(("good [SEP] film", "b")), None),
+            (lambda: runtime([PAIRS[0], ("[SEP]", "b")]), "input 1"),
+            (lambda: runtime.logits([("good [SEP]" * 900, "b")]), "input 0"),
+        ):
+            with pytest.raises(UsageError) as caught:
+                ask()
+            assert "the first text of the pair holds the token that separates it" in caught.value.what
+            assert (caught.value.code, caught.value.where) == ("usage.separator", where)
+        assert runtime(("good", "[SEP] film [SEP]")).label in runtime.labels
