@@ -18,6 +18,7 @@ class LinearOp:
     name: str  # E.g. ``layer.0.ffn.in``.
     tensor: str  # name of its input tensor in the graph, float [..., inputs]
     linear: Linear  # its float weights
+    tied: bool = False  # whether its weights are the transposed table of word embeddings
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Blocks:
         self.body = body
         self.linear_ops: list[LinearOp] = []
         self.attentions: list[Attention] = []
+        self._tables: set[str] = set()
 
     def linear(
         self,
@@ -76,6 +78,37 @@ class Blocks:
             x = self.quantize_dequantize(linear_op, x, choice.activation)
             inputs, bias = (x, self._int8_weight(linear_op, choice, divisor)), choice.bias
         return self.graph.node("MatMul", inputs, f"{linear_op}.matmul"), bias
+
+    def tied_linear(self, linear_op: str, x: str, linear: Linear) -> str:
+        """Write ``x @ weight + bias`` with the transposed table of word embeddings as the weight.
+
+        The table is in the graph once. Engines find an int8 matmul in it all the same: scales per row of the
+        table are scales per output here (ONNX Runtime 1.32, OpenVINO 2026.4).
+        """
+        self.linear_ops.append(LinearOp(linear_op, x, linear, tied=True))
+        choice, bias = self.plan.matmuls.get(linear_op), linear.bias
+        if choice is not None:
+            x, bias = self.quantize_dequantize(linear_op, x, choice.activation), choice.bias
+        table = self.word_table(linear.weight.T)
+        weight = self.graph.node("Transpose", (table,), f"{linear_op}.weight", perm=(1, 0))
+        product = self.graph.node("MatMul", (x, weight), f"{linear_op}.matmul")
+        return self.add_bias(linear_op, product, bias)
+
+    def word_table(self, words: Array) -> str:
+        """Return the table of word embeddings, float [vocabulary, hidden], dequantized where it is int8.
+
+        ``words``: the same in float32.
+        """
+        rows, name = self.plan.word_embeddings, "embeddings.table"
+        if rows is None:
+            return self.floats("embeddings.word", words)
+        if name not in self._tables:
+            self._tables.add(name)
+            values = self.graph.constant("embeddings.word", rows.values)
+            scale = self.scales("embeddings.scale.rows", rows.scale[:, 0])
+            zero = self.graph.constant("embeddings.zero", np.zeros(len(rows.scale)), np.int8)
+            self.graph.node("DequantizeLinear", (values, scale, zero), name, axis=0)
+        return name
 
     def add_bias(self, name: str, product: str, bias: Array) -> str:
         """Add a bias float32 [outputs]."""

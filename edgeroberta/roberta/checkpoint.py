@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import BundleError, CheckpointError
+from edgeroberta.errors import BundleError, CheckpointError, EdgeRobertaError
 from edgeroberta.roberta import families, files, heads, tensorfile
 from edgeroberta.roberta.config import EncoderConfig, load_config, load_object
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.heads import Head
 from edgeroberta.roberta.tensorfile import TensorEntry
-from edgeroberta.runtime import tokenizerfiles
+from edgeroberta.runtime import mask_token, tokenizerfiles
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,16 @@ class Checkpoint:
     @cached_property
     def task(self) -> Task:
         """Kind of task and labels by the folder alone; only the data can tell whether inputs are pairs."""
-        return Task.from_config(self.fields)
+        task = Task.from_config(self.fields)
+        return replace(task, mask_id=self._mask_id) if task.problem is Problem.MASKED else task
+
+    @property
+    def _mask_id(self) -> int | None:
+        """Id of the mask token; None where the tokenizer has none, or none that is readable here."""
+        try:
+            return mask_token.find(self.folder).id if (self.folder / TOKENIZER).is_file() else None
+        except EdgeRobertaError:
+            return None  # a base model is not asked for masked words
 
     @cached_property
     def weight_files(self) -> tuple[Path, ...]:
@@ -110,7 +119,8 @@ class Checkpoint:
     @property
     def has_head(self) -> bool:
         """Whether it is fine-tuned for a task; else a base model."""
-        return f"{self.head.gives}.weight" in self.tensors
+        names = heads.tensors(self.head)
+        return any(name in self.tensors for name in names if not name.startswith(families.PREFIXES))
 
     def require_head(self) -> None:
         """Refuse a base model where a fine-tuned one is needed."""

@@ -107,6 +107,8 @@ def check_weights(model: Checkpoint) -> None:
     if any(name in headers for name in own):
         sizes = config.hidden_size, config.num_labels, config.vocab_size
         expected.update(heads.shapes(model.head, *sizes))
+        optional = dict(model.head.optional(config.hidden_size, config.vocab_size))
+        expected.update({name: shape for name, shape in optional.items() if name in headers})
         _check_class(model)
     others = {
         name: entry.file
@@ -159,6 +161,7 @@ def model_shapes(config: EncoderConfig) -> Iterator[tuple[str, tuple[int, ...]]]
     yield from encoder_shapes(config, "")
     head = heads.find(config.head, config.family)
     yield from heads.shapes(head, config.hidden_size, config.num_labels, config.vocab_size)
+    yield from head.optional(config.hidden_size, config.vocab_size)
 
 
 def encoder_shapes(config: EncoderConfig, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -40,6 +40,8 @@ class EncoderConfig:
     head: str  # name of the head, a key of :data:`edgeroberta.roberta.heads.HEADS`
     #: each layer's own dimensions, the first layer first; all alike in a model that is not pruned
     layer_shapes: tuple[LayerShape, ...]
+    mask_id: int | None = None  # id of the mask token, of a model that is asked for masked words
+    tied: bool = True  # whether a decoder that is not stored is the word embeddings
 
     @property
     def shape(self) -> EncoderShape:
@@ -104,6 +106,8 @@ class EncoderConfig:
             num_labels=task.num_outputs,
             head=task.head,
             layer_shapes=layer_shapes(fields, where),
+            mask_id=task.mask_id,
+            tied=fields.get("tie_word_embeddings", True) is not False,
         )
 
 

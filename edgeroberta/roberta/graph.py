@@ -42,12 +42,13 @@ class GraphForm:
     #: attention shape then differs from the rest
     first_token_only: bool = True
     interchange: bool = True  # add outputs that other programs look for, where the head has such
+    fixed: bool = False  # let shapes depend on those of the inputs alone, not on what is in them
     observers: bool = False  # make the inputs of every matmul and attention graph outputs, for calibration
 
 
 #: What TensorRT is given. All layers compute all tokens: for a single query it makes no fused int8
 #: attention but two matmuls and a softmax of their own (TensorRT-RTX 1.7.1).
-TENSORRT = GraphForm(body=np.float16, first_token_only=False, interchange=False)
+TENSORRT = GraphForm(body=np.float16, first_token_only=False, interchange=False, fixed=True)
 #: The same computation in a float32 body, for ONNX Runtime on a CPU: what the int8 engine is held to.
 INT8_EMULATION = GraphForm(first_token_only=False, interchange=False)
 
@@ -94,7 +95,7 @@ class _RequestWriter:
         for index, layer in enumerate(self.weights.layers):
             only_first = first and index == last
             hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
-        encoder = EncoderTensors(ids, mask, hidden, first, self.form.interchange)
+        encoder = EncoderTensors(ids, mask, hidden, first, self.form.interchange, self.form.fixed)
         for output in self.weights.head.write(self.blocks, encoder):
             graph.node("Cast", (output.tensor,), output.name, to=onnx_type(np.float32))
             graph.output(output.name, np.float32, output.shape)
@@ -157,16 +158,14 @@ class _RequestWriter:
         """Look up the word embeddings, float [batch, length, hidden]."""
         graph, rows = self.graph, self.plan.word_embeddings
         if rows is None:
-            table = self.blocks.floats("embeddings.word", self.weights.embeddings.word)
+            table = self.blocks.word_table(self.weights.embeddings.word)
             return graph.node("Gather", (table, ids), "embeddings.words")
         values = graph.constant("embeddings.word", rows.values)
         if self.form.body == np.float16:
             # TensorRT takes int8 constants only where they are dequantized at once ("Quantized constant
             # is only allowed before DQ", TensorRT-RTX 1.7.1). It gathers before it multiplies all the
             # same: the table is int8 in its engine.
-            scale = self.blocks.scales("embeddings.scale", rows.scale[:, 0])
-            zero = graph.constant("embeddings.zero", np.zeros(len(rows.scale)), np.int8)
-            table = graph.node("DequantizeLinear", (values, scale, zero), "embeddings.table", axis=0)
+            table = self.blocks.word_table(self.weights.embeddings.word)
             return graph.node("Gather", (table, ids), "embeddings.words")
         picked = graph.node("Gather", (values, ids), "embeddings.rows")
         scale = graph.node(

@@ -6,7 +6,7 @@ held to the shape that the config tells for it, so the layers of a pruned model 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgeroberta.roberta import checkpoint_validation
 from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
+from edgeroberta.roberta.families import bare
 from edgeroberta.roberta.heads import HeadWeights
 
 
@@ -72,7 +73,8 @@ def load_weights(model: Checkpoint | Path, *, pair: bool = False) -> Weights:
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
     separator = model.separator_id if pair else None
     embeddings = _embeddings(get, config, typed=separator is not None)
-    head = model.head.load(StoredTensors(config, embeddings.word, get))
+    names = {bare(name) for name in model.tensors}
+    head = model.head.load(StoredTensors(config, embeddings.word, get, names))
     return Weights(config, embeddings, layers, head, separator)
 
 
@@ -86,6 +88,11 @@ class StoredTensors:
     config: EncoderConfig
     words: Array
     tensor: Getter
+    names: Container[str] = ()  # those of all that are stored, without the family's prefix
+
+    def stored(self, name: str) -> Array | None:
+        """Return a tensor that need not be there; None where it is not."""
+        return self.tensor(name) if name in self.names else None
 
     def linear(self, name: str) -> Linear:
         """Return a linear layer by its name."""

@@ -17,6 +17,9 @@ from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_yo
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.storage.files import FP16_GRAPH, GRAPH, OPENVINO, TENSORRT_GRAPH
 
+#: Output of a graph, float32 [masks, vocabulary], that is run for who asks for certain tokens alone.
+LOG_PROBABILITIES = "log_probabilities"
+
 Ids = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
 

@@ -10,6 +10,7 @@ from edgeroberta.tasks.classification import Prediction
 from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
 from edgeroberta.tasks.kind import Metric, TaskKind
+from edgeroberta.tasks.masked import FilledToken, MaskPrediction
 from edgeroberta.tasks.outputs import AnswerSpans, MaskedTokens, Outputs, Ragged, WordTags, as_outputs
 from edgeroberta.tasks.problem import Problem, Unit, Word
 from edgeroberta.tasks.schemes import Scheme
@@ -23,6 +24,8 @@ __all__ = [
     "Answer",
     "AnswerSpans",
     "Entity",
+    "FilledToken",
+    "MaskPrediction",
     "MaskedTokens",
     "Metric",
     "Outputs",

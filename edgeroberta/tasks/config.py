@@ -13,7 +13,11 @@ from edgeroberta.tasks.problem import Problem
 _MOST_LABELS = 1 << 20
 
 #: Kinds of task that a model's class alone decides, by how the class in transformers ends.
-_CLASSES = {"ForTokenClassification": Problem.TOKENS, "ForQuestionAnswering": Problem.SPANS}
+_CLASSES = {
+    "ForTokenClassification": Problem.TOKENS,
+    "ForQuestionAnswering": Problem.SPANS,
+    "ForMaskedLM": Problem.MASKED,
+}
 
 
 def labels(config: Mapping[str, Any], *, where: str = "config.json") -> tuple[str, ...]:
@@ -82,9 +86,9 @@ def _check_inverse(inverse: Any, labels: tuple[str, ...], where: str) -> None:
 def problem_of(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     """Read the kind of task from a parsed ``config.json``; ``labels``: its labels."""
     name, where = config.get("problem_type"), "config.json: problem_type"
-    by_class = _by_class(config)
-    if by_class is not None:
-        name, where = by_class.value, "config.json: id2label"
+    told = by_class(config)
+    if told is not None:
+        name, where = told.value, "config.json: id2label"
     if name is None:
         return Problem.REGRESSION if len(labels) == 1 else Problem.SINGLE_LABEL
     known = [problem.value for problem in Problem]
@@ -109,7 +113,7 @@ def problem_of(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
     return problem
 
 
-def _by_class(config: Mapping[str, Any]) -> Problem | None:
+def by_class(config: Mapping[str, Any]) -> Problem | None:
     """Tell the kind by the model's class, which transformers goes by, not by ``problem_type``."""
     known = config.get("architectures")
     names = [name for name in (known if isinstance(known, list) else [known]) if isinstance(name, str)]

@@ -9,10 +9,12 @@ from typing import Any
 import numpy.typing as npt
 
 from edgeroberta.errors import UsageError, did_you_mean, shown
+from edgeroberta.tasks import masked
 from edgeroberta.tasks.classification import MultiLabel, SingleLabel
-from edgeroberta.tasks.config import labels, problem_of
+from edgeroberta.tasks.config import by_class, labels, problem_of
 from edgeroberta.tasks.entities import AGGREGATIONS
 from edgeroberta.tasks.kind import Metric, TaskKind
+from edgeroberta.tasks.masked import FillMask
 from edgeroberta.tasks.outputs import Outputs, as_outputs
 from edgeroberta.tasks.problem import Problem
 from edgeroberta.tasks.regression import Regression
@@ -26,6 +28,7 @@ KINDS: dict[str, TaskKind] = {
     Problem.REGRESSION.value: Regression(),
     Problem.TOKENS.value: TokenLabels(),
     Problem.SPANS.value: AnswersInContext(),
+    Problem.MASKED.value: FillMask(),
 }
 
 #: What a model is for under the names that users and Optimum give it, and the kinds that this may be: of
@@ -155,9 +158,12 @@ class Task:
 
         ``config``: the parsed file; ``architectures``, ``id2label``, ``num_labels`` and ``problem_type`` are
         used. ``pair``: True when an input is two texts; the config does not say. Returns the task. A model
-        ``…ForTokenClassification`` labels tokens, whatever the ``problem_type``. Without one, one output is
+        ``…ForTokenClassification`` labels tokens, and a ``…ForMaskedLM`` fills masks, whose token is not in
+        the config, whatever the ``problem_type``. Without one, one output is
         a regression (as transformers has it) and more are one label of many.
         """
+        if by_class(config) is Problem.MASKED:
+            return cls(Problem.MASKED, (), dimensions=masked.width_of(config))
         names = labels(config)
         problem = problem_of(config, names)
         if problem is Problem.SPANS:

@@ -96,6 +96,7 @@ def test_each_problem_has_its_metric_and_width():
         Problem.REGRESSION: "pearson",
         Problem.TOKENS: "f1",
         Problem.SPANS: "f1",
+        Problem.MASKED: "accuracy",
     }
     assert Task(Problem.SINGLE_LABEL, ("a", "b", "c")).num_outputs == 3
     assert Task(Problem.SINGLE_LABEL, ("a", "b")).optimum_task == "text-classification"

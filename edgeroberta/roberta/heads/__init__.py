@@ -20,6 +20,7 @@ from edgeroberta.roberta.heads.head import (
     HeadWeights,
     PlainHead,
 )
+from edgeroberta.roberta.heads.masked_lm import MaskedLM
 from edgeroberta.roberta.heads.sequence_classification import SequenceClassification
 from edgeroberta.roberta.heads.token_classification import TokenClassification
 
@@ -55,11 +56,21 @@ __all__ = [
 HEADS: dict[str, Head] = {
     "sequence-classification": SequenceClassification(),
     "token-classification": TokenClassification(),
+    "fill-mask": MaskedLM(),
 }
 
 #: Heads whose tensors have other names in a family, by its ``model_type``.
 _OF_FAMILY: Mapping[str, Mapping[str, Head]] = {
-    "bert": {"sequence-classification": SequenceClassification("bert.pooler.dense", "classifier")},
+    "bert": {
+        "sequence-classification": SequenceClassification("bert.pooler.dense", "classifier"),
+        "fill-mask": MaskedLM(
+            "cls.predictions.transform.dense",
+            "cls.predictions.transform.LayerNorm",
+            "cls.predictions.bias",
+            "cls.predictions.decoder",
+            activation=None,
+        ),
+    },
 }
 
 #: Classes of encoders without one of the heads.
@@ -100,8 +111,7 @@ def answers(model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Te
     ``ids``, ``mask``: int64 [B, S]. ``wrapped``: what to call in place of the model, where something is
     wrapped around it.
     """
-    output = (model if wrapped is None else wrapped)(input_ids=ids, attention_mask=mask)
-    return of_model(model).read(output, ids, mask)
+    return of_model(model).run(model, ids, mask, wrapped=wrapped)
 
 
 def auto_name(head: Head) -> str:

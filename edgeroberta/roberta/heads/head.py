@@ -36,6 +36,18 @@ class EncoderFacts(Protocol):
     def layer_norm_eps(self) -> float:
         """Epsilon of every layer norm."""
 
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a text."""
+
+    @property
+    def mask_id(self) -> int | None:
+        """Id of the mask token; None where nobody asks for masked words, or there is none."""
+
+    @property
+    def tied(self) -> bool:
+        """Whether a decoder that is not stored is the word embeddings."""
+
 
 class HeadTensors(Protocol):
     """Where a head gets its weights from."""
@@ -57,6 +69,9 @@ class HeadTensors(Protocol):
     def tensor(self, name: str) -> Array:
         """Return a tensor by its name."""
 
+    def stored(self, name: str) -> Array | None:
+        """Return a tensor that need not be there; None where it is not."""
+
 
 @dataclass(frozen=True)
 class EncoderTensors:
@@ -69,6 +84,7 @@ class EncoderTensors:
     #: whether to add outputs that other programs look for, such as Optimum's classes; engines on devices run
     #: without them
     interchange: bool
+    fixed: bool = False  # whether shapes may depend on those of the inputs alone, not on what is in them
 
 
 @dataclass(frozen=True)
@@ -109,8 +125,14 @@ class Head(Protocol):
     def others(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """List name and shape of its further tensors."""
 
+    def optional(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """List name and shape of tensors that some models store, and that others have by rule."""
+
     def load(self, tensors: HeadTensors) -> HeadWeights:
         """Make its weights."""
+
+    def run(self, model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+        """Run a model of transformers, and return what the graph gives; see :func:`.answers`."""
 
     def read(self, output: Any, ids: Tensor, mask: Tensor) -> Tensor:
         """Take of what a model of transformers returns that which the graph gives, float [B, …, outputs].
@@ -125,6 +147,15 @@ class PlainHead:
     def others(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """List nothing."""
         return iter(())
+
+    def optional(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """List nothing."""
+        return iter(())
+
+    def run(self, model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+        """Run the model, and read its output."""
+        output = (model if wrapped is None else wrapped)(input_ids=ids, attention_mask=mask)
+        return self.read(output, ids, mask)
 
     def read(self, output: Any, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the logits."""
