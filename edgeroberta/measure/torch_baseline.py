@@ -15,8 +15,8 @@ from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.encoding import merge_windows
-from edgeroberta.tasks import Outputs, Problem, Unit, tokens
+from edgeroberta.runtime.encoding import WordMarks, merge_windows
+from edgeroberta.tasks import Outputs, Problem, Unit
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
 #: Activations of RoBERTa-large stay below 1 GB.
@@ -62,6 +62,7 @@ class TorchBaseline:
             loaded = loading.load(source, config, dtype=getattr(torch, dtype))
         self.model, self._head = loaded.to(self._where), source.head
         self._source = source
+        self._marks = WordMarks.of(self.tokenizer.backend_tokenizer)
         self.task = source.task
         self.unit = source.task.kind.unit
         self.max_length = source.max_length
@@ -111,9 +112,7 @@ class TorchBaseline:
                 length = sum(encoding.attention_mask)
                 spans, special = encoding.offsets[:length], encoding.special_tokens_mask[:length]
                 found[row] = values[number, :length]
-                ids = encoding.ids[:length]
-                unknown = [at for at, one in enumerate(ids) if one == self.tokenizer.unk_token_id]
-                places[row] = tokens.places(str(inputs[row]), spans, special, unknown)
+                places[row] = self._marks.places(str(inputs[row]), spans, special, encoding.ids[:length])
         numbers = range(len(inputs))
         return Outputs.pack(
             [found[row] for row in numbers], [places[row] for row in numbers] if places else None

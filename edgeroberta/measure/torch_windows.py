@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.measure.protocol import Inputs
-from edgeroberta.runtime.encoding import Encoding, Input, place, windows
+from edgeroberta.runtime.encoding import Encoding, Input, WordMarks, place, windows
 
 
 def encode(tokenizer: Any, inputs: Inputs, max_length: int, overlap: int, *, places: bool) -> list[Encoding]:
@@ -25,18 +25,19 @@ def encode(tokenizer: Any, inputs: Inputs, max_length: int, overlap: int, *, pla
     for encoding, row in zip(found.encodings, found["overflow_to_sample_mapping"], strict=True):
         parts[row].append(encoding)
     half = (max_length - tokenizer.num_special_tokens_to_add(pair=True)) // 2
+    marks = WordMarks.of(tokenizer.backend_tokenizer)
     encodings = []
     items: list[Input] = list(inputs)
     for item, own in zip(items, parts, strict=True):
         first = own[0]
         both_cut = len(own) > 1 and isinstance(item, tuple) and _over(tokenizer, item, half)
         if len(own) == 1 or both_cut:
-            where = place(first, item, tokenizer.unk_token_id) if places and isinstance(item, str) else None
+            where = place(first, item, marks) if places and isinstance(item, str) else None
             encodings.append(Encoding(np.array(first.ids, np.int64), both_cut, where))
             continue
         if tokenizer.truncation_side == "left":
             own.reverse()
-        encodings.append(windows(own, item, overlap, unknown=tokenizer.unk_token_id, places=places))
+        encodings.append(windows(own, item, overlap, marks=marks, places=places))
     return encodings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,11 @@ import numpy.typing as npt
 from edgeroberta.tasks import Outputs, Task, tokens
 from edgeroberta.tasks.outputs import Indices
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# What the token for what a vocabulary does not have is called where the model itself does not say.
+_UNKNOWN = ("<unk>", "[UNK]")
 #: A text, or a pair of texts.
 Input = str | tuple[str, str]
 
@@ -52,33 +57,62 @@ class Encoding:
     overlap: int = 0  # tokens that a window has in common with the next one
 
 
-def place(found: NativeEncoding, text: str, unknown: int | None) -> Indices:
-    """Tell which characters of a text its tokens stand for, int64 [length, 3].
+@dataclass(frozen=True)
+class WordMarks:
+    """Tokens that tell where words begin, beside the spaces of a text."""
 
-    ``unknown``: id of the token for what the vocabulary does not have.
-    """
-    return tokens.places(text, found.offsets, found.special_tokens_mask, _numbers(found.ids, unknown))
+    unknown: int | None  # id of the token for what the vocabulary does not have, which begins a word
+    #: ids of the pieces inside of words, where the tokenizer marks these (WordPiece's ``##``); None where not
+    inside: frozenset[int] | None = None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> WordMarks:
+        """Read them of a tokenizer of the ``tokenizers`` package."""
+        model = tokenizer.model
+        names = (getattr(model, "unk_token", None), *_UNKNOWN)
+        ids = (tokenizer.token_to_id(name) for name in names if name)
+        prefix = getattr(model, "continuing_subword_prefix", None)
+        if not prefix:
+            return cls(next((one for one in ids if one is not None), None))
+        pieces = tokenizer.get_vocab(with_added_tokens=False)
+        inside = frozenset(number for piece, number in pieces.items() if piece.startswith(prefix))
+        return cls(next((one for one in ids if one is not None), None), inside)
+
+    def places(
+        self, text: str, spans: Sequence[tuple[int, int]], special: Sequence[int], ids: Sequence[int]
+    ) -> Indices:
+        """Tell what tokens stand for, int64 [tokens, 3]; see :func:`edgeroberta.tasks.tokens.places`."""
+        if self.inside is None:
+            unknown = self.unknown
+            found = [at for at, one in enumerate(ids) if one == unknown] if unknown in ids else ()
+            return tokens.places(text, spans, special, found)
+        inside = self.inside
+        return tokens.places(text, spans, special, inside=[at for at, one in enumerate(ids) if one in inside])
+
+
+def place(found: NativeEncoding, text: str, marks: WordMarks) -> Indices:
+    """Tell which characters of a text its tokens stand for, int64 [length, 3]."""
+    return marks.places(text, found.offsets, found.special_tokens_mask, found.ids)
 
 
 def windows(
-    parts: Sequence[NativeEncoding], item: Input, overlap: int, *, unknown: int | None, places: bool
+    parts: Sequence[NativeEncoding], item: Input, overlap: int, *, marks: WordMarks, places: bool
 ) -> Encoding:
     """Read one text or pair in windows.
 
     ``parts``: those that the tokenizer gives, in the order of the text. ``overlap``: tokens that each has in
-    common with the next one. ``places``: whether to tell characters, of a text alone; ``unknown`` as in
-    :func:`place`.
+    common with the next one. ``places``: whether to tell characters, of a text alone.
     """
     where: Sequence[Indices | None] = [None] * len(parts)
     if places and isinstance(item, str):
-        where = _places(parts, item, overlap, unknown)
+        where = _places(parts, item, overlap, marks)
     made = [
         Encoding(np.array(part.ids, np.int64), False, one) for part, one in zip(parts, where, strict=True)
     ]
     return replace(made[0], rest=tuple(made[1:]), overlap=overlap)
 
 
-def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, unknown: int | None) -> list[Indices]:
+def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, marks: WordMarks) -> list[Indices]:
     """Place the tokens of windows; a word has one number in all of them."""
     masks = [np.array(part.special_tokens_mask, bool) for part in parts]
     spans: list[tuple[int, int]] = []
@@ -88,7 +122,7 @@ def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, unknown: i
         all_spans, all_ids = part.offsets, part.ids
         spans += [all_spans[row] for row in own]
         ids += [all_ids[row] for row in own]
-    whole = tokens.places(text, spans, [0] * len(spans), _numbers(ids, unknown))
+    whole = marks.places(text, spans, [0] * len(spans), ids)
     found, start = [], 0
     for mask in masks:
         one = np.tile(np.array([0, 0, -1], np.int64), (len(mask), 1))
@@ -97,11 +131,6 @@ def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, unknown: i
         start += count - overlap
         found.append(one)
     return found
-
-
-def _numbers(ids: Sequence[int], unknown: int | None) -> Sequence[int]:
-    """Return the places of an id among others."""
-    return [number for number, one in enumerate(ids) if one == unknown] if unknown in ids else ()
 
 
 def all_windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:

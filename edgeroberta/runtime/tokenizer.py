@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime import longtexts, tokenizerfiles
-from edgeroberta.runtime.encoding import Encoding, Input, NativeEncoding, place, windows
+from edgeroberta.runtime.encoding import Encoding, Input, NativeEncoding, WordMarks, place, windows
 from edgeroberta.runtime.longtexts import LongText, LongTexts
 from edgeroberta.runtime.prefixes import PrefixFinder
 
@@ -23,8 +23,6 @@ __all__ = ["Encoding", "Input", "TextTokenizer", "explain"]
 
 Ids = npt.NDArray[np.int64]
 
-# The token for what a vocabulary of this family does not have.
-_UNKNOWN = "<unk>"
 # Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
 # (about 1 kB per token) stay under some tens of MB.
 _CHUNK = 1024
@@ -47,7 +45,7 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self._threads = threads
         self._long = long_texts or LongTexts()
-        self._unknown = tokenizer.token_to_id(_UNKNOWN)
+        self._marks = WordMarks.of(tokenizer)
         self._separator = separator
         self.max_length = max_length
         self._room_for_pairs = max_length >= tokenizer.num_special_tokens_to_add(True)
@@ -254,8 +252,8 @@ class TextTokenizer:
                 parts = [found, *found.overflowing]
                 if self._from_left:  # the first one is the end of the text
                     parts.reverse()
-                return windows(parts, item, self._long.stride, unknown=self._unknown, places=places)
-        where = place(found, item, self._unknown) if places and isinstance(item, str) else None
+                return windows(parts, item, self._long.stride, marks=self._marks, places=places)
+        where = place(found, item, self._marks) if places and isinstance(item, str) else None
         return Encoding(ids, cut, where)
 
     def _refuse_separator(self, found: NativeEncoding, ids: Ids, number: int | None) -> None:

@@ -161,7 +161,11 @@ class TokenLabels:
 
 
 def places(
-    text: str, spans: Sequence[tuple[int, int]], special: Sequence[int], unknown: Iterable[int] = ()
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    special: Sequence[int],
+    unknown: Iterable[int] = (),
+    inside: Iterable[int] | None = None,
 ) -> Indices:
     """Tell what each token stands for, int64 [tokens, 3]; see :class:`edgeroberta.tasks.outputs.Ragged`.
 
@@ -169,9 +173,12 @@ def places(
     ``token-classification`` pipeline of transformers has it for tokenizers that do not mark the inside of
     words. ``spans``: first character of each token and the one after its last. ``special``: 1 for tokens that
     stand for no characters. ``unknown``: numbers of the tokens that are the unknown one (``<unk>``), each of
-    which the pipeline begins a word with.
+    which the pipeline begins a word with. ``inside``: numbers of the tokens that a tokenizer marks as the
+    inside of a word (``##``); every other one then begins a word, whatever stands before it. None where it
+    marks none.
     """
     begins = frozenset(unknown)
+    continues = None if inside is None else frozenset(inside)
     # A list first: writing into an array row by row takes five times as long.
     rows: list[tuple[int, int, int]] = []
     word = -1
@@ -179,7 +186,11 @@ def places(
         if no_text:
             rows.append((0, 0, -1))
             continue
-        if word < 0 or start == 0 or " " in text[start - 1 : start + 1] or len(rows) in begins:
+        if continues is not None:
+            new = len(rows) not in continues
+        else:
+            new = start == 0 or " " in text[start - 1 : start + 1] or len(rows) in begins
+        if word < 0 or new:
             word += 1
         rows.append((start, end, word))
     return np.array(rows, np.int64).reshape(-1, 3)

@@ -6,18 +6,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import heads, hftokenizer, loading, resolving, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.heads import Head
+from edgeroberta.runtime.encoding import WordMarks
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.storage.files import TOKENIZER
-from edgeroberta.tasks import Problem, Task, tokens
+from edgeroberta.tasks import Problem, Task
 from edgeroberta.training.batching import Encoder
 
 if TYPE_CHECKING:
@@ -61,9 +60,9 @@ class Teacher:
                 return_offsets_mapping=True,
                 return_special_tokens_mask=True,
             )
-            unknown = [np.flatnonzero(np.equal(ids, tokenizer.unk_token_id)) for ids in found["input_ids"]]
-            where = map(tokens.places, inputs, found["offset_mapping"], found["special_tokens_mask"], unknown)
-            return list(zip(found["input_ids"], where, strict=True))
+            ids, marks = found["input_ids"], WordMarks.of(tokenizer.backend_tokenizer)
+            where = map(marks.places, inputs, found["offset_mapping"], found["special_tokens_mask"], ids)
+            return list(zip(ids, where, strict=True))
 
         return Encoder(
             encode,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tagged import labels_of
 
 from edgeroberta.errors import EngineError
+from edgeroberta.runtime.encoding import WordMarks
 from edgeroberta.tasks import AGGREGATIONS, Entity, Outputs, Problem, Scheme, Task
 from edgeroberta.tasks.tokens import places
 
@@ -24,6 +25,7 @@ TEXTS = [
     "عبد الله في القاهرة",
     "ＦＵＬＬ　ｗｉｄｔｈ 日本語 の テキスト",
     "\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467 x",
+    "小明在上海买了iPhone15，花了６９９９元；北京ＡＢ很好看!unbelievable",
     "nul\x00 in \x00 it",
     "<unk> and<unk> <mask>x</s>y",
     "\u00a0no break",
@@ -34,8 +36,8 @@ TEXTS = [
 STRINGS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \n\x00e\u0301\u05d0\uff21"))
 
 
-@pytest.fixture(scope="module", params=["roberta", "xlm-roberta"])
-def pipeline(request, tokenizer_folder, xlmr_tokenizer_folder):
+@pytest.fixture(scope="module", params=["roberta", "xlm-roberta", "bert"])
+def pipeline(request, tokenizer_folder, xlmr_tokenizer_folder, bert_tokenizer_folder):
     """The pipeline of transformers for a tiny seeded model."""
     import torch
     from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, pipeline
@@ -46,8 +48,26 @@ def pipeline(request, tokenizer_folder, xlmr_tokenizer_folder):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = AutoModelForTokenClassification.from_config(config).eval()
-    folder = tokenizer_folder if request.param == "roberta" else xlmr_tokenizer_folder
+    folder = {"roberta": tokenizer_folder, "bert": bert_tokenizer_folder}.get(
+        request.param, xlmr_tokenizer_folder
+    )
     return pipeline("token-classification", model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+
+
+def misread(tokenizer, text, spans, ids):
+    """Tell whether a token is the inside of a word to the pipeline alone, or to the tokenizer alone.
+
+    Of WordPiece the pipeline takes those for it that are not as long as what they stand for, as those are not
+    which lost an accent of its own.
+    """
+    prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
+    if not prefix:
+        return False
+    return any(
+        (len(piece) != stop - start) is not piece.startswith(prefix)
+        for piece, (start, stop) in zip(tokenizer.convert_ids_to_tokens(ids), spans, strict=True)
+        if stop > start and piece != tokenizer.unk_token
+    )
 
 
 def compare(pipeline, text, seed=None):
@@ -60,9 +80,11 @@ def compare(pipeline, text, seed=None):
     if seed is not None:
         draw = np.random.default_rng(seed)
         given["logits"] = torch.tensor(draw.normal(0, 2, given["logits"].shape).astype(np.float32))
-    unknown = (given["input_ids"][0] == pipeline.tokenizer.unk_token_id).nonzero().flatten().tolist()
-    spans = given["offset_mapping"][0].tolist()
-    where = places(text, spans, given["special_tokens_mask"][0].tolist(), unknown)
+    spans, ids = given["offset_mapping"][0].tolist(), given["input_ids"][0].tolist()
+    if misread(pipeline.tokenizer, text, spans, ids):
+        return
+    marks = WordMarks.of(pipeline.tokenizer.backend_tokenizer)
+    where = marks.places(text, spans, given["special_tokens_mask"][0].tolist(), ids)
     for aggregation in AGGREGATIONS:
         task = Task(Problem.TOKENS, LABELS, aggregation=aggregation)
         wanted = pipeline.postprocess([dict(given)], aggregation_strategy=AggregationStrategy(aggregation))
@@ -189,3 +211,22 @@ def test_tokens_without_places_are_refused():
     task = Task(Problem.TOKENS, LABELS)
     with pytest.raises(EngineError, match="which characters"):
         task.kind.interpret(task, np.zeros((1, len(LABELS)), np.float32), None, "a", truncated=False)
+
+
+def test_pieces_inside_of_words_are_known_by_their_mark_where_the_pipeline_goes_by_length(
+    bert_tokenizer_folder,
+):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(bert_tokenizer_folder / "tokenizer.json"))
+    text = "北京ＡＢ cafe\u0301 la film2023年9月"
+    found = tokenizer.encode(text)
+    marks = WordMarks.of(tokenizer)
+    assert marks.unknown == 4
+    words = marks.places(text, found.offsets, found.special_tokens_mask, found.ids)[:, 2].tolist()
+    wanted, word = [], -1
+    for piece in found.tokens:
+        word += not piece.startswith("##") and piece not in ("[CLS]", "[SEP]")
+        wanted.append(-1 if piece in ("[CLS]", "[SEP]") else word)
+    assert words == wanted
+    assert words.count(0) == words.count(1) == 1  # each Chinese character is a word
