@@ -148,6 +148,17 @@ CODES: dict[str, Code] = {
     "checkpoint.no-mask": Code(
         2, "The tokenizer of a model has no mask token.", "Name a model that was trained to fill masks."
     ),
+    "checkpoint.pooling-missing": Code(
+        2, "Nothing tells how an embedding is made of the tokens.", "Name a pooling with `--pooling`."
+    ),
+    "checkpoint.pooling-unknown": Code(
+        2,
+        "An embedding is made of the tokens in a way that is not known here.",
+        "Name a model that takes the mean, the first token or the maximum.",
+    ),
+    "checkpoint.pooling-head": Code(
+        2, "A pooling is stated for a model with another task's head.", "Name the encoder without the head."
+    ),
     "checkpoint.not-found": Code(2, "There is no such model folder.", "Check the path or the Hub id."),
     "gate": Code(
         3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -182,6 +183,28 @@ def tiny_bert_checkpoint(make_checkpoint) -> Path:
 def tiny_headless_checkpoint(make_checkpoint) -> Path:
     """A RoBERTa encoder without a classification head. Do not write into it."""
     return make_checkpoint(head=False)
+
+
+@pytest.fixture(scope="session")
+def make_embedder(make_checkpoint) -> Callable[..., Path]:
+    """A function that writes a seeded embedding model: ``config.json`` states its pooling.
+
+    ``make_embedder(pooling="mean", normalize=True, similarity=None, **config)``; ``config`` as for
+    ``make_checkpoint``.
+    """
+
+    def make(
+        pooling: str = "mean", normalize: bool = True, similarity: str | None = None, **config: Any
+    ) -> Path:
+        folder: Path = make_checkpoint(head=False, **config)
+        fields = json.loads((folder / "config.json").read_text())
+        fields["sentence_embedding"] = {"pooling": pooling, "normalize": normalize}
+        if similarity is not None:
+            fields["sentence_embedding"]["similarity"] = similarity
+        (folder / "config.json").write_text(json.dumps(fields))
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

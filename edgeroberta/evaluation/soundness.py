@@ -64,8 +64,9 @@ def examine(
     first = np.unique(groups, return_index=True)[1]  # copies of a text tell no more than one of them
     answers, truth = task.decide(outputs), task.truth(rows.labels)
     said, known = task.kind.indicators(task, answers[first], truth[first])
-    found = metrics.score(task, outputs, rows.labels, metric=task.kind.default_metric)
-    meaningless = _order(task, said, known, gate) or _chance(task, found, said, known, len(first))
+    usual = _usual(task, truth)
+    found = metrics.score(task, outputs, rows.labels, metric=usual)
+    meaningless = _order(task, said, known, gate) or _chance(task, usual, found, said, known, len(first))
     if meaningless is not None:
         warnings.append(f"the labels do not measure this model: {meaningless}; {_CAUSES}")
     elif (trivial := _trivial(task, outputs, rows.labels, groups, gate)) is not None:
@@ -161,9 +162,14 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
     )
 
 
-def _chance(task: Task, found: float, said: Floats, known: Floats, texts: int) -> str | None:
+def _usual(task: Task, truth: Any) -> str:
+    """Return the metric that such rows are judged by where nobody says otherwise."""
+    usual = task.kind.default_metric
+    return usual if task.kind.metrics[usual].fits(truth) else metrics.measured(task, truth)[0]
+
+
+def _chance(task: Task, metric: str, found: float, said: Floats, known: Floats, texts: int) -> str | None:
     """Say that answers have nothing to do with labels, or speak against them."""
-    metric = task.kind.default_metric
     sure, correlation = association(said, known), task.kind.metrics[metric].correlation
     number = f"{found:.3f}" if correlation else f"{found:.1%}"
     if sure < -SURE:

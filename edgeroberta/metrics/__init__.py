@@ -20,6 +20,7 @@ from edgeroberta.metrics.scores import (
     calibration_error,
     checked,
     fits,
+    measured,
     of_answers,
     score,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "drop_of_answers",
     "fits",
     "lead_interval",
+    "measured",
     "of_answers",
     "rows_to_decide",
     "score",

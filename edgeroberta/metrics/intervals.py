@@ -98,6 +98,7 @@ def drop_of_answers(
     name = metric or task.metric
     chosen = task.kind.metrics[name]
     mean = of_answers(task, first, truth, name) - of_answers(task, second, truth, name)
+    first, second = (chosen.compared(each, truth, task) for each in (first, second))
 
     def most(better: Array, worse: Array) -> float:
         end = draws.quantile(

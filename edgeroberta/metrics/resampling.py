@@ -62,9 +62,9 @@ def sample_drop(
 ) -> BootstrapSample:
     """Sample how much of a metric one model has more than another, with one unit that lost the most.
 
-    ``ours``: answers of the model that may be better, as ``task.decide`` gives them. ``truth``: as
-    ``task.truth`` gives it. ``groups``: int64[n], equal for rows that stand or fall together; None where each
-    stands alone.
+    ``ours``: of the model that may be better, what the metric compares, see
+    :meth:`edgeroberta.tasks.Metric.compared`. ``truth``: as ``task.truth`` gives it. ``groups``: int64[n],
+    equal for rows that stand or fall together; None where each stands alone.
     """
     chosen = task.kind.metrics[metric]
     if chosen.ranked:

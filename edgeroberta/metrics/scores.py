@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.tasks import Metric, Outputs, Problem, Task, Unit, as_outputs
 from edgeroberta.tasks.statistics import ranks
 
@@ -33,9 +33,28 @@ def score(task: Task, outputs: Given, labels: Any, *, metric: str | None = None)
 def of_answers(task: Task, answers: Array, truth: Array, metric: str) -> float:
     """Return a metric of answers, as ``task.decide`` and ``task.truth`` give them."""
     chosen: Metric = task.kind.metrics[metric]
-    if chosen.ranked:
-        answers, truth = ranks(answers), ranks(truth)
-    return float(chosen.value(chosen.statistics(answers, truth, task).sum(axis=0)))
+    if not chosen.fits(truth):
+        known = ", ".join(measured(task, truth)) or "none"
+        raise UsageError(
+            f"rows with this kind of labels have no {metric}",
+            where="--metric",
+            hint=f"one of {known}",
+            code="usage.metric-unknown",
+        )
+    return value_of(chosen, task, chosen.compared(answers, truth, task), truth)
+
+
+def value_of(metric: Metric, task: Task, compared: Array, truth: Array) -> float:
+    """Return a metric of what it compares, as :meth:`edgeroberta.tasks.Metric.compared` gives it."""
+    if metric.ranked:
+        compared, truth = ranks(compared), ranks(truth)
+    return float(metric.value(metric.statistics(compared, truth, task).sum(axis=0)))
+
+
+def measured(task: Task, truth: Array) -> tuple[str, ...]:
+    """Return the metrics that answers to these rows can be judged by, the task's own or usual one first."""
+    fitting = [name for name, each in task.metrics.items() if each.fits(truth)]
+    return tuple(sorted(fitting, key=lambda name: (name != task.metric, name != task.kind.default_metric)))
 
 
 def all_metrics(task: Task, outputs: Given, labels: Any) -> dict[str, float]:
@@ -50,10 +69,7 @@ def all_metrics(task: Task, outputs: Given, labels: Any) -> dict[str, float]:
     """
     checked(task, outputs, len(labels))
     answers, truth = task.decide(outputs), task.truth(labels)
-    found = {
-        name: of_answers(task, answers, truth, name)
-        for name in sorted(task.metrics, key=lambda name: name != task.metric)
-    }
+    found = {name: of_answers(task, answers, truth, name) for name in measured(task, truth)}
     return found | task.kind.details(task, answers, truth)
 
 
@@ -75,7 +91,11 @@ def checked(task: Task, given: Given, rows: int) -> Outputs:
 def fits(task: Task, outputs: Outputs, rows: int) -> bool:
     """Tell whether outputs are of so many texts, L numbers for each text or each token as the task has it."""
     whole = len(outputs) == rows and outputs.values.shape[1:] == (task.num_outputs,)
-    return whole and (task.kind.unit is not Unit.TEXT or outputs.per_text)
+    if not whole or task.kind.unit is not Unit.TEXT:
+        return whole
+    if task.apart:
+        return outputs.places is None and bool(np.isin(outputs.lengths, (1, 2)).all())
+    return outputs.per_text
 
 
 def calibration_error(task: Task, outputs: Given, labels: Array, *, bins: int = 15) -> float | None:

@@ -120,7 +120,8 @@ class Checkpoint:
     def has_head(self) -> bool:
         """Whether it is fine-tuned for a task; else a base model."""
         names = heads.tensors(self.head)
-        return any(name in self.tensors for name in names if not name.startswith(families.PREFIXES))
+        own = [name for name in names if not name.startswith(families.PREFIXES)]
+        return not names or any(name in self.tensors for name in own)
 
     def require_head(self) -> None:
         """Refuse a base model where a fine-tuned one is needed."""

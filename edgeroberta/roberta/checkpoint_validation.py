@@ -38,7 +38,7 @@ def check_config(model: Checkpoint) -> EncoderConfig:
     for name in model.fields.get("architectures") or ():
         for suffix, task in _OTHER_TASKS.items():
             if name.endswith(suffix) and not heads.is_known_class(name):
-                known = " and ".join(head.title for head in heads.HEADS.values())
+                known = " and ".join(dict.fromkeys(head.title for head in heads.HEADS.values()))
                 raise CheckpointError(
                     f"{shown(name)} is a model for {task}; only {known} can be compressed",
                     where=where,

@@ -146,6 +146,7 @@ _PASSED = (
     "bos_token_id",
     "eos_token_id",
     "layer_shapes",
+    "sentence_embedding",
     "tokenizer_class",
 )
 

@@ -73,9 +73,11 @@ class FrozenLayers:
 
 
 def _shallow(module: Any) -> Any:
-    """Copy a module but not what is in it, so that one of its parts can be exchanged."""
+    """Copy a module but not what is in it, so that one of its parts can be exchanged, nor later hooks."""
     twin = copy.copy(module)
     twin._modules = dict(module._modules)
+    for hooks in ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"):
+        setattr(twin, hooks, copy.copy(getattr(module, hooks)))
     return twin
 
 

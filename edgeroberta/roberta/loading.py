@@ -14,6 +14,7 @@ from edgeroberta.roberta import names as tensornames
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.fields import DOWNLOAD, transformers_fields
 from edgeroberta.roberta.heads import Head
+from edgeroberta.tasks import pooling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -59,12 +60,13 @@ def load_classifier(
         Checkpoint.of(model),
         heads.of_task(task, str(Checkpoint.of(model).fields.get("model_type"))),
     )
-    config = transformers_config(
-        model,
-        id2label=dict(enumerate(task.labels)),
-        label2id={label: index for index, label in enumerate(task.labels)},
-        problem_type=task.problem.value if head.states_problem else None,
-    )
+    labels: dict[str, Any] = {"problem_type": task.problem.value if head.states_problem else None}
+    if task.labels:
+        labels["id2label"] = dict(enumerate(task.labels))
+        labels["label2id"] = {label: index for index, label in enumerate(task.labels)}
+    config = transformers_config(model, **labels)
+    if task.sentence_embedding is not None:
+        setattr(config, pooling.FIELD, task.sentence_embedding.to_json())
     if dropout is not None:
         config.hidden_dropout_prob = config.classifier_dropout = dropout
     if attention_dropout is not None:
@@ -130,6 +132,7 @@ def load(
         local_files_only=True,
         use_safetensors=True,
         output_loading_info=True,
+        **heads.arguments(head),
         **kwargs,
     )
     model, record = loaded

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeroberta.roberta import pruned, sensitivity, token_types
-from edgeroberta.roberta.heads import of_model
+from edgeroberta.roberta.heads import build, of_model
 from edgeroberta.roberta.observers import OutputObserver
 from edgeroberta.roberta.sensitivity import Sensitivity, TextBatch
 from edgeroberta.roberta.shape import LayerShape
@@ -112,7 +112,7 @@ def _fresh(model: PreTrainedModel, hidden_size: int | None, intermediate_size: i
     ]
     pruned.set_shapes(config, shapes)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten; spend no randomness
-        result = type(model)(config)
+        result = build(model, config)
         pruned.resize(result, shapes)
     token_types.tell(result, token_types.told(model))
     return result
@@ -124,7 +124,7 @@ def _weights(
     """Return all tensors of the narrower model; its norms get a first guess."""
     source, state = model.state_dict(), result.state_dict()
     made = {name: value for name, value in source.items() if state[name].shape == value.shape}
-    base = f"{model.base_model_prefix}."
+    base = "" if model.base_model is model else f"{model.base_model_prefix}."
 
     def reading(name: str, linear_op: int, rows: Tensor) -> None:
         weight, bias = source[f"{name}.weight"][rows], source[f"{name}.bias"][rows]
@@ -159,6 +159,8 @@ def _weights(
         writing(f"{layer}output.dense", neurons)
         norm(f"{layer}output.LayerNorm")
     head = of_model(model)
+    if not head.reads:
+        return made
     if found.units is None:
         reading(head.reads, -1, torch.arange(len(source[f"{head.reads}.bias"])))
         return made

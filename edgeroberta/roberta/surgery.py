@@ -160,7 +160,7 @@ def shape_of(model: PreTrainedModel) -> EncoderShape:
         head_size=head_size,
         max_positions=config.max_position_embeddings,
         type_vocab_size=config.type_vocab_size,
-        labels=config.num_labels,
+        labels=config.num_labels if kinds.of_model(model).gives else config.hidden_size,
         layers=tuple(
             LayerShape(
                 layer.attention.self.query.out_features // head_size, layer.intermediate.dense.out_features
@@ -188,7 +188,7 @@ def prune(model: PreTrainedModel, kept: KeptUnits) -> PreTrainedModel:
     config = copy.deepcopy(model.config)
     pruned.set_shapes(config, kept.shapes)
     with torch.device("meta"):
-        student = type(model)(config)
+        student = kinds.build(model, config)
     pruned.resize(student, kept.shapes)
     state = dict(_cut(model, kept, source.head_size))
     student.load_state_dict(state, strict=True, assign=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from edgeroberta.tasks.classification import Prediction
 from edgeroberta.tasks.config import labels
+from edgeroberta.tasks.embeddings import Embedding, Similarity
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.masked import FilledToken, MaskPrediction
 from edgeroberta.tasks.outputs import AnswerSpans, MaskedTokens, Outputs, Ragged, WordTags, as_outputs
+from edgeroberta.tasks.pooling import POOLINGS, SentenceEmbedding
 from edgeroberta.tasks.problem import Problem, Unit, Word
 from edgeroberta.tasks.schemes import Scheme
 from edgeroberta.tasks.span_reading import Answer, SpanPrediction
@@ -20,9 +22,11 @@ from edgeroberta.tasks.task import KINDS, TASKS, Task, asked
 __all__ = [
     "AGGREGATIONS",
     "KINDS",
+    "POOLINGS",
     "TASKS",
     "Answer",
     "AnswerSpans",
+    "Embedding",
     "Entity",
     "FilledToken",
     "MaskPrediction",
@@ -33,6 +37,8 @@ __all__ = [
     "Problem",
     "Ragged",
     "Scheme",
+    "SentenceEmbedding",
+    "Similarity",
     "SpanPrediction",
     "Task",
     "TaskKind",

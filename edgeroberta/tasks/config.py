@@ -99,6 +99,13 @@ def problem_of(config: Mapping[str, Any], labels: tuple[str, ...]) -> Problem:
             hint=did_you_mean(str(name), known) or f"one of {', '.join(known)}",
         )
     problem = Problem(name)
+    if problem is Problem.EMBEDDING:
+        raise CheckpointError(
+            "an embedding model needs a pooling, and nothing tells which",
+            where=where,
+            hint='name one with --pooling, or write "sentence_embedding": {"pooling": "mean"} there',
+            code="checkpoint.pooling-missing",
+        )
     if problem is Problem.REGRESSION and len(labels) != 1:
         raise CheckpointError(f"a regression has one output, this model has {len(labels)}", where=where)
     if problem is Problem.SPANS and len(labels) != 2:

@@ -36,6 +36,10 @@ class Labelled(Protocol):
         """How tokens become words that have a label."""
 
     @property
+    def similarity(self) -> str | None:
+        """How alike two embeddings are, a key of :data:`edgeroberta.tasks.similarity.SIMILARITIES`."""
+
+    @property
     def no_answer(self) -> float | None:
         """By how much no answer must score more than the best span; None where each question has one."""
 
@@ -58,6 +62,20 @@ class Metric:
     ranked: bool = False  # True when answers and truth are replaced by their ranks first
     correlation: bool = False  # True for a correlation, in which a few texts may weigh as much as all others
     labels: int | None = None  # how many labels a task must have for it; None where that makes no difference
+    #: what numpy calls the type of the truth that it takes, ``"f"`` for numbers and ``"i"`` for ids, where
+    #: the rows of a task may have either; None where that makes no difference
+    truth: str | None = None
+    #: of answers, the truth and the task, what the statistics are given in place of answers, float64[n]; None
+    #: where these are what is compared
+    read: Callable[[Array, Array, Labelled], Floats] | None = None
+
+    def fits(self, truth: Array) -> bool:
+        """Tell whether rows have the truth that it takes."""
+        return self.truth is None or truth.dtype.kind == self.truth
+
+    def compared(self, answers: Array, truth: Array, task: Labelled) -> Array:
+        """Return what the statistics are of, and is ranked: answers, or what is read from them."""
+        return answers if self.read is None else self.read(answers, truth, task)
 
 
 class TaskKind(Protocol):
@@ -89,8 +107,8 @@ class TaskKind(Protocol):
     def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Make texts on which one model answers as it does and another has lost what there was to lose.
 
-        ``good``: answers of the model that keeps them. Returns the former's answers, the latter's, and the
-        truth.
+        ``good``: answers of the model that keeps them, as :meth:`Metric.compared` returns them. Returns the
+        former's answers, the latter's, and the truth.
         """
 
     def details(self, task: Labelled, answers: Array, truth: Array) -> dict[str, float]:

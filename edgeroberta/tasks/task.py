@@ -12,12 +12,15 @@ from edgeroberta.errors import UsageError, did_you_mean, shown
 from edgeroberta.tasks import masked
 from edgeroberta.tasks.classification import MultiLabel, SingleLabel
 from edgeroberta.tasks.config import by_class, labels, problem_of
+from edgeroberta.tasks.embeddings import Embeddings
 from edgeroberta.tasks.entities import AGGREGATIONS
 from edgeroberta.tasks.kind import Metric, TaskKind
 from edgeroberta.tasks.masked import FillMask
 from edgeroberta.tasks.outputs import Outputs, as_outputs
+from edgeroberta.tasks.pooling import POOLINGS, SentenceEmbedding, stated
 from edgeroberta.tasks.problem import Problem
 from edgeroberta.tasks.regression import Regression
+from edgeroberta.tasks.similarity import SIMILARITIES
 from edgeroberta.tasks.spans import SIDES, AnswersInContext
 from edgeroberta.tasks.tokens import TokenLabels
 
@@ -29,6 +32,7 @@ KINDS: dict[str, TaskKind] = {
     Problem.TOKENS.value: TokenLabels(),
     Problem.SPANS.value: AnswersInContext(),
     Problem.MASKED.value: FillMask(),
+    Problem.EMBEDDING.value: Embeddings(),
 }
 
 #: What a model is for under the names that users and Optimum give it, and the kinds that this may be: of
@@ -44,6 +48,7 @@ _MORE: Mapping[str, Any] = {
     "mask_id": int,
     "pooling": str,
     "normalize": bool,
+    "similarity": str,
     "no_answer": (int, float),
     "max_answer_tokens": int,
     "top_k": int,
@@ -66,9 +71,12 @@ class Task:
         None  # numbers per unit where these have no names; None where ``labels`` name them
     )
     mask_id: int | None = None  # id of the mask token, of a model that is asked for masked words
-    #: how an embedding is made of the tokens' states: ``mean``, ``cls`` or ``max``; None where it is none
+    #: how an embedding is made of the tokens' states, a key of :data:`edgeroberta.tasks.pooling.POOLINGS`
     pooling: str | None = None
     normalize: bool = False  # whether embeddings are scaled to length 1
+    #: how alike two embeddings are, a key of :data:`edgeroberta.tasks.similarity.SIMILARITIES`; None for the
+    #: cosine
+    similarity: str | None = None
     #: score by which "no answer" must be better than the best span to be given; None where each question has
     #: its answer in the context
     no_answer: float | None = None
@@ -97,6 +105,11 @@ class Task:
         return f"{self.kind.head}/{self.pooling}{'+normalize' if self.normalize else ''}"
 
     @property
+    def apart(self) -> bool:
+        """True where an input is a text or a pair, and the texts of a pair are read one by one."""
+        return self.problem is Problem.EMBEDDING
+
+    @property
     def kind(self) -> TaskKind:
         """All that is done with such a task."""
         return KINDS[str(self.problem)]
@@ -116,6 +129,17 @@ class Task:
         """All that models can be judged by: metrics of the kind that this number of labels has."""
         known = self.kind.metrics
         return {name: each for name, each in known.items() if each.labels in (None, self.num_outputs)}
+
+    def embedding(self, how: SentenceEmbedding) -> Task:
+        """Return the task with embeddings that are made in a way."""
+        return replace(self, pooling=how.pooling, normalize=how.normalize, similarity=how.similarity)
+
+    @property
+    def sentence_embedding(self) -> SentenceEmbedding | None:
+        """How embeddings are made; None where there are none."""
+        if self.pooling is None:
+            return None
+        return SentenceEmbedding(self.pooling, self.normalize, self.similarity)
 
     def judge_by(self, metric: str | None, *, where: str = "--metric") -> Task:
         """Return the task judged by a metric; as it is for None. Raises UsageError: it has no such metric."""
@@ -160,8 +184,13 @@ class Task:
         used. ``pair``: True when an input is two texts; the config does not say. Returns the task. A model
         ``…ForTokenClassification`` labels tokens, and a ``…ForMaskedLM`` fills masks, whose token is not in
         the config, whatever the ``problem_type``. Without one, one output is
-        a regression (as transformers has it) and more are one label of many.
+        a regression (as transformers has it) and more are one label of many. One with the field
+        ``sentence_embedding`` gives embeddings, whatever else it is.
         """
+        embedding = stated(config)
+        if embedding is not None:
+            made = cls(Problem.EMBEDDING, (), pair, dimensions=config.get("hidden_size"))
+            return made.embedding(embedding)
         if by_class(config) is Problem.MASKED:
             return cls(Problem.MASKED, (), dimensions=masked.width_of(config))
         names = labels(config)
@@ -188,7 +217,13 @@ class Task:
         for name, value in more.items():
             if not isinstance(value, _MORE[name]) or (isinstance(value, bool) and _MORE[name] is not bool):
                 raise TypeError(f"{name} is {value!r}")
-        return replace(made, aggregation=aggregation, **more)
+        made = replace(made, aggregation=aggregation, **more)
+        for name, known in (("pooling", POOLINGS), ("similarity", SIMILARITIES)):
+            if getattr(made, name) not in (None, *known):
+                raise ValueError(f"{name} is {getattr(made, name)!r}")
+        if made.problem is Problem.EMBEDDING and None in (made.pooling, made.dimensions):
+            raise ValueError("embeddings have a pooling and a number of dimensions")
+        return made
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain fields, beside the first three those that differ from what is usual."""

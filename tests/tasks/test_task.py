@@ -97,6 +97,7 @@ def test_each_problem_has_its_metric_and_width():
         Problem.TOKENS: "f1",
         Problem.SPANS: "f1",
         Problem.MASKED: "accuracy",
+        Problem.EMBEDDING: "spearman",
     }
     assert Task(Problem.SINGLE_LABEL, ("a", "b", "c")).num_outputs == 3
     assert Task(Problem.SINGLE_LABEL, ("a", "b")).optimum_task == "text-classification"

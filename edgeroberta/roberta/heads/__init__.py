@@ -21,11 +21,15 @@ from edgeroberta.roberta.heads.head import (
     PlainHead,
 )
 from edgeroberta.roberta.heads.masked_lm import MaskedLM
+from edgeroberta.roberta.heads.sentence_embedding import ROWS as SENTENCE_EMBEDDINGS
+from edgeroberta.roberta.heads.sentence_embedding import SentenceEmbeddingHead
 from edgeroberta.roberta.heads.sequence_classification import SequenceClassification
 from edgeroberta.roberta.heads.token_classification import TokenClassification
+from edgeroberta.tasks import SentenceEmbedding, pooling
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
     from edgeroberta.tasks import Task
 
@@ -39,8 +43,10 @@ __all__ = [
     "HeadWeights",
     "PlainHead",
     "answers",
+    "arguments",
     "auto_class",
     "auto_name",
+    "build",
     "find",
     "is_known_class",
     "macs",
@@ -57,6 +63,7 @@ HEADS: dict[str, Head] = {
     "sequence-classification": SequenceClassification(),
     "token-classification": TokenClassification(),
     "fill-mask": MaskedLM(),
+    **SENTENCE_EMBEDDINGS,
 }
 
 #: Heads whose tensors have other names in a family, by its ``model_type``.
@@ -96,8 +103,15 @@ def of_task(task: Task, family: str) -> Head:
 
 def name_of(model: Any) -> str:
     """Return the name of a model's head by its class in transformers; the first of all where it has none."""
-    kind = type(model).__name__
-    return next((name for name, head in HEADS.items() if kind.endswith(head.suffix)), next(iter(HEADS)))
+    kind, usual = type(model).__name__, next(iter(HEADS))
+    found = next((name for name, head in HEADS.items() if kind.endswith(head.suffix)), usual)
+    if found not in SENTENCE_EMBEDDINGS:
+        return found
+    field = getattr(model.config, pooling.FIELD, None)  # which of them, an encoder's class does not tell
+    if field is None:
+        return usual
+    how = SentenceEmbedding.from_json(field, where=pooling.FIELD)
+    return f"sentence-embedding/{how.pooling}{'+normalize' if how.normalize else ''}"
 
 
 def of_model(model: Any) -> Head:
@@ -116,7 +130,7 @@ def answers(model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Te
 
 def auto_name(head: Head) -> str:
     """Return the name of the class of transformers that loads such a model of any family."""
-    return f"AutoModel{head.suffix}"
+    return f"AutoModel{head.suffix.removeprefix('Model')}"
 
 
 def auto_class(head: Head) -> Any:
@@ -124,6 +138,17 @@ def auto_class(head: Head) -> Any:
     import transformers
 
     return getattr(transformers, auto_name(head))
+
+
+def arguments(head: Head) -> dict[str, Any]:
+    """Return what the class of such a model of a known family takes beside the config."""
+    return {"add_pooling_layer": False} if isinstance(head, SentenceEmbeddingHead) else {}
+
+
+def build(model: PreTrainedModel, config: Any) -> PreTrainedModel:
+    """Make a model of another's class and head, with fresh weights."""
+    made: PreTrainedModel = type(model)(config, **arguments(of_model(model)))
+    return made
 
 
 def tensors(head: Head) -> tuple[str, ...]:

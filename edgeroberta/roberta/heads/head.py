@@ -115,7 +115,7 @@ class Head(Protocol):
     #: whether it reads the first token alone, so that the last layer need not compute the others
     first_token_only: bool
     reads: str  #: name of the linear layer that reads the encoder's states; empty where there is none
-    gives: str  #: name of the linear layer that gives the outputs; the same where there is one
+    gives: str  #: name of the linear layer that gives the outputs; the same where there is one or none
     states_problem: bool  #: whether ``problem_type`` in the config tells one task of such models from another
     foreign: tuple[ForeignTensors, ...]  #: tensors by which another head is known
 
