@@ -116,7 +116,8 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "question answering": (
         lambda d: edit_config(d, architectures=["XLMRobertaForQuestionAnswering"]),
         "{d}/config.json: 'XLMRobertaForQuestionAnswering' is a model for question answering;"
-        " only sequence classification and token classification and sentence embeddings can be compressed\n"
+        " only sequence classification and token classification and masked words and sentence embeddings can"
+        " be compressed\n"
         "  next: name a model fine-tuned for one of these, or a base model to fine-tune",
     ),
     "relative positions": (
