@@ -137,6 +137,21 @@ CODES: dict[str, Code] = {
         "A file of a known data set, such as GLUE's, is not as that data set has it.",
         "Correct the line that the message names, or name the columns.",
     ),
+    "data.pairs-missing": Code(
+        2,
+        "Embeddings are trained and judged by pairs of texts, and there are none.",
+        "Name both columns: `--text`, `--text-pair`; give texts alone as `--unlabelled`.",
+    ),
+    "data.scores-equal": Code(
+        2,
+        "All pairs have the same score, or all queries the same passage, so nothing can be measured.",
+        "Name the column of scores, or leave it out where rows are queries and passages.",
+    ),
+    "data.pairs-differ": Code(
+        2,
+        "One file has pairs with scores, another one queries and passages without.",
+        "Give files of one kind, and name their columns.",
+    ),
     "data.no-labels": Code(
         2, "Rows to be judged on are test rows whose labels are not published.", "Name rows with labels."
     ),

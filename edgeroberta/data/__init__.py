@@ -16,6 +16,7 @@ from edgeroberta.data import (
     sources,
     splitting,
     streams,
+    text_pairs,
     texts,
     word_labels,
     word_rows,
@@ -24,7 +25,7 @@ from edgeroberta.data import (
 from edgeroberta.data.label_format import Format, LabelFormat
 from edgeroberta.data.masking import MaskReader, WrittenMasks
 from edgeroberta.data.readers import DataTable
-from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts
+from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts, is_searched
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.outputs import WordTags
@@ -67,7 +68,7 @@ def load_splits(
     have masks. Raises DataError: the data cannot be read, used or split; ``where`` has the file and line;
     UnavailableError: a package to read the data with is missing.
     """
-    parts = sources.open_parts(spec, labelled=masks is None)
+    parts = sources.open_parts(spec, labelled=masks is None, apart=_apart(task))
     table = _training_table(spec, parts)
     task = task or _infer(table, spec)
     say = tell or logger.info
@@ -94,7 +95,9 @@ def load_splits(
         train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
     unlabelled = None
     if spec.unlabelled is not None:
-        unlabelled = streams.load(spec, pair=train.pairs is not None, without=(heldout, validation))
+        unlabelled = streams.load(
+            spec, pair=train.pairs is not None, without=(heldout, validation), apart=train.apart
+        )
     if masks is not None:
         train = masks.plain(train)
         validation, heldout = (masks.masked(each, seed=spec.seed, tell=say) for each in (validation, heldout))
@@ -106,7 +109,7 @@ def load_heldout(spec: DataSpec, task: Task, *, masks: MaskReader | None = None)
     labelled = masks is None
     heldout = (
         sources.open_evaluation(spec, labelled=labelled)
-        or sources.open_parts(spec, labelled=labelled).heldout
+        or sources.open_parts(spec, labelled=labelled, apart=_apart(task)).heldout
     )
     if heldout is None:
         return load_splits(spec, task=task, masks=masks).heldout
@@ -116,12 +119,17 @@ def load_heldout(spec: DataSpec, task: Task, *, masks: MaskReader | None = None)
     return _limit(_rows(heldout(), _settled(spec, task), task, logger.warning), spec, task)
 
 
+def _apart(task: Task | None) -> bool:
+    """Tell whether the texts of pairs are read one by one."""
+    return task is not None and task.problem is Problem.EMBEDDING
+
+
 def _settled(spec: DataSpec, task: Task) -> DataSpec:
     """Decide how labels are read by the training rows, as :func:`load_splits` does, where they are here."""
     if spec.kept is not None or spec.asked is not None or not sources.here(spec.data):
         return spec
     try:
-        parts = sources.open_parts(spec)
+        parts = sources.open_parts(spec, apart=_apart(task))
         return spec if parts.train is None else replace(spec, kept=_read(parts.train(), spec, task).reading)
     except DataError as error:  # they are not needed here: the rows of the gate may say it themselves
         logger.warning(
@@ -164,6 +172,9 @@ def _guessed(table: DataTable, spec: DataSpec, task: Task) -> tuple[str, ...]:
     if task.problem is Problem.TOKENS:
         words = word_tables.find(table, spec.text, spec.label)
         return () if words is None else (f"{table.source}: {words}; --text and --label choose other columns",)
+    if task.problem is Problem.EMBEDDING:
+        pairs = text_pairs.choose(table, spec)
+        return (f"{table.source}: {pairs}; --text, --text-pair and --label choose other columns",)
     chosen = columns.choose(table, spec.text, spec.text_pair, spec.label, labelled=True)
     return (f"{table.source}: {chosen}; --text, --text-pair and --label choose other columns",)
 
@@ -191,6 +202,8 @@ def _read(table: DataTable, spec: DataSpec, task: Task, masks: MaskReader | None
         return _read_masks(table, spec, masks)
     if task.problem is Problem.TOKENS:
         return _read_words(table, spec, task)
+    if task.problem is Problem.EMBEDDING:
+        return _LabelledTable(*text_pairs.read(table, spec))
     if table.tagged:
         raise word_tables.not_of_words(table)
     chosen, table, asked = _labelled(table, spec)
@@ -268,6 +281,8 @@ def _rows(
 
 def _like(train: Rows, rows: Rows) -> Rows:
     """Refuse pairs beside single texts, which would be measured as another task than was trained."""
+    if train.apart:
+        return text_pairs.same_kind(train, rows)
     if (rows.pairs is None) == (train.pairs is None):
         return rows
     kinds = ("single texts", "pairs of texts")
@@ -308,27 +323,51 @@ def _limit(rows: Rows, spec: DataSpec, task: Task) -> Rows:
 
 def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:
     """Set about ``count`` distinct texts aside; return what stays and what was set aside."""
+    if rows.apart:
+        return _split_pairs(rows, count, purpose=purpose, seed=seed)
     mask = _chosen(rows, texts.keys(rows), task, count, purpose=purpose, seed=seed)
     if not mask.any():
-        raise DataError(
-            f"{len(rows)} rows are too few to split: every label needs a text to train on, "
-            "and some must remain to validate and to measure on",
-            where=rows.source,
-            hint="give more rows",
-        )
+        raise _too_few(rows, "every label needs a text to train on, ")
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+
+
+def _split_pairs(rows: Rows, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:
+    """Set about ``count`` pairs aside of which no text is in a pair that stays.
+
+    Where nearly all pairs hang together, as they do where few passages answer many queries, queries are set
+    aside whose passages stay; or pairs, and those that share a text with one of them are left out.
+    """
+    mask = splitting.hold_out_groups(texts.connected(rows), count, purpose=purpose, seed=seed)
+    if mask is not None and mask.any():
+        return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+    keys = ["\0".join(each) for each in texts.each_key(rows)]
+    mask = splitting.hold_out(keys, None, count, purpose=purpose, seed=seed)
+    if not mask.any():
+        raise _too_few(rows)
+    aside = rows.select(np.flatnonzero(mask))
+    if is_searched(rows.labels):
+        logger.warning("%s: the passages of queries to measure on are also among the others", rows.source)
+    return _without(rows.select(np.flatnonzero(~mask)), aside), aside
+
+
+def _too_few(rows: Rows, why: str = "") -> DataError:
+    return DataError(
+        f"{len(rows)} rows are too few to split: {why}and some must remain to validate and to measure on",
+        where=rows.source,
+        hint="give more rows",
+    )
 
 
 def _shared(rows: Rows, others: Rows) -> int:
     """Count the rows whose text is also in ``others``."""
-    known = set(texts.keys(others))
-    return sum(key in known for key in texts.keys(rows))
+    known = {key for each in texts.each_key(others) for key in each}
+    return sum(not known.isdisjoint(each) for each in texts.each_key(rows))
 
 
 def _without(rows: Rows, others: Rows) -> Rows:
     """Leave out the rows whose text is also in ``others``."""
-    taken = set(texts.keys(others))
-    kept = [i for i, key in enumerate(texts.keys(rows)) if key not in taken]
+    taken = {key for each in texts.each_key(others) for key in each}
+    kept = [i for i, each in enumerate(texts.each_key(rows)) if taken.isdisjoint(each)]
     if not kept:
         raise DataError(f"every text is also in {others.source}, which it must not share", where=rows.source)
     if len(kept) < len(rows):

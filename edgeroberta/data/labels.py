@@ -78,7 +78,7 @@ def encode(
         what = "gives one number per text" if task.problem is Problem.REGRESSION else "tells labels"
         raise UsageError(f"{asked} are asked for, but the model {what}", where="--label-format")
     if task.problem is Problem.REGRESSION:
-        return EncodedLabels(_values(table, column), LabelFormat(Format.VALUES))
+        return EncodedLabels(values(table, column), LabelFormat(Format.VALUES))
     names = table.label_names.get(column) or (kept.names if kept else None)
     source = LabelColumn(table, column, task, names, later=kept is not None)
     found: dict[Format, npt.NDArray[Any]] = {}
@@ -174,8 +174,9 @@ def _classes_or_values(table: DataTable, column: str, distinct: set[str]) -> Usa
     )
 
 
-def _values(table: DataTable, column: str) -> npt.NDArray[np.float32]:
-    values = np.empty(len(table), dtype=np.float32)
+def values(table: DataTable, column: str) -> npt.NDArray[np.float32]:
+    """Read a column of numbers, float32[n]. Raises DataError: a cell is missing, or no finite number."""
+    found = np.empty(len(table), dtype=np.float32)
     for row, text in enumerate(cells.single(table, column, None)):
         if not cells.NUMBER.fullmatch(text):
             raise DataError(f"{shown(text)} in column {column!r} is not a number", where=table.where(row))
@@ -184,5 +185,5 @@ def _values(table: DataTable, column: str) -> npt.NDArray[np.float32]:
             raise DataError(
                 f"{shown(text)} in column {column!r} is not a finite number", where=table.where(row)
             )
-        values[row] = value
-    return values
+        found[row] = value
+    return found

@@ -16,6 +16,9 @@ from edgeroberta.errors import DataError
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.tasks import Ragged, Task, WordTags
 
+#: What models of queries and passages are judged by where nobody says otherwise.
+OF_SEARCHES = "recall@10"
+
 
 class Texts(Protocol):
     """Texts or pairs of them, in memory (:class:`Rows`) or in files that are read as they are wanted."""
@@ -27,6 +30,10 @@ class Texts(Protocol):
     @property
     def digest(self) -> str:
         """The sha256 of the content (hex), whatever the files and their format."""
+
+    @property
+    def units(self) -> int:
+        """How many texts of a row are read one by one: two of a pair of which each is, else one."""
 
     def __len__(self) -> int: ...
 
@@ -41,10 +48,12 @@ class Rows:
     texts: tuple[str, ...]  # the texts, none empty
     pairs: tuple[str, ...] | None  # the second text of each row, or None for single texts
     #: int64[n] label ids, float32[n, L] zeros and ones for several labels per text, float32[n] values of a
-    #: regression, :class:`~edgeroberta.tasks.outputs.WordTags` of a task with a label per word,
+    #: regression or scores of pairs, int64[n, 2] numbers of queries and passages,
+    #: :class:`~edgeroberta.tasks.outputs.WordTags` of a task with a label per word,
     #: :class:`~edgeroberta.tasks.outputs.MaskedTokens` of masked words, or None when there are no labels
     labels: Any
     source: str  # where the rows come from, for people
+    apart: bool = False  # whether the texts of a pair are read one by one, as embeddings are made of them
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -57,7 +66,19 @@ class Rows:
             pairs=None if self.pairs is None else tuple(self.pairs[i] for i in chosen),
             labels=None if self.labels is None else self.labels[chosen],
             source=self.source,
+            apart=self.apart,
         )
+
+    @property
+    def units(self) -> int:
+        """How many texts of a row are read one by one."""
+        return 2 if self.apart and self.pairs is not None else 1
+
+    def read(self) -> list[str] | list[tuple[str, str]]:
+        """Return what is read at once: the inputs, or the texts of pairs that are read one by one."""
+        if self.units == 1:
+            return self.inputs()
+        return [text for pair in self.inputs() for text in pair]
 
     def inputs(self) -> list[str] | list[tuple[str, str]]:
         """Return what the tokenizer and the runtime take: texts, or pairs of texts."""
@@ -67,7 +88,9 @@ class Rows:
 
     def shown(self, task: Task) -> Task:
         """Return a task as these rows have it: of pairs or single texts, of words or of spans in texts."""
-        task = replace(task, pair=self.pairs is not None)
+        task = replace(task, pair=self.pairs is not None and not self.apart)
+        if self.apart and task.judged_by is None and is_searched(self.labels):
+            task = replace(task, judged_by=OF_SEARCHES)
         if isinstance(self.labels, WordTags) and self.labels.labelled == "all":
             task = replace(task, aggregation="simple")
         return task
@@ -86,7 +109,7 @@ class Rows:
     @cached_property
     def digest(self) -> str:
         """The sha256 of texts, pairs and labels (hex); the source is not part of it."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(b"apart" if self.units > 1 else b"")
         for column in (self.texts, self.pairs or ()):
             digest.update(f"{len(column)}:".encode())
             self.update(digest, column)
@@ -94,6 +117,11 @@ class Rows:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def is_searched(labels: Any) -> bool:
+    """Tell whether labels are numbers of queries and passages."""
+    return isinstance(labels, np.ndarray) and labels.dtype == np.int64 and labels.shape[1:] == (2,)
 
 
 def _arrays(labels: npt.NDArray[Any] | Ragged | None) -> tuple[npt.NDArray[Any], ...]:

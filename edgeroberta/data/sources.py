@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgeroberta.data import columns, glue, labels, readers, word_tables
+from edgeroberta.data import columns, glue, labels, readers, text_pairs, word_tables
 from edgeroberta.data import hub as hub_data
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.readers import DataTable
@@ -40,13 +40,14 @@ class PartReaders:
     layout: tuple[str, ...] = ()  # what the files were taken for, where their layout says it
 
 
-def open_parts(spec: DataSpec, *, labelled: bool = True) -> PartReaders:
+def open_parts(spec: DataSpec, *, labelled: bool = True, apart: bool = False) -> PartReaders:
     """Find the parts of a data set; they are read when called.
 
-    Test rows become the held-out rows if they have labels. Otherwise (GLUE keeps its test labels to itself)
-    the validation rows do, and checkpoints are chosen on a part of the training rows. ``labelled``: False
-    where rows need no labels. Raises DataError: there is no such file, folder or data set; UnavailableError:
-    the data is on the Hub and ``datasets`` is not installed.
+    Test rows become the held-out rows if they have labels, or need none: ``apart``, of pairs that may be
+    queries and passages. Otherwise (GLUE keeps its test labels to itself) the validation rows do, and
+    checkpoints are chosen on a part of the training rows. ``labelled``: False where rows need no labels.
+    Raises DataError: there is no such file, folder or data set; UnavailableError: the data is on the Hub and
+    ``datasets`` is not installed.
     """
     known = None if _named(spec) else glue.find(paths.named(spec.data), spec.data)
     numbers = _numbers(spec, labelled=labelled)
@@ -57,7 +58,7 @@ def open_parts(spec: DataSpec, *, labelled: bool = True) -> PartReaders:
         heldout = open_evaluation(spec, labelled=labelled)
         if test is not None:
             unused["test"] = f", {spec.eval_data} is measured on"
-    elif test is not None and (not labelled or _is_labelled(test(), spec)):
+    elif test is not None and (not labelled or _counts(test(), spec, apart=apart)):
         heldout = test
     else:
         validation, heldout = None, validation
@@ -89,11 +90,12 @@ def _named(spec: DataSpec) -> bool:
 
 def _numbers(spec: DataSpec, *, labelled: bool) -> tuple[int, ...]:
     numbers = columns.numbers((spec.text, spec.text_pair, spec.label))
-    if numbers and ((labelled and spec.label is None) or spec.text is None):
+    unlabelled = spec.label is None and spec.text_pair is None
+    if numbers and ((labelled and unlabelled) or spec.text is None):
         raise DataError(
             "a file without a header needs the numbers of both text and label",
             where=spec.data,
-            hint="--text '#1' --label '#2'",
+            hint="--text '#1' --label '#2'; of queries and passages --text '#1' --text-pair '#2'",
         )
     return numbers
 
@@ -148,6 +150,13 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...], *, tagged: bool) ->
             hint = f"it holds tasks of GLUE, {columns.quoted(tasks)}: name one, {name.rstrip('/')}/{tasks[0]}"
         raise DataError(what, where=name, hint=hint)
     return found
+
+
+def _counts(table: DataTable, spec: DataSpec, *, apart: bool) -> bool:
+    """Tell whether rows can be measured on: they have labels, or are pairs that need none."""
+    if apart and spec.label is None and not any(name in table.columns for name in text_pairs.SCORES):
+        return True
+    return _is_labelled(table, spec)
 
 
 def _is_labelled(table: DataTable, spec: DataSpec) -> bool:

@@ -48,6 +48,24 @@ def hold_out(
     return chosen[group_of]
 
 
+def hold_out_groups(
+    groups: npt.NDArray[np.int64], count: int, *, purpose: str, seed: int
+) -> npt.NDArray[np.bool_] | None:
+    """Choose whole groups of rows to set aside, about ``count`` rows in all.
+
+    ``groups``: int64[n], equal for rows that stay together. ``purpose``: a name of ``STREAMS``. Returns
+    bool[n]; None where groups are so large that less than half of that could be set aside.
+    """
+    sizes = np.bincount(groups)
+    order = np.random.default_rng([seed, STREAMS[purpose]]).permutation(len(sizes))
+    left, chosen = count, np.zeros(len(sizes), dtype=bool)
+    for group in order.tolist():
+        if sizes[group] <= left:
+            chosen[group] = True
+            left -= int(sizes[group])
+    return chosen[groups] if left <= count / 2 and not chosen.all() else None
+
+
 def rarest(tags: WordTags, table: TagTable) -> npt.NDArray[np.int64]:
     """Tell the type of entity in each text that is in the fewest texts, int64[texts]; -1 for none.
 

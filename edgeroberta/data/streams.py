@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data import columns, readers, splitting, texts
+from edgeroberta.data import columns, readers, splitting, text_pairs, texts
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import DataError
@@ -33,6 +33,12 @@ class TextStream:
     pair: bool  # whether they are pairs
     kept: npt.NDArray[np.bool_]  # bool[n], which rows of the files count
     _read: Callable[[], Iterator[Rows]]
+    apart: bool = False  # whether the texts of a pair are read one by one
+
+    @property
+    def units(self) -> int:
+        """How many texts of a row are read one by one."""
+        return 2 if self.apart and self.pair else 1
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self.kept))
@@ -51,7 +57,7 @@ class TextStream:
     @cached_property
     def digest(self) -> str:
         """The sha256 of texts and pairs (hex), the same as that of the same texts as ``Rows``."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(b"apart" if self.units > 1 else b"")
         count = b"%d:" % len(self)
         digest.update(count)
         for part in self.chunks():
@@ -62,39 +68,57 @@ class TextStream:
         return digest.hexdigest()
 
 
-def load(spec: DataSpec, *, pair: bool, without: Sequence[Rows]) -> TextStream:
+def load(spec: DataSpec, *, pair: bool, without: Sequence[Rows], apart: bool = False) -> TextStream:
     """Read and check ``spec.unlabelled`` once, and choose which of its rows count.
 
     ``spec``: where the texts are: a file, or a folder of them, which are read in the order of their names.
     The columns of each file are chosen by its first rows (``readers.CHUNK``). ``pair``: whether the labelled
-    rows are pairs, which these must then be, too. ``without``: rows whose texts are left out. Returns the
-    texts: a sample of them where ``spec.limit`` is lower, less those in ``without``. Raises DataError: the
+    rows are pairs, which these must then be, too. ``without``: rows whose texts are left out. ``apart``:
+    whether texts are read one by one; they may then be single ones, or pairs as the first file has. Returns
+    the texts: a sample where ``spec.limit`` is lower, less those in ``without``. Raises DataError: the
     texts cannot be read or used; ``where`` has the file and line; UnavailableError: a package to read them
     with is missing.
     """
     name = str(spec.unlabelled)
-    names = (spec.text, spec.text_pair if pair else None)
     files = _files(paths.named(name), name)
+    names = (spec.text, spec.text_pair if pair else None)
+    if apart:
+        names = _names_apart(files, spec)
+        pair = names[1] is not None
     before = _state(files)
 
     def read() -> Iterator[Rows]:
         for path, source in files.items():
             tables = readers.stream(path, source=source, numbers=columns.numbers(names))
-            yield from _rows(tables, names, pair=pair)
+            yield from (replace(rows, apart=apart) for rows in _rows(tables, names, pair=pair))
         if _state(files) != before:
             raise _changed(name)
 
-    taken = [set(texts.keys(rows)) for rows in without]
+    taken = [{key for row in texts.each_key(rows) for key in row} for rows in without]
     marks = bytearray()
     for part in read():
-        marks.extend(_mark(key, taken) for key in texts.keys(part))
+        marks.extend(_mark(keys, taken) for keys in texts.each_key(part))
     found = np.frombuffer(marks, np.uint8)
     kept = np.ones(len(found), bool)
     if spec.limit is not None and len(found) > spec.limit:
         kept = splitting.sample(len(found), spec.limit, seed=spec.seed)
     for number, rows in enumerate(without, start=1):
         kept = _less(kept, found == number, rows, name)
-    return TextStream(name, pair, kept, read)
+    return TextStream(name, pair, kept, read, apart)
+
+
+def _names_apart(files: dict[Path, str], spec: DataSpec) -> tuple[str | None, str | None]:
+    """Return the columns of texts that are read one by one: two where the first file has two, else one."""
+    path, source = next(iter(files.items()))
+    if path.suffix.lower() == ".txt" or not path.is_file():
+        return None, None
+    numbers = columns.numbers((spec.text, spec.text_pair))
+    table = next(readers.stream(path, source=source, numbers=numbers))
+    try:
+        found = text_pairs.choose(table, replace(spec, label=None))
+        return found.first, found.second
+    except DataError:
+        return (spec.text if spec.text in table.columns else None), None
 
 
 def _files(path: Path, name: str) -> dict[Path, str]:
@@ -128,9 +152,9 @@ def _rows(tables: Iterator[DataTable], names: tuple[str | None, str | None], *, 
         yield Rows(texts.checked(table, chosen.text, tables), seconds, None, table.source)
 
 
-def _mark(key: str, taken: Sequence[set[str]]) -> int:
-    """Return the number of the first part that has a text, from 1; 0 when none has it."""
-    return next((number for number, others in enumerate(taken, start=1) if key in others), 0)
+def _mark(keys: tuple[str, ...], taken: Sequence[set[str]]) -> int:
+    """Return the number of the first part that has one of a row's texts, from 1; 0 when none has it."""
+    return next((number for number, others in enumerate(taken, start=1) if not others.isdisjoint(keys)), 0)
 
 
 def _less(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.data.readers import DataTable
-from edgeroberta.data.rows import Rows
+from edgeroberta.data.rows import Rows, is_searched
 from edgeroberta.errors import DataError
 
 
@@ -56,10 +56,49 @@ def keys(rows: Rows) -> list[str]:
     return [f"{_key(first)}\0{_key(second)}" for first, second in zip(rows.texts, seconds, strict=True)]
 
 
+def each_key(rows: Rows) -> list[tuple[str, ...]]:
+    """Return what must not be in two parts of a data set, of each row.
+
+    That is the text, or the pair where it is read as one. Of two texts with a score it is each of them, and
+    of a query and its passage the query: what is searched may be the same for all queries.
+    """
+    if not rows.apart or rows.pairs is None:
+        return [(key,) for key in keys(rows)]
+    firsts = [_key(text) for text in rows.texts]
+    if is_searched(rows.labels):
+        return [(key,) for key in firsts]
+    return [(first, _key(second)) for first, second in zip(firsts, rows.pairs, strict=True)]
+
+
+def numbered(column: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Number different texts by their first occurrence, int64[n]; white space and case aside."""
+    return _numbers(map(_key, column))
+
+
 def groups(rows: Rows) -> npt.NDArray[np.int64]:
     """Number the distinct texts of rows, int64[n] by first occurrence; resampling draws whole groups."""
+    return _numbers(keys(rows))
+
+
+def connected(rows: Rows) -> npt.NDArray[np.int64]:
+    """Number the groups of pairs that have no text in common, int64[n] by first occurrence."""
+    parents: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        while (above := parents.setdefault(key, key)) != key:
+            parents[key] = parents[above]
+            key = above
+        return key
+
+    firsts = [_key(text) for text in rows.texts]
+    for first, second in zip(firsts, rows.pairs or (), strict=True):
+        parents[root(first)] = root(_key(second))
+    return _numbers(map(root, firsts))
+
+
+def _numbers(keys: Iterable[str]) -> npt.NDArray[np.int64]:
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys(rows)], dtype=np.int64)
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def _key(text: str) -> str:

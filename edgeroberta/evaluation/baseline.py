@@ -142,7 +142,7 @@ def make(
     )
     options = replace(options, overlap=tokenizer.long_texts.overlap)
     task = glue.judge(task, spec, metric, _log.info)
-    if (told := tokens.check(full, rows.inputs())) is not None:
+    if (told := tokens.check(full, rows.read())) is not None:
         _log.warning("%s", told)
     reader = tokens.open_ours(full) if options.overlap is None else tokenizer
     for line in word_coverage.of_parts((rows,), task.labels, reader):

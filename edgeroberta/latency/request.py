@@ -53,5 +53,5 @@ def request_for(
         from edgeroberta.data import MaskReader, load_splits
 
         masks = MaskReader.of(found.task, found.folder, found.max_length)
-        inputs = sample_texts(load_splits(data, task=found.task, masks=masks).train.inputs())
+        inputs = sample_texts(load_splits(data, task=found.task, masks=masks).train.read())
     return LatencyRequest(config.shape, config.activation, found, target, inputs, engine, threads, rounds)

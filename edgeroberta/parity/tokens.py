@@ -80,13 +80,14 @@ def check(model: Checkpoint, inputs: Sequence[Input]) -> str | None:
     )
 
 
-def check_rows(model: Checkpoint, rows: Sequence[tuple[str, Sequence[Input]]]) -> None:
+def check_rows(model: Checkpoint, rows: Sequence[tuple[str, Sequence[Input], int]]) -> None:
     """Refuse texts that no bundle answers: with the padding token in them, or without any token.
 
-    Of a pair whose tokens are of two types also a first text that holds the separator.
+    Of a pair whose tokens are of two types also a first text that holds the separator. ``rows``: of each part
+    its name, what is read at once, and how many of these are a row.
     """
     pad = model.config.pad_token_id
-    pair = any(isinstance(inputs[0], tuple) for _, inputs in rows if len(inputs))
+    pair = any(isinstance(inputs[0], tuple) for _, inputs, _ in rows if len(inputs))
     tokenizer = open_ours(model, separator=model.separator_id if pair else None)
     if pad in tokenizer.encode_one("").ids:
         raise CheckpointError(
@@ -95,13 +96,13 @@ def check_rows(model: Checkpoint, rows: Sequence[tuple[str, Sequence[Input]]]) -
             where=str(model.config_file),
             hint="only models whose padding is a token of its own can be compressed",
         )
-    for name, inputs in rows:
+    for name, inputs, units in rows:
         for index, encoding in enumerate(_encoded(tokenizer, name, inputs)):
             padded = (encoding.ids == pad).any()
             if padded or not len(encoding.ids):
                 why = f"holds the padding token (id {pad})" if padded else "has no tokens at all"
                 raise DataError(
-                    f"row {index + 1} of the {name} rows {why}, to which no bundle has an answer: "
+                    f"row {index // units + 1} of the {name} rows {why}, to which no bundle has an answer: "
                     f"{shown(inputs[index])}",
                     hint="fix that text, or take the row out of the data",
                 )

@@ -42,11 +42,11 @@ def check(steps: Sequence[RecipeStep], job: PipelineJob, *, partly: bool = False
     """
     check_stages(steps, job)
     rows = (("validation", job.data.validation), ("held-out", job.data.heldout))
-    tokens.check_rows(job.model, [(name, part.inputs()) for name, part in rows])
+    tokens.check_rows(job.model, [(name, part.read(), part.units) for name, part in rows])
     return check_reading(
         job.model,
         job.task,
-        [*job.data.heldout.inputs(), *job.data.validation.inputs()],
+        [*job.data.heldout.read(), *job.data.validation.read()],
         partly=partly,
     )
 

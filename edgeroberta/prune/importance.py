@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.roberta.head_masks import MaskedProjection
     from edgeroberta.tasks import Problem, Task
-    from edgeroberta.training.batching import Indices, Tokens
+    from edgeroberta.training.batching import Tokens
     from edgeroberta.training.heads import Labels
     from edgeroberta.training.prediction import ProcessBatch
 
@@ -62,7 +62,9 @@ class ScoringExamples:
         from edgeroberta.training import batching, finetuning, heads
 
         finetuning.labels_of(rows)
-        tokens = batching.tokenize(model, rows.inputs(), max_length=max_length, places=task.kind.unit.located)
+        tokens = batching.tokenize(
+            model, rows.read(), max_length=max_length, places=task.kind.unit.located, units=rows.units
+        )
         return cls(tokens, heads.of(task).labels(rows, task, tokens), task.problem)
 
 
@@ -118,18 +120,18 @@ def _taylor(
     process, device = prediction.accelerator(), model.device
     model.eval()
     sums = np.zeros(sum(linear_op.count for linear_op in places))
-    batches = batching.by_length(examples.tokens.lengths, batch_size=BATCH)
+    batches = batching.by_length(examples.tokens.row_lengths, batch_size=BATCH)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trainable:  # only the gates want gradients: half the work
         parameter.requires_grad_(False)
     try:
-        with progress.bar("scores", len(examples.tokens), "texts") as advance:
+        with progress.bar("scores", examples.tokens.count, "texts") as advance:
             for rows in batches[process.process_index :: process.num_processes]:
                 batch = prediction.to_device(examples.tokens, rows, device)
 
-                def loss(logits: Tensor, rows: Indices = rows) -> Tensor:
-                    labels, known = examples.labels.batch(rows)
-                    value = losses.hard(logits, labels.to(device), examples.problem)
+                def loss(logits: Tensor, batch: ProcessBatch = batch) -> Tensor:
+                    labels, known = examples.labels.batch(batch.rows)
+                    value = losses.hard(batch.by_row(logits), labels.to(device), examples.problem)
                     return losses.per_text(value, known.to(device)).sum()
 
                 sums += _gradients(model, places, batch, loss)
@@ -140,7 +142,7 @@ def _taylor(
     if process.num_processes > 1:
         sums = np.sum(gather_object([sums]), axis=0)
     bounds = np.cumsum([linear_op.count for linear_op in places])[:-1]
-    return list(np.split(sums / len(examples.tokens), bounds))
+    return list(np.split(sums / examples.tokens.count, bounds))
 
 
 def _gradients(
@@ -152,7 +154,7 @@ def _gradients(
     from edgeroberta.roberta import heads
     from edgeroberta.roberta.head_masks import HeadMasks
 
-    size, device = len(batch.rows), model.device
+    size, device = len(batch.ids), model.device
     head_masks = [
         torch.ones(size, linear_op.count, device=device, requires_grad=True) for linear_op in places
     ]

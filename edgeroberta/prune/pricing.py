@@ -66,7 +66,7 @@ def _lengths(context: Context, shape: EncoderShape) -> list[int]:
     from edgeroberta.latency.request import sample_texts
     from edgeroberta.training import batching
 
-    texts = sample_texts(context.data.train.inputs())
+    texts = sample_texts(context.data.train.read())
     tokens = batching.tokenize(context.checkpoint, texts, max_length=shape.max_positions - 2)
     lengths: list[int] = tokens.lengths.tolist()
     return lengths
@@ -86,7 +86,7 @@ def _table(budget: PruneBudget, context: Context, shape: EncoderShape) -> Latenc
     begun = context.scratch / TABLE_FILE
     if begun.is_file():
         return LatencyTable.load(begun)
-    model, texts = context.checkpoint, sample_texts(context.data.train.inputs())
+    model, texts = context.checkpoint, sample_texts(context.data.train.read())
     request = LatencyRequest(shape, model.config.activation, model, context.target.name, texts)
     table = measure(request, progress=context.progress)
     table.save(begun)

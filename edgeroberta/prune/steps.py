@@ -92,9 +92,10 @@ class PruningSteps:
         rest = context.data.validation
         self.validation = batching.tokenize(
             self.source,
-            rest.inputs(),
+            rest.read(),
             max_length=config.max_length,
             places=context.task.kind.unit.located,
+            units=rest.units,
         )
         self.labels = finetuning.labels_of(rest)
         settings = config.model_dump(mode="json")

@@ -127,7 +127,9 @@ def _answers(model: Checkpoint, job: PipelineJob) -> Any:
     device = prediction.accelerator().device
     classifier = loading.load_classifier(model, job.task, seed=job.seed).to(device)
     rows = job.data.validation
-    tokens = batching.tokenize(model, rows.inputs(), max_length=128, places=job.task.kind.unit.located)
+    tokens = batching.tokenize(
+        model, rows.read(), max_length=128, places=job.task.kind.unit.located, units=rows.units
+    )
     return prediction.predict(classifier, tokens)
 
 

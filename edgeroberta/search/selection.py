@@ -99,13 +99,13 @@ def engines_share_weights(job: PipelineJob, limits: BudgetLimits) -> bool:
 
 def _request(job: PipelineJob) -> TableRequest:
     config = job.model.config
-    inputs = sample_texts((*job.data.train.inputs(), *job.data.validation.inputs()))
+    inputs = sample_texts((*job.data.train.read(), *job.data.validation.read()))
     return TableRequest(config.shape, config.activation, job.model, job.target.name, inputs)
 
 
 def _lengths(job: PipelineJob, rows: Rows) -> list[int]:
     tokenizer = TextTokenizer.open(job.model.folder, job.model.max_length)
-    return [len(encoding.ids) for encoding in tokenizer.encode(rows.inputs())]
+    return [len(encoding.ids) for encoding in tokenizer.encode(rows.read())]
 
 
 def _answer_bytes(job: PipelineJob) -> int:

@@ -252,7 +252,7 @@ def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
     from edgeroberta.runtime.lengths import BIN, histogram
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    inputs = context.data.train.inputs()
+    inputs = context.data.train.read()
     chosen = inputs[:: -(-len(inputs) // _COUNTED_TEXTS)]
     encodings = TextTokenizer.open(graph, max_length).encode(chosen)
     return {"bin": BIN, "counts": list(histogram((len(one.ids) for one in encodings), max_length))}

@@ -1,14 +1,18 @@
-"""The ``finetune`` stage: a base encoder becomes a classifier of texts or tokens on labelled texts."""
+"""The ``finetune`` stage: a base encoder learns a task on labelled texts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from edgeroberta.context import Context, RunOutline
+from edgeroberta.data.rows import is_searched
 from edgeroberta.errors import DataError
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
+from edgeroberta.tasks import Problem, Word
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
@@ -17,8 +21,22 @@ if TYPE_CHECKING:
     from edgeroberta.training.prediction import ProcessBatch
 
 
+class ScoreLoss(Word):
+    """What embeddings of pairs learn of scores."""
+
+    COSENT = "cosent"  #: their order: which pairs are more alike than others
+    COSINE = "cosine"  #: their value: the cosine of a pair is its score, scaled to 0 … 1
+
+
 class FinetuneConfig(Hyperparameters):
-    """Training of a base model on the task; all fields are those of every training stage."""
+    """Training of a base model on the task; all other fields are those of every training stage."""
+
+    score_loss: ScoreLoss = Field(
+        ScoreLoss.COSENT,
+        description="What embeddings learn of pairs with scores: cosent, the order of the scores, or cosine,"
+        " the scores themselves. Of queries and passages they learn to tell the right passage from the others"
+        " of the batch.",
+    )
 
 
 def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:
@@ -40,14 +58,18 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     """Fine-tune the newest checkpoint on the training rows; keep the best on the validation rows."""
     from edgeroberta.roberta.heads import answers
     from edgeroberta.roberta.loading import load_classifier
-    from edgeroberta.training import batching, finetuning, heads, losses
+    from edgeroberta.training import batching, finetuning, heads, losses, pair_losses
     from edgeroberta.training.run import TrainingJob
 
     rows, source, task = context.data.train, context.checkpoint, context.task
     if rows.labels is None:
         raise DataError("fine-tuning needs labels; these rows have none", where=rows.source)
     tokens = batching.tokenize(
-        source, rows.inputs(), max_length=config.max_length, places=task.kind.unit.located
+        source,
+        rows.read(),
+        max_length=config.max_length,
+        places=task.kind.unit.located,
+        units=rows.units,
     )
     labels = heads.of(task).labels(rows, task, tokens)
     finetuning.tell_cut(labels.notes(), tokens.limit, finetuning.progress_of(context))
@@ -59,10 +81,17 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
         attention_dropout=config.attention_dropout,
     )
 
+    by_value = (
+        config.score_loss is ScoreLoss.COSINE
+        and task.problem is Problem.EMBEDDING
+        and not is_searched(rows.labels)
+    )
+
     def objective(model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         logits = answers(trained, batch.ids, batch.mask, wrapped=model).float()
         true, known = labels.batch(batch.rows)
-        value = losses.hard(logits, true.to(logits.device), task.problem)
+        logits, true = batch.by_row(logits), true.to(logits.device)
+        value = pair_losses.value(logits, true) if by_value else losses.hard(logits, true, task.problem)
         return {"hard": losses.per_text(value, known.to(logits.device))}
 
     job = TrainingJob(

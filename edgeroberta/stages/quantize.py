@@ -149,8 +149,8 @@ def _texts(config: QuantizeConfig, context: Context) -> tuple[list[Encoding], li
     wanted = min(config.samples, max(len(order) - config.check_samples, (len(order) + 1) // 2))
     rows = context.data.train.select(order[: wanted + config.check_samples])
     tokenizer = TextTokenizer.open(context.checkpoint.folder, length)
-    found = tokenizer.encode(rows.inputs(), places=context.task.kind.unit.located)
-    return found[:wanted], found[wanted:]
+    found = tokenizer.encode(rows.read(), places=context.task.kind.unit.located)
+    return found[: wanted * rows.units], found[wanted * rows.units :]
 
 
 def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:

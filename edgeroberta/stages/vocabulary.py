@@ -110,7 +110,7 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
 
 def _chunks(texts: Texts | None) -> Iterator[Sequence[Input]]:
     for rows in texts.chunks() if texts is not None else ():
-        yield rows.inputs()
+        yield rows.read()
 
 
 def _length(config: VocabularyConfig, context: Context, source: Checkpoint) -> int | None:

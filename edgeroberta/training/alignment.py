@@ -44,9 +44,10 @@ def same_tokens(
 
     Ids may differ, as they do when a vocabulary was pruned. ``ours``: model folder and the number of tokens
     at which its texts are cut. ``theirs``: the same of the other model; without a ``tokenizer.json`` no text
-    is the same. Returns bool[n], n the number of texts in all parts.
+    is the same. Returns bool[n], n the number of texts in all parts, both of a
+    pair that are read one by one.
     """
-    result = np.zeros(sum(len(part) for part in parts), np.bool_)
+    result = np.zeros(sum(len(part) * part.units for part in parts), np.bool_)
     if not (theirs[0] / TOKENIZER).is_file():
         return result
     first, second = TextTokenizer.open(*ours), TextTokenizer.open(*theirs)
@@ -61,5 +62,5 @@ def same_tokens(
 def _chunks(parts: Sequence[Texts]) -> Iterator[list[Any]]:
     for part in parts:
         for rows in part.chunks():
-            inputs = rows.inputs()
+            inputs = rows.read()
             yield from (inputs[start : start + _CHUNK] for start in range(0, len(inputs), _CHUNK))

@@ -77,6 +77,11 @@ class AugmentedTexts:
         """Where the texts come from that these are copies of."""
         return self.rows.source
 
+    @property
+    def units(self) -> int:
+        """How many texts of a row are read one by one."""
+        return self.rows.units
+
     @cached_property
     def digest(self) -> str:
         """Digest of all that decides the copies (hex): the rows and the settings."""
@@ -91,7 +96,7 @@ class AugmentedTexts:
             made = [self._copy(*divmod(number, self.count), pools) for number in numbers]
             texts = tuple(first for first, _ in made)
             pairs = None if self.rows.pairs is None else tuple(second for _, second in made)
-            yield Rows(texts, pairs, None, self.source)
+            yield Rows(texts, pairs, None, self.source, self.rows.apart)
 
     def _copy(self, row: int, copy: int, pools: Sequence[_Pool]) -> tuple[str, str]:
         """Make one copy; its second text is empty where the rows are single texts."""

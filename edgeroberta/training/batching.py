@@ -42,6 +42,9 @@ class Tokens:
     #: asked
     places: npt.NDArray[np.signedinteger] | None = None
     limit: int | None = None  # number of tokens at which texts were cut, where that is known
+    #: int64[rows + 1], where the texts of each row start, where a row may be two texts that are read one by
+    #: one; None where each text is a row
+    rows: Indices | None = None
 
     @classmethod
     def pack(
@@ -51,14 +54,19 @@ class Tokens:
         pad_id: int,
         places: Sequence[Indices] | None = None,
         limit: int | None = None,
+        units: int = 1,
     ) -> Tokens:
-        """Pack token id sequences, one per text, and the places of their tokens."""
+        """Pack token id sequences, one per text, and the places of their tokens.
+
+        ``units``: how many of the texts are a row, one after the other.
+        """
         lengths = np.fromiter((np.size(s) for s in sequences), np.int64, len(sequences))
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         ids = np.empty(int(offsets[-1]), np.int32)
         for sequence, start, stop in zip(sequences, offsets[:-1], offsets[1:], strict=True):
             ids[start:stop] = sequence
-        return cls(ids, offsets, pad_id, None if places is None else np.concatenate(places), limit)
+        rows = None if units == 1 else np.arange(0, len(sequences) + 1, units, dtype=np.int64)
+        return cls(ids, offsets, pad_id, None if places is None else np.concatenate(places), limit, rows)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -67,6 +75,24 @@ class Tokens:
     def lengths(self) -> Indices:
         """Tokens of each text, int64[n]."""
         return np.diff(self.offsets)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self) if self.rows is None else len(self.rows) - 1
+
+    @property
+    def row_lengths(self) -> Indices:
+        """Tokens of the longest text of each row, int64[rows]."""
+        return self.lengths if self.rows is None else np.maximum.reduceat(self.lengths, self.rows[:-1])
+
+    def texts_of(self, rows: Indices) -> Indices:
+        """Return the numbers of the texts of rows, those of a row one after the other."""
+        if self.rows is None:
+            return rows
+        starts, counts = self.rows[rows], self.rows[rows + 1] - self.rows[rows]
+        ends = np.cumsum(counts)
+        return np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
 
     @property
     def located(self) -> npt.NDArray[np.signedinteger]:
@@ -84,6 +110,8 @@ class Tokens:
     def digest(self) -> str:
         """The sha256 over all ids and lengths (hex)."""
         digest = hashlib.sha256(self.offsets.tobytes())
+        if self.rows is not None:
+            digest.update(self.rows.tobytes())
         for start in range(0, len(self.ids), _BLOCK):
             digest.update(self.ids[start : start + _BLOCK].tobytes())
         return digest.hexdigest()
@@ -119,13 +147,21 @@ def tokenize(
     *,
     max_length: int,
     places: bool = False,
+    units: int = 1,
 ) -> Tokens:
-    """Tokenize texts as the device will, cut at ``max_length`` or the model's own limit, in memory."""
-    return encoded(Encoder.open(model, max_length=max_length), inputs, places=places)
+    """Tokenize texts as the device will, cut at ``max_length`` or the model's own limit, in memory.
+
+    ``units``: how many of the texts are a row, one after the other.
+    """
+    return encoded(Encoder.open(model, max_length=max_length), inputs, places=places, units=units)
 
 
 def encoded(
-    encoder: Encoder, inputs: Sequence[str] | Sequence[tuple[str, str]], *, places: bool = False
+    encoder: Encoder,
+    inputs: Sequence[str] | Sequence[tuple[str, str]],
+    *,
+    places: bool = False,
+    units: int = 1,
 ) -> Tokens:
     """Tokenize texts in memory; see ``token_files`` for very many of them. ``places``: keep them, too."""
     found: list[EncodedText] = []
@@ -136,6 +172,7 @@ def encoded(
         pad_id=encoder.pad_id,
         places=[each for _, each in found if each is not None] if places else None,
         limit=encoder.limit,
+        units=units,
     )
 
 

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 class DistillWeights(StageConfig):
     """How much each loss counts; a loss of weight 0 is not computed."""
 
-    logits: float = Field(default=1.0, ge=0, description="The teacher's logits, softened by the temperature.")
+    logits: float = Field(
+        default=1.0,
+        ge=0,
+        description="The teacher's logits, softened by the temperature; or its embeddings, and how alike"
+        " these are among the texts of a batch.",
+    )
     hard: float = Field(default=0.5, ge=0, description="The true labels; left out for unlabelled texts.")
     hidden: float = Field(
         default=0.0,

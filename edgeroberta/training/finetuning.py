@@ -42,7 +42,11 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     rows, task = context.data.validation, context.task
     labels = labels_of(rows)
     validation = batching.tokenize(
-        tokenizer, rows.inputs(), max_length=settings.max_length, places=task.kind.unit.located
+        tokenizer,
+        rows.read(),
+        max_length=settings.max_length,
+        places=task.kind.unit.located,
+        units=rows.units,
     )
 
     def evaluate(model: PreTrainedModel) -> float:
@@ -54,7 +58,7 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     return {
         "metric": task.metric,
         "steps": state.step,
-        "texts": len(job.tokens),
+        "texts": job.tokens.count,
         "precision": str(prediction.precision_of(settings.precision, process.device)).split(".")[1],
         "device": process.device.type,
         "processes": process.num_processes,

@@ -51,7 +51,7 @@ class Loop:
         self.dtype = prediction.precision_of(self.settings.precision, self.device)
         self.folder = run.scratch / "checkpoints"
         per_step = self.settings.batch_size * self.settings.accumulation
-        self.steps_per_epoch = math.ceil(len(run.tokens) / per_step)
+        self.steps_per_epoch = math.ceil(run.tokens.count / per_step)
         self.total = self.steps_per_epoch * self.settings.epochs
         self.model = run.model.to(self.device)
         if self.settings.freeze_embeddings:
@@ -145,7 +145,7 @@ class Loop:
                 idle = len(mine) == 0  # fewer texts than processes: run one along, at weight 0
                 part = prediction.to_device(self.run.tokens, batch[:1] if idle else mine, self.device)
                 last = index == len(micro) - 1
-                self.place.rows = part.rows
+                self.place.rows = part.texts
                 with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                     with prediction.computing(self.dtype, self.device):
                         losses = self.run.objective(self.wrapped, part)
@@ -163,7 +163,7 @@ class Loop:
         epoch, position = divmod(number, self.steps_per_epoch)
         if epoch != self.epoch:
             self.batches = batching.shuffled(
-                self.run.tokens.lengths,
+                self.run.tokens.row_lengths,
                 batch_size=self.settings.batch_size,
                 seed=self.run.seed,
                 epoch=epoch,

@@ -14,13 +14,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from edgeroberta.tasks import Problem
+from edgeroberta.training import pair_losses
 
 
 def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
     """Distance of the logits from the true labels.
 
     ``logits``: float[..., L]. ``labels``: int64[...], float[..., L] (zeros and ones) or float[...], by
-    problem. Returns float[...]: cross entropy; binary cross entropy, mean over labels; or squared error.
+    problem. Returns float[...]: cross entropy; binary cross entropy, mean over labels; or squared error. Of
+    embeddings float[B, 2, L] of pairs see :func:`edgeroberta.training.pair_losses.distance`.
     """
     return _HARD[problem](logits, labels)
 
@@ -43,8 +45,9 @@ def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: floa
 
     ``logits``: the student's, float[..., L]. ``teacher``: the teacher's, float[..., L]. ``temperature``: both
     are divided by it first; the loss is multiplied by its square, which keeps the gradients' size. A
-    regression has none. Returns float[...]: Kullback-Leibler divergence from the teacher's softmax, or from
-    its sigmoid (mean over labels), or squared error; 0 where the two agree.
+    regression has none, nor have embeddings. Returns float[...]: Kullback-Leibler divergence from the
+    teacher's softmax, or from its sigmoid (mean over labels), or squared error; of embeddings see
+    :func:`edgeroberta.training.pair_losses.from_teacher`; 0 where the two agree.
     """
     return _SOFT[problem](logits, teacher, temperature)
 
@@ -73,12 +76,14 @@ _HARD: dict[Problem, Callable[[Tensor, Tensor], Tensor]] = {
     Problem.MULTI_LABEL: _binary_cross_entropy,
     Problem.REGRESSION: _squared_error,
     Problem.TOKENS: _cross_entropy,
+    Problem.EMBEDDING: pair_losses.distance,
 }
 _SOFT: dict[Problem, Callable[[Tensor, Tensor, float], Tensor]] = {
     Problem.SINGLE_LABEL: _divergence,
     Problem.MULTI_LABEL: _binary_divergence,
     Problem.REGRESSION: _squared_distance,
     Problem.TOKENS: _divergence,
+    Problem.EMBEDDING: lambda student, teacher, _: pair_losses.from_teacher(student, teacher),
 }
 
 

@@ -43,7 +43,7 @@ class DistillationTargets:
     problem: Problem  # kind of task
     matches: Matches  # which of the teacher's answers there are for the student's
     heads: int = 1  # relation heads; they divide the width of both models' queries
-    #: bool[n], texts of which teacher and student see the same tokens; None when they do of all. Hidden
+    #: bool[texts], those of which teacher and student see the same tokens; None when they do of all. Hidden
     #: states and relations of other texts do not count.
     aligned: npt.NDArray[np.bool_] | None = None
 
@@ -71,12 +71,12 @@ class DistillObjective:
     def __call__(self, model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         """Run the student, wrapped or not, on a batch; returns each weighted loss by name, float[B]."""
         logits = answers(self._student, batch.ids, batch.mask, wrapped=model).float()
-        targets = self.distillation_targets.outputs.batch(batch.rows)
+        targets = self.distillation_targets.outputs.batch(batch.texts)
         with torch.autocast(logits.device.type, enabled=False):
             result = self._on_logits(logits, targets, batch) | self._on_tokens(targets, batch)
         # every parameter gets a gradient, if only 0: data parallelism waits for all of them
         name = next(iter(result))
-        result[name] = result[name] + 0.0 * logits.flatten(1).sum(1)
+        result[name] = result[name] + 0.0 * batch.per_row(logits.flatten(1).sum(1))
         return result
 
     def close(self) -> None:
@@ -88,12 +88,12 @@ class DistillObjective:
         problem, result = self.distillation_targets.problem, dict[str, Tensor]()
         if self.weights.logits:
             theirs = torch.from_numpy(targets.logits).to(logits.device).float()
-            theirs, counts = self.distillation_targets.matches.batch(batch.rows, theirs)
+            theirs, counts = self.distillation_targets.matches.batch(batch.texts, theirs)
             value = losses.soft(logits, theirs, problem, temperature=self.temperature)
-            result["logits"] = self.weights.logits * losses.per_text(value, counts)
+            result["logits"] = self.weights.logits * batch.per_row(losses.per_text(value, counts))
         if self.weights.hard:
             labels, known = self.distillation_targets.labels.batch(batch.rows)
-            value = losses.hard(logits, labels.to(logits.device), problem)
+            value = losses.hard(batch.by_row(logits), labels.to(logits.device), problem)
             result["hard"] = self.weights.hard * losses.per_text(value, known.to(logits.device))
         return result
 
@@ -111,7 +111,7 @@ class DistillObjective:
                 mine = ours.float() if self.projection is None else self.projection(ours.float())
                 seen = mine.shape[1]  # the first token alone of a last layer that computes no other
                 each.append(losses.hidden(mine, theirs[:, :seen], shared[:, :seen]))
-            result["hidden"] = self.weights.hidden * torch.stack(each).mean(0)
+            result["hidden"] = self.weights.hidden * batch.per_row(torch.stack(each).mean(0))
         if targets.attention is not None:
             value = losses.relations(
                 self.probe.attention().float(),
@@ -119,14 +119,14 @@ class DistillObjective:
                 shared,
                 heads=self.distillation_targets.heads,
             )
-            result["attention"] = self.weights.attention * value
+            result["attention"] = self.weights.attention * batch.per_row(value)
         return result
 
     def _shared(self, batch: ProcessBatch) -> Tensor:
         """Return where there is a token that both models see, bool[B, S]."""
         if self.distillation_targets.aligned is None:
             return batch.mask.bool()
-        same = torch.from_numpy(self.distillation_targets.aligned[batch.rows]).to(batch.mask.device)
+        same = torch.from_numpy(self.distillation_targets.aligned[batch.texts]).to(batch.mask.device)
         return batch.mask.bool() & same[:, None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +31,33 @@ EVALUATION_BATCH = 64
 class ProcessBatch:
     """One process's part of a batch."""
 
-    rows: Indices  # int64[B] on the host, which texts
-    ids: Tensor  # token ids, int64[B, S]
-    mask: Tensor  # attention mask, int64[B, S]
+    rows: Indices  # int64[B] on the host, which rows
+    ids: Tensor  # token ids, int64[texts, S]
+    mask: Tensor  # attention mask, int64[texts, S]
+    #: int64[texts] on the host, which texts: the rows, or those of each row one after the other
+    texts: Indices
+    #: int64[texts], which row of the batch each text belongs to; None where each text is a row
+    owners: Tensor | None = None
+
+    def by_row(self, values: Tensor) -> Tensor:
+        """Lay what belongs to texts, ``[texts, …]``, side by side in rows, ``[B, units, …]``.
+
+        Rows of fewer texts are filled up with zeros. Where each text is a row, values stay as they are.
+        """
+        if self.owners is None:
+            return values
+        counts = torch.bincount(self.owners, minlength=len(self.rows))
+        starts = (counts.cumsum(0) - counts)[self.owners]
+        places = torch.arange(len(self.owners), device=self.owners.device) - starts
+        shape = (len(self.rows), int(counts.max()), *values.shape[1:])
+        return values.new_zeros(shape).index_put((self.owners, places), values)
+
+    def per_row(self, values: Tensor) -> Tensor:
+        """Return the mean of a number of each text, float[texts], over the texts of each row, float[B]."""
+        if self.owners is None:
+            return values
+        counts = torch.bincount(self.owners, minlength=len(self.rows))
+        return values.new_zeros(len(self.rows)).index_add(0, self.owners, values) / counts
 
 
 def accelerator() -> Accelerator:
@@ -77,15 +101,18 @@ def predict(
     model.eval()
     parts: list[tuple[Indices, Outputs]] = []
     batches = batching.by_length(tokens.lengths, batch_size=EVALUATION_BATCH)
+    texts = replace(tokens, rows=None)  # each by itself
     with torch.inference_mode(), computing(precision_of(precision, device), device):
         for rows in batches[process.process_index :: process.num_processes]:
-            batch = to_device(tokens, rows, device)
+            batch = to_device(texts, rows, device)
             logits = heads.answers(model, batch.ids, batch.mask)
             parts.append((rows, _without_padding(logits.float().cpu().numpy(), batch.mask)))
     gathered: Sequence[tuple[Indices, Outputs]] = gather_object(parts) if process.num_processes > 1 else parts
     order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")
     found = Outputs.concatenate(part for _, part in gathered)[order]
     places = None if tokens.places is None else np.asarray(tokens.places, np.int64)
+    if tokens.rows is not None:  # of a row, the units of all its texts
+        return Outputs(found.values, found.offsets[tokens.rows], places)
     return Outputs(found.values, found.offsets, places)
 
 
@@ -99,6 +126,10 @@ def _without_padding(values: npt.NDArray[np.float32], mask: Tensor) -> Outputs:
 
 
 def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> ProcessBatch:
-    """Pad the texts at ``rows``, see :meth:`Tokens.batch`, and put them on a device."""
-    ids, mask = tokens.batch(rows, multiple=multiple)
-    return ProcessBatch(rows, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+    """Pad the texts of ``rows``, see :meth:`Tokens.batch`, and put them on a device."""
+    texts = tokens.texts_of(rows)
+    ids, mask = (torch.from_numpy(each).to(device) for each in tokens.batch(texts, multiple=multiple))
+    if tokens.rows is None:
+        return ProcessBatch(rows, ids, mask, texts)
+    owners = torch.from_numpy(np.repeat(np.arange(len(rows)), tokens.rows[rows + 1] - tokens.rows[rows]))
+    return ProcessBatch(rows, ids, mask, texts, owners.to(device))

@@ -16,6 +16,7 @@ from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
 from edgeroberta.roberta import observers, surgery
 from edgeroberta.storage.artifact import digest_value
+from edgeroberta.tasks import Problem
 from edgeroberta.training import (
     alignment,
     augmentation,
@@ -97,8 +98,9 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
                 where=f"{plan.label}.weights.{name}",
                 hint="set it to 0; its logits are learnt from whatever its architecture",
             )
+    width = teacher_model.model.config.hidden_size if plan.context.task.problem is Problem.EMBEDDING else None
     if not weights.hidden:
-        return WantedOutputs(logits, attention=weights.attention > 0, precision=precision)
+        return WantedOutputs(logits, width, attention=weights.attention > 0, precision=precision)
     depth, layers = teacher_model.model.config.num_hidden_layers, plan.layers
     if layers is None or max(layers) >= depth:
         count = plan.student.config.num_hidden_layers
@@ -111,6 +113,7 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
         layers = surgery.choose_layers(depth, count)
     return WantedOutputs(
         logits,
+        width,
         layers[plan.settings.freeze_layers :],
         attention=weights.attention > 0,
         precision=precision,
@@ -230,7 +233,9 @@ def _ask(
     )
     rows = context.data.validation
     reader = teacher_model.encoder(min(tokens.longest, teacher_model.max_length))
-    validation = batching.encoded(reader, rows.inputs(), places=context.task.kind.unit.located)
+    validation = batching.encoded(
+        reader, rows.read(), places=context.task.kind.unit.located, units=rows.units
+    )
     answers = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
     return outputs, metrics.score(context.task, answers, finetuning.labels_of(rows))
 

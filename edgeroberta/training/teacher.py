@@ -50,6 +50,7 @@ class WantedOutputs:
     """Which outputs to keep, and how to compute them."""
 
     logits: Unit | None = Unit.TEXT  # what one vector of logits is kept of; None to keep none
+    width: int | None = None  # numbers of such a vector; None for one per label of the model
     layers: tuple[int, ...] = ()  # layers whose hidden states are kept
     attention: bool = False  # keep queries, keys and values of the last layer
     precision: MatmulPrecision = MatmulPrecision.AUTO  # number format of the matrix products
@@ -155,7 +156,7 @@ def _shapes(
     shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     if wanted.logits:
         entries = total if wanted.logits is Unit.TOKEN else rows
-        shapes[shards.LOGITS] = ((entries, model.config.num_labels), np.dtype(np.float32))
+        shapes[shards.LOGITS] = ((entries, wanted.width or model.config.num_labels), np.dtype(np.float32))
     if wanted.layers:
         shapes[shards.HIDDEN] = ((total, len(wanted.layers), width), kept)
     if wanted.attention:

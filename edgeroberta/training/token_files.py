@@ -56,7 +56,16 @@ def tokenize(
         encoder.pad_id,
         None if where is None else np.asarray(where),
         encoder.limit,
+        _rows(parts),
     )
+
+
+def _rows(parts: Sequence[Texts]) -> Indices | None:
+    """Return where the texts of each row start, int64[rows + 1]; None where each text is a row."""
+    if all(part.units == 1 for part in parts):
+        return None
+    counts = np.repeat([part.units for part in parts], [len(part) for part in parts])
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
 def _plan(folder: Path) -> Any:
@@ -76,7 +85,9 @@ def _write(
             shutil.rmtree(former)
     partial.mkdir(parents=True)
     with contextlib.ExitStack() as stack:
-        advance = stack.enter_context(progress.bar("tokenize", sum(len(part) for part in parts), "texts"))
+        advance = stack.enter_context(
+            progress.bar("tokenize", sum(len(part) * part.units for part in parts), "texts")
+        )
         ids = stack.enter_context((partial / _IDS).open("wb"))
         places = stack.enter_context((partial / _PLACES).open("wb")) if "places" in plan else None
         lengths = []
@@ -97,7 +108,7 @@ def _encoded(
     """Append ids and places of some thousands of texts at a time to files; yield the length of each text."""
     for part in parts:
         for rows in part.chunks():
-            inputs = rows.inputs()
+            inputs = rows.read()
             for start in range(0, len(inputs), CHUNK):
                 found = encoder.texts(inputs[start : start + CHUNK], places=places is not None)
                 ids.write(np.concatenate([np.asarray(each, "<i4") for each, _ in found]).tobytes())

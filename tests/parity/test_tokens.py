@@ -119,9 +119,9 @@ def test_a_tokenizer_without_special_tokens_is_read_where_transformers_puts_none
 
     folder = edited(change)
     assert tokens.check(Checkpoint(folder), TEXTS) is None
-    tokens.check_rows(Checkpoint(folder), [("held-out", TEXTS)])
+    tokens.check_rows(Checkpoint(folder), [("held-out", TEXTS, 1)])
     with pytest.raises(DataError, match="row 1 of the held-out rows has no tokens at all"):
-        tokens.check_rows(Checkpoint(folder), [("held-out", [""])])
+        tokens.check_rows(Checkpoint(folder), [("held-out", [""], 1)])
 
 
 @pytest.mark.parametrize("place", ["added_tokens_decoder", "added_tokens.json", "additional_special_tokens"])
@@ -174,7 +174,7 @@ def _text(name: str, kind: int) -> dict[str, Any]:
 
 def test_rows_without_an_answer_are_named(tiny_checkpoint):
     model = Checkpoint(tiny_checkpoint)
-    tokens.check_rows(model, [("held-out", TEXTS)])
+    tokens.check_rows(model, [("held-out", TEXTS, 1)])
     with pytest.raises(DataError) as caught:
         tokens.check_rows(
             Checkpoint(tiny_checkpoint), [("validation", TEXTS), ("held-out", [*TEXTS, "so <pad> good"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from edgeroberta.training.heads.sentence_embedding import SentenceEmbedding
 from edgeroberta.training.heads.sequence_classification import SequenceClassification
 from edgeroberta.training.heads.token_classification import TokenClassification
 
@@ -20,7 +21,7 @@ class Labels(Protocol):
     """Where the true labels come from."""
 
     def batch(self, rows: Indices) -> tuple[Tensor, Tensor]:
-        """Return the labels of the texts at ``rows`` and which of them are known.
+        """Return the labels of the rows at ``rows`` and which of them are known.
 
         Returns labels as :func:`edgeroberta.training.losses.hard` takes them, one per logit vector of the
         model, with any valid value where none is known; and bool[B, ...], True where one is.
@@ -66,6 +67,7 @@ class TrainingHead(Protocol):
 HEADS: dict[str, TrainingHead] = {
     "sequence-classification": SequenceClassification(),
     "token-classification": TokenClassification(),
+    "sentence-embedding": SentenceEmbedding(),
 }
 
 
