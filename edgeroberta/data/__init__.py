@@ -327,7 +327,7 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
         return _split_pairs(rows, count, purpose=purpose, seed=seed)
     mask = _chosen(rows, texts.keys(rows), task, count, purpose=purpose, seed=seed)
     if not mask.any():
-        raise _too_few(rows, "every label needs a text to train on, ")
+        raise _too_few(rows, "every label needs a text to train on, and ")
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
 
 
@@ -352,7 +352,7 @@ def _split_pairs(rows: Rows, count: int, *, purpose: str, seed: int) -> tuple[Ro
 
 def _too_few(rows: Rows, why: str = "") -> DataError:
     return DataError(
-        f"{len(rows)} rows are too few to split: {why}and some must remain to validate and to measure on",
+        f"{len(rows)} rows are too few to split: {why}some must remain to validate and to measure on",
         where=rows.source,
         hint="give more rows",
     )

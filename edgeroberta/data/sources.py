@@ -95,7 +95,7 @@ def _numbers(spec: DataSpec, *, labelled: bool) -> tuple[int, ...]:
         raise DataError(
             "a file without a header needs the numbers of both text and label",
             where=spec.data,
-            hint="--text '#1' --label '#2'; of queries and passages --text '#1' --text-pair '#2'",
+            hint="--text '#1' --label '#2'",
         )
     return numbers
 

@@ -62,10 +62,10 @@ def each_key(rows: Rows) -> list[tuple[str, ...]]:
     That is the text, or the pair where it is read as one. Of two texts with a score it is each of them, and
     of a query and its passage the query: what is searched may be the same for all queries.
     """
-    if not rows.apart or rows.pairs is None:
+    if not rows.apart:
         return [(key,) for key in keys(rows)]
     firsts = [_key(text) for text in rows.texts]
-    if is_searched(rows.labels):
+    if rows.pairs is None or is_searched(rows.labels):
         return [(key,) for key in firsts]
     return [(first, _key(second)) for first, second in zip(firsts, rows.pairs, strict=True)]
 

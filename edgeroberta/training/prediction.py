@@ -34,10 +34,15 @@ class ProcessBatch:
     rows: Indices  # int64[B] on the host, which rows
     ids: Tensor  # token ids, int64[texts, S]
     mask: Tensor  # attention mask, int64[texts, S]
-    #: int64[texts] on the host, which texts: the rows, or those of each row one after the other
-    texts: Indices
+    #: int64[texts] on the host, which texts, those of each row one after the other; None where each is a row
+    numbers: Indices | None = None
     #: int64[texts], which row of the batch each text belongs to; None where each text is a row
     owners: Tensor | None = None
+
+    @property
+    def texts(self) -> Indices:
+        """Which texts these are, int64[texts] on the host."""
+        return self.rows if self.numbers is None else self.numbers
 
     def by_row(self, values: Tensor) -> Tensor:
         """Lay what belongs to texts, ``[texts, …]``, side by side in rows, ``[B, units, …]``.
@@ -130,6 +135,6 @@ def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: 
     texts = tokens.texts_of(rows)
     ids, mask = (torch.from_numpy(each).to(device) for each in tokens.batch(texts, multiple=multiple))
     if tokens.rows is None:
-        return ProcessBatch(rows, ids, mask, texts)
+        return ProcessBatch(rows, ids, mask)
     owners = torch.from_numpy(np.repeat(np.arange(len(rows)), tokens.rows[rows + 1] - tokens.rows[rows]))
     return ProcessBatch(rows, ids, mask, texts, owners.to(device))

@@ -177,7 +177,7 @@ def test_rows_without_an_answer_are_named(tiny_checkpoint):
     tokens.check_rows(model, [("held-out", TEXTS, 1)])
     with pytest.raises(DataError) as caught:
         tokens.check_rows(
-            Checkpoint(tiny_checkpoint), [("validation", TEXTS), ("held-out", [*TEXTS, "so <pad> good"])]
+            Checkpoint(tiny_checkpoint), [("validation", TEXTS, 1), ("held-out", [*TEXTS, "so <pad> good"], 1)]
         )
     assert caught.value.what == (
         "row 3 of the held-out rows holds the padding token (id 1), to which no bundle has an answer: "
