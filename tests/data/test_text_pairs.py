@@ -43,16 +43,16 @@ def test_pairs_with_scores_are_read_one_by_one(tmp_path):
     assert train.read()[:2] == [train.texts[0], (train.pairs or ())[0]]
     assert train.labels.dtype == np.float32
     shown = train.shown(TASK)
-    assert (shown.pair, shown.metric) == (False, "spearman")
+    assert (shown.pair, shown.judged_by) == (False, None)
 
 
 def test_queries_and_passages_are_numbered_and_judged_by_recall(tmp_path):
     rows = load_splits(DataSpec(written(tmp_path, "a.jsonl", searched())), task=TASK).train
     assert rows.labels.dtype == np.int64
     assert rows.labels.shape == (len(rows), 2)
-    same = {passage: number for passage, number in zip(rows.pairs or (), rows.labels[:, 1], strict=True)}
+    same = dict(zip(rows.pairs or (), rows.labels[:, 1], strict=True))
     assert [same[each] for each in rows.pairs or ()] == rows.labels[:, 1].tolist()
-    assert rows.shown(TASK).metric == "recall@10"
+    assert rows.shown(TASK).judged_by == "recall@10"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,8 @@ BAD: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str, str, str]] = {
         {},
         "data.pairs-missing",
         "rows.jsonl",
-        "no two columns of texts found among 'body', 'score', where embeddings are trained and judged by pairs",
+        "no two columns of texts found among 'body', 'score', where embeddings are trained and judged by"
+        " pairs",
     ),
     "a second text alone": (
         [{"q": "a", "p": "b"}],

@@ -177,7 +177,8 @@ def test_rows_without_an_answer_are_named(tiny_checkpoint):
     tokens.check_rows(model, [("held-out", TEXTS, 1)])
     with pytest.raises(DataError) as caught:
         tokens.check_rows(
-            Checkpoint(tiny_checkpoint), [("validation", TEXTS, 1), ("held-out", [*TEXTS, "so <pad> good"], 1)]
+            Checkpoint(tiny_checkpoint),
+            [("validation", TEXTS, 1), ("held-out", [*TEXTS, "so <pad> good"], 1)],
         )
     assert caught.value.what == (
         "row 3 of the held-out rows holds the padding token (id 1), to which no bundle has an answer: "
@@ -258,8 +259,10 @@ def test_a_tokenizer_that_gives_no_types_is_read_as_transformers_reads_it(edited
 
 def test_a_row_whose_first_text_holds_the_separator_is_refused_with_its_number(tiny_bert_checkpoint):
     model = Checkpoint(tiny_bert_checkpoint)
-    tokens.check_rows(model, [("held-out", [("a film", "the [SEP] story")]), ("validation", ["good [SEP]"])])
+    tokens.check_rows(
+        model, [("held-out", [("a film", "the [SEP] story")], 1), ("validation", ["good [SEP]"], 1)]
+    )
     with pytest.raises(DataError) as caught:
-        tokens.check_rows(model, [("held-out", [PAIRS[0], ("bad [SEP] film", "b")])])
+        tokens.check_rows(model, [("held-out", [PAIRS[0], ("bad [SEP] film", "b")], 1)])
     assert "row 2 of the held-out rows: the first text of the pair holds the token that" in caught.value.what
     assert caught.value.code == "usage.separator"

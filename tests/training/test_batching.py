@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeroberta.training import batching
+from edgeroberta.training import batching, prediction
 from edgeroberta.training.batching import Tokens
 
 LENGTHS = np.random.default_rng(0).integers(3, 60, size=1000)
@@ -103,3 +106,32 @@ def test_processes_share_a_batch_without_loss_or_repeat(processes):
     rows = np.array([4, 8, 15, 16, 23])
     parts = [batching.process_share(rows, rank=rank, processes=processes) for rank in range(processes)]
     assert sorted(flat(parts)) == rows.tolist()
+
+
+def two_texts_a_row() -> Tokens:
+    return Tokens.pack([[0, 5, 2], [0, 2], [0, 7, 8, 9, 2], [0, 6, 2]], pad_id=1, units=2)
+
+
+def test_the_texts_of_a_row_are_in_one_batch_side_by_side():
+    tokens = two_texts_a_row()
+    assert (tokens.count, len(tokens)) == (2, 4)
+    assert tokens.row_lengths.tolist() == [3, 5]
+    batch = prediction.to_device(tokens, np.array([1, 0]), torch.device("cpu"))
+    assert batch.rows.tolist() == [1, 0]
+    assert batch.texts.tolist() == [2, 3, 0, 1]
+    assert batch.ids.shape == (4, 5)
+    values = torch.arange(4.0)[:, None]
+    assert batch.by_row(values)[..., 0].tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    assert batch.per_row(torch.arange(4.0)).tolist() == [0.5, 2.5]
+
+
+def test_rows_of_one_and_of_two_texts_may_be_mixed():
+    tokens = replace(two_texts_a_row(), rows=np.array([0, 2, 3, 4]))
+    batch = prediction.to_device(tokens, np.array([2, 0]), torch.device("cpu"))
+    assert batch.texts.tolist() == [3, 0, 1]
+    assert batch.by_row(torch.tensor([[3.0], [1.0], [2.0]]))[..., 0].tolist() == [[3.0, 0.0], [1.0, 2.0]]
+
+
+def test_tokens_of_pairs_have_another_digest_than_those_of_texts():
+    tokens = two_texts_a_row()
+    assert tokens.digest != replace(tokens, rows=None).digest
