@@ -21,7 +21,7 @@ def needed(model: Checkpoint) -> bool:
     pickled = not model.weight_files and bool(_pickles(model.folder))
     return (
         pickled
-        or _has_slow_tokenizer(model.folder)
+        or _has_slow_tokenizer(model)
         or not names.is_plain(model.tensors, prefix=model.config.prefix, where=str(model))
     )
 
@@ -53,7 +53,7 @@ def _convert(model: Checkpoint, copy: Path, pickles: tuple[Path, ...]) -> None:
             {},
             new_names=names.plain(stored, prefix=model.config.prefix, where=str(model)),
         )
-    if _has_slow_tokenizer(model.folder):
+    if _has_slow_tokenizer(model):
         hftokenizer.open_files(model.folder).save_pretrained(str(copy))
 
 
@@ -73,8 +73,11 @@ def _pickles(folder: Path) -> tuple[Path, ...]:
     return found
 
 
-def _has_slow_tokenizer(folder: Path) -> bool:
-    slow = files.SLOW_TOKENIZERS
+def _has_slow_tokenizer(model: Checkpoint) -> bool:
+    folder = model.folder
+    # BERTweet, a RoBERTa, has a file of that name as well, which no fast tokenizer is made of.
+    of_bert = model.config.family == "bert"
+    slow = [parts for parts in files.SLOW_TOKENIZERS if of_bert or parts != files.WORDPIECE]
     return not (folder / TOKENIZER).is_file() and any(
         all((folder / name).is_file() for name in parts) for parts in slow
     )

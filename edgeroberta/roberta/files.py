@@ -13,9 +13,10 @@ PICKLE_INDEX = "pytorch_model.bin.index.json"
 BERTWEET = "bpe.codes"
 #: What makes a fast tokenizer; transformers 5 writes no special_tokens_map.json any more.
 FAST_TOKENIZER = (TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS)
-#: Slow tokenizers of this family, each whole when all its files are there.
-SLOW_TOKENIZERS = (("vocab.json", "merges.txt"), ("sentencepiece.bpe.model",))
-#: Every file that a tokenizer of this family may consist of.
+#: Slow tokenizers of these families, each whole when all its files are there; the last is BERT's alone.
+SLOW_TOKENIZERS = (("vocab.json", "merges.txt"), ("sentencepiece.bpe.model",), ("vocab.txt",))
+WORDPIECE = ("vocab.txt",)
+#: Every file that a tokenizer of these families may consist of.
 TOKENIZERS = (*FAST_TOKENIZER, "added_tokens.json", *(name for names in SLOW_TOKENIZERS for name in names))
 #: Tokenizer files of other families, for teachers.
 OTHER_TOKENIZERS = (

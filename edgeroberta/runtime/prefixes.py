@@ -7,7 +7,7 @@ of the text cannot change its tokens, and not at all otherwise:
   that a later one takes away (``lstrip``).
 - *Words.* The byte-level pre-tokenizer scans from left to right and looks at most at the end of a word and
   three characters (``'re``), so every boundary but those in the last four characters stands. The words of
-  Metaspace begin at a space.
+  Metaspace begin at a space. BERT's end where :mod:`.wordpieces` says.
 - *Inside a word,* should one be longer than all of that. The model splits it into pieces of at most M
   symbols, so one of its boundaries is among the last M positions of any start, and **what is left of a
   boundary is tokenized as if it stood alone**: for BPE since no merge ever crossed it, for Unigram since
@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
+
+from edgeroberta.runtime import wordpieces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -68,13 +70,18 @@ class AddedTokens:
 
 
 class PrefixFinder:
-    """Finds starts of long texts; ``bpe``: BPE over bytes, else Unigram over words of Metaspace."""
+    """Finds starts of long texts; ``kind``: the tokenizer's model, ``BPE``, ``Unigram`` or ``WordPiece``."""
 
-    def __init__(self, tokenizer: Tokenizer, added: AddedTokens, longest: int, *, bpe: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, added: AddedTokens, longest: int, *, kind: str) -> None:
         self._tokenizer = tokenizer
         self._added = added
         self._longest = longest
-        self._bpe = bpe
+        self._ends = {
+            "BPE": self._byte_level,
+            "Unigram": self._metaspace,
+            "WordPiece": self._words,
+        }[kind]
+        self._chinese = bool(_state(tokenizer.normalizer).get("handle_chinese_chars"))
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> PrefixFinder | None:
@@ -82,11 +89,13 @@ class PrefixFinder:
         added = _added(tokenizer)
         if added is None:
             return None
-        bpe = _is_byte_level(tokenizer)
-        if not bpe and not _is_metaspace(tokenizer):
+        states = _state(tokenizer.normalizer), _state(tokenizer.pre_tokenizer)
+        if not (
+            _is_byte_level(tokenizer) or _is_metaspace(tokenizer) or wordpieces.is_berts(tokenizer, *states)
+        ):
             return None
         longest = max(map(len, tokenizer.get_vocab(with_added_tokens=False)))
-        return cls(tokenizer, added, longest, bpe=bpe)
+        return cls(tokenizer, added, longest, kind=type(tokenizer.model).__name__)
 
     def starts(self, text: str, length: int) -> Sequence[str]:
         """Find starts of a text of which at least one has the text's own first tokens.
@@ -96,7 +105,7 @@ class PrefixFinder:
         """
         end = self._added.outside(text, length)
         base = self._added.last(text, end)
-        ends = (self._byte_level if self._bpe else self._metaspace)(text, base, end)
+        ends = self._ends(text, base, end)
         return [] if any(self._added.takes(text, one) for one in ends) else [text[:one] for one in ends]
 
     def _byte_level(self, text: str, base: int, end: int) -> Sequence[int]:
@@ -152,6 +161,12 @@ class PrefixFinder:
         if ends[0] - 1 < base or self._longest > _MOST_STARTS or not all(map(_is_plain, window)):
             return []
         return ends if self._normalized(window) == window else []
+
+    def _words(self, text: str, base: int, end: int) -> Sequence[int]:
+        if base > end // 2:
+            return [base]
+        found = wordpieces.last_border(text, max(base, end // 2), end, chinese=self._chinese)
+        return [] if found is None else [found]
 
     def _ends_a_word(self, character: str) -> bool:
         return character.isalnum() and self._normalized(character)[-1:].isalnum()

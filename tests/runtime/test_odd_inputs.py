@@ -13,7 +13,7 @@ from edgeroberta.runtime.tokenizer import TextTokenizer
 MAX_LENGTH = 128
 
 
-@pytest.fixture(scope="module", params=["tokenizer_folder", "xlmr_tokenizer_folder"])
+@pytest.fixture(scope="module", params=["tokenizer_folder", "xlmr_tokenizer_folder", "bert_tokenizer_folder"])
 def both(request):
     folder = request.getfixturevalue(request.param)
     return TextTokenizer.open(folder, MAX_LENGTH), AutoTokenizer.from_pretrained(folder)

@@ -14,14 +14,14 @@ from edgeroberta.runtime.prefixes import PrefixFinder
 from edgeroberta.runtime.tokenizer import TextTokenizer
 
 DATA = Path(__file__).parents[1] / "fixtures"
-FOLDERS = ("tokenizer", "tokenizer-xlm-roberta")
+FOLDERS = ("tokenizer", "tokenizer-xlm-roberta", "tokenizer-bert")
 # What could make a difference at a cut: added tokens and halves of them, white space that <mask> takes,
 # contractions, what composes with its neighbour, characters of one to four bytes, and unknown ones.
 PIECES = (
     "great film ", "The story", " ", "  ", "<mask>", "</s>", "<s>", "<pad>", "<unk>", "'t", "'re", "'", "'r",
     "a", "-", "=", "\n", "\t", "😀", "👩‍👩‍👧", "电影很好看", "，", "ﬁ", "é", "e\u0301", "\u0600", "\x00",
     "\u3000", "\u200b", "١٢", "Привет", "مرحبا", "½", "._", "!!", "\u00a0", "한국어", "\u1100\u1161", "<",
-    "mask>", "<mas", "▁", "\x1c", "İ",
+    "mask>", "<mas", "▁", "\x1c", "İ", "[SEP]", "[MASK]", "[SE", "K]", "\u0301", "中", "\u4e2d\u0301", "\x0b",
 )  # fmt: skip
 # One megabyte each.
 LONG = {
@@ -171,3 +171,24 @@ def test_a_lone_surrogate_is_refused_wherever_it_stands():
 
     with pytest.raises(UsageError, match=r"lone surrogate U\+D800 at character 50000"):
         ours("tokenizer", 8).encode_one("word " * 10_000 + "\ud800")
+
+
+@pytest.mark.parametrize("settings", [{}, {"handle_chinese_chars": False}, {"strip_accents": False}], ids=str)
+def test_berts_long_texts_have_the_ids_that_they_have_uncut_whatever_it_makes_of_characters(settings):
+    fields = json.loads((DATA / "tokenizer-bert" / "tokenizer.json").read_text(encoding="utf-8"))
+    fields["normalizer"] |= settings
+    tokenizer = Tokenizer.from_str(json.dumps(fields))
+    tokenizer.enable_truncation(16)
+    assert PrefixFinder.of(tokenizer) is not None
+    rng = random.Random(5)
+    for _ in range(100):
+        text = odd_text(rng, 16)
+        found, wanted = TextTokenizer(tokenizer, 16).encode_one(text), tokenizer.encode(text)
+        assert (found.ids.tolist(), found.truncated) == (wanted.ids, bool(wanted.overflowing)), text
+
+
+def test_a_megabyte_of_chinese_is_tokenized_as_a_few_kilobytes():
+    tokenizer = ours("tokenizer-bert", 128)
+    for text in ("这部电影很好看" * 150_000, "very good film. " * 62_500, "北京ＡＢ，" * 200_000):
+        assert len(tokenizer._shortened(text)) < 1_100
+        assert len(tokenizer.encode_one(text).ids) == 128
