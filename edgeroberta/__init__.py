@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [  # noqa: F405
+    "Answer",
     "BenchResult",
     "BuildResult",
     "BundleError",
@@ -41,6 +42,7 @@ __all__ = [  # noqa: F405
     "Prediction",
     "RecipeError",
     "Runtime",
+    "SpanPrediction",
     "TokenPrediction",
     "UnavailableError",
     "UsageError",

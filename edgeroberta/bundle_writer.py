@@ -72,7 +72,9 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
     inputs: tuple[Input, ...] = GOLDEN_TEXTS
     if pair:
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
-    ids = [encoding.ids for encoding in tokenizer.encode(inputs)]
+    if tokenizer.reads_questions:  # which are refused where they or their contexts are empty
+        inputs = tuple(item for item in inputs if all(item))
+    ids = [encoding.ids for encoding in tokenizer.truncated(inputs)]
     if not all(map(len, ids)):  # a tokenizer without special tokens gives an empty text none at all
         inputs = tuple(item for item, one in zip(inputs, ids, strict=True) if len(one))
         ids = [one for one in ids if len(one)]

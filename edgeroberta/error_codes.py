@@ -92,6 +92,13 @@ CODES: dict[str, Code] = {
         "The first text of a pair holds the token that separates it from the second.",
         "Take it out of the text; in most models it reads `[SEP]`.",
     ),
+    "usage.question-too-long": Code(
+        2,
+        "A question leaves too little of the model's length to its context.",
+        "Shorten it; the question comes first, and the context second.",
+    ),
+    "usage.question-empty": Code(2, "A question is empty.", "Pass a question and a context."),
+    "usage.context-empty": Code(2, "The context of a question is empty.", "Pass a question and a context."),
     "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
     "recipe.budget-too-small": Code(
         2,

@@ -81,7 +81,8 @@ def make_checkpoint(
     ``make_checkpoint(labels=("no", "yes"), problem="single_label_classification",
     model_type="roberta", head=True, seed=0, **config)``: two layers, hidden size 32, four heads;
     ``config`` overrides fields of the Hugging Face config. ``problem="token_classification"`` gives a head
-    per token, ``problem="fill_mask"`` one for masked words. The same call gives the same weights.
+    per token, ``problem="fill_mask"`` one for masked words, ``problem="question_answering"`` one
+    for spans, whose logits are far enough apart for answers to differ. The same call gives the same weights.
     """
 
     def make(
@@ -98,11 +99,16 @@ def make_checkpoint(
             AutoConfig,
             AutoModel,
             AutoModelForMaskedLM,
+            AutoModelForQuestionAnswering,
             AutoModelForSequenceClassification,
             AutoModelForTokenClassification,
         )
 
-        classes = {"token_classification": AutoModelForTokenClassification, "fill_mask": AutoModelForMaskedLM}
+        classes = {
+            "token_classification": AutoModelForTokenClassification,
+            "fill_mask": AutoModelForMaskedLM,
+            "question_answering": AutoModelForQuestionAnswering,
+        }
         classifier = classes.get(str(problem), AutoModelForSequenceClassification)
         own = {"roberta": tokenizer_folder, "bert": bert_tokenizer_folder}
         tokenizer = own.get(model_type, xlmr_tokenizer_folder)
@@ -122,6 +128,8 @@ def make_checkpoint(
                 for parameter in model.parameters():
                     if parameter.ndim == 1:
                         parameter.add_(torch.randn_like(parameter) * 0.1)
+                if head and problem == "question_answering":
+                    model.qa_outputs.weight.mul_(20)
         folder = tmp_path_factory.mktemp("checkpoint")
         model.save_pretrained(folder)
         for file in tokenizer.glob("*.json"):

@@ -32,9 +32,10 @@ from edgeroberta.errors import (
     UnavailableError,
     UsageError,
 )
-from edgeroberta.runtime import Entity, Prediction, Runtime, TokenPrediction
+from edgeroberta.runtime import Answer, Entity, Prediction, Runtime, SpanPrediction, TokenPrediction
 
 __all__ = [
+    "Answer",
     "BenchResult",
     "BuildResult",
     "BundleError",
@@ -52,6 +53,7 @@ __all__ = [
     "Prediction",
     "RecipeError",
     "Runtime",
+    "SpanPrediction",
     "TokenPrediction",
     "UnavailableError",
     "UsageError",

@@ -30,6 +30,9 @@ def load(
     aggregation: str | None = None,
     long_text: str | None = None,
     stride: int | None = None,
+    top_k: int | None = None,
+    no_answer: float | bool | None = None,
+    max_answer_tokens: int | None = None,
 ) -> Runtime:
     """Open a bundle, ready to answer texts: ``load("out/")("great film").label``.
 
@@ -43,10 +46,15 @@ def load(
         long_text: What is done with texts longer than the model: ``truncate``, ``windows`` or ``refuse``;
             else what the bundle says.
         stride: Tokens that a window has in common with the next one; else what the bundle says.
+        top_k: How many answers to a question are told, the best first; else one.
+        no_answer: By how much no answer must score more than the best one to be given; True for any more,
+            False where each question has its answer; else what the bundle says.
+        max_answer_tokens: Tokens of the longest answer; else what the bundle says, or 15.
 
     Returns:
         The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
-        :class:`TokenPrediction`), with a list a list of them.
+        :class:`TokenPrediction`, of one that answers questions a :class:`SpanPrediction`), with a list a
+        list of them.
 
     Raises:
         BundleError: The bundle is damaged, missing, foreign or of a newer version.
@@ -65,6 +73,9 @@ def load(
         aggregation=aggregation,
         long_text=long_text,
         stride=stride,
+        top_k=top_k,
+        no_answer=no_answer,
+        max_answer_tokens=max_answer_tokens,
     )
 
 

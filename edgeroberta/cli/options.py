@@ -73,6 +73,19 @@ Aggregation = Annotated[
         help="How labels of tokens become entities: simple, first, average or max; else as the bundle says.",
     ),
 ]
+TopK = Annotated[
+    int | None, typer.Option(min=1, help="Of a question: how many answers to tell, the best first; else 1.")
+]
+NoAnswer = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MARGIN",
+        help="Say none where no answer scores this much more than the best one; else as the bundle says.",
+    ),
+]
+MaxAnswerTokens = Annotated[
+    int | None, typer.Option(min=1, help="Tokens of the longest answer; else as the bundle says, or 15.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # A budget in place of a recipe.

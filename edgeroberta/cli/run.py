@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +11,22 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Aggregation, Debug, LongText, Stride
+from edgeroberta.cli.options import (
+    Aggregation,
+    Debug,
+    LongText,
+    MaxAnswerTokens,
+    NoAnswer,
+    Stride,
+    TopK,
+)
 from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeroberta.runtime import Prediction, Runtime, TokenPrediction
+    from edgeroberta.runtime import Prediction, Runtime, SpanPrediction, TokenPrediction
     from edgeroberta.runtime.encoding import Input
+
+    Said = Prediction | TokenPrediction | SpanPrediction
 
 # Answered and printed at once: a few batches, so that a long file shows its first answers soon.
 _CHUNK = 256
@@ -26,7 +36,12 @@ _SHOWN = 60
 def run(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of the bundle.")],
     texts: Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts to answer.")] = None,
-    pair: Annotated[bool, typer.Option("--pair", help="Inputs are pairs of texts: two TEXTs each.")] = False,
+    pair: Annotated[
+        bool,
+        typer.Option(
+            "--pair", help="Inputs are pairs of texts: two TEXTs each; so are a question and its context."
+        ),
+    ] = False,
     engine: Annotated[
         str | None,
         typer.Option(
@@ -45,15 +60,20 @@ def run(
     aggregation: Aggregation = None,
     long_text: LongText = None,
     stride: Stride = None,
+    top_k: TopK = None,
+    no_answer: NoAnswer = None,
+    max_answer_tokens: MaxAnswerTokens = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
     """Answer texts, from the command line or a file, with a compressed model."""
-    inputs = _inputs(texts or [], source, pair)
+    _require_inputs(texts or [], source, pair)
     with api.load(
-        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride
-    ) as runtime:
-        if runtime.task.pair and not pair:
+        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,
+        top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
+    ) as runtime:  # fmt: skip
+        asks = runtime.task.optimum_task == "question-answering"
+        if runtime.task.pair and not pair and not asks:
             raise UsageError(
                 "this model takes pairs of texts",
                 where=str(bundle),
@@ -63,7 +83,7 @@ def run(
             raise UsageError(
                 "this model takes single texts", where="--pair", hint=f"edgeroberta run {bundle} 'one text'"
             )
-        answers = _answers(runtime, inputs)
+        answers = _answers(runtime, _inputs(texts or [], source, runtime.task.pair, asks))
         if json:
             from edgeroberta.runtime.answers import to_json
 
@@ -75,31 +95,44 @@ def run(
             console.out(_line(item, answer))
 
 
-def _inputs(texts: list[str], source: Path | None, pair: bool) -> Iterable[Input]:
+def _require_inputs(texts: list[str], source: Path | None, pair: bool) -> None:
+    """Refuse texts before the bundle is opened."""
     from edgeroberta.runtime import inputs
 
     if bool(texts) == (source is not None):
         what = "texts and --input together" if texts else "no text to answer"
         raise UsageError(what, hint="edgeroberta run BUNDLE 'some text', or --input FILE")
+    if pair:
+        inputs.pair_up(texts)
+
+
+def _inputs(texts: list[str], source: Path | None, pair: bool, asks: bool) -> Iterable[Input]:
+    from edgeroberta.runtime import inputs
+
     if source is not None:
-        return inputs.read(source, pair=pair)
+        return inputs.read(source, pair=pair, fields=inputs.QUESTION if asks else None)
+    if asks and len(texts) % 2:
+        what = f"a question and its context are two texts, but there are {len(texts)}"
+        raise UsageError(what, where="TEXT", hint="edgeroberta run BUNDLE 'a question' 'its context'")
     return inputs.pair_up(texts) if pair else texts
 
 
-def _answers(
-    runtime: Runtime, inputs: Iterable[Input]
-) -> Iterator[tuple[Input, Prediction | TokenPrediction]]:
+def _answers(runtime: Runtime, inputs: Iterable[Input]) -> Iterator[tuple[Input, Said]]:
     remaining = iter(inputs)
     while chunk := list(itertools.islice(remaining, _CHUNK)):
-        yield from zip(chunk, runtime(chunk), strict=True)
+        found: Sequence[Said] = runtime(chunk)
+        yield from zip(chunk, found, strict=True)
 
 
-def _line(item: Input, answer: Prediction | TokenPrediction) -> str:
+def _line(item: Input, answer: Said) -> str:
     """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``."""
-    from edgeroberta.runtime import Prediction
+    from edgeroberta.runtime import Prediction, SpanPrediction
 
     text = _shown(item if isinstance(item, str) else " | ".join(item))
-    said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
+    if isinstance(answer, SpanPrediction):
+        said = _spans(answer)
+    else:
+        said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
     windows = f"({answer.windows} windows)" if answer.windows > 1 else ""
     parts = [*said, text, windows, "(cut off)" if answer.truncated else ""]
     return "  ".join(part for part in parts if part)
@@ -113,6 +146,14 @@ def _labels(answer: Prediction) -> list[str]:
 def _entities(answer: TokenPrediction) -> list[str]:
     found = [f'{each.label} "{_shown(each.text)}" {each.score:.3f}' for each in answer.entities]
     return [", ".join(found) or "none"]
+
+
+def _spans(answer: SpanPrediction) -> list[str]:
+    """Lay out the answer, and those that are told beside it."""
+    best = ["none" if answer.answer is None else f'"{_shown(answer.answer)}"', f"{answer.score:.3f}"]
+    others = answer.answers if answer.answer is None else answer.answers[1:]
+    more = ", ".join(f'"{_shown(each.text)}" {each.score:.3f}' for each in others)
+    return [*best, *([f"or {more}"] if more and len(answer.answers) > 1 else [])]
 
 
 def _shown(text: str) -> str:

@@ -11,7 +11,15 @@ import typer
 
 from edgeroberta import api
 from edgeroberta.cli import console
-from edgeroberta.cli.options import Aggregation, Debug, LongText, Stride
+from edgeroberta.cli.options import (
+    Aggregation,
+    Debug,
+    LongText,
+    MaxAnswerTokens,
+    NoAnswer,
+    Stride,
+    TopK,
+)
 
 
 def serve(
@@ -37,6 +45,9 @@ def serve(
     aggregation: Aggregation = None,
     long_text: LongText = None,
     stride: Stride = None,
+    top_k: TopK = None,
+    no_answer: NoAnswer = None,
+    max_answer_tokens: MaxAnswerTokens = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
     ] = False,
@@ -54,8 +65,9 @@ def serve(
         timeout=timeout,
     )  # fmt: skip
     with api.load(
-        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride
-    ) as runtime:
+        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,
+        top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
+    ) as runtime:  # fmt: skip
         about = {"bundle": str(bundle), "engine": runtime.engine, "engine_version": runtime.engine_version}
 
         def ready(address: str) -> None:

@@ -19,7 +19,7 @@ from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.validity import Monitor, NullMonitor
 from edgeroberta.measure.warmup import warm_up
 from edgeroberta.storage.publishing import name_of
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec, Rows
@@ -138,7 +138,12 @@ def make(
     task = full.task
     rows = load_heldout(spec, task, masks=MaskReader.of(task, full.folder, full.max_length))
     tokenizer = TextTokenizer.open(
-        full.folder, full.max_length, long_text=long_text, stride=stride, pair=rows.pairs is not None
+        full.folder,
+        full.max_length,
+        long_text=long_text,
+        stride=stride,
+        pair=rows.pairs is not None,
+        questions=task.problem is Problem.SPANS,
     )
     options = replace(options, overlap=tokenizer.long_texts.overlap)
     task = glue.judge(task, spec, metric, _log.info)

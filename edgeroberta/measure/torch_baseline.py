@@ -15,7 +15,7 @@ from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.runtime.encoding import WordMarks, merge_windows
+from edgeroberta.runtime.encoding import Encoding, WordMarks, merge_windows
 from edgeroberta.tasks import Outputs, Problem, Unit
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
@@ -65,6 +65,7 @@ class TorchBaseline:
         self._marks = WordMarks.of(self.tokenizer.backend_tokenizer)
         self.task = source.task
         self.unit = source.task.kind.unit
+        self._asks = source.task.problem is Problem.SPANS  # questions, of whose contexts long ones are cut
         self.max_length = source.max_length
         self.overlap = overlap
         self.vocab_size = source.config.vocab_size
@@ -78,7 +79,7 @@ class TorchBaseline:
     def answer(self, inputs: Inputs) -> list[int]:
         """Tokenize, run, and bring the first label of each text or token back to the CPU."""
         self._tell_types(inputs)
-        if self.overlap is not None:
+        if self.overlap is not None or self._asks:
             first: list[int] = self.outputs(inputs).values.argmax(-1).tolist()
             return first
         started = time.perf_counter()
@@ -96,7 +97,7 @@ class TorchBaseline:
     def outputs(self, inputs: Inputs) -> Outputs:
         """Return what the model gives for each of one or more inputs, batched by length."""
         self._tell_types(inputs)
-        if self.overlap is not None:
+        if self.overlap is not None or self._asks:
             return self._of_windows(inputs, self.overlap)
         order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
         found: dict[int, np.ndarray] = {}
@@ -123,12 +124,17 @@ class TorchBaseline:
         pair = not isinstance(inputs[0], str) and self.task.problem is not Problem.EMBEDDING
         token_types.tell(self.model, self._source.separator_id if pair else None)
 
-    def _of_windows(self, inputs: Inputs, overlap: int) -> Outputs:
-        """Read long texts in windows, and merge what these give as the runtime does."""
-        started = time.perf_counter()
-        windows = torch_windows.encode(
+    def _windows(self, inputs: Inputs, overlap: int | None) -> list[Encoding]:
+        if self._asks or overlap is None:
+            return torch_windows.encode_questions(self.tokenizer, inputs, self.max_length, overlap)
+        return torch_windows.encode(
             self.tokenizer, inputs, self.max_length, overlap, places=self.unit.located
         )
+
+    def _of_windows(self, inputs: Inputs, overlap: int | None) -> Outputs:
+        """Read long texts in windows, and merge what these give as the runtime does."""
+        started = time.perf_counter()
+        windows = self._windows(inputs, overlap)
         flat = [window for each in windows for window in (each, *each.rest)]
         lengths = [len(window.ids) for window in flat]
         order = sorted(range(len(flat)), key=lengths.__getitem__)

@@ -9,6 +9,8 @@ import numpy as np
 
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.runtime.encoding import Encoding, Input, WordMarks, place, windows
+from edgeroberta.runtime.longtexts import LongText, LongTexts
+from edgeroberta.runtime.questions import ContextCutter
 
 
 def encode(tokenizer: Any, inputs: Inputs, max_length: int, overlap: int, *, places: bool) -> list[Encoding]:
@@ -39,6 +41,15 @@ def encode(tokenizer: Any, inputs: Inputs, max_length: int, overlap: int, *, pla
             own.reverse()
         encodings.append(windows(own, item, overlap, marks=marks, places=places))
     return encodings
+
+
+def encode_questions(tokenizer: Any, inputs: Inputs, max_length: int, overlap: int | None) -> list[Encoding]:
+    """Tokenize questions and their contexts, long ones in windows, or cut where ``overlap`` is None."""
+    questions, contexts = apart(inputs)
+    way = LongTexts(LongText.TRUNCATE) if overlap is None else LongTexts(LongText.WINDOWS, overlap)
+    cutter = ContextCutter(max_length, tokenizer.num_special_tokens_to_add(pair=True), way)
+    found = tokenizer(questions, contexts, truncation=False, verbose=False).encodings
+    return [cutter.cut(one, context) for one, context in zip(found, contexts or (), strict=True)]
 
 
 def apart(inputs: Inputs) -> tuple[list[str], list[str] | None]:

@@ -158,7 +158,7 @@ def _overlap(chosen: Recipe, model: Checkpoint, task: Task) -> int | None:
     """Return by how many tokens the windows of the bundle to be built overlap; None where texts are cut."""
     configs = (step.config for step in chosen.stages)
     config = next((each for each in configs if isinstance(each, build.BuildConfig)), None)
-    return None if config is None else build.overlap(config, model, pair=task.pair)
+    return None if config is None else build.overlap(config, model, task)
 
 
 def trains_baseline(chosen: Recipe) -> bool:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError, UnavailableError, UsageError
 from edgeroberta.runtime.core import Runtime
-from edgeroberta.tasks import Entity, Prediction, Problem, TokenPrediction
+from edgeroberta.tasks import Answer, Entity, Prediction, Problem, SpanPrediction, TokenPrediction
 
 __all__ = [
+    "Answer",
     "BundleError",
     "EdgeRobertaError",
     "EngineError",
@@ -23,6 +24,7 @@ __all__ = [
     "Prediction",
     "Problem",
     "Runtime",
+    "SpanPrediction",
     "TokenPrediction",
     "UnavailableError",
     "UsageError",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from edgeroberta.runtime.encoding import Input
-from edgeroberta.tasks import Prediction, TokenPrediction
+from edgeroberta.tasks import Prediction, SpanPrediction, TokenPrediction
 
 
-def to_json(item: Input, answer: Prediction | TokenPrediction) -> dict[str, Any]:
+def to_json(item: Input, answer: Prediction | TokenPrediction | SpanPrediction) -> dict[str, Any]:
     """Return the input and all fields of its prediction as a JSON object."""
     # Not dataclasses.asdict, which copies all it finds: that takes longer than reading the logits.
     fields = {"input": item, **vars(answer)}
     if isinstance(answer, TokenPrediction):
         fields["entities"] = [dict(vars(entity)) for entity in answer.entities]
+    if isinstance(answer, SpanPrediction):
+        fields["input"] = {"question": item[0], "context": item[1]}
+        fields["answers"] = [dict(vars(each)) for each in answer.answers]
     return fields

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from edgeroberta.errors import EngineError, UsageError
-from edgeroberta.runtime import tokenids
+from edgeroberta.runtime import questions, tokenids
 from edgeroberta.runtime.encoding import Encoding, Input, all_windows, merge_windows
 from edgeroberta.runtime.session import Ids, Logits, Session
 from edgeroberta.runtime.tokenizer import explain
-from edgeroberta.tasks import Outputs, Prediction, Problem, Task, Unit
+from edgeroberta.tasks import Outputs, Prediction, Problem, SpanPrediction, Task, Unit
 from edgeroberta.tasks.outputs import Indices
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class Runtime:
         aggregation: str | None = None,
         long_text: str | None = None,
         stride: int | None = None,
+        top_k: int | None = None,
+        no_answer: float | bool | None = None,
+        max_answer_tokens: int | None = None,
     ) -> Runtime:
         """Open a bundle: check its files, load it, and once per machine check its answers.
 
@@ -89,6 +92,10 @@ class Runtime:
             long_text: What is done with texts that are longer than the model: ``truncate``, ``windows`` or
                 ``refuse``; what the bundle says when None.
             stride: Tokens that a window has in common with the next one; what the bundle says when None.
+            top_k: How many answers to a question are told, the best first; one when None.
+            no_answer: By how much no answer must score more than the best one to be given; True for any
+                more, False where each question has its answer; what the bundle says when None.
+            max_answer_tokens: Tokens of the longest answer; what the bundle says when None, or 15.
 
         Returns:
             The runtime.
@@ -104,7 +111,8 @@ class Runtime:
         from edgeroberta.runtime import opening
 
         opening.require_count("max_batch", max_batch)
-        options = opening.OpeningOptions(engine, threads, aggregation, long_text, stride)
+        answers = opening.AnswerOptions(top_k, no_answer, max_answer_tokens)
+        options = opening.OpeningOptions(engine, threads, aggregation, long_text, stride, answers)
         parts = opening.open_parts(Path(path), options)
         runtime = cls(
             parts.session,
@@ -137,8 +145,9 @@ class Runtime:
             labels: Names of the outputs; for labels of tokens, types of entities are enough.
             answers: Input to its answer: a label, a tuple of labels, a number, or a mapping of
                 labels to logits, as the problem has it; for labels of tokens a list of entities
-                ``(label, start, end)``. Other inputs get the first label (none where several can apply; 0.0
-                for a regression; no entities).
+                ``(label, start, end)``; of a question and its context the answer, a part of the context, or
+                None. Other inputs get the first label (none where several can apply; 0.0
+                for a regression; no entities; no answer).
             problem: Kind of task.
             pair: True when an input is two texts.
 
@@ -147,14 +156,9 @@ class Runtime:
         """
         from edgeroberta.runtime import fake
 
-        task = Task(Problem(problem), tuple(labels), pair)
-        per_token = task.problem is Problem.TOKENS
-        if per_token:
-            task = replace(task, labels=fake.token_labels(labels))
-        tokenizer = fake.FakeTokenizer(per_token=per_token)
-        session = fake.FakeTokenSession if per_token else fake.FakeSession
+        parts = fake.parts(Problem(problem), tuple(labels), answers or {}, pair=pair)
         # No id pads: a fake's ids are the numbers of its inputs.
-        return cls(session(task, tokenizer, answers or {}), tokenizer, task, pad_token_id=-1)
+        return cls(parts.session, parts.tokenizer, parts.task, pad_token_id=-1)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -179,11 +183,21 @@ class Runtime:
     @overload
     def __call__(self, inputs: Sequence[Input]) -> list[Prediction]: ...
 
-    def __call__(self, inputs: Input | Sequence[Input]) -> Prediction | list[Prediction]:
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, *, question: str, context: str
+    ) -> SpanPrediction: ...
+
+    @overload
+    def __call__(self, *, question: Sequence[str], context: str | Sequence[str]) -> list[SpanPrediction]: ...
+
+    def __call__(self, inputs: Any = None, *, question: Any = None, context: Any = None) -> Any:
         """Answer one text, one pair (a tuple of two texts), or a list of them.
 
         Args:
             inputs: The text, the pair, or the list.
+            question: In place of ``inputs``: a question, or a list of them.
+            context: The text that has its answer; of several questions that of each, or one of all.
 
         Returns:
             The prediction, or a list of them in the same order.
@@ -193,6 +207,10 @@ class Runtime:
                 padding token in it.
             EngineError: The engine failed.
         """
+        if question is not None or context is not None:
+            if inputs is not None:
+                raise UsageError("pass inputs, or a question and its context, not both")
+            inputs = questions.pairs(question, context)
         if isinstance(inputs, (str, tuple)):
             self._check_input(inputs)
             encoding: Encoding = self._tokenizer.encode_one(inputs, places=self._unit.located)
@@ -332,6 +350,9 @@ class Runtime:
         where = None if number is None else f"input {number}"
         if not isinstance(item, (str, tuple)):
             raise UsageError(explain(item).what, where=where)
+        if self.task.problem is Problem.SPANS:
+            hint = "runtime(question='…', context='…'), or a tuple of the two"
+            raise UsageError("this model takes a question and its context", where=where, hint=hint)
         if self.task.pair:
             raise UsageError("this model takes pairs: pass a tuple of two texts", where=where)
         raise UsageError("this model takes single texts; for several, pass a list", where=where)

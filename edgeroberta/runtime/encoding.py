@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.errors import UsageError
 from edgeroberta.tasks import Outputs, Task, tokens
 from edgeroberta.tasks.outputs import Indices
 
@@ -39,6 +40,10 @@ class NativeEncoding(Protocol):
     @property
     def sequence_ids(self) -> list[int | None]:
         """0 or 1, the text of a pair that each token is of."""
+
+    @property
+    def word_ids(self) -> list[int | None]:
+        """Number of the word, as the tokenizer parts its text, that each token is of."""
 
     @property
     def overflowing(self) -> Sequence[NativeEncoding]:
@@ -131,6 +136,20 @@ def _places(parts: Sequence[NativeEncoding], text: str, overlap: int, marks: Wor
         start += count - overlap
         found.append(one)
     return found
+
+
+def refuse_separator(found: NativeEncoding, separator: int, where: str | None = None) -> None:
+    """Refuse a first text that holds the separator: the model would take its rest for the second text."""
+    places = [row for row, one in enumerate(found.ids) if one == separator]
+    # Of a pair without it in its texts there are two, and who is the first one's is not asked for.
+    if len(places) > 2 and found.sequence_ids[places[0]] is not None:
+        raise UsageError(
+            f"the first text of the pair holds the token that separates it from the second (id "
+            f"{separator}), where this model has no answer",
+            where=where,
+            hint="take it out of the text; in most models it reads [SEP]",
+            code="usage.separator",
+        )
 
 
 def all_windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:

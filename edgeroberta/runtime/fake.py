@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edgeroberta.errors import UsageError, did_you_mean
+from edgeroberta.runtime import fake_spans
 from edgeroberta.runtime.encoding import Encoding, Input
-from edgeroberta.runtime.session import Ids, Logits
+from edgeroberta.runtime.session import Ids, Logits, Session
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.schemes import BEGIN, END, INSIDE, OUTSIDE_LABEL, SINGLE, tag_table
 
 # Logit of a label that is said to apply: a probability of 0.98.
 _SURE = 4.0
+
+
+@dataclass(frozen=True)
+class FakeParts:
+    """What a fake runtime is made of."""
+
+    task: Task
+    tokenizer: Any
+    session: Session
+
+
+def parts(
+    problem: Problem, labels: tuple[str, ...], answers: Mapping[Input, Any], *, pair: bool
+) -> FakeParts:
+    """Make the parts of a runtime that answers from a table; see :meth:`.core.Runtime.fake`."""
+    if problem is Problem.SPANS:
+        return FakeParts(*fake_spans.parts(answers))
+    per_token = problem is Problem.TOKENS
+    task = Task(problem, token_labels(labels) if per_token else labels, pair)
+    tokenizer = FakeTokenizer(per_token=per_token)
+    session = FakeTokenSession if per_token else FakeSession
+    return FakeParts(task, tokenizer, session(task, tokenizer, answers))
 
 
 class FakeTokenizer:

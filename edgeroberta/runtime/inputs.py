@@ -13,10 +13,9 @@ from edgeroberta.runtime.encoding import Input
 from edgeroberta.storage import jsontext
 
 STDIN = "-"
-_PAIR_HINT = {
-    False: 'a text, or an object with the field "text"',
-    True: 'a list of two texts, or an object with the fields "text" and "text_pair"',
-}
+#: Fields of an object, by whether it is a pair, and those of a question.
+_FIELDS = {False: ("text",), True: ("text", "text_pair")}
+QUESTION = ("question", "context")
 
 
 def pair_up(texts: Sequence[str]) -> list[Input]:
@@ -26,15 +25,16 @@ def pair_up(texts: Sequence[str]) -> list[Input]:
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
-def read(file: Path, *, pair: bool) -> Iterator[Input]:
+def read(file: Path, *, pair: bool, fields: tuple[str, ...] | None = None) -> Iterator[Input]:
     """Read inputs one by one, in constant memory.
 
     ``file``: UTF-8. ``.jsonl``: a JSON value per line, namely a text, a list of two, or an object with
     ``text`` and ``text_pair``. Anything else: a text per line, an empty line being an empty text; a pair is
     two texts with a tab between them. ``-`` is standard input. ``pair``: True when an input is two texts.
+    ``fields``: names of an object's fields where they are others, such as :data:`QUESTION`.
     Raises DataError: the file cannot be read, or a line is malformed.
     """
-    parse = _from_json if file.suffix == ".jsonl" else _from_text
+    parse, fields = _from_json if file.suffix == ".jsonl" else _from_text, fields or _FIELDS[pair]
     try:
         with _open(file) as handle:
             for number, raw in enumerate(handle, 1):
@@ -46,7 +46,7 @@ def read(file: Path, *, pair: bool) -> Iterator[Input]:
                         f"not UTF-8 (byte {error.start} of the line)", where=where, hint="save it as UTF-8"
                     ) from error
                 # Only these end a line: U+2028 and its like are part of a text.
-                yield parse(line.rstrip("\r\n"), pair, where)
+                yield parse(line.rstrip("\r\n"), fields, where)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror})", where=str(file)) from error
 
@@ -55,24 +55,29 @@ def _open(file: Path) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if str(file) == STDIN else file.open("rb")
 
 
-def _from_text(line: str, pair: bool, where: str) -> Input:
-    if not pair:
+def _from_text(line: str, fields: tuple[str, ...], where: str) -> Input:
+    if len(fields) == 1:
         return line
     first, tab, second = line.partition("\t")
     if not tab:
-        raise DataError("a pair is two texts with a tab between them; there is no tab", where=where)
+        kind = "a pair is two texts" if fields == _FIELDS[True] else f"a line is {' and '.join(fields)}"
+        raise DataError(f"{kind} with a tab between them; there is no tab", where=where)
     return (first, second)
 
 
-def _from_json(line: str, pair: bool, where: str) -> Input:
+def _from_json(line: str, fields: tuple[str, ...], where: str) -> Input:
     try:
         value = jsontext.loads(line)
     except ValueError as error:
         raise DataError(f"not JSON ({error})", where=where) from error
     if isinstance(value, dict):
-        value = [value.get("text"), value.get("text_pair")] if pair else value.get("text")
-    if pair and isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value):
+        found = [value.get(name) for name in fields]
+        value = found if len(fields) > 1 else found[0]
+    if len(fields) == 1:
+        if isinstance(value, str):
+            return value
+        raise DataError(f'each line is a text, or an object with the field "{fields[0]}"', where=where)
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value):
         return (value[0], value[1])
-    if not pair and isinstance(value, str):
-        return value
-    raise DataError(f"each line is {_PAIR_HINT[pair]}", where=where)
+    named = " and ".join(f'"{name}"' for name in fields)
+    raise DataError(f"each line is a list of two texts, or an object with the fields {named}", where=where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class AnswerOptions:
+    """How a model that answers questions answers them; what the bundle says, or the usual, where None."""
+
+    top_k: int | None = None
+    no_answer: float | bool | None = None
+    max_answer_tokens: int | None = None
+
+
+@dataclass(frozen=True)
 class OpeningOptions:
     """What is wanted in place of what the bundle says; see :meth:`edgeroberta.runtime.Runtime.open`."""
 
@@ -28,6 +38,7 @@ class OpeningOptions:
     aggregation: str | None
     long_text: str | None
     stride: int | None
+    answers: AnswerOptions
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ def open_parts(folder: Path, options: OpeningOptions) -> OpenedParts:
     require_count("threads", options.threads)
     longtexts.parse(options.long_text)
     facts = manifest.read(folder)
-    task = _aggregated(facts.task, options.aggregation)
+    task = _answering(_aggregated(facts.task, options.aggregation), options.answers)
     preferred = preferences.preferred(facts.digest) if options.engine is None else None
     engine = choose_engine(options.engine, facts.engines, preferred=preferred)
     for needed in (TOKENIZER, goldens.GOLDENS_FILE, *ENGINES[engine].files_in(facts.files)):
@@ -87,7 +98,7 @@ def require_count(name: str, value: object) -> None:
 
 
 def _tokenizer(facts: Manifest, options: OpeningOptions, threads: int) -> TextTokenizer:
-    way, stride = options.long_text or facts.long_text, options.stride
+    way, stride = options.long_text or str(facts.long_text), options.stride
     if stride is None and way == facts.long_text is LongText.WINDOWS:
         stride = facts.stride
     return TextTokenizer.open(
@@ -98,6 +109,7 @@ def _tokenizer(facts: Manifest, options: OpeningOptions, threads: int) -> TextTo
         stride=stride,
         pair=facts.task.pair,
         separator=facts.separator_id,
+        questions=facts.task.problem is Problem.SPANS,
     )
 
 
@@ -112,3 +124,21 @@ def _aggregated(task: Task, aggregation: str | None) -> Task:
             hint="leave it out",
         )
     return replace(task, aggregation=aggregation)
+
+
+def _answering(task: Task, options: AnswerOptions) -> Task:
+    """Return a task that answers questions in another way; UsageError where it answers none."""
+    asked = {name: value for name, value in vars(options).items() if value is not None}
+    if not asked:
+        return task
+    if task.problem is not Problem.SPANS:
+        raise UsageError("this model answers no questions", where=next(iter(asked)), hint="leave it out")
+    for name in ("top_k", "max_answer_tokens"):
+        require_count(name, asked.get(name))
+    if "no_answer" in asked:
+        stated = asked["no_answer"]
+        if not isinstance(stated, (int, float)) or not math.isfinite(stated):
+            raise UsageError(f"must be a number, true or false, not {stated!r}", where="no_answer")
+        # True is as the pipeline of transformers has it: no answer where that is likelier than the best one.
+        asked["no_answer"] = {True: 0.0, False: None}[stated] if isinstance(stated, bool) else float(stated)
+    return replace(task, **asked)

@@ -12,9 +12,19 @@ import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
 from edgeroberta.runtime import longtexts, tokenizerfiles
-from edgeroberta.runtime.encoding import Encoding, Input, NativeEncoding, WordMarks, place, windows
+from edgeroberta.runtime import questions as contexts
+from edgeroberta.runtime.encoding import (
+    Encoding,
+    Input,
+    NativeEncoding,
+    WordMarks,
+    place,
+    refuse_separator,
+    windows,
+)
 from edgeroberta.runtime.longtexts import LongText, LongTexts
 from edgeroberta.runtime.prefixes import PrefixFinder
+from edgeroberta.runtime.questions import QuestionReader
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -41,6 +51,7 @@ class TextTokenizer:
         threads: int | None = None,
         long_texts: LongTexts | None = None,
         separator: int | None = None,
+        questions: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         self._threads = threads
@@ -49,6 +60,7 @@ class TextTokenizer:
         self._separator = separator
         self.max_length = max_length
         self._room_for_pairs = max_length >= tokenizer.num_special_tokens_to_add(True)
+        self._questions = questions
 
     @classmethod
     def open(
@@ -61,6 +73,7 @@ class TextTokenizer:
         stride: int | None = None,
         pair: bool = False,
         separator: int | None = None,
+        questions: bool = False,
     ) -> TextTokenizer:
         """Read ``tokenizer.json``, and over it what ``tokenizer_config.json`` says of ids.
 
@@ -73,7 +86,9 @@ class TextTokenizer:
         with texts that are longer, see :mod:`.longtexts`; they are cut when None. ``pair``: whether inputs
         are pairs, of which each text has half of the room. ``separator``: id of the token that ends the first
         text of a pair, where the model reads what stands behind it otherwise; a first text that holds it is
-        refused. Raises BundleError: the file is missing or is not
+        refused. ``questions``: whether pairs are a question and its context, which is read in windows unless
+        ``long_text`` says otherwise; where it is not said, such are the pairs of which places are asked for.
+        Raises BundleError: the file is missing or is not
         a tokenizer; UsageError: ``max_length`` is no whole number, or has no room beside the special tokens,
         or ``long_text`` or ``stride`` is none.
         """
@@ -87,11 +102,20 @@ class TextTokenizer:
                 where="max_length",
             )
         room = max_length - special
-        if pair:
+        if pair or questions:
             room = (max_length - tokenizer.num_special_tokens_to_add(True)) // 2
+        if questions:
+            long = contexts.long_contexts(long_text, stride, max_length=max_length, room=room)
+            tokenizer.no_truncation()
+            return cls(tokenizer, max_length, threads, long, separator, questions=True)
         long = longtexts.choose(long_text, stride, max_length=max_length, room=room)
         tokenizer.enable_truncation(max_length, stride=long.stride, strategy="longest_first", direction=side)
         return cls(tokenizer, max_length, threads, long, separator)
+
+    @property
+    def reads_questions(self) -> bool:
+        """Whether pairs are a question and its context."""
+        return self._questions
 
     @property
     def long_texts(self) -> LongTexts:
@@ -106,6 +130,8 @@ class TextTokenizer:
         try:
             if not isinstance(item, str):
                 self._require_room()
+                if places or self._questions:
+                    return self._question_reader.encode_one(item)
             found = self._encode(self._shortened(item, places), places)
         except UsageError:
             raise
@@ -121,9 +147,13 @@ class TextTokenizer:
         results: list[Encoding] = []
         for start in range(0, len(inputs), _CHUNK):
             chunk = list(inputs[start : start + _CHUNK])
-            if not self._room_for_pairs and any(isinstance(item, tuple) for item in chunk):
+            pairs = any(isinstance(item, tuple) for item in chunk)
+            if not self._room_for_pairs and pairs:
                 self._require_room()
             try:
+                if pairs and (places or self._questions):
+                    results += self._question_reader.encode(chunk)  # type: ignore[arg-type]
+                    continue
                 found = self._encode_batch([self._shortened(item, places) for item in chunk], places)
             except Exception:  # as in encode_one
                 # One by one, to name the input that is wrong.
@@ -136,6 +166,8 @@ class TextTokenizer:
 
     def truncated(self, inputs: Sequence[Input]) -> list[Encoding]:
         """Tokenize texts or pairs, and cut those that are too long, whatever else is done with them."""
+        if self._questions:
+            return self._question_reader.first_windows(inputs)  # type: ignore[arg-type]
         found = self._encode_batch(list(inputs), places=False)
         return [Encoding(np.array(one.ids, np.int64), bool(one.overflowing)) for one in found]
 
@@ -176,6 +208,19 @@ class TextTokenizer:
     @cached_property
     def _cutter(self) -> PrefixFinder | None:
         return None if self._from_left else PrefixFinder.of(self._tokenizer)
+
+    @cached_property
+    def _question_reader(self) -> QuestionReader:
+        if self._questions:
+            return QuestionReader(self._tokenizer, self.max_length, self._long, self._separator)
+        from tokenizers import Tokenizer
+
+        # A copy, since truncation is a setting of the whole tokenizer.
+        uncut = Tokenizer.from_str(self._tokenizer.to_str())
+        uncut.no_truncation()
+        room = (self.max_length - uncut.num_special_tokens_to_add(True)) // 2
+        long = contexts.long_contexts(None, None, max_length=self.max_length, room=room)
+        return QuestionReader(uncut, self.max_length, long, self._separator)
 
     @property
     def _from_left(self) -> bool:
@@ -240,7 +285,7 @@ class TextTokenizer:
     def _wrap(self, found: NativeEncoding, item: Input, places: bool, number: int | None = None) -> Encoding:
         ids = np.array(found.ids, np.int64)
         if self._separator is not None and not isinstance(item, str):
-            self._refuse_separator(found, ids, number)
+            refuse_separator(found, self._separator, None if number is None else f"input {number}")
         # `overflowing` copies, so it is only asked for where it can be non-empty.
         cut = len(ids) >= self.max_length and bool(found.overflowing)
         if cut and self._long.way is not LongText.TRUNCATE:
@@ -255,19 +300,6 @@ class TextTokenizer:
                 return windows(parts, item, self._long.stride, marks=self._marks, places=places)
         where = place(found, item, self._marks) if places and isinstance(item, str) else None
         return Encoding(ids, cut, where)
-
-    def _refuse_separator(self, found: NativeEncoding, ids: Ids, number: int | None) -> None:
-        """Refuse a first text that holds the separator: the model would take its rest for the second text."""
-        places = np.flatnonzero(ids == self._separator)
-        # Of a pair without it in its texts there are two, and who is the first one's is not asked for.
-        if len(places) > 2 and found.sequence_ids[int(places[0])] is not None:
-            raise UsageError(
-                f"the first text of the pair holds the token that separates it from the second (id "
-                f"{self._separator}), where this model has no answer",
-                where=None if number is None else f"input {number}",
-                hint="take it out of the text; in most models it reads [SEP]",
-                code="usage.separator",
-            )
 
     def _count(self, item: Input) -> int:
         """Count the tokens of a text or pair, the special ones included."""

@@ -28,7 +28,10 @@ from edgeroberta.version import __version__
 PREDICT, HEALTH, METRICS = PATHS = ("/predict", "/health", "/metrics")
 _OTHER = "other"
 # Status and code of texts that the runtime refuses, by its own code; all others are no valid texts.
-_REFUSED = {"usage.text-too-long": (413, "text-too-long")}
+_REFUSED = {
+    "usage.text-too-long": (413, "text-too-long"),
+    "usage.question-too-long": (413, "question-too-long"),
+}
 # A place in the queue is free again within the time of one answer, which is well under a second.
 _RETRY = {"Retry-After": "1"}
 # To watch for a client that leaves costs a task, which is more than most answers take altogether.
@@ -44,7 +47,7 @@ class Service:
     def __init__(
         self, runtime: Runtime, pool: Pool, settings: Settings, connections: Callable[[], int]
     ) -> None:
-        self._pair = runtime.task.pair
+        self._form = body.form_of(runtime.task)
         self._pool = pool
         self.settings = settings
         self.in_flight = 0
@@ -98,7 +101,7 @@ class Service:
 
     async def _predict(self, request: Request) -> Response:
         body.check_content_type(request.headers)
-        inputs = body.read(await request.body(), pair=self._pair, max_batch=self.settings.max_batch)
+        inputs = body.read(await request.body(), form=self._form, max_batch=self.settings.max_batch)
         started = time.perf_counter()
         try:
             job = self._pool.submit(inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from edgeroberta.errors import did_you_mean
@@ -10,11 +11,37 @@ from edgeroberta.runtime.encoding import Input
 from edgeroberta.runtime.tokenizer import explain
 from edgeroberta.serve.refusal import Refusal
 from edgeroberta.storage import jsontext
+from edgeroberta.tasks import Problem, Task
 
-SINGLE = '{"text": "…"} or {"texts": ["…", "…"]}'
-PAIR = '{"text": "…", "text_pair": "…"} or {"texts": [["…", "…"], …]}'
-_ITEM_FIELDS = ("text", "text_pair")
-_FIELDS = (*_ITEM_FIELDS, "texts")
+
+@dataclass(frozen=True)
+class Form:
+    """What a body is of, by what a model takes."""
+
+    fields: tuple[str, ...]  # of one input
+    many: str  # field of a list of inputs
+    hint: str  # an example of each
+    wanted: str  # what an input is, for errors
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Fields that are known of an input, though it may not have them all: those of a pair, of texts."""
+        return self.fields if self.many != "texts" else ("text", "text_pair")
+
+
+SINGLE = Form(("text",), "texts", '{"text": "…"} or {"texts": ["…", "…"]}', "a text is")
+PAIR = Form(
+    ("text", "text_pair"),
+    "texts",
+    '{"text": "…", "text_pair": "…"} or {"texts": [["…", "…"], …]}',
+    "two texts are",
+)
+QUESTION = Form(
+    ("question", "context"),
+    "questions",
+    '{"question": "…", "context": "…"} or {"questions": [{"question": "…", "context": "…"}, …]}',
+    "a question and its context are",
+)
 _LONGEST = 40
 
 
@@ -40,29 +67,37 @@ def check_content_type(headers: Mapping[str, str]) -> None:
         raise Refusal(415, "unsupported-encoding", what, where="Content-Encoding")
 
 
-def read(body: bytes, *, pair: bool, max_batch: int) -> list[Input]:
+def form_of(task: Task) -> Form:
+    """Return what a request to a model of a task looks like."""
+    if task.problem is Problem.SPANS:
+        return QUESTION
+    return PAIR if task.pair else SINGLE
+
+
+def read(body: bytes, *, form: Form, max_batch: int) -> list[Input]:
     """Read the inputs of a request.
 
-    ``body``: UTF-8, a JSON object with ``text``, ``text`` and ``text_pair``, or ``texts``: a list of texts,
-    of lists of two, or of objects with ``text`` and ``text_pair``. ``pair``: True when the model takes pairs.
+    ``body``: UTF-8, a JSON object with the fields of one input, or a list of inputs: of texts, of lists of
+    two, or of objects with these fields. ``form``: what the model takes, see :func:`form_of`.
     ``max_batch``: most inputs; the least is one. Raises Refusal: the body is not that.
     """
     value = _load(body)
     if not isinstance(value, dict):
-        raise _refusal("wrong-type", f"a JSON object is wanted, not {_kind(value)}", "body", pair)
-    _check_fields(value, _FIELDS, "", pair)
-    if "texts" not in value:
-        return [_input(value, pair, "")]
+        raise _refusal("wrong-type", f"a JSON object is wanted, not {_kind(value)}", "body", form)
+    many = form.many
+    _check_fields(value, (*form.known, many), "", form)
+    if many not in value:
+        return [_input(value, form, "")]
     if len(value) > 1:
-        raise _refusal("conflicting-fields", "either this or text, not both", "texts", pair)
-    items = value["texts"]
+        raise _refusal("conflicting-fields", f"either this or {form.fields[0]}, not both", many, form)
+    items = value[many]
     if not isinstance(items, list) or not items:
         what = "an empty list" if items == [] else _kind(items)
-        raise _refusal("wrong-type", f"a list of texts is wanted, not {what}", "texts", pair)
+        raise _refusal("wrong-type", f"a list of {many} is wanted, not {what}", many, form)
     if len(items) > max_batch:
-        what = f"{len(items)} texts, where at most {max_batch} are taken at once"
-        raise Refusal(413, "too-many-texts", what, where="texts", hint="send them in several requests")
-    return [_input(item, pair, f"texts[{number}]") for number, item in enumerate(items)]
+        what = f"{len(items)} {many}, where at most {max_batch} are taken at once"
+        raise Refusal(413, f"too-many-{many}", what, where=many, hint="send them in several requests")
+    return [_input(item, form, f"{many}[{number}]") for number, item in enumerate(items)]
 
 
 def _load(body: bytes) -> Any:
@@ -75,21 +110,21 @@ def _load(body: bytes) -> Any:
     raise Refusal(400, "malformed-body", what, where="body")
 
 
-def _input(item: Any, pair: bool, where: str) -> Input:
+def _input(item: Any, form: Form, where: str) -> Input:
+    pair = len(form.fields) > 1
     if isinstance(item, dict):
-        _check_fields(item, _ITEM_FIELDS, f"{where}." if where else "", pair)
-        fields = _ITEM_FIELDS if "text_pair" in item or pair else ("text",)
+        _check_fields(item, form.known, f"{where}." if where else "", form)
+        fields = form.known if all(name in item for name in form.known) else form.fields
         for name in fields:
             if name not in item:
                 path = f"{where}.{name}" if where else name
-                raise _refusal("missing-field", "the field is missing", path, pair)
-        item = item["text"] if len(fields) == 1 else [item["text"], item["text_pair"]]
-        where = where or "text"
+                raise _refusal("missing-field", "the field is missing", path, form)
+        item = item[fields[0]] if len(fields) == 1 else [item[name] for name in fields]
+        where = where or fields[0]
     found = tuple(item) if isinstance(item, list) else item
     if not (isinstance(found, str) if not pair else _is_pair(found)):
-        wanted = "two texts are" if pair else "a text is"
         given = "two texts" if _is_pair(found) else _kind(item)
-        raise _refusal("wrong-type", f"{wanted} wanted, not {given}", where, pair)
+        raise _refusal("wrong-type", f"{form.wanted} wanted, not {given}", where, form)
     for text in (found,) if isinstance(found, str) else found:
         if not text.isascii() and not _is_unicode(text):
             what = explain(found).what
@@ -97,14 +132,14 @@ def _input(item: Any, pair: bool, where: str) -> Input:
     return found
 
 
-def _check_fields(value: Mapping[str, Any], known: tuple[str, ...], prefix: str, pair: bool) -> None:
+def _check_fields(value: Mapping[str, Any], known: tuple[str, ...], prefix: str, form: Form) -> None:
     for name in value:
         if name not in known:
             # What a client sent may be long, or no valid Unicode. Comparing takes time by the length, and
             # nothing so long is near to a field's name.
             shown = name[:_LONGEST].encode("ascii", "backslashreplace").decode("ascii")
             near = did_you_mean(name, known) if len(name) < _LONGEST else None
-            raise _refusal("unknown-field", "there is no such field", prefix + shown, pair, near)
+            raise _refusal("unknown-field", "there is no such field", prefix + shown, form, near)
 
 
 def _is_pair(value: object) -> TypeGuard[tuple[str, str]]:
@@ -120,9 +155,9 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _refusal(code: str, what: str, where: str, pair: bool, hint: str | None = None) -> Refusal:
+def _refusal(code: str, what: str, where: str, form: Form, hint: str | None = None) -> Refusal:
     """Return the refusal of a body that has not the form which the model takes."""
-    return Refusal(400, code, what, where=where, hint=hint or (PAIR if pair else SINGLE))
+    return Refusal(400, code, what, where=where, hint=hint or form.hint)
 
 
 def _kind(value: object) -> str:

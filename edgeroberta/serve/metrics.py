@@ -15,7 +15,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from edgeroberta.tasks import Prediction, TokenPrediction
+from edgeroberta.tasks import Prediction, SpanPrediction, TokenPrediction
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -77,7 +77,7 @@ class Metrics:
             Gauge(f"edgeroberta_{name}", meaning, registry=registry).set_function(value)
         ProcessCollector(registry=registry)
 
-    def count_entities(self, answers: Sequence[Prediction | TokenPrediction]) -> None:
+    def count_entities(self, answers: Sequence[Prediction | TokenPrediction | SpanPrediction]) -> None:
         """Count the entities of answers that have any; of their texts nothing is kept."""
         for answer in answers:
             if isinstance(answer, TokenPrediction):

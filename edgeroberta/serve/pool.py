@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgeroberta.runtime import Prediction, Runtime, TokenPrediction
+from edgeroberta.runtime import Prediction, Runtime, SpanPrediction, TokenPrediction
 from edgeroberta.runtime.encoding import Input
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class FullError(Exception):
 class Result(NamedTuple):
     """The predictions of a job, one per input, and the seconds in the engine, tokenization left out."""
 
-    predictions: Sequence[Prediction | TokenPrediction]
+    predictions: Sequence[Prediction | TokenPrediction | SpanPrediction]
     seconds: float
 
 

@@ -15,6 +15,7 @@ from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import GRAPH
+from edgeroberta.tasks import Problem, Task
 
 if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint
@@ -36,16 +37,17 @@ class BuildConfig(StageConfig):
     max_length: int | None = Field(
         None, ge=2, description="Longest input in tokens; by default the model's own limit."
     )
-    long_text: Literal["truncate", "windows", "refuse"] = Field(
-        "truncate",
+    long_text: Literal["truncate", "windows", "refuse"] | None = Field(
+        None,
         description="What the runtime does with longer texts: cut them, read them in windows that overlap "
-        "and merge what these give, or refuse them.",
+        "and merge what these give, or refuse them; null to cut them, and to read contexts of questions in "
+        "windows.",
     )
     stride: int | None = Field(
         None,
         ge=0,
         description="Tokens that a window has in common with the next one; by default a quarter of "
-        "max_length.",
+        "max_length, and of contexts of questions 128, or a third of max_length where that is less.",
     )
     share_weights: bool = Field(
         False,
@@ -63,28 +65,28 @@ def _check_room(config: BuildConfig, outset: RunOutline) -> RunOutline:
     """Refuse a length without room for the special tokens, and a stride as long as a window."""
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
-    folder, limit, pair = outset.model.folder, outset.model.max_length, outset.task.pair
+    folder, limit, task = outset.model.folder, outset.model.max_length, outset.task
     try:
         tokenizer = TextTokenizer.open(folder, min(limit, config.max_length or limit))
-        tokenizer.encode_one(("a", "b") if pair else "a")
+        tokenizer.encode_one(("a", "b") if task.pair else "a", places=task.kind.unit.located)
     except UsageError as error:
         raise RecipeError(error.what, where="build.max_length", hint=error.hint) from error
-    overlap(config, outset.model, pair=pair)
+    overlap(config, outset.model, task)
     return outset
 
 
-def overlap(config: BuildConfig, model: Checkpoint, *, pair: bool) -> int | None:
+def overlap(config: BuildConfig, model: Checkpoint, task: Task) -> int | None:
     """Return by how many tokens the bundle's windows of long texts overlap; None where these are cut.
 
     Raises RecipeError: the stride is as long as a window, or there are none.
     """
     try:
-        return _tokenizer(config, model.folder, model.max_length, pair=pair).long_texts.overlap
+        return _tokenizer(config, model.folder, model.max_length, task).long_texts.overlap
     except UsageError as error:
         raise RecipeError(error.what, where="build.stride", hint=error.hint) from error
 
 
-def _tokenizer(config: BuildConfig, folder: Path, limit: int, *, pair: bool) -> TextTokenizer:
+def _tokenizer(config: BuildConfig, folder: Path, limit: int, task: Task) -> TextTokenizer:
     """Open the tokenizer as the bundle will, for a model of at most ``limit`` tokens."""
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
@@ -93,7 +95,8 @@ def _tokenizer(config: BuildConfig, folder: Path, limit: int, *, pair: bool) -> 
         min(limit, config.max_length or limit),
         long_text=config.long_text,
         stride=config.stride,
-        pair=pair,
+        pair=task.pair,
+        questions=task.problem is Problem.SPANS,
     )
 
 
@@ -121,10 +124,10 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engine: backends.build(engine, graph, output, share_weights=config.share_weights)
         for engine in engines
     }
-    tokenizer = _tokenizer(config, graph, model.max_length, pair=context.task.pair)
+    tokenizer = _tokenizer(config, graph, model.max_length, context.task)
     max_length = tokenizer.max_length
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
-    goldens = _goldens(graph, max_length, engines, pair=context.task.pair, precision=precision)
+    goldens = _goldens(graph, max_length, engines, task=context.task, precision=precision)
     bundle_writer.write_goldens(goldens, output)
     manifest = bundle_writer.seal(
         output,
@@ -135,7 +138,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
             "engines": list(engines),
             "target": context.target.name,
             "threads": context.target.threads,
-            "lengths": _lengths(graph, max_length, context),
+            "lengths": _lengths(tokenizer, context),
             "precision": precision,
             "lineage": lineage(context),
             "baseline": _baseline(context.baseline),
@@ -171,7 +174,7 @@ def lineage(context: Context) -> list[dict[str, Any]]:
     ]
 
 
-def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool, precision: str) -> Goldens:
+def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, task: Task, precision: str) -> Goldens:
     """Ask the common graph, and allow for what the engines' own graphs do to its answers."""
     import numpy as np
 
@@ -183,8 +186,8 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, pair: bool
 
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
-        tokenizer = TextTokenizer.open(graph, max_length)
-        goldens = bundle_writer.make_goldens(tokenizer, session, pair=pair, precision=precision)
+        tokenizer = TextTokenizer.open(graph, max_length, questions=task.problem is Problem.SPANS)
+        goldens = bundle_writer.make_goldens(tokenizer, session, pair=task.pair, precision=precision)
     finally:
         session.close()
     if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
@@ -248,14 +251,16 @@ def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context)
     return found if np.isfinite(found) else None
 
 
-def _lengths(graph: Path, max_length: int, context: Context) -> dict[str, Any]:
+def _lengths(tokenizer: TextTokenizer, context: Context) -> dict[str, Any]:
+    from edgeroberta.runtime.encoding import all_windows
     from edgeroberta.runtime.lengths import BIN, histogram
-    from edgeroberta.runtime.tokenizer import TextTokenizer
 
     inputs = context.data.train.read()
     chosen = inputs[:: -(-len(inputs) // _COUNTED_TEXTS)]
-    encodings = TextTokenizer.open(graph, max_length).encode(chosen)
-    return {"bin": BIN, "counts": list(histogram((len(one.ids) for one in encodings), max_length))}
+    questions = context.task.problem is Problem.SPANS
+    encodings = all_windows(tokenizer.encode(chosen)) if questions else tokenizer.truncated(chosen)
+    counts = histogram((len(one.ids) for one in encodings), tokenizer.max_length)
+    return {"bin": BIN, "counts": list(counts)}
 
 
 def _on_the_device(engines: Sequence[str], context: Context) -> list[str]:

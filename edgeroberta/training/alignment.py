@@ -13,6 +13,7 @@ from edgeroberta.data.rows import Texts
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
+from edgeroberta.training.batching import Tokens
 
 #: Texts compared at once; their offsets as Python objects take about 200 bytes per token.
 _CHUNK = 2048
@@ -57,6 +58,21 @@ def same_tokens(
         result[done : done + len(chunk)] = [mine == other for mine, other in pairs]
         done += len(chunk)
     return result
+
+
+def same_windows(ours: Tokens, theirs: Tokens) -> npt.NDArray[np.bool_]:
+    """Compare the windows that two models read questions in, bool[windows of ours].
+
+    ``ours``, ``theirs``: the same questions with places. None is the same where there are not as many.
+    """
+    first, other = ours.inputs, theirs.inputs
+    if first is None or other is None or not np.array_equal(first, other):
+        return np.zeros(len(ours), np.bool_)
+    same = ours.lengths == theirs.lengths
+    for window in np.flatnonzero(same):
+        mine, their = (each.located[each.offsets[window] : each.offsets[window + 1]] for each in (ours, theirs))
+        same[window] = np.array_equal(mine, their)
+    return np.asarray(same)
 
 
 def _chunks(parts: Sequence[Texts]) -> Iterator[list[Any]]:

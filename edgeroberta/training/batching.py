@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime.encoding import Encoding, all_windows
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
@@ -21,6 +22,14 @@ from edgeroberta.storage.files import TOKENIZER, TOKENIZER_CONFIG
 Indices = npt.NDArray[np.int64]
 #: Token ids of a text, and the places of its tokens where somebody asked, int64[tokens, 3].
 EncodedText = tuple[npt.NDArray[Any], Indices | None]
+
+
+class EncodedTexts(NamedTuple):
+    """Texts as token ids."""
+
+    windows: list[EncodedText]  # of all texts, one after the other
+    counts: list[int] | None  # windows of each text; None where each is read in one
+
 
 #: Batches are cut from pools of this many: texts of one batch are then of similar length (2 to 3 %
 #: padding on sentences), while every epoch still mixes them anew.
@@ -45,6 +54,8 @@ class Tokens:
     #: int64[rows + 1], where the texts of each row start, where a row may be two texts that are read one by
     #: one; None where each text is a row
     rows: Indices | None = None
+    #: int64[inputs + 1], which of these texts is the first window of each input; None where each text is one
+    inputs: Indices | None = None
 
     @classmethod
     def pack(
@@ -55,10 +66,12 @@ class Tokens:
         places: Sequence[Indices] | None = None,
         limit: int | None = None,
         units: int = 1,
+        counts: Sequence[int] | None = None,
     ) -> Tokens:
         """Pack token id sequences, one per text, and the places of their tokens.
 
-        ``units``: how many of the texts are a row, one after the other.
+        ``units``: how many of the texts are a row, one after the other. ``counts``: how many of them, one
+        after the other, are windows of each input; None where each is one.
         """
         lengths = np.fromiter((np.size(s) for s in sequences), np.int64, len(sequences))
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -66,7 +79,9 @@ class Tokens:
         for sequence, start, stop in zip(sequences, offsets[:-1], offsets[1:], strict=True):
             ids[start:stop] = sequence
         rows = None if units == 1 else np.arange(0, len(sequences) + 1, units, dtype=np.int64)
-        return cls(ids, offsets, pad_id, None if places is None else np.concatenate(places), limit, rows)
+        where = None if places is None else np.concatenate(places)
+        inputs = None if counts is None else first_windows(counts)
+        return cls(ids, offsets, pad_id, where, limit, rows, inputs)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -165,15 +180,24 @@ def encoded(
 ) -> Tokens:
     """Tokenize texts in memory; see ``token_files`` for very many of them. ``places``: keep them, too."""
     found: list[EncodedText] = []
+    counts: list[int] | None = None
     for start in range(0, len(inputs), CHUNK):
-        found += encoder.texts(inputs[start : start + CHUNK], places=places)
+        texts = encoder.texts(inputs[start : start + CHUNK], places=places)
+        found += texts.windows
+        counts = None if texts.counts is None else [*(counts or ()), *texts.counts]
     return Tokens.pack(
         [ids for ids, _ in found],
         pad_id=encoder.pad_id,
         places=[each for _, each in found if each is not None] if places else None,
         limit=encoder.limit,
         units=units,
+        counts=counts,
     )
+
+
+def first_windows(counts: Sequence[int] | Indices) -> Indices:
+    """Return the number of each input's first window, int64[inputs + 1]; the last entry is the total."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
 def shuffled(lengths: Indices, *, batch_size: int, seed: int, epoch: int) -> list[Indices]:
@@ -219,8 +243,8 @@ class Encoder:
     encode: Callable[[Sequence[Any]], Sequence[npt.ArrayLike]]
     pad_id: int  # id that fills up a batch
     digest: str  # digest of all that the ids depend on beside the texts (hex)
-    #: the same with the places of the tokens, int64[tokens, 3] of each text; None where it cannot tell them
-    locate: Callable[[Sequence[Any]], Sequence[EncodedText]] | None = None
+    #: the same with the places of the tokens, and contexts of questions in windows; None where it cannot tell
+    locate: Callable[[Sequence[Any]], Sequence[Encoding]] | None = None
     limit: int | None = None  # number of tokens at which it cuts texts, where that is known
 
     @classmethod
@@ -236,17 +260,20 @@ class Encoder:
             encode=lambda inputs: [encoding.ids for encoding in tokenizer.encode(inputs)],
             pad_id=config.pad_token_id,
             digest=digest_value([contents, length, config.pad_token_id]),
-            locate=lambda inputs: [(each.ids, each.places) for each in tokenizer.encode(inputs, places=True)],
+            locate=lambda inputs: tokenizer.encode(inputs, places=True),
             limit=length,
         )
 
-    def texts(self, inputs: Sequence[Any], *, places: bool) -> list[EncodedText]:
-        """Tokenize texts; returns ids int32[tokens], and places int64[tokens, 3] where asked for."""
+    def texts(self, inputs: Sequence[Any], *, places: bool) -> EncodedTexts:
+        """Tokenize texts, ids int32[tokens] each, with places int64[tokens, 3] where asked for."""
         if not places:
-            return [(np.asarray(ids, np.int32), None) for ids in self.encode(inputs)]
+            return EncodedTexts([(np.asarray(ids, np.int32), None) for ids in self.encode(inputs)], None)
         if self.locate is None:
             raise CheckpointError(
                 "its tokenizer does not tell which characters a token stands for",
                 hint="name a model with a fast tokenizer, one that has a tokenizer.json",
             )
-        return [(np.asarray(ids, np.int32), found) for ids, found in self.locate(inputs)]
+        found = self.locate(inputs)
+        windows = [(np.asarray(each.ids, np.int32), each.places) for each in all_windows(found)]
+        pairs = any(isinstance(each, tuple) for each in inputs[:1])
+        return EncodedTexts(windows, [1 + len(each.rest) for each in found] if pairs else None)

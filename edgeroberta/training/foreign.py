@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgeroberta.context import Context
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta import heads, hftokenizer, loading, resolving, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.heads import Head
-from edgeroberta.runtime.encoding import WordMarks
+from edgeroberta.runtime.encoding import Encoding, WordMarks
+from edgeroberta.runtime.questions import ContextCutter
 from edgeroberta.storage.artifact import digest_value
 from edgeroberta.storage.cache import cache_dir
 from edgeroberta.storage.files import TOKENIZER
@@ -53,6 +56,8 @@ class Teacher:
             return tokenizer(*columns, truncation=True, max_length=max_length)["input_ids"]
 
         def locate(inputs: Any) -> Any:
+            if isinstance(inputs[0], tuple):
+                return self._windows(inputs, max_length)
             found = tokenizer(
                 list(inputs),
                 truncation=True,
@@ -62,7 +67,7 @@ class Teacher:
             )
             ids, marks = found["input_ids"], WordMarks.of(tokenizer.backend_tokenizer)
             where = map(marks.places, inputs, found["offset_mapping"], found["special_tokens_mask"], ids)
-            return list(zip(ids, where, strict=True))
+            return [Encoding(np.array(one, np.int64), False, at) for one, at in zip(ids, where, strict=True)]
 
         return Encoder(
             encode,
@@ -71,6 +76,14 @@ class Teacher:
             locate if tokenizer.is_fast else None,
             max_length,
         )
+
+    def _windows(self, items: Any, max_length: int) -> list[Encoding]:
+        """Tokenize questions with their contexts as its tokenizer does, and cut them as ours are."""
+        special = self.tokenizer.num_special_tokens_to_add(pair=True)
+        cutter = ContextCutter.usual(max_length, special)
+        questions, contexts = (list(column) for column in zip(*items, strict=True))
+        found = self.tokenizer(questions, contexts, truncation=False, verbose=False).encodings
+        return [cutter.cut(one, context) for one, context in zip(found, contexts, strict=True)]
 
 
 def open_teacher(name: str | None, context: Context) -> Teacher:

@@ -22,7 +22,9 @@ def hard(logits: Tensor, labels: Tensor, problem: Problem) -> Tensor:
 
     ``logits``: float[..., L]. ``labels``: int64[...], float[..., L] (zeros and ones) or float[...], by
     problem. Returns float[...]: cross entropy; binary cross entropy, mean over labels; or squared error. Of
-    embeddings float[B, 2, L] of pairs see :func:`edgeroberta.training.pair_losses.distance`.
+    embeddings float[B, 2, L] of pairs see :func:`edgeroberta.training.pair_losses.distance`. Of spans:
+    ``logits`` float[n, S, 2] of start and end, ``labels`` int64[n, S, 2], 1 of the right token, 0 of others
+    and -1 of those that can be none; returns float[n], cross entropy over the tokens, mean of both.
     """
     return _HARD[problem](logits, labels)
 
@@ -47,7 +49,9 @@ def soft(logits: Tensor, teacher: Tensor, problem: Problem, *, temperature: floa
     are divided by it first; the loss is multiplied by its square, which keeps the gradients' size. A
     regression has none, nor have embeddings. Returns float[...]: Kullback-Leibler divergence from the
     teacher's softmax, or from its sigmoid (mean over labels), or squared error; of embeddings see
-    :func:`edgeroberta.training.pair_losses.from_teacher`; 0 where the two agree.
+    :func:`edgeroberta.training.pair_losses.from_teacher`; 0 where the two agree. Of
+    spans: both float[n, S, 2], minus infinity in ``teacher`` where a token does not count; returns float[n],
+    the divergence of softmax over tokens, mean of start and end.
     """
     return _SOFT[problem](logits, teacher, temperature)
 
@@ -70,6 +74,25 @@ def _squared_distance(logits: Tensor, teacher: Tensor, temperature: float) -> Te
     return (logits - teacher).square().mean(-1)
 
 
+#: Added up in softmax it is 0, and yet a number.
+_NEVER = -1e4
+
+
+def _span_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    chances = logits.masked_fill(labels < 0, _NEVER).log_softmax(1)
+    return -(chances * (labels == 1)).sum(1).mean(-1)
+
+
+def _span_divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    never = teacher.isneginf()
+    student, target = (
+        (each.masked_fill(never, _NEVER * temperature) / temperature).log_softmax(1)
+        for each in (logits, teacher)
+    )
+    divergence = functional.kl_div(student, target, reduction="none", log_target=True)
+    return divergence.sum(1).mean(-1) * temperature**2
+
+
 #: The distance from the true labels, and that from a teacher's answer, by kind of task.
 _HARD: dict[Problem, Callable[[Tensor, Tensor], Tensor]] = {
     Problem.SINGLE_LABEL: _cross_entropy,
@@ -77,6 +100,7 @@ _HARD: dict[Problem, Callable[[Tensor, Tensor], Tensor]] = {
     Problem.REGRESSION: _squared_error,
     Problem.TOKENS: _cross_entropy,
     Problem.EMBEDDING: pair_losses.distance,
+    Problem.SPANS: _span_cross_entropy,
 }
 _SOFT: dict[Problem, Callable[[Tensor, Tensor, float], Tensor]] = {
     Problem.SINGLE_LABEL: _divergence,
@@ -84,6 +108,7 @@ _SOFT: dict[Problem, Callable[[Tensor, Tensor, float], Tensor]] = {
     Problem.REGRESSION: _squared_distance,
     Problem.TOKENS: _divergence,
     Problem.EMBEDDING: lambda student, teacher, _: pair_losses.from_teacher(student, teacher),
+    Problem.SPANS: _span_divergence,
 }
 
 

@@ -71,7 +71,8 @@ class DistillObjective:
     def __call__(self, model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         """Run the student, wrapped or not, on a batch; returns each weighted loss by name, float[B]."""
         logits = answers(self._student, batch.ids, batch.mask, wrapped=model).float()
-        targets = self.distillation_targets.outputs.batch(batch.texts)
+        asked = self.distillation_targets.matches.asked(batch.texts)
+        targets = self.distillation_targets.outputs.batch(asked)
         with torch.autocast(logits.device.type, enabled=False):
             result = self._on_logits(logits, targets, batch) | self._on_tokens(targets, batch)
         # every parameter gets a gradient, if only 0: data parallelism waits for all of them

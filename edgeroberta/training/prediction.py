@@ -116,8 +116,9 @@ def predict(
     order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")
     found = Outputs.concatenate(part for _, part in gathered)[order]
     places = None if tokens.places is None else np.asarray(tokens.places, np.int64)
-    if tokens.rows is not None:  # of a row, the units of all its texts
-        return Outputs(found.values, found.offsets[tokens.rows], places)
+    starts = tokens.rows if tokens.rows is not None else tokens.inputs
+    if starts is not None:  # of a row, the units of all its texts; of a question, those of all windows
+        return Outputs(found.values, found.offsets[starts], places)
     return Outputs(found.values, found.offsets, places)
 
 

@@ -185,7 +185,11 @@ def _as_read(
     if not inside:
         return _TeacherTokens(_tokenized(plan, teacher_model.encoder(teacher_model.max_length), texts))
     limit = min(longest, teacher_model.max_length)
-    aligned = alignment.same_tokens((ours, longest), (theirs, limit), texts)
+    read = _tokenized(plan, teacher_model.encoder(limit), texts)
+    if tokens.inputs is None:
+        aligned = alignment.same_tokens((ours, longest), (theirs, limit), texts)
+    else:
+        aligned = alignment.same_windows(tokens, read)
     if aligned.mean() < LEAST_ALIGNED:
         losses = "hidden" if plan.settings.weights.hidden else "attention"
         raise RecipeError(
@@ -194,7 +198,7 @@ def _as_read(
             where=f"{plan.label}.weights.{losses}",
             hint="set it to 0; logits are learnt from whatever the tokenizer",
         )
-    return _TeacherTokens(_tokenized(plan, teacher_model.encoder(limit), texts), aligned)
+    return _TeacherTokens(read, aligned)
 
 
 def _matched(plan: DistillationPlan, matches: Matches) -> dict[str, float]:

@@ -20,12 +20,14 @@ from edgeroberta.data.rows import Texts
 from edgeroberta.progress import Progress
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush, flush_tree, write_json
-from edgeroberta.training.batching import CHUNK, Encoder, Indices, Tokens
+from edgeroberta.training.batching import CHUNK, Encoder, Indices, Tokens, first_windows
 
 logger = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 _PLAN, _IDS, _OFFSETS, _PLACES = "plan.json", "ids.bin", "offsets.npy", "places.bin"
+#: Where texts are read in windows; see :attr:`edgeroberta.training.batching.Tokens.inputs`.
+_INPUTS = "inputs.npy"
 
 
 def tokenize(
@@ -50,6 +52,7 @@ def tokenize(
     total, dtype = int(offsets[-1]), np.dtype("<i4")
     ids = np.memmap(folder / _IDS, dtype, "r", shape=(total,))
     where = np.memmap(folder / _PLACES, dtype, "r", shape=(total, 3)) if places else None
+    inputs = folder / _INPUTS
     return Tokens(
         np.asarray(ids),
         offsets,
@@ -57,6 +60,7 @@ def tokenize(
         None if where is None else np.asarray(where),
         encoder.limit,
         _rows(parts),
+        np.load(inputs, allow_pickle=False) if inputs.is_file() else None,
     )
 
 
@@ -90,12 +94,16 @@ def _write(
         )
         ids = stack.enter_context((partial / _IDS).open("wb"))
         places = stack.enter_context((partial / _PLACES).open("wb")) if "places" in plan else None
-        lengths = []
-        for found in _encoded(encoder, parts, ids, places):
+        lengths: list[Indices] = []
+        counts: list[int] = []
+        for found, windows in _encoded(encoder, parts, ids, places):
             lengths.append(found)
-            advance(len(found))
+            counts += windows or ()
+            advance(len(windows or found))
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
     np.save(partial / _OFFSETS, offsets, allow_pickle=False)
+    if counts:
+        np.save(partial / _INPUTS, first_windows(counts), allow_pickle=False)
     write_json(partial / _PLAN, plan)
     flush_tree(partial)
     partial.replace(folder)
@@ -104,14 +112,17 @@ def _write(
 
 def _encoded(
     encoder: Encoder, parts: Sequence[Texts], ids: BinaryIO, places: BinaryIO | None
-) -> Iterator[Indices]:
-    """Append ids and places of some thousands of texts at a time to files; yield the length of each text."""
+) -> Iterator[tuple[Indices, list[int] | None]]:
+    """Append ids and places of some thousands of texts at a time to files.
+
+    Yields the length of each, and how many windows each is read in, see :class:`.batching.EncodedTexts`.
+    """
     for part in parts:
         for rows in part.chunks():
             inputs = rows.read()
             for start in range(0, len(inputs), CHUNK):
-                found = encoder.texts(inputs[start : start + CHUNK], places=places is not None)
+                found, counts = encoder.texts(inputs[start : start + CHUNK], places=places is not None)
                 ids.write(np.concatenate([np.asarray(each, "<i4") for each, _ in found]).tobytes())
                 if places is not None:
                     places.write(np.concatenate([np.asarray(each, "<i4") for _, each in found]).tobytes())
-                yield np.fromiter((len(each) for each, _ in found), np.int64, len(found))
+                yield np.fromiter((len(each) for each, _ in found), np.int64, len(found)), counts

@@ -21,6 +21,7 @@ from edgeroberta.roberta.heads.head import (
     PlainHead,
 )
 from edgeroberta.roberta.heads.masked_lm import MaskedLM
+from edgeroberta.roberta.heads.question_answering import QuestionAnswering
 from edgeroberta.roberta.heads.sentence_embedding import ROWS as SENTENCE_EMBEDDINGS
 from edgeroberta.roberta.heads.sentence_embedding import SentenceEmbeddingHead
 from edgeroberta.roberta.heads.sequence_classification import SequenceClassification
@@ -64,6 +65,7 @@ HEADS: dict[str, Head] = {
     "token-classification": TokenClassification(),
     "fill-mask": MaskedLM(),
     **SENTENCE_EMBEDDINGS,
+    "question-answering": QuestionAnswering(),
 }
 
 #: Heads whose tensors have other names in a family, by its ``model_type``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from edgeroberta.training.heads.question_answering import QuestionAnswering
 from edgeroberta.training.heads.sentence_embedding import SentenceEmbedding
 from edgeroberta.training.heads.sequence_classification import SequenceClassification
 from edgeroberta.training.heads.token_classification import TokenClassification
@@ -33,6 +34,9 @@ class Labels(Protocol):
 
 class Matches(Protocol):
     """Which of a teacher's answers there are for those of a student."""
+
+    def asked(self, rows: Indices) -> Indices:
+        """Return which of the teacher's texts stand for the student's at ``rows``, int64[B]."""
 
     def batch(self, rows: Indices, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Lay the teacher's answers beside the student's.
@@ -67,6 +71,7 @@ class TrainingHead(Protocol):
 HEADS: dict[str, TrainingHead] = {
     "sequence-classification": SequenceClassification(),
     "token-classification": TokenClassification(),
+    "question-answering": QuestionAnswering(),
     "sentence-embedding": SentenceEmbedding(),
 }
 

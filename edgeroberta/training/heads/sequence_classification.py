@@ -56,6 +56,10 @@ class TextLabels:
 class WholeTexts:
     """A teacher's answers as they are: one per text."""
 
+    def asked(self, rows: Indices) -> Indices:
+        """Return the same texts."""
+        return rows
+
     def batch(self, rows: Indices, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits float[B, L], and that all count."""
         return logits, torch.ones_like(logits[..., 0], dtype=torch.bool)
