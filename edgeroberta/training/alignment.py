@@ -70,7 +70,9 @@ def same_windows(ours: Tokens, theirs: Tokens) -> npt.NDArray[np.bool_]:
         return np.zeros(len(ours), np.bool_)
     same = ours.lengths == theirs.lengths
     for window in np.flatnonzero(same):
-        mine, their = (each.located[each.offsets[window] : each.offsets[window + 1]] for each in (ours, theirs))
+        mine, their = (
+            each.located[each.offsets[window] : each.offsets[window + 1]] for each in (ours, theirs)
+        )
         same[window] = np.array_equal(mine, their)
     return np.asarray(same)
 
