@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.roberta import wordpiece
+from edgeroberta.roberta.tokenizerfile import WORDPIECE, TokenizerFile
 from edgeroberta.runtime.tokenizer import Input, TextTokenizer
 
 Ids = npt.NDArray[np.int64]
@@ -21,6 +23,26 @@ def count(folder: Path, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
     total = np.zeros(rows, np.int64)
     for encoded in _encoded(folder, chunks):
         total += np.bincount(np.concatenate(encoded), minlength=rows)
+    return total
+
+
+def on_the_way(file: TokenizerFile, chunks: Iterable[Sequence[Input]], rows: int) -> Ids:
+    """Count the pieces that WordPiece takes of unknown words before it gives them up, int64[rows].
+
+    Nothing is counted for other models, which have no such pieces.
+    """
+    total = np.zeros(rows, np.int64)
+    if file.kind != WORDPIECE:
+        return total
+    unknown, tokenizer = file.words.model.unk_token, TextTokenizer.open(file.path.parent, _UNCUT)
+    number = file.ids.get(str(unknown), -1)
+    for chunk in chunks:
+        for item, encoding in zip(chunk, tokenizer.encode(chunk), strict=True):
+            if not (encoding.ids == number).any():
+                continue
+            for text in (item,) if isinstance(item, str) else item:
+                for word in wordpiece.words(file, text):
+                    np.add.at(total, list(wordpiece.on_the_way(file, word)), 1)
     return total
 
 

@@ -15,7 +15,13 @@ some are gone and none is better than it was: at every place it is still the fir
 score of an unknown character hangs on the lowest score of all pieces, so one of these is kept, too;
 where a character has a piece of its own hangs on that piece, so every single character is kept.
 
-Any text still has tokens: bytes (BPE) or single characters, bytes and the unknown token (Unigram) stay.
+*WordPiece* takes of the rest of a word the longest piece that there is, again and again. Pieces of the texts
+are kept, and no other has come, so each is still the longest where it was taken. A word is unknown where no
+piece fits any more; what was taken of it up to there is kept as well, so that it comes to the same place.
+
+Any text still has tokens: bytes (BPE) or single characters, bytes and the unknown token (Unigram) stay. Of
+WordPiece single characters stay, as words and as pieces of words, and so does every piece with a character
+that is not there alone; so a word that was known is known, if all its characters are there in both forms.
 """
 
 from __future__ import annotations
@@ -28,7 +34,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
-from edgeroberta.roberta.tokenizerfile import BPE, TokenizerFile
+from edgeroberta.roberta import wordpiece
+from edgeroberta.roberta.tokenizerfile import BPE, WORDPIECE, TokenizerFile
 
 #: One number for each id, or ids.
 Counts = npt.NDArray[np.int64]
@@ -49,7 +56,7 @@ class VocabularyLimits:
 
 
 def parts(file: TokenizerFile) -> dict[int, set[int]]:
-    """Map each token that BPE makes to the tokens that it may be made of; empty for Unigram."""
+    """Map each token that BPE makes to the tokens that it may be made of; empty for other models."""
     found: defaultdict[int, set[int]] = defaultdict(set)
     for left, right in file.merges:
         # Several pairs may make the same piece, and any of them may be joined: all their parts count.
@@ -75,11 +82,14 @@ def ranks(file: TokenizerFile, rows: int) -> Floats:
     """Rank tokens from the most general to the most special.
 
     Merges are found in the order of how often their pairs occur in the tokenizer's training texts, and the
-    scores of a Unigram model are log probabilities there. ``file``: the tokenizer. Returns float64[rows];
+    scores of a Unigram model are log probabilities there. Of WordPiece, longer pieces were found later, so
+    that their order is that of the ids. ``file``: the tokenizer. Returns float64[rows];
     infinite for ids that the model does not make of others (single characters) or at all.
     """
     if file.kind == BPE:
         order: Iterable[int] = (file.ids[left + right] for left, right in file.merges)
+    elif file.kind == WORDPIECE:
+        order = sorted(wordpiece.possible(file))
     else:
         order = sorted(file.scores, key=lambda number: (-file.scores[number], number))
     found = np.full(rows, np.inf)
@@ -123,6 +133,8 @@ def choose(
 
 def _indispensable(file: TokenizerFile) -> set[int]:
     kept = {number for number, piece in file.pieces.items() if len(piece) == 1}
+    if file.kind == WORDPIECE:
+        kept |= wordpiece.indispensable(file)
     if file.scores:
         kept.add(min(file.scores, key=lambda number: file.scores[number]))
     return kept | file.named | file.byte_pieces

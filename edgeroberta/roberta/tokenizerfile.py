@@ -1,7 +1,7 @@
 """A ``tokenizer.json`` as data: which piece has which id, and the same file with some pieces alone.
 
-Known are the two models that RoBERTa's family uses: BPE over bytes (RoBERTa) and Unigram (XLM-R,
-CamemBERT). The format is that of the ``tokenizers`` package, 0.20 to 0.23.
+Known are three models: BPE over bytes (RoBERTa), Unigram (XLM-R, CamemBERT) and WordPiece (BERT). The format
+is that of the ``tokenizers`` package, 0.20 to 0.23.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeroberta.errors import CheckpointError
 from edgeroberta.roberta.config import load_object
 from edgeroberta.roberta.fields import DOWNLOAD
 
-BPE, UNIGRAM = "BPE", "Unigram"
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BPE, UNIGRAM, WORDPIECE = "BPE", "Unigram", "WordPiece"
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,18 @@ class TokenizerFile:
             raise CheckpointError(f"not a tokenizer ({error})", where=str(path), hint=DOWNLOAD) from error
         # Files of before tokenizers 0.9 (2020), such as roberta-base's own, do not name the model's type.
         model = {**fields["model"], "type": kind}
-        if kind not in (BPE, UNIGRAM):
-            _refuse(path, f"its model is {kind}, known are {BPE} and {UNIGRAM}")
+        if kind not in (BPE, UNIGRAM, WORDPIECE):
+            _refuse(path, f"its model is {kind}, known are {BPE}, {UNIGRAM} and {WORDPIECE}")
         if model.get("dropout"):
             _refuse(path, f"a dropout of {model['dropout']} makes its tokens random")
-        if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
+        marked = kind != WORDPIECE and model.get("continuing_subword_prefix")
+        if marked or model.get("end_of_word_suffix"):
             _refuse(path, "its pieces carry a prefix or suffix, as those over bytes do not")
         return cls(path, {**fields, "model": model}, ids)
 
     @property
     def kind(self) -> str:
-        """``BPE`` or ``Unigram``."""
+        """``BPE``, ``Unigram`` or ``WordPiece``."""
         return str(self.fields["model"]["type"])
 
     @cached_property
@@ -58,15 +62,15 @@ class TokenizerFile:
 
     @cached_property
     def merges(self) -> tuple[tuple[str, str], ...]:
-        """The pairs that BPE joins, the one to join first in front; none in a Unigram model."""
+        """The pairs that BPE joins, the one to join first in front; none in another model."""
         # Older files write "a b", newer ones ["a", "b"].
         pairs = (m.split(" ") if isinstance(m, str) else m for m in self.fields["model"].get("merges", ()))
         return tuple((left, right) for left, right in pairs)
 
     @cached_property
     def scores(self) -> Mapping[int, float]:
-        """Log probability of every piece of a Unigram model by id; empty for BPE."""
-        if self.kind == BPE:
+        """Log probability of every piece of a Unigram model by id; empty for another."""
+        if self.kind != UNIGRAM:
             return {}
         return {number: float(score) for number, (_, score) in enumerate(self.fields["model"]["vocab"])}
 
@@ -79,6 +83,18 @@ class TokenizerFile:
         model = self.fields["model"]
         unknown = model.get("unk_id") if self.kind == UNIGRAM else self.ids.get(model.get("unk_token"))
         return frozenset(found if unknown is None else found | {unknown})
+
+    @property
+    def mark(self) -> str:
+        """What pieces inside of words begin with (``##``); empty where nothing marks them."""
+        return str(self.fields["model"].get("continuing_subword_prefix") or "")
+
+    @cached_property
+    def words(self) -> Tokenizer:
+        """The tokenizer, for what it makes of texts before its model reads words."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_str(json.dumps(self.fields, ensure_ascii=False))
 
     @property
     def byte_pieces(self) -> frozenset[int]:
@@ -98,7 +114,8 @@ class TokenizerFile:
         fields["post_processor"] = _renumbered(fields.get("post_processor"), new.__getitem__)
         if fields.get("padding"):
             fields["padding"] = {**fields["padding"], "pad_id": new[fields["padding"]["pad_id"]]}
-        fields["model"] = self._bpe(new) if self.kind == BPE else self._unigram(new)
+        write = {BPE: self._bpe, UNIGRAM: self._unigram, WORDPIECE: self._word_pieces}[self.kind]
+        fields["model"] = write(new)
         text = self.text(fields)
         # An added token that is no piece of the model gets the id after the model's last, whatever the
         # file says.
@@ -111,10 +128,16 @@ class TokenizerFile:
         """Write the content of a ``tokenizer.json`` without white space: a third of the file otherwise."""
         return json.dumps(fields, ensure_ascii=False, separators=(",", ":")) + "\n"
 
+    def _vocabulary(self, new: Mapping[int, int]) -> dict[str, int]:
+        pieces = self.fields["model"]["vocab"]
+        inside = [(piece, self.ids[piece]) for piece in pieces if self.ids[piece] in new]
+        return {piece: new[old] for piece, old in sorted(inside, key=lambda item: item[1])}
+
+    def _word_pieces(self, new: Mapping[int, int]) -> dict[str, Any]:
+        return {**self.fields["model"], "vocab": self._vocabulary(new)}
+
     def _bpe(self, new: Mapping[int, int]) -> dict[str, Any]:
-        model = dict(self.fields["model"])
-        inside = [(piece, self.ids[piece]) for piece in model["vocab"] if self.ids[piece] in new]
-        vocab = {piece: new[old] for piece, old in sorted(inside, key=lambda item: item[1])}
+        model, vocab = dict(self.fields["model"]), self._vocabulary(new)
         together = zip(self.merges, model["merges"], strict=True)
         model["merges"] = [
             written for (a, b), written in together if a in vocab and b in vocab and a + b in vocab

@@ -79,6 +79,8 @@ def vocabulary(config: VocabularyConfig, context: Context) -> Mapping[str, Any]:
     data, rows = context.data, vocabulary_cut.rows(source)
     training = corpus.count(source.folder, _chunks(data.train), rows)
     counts = training + corpus.count(source.folder, _chunks(data.unlabelled), rows)
+    for texts in (data.train, data.unlabelled):
+        counts += corpus.on_the_way(file, _chunks(texts), rows)
     used = tokens.needed(file, counts) > 0
     try:
         kept = tokens.choose(

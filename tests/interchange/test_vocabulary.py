@@ -27,7 +27,7 @@ ENCODE = (
     "import json, sys; from transformers import AutoTokenizer; "
     "t = AutoTokenizer.from_pretrained(sys.argv[1], use_fast=True); texts = json.load(sys.stdin); "
     "print(json.dumps([[t(x)['input_ids'] for x in texts], t('a', 'film')['input_ids'], "
-    "[t.bos_token_id, t.pad_token_id, t.eos_token_id, t.unk_token_id, t.mask_token_id]]))"
+    "[t.cls_token_id, t.pad_token_id, t.sep_token_id, t.unk_token_id, t.mask_token_id]]))"
 )
 
 
@@ -52,12 +52,13 @@ def check(python: str, source: Path, folder: Path) -> None:
     tokenizer = TextTokenizer.open(folder, 512)
     assert singles == [one.ids.tolist() for one in tokenizer.encode(TEXTS)]
     assert pair == tokenizer.encode_one(("a", "film")).ids.tolist()
-    assert special[:4] == [0, 1, 2, 3]
-    assert kept[special[4]] == file.ids["<mask>"]
+    bert = "[CLS]" in file.ids
+    names = ["[CLS]", "[PAD]", "[SEP]", "[UNK]"] if bert else ["<s>", "<pad>", "</s>", "<unk>"]
+    assert kept[special].tolist() == [file.ids[each] for each in (*names, "[MASK]" if bert else "<mask>")]
     assert np.all(kept[:4] == np.arange(4))
 
 
-@pytest.mark.parametrize("name", ["tokenizer_folder", "xlmr_tokenizer_folder"])
+@pytest.mark.parametrize("name", ["tokenizer_folder", "xlmr_tokenizer_folder", "bert_tokenizer_folder"])
 def test_cut_tokenizers_load_here(name, request, tmp_path):
     check(sys.executable, request.getfixturevalue(name), tmp_path)
 
@@ -65,6 +66,6 @@ def test_cut_tokenizers_load_here(name, request, tmp_path):
 @pytest.mark.interchange
 @pytest.mark.slow
 @pytest.mark.skipif(OLDER is None, reason="EDGEROBERTA_TRANSFORMERS_4 names no interpreter")
-@pytest.mark.parametrize("name", ["tokenizer_folder", "xlmr_tokenizer_folder"])
+@pytest.mark.parametrize("name", ["tokenizer_folder", "xlmr_tokenizer_folder", "bert_tokenizer_folder"])
 def test_cut_tokenizers_load_under_older_transformers(name, request, tmp_path):
     check(str(OLDER), request.getfixturevalue(name), tmp_path)

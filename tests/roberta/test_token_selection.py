@@ -11,7 +11,7 @@ from odd_inputs import TEXTS as ODD
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from edgeroberta.errors import CheckpointError, UsageError
-from edgeroberta.roberta import corpus, token_selection, vocabulary_cut
+from edgeroberta.roberta import corpus, token_selection, vocabulary_cut, wordpiece
 from edgeroberta.roberta.token_selection import VocabularyLimits
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
 from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -22,7 +22,7 @@ WORDS = [
     *("again", "cast", "music", "director", "ending", "naïve", "café", "unexpectedly", "tender", "2024"),
     *("$1,200", "Film", "DER", "gefällt", "película", "\U0001f600", "日本", "zzz", "q."),
 ]
-FAMILIES = ("roberta", "xlm-roberta")
+FAMILIES = ("roberta", "xlm-roberta", "bert")
 
 
 def texts(seed: int, count: int = 12) -> list[str]:
@@ -31,8 +31,9 @@ def texts(seed: int, count: int = 12) -> list[str]:
 
 
 @pytest.fixture(params=FAMILIES)
-def folder(request, tokenizer_folder, xlmr_tokenizer_folder):
-    return tokenizer_folder if request.param == "roberta" else xlmr_tokenizer_folder
+def folder(request, tokenizer_folder, xlmr_tokenizer_folder, bert_tokenizer_folder):
+    folders = {"roberta": tokenizer_folder, "bert": bert_tokenizer_folder}
+    return folders.get(request.param, xlmr_tokenizer_folder)
 
 
 def read(folder: Path) -> tuple[TokenizerFile, int]:
@@ -42,7 +43,7 @@ def read(folder: Path) -> tuple[TokenizerFile, int]:
 
 def cut(folder: Path, output: Path, corpora: list[str], **limits: Any) -> np.ndarray:
     file, rows = read(folder)
-    counts = corpus.count(folder, [corpora], rows)
+    counts = corpus.count(folder, [corpora], rows) + corpus.on_the_way(file, [corpora], rows)
     kept = token_selection.choose(
         file, counts, limits=VocabularyLimits(**limits), prior=-token_selection.ranks(file, rows)
     )
@@ -62,7 +63,8 @@ def test_texts_of_the_corpora_keep_their_tokens_and_all_texts_have_some(seed, fo
     assert len(kept) < read(folder)[1]
     for text in corpora:
         assert [int(kept[one]) for one in ids(tmp_path / "new", text)] == ids(folder, text)
-    unknown = read(folder)[0].ids["<unk>"]
+    known = read(folder)[0].ids
+    unknown = known.get("<unk>", known.get("[UNK]"))
     for text in [*texts(seed + 1000), *ODD.values()]:
         before, after = ids(folder, text), ids(tmp_path / "new", text)
         assert len(after) >= 2
@@ -88,12 +90,17 @@ def test_special_tokens_keep_their_ids_and_their_places(folder, tmp_path):
     assert kept[:4].tolist() == [0, 1, 2, 3]
     assert kept.tolist() == sorted(set(kept.tolist()))
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
-    assert [tokenizer.token_to_id(name) for name in ("<s>", "<pad>", "</s>", "<unk>")] == [0, 1, 2, 3]
-    mask = tokenizer.token_to_id("<mask>")
-    assert kept[mask] == read(folder)[0].ids["<mask>"]
-    assert mask in tokenizer.encode("a <mask> film").ids
-    pair = tokenizer.encode("a", "film").ids
-    assert (pair[0], pair[-1], pair.count(2)) == (0, 2, 3)
+    known = read(folder)[0].ids
+    bert = "[MASK]" in known
+    first = ["[PAD]", "[unused1]", "[unused2]", "[unused3]"] if bert else ["<s>", "<pad>", "</s>", "<unk>"]
+    assert [tokenizer.token_to_id(name) for name in first] == [0, 1, 2, 3]
+    name, cls, sep = ("[MASK]", "[CLS]", "[SEP]") if bert else ("<mask>", "<s>", "</s>")
+    mask, begin, end = map(tokenizer.token_to_id, (name, cls, sep))
+    assert kept[mask] == known[name]
+    assert mask in tokenizer.encode(f"a {name} film").ids
+    pair = tokenizer.encode("a", "film")
+    assert (pair.ids[0], pair.ids[-1], pair.ids.count(end)) == (begin, end, 2 if bert else 3)
+    assert max(pair.type_ids) == int(bert)
 
 
 def test_more_is_kept_up_to_the_share_and_never_less_than_the_corpora_use(folder, tmp_path):
@@ -103,7 +110,10 @@ def test_more_is_kept_up_to_the_share_and_never_less_than_the_corpora_use(folder
     assert len(cut(folder, tmp_path, ["a"], keep=share)) == int(share * rows)
     used = cut(folder, tmp_path, texts(1), keep=0)
     assert set(few) < set(used)
-    assert cut(folder, tmp_path, texts(1), keep=1).tolist() == list(range(rows))
+    every = range(rows)
+    if (file := read(folder)[0]).kind == "WordPiece":  # all that a text can have
+        every = sorted(wordpiece.possible(file) | set(range(4)) | file.named)
+    assert cut(folder, tmp_path, texts(1), keep=1).tolist() == list(every)
 
 
 def test_filling_up_takes_the_first_merges(tokenizer_folder, tmp_path):
@@ -199,7 +209,7 @@ def edited(source: Path, folder: Path, change: Any) -> Path:
         ),
         (
             lambda f: f.update(model={"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"}),
-            "its model is WordLevel, known are BPE and Unigram",
+            "its model is WordLevel, known are BPE, Unigram and WordPiece",
         ),
     ],
 )
@@ -248,3 +258,38 @@ def test_ids_within_padding_and_processors_are_renumbered(tokenizer_folder, tmp_
     assert kept[fields["padding"]["pad_id"]] == 599
     assert kept[ids(tmp_path / "new", "a")].tolist()[0] == 598
     assert pieces[598] in fields["model"]["vocab"]
+
+
+def test_no_text_has_pieces_that_words_are_not_made_of(bert_tokenizer_folder):
+    file, _ = read(bert_tokenizer_folder)
+    possible = {file.pieces[number] for number in wordpiece.possible(file)}
+    assert {"film", "##s", "很", "，", "2"} <= possible
+    assert possible.isdisjoint({"[unused1]", "[CLS]", "##很", "##，", "##!"})
+
+
+def word_pieces(vocabulary: list[str], folder: Path) -> Path:
+    pieces = ["[PAD]", "[U1]", "[U2]", "[U3]", "[UNK]", *vocabulary]
+    tokenizer = Tokenizer(models.WordPiece({each: n for n, each in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_an_unknown_word_of_the_corpora_stays_unknown(tmp_path):
+    # Of "abc" the longest piece is "ab", after which nothing fits; without it, "a" and "##bc" would.
+    folder = word_pieces(["a", "b", "c", "##b", "##a", "ab", "##bc", "b", "##ca"], tmp_path / "old")
+    assert ids(folder, "abc") == [4]
+    for corpora, ways in ((["abc", "abc bc"], True), (["bc"], False)):
+        new = tmp_path / f"new-{ways}"
+        kept = cut(folder, new, corpora, keep=0)
+        assert (read(folder)[0].ids["ab"] in kept) is ways
+        for text in corpora:
+            assert kept[ids(new, text)].tolist() == ids(folder, text)
+
+
+def test_a_piece_with_a_character_that_is_not_there_alone_stays(tmp_path):
+    folder = word_pieces(["a", "##b", "abq", "ab"], tmp_path / "old")
+    kept = cut(folder, tmp_path / "new", ["a"], keep=0)
+    assert {read(folder)[0].pieces[int(number)] for number in kept} >= {"a", "##b", "abq"}
+    assert kept[ids(tmp_path / "new", "abq")].tolist() == ids(folder, "abq")

@@ -36,11 +36,9 @@ def rows_of(texts: tuple[str, ...], *, pair: bool = False) -> Rows:
     return Rows(texts, texts[::-1] if pair else None, np.arange(len(texts)) % 2, "reviews.csv")
 
 
-@pytest.fixture(params=["roberta", "xlm-roberta"])
+@pytest.fixture(params=["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_bert_checkpoint"])
 def source(request) -> Path:
-    folder: Path = request.getfixturevalue(
-        "tiny_checkpoint" if request.param == "roberta" else "tiny_xlmr_checkpoint"
-    )
+    folder: Path = request.getfixturevalue(request.param)
     return folder
 
 
