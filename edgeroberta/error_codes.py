@@ -139,6 +139,21 @@ CODES: dict[str, Code] = {
         "The word for a mask is missing, is no single token, or there are more or fewer words than masks.",
         "Write one word of the vocabulary for each mask.",
     ),
+    "data.answers": Code(
+        2,
+        "An answer is not in its context where it is said to be, is none, or a question has none.",
+        "Correct it: answer_start counts the characters of the context before the answer.",
+    ),
+    "data.questions": Code(
+        2,
+        "A JSON file of questions on texts has not the layout of SQuAD's or of CMRC's.",
+        "Correct what the path in the message names.",
+    ),
+    "data.not-questions": Code(
+        2,
+        "The model and the rows do not fit: one is of answers in contexts, the other of labels.",
+        "Name the columns of question, context and answers, or take another model.",
+    ),
     "data.layout": Code(
         2,
         "A file of a known data set, such as GLUE's, is not as that data set has it.",

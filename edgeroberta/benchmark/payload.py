@@ -11,7 +11,7 @@ from typing import Any
 from edgeroberta import targets
 from edgeroberta.benchmark import device_steps, evaluation_data
 from edgeroberta.benchmark.bench_request import BenchRequest
-from edgeroberta.data import word_rows
+from edgeroberta.data import answer_rows, word_rows
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.data.word_files import TAGS
@@ -24,7 +24,7 @@ from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
-from edgeroberta.tasks import Problem, Task, WordTags
+from edgeroberta.tasks import AnswerSpans, Problem, Task, WordTags
 
 #: Folders and files in the job's folder on the device.
 BUNDLE, REFERENCE, ROWS = "bundle", "reference", "rows.jsonl"
@@ -73,7 +73,7 @@ def gather(request: BenchRequest) -> Payload:
     data = None
     if rows is not None:
         blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
-        pair, form = PAIR if facts.task.pair else None, str(label_format(facts.task))
+        pair, form = PAIR if facts.task.pair else None, label_format(facts.task)
         label = TAGS if facts.task.problem is Problem.TOKENS else LABEL
         data = DataSpec(ROWS, eval_data=ROWS, text=TEXT, text_pair=pair, label=label, label_format=form)
     there = replace(
@@ -116,15 +116,19 @@ def rows_jsonl(rows: Rows, task: Task) -> bytes:
         record: dict[str, Any] = {TEXT: text}
         if rows.pairs is not None:
             record[PAIR] = rows.pairs[index]
-        if rows.labels is not None:
+        if isinstance(rows.labels, AnswerSpans):
+            record[LABEL] = answer_rows.record(rows.labels, index)
+        elif rows.labels is not None:
             record[LABEL] = _label(rows.labels[index], task)
         lines.append(json.dumps(record))
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def label_format(task: Task) -> Format:
-    """Return how :func:`rows_jsonl` writes labels, however the user's own files have them."""
-    return Format.VALUES if task.problem is Problem.REGRESSION else Format.NAMES
+def label_format(task: Task) -> str | None:
+    """Return how :func:`rows_jsonl` writes labels, whatever the user's files have; None for answers."""
+    if task.problem is Problem.SPANS:
+        return None
+    return str(Format.VALUES if task.problem is Problem.REGRESSION else Format.NAMES)
 
 
 def _label(encoded: Any, task: Task) -> str | float | list[str]:

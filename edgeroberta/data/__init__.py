@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.data import (
+    answer_rows,
+    answer_tables,
     columns,
     labels,
     mask_words,
@@ -28,8 +30,9 @@ from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts, is_searched
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
-from edgeroberta.tasks.outputs import WordTags
+from edgeroberta.tasks.outputs import AnswerSpans, WordTags
 from edgeroberta.tasks.schemes import tag_table
+from edgeroberta.tasks.spans import SIDES
 
 __all__ = [
     "DataSpec",
@@ -84,14 +87,15 @@ def load_splits(
         leaked = _shared(heldout, given.rows)
         train = _without(train, heldout)
     else:
-        count = max(1, round(len(set(texts.keys(train))) * spec.eval_fraction))
+        count = max(1, round(len(set(_units(train))) * spec.eval_fraction))
         train, heldout = _split(train, task, count, purpose="heldout", seed=spec.seed)
     if parts.validation is not None:
         validation = _like(train, _limit(_rows(parts.validation(), spec, task, say, say, masks), spec, task))
         validation = _without(validation, heldout)
         train = _without(train, validation)
     else:
-        count = splitting.validation_count(len(set(texts.keys(train))))
+        several = len(train) if isinstance(train.labels, AnswerSpans) else None
+        count = splitting.validation_count(len(set(_units(train))), several)
         train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
     unlabelled = None
     if spec.unlabelled is not None:
@@ -147,6 +151,8 @@ def _training_table(spec: DataSpec, parts: sources.PartReaders) -> DataTable:
 
 
 def _infer(table: DataTable, spec: DataSpec) -> Task:
+    if spec.asked is None and answer_tables.find(table, spec) is not None:
+        return Task(Problem.SPANS, SIDES, pair=True)
     words = word_tables.find(table, spec.text, spec.label)
     if words is not None and (spec.asked is Format.TAGS or not word_tables.may_be_labels(table, words, spec)):
         found = word_rows.read(word_tables.parsed(table, words), words)
@@ -163,12 +169,17 @@ def _infer(table: DataTable, spec: DataSpec) -> Task:
 
 def _guessed(table: DataTable, spec: DataSpec, task: Task) -> tuple[str, ...]:
     """Say which columns were found by their names, where the user has not named them."""
-    if table.tagged or (spec.text is not None and spec.label is not None):
+    named = spec.text is not None and spec.label is not None
+    if table.tagged or table.paths is not None or named:
         return ()
     if task.problem is Problem.MASKED:
         if table.plain:
             return ()
         return (f"{table.source}: text {mask_words.column(table, spec)!r}; --text chooses another column",)
+    if task.problem is Problem.SPANS:
+        answers = answer_tables.find(table, spec)
+        other = "--text, --text-pair and --label choose other columns"
+        return () if answers is None else (f"{table.source}: {answers}; {other}",)
     if task.problem is Problem.TOKENS:
         words = word_tables.find(table, spec.text, spec.label)
         return () if words is None else (f"{table.source}: {words}; --text and --label choose other columns",)
@@ -204,6 +215,11 @@ def _read(table: DataTable, spec: DataSpec, task: Task, masks: MaskReader | None
         return _read_words(table, spec, task)
     if task.problem is Problem.EMBEDDING:
         return _LabelledTable(*text_pairs.read(table, spec))
+    if task.problem is Problem.SPANS:
+        rows, said = answer_rows.read(table, spec)
+        return _LabelledTable(rows, None, said)
+    if table.paths is not None:
+        raise answer_tables.not_of_labels(table)
     if table.tagged:
         raise word_tables.not_of_words(table)
     chosen, table, asked = _labelled(table, spec)
@@ -274,7 +290,7 @@ def _rows(
     for note in table.notes:
         say(note)
     found = _read(table, spec, task, masks)
-    for line in found.said if isinstance(found.rows.labels, WordTags) else ():
+    for line in found.said if isinstance(found.rows.labels, WordTags | AnswerSpans) else ():
         count(line)
     return found.rows
 
@@ -313,6 +329,13 @@ def _chosen(
     return splitting.hold_out(keys, labels, count, purpose=purpose, seed=seed)
 
 
+def _units(rows: Rows) -> Sequence[str]:
+    """Return what of each row is in one part of the data only."""
+    if isinstance(rows.labels, AnswerSpans):
+        return answer_rows.documents(rows.labels)
+    return texts.keys(rows)
+
+
 def _limit(rows: Rows, spec: DataSpec, task: Task) -> Rows:
     if spec.limit is None or len(rows) <= spec.limit:
         return rows
@@ -325,7 +348,7 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
     """Set about ``count`` distinct texts aside; return what stays and what was set aside."""
     if rows.apart:
         return _split_pairs(rows, count, purpose=purpose, seed=seed)
-    mask = _chosen(rows, texts.keys(rows), task, count, purpose=purpose, seed=seed)
+    mask = _chosen(rows, _units(rows), task, count, purpose=purpose, seed=seed)
     if not mask.any():
         raise _too_few(rows, "every label needs a text to train on, and ")
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
@@ -359,13 +382,13 @@ def _too_few(rows: Rows, why: str = "") -> DataError:
 
 
 def _shared(rows: Rows, others: Rows) -> int:
-    """Count the rows whose text is also in ``others``."""
+    """Count the rows whose text, or context, is also in ``others``."""
     known = {key for each in texts.each_key(others) for key in each}
     return sum(not known.isdisjoint(each) for each in texts.each_key(rows))
 
 
 def _without(rows: Rows, others: Rows) -> Rows:
-    """Leave out the rows whose text is also in ``others``."""
+    """Leave out the rows whose text, or context, is also in ``others``."""
     taken = {key for each in texts.each_key(others) for key in each}
     kept = [i for i, each in enumerate(texts.each_key(rows)) if taken.isdisjoint(each)]
     if not kept:

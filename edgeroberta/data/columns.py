@@ -17,6 +17,7 @@ PAIRS = (
     ("premise", "hypothesis"),
     ("question1", "question2"),
     ("question", "sentence"),
+    ("question", "context"),
     ("text", "text_pair"),
 )
 TEXTS = ("text", "sentence", "review", "content", "sentence1", "premise", "question", "comment", "title")

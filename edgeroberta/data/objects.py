@@ -12,6 +12,33 @@ from edgeroberta.data.delimited import lines
 from edgeroberta.errors import DataError
 
 
+def whole(parts: Iterator[str]) -> tuple[Any, Iterator[str]]:
+    """Read a file that is one list, or one object over several lines or with a field ``data``.
+
+    Returns what it is, or None for any other file; and the parts, to be read again.
+    """
+    opening = list(itertools.islice(parts, 1))
+    while opening and not opening[-1].strip() and (more := next(parts, None)) is not None:
+        opening.append(more)
+    first = opening[-1].lstrip() if opening else ""
+    if not first.startswith(("[", "{")) or (first.startswith("{") and not _begins_document(first)):
+        return None, itertools.chain(opening, parts)
+    lines_ = [*opening, *parts]
+    try:
+        return json.loads("".join(lines_), object_pairs_hook=_unique), iter(lines_)
+    except (ValueError, RecursionError):  # what is wrong its reader tells
+        return None, iter(lines_)
+
+
+def _begins_document(line: str) -> bool:
+    """Tell an object that goes on after its first line, or is a whole data set, from one on each line."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return isinstance(found, dict) and isinstance(found.get("data"), list | dict)
+
+
 def records(parts: Iterator[str], source: str) -> tuple[bool, Iterator[tuple[int, dict[str, Any]]]]:
     """Read a file's objects with their lines (from 1) or places (from 0), and tell which of the two it is."""
     opening = list(itertools.islice(parts, 1))

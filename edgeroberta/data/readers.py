@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from edgeroberta.data import features, word_files
+from edgeroberta.data import features, question_files, word_files
 from edgeroberta.data.delimited import csv_rows, decoded, lines, separator, tsv_rows
-from edgeroberta.data.objects import records
+from edgeroberta.data.objects import records, whole
 from edgeroberta.errors import DataError, did_you_mean, missing_extra
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ class DataTable:
     first: int = 0  # rows of the file before this table, where rows have no lines
     #: line of each word of each row, where a row is a sentence written over several lines
     word_lines: Sequence[Sequence[int]] | None = None
+    #: where in its JSON each row stands, where the file is one object or list of questions on texts
+    paths: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -58,6 +60,8 @@ class DataTable:
         """Return the place of a row, or of a word in it, for errors."""
         if self.word_lines is not None and word is not None:
             return f"{self.source}:{self.word_lines[row][word]}"
+        if self.paths is not None:
+            return f"{self.source}: {self.paths[row]}"
         if self.lines is None:
             return f"{self.source}: row {self.first + row + 1}"
         return f"{self.source}:{self.lines[row]}"
@@ -216,7 +220,11 @@ def _refuse_repeats(names: Sequence[str], where: str) -> None:
 
 
 def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    numbered, found = records(decoded(file, form.source), form.source)
+    document, parts = whole(decoded(file, form.source))
+    if document is not None and question_files.holds_questions(document):
+        yield from _questions(question_files.questions(document, form.source), form)
+        return
+    numbered, found = records(parts, form.source)
     for places, kept in form.parts(found, "no rows"):
         names = dict.fromkeys(name for record in kept for name in record)
         cells = {name: [record.get(name) for record in kept] for name in names}
@@ -225,6 +233,14 @@ def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
             if numbered
             else DataTable(form.source, cells, first=places[0])
         )
+
+
+def _questions(found: Iterator[question_files.Question], form: _Form) -> Iterator[DataTable]:
+    numbered = ((number, each) for number, each in enumerate(found))
+    for _, kept in form.parts(numbered, "no questions"):
+        names = kept[0][1]
+        cells = {name: [record[name] for _, record in kept] for name in names}
+        yield DataTable(form.source, cells, paths=[path for path, _ in kept])
 
 
 def _read_parquet(file: BinaryIO, form: _Form) -> Iterator[DataTable]:

@@ -50,7 +50,8 @@ class Rows:
     #: int64[n] label ids, float32[n, L] zeros and ones for several labels per text, float32[n] values of a
     #: regression or scores of pairs, int64[n, 2] numbers of queries and passages,
     #: :class:`~edgeroberta.tasks.outputs.WordTags` of a task with a label per word,
-    #: :class:`~edgeroberta.tasks.outputs.MaskedTokens` of masked words, or None when there are no labels
+    #: :class:`~edgeroberta.tasks.outputs.MaskedTokens` of masked words,
+    #: :class:`~edgeroberta.tasks.outputs.AnswerSpans` of questions, or None when there are no labels
     labels: Any
     source: str  # where the rows come from, for people
     apart: bool = False  # whether the texts of a pair are read one by one, as embeddings are made of them

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from edgeroberta.data import columns, glue, labels, readers, text_pairs, word_tables
+from edgeroberta.data import answer_tables, columns, glue, labels, readers, text_pairs, word_tables
 from edgeroberta.data import hub as hub_data
 from edgeroberta.data.label_format import Format
 from edgeroberta.data.readers import DataTable
@@ -17,6 +18,9 @@ from edgeroberta.storage import paths
 
 #: The file of words in a folder of aligned files.
 ALIGNED = "seq.in"
+
+#: What SQuAD and CMRC 2018 add to the names of their files.
+_OF_PART = re.compile(r"^cmrc2018_|-v\d+(\.\d+)*$")
 
 Opener = Callable[[], DataTable]
 
@@ -134,8 +138,7 @@ def _folder(path: Path, name: str, numbers: tuple[int, ...], *, tagged: bool) ->
         files = [
             file
             for file in sorted(path.iterdir())
-            if file.stem.lower() in stems
-            and (file.suffix.lower() in readers.READERS or _aligned(file) is not None)
+            if _part(file) in stems and (file.suffix.lower() in readers.READERS or _aligned(file) is not None)
         ]
         if len(files) > 1:
             what = f"both {files[0].name} and {files[1].name} could be the {part} rows"
@@ -159,7 +162,15 @@ def _counts(table: DataTable, spec: DataSpec, *, apart: bool) -> bool:
     return _is_labelled(table, spec)
 
 
+def _part(file: Path) -> str:
+    """Return the name of the part that a file holds: ``train-v1.1`` and ``cmrc2018_train`` are ``train``."""
+    return _OF_PART.sub("", file.stem.lower())
+
+
 def _is_labelled(table: DataTable, spec: DataSpec) -> bool:
+    answers = answer_tables.find(table, spec)
+    if answers is not None:
+        return answer_tables.labelled(table, answers)
     words = word_tables.find(table, spec.text, spec.label)
     if words is not None:
         return any(cell for cell in table.columns[words.tags])

@@ -107,6 +107,10 @@ def _quotas(strata: npt.NDArray[np.int64], count: int, *, each: bool) -> dict[in
     return {int(name): int(quota) for name, quota in zip(names, quotas, strict=True)}
 
 
-def validation_count(distinct: int) -> int:
-    """Return how many of ``distinct`` training texts to choose checkpoints by."""
-    return min(VALIDATION_MAX, max(1, round(distinct * VALIDATION_FRACTION)))
+def validation_count(distinct: int, rows: int | None = None) -> int:
+    """Return how many of ``distinct`` training texts to choose checkpoints by.
+
+    ``rows``: how many rows these are, where they are documents of many rows; None for a row each.
+    """
+    most = VALIDATION_MAX if rows is None else max(1, round(VALIDATION_MAX * distinct / max(rows, 1)))
+    return min(VALIDATION_MAX, most, max(1, round(distinct * VALIDATION_FRACTION)))

@@ -21,6 +21,7 @@ from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import DataError
 from edgeroberta.storage import paths
+from edgeroberta.tasks import AnswerSpans
 
 logger = logging.getLogger(__name__)
 
@@ -73,11 +74,11 @@ def load(spec: DataSpec, *, pair: bool, without: Sequence[Rows], apart: bool = F
 
     ``spec``: where the texts are: a file, or a folder of them, which are read in the order of their names.
     The columns of each file are chosen by its first rows (``readers.CHUNK``). ``pair``: whether the labelled
-    rows are pairs, which these must then be, too. ``without``: rows whose texts are left out. ``apart``:
-    whether texts are read one by one; they may then be single ones, or pairs as the first file has. Returns
-    the texts: a sample where ``spec.limit`` is lower, less those in ``without``. Raises DataError: the
-    texts cannot be read or used; ``where`` has the file and line; UnavailableError: a package to read them
-    with is missing.
+    rows are pairs, which these must then be, too. ``without``: rows whose texts, or contexts of questions,
+    are left out. ``apart``: whether texts are read one by one; they may then be single ones, or pairs as the
+    first file has. Returns the texts: a sample where ``spec.limit`` is lower, less those in ``without``.
+    Raises DataError: the texts cannot be read or used; ``where`` has the file and line; UnavailableError: a
+    package to read them with is missing.
     """
     name = str(spec.unlabelled)
     files = _files(paths.named(name), name)
@@ -94,10 +95,12 @@ def load(spec: DataSpec, *, pair: bool, without: Sequence[Rows], apart: bool = F
         if _state(files) != before:
             raise _changed(name)
 
-    taken = [{key for row in texts.each_key(rows) for key in row} for rows in without]
+    asked = any(isinstance(rows.labels, AnswerSpans) for rows in without)
+    keys_of = texts.contexts if asked else texts.each_key
+    taken = [{key for row in keys_of(rows) for key in row} for rows in without]
     marks = bytearray()
     for part in read():
-        marks.extend(_mark(keys, taken) for keys in texts.each_key(part))
+        marks.extend(_mark(keys, taken) for keys in keys_of(part))
     found = np.frombuffer(marks, np.uint8)
     kept = np.ones(len(found), bool)
     if spec.limit is not None and len(found) > spec.limit:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from edgeroberta.data.readers import DataTable
 from edgeroberta.data.rows import Rows, is_searched
 from edgeroberta.errors import DataError
+from edgeroberta.tasks.outputs import AnswerSpans
 
 
 def checked(table: DataTable, column: str, rest: Iterable[DataTable] = ()) -> tuple[str, ...]:
@@ -56,12 +57,20 @@ def keys(rows: Rows) -> list[str]:
     return [f"{_key(first)}\0{_key(second)}" for first, second in zip(rows.texts, seconds, strict=True)]
 
 
+def contexts(rows: Rows) -> list[tuple[str, ...]]:
+    """Return what makes two rows copies of one context, whatever is asked of it."""
+    return [(_key(each),) for each in rows.pairs or rows.texts]
+
+
 def each_key(rows: Rows) -> list[tuple[str, ...]]:
     """Return what must not be in two parts of a data set, of each row.
 
     That is the text, or the pair where it is read as one. Of two texts with a score it is each of them, and
-    of a query and its passage the query: what is searched may be the same for all queries.
+    of a query and its passage the query: what is searched may be the same for all queries. Of a question it
+    is the context.
     """
+    if isinstance(rows.labels, AnswerSpans):
+        return contexts(rows)
     if not rows.apart:
         return [(key,) for key in keys(rows)]
     firsts = [_key(text) for text in rows.texts]

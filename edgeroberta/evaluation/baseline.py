@@ -117,7 +117,7 @@ def make(
     every row needs an answer. ``metric``: name of the one to
     tell first; None for the task's own, or the data's where it has one.
     """
-    from edgeroberta.data import MaskReader, glue, load_heldout, word_coverage
+    from edgeroberta.data import MaskReader, judging, load_heldout, word_coverage
     from edgeroberta.evaluation import soundness
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
@@ -146,7 +146,7 @@ def make(
         questions=task.problem is Problem.SPANS,
     )
     options = replace(options, overlap=tokenizer.long_texts.overlap)
-    task = glue.judge(task, spec, metric, _log.info)
+    task = judging.judge(task, spec, rows, metric, _log.info)
     if (told := tokens.check(full, rows.read())) is not None:
         _log.warning("%s", told)
     reader = tokens.open_ours(full) if options.overlap is None else tokenizer

@@ -23,11 +23,12 @@ def examples(
     shown = flipped[np.argsort(-sureness, kind="stable")][:limit]
     truth = task.truth(rows.labels[shown])
     full, ours = (task.decide(each[shown]) for each in (reference.outputs, outputs))
-    kept = [rows.texts[row] if texts else None for row in shown]
+    inputs = rows.inputs()
+    kept = [inputs[row] if texts else None for row in shown]
     return tuple(
         AnswerFlip(
             row=int(row),
-            text=kept[place],
+            text=rows.texts[row] if texts else None,
             pair=rows.pairs[row] if texts and rows.pairs is not None else None,
             truth=kind.named(task, truth[place], kept[place]),
             baseline=kind.named(task, full[place], kept[place]),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import demo, stages
-from edgeroberta.data import DataSpec, Splits, glue, infer_task, load_splits, word_coverage
+from edgeroberta.data import DataSpec, Splits, infer_task, judging, load_splits, word_coverage
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.pipeline import delivery, workspace
@@ -120,7 +120,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     splits = load_splits(spec, task=task, tell=told.append)
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
-    task = glue.judge(splits.train.shown(task), spec, request.metric, told.append)
+    task = judging.judge(splits.train.shown(task), spec, splits.train, request.metric, told.append)
     if task.problem is Problem.TOKENS:
         told.extend(_words_without_token(chosen, model, task, splits))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())

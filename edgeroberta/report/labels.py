@@ -13,13 +13,14 @@ Measured = Mapping[str, Any]
 #: A metric of one label among all metrics, such as ``recall[EMAIL]``.
 _OF_LABEL = re.compile(r"(\w+)\[(.+)\]", re.DOTALL)
 #: In this order, as far as they are told.
-_NAMES = ("precision", "recall", "f1")
+_NAMES = ("precision", "recall", "f1", "exact_match")
 
 
 def table(report: Measured) -> Table | None:
     """Lay out the metrics of each label, of the baseline and of the first engine that has them.
 
-    ``report``: as JSON. Returns None where the task has none: they are those of entities, by type.
+    ``report``: as JSON. Returns None where the task has none: they are those of entities, by type, and of
+    questions with an answer and without.
     """
     ours = next((each for each in report["engines"] if each["metrics"]), None)
     before, after = (_by_label((each or {}).get("metrics") or {}) for each in (report["baseline"], ours))

@@ -2,9 +2,9 @@
 
 Both compare texts, not places. SQuAD's (https://rajpurkar.github.io/SQuAD-explorer, ``evaluate-v2.0.py``;
 Rajpurkar et al., Know What You Don't Know, 2018) counts words between spaces, of which Chinese has none.
-CMRC's (https://github.com/ymcui/cmrc2018, ``cmrc2018_evaluate.py`` version 5; Cui et al., A Span-Extraction
-Dataset for Chinese Machine Reading Comprehension, 2019) counts Chinese characters, and the words of anything
-else, in the longest run that two answers have in common.
+CMRC's (https://github.com/ymcui/cmrc2018, its script in version 5; Cui et al., A Span-Extraction Dataset for
+Chinese Machine Reading Comprehension, 2019) counts Chinese characters, and the words of anything else, in the
+longest run that two answers have in common.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def squad(said: str, known: Sequence[str]) -> tuple[float, float]:
 
 def cmrc(said: str, known: Sequence[str]) -> tuple[float, float]:
     """Return the same as CMRC's script has it; no answer, which it does not know, is as in SQuAD's."""
-    pairs = [_cmrc(said, each) for each in known or [""]]
+    if not known:
+        return float(not said), float(not said)
+    pairs = [_cmrc(said, each) for each in known]
     return max(f1 for f1, _ in pairs), max(exact for _, exact in pairs)
 
 
@@ -65,7 +67,7 @@ def _cmrc(said: str, known: str) -> tuple[float, float]:
     first, second = (each.lower().strip().translate(_CMRC_NO_PUNCTUATION) for each in (said, known))
     ours, theirs = segments(said), segments(known)
     if not ours or not theirs:
-        return float(ours == theirs and first == second), float(first == second)
+        return 0.0, float(first == second)
     return _f1(_longest_run(ours, theirs), len(ours), len(theirs)), float(first == second)
 
 
@@ -85,12 +87,12 @@ _TREEBANK = tuple(
     (re.compile(pattern), put)
     for pattern, put in (
         (r"(^|[\s(\[{<])\"", r"\1 `` "),
-        (r'"', " '' "),
-        (r"(^|\s)'(?=\w)", r"\1' "),
+        (r'"', ' " '),
+        (r"(^|\s)'(?!re|ve|ll|[mtsdn])(?=\w)", r"\1' "),
         (r"\.{2,}", r" \g<0> "),
-        (r"[;@#$%&?!\[\](){}<>«»„‘]", r" \g<0> "),
+        (r"[;@#$%&?!–—\[\](){}<>«»„‘]", r" \g<0> "),
         (r",(?!\d)", " , "),
-        (r"(?<=[^.])\.(?=['\"\s]*$)", " . "),
+        (r"(?<=[^.])\.(?=[\])}>'\"\s]*$)", " . "),
         (r"(?<=[^\s'])'(?=s\b|m\b|d\b|ll\b|re\b|ve\b)", " '"),
         (r"n't\b", " n't"),
         (r"'(?=\s|$)", " ' "),
