@@ -30,7 +30,7 @@ from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import LINEAGE_FILE, digest_file, write_bytes
 from edgeroberta.storage.files import TOKENIZER
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Comparable, Outputs, all_of_them
 from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,18 @@ _HALF_BODY_MARGIN = 2.0
 _LEAST_TOLERANCE = {"int8": 0.05, "fp32": 0.001}
 
 
-def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, precision: str) -> Goldens:
-    """Ask a session the golden texts; ``precision``, ``int8`` or ``fp32``, sets the tolerance."""
+def make_goldens(
+    tokenizer: TextTokenizer,
+    session: Session,
+    *,
+    pair: bool,
+    precision: str,
+    comparable: Comparable = all_of_them,
+) -> Goldens:
+    """Ask a session the golden texts; ``precision``, ``int8`` or ``fp32``, sets the tolerance.
+
+    ``comparable``: the task's :meth:`~edgeroberta.tasks.TaskKind.comparable`, here and below.
+    """
     inputs: tuple[Input, ...] = GOLDEN_TEXTS
     if pair:
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
@@ -80,12 +90,13 @@ def make_goldens(tokenizer: TextTokenizer, session: Session, *, pair: bool, prec
         ids = [one for one in ids if len(one)]
     found = [session.run(one[np.newaxis], np.ones((1, len(one)), np.int64)) for one in ids]
     outputs = Outputs.pack([each.reshape(-1, each.shape[-1]) for each in found])
-    atol = max(float(np.ptp(outputs.values)) * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
+    seen = float(np.ptp(comparable(outputs.values)))
+    atol = max(seen * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
     # Four digits are plenty for a tolerance, and read better.
     return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), outputs, float(f"{atol:.4g}"))
 
 
-def with_float_outputs(goldens: Goldens, graph: Path) -> Goldens:
+def with_float_outputs(goldens: Goldens, graph: Path, comparable: Comparable = all_of_them) -> Goldens:
     """Add what engines of precision fp16 are held to.
 
     ``graph``: the graph in half precision, which ONNX Runtime computes in float32 on a CPU. It must have been
@@ -95,11 +106,12 @@ def with_float_outputs(goldens: Goldens, graph: Path) -> Goldens:
     from edgeroberta.quantization.ort import open_session, run_graph
 
     outputs = run_graph(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
-    atol = max(float(np.ptp(outputs.values)) * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
+    seen = float(np.ptp(comparable(outputs.values)))
+    atol = max(seen * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
     return replace(goldens, float_outputs=outputs, float_atol=float(f"{atol:.4g}"))
 
 
-def allow_half_body(goldens: Goldens, graph: Path) -> Goldens:
+def allow_half_body(goldens: Goldens, graph: Path, comparable: Comparable = all_of_them) -> Goldens:
     """Allow for what a half-precision body does to the answers of an int8 plan.
 
     An engine that runs the plan in half precision is right and still differs from the float32 body that the
@@ -110,7 +122,7 @@ def allow_half_body(goldens: Goldens, graph: Path) -> Goldens:
     from edgeroberta.quantization.ort import open_session, run_graph
 
     outputs = run_graph(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
-    moved = float(np.abs(outputs.values - goldens.outputs.values).max())
+    moved = float(np.abs(comparable(outputs.values) - comparable(goldens.outputs.values)).max())
     return replace(goldens, atol=max(goldens.atol, float(f"{_HALF_BODY_MARGIN * moved:.4g}")))
 
 

@@ -87,6 +87,12 @@ CODES: dict[str, Code] = {
         "A text has more tokens than the model, which is told to refuse such texts.",
         "Shorten it, or read long texts in windows: `--long-text windows`.",
     ),
+    "usage.prompt-unknown": Code(
+        2, "An embedding model has no prompt of that name.", "Name one of those that the message lists."
+    ),
+    "usage.embedding-windows": Code(
+        2, "Embeddings were to be made of windows.", "Truncate or refuse long texts, or embed their parts."
+    ),
     "usage.separator": Code(
         2,
         "The first text of a pair holds the token that separates it from the second.",

@@ -122,8 +122,8 @@ def make(
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
     from edgeroberta.roberta import resolving
+    from edgeroberta.runtime import embedding_texts
     from edgeroberta.runtime.longtexts import LongText
-    from edgeroberta.runtime.tokenizer import TextTokenizer
     from edgeroberta.storage.cache import cache_dir
 
     check_place(output)
@@ -137,7 +137,7 @@ def make(
     full.require_head()
     task = full.task
     rows = load_heldout(spec, task, masks=MaskReader.of(task, full.folder, full.max_length))
-    tokenizer = TextTokenizer.open(
+    tokenizer = embedding_texts.reader(task).open(
         full.folder,
         full.max_length,
         long_text=long_text,

@@ -127,16 +127,16 @@ def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     """Open a folder with a float ``model.onnx``, ``config.json`` and the tokenizer files."""
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime.embedding_texts import reader
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
-    from edgeroberta.runtime.tokenizer import TextTokenizer
 
     model = Checkpoint(Path(spec.path))
     folder, longest = model.folder, model.max_length
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
     task = replace(model.task, pair=not isinstance(spec.inputs[0], str))
     way = None if spec.overlap is None else "windows"
-    tokenizer = TextTokenizer.open(folder, longest, long_text=way, stride=spec.overlap, pair=task.pair)
+    tokenizer = reader(task).open(folder, longest, long_text=way, stride=spec.overlap, pair=task.joins)
     return BaselineOnnxSubject(
         Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder
     )

@@ -15,7 +15,9 @@ from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime import prompts
 from edgeroberta.runtime.encoding import Encoding, WordMarks, merge_windows
+from edgeroberta.runtime.prompts import Prompts
 from edgeroberta.tasks import Outputs, Problem, Unit
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
@@ -66,6 +68,7 @@ class TorchBaseline:
         self.task = source.task
         self.unit = source.task.kind.unit
         self._asks = source.task.problem is Problem.SPANS  # questions, of whose contexts long ones are cut
+        self._prompts = prompts.read(source.folder) if self.task.apart else Prompts()
         self.max_length = source.max_length
         self.overlap = overlap
         self.vocab_size = source.config.vocab_size
@@ -78,6 +81,8 @@ class TorchBaseline:
 
     def answer(self, inputs: Inputs) -> list[int]:
         """Tokenize, run, and bring the first label of each text or token back to the CPU."""
+        if self.task.apart:
+            inputs, _ = self._one_by_one(inputs)
         self._tell_types(inputs)
         if self.overlap is not None or self._asks:
             first: list[int] = self.outputs(inputs).values.argmax(-1).tolist()
@@ -96,9 +101,21 @@ class TorchBaseline:
 
     def outputs(self, inputs: Inputs) -> Outputs:
         """Return what the model gives for each of one or more inputs, batched by length."""
+        if self.task.apart:
+            texts, units = self._one_by_one(inputs)
+            return Outputs(self._batched(texts).values, np.cumsum([0, *units], dtype=np.int64))
         self._tell_types(inputs)
         if self.overlap is not None or self._asks:
             return self._of_windows(inputs, self.overlap)
+        return self._batched(inputs)
+
+    def _one_by_one(self, inputs: Inputs) -> tuple[list[str], list[int]]:
+        """Return the texts of inputs that are read by themselves, and how many of them each input has."""
+        front = self._prompts.text(None)
+        each = [(item,) if isinstance(item, str) else item for item in inputs]
+        return [front + text for texts in each for text in texts], [len(texts) for texts in each]
+
+    def _batched(self, inputs: Inputs) -> Outputs:
         order = sorted(range(len(inputs)), key=lambda row: len(str(inputs[row])))
         found: dict[int, np.ndarray] = {}
         places: dict[int, np.ndarray] = {}

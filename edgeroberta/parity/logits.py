@@ -19,6 +19,8 @@ from edgeroberta.tasks import Outputs, Task
 #: Largest difference of a logit, as a part of the largest logit where that is above 1. Two float32
 #: programs that add up in other orders differ by 1e-6 to 1e-5 over 24 layers.
 ALLOWED = 1e-4
+#: Numbers that are shown of an answer.
+_SHOWN = 8
 
 
 def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
@@ -39,13 +41,14 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
             found = _of_graph(whole, task, inputs, place).values
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    wanted = answers.values
+    comparable = task.kind.comparable
+    wanted, found = comparable(answers.values), comparable(found)
     allowed = ALLOWED * max(1.0, float(np.abs(wanted).max()))
     off = np.abs(found - wanted).max(axis=1)
     unit = int(np.argmax(off))
     if not off[unit] <= allowed:
         worst = answers.texts[unit]
-        rows = [", ".join(f"{value:.4f}" for value in each[unit]) for each in (found, wanted)]
+        rows = [", ".join(f"{value:.4f}" for value in each[unit][:_SHOWN]) for each in (found, wanted)]
         raise CheckpointError(
             f"its graph answers otherwise than transformers, by {off[unit]:.2g} where {allowed:.2g} may be: "
             f"{str(inputs[worst])[:80]!r} gives {rows[0]}, not {rows[1]}",
@@ -56,7 +59,7 @@ def check(model: Checkpoint, task: Task, inputs: Inputs) -> None:
 
 def _answers(model: Checkpoint, task: Task) -> bool:
     """Tell whether a model has the head and the outputs of a task."""
-    same = (model.config.head, model.config.num_labels) == (task.kind.head, task.num_outputs)
+    same = (model.config.head, model.config.num_labels) == (task.head, task.num_outputs)
     return same and model.has_head
 
 
@@ -80,15 +83,15 @@ def _of_transformers(model: Checkpoint, inputs: Inputs) -> Outputs:
 def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Outputs:
     from edgeroberta.roberta.graph import write_float
     from edgeroberta.runtime import Runtime
+    from edgeroberta.runtime.embedding_texts import reader
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import open_session
-    from edgeroberta.runtime.tokenizer import TextTokenizer
 
     write_float(model, place / GRAPH, pair=task.joins)
     length = model.max_length
     session = open_session("onnxruntime", place, threads=1, lengths=Lengths((length,), ()))
     pad = model.config.pad_token_id
-    with Runtime(session, TextTokenizer.open(model.folder, length), task, pad_token_id=pad) as runtime:
+    with Runtime(session, reader(task).open(model.folder, length), task, pad_token_id=pad) as runtime:
         return runtime.outputs(list(inputs))
 
 
@@ -100,7 +103,8 @@ def _with_head(model: Checkpoint, task: Task, place: Path) -> Checkpoint:
     classifier: Any = loading.load_classifier(model, task)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for parameter in classifier.classifier.parameters():
+        head = getattr(classifier, "classifier", None)
+        for parameter in () if head is None else head.parameters():
             parameter.normal_()
     place.mkdir()
     loading.save_classifier(classifier, place, tokenizer=model)

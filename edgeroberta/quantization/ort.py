@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeroberta.errors import EngineError
 from edgeroberta.runtime.onnxruntime import open_graph
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Comparable, Outputs, all_of_them
 
 
 def open_session(graph: Path) -> Any:
@@ -49,16 +49,19 @@ _HINT = (
 )
 
 
-def validate_fp16(exact: Path, half: Path, texts: Sequence[NDArray[np.int64]]) -> dict[str, float]:
+def validate_fp16(
+    exact: Path, half: Path, texts: Sequence[NDArray[np.int64]], comparable: Comparable = all_of_them
+) -> dict[str, float]:
     """Compare the answers of both graphs in ONNX Runtime.
 
     ``exact``: the graph in float32. ``half``: the same in half precision. ``texts``: token ids int64 [length]
-    of each text. Returns ``max_logit_error``, ``limit`` and the number of ``texts``. Raises EngineError: half
+    of each text. ``comparable``: the task's :meth:`~edgeroberta.tasks.TaskKind.comparable`. Returns
+    ``max_logit_error``, ``limit`` and the number of ``texts``. Raises EngineError: half
     precision overflows, or gives other answers than float32.
     """
     outputs = [run_graph(open_session(graph), texts) for graph in (exact, half)]
     lost = len(np.setdiff1d(outputs[1].broken(), outputs[0].broken()))
-    wanted, found = (each.values for each in outputs)
+    wanted, found = (comparable(each.values) for each in outputs)
     if len(outputs[0].broken()):
         raise EngineError("the model itself answers with values that are not finite", where=str(exact))
     if lost:

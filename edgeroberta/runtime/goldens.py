@@ -24,7 +24,7 @@ from edgeroberta.runtime.manifest import canonical, damaged, is_canonical
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Comparable, Outputs, all_of_them
 from edgeroberta.version import __version__
 
 GOLDENS_FILE = "goldens.json"
@@ -117,23 +117,35 @@ def check_tokens(goldens: Goldens, tokenizer: TextTokenizer, folder: Path) -> li
     return encodings
 
 
-def max_abs_difference(goldens: Goldens, outputs: Outputs, *, precision: str = "int8") -> float:
-    """Return the largest absolute difference to the golden logits; infinite where one is not finite."""
+def max_abs_difference(
+    goldens: Goldens, outputs: Outputs, *, precision: str = "int8", comparable: Comparable = all_of_them
+) -> float:
+    """Return the largest absolute difference to the golden logits; infinite where one is not finite.
+
+    ``comparable``: the task's :meth:`~edgeroberta.tasks.TaskKind.comparable`.
+    """
     found, answers = outputs.values, goldens.answers(precision).values
     if found.shape != answers.shape or not np.isfinite(found).all():
         return float("inf")
-    return float(np.abs(found - answers).max(initial=0.0))
+    return float(np.abs(comparable(found) - comparable(answers)).max(initial=0.0))
 
 
-def check_answers(goldens: Goldens, run_ids: RunIds, *, engine: str, precision: str = "int8") -> float:
+def check_answers(
+    goldens: Goldens,
+    run_ids: RunIds,
+    *,
+    engine: str,
+    precision: str = "int8",
+    comparable: Comparable = all_of_them,
+) -> float:
     """Run the golden inputs and compare.
 
     ``run_ids``: maps int64 id arrays to outputs. ``precision``: what the engine computes in;
-    see :attr:`edgeroberta.runtime.session.Engine.precision`. Raises EngineError: it is more than the goldens
-    allow.
+    see :attr:`edgeroberta.runtime.session.Engine.precision`. ``comparable``: as for
+    :func:`max_abs_difference`. Raises EngineError: it is more than the goldens allow.
     """
     outputs = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
-    found = max_abs_difference(goldens, outputs, precision=precision)
+    found = max_abs_difference(goldens, outputs, precision=precision, comparable=comparable)
     allowed = goldens.allowed(precision)
     if not found <= allowed:
         raise EngineError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime import goldens, lengths, longtexts, manifest, preferences, processor
+from edgeroberta.runtime.embedding_texts import reader
 from edgeroberta.runtime.longtexts import LongText
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES, Ids, Session, choose_engine, open_session
@@ -87,6 +88,7 @@ def check_goldens(parts: OpenedParts, run_ids: Callable[[Sequence[Ids]], Outputs
             run_ids,
             engine=f"{session.name} {session.version}",
             precision=ENGINES[session.name].precision,
+            comparable=facts.task.kind.comparable,
         )
         passed.remember()
 
@@ -101,7 +103,7 @@ def _tokenizer(facts: Manifest, options: OpeningOptions, threads: int) -> TextTo
     way, stride = options.long_text or str(facts.long_text), options.stride
     if stride is None and way == facts.long_text is LongText.WINDOWS:
         stride = facts.stride
-    return TextTokenizer.open(
+    return reader(facts.task).open(
         facts.folder,
         facts.max_length,
         threads=threads,

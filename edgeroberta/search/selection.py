@@ -11,7 +11,7 @@ from edgeroberta.latency import measurement
 from edgeroberta.latency.request import LatencyRequest as TableRequest
 from edgeroberta.latency.request import sample_texts
 from edgeroberta.progress import Progress
-from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.runtime.embedding_texts import reader
 from edgeroberta.search import probing
 from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import BundleSize, Candidate
@@ -104,7 +104,7 @@ def _request(job: PipelineJob) -> TableRequest:
 
 
 def _lengths(job: PipelineJob, rows: Rows) -> list[int]:
-    tokenizer = TextTokenizer.open(job.model.folder, job.model.max_length)
+    tokenizer = reader(job.task).open(job.model.folder, job.model.max_length)
     return [len(encoding.ids) for encoding in tokenizer.encode(rows.read())]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgeroberta.runtime.longtexts import LongTexts
     from edgeroberta.runtime.manifest import Manifest
     from edgeroberta.runtime.tokenizer import TextTokenizer
+    from edgeroberta.tasks import Task
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -63,11 +64,11 @@ class BuildConfig(StageConfig):
 
 def _check_room(config: BuildConfig, outset: RunOutline) -> RunOutline:
     """Refuse a length without room for the special tokens, and a stride as long as a window."""
-    from edgeroberta.runtime.tokenizer import TextTokenizer
+    from edgeroberta.runtime.embedding_texts import reader
 
     folder, limit, task = outset.model.folder, outset.model.max_length, outset.task
     try:
-        tokenizer = TextTokenizer.open(folder, min(limit, config.max_length or limit))
+        tokenizer = reader(task).open(folder, min(limit, config.max_length or limit))
         tokenizer.encode_one(("a", "b") if task.pair else "a", places=task.kind.unit.located)
     except UsageError as error:
         raise RecipeError(error.what, where="build.max_length", hint=error.hint) from error
@@ -83,19 +84,20 @@ def overlap(config: BuildConfig, model: Checkpoint, task: Task) -> int | None:
     try:
         return _tokenizer(config, model.folder, model.max_length, task).long_texts.overlap
     except UsageError as error:
-        raise RecipeError(error.what, where="build.stride", hint=error.hint) from error
+        where = f"build.{'long_text' if task.apart else 'stride'}"
+        raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error
 
 
 def _tokenizer(config: BuildConfig, folder: Path, limit: int, task: Task) -> TextTokenizer:
     """Open the tokenizer as the bundle will, for a model of at most ``limit`` tokens."""
-    from edgeroberta.runtime.tokenizer import TextTokenizer
+    from edgeroberta.runtime.embedding_texts import reader
 
-    return TextTokenizer.open(
+    return reader(task).open(
         folder,
         min(limit, config.max_length or limit),
         long_text=config.long_text,
         stride=config.stride,
-        pair=task.pair,
+        pair=task.joins,
         questions=task.problem is Problem.SPANS,
     )
 
@@ -180,24 +182,25 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, task: Task
 
     from edgeroberta import backends, bundle_writer
     from edgeroberta.quantization import ort as engine
+    from edgeroberta.runtime.embedding_texts import reader
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import ENGINES, open_session
-    from edgeroberta.runtime.tokenizer import TextTokenizer
 
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
-        tokenizer = TextTokenizer.open(graph, max_length, questions=task.problem is Problem.SPANS)
-        goldens = bundle_writer.make_goldens(tokenizer, session, pair=task.pair, precision=precision)
+        tokenizer = reader(task).open(graph, max_length, questions=task.problem is Problem.SPANS)
+        goldens = bundle_writer.make_goldens(
+            tokenizer, session, pair=task.joins, precision=precision, comparable=task.kind.comparable
+        )
     finally:
         session.close()
     if any(name in ENGINES and ENGINES[name].precision == "fp16" for name in engines):
         if precision == "fp32":  # else the stage quantize has done so, which still had the float32 graph
-            engine.validate_fp16(
-                graph / GRAPH, graph / backends.HALF_GRAPH, [np.array(i) for i in goldens.ids]
-            )
-        goldens = bundle_writer.with_float_outputs(goldens, graph / backends.HALF_GRAPH)
+            texts = [np.array(ids) for ids in goldens.ids]
+            engine.validate_fp16(graph / GRAPH, graph / backends.HALF_GRAPH, texts, task.kind.comparable)
+        goldens = bundle_writer.with_float_outputs(goldens, graph / backends.HALF_GRAPH, task.kind.comparable)
     if backends.wants_int8_graph(engines):
-        goldens = bundle_writer.allow_half_body(goldens, graph / backends.INT8_GRAPH)
+        goldens = bundle_writer.allow_half_body(goldens, graph / backends.INT8_GRAPH, task.kind.comparable)
     return goldens
 
 
@@ -231,18 +234,19 @@ def _replay(engine: str, goldens: Goldens, manifest: Manifest, context: Context)
     import numpy as np
 
     from edgeroberta.runtime.core import Runtime
+    from edgeroberta.runtime.embedding_texts import reader
     from edgeroberta.runtime.goldens import max_abs_difference
     from edgeroberta.runtime.lengths import choose
     from edgeroberta.runtime.session import open_session
-    from edgeroberta.runtime.tokenizer import TextTokenizer
 
     folder, longest = manifest.folder, manifest.max_length
     session = open_session(
         engine, folder, threads=manifest.threads, lengths=choose(manifest.lengths, longest)
     )
-    tokenizer = TextTokenizer.open(folder, longest)
+    tokenizer = reader(manifest.task).open(folder, longest)
     with Runtime(session, tokenizer, manifest.task, pad_token_id=manifest.pad_token_id) as runtime:
-        found = max_abs_difference(goldens, runtime.run_ids([np.array(ids, np.int64) for ids in goldens.ids]))
+        ids = [np.array(each, np.int64) for each in goldens.ids]
+        found = max_abs_difference(goldens, runtime.run_ids(ids), comparable=manifest.task.kind.comparable)
     if not found <= goldens.atol:
         context.progress.line(
             f"{engine}: answers differ from ONNX Runtime's by {found:.3g} (allowed: {goldens.atol:.3g}); "

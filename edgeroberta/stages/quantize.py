@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgeroberta.roberta.graph import GraphForm
     from edgeroberta.roberta.weights import Weights
     from edgeroberta.runtime.encoding import Encoding
+    from edgeroberta.tasks import Comparable
 
 #: Longest calibration text, in tokens: ranges come from token rows, and a long text adds rows like
 #: those it already gave, at a cost that grows with the square of its length.
@@ -100,7 +101,12 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     form = INT8_EMULATION if tensorrt else GraphForm()
     weights = load_weights(context.checkpoint, pair=context.task.joins)
     calibration, check = _texts(config, context)
-    half = _carry_half(float_graph, context.output, [one.ids for one in (check or calibration)[:HALF_TEXTS]])
+    half = _carry_half(
+        float_graph,
+        context.output,
+        [one.ids for one in (check or calibration)[:HALF_TEXTS]],
+        context.task.kind.comparable,
+    )
     found = _choose(weights, form, calibration, config, context)
     rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
     table = weights.embeddings.position
@@ -141,19 +147,21 @@ def _texts(config: QuantizeConfig, context: Context) -> tuple[list[Encoding], li
     """Draw calibration and check texts, disjoint, from the training rows."""
     import numpy as np
 
-    from edgeroberta.runtime.tokenizer import TextTokenizer
+    from edgeroberta.runtime import embedding_texts
 
     length = min(CALIBRATION_LENGTH, context.checkpoint.config.max_length)
     order = np.random.default_rng(context.seed).permutation(len(context.data.train))
     # With few rows, calibration comes first, but some are always left to check on.
     wanted = min(config.samples, max(len(order) - config.check_samples, (len(order) + 1) // 2))
     rows = context.data.train.select(order[: wanted + config.check_samples])
-    tokenizer = TextTokenizer.open(context.checkpoint.folder, length)
+    tokenizer = embedding_texts.reader(context.task).open(context.checkpoint.folder, length)
     found = tokenizer.encode(rows.read(), places=context.task.kind.unit.located)
     return found[: wanted * rows.units], found[wanted * rows.units :]
 
 
-def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> dict[str, float] | None:
+def _carry_half(
+    source: Path, output: Path, texts: list[NDArray[np.int64]], comparable: Comparable
+) -> dict[str, float] | None:
     """Copy the half-precision graph, where the export made one, and hold it to the float graph."""
     import shutil
 
@@ -166,7 +174,7 @@ def _carry_half(source: Path, output: Path, texts: list[NDArray[np.int64]]) -> d
     for file in (source / HALF_GRAPH, external_data(source / HALF_GRAPH)):
         if file.is_file():
             shutil.copyfile(file, output / file.name)
-    return validate_fp16(source / GRAPH, source / HALF_GRAPH, texts)
+    return validate_fp16(source / GRAPH, source / HALF_GRAPH, texts, comparable)
 
 
 def _choose(

@@ -10,7 +10,7 @@ from edgeroberta.tasks.classification import Prediction
 from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.embeddings import Embedding, Similarity
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
-from edgeroberta.tasks.kind import Metric, TaskKind
+from edgeroberta.tasks.kind import Comparable, Metric, TaskKind, all_of_them
 from edgeroberta.tasks.masked import FilledToken, MaskPrediction
 from edgeroberta.tasks.outputs import AnswerSpans, MaskedTokens, Outputs, Ragged, WordTags, as_outputs
 from edgeroberta.tasks.pooling import POOLINGS, SentenceEmbedding
@@ -26,6 +26,7 @@ __all__ = [
     "TASKS",
     "Answer",
     "AnswerSpans",
+    "Comparable",
     "Embedding",
     "Entity",
     "FilledToken",
@@ -46,6 +47,7 @@ __all__ = [
     "Unit",
     "Word",
     "WordTags",
+    "all_of_them",
     "as_outputs",
     "asked",
     "labels",

@@ -55,8 +55,8 @@ class Similarity:
 class Embeddings:
     """A vector for each text; answers are float32[n, units, dimensions], two units where an input is a pair.
 
-    The truth of a pair is how alike its texts are, float[n], or the id of the passage that answers a query,
-    int64[n]; the passages of all rows together are then what is searched.
+    The truth of a pair is how alike its texts are, float[n], or, of a query and a passage that answers it,
+    their ids int64[n, 2]; the passages of all rows together are then what is searched.
     """
 
     optimum_task = "sentence-similarity"
@@ -92,9 +92,9 @@ class Embeddings:
         return np.asarray((cosines(reference, other) >= AGREEMENT).all(axis=1))
 
     def comparable(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return embeddings of length 1: what is compared of them is where they point."""
-        lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-        return np.asarray(values / np.maximum(lengths, np.float32(1e-12)), np.float32)
+        """Return embeddings of one length, 1 a dimension: what is compared of them is where they point."""
+        lengths = np.linalg.norm(values, axis=-1, keepdims=True) / np.sqrt(max(1, values.shape[-1]))
+        return np.asarray(values / np.maximum(lengths, 1e-12), np.float32)
 
     def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take the mean in place of a similarity, and no passage in place of one that was found."""
@@ -134,7 +134,7 @@ class Embeddings:
         """Write how alike a pair is with three digits; of a single text how many dimensions there are."""
         found = np.asarray(answer)
         if found.ndim < 2:  # of the truth
-            return f"{float(found):.3g}" if found.dtype.kind == "f" else f"passage {int(found)}"
+            return f"{float(found):.3g}" if found.dtype.kind == "f" else f"passage {int(found.flat[-1])}"
         if len(found) == 1:
             return f"{found.shape[1]} dimensions"
         return f"{float(pairwise(task.similarity, found[:1], found[1:])[0]):.3g}"

@@ -15,16 +15,31 @@ def ranks(similarity: str | None, queries: Array, passages: Array, ids: Array) -
     """Return at which place each query's own passage is, from 1 on, among the different passages of all.
 
     One that is as alike as another is placed behind it, so that embeddings which are all the same find
-    nothing. ``queries``, ``passages``: float[n, H], side by side. ``ids``: int64[n], equal where the passage
-    is the same. Returns float64[n].
+    nothing. Other passages that answer the same query are passed over. ``queries``, ``passages``: float[n,
+    H], side by side. ``ids``: int64[n] of the passages, or int64[n, 2] of queries and passages, equal where
+    the text is the same. Returns float64[n].
     """
-    _, first, own = np.unique(ids, return_index=True, return_inverse=True)
+    asked, of_passage = (ids[:, 0], ids[:, 1]) if ids.ndim == 2 else (np.arange(len(ids)), ids)
+    _, first, own = np.unique(of_passage, return_index=True, return_inverse=True)
     searched = passages[first]
+    answers = _answers(asked, own)
     block = max(1, _CELLS // max(1, len(searched)))
     found = [np.zeros(0)]
     for start in range(0, len(queries), block):
         part = slice(start, start + block)
         alike = to_all(similarity, queries[part], searched)
         right = np.take_along_axis(alike, own[part, None], axis=1)
+        for row, query in enumerate(asked[part]):
+            if len(others := answers.get(int(query), ())) > 1:
+                alike[row, others] = -np.inf
+        np.put_along_axis(alike, own[part, None], np.inf, axis=1)  # its own passage counts in any case
         found.append((alike >= right).sum(axis=1).astype(np.float64))
     return np.concatenate(found)
+
+
+def _answers(asked: Array, own: Array) -> dict[int, list[int]]:
+    """Tell which passages answer each query."""
+    found: dict[int, list[int]] = {}
+    for query, passage in zip(asked.tolist(), own.tolist(), strict=True):
+        found.setdefault(query, []).append(passage)
+    return found

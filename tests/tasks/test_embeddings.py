@@ -182,3 +182,15 @@ def test_embeddings_by_name_alone_lack_a_pooling():
     with pytest.raises(CheckpointError, match="needs a pooling") as failure:
         Task.from_config({"problem_type": "sentence_similarity"})
     assert failure.value.code == "checkpoint.pooling-missing"
+
+
+def test_other_passages_of_the_same_query_are_passed_over():
+    queries = np.eye(4, dtype=np.float32)[[0, 0, 1]]
+    passages = np.array([[1, 0, 0, 0], [0.9, 0.1, 0, 0], [0, 1, 0, 0]], np.float32)
+    values = np.stack([queries, passages], axis=1).reshape(6, 4)
+    outputs = Outputs(values, np.arange(0, 7, 2))
+    both = np.array([[0, 0], [0, 1], [1, 2]])
+    assert metrics.score(TASK_OF_4, outputs, both, metric="recall@1") == 1
+    alone = np.array([[0, 0], [1, 1], [2, 2]])
+    assert metrics.score(TASK_OF_4, outputs, alone, metric="recall@1") == pytest.approx(2 / 3)
+    assert TASK_OF_4.kind.named(TASK_OF_4, both[1]) == "passage 1"

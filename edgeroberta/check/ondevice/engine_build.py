@@ -15,9 +15,9 @@ from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_yo
 from edgeroberta.measure.subjects import vocab_size
 from edgeroberta.progress import Progress
 from edgeroberta.runtime import Runtime, goldens, lengths, manifest, preferences
+from edgeroberta.runtime.embedding_texts import reader
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
-from edgeroberta.runtime.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec
@@ -140,7 +140,7 @@ def _build_one(facts: Manifest, name: str, cap: int | None) -> tuple[BuiltEngine
     for needed in engine.files:
         if needed not in facts.files:
             return candidate.refuse(f"the bundle has no {needed}"), None
-    tokenizer = TextTokenizer.open(facts.folder, facts.max_length, threads=facts.threads)
+    tokenizer = reader(facts.task).open(facts.folder, facts.max_length, threads=facts.threads)
     wanted = goldens.load(facts.folder)
     goldens.check_tokens(wanted, tokenizer, facts.folder)
     module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
@@ -165,7 +165,11 @@ def _build_one(facts: Manifest, name: str, cap: int | None) -> tuple[BuiltEngine
             planned=_planned(facts, engine.precision, seen.profiles),
         )
         found = goldens.check_answers(
-            wanted, runtime.run_ids, engine=f"{name} {session.version}", precision=engine.precision
+            wanted,
+            runtime.run_ids,
+            engine=f"{name} {session.version}",
+            precision=engine.precision,
+            comparable=facts.task.kind.comparable,
         )
     except EngineError as error:
         runtime.close()
