@@ -22,13 +22,14 @@ from edgeroberta.tasks import KINDS, Task, TaskKind
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {
-    **dict.fromkeys(("f1", "micro_f1", "macro_f1"), "f1"),
+    **dict.fromkeys(("f1", "micro_f1", "macro_f1", "cmrc_f1"), "f1"),
+    "cmrc_exact_match": "exact_match",
     "matthews": "matthews_correlation",
     "pearson": "pearsonr",
     "spearman": "spearmanr",
 }
 #: Metrics that the Hub shows beside the one of the gate, where a task has them.
-_BESIDE = ("precision", "recall", "accuracy")
+_BESIDE = ("precision", "recall", "accuracy", "exact_match")
 #: Engine to how Optimum's classes for it begin.
 _OPTIMUM = {"onnxruntime": "ORTModel", "openvino": "OVModel"}
 #: Values of a card's ``license`` that name none.

@@ -17,10 +17,13 @@ from edgeroberta.report import engines_table, interval_plot, labels, rendering, 
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
 from edgeroberta.storage.files import REPORT
-from edgeroberta.tasks import KINDS
+from edgeroberta.tasks import KINDS, Problem
 
 #: What a report is written as.
 FILES = JSON, MARKDOWN, PAGE = REPORT, "report.md", "report.html"
+
+#: F1 of words and of characters that are further apart are both told: words are not what spaces separate.
+_APART = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -129,15 +132,22 @@ def _measured(report: Report) -> Section:
 
 
 def _readings(report: Report) -> Iterator[str]:
-    """Say how entities were counted."""
-    if report.scheme is None:
-        return
+    """Say how entities and answers were counted, where that makes a difference."""
     full = report.baseline["metrics"]
     ours = next((result.metrics for result in report.engines if result.metrics is not None), {})
-    loose, strict = (
-        f"{points(full.get(name))} of the baseline and {points(ours.get(name))} of the bundle"
-        for name in ("f1", "f1_strict")
-    )
+
+    def both(name: str) -> str:
+        return f"{points(full.get(name))} of the baseline and {points(ours.get(name))} of the bundle"
+
+    apart = abs(full.get("f1", 0.0) - full.get("cmrc_f1", 0.0)) > _APART
+    if report.problem == Problem.SPANS and (apart or report.metric.startswith("cmrc")):
+        yield (
+            f"Answers are compared word by word as SQuAD's script does it, f1 {both('f1')}, and Chinese ones "
+            f"character by character as CMRC's does, cmrc_f1 {both('cmrc_f1')}."
+        )
+    if report.scheme is None:
+        return
+    loose, strict = both("f1"), both("f1_strict")
     yield (
         f"Entities are read from {report.scheme} tags as seqeval reads them by default, f1 {loose}; in its "
         f"strict mode, f1_strict, {strict}."
