@@ -43,6 +43,7 @@ __all__ = [
     "infer_task",
     "load_heldout",
     "load_splits",
+    "tells_labels",
 ]
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,14 @@ logger = logging.getLogger(__name__)
 def infer_task(spec: DataSpec) -> Task:
     """Tell the task from the training rows, for a model that has no head yet; label names are sorted."""
     return _infer(_training_table(spec, sources.open_parts(spec)), spec)
+
+
+def tells_labels(spec: DataSpec) -> bool:
+    """Tell whether the training rows have labels, by their columns; they are not read."""
+    table = _training_table(spec, sources.open_parts(spec, labelled=False))
+    words = word_tables.find(table, spec.text, spec.label)
+    usual = any(name in table.columns for name in columns.LABELS)
+    return not table.plain and (spec.label is not None or words is not None or usual)
 
 
 def load_splits(

@@ -69,7 +69,8 @@ def choose(
             raise DataError(
                 "a .txt file has no labels",
                 where=table.source,
-                hint="give a CSV, TSV or JSONL file; if it is columns of words and tags: --label-format tags",
+                hint="give a CSV, TSV or JSONL file; if it is columns of words and tags: --label-format tags;"
+                " to learn the words of texts: --task fill-mask",
             )
         return ColumnNames("text", None, None)
     if table.tagged and not labelled:

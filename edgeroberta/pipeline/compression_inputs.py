@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta import demo, stages
-from edgeroberta.data import DataSpec, Splits, infer_task, judging, load_splits, word_coverage
-from edgeroberta.errors import UsageError
+from edgeroberta.data import (
+    DataSpec,
+    MaskReader,
+    Splits,
+    infer_task,
+    judging,
+    load_splits,
+    tells_labels,
+    word_coverage,
+)
+from edgeroberta.errors import CheckpointError, UsageError
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.pipeline import delivery, workspace
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime import mask_token
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.stages import build
 from edgeroberta.storage import paths
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.tasks import Problem, Task, asked
+from edgeroberta.tasks import Problem, Task, asked, masked
 
 #: Where the bundle of the packaged default goes when the user does not say.
 DEMO_OUTPUT = Path("out/demo")
@@ -75,7 +85,7 @@ def folders(request: CompressionRequest) -> tuple[Path, Path]:
 
 def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     """Find the model and read the rows; the packaged default's model is its base encoder."""
-    own, problems = trains_baseline(chosen), asked(request.task)
+    own = trains_baseline(chosen)
     if own and request.reference is not None:
         raise UsageError(
             f"the recipe {chosen.name!r} makes its own baseline, so no reference is of it yet",
@@ -92,7 +102,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
         sources = demo.prepare(cache_dir())
         model, spec = Checkpoint(sources.base), replace(sources.data, limit=request.limit)
         said: dict[str, Any] = {"model": demo.PACKAGED, "limit": request.limit}
-        task = infer_task(spec)
+        task = _task(request, model, spec, own=True)
     elif request.data is None:
         raise UsageError(
             "a MODEL needs rows to be calibrated and judged on",
@@ -105,19 +115,10 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
         ).absolute()
         spec = request.data
         said = {"model": _absolute(request.model)}
-        if own:
-            task = infer_task(spec)
-        else:
-            model.require_head()
-            task = model.task
-        if task.problem not in problems:
-            raise UsageError(
-                f"{'the rows' if own else 'the model'} tell of {task.optimum_task}, not of {request.task}",
-                where="--task",
-                hint="leave --task out, or name another model",
-            )
+        task = _task(request, model, spec, own=own)
     told: list[str] = []
-    splits = load_splits(spec, task=task, tell=told.append)
+    masks = MaskReader.of(task, model.folder, model.max_length)
+    splits = load_splits(spec, task=task, tell=told.append, masks=masks)
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = judging.judge(splits.train.shown(task), spec, splits.train, request.metric, told.append)
@@ -126,6 +127,31 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
     check_reference(request, chosen, source, known=request.model is not None)
     return source
+
+
+def _task(request: CompressionRequest, model: Checkpoint, spec: DataSpec, *, own: bool) -> Task:
+    """Tell the task by the model, or by the rows where the recipe has it learnt first."""
+    problems = asked(request.task)
+    if own and request.task is not None and Problem.MASKED in problems:
+        width, token = masked.width(model.config.vocab_size), mask_token.find(model.folder)
+        return Task(Problem.MASKED, (), dimensions=width, mask_id=token.id)
+    if not own:
+        model.require_head()
+        if request.task is None and model.task.problem is Problem.MASKED and tells_labels(spec):
+            raise CheckpointError(
+                "a base model without a classification head; there is nothing to compress yet",
+                where=str(model),
+                hint="fine-tune it first: put a finetune stage at the start of the recipe; or, to compress"
+                " its head for masked words: --task fill-mask",
+            )
+    task = infer_task(spec) if own else model.task
+    if task.problem not in problems:
+        raise UsageError(
+            f"{'the rows' if own else 'the model'} tell of {task.optimum_task}, not of {request.task}",
+            where="--task",
+            hint="leave --task out, or name another model",
+        )
+    return task
 
 
 def check_reference(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.progress import Progress
-from edgeroberta.tasks import Word
+from edgeroberta.tasks import Unit, Word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,13 +58,18 @@ class ScoringExamples:
 
     @classmethod
     def of(cls, model: Checkpoint, rows: Rows, task: Task, *, max_length: int) -> ScoringExamples:
-        """Tokenize rows, which must have labels. ``model``: the one whose tokenizer reads them."""
-        from edgeroberta.training import batching, finetuning, heads
+        """Tokenize rows, which must have labels, but for masked words.
 
-        finetuning.labels_of(rows)
+        ``model``: the one whose tokenizer reads them.
+        """
+        from edgeroberta.training import batching, finetuning, heads, masked_tokens
+
+        if task.kind.unit is not Unit.MASK:
+            finetuning.labels_of(rows)
         tokens = batching.tokenize(
             model, rows.read(), max_length=max_length, places=task.kind.unit.located, units=rows.units
         )
+        tokens = masked_tokens.prepared(tokens, task, source=model)
         return cls(tokens, heads.of(task).labels(rows, task, tokens), task.problem)
 
 
@@ -163,6 +168,6 @@ def _gradients(
         return inputs * head_masks[place].repeat_interleave(places[place].width, dim=1)[:, None]
 
     with HeadMasks(places, gated):
-        value = loss(heads.answers(model, batch.ids, batch.mask).float())
+        value = loss(heads.logits(model, batch.ids, batch.mask).float())
     found = torch.cat([gradient.abs().sum(0) for gradient in torch.autograd.grad(value, head_masks)])
     return found.double().cpu().numpy()

@@ -24,6 +24,7 @@ from edgeroberta.roberta.shape import EncoderShape
 from edgeroberta.roberta.surgery import KeptUnits
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
+from edgeroberta.tasks import Unit
 from edgeroberta.training import batching, distillation, finetuning, prediction
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class PruningState:
 def sample(context: Context, count: int) -> Rows:
     """Draw training rows to score units on, by the run's seed."""
     rows = context.data.train
-    if rows.labels is None:
+    if rows.labels is None and context.task.kind.unit is not Unit.MASK:
         raise DataError(
             "scores of units need labels; these rows have none",
             where=rows.source,

@@ -148,6 +148,7 @@ _PASSED = (
     "layer_shapes",
     "sentence_embedding",
     "tokenizer_class",
+    "tie_word_embeddings",
 )
 
 

@@ -67,6 +67,8 @@ def load_classifier(
     config = transformers_config(model, **labels)
     if task.sentence_embedding is not None:
         setattr(config, pooling.FIELD, task.sentence_embedding.to_json())
+    if task.mask_id is not None:
+        config.mask_token_id = task.mask_id
     if dropout is not None:
         config.hidden_dropout_prob = config.classifier_dropout = dropout
     if attention_dropout is not None:
@@ -105,7 +107,10 @@ def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrai
             "label2id": {label: index for index, label in names.items()},
             "problem_type": fields.get("problem_type"),
         }
-    return AutoConfig.for_model(family, **transformers_fields(fields), **labels)
+    made = AutoConfig.for_model(family, **transformers_fields(fields), **labels)
+    if checkpoint.task.mask_id is not None:
+        made.mask_token_id = checkpoint.task.mask_id
+    return made
 
 
 def load(
@@ -137,7 +142,7 @@ def load(
     )
     model, record = loaded
     other = {entry if isinstance(entry, str) else entry[0] for entry in record["mismatched_keys"]}
-    own = heads.tensors(head)
+    own = heads.tensors(head, optional=True)
     missing = sorted({*record["missing_keys"], *other}.difference(own if fresh_head else ()))
     if missing:
         raise CheckpointError(
@@ -145,7 +150,7 @@ def load(
             where=str(folder),
             hint=f"name an encoder that was fine-tuned for {head.title}" if missing[0] in own else DOWNLOAD,
         )
-    replaced = heads.tensors(checkpoint.head) if fresh_head else ()
+    replaced = heads.tensors(checkpoint.head, optional=True) if fresh_head else ()
     unused = sorted(
         name
         for name in record["unexpected_keys"]

@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from edgeroberta.roberta import pruned, sensitivity, token_types
+from edgeroberta.errors import UsageError
+from edgeroberta.roberta import heads, pruned, sensitivity, token_types
 from edgeroberta.roberta.heads import build, of_model
+from edgeroberta.roberta.heads.masked_lm import MaskedLM
 from edgeroberta.roberta.observers import OutputObserver
 from edgeroberta.roberta.sensitivity import Sensitivity, TextBatch
 from edgeroberta.roberta.shape import LayerShape
@@ -67,6 +69,12 @@ def narrow(
     """
     check_widths(shape_of(model), hidden_size, intermediate_size)
     found = sensitivity.measure(model, samples)
+    if isinstance(of_model(model), MaskedLM) and found.units is not None:
+        if directions:
+            raise UsageError(
+                "the decoder of masked words reads channels, not directions", where="initialization"
+            )
+        found = replace(found, channels=found.channels + found.units)  # the same ones
     with torch.no_grad():
         stream = _stream(found, hidden_size or model.config.hidden_size, directions=directions)
         result = _fresh(model, hidden_size, intermediate_size)
@@ -148,8 +156,8 @@ def _weights(
     size = _head_size(model)
     for index, shape in enumerate(shape_of(result).layers):
         layer = f"{base}encoder.layer.{index}."
-        heads = _best(found.heads[index], shape.heads)
-        rows = (heads[:, None] * size + torch.arange(size)).flatten()
+        kept = _best(found.heads[index], shape.heads)
+        rows = (kept[:, None] * size + torch.arange(size)).flatten()
         neurons = _best(found.neurons[index], shape.intermediate)
         for part in ("query", "key", "value"):
             reading(f"{layer}attention.self.{part}", 2 * index, rows)
@@ -161,6 +169,13 @@ def _weights(
     head = of_model(model)
     if not head.reads:
         return made
+    if isinstance(head, MaskedLM):
+        reading(head.reads, -1, torch.arange(len(source[f"{head.reads}.bias"])))
+        for part in ("weight", "bias"):  # it writes what the decoder reads, which is the table of embeddings
+            made[f"{head.reads}.{part}"] = stream.down @ made[f"{head.reads}.{part}"]
+        norm(head.norm)
+        made[f"{head.gives}.weight"] = source[f"{head.gives}.weight"] @ stream.down.T
+        return made
     if found.units is None:
         reading(head.reads, -1, torch.arange(len(source[f"{head.reads}.bias"])))
         return made
@@ -168,6 +183,13 @@ def _weights(
     reading(head.reads, -1, units)
     made[f"{head.gives}.weight"] = source[f"{head.gives}.weight"][:, units]
     return made
+
+
+def _norms(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the norms of the stream, and the one of a head that writes to it."""
+    head = of_model(model)
+    own = [model.get_submodule(head.norm)] if isinstance(head, MaskedLM) else []
+    return [*sensitivity.norms(model), *own]
 
 
 def _fit_norms(
@@ -178,13 +200,13 @@ def _fit_norms(
     Each channel gets the mean and deviation of what it stands for. Least squares would make the scale
     smaller the less the two agree, and the signal would fade from layer to layer.
     """
-    for wide, norm in zip(sensitivity.norms(model), sensitivity.norms(result), strict=True):
+    for wide, norm in zip(_norms(model), _norms(result), strict=True):
         wanted, found = [], []
         for sample in samples:
             with OutputObserver(outputs=[wide]) as ours, OutputObserver(inputs=[norm]) as theirs:
-                model(input_ids=sample.ids, attention_mask=sample.mask)
-                result(input_ids=sample.ids, attention_mask=sample.mask)
-            tokens = sample.mask.bool()
+                heads.logits(model, sample.ids, sample.mask)
+                heads.logits(result, sample.ids, sample.mask)
+            tokens = sample.mask.bool() if ours.values[wide].ndim == 3 else slice(None)  # or masks alone
             wanted.append(ours.values[wide][tokens] @ down.T)
             found.append(theirs.values[norm][tokens])
         _fit_norm(norm, torch.cat(found), torch.cat(wanted))

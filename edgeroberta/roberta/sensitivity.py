@@ -22,7 +22,8 @@ class TextBatch:
 
     ids: Tensor  # token ids, int64[B, S]
     mask: Tensor  # attention mask, int64[B, S]
-    #: from logits float[B, L], or float[B, S, L] of a head per token, to the loss of each text, float[B]
+    #: from logits float[B, L], float[B, S, L] of a head per token, or float[masks, V] of masked words, to the
+    #: loss of each text, float[B]
     loss: Callable[[Tensor], Tensor]
 
 
@@ -70,7 +71,7 @@ def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity
         torch.enable_grad(),
     ):
         for sample in samples:
-            logits = heads.answers(model, sample.ids, sample.mask).float()
+            logits = heads.logits(model, sample.ids, sample.mask).float()
             values = [recording.values[module] for module in watched]
             gradients = torch.autograd.grad(sample.loss(logits).sum(), values)
             for module, value, gradient in zip(watched, values, gradients, strict=True):

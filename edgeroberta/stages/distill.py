@@ -14,7 +14,7 @@ from edgeroberta.errors import RecipeError, UsageError
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
-from edgeroberta.tasks import Word
+from edgeroberta.tasks import Unit, Word
 from edgeroberta.training.distill_settings import DistillSettings
 
 if TYPE_CHECKING:
@@ -91,6 +91,16 @@ def _check(config: DistillConfig, outset: RunOutline) -> RunOutline:
 
     if config.teacher is not None:
         foreign.check(config.teacher, outset.task)
+    if (
+        outset.task.kind.unit is Unit.MASK
+        and config.hidden_size
+        and config.initialization is Initialization.SVD
+    ):
+        raise RecipeError(
+            "a model of masked words answers by the channels of its embeddings, and directions are none",
+            where="distill.initialization",
+            hint=f"take {Initialization.IMPORTANCE}",
+        )
     if config.student is not None:
         student = resolving.resolve(config.student, cache=cache_dir())
         shape = student.config.shape

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.data.rows import is_searched
 from edgeroberta.errors import DataError
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
-from edgeroberta.tasks import Problem, Word
+from edgeroberta.tasks import Problem, Unit, Word
 from edgeroberta.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
@@ -37,6 +37,18 @@ class FinetuneConfig(Hyperparameters):
         " the scores themselves. Of queries and passages they learn to tell the right passage from the others"
         " of the batch.",
     )
+    mask_random: float = Field(
+        0.1, ge=0, le=1, description="Of masked tokens, the share that a token drawn by chance stands for."
+    )
+    mask_kept: float = Field(
+        0.1, ge=0, le=1, description="Of masked tokens, the share that stays as it is; the rest is masks."
+    )
+
+    @model_validator(mode="after")
+    def _some_masks(self) -> FinetuneConfig:
+        if self.mask_random + self.mask_kept > 1:
+            raise ValueError("mask_random and mask_kept are shares of the same tokens: at most 1 together")
+        return self
 
 
 def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:
@@ -62,6 +74,8 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.training.run import TrainingJob
 
     rows, source, task = context.data.train, context.checkpoint, context.task
+    if task.kind.unit is Unit.MASK:
+        return _masked_words(config, context)
     if rows.labels is None:
         raise DataError("fine-tuning needs labels; these rows have none", where=rows.source)
     tokens = batching.tokenize(
@@ -105,3 +119,36 @@ def finetune(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
         first_token=True,
     )
     return {**finetuning.run(job, context, tokenizer=source), **labels.notes()}
+
+
+def _masked_words(config: FinetuneConfig, context: Context) -> Mapping[str, Any]:
+    """Train on masked words of the training texts, as the model was pre-trained."""
+    from edgeroberta.roberta.loading import load_classifier
+    from edgeroberta.training import batching, finetuning
+    from edgeroberta.training.masked_objective import MaskedWordObjective
+    from edgeroberta.training.masked_tokens import TokenMasking
+    from edgeroberta.training.run import TrainingJob
+
+    rows, source = context.data.train, context.checkpoint
+    tokens = batching.tokenize(source, rows.read(), max_length=config.max_length)
+    masking = TokenMasking.of(
+        source, share=config.mask_share, random=config.mask_random, kept=config.mask_kept
+    )
+    trained = load_classifier(
+        source,
+        context.task,
+        seed=context.seed,
+        dropout=config.dropout,
+        attention_dropout=config.attention_dropout,
+    )
+    job = TrainingJob(
+        label="finetune",
+        model=trained,
+        tokens=tokens,
+        objective=MaskedWordObjective(trained, tokens, masking, context.seed),
+        settings=config,
+        scratch=context.scratch,
+        key=digest_value([rows.digest, source.digest]),
+        fresh_ids=True,
+    )
+    return finetuning.run(job, context, tokenizer=source)

@@ -65,7 +65,10 @@ class DistillSettings(Hyperparameters):
         " smaller one that divides both widths.",
     )
     augment: int = Field(
-        0, ge=0, description="Changed copies of each training text, labelled by the teacher."
+        0,
+        ge=0,
+        description="Changed copies of each training text, labelled by the teacher; of masked words, copies"
+        " with other masks.",
     )
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from edgeroberta import metrics
 from edgeroberta.context import Context
+from edgeroberta.data.masking import FIRST_TOKENS
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import save_classifier
+from edgeroberta.tasks import Unit
 from edgeroberta.training import batching, loop, prediction
 from edgeroberta.training import checkpoints as training_state
 from edgeroberta.training.run import TrainingJob, TrainingRun
@@ -41,10 +43,13 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
     settings.require_learning(job.model.config.num_hidden_layers, job.label)
     rows, task = context.data.validation, context.task
     labels = labels_of(rows)
+    longest = settings.max_length
+    if task.kind.unit is Unit.MASK:  # as far as words are masked
+        longest = max(longest, FIRST_TOKENS)
     validation = batching.tokenize(
         tokenizer,
         rows.read(),
-        max_length=settings.max_length,
+        max_length=longest,
         places=task.kind.unit.located,
         units=rows.units,
     )

@@ -11,7 +11,7 @@ from edgeroberta.data.rows import Rows
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.sensitivity import TextBatch
 from edgeroberta.tasks import Problem, Task, Unit
-from edgeroberta.training import batching, heads, losses, pair_losses, prediction
+from edgeroberta.training import batching, heads, losses, masked_tokens, pair_losses, prediction
 from edgeroberta.training.prediction import ProcessBatch
 
 #: Texts per batch: with gradients of every layer kept, fewer than in an evaluation.
@@ -22,13 +22,15 @@ def samples(rows: Rows, task: Task, *, source: Checkpoint, max_length: int) -> l
     """Make batches of texts, on the CPU.
 
     ``rows``: the texts; without labels the loss is half the square of the logits, whose gradient is the
-    answer itself; of embeddings, which may all have length 1, half the squares of their cosines. ``source``:
-    the model whose tokenizer reads them.
+    answer itself; of embeddings, which may all have length 1, half the squares of their cosines. Masked words
+    are known without labels. ``source``: the model whose tokenizer reads them.
     """
     tokens = batching.tokenize(
         source, rows.read(), max_length=max_length, places=task.kind.unit.located, units=rows.units
     )
-    labels = None if rows.labels is None else heads.of(task).labels(rows, task, tokens)
+    tokens = masked_tokens.prepared(tokens, task, source=source)
+    told_nothing = rows.labels is None and task.kind.unit is not Unit.MASK
+    labels = None if told_nothing else heads.of(task).labels(rows, task, tokens)
     found = []
     for places in batching.by_length(tokens.row_lengths, batch_size=_BATCH):
         batch = prediction.to_device(tokens, places, torch.device("cpu"))

@@ -53,6 +53,9 @@ class Hyperparameters(StageConfig):
     max_length: int = Field(
         128, ge=4, description="Longest training text in tokens; longer ones are truncated."
     )
+    mask_share: float = Field(
+        0.15, gt=0, lt=1, description="Share of each text's tokens to mask and learn, of masked words."
+    )
     freeze_embeddings: bool = Field(
         True,
         description="Do not train the embeddings: they are most of a small model's parameters.",

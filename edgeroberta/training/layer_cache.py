@@ -31,9 +31,9 @@ class TextPosition:
 def freeze_layers(run: TrainingRun) -> Iterator[TextPosition]:
     """Take out of a run's model, while it trains, all that its loss does not need computed.
 
-    Frozen layers run once over the training texts, or at every step where the texts are seen once only or the
-    disk space that they may take is too small. Where no more is read of the last layer than its first token,
-    it computes no other. ``run``: the run; its model is whole again afterwards.
+    Frozen layers run once over the training texts, or at every step where the texts are seen once only, are
+    masked anew, or the disk space that they may take is too small. Where no more is read of the last layer
+    than its first token, it computes no other. ``run``: the run; its model is whole again afterwards.
     """
     place, count = TextPosition(), run.settings.freeze_layers
     run.model.to(prediction.accelerator().device)
@@ -57,7 +57,7 @@ def _kept(run: TrainingRun, count: int) -> ShardedOutputs | None:
     """Run the frozen layers over all training texts, or find what they gave; None where that is not kept."""
     settings, tokens = run.settings, run.tokens
     size = int(tokens.offsets[-1]) * run.model.config.hidden_size * 4
-    if settings.epochs == 1 or size > settings.frozen_gb * 1e9:
+    if run.fresh_ids or settings.epochs == 1 or size > settings.frozen_gb * 1e9:
         return None
     wanted = WantedOutputs(
         logits=None,

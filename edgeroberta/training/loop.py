@@ -143,7 +143,8 @@ class Loop:
             for index, batch in enumerate(micro):
                 mine = batching.process_share(batch, rank=rank, processes=processes)
                 idle = len(mine) == 0  # fewer texts than processes: run one along, at weight 0
-                part = prediction.to_device(self.run.tokens, batch[:1] if idle else mine, self.device)
+                own = batch[:1] if idle else mine
+                part = prediction.to_device(self.run.tokens, own, self.device, step=number)
                 last = index == len(micro) - 1
                 self.place.rows = part.texts
                 with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):

@@ -70,6 +70,24 @@ def _binary_divergence(logits: Tensor, teacher: Tensor, temperature: float) -> T
     return (cross - entropy).mean(-1) * temperature**2
 
 
+def _best_divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Divergence over a teacher's best tokens, and all others together.
+
+    ``logits``: float[masks, V]. ``teacher``: float[masks, 2 k], packed at this temperature, see
+    :func:`edgeroberta.roberta.heads.masked_positions.packed`.
+    """
+    target, best = teacher.chunk(2, dim=-1)
+    places, scaled = best.long(), logits / temperature
+    whole = scaled.logsumexp(-1, keepdim=True)
+    others = scaled.scatter(-1, places, -torch.inf).logsumexp(-1, keepdim=True) - whole
+    student = scaled.gather(-1, places) - whole
+    left = (1 - target.exp().sum(-1, keepdim=True)).clamp(min=torch.finfo(target.dtype).eps)
+    if places.shape[-1] < logits.shape[-1]:
+        student, target = torch.cat([student, others], -1), torch.cat([target, left.log()], -1)
+    divergence = functional.kl_div(student, target, reduction="none", log_target=True)
+    return divergence.sum(-1) * temperature**2
+
+
 def _squared_distance(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return (logits - teacher).square().mean(-1)
 
@@ -101,6 +119,7 @@ _HARD: dict[Problem, Callable[[Tensor, Tensor], Tensor]] = {
     Problem.TOKENS: _cross_entropy,
     Problem.EMBEDDING: pair_losses.distance,
     Problem.SPANS: _span_cross_entropy,
+    Problem.MASKED: _cross_entropy,
 }
 _SOFT: dict[Problem, Callable[[Tensor, Tensor, float], Tensor]] = {
     Problem.SINGLE_LABEL: _divergence,
@@ -109,15 +128,19 @@ _SOFT: dict[Problem, Callable[[Tensor, Tensor, float], Tensor]] = {
     Problem.TOKENS: _divergence,
     Problem.EMBEDDING: lambda student, teacher, _: pair_losses.from_teacher(student, teacher),
     Problem.SPANS: _span_divergence,
+    Problem.MASKED: _best_divergence,
 }
 
 
 def per_text(values: Tensor, counts: Tensor) -> Tensor:
     """Mean of a loss over what counts of each text.
 
-    ``values``: float[n, ...], the loss of every answer; it may be anything where nothing counts. ``counts``:
-    bool[n, ...], True for answers that count. Returns float[n]; 0 for a text of which nothing counts.
+    ``values``: float[n, ...], the loss of every answer; it may be anything where nothing counts; or float[k],
+    that of the answers that count alone, text by text. ``counts``: bool[n, ...], True for answers that count.
+    Returns float[n]; 0 for a text of which nothing counts.
     """
+    if values.ndim < counts.ndim:
+        values = values.new_zeros(counts.shape).masked_scatter(counts, values)
     kept = values.masked_fill(~counts, 0.0).reshape(len(values), -1).sum(1)
     return kept / counts.reshape(len(values), -1).sum(1).clamp(min=1)
 

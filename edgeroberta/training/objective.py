@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgeroberta.roberta.heads import answers
+from edgeroberta.roberta import heads
 from edgeroberta.roberta.observers import OutputRecorder
 from edgeroberta.tasks import Problem
 from edgeroberta.training import losses
@@ -70,14 +70,14 @@ class DistillObjective:
 
     def __call__(self, model: nn.Module, batch: ProcessBatch) -> Mapping[str, Tensor]:
         """Run the student, wrapped or not, on a batch; returns each weighted loss by name, float[B]."""
-        logits = answers(self._student, batch.ids, batch.mask, wrapped=model).float()
+        logits = heads.logits(self._student, batch.ids, batch.mask, wrapped=model).float()
         asked = self.distillation_targets.matches.asked(batch.texts)
         targets = self.distillation_targets.outputs.batch(asked)
         with torch.autocast(logits.device.type, enabled=False):
             result = self._on_logits(logits, targets, batch) | self._on_tokens(targets, batch)
         # every parameter gets a gradient, if only 0: data parallelism waits for all of them
         name = next(iter(result))
-        result[name] = result[name] + 0.0 * batch.per_row(logits.flatten(1).sum(1))
+        result[name] = result[name] + 0.0 * logits.sum()
         return result
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class DistillObjective:
         self.probe.close()
 
     def _on_logits(self, logits: Tensor, targets: BatchOutputs, batch: ProcessBatch) -> dict[str, Tensor]:
-        """Losses on the answers: of each text, float[B, L], or of each token, float[B, S, L]."""
+        """Losses on the answers: of each text, float[B, L], of each token, float[B, S, L], or of masks."""
         problem, result = self.distillation_targets.problem, dict[str, Tensor]()
         if self.weights.logits:
             theirs = torch.from_numpy(targets.logits).to(logits.device).float()

@@ -38,6 +38,7 @@ class ProcessBatch:
     numbers: Indices | None = None
     #: int64[texts], which row of the batch each text belongs to; None where each text is a row
     owners: Tensor | None = None
+    step: int = 0  # number of the training step, from 0
 
     @property
     def texts(self) -> Indices:
@@ -111,19 +112,26 @@ def predict(
         for rows in batches[process.process_index :: process.num_processes]:
             batch = to_device(texts, rows, device)
             logits = heads.answers(model, batch.ids, batch.mask)
-            parts.append((rows, _without_padding(logits.float().cpu().numpy(), batch.mask)))
+            counts = heads.mask_counts(model, batch.ids)
+            parts.append((rows, _without_padding(logits.float().cpu().numpy(), batch.mask, counts)))
     gathered: Sequence[tuple[Indices, Outputs]] = gather_object(parts) if process.num_processes > 1 else parts
     order = np.argsort(np.concatenate([rows for rows, _ in gathered]), kind="stable")
     found = Outputs.concatenate(part for _, part in gathered)[order]
-    places = None if tokens.places is None else np.asarray(tokens.places, np.int64)
+    located = tokens.places is not None and len(found.values) == len(tokens.places)
+    places = np.asarray(tokens.places, np.int64) if located else None
     starts = tokens.rows if tokens.rows is not None else tokens.inputs
     if starts is not None:  # of a row, the units of all its texts; of a question, those of all windows
         return Outputs(found.values, found.offsets[starts], places)
     return Outputs(found.values, found.offsets, places)
 
 
-def _without_padding(values: npt.NDArray[np.float32], mask: Tensor) -> Outputs:
-    """Pack a batch's logits: float32 [B, L] as they are, of [B, S, L] those of tokens."""
+def _without_padding(values: npt.NDArray[np.float32], mask: Tensor, masks: Tensor | None) -> Outputs:
+    """Pack a batch's logits: float32 [B, L] as they are, of [B, S, L] those of tokens.
+
+    ``masks``: int64[B], where they are [masks, L], those of each text.
+    """
+    if masks is not None:
+        return Outputs(values, np.concatenate([np.zeros(1, np.int64), np.cumsum(masks.cpu().numpy())]))
     if values.ndim == 2:
         return Outputs.of_texts(values)
     tokens = mask.cpu().numpy().astype(bool)
@@ -131,11 +139,13 @@ def _without_padding(values: npt.NDArray[np.float32], mask: Tensor) -> Outputs:
     return Outputs(values[tokens], offsets)
 
 
-def to_device(tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1) -> ProcessBatch:
+def to_device(
+    tokens: Tokens, rows: Indices, device: torch.device, *, multiple: int = 1, step: int = 0
+) -> ProcessBatch:
     """Pad the texts of ``rows``, see :meth:`Tokens.batch`, and put them on a device."""
     texts = tokens.texts_of(rows)
     ids, mask = (torch.from_numpy(each).to(device) for each in tokens.batch(texts, multiple=multiple))
     if tokens.rows is None:
-        return ProcessBatch(rows, ids, mask)
+        return ProcessBatch(rows, ids, mask, step=step)
     owners = torch.from_numpy(np.repeat(np.arange(len(rows)), tokens.rows[rows + 1] - tokens.rows[rows]))
-    return ProcessBatch(rows, ids, mask, texts, owners.to(device))
+    return ProcessBatch(rows, ids, mask, texts, owners.to(device), step)

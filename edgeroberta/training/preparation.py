@@ -16,7 +16,7 @@ from edgeroberta.data.rows import Texts
 from edgeroberta.errors import RecipeError
 from edgeroberta.roberta import observers, surgery
 from edgeroberta.storage.artifact import digest_value
-from edgeroberta.tasks import Problem
+from edgeroberta.tasks import Problem, Unit
 from edgeroberta.training import (
     alignment,
     augmentation,
@@ -24,6 +24,7 @@ from edgeroberta.training import (
     finetuning,
     foreign,
     heads,
+    masked_tokens,
     prediction,
     teacher,
     token_files,
@@ -38,6 +39,8 @@ from edgeroberta.training.teacher import WantedOutputs
 
 #: Where fewer texts than this share are the same tokens to both models, losses on tokens say too little.
 LEAST_ALIGNED = 0.5
+#: Tokens of which a teacher's answer to a mask is kept; all others count as one.
+BEST = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,13 @@ def prepare(plan: DistillationPlan) -> DistillationData:
     relation_heads = _relation_heads(plan, teacher_model) if wanted.attention else 1
     texts = _texts(plan)
     encoder = Encoder.open(plan.tokenizer, max_length=plan.settings.max_length)
-    tokens = _tokenized(plan, encoder, texts)
+    tokens = masked_tokens.prepared(
+        _tokenized(plan, encoder, texts),
+        task,
+        source=plan.tokenizer,
+        share=plan.settings.mask_share,
+        seed=plan.context.seed,
+    )
     read = _as_read(plan, teacher_model, texts, tokens, inside=bool(wanted.layers) or wanted.attention)
     matches = head.matches(tokens, read.tokens)
     matched = _matched(plan, matches)
@@ -98,9 +107,13 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
                 where=f"{plan.label}.weights.{name}",
                 hint="set it to 0; its logits are learnt from whatever its architecture",
             )
-    width = teacher_model.model.config.hidden_size if plan.context.task.problem is Problem.EMBEDDING else None
+    width, temperature = None, 1.0
+    if plan.context.task.problem is Problem.EMBEDDING:
+        width = teacher_model.model.config.hidden_size
+    if logits is Unit.MASK:
+        width, temperature = 2 * min(BEST, teacher_model.model.config.vocab_size), plan.settings.temperature
     if not weights.hidden:
-        return WantedOutputs(logits, width, attention=weights.attention > 0, precision=precision)
+        return WantedOutputs(logits, width, temperature, attention=weights.attention > 0, precision=precision)
     depth, layers = teacher_model.model.config.num_hidden_layers, plan.layers
     if layers is None or max(layers) >= depth:
         count = plan.student.config.num_hidden_layers
@@ -114,6 +127,7 @@ def _wanted(plan: DistillationPlan, teacher_model: Teacher) -> WantedOutputs:
     return WantedOutputs(
         logits,
         width,
+        temperature,
         layers[plan.settings.freeze_layers :],
         attention=weights.attention > 0,
         precision=precision,
@@ -139,11 +153,16 @@ def _relation_heads(plan: DistillationPlan, teacher_model: Teacher) -> int:
 
 
 def _texts(plan: DistillationPlan) -> list[Texts]:
-    """Return the training texts, then the unlabelled ones, then changed copies of the former."""
+    """Return the training texts, then the unlabelled ones, then changed copies of the former.
+
+    Where words are masked, copies are not changed: in each, other words are masked.
+    """
     data, count = plan.context.data, plan.settings.augment
     parts: list[Texts] = [data.train]
     if data.unlabelled is not None:
         parts.append(data.unlabelled)
+    if plan.context.task.kind.unit is Unit.MASK:
+        return [*parts, *[data.train] * count]  # of which other words are masked
     if count:
         parts.append(augmentation.AugmentedTexts(data.train, count, plan.context.seed))
     return parts
@@ -182,6 +201,13 @@ def _as_read(
     ours, theirs = plan.tokenizer.folder, teacher_model.source.folder
     if alignment.same_tokenizer(ours, theirs) and longest <= teacher_model.max_length:
         return _TeacherTokens(tokens)
+    if plan.context.task.kind.unit is Unit.MASK:
+        raise RecipeError(
+            "the teacher has another tokenizer than the student, or takes shorter texts, and it answers token"
+            " by token",
+            where=f"{plan.label}.teacher",
+            hint=f"name a teacher with the student's tokenizer, which takes {longest} tokens",
+        )
     if not inside:
         return _TeacherTokens(_tokenized(plan, teacher_model.encoder(teacher_model.max_length), texts))
     limit = min(longest, teacher_model.max_length)

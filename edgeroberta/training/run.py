@@ -41,6 +41,9 @@ class TrainingJob:
     companion: torch.nn.Module | None = None
     #: the objective reads of the last layer no more than the head does, which may be its first token alone
     first_token: bool = False
+    #: the objective gives the model other token ids at every step, so that nothing that is computed of a text
+    #: is of use for the next
+    fresh_ids: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

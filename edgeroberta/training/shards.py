@@ -25,7 +25,8 @@ LOGITS, HIDDEN, ATTENTION = "logits.npy", "hidden.npy", "attention.npy"
 class BatchOutputs:
     """A model's outputs for one batch."""
 
-    #: float32[B, L], or float32[B, S, L] where answers are per token, 0 where no token is
+    #: float32[B, L], or float32[B, S, L] where answers are per token, 0 where no token is, or
+    #: float32[masks, L] where they are of masks
     logits: npt.NDArray[np.float32]
     hidden: npt.NDArray[np.floating] | None  # float[B, S, k, H], 0 where no token is; None when not kept
     attention: npt.NDArray[np.floating] | None  # float[B, S, 3, width of the last attention], likewise
@@ -34,20 +35,24 @@ class BatchOutputs:
 class ShardedOutputs:
     """Finished outputs, read batch by batch.
 
-    ``tokens``: the texts they belong to, in the same order. ``per_token``: True where logits are one vector
-    per token.
+    ``tokens``: the texts they belong to, in the same order. ``units``: int64[n + 1], where each text's
+    vectors of logits start, where these are of tokens or of masks; None where a text has one.
     """
 
-    def __init__(self, folder: Path, tokens: Tokens, *, per_token: bool = False) -> None:
-        self._tokens, self._per_token = tokens, per_token
+    def __init__(self, folder: Path, tokens: Tokens, *, units: Indices | None = None) -> None:
+        self._tokens, self._units = tokens, units
         self._paths = paths(folder, len(tokens))
         files = {name: self._paths[0] / name for name in (LOGITS, HIDDEN, ATTENTION)}
         self._layouts = {name: EntryLayout.of(file) for name, file in files.items() if file.is_file()}
 
     def batch(self, rows: Indices) -> BatchOutputs:
         """Return the outputs of the texts at ``rows``, padded as :meth:`Tokens.batch` pads."""
-        logits = self._padded(LOGITS, rows) if self._per_token else self._read(LOGITS, rows, None)[:, 0]
-        assert logits is not None
+        logits = self._read(LOGITS, rows, self._units)
+        if self._units is None:
+            logits = logits[:, 0]
+        elif self._units is not self._tokens.offsets:  # of masks, one after the other
+            counts = self._units[rows + 1] - self._units[rows]
+            logits = logits[np.arange(logits.shape[1]) < counts[:, None]]
         return BatchOutputs(logits, self._padded(HIDDEN, rows), self._padded(ATTENTION, rows))
 
     def hidden(self, rows: Indices) -> npt.NDArray[np.floating]:
@@ -68,13 +73,13 @@ class ShardedOutputs:
             return row if offsets is None else offsets[row]
 
         layout = self._layouts[name]
-        lengths, numbers = start(rows + 1) - start(rows), rows // SHARD
+        lengths, numbers = np.asarray(start(rows + 1) - start(rows)), rows // SHARD
         result = np.zeros((len(rows), int(lengths.max()), *layout.tail), layout.dtype)
         for number in np.unique(numbers).tolist():
             first = number * SHARD
             count = start(first + size(number, len(self._tokens))) - start(first)
             with NpyReader(self._paths[number] / name, layout, int(count)) as readers:
-                for place in np.flatnonzero(numbers == number):
+                for place in np.flatnonzero((numbers == number) & (lengths > 0)):
                     readers.read(int(start(rows[place]) - start(first)), result[place, : lengths[place]])
         return result
 

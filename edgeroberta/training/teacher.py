@@ -21,6 +21,7 @@ import torch
 
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import heads
+from edgeroberta.roberta.heads import masked_positions
 from edgeroberta.roberta.observers import OutputRecorder, attention_width
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
@@ -28,6 +29,7 @@ from edgeroberta.tasks import Unit
 from edgeroberta.training import batching, npy_reader, prediction, shards
 from edgeroberta.training.batching import Indices, Tokens
 from edgeroberta.training.hyperparameters import MatmulPrecision
+from edgeroberta.training.masked_tokens import MaskedTexts, packed_numbers
 from edgeroberta.training.shards import ShardedOutputs
 
 if TYPE_CHECKING:
@@ -50,7 +52,10 @@ class WantedOutputs:
     """Which outputs to keep, and how to compute them."""
 
     logits: Unit | None = Unit.TEXT  # what one vector of logits is kept of; None to keep none
-    width: int | None = None  # numbers of such a vector; None for one per label of the model
+    #: numbers of such a vector, of masks twice the number of tokens that are kept, the best ones; None for
+    #: one per label of the model
+    width: int | None = None
+    temperature: float = 1.0  # what the logits of masks are divided by
     layers: tuple[int, ...] = ()  # layers whose hidden states are kept
     attention: bool = False  # keep queries, keys and values of the last layer
     precision: MatmulPrecision = MatmulPrecision.AUTO  # number format of the matrix products
@@ -76,6 +81,8 @@ def compute(
     """
     process = prediction.accelerator()
     outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as, wanted.logits]
+    if wanted.logits is Unit.MASK:
+        outputs += [wanted.width, wanted.temperature]
     identity = digest_value([key, tokens.digest, outputs, shards.SHARD])
     paths, total = shards.paths(folder, len(tokens)), len(tokens)
     if process.is_main_process:
@@ -105,7 +112,14 @@ def compute(
     if process.is_main_process:
         for claim in folder.glob(_CLAIM.format("*")):
             claim.rmdir()
-    return ShardedOutputs(folder, tokens, per_token=wanted.logits is Unit.TOKEN)
+    return ShardedOutputs(folder, tokens, units=_units(tokens, wanted.logits))
+
+
+def _units(tokens: Tokens, unit: Unit | None) -> Indices | None:
+    """Return where the units of each text start, int64[n + 1], of which logits are kept; None for texts."""
+    if unit is Unit.MASK and isinstance(tokens, MaskedTexts):
+        return tokens.mask_offsets
+    return tokens.offsets if unit is Unit.TOKEN else None
 
 
 def _claim(path: Path) -> bool:
@@ -123,7 +137,7 @@ def _require_room(folder: Path, model: PreTrainedModel, tokens: Tokens, wanted: 
     for number, path in enumerate(shards.paths(folder, total)):
         if not path.is_dir():
             first, rows = number * shards.SHARD, shards.size(number, total)
-            shapes = _shapes(model, rows, int(tokens.offsets[first + rows] - tokens.offsets[first]), wanted)
+            shapes = _shapes(model, tokens, slice(first, first + rows), wanted)
             sizes = {name: prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
             needed, least = needed + sum(sizes.values()), least + sizes.get(shards.LOGITS, 0)
     fewer = wanted.otherwise or (
@@ -149,13 +163,15 @@ def _prepare(folder: Path, plan: dict[str, Any]) -> None:
 
 
 def _shapes(
-    model: PreTrainedModel, rows: int, total: int, wanted: WantedOutputs
+    model: PreTrainedModel, tokens: Tokens, rows: slice, wanted: WantedOutputs
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Return the shape and dtype of each of a shard's arrays; ``total`` counts its tokens."""
+    """Return the shape and dtype of each of a shard's arrays; ``rows``: its texts."""
     kept, width = np.dtype(wanted.kept_as), model.config.hidden_size
+    total = int(tokens.offsets[rows.stop] - tokens.offsets[rows.start])
     shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
     if wanted.logits:
-        entries = total if wanted.logits is Unit.TOKEN else rows
+        units = _units(tokens, wanted.logits)
+        entries = rows.stop - rows.start if units is None else int(units[rows.stop] - units[rows.start])
         shapes[shards.LOGITS] = ((entries, wanted.width or model.config.num_labels), np.dtype(np.float32))
     if wanted.layers:
         shapes[shards.HIDDEN] = ((total, len(wanted.layers), width), kept)
@@ -177,12 +193,11 @@ def _write_shard(
     The arrays are memory maps: those of 2,048 long texts and a wide model would take some GB.
     """
     first, rows = number * shards.SHARD, shards.size(number, len(tokens))
-    total = int(tokens.offsets[first + rows] - tokens.offsets[first])
     partial = path.with_name(_PARTIAL.format(path.name, os.getpid()))
     partial.mkdir()
     arrays = {
         name: np.lib.format.open_memmap(partial / name, "w+", dtype, shape)
-        for name, (shape, dtype) in _shapes(model, rows, total, wanted).items()
+        for name, (shape, dtype) in _shapes(model, tokens, slice(first, first + rows), wanted).items()
     }
     _run(model, tokens, number, probe, wanted, arrays)
     for array in arrays.values():
@@ -208,8 +223,14 @@ def _run(
     with torch.inference_mode(), prediction.computing(dtype, model.device):
         for places in batching.by_length(lengths, batch_size=prediction.EVALUATION_BATCH):
             batch = prediction.to_device(tokens, first + places, model.device, multiple=LENGTH_STEP)
-            logits = heads.answers(model, batch.ids, batch.mask)
-            if wanted.logits is Unit.TEXT:
+            logits = heads.logits(model, batch.ids, batch.mask)
+            if wanted.logits is Unit.MASK and isinstance(tokens, MaskedTexts):
+                best = masked_positions.packed(
+                    logits, (wanted.width or 2) // 2, temperature=wanted.temperature
+                )
+                numbers = packed_numbers(tokens.mask_offsets, first + places)
+                arrays[shards.LOGITS][numbers - tokens.mask_offsets[first]] = best.cpu().numpy()
+            elif wanted.logits is Unit.TEXT:
                 arrays[shards.LOGITS][places] = logits.float().cpu().numpy()
             elif wanted.logits is Unit.TOKEN:
                 _unpad(arrays[shards.LOGITS], logits, starts[places], lengths[places])

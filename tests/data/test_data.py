@@ -679,7 +679,8 @@ BAD = {
     ),
     "labels wanted of a text file": Bad(
         "x.txt: a .txt file has no labels\n"
-        "  next: give a CSV, TSV or JSONL file; if it is columns of words and tags: --label-format tags",
+        "  next: give a CSV, TSV or JSONL file; if it is columns of words and tags: --label-format tags; to "
+        "learn the words of texts: --task fill-mask",
         {"x.txt": "a\nb\n"},
     ),
     "too few rows to split": Bad(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 import edgeroberta
 from edgeroberta import recipe
 from edgeroberta.data import DataSpec
-from edgeroberta.errors import RecipeError, UsageError
+from edgeroberta.errors import CheckpointError, DataError, RecipeError, UsageError
 from edgeroberta.pipeline import compression_inputs
 from edgeroberta.pipeline.compression_inputs import CompressionInputs, CompressionRequest
+from edgeroberta.tasks import MaskedTokens, Problem, Task
 
 
 def test_words_that_the_model_does_not_read_are_told(make_checkpoint, tmp_path, monkeypatch):
@@ -82,3 +84,82 @@ def test_a_reference_is_held_to_the_windows_of_the_recipe(tiny_checkpoint, tmp_p
             find(*wrong)
     with pytest.raises(RecipeError, match=r"build\.stride: windows of 510 tokens cannot overlap by 600"):
         find("build.long_text=windows", "build.stride=600")
+
+
+def masked_words(model: Path, data: str, chosen: str, task: str | None) -> CompressionInputs:
+    request = CompressionRequest(
+        model=str(model),
+        data=DataSpec(data),
+        recipe=chosen,
+        overrides=(),
+        target="cpu",
+        output=Path("out"),
+        work=None,
+        reference=None,
+        task=task,
+    )
+    return compression_inputs.find(request, recipe.load(chosen))
+
+
+@pytest.fixture
+def plain(tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    Path("x.txt").write_text("\n".join(f"The film number {i} is great." for i in range(60)))
+    return "x.txt"
+
+
+@pytest.fixture
+def labelled(tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"The film number {i} is great.,{('bad', 'good')[i % 2]}\n" for i in range(60)]
+    Path("x.csv").write_text("text,label\n" + "".join(lines))
+    return "x.csv"
+
+
+@pytest.mark.parametrize("task", [None, "fill-mask"])
+def test_a_model_that_fills_masks_is_compressed_on_plain_texts(tiny_mask_checkpoint, plain, task):
+    found = masked_words(tiny_mask_checkpoint, plain, "int8", task)
+    assert found.task == Task(Problem.MASKED, (), dimensions=20, mask_id=4)
+    assert found.data.train.labels is None
+    assert isinstance(found.data.heldout.labels, MaskedTokens)
+
+
+def test_one_with_labelled_rows_must_be_asked_for_masked_words(tiny_mask_checkpoint, labelled):
+    with pytest.raises(CheckpointError, match="without a classification head") as raised:
+        masked_words(tiny_mask_checkpoint, labelled, "int8", None)
+    assert "--task fill-mask" in str(raised.value.hint)
+    found = masked_words(tiny_mask_checkpoint, labelled, "int8", "fill-mask")
+    assert found.task.problem is Problem.MASKED
+    assert not any("label" in line for line in found.told)
+    # with a finetune stage it becomes a classifier, as any base model does
+    trained = masked_words(tiny_mask_checkpoint, labelled, "finetune-int8", None)
+    assert trained.task.labels == ("bad", "good")
+
+
+@pytest.mark.parametrize("fixture", ["tiny_headless_checkpoint", "tiny_checkpoint", "tiny_mask_checkpoint"])
+def test_any_model_may_learn_masked_words(fixture, plain, request):
+    model = request.getfixturevalue(fixture)
+    found = masked_words(model, plain, "finetune-int8", "fill-mask")
+    assert found.task == Task(Problem.MASKED, (), dimensions=20, mask_id=4)
+    with pytest.raises(DataError, match="no labels") as raised:
+        masked_words(model, plain, "finetune-int8", None)
+    assert "--task fill-mask" in str(raised.value.hint)
+
+
+def test_a_model_without_the_head_cannot_be_compressed_as_one_that_fills_masks(
+    tiny_headless_checkpoint, tiny_checkpoint, plain
+):
+    with pytest.raises(CheckpointError, match="nothing to compress yet"):
+        masked_words(tiny_headless_checkpoint, plain, "int8", "fill-mask")
+    with pytest.raises(UsageError, match="the model tell") as raised:
+        masked_words(tiny_checkpoint, plain, "int8", "fill-mask")
+    assert raised.value.where == "--task"
+
+
+def test_masked_words_need_a_mask_token(tiny_mask_checkpoint, plain, tmp_path):
+    model = Path(shutil.copytree(tiny_mask_checkpoint, tmp_path / "model"))
+    text = (model / "tokenizer.json").read_text()
+    (model / "tokenizer.json").write_text(text.replace("<mask>", "<other>"))
+    with pytest.raises(CheckpointError) as raised:
+        masked_words(model, plain, "finetune-int8", "fill-mask")
+    assert raised.value.code == "checkpoint.no-mask"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgeroberta.roberta.heads import masked_positions
 from edgeroberta.tasks import Problem
 from edgeroberta.training import losses
 
@@ -120,7 +121,43 @@ def test_relation_loss_does_not_see_padding():
 @pytest.mark.parametrize("problem", list(losses._SOFT))
 def test_soft_loss_is_zero_when_student_and_teacher_agree(problem):
     logits = torch.tensor(random(4, 3))
-    assert losses.soft(logits, logits, problem, temperature=2.0).abs().max() < 1e-12
+    teacher = logits
+    if problem is Problem.MASKED:  # the best two of three tokens
+        teacher = masked_positions.packed(logits, 2, temperature=2.0).double()
+    assert losses.soft(logits, teacher, problem, temperature=2.0).abs().max() < 1e-6
+
+
+def test_soft_loss_of_masked_words_is_that_of_the_best_tokens_and_of_all_others_together():
+    student, teacher, t = random(5, 9), random(5, 9, seed=1), 2.0
+    p, q = softmax(teacher / t), softmax(student / t)
+    packed = masked_positions.packed(torch.tensor(teacher), 3, temperature=t)
+    found = losses.soft(torch.tensor(student), packed.double(), Problem.MASKED, temperature=t)
+    for row in range(5):
+        best = np.argsort(-p[row])[:3]
+        assert packed[row, 3:].tolist() == best.tolist()
+        a, b = (np.append(each[row, best], 1 - each[row, best].sum()) for each in (p, q))
+        assert found[row].item() == pytest.approx((a * np.log(a / b)).sum() * t * t, rel=1e-4)
+
+
+def test_it_is_the_whole_divergence_where_all_tokens_are_kept():
+    student, teacher = random(4, 6), random(4, 6, seed=1)
+    packed = masked_positions.packed(torch.tensor(teacher), 64)
+    found = losses.soft(torch.tensor(student), packed.double(), Problem.MASKED, temperature=1.0)
+    p, q = softmax(teacher), softmax(student)
+    np.testing.assert_allclose(found, (p * np.log(p / q)).sum(1), rtol=1e-4)
+
+
+def test_a_teacher_that_is_sure_gives_finite_gradients():
+    logits = torch.zeros(1, 8, requires_grad=True)
+    teacher = masked_positions.packed(torch.tensor([[90.0, *[0.0] * 7]]), 2)
+    losses.soft(logits, teacher, Problem.MASKED, temperature=1.0).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
+def test_losses_of_masks_are_averaged_over_those_of_each_text():
+    counts = torch.tensor([[True, False, True], [False, False, False], [False, True, False]])
+    assert losses.per_text(tensor([1.0, 3.0, 5.0]), counts).tolist() == [2.0, 0.0, 5.0]
 
 
 def test_hidden_and_relation_losses_are_zero_when_student_and_teacher_agree():

@@ -50,7 +50,9 @@ __all__ = [
     "build",
     "find",
     "is_known_class",
+    "logits",
     "macs",
+    "mask_counts",
     "name_of",
     "of_model",
     "of_task",
@@ -130,6 +132,26 @@ def answers(model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Te
     return of_model(model).run(model, ids, mask, wrapped=wrapped)
 
 
+def logits(model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+    """Run a model of transformers, and return what losses are computed of.
+
+    That is what the graph gives, but of masked words float [masks, vocabulary]. Arguments are those of
+    :func:`answers`.
+    """
+    return of_model(model).logits(model, ids, mask, wrapped=wrapped)
+
+
+def mask_counts(model: Any, ids: Tensor) -> Tensor | None:
+    """Return how many masks each text has, int64 [B], where a model answers of masks alone; else None.
+
+    ``ids``: int64 [B, S].
+    """
+    if not isinstance(of_model(model), MaskedLM):
+        return None
+    counts: Tensor = (ids == model.config.mask_token_id).sum(1)
+    return counts
+
+
 def auto_name(head: Head) -> str:
     """Return the name of the class of transformers that loads such a model of any family."""
     return f"AutoModel{head.suffix.removeprefix('Model')}"
@@ -153,9 +175,10 @@ def build(model: PreTrainedModel, config: Any) -> PreTrainedModel:
     return made
 
 
-def tensors(head: Head) -> tuple[str, ...]:
-    """Return the names of its tensors."""
-    return tuple(name for name, _ in shapes(head, 1, 1, 1))
+def tensors(head: Head, *, optional: bool = False) -> tuple[str, ...]:
+    """Return the names of its tensors; ``optional``: also of those that some models do not store."""
+    more = head.optional(1, 1) if optional else ()
+    return tuple(name for name, _ in (*shapes(head, 1, 1, 1), *more))
 
 
 def shapes(head: Head, hidden: int, outputs: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -134,6 +134,9 @@ class Head(Protocol):
     def run(self, model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
         """Run a model of transformers, and return what the graph gives; see :func:`.answers`."""
 
+    def logits(self, model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+        """Run a model of transformers, and return what losses are computed of; see :func:`.logits`."""
+
     def read(self, output: Any, ids: Tensor, mask: Tensor) -> Tensor:
         """Take of what a model of transformers returns that which the graph gives, float [B, …, outputs].
 
@@ -156,6 +159,10 @@ class PlainHead:
         """Run the model, and read its output."""
         output = (model if wrapped is None else wrapped)(input_ids=ids, attention_mask=mask)
         return self.read(output, ids, mask)
+
+    def logits(self, model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+        """Return the same."""
+        return self.run(model, ids, mask, wrapped=wrapped)
 
     def read(self, output: Any, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the logits."""

@@ -174,7 +174,7 @@ class MaskedLM(PlainHead):
     ) -> None:
         """``activation``: what stands before the norm; None for the encoder's own."""
         self.reads, self.gives = reads, decoder
-        self._norm, self._bias, self._activation = norm, bias, activation
+        self.norm, self._bias, self._activation = norm, bias, activation
 
     def linears(self, hidden: int, outputs: int) -> Iterator[tuple[str, int, int]]:
         """List name, inputs and outputs of the one linear layer that is not the embeddings."""
@@ -182,8 +182,8 @@ class MaskedLM(PlainHead):
 
     def others(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """List name and shape of norm and bias."""
-        yield f"{self._norm}.weight", (hidden,)
-        yield f"{self._norm}.bias", (hidden,)
+        yield f"{self.norm}.weight", (hidden,)
+        yield f"{self.norm}.bias", (hidden,)
         yield self._bias, (vocabulary,)
 
     def optional(self, hidden: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -215,7 +215,7 @@ class MaskedLM(PlainHead):
         table = tensors.words if own is None or tied else own
         return MaskedLMWeights(
             dense=tensors.linear(self.reads),
-            norm=tensors.norm(self._norm),
+            norm=tensors.norm(self.norm),
             decoder=Linear(table.T, bias),
             tied=tied,
             mask_id=config.mask_id,
@@ -229,9 +229,10 @@ class MaskedLM(PlainHead):
 
         ``model.config.mask_token_id`` says which token is the mask.
         """
-        import torch
+        logits = self.logits(model, ids, mask, wrapped=wrapped)
+        return masked_positions.packed(logits, masked.width(logits.shape[-1]) // 2)
 
+    def logits(self, model: Any, ids: Tensor, mask: Tensor, *, wrapped: Any = None) -> Tensor:
+        """Run a model at its masks, and return logits, float [masks, vocabulary]; see :meth:`run`."""
         places = ids == model.config.mask_token_id
-        logits = masked_positions.logits(model, ids, mask, places, wrapped=wrapped)
-        best = torch.log_softmax(logits.float(), dim=-1).topk(masked.width(logits.shape[-1]) // 2, dim=-1)
-        return torch.cat([best.values, best.indices.float()], dim=-1)
+        return masked_positions.logits(model, ids, mask, places, wrapped=wrapped)

@@ -47,3 +47,15 @@ def logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, *, wrapped:
         output = (model if wrapped is None else wrapped)(input_ids=ids, attention_mask=mask)
     found: Tensor = output.logits
     return found
+
+
+def packed(logits: Tensor, k: int, *, temperature: float = 1.0) -> Tensor:
+    """Pack the best tokens of each position, float [positions, 2 k].
+
+    ``logits``: float [positions, vocabulary], divided by ``temperature`` first. Returns log-probabilities,
+    the best first, then their ids, as :mod:`edgeroberta.tasks.masked` has them.
+    """
+    import torch
+
+    best = torch.log_softmax(logits.float() / temperature, dim=-1).topk(min(k, logits.shape[-1]), dim=-1)
+    return torch.cat([best.values, best.indices.float()], dim=-1)

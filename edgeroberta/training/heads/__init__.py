@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from edgeroberta.training.heads.masked_words import MaskedWords
 from edgeroberta.training.heads.question_answering import QuestionAnswering
 from edgeroberta.training.heads.sentence_embedding import SentenceEmbedding
 from edgeroberta.training.heads.sequence_classification import SequenceClassification
@@ -25,7 +26,8 @@ class Labels(Protocol):
         """Return the labels of the rows at ``rows`` and which of them are known.
 
         Returns labels as :func:`edgeroberta.training.losses.hard` takes them, one per logit vector of the
-        model, with any valid value where none is known; and bool[B, ...], True where one is.
+        model, with any valid value where none is known; and bool[B, ...], True where one is. Where logits are
+        those of masks alone, one after the other, so are the labels, and it is True where the masks are.
         """
 
     def notes(self) -> Mapping[str, int]:
@@ -73,6 +75,7 @@ HEADS: dict[str, TrainingHead] = {
     "token-classification": TokenClassification(),
     "question-answering": QuestionAnswering(),
     "sentence-embedding": SentenceEmbedding(),
+    "fill-mask": MaskedWords(),
 }
 
 
