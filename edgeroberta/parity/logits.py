@@ -98,14 +98,13 @@ def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Out
 def _with_head(model: Checkpoint, task: Task, place: Path) -> Checkpoint:
     import torch
 
-    from edgeroberta.roberta import loading
+    from edgeroberta.roberta import heads, loading
 
     classifier: Any = loading.load_classifier(model, task)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        head = getattr(classifier, "classifier", None)
-        for parameter in () if head is None else head.parameters():
-            parameter.normal_()
+        for name in heads.tensors(heads.of_model(classifier)):
+            classifier.get_parameter(name).normal_()
     place.mkdir()
     loading.save_classifier(classifier, place, tokenizer=model)
     return Checkpoint(place)

@@ -105,6 +105,15 @@ def test_a_model_gets_a_head_of_the_kind_of_its_task(
         assert (made.task.problem, made.config.num_labels) == (Problem.TOKENS, 2)
 
 
+@pytest.mark.parametrize("source", ["tiny_checkpoint", "tiny_headless_checkpoint", "tiny_bert_checkpoint"])
+def test_a_base_model_of_questions_is_compared_with_a_head_of_random_numbers(request, source, tmp_path):
+    task = Task(Problem.SPANS, ("start", "end"), pair=True)
+    model = Checkpoint(request.getfixturevalue(source))
+    logits.check(model, task, [("which film", text) for text in TEXTS[:4]])
+    made = logits._with_head(model, task, tmp_path / "model")
+    assert (made.task.problem, made.config.num_labels) == (Problem.SPANS, 2)
+
+
 def test_a_model_is_looked_at_once(job, monkeypatch):
     assert preflight.check([], job) == ()
     monkeypatch.setattr(preflight.tokens, "check", lambda *_: pytest.fail("looked at again"))
@@ -141,7 +150,7 @@ def test_a_model_whose_tokenizer_pads_on_the_left_is_read_right(job, tmp_path):
 
 
 def test_a_graph_that_answers_otherwise_is_refused_with_the_text(job, monkeypatch):
-    def wrong(folder: Path, path: Path, form: Any = None) -> Any:
+    def wrong(folder: Path, path: Path, form: Any = None, **named: Any) -> Any:
         weights = graph.load_weights(folder)
         weights.embeddings.position[1, 0] += 5
         return graph.build_graph(weights).builder.save(path)
