@@ -45,8 +45,17 @@ class _CardSource:
     license: str | None
 
 
-def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id: str | None = None) -> str:
-    """Write the card of a manifest and its ``report.json``; ``license_id`` as of :func:`stated_license`."""
+def write(
+    manifest: Mapping[str, Any],
+    report: Mapping[str, Any],
+    *,
+    license_id: str | None = None,
+    family: str = "roberta",
+) -> str:
+    """Write the card of a manifest and its ``report.json``.
+
+    ``license_id``: as of :func:`stated_license`. ``family``: the model's ``model_type``, which becomes a tag.
+    """
     origin = _origin(manifest, license_id)
     per_stage = PerStageMetrics.from_json(report["per_stage"]) if report.get("per_stage") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
@@ -54,7 +63,7 @@ def write(manifest: Mapping[str, Any], report: Mapping[str, Any], *, license_id:
     suffix = HEADS[Task.from_json(manifest["task"]).head].suffix
     return rendering.render(
         "card.md.j2",
-        front_matter=_front_matter(manifest, report, origin),
+        front_matter=_front_matter(manifest, report, origin, family),
         name=origin.name,
         manifest=manifest,
         baseline=manifest["baseline"],
@@ -109,14 +118,16 @@ def _origin(manifest: Mapping[str, Any], license_id: str | None) -> _CardSource:
     return _CardSource(name, hub_id, license_id)
 
 
-def _front_matter(manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _CardSource) -> str:
+def _front_matter(
+    manifest: Mapping[str, Any], report: Mapping[str, Any], origin: _CardSource, family: str
+) -> str:
     import yaml
 
     metric, tag = report["metric"], _kind(manifest).optimum_task
     fields: dict[str, Any] = {
         "library_name": "edgeroberta",
         "pipeline_tag": tag,
-        "tags": ["edgeroberta", "roberta", "onnx", manifest["precision"], *manifest["engines"]],
+        "tags": ["edgeroberta", family, "onnx", manifest["precision"], *manifest["engines"]],
     }
     for field in ("license", "base_model"):
         if value := getattr(origin, field):

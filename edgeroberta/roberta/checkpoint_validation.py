@@ -32,7 +32,7 @@ def check(model: Checkpoint) -> None:
 
 
 def check_config(model: Checkpoint) -> EncoderConfig:
-    """Refuse a config that does not describe a RoBERTa encoder with a known head, or none."""
+    """Refuse a config that does not describe an encoder of one of the families with a known head, or none."""
     check_additions(model)
     config, where = model.config, str(model.config_file)
     for name in model.fields.get("architectures") or ():

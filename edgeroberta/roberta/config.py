@@ -1,4 +1,4 @@
-"""The shape of a RoBERTa encoder, read from a Hugging Face ``config.json``."""
+"""The shape of an encoder of RoBERTa's or BERT's kind, read from a Hugging Face ``config.json``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EncoderConfig:
     max_positions: int  # rows of the position table, the offset rows included
     type_vocab_size: int  # rows of the token type table
     layer_norm_eps: float  # epsilon of every layer norm
-    pad_token_id: int  # id of the padding token; positions start one above it
+    pad_token_id: int  # id of the padding token; RoBERTa's positions start one above it
     activation: str  # ``gelu`` (erf), ``gelu_tanh`` or ``relu``
     num_labels: int  # outputs of the head, per unit
     head: str  # name of the head, a key of :data:`edgeroberta.roberta.heads.HEADS`

@@ -1,4 +1,4 @@
-"""Every field of ``config.json`` that decides what a RoBERTa computes or how transformers reads it.
+"""Every field of ``config.json`` that decides what a model computes or how transformers reads it.
 
 transformers checks few of them and computes on with the rest, or fails in the midst of training. So each is
 held to a table here before anything is made of it, and transformers is given the known fields alone.

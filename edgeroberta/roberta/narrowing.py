@@ -62,7 +62,7 @@ def narrow(
 ) -> Narrowed:
     """Make a narrower model of one with a head.
 
-    ``model``: a Hugging Face RoBERTa, XLM-R or CamemBERT with a head; left in evaluation mode.
+    ``model``: a Hugging Face model of one of the families with a head; left in evaluation mode.
     Layers that are pruned to fewer heads or neurons than the widths asked for keep what they have.
     ``hidden_size``: width of the residual stream, a multiple of the head size; None leaves it.
     ``intermediate_size``: width of the FFN; None leaves it.

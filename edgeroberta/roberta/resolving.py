@@ -36,7 +36,7 @@ def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Checkpoin
 def locate(model: str, *, cache: Path) -> Checkpoint:
     """Find the checkpoint of any encoder, also of one that cannot be compressed: a teacher.
 
-    One of a RoBERTa is checked but for its tokenizer; of one of another family only that there are
+    One of our families is checked but for its tokenizer; of one of another family only that there are
     safetensors and a config, and no adapter or code. Raises CheckpointError: there is no such model, it is
     damaged, or its weights are only there as a pickle.
     """

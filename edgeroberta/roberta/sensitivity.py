@@ -54,7 +54,7 @@ def measure(model: PreTrainedModel, samples: Sequence[TextBatch]) -> Sensitivity
 
     The score of a part is the squared change of the loss, to first order, were its output 0: the sum of
     output times gradient over a text's tokens, squared (Molchanov et al., arXiv:1906.10771). ``model``: a
-    Hugging Face RoBERTa, XLM-R or CamemBERT with a head; left in evaluation mode.
+    Hugging Face model of one of the families with a head; left in evaluation mode.
     """
     model.eval()
     layers = model.base_model.encoder.layer

@@ -37,7 +37,8 @@ def bundle(config: BundleConfig, context: Context) -> Mapping[str, Any]:
     recipe = yamltext.parse(context.recipe_text, where=RECIPE)
     write_text(output / RECIPE, yamltext.dump(without_folders(recipe)))
     license_id = card.stated_license(context.baseline.folder)
-    write_text(output / README, card.write(fields, report, license_id=license_id))
+    family = context.baseline.config.family
+    write_text(output / README, card.write(fields, report, license_id=license_id, family=family))
     sealed = seal(output, fields)
     return {
         "verdict": report["judgement"]["verdict"],

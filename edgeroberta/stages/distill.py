@@ -55,7 +55,9 @@ class DistillConfig(DistillSettings):
         Initialization.IMPORTANCE, description="How a narrower student is initialized from the teacher."
     )
     student: str | None = Field(
-        None, description="Folder or Hub id of a RoBERTa to start from instead, with its own tokenizer."
+        None,
+        description="Folder or Hub id of a model of one of the families to start from instead, with its own "
+        "tokenizer.",
     )
 
     @model_validator(mode="after")

@@ -193,7 +193,7 @@ def _load(source: Checkpoint, head: Head) -> PreTrainedModel:
 
 
 def _tokenizer(source: Checkpoint) -> Any:
-    """Open a teacher's tokenizer; batches are padded here, on the right, whatever a RoBERTa's says."""
+    """Open a teacher's tokenizer; batches are padded here, on the right, whatever one of ours says."""
     tokenizer = hftokenizer.open_files(source.folder)
     if (tokenizer.padding_side != "right" and not source.of_family) or tokenizer.pad_token_id is None:
         raise CheckpointError(

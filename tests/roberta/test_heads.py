@@ -97,7 +97,7 @@ def test_a_projection_alone_is_the_head_of_tokens_and_no_head_of_texts(copy, tin
 def test_a_head_of_two_layers_is_no_head_of_tokens(copy):
     stored = load_file(copy / "model.safetensors")
     save_file({**stored, "classifier.dense.weight": torch.ones(32, 32)}, copy / "model.safetensors")
-    with pytest.raises(CheckpointError, match="a head that RobertaForTokenClassification does not have"):
+    with pytest.raises(CheckpointError, match="a head that models for token classification do not have"):
         checkpoint_validation.check(Checkpoint(copy))
 
 

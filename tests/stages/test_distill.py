@@ -95,6 +95,37 @@ def test_a_student_of_all_layers_has_nothing_to_learn_from_hidden_states(make_co
     assert all(abs(notes["history"][0][f"loss_{name}"]) < 1e-5 for name in ("logits", "hidden", "attention"))
 
 
+@pytest.fixture(scope="module")
+def deep_bert(make_checkpoint) -> Path:
+    task = TASKS["pair"]
+    return make_checkpoint(task.labels, task.problem.value, num_hidden_layers=4, model_type="bert")
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_a_bert_of_pairs_whose_student_has_all_layers_has_nothing_to_learn(
+    frozen, make_context, deep_bert, tmp_path
+):
+    rows = [rows_of(TASKS["pair"], count, seed) for seed, count in enumerate((40, 16, 16))]
+    context = stage_contexts.context(tmp_path / "bert", deep_bert, TASKS["pair"], rows)
+    weights = {"logits": 1, "hard": 0, "hidden": 1, "attention": 1}
+    notes = distill(context, layers=4, freeze_layers=frozen, weights=weights, epochs=1, learning_rate=1e-12)
+    assert all(abs(notes["history"][0][f"loss_{name}"]) < 1e-5 for name in ("logits", "hidden", "attention"))
+
+
+def test_another_bert_teaches_every_loss_where_it_reads_the_same_tokens(
+    make_context, make_checkpoint, deep_bert, tmp_path
+):
+    rows = [rows_of(TASKS["pair"], count, seed) for seed, count in enumerate((40, 16, 16))]
+    context = stage_contexts.context(tmp_path / "bert", deep_bert, TASKS["pair"], rows)
+    names = TASKS["pair"].labels
+    other = make_checkpoint(names, num_hidden_layers=3, hidden_size=48, seed=4, model_type="bert")
+    notes = distill(context, teacher=str(other), weights=ALL, epochs=6)
+    first, last = notes["history"][0], notes["history"][-1]
+    assert all(last[f"loss_{name}"] < first[f"loss_{name}"] for name in ALL)
+    found = foreign.open_teacher(str(other), context)
+    assert (found.family, found.max_length) == (True, 512)
+
+
 def test_unlabelled_texts_are_learnt_from_without_the_hard_loss(make_context, tmp_path):
     still = {"epochs": 1, "learning_rate": 1e-12, "weights": only(hard=1.0)}
     alone = distill(make_context("a"), **still)
@@ -359,10 +390,11 @@ def test_logits_of_tokens_are_kept_one_by_one_and_read_as_batches(make_context):
     np.testing.assert_allclose(stored[: len(ids)], wanted, atol=1e-4)
 
 
-def test_a_teacher_of_pairs_gets_the_segment_of_each_token(make_context, tmp_path):
+@pytest.mark.parametrize("kind", ["electra", "bert"])
+def test_a_teacher_of_pairs_gets_the_segment_of_each_token(kind, make_context, tmp_path):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    folder, context = foreign_teacher(tmp_path / "teacher"), make_context(kind="pair")
+    folder, context = foreign_teacher(tmp_path / "teacher", kind), make_context(kind="pair")
     distill(context, teacher=str(folder), weights=only(logits=1), epochs=1)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()

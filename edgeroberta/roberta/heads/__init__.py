@@ -1,4 +1,4 @@
-"""Heads on a RoBERTa encoder, one module a kind: names of tensors, loading, and what a graph ends with.
+"""Heads on an encoder, one module a kind: names of tensors, loading, and what a graph ends with.
 
 A new one is a module and a row of :data:`HEADS`; nothing else in this package knows their names.
 """
@@ -24,7 +24,7 @@ from edgeroberta.roberta.heads.masked_lm import MaskedLM
 from edgeroberta.roberta.heads.question_answering import QuestionAnswering
 from edgeroberta.roberta.heads.sentence_embedding import ROWS as SENTENCE_EMBEDDINGS
 from edgeroberta.roberta.heads.sentence_embedding import SentenceEmbeddingHead
-from edgeroberta.roberta.heads.sequence_classification import SequenceClassification
+from edgeroberta.roberta.heads.sequence_classification import OTHER_THAN_BERTS, SequenceClassification
 from edgeroberta.roberta.heads.token_classification import TokenClassification
 from edgeroberta.tasks import SentenceEmbedding, pooling
 
@@ -73,7 +73,9 @@ HEADS: dict[str, Head] = {
 #: Heads whose tensors have other names in a family, by its ``model_type``.
 _OF_FAMILY: Mapping[str, Mapping[str, Head]] = {
     "bert": {
-        "sequence-classification": SequenceClassification("bert.pooler.dense", "classifier"),
+        "sequence-classification": SequenceClassification(
+            "bert.pooler.dense", "classifier", OTHER_THAN_BERTS
+        ),
         "fill-mask": MaskedLM(
             "cls.predictions.transform.dense",
             "cls.predictions.transform.LayerNorm",

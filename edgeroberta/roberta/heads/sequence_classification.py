@@ -45,6 +45,31 @@ class SequenceClassificationWeights:
         return (HeadOutput(result, ("batch", self.outputs)),)
 
 
+#: Heads of one layer, and of more than RoBERTa's two.
+_OTHER_THAN_ROBERTAS: tuple[ForeignTensors, ...] = (
+    ForeignTensors(
+        r"^classifier\.(weight|bias)$",
+        "is a head of one layer, as BERT has it; RoBERTa's has two",
+        "train a head of two from the same encoder: edgeroberta compress BASE-MODEL --recipe"
+        ' finetune-int8; if the model labels tokens, write "architectures":'
+        ' ["RobertaForTokenClassification"] in config.json',
+    ),
+    ForeignTensors(
+        r"^classifier\.",
+        "is a part of the head that RoBERTa's does not have",
+        "fine-tune RobertaForSequenceClassification, whose head is dense, tanh and out_proj",
+    ),
+)
+#: Heads of more than the one layer that BERT has behind its pooler.
+OTHER_THAN_BERTS: tuple[ForeignTensors, ...] = (
+    ForeignTensors(
+        r"^classifier\.(?!(weight|bias)$)",
+        "is a part of a head that BERT's does not have, which is one layer behind the pooler",
+        "fine-tune BertForSequenceClassification, whose head is bert.pooler.dense and classifier",
+    ),
+)
+
+
 class SequenceClassification(PlainHead):
     """The head of ``RobertaForSequenceClassification``, or of another family under its own names."""
 
@@ -52,23 +77,14 @@ class SequenceClassification(PlainHead):
     suffix = "ForSequenceClassification"
     first_token_only = True
     states_problem = True
-    foreign: tuple[ForeignTensors, ...] = (
-        ForeignTensors(
-            r"^classifier\.(weight|bias)$",
-            "is a head of one layer, as BERT has it; RoBERTa's has two",
-            "train a head of two from the same encoder: edgeroberta compress BASE-MODEL --recipe"
-            ' finetune-int8; if the model labels tokens, write "architectures":'
-            ' ["RobertaForTokenClassification"] in config.json',
-        ),
-        ForeignTensors(
-            r"^classifier\.",
-            "is a part of the head that RoBERTa's does not have",
-            "fine-tune RobertaForSequenceClassification, whose head is dense, tanh and out_proj",
-        ),
-    )
 
-    def __init__(self, reads: str = "classifier.dense", gives: str = "classifier.out_proj") -> None:
-        self.reads, self.gives = reads, gives
+    def __init__(
+        self,
+        reads: str = "classifier.dense",
+        gives: str = "classifier.out_proj",
+        foreign: tuple[ForeignTensors, ...] = _OTHER_THAN_ROBERTAS,
+    ) -> None:
+        self.reads, self.gives, self.foreign = reads, gives, foreign
 
     def linears(self, hidden: int, outputs: int) -> Iterator[tuple[str, int, int]]:
         """List name, inputs and outputs of its linear layers."""

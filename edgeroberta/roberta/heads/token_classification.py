@@ -37,7 +37,7 @@ class TokenClassificationWeights:
 
 
 class TokenClassification(PlainHead):
-    """The head of ``RobertaForTokenClassification``."""
+    """The head of ``RobertaForTokenClassification``, and of the same class of another family."""
 
     title = "token classification"
     suffix = "ForTokenClassification"
@@ -47,7 +47,7 @@ class TokenClassification(PlainHead):
     foreign: tuple[ForeignTensors, ...] = (
         ForeignTensors(
             r"^classifier\.",
-            "is a part of a head that RobertaForTokenClassification does not have",
+            "is a part of a head that models for token classification do not have",
             "its head is one linear layer, classifier.weight and classifier.bias; name another class under"
             ' "architectures" in config.json if the model is another\'s',
         ),
