@@ -191,6 +191,11 @@ CODES: dict[str, Code] = {
     "checkpoint.no-mask": Code(
         2, "The tokenizer of a model has no mask token.", "Name a model that was trained to fill masks."
     ),
+    "checkpoint.sentence-transformers": Code(
+        2,
+        "A sentence-transformers folder is damaged, or has a module that is not known here.",
+        "Name a folder whose modules are Transformer, Pooling and Normalize.",
+    ),
     "checkpoint.pooling-missing": Code(
         2, "Nothing tells how an embedding is made of the tokens.", "Name a pooling with `--pooling`."
     ),

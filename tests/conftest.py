@@ -215,6 +215,46 @@ def make_embedder(make_checkpoint) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def make_sentence_transformer(make_checkpoint, tmp_path) -> Callable[..., Path]:
+    """A function that writes a folder as sentence-transformers 2 to 4 do, which may be edited.
+
+    ``make_sentence_transformer(pooling={"pooling_mode_mean_tokens": True}, modules=("Normalize",),
+    reading={"max_seq_length": 64}, settings={}, **config)``; ``config`` as for ``make_checkpoint``.
+    """
+
+    def make(
+        pooling: dict[str, Any] | None = None,
+        modules: tuple[str, ...] = ("Normalize",),
+        reading: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        **config: Any,
+    ) -> Path:
+        folder = tmp_path / "sentence-transformer"
+        shutil.copytree(make_checkpoint(head=False, **config), folder)
+        listed = [
+            {
+                "idx": number,
+                "name": str(number),
+                "path": f"{number}_{kind}" if number else "",
+                "type": kind if "." in kind else f"sentence_transformers.models.{kind}",
+            }
+            for number, kind in enumerate(("Transformer", "Pooling", *modules))
+        ]
+        (folder / "1_Pooling").mkdir()
+        found = {"pooling_mode_mean_tokens": True} if pooling is None else pooling
+        for name, content in {
+            "modules.json": listed,
+            "1_Pooling/config.json": {"word_embedding_dimension": 32, **found},
+            "sentence_bert_config.json": reading or {"max_seq_length": 64, "do_lower_case": False},
+            "config_sentence_transformers.json": settings or {},
+        }.items():
+            (folder / name).write_text(json.dumps(content))
+        return folder
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def make_build_context(tmp_path_factory) -> Callable[..., Any]:
     """A function that exports a checkpoint as a float graph and makes the context of a build stage.

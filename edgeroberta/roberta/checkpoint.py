@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import BundleError, CheckpointError, EdgeRobertaError
-from edgeroberta.roberta import families, files, heads, tensorfile
+from edgeroberta.roberta import families, files, heads, sentence_transformers, tensorfile
 from edgeroberta.roberta.config import EncoderConfig, load_config, load_object
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.roberta.fields import DOWNLOAD
 from edgeroberta.roberta.heads import Head
+from edgeroberta.roberta.sentence_transformers import SentenceTransformer
 from edgeroberta.roberta.tensorfile import TensorEntry
 from edgeroberta.runtime import mask_token, tokenizerfiles
-from edgeroberta.storage.artifact import digest_file, digest_value
+from edgeroberta.storage.artifact import digest_file, digest_value, write_json
 from edgeroberta.storage.files import CONFIG, TOKENIZER, TOKENIZER_CONFIG
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Problem, SentenceEmbedding, Task, pooling
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,36 @@ class Checkpoint:
 
     @cached_property
     def fields(self) -> Mapping[str, Any]:
-        """Content of ``config.json``, of a model of any family."""
-        return load_config(self.folder)
+        """Content of ``config.json``, of a model of any family.
+
+        What a sentence-transformers folder says of embeddings is in it, under ``sentence_embedding``.
+        """
+        fields = load_config(self.folder)
+        return fields if self.modules is None else self._with_modules(fields, self.modules)
+
+    @cached_property
+    def modules(self) -> SentenceTransformer | None:
+        """What a sentence-transformers folder says beside ``config.json``; None of any other."""
+        return sentence_transformers.read(self.folder)
+
+    def _with_modules(self, fields: dict[str, Any], modules: SentenceTransformer) -> dict[str, Any]:
+        where, wanted = str(self.config_file), modules.embedding.to_json()
+        stated = pooling.stated(fields, where=where)
+        if stated is not None and stated != modules.embedding:
+            raise CheckpointError(
+                f"{pooling.FIELD} is {stated.to_json()}, and the files of sentence-transformers say {wanted}",
+                where=where,
+                hint=f"put the one right that is wrong, or take {pooling.FIELD} out of config.json",
+                code="checkpoint.sentence-transformers",
+            )
+        if isinstance(width := fields.get("hidden_size"), int) and width != modules.dimensions:
+            raise CheckpointError(
+                f"states of {modules.dimensions} dimensions are pooled, and the encoder's have {width}",
+                where=str(self),
+                hint="config.json and the pooling are of different models; download them together",
+                code="checkpoint.sentence-transformers",
+            )
+        return {**fields, pooling.FIELD: wanted}
 
     @cached_property
     def config(self) -> EncoderConfig:
@@ -153,7 +182,11 @@ class Checkpoint:
         if not found[1].is_file():  # a teacher of another family, with a tokenizer of other files
             found += [self.folder / name for name in (*files.TOKENIZERS, *files.OTHER_TOKENIZERS)]
         found += self.weight_files
-        return digest_value({file.name: digest_file(file) for file in found if file.is_file()})
+        digests = {file.name: digest_file(file) for file in found if file.is_file()}
+        if self.modules is not None:
+            more = {name: self.folder / name for name in self.modules.files}
+            digests |= {name: digest_file(file) for name, file in more.items() if file.is_file()}
+        return digest_value(digests)
 
     @cached_property
     def max_length(self) -> int:
@@ -161,20 +194,47 @@ class Checkpoint:
 
         It is the limit that ``tokenizer_config.json`` states (``model_max_length``), as transformers has it,
         and at most what the position table takes: RoBERTa counts positions from ``pad_token_id + 1``, so a
-        table of 514 rows takes 512 tokens; BERT counts from 0.
+        table of 514 rows takes 512 tokens; BERT counts from 0. Of a sentence-transformers folder it is
+        ``max_seq_length``, where that is stated.
         """
         positions, file = self.config.max_length, self.folder / TOKENIZER_CONFIG
+        if self.modules is not None and self.modules.max_length is not None:
+            return min(positions, self.modules.max_length)
         stated = load_object(file).get("model_max_length") if file.is_file() else None
         # transformers writes 1e30 where the tokenizer knows no limit.
         return min(positions, int(stated)) if isinstance(stated, (int, float)) and stated >= 2 else positions
 
-    def copy_files(self, destination: Path) -> None:
-        """Copy config and tokenizer files, as Hugging Face writes them, beside a graph."""
+    def copy_files(self, destination: Path, *, max_length: int | None = None) -> None:
+        """Copy config and tokenizer files, as Hugging Face writes them, beside a graph.
+
+        ``max_length``: tokens at which texts are cut there; None for the model's own limit.
+        """
         for name in (CONFIG, TOKENIZER):
             if not (self.folder / name).is_file():
                 raise CheckpointError(f"the model comes without its {name}", where=str(self))
-        shutil.copyfile(self.config_file, destination / CONFIG)
+        if self.modules is None:
+            shutil.copyfile(self.config_file, destination / CONFIG)
+        else:
+            write_json(destination / CONFIG, dict(self.fields))
         self.copy_tokenizer(destination)
+        self.copy_modules(destination, self.task.sentence_embedding, max_length=max_length)
+
+    def copy_modules(
+        self, destination: Path, how: SentenceEmbedding | None, *, max_length: int | None = None
+    ) -> None:
+        """Write the files of sentence-transformers into a folder with config and tokenizer; none for None.
+
+        Prompts are kept. ``how``: how embeddings are made there.
+        """
+        if how is not None:
+            length = min(self.max_length, max_length or self.max_length)
+            sentence_transformers.write(
+                destination,
+                how,
+                dimensions=load_config(destination)["hidden_size"],
+                max_length=length,
+                source=self.folder,
+            )
 
     def copy_tokenizer(self, destination: Path) -> None:
         """Copy the files of the fast tokenizer into another folder, those that are there."""

@@ -147,6 +147,14 @@ def layer_shapes(fields: Mapping[str, Any], where: str) -> tuple[LayerShape, ...
 
 def load_object(file: Path) -> dict[str, Any]:
     """Read a JSON file that must hold an object."""
+    value = load_value(file)
+    if not isinstance(value, dict):
+        raise CheckpointError("not a JSON object", where=str(file), hint=DOWNLOAD)
+    return value
+
+
+def load_value(file: Path) -> Any:
+    """Read a JSON file of any content."""
     try:
         text = file.read_text(encoding="utf-8")
         value = jsontext.loads(text)
@@ -162,8 +170,6 @@ def load_object(file: Path) -> dict[str, Any]:
         raise CheckpointError("holds half of a surrogate pair", where=str(file), hint=DOWNLOAD) from error
     except ValueError as error:
         raise CheckpointError(f"not read: {error}", where=str(file), hint=DOWNLOAD) from error
-    if not isinstance(value, dict):
-        raise CheckpointError("not a JSON object", where=str(file), hint=DOWNLOAD)
     return value
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.roberta import files, hftokenizer, names, tablecopy
+from edgeroberta.roberta import files, hftokenizer, names, sentence_transformers, tablecopy
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.roberta.config import load_object
+from edgeroberta.roberta.config import load_object, load_value
+from edgeroberta.roberta.sentence_transformers import SentenceTransformer
 from edgeroberta.storage import artifact, codedigest
 from edgeroberta.storage import cache as cached
+from edgeroberta.storage.artifact import write_json
 from edgeroberta.storage.files import CONFIG, README, TOKENIZER
 
 
@@ -22,6 +24,7 @@ def needed(model: Checkpoint) -> bool:
     return (
         pickled
         or _has_slow_tokenizer(model)
+        or _lowercases(model)
         or not names.is_plain(model.tensors, prefix=model.config.prefix, where=str(model))
     )
 
@@ -55,6 +58,72 @@ def _convert(model: Checkpoint, copy: Path, pickles: tuple[Path, ...]) -> None:
         )
     if _has_slow_tokenizer(model):
         hftokenizer.open_files(model.folder).save_pretrained(str(copy))
+    if model.modules is not None:
+        if model.modules.lowercase:
+            _make_small(copy / TOKENIZER)
+        model.copy_modules(copy, model.modules.embedding)
+
+
+def _lowercases(model: Checkpoint) -> bool:
+    """Tell whether sentence-transformers would make letters small that the tokenizer takes as they are."""
+    if model.modules is None or not model.modules.lowercase or not (model.folder / TOKENIZER).is_file():
+        return False
+    return not _makes_small(load_object(model.folder / TOKENIZER).get("normalizer"))
+
+
+def _makes_small(normalizer: Any) -> bool:
+    if not isinstance(normalizer, dict):
+        return False
+    steps = normalizer.get("normalizers", [normalizer])
+    return any(
+        step.get("type") == "Lowercase" or (step.get("type") == "BertNormalizer" and step.get("lowercase"))
+        for step in steps
+    )
+
+
+def _make_small(file: Path) -> None:
+    """Let a tokenizer make letters small before anything else, as sentence-transformers does."""
+    fields = load_object(file)
+    former = fields.get("normalizer")
+    if _makes_small(former):
+        return
+    steps = former["normalizers"] if former and former.get("type") == "Sequence" else [former]
+    small: list[Any] = [{"type": "Lowercase"}, *filter(None, steps)]
+    write_json(file, {**fields, "normalizer": {"type": "Sequence", "normalizers": small}})
+
+
+def flat(folder: Path, *, cache: Path) -> Path:
+    """Return a folder as it is, or a copy of one of sentence-transformers whose encoder is in a folder below.
+
+    Raises CheckpointError: there is no such folder, or its files say what is not known here.
+    """
+    modules = sentence_transformers.read(folder)
+    if modules is None or Path(modules.encoder) == Path():
+        return folder
+    encoder = folder / modules.encoder
+    if not encoder.is_dir():
+        raise CheckpointError(
+            f"modules.json says that the encoder is in {modules.encoder}, which is not there",
+            where=str(folder),
+            hint="download or save the model again",
+            code=sentence_transformers.CODE,
+        )
+    content = artifact.digest_value([codedigest.of(__name__), artifact.digest_tree(folder)])
+    return cached.folder(cache / "checkpoints" / content[:32], lambda copy: _flatten(folder, modules, copy))
+
+
+def _flatten(folder: Path, modules: SentenceTransformer, copy: Path) -> None:
+    for file in (folder / modules.encoder).iterdir():
+        if file.is_file():
+            shutil.copyfile(file, copy / file.name)
+    for name in (README, sentence_transformers.PROMPTS_FILE):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, copy / name)
+    listed = [{**each} for each in load_value(folder / sentence_transformers.MODULES_FILE)]
+    listed[0]["path"] = ""
+    write_json(copy / sentence_transformers.MODULES_FILE, listed)
+    (copy / modules.pooling).mkdir(parents=True)
+    shutil.copyfile(folder / modules.pooling / CONFIG, copy / modules.pooling / CONFIG)
 
 
 def _pickles(folder: Path) -> tuple[Path, ...]:

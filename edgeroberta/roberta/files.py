@@ -30,6 +30,15 @@ OTHER_TOKENIZERS = (
 
 #: Files of an adapter: PEFT's, and what AdapterHub writes.
 ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "pytorch_adapter.bin")
+#: Patterns of what sentence-transformers keeps beside the files of transformers; its encoder may be in a
+#: folder of its own.
+MODULES = (
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_*_config.json",
+    "*_Pooling/config.json",
+    "0_Transformer/*",
+)
 #: What is downloaded of a model: an adapter's config only to refuse it, the README for its licence.
-HUB = (CONFIG, ADAPTERS[0], README, WEIGHTS, "model-*.safetensors", WEIGHTS_INDEX, *TOKENIZERS)
+HUB = (CONFIG, ADAPTERS[0], README, WEIGHTS, "model-*.safetensors", WEIGHTS_INDEX, *TOKENIZERS, *MODULES)
 HUB_PICKLES = ("pytorch_model*.bin", PICKLE_INDEX)

@@ -14,7 +14,7 @@ from edgeroberta.roberta import names as tensornames
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.fields import DOWNLOAD, transformers_fields
 from edgeroberta.roberta.heads import Head
-from edgeroberta.tasks import pooling
+from edgeroberta.tasks import SentenceEmbedding, pooling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -67,6 +67,8 @@ def load_classifier(
     config = transformers_config(model, **labels)
     if task.sentence_embedding is not None:
         setattr(config, pooling.FIELD, task.sentence_embedding.to_json())
+    elif hasattr(config, pooling.FIELD):  # a head of another task, on an encoder that made embeddings
+        delattr(config, pooling.FIELD)
     if task.mask_id is not None:
         config.mask_token_id = task.mask_id
     if dropout is not None:
@@ -176,4 +178,7 @@ def save_classifier(model: PreTrainedModel, folder: Path, *, tokenizer: Checkpoi
     """Write a model folder that transformers 4.57 and 5 load, with a checkpoint's tokenizer files."""
     with silence_transformers():
         model.save_pretrained(str(folder))
-    Checkpoint.of(tokenizer).copy_tokenizer(folder)
+    source, stated = Checkpoint.of(tokenizer), getattr(model.config, pooling.FIELD, None)
+    source.copy_tokenizer(folder)
+    if stated is not None:
+        source.copy_modules(folder, SentenceEmbedding.from_json(stated, where=pooling.FIELD))

@@ -25,7 +25,7 @@ def resolve(model: str, *, allow_pickle: bool = False, cache: Path) -> Checkpoin
     result is a copy in the cache. ``allow_pickle``: accept ``pytorch_model.bin`` (read with
     ``weights_only=True``) when there are no safetensors.
     """
-    found = Checkpoint(_locate(model, allow_pickle=allow_pickle))
+    found = Checkpoint(conversion.flat(_locate(model, allow_pickle=allow_pickle), cache=cache))
     checkpoint_validation.check_config(found)
     if conversion.needed(found):
         found = conversion.convert(found, cache=cache, allow_pickle=allow_pickle)
@@ -40,7 +40,8 @@ def locate(model: str, *, cache: Path) -> Checkpoint:
     safetensors and a config, and no adapter or code. Raises CheckpointError: there is no such model, it is
     damaged, or its weights are only there as a pickle.
     """
-    found = Checkpoint(_locate(model, allow_pickle=False, also=files.OTHER_TOKENIZERS))
+    folder = _locate(model, allow_pickle=False, also=files.OTHER_TOKENIZERS)
+    found = Checkpoint(conversion.flat(folder, cache=cache))
     checkpoint_validation.check_additions(found)
     if not found.weight_files:
         raise CheckpointError(

@@ -86,6 +86,7 @@ def write_model(source: Checkpoint, destination: Path, kept: Ids, *, max_length:
     without = () if max_length is None else tablecopy.STORED_CONSTANTS
     tablecopy.copy(source, destination / files.WEIGHTS, kept_rows, without=without)
     write_json(destination / CONFIG, {**fields, "vocab_size": len(kept)})
+    source.copy_modules(destination, source.task.sentence_embedding, max_length=max_length)
 
 
 def _renumbered(fields: Mapping[str, Any], new: dict[int, int]) -> dict[str, Any]:

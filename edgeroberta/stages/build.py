@@ -119,7 +119,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
         engines = backends.buildable(context.target.engines, graph)
     backends.require(engines)
     model = Checkpoint(graph)
-    model.copy_files(output)
+    model.copy_files(output, max_length=config.max_length)
     publishing.strip(output)
     bundle_writer.compact_tokenizer(output)
     files = {
