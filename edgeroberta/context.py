@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeroberta.errors import RecipeError
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
+from edgeroberta.tasks import Problem
 
 if TYPE_CHECKING:
     from edgeroberta.data import Splits
@@ -49,3 +51,17 @@ class RunOutline:
     shape: EncoderShape | None  # dimensions that its model will have; None where only the run will tell
     task: Task  # kind of task, labels, single texts or pairs
     target: Target  # the device class the result is for
+    cut_vocabulary: bool = False  # whether a stage has taken tokens out by then
+
+    def require_all_tokens(self, label: str) -> None:
+        """Refuse to learn masked words with fewer tokens than validation rows and teacher have.
+
+        ``label``: name of the stage. Raises RecipeError.
+        """
+        if self.cut_vocabulary and self.task.problem is Problem.MASKED:
+            raise RecipeError(
+                "masked words cannot be learnt after the vocabulary was cut: rows and teacher name tokens"
+                " that are gone",
+                where=label,
+                hint="put the stage vocabulary after all that train",
+            )

@@ -149,6 +149,7 @@ _PASSED = (
     "sentence_embedding",
     "tokenizer_class",
     "tie_word_embeddings",
+    "original_token_ids",
 )
 
 

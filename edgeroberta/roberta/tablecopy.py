@@ -24,7 +24,11 @@ Indices = npt.NDArray[np.int64]
 POSITIONS = "embeddings.position_embeddings.weight"
 #: Tensors with one row for each token: the embeddings, and what a head for masked words has. A model for
 #: classification has no such head; a base model may come with it, tied to the embeddings or not.
-TOKEN_TABLES = (WORDS, "lm_head.decoder.weight", "lm_head.decoder.bias", "lm_head.bias")
+TOKEN_TABLES = (
+    WORDS,
+    *(f"lm_head.{name}" for name in ("decoder.weight", "decoder.bias", "bias")),
+    *(f"cls.predictions.{name}" for name in ("decoder.weight", "decoder.bias", "bias")),
+)
 #: Constants that transformers before 4.31 stored; as long as the position table, and made anew on loading.
 STORED_CONSTANTS = ("embeddings.position_ids", "embeddings.token_type_ids")
 

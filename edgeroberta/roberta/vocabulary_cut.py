@@ -15,8 +15,10 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import load_object
 from edgeroberta.roberta.names import WORDS
 from edgeroberta.roberta.tokenizerfile import TokenizerFile
+from edgeroberta.runtime import token_numbers
 from edgeroberta.storage.artifact import write_json, write_text
 from edgeroberta.storage.files import CONFIG, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
+from edgeroberta.tasks import Problem
 
 Ids = npt.NDArray[np.int64]
 
@@ -83,6 +85,9 @@ def write_model(source: Checkpoint, destination: Path, kept: Ids, *, max_length:
         kept_rows[tablecopy.POSITIONS] = np.arange(positions)
         fields["max_position_embeddings"] = positions
         _shorten(destination, max_length)
+    if source.task.problem is Problem.MASKED:  # what it answers are ids
+        before = fields.get(token_numbers.FIELD)
+        fields[token_numbers.FIELD] = [each if before is None else before[each] for each in kept.tolist()]
     without = () if max_length is None else tablecopy.STORED_CONSTANTS
     tablecopy.copy(source, destination / files.WEIGHTS, kept_rows, without=without)
     write_json(destination / CONFIG, {**fields, "vocab_size": len(kept)})

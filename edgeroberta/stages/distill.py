@@ -91,6 +91,7 @@ def _check(config: DistillConfig, outset: RunOutline) -> RunOutline:
     from edgeroberta.storage.cache import cache_dir
     from edgeroberta.training import foreign
 
+    outset.require_all_tokens("distill")
     if config.teacher is not None:
         foreign.check(config.teacher, outset.task)
     if (

@@ -53,6 +53,7 @@ class FinetuneConfig(Hyperparameters):
 
 def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:
     """Refuse to freeze all layers."""
+    outset.require_all_tokens("finetune")
     if outset.shape is not None:
         config.require_learning(len(outset.shape.layers), "finetune")
     return outset

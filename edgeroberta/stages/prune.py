@@ -24,6 +24,7 @@ def _check(config: PruneConfig, outset: RunOutline) -> RunOutline:
     from edgeroberta.roberta import surgery
     from edgeroberta.training import foreign
 
+    outset.require_all_tokens("prune")
     if config.recovery is not None and config.recovery.teacher is not None:
         foreign.check(config.recovery.teacher, outset.task)
     if config.budget is not None and config.budget.table is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -62,7 +62,7 @@ def _check(config: VocabularyConfig, outset: RunOutline) -> RunOutline:
     TokenizerFile.read(outset.model.folder / TOKENIZER)
     if isinstance(config.max_length, int):
         _within(config.max_length, outset.model)
-    return outset
+    return replace(outset, cut_vocabulary=True)
 
 
 @stage("vocabulary", config=VocabularyConfig, reads=(Kind.CHECKPOINT,), writes=Kind.CHECKPOINT, check=_check)

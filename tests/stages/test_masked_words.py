@@ -20,6 +20,9 @@ from edgeroberta.errors import RecipeError
 from edgeroberta.roberta import resolving, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
+from edgeroberta.runtime import mask_token
+from edgeroberta.runtime.token_numbers import TokenNumbers
+from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage.artifact import Kind, digest_tree
 from edgeroberta.training import batching, loop, prediction
 
@@ -187,3 +190,44 @@ def test_a_decoder_of_its_own_stays_one(tiny_mask_checkpoint, tmp_path):
     ids = torch.randint(5, 600, (2, 9))
     with torch.no_grad():
         torch.testing.assert_close(student(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+def test_the_vocabulary_is_cut_with_the_decoder_and_knows_the_ids_of_before(make_context, tmp_path):
+    context = make_context()
+    source = context.checkpoint
+    rows = 420
+    stage_contexts.run("vocabulary", context, size=rows)
+    cut = Checkpoint(context.output)
+    assert mask_token.find(context.output).text == "<mask>"
+    numbers = TokenNumbers.read(context.output)
+    assert numbers is not None
+    before, after = (load_file(each / "model.safetensors") for each in (source.folder, context.output))
+    assert torch.equal(after["lm_head.bias"], before["lm_head.bias"][torch.from_numpy(numbers.originals)])
+    small, whole = (AutoModelForMaskedLM.from_pretrained(each.folder).eval() for each in (cut, source))
+    ids = torch.from_numpy(TextTokenizer.open(context.output, 64).encode_one("a <mask> film").ids)[None]
+    with torch.no_grad():
+        logits = whole(input_ids=torch.from_numpy(numbers.originals)[ids]).logits
+        torch.testing.assert_close(
+            small(input_ids=ids).logits, logits[..., torch.from_numpy(numbers.originals)]
+        )
+    again = stage_contexts.context(tmp_path / "again", context.output, context.task, [context.data.train] * 3)
+    stage_contexts.run("vocabulary", again, size=rows - 20)
+    twice = TokenNumbers.read(again.output)
+    assert twice is not None
+    pieces = json.loads((again.output / "tokenizer.json").read_text())["model"]["vocab"]
+    known = json.loads((source.folder / "tokenizer.json").read_text())["model"]["vocab"]
+    assert all(known[piece] == twice.originals[number] for piece, number in pieces.items())
+
+
+@pytest.mark.parametrize("stage", ["finetune", "distill", "prune"])
+def test_nothing_is_learnt_after_the_vocabulary_was_cut(stage, tiny_mask_checkpoint):
+    model = Checkpoint(tiny_mask_checkpoint)
+    outset = RunOutline(model, model.config.shape, task_of(tiny_mask_checkpoint), targets.load("cpu"))
+    first, then = stages.get("vocabulary"), stages.get(stage)
+    cut = first.check(first.config(), outset)
+    with pytest.raises(RecipeError, match="after the vocabulary was cut") as raised:
+        then.check(then.config(), cut)
+    assert raised.value.where == stage
+    then.check(then.config(), outset)
+    # other tasks may
+    then.check(then.config(), replace(cut, task=stage_contexts.TASKS["single"]))
