@@ -152,7 +152,8 @@ def judge(task: Task, spec: DataSpec | None, metric: str | None, tell: Callable[
     ``tell``: called with a line for people on each choice that they did not make. Raises UsageError: the task
     has no such metric, or it would be that of another label than GLUE's.
     """
-    glue = None if spec is None else named(spec)
+    # What embeddings are alike by has no fixed relation to scores: their order counts, not GLUE's Pearson's.
+    glue = None if spec is None or task.apart else named(spec)
     asked = metric if metric is not None else glue.metrics[0] if glue is not None else None
     if asked is None or (metric is None and asked not in task.metrics):
         return task  # the latter: the data is not for this model, as reading its labels will say

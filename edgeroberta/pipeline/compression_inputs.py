@@ -20,7 +20,7 @@ from edgeroberta.data import (
 )
 from edgeroberta.errors import CheckpointError, UsageError
 from edgeroberta.evaluation import baseline_store as reference
-from edgeroberta.pipeline import delivery, workspace
+from edgeroberta.pipeline import delivery, embedding_inputs, workspace
 from edgeroberta.recipe import Recipe
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
@@ -115,13 +115,19 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
         ).absolute()
         spec = request.data
         said = {"model": _absolute(request.model)}
-        task = _task(request, model, spec, own=own)
+        if embedding_inputs.wanted(model, request.task, request.pooling):
+            model = embedding_inputs.of_embeddings(model, request.pooling, trained=own, cache=cache_dir())
+            task = model.task
+        else:
+            task = _task(request, model, spec, own=own)
     told: list[str] = []
     masks = MaskReader.of(task, model.folder, model.max_length)
     splits = load_splits(spec, task=task, tell=told.append, masks=masks)
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = judging.judge(splits.train.shown(task), spec, splits.train, request.metric, told.append)
+    if task.problem is Problem.EMBEDDING:
+        _check_metric(task, splits)
     if task.problem is Problem.TOKENS:
         told.extend(_words_without_token(chosen, model, task, splits))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())
@@ -152,6 +158,19 @@ def _task(request: CompressionRequest, model: Checkpoint, spec: DataSpec, *, own
             hint="leave --task out, or name another model",
         )
     return task
+
+
+def _check_metric(task: Task, data: Splits) -> None:
+    """Refuse a metric of scores where rows are queries and passages, or the reverse."""
+    truth = task.truth(data.heldout.labels)
+    if not task.metrics[task.metric].fits(truth):
+        known = [name for name, each in task.metrics.items() if each.fits(truth)]
+        raise UsageError(
+            f"rows with this kind of labels have no {task.metric}",
+            where="--metric",
+            hint=f"one of {', '.join(known)}",
+            code="usage.metric-unknown",
+        )
 
 
 def check_reference(
