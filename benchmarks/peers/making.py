@@ -1,9 +1,11 @@
 """Makes a peer's own form of a checkpoint; runs in the peer's environment, where only the peer is installed.
 
     python -m benchmarks.peers.making openvino CHECKPOINT OUTPUT MAX_LENGTH < texts.json
+    python -m benchmarks.peers.making sentence_transformers CHECKPOINT OUTPUT INSTRUCTIONS
     python -m benchmarks.peers.making ctranslate2 CHECKPOINT OUTPUT
 
-``texts.json`` is a list of training texts to calibrate on.
+``texts.json`` is a list of training texts to calibrate on; ``INSTRUCTIONS`` are what int8 is for, such as
+``avx512_vnni``.
 """
 
 from __future__ import annotations
@@ -37,6 +39,15 @@ def openvino(checkpoint: str, output: str, max_length: str) -> None:
     tokenizer.save_pretrained(output)
 
 
+def sentence_transformers(checkpoint: str, output: str, instructions: str) -> None:
+    """Export and quantize as the page of sentence-transformers on speeding up inference shows."""
+    from sentence_transformers import SentenceTransformer, export_dynamic_quantized_onnx_model
+
+    model = SentenceTransformer(checkpoint, backend="onnx", model_kwargs={"export": True})
+    model.save_pretrained(output)
+    export_dynamic_quantized_onnx_model(model, instructions, output)
+
+
 def ctranslate2(checkpoint: str, output: str) -> None:
     """Convert the encoder to int8; the head is left to the caller."""
     from ctranslate2.converters import TransformersConverter
@@ -52,7 +63,11 @@ def ctranslate2(checkpoint: str, output: str) -> None:
         shutil.copyfile(Path(checkpoint) / name, Path(output) / name)
 
 
-MAKERS: dict[str, Callable[..., None]] = {"openvino": openvino, "ctranslate2": ctranslate2}
+MAKERS: dict[str, Callable[..., None]] = {
+    "openvino": openvino,
+    "sentence_transformers": sentence_transformers,
+    "ctranslate2": ctranslate2,
+}
 
 if __name__ == "__main__":
     MAKERS[sys.argv[1]](*sys.argv[2:])

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,7 @@ def compute(
     not hold up the others. ``folder``: where to keep the outputs; survives a kill. ``key``: digest of the
     model; outputs of another one are thrown away.
     """
+    tokens = replace(tokens, rows=None)  # each text by itself, whatever it is a pair of
     process = prediction.accelerator()
     outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as, wanted.logits]
     if wanted.logits is Unit.MASK:
