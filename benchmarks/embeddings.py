@@ -76,9 +76,7 @@ def judged(
 ) -> list[Row]:
     """Fill in how well embeddings order the pairs, and how near they are to the baseline's."""
     answers = {
-        name: np.array(timing.answers, np.float32)
-        for name, timing in timings.items()
-        if timing.error is None
+        name: np.array(timing.answers, np.float32) for name, timing in timings.items() if timing.error is None
     }
     full = answers.get(BASELINE)
     found = []
@@ -121,7 +119,11 @@ def checks(rows: Sequence[Row]) -> tuple[Check, ...]:
             promise(f"{title}: Spearman lost", lost, "at most", 0.3, "points"),
             promise(f"{title}: mean cosine to float", values["mean cosine"], "at least", 0.995),
             promise(
-                f"{title}: p50 against sentence-transformers with torch", times(full, row), "at least", 2.5, "x"
+                f"{title}: p50 against sentence-transformers with torch",
+                times(full, row),
+                "at least",
+                2.5,
+                "x",
             ),
         ]
         if peer is not None:
