@@ -16,6 +16,7 @@ from benchmarks.peers.environments import cache_folder, environment
 from benchmarks.peers.run import exported
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, Rows, load_heldout
+from edgeroberta.data.masking import MaskReader
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import digest_tree
 from edgeroberta.tasks import Task
@@ -120,8 +121,10 @@ def main(comparison: Comparison, description: str | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     machine, checkpoint = this_machine(arguments.machine), arguments.checkpoint.resolve()
-    task = Checkpoint(checkpoint).task
-    heldout = load_heldout(DataSpec(arguments.data, limit=arguments.limit), task)
+    model = Checkpoint(checkpoint)
+    task, spec = model.task, DataSpec(arguments.data, limit=arguments.limit)
+    masks = MaskReader.of(task, checkpoint, model.max_length)
+    heldout = load_heldout(spec, task, masks=masks)
     entries = contestants(comparison, checkpoint, named(arguments.bundle), arguments.cache)
     timings = rounds.measure(entries, comparison.items(heldout), rounds=arguments.rounds, threads=1)
     rows = rounds.rows(entries, timings, baseline=BASELINE)
