@@ -87,7 +87,9 @@ class Preview(Shown):
 
 
 def _labels(task: Task) -> str:
-    """Name the labels; of tags only what they are of, and their scheme."""
+    """Name the labels; of tags only what they are of, and their scheme, of masks nothing."""
+    if task.problem is Problem.MASKED:
+        return "a token for each mask"
     if task.problem is not Problem.TOKENS:
         return ", ".join(task.labels)
     table = tag_table(task.labels)

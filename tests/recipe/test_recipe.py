@@ -302,7 +302,7 @@ def test_a_recipe_name_unlike_any_gets_the_list():
         recipe.load("zzz")
     assert (
         caught.value.hint
-        == "shipped recipes: distill, finetune-int8, fp32, int8, int8-distill, prune-int8, tiny"
+        == "shipped recipes: adapt-int8, distill, finetune-int8, fp32, int8, int8-distill, prune-int8, tiny"
     )
 
 
