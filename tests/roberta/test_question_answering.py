@@ -47,12 +47,12 @@ def test_the_float_graph_answers_as_transformers_does_on_a_padded_batch_of_1_to_
 ):
     ids, mask = batch(checkpoint.config.vocab_size)
     ids = np.where(mask, ids, checkpoint.config.pad_token_id)
-    write_float(checkpoint, tmp_path / GRAPH)
+    write_float(checkpoint, tmp_path / GRAPH, pair=checkpoint.task.joins)
     session = onnxruntime.InferenceSession(str(tmp_path / GRAPH), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     assert names == ["logits", "start_logits", "end_logits"]
     found = dict(zip(names, session.run(None, {"input_ids": ids, "attention_mask": mask}), strict=True))
-    model = loading.load(checkpoint, loading.transformers_config(checkpoint))
+    model = loading.load_classifier(checkpoint, checkpoint.task)
     with torch.inference_mode():
         wanted = heads.answers(model, torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     real = mask.astype(bool)
