@@ -19,7 +19,7 @@ from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.validity import Monitor, NullMonitor
 from edgeroberta.measure.warmup import warm_up
 from edgeroberta.storage.publishing import name_of
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks import Task
 
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec, Rows
@@ -118,7 +118,7 @@ def make(
     tell first; None for the task's own, or the data's where it has one.
     """
     from edgeroberta.data import MaskReader, judging, load_heldout, word_coverage
-    from edgeroberta.evaluation import soundness
+    from edgeroberta.evaluation import answer_limits, soundness
     from edgeroberta.evaluation.result import GateLimits
     from edgeroberta.parity import tokens
     from edgeroberta.roberta import resolving
@@ -143,10 +143,9 @@ def make(
         long_text=long_text,
         stride=stride,
         pair=rows.pairs is not None,
-        questions=task.problem is Problem.SPANS,
     )
     options = replace(options, overlap=tokenizer.long_texts.overlap)
-    task = judging.judge(task, spec, rows, metric, _log.info)
+    task = answer_limits.silent(judging.judge(task, spec, rows, metric, _log.info), rows)
     if (told := tokens.check(full, rows.read())) is not None:
         _log.warning("%s", told)
     reader = tokens.open_ours(full) if options.overlap is None else tokenizer

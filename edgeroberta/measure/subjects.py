@@ -135,7 +135,7 @@ def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     folder, longest = model.folder, model.max_length
     session = open_session("onnxruntime", folder, threads=spec.threads, lengths=Lengths((longest,), ()))
     task = replace(model.task, pair=not isinstance(spec.inputs[0], str))
-    way = None if spec.overlap is None else "windows"
+    way = "truncate" if spec.overlap is None else "windows"
     tokenizer = reader(task).open(folder, longest, long_text=way, stride=spec.overlap, pair=task.joins)
     return BaselineOnnxSubject(
         Runtime(session, tokenizer, task, pad_token_id=model.config.pad_token_id), folder

@@ -91,7 +91,9 @@ def _of_graph(model: Checkpoint, task: Task, inputs: Inputs, place: Path) -> Out
     length = model.max_length
     session = open_session("onnxruntime", place, threads=1, lengths=Lengths((length,), ()))
     pad = model.config.pad_token_id
-    with Runtime(session, reader(task).open(model.folder, length), task, pad_token_id=pad) as runtime:
+    # As transformers reads them: long ones are cut.
+    tokenizer = reader(task).open(model.folder, length, long_text="truncate")
+    with Runtime(session, tokenizer, task, pad_token_id=pad) as runtime:
         return runtime.outputs(list(inputs))
 
 

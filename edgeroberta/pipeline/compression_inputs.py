@@ -19,6 +19,7 @@ from edgeroberta.data import (
     word_coverage,
 )
 from edgeroberta.errors import CheckpointError, UsageError
+from edgeroberta.evaluation import answer_limits
 from edgeroberta.evaluation import baseline_store as reference
 from edgeroberta.pipeline import delivery, embedding_inputs, workspace
 from edgeroberta.recipe import Recipe
@@ -128,6 +129,7 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
     task = judging.judge(splits.train.shown(task), spec, splits.train, request.metric, told.append)
     if task.problem is Problem.EMBEDDING:
         _check_metric(task, splits)
+    task = answer_limits.usual(task, splits.train, model)
     if task.problem is Problem.TOKENS:
         told.extend(_words_without_token(chosen, model, task, splits))
     source = CompressionInputs(model, task, splits, said, tuple(told) if request.data else ())

@@ -12,8 +12,8 @@ from edgeroberta.runtime import prompts
 from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.longtexts import LongText
 from edgeroberta.runtime.prompts import Prompts
-from edgeroberta.runtime.tokenizer import TextTokenizer, explain
-from edgeroberta.tasks import Task
+from edgeroberta.runtime.tokenizer import QuestionTokenizer, TextTokenizer, explain
+from edgeroberta.tasks import Problem, Task
 
 #: The name of a prompt, or of one for each text of a pair; None for the default.
 Prompt = str | tuple[str | None, str | None] | None
@@ -81,6 +81,8 @@ class EmbeddingTokenizer(TextTokenizer):
 
 def reader(task: Task) -> type[TextTokenizer]:
     """Return what reads the inputs of a task."""
+    if task.problem is Problem.SPANS:
+        return QuestionTokenizer
     return EmbeddingTokenizer if task.apart else TextTokenizer
 
 

@@ -111,7 +111,6 @@ def _tokenizer(facts: Manifest, options: OpeningOptions, threads: int) -> TextTo
         stride=stride,
         pair=facts.task.pair,
         separator=facts.separator_id,
-        questions=facts.task.problem is Problem.SPANS,
     )
 
 

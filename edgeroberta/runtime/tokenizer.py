@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -307,6 +307,15 @@ class TextTokenizer:
         found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         tokens = sum(len(part.ids) for one in found for part in (one, *one.overflowing))
         return tokens + self._tokenizer.num_special_tokens_to_add(isinstance(item, tuple))
+
+
+class QuestionTokenizer(TextTokenizer):
+    """Turns questions and their contexts into ids."""
+
+    @classmethod
+    def open(cls, folder: Path, max_length: int, **options: Any) -> TextTokenizer:
+        """Read the tokenizer of a folder, see :meth:`TextTokenizer.open`."""
+        return super().open(folder, max_length, **{**options, "questions": True})
 
 
 def explain(item: object) -> UsageError:

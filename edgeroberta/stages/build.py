@@ -98,7 +98,6 @@ def _tokenizer(config: BuildConfig, folder: Path, limit: int, task: Task) -> Tex
         long_text=config.long_text,
         stride=config.stride,
         pair=task.joins,
-        questions=task.problem is Problem.SPANS,
     )
 
 
@@ -110,6 +109,7 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     Runtime's, and those that can only be measured on the device.
     """
     from edgeroberta import backends, bundle_writer
+    from edgeroberta.evaluation import answer_limits
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.storage import publishing
 
@@ -131,10 +131,17 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
     precision = "int8" if context.inputs[Kind.GRAPH].lineage.stage == "quantize" else "fp32"
     goldens = _goldens(graph, max_length, engines, task=context.task, precision=precision)
     bundle_writer.write_goldens(goldens, output)
+    task = answer_limits.fitted(
+        context.task,
+        context.data,
+        context.baseline,
+        overlap=tokenizer.long_texts.overlap,
+        progress=context.progress,
+    )
     manifest = bundle_writer.seal(
         output,
         {
-            "task": context.task.to_json(),
+            "task": task.to_json(),
             "max_length": max_length,
             "pad_token_id": model.config.pad_token_id,
             "engines": list(engines),
@@ -188,7 +195,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, task: Task
 
     session = open_session("onnxruntime", graph, threads=1, lengths=Lengths((max_length,), ()))
     try:
-        tokenizer = reader(task).open(graph, max_length, questions=task.problem is Problem.SPANS)
+        tokenizer = reader(task).open(graph, max_length)
         goldens = bundle_writer.make_goldens(
             tokenizer, session, pair=task.joins, precision=precision, comparable=task.kind.comparable
         )

@@ -152,8 +152,11 @@ def _reference(context: Context) -> BaselineAnswers:
     from edgeroberta.evaluation.baseline import BaselineOptions, measure
     from edgeroberta.runtime import manifest
 
-    rows, task, model = context.data.heldout, context.task, context.baseline
-    overlap = manifest.read(context.inputs[Kind.DRAFT].path).long_texts.overlap
+    rows, model = context.data.heldout, context.baseline
+    draft = manifest.read(context.inputs[Kind.DRAFT].path)
+    # Both are asked alike: what a bundle was fitted to say of questions holds for the baseline, too.
+    limits = {name: getattr(draft.task, name) for name in ("no_answer", "max_answer_tokens")}
+    task, overlap = replace(context.task, **limits), draft.long_texts.overlap
     if context.reference is not None:
         given = baseline_store.load(context.reference)
         baseline_store.check(given, rows=rows, task=task, model_digest=model.digest, overlap=overlap)

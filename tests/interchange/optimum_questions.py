@@ -3,7 +3,7 @@
     python optimum_questions.py CHECKPOINT < request.json
     python optimum_questions.py BUNDLE onnxruntime|openvino < request.json
 
-The request is ``{"items": [[question, context], ...], "max_length": n, "stride": n, "ways": [{...}, ...]}``; the
+The request is ``{"items": [[question, context], …], "max_length": n, "stride": n, "ways": [{…}, …]}``; the
 answer has what the pipeline says of every item, in each of the ways, and of a bundle the logits of the items
 that fit, as one padded batch.
 """
@@ -55,7 +55,8 @@ def main() -> None:
             **way,
         )
         return [
-            {**each, "score": float(each["score"])} for each in (found if isinstance(found, list) else [found])
+            {**each, "score": float(each["score"])}
+            for each in (found if isinstance(found, list) else [found])
         ]
 
     found: dict[str, Any] = {"said": [[said(*item, way) for item in items] for way in request["ways"]]}

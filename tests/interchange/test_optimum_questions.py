@@ -1,7 +1,7 @@
 """A bundle that answers questions says what transformers 4.57's pipeline says, and loads in Optimum.
 
-Run with ``make test-optimum``; see ``test_optimum.py`` for the environment. Later versions of transformers have
-no such pipeline.
+Run with ``make test-optimum``; see ``test_optimum.py`` for the environment. Later versions of transformers
+have no such pipeline.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENGINES = ("onnxruntime", "openvino")
 FAMILIES = ("roberta", "xlm-roberta", "bert")
 LENGTH, STRIDE = 96, 24
 ENGLISH = (
-    "The film was shot in Paris, in 1999; it's great (and nobody would believe it), said Anna Smith of the BBC. "
+    "The film was shot in Paris, in 1999; it's great (and nobody would believe it), said Anna of the BBC. "
     "Prices rose by 3.5 % to $1,242, and the story isn't told twice. "
 )
 UNSPACED = "电影红楼梦上映于北京，导演是张三。门票很贵！"
@@ -155,9 +155,7 @@ def test_the_runtime_says_what_the_pipeline_says(bundle, pipeline, engine, famil
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_optimum_opens_the_bundle_and_gives_the_same_logits(
-    bundle, engine, optimum_python, pipeline
-):
+def test_optimum_opens_the_bundle_and_gives_the_same_logits(bundle, engine, optimum_python, pipeline):
     found = ask(optimum_python, bundle, engine)
     assert found["lengths"] == pipeline["lengths"]
     assert max(found["lengths"]) == LENGTH
