@@ -74,12 +74,16 @@ def make_goldens(
     pair: bool,
     precision: str,
     comparable: Comparable = all_of_them,
+    mask: str | None = None,
 ) -> Goldens:
     """Ask a session the golden texts; ``precision``, ``int8`` or ``fp32``, sets the tolerance.
 
+    ``mask``: how the mask token is written, where masks are filled.
     ``comparable``: the task's :meth:`~edgeroberta.tasks.TaskKind.comparable`, here and below.
     """
     inputs: tuple[Input, ...] = GOLDEN_TEXTS
+    if mask is not None:
+        inputs = tuple(f"{text} {mask}." for text in GOLDEN_TEXTS)
     if pair:
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
     if tokenizer.reads_questions:  # which are refused where they or their contexts are empty
@@ -103,9 +107,7 @@ def with_float_outputs(goldens: Goldens, graph: Path, comparable: Comparable = a
     held to the float32 graph, see :mod:`edgeroberta.quantization.ort`. Returns the goldens with
     ``float_outputs`` and their tolerance.
     """
-    from edgeroberta.quantization.ort import open_session, run_graph
-
-    outputs = run_graph(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
+    outputs = _again(goldens, graph)
     seen = float(np.ptp(comparable(outputs.values)))
     atol = max(seen * _FLOAT_TOLERANCE, _LEAST_FLOAT_TOLERANCE)
     return replace(goldens, float_outputs=outputs, float_atol=float(f"{atol:.4g}"))
@@ -119,11 +121,17 @@ def allow_half_body(goldens: Goldens, graph: Path, comparable: Comparable = all_
     half-precision body, run in ONNX Runtime. Returns the goldens, with a larger ``atol`` where that is
     needed.
     """
-    from edgeroberta.quantization.ort import open_session, run_graph
-
-    outputs = run_graph(open_session(graph), [np.array(ids, np.int64) for ids in goldens.ids])
+    outputs = _again(goldens, graph)
     moved = float(np.abs(comparable(outputs.values) - comparable(goldens.outputs.values)).max())
     return replace(goldens, atol=max(goldens.atol, float(f"{_HALF_BODY_MARGIN * moved:.4g}")))
+
+
+def _again(goldens: Goldens, graph: Path) -> Outputs:
+    """Ask another graph the goldens."""
+    from edgeroberta.quantization.ort import open_session, run_graph
+
+    ids = [np.array(one, np.int64) for one in goldens.ids]
+    return run_graph(open_session(graph), ids, units=goldens.outputs.lengths.tolist())
 
 
 def write_goldens(goldens: Goldens, folder: Path) -> None:

@@ -82,6 +82,17 @@ CODES: dict[str, Code] = {
     "usage.metric-unknown": Code(
         2, "The task is not judged by the metric that was asked for.", "Name one that the message lists."
     ),
+    "usage.no-mask": Code(
+        2,
+        "A text has no mask that could be filled, or it is in the part that is cut off.",
+        "Write the model's mask token where the word is missing: `<mask>`, or `[MASK]` of a BERT.",
+    ),
+    "usage.too-many-masks": Code(
+        2,
+        "A text has more masks than the engine was built for.",
+        "Fill some of them first, or open the bundle on another engine.",
+    ),
+    "usage.top-k": Code(2, "More tokens are asked for a mask than the graph gives.", "Ask for 10 at most."),
     "usage.text-too-long": Code(
         2,
         "A text has more tokens than the model, which is told to refuse such texts.",

@@ -289,6 +289,7 @@ def make_build_context(tmp_path_factory) -> Callable[..., Any]:
             shutil.copy(file, graph / file.name)
         write_float(checkpoint, graph / "model.onnx", pair=pair)
         task = Task.from_config(json.loads((checkpoint / "config.json").read_text()), pair=pair)
+        task = replace(task, mask_id=Checkpoint(checkpoint).task.mask_id)
         rows = Rows(texts, texts if pair else None, np.zeros(len(texts), np.int64), "texts")
         lineage = Lineage("export", "0" * 64, {}, 0, {}, {"edgeroberta": "0"}, 0.5, {"nodes": 80})
         return Context(

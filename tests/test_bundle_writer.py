@@ -149,7 +149,7 @@ def test_goldens_allow_for_what_a_half_precision_body_does_to_an_int8_plan(
 
     monkeypatch.setattr(ort, "open_session", lambda graph: graph)
     given, then = (Outputs.of_texts(np.full((2, 2), value, np.float32)) for value in (0, moved))
-    monkeypatch.setattr(ort, "run_graph", lambda graph, ids: then)
+    monkeypatch.setattr(ort, "run_graph", lambda graph, ids, units: then)
     found = bundle_writer.allow_half_body(
         Goldens(("a", "b"), ((0, 2), (0, 2)), given, 0.5), tmp_path / "int8.onnx"
     )

@@ -32,7 +32,16 @@ from edgeroberta.errors import (
     UnavailableError,
     UsageError,
 )
-from edgeroberta.runtime import Answer, Entity, Prediction, Runtime, SpanPrediction, TokenPrediction
+from edgeroberta.runtime import (
+    Answer,
+    Entity,
+    FilledToken,
+    MaskPrediction,
+    Prediction,
+    Runtime,
+    SpanPrediction,
+    TokenPrediction,
+)
 
 __all__ = [
     "Answer",
@@ -48,8 +57,10 @@ __all__ = [
     "EngineError",
     "Entity",
     "EvaluationResult",
+    "FilledToken",
     "GateError",
     "LatencyResult",
+    "MaskPrediction",
     "Prediction",
     "RecipeError",
     "Runtime",

@@ -46,14 +46,16 @@ def load(
         long_text: What is done with texts longer than the model: ``truncate``, ``windows`` or ``refuse``;
             else what the bundle says.
         stride: Tokens that a window has in common with the next one; else what the bundle says.
-        top_k: How many answers to a question are told, the best first; else one.
+        top_k: How many answers to a question, or tokens for a mask, are told, the best first; else one
+            answer, and five tokens.
         no_answer: By how much no answer must score more than the best one to be given; True for any more,
             False where each question has its answer; else what the bundle says.
         max_answer_tokens: Tokens of the longest answer; else what the bundle says, or 15.
 
     Returns:
         The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
-        :class:`TokenPrediction`, of one that answers questions a :class:`SpanPrediction`), with a list a
+        :class:`TokenPrediction`, of one that answers questions a :class:`SpanPrediction`, of one that fills
+        masks a :class:`MaskPrediction`), with a list a
         list of them.
 
     Raises:

@@ -104,8 +104,16 @@ def _upward(tensor: str, makers: dict[str, NodeProto], wanted: str) -> NodeProto
 
 
 def _dequantized(tensor: str, makers: dict[str, NodeProto]) -> bool:
+    tensor = _transposed(tensor, makers)
     return tensor in makers and makers[tensor].op_type == "DequantizeLinear"
 
 
+def _transposed(tensor: str, makers: dict[str, NodeProto]) -> str:
+    """Return what a tensor is the transposed form of, as a decoder is of the embeddings; or the tensor."""
+    node = makers.get(tensor)
+    return node.input[0] if node is not None and node.op_type == "Transpose" else tensor
+
+
 def _constant(tensor: str, makers: dict[str, NodeProto], constants: set[str]) -> bool:
+    tensor = _transposed(tensor, makers)
     return tensor in constants or (_dequantized(tensor, makers) and makers[tensor].input[0] in constants)

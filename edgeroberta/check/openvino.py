@@ -27,7 +27,7 @@ def read(folder: Path, *, threads: int, length: int) -> ExecutedGraph:
     """Compile a bundle's graph for one length, as a session does, and read what is executed."""
     session = engine.open(folder, threads=threads, lengths=Lengths((length,), ()))
     try:
-        operations = session.executed(length).get_ordered_ops()
+        operations = [each for part in session.executed(length) for each in part.get_ordered_ops()]
         kernels = tuple(_kernel(operation) for operation in operations)
     except RuntimeError as error:
         raise EngineError(f"OpenVINO {session.version} does not tell what it runs: {error}") from error

@@ -74,7 +74,11 @@ Aggregation = Annotated[
     ),
 ]
 TopK = Annotated[
-    int | None, typer.Option(min=1, help="Of a question: how many answers to tell, the best first; else 1.")
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many answers to a question, or tokens for a mask, to tell, the best first; else 1, and 5.",
+    ),
 ]
 NoAnswer = Annotated[
     float | None,

@@ -23,10 +23,9 @@ from edgeroberta.cli.options import (
 from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeroberta.runtime import Prediction, Runtime, SpanPrediction, TokenPrediction
+    from edgeroberta.runtime import MaskPrediction, Prediction, Runtime, SpanPrediction, TokenPrediction
+    from edgeroberta.runtime.answers import Said
     from edgeroberta.runtime.encoding import Input
-
-    Said = Prediction | TokenPrediction | SpanPrediction
 
 # Answered and printed at once: a few batches, so that a long file shows its first answers soon.
 _CHUNK = 256
@@ -126,11 +125,13 @@ def _answers(runtime: Runtime, inputs: Iterable[Input]) -> Iterator[tuple[Input,
 
 def _line(item: Input, answer: Said) -> str:
     """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``."""
-    from edgeroberta.runtime import Prediction, SpanPrediction
+    from edgeroberta.runtime import MaskPrediction, Prediction, SpanPrediction
 
     text = _shown(item if isinstance(item, str) else " | ".join(item))
     if isinstance(answer, SpanPrediction):
         said = _spans(answer)
+    elif isinstance(answer, MaskPrediction):
+        said = _masks(answer)
     else:
         said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
     windows = f"({answer.windows} windows)" if answer.windows > 1 else ""
@@ -146,6 +147,12 @@ def _labels(answer: Prediction) -> list[str]:
 def _entities(answer: TokenPrediction) -> list[str]:
     found = [f'{each.label} "{_shown(each.text)}" {each.score:.3f}' for each in answer.entities]
     return [", ".join(found) or "none"]
+
+
+def _masks(answer: MaskPrediction) -> list[str]:
+    """Lay out the tokens for each mask, the best first, each with its probability."""
+    told = [[f'"{each.text}" {each.score:.3f}' for each in tokens] for tokens in answer.masks]
+    return [", ".join(tokens) for tokens in told]
 
 
 def _spans(answer: SpanPrediction) -> list[str]:

@@ -201,7 +201,8 @@ def invariance(entry: RepetitionRun, task: Task, inputs: Inputs) -> Invariance |
     changed = np.zeros(len(chosen), dtype=bool)
     for way in ways:
         changed |= ~metrics.agrees(task, alone, found[way])
-    delta = max(float(np.abs(alone.values - found[way].values).max(initial=0.0)) for way in ways)
+    close = {way: task.kind.comparable(outputs.values) for way, outputs in found.items()}
+    delta = max(float(np.abs(close["alone"] - close[way]).max(initial=0.0)) for way in ways)
     return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
 
 

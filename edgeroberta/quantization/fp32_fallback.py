@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeroberta.progress import Progress
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Comparable, Outputs, all_of_them
 
 #: Texts that single matmuls are examined on: the logits' error ranks them well long before counted
 #: answers do, and there is a graph to write and run for every one of them.
@@ -46,13 +47,14 @@ def fall_back_to_fp32(
     min_agreement: float,
     max_float: int,
     progress: Progress,
+    comparable: Comparable = all_of_them,
 ) -> FallbackResult:
     """Put back to float as few matmuls as the budget needs.
 
     ``measure``: runs the graph with a given set of float matmuls. ``exact``: outputs of the float
     graph. ``linear_ops``: all matmuls that may be put back. ``min_agreement``: share of the
-    texts that must keep their answer, 0 … 1. Returns what stays float and what that achieves; it is returned
-    even when the budget is not met.
+    texts that must keep their answer, 0 … 1. ``comparable``: which numbers of outputs must be close. Returns
+    what stays float and what that achieves; it is returned even when the budget is not met.
     """
     kept: dict[str, str] = {}
     outputs = measure(frozenset(), len(exact))
@@ -61,9 +63,10 @@ def fall_back_to_fp32(
         left = [linear_op for linear_op in linear_ops if linear_op not in kept]
         if not left:
             break
-        linear_op = _worst(measure, exact, left, kept, progress)
+        distance = partial(_error, comparable=comparable)
+        linear_op = _worst(measure, exact, left, kept, distance, progress)
         better = measure(frozenset({*kept, linear_op}), len(exact))
-        if _error(better, exact) >= _error(outputs, exact):
+        if distance(better, exact) >= distance(outputs, exact):
             break
         before, outputs = share, better
         share = agreement(exact, outputs)
@@ -71,25 +74,29 @@ def fall_back_to_fp32(
             f"int8 kept {100 * before:.1f} % of the answers, under {100 * min_agreement:.1f} %; "
             f"float here brings {100 * share:.1f} %"
         )
-    difference = np.abs(outputs.values - exact.values)
-    return FallbackResult(
-        kept, share, _error(outputs, exact), float(difference.max()), share >= min_agreement
-    )
+    difference = np.abs(comparable(outputs.values) - comparable(exact.values))
+    error = _error(outputs, exact, comparable=comparable)
+    return FallbackResult(kept, share, error, float(difference.max()), share >= min_agreement)
 
 
 def _worst(
-    measure: Measure, exact: Outputs, linear_ops: Sequence[str], kept: Iterable[str], progress: Progress
+    measure: Measure,
+    exact: Outputs,
+    linear_ops: Sequence[str],
+    kept: Iterable[str],
+    distance: Callable[[Outputs, Outputs], float],
+    progress: Progress,
 ) -> str:
     """Return the matmul whose return to float brings the logits closest to the float graph's."""
     few = exact[:RANKING_TEXTS]
     errors = {}
     with progress.bar("find the matmul that costs answers", len(linear_ops), "matmuls") as advance:
         for linear_op in linear_ops:
-            errors[linear_op] = _error(measure(frozenset({*kept, linear_op}), len(few)), few)
+            errors[linear_op] = distance(measure(frozenset({*kept, linear_op}), len(few)), few)
             advance(note=linear_op)
     return min(errors, key=lambda linear_op: errors[linear_op])
 
 
-def _error(outputs: Outputs, exact: Outputs) -> float:
-    difference: NDArray[np.float32] = outputs.values - exact.values
+def _error(outputs: Outputs, exact: Outputs, *, comparable: Comparable) -> float:
+    difference: NDArray[np.float32] = comparable(outputs.values) - comparable(exact.values)
     return float(np.square(difference).mean())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgeroberta.progress import Progress
-    from edgeroberta.roberta.blocks import Attention
+    from edgeroberta.roberta.blocks import Attention, LinearOp
     from edgeroberta.roberta.graph import Graph
 
 
@@ -66,22 +66,28 @@ class QuantizationConfig:
 
 
 def select(
-    graph: Graph, statistics: Mapping[str, TensorStatistics], rules: QuantizationRules, *, progress: Progress
+    graph: Graph,
+    statistics: Mapping[str, TensorStatistics],
+    rules: QuantizationRules,
+    *,
+    words: RowQuantized | None = None,
+    progress: Progress,
 ) -> QuantizationConfig:
-    """Choose the form of every linear op. ``graph``: the float graph. ``rules``: what may be chosen."""
+    """Choose the form of every linear op.
+
+    ``graph``: the float graph. ``rules``: what may be chosen. ``words``: the word embeddings in int8, which a
+    tied decoder reads; it stays float where they do.
+    """
     matmuls: dict[str, CalibrationResult] = {}
     fp32_fallback: dict[str, str] = {}
     risks: dict[str, SaturationRisk] = {}
     with progress.bar("quantize", len(graph.linear_ops), "matmuls") as advance:
         for linear_op in graph.linear_ops:
             seen = statistics[linear_op.tensor]
-            choice = scales.select_scales(
-                linear_op.linear.weight,
-                linear_op.linear.bias,
-                seen,
-                symmetric=rules.symmetric,
-                avoid_saturation=rules.avoid_saturation,
-            )
+            if linear_op.tied and words is None:
+                advance(note=linear_op.name)
+                continue
+            choice = _choose(linear_op, seen, rules, words)
             matmuls[linear_op.name] = choice
             risks[linear_op.name] = int16_saturation.examine(choice.plan, seen.rows)
             if choice.error - choice.free_error > rules.max_saturation_loss:
@@ -101,6 +107,21 @@ def select(
         for each in _attentions(graph, rules)
     }
     return QuantizationConfig(matmuls, attentions, fp32_fallback, risks)
+
+
+def _choose(
+    linear_op: LinearOp, seen: TensorStatistics, rules: QuantizationRules, words: RowQuantized | None
+) -> CalibrationResult:
+    linear = linear_op.linear
+    if linear_op.tied and words is not None:
+        return scales.select_tied_scales(words, linear.weight.T, linear.bias, seen, symmetric=rules.symmetric)
+    return scales.select_scales(
+        linear.weight,
+        linear.bias,
+        seen,
+        symmetric=rules.symmetric,
+        avoid_saturation=rules.avoid_saturation,
+    )
 
 
 def calibrate(

@@ -23,17 +23,20 @@ def run_graph(
     session: Any,
     inputs: Iterable[NDArray[np.int64]],
     places: Sequence[NDArray[np.int64]] | None = None,
+    *,
+    units: Sequence[int] | None = None,
 ) -> Outputs:
     """Return the outputs of token ids int64 [length] each, one text at a time.
 
-    ``places``: int64 [length, 3] of each text's tokens where outputs are per token, see
+    ``units``: how many rows each text has, where the graph has room for more of them. ``places``: int64
+    [length, 3] of each text's tokens where outputs are per token, see
     :class:`~edgeroberta.tasks.outputs.Ragged`; without them every token counts as a word.
     """
     rows = []
-    for ids in inputs:
+    for number, ids in enumerate(inputs):
         feed = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
         found = np.asarray(session.run([session.get_outputs()[0].name], feed)[0], np.float32)
-        rows.append(found.reshape(-1, found.shape[-1]))
+        rows.append(found.reshape(-1, found.shape[-1])[: None if units is None else units[number]])
     return Outputs.pack(rows, places)
 
 
@@ -59,7 +62,8 @@ def validate_fp16(
     ``max_logit_error``, ``limit`` and the number of ``texts``. Raises EngineError: half
     precision overflows, or gives other answers than float32.
     """
-    outputs = [run_graph(open_session(graph), texts) for graph in (exact, half)]
+    full = run_graph(open_session(exact), texts)
+    outputs = [full, run_graph(open_session(half), texts, units=full.lengths.tolist())]
     lost = len(np.setdiff1d(outputs[1].broken(), outputs[0].broken()))
     wanted, found = (comparable(each.values) for each in outputs)
     if len(outputs[0].broken()):

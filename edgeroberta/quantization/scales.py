@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from edgeroberta.quantization.calibrate import TensorStatistics
 from edgeroberta.quantization.int16_saturation import quantize_safely
-from edgeroberta.roberta.quantized import ActivationRange, Float, MatMulPlan, quantize_weight
+from edgeroberta.roberta.quantized import (
+    ActivationRange,
+    Float,
+    MatMulPlan,
+    RowQuantized,
+    quantize_weight,
+)
 
 #: Exponents of SmoothQuant to try; None is no smoothing.
 SMOOTHING = (None, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -27,6 +33,8 @@ CLIPS = (1.0, 0.8, 0.64, 0.5, 0.4, 0.32, 0.25, 0.2, 0.16, 0.12, 0.09, 0.06, 0.04
 ESTIMATED_ROWS = 128
 #: Candidates that get measured with a real product.
 MEASURED = 4
+#: Rows that a decoder is measured on, whose outputs are as many as tokens: 64 x 250,002 floats are 64 MB.
+TIED_ROWS = 64
 #: Smoothing costs an elementwise multiplication, so it must bring at least this much.
 SMOOTHING_GAIN = 0.85
 
@@ -106,6 +114,39 @@ def select_scales(
         free, unbound = _measure(best, weight, bias, statistics, exact, quantize_weight)
         bits -= float(np.log2(plan.weight_scale / unbound.weight_scale).mean())
     return CalibrationResult(best, plan, error, measured[plain][0], statistics.count, free, bits)
+
+
+def select_tied_scales(
+    rows: RowQuantized, words: Float, bias: Float, statistics: TensorStatistics, *, symmetric: bool
+) -> CalibrationResult:
+    """Choose how to quantize the input of a decoder whose weights are the word embeddings, and int8 already.
+
+    The embeddings are read elsewhere, too, so nothing can be multiplied into them: there is no smoothing.
+    ``rows``: the table in int8. ``words``: the table, float32 [vocabulary, inputs]. ``bias``: float32
+    [vocabulary]. ``symmetric``: as of :func:`select_scales`.
+    """
+    some = statistics.rows[:: max(1, len(statistics.rows) // TIED_ROWS)]
+    exact = some @ words.T
+    weight, scale = rows.values.T.astype(np.float32), rows.scale[:, 0]
+
+    def measure(candidate: ScaleCandidate) -> tuple[float, MatMulPlan]:
+        grid = dict(_grids(None, None, statistics, (candidate.signed,)))[candidate]
+        difference = exact - (grid.fake_quantize(some) @ weight) * scale
+        shift = difference.mean(axis=0)
+        plan = MatMulPlan(grid, None, rows.values.T, scale, bias + shift)
+        return _relative_error(difference - shift, exact), plan
+
+    plain = ScaleCandidate(None, 1.0, True)
+    energy = np.square(words).sum(axis=0)
+    estimates = [
+        (float(np.square(grid.fake_quantize(some) - some).mean(axis=0) @ energy), candidate)
+        for candidate, grid in _grids(None, None, statistics, (True,) if symmetric else (True, False))
+    ]
+    best = [candidate for _, candidate in sorted(estimates, key=lambda pair: pair[0])[:MEASURED]]
+    measured = {candidate: measure(candidate) for candidate in dict.fromkeys([plain, *best])}
+    chosen = min(measured, key=lambda candidate: measured[candidate][0])
+    error, plan = measured[chosen]
+    return CalibrationResult(chosen, plan, error, measured[plain][0], statistics.count, error)
 
 
 def _shortlist(

@@ -125,6 +125,11 @@ def quantize_rows(table: Float) -> RowQuantized:
     return RowQuantized(values, scale.astype(np.float32))
 
 
+def by_columns(values: NDArray[np.int8], scale: Float) -> RowQuantized:
+    """Take a weight int8 [width, rows] with scales [rows] for a table of rows."""
+    return RowQuantized(np.ascontiguousarray(values.T), scale[:, None])
+
+
 def quantize_columns(table: Float) -> ColumnQuantized:
     """Quantize an embedding table float32 [rows, width] to int8 with one scale per column."""
     return ColumnQuantized(*quantize_weight(table))

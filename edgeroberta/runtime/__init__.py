@@ -13,7 +13,16 @@ from __future__ import annotations
 
 from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError, UnavailableError, UsageError
 from edgeroberta.runtime.core import Runtime
-from edgeroberta.tasks import Answer, Entity, Prediction, Problem, SpanPrediction, TokenPrediction
+from edgeroberta.tasks import (
+    Answer,
+    Entity,
+    FilledToken,
+    MaskPrediction,
+    Prediction,
+    Problem,
+    SpanPrediction,
+    TokenPrediction,
+)
 
 __all__ = [
     "Answer",
@@ -21,6 +30,8 @@ __all__ = [
     "EdgeRobertaError",
     "EngineError",
     "Entity",
+    "FilledToken",
+    "MaskPrediction",
     "Prediction",
     "Problem",
     "Runtime",

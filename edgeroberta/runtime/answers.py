@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from edgeroberta.runtime.encoding import Input
-from edgeroberta.tasks import Prediction, SpanPrediction, TokenPrediction
+from edgeroberta.tasks import MaskPrediction, Prediction, SpanPrediction, TokenPrediction
+
+#: What a runtime says of a text, one class a kind of task.
+Said = Prediction | TokenPrediction | SpanPrediction | MaskPrediction
 
 
-def to_json(item: Input, answer: Prediction | TokenPrediction | SpanPrediction) -> dict[str, Any]:
+def to_json(item: Input, answer: Said) -> dict[str, Any]:
     """Return the input and all fields of its prediction as a JSON object."""
     # Not dataclasses.asdict, which copies all it finds: that takes longer than reading the logits.
     fields = {"input": item, **vars(answer)}
@@ -17,4 +20,6 @@ def to_json(item: Input, answer: Prediction | TokenPrediction | SpanPrediction) 
     if isinstance(answer, SpanPrediction):
         fields["input"] = {"question": item[0], "context": item[1]}
         fields["answers"] = [dict(vars(each)) for each in answer.answers]
+    if isinstance(answer, MaskPrediction):
+        fields["masks"] = [[dict(vars(token)) for token in tokens] for tokens in answer.masks]
     return fields

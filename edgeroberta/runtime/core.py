@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from edgeroberta.errors import EngineError, UsageError
-from edgeroberta.runtime import questions, tokenids
+from edgeroberta.runtime import filling, questions, tokenids
 from edgeroberta.runtime.encoding import Encoding, Input, all_windows, merge_windows
 from edgeroberta.runtime.session import Ids, Logits, Session
 from edgeroberta.runtime.tokenizer import explain
-from edgeroberta.tasks import Outputs, Prediction, Problem, SpanPrediction, Task, Unit
+from edgeroberta.tasks import MaskPrediction, Outputs, Prediction, Problem, SpanPrediction, Task, Unit
 from edgeroberta.tasks.outputs import Indices
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class Runtime:
             long_text: What is done with texts that are longer than the model: ``truncate``, ``windows`` or
                 ``refuse``; what the bundle says when None.
             stride: Tokens that a window has in common with the next one; what the bundle says when None.
-            top_k: How many answers to a question are told, the best first; one when None.
+            top_k: How many answers to a question, or tokens for a mask, are told, the best first; when None,
+                one answer, and five tokens.
             no_answer: By how much no answer must score more than the best one to be given; True for any
                 more, False where each question has its answer; what the bundle says when None.
             max_answer_tokens: Tokens of the longest answer; what the bundle says when None, or 15.
@@ -146,7 +147,8 @@ class Runtime:
             answers: Input to its answer: a label, a tuple of labels, a number, or a mapping of
                 labels to logits, as the problem has it; for labels of tokens a list of entities
                 ``(label, start, end)``; of a question and its context the answer, a part of the context, or
-                None. Other inputs get the first label (none where several can apply; 0.0
+                None; of a text with masks the word for them, or a list of words. Other inputs get the first
+                label (none where several can apply; 0.0
                 for a regression; no entities; no answer).
             problem: Kind of task.
             pair: True when an input is two texts.
@@ -191,22 +193,32 @@ class Runtime:
     @overload
     def __call__(self, *, question: Sequence[str], context: str | Sequence[str]) -> list[SpanPrediction]: ...
 
-    def __call__(self, inputs: Any = None, *, question: Any = None, context: Any = None) -> Any:
+    def __call__(
+        self,
+        inputs: Any = None,
+        *,
+        question: Any = None,
+        context: Any = None,
+        top_k: int | None = None,
+    ) -> Any:
         """Answer one text, one pair (a tuple of two texts), or a list of them.
 
         Args:
             inputs: The text, the pair, or the list.
             question: In place of ``inputs``: a question, or a list of them.
             context: The text that has its answer; of several questions that of each, or one of all.
+            top_k: Answers to a question, or tokens for a mask, that are told, the best first; when None, as
+                many as was said when it was opened.
 
         Returns:
             The prediction, or a list of them in the same order.
 
         Raises:
-            UsageError: An input is not text, a pair where a text is wanted (or the reverse), or has the
-                padding token in it.
+            UsageError: An input is not text, a pair where a text is wanted (or the reverse), has the padding
+                token in it, or has no mask that could be filled.
             EngineError: The engine failed.
         """
+        task = self.task if top_k is None else filling.with_top_k(self.task, top_k)
         if question is not None or context is not None:
             if inputs is not None:
                 raise UsageError("pass inputs, or a question and its context, not both")
@@ -215,25 +227,35 @@ class Runtime:
             self._check_input(inputs)
             encoding: Encoding = self._tokenizer.encode_one(inputs, places=self._unit.located)
             tokenids.refuse(encoding.ids, self.pad_token_id)
+            if self._unit is Unit.MASK:
+                filling.require_masks(task, [encoding], self.session, named=False)
             if not encoding.rest:
-                return self._read(self._run_one(encoding.ids), encoding.places, encoding, inputs)
+                return self._read(self._run_one(encoding.ids), encoding.places, encoding, inputs, task)
             tokenids.refuse_padding([one.ids for one in encoding.rest], self.pad_token_id)
-            return self.predictions([inputs], [encoding], self.run([encoding]))[0]
+            return self.predictions([inputs], [encoding], self.run([encoding]), task)[0]
         encodings = self.encode(inputs)
-        return self.predictions(inputs, encodings, self.run(encodings))
+        return self.predictions(inputs, encodings, self.run(encodings), task)
 
     def predictions(
-        self, inputs: Sequence[Input], encodings: Sequence[Encoding], outputs: Outputs
+        self,
+        inputs: Sequence[Input],
+        encodings: Sequence[Encoding],
+        outputs: Outputs,
+        task: Task | None = None,
     ) -> list[Prediction]:
         """Make what a user reads of inputs, their encodings, and what :meth:`run` gave for these."""
         return [
-            self._read(*outputs.part(row), encoding, item)
+            self._read(*outputs.part(row), encoding, item, task or self.task)
             for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True))
         ]
 
-    def outputs(self, inputs: Sequence[Input]) -> Outputs:
-        """Return what the model gives for a list of texts or pairs, with the places of tokens."""
-        return self.run(self.encode(inputs))
+    def outputs(self, inputs: Sequence[Input], targets: Sequence[Ids] | None = None) -> Outputs:
+        """Return what the model gives for a list of texts or pairs, with the places of tokens.
+
+        ``targets``: ids of the tokens at each text's masks, int64 [masks] each, whose log-probabilities are
+        wanted beside those of the best, see :mod:`edgeroberta.tasks.masked`.
+        """
+        return self.run(self.encode(inputs), targets)
 
     def logits(self, inputs: Sequence[Input]) -> Logits:
         """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels].
@@ -256,21 +278,29 @@ class Runtime:
         encodings: list[Encoding] = self._tokenizer.encode(inputs, places=self._unit.located)
         windows = all_windows(encodings)
         tokenids.refuse_padding([one.ids for one in windows], self.pad_token_id)
+        if self._unit is Unit.MASK:
+            filling.require_masks(self.task, encodings, self.session, named=True)
         return encodings
 
-    def run(self, encodings: Sequence[Encoding]) -> Outputs:
-        """Run what :meth:`encode` gave; those read in windows are merged, an entry per input."""
-        return self.merge(self.run_ids([one.ids for one in all_windows(encodings)]), encodings)
+    def run(self, encodings: Sequence[Encoding], targets: Sequence[Ids] | None = None) -> Outputs:
+        """Run what :meth:`encode` gave; those read in windows are merged, an entry per input.
+
+        ``targets``: see :meth:`outputs`.
+        """
+        if targets is not None:
+            targets = filling.targets_of_windows(self.task, encodings, targets)
+        return self.merge(self.run_ids([one.ids for one in all_windows(encodings)], targets), encodings)
 
     def merge(self, outputs: Outputs, encodings: Sequence[Encoding]) -> Outputs:
         """Make outputs of inputs of those of all their windows, and add the places of tokens."""
         return merge_windows(self.task, outputs, encodings)
 
-    def run_ids(self, ids: Sequence[Ids]) -> Outputs:
+    def run_ids(self, ids: Sequence[Ids], targets: Sequence[Ids] | None = None) -> Outputs:
         """Run token ids, in batches of texts of one length.
 
         Args:
             ids: int64 [length] each, of 1 to ``max_length`` tokens.
+            targets: int64 [masks] each, see :meth:`outputs`.
 
         Returns:
             The outputs, in the order of ``ids``.
@@ -283,7 +313,7 @@ class Runtime:
         limits = tokenids.InputLimits(self.max_length, self.pad_token_id, self._vocab_size)
         ids = tokenids.checked(ids, limits)
         counts = tokenids.units(self.task, ids)
-        outputs = tokenids.empty_outputs(counts, self.task.num_outputs)
+        outputs = tokenids.empty_outputs(counts, self.task.num_outputs + (0 if targets is None else 2))
         groups: dict[int, list[int]] = {}
         for index, one in enumerate(ids):
             groups.setdefault(session.padded_length(len(one)), []).append(index)
@@ -291,8 +321,12 @@ class Runtime:
             for start in range(0, len(members), self._max_batch):
                 chosen = members[start : start + self._max_batch]
                 batch = tokenids.padded([ids[i] for i in chosen], length, self.pad_token_id)
-                found = session.run(*batch)
-                self._require_width(found)
+                if targets is None:
+                    found = session.run(*batch)
+                    self._require_width(found)
+                else:
+                    wanted = np.concatenate([targets[i] for i in chosen])
+                    found = filling.run_for(session, batch, self.task.num_outputs // 2, wanted)
                 if self._unit is Unit.TEXT:
                     outputs.values[chosen] = found
                     continue
@@ -319,7 +353,9 @@ class Runtime:
 
     def _require_width(self, found: Logits) -> None:
         per_token, width = self._unit is Unit.TOKEN, self.task.num_outputs
-        if found.ndim != 2 + per_token or found.shape[-1] != width:
+        # An engine whose shapes are fixed gives masks text by text, with room for more.
+        dimensions = (2, 3) if self._unit is Unit.MASK else (2 + per_token,)
+        if found.ndim not in dimensions or found.shape[-1] != width:
             wanted = [*(["length"] if per_token else []), width]
             raise EngineError(
                 f"the graph gives numbers of the shape {list(found.shape[1:])} for a text, "
@@ -336,12 +372,17 @@ class Runtime:
             found = session.run(batch, np.ones_like(batch))
         else:
             found = session.run(*tokenids.padded([ids], length, self.pad_token_id))
-        return found[0, : len(ids)] if self._unit is Unit.TOKEN else found
+        if self._unit is Unit.TOKEN:
+            return found[0, : len(ids)]
+        return found[0, : np.count_nonzero(ids == self.task.mask_id)] if found.ndim == 3 else found
 
-    def _read(self, values: Logits, places: Indices | None, encoding: Encoding, item: Input) -> Prediction:
+    def _read(
+        self, values: Logits, places: Indices | None, encoding: Encoding, item: Input, task: Task
+    ) -> Prediction:
         """Make the prediction of one input from its outputs, float32 [units, labels], and their places."""
-        task = self.task
-        found: Prediction = task.kind.interpret(task, values, places, item, truncated=encoding.truncated)
+        found = task.kind.interpret(task, values, places, item, truncated=encoding.truncated)
+        if isinstance(found, MaskPrediction):
+            found = filling.written(found, task, encoding, places, self._tokenizer)
         return replace(found, windows=1 + len(encoding.rest)) if encoding.rest else found
 
     def _check_input(self, item: object, number: int | None = None) -> None:

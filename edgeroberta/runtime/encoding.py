@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import UsageError
-from edgeroberta.tasks import Outputs, Task, tokens
-from edgeroberta.tasks.outputs import Indices
+from edgeroberta.tasks import Outputs, Task, Unit, tokens
+from edgeroberta.tasks.outputs import WORD, Indices
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -159,9 +159,25 @@ def all_windows(encodings: Sequence[Encoding]) -> Sequence[Encoding]:
     return [window for one in encodings for window in (one, *one.rest)]
 
 
+def mask_places(encoding: Encoding, mask_id: int | None) -> Indices:
+    """Return the places of a window's masks, int64 [masks, 3]; the last column is the number of the token.
+
+    Where nobody asked for characters, the first two are this number and the next one.
+    """
+    numbers = np.flatnonzero(encoding.ids == mask_id)
+    if encoding.places is None:
+        return np.stack([numbers, numbers + 1, numbers], axis=1).astype(np.int64)
+    found = encoding.places[numbers]
+    found[:, WORD] = numbers
+    return found
+
+
 def merge_windows(task: Task, outputs: Outputs, encodings: Sequence[Encoding]) -> Outputs:
     """Make the outputs of inputs of those of all their windows, and add the places of tokens."""
-    if task.kind.unit.located and encodings:
+    if task.kind.unit is Unit.MASK and encodings:
+        found = [mask_places(one, task.mask_id) for one in all_windows(encodings)]
+        outputs = replace(outputs, places=np.concatenate(found))
+    elif task.kind.unit.located and encodings:
         places = [one.places for one in all_windows(encodings) if one.places is not None]
         outputs = replace(outputs, places=np.concatenate(places))
     if len(outputs) == len(encodings):

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import EngineError, missing_extra
-from edgeroberta.runtime import processor
+from edgeroberta.runtime import onnx_outputs, processor
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.processor import declared_safe
-from edgeroberta.runtime.session import Ids, Logits, opened
+from edgeroberta.runtime.session import LOG_PROBABILITIES, OF_ALL_TOKENS, Ids, Logits, opened
 from edgeroberta.storage.files import GRAPH
+
+#: Where large weights are that lie beside a graph which is given as bytes (``onnxruntime_session_options_
+#: config_keys.h``, 1.22 to 1.32).
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxRuntimeSession:
@@ -24,7 +28,12 @@ class OnnxRuntimeSession:
     def __init__(self, session: Any, version: str) -> None:
         self._session = session
         self.version = version
-        self._answers = [session.get_outputs()[0].name]
+        first = session.get_outputs()[0]
+        self._answers = [first.name]
+        #: masks that a text may have, where the graph has room for so many
+        self.most_masks = (
+            first.shape[1] if len(first.shape) == 3 and isinstance(first.shape[1], int) else None
+        )
 
     def padded_length(self, length: int) -> int:
         """Return ``length``: every length runs equally well."""
@@ -32,10 +41,17 @@ class OnnxRuntimeSession:
 
     def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
         """Run one batch; see :class:`edgeroberta.runtime.session.Session`."""
+        return self._run(self._answers, input_ids, attention_mask)
+
+    def log_probabilities(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Run one batch; see :class:`edgeroberta.runtime.session.MaskSession`."""
+        return self._run([LOG_PROBABILITIES], input_ids, attention_mask)
+
+    def _run(self, outputs: list[str], input_ids: Ids, attention_mask: Ids) -> Logits:
         feed = {"input_ids": input_ids, "attention_mask": attention_mask}
         session = opened(self._session)  # held by this call, whatever closes the session meanwhile
         try:
-            return np.asarray(session.run(self._answers, feed)[0], np.float32)
+            return np.asarray(session.run(outputs, feed)[0], np.float32)
         # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.31).
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {error}", where=self.graph) from error
@@ -54,8 +70,12 @@ def open_graph(graph: Path, *, threads: int) -> Any:
     """Load an ONNX file into an ``InferenceSession``; ``threads`` for one call, 0 for all cores."""
     onnxruntime = load()
     options = make_options(graph.parent, threads=threads)
+    source: str | bytes = str(graph)
+    if LOG_PROBABILITIES in onnx_outputs.names(graph):
+        source = onnx_outputs.without(graph, (OF_ALL_TOKENS,))
+        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(graph.parent))
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     # ONNX Runtime's exceptions share no base of their own but Exception (1.20 to 1.32).
     except Exception as error:
         raise EngineError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeroberta.errors import BundleError, UsageError
-from edgeroberta.runtime import goldens, lengths, longtexts, manifest, preferences, processor
+from edgeroberta.runtime import filling, goldens, lengths, longtexts, manifest, preferences, processor
 from edgeroberta.runtime.embedding_texts import reader
 from edgeroberta.runtime.longtexts import LongText
 from edgeroberta.runtime.manifest import Manifest
@@ -132,10 +132,11 @@ def _answering(task: Task, options: AnswerOptions) -> Task:
     asked = {name: value for name, value in vars(options).items() if value is not None}
     if not asked:
         return task
-    if task.problem is not Problem.SPANS:
+    if "top_k" in asked:
+        task = filling.with_top_k(task, asked.pop("top_k"))
+    if asked and task.problem is not Problem.SPANS:
         raise UsageError("this model answers no questions", where=next(iter(asked)), hint="leave it out")
-    for name in ("top_k", "max_answer_tokens"):
-        require_count(name, asked.get(name))
+    require_count("max_answer_tokens", asked.get("max_answer_tokens"))
     if "no_answer" in asked:
         stated = asked["no_answer"]
         if not isinstance(stated, (int, float)) or not math.isfinite(stated):

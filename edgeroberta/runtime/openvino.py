@@ -10,12 +10,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeroberta.errors import EngineError, missing_extra
+from edgeroberta.runtime import openvino_masks
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Logits, opened
 from edgeroberta.storage.files import GRAPH, OPENVINO
@@ -31,17 +33,16 @@ class _Compiled:
         # append and pop of a deque are atomic; there are never more requests than threads at once.
         self.idle: deque[Any] = deque()
 
-    def run(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+    def run(self, feed: Mapping[str, Any], output: int = 0) -> Logits:
         try:
             request = self.idle.pop()
         except IndexError:
             request = self.model.create_infer_request()
         try:
             # Sharing spares OpenVINO's own copies of inputs and outputs.
-            feed = {"input_ids": input_ids, "attention_mask": attention_mask}
             result = request.infer(feed, share_inputs=True, share_outputs=True)
             # The request owns the output and will write into it again.
-            logits = np.array(result[0], np.float32)
+            logits = np.array(result[output], np.float32)
         finally:
             self.idle.append(request)
         return logits
@@ -60,6 +61,9 @@ class OpenVinoSession:
         self._compiled: dict[int, _Compiled] = {}
         self._compiling = threading.Lock()
         self.version = version
+        model = core.read_model(str(graph))
+        self._mask_id = openvino_masks.mask_id(model)
+        self._head = None if self._mask_id is None else self._compiled_for(openvino_masks.head(model))
         for length in lengths.warm:
             self._compile(length)
 
@@ -73,26 +77,52 @@ class OpenVinoSession:
         A batch brings next to nothing here (8 x 128 tokens: 40 ms, 8 times 1 x 128: 44 ms), and would
         have to be compiled for every batch size.
         """
+        return self._run(input_ids, attention_mask, 0)
+
+    def log_probabilities(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Run one batch; see :class:`edgeroberta.runtime.session.MaskSession`."""
+        return self._run(input_ids, attention_mask, 1)
+
+    def _run(self, input_ids: Ids, attention_mask: Ids, output: int) -> Logits:
         length = input_ids.shape[1]
         try:
             compiled = self._compiled.get(length) or self._compile(length)
             if len(input_ids) == 1:
-                return compiled.run(input_ids, attention_mask)
-            rows = [
-                compiled.run(input_ids[i : i + 1], attention_mask[i : i + 1]) for i in range(len(input_ids))
-            ]
+                feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+                return self._filled(compiled.run(feed), input_ids, output)
+            rows = []
+            for i in range(len(input_ids)):
+                one = input_ids[i : i + 1]
+                feed = {"input_ids": one, "attention_mask": attention_mask[i : i + 1]}
+                rows.append(self._filled(compiled.run(feed), one, output))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {error}", where=self._graph.name) from error
         return np.concatenate(rows)
 
-    def executed(self, length: int) -> Any:
-        """Return OpenVINO's own model of what it executes at a length: an ``openvino.Model``."""
-        return (self._compiled.get(length) or self._compile(length)).model.get_runtime_model()
+    def _filled(self, found: Logits, input_ids: Ids, output: int) -> Logits:
+        """Return what the head makes of the states of a text's masks; what was found where there is none."""
+        head = self._head
+        if head is None:
+            return found
+        states = found[:, input_ids[0] == self._mask_id]
+        rows = [
+            head.run({openvino_masks.STATES: states[:, i : i + 1]}, output) for i in range(states.shape[1])
+        ]
+        if not rows:
+            width = head.model.outputs[output].get_partial_shape()[1].get_length()
+            return np.empty((0, width), np.float32)
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+    def executed(self, length: int) -> tuple[Any, ...]:
+        """Return OpenVINO's own models of what it executes at a length: ``openvino.Model`` each."""
+        parts = [self._compiled.get(length) or self._compile(length), self._head]
+        return tuple(part.model.get_runtime_model() for part in parts if part is not None)
 
     def close(self) -> None:
         """Free the engine's memory."""
         with self._compiling:  # what is being compiled would be kept after it
             self._compiled = {}
+            self._head = None
             self._core = None
 
     def _compile(self, length: int) -> _Compiled:
@@ -100,21 +130,25 @@ class OpenVinoSession:
             if length in self._compiled:
                 return self._compiled[length]
             # Read anew each time: weights are mapped from the file, so this costs 20 ms and no memory.
-            core = opened(self._core)
-            model = core.read_model(str(self._graph))
+            model = opened(self._core).read_model(str(self._graph))
+            if self._mask_id is not None:
+                model = openvino_masks.encoder(model)
             for result in model.get_results()[1:]:  # what other programs read of the graph
                 model.remove_result(result)
             model.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
-            settings = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "NUM_STREAMS": "1",
-                "INFERENCE_NUM_THREADS": str(self._threads),
-                # Without it, CPUs with AMX or AVX-512 BF16 round the float part to bfloat16.
-                "INFERENCE_PRECISION_HINT": "f32",
-            }
-            compiled = _Compiled(core.compile_model(model, "CPU", settings))
+            compiled = self._compiled_for(model)
             self._compiled[length] = compiled
             return compiled
+
+    def _compiled_for(self, model: Any) -> _Compiled:
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": str(self._threads),
+            # Without it, CPUs with AMX or AVX-512 BF16 round the float part to bfloat16.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        return _Compiled(opened(self._core).compile_model(model, "CPU", settings))
 
 
 def load(*, purpose: str) -> Any:

@@ -19,6 +19,8 @@ from edgeroberta.storage.files import FP16_GRAPH, GRAPH, OPENVINO, TENSORRT_GRAP
 
 #: Output of a graph, float32 [masks, vocabulary], that is run for who asks for certain tokens alone.
 LOG_PROBABILITIES = "log_probabilities"
+#: Output of such a graph that other programs read, float32 [batch, length, vocabulary]: gigabytes of a batch.
+OF_ALL_TOKENS = "logits"
 
 Ids = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
@@ -44,6 +46,13 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Free the engine's memory."""
+
+
+class MaskSession(Session, Protocol):
+    """A session of a model that fills masks, on an engine that gives more than the best tokens."""
+
+    def log_probabilities(self, input_ids: Ids, attention_mask: Ids) -> Logits:
+        """Run one batch, and return those of all tokens at each mask, float32 [masks, vocabulary]."""
 
 
 @dataclass(frozen=True)

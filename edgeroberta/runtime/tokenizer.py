@@ -33,6 +33,11 @@ __all__ = ["Encoding", "Input", "TextTokenizer", "explain"]
 
 Ids = npt.NDArray[np.int64]
 
+# What transformers cleans up in texts made of ids, in this order (5.24, ``clean_up_tokenization``).
+_CLEAN = (
+    (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"),
+    (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+)  # fmt: skip
 # Texts tokenized at once: enough to keep all cores busy, little enough that the intermediate objects
 # (about 1 kB per token) stay under some tens of MB.
 _CHUNK = 1024
@@ -58,6 +63,8 @@ class TextTokenizer:
         self._long = long_texts or LongTexts()
         self._marks = WordMarks.of(tokenizer)
         self._separator = separator
+        #: whether texts made of ids lose the spaces before punctuation
+        self.cleans_up = False
         self.max_length = max_length
         self._room_for_pairs = max_length >= tokenizer.num_special_tokens_to_add(True)
         self._questions = questions
@@ -110,7 +117,9 @@ class TextTokenizer:
             return cls(tokenizer, max_length, threads, long, separator, questions=True)
         long = longtexts.choose(long_text, stride, max_length=max_length, room=room)
         tokenizer.enable_truncation(max_length, stride=long.stride, strategy="longest_first", direction=side)
-        return cls(tokenizer, max_length, threads, long, separator)
+        made = cls(tokenizer, max_length, threads, long, separator)
+        made.cleans_up = tokenizerfiles.cleans_up(folder, tokenizer)
+        return made
 
     @property
     def reads_questions(self) -> bool:
@@ -163,6 +172,14 @@ class TextTokenizer:
             for number, one in enumerate(found):
                 results.append(self._wrap(one, chunk[number], places, start + number))
         return results
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+        """Return the text of token ids, as transformers writes it."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        if self.cleans_up:
+            for written, read in _CLEAN:
+                text = text.replace(written, read)
+        return text
 
     def truncated(self, inputs: Sequence[Input]) -> list[Encoding]:
         """Tokenize texts or pairs, and cut those that are too long, whatever else is done with them."""

@@ -50,6 +50,15 @@ def read(folder: Path) -> tuple[Tokenizer, str]:
     return tokenizer, side
 
 
+def cleans_up(folder: Path, tokenizer: Tokenizer) -> bool:
+    """Tell whether texts made of ids lose the spaces before punctuation, as transformers 5.24 has it.
+
+    That is where ``tokenizer_config.json`` says so, but for BPE, whose texts have spaces of their own.
+    """
+    stated = _settings(folder / TOKENIZER_CONFIG).get("clean_up_tokenization_spaces")
+    return stated is True and type(tokenizer.model).__name__ != "BPE"
+
+
 def separator(folder: Path) -> int | None:
     """Return the id of the token behind which tokens of a pair are of type 1; None where all are of type 0.
 

@@ -15,7 +15,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from edgeroberta.tasks import Prediction, SpanPrediction, TokenPrediction
+from edgeroberta.runtime.answers import Said
+from edgeroberta.tasks import TokenPrediction
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -77,7 +78,7 @@ class Metrics:
             Gauge(f"edgeroberta_{name}", meaning, registry=registry).set_function(value)
         ProcessCollector(registry=registry)
 
-    def count_entities(self, answers: Sequence[Prediction | TokenPrediction | SpanPrediction]) -> None:
+    def count_entities(self, answers: Sequence[Said]) -> None:
         """Count the entities of answers that have any; of their texts nothing is kept."""
         for answer in answers:
             if isinstance(answer, TokenPrediction):

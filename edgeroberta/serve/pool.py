@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgeroberta.runtime import Prediction, Runtime, SpanPrediction, TokenPrediction
+from edgeroberta.runtime import Runtime
+from edgeroberta.runtime.answers import Said
 from edgeroberta.runtime.encoding import Input
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class FullError(Exception):
 class Result(NamedTuple):
     """The predictions of a job, one per input, and the seconds in the engine, tokenization left out."""
 
-    predictions: Sequence[Prediction | TokenPrediction | SpanPrediction]
+    predictions: Sequence[Said]
     seconds: float
 
 

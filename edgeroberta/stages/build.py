@@ -189,6 +189,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, task: Task
 
     from edgeroberta import backends, bundle_writer
     from edgeroberta.quantization import ort as engine
+    from edgeroberta.runtime import mask_token
     from edgeroberta.runtime.embedding_texts import reader
     from edgeroberta.runtime.lengths import Lengths
     from edgeroberta.runtime.session import ENGINES, open_session
@@ -197,7 +198,12 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, task: Task
     try:
         tokenizer = reader(task).open(graph, max_length)
         goldens = bundle_writer.make_goldens(
-            tokenizer, session, pair=task.joins, precision=precision, comparable=task.kind.comparable
+            tokenizer,
+            session,
+            pair=task.joins,
+            precision=precision,
+            comparable=task.kind.comparable,
+            mask=mask_token.find(graph).text if task.problem is Problem.MASKED else None,
         )
     finally:
         session.close()

@@ -14,16 +14,21 @@ from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.files import GRAPH
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Outputs, Unit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from edgeroberta.quantization.fp32_fallback import FallbackResult
-    from edgeroberta.quantization.graph_config import QuantizationConfig, SelectedScales
+    from edgeroberta.quantization.graph_config import (
+        QuantizationConfig,
+        QuantizationRules,
+        SelectedScales,
+    )
     from edgeroberta.quantization.int16_saturation import SaturationRisk
     from edgeroberta.roberta.graph import GraphForm
+    from edgeroberta.roberta.quantized import RowQuantized
     from edgeroberta.roberta.weights import Weights
     from edgeroberta.runtime.encoding import Encoding
     from edgeroberta.tasks import Comparable
@@ -93,7 +98,7 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta import backends
     from edgeroberta.quantization.graph_config import SelectedScales
     from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
-    from edgeroberta.roberta.quantized import quantize_columns, quantize_rows
+    from edgeroberta.roberta.quantized import quantize_columns
     from edgeroberta.roberta.weights import load_weights
 
     float_graph = context.inputs[Kind.GRAPH].path
@@ -107,8 +112,9 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
         [one.ids for one in (check or calibration)[:HALF_TEXTS]],
         context.task.kind.comparable,
     )
-    found = _choose(weights, form, calibration, config, context)
-    rows = quantize_rows(weights.embeddings.word) if config.embeddings else None
+    rules = _rules(config, context)
+    rows = _words(weights, form, rules) if config.embeddings else None
+    found = _choose(weights, form, calibration, rules, rows, config, context)
     table = weights.embeddings.position
     positions = quantize_columns(table) if config.positions and not tensorrt else None
     choices = SelectedScales(found.matmuls, rows, found.attentions, positions)
@@ -147,6 +153,7 @@ def _texts(config: QuantizeConfig, context: Context) -> tuple[list[Encoding], li
     """Draw calibration and check texts, disjoint, from the training rows."""
     import numpy as np
 
+    from edgeroberta.quantization import calibration_masks
     from edgeroberta.runtime import embedding_texts
 
     length = min(CALIBRATION_LENGTH, context.checkpoint.config.max_length)
@@ -156,7 +163,12 @@ def _texts(config: QuantizeConfig, context: Context) -> tuple[list[Encoding], li
     rows = context.data.train.select(order[: wanted + config.check_samples])
     tokenizer = embedding_texts.reader(context.task).open(context.checkpoint.folder, length)
     found = tokenizer.encode(rows.read(), places=context.task.kind.unit.located)
-    return found[: wanted * rows.units], found[wanted * rows.units :]
+    first, rest = found[: wanted * rows.units], found[wanted * rows.units :]
+    # One mask in each text that answers are counted on, as in the rows of the gate.
+    return (
+        calibration_masks.mask(first, context.task, share=calibration_masks.SHARE, seed=context.seed),
+        calibration_masks.mask(rest, context.task, share=0, seed=context.seed),
+    )
 
 
 def _carry_half(
@@ -177,25 +189,44 @@ def _carry_half(
     return validate_fp16(source / GRAPH, source / HALF_GRAPH, texts, comparable)
 
 
-def _choose(
-    weights: Weights,
-    form: GraphForm,
-    calibration: list[Encoding],
-    config: QuantizeConfig,
-    context: Context,
-) -> QuantizationConfig:
+def _rules(config: QuantizeConfig, context: Context) -> QuantizationRules:
     from edgeroberta import backends
-    from edgeroberta.quantization import graph_config
-    from edgeroberta.roberta.graph import build_graph
+    from edgeroberta.quantization.graph_config import QuantizationRules
 
     tensorrt = backends.wants_int8_graph(context.target.engines)
-    rules = graph_config.QuantizationRules(
+    return QuantizationRules(
         attentions=config.attention == "int8" or (config.attention == "auto" and tensorrt),
         symmetric=config.symmetric or tensorrt,
         avoid_saturation=config.saturation == "avoid"
         or (config.saturation == "auto" and context.target.saturating),
         max_saturation_loss=config.max_saturation_loss,
     )
+
+
+def _words(weights: Weights, form: GraphForm, rules: QuantizationRules) -> RowQuantized:
+    """Quantize the word embeddings; a decoder that is tied to them must not saturate where none may."""
+    from edgeroberta.quantization.int16_saturation import quantize_safely
+    from edgeroberta.roberta.graph import build_graph
+    from edgeroberta.roberta.quantized import by_columns, quantize_rows
+
+    table = weights.embeddings.word
+    if rules.avoid_saturation and any(each.tied for each in build_graph(weights, form=form).linear_ops):
+        return by_columns(*quantize_safely(table.T))
+    return quantize_rows(table)
+
+
+def _choose(
+    weights: Weights,
+    form: GraphForm,
+    calibration: list[Encoding],
+    rules: QuantizationRules,
+    words: RowQuantized | None,
+    config: QuantizeConfig,
+    context: Context,
+) -> QuantizationConfig:
+    from edgeroberta.quantization import graph_config
+    from edgeroberta.roberta.graph import build_graph
+
     graph = build_graph(weights, form=replace(form, observers=True))
     statistics = graph_config.calibrate(
         graph,
@@ -206,7 +237,7 @@ def _choose(
         seed=context.seed,
         progress=context.progress,
     )
-    return graph_config.select(graph, statistics, rules, progress=context.progress)
+    return graph_config.select(graph, statistics, rules, words=words, progress=context.progress)
 
 
 def _fit(
@@ -226,7 +257,8 @@ def _fit(
     trial = context.scratch / "trial.onnx"
 
     def answers(graph: Path, texts: list[Encoding]) -> Outputs:
-        places = [one.places for one in texts if one.places is not None]
+        per_token = context.task.kind.unit is Unit.TOKEN
+        places = [one.places for one in texts if per_token and one.places is not None]
         return run_graph(open_session(graph), [one.ids for one in texts], places or None)
 
     def measure(fp32_fallback: frozenset[str], texts: int) -> Outputs:
@@ -246,6 +278,7 @@ def _fit(
         min_agreement=config.min_agreement,
         max_float=config.max_float,
         progress=context.progress,
+        comparable=context.task.kind.comparable,
     )
 
 

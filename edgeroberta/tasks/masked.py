@@ -23,6 +23,8 @@ from edgeroberta.tasks.problem import Unit
 
 #: Tokens that a graph gives for each mask.
 TOP_K = 10
+#: Tokens that are told of each mask where nobody says otherwise, as by the pipeline of transformers.
+SHOWN = 5
 #: Masks of a text that graphs take whose shapes may not depend on the texts, as those for TensorRT.
 MOST_MASKS = 8
 #: Log-probability of what is said not to be possible, in answers that are made up.
@@ -208,7 +210,7 @@ class FillMask:
             raise EngineError(
                 "the engine answered with a number that is not finite", hint="edgeroberta doctor"
             )
-        scores, tokens = np.split(values, 2, axis=1)
+        scores, tokens = (half[:, : task.top_k or SHOWN] for half in np.split(values, 2, axis=1))
         rows = zip(tokens.astype(np.int64).tolist(), np.exp(scores).tolist(), strict=True)
         masks = tuple(
             tuple(FilledToken(token, "", score, "") for token, score in zip(*row, strict=True))

@@ -108,6 +108,18 @@ def test_a_graph_of_fixed_shapes_has_the_masks_of_each_text_first(checkpoint_of,
     np.testing.assert_allclose(rows[:, :10], -np.sort(-wanted, axis=1)[:, :10], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("length", [1, 2, 7])
+def test_a_text_may_have_fewer_tokens_than_a_graph_of_fixed_shapes_has_room_for_masks(
+    checkpoint_of, tmp_path, length
+):
+    model = checkpoint_of("roberta")
+    write_float(model, tmp_path / "model.onnx", GraphForm(fixed=True, interchange=False))
+    ids, mask = batch([length], model, masks=1)
+    found, wanted = outputs(tmp_path / "model.onnx", ids, mask)["logits"], hugging_face(model, ids, mask)
+    assert found.shape == (1, MOST_MASKS, 20)
+    np.testing.assert_allclose(found[0, :1, :10], -np.sort(-wanted, axis=1)[:, :10], atol=1e-5, rtol=0)
+
+
 def plan_of(weights: Any) -> QuantizationPlan:
     """Everything in int8 with plausible ranges, the table with a scale per row."""
     rows, matmuls = quantize_rows(weights.embeddings.word), {}

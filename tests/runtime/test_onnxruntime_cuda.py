@@ -69,7 +69,7 @@ def fake(*, available: bool = True, starts: bool = True, fails: str = "") -> Any
             return ["CUDAExecutionProvider", "CPUExecutionProvider"] if starts else ["CPUExecutionProvider"]
 
         def get_outputs(self) -> list[Any]:
-            return [SimpleNamespace(name="logits")]
+            return [SimpleNamespace(name="logits", shape=["batch", 2])]
 
         def run(self, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
             if fails == "run":

@@ -105,9 +105,20 @@ class MaskedLMWeights:
         length = graph.node("Shape", (encoder.ids,), "head.length", start=1, end=2)
         falling = graph.node("Slice", (table, zero, length, zero), "head.falling")
         rank = graph.node("Add", (high, falling), "head.rank")
+        # A text may have fewer tokens than there is room for masks.
+        ends = graph.constant("head.pads", [0, 0, 0, masked.MOST_MASKS], np.int64)
+        lowest = graph.constant("head.lowest", -_HIGH, np.float32)
+        rank = graph.node("Pad", (rank, ends, lowest), "head.rank.padded")
         count = graph.constant("head.masks", [masked.MOST_MASKS], np.int64)
-        names = ("head.first.rank", "head.first.place")
-        _, first = graph.nodes("TopK", (rank, count), "head.first", names, axis=-1)
+        names = ("head.first.rank", "head.first.any")
+        best, first = graph.nodes("TopK", (rank, count), "head.first", names, axis=-1)
+        # What stands behind the text is replaced by its first token. Not by its last one: TensorRT would copy
+        # the length to the GPU in a layer of its own.
+        inside = graph.node(
+            "Greater", (best, graph.constant("head.low", -_HIGH / 2, np.float32)), "head.inside"
+        )
+        kept = graph.node("Cast", (inside,), "head.inside.number", to=onnx_type(np.int64))
+        first = graph.node("Mul", (first, kept), "head.first.place")
         last = graph.constant("index.-1", [-1], np.int64)
         places = graph.node("Unsqueeze", (first, last), "head.places")
         return graph.node("GatherND", (encoder.states, places), "head.states", batch_dims=1)

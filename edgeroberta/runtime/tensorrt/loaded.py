@@ -54,7 +54,9 @@ class DeserializedEngine:
         self.mask_dtype = self._dtype(MASK)
         self._logits_dtype = self._dtype(LOGITS)
         shape = tuple(self.engine.get_tensor_shape(LOGITS))
-        self.labels, self.per_token = int(shape[-1]), len(shape) == 3
+        self.labels, self.per_token = int(shape[-1]), len(shape) == 3 and shape[1] < 0
+        #: masks of each text that it has outputs for; None where it fills none
+        self.masks = int(shape[1]) if len(shape) == 3 and shape[1] > 0 else None
         self.shapes = sorted(
             (self._profile(index) for index in range(self.engine.num_optimization_profiles)),
             key=lambda shapes: shapes.longest,
@@ -77,7 +79,7 @@ class DeserializedEngine:
 
     def logits_bytes(self, batch: int, length: int) -> int:
         """Return the bytes of a call's outputs."""
-        units = batch * length if self.per_token else batch
+        units = batch * (self.masks or (length if self.per_token else 1))
         return units * self.labels * np.dtype(self._logits_dtype).itemsize
 
     def fitting(self, length: int) -> tuple[ProfileShapes, int]:
@@ -108,13 +110,15 @@ class DeserializedEngine:
         return context
 
     def outputs(self, raw: npt.NDArray[np.uint8], rows: int, tokens: int) -> Logits:
-        """Return a copy of a call's outputs, float32 [rows, labels] or [rows, tokens, labels].
+        """Return a copy of a call's outputs, float32 [rows, labels], or [rows, tokens or masks, labels].
 
         ``tokens``: tokens of a text as they were asked for; the engine may have been given padding as well.
         """
         found = raw.view(self._logits_dtype)
         if self.per_token:
             found = found.reshape(rows, -1 if rows else tokens, self.labels)[:, :tokens]
+        elif self.masks is not None:
+            found = found.reshape(rows, self.masks, self.labels)
         else:
             found = found.reshape(rows, self.labels)
         if self._logits_dtype is np.uint16:

@@ -94,6 +94,11 @@ class TensorRtSession:
             note = use.refused or f"{use.captured} shapes captured"
         return {**self._facts, "cuda_graphs": use.wanted and (rtx or not use.refused), "graph_note": note}
 
+    @property
+    def most_masks(self) -> int | None:
+        """Masks that a text may have; None for a model that fills none."""
+        return self._loaded.masks
+
     def inspection(self) -> Inspection:
         """Return what the engine says of its layers."""
         return inspect(self._loaded)
