@@ -69,6 +69,8 @@ class Preview(Shown):
         job, found = self.job, _model(self.job.model)
         rows = {name: count for name, count in _rows(job.data).items() if count is not None}
         asked = "pairs of texts" if job.task.pair else "single texts"
+        if job.task.problem is Problem.SPANS:
+            asked = "questions and their contexts"
         lines = [
             f"model:  {found['path']}: {_shape(found)}, {found['parameters'] / 1e6:.1f} M parameters, "
             f"{found['bytes'] / 1e6:.1f} MB",
