@@ -95,7 +95,7 @@ def measure_loss(
     task, metric = answers.task, gate.metric or answers.task.metric
     how = BootstrapOptions(answers.seed, answers.groups, gate.confidence, samples, scale)
     full, ours = answers.answers
-    agreement = metrics.share_interval(task.kind.agrees(task, full, ours), how)
+    agreement = metrics.share_interval(task.kind.agrees(gate.of(task), full, ours), how)
     rows = len(answers.full)
     copies = 0 if answers.groups is None else rows - len(np.unique(answers.groups))
     found = LossEvidence(

@@ -51,8 +51,9 @@ def _gate(gate: Any) -> GateLimits:
     if not isinstance(gate, Mapping):
         raise TypeError(f"{gate!r} is no gate")
     # Reports of version 0.2 and before have no share to keep, those of 0.3 and before no metric, those of 0.4
-    # and before no recall of labels.
+    # and before no recall of labels, nor a cosine.
     kept, metric, drop = (gate.get(name) for name in ("min_kept", "metric", "max_recall_drop"))
+    cosine = gate.get("min_cosine")
     return GateLimits(
         max_drop=float(gate["max_drop"]),
         min_agreement=float(gate["min_agreement"]),
@@ -61,6 +62,7 @@ def _gate(gate: Any) -> GateLimits:
         metric=None if metric is None else str(metric),
         min_recall=_by_label(gate.get("min_recall", {})),
         max_recall_drop=drop if drop is None or isinstance(drop, float | int) else _by_label(drop),
+        min_cosine=None if cosine is None else float(cosine),
     )
 
 

@@ -13,7 +13,7 @@ from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.metrics import Interval
 from edgeroberta.runtime.session import ENGINES
-from edgeroberta.tasks import Word
+from edgeroberta.tasks import Task, Word
 
 SCHEMA_VERSION = 2
 
@@ -39,6 +39,12 @@ class GateLimits:
     min_recall: Mapping[str, float] = field(default_factory=dict)  # smallest recall, by label
     #: largest loss of recall: one number for every label, or by label; None where it does not count
     max_recall_drop: float | Mapping[str, float] | None = None
+    #: cosine from which on two embeddings are the same answer; None for the usual one
+    min_cosine: float | None = None
+
+    def of(self, task: Task) -> Task:
+        """Return the task with what this gate takes for the same answer."""
+        return task if self.min_cosine is None else replace(task, min_cosine=self.min_cosine)
 
     def allowed(self, baseline: float) -> float:
         """Return the largest loss that both ``max_drop`` and ``min_kept`` allow."""

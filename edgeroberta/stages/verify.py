@@ -62,6 +62,12 @@ class GateConfig(StageConfig):
         None,
         description="Largest loss of recall: one number for every label, or by label; null for none.",
     )
+    min_cosine: Number | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Of embeddings, the cosine from which on two are the same answer; null for 0.98.",
+    )
 
 
 class VerifyConfig(StageConfig):

@@ -88,8 +88,9 @@ class Embeddings:
         return np.asarray(labels)
 
     def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
-        """Tell where the cosine of all embeddings of an input is at least :data:`AGREEMENT`."""
-        return np.asarray((cosines(reference, other) >= AGREEMENT).all(axis=1))
+        """Tell where the cosine of all embeddings of an input is the task's, or :data:`AGREEMENT`, or more."""
+        least = AGREEMENT if task.min_cosine is None else task.min_cosine
+        return np.asarray((cosines(reference, other) >= least).all(axis=1))
 
     def comparable(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return embeddings of one length, 1 a dimension: what is compared of them is where they point."""

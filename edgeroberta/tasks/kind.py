@@ -50,6 +50,10 @@ class Labelled(Protocol):
         """How alike two embeddings are, a key of :data:`edgeroberta.tasks.similarity.SIMILARITIES`."""
 
     @property
+    def min_cosine(self) -> float | None:
+        """Cosine from which on two embeddings are the same answer; None for the usual one."""
+
+    @property
     def no_answer(self) -> float | None:
         """By how much no answer must score more than the best span; None where each question has one."""
 

@@ -77,6 +77,8 @@ class Task:
     #: how alike two embeddings are, a key of :data:`edgeroberta.tasks.similarity.SIMILARITIES`; None for the
     #: cosine
     similarity: str | None = None
+    #: cosine from which on two embeddings are the same answer; None for the usual one
+    min_cosine: float | None = None
     #: score by which "no answer" must be better than the best span to be given; None where each question has
     #: its answer in the context
     no_answer: float | None = None

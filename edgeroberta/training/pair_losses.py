@@ -14,7 +14,7 @@ from torch.nn import functional
 SCALE = 20.0
 #: How much it counts that a student finds other texts of the batch as alike as its teacher does, beside
 #: where its embeddings point.
-RELATIONS = 1.0
+RELATIONS = 10.0
 
 
 def distance(embeddings: Tensor, labels: Tensor) -> Tensor:

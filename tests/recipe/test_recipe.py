@@ -209,7 +209,7 @@ BAD = {
         _replaced("max_drop: 0.02", "zzz: 0.02"),
         "mine.yaml: stages[4].verify.gate.zzz: unknown field\n"
         "  next: known fields: max_drop, min_agreement, confidence, min_kept, metric, "
-        "min_recall, max_recall_drop",
+        "min_recall, max_recall_drop, min_cosine",
     ),
     "a number out of range": (
         _replaced("epochs: 3", "epochs: 0"),
@@ -302,7 +302,12 @@ def test_a_recipe_name_unlike_any_gets_the_list():
         recipe.load("zzz")
     assert (
         caught.value.hint
+<<<<<<< HEAD
         == "shipped recipes: adapt-int8, distill, finetune-int8, fp32, int8, int8-distill, prune-int8, tiny"
+=======
+        == "shipped recipes: distill, finetune-embeddings, finetune-int8, fp32, int8, int8-distill,"
+        " prune-int8, tiny"
+>>>>>>> 61185e3 (Let a gate say which cosine is the same answer; fine-tune embeddings by a recipe)
     )
 
 

@@ -125,6 +125,7 @@ def test_the_verdict_is_in_the_manifest_and_on_the_card(finish, verdict):
         "metric": None,
         "min_recall": {},
         "max_recall_drop": None,
+        "min_cosine": None,
     }
     words = {"PASS": "**passed**", "FAIL": "**did not pass**", "INCONCLUSIVE": "**inconclusive**"}
     assert words[verdict.value] in (folder / "README.md").read_text()

@@ -131,6 +131,7 @@ def test_the_gate_is_the_recipe_s(context):
         "metric": None,
         "min_recall": {},
         "max_recall_drop": None,
+        "min_cosine": None,
     }
     assert found["flips"] == []
 
