@@ -88,7 +88,7 @@ class Embeddings:
         return np.asarray(labels)
 
     def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
-        """Tell where the cosine of all embeddings of an input is the task's, or :data:`AGREEMENT`, or more."""
+        """Tell where all embeddings of an input have the task's cosine or more, else :data:`AGREEMENT`."""
         least = AGREEMENT if task.min_cosine is None else task.min_cosine
         return np.asarray((cosines(reference, other) >= least).all(axis=1))
 

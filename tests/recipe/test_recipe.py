@@ -302,12 +302,8 @@ def test_a_recipe_name_unlike_any_gets_the_list():
         recipe.load("zzz")
     assert (
         caught.value.hint
-<<<<<<< HEAD
-        == "shipped recipes: adapt-int8, distill, finetune-int8, fp32, int8, int8-distill, prune-int8, tiny"
-=======
-        == "shipped recipes: distill, finetune-embeddings, finetune-int8, fp32, int8, int8-distill,"
-        " prune-int8, tiny"
->>>>>>> 61185e3 (Let a gate say which cosine is the same answer; fine-tune embeddings by a recipe)
+        == "shipped recipes: adapt-int8, distill, finetune-embeddings, finetune-int8, fp32, int8,"
+        " int8-distill, prune-int8, tiny"
     )
 
 
