@@ -31,13 +31,22 @@ def decoded(file: BinaryIO, source: str) -> Iterator[str]:
             yield raw[start:].decode("utf-8")
         except UnicodeDecodeError as error:
             place = start + error.start
-            encoding = "UTF-16" if opening in _UTF16_BOMS else "ISO-8859-1"
+            encoding = "UTF-16" if opening in _UTF16_BOMS else _likely(raw)
             raise DataError(
                 f"not UTF-8: byte 0x{raw[place]:02x} at offset {offset + place}",
                 where=f"{source}:{number}",
                 hint=f"convert it, e.g. iconv -f {encoding} -t UTF-8 {source} > utf8{Path(source).suffix}",
             ) from error
         offset += len(raw)
+
+
+def _likely(raw: bytes) -> str:
+    """Name the encoding that a line most likely has, which is not UTF-8."""
+    try:
+        text = raw.decode("gb18030")
+    except UnicodeDecodeError:
+        return "ISO-8859-1"
+    return "GB18030" if sum("\u4e00" <= one <= "\u9fff" for one in text) > 1 else "ISO-8859-1"
 
 
 def csv_rows(lines: Iterable[str], source: str, mark: str = ",") -> Iterator[tuple[int, list[str]]]:

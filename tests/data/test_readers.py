@@ -190,6 +190,12 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch):
             "  next: convert it, e.g. iconv -f ISO-8859-1 -t UTF-8 x.csv > utf8.csv",
         ),
         (
+            "x.csv",
+            "text,label\nfine,1\n股市大涨，回升,0\n".encode("gbk"),
+            "x.csv:3: not UTF-8: byte 0xb9 at offset 18\n"
+            "  next: convert it, e.g. iconv -f GB18030 -t UTF-8 x.csv > utf8.csv",
+        ),
+        (
             "x.tsv",
             "text\tlabel\n".encode("utf-16"),
             "x.tsv:1: not UTF-8: byte 0xff at offset 0\n"
