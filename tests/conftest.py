@@ -270,7 +270,6 @@ def make_build_context(tmp_path_factory) -> Callable[..., Any]:
         pair: bool = False,
         texts: tuple[str, ...] = ("The film is great.", "The story is dull, and I would not see it again."),
     ) -> Any:
-        import json
         from dataclasses import replace
 
         import numpy as np
@@ -282,14 +281,13 @@ def make_build_context(tmp_path_factory) -> Callable[..., Any]:
         from edgeroberta.roberta.checkpoint import Checkpoint
         from edgeroberta.roberta.graph import write_float
         from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-        from edgeroberta.tasks import Task
 
         graph = tmp_path_factory.mktemp("graph")
         for file in checkpoint.glob("*.json"):
             shutil.copy(file, graph / file.name)
+        Checkpoint(checkpoint).copy_files(graph)
         write_float(checkpoint, graph / "model.onnx", pair=pair)
-        task = Task.from_config(json.loads((checkpoint / "config.json").read_text()), pair=pair)
-        task = replace(task, mask_id=Checkpoint(checkpoint).task.mask_id)
+        task = replace(Checkpoint(checkpoint).task, pair=pair)
         rows = Rows(texts, texts if pair else None, np.zeros(len(texts), np.int64), "texts")
         lineage = Lineage("export", "0" * 64, {}, 0, {}, {"edgeroberta": "0"}, 0.5, {"nodes": 80})
         return Context(

@@ -34,11 +34,13 @@ from edgeroberta.errors import (
 )
 from edgeroberta.runtime import (
     Answer,
+    Embedding,
     Entity,
     FilledToken,
     MaskPrediction,
     Prediction,
     Runtime,
+    Similarity,
     SpanPrediction,
     TokenPrediction,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "DataError",
     "DoctorResult",
     "EdgeRobertaError",
+    "Embedding",
     "EngineError",
     "Entity",
     "EvaluationResult",
@@ -64,6 +67,7 @@ __all__ = [
     "Prediction",
     "RecipeError",
     "Runtime",
+    "Similarity",
     "SpanPrediction",
     "TokenPrediction",
     "UnavailableError",

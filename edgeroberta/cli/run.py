@@ -23,13 +23,21 @@ from edgeroberta.cli.options import (
 from edgeroberta.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgeroberta.runtime import MaskPrediction, Prediction, Runtime, SpanPrediction, TokenPrediction
+    from edgeroberta.runtime import (
+        Embedding,
+        MaskPrediction,
+        Prediction,
+        Runtime,
+        SpanPrediction,
+        TokenPrediction,
+    )
     from edgeroberta.runtime.answers import Said
     from edgeroberta.runtime.encoding import Input
 
 # Answered and printed at once: a few batches, so that a long file shows its first answers soon.
 _CHUNK = 256
 _SHOWN = 60
+_NUMBERS = 4
 
 
 def run(
@@ -62,6 +70,10 @@ def run(
     top_k: TopK = None,
     no_answer: NoAnswer = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(help="Of an embedding model: name of what is put in front of texts; else its default."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the answers as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -78,11 +90,12 @@ def run(
                 where=str(bundle),
                 hint=f"edgeroberta run {bundle} --pair 'one text' 'the other'",
             )
-        if pair and not runtime.task.pair:
+        if pair and not runtime.task.pair and not runtime.task.apart:
             raise UsageError(
                 "this model takes single texts", where="--pair", hint=f"edgeroberta run {bundle} 'one text'"
             )
-        answers = _answers(runtime, _inputs(texts or [], source, runtime.task.pair, asks))
+        pair = pair or runtime.task.pair
+        answers = _answers(runtime, _inputs(texts or [], source, pair, asks), prompt)
         if json:
             from edgeroberta.runtime.answers import to_json
 
@@ -116,22 +129,27 @@ def _inputs(texts: list[str], source: Path | None, pair: bool, asks: bool) -> It
     return inputs.pair_up(texts) if pair else texts
 
 
-def _answers(runtime: Runtime, inputs: Iterable[Input]) -> Iterator[tuple[Input, Said]]:
+def _answers(runtime: Runtime, inputs: Iterable[Input], prompt: str | None) -> Iterator[tuple[Input, Said]]:
     remaining = iter(inputs)
     while chunk := list(itertools.islice(remaining, _CHUNK)):
-        found: Sequence[Said] = runtime(chunk)
+        encodings = runtime.encode(chunk, prompt=prompt)
+        found: Sequence[Said] = runtime.predictions(chunk, encodings, runtime.run(encodings))
         yield from zip(chunk, found, strict=True)
 
 
 def _line(item: Input, answer: Said) -> str:
     """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``."""
-    from edgeroberta.runtime import MaskPrediction, Prediction, SpanPrediction
+    from edgeroberta.runtime import Embedding, MaskPrediction, Prediction, Similarity, SpanPrediction
 
     text = _shown(item if isinstance(item, str) else " | ".join(item))
     if isinstance(answer, SpanPrediction):
         said = _spans(answer)
     elif isinstance(answer, MaskPrediction):
         said = _masks(answer)
+    elif isinstance(answer, Similarity):
+        said = [f"{answer.similarity:.3f}"]
+    elif isinstance(answer, Embedding):
+        said = [_vector(answer)]
     else:
         said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
     windows = f"({answer.windows} windows)" if answer.windows > 1 else ""
@@ -142,6 +160,12 @@ def _line(item: Input, answer: Said) -> str:
 def _labels(answer: Prediction) -> list[str]:
     label = ", ".join(answer.labels) or ("none" if len(answer.scores) > 1 else "")
     return [label, f"{answer.score:.3f}"]
+
+
+def _vector(answer: Embedding) -> str:
+    """Lay out the first numbers of an embedding; ``--json`` has all of them."""
+    first = ", ".join(f"{value:.4f}" for value in answer.embedding[:_NUMBERS])
+    return f"[{first}{', …' if len(answer.embedding) > _NUMBERS else ''}] ({len(answer.embedding)} numbers)"
 
 
 def _entities(answer: TokenPrediction) -> list[str]:

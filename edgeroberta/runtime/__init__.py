@@ -15,11 +15,13 @@ from edgeroberta.errors import BundleError, EdgeRobertaError, EngineError, Unava
 from edgeroberta.runtime.core import Runtime
 from edgeroberta.tasks import (
     Answer,
+    Embedding,
     Entity,
     FilledToken,
     MaskPrediction,
     Prediction,
     Problem,
+    Similarity,
     SpanPrediction,
     TokenPrediction,
 )
@@ -28,6 +30,7 @@ __all__ = [
     "Answer",
     "BundleError",
     "EdgeRobertaError",
+    "Embedding",
     "EngineError",
     "Entity",
     "FilledToken",
@@ -35,6 +38,7 @@ __all__ = [
     "Prediction",
     "Problem",
     "Runtime",
+    "Similarity",
     "SpanPrediction",
     "TokenPrediction",
     "UnavailableError",

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from edgeroberta.runtime.encoding import Input
-from edgeroberta.tasks import MaskPrediction, Prediction, SpanPrediction, TokenPrediction
+from edgeroberta.tasks import (
+    Embedding,
+    MaskPrediction,
+    Prediction,
+    Similarity,
+    SpanPrediction,
+    TokenPrediction,
+)
 
 #: What a runtime says of a text, one class a kind of task.
-Said = Prediction | TokenPrediction | SpanPrediction | MaskPrediction
+Said = Prediction | TokenPrediction | SpanPrediction | MaskPrediction | Embedding | Similarity
 
 
 def to_json(item: Input, answer: Said) -> dict[str, Any]:
@@ -22,4 +29,8 @@ def to_json(item: Input, answer: Said) -> dict[str, Any]:
         fields["answers"] = [dict(vars(each)) for each in answer.answers]
     if isinstance(answer, MaskPrediction):
         fields["masks"] = [[dict(vars(token)) for token in tokens] for tokens in answer.masks]
+    if isinstance(answer, Embedding):
+        fields["embedding"] = answer.embedding.tolist()
+    if isinstance(answer, Similarity):
+        fields["embeddings"] = [each.tolist() for each in answer.embeddings]
     return fields

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeroberta.errors import EngineError, UsageError
 from edgeroberta.runtime import filling, questions, tokenids
+from edgeroberta.runtime.embedding_texts import Prompt
 from edgeroberta.runtime.encoding import Encoding, Input, all_windows, merge_windows
 from edgeroberta.runtime.session import Ids, Logits, Session
 from edgeroberta.runtime.tokenizer import explain
@@ -147,9 +148,9 @@ class Runtime:
             answers: Input to its answer: a label, a tuple of labels, a number, or a mapping of
                 labels to logits, as the problem has it; for labels of tokens a list of entities
                 ``(label, start, end)``; of a question and its context the answer, a part of the context, or
-                None; of a text with masks the word for them, or a list of words. Other inputs get the first
-                label (none where several can apply; 0.0
-                for a regression; no entities; no answer).
+                None; of a text with masks the word for them, or a list of words; of a text its embedding, a
+                list of numbers. Other inputs get the first label (none where several can apply; 0.0 for a
+                regression; no entities; no answer; an embedding of their own).
             problem: Kind of task.
             pair: True when an input is two texts.
 
@@ -166,6 +167,11 @@ class Runtime:
     def labels(self) -> tuple[str, ...]:
         """Name of each output, in the order of the logits."""
         return self.task.labels
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """What an embedding model may put in front of texts, by name; nothing of other models."""
+        return dict(self._tokenizer.prompts.texts) if hasattr(self._tokenizer, "prompts") else {}
 
     @property
     def session(self) -> Session:
@@ -200,6 +206,7 @@ class Runtime:
         question: Any = None,
         context: Any = None,
         top_k: int | None = None,
+        prompt: Prompt = None,
     ) -> Any:
         """Answer one text, one pair (a tuple of two texts), or a list of them.
 
@@ -209,13 +216,16 @@ class Runtime:
             context: The text that has its answer; of several questions that of each, or one of all.
             top_k: Answers to a question, or tokens for a mask, that are told, the best first; when None, as
                 many as was said when it was opened.
+            prompt: Of an embedding model, name of what is put in front of texts, one of
+                :attr:`prompts`; of a pair, a name for each text. None for the model's default, ``""``
+                for nothing.
 
         Returns:
             The prediction, or a list of them in the same order.
 
         Raises:
             UsageError: An input is not text, a pair where a text is wanted (or the reverse), has the padding
-                token in it, or has no mask that could be filled.
+                token in it, or has no mask that could be filled; or there is no such prompt.
             EngineError: The engine failed.
         """
         task = self.task if top_k is None else filling.with_top_k(self.task, top_k)
@@ -225,7 +235,7 @@ class Runtime:
             inputs = questions.pairs(question, context)
         if isinstance(inputs, (str, tuple)):
             self._check_input(inputs)
-            encoding: Encoding = self._tokenizer.encode_one(inputs, places=self._unit.located)
+            encoding: Encoding = self._tokenizer.encode_one(inputs, **self._how(prompt))
             tokenids.refuse(encoding.ids, self.pad_token_id)
             if self._unit is Unit.MASK:
                 filling.require_masks(task, [encoding], self.session, named=False)
@@ -233,7 +243,7 @@ class Runtime:
                 return self._read(self._run_one(encoding.ids), encoding.places, encoding, inputs, task)
             tokenids.refuse_padding([one.ids for one in encoding.rest], self.pad_token_id)
             return self.predictions([inputs], [encoding], self.run([encoding]), task)[0]
-        encodings = self.encode(inputs)
+        encodings = self.encode(inputs, prompt=prompt)
         return self.predictions(inputs, encodings, self.run(encodings), task)
 
     def predictions(
@@ -249,13 +259,15 @@ class Runtime:
             for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True))
         ]
 
-    def outputs(self, inputs: Sequence[Input], targets: Sequence[Ids] | None = None) -> Outputs:
+    def outputs(
+        self, inputs: Sequence[Input], targets: Sequence[Ids] | None = None, *, prompt: Prompt = None
+    ) -> Outputs:
         """Return what the model gives for a list of texts or pairs, with the places of tokens.
 
         ``targets``: ids of the tokens at each text's masks, int64 [masks] each, whose log-probabilities are
-        wanted beside those of the best, see :mod:`edgeroberta.tasks.masked`.
+        wanted beside those of the best, see :mod:`edgeroberta.tasks.masked`. ``prompt``: as for a call.
         """
-        return self.run(self.encode(inputs), targets)
+        return self.run(self.encode(inputs, prompt=prompt), targets)
 
     def logits(self, inputs: Sequence[Input]) -> Logits:
         """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels].
@@ -269,13 +281,13 @@ class Runtime:
             )
         return self.outputs(inputs).values
 
-    def encode(self, inputs: Sequence[Input]) -> list[Encoding]:
+    def encode(self, inputs: Sequence[Input], *, prompt: Prompt = None) -> list[Encoding]:
         """Tokenize texts or pairs, for :meth:`run`; refuses as a call does."""
         if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
             raise UsageError(f"expected a text, a pair or a list of them, not {type(inputs).__name__}")
         for number, item in enumerate(inputs):
             self._check_input(item, number)
-        encodings: list[Encoding] = self._tokenizer.encode(inputs, places=self._unit.located)
+        encodings: list[Encoding] = self._tokenizer.encode(inputs, **self._how(prompt))
         windows = all_windows(encodings)
         tokenids.refuse_padding([one.ids for one in windows], self.pad_token_id)
         if self._unit is Unit.MASK:
@@ -383,10 +395,24 @@ class Runtime:
         found = task.kind.interpret(task, values, places, item, truncated=encoding.truncated)
         if isinstance(found, MaskPrediction):
             found = filling.written(found, task, encoding, places, self._tokenizer)
-        return replace(found, windows=1 + len(encoding.rest)) if encoding.rest else found
+        windows = 1 if task.apart else 1 + len(encoding.rest)
+        return replace(found, windows=windows) if windows > 1 else found
+
+    def _how(self, prompt: Prompt) -> dict[str, Any]:
+        """Return what a tokenizer is told beside the inputs."""
+        if prompt is None:
+            return {"places": self._unit.located}
+        if not self.task.apart:
+            raise UsageError(
+                "this model makes no embeddings, and puts nothing in front of texts",
+                where="prompt",
+                hint="leave it out",
+                code="usage.prompt-unknown",
+            )
+        return {"prompt": prompt}
 
     def _check_input(self, item: object, number: int | None = None) -> None:
-        if isinstance(item, tuple if self.task.pair else str):
+        if isinstance(item, (str, tuple) if self.task.apart else tuple if self.task.pair else str):
             return
         where = None if number is None else f"input {number}"
         if not isinstance(item, (str, tuple)):

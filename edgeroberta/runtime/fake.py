@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import UsageError, did_you_mean
-from edgeroberta.runtime import fake_masks, fake_spans
+from edgeroberta.runtime import fake_embeddings, fake_masks, fake_spans
 from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.session import Ids, Logits, Session
 from edgeroberta.tasks import Problem, Task
@@ -36,6 +36,8 @@ def parts(
         return FakeParts(*fake_spans.parts(answers))
     if problem is Problem.MASKED:
         return FakeParts(*fake_masks.parts(answers))
+    if problem is Problem.EMBEDDING:
+        return FakeParts(*fake_embeddings.parts(answers))
     per_token = problem is Problem.TOKENS
     task = Task(problem, token_labels(labels) if per_token else labels, pair)
     tokenizer = FakeTokenizer(per_token=per_token)

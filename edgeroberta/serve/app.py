@@ -31,6 +31,7 @@ _OTHER = "other"
 _REFUSED = {
     "usage.text-too-long": (413, "text-too-long"),
     "usage.question-too-long": (413, "question-too-long"),
+    "usage.prompt-unknown": (400, "unknown-prompt"),
 }
 # A place in the queue is free again within the time of one answer, which is well under a second.
 _RETRY = {"Retry-After": "1"}
@@ -101,10 +102,10 @@ class Service:
 
     async def _predict(self, request: Request) -> Response:
         body.check_content_type(request.headers)
-        inputs = body.read(await request.body(), form=self._form, max_batch=self.settings.max_batch)
+        asked = body.read(await request.body(), form=self._form, max_batch=self.settings.max_batch)
         started = time.perf_counter()
         try:
-            job = self._pool.submit(inputs)
+            job = self._pool.submit(asked.inputs, asked.prompt)
         except FullError:
             self.metrics.rejected["queue"].inc()
             waiting = f"{self.settings.queue} requests wait already"
@@ -127,7 +128,7 @@ class Service:
         finally:
             timer.cancel()
             self.in_flight -= 1
-        answer = self._answer(inputs, result)
+        answer = self._answer(asked.inputs, result)
         self.metrics.request.observe(time.perf_counter() - started)
         return answer
 

@@ -22,11 +22,17 @@ class Form:
     many: str  # field of a list of inputs
     hint: str  # an example of each
     wanted: str  # what an input is, for errors
+    either: bool = False  # whether an input is a text or a pair, and a prompt may be named
 
     @property
     def known(self) -> tuple[str, ...]:
         """Fields that are known of an input, though it may not have them all: those of a pair, of texts."""
         return self.fields if self.many != "texts" else ("text", "text_pair")
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Fields of a body beside its inputs."""
+        return ("prompt",) if self.either else ()
 
 
 SINGLE = Form(("text",), "texts", '{"text": "…"} or {"texts": ["…", "…"]}', "a text is")
@@ -42,7 +48,22 @@ QUESTION = Form(
     '{"question": "…", "context": "…"} or {"questions": [{"question": "…", "context": "…"}, …]}',
     "a question and its context are",
 )
+EMBEDDING = Form(
+    ("text",),
+    "texts",
+    '{"text": "…"}, {"text": "…", "text_pair": "…"} or {"texts": ["…", ["…", "…"], …]}, and "prompt": "…"',
+    "a text, or two texts are",
+    either=True,
+)
 _LONGEST = 40
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asks for."""
+
+    inputs: list[Input]
+    prompt: str | None = None  # what is put in front of texts, by its name
 
 
 def check_content_type(headers: Mapping[str, str]) -> None:
@@ -71,10 +92,12 @@ def form_of(task: Task) -> Form:
     """Return what a request to a model of a task looks like."""
     if task.problem is Problem.SPANS:
         return QUESTION
+    if task.apart:
+        return EMBEDDING
     return PAIR if task.pair else SINGLE
 
 
-def read(body: bytes, *, form: Form, max_batch: int) -> list[Input]:
+def read(body: bytes, *, form: Form, max_batch: int) -> Asked:
     """Read the inputs of a request.
 
     ``body``: UTF-8, a JSON object with the fields of one input, or a list of inputs: of texts, of lists of
@@ -85,9 +108,12 @@ def read(body: bytes, *, form: Form, max_batch: int) -> list[Input]:
     if not isinstance(value, dict):
         raise _refusal("wrong-type", f"a JSON object is wanted, not {_kind(value)}", "body", form)
     many = form.many
-    _check_fields(value, (*form.known, many), "", form)
+    _check_fields(value, (*form.known, many, *form.beside), "", form)
+    prompt = value.pop("prompt", None)
+    if prompt is not None and not isinstance(prompt, str):
+        raise _refusal("wrong-type", f"a prompt's name is wanted, not {_kind(prompt)}", "prompt", form)
     if many not in value:
-        return [_input(value, form, "")]
+        return Asked([_input(value, form, "")], prompt)
     if len(value) > 1:
         raise _refusal("conflicting-fields", f"either this or {form.fields[0]}, not both", many, form)
     items = value[many]
@@ -97,7 +123,7 @@ def read(body: bytes, *, form: Form, max_batch: int) -> list[Input]:
     if len(items) > max_batch:
         what = f"{len(items)} {many}, where at most {max_batch} are taken at once"
         raise Refusal(413, f"too-many-{many}", what, where=many, hint="send them in several requests")
-    return [_input(item, form, f"{many}[{number}]") for number, item in enumerate(items)]
+    return Asked([_input(item, form, f"{many}[{number}]") for number, item in enumerate(items)], prompt)
 
 
 def _load(body: bytes) -> Any:
@@ -122,7 +148,8 @@ def _input(item: Any, form: Form, where: str) -> Input:
         item = item[fields[0]] if len(fields) == 1 else [item[name] for name in fields]
         where = where or fields[0]
     found = tuple(item) if isinstance(item, list) else item
-    if not (isinstance(found, str) if not pair else _is_pair(found)):
+    right = _is_pair(found) if pair else isinstance(found, str)
+    if not right and not (form.either and _is_pair(found)):
         given = "two texts" if _is_pair(found) else _kind(item)
         raise _refusal("wrong-type", f"{form.wanted} wanted, not {given}", where, form)
     for text in (found,) if isinstance(found, str) else found:

@@ -38,6 +38,7 @@ class Job(NamedTuple):
     """The inputs of one request, and where its result is awaited."""
 
     inputs: Sequence[Input]
+    prompt: str | None  # what is put in front of them, by its name
     future: asyncio.Future[Result]
 
 
@@ -75,9 +76,9 @@ class Pool:
         now = time.monotonic()
         return max((now - began for began in list(self._began) if began is not None), default=0.0)
 
-    def submit(self, inputs: Sequence[Input]) -> Job:
+    def submit(self, inputs: Sequence[Input], prompt: str | None = None) -> Job:
         """Queue a job; a FullError where as many wait as may."""
-        job = Job(inputs, self._loop.create_future())
+        job = Job(inputs, prompt, self._loop.create_future())
         with self._changed:
             if len(self._jobs) >= self._limit:
                 raise FullError
@@ -110,7 +111,7 @@ class Pool:
     def _work(self, number: int) -> None:
         while (job := self._next()) is not None:
             self._began[number] = time.monotonic()
-            result = self._answer(job.inputs)
+            result = self._answer(job.inputs, job.prompt)
             self._began[number] = None
             try:
                 self._loop.call_soon_threadsafe(_deliver, job.future, result)
@@ -119,9 +120,9 @@ class Pool:
             # Else it would be held until the next job comes, answer and all.
             del job, result
 
-    def _answer(self, inputs: Sequence[Input]) -> Result | Exception:
+    def _answer(self, inputs: Sequence[Input], prompt: str | None) -> Result | Exception:
         try:
-            encodings = self._runtime.encode(inputs)
+            encodings = self._runtime.encode(inputs, prompt=prompt)
             started = time.perf_counter()
             outputs = self._runtime.run(encodings)
             seconds = time.perf_counter() - started

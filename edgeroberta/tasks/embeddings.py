@@ -30,10 +30,12 @@ class Embedding:
     Attributes:
         embedding: Float32 [dimensions].
         truncated: True when the text was longer than the model takes and its end was not read.
+        windows: Always 1: an embedding is of a text as a whole.
     """
 
     embedding: npt.NDArray[np.float32]
     truncated: bool
+    windows: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +47,13 @@ class Similarity:
             :data:`edgeroberta.tasks.similarity.SIMILARITIES`.
         embeddings: Float32 [dimensions] of each.
         truncated: True when one of them was longer than the model takes and its end was not read.
+        windows: Always 1: an embedding is of a text as a whole.
     """
 
     similarity: float
     embeddings: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
     truncated: bool
+    windows: int = 1
 
 
 class Embeddings:
@@ -78,7 +82,7 @@ class Embeddings:
         lengths = outputs.lengths
         units = int(lengths.max(initial=1))
         if (lengths == units).all():
-            return outputs.values.reshape(len(outputs), units, -1)
+            return outputs.values.reshape(len(outputs), units, outputs.values.shape[1])
         found = np.zeros((len(outputs), units, outputs.values.shape[1]), outputs.values.dtype)
         found[outputs.texts, np.arange(len(outputs.values)) - outputs.offsets[outputs.texts]] = outputs.values
         return found

@@ -126,6 +126,12 @@ def test_texts_and_pairs_may_stand_side_by_side():
     assert metrics.agrees(Task(Problem.EMBEDDING, (), dimensions=2, pooling="mean"), outputs, outputs).all()
 
 
+def test_no_texts_have_no_answers():
+    none = Outputs(np.zeros((0, 16), np.float32), np.zeros(1, np.int64))
+    assert TASK.decide(none).shape == (0, 1, 16)
+    assert TASK.kind.sureness(TASK, none, none).shape == (0,)
+
+
 def test_a_task_of_embeddings_is_written_and_read_back():
     task = Task(
         Problem.EMBEDDING,
