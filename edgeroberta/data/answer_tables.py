@@ -109,7 +109,9 @@ def _holds_answers(table: DataTable, chosen: AnswerColumns) -> bool:
         isinstance(each, str) and isinstance(contexts[row], str) and each in contexts[row]
         for each, row in found
     ]
-    return bool(within) and 2 * sum(within) > len(within) and any(len(str(each)) > 1 for each, _ in found)
+    # Labels may stand in their texts as well, but there are few different ones.
+    different = len({str(each) for each, _ in found})
+    return bool(within) and 2 * sum(within) > len(within) and 2 * different > len(within)
 
 
 def labelled(table: DataTable, chosen: AnswerColumns) -> bool:

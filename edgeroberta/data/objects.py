@@ -12,16 +12,19 @@ from edgeroberta.data.delimited import lines
 from edgeroberta.errors import DataError
 
 
-def whole(parts: Iterator[str]) -> tuple[Any, Iterator[str]]:
+def whole(parts: Iterator[str], *, several_lines: bool) -> tuple[Any, Iterator[str]]:
     """Read a file that is one list, or one object over several lines or with a field ``data``.
 
-    Returns what it is, or None for any other file; and the parts, to be read again.
+    ``several_lines``: whether an object may go on after its first line; where not, a file of objects is never
+    held as a whole. Returns what it is, or None for any other file; and the parts, to be read again.
     """
     opening = list(itertools.islice(parts, 1))
     while opening and not opening[-1].strip() and (more := next(parts, None)) is not None:
         opening.append(more)
     first = opening[-1].lstrip() if opening else ""
-    if not first.startswith(("[", "{")) or (first.startswith("{") and not _begins_document(first)):
+    if not first.startswith(("[", "{")) or (
+        first.startswith("{") and not _begins_document(first, several_lines)
+    ):
         return None, itertools.chain(opening, parts)
     lines_ = [*opening, *parts]
     try:
@@ -30,12 +33,12 @@ def whole(parts: Iterator[str]) -> tuple[Any, Iterator[str]]:
         return None, iter(lines_)
 
 
-def _begins_document(line: str) -> bool:
+def _begins_document(line: str, several_lines: bool) -> bool:
     """Tell an object that goes on after its first line, or is a whole data set, from one on each line."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        return True
+        return several_lines
     return isinstance(found, dict) and isinstance(found.get("data"), list | dict)
 
 

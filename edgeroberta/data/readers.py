@@ -220,7 +220,8 @@ def _refuse_repeats(names: Sequence[str], where: str) -> None:
 
 
 def _read_jsonl(file: BinaryIO, form: _Form) -> Iterator[DataTable]:
-    document, parts = whole(decoded(file, form.source))
+    several = form.path.suffix.lower() == ".json"
+    document, parts = whole(decoded(file, form.source), several_lines=several)
     if document is not None and question_files.holds_questions(document):
         yield from _questions(question_files.questions(document, form.source), form)
         return

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.roberta.checkpoint import Checkpoint
+from fuzzing.asked import questions
 from fuzzing.mutation import BYTES, ODD, Verbatim, damaged, document, dumps
 from fuzzing.tagged import tagged
 
@@ -647,9 +648,17 @@ def body(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
     from edgeroberta.serve import body as bodies
     from edgeroberta.serve.refusal import Refusal
 
-    pair = rng.random() < 0.4
+    form = rng.choice((bodies.SINGLE, bodies.SINGLE, bodies.PAIR, bodies.QUESTION))
+    asked = {"question": "how?", "context": "so"}
     value = rng.choice(
-        ({"text": "a film"}, {"texts": ["a", "b"]}, {"texts": [["a", "b"]]}, {"text": "a", "text_pair": "b"})
+        (
+            {"text": "a film"},
+            {"texts": ["a", "b"]},
+            {"texts": [["a", "b"]]},
+            {"text": "a", "text_pair": "b"},
+            asked,
+            {"questions": [asked, asked]},
+        )
     )
     content = _near(rng, value)
     if rng.random() < 0.4:
@@ -657,7 +666,7 @@ def body(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 
     def read() -> None:
         try:
-            bodies.read(content, pair=pair, max_batch=32)
+            bodies.read(content, form=form, max_batch=32)
         except Refusal as refusal:
             if len(refusal.body()) > 4_000:
                 raise ValueError("an answer of more than 4 kB to a request that is refused") from refusal
@@ -669,5 +678,5 @@ def body(rng: Random, folder: Path, base: Base) -> Callable[[], object]:
 KINDS: tuple[Maker, ...] = (
     recipe, recipe, recipe, bomb, override, override, hosts, config, config, config, tokenizer, tokenizer,
     weights, weights, pack, data, data, data, data, tagged, tagged, lines, bundle, bundle, reference, stored,
-    stored, words, body, body,
+    stored, words, body, body, questions,
 )  # fmt: skip
