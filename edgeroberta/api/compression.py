@@ -118,8 +118,9 @@ def compress(
 
     Args:
         model: Hugging Face model folder or Hub id, fine-tuned.
-        data: Rows to learn from and to be judged on: a CSV, TSV, JSONL, Parquet or CoNLL file, a folder of
-            them, a Hub data set, or rows in memory (mappings of column to value, or a pandas frame).
+        data: Rows to learn from and to be judged on: a CSV, TSV, JSONL, Parquet or CoNLL file, SQuAD's JSON,
+            a folder of them, a Hub data set, or rows in memory (mappings of column to value, or a pandas
+            frame).
         output: Where the bundle goes.
         recipe: Name of a shipped recipe, or path of a YAML file. With a budget, how smaller models learn.
         settings: Settings that win over the recipe's: ``{"distill.epochs": 2}``.
@@ -129,13 +130,14 @@ def compress(
         size: Budget: largest bundle on disk, in bytes, or as text: ``12MB``.
         keep: With a budget: share of the metric to keep, 0.98 if not given.
         host: With a budget: ``user@host`` of the device, or a configured host.
-        text: Column of the text, or of words; ``#6`` is the sixth column.
-        text_pair: Column of the second text.
-        label: Column of the label or value, or of tags or spans; ``a,b,c``: one column of 0 and 1 per label.
+        text: Column of the text, of words or of the question; ``#6`` is the sixth column.
+        text_pair: Column of the second text, or of the context.
+        label: Column of the label or value, or of tags, spans or answers; ``a,b,c``: one column of 0 and 1
+            per label.
         label_format: How labels are written: ``names``, ``ids``, ``multi-hot``, ``values`` or ``tags`` (one
             per word, in any scheme); told from the rows where they leave no choice.
         metric: Metric that models are judged and chosen by; the task's own if not given, or that of the data
-            set where it is known (GLUE).
+            set where it is known (GLUE), or of its language (answers in Chinese).
         task: What the model is for, where model and data leave a choice: ``text-classification``,
             ``token-classification``, ``question-answering``, ``fill-mask`` or ``sentence-similarity``.
         pooling: How embeddings are made of tokens (``mean``, ``cls``, ``max``); as the model says, else

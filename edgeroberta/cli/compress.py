@@ -42,7 +42,9 @@ Recipe = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(help="CSV, TSV, JSONL, Parquet or CoNLL file, a folder of them, or a Hub dataset."),
+    typer.Option(
+        help="CSV, TSV, JSONL, Parquet or CoNLL file, SQuAD's JSON, a folder of them, or a Hub dataset."
+    ),
 ]
 EvalFraction = Annotated[float | None, typer.Option(help="Part of --data held out, 0.1 if not given.")]
 Reference = Annotated[

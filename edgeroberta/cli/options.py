@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
-Text = Annotated[str | None, typer.Option(help="Column of the text or of words; '#6' is the sixth column.")]
-TextPair = Annotated[str | None, typer.Option(help="Column of the second text.")]
+Text = Annotated[
+    str | None,
+    typer.Option(help="Column of the text, of words or of the question; '#6' is the sixth column."),
+]
+TextPair = Annotated[str | None, typer.Option(help="Column of the second text, or of the context.")]
 Label = Annotated[
     str | None,
     typer.Option(
-        help="Column of the label or value, or of tags or spans; a,b,c: one column of 0 and 1 per label."
+        help="Column of the label or value, or of tags, spans or answers; a,b,c: one column of 0 and 1 per "
+        "label."
     ),
 ]
 LabelFormat = Annotated[
