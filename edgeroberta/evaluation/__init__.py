@@ -35,7 +35,7 @@ from edgeroberta.evaluation.soundness import DataSoundness
 from edgeroberta.hardware import machine_facts
 from edgeroberta.latency import int8
 from edgeroberta.latency.int8 import Int8Speedup
-from edgeroberta.measure import subjects
+from edgeroberta.measure import mask_answers, subjects
 from edgeroberta.measure.clock import spread
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
@@ -87,7 +87,9 @@ def verify(
         raise DataError("verification needs labels, these rows have none", where=rows.source)
     task = reference.task
     specs = subjects.bundle_specs(bundle, rows.inputs(), engines=options.engines, threads=options.threads)
-    runs = [RepetitionRun(str(spec.engine), start(spec)) for spec in specs]
+    targets = mask_answers.targets_of(rows.labels)
+    way = "batched" if targets is None else "asked"
+    runs = [RepetitionRun(str(spec.engine), start(replace(spec, targets=targets)), way=way) for spec in specs]
     plan = RepetitionPlan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
     steady, gains = _ask(runs, bundle, plan, rows, task, progress)
     sound = soundness.examine(task, reference.outputs, rows, options.gate, leaked=options.leaked)

@@ -13,7 +13,7 @@ from edgeroberta.errors import DataError, UsageError
 from edgeroberta.evaluation.baseline_store import BaselineAnswers, check_place, save
 from edgeroberta.hardware import gpu, machine_facts
 from edgeroberta.hardware.gpu import GpuMonitor, GpuTelemetry
-from edgeroberta.measure import offline
+from edgeroberta.measure import mask_answers, offline
 from edgeroberta.measure.clock import CallShape, Latency, break_down, spread, summarise, time_calls
 from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.validity import Monitor, NullMonitor
@@ -64,7 +64,8 @@ def measure(
     )
     facts = machine_facts()
     _log.info("baseline on %s, %d rows", full.device, len(rows))
-    outputs = full.outputs(rows.inputs())
+    targets = mask_answers.targets_of(rows.labels)
+    outputs = full.outputs(rows.inputs(), *(() if targets is None else (targets,)))
     if not fits(task, outputs, len(rows)):
         raise UsageError(
             f"the model gives {outputs.values.shape[1]} numbers at a time, the task has "

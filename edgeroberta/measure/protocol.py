@@ -48,6 +48,9 @@ class SubjectSpec:
     #: their manifest says, but that what they refuse is cut here.
     overlap: int | None = None
     dtype: str = "float32"  # type that PyTorch's weights have: ``float32``, ``float16`` or ``bfloat16``
+    #: true tokens of each input's masks, whose log-probabilities are wanted in the accuracy pass; None for
+    #: inputs without masks
+    targets: Sequence[Sequence[int]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

@@ -78,6 +78,7 @@ class RepetitionRun:
     peak_bytes: int | None = None  # peak memory after the timed calls
     outputs: Outputs | None = None  # what it gave for all rows in the accuracy pass
     error: WorkerError | None = None  # how it failed
+    way: str = "batched"  # how it answers in the accuracy pass, see :mod:`edgeroberta.measure.worker`
 
     def attempt(self, step: Callable[..., None], *arguments: Any) -> None:
         """Call one step unless an earlier one failed; keep the failure of this one."""
@@ -260,7 +261,7 @@ def _peak(entry: RepetitionRun) -> None:
 
 
 def _answer(entry: RepetitionRun, rows: range, blocks: list[Outputs]) -> None:
-    outputs = entry.worker.outputs(rows)
+    outputs = entry.worker.outputs(rows, way=entry.way)
     if len(broken := outputs.broken()):
         raise WorkerError(RowStatus.WRONG, f"its logits are not finite, first for row {rows[broken[0]]}")
     blocks.append(outputs)

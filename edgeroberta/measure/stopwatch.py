@@ -44,6 +44,9 @@ class TimedSession:
         self._timed = getattr(session, "run_timed", None)
         self.name, self.version = session.name, session.version
         self.device_clock = self._timed is not None
+        for name in ("log_probabilities", "most_masks"):  # of engines that fill masks
+            if hasattr(session, name):
+                setattr(self, name, getattr(session, name))
 
     def padded_length(self, length: int) -> int:
         """Return the length that an input of ``length`` tokens is to be padded to."""
@@ -72,6 +75,11 @@ class TimedTokenizer:
         self._tokenizer = tokenizer
         self._watch = watch
         self.max_length: int = tokenizer.max_length
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+        """Make a text of token ids."""
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        return text
 
     def encode_one(self, item: Any, *, places: bool = False) -> Any:
         """Tokenize one text or pair and add the time to the stopwatch."""

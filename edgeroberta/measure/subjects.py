@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgeroberta.errors import BundleError
+from edgeroberta.measure import mask_answers
+from edgeroberta.measure.mask_answers import Targets
 from edgeroberta.measure.paired import PairedTimes, time_paired
 from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch, timed
+from edgeroberta.runtime.token_numbers import TokenNumbers
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import CONFIG, TOKENIZER
-from edgeroberta.tasks import Outputs
+from edgeroberta.tasks import Outputs, Unit
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
@@ -44,6 +47,8 @@ class BaselineOnnxSubject:
         self.device = runs_on(runtime.engine)
         self.bytes = engine_bytes(folder, runtime.engine)
         self.vocab_size = vocab_size(folder)
+        self._masks = runtime.task.kind.unit is Unit.MASK
+        self._numbers = TokenNumbers.read(folder) if self._masks else None
 
     def answer(self, inputs: Inputs) -> object:
         """Tokenize, run, and pick the first label of each text or token."""
@@ -53,8 +58,13 @@ class BaselineOnnxSubject:
         """Run the engine on int64 ids ``[batch, length]``."""
         return self._runtime.run_ids(list(ids))
 
-    def outputs(self, inputs: Inputs) -> Outputs:
-        """Return what the model gives, texts of one length together."""
+    def outputs(self, inputs: Inputs, targets: Targets | None = None) -> Outputs:
+        """Return what the model gives, texts of one length together.
+
+        ``targets``: true tokens of each text's masks, whose log-probabilities are wanted, too.
+        """
+        if self._masks:
+            return mask_answers.of_runtime(self._runtime, inputs, targets, self._numbers)
         return self._runtime.outputs(list(inputs))
 
 
@@ -89,6 +99,8 @@ class BundleSubject(BaselineOnnxSubject):
         )
         try:
             found = run_padded(session, rows, limit, facts.pad_token_id)
+            if self._numbers is not None:
+                found = replace(found, values=self._numbers.original(found.values))
             return self._runtime.merge(found, encodings)
         finally:
             session.close()

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeroberta.errors import UnavailableError, UsageError, missing_extra
 from edgeroberta.measure import torch_windows
+from edgeroberta.measure.mask_answers import Targets, TorchMasks
 from edgeroberta.measure.protocol import DTYPES, Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading, token_types
@@ -84,7 +85,7 @@ class TorchBaseline:
         if self.task.apart:
             inputs, _ = self._one_by_one(inputs)
         self._tell_types(inputs)
-        if self.overlap is not None or self._asks:
+        if self.overlap is not None or self._asks or self.unit is Unit.MASK:
             first: list[int] = self.outputs(inputs).values.argmax(-1).tolist()
             return first
         started = time.perf_counter()
@@ -99,8 +100,13 @@ class TorchBaseline:
         batch = {"input_ids": tensor, "attention_mask": self._torch.ones_like(tensor)}
         return self._run(batch).cpu().numpy()
 
-    def outputs(self, inputs: Inputs) -> Outputs:
-        """Return what the model gives for each of one or more inputs, batched by length."""
+    def outputs(self, inputs: Inputs, targets: Targets | None = None) -> Outputs:
+        """Return what the model gives for each of one or more inputs, batched by length.
+
+        ``targets``: true tokens of each text's masks, whose log-probabilities are wanted, too.
+        """
+        if self.unit is Unit.MASK:
+            return self._of_masks(inputs, targets)
         if self.task.apart:
             texts, units = self._one_by_one(inputs)
             return Outputs(self._batched(texts).values, np.cumsum([0, *units], dtype=np.int64))
@@ -166,6 +172,26 @@ class TorchBaseline:
                 found[row] = one if self.unit is Unit.TEXT else one[0, : lengths[row]]
         outputs = Outputs.pack([found[row] for row in range(len(flat))])
         return merge_windows(self.task, outputs, windows)
+
+    def _of_masks(self, inputs: Inputs, targets: Targets | None) -> Outputs:
+        masks = TorchMasks(self.model, self.tokenizer, self.task, self.max_length, self.overlap)
+        started = time.perf_counter()
+        encodings = masks.encode(inputs)
+        self.watch.tokenize += time.perf_counter() - started
+        flat = [window for each in encodings for window in (each, *each.rest)]
+        wanted = masks.flat_targets(encodings, targets)
+        lengths = [len(window.ids) for window in flat]
+        found: dict[int, np.ndarray] = {}
+        for rows in _batches(sorted(range(len(flat)), key=lengths.__getitem__), lengths):
+            ids = [{"input_ids": flat[row].ids.tolist()} for row in rows]
+            batch = self.tokenizer.pad(ids, return_tensors="pt").to(self._where)
+            asked = None if wanted is None else np.concatenate([wanted[row] for row in rows])
+            started = time.perf_counter()
+            with self._torch.inference_mode():
+                parts = masks.run(batch["input_ids"], batch["attention_mask"], asked)
+            self.watch.engine += time.perf_counter() - started
+            found.update(zip(rows, parts, strict=True))
+        return masks.merged([found[row] for row in range(len(flat))], encodings)
 
     def _encode(self, inputs: Any) -> Any:
         texts, pairs = torch_windows.apart(inputs)

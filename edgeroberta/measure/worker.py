@@ -9,7 +9,8 @@ Requests, each with its answer:
     the same, on random ids, a call per length
 ``{"do": "outputs", "rows": [0, 1], "way": "batched", "file": "x.npz"}``
     the outputs in the file, see :class:`edgeroberta.tasks.Outputs`; ``way`` is one of ``batched`` (as the
-    model is used for many texts), ``alone`` (a call per text), and for a bundle ``padded-64`` and so on
+    model is used for many texts), ``asked`` (the same, and for the spec's ``targets``), ``alone`` (a call per
+    text), and for a bundle ``padded-64`` and so on
     (each text padded to that length, or left at its own if it is longer)
 ``{"do": "beside", "folder": "…", "rows": [0, 7], "lengths": null, "vocab_size": 512, "limit_s": 2}``
     a bundle beside the graph of the folder on the same engine, see
@@ -36,6 +37,7 @@ import numpy as np
 
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.measure.clock import peak_memory, time_calls
+from edgeroberta.measure.mask_answers import Targets
 from edgeroberta.measure.paired import PairedTimes
 from edgeroberta.measure.protocol import Inputs, SubjectSpec, WorkerReady
 from edgeroberta.measure.stopwatch import Stopwatch
@@ -73,6 +75,13 @@ class AnsweringSubject(Subject, Protocol):
 
     def beside(self, inputs: Inputs, request: dict[str, Any]) -> PairedTimes:
         """Time its engine beside the graph that the request names."""
+
+
+class MaskSubject(Subject, Protocol):
+    """A model that fills masks."""
+
+    def outputs(self, inputs: Inputs, targets: Targets | None = None) -> Outputs:
+        """Return what the model gives for each input, and for the true tokens of its masks."""
 
 
 def main() -> None:
@@ -128,7 +137,10 @@ def _serve(subject: Subject, spec: SubjectSpec, request: dict[str, Any]) -> dict
         return _timed(subject, subject.answer_ids, ids, request)
     if do == "outputs":
         inputs = [spec.inputs[row] for row in request["rows"]]
-        _outputs(subject, inputs, request["way"]).save(request["file"])
+        targets = None
+        if request["way"] == "asked" and spec.targets is not None:
+            targets = [spec.targets[row] for row in request["rows"]]
+        _outputs(subject, inputs, request["way"], targets).save(request["file"])
         return {"rows": len(inputs)}
     if do == "beside":
         inputs = [spec.inputs[row] for row in request["rows"]]
@@ -145,7 +157,9 @@ def _timed(
     return asdict(time_calls(call, inputs, limit_s=request["limit_s"], watch=watch))
 
 
-def _outputs(subject: Subject, inputs: Any, way: str) -> Outputs:
+def _outputs(subject: Subject, inputs: Any, way: str, targets: Any) -> Outputs:
+    if targets is not None:
+        return cast("MaskSubject", subject).outputs(inputs, targets)
     if way == "alone":
         return Outputs.concatenate(subject.outputs([each]) for each in inputs)
     if way.startswith("padded-"):

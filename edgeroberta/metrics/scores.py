@@ -89,8 +89,12 @@ def checked(task: Task, given: Given, rows: int) -> Outputs:
 
 
 def fits(task: Task, outputs: Outputs, rows: int) -> bool:
-    """Tell whether outputs are of so many texts, L numbers for each text or each token as the task has it."""
-    whole = len(outputs) == rows and outputs.values.shape[1:] == (task.num_outputs,)
+    """Tell whether outputs are of so many texts, L numbers for each text or each token as the task has it.
+
+    Of masks, there may be two more, where a certain token was asked for.
+    """
+    widths = [task.num_outputs, *([task.num_outputs + 2] if task.kind.unit is Unit.MASK else [])]
+    whole = len(outputs) == rows and outputs.values.shape[1:] in [(width,) for width in widths]
     if not whole or task.kind.unit is not Unit.TEXT:
         return whole
     if task.apart:

@@ -18,6 +18,7 @@ from edgeroberta.evaluation.per_stage import BASELINE, PerStageMetrics, StageRow
 from edgeroberta.evaluation.per_stage.models import StageModel
 from edgeroberta.evaluation.per_stage.store import StageMetrics, StageMetricsStore
 from edgeroberta.hardware import machine_facts, versions
+from edgeroberta.measure import mask_answers
 from edgeroberta.measure.clock import Latency, speed_up
 from edgeroberta.measure.process import MeasuredModel as Process
 from edgeroberta.measure.process import Worker, WorkerError
@@ -171,7 +172,9 @@ class _MetricsCache:
 
     def _ask(self, model: StageModel) -> Any:
         """Return the outputs for all rows; all processors work on them, which changes no answer."""
-        entry = RepetitionRun(model.engine, self.start(self._spec(model, threads=machine_facts().cores)))
+        spec = self._spec(model, threads=machine_facts().cores)
+        way = "batched" if spec.targets is None else "asked"
+        entry = RepetitionRun(model.engine, self.start(spec), way=way)
         try:
             entry.attempt(_open, entry)
             answer_all([entry], len(self.rows), Progress())
@@ -225,6 +228,7 @@ class _MetricsCache:
             threads=threads,
             engine=model.engine,
             overlap=self.overlap,
+            targets=mask_answers.targets_of(self.labels),
         )
 
     def _environment(self) -> str:
