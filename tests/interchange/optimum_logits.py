@@ -2,8 +2,8 @@
 
     python optimum_logits.py BUNDLE onnxruntime|openvino < request.json
 
-The request is ``{"texts": [...], "max_length": n}``; the answer has the logits of every text alone, of
-all texts as one padded batch, and of every text at one fixed shape.
+The request is ``{"texts": [...], "max_length": n}``, of texts or pairs; the answer has the logits of every
+text alone, of all texts as one padded batch, and of every text at one fixed shape.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ def main() -> None:
     model = load(sys.argv[1], sys.argv[2])
     tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
 
-    def logits(texts: list[str], padding: str) -> list[list[float]]:
+    def logits(texts: list[Any], padding: str) -> list[list[float]]:
         settings = {"truncation": True, "max_length": request["max_length"], "return_tensors": "pt"}
-        inputs = tokenizer(texts, padding=padding, **settings)
+        columns = (
+            [texts] if isinstance(texts[0], str) else [list(column) for column in zip(*texts, strict=True)]
+        )
+        inputs = tokenizer(*columns, padding=padding, **settings)
         return model(**inputs).logits.tolist()
 
     answer = {
