@@ -189,3 +189,66 @@ def test_ways_that_cannot_be_are_usage_errors(tiny_bundle, capsys, words, said):
 def test_a_pair_for_a_model_of_entities_is_a_usage_error(tagger, capsys):
     assert run(tagger, "--pair", "a", "b") == 2
     assert "this model takes single texts" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def question_bundle(make_bundle, make_checkpoint):
+    return make_bundle(make_checkpoint(("LABEL_0", "LABEL_1"), "question_answering"), pair=True)
+
+
+def test_a_question_and_its_context_are_answered_in_a_line(question_bundle, capsys):
+    context = "The film was shot in Paris. " * 60
+    assert run(question_bundle, "Where was it shot?", context, "--top-k", 2) == 0
+    answer, score, others, text, windows = capsys.readouterr().out.strip().split("  ")
+    assert answer[1:-1] in " ".join(context.split())
+    assert float(score) > 0
+    assert others.startswith('or "')
+    assert text.startswith("Where was it shot? | The film")
+    assert windows.endswith("windows)")
+    assert run(question_bundle, "Where?", "Paris.", "--no-answer", -2) == 0
+    assert capsys.readouterr().out.split("  ")[0] == "none"
+
+
+def test_answers_to_questions_are_json(question_bundle, tmp_path, capsys):
+    items = [("Where?", "It was shot in Paris."), ("Who?", "By Anna.\tAnd Carol.")]
+    lines = [json.dumps({"question": q, "context": c, "id": n}) for n, (q, c) in enumerate(items)]
+    (tmp_path / "x.jsonl").write_text("\n".join([*lines, json.dumps(items[0])]))
+    (tmp_path / "x.tsv").write_text("\n".join("\t".join(item) for item in items))
+    found = []
+    for source in ("x.jsonl", "x.tsv"):
+        assert run(question_bundle, "--input", tmp_path / source, "--json") == 0
+        found.append(json.loads(capsys.readouterr().out)["predictions"])
+    assert found[0][:2] == found[1]
+    assert found[0][2] == found[0][0]
+    for (question, context), answer in zip(items, found[0], strict=False):
+        assert answer["input"] == {"question": question, "context": context}
+        assert answer["answer"] == context[answer["start"] : answer["end"]]
+        assert [each["text"] for each in answer["answers"]] == [answer["answer"]]
+        assert sorted(answer) == [
+            *("answer", "answers", "end", "input", "no_answer", "score", "start", "truncated", "windows")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("a", "b", "c"), "error: TEXT: a question and its context are two texts, but there are 3\n"),
+        (("a", " "), "error: input 0: the context is empty\n"),
+        (("why " * 600, "b " * 9), "error: input 0: the question has"),
+        (("--input", "x.tsv"), "x.tsv:1: a line is question and context with a tab between them; there is no"),
+        (("--input", "x.jsonl"), 'or an object with the fields "question" and "context"'),
+    ],
+)
+def test_what_is_no_question_with_its_context_is_refused(
+    question_bundle, tmp_path, capsys, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.tsv").write_text("no tab")
+    (tmp_path / "x.jsonl").write_text('{"question": "a"}')
+    assert run(question_bundle, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_options_of_answers_are_refused_where_there_are_none(tiny_bundle, capsys):
+    assert run(tiny_bundle, "a", "--top-k", 2) == 2
+    assert "top_k: this model answers no questions" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import json
 import pytest
 from served import post
 
-from edgeroberta.runtime import Runtime
+from edgeroberta.runtime import Problem, Runtime
 from edgeroberta.serve import body
 
 FORMS = '{"text": "…"} or {"texts": ["…", "…"]}'
@@ -106,3 +106,32 @@ def test_pairs_are_read_in_each_form(start):
 def test_a_model_of_pairs_refuses_what_is_not_one(start, body, code, where):
     reply = start(Runtime.fake(pair=True)).ask(post(json.dumps(body).encode()))
     assert (reply.status, reply.error["code"], reply.error["where"]) == (400, code, where)
+
+
+def test_questions_are_read_in_each_form(start):
+    runtime = Runtime.fake(problem=Problem.SPANS, answers={("Where?", "In Paris."): "Paris"})
+    server = start(runtime)
+    asked = {"question": "Where?", "context": "In Paris."}
+    for form in (asked, {"questions": [asked]}, {"questions": [["Where?", "In Paris."]]}):
+        answer = server.ask(post(form)).json["predictions"][0]
+        assert answer["input"] == asked
+        assert (answer["answer"], answer["start"], answer["end"]) == ("Paris", 3, 8)
+        assert answer["answers"][0]["text"] == "Paris"
+    assert server.ask(post({"question": "Who?", "context": "In Paris."})).json["predictions"][0]["answer"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "where"),
+    [
+        ({"question": "a"}, 400, "missing-field", "context"),
+        ({"text": "a"}, 400, "unknown-field", "text"),
+        ({"questions": ["a"]}, 400, "wrong-type", "questions[0]"),
+        ({"questions": []}, 400, "wrong-type", "questions"),
+        ({"questions": [["a", "b"]] * 33}, 413, "too-many-questions", "questions"),
+        ({"question": "a", "context": "b", "questions": []}, 400, "conflicting-fields", "questions"),
+        ({"question": "a", "context": " "}, 400, "invalid-text", None),
+    ],
+)
+def test_a_model_of_questions_refuses_what_is_none(start, body, status, code, where):
+    reply = start(Runtime.fake(problem=Problem.SPANS)).ask(post(json.dumps(body).encode()))
+    assert (reply.status, reply.error["code"], reply.error.get("where")) == (status, code, where)
