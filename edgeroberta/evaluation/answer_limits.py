@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from edgeroberta.progress import Progress
     from edgeroberta.roberta.checkpoint import Checkpoint
 
-#: Rows that tell either.
+#: Rows that tell either, at most.
 _ROWS = 2000
+#: Validation rows from which on they are enough to fit a number on.
+_ENOUGH = 200
 #: Share of the answers that are to be found whole; the longest are often whole sentences.
 _COVERED = 0.99
 
@@ -46,14 +48,16 @@ def silent(task: Task, rows: Rows) -> Task:
 def fitted(task: Task, data: Splits, model: Checkpoint, *, overlap: int | None, progress: Progress) -> Task:
     """Return a task with the threshold of no answer that is best for a model on rows it is chosen by.
 
-    These are the validation rows; where all or none of them have an answer, the training rows. A task
-    without such a threshold stays as it is. ``overlap``: tokens that windows of contexts overlap by.
+    These are the validation rows; where they are few, or all or none of them have an answer, the training
+    rows. A task without such a threshold stays as it is. ``overlap``: tokens that windows of contexts overlap by.
     """
     from edgeroberta.measure.torch_baseline import TorchBaseline
 
     if task.problem is not Problem.SPANS or task.no_answer is None:
         return task
-    rows = next((each for each in (data.validation, data.train) if _both(each)), None)
+    few = len(data.validation) < _ENOUGH
+    parts = (data.train, data.validation) if few else (data.validation, data.train)
+    rows = next((each for each in parts if _both(each)), None)
     if rows is None:
         return task
     if len(rows) > _ROWS:

@@ -13,6 +13,7 @@ from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.pipeline import RunResult
 from edgeroberta.progress import duration
 from edgeroberta.report import engines_table, stage_metrics
+from edgeroberta.tasks import Problem
 
 SCHEMA_VERSION = 1
 
@@ -54,6 +55,8 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
         lines += [*_stage_metrics(result.report), "", engines_table.table(result.report).text(), ""]
         lines += _verdict(result.report)
     text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
+    if result.report and result.report.get("problem") == Problem.SPANS:
+        text = '"A question?" "The context that it is asked of."'
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
         lines.append(f"report:  {bundle}/reports/report.html")

@@ -235,7 +235,10 @@ def test_answers_to_questions_are_json(question_bundle, tmp_path, capsys):
         (("a", "b", "c"), "error: TEXT: a question and its context are two texts, but there are 3\n"),
         (("a", " "), "error: input 0: the context is empty\n"),
         (("why " * 600, "b " * 9), "error: input 0: the question has"),
-        (("--input", "x.tsv"), "x.tsv:1: a line is question and context with a tab between them; there is no"),
+        (
+            ("--input", "x.tsv"),
+            "x.tsv:1: a line is question and context with a tab between them; there is no",
+        ),
         (("--input", "x.jsonl"), 'or an object with the fields "question" and "context"'),
     ],
 )
@@ -250,5 +253,6 @@ def test_what_is_no_question_with_its_context_is_refused(
 
 
 def test_options_of_answers_are_refused_where_there_are_none(tiny_bundle, capsys):
-    assert run(tiny_bundle, "a", "--top-k", 2) == 2
-    assert "top_k: this model answers no questions" in capsys.readouterr().err
+    for option in ("--top-k", "--no-answer", "--max-answer-tokens"):
+        assert run(tiny_bundle, "a", option, 2) == 2
+        assert option[2:].replace("-", "_") in capsys.readouterr().err

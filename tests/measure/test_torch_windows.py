@@ -107,3 +107,33 @@ def test_rows_that_a_bundle_refuses_are_cut_to_be_compared(make_build_context, s
     subject = open_bundle(SubjectSpec("", str(context.output), TEXTS, engine="onnxruntime"))
     cut = TorchBaseline(short()).outputs(TEXTS)
     np.testing.assert_allclose(subject.outputs(TEXTS).values, cut.values, atol=1e-5)
+
+
+CONTEXT = "It was shot in Paris, caf\u00e9 and \U0001f600 all; \u5f71\u7247\u5f88\u597d\u3002 "
+QUESTIONS = [
+    ("Where?", "Paris."),
+    ("Where?", CONTEXT * 9),
+    ("Who was it?", CONTEXT * 20),
+    ("Why?", "x" * 300),
+]
+
+
+@pytest.mark.parametrize("model_type", ["roberta", "xlm-roberta", "bert"])
+@pytest.mark.parametrize("overlap", [None, 0, 8, 14])
+def test_contexts_of_questions_are_read_by_the_baseline_as_by_a_bundle(
+    make_checkpoint, model_type, overlap, tmp_path
+):
+    checkpoint = make_checkpoint(
+        ("LABEL_0", "LABEL_1"), "question_answering", model_type=model_type, max_position_embeddings=48
+    )
+    full = TorchBaseline(checkpoint, overlap=overlap)
+    write_float(checkpoint, tmp_path / "model.onnx", pair=True)
+    for file in checkpoint.glob("*.json"):
+        shutil.copyfile(file, tmp_path / file.name)
+    subject = open_float_onnx(SubjectSpec("", str(tmp_path), QUESTIONS, overlap=overlap))
+    theirs, ours = full.outputs(QUESTIONS), subject.outputs(QUESTIONS)
+    assert (theirs.offsets == ours.offsets).all()
+    assert (theirs.places == ours.places).all()
+    np.testing.assert_allclose(theirs.values, ours.values, atol=1e-5 * np.abs(theirs.values).max())
+    assert (theirs.lengths > 48).any() == (overlap is not None)
+    assert full.answer(QUESTIONS[1:2]) == theirs[1:2].values.argmax(-1).tolist()

@@ -117,7 +117,10 @@ def test_questions_are_read_in_each_form(start):
         assert answer["input"] == asked
         assert (answer["answer"], answer["start"], answer["end"]) == ("Paris", 3, 8)
         assert answer["answers"][0]["text"] == "Paris"
-    assert server.ask(post({"question": "Who?", "context": "In Paris."})).json["predictions"][0]["answer"] is None
+    assert (
+        server.ask(post({"question": "Who?", "context": "In Paris."})).json["predictions"][0]["answer"]
+        is None
+    )
 
 
 @pytest.mark.parametrize(
