@@ -49,7 +49,7 @@ def fitted(task: Task, data: Splits, model: Checkpoint, *, overlap: int | None, 
     """Return a task with the threshold of no answer that is best for a model on rows it is chosen by.
 
     These are the validation rows; where they are few, or all or none of them have an answer, the training
-    rows. A task without such a threshold stays as it is. ``overlap``: tokens that windows of contexts overlap by.
+    rows. A task without such a threshold stays as it is. ``overlap``: tokens that windows overlap by.
     """
     from edgeroberta.measure.torch_baseline import TorchBaseline
 

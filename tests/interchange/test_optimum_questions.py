@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.interchange, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 ENGINES = ("onnxruntime", "openvino")
 FAMILIES = ("roberta", "xlm-roberta", "bert")
-LENGTH, STRIDE = 96, 24
+LENGTH, STRIDE = 96, 16
 ENGLISH = (
     "The film was shot in Paris, in 1999; it's great (and nobody would believe it), said Anna of the BBC. "
     "Prices rose by 3.5 % to $1,242, and the story isn't told twice. "
@@ -33,7 +33,7 @@ ITEMS = [
     ("Where was the film shot?", ENGLISH),
     ("Who said that it's great?", ENGLISH * 3),
     ("How much?", ENGLISH * 8),
-    ("Why did nobody believe that the film was shot there, or anywhere else?", ENGLISH * 5),
+    ("Why did nobody believe that the film was shot there?", ENGLISH * 5),
     ("导演是谁？", UNSPACED),
     ("门票怎么样？", UNSPACED * 5),
     ("导演是谁？", CHINESE),
