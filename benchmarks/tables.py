@@ -38,11 +38,21 @@ OPENING = "<!-- results:"
 #: Drawing to the result below benchmarks/results that it shows.
 DRAWINGS = {"docs/images/pareto-front.svg": "epyc-9004-2core/smaller"}
 
+
+def _value(row: Row, name: str, times: int, digits: int) -> str:
+    """Write one of a row's own values, so many times, with so many digits; nothing where it has none."""
+    found = dict(row.values).get(name)
+    return "" if found is None else f"{found * times:.{digits}f}"
+
+
 #: Column title to the cell's text, in order; a column no row fills is left out.
 COLUMNS: dict[str, Callable[[Row], str]] = {
     "": lambda row: row.title if row.status == "ok" else f"{row.title} (failed)",
     "accuracy": lambda row: "" if row.accuracy is None else f"{row.accuracy * 100:.1f}",
     "F1": lambda row: "" if row.f1 is None else f"{row.f1 * 100:.1f}",
+    "Spearman": lambda row: _value(row, "Spearman", 100, 1),
+    "mean cosine": lambda row: _value(row, "mean cosine", 1, 4),
+    "least cosine": lambda row: _value(row, "least cosine", 1, 3),
     "agreement": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
     "kept": lambda row: spread(row.kept),
     "p50 ms": lambda row: "" if row.latency is None else figures(row.latency.p50),
@@ -61,6 +71,11 @@ _RECIPES = {
 SUMMARIES = {
     "smaller": {"baseline, float32": "fp32/onnxruntime", **_RECIPES},
     "tokens": {"transformers pipeline": "transformers", "Optimum, dynamic int8": "optimum-int8", **_RECIPES},
+    "embeddings": {
+        "sentence-transformers, torch": "sentence-transformers",
+        "its `onnx-qint8`": "onnx-qint8",
+        **_RECIPES,
+    },
 }
 
 
@@ -173,10 +188,13 @@ def rows_table(result: Result) -> str:
     for group, members in groupby(result.rows, key=lambda row: row.group):
         rows = list(members)
         heading = f"**{group}**\n\n" if group else ""
-        parts.append(
-            heading + (values_table(rows) if any(row.values for row in rows) else latency_table(rows))
-        )
+        parts.append(heading + (values_table(rows) if _has_lines(rows) else latency_table(rows)))
     return "\n".join(parts) + "\n" + caption(result) + "\n"
+
+
+def _has_lines(rows: Sequence[Row]) -> bool:
+    """Tell whether rows have values that are no columns, and so are lines."""
+    return any(name not in COLUMNS for row in rows for name, _ in row.values)
 
 
 def latency_table(rows: Sequence[Row]) -> str:
@@ -189,7 +207,11 @@ def summary_table(result: Result) -> str:
     """Make the README's table: few rows, one engine, speed-up over the baseline (median over rounds)."""
     rows = {row.name: row for row in result.rows}
     chosen = [(title, rows[name]) for title, name in SUMMARIES[result.benchmark].items() if name in rows]
-    score, size = ("F1", "model MB") if any(row.f1 for _, row in chosen) else ("accuracy", "bundle MB")
+    score, size = "accuracy", "bundle MB"
+    if any(row.f1 for _, row in chosen):
+        score, size = "F1", "model MB"
+    elif any(row.values for _, row in chosen):
+        score, size = "Spearman", "model MB"
     lines = [
         [
             title,

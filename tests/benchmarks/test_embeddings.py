@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import embeddings, pipelines
+from benchmarks import embeddings, pipelines, tables
 from benchmarks.results import Latency, Row
 from benchmarks.rounds import Timings
 from edgeroberta.data import Rows
@@ -63,3 +63,10 @@ def test_all_promises_are_kept_by_good_rows():
 def test_what_a_row_lacks_is_told(changed, missed):
     rows = [changed if each.name == changed.name else each for each in good_rows()]
     assert any(missed in check.title for check in embeddings.checks(rows) if not check.ok)
+
+
+def test_the_tables_show_spearman_and_cosine_beside_times():
+    made = [each.model_copy(update={"size_mb": 30.0}) for each in good_rows()]
+    table = tables.latency_table(made)
+    assert "| Spearman | mean cosine |" in table
+    assert "| int8/openvino | 81.6 | 0.9970 |" in table
