@@ -13,7 +13,7 @@ Measured = Mapping[str, Any]
 #: A metric of one label among all metrics, such as ``recall[EMAIL]``.
 _OF_LABEL = re.compile(r"(\w+)\[(.+)\]", re.DOTALL)
 #: In this order, as far as they are told.
-_NAMES = ("precision", "recall", "f1", "exact_match")
+_NAMES = ("precision", "recall", "f1", "exact_match", "cmrc_f1", "cmrc_exact_match")
 
 
 def table(report: Measured) -> Table | None:

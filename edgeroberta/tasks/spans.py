@@ -107,12 +107,11 @@ class AnswersInContext:
         has = _answerable(truth)
         if has.all() or not has.any():
             return {}
-        name = "cmrc_f1" if task.metric.startswith("cmrc") else "f1"
-        both = {"f1": name, "exact_match": name.replace("f1", "exact_match")}
+        start = "cmrc_" if task.metric.startswith("cmrc_") else ""
         return {
-            f"{told}[{kind}]": float(_mean(self.metrics[metric], answers[chosen], truth[chosen], task))
+            f"{name}[{kind}]": float(_mean(self.metrics[name], answers[chosen], truth[chosen], task))
             for kind, chosen in zip(ANSWERABLE, (has, ~has), strict=True)
-            for told, metric in both.items()
+            for name in (f"{start}f1", f"{start}exact_match")
         }
 
     def recall(self, task: Labelled) -> tuple[tuple[str, ...], Callable[[Array, Array], Floats]] | None:

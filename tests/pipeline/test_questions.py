@@ -75,6 +75,7 @@ def test_a_base_model_becomes_a_small_one_that_answers_questions(compressed):
     measured = report["engines"][0]["metrics"]
     assert {"f1", "exact_match", "cmrc_f1", "f1[HasAns]", "f1[NoAns]"} <= measured.keys()
     assert measured["f1[HasAns]"] > 0.8
+    assert measured["f1[NoAns]"] > 0.8
 
 
 def test_the_bundle_answers_and_is_measured_again_on_its_held_out_articles(compressed):
@@ -96,3 +97,37 @@ def test_a_dry_run_names_the_questions(compressed, tmp_path, make_checkpoint):
     )
     assert "question answering of questions and their contexts" in told
     assert "300 questions on 300 contexts" in told
+
+
+def test_questions_in_chinese_are_judged_by_characters(make_checkpoint, tmp_path):
+    place = ["北京", "上海", "南京", "天津"]
+    texts = [f"第{number}次会议在{place[number % 4]}举行，参加者共{number}人。" for number in range(40)]
+    rows = [
+        {
+            "context_id": f"DEV_{number}",
+            "context_text": text,
+            "title": "会议",
+            "qas": [
+                {"query_id": f"Q{number}", "query_text": "会议在哪里举行？", "answers": [place[number % 4]]}
+            ],
+        }
+        for number, text in enumerate(texts)
+    ]
+    file = tmp_path / "cmrc2018_train.json"
+    file.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    recipe = "schema_version: 1\nname: float\nstages:\n  - export: {}\n  - build: {engines: [onnxruntime]}\n"
+    (tmp_path / "float.yaml").write_text(recipe + "  - verify: {latency_rows: 2}\n  - bundle: {}\n")
+    made = api.compress(
+        make_checkpoint(("LABEL_0", "LABEL_1"), "question_answering", model_type="bert"),
+        str(file),
+        recipe=tmp_path / "float.yaml",
+        output=tmp_path / "out",
+    )
+    report = json.loads((made.bundle / "reports" / "report.json").read_text(encoding="utf-8"))
+    assert report["metric"] == "cmrc_f1"
+    assert report["engines"][0]["agreement"] == 1
+    text = (made.bundle / "reports" / "report.md").read_text(encoding="utf-8")
+    assert "character by character as CMRC's does, cmrc_f1 " in text
+    with Runtime.open(made.bundle) as runtime:
+        found = runtime(question="会议在哪里举行？", context=texts[0])
+    assert found.answer == texts[0][found.start : found.end]

@@ -98,6 +98,10 @@ def test_chinese_is_measured_by_its_characters_where_that_is_asked_for():
     assert (found["cmrc_f1"], found["cmrc_exact_match"]) == (0.5, 0.5)
     judged = TASK.judge_by("cmrc_f1")
     assert next(iter(metrics.all_metrics(judged, outputs_of([(context, None)]), known[:1]))) == "cmrc_f1"
+    none = labels_of([(context, ["小说"]), (context, [])])
+    assert {"cmrc_f1[HasAns]", "cmrc_exact_match[NoAns]"} <= metrics.all_metrics(
+        judged, outputs_of([(context, None)] * 2), none
+    ).keys()
 
 
 def test_two_models_agree_where_they_say_the_same_characters():
