@@ -33,6 +33,8 @@ class QuantizationRules:
     #: output error, relative to the output's energy, that this may bring to a matmul; one with more stays
     #: float
     max_saturation_loss: float
+    #: most input channels of a matmul behind a GELU that may stay float, the largest ones
+    outlier_channels: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def _choose(
         seen,
         symmetric=rules.symmetric,
         avoid_saturation=rules.avoid_saturation,
+        outlier_channels=rules.outlier_channels if linear_op.separable else 0,
     )
 
 

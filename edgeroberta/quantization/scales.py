@@ -9,7 +9,8 @@ measured: the int8 product against the float product on the sampled rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from edgeroberta.quantization.int16_saturation import quantize_safely
 from edgeroberta.roberta.quantized import (
     ActivationRange,
     Float,
+    FloatChannels,
     MatMulPlan,
     RowQuantized,
     quantize_weight,
@@ -35,6 +37,8 @@ ESTIMATED_ROWS = 128
 MEASURED = 4
 #: Rows that a decoder is measured on, whose outputs are as many as tokens: 64 x 250,002 floats are 64 MB.
 TIED_ROWS = 64
+#: Channels that stay float cost a small matmul and a sum, so they must bring at least this much.
+OUTLIER_GAIN = 0.7
 #: Smoothing costs an elementwise multiplication, so it must bring at least this much.
 SMOOTHING_GAIN = 0.85
 
@@ -72,6 +76,8 @@ class CalibrationResult:
             parts.append(f"clip {self.candidate.clip:g}")
         if self.bits < 7.95:
             parts.append(f"{self.bits:.1f} bits")
+        if self.plan.outliers is not None:
+            parts.append(f"{len(self.plan.outliers.channels)} channels float")
         return ", ".join(parts)
 
     def reason(self) -> str:
@@ -92,26 +98,64 @@ def select_scales(
     *,
     symmetric: bool,
     avoid_saturation: bool = False,
+    outlier_channels: int = 0,
 ) -> CalibrationResult:
     """Choose how to quantize one matmul.
 
     ``weight``: float32 [inputs, outputs]. ``bias``: float32 [outputs]. ``symmetric``: allow only int8 with
     zero point 0, as TensorRT demands. ``avoid_saturation``: use only weights whose pairs cannot saturate an
-    int16.
+    int16. ``outlier_channels``: how many of the input's largest channels may stay float.
     """
     exact = statistics.rows @ weight
+    select = partial(_select, bias=bias, output=exact, symmetric=symmetric, avoid_saturation=avoid_saturation)
+    whole = select(weight, statistics)
+    if not 0 < outlier_channels < len(weight):
+        return whole
+    channels, rest = _without_outliers(statistics, outlier_channels)
+    left = weight.copy()
+    left[channels] = 0
+    apart = select(left, rest)
+    if apart.error > OUTLIER_GAIN * whole.error:
+        return whole
+    plan = replace(apart.plan, outliers=FloatChannels(channels, weight[channels]))
+    return replace(apart, plan=plan, plain_error=whole.plain_error)
+
+
+def _without_outliers(statistics: TensorStatistics, count: int) -> tuple[NDArray[np.int64], TensorStatistics]:
+    """Return the channels that reach furthest, int64 [count], and what was seen with zeros for them."""
+    reach = np.maximum(np.abs(statistics.low), np.abs(statistics.high))
+    channels = np.sort(np.argsort(-reach, kind="stable")[:count]).astype(np.int64)
+    low, high, rows = (each.copy() for each in (statistics.low, statistics.high, statistics.rows))
+    low[channels], high[channels], rows[:, channels] = 0, 0, 0
+    return channels, replace(statistics, low=low, high=high, rows=rows)
+
+
+def _select(
+    weight: Float,
+    statistics: TensorStatistics,
+    *,
+    bias: Float,
+    output: Float,
+    symmetric: bool,
+    avoid_saturation: bool,
+) -> CalibrationResult:
+    """Choose range and smoothing of a matmul whose channels are all int8.
+
+    ``output``: what errors are relative to, float32 [tokens, outputs]: the product, with that of channels
+    that are left out here.
+    """
     signs = (True,) if symmetric else (True, False)
     rounding: Rounding = quantize_safely if avoid_saturation else quantize_weight
     plain = ScaleCandidate(None, 1.0, True)
     measured: dict[ScaleCandidate, tuple[float, MatMulPlan]] = {}
     for candidate in [plain, *_shortlist(weight, statistics, signs, rounding)]:
         if candidate not in measured:
-            measured[candidate] = _measure(candidate, weight, bias, statistics, exact, rounding)
+            measured[candidate] = _measure(candidate, weight, bias, statistics, output, rounding)
     best = min(measured, key=lambda c: measured[c][0] / (1.0 if c.alpha is None else SMOOTHING_GAIN))
     error, plan = measured[best]
     free, bits = error, 8.0
     if avoid_saturation:
-        free, unbound = _measure(best, weight, bias, statistics, exact, quantize_weight)
+        free, unbound = _measure(best, weight, bias, statistics, output, quantize_weight)
         bits -= float(np.log2(plan.weight_scale / unbound.weight_scale).mean())
     return CalibrationResult(best, plan, error, measured[plain][0], statistics.count, free, bits)
 
@@ -201,7 +245,7 @@ def _measure(
     weight: Float,
     bias: Float,
     statistics: TensorStatistics,
-    exact: Float,
+    output: Float,
     rounding: Rounding,
 ) -> tuple[float, MatMulPlan]:
     factors = smoothing_factors(weight, statistics, candidate.alpha)
@@ -209,11 +253,12 @@ def _measure(
     grid = grids[candidate]
     rows = statistics.rows if factors is None else statistics.rows / factors
     quantized, scale = rounding(weight if factors is None else weight * factors[:, None])
+    exact = statistics.rows @ weight
     difference = exact - (grid.fake_quantize(rows) @ quantized.astype(np.float32)) * scale
     # A constant error per output is free to repair in the bias (Nagel et al., arXiv:1906.04721).
     shift = difference.mean(axis=0)
     plan = MatMulPlan(grid, factors, quantized, scale, bias + shift)
-    return _relative_error(difference - shift, exact), plan
+    return _relative_error(difference - shift, output), plan
 
 
 def _relative_error(difference: Float, exact: Float) -> float:

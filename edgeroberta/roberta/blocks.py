@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.onnx_builder import GraphBuilder
-from edgeroberta.roberta.quantized import ActivationRange, MatMulPlan, QuantizationPlan
+from edgeroberta.roberta.quantized import ActivationRange, FloatChannels, MatMulPlan, QuantizationPlan
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class LinearOp:
     tensor: str  # name of its input tensor in the graph, float [..., inputs]
     linear: Linear  # its float weights
     tied: bool = False  # whether its weights are the transposed table of word embeddings
+    separable: bool = False  # whether some of its input channels may stay float where the others are int8
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,40 @@ class Blocks:
         *,
         extra_bias: Array | None = None,
         smoothed: bool = False,
+        separable: bool = False,
     ) -> str:
-        """Write ``x @ weight + bias + extra_bias``, float32 [outputs], in int8 where the plan says so."""
-        product, bias = self.product(linear_op, x, linear, smoothed=smoothed)
-        return self.add_bias(linear_op, product, bias if extra_bias is None else bias + extra_bias)
+        """Write ``x @ weight + bias + extra_bias``, float32 [outputs], in int8 where the plan says so.
+
+        ``separable``: as of :class:`LinearOp`.
+        """
+        product, bias = self.product(linear_op, x, linear, smoothed=smoothed, separable=separable)
+        total = self.add_bias(linear_op, product, bias if extra_bias is None else bias + extra_bias)
+        choice = self.plan.matmuls.get(linear_op)
+        if choice is None or choice.outliers is None:
+            return total
+        # After the bias, which engines make a part of the int8 matmul.
+        apart = self._outliers(linear_op, x, choice.outliers)
+        return self.graph.node("Add", (total, apart), f"{linear_op}.total")
+
+    def _outliers(self, linear_op: str, x: str, outliers: FloatChannels) -> str:
+        """Write the product of the channels that stay float, [..., outputs]."""
+        channels = self.graph.constant(f"{linear_op}.outliers", outliers.channels)
+        picked = self.graph.node("Gather", (x, channels), f"{linear_op}.outliers.picked", axis=-1)
+        weight = self.floats(f"{linear_op}.outliers.weight", outliers.weight)
+        return self.graph.node("MatMul", (picked, weight), f"{linear_op}.outliers.matmul")
 
     def product(
-        self, linear_op: str, x: str, linear: Linear, *, divisor: Array | None = None, smoothed: bool = False
+        self,
+        linear_op: str,
+        x: str,
+        linear: Linear,
+        *,
+        divisor: Array | None = None,
+        smoothed: bool = False,
+        separable: bool = False,
     ) -> tuple[str, Array]:
         """Write ``x @ weight / divisor``; returns it, and the bias that is still to add (not divided)."""
-        self.linear_ops.append(LinearOp(linear_op, x, linear))
+        self.linear_ops.append(LinearOp(linear_op, x, linear, separable=separable))
         choice = self.plan.matmuls.get(linear_op)
         if choice is None:
             weight = linear.weight if divisor is None else linear.weight / divisor

@@ -199,7 +199,7 @@ class _RequestWriter:
             self.blocks.linear(f"{name}.ffn.in", hidden, layer.ffn_in),
             kind=self.config.activation,
         )
-        outer = self.blocks.linear(f"{name}.ffn.out", inner, layer.ffn_out)
+        outer = self.blocks.linear(f"{name}.ffn.out", inner, layer.ffn_out, separable=True)
         return self.add_and_norm(f"{name}.ffn", layer.ffn_norm, outer, hidden)
 
     def add_and_norm(self, name: str, norm: LayerNorm, x: str, residual: str) -> str:

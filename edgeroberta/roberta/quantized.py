@@ -53,6 +53,14 @@ class ActivationRange:
 
 
 @dataclass(frozen=True)
+class FloatChannels:
+    """Channels that stay float in a matmul that is int8 otherwise (Dettmers et al., arXiv:2208.07339)."""
+
+    channels: NDArray[np.int64]  # int64 [k], rising
+    weight: Float  # float32 [k, outputs], their rows; zeros stand for them in the int8 weight
+
+
+@dataclass(frozen=True)
 class MatMulPlan:
     """One matmul in int8."""
 
@@ -61,6 +69,7 @@ class MatMulPlan:
     weight: NDArray[np.int8]  # int8 [inputs, outputs], smoothing multiplied in
     weight_scale: Float  # float32 [outputs]
     bias: Float  # float32 [outputs], with the mean quantization error taken out
+    outliers: FloatChannels | None = None  # channels far larger than the rest; None where all are int8
 
 
 #: Grid of the attention probabilities: they lie in 0 … 1, and int8 without a zero point has 127 steps.

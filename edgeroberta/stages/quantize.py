@@ -72,6 +72,12 @@ class QuantizeConfig(StageConfig):
     max_float: int = Field(
         2, ge=0, description="Most matmuls that may fall back to fp32 to reach min_agreement."
     )
+    outlier_channels: int = Field(
+        0,
+        ge=0,
+        description="Input channels of the matmul behind each GELU that may stay float: the few that reach"
+        " furthest, where this lowers its error.",
+    )
     saturation: Literal["auto", "avoid", "ignore"] = Field(
         "auto",
         description="Weights whose int8 products saturate an int16 on x86 without VNNI: avoid or ignore; "
@@ -200,6 +206,7 @@ def _rules(config: QuantizeConfig, context: Context) -> QuantizationRules:
         avoid_saturation=config.saturation == "avoid"
         or (config.saturation == "auto" and context.target.saturating),
         max_saturation_loss=config.max_saturation_loss,
+        outlier_channels=config.outlier_channels,
     )
 
 

@@ -18,6 +18,7 @@ from edgeroberta.check.expected_layers import NodeFinding
 from edgeroberta.errors import EngineError, UnavailableError, UsageError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.graph import TENSORRT, build_graph
+from edgeroberta.roberta.quantized import FloatChannels
 from edgeroberta.roberta.weights import Weights
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.tensorrt.builder import optimization_profiles
@@ -76,6 +77,21 @@ def test_what_the_plan_keeps_float_is_expected_float(small_weights, tmp_path):
     assert found.names(attention=True, int8=False) == ["layer.1.attention.softmax"]
     assert found.left_float == ("layer.0.ffn.out.matmul", "layer.1.attention.softmax")
     assert found.fused == 4, "a float attention between int8 matmuls fuses, too"
+
+
+@needs_rtx
+def test_channels_that_stay_float_leave_their_matmul_int8_and_every_attention_fused(small_weights, tmp_path):
+    plan = plan_for(small_weights)
+    whole = plan.matmuls["layer.0.ffn.out"]
+    rows = FloatChannels(np.array([3, 5]), small_weights.layers[0].ffn_out.weight[[3, 5]])
+    matmuls = {**plan.matmuls, "layer.0.ffn.out": dataclasses.replace(whole, outliers=rows)}
+    path = tmp_path / "tensorrt.onnx"
+    build_graph(small_weights, dataclasses.replace(plan, matmuls=matmuls), TENSORRT).builder.save(path)
+    found = checking.check_graph(path, PROFILES)
+    assert found.problems == ()
+    assert "layer.0.ffn.out.matmul" in found.names(attention=False, int8=True)
+    assert found.names(attention=False, int8=False) == ["layer.0.ffn.out.outliers.matmul"]
+    assert found.fused == 4
 
 
 @needs_rtx

@@ -37,6 +37,36 @@ def test_a_channel_with_outliers_is_smoothed(random, weight):
     assert "smaller than min-max" in choice.reason()
 
 
+def test_channels_that_no_range_and_no_smoothing_fits_stay_float_where_they_may(random, weight):
+    rows = random.normal(size=(400, 64))
+    rows[::50, [7, 40]] *= 200  # far out in a few tokens only, as behind the first GELU of a RoBERTa
+    seen = statistics(rows)
+    whole = select_scales(weight, BIAS, seen, symmetric=False)
+    apart = select_scales(weight, BIAS, seen, symmetric=False, outlier_channels=2)
+    assert whole.plan.outliers is None
+    assert apart.plan.outliers is not None
+    assert apart.plan.outliers.channels.tolist() == [7, 40]
+    np.testing.assert_array_equal(apart.plan.outliers.weight, weight[[7, 40]])
+    assert not apart.plan.weight[[7, 40]].any()
+    assert apart.error < whole.error / 10
+    assert apart.plain_error == whole.plain_error
+    assert apart.describe().endswith("2 channels float")
+    # What the graph computes: the int8 product, and that of the two channels.
+    plan = apart.plan
+    rows32, smoothing = rows.astype(np.float32), 1 if plan.smoothing is None else plan.smoothing
+    product = plan.activation.fake_quantize(rows32 / smoothing) @ plan.weight * plan.weight_scale + plan.bias
+    product += rows32[:, plan.outliers.channels] @ plan.outliers.weight
+    assert np.abs(product - rows32 @ weight).max() < 0.1 * np.abs(rows32 @ weight).std()
+
+
+def test_channels_do_not_stay_float_where_that_brings_little(random, weight):
+    rows = random.normal(size=(400, 64))
+    assert (
+        select_scales(weight, BIAS, statistics(rows), symmetric=False, outlier_channels=4).plan.outliers
+        is None
+    )
+
+
 def test_the_far_tail_is_clipped_when_finer_steps_are_worth_more(random, weight):
     rows = random.standard_t(3, size=(20000, 64))
     rows *= 40 / np.abs(rows).max(axis=0)  # every channel reaches equally far: nothing to smooth

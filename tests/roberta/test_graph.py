@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, Graph, GraphForm
 from edgeroberta.roberta.quantized import (
     ActivationRange,
     AttentionPlan,
+    FloatChannels,
     MatMulPlan,
     QuantizationPlan,
     quantize_rows,
@@ -152,6 +154,28 @@ def test_the_int8_head_per_token_stays_close_and_is_int8(tiny_token_checkpoint, 
     onnx.checker.check_model(str(path), full_check=True)
     found = ENGINES[engine](path, ids, mask)
     assert 0 < np.abs(meant(found, mask) - meant(exact, mask)).max() < 0.3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_channels_that_stay_float_are_multiplied_beside_the_int8_matmul(tiny_checkpoint, tmp_path, engine):
+    weights, (ids, mask) = load_weights(tiny_checkpoint), padded_batch(40)
+    exact = evaluate(build_graph(weights), tmp_path, ids, mask)
+    graph = build_graph(weights)
+    (linear_op,) = (each for each in graph.linear_ops if each.name == "layer.0.ffn.out")
+    assert [each.name for each in graph.linear_ops if each.separable] == [
+        "layer.0.ffn.out",
+        "layer.1.ffn.out",
+    ]
+    every = np.arange(len(linear_op.linear.weight))
+    plan = int8_plan(graph).matmuls[linear_op.name]
+    alone = replace(plan, weight=np.zeros_like(plan.weight))
+    # All channels float and none int8: the matmul is exact.
+    plans = {linear_op.name: replace(alone, outliers=FloatChannels(every, linear_op.linear.weight))}
+    path = save(build_graph(weights, QuantizationPlan(plans)), tmp_path)
+    onnx.checker.check_model(str(path), full_check=True)
+    np.testing.assert_allclose(ENGINES[engine](path, ids, mask), exact, atol=1e-4, rtol=0)
+    path = save(build_graph(weights, QuantizationPlan({linear_op.name: alone})), tmp_path)
+    assert np.abs(ENGINES[engine](path, ids, mask) - exact).max() > 1e-2
 
 
 def test_computing_only_the_first_token_changes_nothing(tiny_checkpoint, tmp_path):
