@@ -77,3 +77,12 @@ def token_weights(make_checkpoint) -> Weights:
             num_attention_heads=4,
         )
     )
+
+
+@pytest.fixture(scope="session")
+def bert_pair_weights(make_checkpoint) -> Weights:
+    """A BERT of pairs of the same sizes, whose graph finds token types."""
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
+    weights = load_weights(make_checkpoint(model_type="bert", **sizes), pair=True)
+    assert weights.separator_id == 6
+    return weights

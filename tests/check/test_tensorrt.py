@@ -69,6 +69,16 @@ def test_a_head_per_token_is_int8_behind_attentions_that_are_all_fused(token_wei
 
 
 @needs_rtx
+def test_the_types_of_a_berts_pairs_take_no_fusion_from_its_attentions(bert_pair_weights, tmp_path):
+    found = checking.check_graph(save(bert_pair_weights, tmp_path), PROFILES)
+    assert found.problems == ()
+    assert (found.profiles, found.fused) == (2, 4)
+    assert len(found.names(attention=True, int8=True)) == 2
+    assert len(found.names(attention=False, int8=True)) == 10
+    assert found.names(attention=False, int8=False) == []
+
+
+@needs_rtx
 def test_what_the_plan_keeps_float_is_expected_float(small_weights, tmp_path):
     kept = ("layer.0.ffn.out", "layer.1.attention")
     found = checking.check_graph(save(small_weights, tmp_path, fp32_fallback=kept), PROFILES)

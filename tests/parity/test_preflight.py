@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import shutil
@@ -75,7 +76,13 @@ def test_teachers_and_students_that_are_none_are_refused(job, tiny_multi_label_c
 
 @pytest.mark.parametrize(
     "model",
-    ["tiny_checkpoint", "tiny_xlmr_checkpoint", "tiny_headless_checkpoint", "tiny_token_checkpoint"],
+    [
+        "tiny_checkpoint",
+        "tiny_xlmr_checkpoint",
+        "tiny_headless_checkpoint",
+        "tiny_token_checkpoint",
+        "tiny_bert_checkpoint",
+    ],
 )
 def test_a_model_that_is_read_right_passes(request, model):
     folder = request.getfixturevalue(model)
@@ -90,6 +97,19 @@ def test_a_model_that_labels_tokens_is_held_to_transformers_at_every_length(
     checkpoint = make_checkpoint(("O", "B-X", "I-X"), "token_classification", model_type=family)
     texts = ["", "a", "The film\u0301 is 🎬 great.", *("a dull film " * count for count in (1, 9, 40, 400))]
     logits.check(Checkpoint(checkpoint), Checkpoint(checkpoint).task, texts)
+
+
+def test_a_berts_pairs_are_held_to_transformers(tiny_bert_checkpoint, monkeypatch):
+    monkeypatch.setattr(logits, "ALLOWED", 1e-5)
+    model = Checkpoint(tiny_bert_checkpoint)
+    task = dataclasses.replace(model.task, pair=True)
+    pairs = [
+        ("音乐不错", "故事太长"),
+        ("", "a film"),
+        ("the film " * 400, "很好看 " * 400),
+        ("a", "[SEP] b [SEP]"),
+    ]
+    assert preflight.check_reading(model, task, pairs) == ()
 
 
 def test_a_model_gets_a_head_of_the_kind_of_its_task(
