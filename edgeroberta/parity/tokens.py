@@ -13,7 +13,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.families import FAMILIES
 from edgeroberta.runtime import tokenizerfiles
 from edgeroberta.runtime.encoding import Encoding
-from edgeroberta.runtime.tokenizer import Input, TextTokenizer
+from edgeroberta.runtime.tokenizer import Input, QuestionTokenizer, TextTokenizer
 
 #: Texts in which tokenizers that seem alike differ: white space, case, marks, scripts, digits, rare words.
 ODD = (
@@ -106,6 +106,28 @@ def check_rows(model: Checkpoint, rows: Sequence[tuple[str, Sequence[Input], int
                     f"{shown(inputs[index])}",
                     hint="fix that text, or take the row out of the data",
                 )
+
+
+def check_questions(model: Checkpoint, rows: Sequence[tuple[str, Sequence[Input]]], length: int) -> None:
+    """Refuse questions that leave too little room to their contexts.
+
+    ``rows``: of each part its name, and questions with their contexts. ``length``: number of tokens that they
+    are read in at once, the least of all stages.
+    """
+    tokenizer = QuestionTokenizer.open(model.folder, min(length, model.max_length))
+    for name, inputs in rows:
+        for index, item in enumerate(inputs):
+            # A token is at least a byte, so that most need not be looked at.
+            if len(item[0].encode("utf-8", "replace")) <= tokenizer.max_length // 2:
+                continue
+            try:
+                tokenizer.encode_one(item)
+            except UsageError as error:
+                raise DataError(
+                    f"row {index + 1} of the {name} rows: {error.what}: {shown(item[0])}",
+                    hint="shorten that question, take the row out of the data, or raise max_length",
+                    code=error.code,
+                ) from error
 
 
 def _encoded(tokenizer: TextTokenizer, name: str, inputs: Sequence[Input]) -> list[Encoding]:

@@ -22,7 +22,7 @@ from edgeroberta.runtime.tokenizer import Input
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
 from edgeroberta.storage.cache import cache_dir, writing
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Problem, Task
 
 #: Held-out and validation rows that are tokenized twice, at most: some seconds.
 MOST_ROWS = 20_000
@@ -43,6 +43,10 @@ def check(steps: Sequence[RecipeStep], job: PipelineJob, *, partly: bool = False
     check_stages(steps, job)
     rows = (("validation", job.data.validation), ("held-out", job.data.heldout))
     tokens.check_rows(job.model, [(name, part.read(), part.units) for name, part in rows])
+    if job.task.problem is Problem.SPANS:
+        lengths = [getattr(step.config, "max_length", None) or job.model.max_length for step in steps]
+        parts = (("training", job.data.train), *rows)
+        tokens.check_questions(job.model, [(name, part.inputs()) for name, part in parts], min(lengths))
     return check_reading(
         job.model,
         job.task,

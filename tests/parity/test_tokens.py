@@ -266,3 +266,13 @@ def test_a_row_whose_first_text_holds_the_separator_is_refused_with_its_number(t
         tokens.check_rows(model, [("held-out", [PAIRS[0], ("bad [SEP] film", "b")], 1)])
     assert "row 2 of the held-out rows: the first text of the pair holds the token that" in caught.value.what
     assert caught.value.code == "usage.separator"
+
+
+def test_a_question_that_leaves_too_little_room_is_refused_with_its_row(tiny_checkpoint):
+    model = Checkpoint(tiny_checkpoint)
+    rows = [("Who?", "Anna."), ("why " * 40, "A film. " * 40)]
+    tokens.check_questions(model, [("training", rows)], 512)
+    with pytest.raises(DataError) as caught:
+        tokens.check_questions(model, [("held-out", rows[:1]), ("training", rows)], 128)
+    assert caught.value.what.startswith("row 2 of the training rows: the question has ")
+    assert caught.value.code == "usage.question-too-long"
