@@ -117,6 +117,11 @@ CODES: dict[str, Code] = {
     "usage.question-empty": Code(2, "A question is empty.", "Pass a question and a context."),
     "usage.context-empty": Code(2, "The context of a question is empty.", "Pass a question and a context."),
     "recipe": Code(2, "A recipe does not validate.", "Correct the field that the message names."),
+    "recipe.embedding-width": Code(
+        2,
+        "A student's embeddings would have other dimensions than the baseline's.",
+        "Leave the hidden size as it is.",
+    ),
     "recipe.budget-too-small": Code(
         2,
         "A budget is below what even the smallest layers cost.",

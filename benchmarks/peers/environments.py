@@ -13,12 +13,14 @@ from edgeroberta.errors import EdgeRobertaError
 
 logger = logging.getLogger(__name__)
 
+_OPENVINO = Path(__file__).parent / "requirements-sentence-transformers-openvino.txt"
 #: Environment name to the packages it holds.
 REQUIREMENTS = {
     "transformers": Path(__file__).parent / "requirements-transformers.txt",
     "optimum": Path(__file__).parent / "requirements-optimum.txt",
     "optimum-intel": Path(__file__).parent / "requirements-optimum-intel.txt",
     "sentence-transformers": Path(__file__).parent / "requirements-sentence-transformers.txt",
+    "sentence-transformers-openvino": _OPENVINO,
     "ctranslate2": Path(__file__).parent / "requirements-ctranslate2.txt",
 }
 #: What is taken out again: optimum-intel 2.2.0 demands torchvision and does not use it, and the package

@@ -18,7 +18,7 @@ from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.storage.files import README
-from edgeroberta.tasks import KINDS, Task, TaskKind
+from edgeroberta.tasks import KINDS, Problem, Task, TaskKind
 
 #: Our metric names to those of the Hub's ``evaluate`` library.
 _HUB_METRICS = {
@@ -61,6 +61,8 @@ def write(
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
     suffix = HEADS[Task.from_json(manifest["task"]).head].suffix
+    if suffix == "Model":  # an encoder alone, which Optimum calls by what it is for
+        suffix = "ForFeatureExtraction"
     return rendering.render(
         "card.md.j2",
         front_matter=_front_matter(manifest, report, origin, family),
@@ -129,6 +131,8 @@ def _front_matter(
         "pipeline_tag": tag,
         "tags": ["edgeroberta", family, "onnx", manifest["precision"], *manifest["engines"]],
     }
+    if manifest["task"]["problem"] == Problem.EMBEDDING:
+        fields["tags"] += ["sentence-transformers", "feature-extraction"]
     for field in ("license", "base_model"):
         if value := getattr(origin, field):
             fields[field] = value

@@ -23,6 +23,9 @@ SCHEMA_VERSION = 4
 #: without these has it, so that devices with former versions of this package read it.
 _PLAIN = 3
 
+#: Kinds of task that it knows.
+_FORMER_PROBLEMS = (Problem.SINGLE_LABEL, Problem.MULTI_LABEL, Problem.REGRESSION)
+
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
 TOLD_FILES, TOLD_FOLDER = (README, RECIPE), REPORTS
 #: Fields that no answer hangs on, likewise.
@@ -90,7 +93,9 @@ class Manifest:
 
 def schema(fields: Mapping[str, Any]) -> int:
     """Return the lowest schema version that has a place for the fields of a manifest."""
-    new = "long_text" in fields or "separator_id" in fields or "aggregation" in fields["task"]
+    task = fields["task"]
+    new = "long_text" in fields or "separator_id" in fields or "aggregation" in task
+    new = new or task["problem"] not in _FORMER_PROBLEMS
     return SCHEMA_VERSION if new else _PLAIN
 
 

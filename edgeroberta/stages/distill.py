@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.roberta.narrowing import Narrowed
+    from edgeroberta.tasks import Task
 
 #: Training texts that a narrower student is made by: some thousand tokens, for two numbers per channel.
 NARROWING_TEXTS = 256
@@ -104,8 +105,10 @@ def _check(config: DistillConfig, outset: RunOutline) -> RunOutline:
             where="distill.initialization",
             hint=f"take {Initialization.IMPORTANCE}",
         )
+    _check_dimensions(outset.task, config.hidden_size, "distill.hidden_size")
     if config.student is not None:
         student = resolving.resolve(config.student, cache=cache_dir())
+        _check_dimensions(outset.task, student.config.hidden_size, "distill.student")
         shape = student.config.shape
         layers = _layers(1.0 if config.layers == "auto" else config.layers, len(shape.layers))
         config.require_learning(len(layers), "distill")
@@ -128,6 +131,17 @@ def _check(config: DistillConfig, outset: RunOutline) -> RunOutline:
 
 def _of(shape: EncoderShape, layers: tuple[int, ...]) -> EncoderShape:
     return replace(shape, layers=tuple(shape.layers[index] for index in layers))
+
+
+def _check_dimensions(task: Task, width: int | None, where: str) -> None:
+    """Refuse a student whose embeddings have other dimensions than those that they are compared with."""
+    if task.apart and width not in (None, task.dimensions):
+        raise RecipeError(
+            f"embeddings of {width} dimensions cannot be compared with the baseline's of {task.dimensions}",
+            where=where,
+            hint="leave the width as it is; fewer layers, heads and FFN neurons do not change dimensions",
+            code="recipe.embedding-width",
+        )
 
 
 def _check_widths(config: DistillConfig, shape: EncoderShape) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -256,3 +257,18 @@ def test_options_of_answers_are_refused_where_there_are_none(tiny_bundle, capsys
     for option in ("--top-k", "--no-answer", "--max-answer-tokens"):
         assert run(tiny_bundle, "a", option, 2) == 2
         assert option[2:].replace("-", "_") in capsys.readouterr().err
+
+
+def test_embeddings_are_printed_and_written_as_json(make_bundle, make_embedder, capsys):
+    bundle = make_bundle(make_embedder())
+    assert run(bundle, "great film") == 0
+    assert re.fullmatch(r"\[(-?0\.\d{4}, ){4}…\] \(32 numbers\)  great film\n", capsys.readouterr().out)
+    assert run(bundle, "--pair", "great film", "bad plot") == 0
+    value, texts = capsys.readouterr().out.strip().split("  ")
+    assert -1 <= float(value) <= 1
+    assert texts == "great film | bad plot"
+    assert run(bundle, "great film", "bad plot", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    assert [len(each["embedding"]) for each in found] == [32, 32]
+    assert run(bundle, "great film", "--prompt", "query") == 2
+    assert "this model has no prompt 'query'" in capsys.readouterr().err

@@ -200,3 +200,41 @@ def test_a_mistake_of_the_server_itself_is_a_500_with_a_code(start, monkeypatch,
     assert (reply.status, reply.error["code"]) == (500, "internal-error")
     wait_until(lambda: "ZeroDivisionError" in caplog.text)
     assert "secret" not in caplog.text
+
+
+def test_an_embedding_model_answers_texts_and_pairs(start):
+    vectors = {"a plane": [0.6, 0.8], "an airplane": [0.8, 0.6]}
+    server = start(Runtime.fake(problem=Problem.EMBEDDING, answers=vectors))
+    one = server.ask(post({"text": "a plane", "prompt": "query"})).json["predictions"][0]
+    assert one == {
+        "input": "a plane",
+        "embedding": pytest.approx([0.6, 0.8]),
+        "truncated": False,
+        "windows": 1,
+    }
+    both = ["a plane", "an airplane"]
+    for body in ({"texts": ["a plane", both]}, {"text": both[0], "text_pair": both[1]}):
+        found = server.ask(post(body)).json["predictions"][-1]
+        assert found["similarity"] == pytest.approx(0.96)
+        assert found["embeddings"] == [pytest.approx([0.6, 0.8]), pytest.approx([0.8, 0.6])]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "where"),
+    [
+        ({"text": "a", "prompt": 3}, "wrong-type", "prompt"),
+        ({"texts": [["a", "b", "c"]]}, "wrong-type", "texts[0]"),
+        ({"text_pair": "b"}, "missing-field", "text"),
+        ({"text": "a", "promt": "query"}, "unknown-field", "promt"),
+    ],
+)
+def test_a_body_that_an_embedding_model_does_not_take_is_refused(start, body, code, where):
+    reply = start(Runtime.fake(problem=Problem.EMBEDDING)).ask(post(body))
+    assert (reply.status, reply.error["code"], reply.error["where"]) == (400, code, where)
+
+
+def test_a_prompt_that_there_is_not_is_refused(start, shared, make_bundle, make_embedder):
+    with Runtime.open(make_bundle(make_embedder())) as runtime:
+        reply = start(runtime).ask(post({"text": "a", "prompt": "query"}))
+    assert (reply.status, reply.error["code"], reply.error["where"]) == (400, "unknown-prompt", "prompt")
+    assert shared.ask(post({"text": "a", "prompt": "query"})).error["code"] == "unknown-field"
