@@ -256,3 +256,19 @@ def test_a_folder_that_makes_embeddings_is_taken_as_it_is(make_embedder, tmp_pat
     assert embedding_inputs.of_embeddings(model, "cls", trained=False, cache=tmp_path) is model
     again = embedding_inputs.of_embeddings(model, "mean", trained=True, cache=tmp_path)
     assert (again.task.pooling, again.task.normalize) == ("mean", True)
+
+
+@pytest.mark.parametrize("fixture", ["tiny_mask_checkpoint", "tiny_bert_checkpoint", "tiny_xlmr_checkpoint"])
+def test_encoders_of_every_family_embed_without_the_head_they_were_trained_with(fixture, request, tmp_path):
+    found = Checkpoint(request.getfixturevalue(fixture))
+    if fixture != "tiny_mask_checkpoint":  # classifiers: their encoder alone
+        kept = load_classifier(found, found.task).base_model
+        kept.save_pretrained(tmp_path / "encoder")
+        found.copy_tokenizer(tmp_path / "encoder")
+        found = Checkpoint(tmp_path / "encoder")
+    made = embedding_inputs.of_embeddings(found, "mean", trained=False, cache=tmp_path / "cache")
+    model = load_classifier(made, made.task)
+    tokens = batching.tokenize(made, ["a good film", "so"], max_length=16)
+    outputs = prediction.predict(model, tokens, precision=MatmulPrecision.FP32)
+    assert outputs.values.shape == (2, 32)
+    assert not hasattr(model, "lm_head")
