@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgeroberta.errors import EdgeRobertaError
-from edgeroberta.latency.grid import SHALLOW, VOCABULARY, LatencyProbe, ProbePlan
+from edgeroberta.latency.grid import FILLED, SHALLOW, VOCABULARY, LatencyProbe, ProbePlan
 from edgeroberta.measure.clock import time_calls
 from edgeroberta.measure.stopwatch import Stopwatch, TimedSession, timed
 from edgeroberta.measure.warmup import warm_up
@@ -205,6 +205,8 @@ class _Repetitions:
         rng = np.random.default_rng(0)
         # Ids below 5 are special tokens; 100 rows are in any probe's table.
         ids = [rng.integers(5, 100, (1, length), dtype=np.int64) for length in lengths]
+        for each in ids:  # the token that begins texts, and is the mask of probes that fill masks
+            each[0, 0] = FILLED
         calls = [(number, each, np.ones_like(each)) for number, each in enumerate(ids)]
         return time_calls(answer, calls, watch=watch).engine
 
@@ -220,6 +222,8 @@ class _OverheadTimer:
         names = tuple(f"label {index}" for index in range(max(2, plan.shape.labels)))
         problem = next(each for each in Problem if KINDS[each.value].head == plan.shape.head)
         task = Task(problem, names[: plan.shape.labels], isinstance(self._texts[0], tuple))
+        if problem is Problem.MASKED:
+            task = Task(problem, (), dimensions=plan.shape.labels, mask_id=FILLED)
         self._watch = Stopwatch()
         # No id pads: folded ids may be any.
         runtime = Runtime(session, _FoldedTokenizer(tokenizer, VOCABULARY), task, pad_token_id=-1)
@@ -249,6 +253,10 @@ class _FoldedTokenizer:
         encoding = self._tokenizer.encode_one(item, places=places)
         np.remainder(encoding.ids, self._rows, out=encoding.ids)
         return encoding
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+        """Make a text of token ids."""
+        return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
 
 
 def _texts(folder: Path) -> list[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeroberta import extras
 from edgeroberta.errors import missing_extra
-from edgeroberta.latency.grid import VOCABULARY, LatencyProbe, ProbePlan, ProbePrecision
+from edgeroberta.latency.grid import FILLED, VOCABULARY, LatencyProbe, ProbePlan, ProbePrecision
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import heads
 from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
@@ -151,9 +151,11 @@ def _int8(linear_op: LinearOp, grid: ActivationRange) -> MatMulPlan:
 
 def _config(plan: ProbePlan, layers: tuple[LayerShape, ...]) -> EncoderConfig:
     """Describe a probe as an unpruned model of its head size; layers may have fewer heads."""
+    fills = plan.shape.head == "fill-mask"
     return EncoderConfig(
         family="roberta",
-        vocab_size=VOCABULARY,
+        vocab_size=plan.shape.vocab_size if fills else VOCABULARY,  # of masks, the vocabulary is the output
+        mask_id=FILLED if fills else None,
         hidden_size=plan.shape.hidden_size,
         layers=len(layers),
         layer_shapes=tuple(layers),
