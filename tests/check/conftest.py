@@ -23,9 +23,14 @@ def plan_for(weights: Weights, *, fp32_fallback: tuple[str, ...] = ()) -> Quanti
     """Quantize every matmul and attention with one range, except those that stay float."""
     graph = build_graph(weights, form=TENSORRT)
     grid = ActivationRange.over(-8, 8, signed=True)
+    words = quantize_rows(weights.embeddings.word)
+    tied = words.values.T, words.scale[:, 0]
     matmuls = {
         linear_op.name: MatMulPlan(
-            grid, None, *quantize_weight(linear_op.linear.weight), linear_op.linear.bias
+            grid,
+            None,
+            *(tied if linear_op.tied else quantize_weight(linear_op.linear.weight)),
+            linear_op.linear.bias,
         )
         for linear_op in graph.linear_ops
         if linear_op.name not in fp32_fallback
@@ -35,7 +40,7 @@ def plan_for(weights: Weights, *, fp32_fallback: tuple[str, ...] = ()) -> Quanti
         for each in graph.attentions
         if each.name not in fp32_fallback
     }
-    return QuantizationPlan(matmuls, quantize_rows(weights.embeddings.word), attentions)
+    return QuantizationPlan(matmuls, words, attentions)
 
 
 def uneven(weights: Weights) -> Weights:
@@ -62,6 +67,13 @@ def uneven(weights: Weights) -> Weights:
 def small_weights(make_checkpoint) -> Weights:
     """Two layers of width 128 with heads of 32, as wide as the heads of small real encoders."""
     return load_weights(make_checkpoint(hidden_size=128, intermediate_size=256, num_attention_heads=4))
+
+
+@pytest.fixture(scope="session")
+def mask_weights(make_checkpoint) -> Weights:
+    """The same for masked words."""
+    shape = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
+    return load_weights(make_checkpoint(problem="fill_mask", **shape))
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,19 @@ def test_the_types_of_a_berts_pairs_take_no_fusion_from_its_attentions(bert_pair
 
 
 @needs_rtx
+def test_a_head_for_masks_is_int8_to_its_tied_decoder_behind_fused_attentions(mask_weights, tmp_path):
+    path = save(mask_weights, tmp_path)
+    stored = onnx.load(path).graph.initializer
+    tables = [each.name for each in stored if sorted(each.dims) == [128, 600]]
+    assert tables == ["embeddings.word"]
+    found = checking.check_graph(path, PROFILES)
+    assert found.problems == ()
+    assert (found.profiles, found.fused) == (2, 4)
+    assert found.names(attention=False, int8=True)[-2:] == ["head.dense.matmul", "head.decoder.matmul"]
+    assert found.names(attention=False, int8=False) == []
+
+
+@needs_rtx
 def test_what_the_plan_keeps_float_is_expected_float(small_weights, tmp_path):
     kept = ("layer.0.ffn.out", "layer.1.attention")
     found = checking.check_graph(save(small_weights, tmp_path, fp32_fallback=kept), PROFILES)

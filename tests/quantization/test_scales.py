@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgeroberta.quantization.calibrate import TensorStatistics
-from edgeroberta.quantization.scales import select_scales, smoothing_factors
+from edgeroberta.quantization.scales import select_scales, select_tied_scales, smoothing_factors
+from edgeroberta.roberta.quantized import quantize_rows
 
 
 def statistics(rows: np.ndarray) -> TensorStatistics:
@@ -121,3 +122,20 @@ def test_dead_channels_and_zero_weights_are_harmless():
     choice = select_scales(np.zeros((64, 32), np.float32), BIAS, statistics(rows), symmetric=False)
     assert np.isfinite(choice.error)
     assert np.isfinite(choice.plan.bias).all()
+
+
+def test_the_input_of_a_tied_decoder_is_never_smoothed_and_its_weights_are_the_table_s(random):
+    words = random.standard_normal((300, 32)).astype(np.float32)
+    rows = quantize_rows(words)
+    inputs = random.standard_normal((200, 32)).astype(np.float32) * np.linspace(0.1, 4, 32, dtype=np.float32)
+    bias = random.standard_normal(300).astype(np.float32)
+    for symmetric in (True, False):
+        found = select_tied_scales(rows, words, bias, statistics(inputs), symmetric=symmetric)
+        assert found.plan.smoothing is None
+        assert found.plan.activation.signed or not symmetric
+        np.testing.assert_array_equal(found.plan.weight, rows.values.T)
+        np.testing.assert_array_equal(found.plan.weight_scale, rows.scale[:, 0])
+        product = found.plan.activation.fake_quantize(inputs) @ found.plan.weight * found.plan.weight_scale
+        off = product + found.plan.bias - (inputs @ words.T + bias)
+        assert np.square(off).sum() < 0.002 * np.square(inputs @ words.T).sum()
+        assert found.error <= found.plain_error
