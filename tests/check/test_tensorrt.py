@@ -19,7 +19,7 @@ from edgeroberta.errors import EngineError, UnavailableError, UsageError
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.graph import TENSORRT, build_graph
 from edgeroberta.roberta.quantized import FloatChannels
-from edgeroberta.roberta.weights import Weights
+from edgeroberta.roberta.weights import Weights, load_weights
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.tensorrt.builder import optimization_profiles
 
@@ -65,6 +65,21 @@ def test_a_head_per_token_is_int8_behind_attentions_that_are_all_fused(token_wei
     assert len(found.names(attention=True, int8=True)) == 2
     assert len(found.names(attention=False, int8=True)) == 9
     assert found.names(attention=False, int8=True)[-1] == "head.classifier.matmul"
+    assert found.names(attention=False, int8=False) == []
+
+
+@needs_rtx
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_an_embedding_is_pooled_behind_int8_matmuls_and_attentions_that_are_all_fused(
+    make_embedder, tmp_path, pooling
+):
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4}
+    weights = load_weights(make_embedder(pooling, **sizes))
+    found = checking.check_graph(save(weights, tmp_path), PROFILES)
+    assert found.problems == ()
+    assert (found.profiles, found.fused) == (2, 4)
+    assert len(found.names(attention=True, int8=True)) == 2
+    assert len(found.names(attention=False, int8=True)) == 8
     assert found.names(attention=False, int8=False) == []
 
 
