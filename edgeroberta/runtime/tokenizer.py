@@ -61,7 +61,6 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self._threads = threads
         self._long = long_texts or LongTexts()
-        self._marks = WordMarks.of(tokenizer)
         self._separator = separator
         #: whether texts made of ids lose the spaces before punctuation
         self.cleans_up = False
@@ -221,6 +220,10 @@ class TextTokenizer:
     def _is_long(self, item: Input) -> bool:
         longest = len(item) if isinstance(item, str) else max(map(len, item))
         return longest > _LONG * self.max_length
+
+    @cached_property
+    def _marks(self) -> WordMarks:
+        return WordMarks.of(self._tokenizer)
 
     @cached_property
     def _cutter(self) -> PrefixFinder | None:
