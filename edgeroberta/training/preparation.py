@@ -267,7 +267,9 @@ def _ask(
         reader, rows.read(), places=context.task.kind.unit.located, units=rows.units
     )
     answers = prediction.predict(teacher_model.model, validation, precision=wanted.precision)
-    task = replace(context.task, dimensions=wanted.width) if wanted.width else context.task
+    task = context.task
+    if task.problem is Problem.EMBEDDING:  # whose teacher may be of another width
+        task = replace(task, dimensions=wanted.width)
     return outputs, metrics.score(task, answers, finetuning.labels_of(rows))
 
 
