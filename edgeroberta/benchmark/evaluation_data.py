@@ -11,8 +11,10 @@ from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.evaluation import baseline_store, provenance
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.measure.protocol import Inputs
+from edgeroberta.runtime import mask_token
 from edgeroberta.runtime.lengths import BIN
 from edgeroberta.runtime.manifest import Manifest
+from edgeroberta.tasks import Problem
 
 #: What processes answer first when there is no data; its words do not matter.
 _TEXT = "It was better than I had expected, and the ending is lovely."
@@ -27,7 +29,9 @@ def find(request: BenchRequest, facts: Manifest, notes: list[str]) -> Evaluation
     stored = stored_reference(request)
     rows = heldout(request, facts, stored, notes)
     if rows is None:
-        inputs: Inputs = [(_TEXT, _TEXT)] if facts.task.pair else [_TEXT]
+        masked = facts.task.problem is Problem.MASKED
+        text = f"{_TEXT} {mask_token.find(facts.folder).text}." if masked else _TEXT
+        inputs: Inputs = [(text, text)] if facts.task.pair else [text]
         return EvaluationData(facts.task, inputs, reference=stored)
     full = stored.outputs if stored is not None and stored.data_digest == rows.digest else None
     if stored is not None and full is None:

@@ -18,6 +18,7 @@ from edgeroberta.parity import tokens
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.roberta.weights import has_own_decoder
 from edgeroberta.runtime.tokenizer import Input
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
@@ -82,6 +83,11 @@ def check_reading(
         return known
     if (found := tokens.check(model, chosen)) is not None:
         told.append(f"WARNING: {found}")
+    if has_own_decoder(model):
+        told.append(
+            "the decoder differs from the word embeddings, so it is one of its own, as transformers 5.24 "
+            "loads it whatever tie_word_embeddings says; the bundle is larger by it"
+        )
     missing = _missing(_FOR_LOGITS) if partly else ()
     if missing:
         return (*told, f"answers were not compared with transformers': {missing[0]} is not installed")

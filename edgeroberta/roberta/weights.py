@@ -78,6 +78,14 @@ def load_weights(model: Checkpoint | Path, *, pair: bool = False) -> Weights:
     return Weights(config, embeddings, layers, head, separator)
 
 
+def has_own_decoder(model: Checkpoint) -> bool:
+    """Tell whether a model that fills masks stores a decoder that differs from its word embeddings."""
+    names = {name for name, _ in model.head.optional(1, 1)}
+    if not names.intersection(map(bare, model.tensors)):
+        return False
+    return not getattr(load_weights(model).head, "tied", True)
+
+
 Getter = Callable[[str], Array]
 
 

@@ -16,7 +16,7 @@ from edgeroberta.roberta import checkpoint_validation, heads
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.graph import GraphForm, build_graph, write_float
 from edgeroberta.roberta.quantized import ActivationRange, MatMulPlan, QuantizationPlan, quantize_rows
-from edgeroberta.roberta.weights import load_weights
+from edgeroberta.roberta.weights import has_own_decoder, load_weights
 from edgeroberta.tasks import Problem
 from edgeroberta.tasks.masked import MOST_MASKS
 
@@ -231,3 +231,11 @@ def test_a_model_whose_tokenizer_has_no_mask_token_fills_none(checkpoint_of, tmp
     with pytest.raises(CheckpointError, match="the tokenizer has no mask token") as caught:
         load_weights(model)
     assert caught.value.code == "checkpoint.no-mask"
+
+
+def test_a_decoder_of_its_own_is_told_from_a_tied_one(checkpoint_of, make_checkpoint, tmp_path):
+    tied = checkpoint_of("roberta")
+    own = {"lm_head.decoder.weight": torch.ones(600, 32)}
+    assert has_own_decoder(rewritten(tied, tmp_path / "own", {}, **own))
+    assert not has_own_decoder(tied)
+    assert not has_own_decoder(Checkpoint(make_checkpoint()))
