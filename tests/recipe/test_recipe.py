@@ -303,7 +303,7 @@ def test_a_recipe_name_unlike_any_gets_the_list():
     assert (
         caught.value.hint
         == "shipped recipes: adapt-int8, distill, finetune-embeddings, finetune-int8, fp32, int8,"
-        " int8-answers, int8-distill, prune-int8, tiny"
+        " int8-distill, int8-outliers, prune-int8, tiny"
     )
 
 
