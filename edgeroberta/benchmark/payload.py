@@ -11,9 +11,9 @@ from typing import Any
 from edgeroberta import targets
 from edgeroberta.benchmark import device_steps, evaluation_data
 from edgeroberta.benchmark.bench_request import BenchRequest
-from edgeroberta.data import answer_rows, word_rows
+from edgeroberta.data import answer_rows, mask_words, word_rows
 from edgeroberta.data.label_format import Format
-from edgeroberta.data.rows import DataSpec, Rows
+from edgeroberta.data.rows import DataSpec, Rows, is_searched
 from edgeroberta.data.word_files import TAGS
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation import baseline_store, provenance
@@ -24,11 +24,18 @@ from edgeroberta.runtime import manifest
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.runtime.tensorrt import FORMS
-from edgeroberta.tasks import AnswerSpans, Problem, Task, WordTags
+from edgeroberta.tasks import AnswerSpans, MaskedTokens, Problem, Task, WordTags
 
 #: Folders and files in the job's folder on the device.
 BUNDLE, REFERENCE, ROWS = "bundle", "reference", "rows.jsonl"
 TEXT, PAIR, LABEL = "text", "text_pair", "label"
+#: How labels are written there; what is not here is none.
+_FORMATS = {
+    Problem.SINGLE_LABEL: Format.NAMES,
+    Problem.MULTI_LABEL: Format.NAMES,
+    Problem.REGRESSION: Format.VALUES,
+    Problem.TOKENS: Format.NAMES,
+}
 #: The step whose result is the table.
 BENCH, BUILD = "bench", "build"
 
@@ -73,9 +80,7 @@ def gather(request: BenchRequest) -> Payload:
     data = None
     if rows is not None:
         blobs[ROWS] = Blob.of(rows_jsonl(rows, facts.task))
-        pair, form = PAIR if facts.task.pair else None, label_format(facts.task)
-        label = TAGS if facts.task.problem is Problem.TOKENS else LABEL
-        data = DataSpec(ROWS, eval_data=ROWS, text=TEXT, text_pair=pair, label=label, label_format=form)
+        data = spec_of(rows, facts.task)
     there = replace(
         request, bundle=Path(BUNDLE), data=data, reference=Path(REFERENCE) if request.reference else None
     )
@@ -116,23 +121,41 @@ def rows_jsonl(rows: Rows, task: Task) -> bytes:
         record: dict[str, Any] = {TEXT: text}
         if rows.pairs is not None:
             record[PAIR] = rows.pairs[index]
-        if isinstance(rows.labels, AnswerSpans):
-            record[LABEL] = answer_rows.record(rows.labels, index)
-        elif rows.labels is not None:
-            record[LABEL] = _label(rows.labels[index], task)
+        label = _label_column(rows)
+        if label is not None:
+            record[label] = _label(rows.labels, index, task)
         lines.append(json.dumps(record))
     return ("\n".join(lines) + "\n").encode("ascii")
 
 
-def label_format(task: Task) -> str | None:
-    """Return how :func:`rows_jsonl` writes labels, whatever the user's files have; None for answers."""
-    if task.problem is Problem.SPANS:
+def spec_of(rows: Rows, task: Task, file: str = ROWS) -> DataSpec:
+    """Return how to read what :func:`rows_jsonl` wrote to a file, whatever the user's own files have."""
+    form = _FORMATS.get(task.problem)
+    return DataSpec(
+        file,
+        eval_data=file,
+        text=TEXT,
+        text_pair=None if rows.pairs is None else PAIR,
+        label=_label_column(rows),
+        label_format=None if form is None else str(form),
+    )
+
+
+def _label_column(rows: Rows) -> str | None:
+    """Return the column of what is known of rows; None where their texts alone tell it."""
+    if rows.labels is None or is_searched(rows.labels):
         return None
-    return str(Format.VALUES if task.problem is Problem.REGRESSION else Format.NAMES)
+    of_kind = {WordTags: TAGS, MaskedTokens: mask_words.TOKEN_IDS}
+    return of_kind.get(type(rows.labels), LABEL)
 
 
-def _label(encoded: Any, task: Task) -> str | float | list[str]:
-    if task.problem is Problem.REGRESSION:
+def _label(labels: Any, row: int, task: Task) -> Any:
+    if isinstance(labels, AnswerSpans):
+        return answer_rows.record(labels, row)
+    if isinstance(labels, MaskedTokens):
+        return labels.part(row)[0].tolist()
+    encoded = labels[row]
+    if task.problem in (Problem.REGRESSION, Problem.EMBEDDING):
         return float(encoded)  # a float32 survives the way over float64 and its shortest decimal
     if task.problem is Problem.MULTI_LABEL:
         return [name for name, is_set in zip(task.labels, encoded, strict=True) if is_set]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Names of the column of masked words that are looked for, the first match first.
 WORDS = ("word", "words", "label", "labels", "answer", "target", "masked")
+#: The column of true tokens by their ids, one for each mask, in rows that go to a device: not every token is
+#: a word that could be written.
+TOKEN_IDS = "mask_token_ids"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ def read(
     if not masked:
         return found, tuple(written)
     words = _words_column(table, spec, name, token, masked)
+    if words == TOKEN_IDS:
+        for row in masked:
+            written[row] = MaskedText(found[row], _token_ids(table, row, found[row].count(token.text)))
+        return found, tuple(written)
     filled = list(found)
     for row in masked:
         listed = _words(table, words, row)
@@ -105,6 +112,21 @@ def _words(table: DataTable, name: str, row: int) -> list[str]:
         return [cells.text(each) for each in cell]
     whole = cells.text(cell)
     return [part.strip() for part in whole.split(cells.SEPARATOR)] if len(whole) > 1 else [whole]
+
+
+def _token_ids(table: DataTable, row: int, masks: int) -> tuple[int, ...]:
+    """Return the ids of the true tokens of a row's masks."""
+    cell = table.columns[TOKEN_IDS][row]
+    listed = cell if isinstance(cell, list | tuple) else [cell]
+    whole = all(isinstance(each, int) and not isinstance(each, bool) and each >= 0 for each in listed)
+    if not whole or len(listed) != masks:
+        raise DataError(
+            f"{_count(masks, 'mask')} and the token ids {shown(cell)}",
+            where=table.where(row),
+            hint="write a list with one id for each mask, as whole numbers",
+            code="data.mask-word",
+        )
+    return tuple(listed)
 
 
 def _filled(text: str, words: Sequence[str], token: MaskToken, where: str) -> str:

@@ -130,7 +130,15 @@ def _arrays(labels: npt.NDArray[Any] | Ragged | None) -> tuple[npt.NDArray[Any],
     if isinstance(labels, Ragged):
         places = () if labels.places is None else (labels.places,)
         return labels.values, labels.offsets, *places
+    if is_searched(labels):  # numbers only tell which texts are the same, wherever counting began
+        return tuple(_by_first(column) for column in np.asarray(labels).T)
     return () if labels is None else (labels,)
+
+
+def _by_first(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Number what is the same by its first occurrence, int64[n]."""
+    _, first, found = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[found].astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

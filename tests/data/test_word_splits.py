@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edgeroberta.api import data as api_data
-from edgeroberta.benchmark.payload import label_format, rows_jsonl
+from edgeroberta.benchmark.payload import rows_jsonl, spec_of
 from edgeroberta.data import DataSpec, Rows, infer_task, load_heldout, load_splits, word_coverage
 from edgeroberta.runtime.encoding import Encoding
 from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -198,9 +198,7 @@ def test_rows_that_are_sent_to_a_device_read_back_as_they_are(labels, spans):
     Path("x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = load_heldout(DataSpec("x.jsonl", eval_data="x.jsonl"), task)
     Path("rows.jsonl").write_bytes(rows_jsonl(found, task))
-    form = str(label_format(task))
-    there = DataSpec("rows.jsonl", eval_data="rows.jsonl", text="text", label="ner_tags", label_format=form)
-    assert load_heldout(there, task).digest == found.digest
+    assert load_heldout(spec_of(found, task), task).digest == found.digest
 
 
 # --- rows in memory -------------------------------------------------------------------------------

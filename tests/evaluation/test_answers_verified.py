@@ -14,7 +14,7 @@ import yaml
 from fake_bundles import FakeWorker
 
 from edgeroberta.benchmark import payload
-from edgeroberta.data import DataSpec, load_heldout
+from edgeroberta.data import load_heldout
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation import EvaluationOptions, baseline_store, soundness, verify
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
@@ -219,10 +219,7 @@ def test_rows_are_the_same_on_a_device(tmp_path):
     rows = rows_of(drawn(30, none=0.2))
     file = tmp_path / "rows.jsonl"
     file.write_bytes(payload.rows_jsonl(rows, TWO))
-    columns = {"text": payload.TEXT, "text_pair": payload.PAIR, "label": payload.LABEL}
-    again = load_heldout(
-        DataSpec(str(file), eval_data=str(file), label_format=payload.label_format(TWO), **columns), TWO
-    )
+    again = load_heldout(payload.spec_of(rows, TWO, str(file)), TWO)
     assert again.digest == rows.digest
 
 
