@@ -18,13 +18,13 @@ from edgeroberta.tasks import Problem, Task
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
-SCHEMA_VERSION = 4
-#: The version that says all but what is new in 4, an aggregation and what is done with long texts. A bundle
-#: without these has it, so that devices with former versions of this package read it.
-_PLAIN = 3
-
-#: Kinds of task that it knows.
-_FORMER_PROBLEMS = (Problem.SINGLE_LABEL, Problem.MULTI_LABEL, Problem.REGRESSION)
+SCHEMA_VERSION = 5
+#: The versions that say all but what is new in 5, further kinds of task and token types, and in 4, an
+#: aggregation and what is done with long texts. A bundle has the lowest that says all of it, so that devices
+#: with former versions of this package read it, or say that they are too old.
+_ENTITIES, _PLAIN = 4, 3
+#: Kinds of task that there are since 5.
+_NEW_KINDS = (Problem.SPANS, Problem.MASKED, Problem.EMBEDDING)
 
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
 TOLD_FILES, TOLD_FOLDER = (README, RECIPE), REPORTS
@@ -93,10 +93,9 @@ class Manifest:
 
 def schema(fields: Mapping[str, Any]) -> int:
     """Return the lowest schema version that has a place for the fields of a manifest."""
-    task = fields["task"]
-    new = "long_text" in fields or "separator_id" in fields or "aggregation" in task
-    new = new or task["problem"] not in _FORMER_PROBLEMS
-    return SCHEMA_VERSION if new else _PLAIN
+    if "separator_id" in fields or fields["task"]["problem"] in _NEW_KINDS:
+        return SCHEMA_VERSION
+    return _ENTITIES if "long_text" in fields or "aggregation" in fields["task"] else _PLAIN
 
 
 def canonical(value: Any) -> bytes:

@@ -16,6 +16,7 @@ from edgeroberta.runtime.manifest import (
     content_digest,
     read,
     safe_path,
+    schema,
     seal_of,
 )
 from edgeroberta.storage import artifact
@@ -76,11 +77,28 @@ def test_a_manifest_that_is_not_json_is_refused(bundle, data):
 
 
 def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
-    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 5, "new": []}')
+    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 6, "new": []}')
     assert str(refused(bundle)) == (
-        f"{bundle}/manifest.json: written by a newer version (schema 5, this one reads up to 4)\n"
+        f"{bundle}/manifest.json: written by a newer version (schema 6, this one reads up to 5)\n"
         "  next: pip install --upgrade edgeroberta"
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "problem", "more"),
+    [
+        (3, "single_label_classification", {}),
+        (4, "single_label_classification", {"long_text": "windows"}),
+        (4, "token_classification", {}),
+        (5, "single_label_classification", {"separator_id": 102}),
+        (5, "question_answering", {"long_text": "windows"}),
+        (5, "fill_mask", {}),
+        (5, "sentence_similarity", {}),
+    ],
+)
+def test_a_bundle_has_the_lowest_version_that_says_all_of_it(version, problem, more):
+    task = {"problem": problem, **({"aggregation": "first"} if version == 4 and not more else {})}
+    assert schema({"task": task, **more}) == version
 
 
 def test_a_manifest_edited_by_hand_is_refused(bundle):
