@@ -14,6 +14,9 @@ from edgeroberta.tasks.outputs import AnswerSpans, Outputs
 from edgeroberta.tasks.span_reading import found
 from edgeroberta.tasks.task import Task
 
+#: Digits that a threshold is told in, and those that tell any float64.
+_DIGITS, _ALL_DIGITS = 4, 17
+
 
 def fit(task: Task, outputs: Outputs, labels: AnswerSpans) -> float:
     """Return the threshold with the best value of the task's metric, see :attr:`.task.Task.no_answer`.
@@ -36,4 +39,14 @@ def fit(task: Task, outputs: Outputs, labels: AnswerSpans) -> float:
     edges = np.concatenate([[1.0], margins[order], [-1.0]])
     values[np.flatnonzero(edges[1:-2] == edges[2:-1]) + 1] = -np.inf
     cut = int(np.argmax(values))
-    return float(f"{(edges[cut] + edges[cut + 1]) / 2:.4g}")
+    return _between(edges[cut + 1], edges[cut])
+
+
+def _between(low: float, high: float) -> float:
+    """Return the middle of two numbers in four digits, or in as many as it takes to stay between them.
+
+    Margins of a model that is sure of itself differ from 1 in the fifth digit and beyond.
+    """
+    middle = (low + high) / 2
+    rounded = (float(f"{middle:.{digits}g}") for digits in range(_DIGITS, _ALL_DIGITS))
+    return next((each for each in rounded if low <= each < high), middle)

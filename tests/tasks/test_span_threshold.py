@@ -44,6 +44,14 @@ def test_a_threshold_between_two_groups_is_found():
     assert -1 < found < 1
 
 
+def test_a_threshold_among_models_that_are_sure_stays_between_the_two_groups():
+    sureness = np.array([-11.0, -11.5, -12.5, -13.0])
+    outputs, labels = outputs_of(sureness), labels_of(sureness > -12)
+    found = span_threshold.fit(replace(SPANS, no_answer=0.0), outputs, labels)
+    assert 0.9999 < found < 1
+    assert metrics.score(replace(SPANS, no_answer=found), outputs, labels) == 1
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("shift", [-3.0, 0.0, 3.0])
 def test_no_threshold_on_a_grid_is_better(seed, shift):
