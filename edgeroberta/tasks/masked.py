@@ -75,10 +75,12 @@ class MaskAnswer:
     log_probabilities: Floats  # float64 [masks, c]
 
     def of(self, tokens: Indices) -> Floats:
-        """Return log-probabilities of tokens int64 [masks], float64 [masks].
+        """Return log-probabilities of tokens, one for each mask, float64 [masks].
 
         One that is not among the candidates has at most what the last of them has, and counts with that.
+        Masks beyond those that were read, where a text was cut, have none.
         """
+        tokens = tokens[: len(self.tokens)]
         found = np.where(self.candidates == tokens[:, None], self.log_probabilities, -np.inf).max(axis=1)
         return np.where(np.isfinite(found), found, self.log_probabilities.min(axis=1, initial=0.0))
 
@@ -273,10 +275,11 @@ def _among_first(k: int) -> Any:
     """Make what counts, per text, masks that have the true token among the first k, and masks."""
 
     def counts(said: Array, truth: Array, _: Labelled) -> Floats:
-        pairs = zip(said, truth, strict=True)
-        rows = [
-            ((a.candidates[:, :k] == b.tokens[:, None]).any(axis=1).sum(), len(b.tokens)) for a, b in pairs
-        ]
+        rows = []
+        for ours, known in zip(said, truth, strict=True):
+            tokens = known.tokens[: len(ours.tokens)]  # fewer where the text was cut
+            hits = (ours.candidates[:, :k] == tokens[:, None]).any(axis=1).sum()
+            rows.append((hits, len(known.tokens)))
         return np.array(rows, np.float64).reshape(-1, 2)
 
     return counts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeroberta import tasks
+from edgeroberta import metrics, tasks
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import MaskedTokens, Outputs, Problem, Task
 from edgeroberta.tasks.masked import MaskPrediction, pack, width
@@ -54,6 +54,13 @@ def test_accuracy_counts_masks_and_perplexity_is_of_the_true_tokens():
     assert metrics == {"accuracy": pytest.approx(1 / 3), "accuracy_5": pytest.approx(1.0)}
     wanted = float(np.exp(-np.log([0.5, 0.125, 0.25]).mean()))
     assert TASK.kind.details(TASK, said, truth) == {"perplexity": pytest.approx(wanted, rel=1e-6)}
+
+
+def test_a_mask_that_was_cut_off_is_wrong_and_takes_no_part_of_another():
+    labels = MaskedTokens.pack([np.array([7, 7]), np.array([7, 7, 7])])
+    found = metrics.all_metrics(TASK, outputs([row(7, 8, 9)] * 3, [1, 2]), labels)
+    assert found["accuracy"] == found["accuracy_5"] == 3 / 5
+    assert found["perplexity"] == pytest.approx(2)
 
 
 def test_perplexity_is_exact_with_the_column_of_the_token_asked_for():
