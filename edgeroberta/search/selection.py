@@ -12,6 +12,7 @@ from edgeroberta.latency.request import LatencyRequest as TableRequest
 from edgeroberta.latency.request import sample_texts
 from edgeroberta.progress import Progress
 from edgeroberta.runtime.embedding_texts import reader
+from edgeroberta.runtime.encoding import Encoding, all_windows
 from edgeroberta.search import probing
 from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import BundleSize, Candidate
@@ -103,15 +104,22 @@ def _request(job: PipelineJob) -> TableRequest:
     return TableRequest(config.shape, config.activation, job.model, job.target.name, inputs)
 
 
-def _lengths(job: PipelineJob, rows: Rows) -> list[int]:
+def _encoded(job: PipelineJob, rows: Rows) -> list[Encoding]:
     tokenizer = reader(job.task).open(job.model.folder, job.model.max_length)
-    return [len(encoding.ids) for encoding in tokenizer.encode(rows.read())]
+    return tokenizer.encode(rows.read())
+
+
+def _lengths(job: PipelineJob, rows: Rows) -> list[int]:
+    return [len(encoding.ids) for encoding in _encoded(job, rows)]
 
 
 def _answer_bytes(job: PipelineJob) -> int:
-    """Return the bytes of the baseline's outputs: float32 logits, and three int64 of each token."""
+    """Return the bytes of the baseline's outputs: float32 numbers, and three int64 of each token."""
     unit, rows = 4 * job.task.num_outputs, job.data.heldout
-    return sum(_lengths(job, rows)) * (unit + 3 * 8) if job.task.kind.unit is Unit.TOKEN else unit * len(rows)
+    if job.task.kind.unit is not Unit.TOKEN:
+        return unit * len(rows) * rows.units
+    tokens = sum(len(window.ids) for window in all_windows(_encoded(job, rows)))
+    return tokens * (unit + 3 * 8)
 
 
 def _importance(job: PipelineJob, progress: Progress) -> Importance:
