@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from edgeroberta.runtime.longtexts import LongTexts
     from edgeroberta.runtime.manifest import Manifest
     from edgeroberta.runtime.tokenizer import TextTokenizer
-    from edgeroberta.tasks import Task
 
 # Texts whose lengths are counted: the share of a 16-token bin is then known to within 2 points.
 _COUNTED_TEXTS = 2000
@@ -85,7 +84,8 @@ def overlap(config: BuildConfig, model: Checkpoint, task: Task) -> int | None:
         return _tokenizer(config, model.folder, model.max_length, task).long_texts.overlap
     except UsageError as error:
         where = f"build.{'long_text' if task.apart else 'stride'}"
-        raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error
+        code = None if error.code == UsageError.code else error.code
+        raise RecipeError(error.what, where=where, hint=error.hint, code=code) from error
 
 
 def _tokenizer(config: BuildConfig, folder: Path, limit: int, task: Task) -> TextTokenizer:
