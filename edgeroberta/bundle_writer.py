@@ -174,7 +174,7 @@ def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
     """Write the manifest of a finished folder from its ``fields``, and the sha256 of every file in it."""
     sealed: dict[str, Any] = {
         **fields,
-        "schema_version": schema(fields),
+        "schema_version": schema(fields, marked_words=_marks_words(folder / TOKENIZER)),
         "kind": KIND,
         "created_by": __version__,
         "files": {name: _entry(folder / name) for name in _files(folder)},
@@ -183,6 +183,16 @@ def seal(folder: Path, fields: Mapping[str, Any]) -> Manifest:
     sealed["seal"] = seal_of(sealed)
     write_bytes(folder / MANIFEST_FILE, canonical(sealed))
     return read(folder)
+
+
+def _marks_words(tokenizer: Path) -> bool:
+    """Tell whether a tokenizer marks the inside of words, as WordPiece does."""
+    if not tokenizer.is_file():
+        return False
+    try:
+        return bool(jsontext.loads(tokenizer.read_bytes())["model"].get("continuing_subword_prefix"))
+    except (ValueError, KeyError, TypeError, AttributeError):  # whoever opens it says what is wrong with it
+        return False
 
 
 def _files(folder: Path) -> list[str]:

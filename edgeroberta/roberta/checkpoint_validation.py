@@ -16,7 +16,6 @@ from edgeroberta.storage.files import TOKENIZER
 
 #: Heads of other tasks, by the suffix of the class name in config.json's "architectures".
 _OTHER_TASKS = {
-    "ForQuestionAnswering": "question answering",
     "ForMultipleChoice": "multiple choice",
     "ForCausalLM": "text generation",
 }

@@ -19,12 +19,17 @@ from edgeroberta.tasks import Problem, Task
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
 SCHEMA_VERSION = 5
-#: The versions that say all but what is new in 5, further kinds of task and token types, and in 4, an
-#: aggregation and what is done with long texts. A bundle has the lowest that says all of it, so that devices
-#: with former versions of this package read it, or say that they are too old.
-_ENTITIES, _PLAIN = 4, 3
-#: Kinds of task that there are since 5.
-_NEW_KINDS = (Problem.SPANS, Problem.MASKED, Problem.EMBEDDING)
+#: The versions of bundles without what is new in later ones, so that devices with former versions of this
+#: package read them: 3 knows texts that are labelled and cut, 4 labels of tokens and long texts as well.
+_PLAIN, _TOKENS_AND_LONG_TEXTS = 3, 4
+
+#: The version of each kind of task that does not need the newest.
+_FORMER_PROBLEMS = {
+    Problem.SINGLE_LABEL: _PLAIN,
+    Problem.MULTI_LABEL: _PLAIN,
+    Problem.REGRESSION: _PLAIN,
+    Problem.TOKENS: _TOKENS_AND_LONG_TEXTS,
+}
 
 #: Files that no answer hangs on: they tell of what was measured, which differs from run to run.
 TOLD_FILES, TOLD_FOLDER = (README, RECIPE), REPORTS
@@ -91,11 +96,17 @@ class Manifest:
         return LongTexts(self.long_text, self.stride)
 
 
-def schema(fields: Mapping[str, Any]) -> int:
-    """Return the lowest schema version that has a place for the fields of a manifest."""
-    if "separator_id" in fields or fields["task"]["problem"] in _NEW_KINDS:
+def schema(fields: Mapping[str, Any], *, marked_words: bool = False) -> int:
+    """Return the lowest schema version whose readers answer as is meant by the fields of a manifest.
+
+    ``marked_words``: whether the tokenizer marks the inside of words (``##``), which tells where entities
+    end.
+    """
+    problem = Problem(fields["task"]["problem"])
+    if "separator_id" in fields or (marked_words and problem is Problem.TOKENS):
         return SCHEMA_VERSION
-    return _ENTITIES if "long_text" in fields or "aggregation" in fields["task"] else _PLAIN
+    needed = _FORMER_PROBLEMS.get(problem, SCHEMA_VERSION)
+    return max(needed, _TOKENS_AND_LONG_TEXTS) if "long_text" in fields else needed
 
 
 def canonical(value: Any) -> bytes:

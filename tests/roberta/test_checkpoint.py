@@ -113,11 +113,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         " compressed\n"
         "  next: DistilRoBERTa counts as roberta; name a model of one of these families",
     ),
-    "question answering": (
-        lambda d: edit_config(d, architectures=["XLMRobertaForQuestionAnswering"]),
-        "{d}/config.json: 'XLMRobertaForQuestionAnswering' is a model for question answering;"
-        " only sequence classification and token classification and masked words and sentence embeddings can"
-        " be compressed\n"
+    "multiple choice": (
+        lambda d: edit_config(d, architectures=["XLMRobertaForMultipleChoice"]),
+        "{d}/config.json: 'XLMRobertaForMultipleChoice' is a model for multiple choice;"
+        " only sequence classification and token classification and masked words and sentence embeddings"
+        " and question answering can be compressed\n"
         "  next: name a model fine-tuned for one of these, or a base model to fine-tune",
     ),
     "relative positions": (

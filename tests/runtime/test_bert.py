@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,14 @@ def test_texts_and_pairs_are_answered_as_transformers_answers_them(
 
 def test_only_a_bundle_of_pairs_says_behind_which_token_the_second_text_begins(single, pair):
     assert (read(single).separator_id, read(pair).separator_id) == (None, 6)
+
+
+def test_only_what_former_versions_answer_otherwise_is_of_a_schema_they_do_not_read(
+    single, pair, make_bundle, make_checkpoint
+):
+    entities = make_bundle(make_checkpoint(("O", "B-X"), "token_classification", model_type="bert"))
+    stated = [json.loads((one / "manifest.json").read_text()) for one in (single, pair, entities)]
+    assert [one["schema_version"] for one in stated] == [3, 5, 5]
 
 
 def test_a_first_text_that_holds_the_separator_is_refused(pair):

@@ -17,6 +17,8 @@ import edgeroberta
 PACKAGE = Path(edgeroberta.__file__).parent
 RUNTIME = sorted((PACKAGE / "runtime").rglob("*.py"))
 ENGINES = {"onnxruntime", "openvino"}
+# Of the kinds of task, what is done before there is a bundle.
+FITTED = PACKAGE / "tasks" / "span_threshold.py"
 ALLOWED = {"numpy", "tokenizers"}
 
 ABSENT = (
@@ -111,7 +113,11 @@ def test_the_device_half_is_small_and_known():
         "errors.py",
         "storage/jsontext.py",
         "storage/paths.py",
-        *(file.relative_to(PACKAGE).as_posix() for file in (PACKAGE / "tasks").glob("*.py")),
+        *(
+            file.relative_to(PACKAGE).as_posix()
+            for file in (PACKAGE / "tasks").glob("*.py")
+            if file != FITTED
+        ),
     }
 
 

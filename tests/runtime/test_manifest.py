@@ -85,20 +85,23 @@ def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
 
 
 @pytest.mark.parametrize(
-    ("version", "problem", "more"),
+    ("fields", "marked_words", "version"),
     [
-        (3, "single_label_classification", {}),
-        (4, "single_label_classification", {"long_text": "windows"}),
-        (4, "token_classification", {}),
-        (5, "single_label_classification", {"separator_id": 102}),
-        (5, "question_answering", {"long_text": "windows"}),
-        (5, "fill_mask", {}),
-        (5, "sentence_similarity", {}),
+        ({"task": {"problem": "single_label_classification"}}, False, 3),
+        ({"task": {"problem": "single_label_classification"}}, True, 3),
+        ({"task": {"problem": "regression", "judged_by": "pearson"}}, False, 3),
+        ({"task": {"problem": "multi_label_classification"}, "long_text": "windows"}, False, 4),
+        ({"task": {"problem": "single_label_classification"}, "separator_id": 102}, True, 5),
+        ({"task": {"problem": "token_classification", "aggregation": "first"}}, False, 4),
+        ({"task": {"problem": "token_classification"}, "long_text": "windows"}, False, 4),
+        ({"task": {"problem": "token_classification"}, "long_text": "windows"}, True, 5),
+        ({"task": {"problem": "question_answering"}}, False, 5),
+        ({"task": {"problem": "fill_mask"}}, False, 5),
+        ({"task": {"problem": "sentence_similarity"}, "long_text": "windows"}, False, 5),
     ],
 )
-def test_a_bundle_has_the_lowest_version_that_says_all_of_it(version, problem, more):
-    task = {"problem": problem, **({"aggregation": "first"} if version == 4 and not more else {})}
-    assert schema({"task": task, **more}) == version
+def test_a_bundle_has_the_lowest_schema_whose_readers_answer_right(fields, marked_words, version):
+    assert schema(fields, marked_words=marked_words) == version
 
 
 def test_a_manifest_edited_by_hand_is_refused(bundle):
