@@ -6,6 +6,7 @@ labels, or fit them in another order only, there is nothing to lose, and every c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,14 @@ SURE = 1.96
 MOST_LABELS = 300
 _SHOWN = 6
 _CAUSES = "they may be of other rows, of another model, or ids in another order (--label-format)"
+#: Where no label has a name or an id, what else may be wrong with the rows.
+_CAUSES_OF: Mapping[Problem, str] = {
+    **dict.fromkeys(
+        (Problem.REGRESSION, Problem.SPANS, Problem.EMBEDDING),
+        "they may be of other rows, or of another model",
+    ),
+    Problem.MASKED: "the texts may be of another language or kind than those the model has learnt",
+}
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,12 @@ def examine(
     first = np.unique(groups, return_index=True)[1]  # copies of a text tell no more than one of them
     answers, truth = task.decide(outputs), task.truth(rows.labels)
     said, known = task.kind.indicators(task, answers[first], truth[first])
-    usual = _usual(task, truth)
+    usual = _usual(task, truth, gate)
     found = metrics.score(task, outputs, rows.labels, metric=usual)
     meaningless = _order(task, said, known, gate) or _chance(task, usual, found, said, known, len(first))
     if meaningless is not None:
-        warnings.append(f"the labels do not measure this model: {meaningless}; {_CAUSES}")
+        causes = _CAUSES_OF.get(task.problem, _CAUSES)
+        warnings.append(f"the labels do not measure this model: {meaningless}; {causes}")
     elif (trivial := _trivial(task, outputs, rows.labels, groups, gate)) is not None:
         warnings.append(trivial)
     return DataSoundness(tuple(warnings), meaningless)
@@ -162,8 +172,10 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
     )
 
 
-def _usual(task: Task, truth: Any) -> str:
+def _usual(task: Task, truth: Any, gate: GateLimits) -> str:
     """Return the metric that such rows are judged by where nobody says otherwise."""
+    if task.problem is Problem.SPANS:
+        return gate.metric or task.metric  # by words, or by characters where the contexts are Chinese
     usual = task.kind.default_metric
     return usual if task.kind.metrics[usual].fits(truth) else metrics.measured(task, truth)[0]
 

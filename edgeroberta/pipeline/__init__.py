@@ -32,6 +32,7 @@ from edgeroberta.runtime.session import host_packages
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
 from edgeroberta.storage.files import REPORT
+from edgeroberta.tasks import Task
 from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class RunResult:
     bundle: Path  # the bundle's folder
     report: Mapping[str, Any] | None  # content of ``report.json``, None when the recipe does not verify
     stages: tuple[StageRun, ...]  # every stage, in order
-    pair: bool = False  # the model answers pairs of texts
+    task: Task | None = None  # what the model is for
     notes: tuple[str, ...] = ()  # what the check of the model had to say
 
     @property
@@ -80,7 +81,7 @@ def run(recipe: Recipe, job: PipelineJob, *, progress: Progress) -> RunResult:
         ranks.wait()
     reports = [item.artifact for item in made if item.artifact.kind is Kind.REPORT]
     report = read_report(reports[-1].path) if reports else None
-    return RunResult(job.output, report, made, job.task.pair, job.notes)
+    return RunResult(job.output, report, made, job.task, job.notes)
 
 
 def _remember(job: PipelineJob, made: Sequence[StageRun]) -> None:

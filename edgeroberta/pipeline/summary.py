@@ -13,6 +13,7 @@ from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.pipeline import RunResult
 from edgeroberta.progress import duration
 from edgeroberta.report import engines_table, stage_metrics
+from edgeroberta.runtime import mask_token
 from edgeroberta.tasks import Problem
 
 SCHEMA_VERSION = 1
@@ -54,9 +55,6 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
     if result.report:
         lines += [*_stage_metrics(result.report), "", engines_table.table(result.report).text(), ""]
         lines += _verdict(result.report)
-    text = '--pair "One text." "The other."' if result.pair else '"A film to remember."'
-    if result.report and result.report.get("problem") == Problem.SPANS:
-        text = '"A question?" "The context that it is asked of."'
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
         lines.append(f"report:  {bundle}/reports/report.html")
@@ -64,7 +62,7 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
         steps = [f"see what failed, and what each stage lost: {bundle}/reports/report.html"]
         steps += _remedies(result, budget=budget)
     else:
-        steps = [f"{call('run')} {text}", call("serve"), call("bench")]
+        steps = [f"{call('run')} {_example(result)}", call("serve"), call("bench")]
     lines += [f"{'' if number else 'next:':<9}{step}" for number, step in enumerate(steps)]
     if result.report and any(to_come(each["engine"], each["status"]) for each in result.report["engines"]):
         lines += [
@@ -72,6 +70,15 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
             f"on the device: edgeroberta build {bundle}, or from here: {call('bench')} --host user@device",
         ]
     return "\n".join(lines)
+
+
+def _example(result: RunResult) -> str:
+    """Return an input that the bundle answers, as it is typed."""
+    if result.task is not None and result.task.problem is Problem.SPANS:
+        return '"A question?" "The context that it is asked of."'
+    if result.task is not None and result.task.problem is Problem.MASKED:
+        return f'"A film to {mask_token.find(result.bundle).text}."'
+    return '--pair "One text." "The other."' if result.task and result.task.pair else '"A film to remember."'
 
 
 def _remedies(result: RunResult, *, budget: bool) -> list[str]:

@@ -242,6 +242,14 @@ def test_answers_of_other_questions_do_not_measure_the_model(seed):
     found = examined(known, [known[row - 7] for row in range(300)])
     assert found.meaningless is not None
     assert found.meaningless.startswith("the baseline's answers fit them no better than by chance (f1 ")
+    # Answers have no ids that could be in another order.
+    assert found.warnings[-1].endswith("; they may be of other rows, or of another model")
+
+
+def test_answers_in_chinese_are_told_by_the_metric_that_they_are_judged_by():
+    known = drawn(300, 0)
+    found = examined(known, [known[row - 7] for row in range(300)], replace(TASK, judged_by="cmrc_f1"))
+    assert "by chance (cmrc_f1 " in str(found.meaningless)
 
 
 def test_a_model_that_is_no_better_than_no_answer_to_all_is_told(bundle):

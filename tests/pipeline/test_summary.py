@@ -8,6 +8,7 @@ import fake_stages
 import pytest
 
 from edgeroberta.pipeline import RunResult, StageRun, summary
+from edgeroberta.tasks import Problem, Task
 
 BUDGET = "ask for less: a lower --speedup, a higher --p95 or a larger --size"
 INT8 = "take nothing out of the model, int8 alone: --recipe int8"
@@ -58,3 +59,28 @@ def test_where_no_engine_answered_no_training_is_advised():
 @pytest.mark.parametrize("verdict", ["PASS", "INCONCLUSIVE"])
 def test_a_bundle_that_did_not_fail_is_to_be_run(verdict):
     assert lines("distill", verdict=verdict)[1:] == ["edgeroberta serve out", "edgeroberta bench out"]
+
+
+@pytest.mark.parametrize(
+    ("task", "wanted"),
+    [
+        (Task(Problem.SINGLE_LABEL, ("a", "b")), '"A film to remember."'),
+        (Task(Problem.SINGLE_LABEL, ("a", "b"), pair=True), '--pair "One text." "The other."'),
+        (
+            Task(Problem.SPANS, ("start", "end"), pair=True),
+            '"A question?" "The context that it is asked of."',
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_to_be_typed_next_is_what_the_task_takes_also_without_a_gate(task, wanted):
+    text = summary.to_text(RunResult(Path("out"), None, (), task))
+    assert f"next:    edgeroberta run out {wanted}\n" in text
+
+
+@pytest.mark.parametrize(("folder", "mask"), [("tokenizer", "<mask>"), ("tokenizer-bert", "[MASK]")])
+def test_the_text_to_try_has_the_mask_of_the_models_tokenizer(folder, mask, tokenizer_folder):
+    """A text without a mask would be refused."""
+    bundle = tokenizer_folder.parent / folder
+    text = summary.to_text(RunResult(bundle, None, (), Task(Problem.MASKED, (), dimensions=20, mask_id=4)))
+    assert f'"A film to {mask}."' in text
