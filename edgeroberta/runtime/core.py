@@ -236,12 +236,12 @@ class Runtime:
         if isinstance(inputs, (str, tuple)):
             self._check_input(inputs)
             encoding: Encoding = self._tokenizer.encode_one(inputs, **self._how(prompt))
-            tokenids.refuse(encoding.ids, self.pad_token_id)
+            for one in (encoding, *encoding.rest):
+                tokenids.refuse(one.ids, self.pad_token_id)
             if self._unit is Unit.MASK:
                 filling.require_masks(task, [encoding], self.session, named=False)
             if not encoding.rest:
                 return self._read(self._run_one(encoding.ids), encoding.places, encoding, inputs, task)
-            tokenids.refuse_padding([one.ids for one in encoding.rest], self.pad_token_id)
             return self.predictions([inputs], [encoding], self.run([encoding]), task)[0]
         encodings = self.encode(inputs, prompt=prompt)
         return self.predictions(inputs, encodings, self.run(encodings), task)
@@ -288,8 +288,7 @@ class Runtime:
         for number, item in enumerate(inputs):
             self._check_input(item, number)
         encodings: list[Encoding] = self._tokenizer.encode(inputs, **self._how(prompt))
-        windows = all_windows(encodings)
-        tokenids.refuse_padding([one.ids for one in windows], self.pad_token_id)
+        tokenids.refuse_padding(encodings, self.pad_token_id)
         if self._unit is Unit.MASK:
             filling.require_masks(self.task, encodings, self.session, named=True)
         return encodings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgeroberta.errors import BundleError, UsageError
+from edgeroberta.runtime.encoding import Encoding, all_windows
 from edgeroberta.runtime.session import Ids, Logits
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.files import CONFIG
@@ -76,12 +77,14 @@ def refuse(ids: Ids, pad: int) -> None:
         raise UsageError("the text has no tokens, and this tokenizer puts none around it")
 
 
-def refuse_padding(ids: Sequence[Ids], pad: int) -> None:
-    """Refuse texts, int64 [length] each, with the padding token ``pad`` in them."""
+def refuse_padding(encodings: Sequence[Encoding], pad: int) -> None:
+    """Refuse inputs with the padding token ``pad`` in them."""
+    ids = [one.ids for one in all_windows(encodings)]
     # All at once: looking at each would cost a fifth of the time that short texts take to tokenize.
     if ids and (np.concatenate(ids) == pad).any():
-        index = next(index for index, one in enumerate(ids) if (one == pad).any())
-        raise holds_padding(pad, f"input {index}")
+        for index, encoding in enumerate(encodings):
+            if any((one.ids == pad).any() for one in (encoding, *encoding.rest)):
+                raise holds_padding(pad, f"input {index}")
 
 
 def holds_padding(pad: int, where: str | None = None) -> UsageError:

@@ -322,3 +322,15 @@ def test_a_graph_of_another_model_is_an_engine_error(runtime, labels, problem, s
 def test_what_is_no_list_of_ids_is_refused(runtime, ids):
     with pytest.raises(UsageError, match="expected a list of lists of token ids, not "):
         runtime.run_ids(ids)
+
+
+def test_the_padding_token_is_told_of_the_input_that_has_it_whichever_of_its_texts_or_windows():
+    runtime = Runtime.fake(problem=Problem.EMBEDDING, answers={"a": [1.0], "b": [1.0], "c": [1.0]})
+    *_, last = runtime.encode(["w", "x", "y", "a", "b", "c"])
+    runtime.pad_token_id = int(last.ids[1])
+    with pytest.raises(UsageError, match="padding token") as error:
+        runtime([("a", "b"), ("b", "a"), ("a", "c"), "a"])
+    assert error.value.where == "input 2"
+    with pytest.raises(UsageError, match="padding token") as error:
+        runtime(("a", "c"))
+    assert error.value.where is None
