@@ -273,7 +273,7 @@ def _read_masks(table: DataTable, spec: DataSpec, masks: MaskReader | None) -> _
             where="--label-format",
             hint="leave it out",
         )
-    found, written = mask_words.read(table, spec, masks.tokenizer, masks.token)
+    found, written = mask_words.read(table, spec, masks.tokenizer, masks.token, masks.numbers)
     return _LabelledTable(Rows(found, None, WrittenMasks(written), table.source), None, ())
 
 

@@ -16,6 +16,7 @@ from edgeroberta.runtime.mask_token import USUAL
 if TYPE_CHECKING:
     from edgeroberta.data.rows import DataSpec
     from edgeroberta.runtime.mask_token import MaskToken
+    from edgeroberta.runtime.token_numbers import TokenNumbers
     from edgeroberta.runtime.tokenizer import TextTokenizer
 
 #: Names of the column of masked words that are looked for, the first match first.
@@ -33,6 +34,11 @@ class MaskedText:
     tokens: tuple[int, ...]  # the true token of each mask, in the order of the text
 
 
+def original(tokens: Sequence[int], numbers: TokenNumbers | None) -> tuple[int, ...]:
+    """Return the ids of tokens as labels have them: those of before the vocabulary was cut."""
+    return tuple(tokens) if numbers is None else numbers.originals_of(tokens)
+
+
 def column(table: DataTable, spec: DataSpec) -> str:
     """Return the name of the text column. Raises DataError: there is none, or pairs are asked for."""
     if spec.text_pair is not None:
@@ -45,11 +51,16 @@ def column(table: DataTable, spec: DataSpec) -> str:
 
 
 def read(
-    table: DataTable, spec: DataSpec, tokenizer: TextTokenizer, token: MaskToken
+    table: DataTable,
+    spec: DataSpec,
+    tokenizer: TextTokenizer,
+    token: MaskToken,
+    numbers: TokenNumbers | None = None,
 ) -> tuple[tuple[str, ...], tuple[MaskedText | None, ...]]:
     """Read a table's texts, and the masks that are written in them.
 
-    Returns the texts with the words filled in, and the masked text of each, None where it has no mask.
+    ``numbers``: original ids of the model's tokens, where its vocabulary was cut. Returns the texts with the
+    words filled in, and the masked text of each, None where it has no mask.
     Raises DataError: a text is empty or none, has a mask of another family, or one without a word that is a
     token; ``where`` has the file and line.
     """
@@ -71,7 +82,7 @@ def read(
         listed = _words(table, words, row)
         filled[row] = _filled(found[row], listed, token, table.where(row))
         tokens = _tokens(found[row], filled[row], listed, tokenizer, token, table.where(row))
-        written[row] = MaskedText(found[row], tokens)
+        written[row] = MaskedText(found[row], original(tokens, numbers))
     return tuple(filled), tuple(written)
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.data import mask_words
 from edgeroberta.data.mask_words import MaskedText
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError
 from edgeroberta.runtime import mask_token
 from edgeroberta.runtime.encoding import Encoding
 from edgeroberta.runtime.mask_token import MaskToken
+from edgeroberta.runtime.token_numbers import TokenNumbers
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.outputs import END, START, WORD, MaskedTokens
@@ -49,11 +51,13 @@ class MaskReader:
 
     tokenizer: TextTokenizer
     token: MaskToken
+    numbers: TokenNumbers | None = None  # original ids of its tokens, where its vocabulary was cut
 
     @classmethod
     def open(cls, folder: Path, max_length: int) -> MaskReader:
         """Read the tokenizer of a model folder; ``max_length``: tokens that the model takes."""
-        return cls(TextTokenizer.open(folder, max_length), mask_token.find(folder))
+        tokenizer, token = TextTokenizer.open(folder, max_length), mask_token.find(folder)
+        return cls(tokenizer, token, TokenNumbers.read(folder))
 
     @classmethod
     def of(cls, task: Task, folder: Path, max_length: int) -> MaskReader | None:
@@ -113,7 +117,7 @@ class MaskReader:
                 wanted = encodings[row].ids.copy()
                 token, wanted[place] = int(wanted[place]), self.token.id
                 if np.array_equal(one.ids, wanted):
-                    found[row] = MaskedText(text, (token,))
+                    found[row] = MaskedText(text, mask_words.original((token,), self.numbers))
         return found
 
     def _candidates(self, text: str, encoding: Encoding, seed: int) -> npt.NDArray[np.int64]:

@@ -147,8 +147,9 @@ def _load(spec: DataSpec, manifest: Manifest) -> Rows:
     The bundle's own gives the same ones, unless its vocabulary was cut.
     """
     folder, longest = manifest.folder, manifest.max_length
-    if manifest.task.problem is Problem.MASKED:
-        baseline = Checkpoint(Path(str(load_origin(manifest).get(BASELINE, ""))))
+    named = load_origin(manifest).get(BASELINE) if manifest.task.problem is Problem.MASKED else None
+    if named:
+        baseline = Checkpoint(Path(str(named)))
         if (baseline.folder / TOKENIZER).is_file():
             folder, longest = baseline.folder, baseline.max_length
     return load_heldout(spec, manifest.task, masks=MaskReader.of(manifest.task, folder, longest))

@@ -50,11 +50,22 @@ def of_runtime(
 
 
 class TorchMasks:
-    """What a model of transformers says of masks, batch by batch."""
+    """What a model of transformers says of masks, batch by batch.
 
-    def __init__(self, model: Any, tokenizer: Any, task: Task, max_length: int, overlap: int | None) -> None:
+    ``numbers``: the original ids of its tokens, where its vocabulary was cut; answers and targets have these.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        task: Task,
+        max_length: int,
+        overlap: int | None,
+        numbers: TokenNumbers | None = None,
+    ) -> None:
         self._model, self._tokenizer, self._task = model, tokenizer, task
-        self._max_length, self._overlap = max_length, overlap
+        self._max_length, self._overlap, self._numbers = max_length, overlap, numbers
 
     def encode(self, inputs: Inputs) -> list[Encoding]:
         """Tokenize texts, long ones in windows, or cut."""
@@ -81,7 +92,11 @@ class TorchMasks:
 
         scores = torch.log_softmax(heads.logits(self._model, ids, mask).float(), dim=-1).cpu().numpy()
         counts = (ids == self._task.mask_id).sum(1).cpu().numpy()
-        packed = masked.pack(scores, self._task.num_outputs // 2, wanted)
+        numbers = self._numbers
+        own = wanted if numbers is None or wanted is None else numbers.own(wanted)
+        packed = masked.pack(scores, self._task.num_outputs // 2, own)
+        if numbers is not None:
+            packed = numbers.original(packed, wanted)
         return np.split(packed, np.cumsum(counts)[:-1])
 
     def merged(self, parts: Sequence[np.ndarray], encodings: list[Encoding]) -> Outputs:

@@ -19,6 +19,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import prompts
 from edgeroberta.runtime.encoding import Encoding, WordMarks, merge_windows
 from edgeroberta.runtime.prompts import Prompts
+from edgeroberta.runtime.token_numbers import TokenNumbers
 from edgeroberta.tasks import Outputs, Problem, Unit
 
 #: Tokens, padding included, that one batch of the accuracy pass may hold: 64 texts of 128 tokens.
@@ -174,7 +175,8 @@ class TorchBaseline:
         return merge_windows(self.task, outputs, windows)
 
     def _of_masks(self, inputs: Inputs, targets: Targets | None) -> Outputs:
-        masks = TorchMasks(self.model, self.tokenizer, self.task, self.max_length, self.overlap)
+        numbers = TokenNumbers.read(self._source.folder)
+        masks = TorchMasks(self.model, self.tokenizer, self.task, self.max_length, self.overlap, numbers)
         started = time.perf_counter()
         encodings = masks.encode(inputs)
         self.watch.tokenize += time.perf_counter() - started

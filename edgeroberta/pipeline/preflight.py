@@ -19,6 +19,7 @@ from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import has_own_decoder
+from edgeroberta.runtime import token_numbers
 from edgeroberta.runtime.tokenizer import Input
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
@@ -59,7 +60,8 @@ def check(steps: Sequence[RecipeStep], job: PipelineJob, *, partly: bool = False
 def check_stages(steps: Sequence[RecipeStep], job: PipelineJob) -> None:
     """Ask every stage whether the files let it do its part."""
     tokens.open_ours(job.model)
-    outset = RunOutline(job.model, job.model.config.shape, job.task, job.target)
+    cut = token_numbers.FIELD in job.model.fields  # in a run before this one
+    outset = RunOutline(job.model, job.model.config.shape, job.task, job.target, cut)
     for step in steps:
         if step.stage.check is not None:
             outset = step.stage.check(step.config, outset)

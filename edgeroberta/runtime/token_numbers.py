@@ -6,6 +6,7 @@ count alike, so a model with fewer tokens carries the id that each had in the mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ class TokenNumbers:
         places = np.searchsorted(self.originals, tokens)
         there = self.originals[np.minimum(places, len(self.originals) - 1)] == tokens
         return np.where(there, places, self.unknown)
+
+    def originals_of(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """Return the original ids of tokens that the model has."""
+        return tuple(int(self.originals[token]) for token in tokens)
 
     def original(
         self, values: npt.NDArray[np.float32], targets: Indices | None = None

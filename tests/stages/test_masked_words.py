@@ -16,8 +16,12 @@ from transformers import AutoModelForMaskedLM
 
 from edgeroberta import metrics, stages, targets
 from edgeroberta.context import RunOutline
+from edgeroberta.data import DataSpec, MaskReader, load_heldout
 from edgeroberta.errors import RecipeError
-from edgeroberta.roberta import resolving, surgery
+from edgeroberta.measure import mask_answers, subjects
+from edgeroberta.measure.protocol import SubjectSpec
+from edgeroberta.measure.torch_baseline import TorchBaseline
+from edgeroberta.roberta import graph, resolving, surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier
 from edgeroberta.runtime import mask_token
@@ -217,6 +221,31 @@ def test_the_vocabulary_is_cut_with_the_decoder_and_knows_the_ids_of_before(make
     pieces = json.loads((again.output / "tokenizer.json").read_text())["model"]["vocab"]
     known = json.loads((source.folder / "tokenizer.json").read_text())["model"]["vocab"]
     assert all(known[piece] == twice.originals[number] for piece, number in pieces.items())
+
+
+def test_a_model_that_was_cut_in_an_earlier_run_is_judged_by_the_ids_of_before(make_context, tmp_path):
+    context = make_context()
+    stage_contexts.run("vocabulary", context, size=420)
+    cut = Checkpoint(context.output)
+    reader = MaskReader.of(cut.task, cut.folder, 64)
+    assert reader is not None
+    assert reader.numbers is not None
+    file = tmp_path / "words.jsonl"
+    text = context.data.train.texts[0].split()
+    row = {"text": " ".join(["<mask>", *text[1:]]), "word": text[0]}
+    file.write_text(json.dumps(row) + "\n" + json.dumps({"text": "a film"}) + "\n")
+    spec = DataSpec(str(file), eval_data=str(file))
+    whole = MaskReader.of(context.task, context.checkpoint.folder, 64)
+    rows, wanted = (load_heldout(spec, context.task, masks=each) for each in (reader, whole))
+    assert rows.labels.values.tolist()[0] == wanted.labels.values.tolist()[0]
+    targets = mask_answers.targets_of(rows.labels)
+    full = TorchBaseline(cut).outputs(rows.inputs(), targets)
+    graph.write_float(cut, context.output / "model.onnx")
+    spec_of = SubjectSpec("onnx", str(context.output), rows.inputs(), threads=1, engine="onnxruntime")
+    ours = subjects.open_float_onnx(spec_of).outputs(rows.inputs(), targets)
+    np.testing.assert_allclose(full.values, ours.values, atol=1e-4)
+    np.testing.assert_array_equal(full.values[:, -1], rows.labels.values)
+    assert set(full.values[:, full.values.shape[1] // 2 :].ravel()) <= set(reader.numbers.originals.tolist())
 
 
 @pytest.mark.parametrize("stage", ["finetune", "distill", "prune"])
