@@ -55,8 +55,8 @@ def load(
     Returns:
         The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
         :class:`TokenPrediction`, of one that answers questions a :class:`SpanPrediction`, of one that fills
-        masks a :class:`MaskPrediction`), with a list a
-        list of them.
+        masks a :class:`MaskPrediction`, of one of embeddings an :class:`Embedding`, or with a pair a
+        :class:`Similarity`), with a list a list of them.
 
     Raises:
         BundleError: The bundle is damaged, missing, foreign or of a newer version.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.subjects import SUBJECTS, bundle_specs
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.storage.cache import cache_dir
-from edgeroberta.storage.files import CONFIG, GRAPH
+from edgeroberta.storage.files import GRAPH
 from edgeroberta.targets.matching import target_facts
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ def baseline_rows(
     from edgeroberta.roberta import graph
 
     graph.write_float(model, scratch / GRAPH, pair=facts.task.joins)
-    shutil.copyfile(model.config_file, scratch / CONFIG)
-    model.copy_tokenizer(scratch)
+    model.copy_files(scratch)
     return [
         *found,
         RowSpec(FLOAT_ONNX, replace(spec, subject=SUBJECTS["onnx"], path=str(scratch)), SAME_MODEL),

@@ -55,11 +55,12 @@ def infer_task(spec: DataSpec) -> Task:
 
 
 def tells_labels(spec: DataSpec) -> bool:
-    """Tell whether the training rows have labels, by their columns; they are not read."""
+    """Tell whether the training rows have labels, tags or answers, by their columns; they are not read."""
     table = _training_table(spec, sources.open_parts(spec, labelled=False))
     words = word_tables.find(table, spec.text, spec.label)
     usual = any(name in table.columns for name in columns.LABELS)
-    return not table.plain and (spec.label is not None or words is not None or usual)
+    named = spec.label is not None or words is not None or usual
+    return not table.plain and (named or answer_tables.find(table, spec) is not None)
 
 
 def load_splits(

@@ -155,7 +155,7 @@ def _task(request: CompressionRequest, model: Checkpoint, spec: DataSpec, *, own
     task = infer_task(spec) if own else model.task
     if task.problem not in problems:
         raise UsageError(
-            f"{'the rows' if own else 'the model'} tell of {task.optimum_task}, not of {request.task}",
+            f"{'the rows are' if own else 'the model is'} for {task.optimum_task}, not for {request.task}",
             where="--task",
             hint="leave --task out, or name another model",
         )

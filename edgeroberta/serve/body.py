@@ -56,6 +56,10 @@ EMBEDDING = Form(
     either=True,
 )
 _LONGEST = 40
+#: Fields of bodies of any form: one of another form is no misspelt one of this.
+_OF_FORMS = frozenset(
+    name for form in (SINGLE, PAIR, QUESTION, EMBEDDING) for name in (*form.fields, form.many)
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def _check_fields(value: Mapping[str, Any], known: tuple[str, ...], prefix: str,
             # What a client sent may be long, or no valid Unicode. Comparing takes time by the length, and
             # nothing so long is near to a field's name.
             shown = name[:_LONGEST].encode("ascii", "backslashreplace").decode("ascii")
-            near = did_you_mean(name, known) if len(name) < _LONGEST else None
+            near = did_you_mean(name, known) if len(name) < _LONGEST and name not in _OF_FORMS else None
             raise _refusal("unknown-field", "there is no such field", prefix + shown, form, near)
 
 

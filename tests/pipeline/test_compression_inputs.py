@@ -136,6 +136,23 @@ def test_one_with_labelled_rows_must_be_asked_for_masked_words(tiny_mask_checkpo
     assert trained.task.labels == ("bad", "good")
 
 
+def test_questions_are_not_taken_for_texts_to_mask_unless_that_is_asked_for(
+    tiny_mask_checkpoint, tmp_path, monkeypatch
+):
+    """Of SQuAD's JSON the questions alone would be masked, and the contexts left out."""
+    monkeypatch.chdir(tmp_path)
+    asked = [
+        {"id": str(i), "question": f"When does {i} open?", "answers": [{"text": "nine", "answer_start": 12}]}
+        for i in range(60)
+    ]
+    paragraph = {"context": "It opens at nine.", "qas": asked}
+    Path("x.json").write_text(json.dumps({"data": [{"title": "A", "paragraphs": [paragraph]}]}))
+    with pytest.raises(CheckpointError, match="without a classification head") as raised:
+        masked_words(tiny_mask_checkpoint, "x.json", "int8", None)
+    assert "--task fill-mask" in str(raised.value.hint)
+    assert masked_words(tiny_mask_checkpoint, "x.json", "int8", "fill-mask").task.problem is Problem.MASKED
+
+
 @pytest.mark.parametrize("fixture", ["tiny_headless_checkpoint", "tiny_checkpoint", "tiny_mask_checkpoint"])
 def test_any_model_may_learn_masked_words(fixture, plain, request):
     model = request.getfixturevalue(fixture)
@@ -151,7 +168,7 @@ def test_a_model_without_the_head_cannot_be_compressed_as_one_that_fills_masks(
 ):
     with pytest.raises(CheckpointError, match="nothing to compress yet"):
         masked_words(tiny_headless_checkpoint, plain, "int8", "fill-mask")
-    with pytest.raises(UsageError, match="the model tell") as raised:
+    with pytest.raises(UsageError, match="the model is for text-classification, not for fill-mask") as raised:
         masked_words(tiny_checkpoint, plain, "int8", "fill-mask")
     assert raised.value.where == "--task"
 

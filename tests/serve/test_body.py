@@ -138,3 +138,9 @@ def test_questions_are_read_in_each_form(start):
 def test_a_model_of_questions_refuses_what_is_none(start, body, status, code, where):
     reply = start(Runtime.fake(problem=Problem.SPANS)).ask(post(json.dumps(body).encode()))
     assert (reply.status, reply.error["code"], reply.error.get("where")) == (status, code, where)
+
+
+def test_a_field_of_another_form_is_answered_with_the_form_and_not_taken_for_a_misspelt_one(start):
+    server = start(Runtime.fake(problem=Problem.SPANS))
+    assert server.ask(post({"text": "a"})).error["hint"].startswith('{"question": "…", "context": "…"} or')
+    assert server.ask(post({"contxt": "a"})).error["hint"] == "did you mean 'context'?"
