@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeroberta.errors import UsageError
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.tasks import Problem, Task, span_threshold
 from edgeroberta.tasks.outputs import END, START, WORD, AnswerSpans
@@ -82,7 +83,11 @@ def _lengths(rows: Rows, model: Checkpoint) -> list[int]:
     rows = rows.select(chosen)
     tokenizer = TextTokenizer.open(model.folder, model.max_length, questions=True)
     found = []
-    for row, encoding in enumerate(tokenizer.encode(rows.inputs())):
+    for row, item in enumerate(rows.inputs()):
+        try:
+            encoding = tokenizer.encode_one(item)
+        except UsageError:  # of a question that leaves no room: who trains on it is told which row it is
+            continue
         start, end = rows.labels.part(row)[0][0].tolist()
         for window in (encoding, *encoding.rest):
             assert window.places is not None

@@ -47,6 +47,12 @@ def test_answers_may_be_as_long_as_those_of_the_training_rows(checkpoint):
     assert found < 150
 
 
+def test_a_question_without_room_for_its_context_is_left_to_the_check_that_names_its_row(checkpoint):
+    rows = question_rows(20, 0)
+    long = replace(rows, texts=("why was it so " * 200, *rows.texts[1:]))
+    assert answer_limits.usual(SPANS, long, checkpoint) == SPANS
+
+
 def test_a_threshold_is_fitted_where_a_question_may_have_no_answer(checkpoint):
     rows = question_rows(60, 0, unanswerable=0.5)
     assert fitted(SPANS, rows, rows, checkpoint) == SPANS
