@@ -95,15 +95,15 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
     from edgeroberta.report import verification as report
     from edgeroberta.storage.publishing import name_of, without_folders
 
-    full = _reference(context)
+    full, gate = _reference(context), GateLimits(**config.gate.model_dump())
     # Before the rest, because it is kept row by row: a run that is killed resumes after the last one.
-    per_stage = _per_stage(context, full)
+    per_stage = _per_stage(context, replace(full, task=gate.of(full.task)))
     found = verify_bundle(
         context.inputs[Kind.DRAFT].path,
         context.data.heldout,
         full,
         options=EvaluationOptions(
-            gate=GateLimits(**config.gate.model_dump()),
+            gate=gate,
             engines=None if config.engines == "target" else config.engines,
             latency_rows=config.latency_rows,
             threads=context.target.threads,

@@ -52,7 +52,7 @@ class EvaluatedRun:
     artifacts: tuple[Artifact, ...]  # every artifact of the run, in order
     baseline: Checkpoint  # the baseline; artifacts before it have no row
     rows: Rows  # the held-out rows, labelled
-    reference: BaselineAnswers  # what the baseline answered to them
+    reference: BaselineAnswers  # what the baseline answered to them; its task says which answers are the same
     kept: Path | None  # folder where rows outlive the run; None keeps none
     scratch: Path  # folder for graphs that are written only to be measured
     seed: int  # seed of the draw where there are too many rows
@@ -237,6 +237,7 @@ class _MetricsCache:
             {
                 "rows": self.rows.digest,
                 "task": self.task.to_json(),
+                **({} if self.task.min_cosine is None else {"min_cosine": self.task.min_cosine}),
                 "answers": _digest(self.answers),
                 "baseline": self.first.lineage.content,
                 "code": codedigest.of(__name__),

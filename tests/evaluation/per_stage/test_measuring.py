@@ -24,6 +24,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage, digest_tree
 from edgeroberta.tasks import Outputs
+from edgeroberta.tasks.similarity import cosines
 
 TEXTS = tuple(f"the film is {word} and long {row}" for row in range(20) for word in ("great", "dull"))
 EMBEDDINGS = "roberta.embeddings.word_embeddings.weight"
@@ -353,6 +354,32 @@ def test_other_problems_have_per_stage_metrics_too(run, problem, request):
     )
     assert found.metric == task.metric
     assert (found.rows[0].calibration_error is None) == (problem == "regression")
+
+
+def test_embeddings_agree_from_the_cosine_on_that_the_gate_has(run, make_embedder, tmp_path):
+    folder = make_embedder()
+    full = Checkpoint(folder)
+
+    def shaken(tensors: dict[str, Any]) -> None:
+        for name, value in tensors.items():
+            if name.endswith("output.dense.weight"):
+                tensors[name] = value + np.random.default_rng(0).normal(0, 0.2, value.shape).astype("f")
+
+    other = edited(folder, tmp_path / "shaken", shaken)
+    rows = Rows(TEXTS, TEXTS[::-1], np.linspace(0, 1, len(TEXTS), dtype="f"), "rows.csv", apart=True)
+    from edgeroberta.measure.torch_baseline import TorchBaseline
+
+    outputs, theirs = (TorchBaseline(each).outputs(rows.inputs()) for each in (folder, other))
+    least = float(cosines(outputs.values, theirs.values).min())
+    made = (stage(folder, "source", Kind.CHECKPOINT), stage(other, "prune", Kind.CHECKPOINT))
+    found = []
+    for bound in (least - 0.01, least + 0.001):
+        task = replace(full.task, min_cosine=bound)
+        reference = replace(run.reference, task=task, outputs=outputs)
+        changed = replace(run, artifacts=made, baseline=full, rows=rows, reference=reference)
+        found.append(per_stage_of(changed).rows[1].agreement)
+    assert found[0] == 1
+    assert found[1] < 1
 
 
 def reference_outputs(folder: Path, rows: Rows) -> Outputs:
