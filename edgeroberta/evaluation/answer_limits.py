@@ -83,7 +83,7 @@ def _lengths(rows: Rows, model: Checkpoint) -> list[int]:
     rows = rows.select(chosen)
     tokenizer = TextTokenizer.open(model.folder, model.max_length, questions=True)
     found = []
-    for row, item in enumerate(rows.inputs()):
+    for row, item in enumerate(zip(rows.texts, rows.pairs or (), strict=True)):
         try:
             encoding = tokenizer.encode_one(item)
         except UsageError:  # of a question that leaves no room: who trains on it is told which row it is

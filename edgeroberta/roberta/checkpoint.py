@@ -183,10 +183,17 @@ class Checkpoint:
             found += [self.folder / name for name in (*files.TOKENIZERS, *files.OTHER_TOKENIZERS)]
         found += self.weight_files
         digests = {file.name: digest_file(file) for file in found if file.is_file()}
-        if self.modules is not None:
-            more = {name: self.folder / name for name in self.modules.files}
+        if self.modules is not None or self._has_prompts:
+            names = (sentence_transformers.PROMPTS_FILE,) if self.modules is None else self.modules.files
+            more = {name: self.folder / name for name in names}
             digests |= {name: digest_file(file) for name, file in more.items() if file.is_file()}
         return digest_value(digests)
+
+    @property
+    def _has_prompts(self) -> bool:
+        """Whether texts get a prompt in front, in a folder whose config alone tells of embeddings."""
+        there = (self.folder / sentence_transformers.PROMPTS_FILE).is_file()
+        return there and self.fields.get(pooling.FIELD) is not None
 
     @cached_property
     def max_length(self) -> int:

@@ -243,6 +243,14 @@ def test_what_is_saved_is_a_folder_of_sentence_transformers_again(make_sentence_
     assert Checkpoint(tmp_path / "saved").digest != source.digest
 
 
+def test_a_digest_knows_the_prompts_of_a_folder_without_modules(make_embedder, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(make_embedder(), folder)
+    before = Checkpoint(folder).digest
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": {"query": "q: "}}')
+    assert Checkpoint(folder).digest != before
+
+
 def test_a_digest_knows_the_modules(make_sentence_transformer):
     folder = make_sentence_transformer()
     before = Checkpoint(folder).digest
