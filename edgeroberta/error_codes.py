@@ -98,6 +98,11 @@ CODES: dict[str, Code] = {
         "A text has more tokens than the model, which is told to refuse such texts.",
         "Shorten it, or read long texts in windows: `--long-text windows`.",
     ),
+    "usage.prompt-too-long": Code(
+        2,
+        "A prompt leaves no room for a text: every embedding would be the same.",
+        "Name another prompt, or one that is shorter than what the model reads.",
+    ),
     "usage.prompt-unknown": Code(
         2, "An embedding model has no prompt of that name.", "Name one of those that the message lists."
     ),

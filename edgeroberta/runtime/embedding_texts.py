@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeroberta.errors import UsageError
+from edgeroberta.errors import UsageError, shown
 from edgeroberta.runtime import prompts
 from edgeroberta.runtime.encoding import Encoding, Input
 from edgeroberta.runtime.longtexts import LongText
@@ -24,6 +24,7 @@ class EmbeddingTokenizer(TextTokenizer):
 
     prompts: Prompts
     _plain: TextTokenizer  # the same tokenizer, which puts nothing in front
+    _fitting: set[str]  # prompts that leave room for a text
 
     @classmethod
     def open(cls, folder: Path, max_length: int, **options: Any) -> EmbeddingTokenizer:
@@ -40,7 +41,7 @@ class EmbeddingTokenizer(TextTokenizer):
             )
         plain = TextTokenizer.open(folder, max_length, **{**options, "pair": False, "separator": None})
         made = cls.__new__(cls)
-        vars(made).update(vars(plain), _plain=plain, prompts=prompts.read(folder))
+        vars(made).update(vars(plain), _plain=plain, prompts=prompts.read(folder), _fitting=set())
         return made
 
     def encode_one(self, item: Input, *, places: bool = False, prompt: Prompt = None) -> Encoding:
@@ -75,8 +76,24 @@ class EmbeddingTokenizer(TextTokenizer):
         names = prompt if isinstance(prompt, tuple) else (prompt, prompt)
         if len(names) != 2:
             raise UsageError("a pair takes two prompts, one for each text", where="prompt")
-        first, second = map(self.prompts.text, names)
+        first, second = (self._require_room_behind(name, self.prompts.text(name)) for name in names)
         return first, second
+
+    def _require_room_behind(self, name: str | None, front: str) -> str:
+        """Return a prompt; UsageError where nothing of a text would be read behind it."""
+        if not front or front in self._fitting:
+            return front
+        room = self.max_length - len(self._plain.truncated([front])[0].ids)
+        if room < 1:
+            raise UsageError(
+                f"the prompt {shown(name or self.prompts.default)} fills the {self.max_length} tokens of this"
+                " model: no text has room behind it",
+                where="prompt",
+                hint="name another one, or prompt='' for none",
+                code="usage.prompt-too-long",
+            )
+        self._fitting.add(front)
+        return front
 
 
 def reader(task: Task) -> type[TextTokenizer]:

@@ -60,7 +60,7 @@ def read(folder: Path) -> Prompts:
             "prompts are a table of names and texts", where=str(file), hint='e.g. {"query": "query: "}'
         )
     default = fields.get("default_prompt_name")
-    if default is not None and default not in texts:
+    if default is not None and (not isinstance(default, str) or default not in texts):
         raise BundleError(
             f"default_prompt_name is {shown(default)}, and there is no such prompt",
             where=str(file),

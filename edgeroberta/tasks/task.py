@@ -219,6 +219,8 @@ class Task:
         for name, value in more.items():
             if not isinstance(value, _MORE[name]) or (isinstance(value, bool) and _MORE[name] is not bool):
                 raise TypeError(f"{name} is {value!r}")
+            if _MORE[name] is int and value < (name != "mask_id"):
+                raise ValueError(f"{name} is {value!r}")
         made = replace(made, aggregation=aggregation, **more)
         for name, known in (("pooling", POOLINGS), ("similarity", SIMILARITIES)):
             if getattr(made, name) not in (None, *known):

@@ -113,6 +113,10 @@ REFUSED = {
         lambda d: edit(d, "config_sentence_transformers.json", default_prompt_name="query"),
         "there is no such prompt",
     ),
+    "a default that is no name": (
+        lambda d: edit(d, "config_sentence_transformers.json", default_prompt_name=["query"]),
+        "there is no such prompt",
+    ),
     "another similarity": (
         lambda d: edit(d, "config_sentence_transformers.json", similarity_fn_name="jaccard"),
         "no similarity 'jaccard'",

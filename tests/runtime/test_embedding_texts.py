@@ -51,6 +51,20 @@ def test_windows_of_an_embedding_are_refused(folder):
     assert failure.value.code == "usage.embedding-windows"
 
 
+def test_a_prompt_that_leaves_no_room_for_a_text_is_refused(folder):
+    write_prompts(folder, prompts={"short": "query: ", "long": "word " * 40}, default_prompt_name="long")
+    tokenizer = EmbeddingTokenizer.open(folder, 32)
+    for ask in (
+        lambda: tokenizer.encode_one("a"),
+        lambda: tokenizer.encode(["a", ("a", "b")], prompt=("short", "long")),
+        lambda: tokenizer.truncated(["a"]),
+    ):
+        with pytest.raises(UsageError, match="'long' fills the 32 tokens") as caught:
+            ask()
+        assert caught.value.code == "usage.prompt-too-long"
+    assert len(tokenizer.encode_one("a", prompt="").ids) < len(tokenizer.encode_one("a", prompt="short").ids)
+
+
 @pytest.mark.parametrize("threads", [None, 1])
 def test_prompts_stand_in_front_of_texts_once(folder, threads):
     write_prompts(folder, prompts={"query": "query: ", "passage": "passage: "}, default_prompt_name="query")

@@ -193,6 +193,16 @@ def test_not_a_number_in_a_manifest_is_refused(bundle):
             lambda m: m["task"].update(problem="token_classification", aggregation="frist"),
             "damaged: a field is malformed (aggregation is 'frist')",
         ),
+        (
+            lambda m: m["task"].update(dimensions=-32),
+            "damaged: a field is malformed (dimensions is -32)",
+        ),
+        (
+            lambda m: m["task"].update(problem="sentence_similarity", pooling="sum", dimensions=32),
+            "damaged: a field is malformed (pooling is 'sum')",
+        ),
+        (lambda m: m["task"].update(normalize=1), "damaged: a field is malformed (normalize is 1)"),
+        (lambda m: m["task"].update(top_k=0), "damaged: a field is malformed (top_k is 0)"),
         (lambda m: m["task"].update(pair=1), "damaged: a field is malformed (pair is 1)"),
         (
             lambda m: m["task"].update(problem="ranking"),
