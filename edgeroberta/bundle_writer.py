@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.runtime import questions
 from edgeroberta.runtime.encoding import Input
 from edgeroberta.runtime.goldens import GOLDENS_FILE, Goldens
 from edgeroberta.runtime.manifest import (
@@ -25,6 +26,7 @@ from edgeroberta.runtime.manifest import (
     schema,
     seal_of,
 )
+from edgeroberta.runtime.mask_token import MaskToken
 from edgeroberta.runtime.session import Session
 from edgeroberta.runtime.tokenizer import TextTokenizer
 from edgeroberta.storage import jsontext
@@ -74,21 +76,24 @@ def make_goldens(
     pair: bool,
     precision: str,
     comparable: Comparable = all_of_them,
-    mask: str | None = None,
+    mask: MaskToken | None = None,
 ) -> Goldens:
     """Ask a session the golden texts; ``precision``, ``int8`` or ``fp32``, sets the tolerance.
 
-    ``mask``: how the mask token is written, where masks are filled.
+    ``mask``: the mask token, where masks are filled.
     ``comparable``: the task's :meth:`~edgeroberta.tasks.TaskKind.comparable`, here and below.
     """
     inputs: tuple[Input, ...] = GOLDEN_TEXTS
     if mask is not None:
-        inputs = tuple(f"{text} {mask}." for text in GOLDEN_TEXTS)
+        inputs = tuple(f"{text} {mask.text}." for text in GOLDEN_TEXTS)
     if pair:
         inputs = tuple(zip(GOLDEN_TEXTS, (*GOLDEN_TEXTS[1:], GOLDEN_TEXTS[0]), strict=True))
-    if tokenizer.reads_questions:  # which are refused where they or their contexts are empty
-        inputs = tuple(item for item in inputs if all(item))
+    if tokenizer.reads_questions:
+        inputs = _with_room(tokenizer, inputs)
     ids = [encoding.ids for encoding in tokenizer.truncated(inputs)]
+    if mask is not None:  # which a model of few tokens does not reach in each text
+        inputs = tuple(item for item, one in zip(inputs, ids, strict=True) if mask.id in one)
+        ids = [one for one in ids if mask.id in one]
     if not all(map(len, ids)):  # a tokenizer without special tokens gives an empty text none at all
         inputs = tuple(item for item, one in zip(inputs, ids, strict=True) if len(one))
         ids = [one for one in ids if len(one)]
@@ -98,6 +103,26 @@ def make_goldens(
     atol = max(seen * _TOLERANCE[precision], _LEAST_TOLERANCE[precision])
     # Four digits are plenty for a tolerance, and read better.
     return Goldens(inputs, tuple(tuple(one.tolist()) for one in ids), outputs, float(f"{atol:.4g}"))
+
+
+def _with_room(tokenizer: TextTokenizer, inputs: tuple[Input, ...]) -> tuple[Input, ...]:
+    """Return the questions that a model of few tokens can be asked; raises UsageError: it has room for none.
+
+    Empty questions, and empty contexts, are refused by every model.
+    """
+    refused: UsageError | None = None
+    kept = []
+    for item in (*(item for item in inputs if all(item)), ("?", "Yes.")):
+        try:
+            tokenizer.truncated([item])
+        except UsageError as error:
+            refused = error
+        else:
+            kept.append(item)
+    if not kept:
+        raise questions.no_room(tokenizer.max_length) from refused
+    # The shortest is asked where no other one can be.
+    return tuple(kept[:-1] or kept)
 
 
 def with_float_outputs(goldens: Goldens, graph: Path, comparable: Comparable = all_of_them) -> Goldens:

@@ -9,9 +9,10 @@ import pytest
 
 from edgeroberta import __version__, bundle_writer
 from edgeroberta.bundle_writer import GOLDEN_TEXTS, make_goldens, seal
-from edgeroberta.errors import EdgeRobertaError
+from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.runtime import mask_token
 from edgeroberta.runtime.manifest import MANIFEST_FILE, check_files
-from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.runtime.tokenizer import QuestionTokenizer, TextTokenizer
 
 FIELDS = {
     "task": {"problem": "single_label_classification", "labels": ["no", "yes"], "pair": False},
@@ -112,6 +113,34 @@ def test_goldens_of_pairs_pair_the_texts(tokenizer):
     found = make_goldens(tokenizer, Echo(), pair=True, precision="int8")
     assert found.inputs[0] == ("", "Yes.")
     assert found.inputs[-1] == ("a 😀 b", "")
+
+
+def test_a_text_whose_mask_a_model_of_few_tokens_does_not_reach_is_no_golden(tokenizer_folder):
+    mask = mask_token.find(tokenizer_folder)
+
+    def asked(max_length):
+        tokenizer = TextTokenizer.open(tokenizer_folder, max_length)
+        return make_goldens(tokenizer, Echo(), pair=False, precision="int8", mask=mask)
+
+    assert len(asked(512).inputs) == len(GOLDEN_TEXTS)
+    found = asked(32)
+    assert 1 < len(found.inputs) < len(GOLDEN_TEXTS)
+    assert all(mask.id in ids for ids in found.ids)
+    assert asked(3).inputs == (" <mask>.",)
+
+
+def test_a_model_of_few_tokens_is_asked_the_questions_that_leave_room_to_their_contexts(tokenizer_folder):
+    def asked(max_length):
+        tokenizer = QuestionTokenizer.open(tokenizer_folder, max_length)
+        return make_goldens(tokenizer, Echo(), pair=True, precision="int8").inputs
+
+    assert len(asked(512)) == 6
+    assert asked(32)[0] == ("Yes.", GOLDEN_TEXTS[2])
+    assert len(asked(32)) < 6
+    assert asked(6) == (("?", "Yes."),)
+    with pytest.raises(UsageError) as caught:
+        asked(5)
+    assert str(caught.value).startswith("max_length: 5 tokens leave no room for a question and its context\n")
 
 
 @pytest.mark.parametrize(("precision", "share", "least"), [("int8", 0.05, 0.05), ("fp32", 0.005, 0.001)])

@@ -327,6 +327,8 @@ class Runtime:
         outputs = tokenids.empty_outputs(counts, self.task.num_outputs + (0 if targets is None else 2))
         groups: dict[int, list[int]] = {}
         for index, one in enumerate(ids):
+            if not counts[index]:  # without a mask, as windows may be: ONNX Runtime 1.23 ends the process
+                continue
             groups.setdefault(session.padded_length(len(one)), []).append(index)
         for length, members in groups.items():
             for start in range(0, len(members), self._max_batch):

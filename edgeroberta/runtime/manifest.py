@@ -15,6 +15,7 @@ from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import README, RECIPE, REPORTS
 from edgeroberta.tasks import Problem, Task
+from edgeroberta.tasks.spans import SIDES
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
@@ -269,6 +270,13 @@ def _task(fields: Mapping[str, Any]) -> Task:
     task = Task.from_json(fields)
     if task.problem is Problem.TOKENS and task.pair:
         raise ValueError("labels of tokens are those of one text, not of a pair")
+    if task.problem is Problem.SPANS and (not task.pair or task.labels != SIDES):
+        raise ValueError("answers in a context are of pairs, with the labels start and end")
+    if task.problem is Problem.MASKED:
+        if task.pair or task.labels or None in (task.mask_id, task.dimensions):
+            raise ValueError("masks are filled in single texts, by mask_id and dimensions, without labels")
+        if task.num_outputs % 2 or (task.top_k or 1) > task.num_outputs // 2:
+            raise ValueError(f"dimensions are two for each token, and not {task.num_outputs}")
     return task
 
 

@@ -66,8 +66,11 @@ class ContextCutter:
     def cut(self, found: NativeEncoding, context: str) -> Encoding:
         """Cut what was encoded uncut. Raises UsageError as :meth:`QuestionReader.encode_one` does."""
         own = [row for row, text in enumerate(found.sequence_ids) if text == 1]
-        if not own:  # of characters that the tokenizer passes over
+        # Some characters have no tokens, such as those without width in BERT.
+        if not own:
             raise _blank("context")
+        if 0 not in found.sequence_ids:
+            raise _blank("question")
         begin, stop = own[0], own[-1] + 1
         ids, places = np.array(found.ids, np.int64), _places(found, context, begin, stop)
         room = self._max_length - (len(ids) - (stop - begin))
@@ -170,12 +173,24 @@ def long_contexts(way: str | None, stride: int | None, *, max_length: int, room:
     """Check what is done with long contexts, and fill in what is not given; see :func:`.longtexts.choose`.
 
     They are read in windows where nobody says otherwise, which overlap by 128 tokens, as transformers'
-    pipeline has it, where that is a third of the model's length at most.
+    pipeline has it, where that is a third of the model's length at most. Raises UsageError also where there
+    is room for no context at all.
     """
+    if room < 1:
+        raise no_room(max_length)
     way = way or LongText.WINDOWS.value
     if stride is None and way == LongText.WINDOWS:
         stride = min(_OVERLAP, max_length // 3, room // 2)
     return longtexts.choose(way, stride, max_length=max_length, room=room)
+
+
+def no_room(max_length: int) -> UsageError:
+    """Make the error for a model of so few tokens that it can be asked nothing."""
+    return UsageError(
+        f"{max_length} tokens leave no room for a question and its context",
+        where="max_length",
+        hint="take more",
+    )
 
 
 def refuse_blank(question: str, context: str) -> None:

@@ -203,7 +203,7 @@ def _goldens(graph: Path, max_length: int, engines: Sequence[str], *, task: Task
             pair=task.joins,
             precision=precision,
             comparable=task.kind.comparable,
-            mask=mask_token.find(graph).text if task.problem is Problem.MASKED else None,
+            mask=mask_token.find(graph) if task.problem is Problem.MASKED else None,
         )
     finally:
         session.close()

@@ -23,6 +23,9 @@ from edgeroberta.storage import artifact
 
 COPY_AGAIN = "copy the bundle again from where it was made, or make it anew with: edgeroberta compress"
 
+QUESTIONS = {"problem": "question_answering", "labels": ["start", "end"], "pair": True}
+MASKS = {"problem": "fill_mask", "labels": [], "mask_id": 4, "dimensions": 20}
+
 
 def refused(folder: Path) -> BundleError:
     with pytest.raises(BundleError) as caught:
@@ -203,6 +206,41 @@ def test_not_a_number_in_a_manifest_is_refused(bundle):
         ),
         (lambda m: m["task"].update(normalize=1), "damaged: a field is malformed (normalize is 1)"),
         (lambda m: m["task"].update(top_k=0), "damaged: a field is malformed (top_k is 0)"),
+        (
+            lambda m: m["task"].update(problem="question_answering", labels=["start", "end"]),
+            "damaged: a field is malformed (answers in a context are of pairs, with the labels start and "
+            "end)",
+        ),
+        (
+            lambda m: m["task"].update(QUESTIONS, labels=["end", "start"]),
+            "damaged: a field is malformed (answers in a context are of pairs, with the labels start and "
+            "end)",
+        ),
+        (
+            lambda m: m["task"].update(QUESTIONS, max_answer_tokens=-1),
+            "damaged: a field is malformed (max_answer_tokens is -1)",
+        ),
+        (
+            lambda m: m["task"].update(QUESTIONS, no_answer="0.5"),
+            "damaged: a field is malformed (no_answer is '0.5')",
+        ),
+        (
+            lambda m: m["task"].update(MASKS, mask_id=-4),
+            "damaged: a field is malformed (mask_id is -4)",
+        ),
+        (
+            lambda m: m["task"].update(problem="fill_mask", labels=[], dimensions=20),
+            "damaged: a field is malformed (masks are filled in single texts, by mask_id and dimensions, "
+            "without labels)",
+        ),
+        (
+            lambda m: m["task"].update(MASKS, dimensions=7),
+            "damaged: a field is malformed (dimensions are two for each token, and not 7)",
+        ),
+        (
+            lambda m: m["task"].update(MASKS, dimensions=0),
+            "damaged: a field is malformed (dimensions is 0)",
+        ),
         (lambda m: m["task"].update(pair=1), "damaged: a field is malformed (pair is 1)"),
         (
             lambda m: m["task"].update(problem="ranking"),

@@ -101,6 +101,15 @@ def test_windows_never_overlap_by_more_than_half_of_their_context(folder):
         assert len(found.rest) < 3 * context / room
 
 
+def test_a_question_or_a_context_without_a_token_is_refused(bert_tokenizer_folder):
+    # BERT passes over characters without width.
+    tokenizer = TextTokenizer.open(bert_tokenizer_folder, 32, questions=True)
+    for item, code in ((("\u200b", "b"), "usage.question-empty"), (("a", "\u200b"), "usage.context-empty")):
+        with pytest.raises(UsageError) as caught:
+            tokenizer.encode_one(item)
+        assert caught.value.code == code
+
+
 @pytest.mark.parametrize(
     ("item", "code"),
     [(("", "b"), "usage.question-empty"), (("a", " \n"), "usage.context-empty")],
