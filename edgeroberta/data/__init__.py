@@ -44,6 +44,7 @@ __all__ = [
     "load_heldout",
     "load_splits",
     "tells_labels",
+    "tells_pairs",
 ]
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,13 @@ def tells_labels(spec: DataSpec) -> bool:
     usual = any(name in table.columns for name in columns.LABELS)
     named = spec.label is not None or words is not None or usual
     return not table.plain and (named or answer_tables.find(table, spec) is not None)
+
+
+def tells_pairs(spec: DataSpec) -> bool:
+    """Tell whether the training rows are two texts each and no questions with answers, by their columns."""
+    table = _training_table(spec, sources.open_parts(spec, labelled=False))
+    usual = any(set(pair) <= set(table.columns) for pair in text_pairs.PAIRS)
+    return (spec.text_pair is not None or usual) and answer_tables.find(table, spec) is None
 
 
 def load_splits(

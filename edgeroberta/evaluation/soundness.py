@@ -174,8 +174,10 @@ def _order(task: Task, said: Floats, known: Floats, gate: GateLimits) -> str | N
 
 def _usual(task: Task, truth: Any, gate: GateLimits) -> str:
     """Return the metric that such rows are judged by where nobody says otherwise."""
-    if task.problem is Problem.SPANS:
-        return gate.metric or task.metric  # by words, or by characters where the contexts are Chinese
+    named = gate.metric or task.metric
+    # Answers are judged by words or, in Chinese, by characters; embeddings by scores or by a search.
+    if task.problem in (Problem.SPANS, Problem.EMBEDDING) and task.kind.metrics[named].fits(truth):
+        return named
     usual = task.kind.default_metric
     return usual if task.kind.metrics[usual].fits(truth) else metrics.measured(task, truth)[0]
 

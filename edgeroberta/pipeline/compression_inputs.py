@@ -16,6 +16,7 @@ from edgeroberta.data import (
     judging,
     load_splits,
     tells_labels,
+    tells_pairs,
     word_coverage,
 )
 from edgeroberta.errors import CheckpointError, UsageError
@@ -144,14 +145,7 @@ def _task(request: CompressionRequest, model: Checkpoint, spec: DataSpec, *, own
         width, token = masked.width(model.config.vocab_size), mask_token.find(model.folder)
         return Task(Problem.MASKED, (), dimensions=width, mask_id=token.id)
     if not own:
-        model.require_head()
-        if request.task is None and model.task.problem is Problem.MASKED and tells_labels(spec):
-            raise CheckpointError(
-                "a base model without a classification head; there is nothing to compress yet",
-                where=str(model),
-                hint="fine-tune it first: put a finetune stage at the start of the recipe; or, to compress"
-                " its head for masked words: --task fill-mask",
-            )
+        _require_head(request, model, spec)
     task = infer_task(spec) if own else model.task
     if task.problem not in problems:
         raise UsageError(
@@ -160,6 +154,25 @@ def _task(request: CompressionRequest, model: Checkpoint, spec: DataSpec, *, own
             hint="leave --task out, or name another model",
         )
     return task
+
+
+def _require_head(request: CompressionRequest, model: Checkpoint, spec: DataSpec) -> None:
+    """Refuse a base model, and one for masked words with labelled rows; say what it could be used for."""
+    masks = model.task.problem is Problem.MASKED
+    if model.has_head and not (request.task is None and masks and tells_labels(spec)):
+        return
+    more = ""
+    if model.has_head:
+        more = "; or, to compress its head for masked words: --task fill-mask"
+    elif request.task == "fill-mask":
+        more = ", as --recipe adapt-int8 does"
+    elif request.task is None and tells_pairs(spec):
+        more = "; or, to embed texts with it as it is: --pooling mean"
+    raise CheckpointError(
+        "a base model without a classification head; there is nothing to compress yet",
+        where=str(model),
+        hint=f"fine-tune it first: put a finetune stage at the start of the recipe{more}",
+    )
 
 
 def _check_metric(task: Task, data: Splits) -> None:

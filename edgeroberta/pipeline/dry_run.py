@@ -80,7 +80,7 @@ class Preview(Shown):
             f"target: {job.target.name}: {', '.join(job.target.engines)}; {job.target.threads} thread(s)",
             f"output: {job.output} (work folder {job.work})",
         ]
-        if job.data.reading is not None:
+        if job.data.reading is not None and job.task.problem is not Problem.EMBEDDING:
             lines.insert(3, f"labels: read as {job.data.reading.format}")
         lines += self.told
         if self.fine_tunes_packaged_model:
@@ -89,9 +89,12 @@ class Preview(Shown):
 
 
 def _labels(task: Task) -> str:
-    """Name the labels; of tags only what they are of, and their scheme, of masks nothing."""
+    """Name the labels; of tags only what they are of, and their scheme; of tasks without, what they give."""
     if task.problem is Problem.MASKED:
         return "a token for each mask"
+    if task.problem is Problem.EMBEDDING:
+        unit = ", normalized" if task.normalize else ""
+        return f"{task.dimensions} numbers each ({task.pooling} pooling{unit})"
     if task.problem is not Problem.TOKENS:
         return ", ".join(task.labels)
     table = tag_table(task.labels)

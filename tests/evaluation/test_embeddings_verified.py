@@ -60,6 +60,9 @@ def test_scores_that_have_nothing_to_do_with_embeddings_measure_nothing():
     assert found.warnings[-1].endswith("; they may be of other rows, or of another model")
     ids = replace(rows, labels=IDS)
     assert soundness.examine(SEARCHED, outputs(0.0, alike=0.3), ids, GATE).meaningless is None
+    noise = np.random.default_rng(5).normal(size=(2 * PAIRS, 16)).astype(np.float32)
+    lost = soundness.examine(SEARCHED, Outputs(noise, outputs(0.0).offsets), ids, GATE)
+    assert "by chance (recall@10 " in str(lost.meaningless)  # what it is judged by
 
 
 def test_pairs_that_changed_most_are_shown_first():

@@ -136,6 +136,14 @@ def test_one_with_labelled_rows_must_be_asked_for_masked_words(tiny_mask_checkpo
     assert trained.task.labels == ("bad", "good")
 
 
+def test_an_encoder_with_pairs_of_texts_may_embed_them_as_it_is(tiny_headless_checkpoint, plain, labelled):
+    Path("pairs.csv").write_text("sentence1,sentence2,score\n" + "a,b,1\n" * 60)
+    for data, told in (("pairs.csv", True), (labelled, False)):
+        with pytest.raises(CheckpointError, match="nothing to compress yet") as raised:
+            masked_words(tiny_headless_checkpoint, data, "int8", None)
+        assert str(raised.value.hint).endswith("--pooling mean") is told
+
+
 def test_questions_are_not_taken_for_texts_to_mask_unless_that_is_asked_for(
     tiny_mask_checkpoint, tmp_path, monkeypatch
 ):
@@ -166,8 +174,9 @@ def test_any_model_may_learn_masked_words(fixture, plain, request):
 def test_a_model_without_the_head_cannot_be_compressed_as_one_that_fills_masks(
     tiny_headless_checkpoint, tiny_checkpoint, plain
 ):
-    with pytest.raises(CheckpointError, match="nothing to compress yet"):
+    with pytest.raises(CheckpointError, match="nothing to compress yet") as refused:
         masked_words(tiny_headless_checkpoint, plain, "int8", "fill-mask")
+    assert str(refused.value.hint).endswith(", as --recipe adapt-int8 does")
     with pytest.raises(UsageError, match="the model is for text-classification, not for fill-mask") as raised:
         masked_words(tiny_checkpoint, plain, "int8", "fill-mask")
     assert raised.value.where == "--task"

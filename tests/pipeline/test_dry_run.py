@@ -7,6 +7,7 @@ from dataclasses import replace
 import fake_stages
 import pytest
 
+from edgeroberta.data.label_format import Format, LabelFormat
 from edgeroberta.pipeline import dry_run
 from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.roberta.checkpoint import Checkpoint
@@ -73,3 +74,13 @@ def test_tags_are_told_by_what_they_are_of(preview):
         line for line in replace(preview, job=replace(preview.job, task=tags)).facts() if "task:" in line
     )
     assert line == "task:   token classification of single texts: PER, LOC (IOB2, 5 tags); judged by f1"
+
+
+def test_embeddings_are_told_by_how_they_are_made(preview):
+    """They have no labels, and rows of queries and passages no values."""
+    task = Task(Problem.EMBEDDING, (), dimensions=32, pooling="mean", normalize=True)
+    data = replace(preview.job.data, reading=LabelFormat(Format.VALUES))
+    lines = replace(preview, job=replace(preview.job, task=task, data=data)).facts()
+    wanted = "sentence similarity of single texts: 32 numbers each (mean pooling, normalized)"
+    assert f"task:   {wanted}; judged by spearman" in lines
+    assert not any(line.startswith("labels:") for line in lines)
