@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,6 +53,7 @@ class FakeEmbeddingTokenizer:
         self.max_length = 512
         self.texts: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._numbering = threading.Lock()
 
     def encode_one(self, item: Input, *, places: bool = False, prompt: Any = None) -> Encoding:
         """Encode a text, or the two of a pair; texts of more than 510 words count as truncated."""
@@ -66,10 +68,11 @@ class FakeEmbeddingTokenizer:
         return [self.encode_one(item) for item in inputs]
 
     def _number(self, text: str) -> int:
-        if text not in self._numbers:
-            self._numbers[text] = len(self.texts)
-            self.texts.append(text)
-        return self._numbers[text]
+        with self._numbering:
+            if text not in self._numbers:
+                self._numbers[text] = len(self.texts)
+                self.texts.append(text)
+            return self._numbers[text]
 
 
 class FakeEmbeddingSession:

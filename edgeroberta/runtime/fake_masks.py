@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,16 @@ class FakeMaskTokenizer:
 
     def __init__(self) -> None:
         self.max_length = 512
-        self.pieces: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._pieces: dict[int, str] = {}
+        self._numbering = threading.Lock()
 
     def number(self, piece: str) -> int:
         """Return the id of a part of a text."""
-        return self.pieces.setdefault(piece, len(self.pieces) + _FIRST)
+        with self._numbering:
+            number = self._numbers.setdefault(piece, len(self._numbers) + _FIRST)
+            self._pieces[number] = piece
+        return number
 
     def encode_one(self, item: Input, *, places: bool = False) -> Encoding:
         """Encode a text."""
@@ -56,10 +62,8 @@ class FakeMaskTokenizer:
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Put the parts together again."""
-        texts = {number: piece for piece, number in self.pieces.items()}
-        if not skip_special_tokens:
-            texts |= {_BEGIN: "<s>", _END: "</s>", _MASK: USUAL[0]}
-        return "".join(texts.get(number, "") for number in ids)
+        special = {} if skip_special_tokens else {_BEGIN: "<s>", _END: "</s>", _MASK: USUAL[0]}
+        return "".join(special.get(number) or self._pieces.get(number, "") for number in ids)
 
 
 class FakeMaskSession:

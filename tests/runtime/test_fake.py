@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from edgeroberta.errors import UsageError
@@ -119,3 +122,16 @@ def test_logits_of_tokens_are_refused_where_nobody_could_tell_whose_they_are():
 def test_a_fake_says_how_entities_are_written(entities):
     with pytest.raises(UsageError, match="is no list of entities"):
         Runtime.fake(("X",), {"abc": entities}, problem=Problem.TOKENS)
+
+
+def test_a_fake_that_fills_masks_answers_many_threads_at_once():
+    runtime = Runtime.fake(problem=Problem.MASKED)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda number: runtime(f"t{number} <mask> is x{number}."), range(600)))
+    finally:
+        sys.setswitchinterval(before)
+    for number, answer in enumerate(found):
+        assert answer.masks[0][0].sequence == f"t{number} something is x{number}."
