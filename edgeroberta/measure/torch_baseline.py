@@ -17,7 +17,7 @@ from edgeroberta.measure.stopwatch import Stopwatch
 from edgeroberta.roberta import hftokenizer, loading, token_types
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import prompts
-from edgeroberta.runtime.encoding import Encoding, WordMarks, merge_windows
+from edgeroberta.runtime.encoding import Encoding, WordMarks, all_windows, merge_windows
 from edgeroberta.runtime.prompts import Prompts
 from edgeroberta.runtime.token_numbers import TokenNumbers
 from edgeroberta.tasks import Outputs, Problem, Unit
@@ -145,7 +145,7 @@ class TorchBaseline:
 
     def _tell_types(self, inputs: Inputs) -> None:
         """Let the model tell the texts of pairs apart, where it does and these are read as one."""
-        pair = not isinstance(inputs[0], str) and self.task.problem is not Problem.EMBEDDING
+        pair = not isinstance(inputs[0], str) and not self.task.apart
         token_types.tell(self.model, self._source.separator_id if pair else None)
 
     def _windows(self, inputs: Inputs, overlap: int | None) -> list[Encoding]:
@@ -159,7 +159,7 @@ class TorchBaseline:
         """Read long texts in windows, and merge what these give as the runtime does."""
         started = time.perf_counter()
         windows = self._windows(inputs, overlap)
-        flat = [window for each in windows for window in (each, *each.rest)]
+        flat = all_windows(windows)
         lengths = [len(window.ids) for window in flat]
         order = sorted(range(len(flat)), key=lengths.__getitem__)
         self.watch.tokenize += time.perf_counter() - started
@@ -180,7 +180,7 @@ class TorchBaseline:
         started = time.perf_counter()
         encodings = masks.encode(inputs)
         self.watch.tokenize += time.perf_counter() - started
-        flat = [window for each in encodings for window in (each, *each.rest)]
+        flat = all_windows(encodings)
         wanted = masks.flat_targets(encodings, targets)
         lengths = [len(window.ids) for window in flat]
         found: dict[int, np.ndarray] = {}

@@ -272,7 +272,9 @@ class Runtime:
     def logits(self, inputs: Sequence[Input]) -> Logits:
         """Return the raw outputs for a list of texts or pairs, float32 [inputs, labels].
 
-        Raises UsageError: the model labels tokens, of which :meth:`outputs` tells whose they are.
+        Of an embedding model they are the embeddings, those of the two texts of a pair one after the other.
+        Raises UsageError: the model labels tokens, or fills masks, of which :meth:`outputs` tells whose they
+        are.
         """
         if self._unit is not Unit.TEXT:
             raise UsageError(

@@ -119,7 +119,7 @@ class Task:
     @property
     def joins(self) -> bool:
         """Whether the two texts of an input are read as one; an embedding is of each alone."""
-        return self.pair and self.problem is not Problem.EMBEDDING
+        return self.pair and not self.apart
 
     @property
     def metric(self) -> str:

@@ -103,11 +103,7 @@ class Tokens:
 
     def texts_of(self, rows: Indices) -> Indices:
         """Return the numbers of the texts of rows, those of a row one after the other."""
-        if self.rows is None:
-            return rows
-        starts, counts = self.rows[rows], self.rows[rows + 1] - self.rows[rows]
-        ends = np.cumsum(counts)
-        return np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
+        return rows if self.rows is None else packed_numbers(self.rows, rows)
 
     @property
     def located(self) -> npt.NDArray[np.signedinteger]:
@@ -193,6 +189,14 @@ def encoded(
         units=units,
         counts=counts,
     )
+
+
+def packed_numbers(offsets: Indices, rows: Indices) -> Indices:
+    """Return the numbers of the units of some texts, text by text; ``offsets``: where each text's start."""
+    starts, counts = offsets[rows], offsets[rows + 1] - offsets[rows]
+    ends = np.cumsum(counts)
+    found: Indices = np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
+    return found
 
 
 def first_windows(counts: Sequence[int] | Indices) -> Indices:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from edgeroberta.runtime import mask_token, tokenizerfiles
 from edgeroberta.tasks import Unit
-from edgeroberta.training.batching import Indices, Tokens
+from edgeroberta.training.batching import Indices, Tokens, packed_numbers
 
 if TYPE_CHECKING:
     from edgeroberta.roberta.checkpoint import Checkpoint
@@ -129,14 +129,6 @@ class MaskedTexts(Tokens):
     def masked(self, rows: Indices) -> Indices:
         """Return the true tokens of the texts at ``rows``, int64[masks], text by text."""
         return self.true[packed_numbers(self.mask_offsets, rows)]
-
-
-def packed_numbers(offsets: Indices, rows: Indices) -> Indices:
-    """Return the numbers of the units of some texts, text by text; ``offsets``: where each text's start."""
-    starts, counts = offsets[rows], offsets[rows + 1] - offsets[rows]
-    ends = np.cumsum(counts)
-    found: Indices = np.arange(int(counts.sum())) + np.repeat(starts - ends + counts, counts)
-    return found
 
 
 def prepared(

@@ -27,9 +27,9 @@ from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.tasks import Unit
 from edgeroberta.training import batching, npy_reader, prediction, shards
-from edgeroberta.training.batching import Indices, Tokens
+from edgeroberta.training.batching import Indices, Tokens, packed_numbers
 from edgeroberta.training.hyperparameters import MatmulPrecision
-from edgeroberta.training.masked_tokens import MaskedTexts, packed_numbers
+from edgeroberta.training.masked_tokens import MaskedTexts
 from edgeroberta.training.shards import ShardedOutputs
 
 if TYPE_CHECKING:
