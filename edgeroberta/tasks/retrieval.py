@@ -9,6 +9,8 @@ from edgeroberta.tasks.similarity import to_all
 
 #: Similarities held at once: 4 million float64 are 32 MB.
 _CELLS = 4_000_000
+#: Share by which similarities of the same two vectors differ, since sums over blocks are rounded apart.
+_ROUNDING = 1e-12
 
 
 def ranks(similarity: str | None, queries: Array, passages: Array, ids: Array) -> Floats:
@@ -17,7 +19,7 @@ def ranks(similarity: str | None, queries: Array, passages: Array, ids: Array) -
     One that is as alike as another is placed behind it, so that embeddings which are all the same find
     nothing. Other passages that answer the same query are passed over. ``queries``, ``passages``: float[n,
     H], side by side. ``ids``: int64[n] of the passages, or int64[n, 2] of queries and passages, equal where
-    the text is the same. Returns float64[n].
+    the text is the same. Returns float64[n]; the last place where a similarity is not a number.
     """
     asked, of_passage = (ids[:, 0], ids[:, 1]) if ids.ndim == 2 else (np.arange(len(ids)), ids)
     _, first, own = np.unique(of_passage, return_index=True, return_inverse=True)
@@ -33,7 +35,8 @@ def ranks(similarity: str | None, queries: Array, passages: Array, ids: Array) -
             if len(others := answers.get(int(query), ())) > 1:
                 alike[row, others] = -np.inf
         np.put_along_axis(alike, own[part, None], np.inf, axis=1)  # its own passage counts in any case
-        found.append((alike >= right).sum(axis=1).astype(np.float64))
+        behind = alike < right - _ROUNDING * np.maximum(1.0, np.abs(right))
+        found.append((~behind).sum(axis=1).astype(np.float64))
     return np.concatenate(found)
 
 
