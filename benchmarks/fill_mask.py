@@ -1,6 +1,6 @@
 """Masked words: bundles of a model that fills masks beside what a user would run instead.
 
-    python -m benchmarks.fill_mask CHECKPOINT DATA --bundle int8=out/ [--rounds 3]
+    python -m benchmarks.fill_mask CHECKPOINT DATA [--eval-data DATA] --bundle int8=out/ [--rounds 3]
 
 ``DATA`` are plain texts, as ``edgeroberta compress --task fill-mask --data`` takes them; one word of each
 held-out text is masked, and asked for. Batch 1, one thread, from text to token; every contestant lives in its

@@ -111,7 +111,8 @@ def main(comparison: Comparison, description: str | None) -> None:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("checkpoint", type=Path, help="fine-tuned Hugging Face folder")
-    parser.add_argument("data", help="held-out rows, or all, as for `edgeroberta compress --data`")
+    parser.add_argument("data", help="rows, as for `edgeroberta compress --data`")
+    parser.add_argument("--eval-data", help="rows that are asked; else those that DATA holds out")
     parser.add_argument("--bundle", action="append", required=True, help="NAME=FOLDER of a bundle of it")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds over all texts")
     parser.add_argument("--limit", type=int, help="use this many rows only")
@@ -122,7 +123,7 @@ def main(comparison: Comparison, description: str | None) -> None:
 
     machine, checkpoint = this_machine(arguments.machine), arguments.checkpoint.resolve()
     model = Checkpoint(checkpoint)
-    task, spec = model.task, DataSpec(arguments.data, limit=arguments.limit)
+    task, spec = model.task, DataSpec(arguments.data, eval_data=arguments.eval_data, limit=arguments.limit)
     masks = MaskReader.of(task, checkpoint, model.max_length)
     heldout = load_heldout(spec, task, masks=masks)
     entries = contestants(comparison, checkpoint, named(arguments.bundle), arguments.cache)
@@ -134,7 +135,7 @@ def main(comparison: Comparison, description: str | None) -> None:
         measured=now(),
         machine=machine,
         settings={
-            "data": Path(arguments.data).name,
+            "data": Path(arguments.eval_data or arguments.data).name,
             "texts": len(heldout),
             "rounds": arguments.rounds,
             "batch": 1,

@@ -1,6 +1,6 @@
 """Questions on a passage: bundles of a model that finds answers beside what a user would run instead.
 
-    python -m benchmarks.question_answering CHECKPOINT DATA --bundle int8=out/ [--rounds 3]
+    python -m benchmarks.question_answering CHECKPOINT DATA [--eval-data DATA] --bundle int8=out/ [--rounds 3]
 
 ``DATA`` is what ``edgeroberta compress --data`` takes (SQuAD's JSON, for one); its held-out questions are
 asked.

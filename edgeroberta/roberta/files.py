@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from edgeroberta.storage.files import CONFIG, README, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG
+from edgeroberta.storage.files import (
+    CONFIG,
+    MODULES_FILE,
+    PROMPTS_FILE,
+    README,
+    SPECIAL_TOKENS,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+)
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
@@ -33,8 +41,8 @@ ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.b
 #: Patterns of what sentence-transformers keeps beside the files of transformers; its encoder may be in a
 #: folder of its own.
 MODULES = (
-    "modules.json",
-    "config_sentence_transformers.json",
+    MODULES_FILE,
+    PROMPTS_FILE,
     "sentence_*_config.json",
     "*_Pooling/config.json",
     "0_Transformer/*",

@@ -15,13 +15,12 @@ from edgeroberta.errors import BundleError, CheckpointError, shown
 from edgeroberta.roberta.config import load_value
 from edgeroberta.roberta.pooling_config import read_pooling
 from edgeroberta.runtime import prompts
-from edgeroberta.runtime.prompts import PROMPTS_FILE
 from edgeroberta.storage.artifact import write_json
+from edgeroberta.storage.files import CONFIG, MODULES_FILE, PROMPTS_FILE
 from edgeroberta.tasks import SentenceEmbedding
 from edgeroberta.tasks.pooling import checked_similarity
 
-MODULES_FILE = "modules.json"
-POOLING_FILE = "1_Pooling/config.json"
+POOLING_FILE = f"1_Pooling/{CONFIG}"
 #: What says how texts are read, under the names that the package has given it.
 TRANSFORMER_FILES = tuple(
     f"sentence_{name}_config.json"
@@ -58,7 +57,7 @@ class SentenceTransformer:
     @property
     def files(self) -> tuple[str, ...]:
         """Files beside config and tokenizer that decide what an embedding is."""
-        return MODULES_FILE, PROMPTS_FILE, *TRANSFORMER_FILES, f"{self.pooling}/config.json"
+        return MODULES_FILE, PROMPTS_FILE, *TRANSFORMER_FILES, f"{self.pooling}/{CONFIG}"
 
 
 def read(folder: Path) -> SentenceTransformer | None:
@@ -77,7 +76,7 @@ def read(folder: Path) -> SentenceTransformer | None:
         raise _error(f"a {shown(kind)}, which makes no embeddings of sentences", folder / PROMPTS_FILE)
     encoder, pooling, normalize = _modules(file)
     front = any(_prompts(folder).texts.values())
-    how, dimensions = read_pooling(folder / pooling / "config.json", prompts=front)
+    how, dimensions = read_pooling(folder / pooling / CONFIG, prompts=front)
     similarity = checked_similarity(
         settings.get("similarity_fn_name"), where=f"{folder / PROMPTS_FILE}: similarity_fn_name"
     )

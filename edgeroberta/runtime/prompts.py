@@ -8,9 +8,7 @@ from pathlib import Path
 
 from edgeroberta.errors import BundleError, UsageError, did_you_mean, shown
 from edgeroberta.storage import jsontext
-
-#: Where sentence-transformers keeps them.
-PROMPTS_FILE = "config_sentence_transformers.json"
+from edgeroberta.storage.files import PROMPTS_FILE
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
+#: What sentence-transformers keeps of its modules, and of prompts.
+MODULES_FILE = "modules.json"
+PROMPTS_FILE = "config_sentence_transformers.json"
 
 #: The graph with a float32 body, which every folder with graphs has; ONNX Runtime runs it, and OpenVINO where
 #: it has no file of its own.

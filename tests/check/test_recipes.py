@@ -91,7 +91,9 @@ def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(name, make_chec
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
     found = {each.engine: each for each in cpu.check(bundle, ("onnxruntime", "openvino"))}
     for engine, each in found.items():
-        assert (each.problems, each.unknown, each.left_float) == ((), (), ()), engine
+        # Channels that a recipe leaves float are a small matmul beside the int8 one.
+        left = [node for node in each.left_float if not node.endswith(".outliers.matmul")]
+        assert (each.problems, each.unknown, left) == ((), (), []), engine
         counts = fusion.counts(each.judged)
         assert counts["GELU"] == (layers, layers)
         assert counts["LayerNormalization"] == (2 * layers + 1,) * 2

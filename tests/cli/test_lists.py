@@ -41,7 +41,8 @@ def test_recipes_as_json(capsys):
     assert run("recipes", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in found] == list(recipe.names())
-    assert found[0]["stages"][0]["stage"] == "distill"
+    stages = {each["name"]: each["stages"] for each in found}
+    assert stages["distill"][0]["stage"] == "distill"
 
 
 def test_a_recipe_is_shown_with_every_default(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ TEACHER = ("finetune", "step", "step", "step")
 
 
 @pytest.fixture
-def packaged(tmp_path, monkeypatch) -> Path:
+def packaged(tmp_path, monkeypatch, tiny_headless_checkpoint) -> Path:
     """Quick stages and a tiny data set in place of the packaged default; the log of what ran."""
     rows = tmp_path / "rows.csv"
     with rows.open("w", newline="") as handle:
@@ -31,7 +32,7 @@ def packaged(tmp_path, monkeypatch) -> Path:
         )
     base = tmp_path / "base"
     base.mkdir()
-    (base / "config.json").write_text("{}")
+    shutil.copyfile(tiny_headless_checkpoint / "config.json", base / "config.json")
     sources = SimpleNamespace(base=base, data=DataSpec(str(rows)))
     monkeypatch.setattr("edgeroberta.demo.prepare", lambda cache: sources)
     log = tmp_path / "runs.log"

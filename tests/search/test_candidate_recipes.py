@@ -56,5 +56,6 @@ def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_of_th
         "metric": "macro_f1",
         "min_recall": {"spam": 0.9},
         "max_recall_drop": 0.1,
+        "min_cosine": None,
     }
     assert gate == wanted

@@ -8,8 +8,8 @@ from edgeroberta.roberta import files as model_files
 from edgeroberta.storage import files
 
 ROOT = Path(edgeroberta.__file__).parent
-#: Where they are spelled, and ``tasks/config.py``, which is below both and names config.json in its errors.
-SPELLED = ("storage/files.py", "roberta/files.py", "tasks/config.py")
+#: Where they are spelled, and ``tasks/``, which is below both and names config.json in its errors.
+SPELLED = ("storage/files.py", "roberta/files.py", "tasks/config.py", "tasks/pooling.py")
 
 
 def names() -> set[str]:
