@@ -7,7 +7,7 @@ with ``edgeroberta reference``, it serves ``compress --reference`` and ``verify 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from edgeroberta.errors import UsageError
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.measure.clock import Latency
 from edgeroberta.measure.offline import Throughput
+from edgeroberta.metrics import all_metrics
 from edgeroberta.notebook import Shown
 from edgeroberta.storage import artifact, jsontext
 from edgeroberta.storage.strict import build
@@ -203,6 +204,18 @@ def check(
             where="--reference",
             hint=f"measure it again: edgeroberta reference MODEL --data … -o ref/{told}",
         )
+
+
+def read_as(reference: BaselineAnswers, task: Task, rows: Rows) -> BaselineAnswers:
+    """Return a reference whose outputs are read as a task has it, which may be judged by another metric.
+
+    Where answers are others for that, so are the metrics: where there is none, and how long they are.
+    """
+    changed = replace(reference, task=task)
+    limits = [(each.no_answer, each.max_answer_tokens) for each in (reference.task, task)]
+    if limits[0] == limits[1] or rows.labels is None:
+        return changed
+    return replace(changed, metrics=all_metrics(task, reference.outputs, rows.labels))
 
 
 def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:

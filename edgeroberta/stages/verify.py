@@ -166,13 +166,13 @@ def _reference(context: Context) -> BaselineAnswers:
     if context.reference is not None:
         given = baseline_store.load(context.reference)
         baseline_store.check(given, rows=rows, task=task, model_digest=model.digest, overlap=overlap)
-        return replace(given, task=task)  # which may be judged by another metric
+        return baseline_store.read_as(given, task, rows)
     scratch: Path = context.scratch / "reference"
     if (scratch / baseline_store.JSON_FILE).is_file():
         try:
             left = baseline_store.load(scratch)
             baseline_store.check(left, rows=rows, task=task, model_digest=model.digest, overlap=overlap)
-            return replace(left, task=task)
+            return baseline_store.read_as(left, task, rows)
         except UsageError as error:
             context.progress.line(f"measuring the baseline again ({error.what})")
     context.progress.line(f"measuring the baseline on {len(rows):,} rows")

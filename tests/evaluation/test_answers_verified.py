@@ -215,6 +215,17 @@ def test_a_reference_of_answers_is_read_back_with_its_places(tmp_path):
     baseline_store.check(found, rows=rows, task=TWO)
 
 
+def test_a_reference_that_is_read_with_another_threshold_has_the_metrics_of_that():
+    known = drawn(40, none=0.5)
+    rows = rows_of(known)
+    made = reference_of(rows, outputs_of(known), TWO)
+    always = baseline_store.read_as(made, TASK, rows)
+    assert (always.task, made.metrics["exact_match"]) == (TASK, 1)
+    assert always.metrics == all_metrics(TASK, made.outputs, rows.labels)
+    assert always.metrics["exact_match"] < 0.8
+    assert baseline_store.read_as(made, replace(TWO, judged_by="exact_match"), rows).metrics is made.metrics
+
+
 def test_rows_are_the_same_on_a_device(tmp_path):
     rows = rows_of(drawn(30, none=0.2))
     file = tmp_path / "rows.jsonl"
