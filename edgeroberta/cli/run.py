@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,7 +96,9 @@ def run(
                 "this model takes single texts", where="--pair", hint=f"edgeroberta run {bundle} 'one text'"
             )
         pair = pair or runtime.task.pair
-        answers = _answers(runtime, _inputs(texts or [], source, pair, asks), prompt)
+        either = runtime.task.apart and not pair
+        given = _inputs(texts or [], source, pair, asks, either=either)
+        answers = _answers(runtime, given, prompt, source)
         if json:
             from edgeroberta.runtime.answers import to_json
 
@@ -118,23 +121,41 @@ def _require_inputs(texts: list[str], source: Path | None, pair: bool) -> None:
         inputs.pair_up(texts)
 
 
-def _inputs(texts: list[str], source: Path | None, pair: bool, asks: bool) -> Iterable[Input]:
+def _inputs(
+    texts: list[str], source: Path | None, pair: bool, asks: bool, *, either: bool
+) -> Iterable[Input]:
     from edgeroberta.runtime import inputs
 
     if source is not None:
-        return inputs.read(source, pair=pair, fields=inputs.QUESTION if asks else None)
+        return inputs.read(source, pair=pair, fields=inputs.QUESTION if asks else None, either=either)
     if asks and len(texts) % 2:
         what = f"a question and its context are two texts, but there are {len(texts)}"
         raise UsageError(what, where="TEXT", hint="edgeroberta run BUNDLE 'a question' 'its context'")
     return inputs.pair_up(texts) if pair else texts
 
 
-def _answers(runtime: Runtime, inputs: Iterable[Input], prompt: str | None) -> Iterator[tuple[Input, Said]]:
-    remaining = iter(inputs)
+def _answers(
+    runtime: Runtime, inputs: Iterable[Input], prompt: str | None, source: Path | None
+) -> Iterator[tuple[Input, Said]]:
+    remaining, before = iter(inputs), 0
     while chunk := list(itertools.islice(remaining, _CHUNK)):
-        encodings = runtime.encode(chunk, prompt=prompt)
-        found: Sequence[Said] = runtime.predictions(chunk, encodings, runtime.run(encodings))
+        try:
+            encodings = runtime.encode(chunk, prompt=prompt)
+            found: Sequence[Said] = runtime.predictions(chunk, encodings, runtime.run(encodings))
+        except UsageError as error:
+            raise _placed(error, source, before) from error
         yield from zip(chunk, found, strict=True)
+        before += len(chunk)
+
+
+def _placed(error: UsageError, source: Path | None, before: int) -> UsageError:
+    """Name the line of the file where a runtime counted the inputs that it was given at once."""
+    numbered = re.fullmatch(r"input (\d+)", error.where or "")
+    if numbered is None:
+        return error
+    number = before + int(numbered[1])
+    where = f"input {number}" if source is None else f"{source}:{number + 1}"
+    return UsageError(error.what, where=where, hint=error.hint, code=error.code)
 
 
 def _line(item: Input, answer: Said) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.runtime.encoding import Input
@@ -25,16 +25,21 @@ def pair_up(texts: Sequence[str]) -> list[Input]:
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
-def read(file: Path, *, pair: bool, fields: tuple[str, ...] | None = None) -> Iterator[Input]:
+def read(
+    file: Path, *, pair: bool, fields: tuple[str, ...] | None = None, either: bool = False
+) -> Iterator[Input]:
     """Read inputs one by one, in constant memory.
 
     ``file``: UTF-8. ``.jsonl``: a JSON value per line, namely a text, a list of two, or an object with
     ``text`` and ``text_pair``. Anything else: a text per line, an empty line being an empty text; a pair is
     two texts with a tab between them. ``-`` is standard input. ``pair``: True when an input is two texts.
-    ``fields``: names of an object's fields where they are others, such as :data:`QUESTION`.
+    ``fields``: names of an object's fields where they are others, such as :data:`QUESTION`. ``either``: a
+    line of ``.jsonl`` may be of one text or of two, whatever ``pair`` says.
     Raises DataError: the file cannot be read, or a line is malformed.
     """
-    parse, fields = _from_json if file.suffix == ".jsonl" else _from_text, fields or _FIELDS[pair]
+    parse, fields = _from_text, fields or _FIELDS[pair]
+    if file.suffix == ".jsonl":
+        parse = _either_from_json if either else _from_json
     try:
         with _open(file) as handle:
             for number, raw in enumerate(handle, 1):
@@ -65,11 +70,24 @@ def _from_text(line: str, fields: tuple[str, ...], where: str) -> Input:
     return (first, second)
 
 
+def _either_from_json(line: str, fields: tuple[str, ...], where: str) -> Input:
+    value = _loads(line, where)
+    two = value.get(_FIELDS[True][1]) is not None if isinstance(value, dict) else isinstance(value, list)
+    return _from_value(value, _FIELDS[True] if two else _FIELDS[False], where)
+
+
 def _from_json(line: str, fields: tuple[str, ...], where: str) -> Input:
+    return _from_value(_loads(line, where), fields, where)
+
+
+def _loads(line: str, where: str) -> Any:
     try:
-        value = jsontext.loads(line)
+        return jsontext.loads(line)
     except ValueError as error:
         raise DataError(f"not JSON ({error})", where=where) from error
+
+
+def _from_value(value: Any, fields: tuple[str, ...], where: str) -> Input:
     if isinstance(value, dict):
         found = [value.get(name) for name in fields]
         value = found if len(fields) > 1 else found[0]

@@ -272,3 +272,20 @@ def test_embeddings_are_printed_and_written_as_json(make_bundle, make_embedder, 
     assert [len(each["embedding"]) for each in found] == [32, 32]
     assert run(bundle, "great film", "--prompt", "query") == 2
     assert "this model has no prompt 'query'" in capsys.readouterr().err
+
+
+def test_a_line_of_a_file_is_a_text_to_embed_or_two_to_compare(make_bundle, make_embedder, tmp_path, capsys):
+    """A second text is not left out in silence."""
+    lines = ['{"text": "one", "id": 7}', '{"text": "one", "text_pair": "other"}', '["one", "other"]', '"one"']
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    assert run(make_bundle(make_embedder()), "--input", tmp_path / "x.jsonl", "--json") == 0
+    found = json.loads(capsys.readouterr().out)["predictions"]
+    assert [each["input"] for each in found] == ["one", ["one", "other"], ["one", "other"], "one"]
+    assert ["similarity" in each for each in found] == [False, True, True, False]
+
+
+def test_what_a_model_cannot_answer_is_named_by_its_line(tiny_bundle, tmp_path, capsys):
+    """Lines are answered in parts of a few hundred, and counted over the whole file."""
+    (tmp_path / "x.txt").write_text("short\n" * 299 + "word " * 600)
+    assert run(tiny_bundle, "--input", tmp_path / "x.txt", "--long-text", "refuse") == 2
+    assert f"error: {tmp_path / 'x.txt'}:300: the text has " in capsys.readouterr().err
