@@ -368,7 +368,8 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
         return _split_pairs(rows, count, purpose=purpose, seed=seed)
     mask = _chosen(rows, _units(rows), task, count, purpose=purpose, seed=seed)
     if not mask.any():
-        raise _too_few(rows, "every label needs a text to train on, and ")
+        labelled = task.problem not in (Problem.SPANS, Problem.MASKED)
+        raise _too_few(rows, "every label needs a text to train on, and " if labelled else "")
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
 
 

@@ -602,3 +602,16 @@ def test_other_json_is_read_as_before(write):
     found = refused(write('{"a": 1,\n', "z.json"))
     assert "not valid JSON" in found.what
     assert found.where.endswith("z.json:1")
+
+
+def test_too_few_questions_are_not_said_to_lack_labels(tmp_path):
+    row = {
+        "question": "When?",
+        "context": "It opens at nine.",
+        "answers": {"text": ["nine"], "answer_start": [12]},
+    }
+    (tmp_path / "x.jsonl").write_text(f"{json.dumps(row)}\n" * 2)
+    task = Task(Problem.SPANS, ("start", "end"), pair=True)
+    with pytest.raises(DataError) as caught:
+        load_splits(DataSpec(str(tmp_path / "x.jsonl")), task=task)
+    assert caught.value.what == "2 rows are too few to split: some must remain to validate and to measure on"
