@@ -72,8 +72,9 @@ def examine(
         return DataSoundness(tuple(warnings))
     first = np.unique(groups, return_index=True)[1]  # copies of a text tell no more than one of them
     answers, truth = task.decide(outputs), task.truth(rows.labels)
-    said, known = task.kind.indicators(task, answers[first], truth[first])
     usual = _usual(task, truth, gate)
+    warnings += _few_passages(task, truth, usual)
+    said, known = task.kind.indicators(task, answers[first], truth[first])
     found = metrics.score(task, outputs, rows.labels, metric=usual)
     meaningless = _order(task, said, known, gate) or _chance(task, usual, found, said, known, len(first))
     if meaningless is not None:
@@ -132,6 +133,20 @@ def _copies(groups: npt.NDArray[np.int64]) -> list[str]:
     return [
         f"the {len(groups):,} rows are copies of {count:,} different texts (spaces and case aside); the gate "
         "counts texts, not rows"
+    ]
+
+
+def _few_passages(task: Task, truth: npt.NDArray[Any], metric: str) -> list[str]:
+    """Tell of searches that find what they look for among so few passages in any case."""
+    name, _, first = metric.partition("@")
+    if task.problem is not Problem.EMBEDDING or truth.dtype.kind == "f" or name != "recall":
+        return []
+    passages = len(np.unique(truth[:, 1] if truth.ndim == 2 else truth))
+    if passages > int(first):
+        return []
+    return [
+        f"{metric} is 100% whatever the model, since only {passages} different passages are searched; measure"
+        " on rows with more of them, or by --metric recall@1"
     ]
 
 

@@ -78,3 +78,13 @@ def test_pairs_that_changed_most_are_shown_first():
     assert [each.row for each in shown] == [10, 20]
     assert (shown[0].text, shown[0].pair) == ("a", "b")
     assert float(shown[0].truth) == pytest.approx(SCORES[10], abs=0.01)
+
+
+@pytest.mark.parametrize(("passages", "metric", "told"), [(10, "recall@10", 1), (11, "recall@10", 0)])
+def test_searches_among_fewer_passages_than_are_looked_at_are_told_of(passages, metric, told):
+    labels = np.stack([np.arange(PAIRS), np.arange(PAIRS) % passages], axis=1)
+    rows = Rows(tuple(map(str, range(PAIRS))), tuple(map(str, range(PAIRS))), labels, "x.csv", apart=True)
+    task = replace(SEARCHED, judged_by=metric)
+    found = soundness.examine(task, outputs(0.0, alike=0.3), rows, GATE)
+    said = f"{metric} is 100% whatever the model, since only {passages} different passages are searched"
+    assert sum(warning.startswith(said) for warning in found.warnings) == told
