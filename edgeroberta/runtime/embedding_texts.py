@@ -47,7 +47,13 @@ class EmbeddingTokenizer(TextTokenizer):
     def encode_one(self, item: Input, *, places: bool = False, prompt: Prompt = None) -> Encoding:
         """Tokenize one text, or the two of a pair; places are those of no text, since a prompt moves them."""
         texts = _prompted(item, self._fronts(prompt))
-        return _joined([self._plain.encode_one(text) for text in texts])
+        try:
+            return _joined([self._plain.encode_one(text) for text in texts])
+        except UsageError as error:
+            if error.code != "usage.text-too-long":
+                raise
+            hint = "shorten the text, or open the bundle with long_text='truncate' (--long-text truncate)"
+            raise UsageError(error.what, where=error.where, hint=hint, code=error.code) from error
 
     def encode(
         self, inputs: Sequence[Input], *, places: bool = False, prompt: Prompt = None
@@ -60,7 +66,7 @@ class EmbeddingTokenizer(TextTokenizer):
         except UsageError:
             # One by one, to name the input that is wrong.
             for number, item in enumerate(inputs):
-                self._numbered(number, item, places)
+                self._numbered(number, item, places, prompt=prompt)
             raise
         return [_joined([next(found) for _ in each]) for each in texts]
 

@@ -296,9 +296,9 @@ class TextTokenizer:
         found = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0]
         return len(found.ids) > room // 2
 
-    def _numbered(self, number: int, item: Input, places: bool) -> Encoding:
+    def _numbered(self, number: int, item: Input, places: bool, **more: Any) -> Encoding:
         try:
-            return self.encode_one(item, places=places)
+            return self.encode_one(item, places=places, **more)
         except UsageError as error:
             raise UsageError(error.what, where=f"input {number}", hint=error.hint, code=error.code) from error
 

@@ -45,6 +45,19 @@ def test_a_pair_is_truncated_where_one_of_its_texts_is(folder):
         EmbeddingTokenizer.open(folder, 8, long_text="refuse").encode(["a", ("a", "good film " * 20)])
 
 
+def test_an_input_that_a_prompt_alone_makes_too_long_is_told_by_its_number(folder):
+    write_prompts(folder, prompts={"query": "a film of "})
+    longest = "good film " * 6
+    tokens = len(TextTokenizer.open(folder, 64).encode_one(longest).ids)
+    tokenizer = EmbeddingTokenizer.open(folder, tokens, long_text="refuse")
+    inputs = [("a", "a"), ("a", longest)]
+    assert len(tokenizer.encode(inputs)) == 2
+    with pytest.raises(UsageError, match="told to refuse") as failure:
+        tokenizer.encode(inputs, prompt="query")
+    assert failure.value.where == "input 1"
+    assert "windows" not in failure.value.hint
+
+
 def test_windows_of_an_embedding_are_refused(folder):
     with pytest.raises(UsageError, match="text as a whole") as failure:
         EmbeddingTokenizer.open(folder, 32, long_text="windows")
