@@ -21,7 +21,7 @@ from edgeroberta.cli.options import (
     Stride,
     TopK,
 )
-from edgeroberta.errors import UsageError
+from edgeroberta.errors import DataError, EdgeRobertaError, UsageError
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import (
@@ -137,23 +137,47 @@ def _inputs(
 def _answers(
     runtime: Runtime, inputs: Iterable[Input], prompt: str | None, source: Path | None
 ) -> Iterator[tuple[Input, Said]]:
+    """Answer inputs in chunks; what stands before one that is refused is answered first."""
     remaining, before = iter(inputs), 0
-    while chunk := list(itertools.islice(remaining, _CHUNK)):
+    while True:
+        chunk, refused = _chunk(remaining)
+        if not chunk and refused is None:
+            return
         try:
             encodings = runtime.encode(chunk, prompt=prompt)
-            found: Sequence[Said] = runtime.predictions(chunk, encodings, runtime.run(encodings))
         except UsageError as error:
-            raise _placed(error, source, before) from error
+            number = _number(error)
+            if number is None:
+                raise
+            refused = _placed(error, source, before + number)
+            chunk = chunk[:number]
+            encodings = runtime.encode(chunk, prompt=prompt)
+        found: Sequence[Said] = runtime.predictions(chunk, encodings, runtime.run(encodings))
         yield from zip(chunk, found, strict=True)
+        if refused is not None:
+            raise refused
         before += len(chunk)
 
 
-def _placed(error: UsageError, source: Path | None, before: int) -> UsageError:
+def _chunk(inputs: Iterator[Input]) -> tuple[list[Input], EdgeRobertaError | None]:
+    """Take the next inputs, and the error that ends them where one cannot be read."""
+    chunk: list[Input] = []
+    try:
+        for item in itertools.islice(inputs, _CHUNK):
+            chunk.append(item)
+    except DataError as error:
+        return chunk, error
+    return chunk, None
+
+
+def _number(error: UsageError) -> int | None:
+    """Return which input of those that were passed an error is of; None where it is of none."""
+    found = re.fullmatch(r"input (\d+)", error.where or "")
+    return None if found is None else int(found[1])
+
+
+def _placed(error: UsageError, source: Path | None, number: int) -> UsageError:
     """Name the line of the file where a runtime counted the inputs that it was given at once."""
-    numbered = re.fullmatch(r"input (\d+)", error.where or "")
-    if numbered is None:
-        return error
-    number = before + int(numbered[1])
     where = f"input {number}" if source is None else f"{source}:{number + 1}"
     return UsageError(error.what, where=where, hint=error.hint, code=error.code)
 

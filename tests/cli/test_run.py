@@ -46,6 +46,24 @@ def test_a_file_is_answered_line_by_line(tiny_bundle, tmp_path, capsys):
     assert lines[299].endswith("  three")
 
 
+def test_an_input_that_is_refused_is_named_by_its_line_after_the_answers_before_it(
+    tiny_bundle, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("edgeroberta.cli.run._CHUNK", 2)
+    texts, objects = tmp_path / "texts.txt", tmp_path / "texts.jsonl"
+    texts.write_text("great\ndull\nfine\na <pad> b\nlost\n")
+    objects.write_text('"great"\n"dull"\n"fine"\n5\n')
+    for words, named in (
+        (("--input", texts), f"{texts}:4"),
+        (("--input", objects), f"{objects}:4"),
+        (("great", "dull", "fine", "a <pad> b"), "input 3"),
+    ):
+        assert run(tiny_bundle, *words) == 2
+        said = capsys.readouterr()
+        assert len(said.out.splitlines()) == 3
+        assert said.err.startswith(f"error: {named}: ")
+
+
 def test_pairs_are_answered(make_bundle, tiny_checkpoint, tmp_path, capsys):
     bundle = make_bundle(tiny_checkpoint, pair=True)
     (tmp_path / "x.jsonl").write_text('["a", "b"]\n{"text": "c", "text_pair": "d"}\n')
