@@ -16,6 +16,7 @@ from edgeroberta.report import engines_table, labels, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
+from edgeroberta.runtime.mask_token import USUAL
 from edgeroberta.runtime.session import ENGINES
 from edgeroberta.storage.files import README
 from edgeroberta.tasks import KINDS, Problem, Task, TaskKind
@@ -60,7 +61,8 @@ def write(
     per_stage = PerStageMetrics.from_json(report["per_stage"]) if report.get("per_stage") else None
     waiting = [each["engine"] for each in report["engines"] if to_come(each["engine"], each["status"])]
     engine = manifest["engines"][0]
-    suffix = HEADS[Task.from_json(manifest["task"]).head].suffix
+    task = Task.from_json(manifest["task"])
+    suffix = HEADS[task.head].suffix
     if suffix == "Model":  # an encoder alone, which Optimum calls by what it is for
         suffix = "ForFeatureExtraction"
     return rendering.render(
@@ -77,6 +79,7 @@ def write(
         labels=labels.table(report),
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,
+        example=f'"some {USUAL[family == "bert"]}"' if task.problem is Problem.MASKED else '"some text"',
         extra=ENGINES[engine].extra if engine in ENGINES else engine,
         optimum={name: f"{start}{suffix}" for name, start in _OPTIMUM.items()},
         waiting=waiting,

@@ -139,6 +139,8 @@ def _readings(report: Report) -> Iterator[str]:
     def both(name: str) -> str:
         return f"{points(full.get(name))} of the baseline and {points(ours.get(name))} of the bundle"
 
+    if (told := full.get("perplexity")) is not None:
+        yield f"Perplexity is {told:.4g} of the baseline{_beside(ours.get('perplexity'))}."
     apart = abs(full.get("f1", 0.0) - full.get("cmrc_f1", 0.0)) > _APART
     if report.problem == Problem.SPANS and (apart or report.metric.startswith("cmrc")):
         yield (
@@ -152,6 +154,10 @@ def _readings(report: Report) -> Iterator[str]:
         f"Entities are read from {report.scheme} tags as seqeval reads them by default, f1 {loose}; in its "
         f"strict mode, f1_strict, {strict}."
     )
+
+
+def _beside(value: float | None) -> str:
+    return "" if value is None else f" and {value:.4g} of the bundle"
 
 
 def _labels(report: Report) -> Iterator[Section]:

@@ -241,3 +241,11 @@ def test_a_model_that_labels_tokens_is_found_and_loaded_as_one(manifest, report)
     assert "`ORTModelForTokenClassification`" in text
     assert "`OVModelForTokenClassification`" in text
     assert "SequenceClassification" not in text
+
+
+@pytest.mark.parametrize(("family", "text"), [("roberta", "some <mask>"), ("bert", "some [MASK]")])
+def test_a_model_that_fills_masks_is_shown_a_text_with_one_and_has_no_labels(manifest, report, family, text):
+    manifest["task"] = {"problem": "fill_mask", "labels": [], "pair": False, "dimensions": 20, "mask_id": 4}
+    written = card.write(manifest, report, family=family)
+    assert f'print(runtime("{text}"))' in written
+    assert "Labels:" not in written

@@ -187,3 +187,15 @@ def test_without_jinja2_the_page_is_left_out_with_a_warning(example, tmp_path, m
     assert write(example, tmp_path) == ("report.json", "report.md")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.json", "report.md"]
     assert "report.html is not written: rendering a template needs the package 'jinja2'" in caplog.text
+
+
+def test_perplexity_is_told_where_words_were_masked(example):
+    engines = tuple(
+        replace(each, metrics=each.metrics and {**each.metrics, "perplexity": 12.349})
+        for each in example.engines
+    )
+    full = {**example.baseline["metrics"], "perplexity": 12.3}
+    told = replace(example, baseline={**example.baseline, "metrics": full}, engines=engines)
+    wanted = "Perplexity is 12.3 of the baseline and 12.35 of the bundle."
+    assert wanted in markdown(sections(told))
+    assert "Perplexity" not in markdown(sections(example))
