@@ -304,17 +304,20 @@ class TextTokenizer:
 
     def _wrap(self, found: NativeEncoding, item: Input, places: bool, number: int | None = None) -> Encoding:
         ids = np.array(found.ids, np.int64)
+        named = None if number is None else f"input {number}"
         if self._separator is not None and not isinstance(item, str):
-            refuse_separator(found, self._separator, None if number is None else f"input {number}")
+            refuse_separator(found, self._separator, named)
         # `overflowing` copies, so it is only asked for where it can be non-empty.
         cut = len(ids) >= self.max_length and bool(found.overflowing)
         if cut and self._long.way is not LongText.TRUNCATE:
             if self._long.way is LongText.REFUSE:
-                named = None if number is None else f"input {number}"
                 raise longtexts.too_long(self._count(item), self.max_length, where=named)
             # Windows of two texts that are both cut would be all of one with all of the other.
             if isinstance(item, str) or not all(map(self._is_over_half, item)):
                 parts = [found, *found.overflowing]
+                if self._separator is not None and not isinstance(item, str):
+                    for part in parts[1:]:
+                        refuse_separator(part, self._separator, named)
                 if self._from_left:  # the first one is the end of the text
                     parts.reverse()
                 return windows(parts, item, self._long.stride, marks=self._marks, places=places)

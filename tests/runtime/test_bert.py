@@ -61,6 +61,20 @@ def test_only_a_bundle_of_pairs_says_behind_which_token_the_second_text_begins(s
     assert (read(single).separator_id, read(pair).separator_id) == (None, 6)
 
 
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_the_separator_is_refused_in_whichever_window_it_is(pair, engine):
+    late = ("good " * 600 + "[SEP] film", "film")
+    with Runtime.open(pair, engine=engine, long_text="windows") as runtime:
+        for ask, where in ((lambda: runtime(late), None), (lambda: runtime([PAIRS[0], late]), "input 1")):
+            with pytest.raises(UsageError) as caught:
+                ask()
+            assert (caught.value.code, caught.value.where) == ("usage.separator", where)
+        # of the second text it is not the first one, wherever it stands
+        assert runtime(("film", "good " * 600 + "[SEP] film")).windows > 1
+    with Runtime.open(pair, engine=engine) as runtime:
+        assert runtime(late).truncated  # cut off with the rest
+
+
 def test_only_what_former_versions_answer_otherwise_is_of_a_schema_they_do_not_read(
     single, pair, make_bundle, make_checkpoint
 ):
