@@ -195,7 +195,7 @@ def _guessed(table: DataTable, spec: DataSpec, task: Task) -> tuple[str, ...]:
             return ()
         return (f"{table.source}: text {mask_words.column(table, spec)!r}; --text chooses another column",)
     if task.problem is Problem.SPANS:
-        answers = answer_tables.find(table, spec)
+        answers = answer_tables.find(table, spec, asked=True)
         other = "--text, --text-pair and --label choose other columns"
         return () if answers is None else (f"{table.source}: {answers}; {other}",)
     if task.problem is Problem.TOKENS:

@@ -51,7 +51,7 @@ def read(
     """
     if spec.asked is not None:
         raise UsageError("answers in contexts are no labels", where="--label-format", hint="leave it out")
-    chosen = chosen or answer_tables.find(table, spec)
+    chosen = chosen or answer_tables.find(table, spec, asked=True)
     if chosen is None:
         raise answer_tables.missing(table, spec)
     questions = texts.checked(table, chosen.question)

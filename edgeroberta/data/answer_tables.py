@@ -43,11 +43,12 @@ class AnswerColumns:
         return ", ".join(f"{what} {name!r}" for what, name in named.items())
 
 
-def find(table: DataTable, spec: DataSpec) -> AnswerColumns | None:
+def find(table: DataTable, spec: DataSpec, *, asked: bool = False) -> AnswerColumns | None:
     """Find the columns of a table of questions; None where it is none.
 
     Those that the user names are taken (``--text`` of the question, ``--text-pair`` of the context,
-    ``--label`` of the answers), else those with a usual name, if they hold answers and not labels.
+    ``--label`` of the answers), else those with a usual name, if they hold answers and not labels. ``asked``:
+    whether it is known that the model answers questions, which may all have the same answer.
     """
     if table.plain or table.tagged:
         return None
@@ -68,7 +69,7 @@ def find(table: DataTable, spec: DataSpec) -> AnswerColumns | None:
         for usual in (STARTS, (question_files.IMPOSSIBLE,), (question_files.TITLE,))
     )
     chosen = AnswerColumns(question, context, answers, starts, impossible, title)
-    return chosen if _holds_answers(table, chosen) else None
+    return chosen if _holds_answers(table, chosen, asked=asked) else None
 
 
 def cell(table: DataTable, name: str, row: int) -> Any:
@@ -92,7 +93,7 @@ def _literal(written: str, otherwise: str) -> Any:
     return otherwise
 
 
-def _holds_answers(table: DataTable, chosen: AnswerColumns) -> bool:
+def _holds_answers(table: DataTable, chosen: AnswerColumns, *, asked: bool) -> bool:
     """Tell answers from labels: lists or objects of them, or texts that stand in their contexts."""
     if table.paths is not None:
         return True
@@ -111,7 +112,8 @@ def _holds_answers(table: DataTable, chosen: AnswerColumns) -> bool:
     ]
     # Labels may stand in their texts as well, but there are few different ones.
     different = len({str(each) for each, _ in found})
-    return bool(within) and 2 * sum(within) > len(within) and 2 * different > len(within)
+    several = asked or 2 * different > len(within)
+    return bool(within) and 2 * sum(within) > len(within) and several
 
 
 def labelled(table: DataTable, chosen: AnswerColumns) -> bool:

@@ -200,6 +200,18 @@ def test_answers_without_a_start_are_sought_and_it_is_said_where_that_is_not_sur
     assert any("40 questions on 40 contexts" in line for line in told)
 
 
+def test_a_model_of_questions_reads_answers_that_are_all_the_same(write):
+    rows = [{"question": f"Where {i}?", "context": f"{CONTEXT} {i}", "answer": "Paris"} for i in range(40)]
+    spec = DataSpec(write(rows, "x.jsonl"))
+    splits = load_splits(spec, task=TASK)
+    assert {tuple(each) for each in splits.train.labels.values.tolist()} == {(41, 46)}
+    rows[7]["answer"] = None
+    with pytest.raises(DataError) as caught:
+        load_splits(DataSpec(write(rows, "x.jsonl")), task=TASK)
+    assert caught.value.where.endswith("x.jsonl:8")
+    assert caught.value.code == "data.answers"
+
+
 def test_labels_beside_a_question_and_a_passage_are_not_taken_for_answers(write):
     rows = [
         {"question": f"is it {i}", "passage": "it is so, yes or no", "answer": bool(i % 2)} for i in range(20)
