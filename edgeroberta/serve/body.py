@@ -146,9 +146,11 @@ def _input(item: Any, form: Form, where: str) -> Input:
         _check_fields(item, form.known, f"{where}." if where else "", form)
         fields = form.known if all(name in item for name in form.known) else form.fields
         for name in fields:
+            path = f"{where}.{name}" if where else name
             if name not in item:
-                path = f"{where}.{name}" if where else name
                 raise _refusal("missing-field", "the field is missing", path, form)
+            if len(fields) > 1 and not isinstance(item[name], str):
+                raise _refusal("wrong-type", f"a text is wanted, not {_kind(item[name])}", path, form)
         item = item[fields[0]] if len(fields) == 1 else [item[name] for name in fields]
         where = where or fields[0]
     found = tuple(item) if isinstance(item, list) else item

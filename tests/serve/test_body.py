@@ -128,6 +128,8 @@ def test_questions_are_read_in_each_form(start):
     [
         ({"question": "a"}, 400, "missing-field", "context"),
         ({"text": "a"}, 400, "unknown-field", "text"),
+        ({"question": "a", "context": 5}, 400, "wrong-type", "context"),
+        ({"questions": [{"question": None, "context": "b"}]}, 400, "wrong-type", "questions[0].question"),
         ({"questions": ["a"]}, 400, "wrong-type", "questions[0]"),
         ({"questions": []}, 400, "wrong-type", "questions"),
         ({"questions": [["a", "b"]] * 33}, 413, "too-many-questions", "questions"),
