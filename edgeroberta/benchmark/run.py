@@ -8,10 +8,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from edgeroberta import metrics
 from edgeroberta.benchmark import evaluation_data, lineup
 from edgeroberta.benchmark import table as tables
 from edgeroberta.benchmark.bench_request import BenchRequest
 from edgeroberta.benchmark.comparison import Comparison, compare, fastest
+from edgeroberta.benchmark.row import EvaluationData
 from edgeroberta.errors import EdgeRobertaError, UsageError, did_you_mean
 from edgeroberta.hardware import machine_facts
 from edgeroberta.measure.environment import Looking
@@ -23,6 +25,7 @@ from edgeroberta.progress import Progress
 from edgeroberta.runtime import manifest, preferences, processor
 from edgeroberta.storage import artifact
 from edgeroberta.targets.matching import resolve
+from edgeroberta.tasks import Task
 
 __all__ = ["BenchRequest", "benchmark", "keep", "remember", "write"]
 
@@ -52,7 +55,7 @@ def benchmark(
             )
     notes: list[str] = []
     found = evaluation_data.find(request, facts, notes)
-    found = replace(found, task=found.task.judge_by(lineup.gate_of(request).metric))
+    found = replace(found, task=_judged(request, found))
     for engine in request.engines or facts.engines:
         if (advice := processor.advise(facts, engine)) is not None:
             notes.append(f"{engine}: {advice}.")
@@ -69,6 +72,29 @@ def benchmark(
         ]
         table = compare(rows, found, plan, progress=progress, start=start, look=look)
     return replace(table, notes=(*notes, *table.notes), target=target)
+
+
+def _judged(request: BenchRequest, data: EvaluationData) -> Task:
+    """Return the task judged by a metric that the rows have: the bundle's own, or what is usual for them.
+
+    Raises UsageError: another metric was asked for, which these rows or the task do not have.
+    """
+    task = data.task.judge_by(lineup.gate_of(request).metric)
+    if data.rows is None or data.rows.labels is None:
+        return task
+    truth = task.truth(data.rows.labels)
+    if task.metrics[task.metric].fits(truth):
+        return task
+    if request.metric is None:
+        task = data.rows.shown(replace(data.task, judged_by=None))
+        return replace(data.task, judged_by=task.judged_by)
+    known = metrics.measured(task, truth)
+    raise UsageError(
+        f"these rows have no {task.metric}",
+        where="--metric",
+        hint=f"one of {', '.join(known)}",
+        code="usage.metric-unknown",
+    )
 
 
 def write(comparison: Comparison, bundle: Path) -> Path:
