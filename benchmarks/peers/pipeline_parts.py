@@ -60,9 +60,9 @@ def optimum_model(ort_class: str, model: str, file_name: str, threads: int) -> t
     return network, AutoTokenizer.from_pretrained(model)
 
 
-def runtime(bundle: str, engine: str, threads: int) -> tuple[Any, tuple[str, ...]]:
-    """Open a bundle; returns its runtime and the packages whose versions tell."""
+def runtime(bundle: str, engine: str, threads: int, **options: Any) -> tuple[Any, tuple[str, ...]]:
+    """Open a bundle, with further options; returns its runtime and the packages whose versions tell."""
     from edgeroberta.runtime import Runtime
 
-    opened: Any = Runtime.open(bundle, engine=engine, threads=threads)
+    opened: Any = Runtime.open(bundle, engine=engine, threads=threads, **options)
     return opened, ("edgeroberta", engine, "tokenizers", "numpy")
