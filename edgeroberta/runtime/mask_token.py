@@ -33,12 +33,14 @@ def find(folder: Path) -> MaskToken:
     """Find the mask token of a model folder or a bundle.
 
     It is the one that ``tokenizer_config.json`` names, else ``special_tokens_map.json``, else the usual one
-    that the tokenizer has. Raises CheckpointError: the tokenizer has none; BundleError: it is not readable.
+    that the tokenizer has. Raises CheckpointError: the tokenizer has none, or cuts it like a word;
+    BundleError: it is not readable.
     """
     tokenizer, _ = tokenizerfiles.read(folder)
     for text in (*_stated(folder), *USUAL):
         number = _special_id(tokenizer, text)
         if number is not None:
+            _require_whole(tokenizer, text, number, folder)
             return MaskToken(number, text, frozenset(tokenizer.get_added_tokens_decoder()))
     raise CheckpointError(
         "the tokenizer has no mask token, so there is nothing that stands for a masked word",
@@ -46,6 +48,17 @@ def find(folder: Path) -> MaskToken:
         hint="name a model that was trained to fill masks, with its own tokenizer",
         code="checkpoint.no-mask",
     )
+
+
+def _require_whole(tokenizer: Tokenizer, text: str, number: int, folder: Path) -> None:
+    """Refuse a tokenizer that cuts the mask token like any word where it stands in a text."""
+    if number not in tokenizer.encode(text, add_special_tokens=False).ids:
+        raise CheckpointError(
+            f"the tokenizer reads {text} in a text as characters, so no mask can be written",
+            where=str(folder / TOKENIZER_CONFIG),
+            hint='take "split_special_tokens": true out of it',
+            code="checkpoint.no-mask",
+        )
 
 
 def _stated(folder: Path) -> list[str]:

@@ -62,3 +62,11 @@ def test_a_damaged_file_beside_it_is_named(folder):
     with pytest.raises(CheckpointError) as raised:
         mask_token.find(folder)
     assert raised.value.where == str(folder / "special_tokens_map.json")
+
+
+def test_a_tokenizer_that_cuts_the_mask_token_like_a_word_is_refused(folder):
+    change(folder, "tokenizer_config.json", split_special_tokens=True)
+    with pytest.raises(CheckpointError) as caught:
+        mask_token.find(folder)
+    assert caught.value.what.startswith("the tokenizer reads <mask> in a text as characters")
+    assert caught.value.code == "checkpoint.no-mask"
