@@ -168,7 +168,7 @@ def _part(file: Path) -> str:
 
 
 def _is_labelled(table: DataTable, spec: DataSpec) -> bool:
-    answers = answer_tables.find(table, spec)
+    answers = answer_tables.find(table, spec, asked=True)
     if answers is not None:
         return answer_tables.labelled(table, answers)
     words = word_tables.find(table, spec.text, spec.label)

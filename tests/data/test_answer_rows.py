@@ -212,6 +212,16 @@ def test_a_model_of_questions_reads_answers_that_are_all_the_same(write):
     assert caught.value.code == "data.answers"
 
 
+def test_a_test_part_whose_answers_are_all_the_same_is_measured_on(write):
+    for part in ("train", "test"):
+        rows = [
+            {"question": f"Where {i}?", "context": f"{CONTEXT} {part} {i}", "answer": "Paris"}
+            for i in range(40)
+        ]
+        file = write(rows, f"{part}.jsonl")
+    assert len(load_splits(DataSpec(str(Path(file).parent)), task=TASK).heldout) == 40
+
+
 def test_labels_beside_a_question_and_a_passage_are_not_taken_for_answers(write):
     rows = [
         {"question": f"is it {i}", "passage": "it is so, yes or no", "answer": bool(i % 2)} for i in range(20)
