@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import logging
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ import numpy.typing as npt
 from benchmarks import rounds
 from benchmarks.peers.environments import cache_folder, environment
 from benchmarks.peers.run import made
-from benchmarks.pipelines import ENGINES, named, promise, times
+from benchmarks.pipelines import bundle_entries, named, promise, times
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta import metrics
 from edgeroberta.data import DataSpec, Rows, load_heldout
@@ -57,18 +56,7 @@ def contestants(model: Path, bundles: Mapping[str, Path], cache: Path) -> list[r
             {"model": str(graphs), "file_name": f"onnx/model_qint8_{INSTRUCTIONS}.onnx"},
         ),
     ]  # fmt: skip
-    for name, bundle in bundles.items():
-        for engine, title in ENGINES.items():
-            entries.append(
-                rounds.Entry(
-                    f"{name}/{engine}",
-                    f"`{name}`, {title}",
-                    Path(sys.executable),
-                    f"{_MODULE}:edgeroberta",
-                    {"bundle": str(bundle), "engine": engine},
-                )
-            )
-    return entries
+    return [*entries, *bundle_entries(_MODULE, bundles)]
 
 
 def judged(

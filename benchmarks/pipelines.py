@@ -71,18 +71,22 @@ def contestants(
                 optimum, f"{module}:optimum", {"model": str(int8), "file_name": "model_quantized.onnx"},
             )
         )  # fmt: skip
-    for name, bundle in bundles.items():
-        for engine, title in ENGINES.items():
-            entries.append(
-                rounds.Entry(
-                    f"{name}/{engine}",
-                    f"`{name}`, {title}",
-                    Path(sys.executable),
-                    f"{module}:edgeroberta",
-                    {"bundle": str(bundle), "engine": engine},
-                )
-            )
-    return entries
+    return [*entries, *bundle_entries(module, bundles)]
+
+
+def bundle_entries(module: str, bundles: Mapping[str, Path]) -> list[rounds.Entry]:
+    """Make a contestant of each bundle on each engine; ``module`` opens them by its ``edgeroberta``."""
+    return [
+        rounds.Entry(
+            f"{name}/{engine}",
+            f"`{name}`, {title}",
+            Path(sys.executable),
+            f"{module}:edgeroberta",
+            {"bundle": str(bundle), "engine": engine},
+        )
+        for name, bundle in bundles.items()
+        for engine, title in ENGINES.items()
+    ]
 
 
 def times(slower: Row, faster: Row) -> float:
@@ -98,6 +102,34 @@ def promise(
 ) -> Check:
     """Hold a number to a promise."""
     return Check(title=title, value=round(value, 4), unit=unit, direction=direction, bar=bar)
+
+
+def held(
+    rows: Sequence[Row], promised: Callable[[str, Row, Row], Sequence[Check]], *, faster: float, same: str
+) -> tuple[Check, ...]:
+    """Hold the bundles of a comparison to what was promised of their recipes, if anything was.
+
+    ``promised``: the checks of a recipe's row beside the baseline's; none for a recipe that nothing is
+    promised of. ``faster``: times that each is to be faster than the baseline. ``same``: what is the same
+    where an answer is the baseline's; it is to be so in 97 of 100.
+    """
+    by_name = {row.name: row for row in rows if row.status == "ok"}
+    full, peer = by_name[BASELINE], by_name.get(PEER)
+    found: list[Check] = []
+    for row in by_name.values():
+        own, title = promised(row.name.partition("/")[0], row, full), row.title
+        if not own:
+            continue
+        pipeline = f"{title}: p50 against transformers' pipeline"
+        found += [
+            *own,
+            promise(f"{title}: {same}", row.same_answers or 0.0, "at least", 0.97),
+            promise(pipeline, times(full, row), "at least", faster, "x"),
+        ]
+        if peer is not None:
+            beside = f"{title}: p50 against Optimum's dynamic int8"
+            found.append(promise(beside, times(peer, row), "at least", 1.0, "x"))
+    return tuple(found)
 
 
 def named(given: Sequence[str]) -> dict[str, Path]:

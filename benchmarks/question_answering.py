@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks import pipelines, rounds
-from benchmarks.pipelines import BASELINE, PEER, Comparison, Judged, promise, times
+from benchmarks.pipelines import BASELINE, Comparison, Judged, promise
 from benchmarks.results import Check, Row
 from edgeroberta.data import Rows
 from edgeroberta.tasks import Task
@@ -62,26 +62,14 @@ def scored(
 
 def checks(rows: Sequence[Row]) -> tuple[Check, ...]:
     """Hold the bundles to what was promised."""
-    by_name = {row.name: row for row in rows if row.status == "ok"}
-    full, peer = by_name[BASELINE], by_name.get(PEER)
-    found: list[Check] = []
-    for row in by_name.values():
-        recipe, title = row.name.partition("/")[0], row.title
-        if recipe not in MOST_LOST:
-            continue
-        lost = 100 * ((full.f1 or 0.0) - (row.f1 or 0.0))
-        same = row.same_answers or 0.0
-        found += [
-            promise(f"{title}: F1 lost", lost, "at most", MOST_LOST[recipe], "points"),
-            promise(f"{title}: questions with the same span", same, "at least", 0.97),
-            promise(f"{title}: p50 against transformers' pipeline", times(full, row), "at least", 3.0, "x"),
-        ]
-        if peer is not None:
-            faster = times(peer, row)
-            found.append(
-                promise(f"{title}: p50 against Optimum's dynamic int8", faster, "at least", 1.0, "x")
-            )
-    return tuple(found)
+    return pipelines.held(rows, _lost, faster=3.0, same="questions with the same span")
+
+
+def _lost(recipe: str, row: Row, full: Row) -> list[Check]:
+    if recipe not in MOST_LOST:
+        return []
+    lost = 100 * ((full.f1 or 0.0) - (row.f1 or 0.0))
+    return [promise(f"{row.title}: F1 lost", lost, "at most", MOST_LOST[recipe], "points")]
 
 
 COMPARISON = Comparison(
