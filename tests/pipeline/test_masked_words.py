@@ -82,5 +82,5 @@ def test_every_recipe_ends_in_a_bundle_with_a_verdict(adapted, plain, chosen):
     for engine in told["engines"]:
         assert engine["metrics"]["accuracy"] > 0.05
         assert 1 < engine["metrics"]["perplexity"] < 1000
-    rows = edgeroberta.evaluate(chosen).report["data"]["rows"]
+    rows = edgeroberta.evaluate(chosen).report.data["rows"]
     assert rows == told["data"]["rows"]
