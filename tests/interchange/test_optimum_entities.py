@@ -135,6 +135,8 @@ def test_the_pipeline_on_it_finds_the_same_entities(answers, engine, precision):
         pytest.skip("its int8 logits at dynamic shapes differ by more than random tags are apart")
     for strategy, texts in ours.items():
         for text, wanted, entities in zip(TEXTS, texts, found["entities"][strategy], strict=True):
+            # One of a space that is a token by itself has no characters; the runtime leaves it out.
+            entities = [each for each in entities if each[1] < each[2]]
             told = [(each.label, each.start, each.end) for each in wanted]
             assert told == [tuple(each[:3]) for each in entities], (strategy, text)
             scores = [each.score for each in wanted]
