@@ -6,30 +6,14 @@ Imported by :mod:`benchmarks.worker` in foreign environments: packages are impor
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True)
-class TextContestant:
-    """A classifier of one text at a time; tokenization is part of the timed call."""
-
-    packages: Sequence[str]
-    size_mb: float
-    classify: Callable[[str], int]
-
-    def prepare(self, item: str) -> str:
-        """Nothing to make ready: a user has a text."""
-        return item
-
-    def answer(self, prepared: str) -> int:
-        """Classify one text."""
-        return self.classify(prepared)
+from benchmarks.peers.pipeline_parts import PipelineContestant
 
 
-def padded(model: str, max_length: int, threads: int) -> TextContestant:
+def padded(model: str, max_length: int, threads: int) -> PipelineContestant:
     """transformers, fp32, every text padded to ``max_length``: what many tutorials show."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -45,10 +29,10 @@ def padded(model: str, max_length: int, threads: int) -> TextContestant:
         with torch.inference_mode():
             return int(network(**inputs).logits.argmax(-1))
 
-    return TextContestant(("transformers", "torch"), weights_mb(model, "*.safetensors"), classify)
+    return PipelineContestant(("transformers", "torch"), weights_mb(model, "*.safetensors"), classify)
 
 
-def transformers_pipeline(model: str, max_length: int, threads: int) -> TextContestant:
+def transformers_pipeline(model: str, max_length: int, threads: int) -> PipelineContestant:
     """transformers' own pipeline, fp32."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -56,10 +40,10 @@ def transformers_pipeline(model: str, max_length: int, threads: int) -> TextCont
     torch.set_num_threads(threads)
     network = AutoModelForSequenceClassification.from_pretrained(model).eval()
     classify = in_pipeline(network, AutoTokenizer.from_pretrained(model), max_length)
-    return TextContestant(("transformers", "torch"), weights_mb(model, "*.safetensors"), classify)
+    return PipelineContestant(("transformers", "torch"), weights_mb(model, "*.safetensors"), classify)
 
 
-def optimum(model: str, file_name: str, max_length: int, threads: int) -> TextContestant:
+def optimum(model: str, file_name: str, max_length: int, threads: int) -> PipelineContestant:
     """Optimum's ORTModel in the pipeline, as its documentation shows; one ORT thread pool."""
     import onnxruntime
     import torch
@@ -75,10 +59,10 @@ def optimum(model: str, file_name: str, max_length: int, threads: int) -> TextCo
     )
     classify = in_pipeline(network, AutoTokenizer.from_pretrained(model), max_length)
     packages = ("optimum", "optimum-onnx", "transformers", "onnxruntime", "torch")
-    return TextContestant(packages, weights_mb(model, "*.onnx*"), classify)
+    return PipelineContestant(packages, weights_mb(model, "*.onnx*"), classify)
 
 
-def optimum_openvino(model: str, max_length: int, threads: int) -> TextContestant:
+def optimum_openvino(model: str, max_length: int, threads: int) -> PipelineContestant:
     """Optimum's OVModel in the pipeline, as its documentation shows, tuned for latency."""
     import torch
     from optimum.intel import OVModelForSequenceClassification
@@ -89,10 +73,10 @@ def optimum_openvino(model: str, max_length: int, threads: int) -> TextContestan
     network = OVModelForSequenceClassification.from_pretrained(model, device="CPU", ov_config=settings)
     classify = in_pipeline(network, AutoTokenizer.from_pretrained(model), max_length)
     packages = ("optimum", "optimum-intel", "transformers", "openvino", "nncf", "torch")
-    return TextContestant(packages, weights_mb(model, "openvino_model.*"), classify)
+    return PipelineContestant(packages, weights_mb(model, "openvino_model.*"), classify)
 
 
-def ctranslate2(model: str, max_length: int, threads: int) -> TextContestant:
+def ctranslate2(model: str, max_length: int, threads: int) -> PipelineContestant:
     """CTranslate2's int8 encoder with ``tokenizers``, and the classification head in numpy."""
     import ctranslate2
     import numpy as np
@@ -115,10 +99,12 @@ def ctranslate2(model: str, max_length: int, threads: int) -> TextContestant:
         hidden = np.array(encoder.forward_batch([tokenizer.encode(text).ids]).last_hidden_state)[0, 0]
         return int((project[0] @ np.tanh(dense[0] @ hidden + dense[1]) + project[1]).argmax())
 
-    return TextContestant(("ctranslate2", "tokenizers", "numpy"), weights_mb(model, "model.bin"), classify)
+    return PipelineContestant(
+        ("ctranslate2", "tokenizers", "numpy"), weights_mb(model, "model.bin"), classify
+    )
 
 
-def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = None) -> TextContestant:
+def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = None) -> PipelineContestant:
     """This project's runtime on a bundle; the bundle carries its own maximum length.
 
     Args:
@@ -142,7 +128,7 @@ def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = Non
         return index[runtime(text).label]  # type: ignore[index]
 
     packages = ("edgeroberta", engine, "tokenizers", "numpy")
-    return TextContestant(packages, weights_mb(bundle, files), classify)
+    return PipelineContestant(packages, weights_mb(bundle, files), classify)
 
 
 def in_pipeline(network: Any, tokenizer: Any, max_length: int) -> Callable[[str], int]:
