@@ -22,6 +22,8 @@ def to_json(item: Input, answer: Said) -> dict[str, Any]:
     """Return the input and all fields of its prediction as a JSON object."""
     # Not dataclasses.asdict, which copies all it finds: that takes longer than reading the logits.
     fields = {"input": item, **vars(answer)}
+    if fields.get("tier", "") is None:
+        del fields["tier"]
     if isinstance(answer, TokenPrediction):
         fields["entities"] = [dict(vars(entity)) for entity in answer.entities]
     if isinstance(answer, SpanPrediction):

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.longtexts import LongText, LongTexts
+from edgeroberta.runtime.tier_facts import CascadeFacts
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import README, RECIPE, REPORTS
@@ -19,10 +20,11 @@ from edgeroberta.tasks.spans import SIDES
 
 MANIFEST_FILE = "manifest.json"
 KIND = "edgeroberta-bundle"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 #: The versions of bundles without what is new in later ones, so that devices with former versions of this
-#: package read them: 3 knows texts that are labelled and cut, 4 labels of tokens and long texts as well.
-_PLAIN, _TOKENS_AND_LONG_TEXTS = 3, 4
+#: package read them: 3 knows texts that are labelled and cut, 4 labels of tokens and long texts as well,
+#: 5 all tasks of one model, and 6 cascades.
+_PLAIN, _TOKENS_AND_LONG_TEXTS, _ONE_MODEL = 3, 4, 5
 
 #: The version of each kind of task that does not need the newest.
 _FORMER_PROBLEMS = {
@@ -90,6 +92,7 @@ class Manifest:
     #: id of the token that ends the first text of a pair, where the graph takes what stands behind it for
     #: another token type; None where it does not
     separator_id: int | None = None
+    cascade: CascadeFacts | None = None  # the models that are asked before this one; None for none
 
     @property
     def long_texts(self) -> LongTexts:
@@ -103,10 +106,12 @@ def schema(fields: Mapping[str, Any], *, marked_words: bool = False) -> int:
     ``marked_words``: whether the tokenizer marks the inside of words (``##``), which tells where entities
     end.
     """
+    if "cascade" in fields:
+        return SCHEMA_VERSION
     problem = Problem(fields["task"]["problem"])
     if "separator_id" in fields or (marked_words and problem is Problem.TOKENS):
-        return SCHEMA_VERSION
-    needed = _FORMER_PROBLEMS.get(problem, SCHEMA_VERSION)
+        return _ONE_MODEL
+    needed = _FORMER_PROBLEMS.get(problem, _ONE_MODEL)
     return max(needed, _TOKENS_AND_LONG_TEXTS) if "long_text" in fields else needed
 
 
@@ -251,6 +256,7 @@ def _parse(folder: Path, fields: Mapping[str, Any]) -> Manifest:
             long_text=LongText(_text(fields.get("long_text", LongText.TRUNCATE))),
             stride=_count(fields.get("stride", 0)),
             separator_id=_optional_count(fields.get("separator_id")),
+            cascade=CascadeFacts.from_json(fields["cascade"]) if "cascade" in fields else None,
         )
     except KeyError as error:
         raise damaged(folder / MANIFEST_FILE, f"the field {error} is missing") from error

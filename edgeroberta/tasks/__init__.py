@@ -7,6 +7,7 @@ Standard library and numpy only, so that the device may use it too. :mod:`.kind`
 from __future__ import annotations
 
 from edgeroberta.tasks.classification import Prediction
+from edgeroberta.tasks.confidence import Calibration
 from edgeroberta.tasks.config import labels
 from edgeroberta.tasks.embeddings import Embedding, Similarity
 from edgeroberta.tasks.entities import AGGREGATIONS, Entity, TokenPrediction
@@ -26,6 +27,7 @@ __all__ = [
     "TASKS",
     "Answer",
     "AnswerSpans",
+    "Calibration",
     "Comparable",
     "Embedding",
     "Entity",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
+from edgeroberta.tasks.confidence import Calibration, top_probability
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -36,6 +37,7 @@ class Prediction:
         labels: All labels that apply: the one label, those above one half, or none for a regression.
         truncated: True when the text was longer than the model takes and its end was not read.
         windows: Parts that the text was read in; more than one for a long text read in windows.
+        tier: Name of the cascade's tier that answered; None of a bundle of one model.
     """
 
     label: str | None
@@ -44,6 +46,7 @@ class Prediction:
     labels: tuple[str, ...]
     truncated: bool
     windows: int = 1
+    tier: str | None = None
 
 
 class WholeText:
@@ -155,6 +158,10 @@ class SingleLabel(WholeText):
         ordered = np.sort(full.values, axis=1)
         return ordered[:, -1] - ordered[:, -2]
 
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return the probability of the most probable label."""
+        return top_probability(outputs.values, calibration.temperature)
+
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the label."""
         return task.labels[int(answer)]
@@ -222,6 +229,11 @@ class MultiLabel(WholeText):
     def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Return how far the least sure label of the baseline is from one half."""
         return np.abs(full.values).min(axis=1)
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return the probability that the least certain label is as it is said to be."""
+        farthest = np.abs(outputs.values.astype(np.float64)).min(axis=1)
+        return np.asarray(1 / (1 + np.exp(-farthest / calibration.temperature)))
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the labels, or ``none``."""

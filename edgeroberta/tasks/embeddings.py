@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import retrieval, statistics
+from edgeroberta.tasks.confidence import Calibration
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -134,6 +135,10 @@ class Embeddings:
         """Return how far apart the farther of the embeddings are, one less their cosine."""
         found = cosines(self.decide(task, full), self.decide(task, compressed))
         return np.asarray(1 - found.min(axis=1), np.float64)
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return nothing: the spaces of two models have nothing to do with each other."""
+        return None
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write how alike a pair is with three digits; of a single text how many dimensions there are."""

@@ -50,11 +50,13 @@ class TokenPrediction:
         entities: What was found, in the order of the text.
         truncated: True when the text was longer than the model takes and its end was not read.
         windows: Parts that the text was read in; more than one for a long text read in windows.
+        tier: Name of the cascade's tier that answered; None of a bundle of one model.
     """
 
     entities: tuple[Entity, ...]
     truncated: bool
     windows: int = 1
+    tier: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

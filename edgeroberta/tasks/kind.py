@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.tasks.confidence import Calibration
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
 
@@ -150,6 +151,12 @@ class TaskKind(Protocol):
 
     def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Rate texts by how much it tells that their answer changed, float64[n], the most first."""
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Rate how sure a model is of its answers, float64[n], more where it is surer.
+
+        None where answers of two models cannot stand for each other, as embeddings cannot.
+        """
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write one answer for people; ``text``: what was asked, where it may be shown."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
+from edgeroberta.tasks.confidence import Calibration
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import START, WORD, Indices, Outputs, Ragged
 from edgeroberta.tasks.problem import Unit
@@ -59,11 +60,13 @@ class MaskPrediction:
         masks: The best tokens for each mask, the best first, in the order of the text.
         truncated: True when the text was longer than the model takes and its end was not read.
         windows: Parts that the text was read in; more than one for a long text read in windows.
+        tier: Name of the cascade's tier that answered; None of a bundle of one model.
     """
 
     masks: tuple[tuple[FilledToken, ...], ...]
     truncated: bool
     windows: int = 1
+    tier: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +180,13 @@ class FillMask:
         margin = values[:, 0] - values[:, 1] if values.shape[1] >= 4 else np.zeros(len(values))
         same = _best(full.values) == _best(compressed.values)
         np.maximum.at(found, full.texts, np.where(same, 0.0, margin))
+        return found
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return how far the best two tokens of the least certain mask are apart; infinite without masks."""
+        found = np.full(len(outputs), np.inf)
+        values = outputs.values.astype(np.float64)
+        np.minimum.at(found, outputs.texts, (values[:, 0] - values[:, 1]) / calibration.temperature)
         return found
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:

@@ -89,8 +89,25 @@ class Ragged:
         return self.values[units], None if self.places is None else self.places[units]
 
 
+@dataclass(frozen=True, eq=False)
 class Outputs(Ragged):
     """What a model gives: ``values`` are float32 ``[total, L]``, one row per text or per token."""
+
+    #: int64 ``[texts]``, number of the tier that answered each text, from 0 on; None where no cascade did
+    tiers: Indices | None = None
+
+    def __getitem__(self, rows: Sequence[int] | npt.NDArray[Any] | slice) -> Outputs:
+        """Choose texts, as an array's rows are chosen."""
+        tiers = None if self.tiers is None else self.tiers[rows]
+        return replace(super().__getitem__(rows), tiers=tiers)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Outputs]) -> Outputs:
+        """Put the texts of several, at least one, one after the other."""
+        given = list(parts)
+        tiers = [part.tiers for part in given if part.tiers is not None]
+        found = super().concatenate(given)
+        return replace(found, tiers=np.concatenate(tiers) if len(tiers) == len(given) else None)
 
     def broken(self) -> Indices:
         """Return the texts of which a number is not finite, ascending."""
@@ -99,15 +116,16 @@ class Outputs(Ragged):
     def save(self, file: Any) -> None:
         """Write to a file, as ``.npz`` without pickles."""
         arrays: dict[str, Any] = {"values": self.values, "offsets": self.offsets}
-        if self.places is not None:
-            arrays["places"] = self.places
+        for name in ("places", "tiers"):
+            if getattr(self, name) is not None:
+                arrays[name] = getattr(self, name)
         np.savez(file, **arrays)
 
     @classmethod
     def load(cls, file: Any) -> Outputs:
         """Read what :meth:`save` wrote; what numpy raises on damage passes through."""
         with np.load(file, allow_pickle=False) as found:
-            return cls(found["values"], found["offsets"], found.get("places"))
+            return cls(found["values"], found["offsets"], found.get("places"), found.get("tiers"))
 
 
 @dataclass(frozen=True, eq=False)

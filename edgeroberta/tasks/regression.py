@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.classification import Prediction, WholeText
+from edgeroberta.tasks.confidence import Calibration
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Outputs
 
@@ -56,6 +57,12 @@ class Regression(WholeText):
     def sureness(self, task: Labelled, full: Outputs, compressed: Outputs) -> Floats:
         """Return how far the values are apart."""
         return np.abs(full.values - compressed.values)[:, 0]
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return by how much values like these are off, negative, or nothing where that is not known."""
+        if not calibration.values:
+            return None
+        return -np.interp(outputs.values[:, 0], calibration.values, calibration.spreads)
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the value with three digits."""

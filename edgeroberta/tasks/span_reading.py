@@ -43,6 +43,7 @@ class SpanPrediction:
         no_answer: Score of there being no answer.
         truncated: True when the context was longer than the model takes and its end was not read.
         windows: Parts that the context was read in.
+        tier: Name of the cascade's tier that answered; None of a bundle of one model.
     """
 
     answer: str | None
@@ -53,6 +54,7 @@ class SpanPrediction:
     no_answer: float
     truncated: bool
     windows: int = 1
+    tier: str | None = None
 
 
 def found(

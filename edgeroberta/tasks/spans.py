@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.tasks import statistics
+from edgeroberta.tasks.confidence import Calibration
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import AnswerSpans, Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -151,6 +152,20 @@ class AnswersInContext:
             best = spans.answer(task.no_answer)
             scores.append(spans.no_answer if best is None else best.score)
         return np.array(scores, np.float64)
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return how far the scores of the best two answers are apart, no answer being one of them."""
+        margins = []
+        for row in range(len(outputs)):
+            values, places = outputs.part(row)
+            scaled = (values / calibration.temperature).astype(np.float32)
+            spans = found(task, scaled, places, top=2)
+            scores = sorted((each.score for each in spans.spans), reverse=True)
+            if task.no_answer is not None:
+                scores = sorted([*scores, spans.no_answer - task.no_answer], reverse=True)
+            best, second = (*scores, 0.0, 0.0)[:2]
+            margins.append(best - second)
+        return np.array(margins, np.float64)
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write ``Paris``, or ``8-13`` without the text; ``no answer`` where there is none."""

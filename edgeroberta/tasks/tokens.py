@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
+from edgeroberta.tasks.confidence import Calibration, top_probability
 from edgeroberta.tasks.decoding import NOTHING, EntityAnswer, Span, answers, decoded, tagged_words
 from edgeroberta.tasks.entities import TokenPrediction, read
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
-from edgeroberta.tasks.outputs import Indices, Outputs, WordTags
+from edgeroberta.tasks.outputs import WORD, Indices, Outputs, WordTags
 from edgeroberta.tasks.problem import Unit
 from edgeroberta.tasks.schemes import tag_table
 from edgeroberta.tasks.windows import merge_tokens
@@ -130,6 +131,15 @@ class TokenLabels:
         same = np.argmax(full.values, axis=1) == np.argmax(compressed.values, axis=1)
         found = np.zeros(len(full))
         np.maximum.at(found, full.texts, np.where(same, 0.0, margin))
+        return found
+
+    def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
+        """Return the probability of the label of the least certain token; 1 where a text has no tokens."""
+        found = np.ones(len(outputs))
+        sure = top_probability(outputs.values, calibration.temperature)
+        if outputs.places is not None:
+            sure = np.where(outputs.places[:, WORD] >= 0, sure, 1.0)
+        np.minimum.at(found, outputs.texts, sure)
         return found
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:

@@ -80,9 +80,9 @@ def test_a_manifest_that_is_not_json_is_refused(bundle, data):
 
 
 def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
-    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 6, "new": []}')
+    (bundle / MANIFEST_FILE).write_text('{"kind": "edgeroberta-bundle", "schema_version": 7, "new": []}')
     assert str(refused(bundle)) == (
-        f"{bundle}/manifest.json: written by a newer version (schema 6, this one reads up to 5)\n"
+        f"{bundle}/manifest.json: written by a newer version (schema 7, this one reads up to 6)\n"
         "  next: pip install --upgrade edgeroberta"
     )
 
@@ -101,6 +101,7 @@ def test_a_newer_schema_is_refused_whatever_else_is_in_it(bundle):
         ({"task": {"problem": "question_answering"}}, False, 5),
         ({"task": {"problem": "fill_mask"}}, False, 5),
         ({"task": {"problem": "sentence_similarity"}, "long_text": "windows"}, False, 5),
+        ({"task": {"problem": "single_label_classification"}, "cascade": {}}, False, 6),
     ],
 )
 def test_a_bundle_has_the_lowest_schema_whose_readers_answer_right(fields, marked_words, version):

@@ -1,0 +1,120 @@
+"""What a manifest says of a cascade: who is asked first, and how sure one must be to have the last word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from edgeroberta.tasks import Calibration
+
+#: Folder of a bundle that holds its tiers but the last, which is the bundle itself.
+TIERS = "tiers"
+
+
+@dataclass(frozen=True)
+class TierFacts:
+    """A model that is asked before the last one."""
+
+    name: str  # what a prediction calls it
+    #: below the bundle's folder, with ``/``: a bundle of its own, whose manifest tells the rest, without the
+    #: tokenizer where that is the last tier's
+    folder: str
+    threshold: float  # least confidence with which its answer is given
+    calibration: Calibration  # what makes a confidence of its outputs
+    share: float  # part of all texts that it answered where the threshold was chosen
+    #: file below the bundle's folder, int32 ``[V]`` as ``.npy``: id of each of the last tier's tokens in its
+    #: own vocabulary, -1 for those that it has not. None where both are the same
+    token_ids: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        return {**vars(self), "calibration": self.calibration.to_json()}
+
+
+@dataclass(frozen=True)
+class CascadeFacts:
+    """Several models that are asked one after the other, until one is sure enough."""
+
+    tiers: tuple[TierFacts, ...]  # all but the last, in the order in which they are asked
+    last: str  # what a prediction calls the last one
+    agreement: float  # share of texts that have the last tier's answer, at least
+    confidence: float  # how sure that is
+    rows: int  # different texts that the thresholds were chosen by
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each tier, the last one included."""
+        return (*(tier.name for tier in self.tiers), self.last)
+
+    @property
+    def escalated(self) -> float:
+        """Part of all texts that the last tier answered where the thresholds were chosen."""
+        return 1 - sum(tier.share for tier in self.tiers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the field ``cascade`` of a manifest."""
+        return {**vars(self), "tiers": [tier.to_json() for tier in self.tiers]}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> CascadeFacts:
+        """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError: it is something else."""
+        tiers = tuple(_tier(each) for each in _list(fields["tiers"]))
+        found = cls(
+            tiers=tiers,
+            last=_text(fields["last"]),
+            agreement=_share(fields["agreement"]),
+            confidence=_share(fields["confidence"]),
+            rows=_rows(fields["rows"]),
+        )
+        if not tiers or len(set(found.names)) != len(found.names):
+            raise ValueError(f"the tiers of a cascade are {list(found.names)}")
+        return found
+
+
+def _tier(fields: Mapping[str, Any]) -> TierFacts:
+    table = fields["token_ids"]
+    folder = _text(fields["folder"])
+    parts = PurePosixPath(folder).parts
+    if len(parts) != 2 or parts[0] != TIERS or ".." in parts:
+        raise ValueError(f"the folder of a tier is {folder!r}")
+    return TierFacts(
+        name=_text(fields["name"]),
+        folder=folder,
+        threshold=_number(fields["threshold"]),
+        calibration=Calibration.from_json(fields["calibration"]),
+        share=_share(fields["share"]),
+        token_ids=None if table is None else _text(table),
+    )
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _share(value: object) -> float:
+    found = _number(value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"{value!r} is not from 0 to 1")
+    return found
+
+
+def _rows(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
