@@ -41,19 +41,31 @@ TASK = Task(Problem.SINGLE_LABEL, ("negative", "positive"))
 WORDS = ("film", "plot", "music", "actor", "scene", "story", "ending", "script", "camera", "silence")
 
 
-def write(folder: Path, *, data: Path | None = None, engines: tuple[str, ...] = ("onnxruntime",)) -> Path:
-    """Write a bundle without reports into an empty folder."""
+def write(
+    folder: Path,
+    *,
+    data: Path | None = None,
+    engines: tuple[str, ...] = ("onnxruntime",),
+    table: np.ndarray | None = None,
+    tokenizer: Path = TOKENIZER,
+    max_length: int = MAX_LENGTH,
+) -> Path:
+    """Write a bundle without reports into an empty folder.
+
+    ``table``: float32 ``[tokens, labels]``, what each token adds to the logits.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    _graph(folder / "model.onnx")
-    for file in TOKENIZER.glob("*.json"):
+    rows = default_table() if table is None else table
+    _graph(folder / "model.onnx", rows)
+    for file in tokenizer.glob("*.json"):
         shutil.copyfile(file, folder / file.name)
-    artifact.write_json(folder / "config.json", {"vocab_size": VOCAB, "model_type": "roberta"})
-    session = open_session("onnxruntime", folder, threads=1, lengths=Lengths((MAX_LENGTH,), ()))
+    artifact.write_json(folder / "config.json", {"vocab_size": len(rows), "model_type": "roberta"})
+    session = open_session("onnxruntime", folder, threads=1, lengths=Lengths((max_length,), ()))
     goldens = bundle_writer.make_goldens(
-        TextTokenizer.open(folder, MAX_LENGTH), session, pair=False, precision="fp32"
+        TextTokenizer.open(folder, max_length), session, pair=False, precision="fp32"
     )
     bundle_writer.write_goldens(goldens, folder)
-    seal(folder, data=data, engines=engines)
+    seal(folder, data=data, engines=engines, max_length=max_length)
     return folder
 
 
@@ -64,6 +76,7 @@ def seal(
     engines: tuple[str, ...] = ("onnxruntime",),
     model: str = "full/",
     digest: str = "1" * 64,
+    max_length: int = MAX_LENGTH,
 ) -> None:
     spec = None if data is None else asdict(DataSpec(str(data), eval_data=str(data)))
     source = {"stage": "source", "config": {"model": "full/", "data": spec}, "seed": 0, "seconds": 0.0}
@@ -71,12 +84,12 @@ def seal(
         folder,
         {
             "task": {"problem": TASK.problem.value, "labels": list(TASK.labels), "pair": False},
-            "max_length": MAX_LENGTH,
+            "max_length": max_length,
             "pad_token_id": 1,
             "engines": list(engines),
             "target": "cpu",
             "threads": 1,
-            "lengths": {"bin": 16, "counts": [6, 3, 1] + [0] * 29},
+            "lengths": {"bin": 16, "counts": ([6, 3, 1] + [0] * 29)[: -(-max_length // 16)]},
             "precision": "fp32",
             "lineage": [source],
             "baseline": {"model": model, "digest": digest, "parameters": 1, "bytes": 1},
@@ -157,10 +170,14 @@ DEVICE = MachineFacts(
 )
 
 
-def _graph(file: Path) -> None:
+def default_table() -> np.ndarray:
+    """Return what each token adds to the logits, float32 ``[VOCAB, labels]``."""
+    return np.random.default_rng(1).normal(size=(VOCAB, len(TASK.labels))).astype(np.float32)
+
+
+def _graph(file: Path, table: np.ndarray) -> None:
     from onnx import TensorProto, helper, numpy_helper, save
 
-    table = np.random.default_rng(1).normal(size=(VOCAB, len(TASK.labels))).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),

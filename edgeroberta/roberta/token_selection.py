@@ -131,8 +131,13 @@ def choose(
     return np.array(sorted(kept), np.int64)
 
 
+def single_characters(file: TokenizerFile) -> set[int]:
+    """Return the ids of pieces of one character, or byte."""
+    return {number for number, piece in file.pieces.items() if len(piece) == 1}
+
+
 def _indispensable(file: TokenizerFile) -> set[int]:
-    kept = {number for number, piece in file.pieces.items() if len(piece) == 1}
+    kept = single_characters(file)
     if file.kind == WORDPIECE:
         kept |= wordpiece.indispensable(file)
     if file.scores:

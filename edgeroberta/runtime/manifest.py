@@ -11,7 +11,7 @@ from typing import Any
 
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime.longtexts import LongText, LongTexts
-from edgeroberta.runtime.tier_facts import CascadeFacts
+from edgeroberta.runtime.tier_facts import TIERS, CascadeFacts
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import digest_file, digest_value
 from edgeroberta.storage.files import README, RECIPE, REPORTS
@@ -142,7 +142,10 @@ def seal_of(fields: Mapping[str, Any]) -> str:
 
 
 def _is_told(name: str) -> bool:
-    return name in TOLD_FILES or name.startswith(TOLD_FOLDER)
+    # Of a tier the digest counts, which is in the field ``cascade``.
+    parts = PurePosixPath(name).parts
+    nested = len(parts) == 3 and parts[0] == TIERS and parts[2] == MANIFEST_FILE
+    return nested or name in TOLD_FILES or name.startswith(TOLD_FOLDER)
 
 
 def read(folder: Path) -> Manifest:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from edgeroberta.tasks import Calibration
+from edgeroberta.tasks import Calibration, Task
 
 #: Folder of a bundle that holds its tiers but the last, which is the bundle itself.
 TIERS = "tiers"
@@ -21,7 +22,8 @@ class TierFacts:
     #: below the bundle's folder, with ``/``: a bundle of its own, whose manifest tells the rest, without the
     #: tokenizer where that is the last tier's
     folder: str
-    threshold: float  # least confidence with which its answer is given
+    digest: str  # of that bundle, see :attr:`edgeroberta.runtime.manifest.Manifest.digest`
+    threshold: float  # least confidence with which its answer is given; infinite where it never is
     calibration: Calibration  # what makes a confidence of its outputs
     share: float  # part of all texts that it answered where the threshold was chosen
     #: file below the bundle's folder, int32 ``[V]`` as ``.npy``: id of each of the last tier's tokens in its
@@ -29,8 +31,9 @@ class TierFacts:
     token_ids: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        return {**vars(self), "calibration": self.calibration.to_json()}
+        """Return it as a JSON object; a threshold without end is null there."""
+        threshold = None if self.threshold == math.inf else self.threshold
+        return {**vars(self), "threshold": threshold, "calibration": self.calibration.to_json()}
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,19 @@ class CascadeFacts:
         return found
 
 
+def same_task(task: Task, other: Task) -> bool:
+    """Tell whether answers of models of two tasks can stand for each other.
+
+    Ids of tokens, and what is fitted to one model, may differ.
+    """
+    return (task.problem, task.labels, task.pair, task.num_outputs) == (
+        other.problem,
+        other.labels,
+        other.pair,
+        other.num_outputs,
+    )
+
+
 def _tier(fields: Mapping[str, Any]) -> TierFacts:
     table = fields["token_ids"]
     folder = _text(fields["folder"])
@@ -82,7 +98,8 @@ def _tier(fields: Mapping[str, Any]) -> TierFacts:
     return TierFacts(
         name=_text(fields["name"]),
         folder=folder,
-        threshold=_number(fields["threshold"]),
+        digest=_text(fields["digest"]),
+        threshold=math.inf if fields["threshold"] is None else _number(fields["threshold"]),
         calibration=Calibration.from_json(fields["calibration"]),
         share=_share(fields["share"]),
         token_ids=None if table is None else _text(table),
@@ -104,6 +121,8 @@ def _text(value: object) -> str:
 def _number(value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{value!r} is not finite")
     return float(value)
 
 

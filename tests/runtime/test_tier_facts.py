@@ -5,7 +5,7 @@ import pytest
 from edgeroberta.runtime.tier_facts import CascadeFacts, TierFacts
 from edgeroberta.tasks import Calibration
 
-TIER = TierFacts("tiny", "tiers/tiny", 0.9, Calibration(1.5), 0.75, "tiers/tiny/token_ids.npy")
+TIER = TierFacts("tiny", "tiers/tiny", "0" * 64, 0.9, Calibration(1.5), 0.75, "tiers/tiny/token_ids.npy")
 CASCADE = CascadeFacts((TIER,), "int8", 0.99, 0.95, 2000)
 
 
