@@ -105,7 +105,7 @@ def bundle(config: FakeConfig, context: Context) -> Mapping[str, Any]:
     return {"stages": [lineage.stage for lineage in context.history]}
 
 
-LATENCY = {"p50_ms": 1.25, "p90_ms": 2.0, "p99_ms": 2.5}
+LATENCY = {"mean_ms": 1.5, "p50_ms": 1.25, "p90_ms": 2.0, "p99_ms": 2.5}
 REPORT = {
     "metric": "accuracy",
     "baseline": {"bytes": 120_000_000, "metrics": {"accuracy": 0.875}, "latency": None},

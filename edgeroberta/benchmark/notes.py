@@ -22,7 +22,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         f"of up to {plan.calls} calls or {plan.repetition_seconds:g} s, after windows of {plan.warmup} calls "
         "until "
         f"two medians lie within {TOLERANCE:.0%}; percentiles are of all calls, intervals from drawing "
-        "blocks of calls, the speed-up over the baseline is the median over rounds."
+        "blocks of calls, the speed-up over the baseline is the median over rounds, of medians and of means."
     )
     found += _baselines(comparison)
     if any(gain.ratio is not None for _, gain in gains):

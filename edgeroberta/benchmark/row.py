@@ -57,7 +57,8 @@ class BenchmarkRow:
     peak_bytes: int | None = None  # peak memory of the process after the timed calls
     cold_start_s: float | None = None  # from before the first import to the first answer
     #: times faster than the baseline here, in the same rounds; see :func:`baseline`
-    speed_up: float | None = None
+    speed_up: float | None = None  # by medians
+    mean_speed_up: float | None = None  # the same by means, in which slow texts count for what they take
     #: what int8 brings over floats of the same shape on this engine; None for floats and on a GPU
     gain: Int8Speedup | None = None
 
@@ -144,7 +145,9 @@ def with_speed_up(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
     for row in rows:
         base = baseline(rows, row)
         if base is not None and base.latency is not None and row.latency is not None:
-            row = replace(row, speed_up=speed_up(base.latency, row.latency))
+            by_medians = speed_up(base.latency, row.latency)
+            by_means = speed_up(base.latency, row.latency, figure="mean")
+            row = replace(row, speed_up=by_medians, mean_speed_up=by_means)
         found.append(row)
     return found
 

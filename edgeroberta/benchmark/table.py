@@ -34,6 +34,7 @@ def measured(comparison: Comparison) -> Table:
     columns: Cells[BenchmarkRow] = [
         *_NAMES,
         (Column("status", right=False), lambda row: f"{row.status}, noisy" if row.noisy else str(row.status)),
+        (Column("mean", "ms"), _time("mean_ms")),
         (Column("p50", "ms"), _time("p50_ms")),
         (Column("p90", "ms"), _time("p90_ms")),
         (Column("p99", "ms"), _time("p99_ms")),
@@ -44,7 +45,8 @@ def measured(comparison: Comparison) -> Table:
         (Column("size", "MB"), lambda row: megabytes(row.bytes)),
         (Column("peak", "MB"), lambda row: megabytes(row.peak_bytes)),
         (Column("mJ/text"), lambda row: decimals(row.energy_mj, 1)),
-        (Column("speed-up"), lambda row: ABSENT if row.speed_up is None else f"{row.speed_up:.2f}×"),
+        (Column("speed-up"), _times("speed_up")),
+        (Column("mean speed-up"), _times("mean_speed_up")),
         (Column("int8 over float"), lambda row: row.gain.cell if row.gain else ABSENT),
     ]
     return Table.by(columns, comparison.rows)
@@ -52,6 +54,14 @@ def measured(comparison: Comparison) -> Table:
 
 def _time(name: str) -> Callable[[BenchmarkRow], str]:
     return lambda row: decimals(getattr(row.latency, name, None))
+
+
+def _times(name: str) -> Callable[[BenchmarkRow], str]:
+    def cell(row: BenchmarkRow) -> str:
+        factor = getattr(row, name)
+        return ABSENT if factor is None else f"{factor:.2f}×"
+
+    return cell
 
 
 def _part(name: str) -> Callable[[BenchmarkRow], str]:
@@ -81,6 +91,7 @@ _NAMES: Cells[BenchmarkRow] = [
 #: The second table, which says how good the numbers of the first are.
 _QUALITY: Cells[BenchmarkRow] = [
     *_NAMES,
+    (Column("mean 95 %"), _interval("mean_interval_ms")),
     (Column("p50 95 %"), _interval("p50_interval_ms")),
     (Column("p90 95 %"), _interval("p90_interval_ms")),
     (Column("p99 95 %"), _interval("p99_interval_ms")),

@@ -83,7 +83,9 @@ class BaselineAnswers(_Stored, Shown):
             f"{metric} {100 * self.metrics[metric]:.1f} on {self.rows:,} rows of {self.data_source}",
         ]
         if (latency := self.latency) is not None:
-            times = f"p50 {latency.p50_ms:.2f} ms, p90 {latency.p90_ms:.2f} ms, p99 {latency.p99_ms:.2f} ms"
+            figures = (("mean", latency.mean_ms), ("p50", latency.p50_ms), ("p90", latency.p90_ms),
+                       ("p99", latency.p99_ms))  # fmt: skip
+            times = ", ".join(f"{name} {value:.2f} ms" for name, value in figures)
             calls = f"{latency.calls} calls after {latency.warmup} to warm up"
             lines.append(f"{times} per text, tokenization included, {calls}")
             if not latency.steady:

@@ -1,4 +1,4 @@
-"""The clock: single calls timed, summed up as percentiles, and the peak memory of this process."""
+"""The clock: single calls timed, summed up as mean and percentiles, and the peak memory of this process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from edgeroberta.measure.intervals import Floats, intervals
 from edgeroberta.measure.stopwatch import Stopwatch
 
 Input = TypeVar("Input")
@@ -46,7 +46,8 @@ class Breakdown:
 class Latency:
     """How long calls took, with the facts that make the numbers comparable."""
 
-    p50_ms: float  # median of all calls of all rounds, in milliseconds
+    mean_ms: float  # mean of all calls of all rounds, in milliseconds
+    p50_ms: float  # median of the same calls
     p90_ms: float  # 90th percentile of the same calls (linear between the two nearest)
     p99_ms: float  # 99th percentile of the same calls
     texts_per_second: float  # texts answered divided by the time the calls took
@@ -58,9 +59,12 @@ class Latency:
     tokenized: bool  # True when calls began with texts; False when they began with random ids
     threads: int  # threads the engine was given
     round_p50_ms: tuple[float, ...]  # median of each round. Rows that took turns are compared round by round.
+    #: mean of each round; empty in what versions up to 0.7 stored
+    round_mean_ms: tuple[float, ...] = ()
     steady: bool = True  # False when the times still moved at the end of the warm-up
-    #: 95 % interval of ``p50_ms``, see ``intervals``; None for too few calls
-    p50_interval_ms: tuple[float, float] | None = None
+    #: 95 % interval of ``mean_ms``, see ``intervals``; None for too few calls
+    mean_interval_ms: tuple[float, float] | None = None
+    p50_interval_ms: tuple[float, float] | None = None  # the same for ``p50_ms``
     p90_interval_ms: tuple[float, float] | None = None  # the same for ``p90_ms``
     p99_interval_ms: tuple[float, float] | None = None  # the same for ``p99_ms``
     breakdown: Breakdown | None = None  # where the time goes; None where the model does not tell
@@ -80,6 +84,8 @@ class Latency:
         }
         if fields.get("breakdown") is not None:
             typed["breakdown"] = Breakdown(**fields["breakdown"])
+        if "mean_ms" not in fields:  # of a version up to 0.7; the mean of the calls is in their rate
+            typed["mean_ms"] = 1000 * fields["batch"] / fields["texts_per_second"]
         return cls(**{**fields, **typed})
 
 
@@ -99,9 +105,10 @@ def summarise(rounds: Sequence[Sequence[float]], shape: CallShape) -> Latency:
     """Pool the seconds of the calls of all rounds; empty rounds are left out."""
     kept = [np.asarray(calls, dtype=np.float64) * 1000 for calls in rounds if len(calls)]
     pooled = np.concatenate(kept)
-    p50, p90, p99 = np.percentile(pooled, PERCENTILES)
-    found = percentile_intervals(kept, PERCENTILES)
+    mean, p50, p90, p99 = _figures(pooled[np.newaxis])[:, 0]
+    found = intervals(kept, _figures) or (None, None, None, None)
     return Latency(
+        mean_ms=float(mean),
         p50_ms=float(p50),
         p90_ms=float(p90),
         p99_ms=float(p99),
@@ -114,11 +121,18 @@ def summarise(rounds: Sequence[Sequence[float]], shape: CallShape) -> Latency:
         tokenized=shape.tokenized,
         threads=shape.threads,
         round_p50_ms=tuple(float(np.median(calls)) for calls in kept),
+        round_mean_ms=tuple(float(np.mean(calls)) for calls in kept),
         steady=shape.steady,
-        p50_interval_ms=found[0] if found else None,
-        p90_interval_ms=found[1] if found else None,
-        p99_interval_ms=found[2] if found else None,
+        mean_interval_ms=found[0],
+        p50_interval_ms=found[1],
+        p90_interval_ms=found[2],
+        p99_interval_ms=found[3],
     )
+
+
+def _figures(calls: Floats) -> Floats:
+    """Return mean and percentiles, float64 ``[4, draws]``, of calls ``[draws, calls]``."""
+    return np.concatenate([calls.mean(axis=1)[np.newaxis], np.percentile(calls, PERCENTILES, axis=1)])
 
 
 def break_down(rounds: Sequence[TimedCalls], device: Sequence[TimedCalls], batch: int) -> Breakdown | None:
@@ -175,17 +189,19 @@ def time_calls(
     return found
 
 
-def speed_up(baseline: Latency, other: Latency) -> float:
+def speed_up(baseline: Latency, other: Latency, *, figure: str = "p50") -> float:
     """Tell how many times faster ``other`` is than ``baseline``.
 
-    When both took turns in the same rounds, this is the median over rounds of the ratio of their medians: a
-    machine that slows down for a while slows both sides of a round. Otherwise it is the ratio of the pooled
-    medians. Returns the factor; above 1 when ``other`` is faster.
+    ``figure``: what is compared, ``p50`` or ``mean``. When both took turns in the same rounds, this is the
+    median over rounds of the ratio of their figures: a machine that slows down for a while slows both sides
+    of a round. Otherwise it is the ratio of the pooled figures. Returns the factor; above 1 when ``other`` is
+    faster.
     """
-    if len(baseline.round_p50_ms) == len(other.round_p50_ms) > 1:
-        ratios = np.asarray(baseline.round_p50_ms) / np.asarray(other.round_p50_ms)
-        return float(np.median(ratios))
-    return baseline.p50_ms / other.p50_ms
+    sides = [getattr(latency, f"round_{figure}_ms") for latency in (baseline, other)]
+    if len(sides[0]) == len(sides[1]) > 1:
+        return float(np.median(np.asarray(sides[0]) / np.asarray(sides[1])))
+    pooled = [getattr(latency, f"{figure}_ms") for latency in (baseline, other)]
+    return float(pooled[0] / pooled[1])
 
 
 def peak_memory() -> int:
@@ -215,37 +231,3 @@ def spread(lengths: Sequence[int], count: int) -> list[int]:
     if count >= len(order):
         return sorted(order)
     return sorted(order[int((index + 0.5) * len(order) / count)] for index in range(count))
-
-
-#: Calls in a block. A round of 100 calls gives ten of them.
-BLOCK = 10
-#: Draws; the ends of a 95 % interval then rest on 25 draws each.
-DRAWS = 1000
-#: Fewer blocks say little of how much they differ.
-LEAST_BLOCKS = 4
-#: Drawn calls held at a time, 64 MB.
-_AT_ONCE = 8_000_000
-
-
-def percentile_intervals(
-    rounds: Sequence[npt.NDArray[np.float64]], percentiles: Sequence[float]
-) -> tuple[tuple[float, float], ...] | None:
-    """Find the 95 % interval of each percentile of all calls; None for fewer than four blocks of calls."""
-    cut = [calls[: len(calls) // BLOCK * BLOCK].reshape(-1, BLOCK) for calls in rounds if len(calls) >= BLOCK]
-    counts = np.array([len(blocks) for blocks in cut])
-    if counts.sum() < LEAST_BLOCKS:
-        return None
-    table = np.concatenate(cut)
-    first = np.cumsum(counts) - counts
-    # Of each round as many blocks as a round has on average; a round that was cut short comes less often.
-    shape = (len(cut), max(1, len(table) // len(cut)))
-    rng = np.random.default_rng(0)
-    found = []
-    step = max(1, _AT_ONCE // table.size)
-    for start in range(0, DRAWS, step):
-        draws = min(step, DRAWS - start)
-        picked = rng.choice(len(cut), size=(draws, shape[0], 1), p=counts / counts.sum())
-        chosen = first[picked] + rng.integers(counts[picked], size=(draws, *shape))
-        found.append(np.percentile(table[chosen].reshape(draws, -1), percentiles, axis=1))
-    low, high = np.percentile(np.concatenate(found, axis=1), [2.5, 97.5], axis=1)
-    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgeroberta.evaluation.result import to_come
@@ -13,7 +13,7 @@ from edgeroberta.report.table import Cells, Column, Table
 Measured = Mapping[str, Any]
 
 #: Columns of a short table; a long one has all.
-FEW = ("model", "engine", "size", "agreement", "p50", "p99", "verdict")
+FEW = ("model", "engine", "size", "agreement", "mean", "p50", "p99", "verdict")
 
 
 def table(report: Measured, *, all_columns: bool = False) -> Table:
@@ -26,8 +26,7 @@ def table(report: Measured, *, all_columns: bool = False) -> Table:
         (Column(metric), lambda row: score(metric, (row["metrics"] or {}).get(metric))),
         (Column("drop in points (interval)"), lambda row: _drop(row.get("drop"))),
         (Column("agreement", "%"), lambda row: points(row.get("agreement"))),
-        (Column("p50", "ms"), lambda row: decimals((row["latency"] or {}).get("p50_ms"))),
-        (Column("p99", "ms"), lambda row: decimals((row["latency"] or {}).get("p99_ms"))),
+        *((Column(name, "ms"), _time(f"{name}_ms")) for name in ("mean", "p50", "p99")),
         (Column("int8 over float"), lambda row: _gain(row.get("gain"))),
         (Column("peak", "MB"), lambda row: megabytes(row.get("peak_bytes"))),
         (Column("cold start", "s"), lambda row: decimals(row.get("cold_start_s"))),
@@ -35,6 +34,10 @@ def table(report: Measured, *, all_columns: bool = False) -> Table:
     ]
     shown = [each for each in cells if all_columns or each[0].heading in (*FEW, metric)]
     return Table.by(shown, (report["baseline"], *report["engines"]))
+
+
+def _time(name: str) -> Callable[[Measured], str]:
+    return lambda row: decimals((row["latency"] or {}).get(name))
 
 
 def _engine(row: Measured) -> str:

@@ -39,6 +39,7 @@ def comparison() -> Comparison:
         peak_bytes=612_000_000,
         cold_start_s=4.2,
         speed_up=1.0,
+        mean_speed_up=1.0,
     )
     ours = replace(
         full,
@@ -51,6 +52,7 @@ def comparison() -> Comparison:
         peak_bytes=141_000_000,
         cold_start_s=0.31,
         speed_up=7.8,
+        mean_speed_up=7.1,
         offline=Throughput(1234.5, 32, 256, ((1, 558.0), (8, 900.0), (32, 1234.5))),
         energy_mj=12.34,
         gain=Int8Speedup(2.31, 1.6, False, 1.1, 2.54, 24, "AVX-512 VNNI"),
@@ -214,3 +216,11 @@ def test_int8_that_brings_less_than_usual_is_said_loudly(comparison):
         "in the engine, 24 tokens), where at least 1.6 times is usual with AVX-512 VNNI. Likely cause: a "
         "busy machine; measure again."
     )
+
+
+def test_a_row_whose_slow_texts_are_much_slower_gains_less_by_means(comparison):
+    full, ours = comparison.rows[1:3]
+    slow_tail = summarise([[0.001] * 9 + [0.011]] * 5, SHAPE)
+    base = replace(full, latency=summarise([[0.010] * 10] * 5, SHAPE))
+    _, found = with_speed_up([base, replace(ours, latency=slow_tail)])
+    assert (found.speed_up, found.mean_speed_up) == pytest.approx((10, 5))

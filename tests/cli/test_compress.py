@@ -84,9 +84,9 @@ def test_a_run_ends_with_a_summary_on_stderr_and_nothing_on_stdout(
         "",
         lines[lines.index("[5/5] bundle") + 2],  # how long that took
         "",
-        "model     engine       size MB  accuracy  agreement %  p50 ms  p99 ms  verdict",
-        "baseline  torch          120.0      87.5            –       –       –  –",
-        "bundle    onnxruntime     30.0      86.2         97.5    1.25    2.50  PASS",
+        "model     engine       size MB  accuracy  agreement %  mean ms  p50 ms  p99 ms  verdict",
+        "baseline  torch          120.0      87.5            –        –       –       –  –",
+        "bundle    onnxruntime     30.0      86.2         97.5     1.50    1.25    2.50  PASS",
         "",
         "PASS: because",
         "",

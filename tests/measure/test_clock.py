@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
-import numpy as np
 import pytest
 
 from edgeroberta.measure import clock
-from edgeroberta.measure.clock import CallShape, percentile_intervals, speed_up, spread, summarise, time_calls
+from edgeroberta.measure.clock import CallShape, Latency, speed_up, spread, summarise, time_calls
 
 
 def test_percentiles_are_of_all_calls_of_all_rounds():
@@ -80,53 +81,28 @@ def test_peak_memory_counts_what_was_freed_again_and_nothing_of_the_parent():
     assert len(ballast)
 
 
-def test_the_interval_holds_the_percentile_of_what_was_drawn_from():
-    """95 of 100 intervals should hold the true median; the bootstrap is a little narrow with 20 blocks."""
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(100):
-        found = percentile_intervals(list(rng.lognormal(size=(5, 40))), [50])
-        held += found[0][0] <= 1.0 <= found[0][1]
-    assert 85 <= held <= 100
+def test_the_mean_is_told_with_its_interval_and_by_round():
+    rounds = [[0.001] * 20 + [0.011] * 20, [0.002] * 40]
+    found = summarise(rounds, CallShape(warmup=0))
+    assert found.mean_ms == pytest.approx(4.0)
+    assert found.round_mean_ms == pytest.approx((6.0, 2.0))
+    assert found.mean_interval_ms[0] < 4 < found.mean_interval_ms[1]
 
 
-def test_calls_that_slow_down_together_widen_it():
-    """The same times, once as a machine gives them that is slow for a while at a time, once shuffled."""
-    rng = np.random.default_rng(0)
-    slow = np.repeat(rng.choice([1.0, 2.0], size=50), 10) + rng.normal(scale=0.2, size=500)
-    together = percentile_intervals([slow], [50])
-    apart = percentile_intervals([rng.permutation(slow)], [50])
-    assert together is not None
-    assert apart is not None
-    assert np.ptp(together) > 1.5 * np.ptp(apart)
+def test_what_an_earlier_version_stored_tells_its_mean():
+    """A rate is the number of texts over the time of their calls."""
+    known = summarise([[0.25, 0.75], [0.5]], CallShape(warmup=0, batch=8))
+    stored = asdict(known)
+    for name in ("mean_ms", "round_mean_ms", "mean_interval_ms"):
+        del stored[name]
+    found = Latency.from_json(json.loads(json.dumps(stored)))
+    assert found.mean_ms == pytest.approx(500.0)
+    assert (found.round_mean_ms, found.mean_interval_ms) == ((), None)
+    assert speed_up(found, known, figure="mean") == pytest.approx(1.0)
 
 
-def test_rounds_that_differ_as_a_whole_widen_it():
-    """A slow-down may last as long as a round; blocks of ten calls alone would hold 42 of 100 medians."""
-    rng = np.random.default_rng(0)
-    held = 0
-    for _ in range(100):
-        found = percentile_intervals(list(rng.normal(size=(5, 100)) + rng.normal(size=(5, 1))), [50])
-        held += found[0][0] <= 0.0 <= found[0][1]
-    assert held >= 70
-
-
-def test_rounds_of_different_lengths_are_taken_together():
-    rng = np.random.default_rng(0)
-    found = percentile_intervals([rng.normal(10, 1, size) for size in (100, 57, 12, 3)], [50])
-    assert found[0][0] < 10 < found[0][1]
-    assert percentile_intervals([rng.normal(size=100)], [50]) is not None
-
-
-def test_each_percentile_has_its_own_and_they_are_the_same_each_time():
-    rounds = list(np.random.default_rng(1).lognormal(size=(5, 100)))
-    found = percentile_intervals(rounds, [50, 90, 99])
-    assert found == percentile_intervals(rounds, [50, 90, 99])
-    assert found is not None
-    for (low, high), percentile in zip(found, (50, 90, 99), strict=True):
-        assert low < np.percentile(np.concatenate(rounds), percentile) < high
-
-
-@pytest.mark.parametrize("rounds", [[np.ones(30)], [np.ones(5)] * 20, []])
-def test_too_few_calls_have_none(rounds):
-    assert percentile_intervals(rounds, [50]) is None
+def test_speed_up_of_means_counts_rare_slow_calls():
+    base = summarise([[0.010] * 10] * 2, CallShape(warmup=0))
+    cascade = summarise([[0.002] * 9 + [0.012]] * 2, CallShape(warmup=0))
+    assert speed_up(base, cascade) == pytest.approx(5.0)
+    assert speed_up(base, cascade, figure="mean") == pytest.approx(10 / 3)
