@@ -33,6 +33,7 @@ def load(
     top_k: int | None = None,
     no_answer: float | bool | None = None,
     max_answer_tokens: int | None = None,
+    engine_cache: str | os.PathLike[str] | None = None,
 ) -> Runtime:
     """Open a bundle, ready to answer texts: ``load("out/")("great film").label``.
 
@@ -51,6 +52,8 @@ def load(
         no_answer: By how much no answer must score more than the best one to be given; True for any more,
             False where each question has its answer; else what the bundle says.
         max_answer_tokens: Tokens of the longest answer; else what the bundle says, or 15.
+        engine_cache: Folder in which an engine may keep what it compiles, for the next opening (OpenVINO does
+            so); else nothing is kept.
 
     Returns:
         The runtime; a call with a text gives a :class:`Prediction` (of a model that finds entities a
@@ -78,6 +81,7 @@ def load(
         top_k=top_k,
         no_answer=no_answer,
         max_answer_tokens=max_answer_tokens,
+        engine_cache=None if engine_cache is None else Path(engine_cache),
     )
 
 

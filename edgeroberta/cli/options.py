@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -93,6 +94,12 @@ NoAnswer = Annotated[
 ]
 MaxAnswerTokens = Annotated[
     int | None, typer.Option(min=1, help="Tokens of the longest answer; else as the bundle says, or 15.")
+]
+EngineCache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder in which OpenVINO may keep what it compiles, for the next start."
+    ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

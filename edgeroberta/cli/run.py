@@ -15,6 +15,7 @@ from edgeroberta.cli import console
 from edgeroberta.cli.options import (
     Aggregation,
     Debug,
+    EngineCache,
     LongText,
     MaxAnswerTokens,
     NoAnswer,
@@ -71,6 +72,7 @@ def run(
     top_k: TopK = None,
     no_answer: NoAnswer = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    engine_cache: EngineCache = None,
     prompt: Annotated[
         str | None,
         typer.Option(help="Of an embedding model: name of what is put in front of texts; else its default."),
@@ -83,6 +85,7 @@ def run(
     with api.load(
         bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,
         top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
+        engine_cache=engine_cache,
     ) as runtime:  # fmt: skip
         asks = runtime.task.optimum_task == "question-answering"
         if runtime.task.pair and not pair and not asks:

@@ -14,6 +14,7 @@ from edgeroberta.cli import console
 from edgeroberta.cli.options import (
     Aggregation,
     Debug,
+    EngineCache,
     LongText,
     MaxAnswerTokens,
     NoAnswer,
@@ -48,6 +49,7 @@ def serve(
     top_k: TopK = None,
     no_answer: NoAnswer = None,
     max_answer_tokens: MaxAnswerTokens = None,
+    engine_cache: EngineCache = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it can be asked.")
     ] = False,
@@ -67,6 +69,7 @@ def serve(
     with api.load(
         bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,
         top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
+        engine_cache=engine_cache,
     ) as runtime:  # fmt: skip
         about = {"bundle": str(bundle), "engine": runtime.engine, "engine_version": runtime.engine_version}
 

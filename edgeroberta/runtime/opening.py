@@ -10,11 +10,13 @@ from pathlib import Path
 
 from edgeroberta.errors import BundleError, UsageError
 from edgeroberta.runtime import filling, goldens, lengths, longtexts, manifest, preferences, processor
+from edgeroberta.runtime.compiled_graphs import CompiledGraphs
 from edgeroberta.runtime.embedding_texts import reader
 from edgeroberta.runtime.longtexts import LongText
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.session import ENGINES, Ids, Session, choose_engine, open_session
 from edgeroberta.runtime.tokenizer import TextTokenizer
+from edgeroberta.storage import paths
 from edgeroberta.storage.files import TOKENIZER
 from edgeroberta.tasks import Outputs, Problem, Task
 
@@ -40,6 +42,7 @@ class OpeningOptions:
     long_text: str | None
     stride: int | None
     answers: AnswerOptions
+    engine_cache: str | Path | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def open_parts(folder: Path, options: OpeningOptions) -> OpenedParts:
     task = _answering(_aggregated(facts.task, options.aggregation), options.answers)
     preferred = preferences.preferred(facts.digest) if options.engine is None else None
     engine = choose_engine(options.engine, facts.engines, preferred=preferred)
-    for needed in (TOKENIZER, goldens.GOLDENS_FILE, *ENGINES[engine].files_in(facts.files)):
+    graph = ENGINES[engine].files_in(facts.files)
+    for needed in (TOKENIZER, goldens.GOLDENS_FILE, *graph):
         if needed not in facts.files:
             raise BundleError(f"does not list {needed}", where=str(facts.folder / manifest.MANIFEST_FILE))
     manifest.check_files(facts)
@@ -68,8 +72,16 @@ def open_parts(folder: Path, options: OpeningOptions) -> OpenedParts:
     tokenizer = _tokenizer(facts, options, threads)
     if (advice := processor.advise(facts, engine)) is not None:
         logger.warning("%s: %s", facts.folder, advice)
+    compiled = None
+    if options.engine_cache is not None:
+        hashes = {name: facts.files[name].sha256 for name in graph}
+        compiled = CompiledGraphs(paths.named(options.engine_cache), hashes)
     session = open_session(
-        engine, facts.folder, threads=threads, lengths=lengths.choose(facts.lengths, facts.max_length)
+        engine,
+        facts.folder,
+        threads=threads,
+        lengths=lengths.choose(facts.lengths, facts.max_length),
+        compiled=compiled,
     )
     return OpenedParts(facts, task, tokenizer, session)
 

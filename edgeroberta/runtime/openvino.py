@@ -1,12 +1,18 @@
-"""Runs bundles in OpenVINO on the CPU: a few fixed lengths, each compiled once.
+"""Runs bundles in OpenVINO on the CPU: a few fixed lengths, each compiled once, when it is first needed.
 
 Fixed shapes, because with a dynamic one OpenVINO infers shapes anew on every call (1.1 ms of 2.4 ms at
 16 tokens, six layers of width 384, version 2026.4), and because int8 with dynamic shapes crashes on
 CPUs with AMX (https://github.com/openvinotoolkit/openvino/issues/37577, seen up to 2026.4.1).
+
+A length costs 0.3 to 0.4 s and 36 MB: 11 MB of weights in the order of the kernels, which models that were
+compiled apart do not share, the rest OpenVINO's own objects (six layers of width 384). So opening compiles
+only the length that most texts have.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import sys
 import threading
 from collections import deque
@@ -18,11 +24,17 @@ import numpy as np
 
 from edgeroberta.errors import EngineError, missing_extra
 from edgeroberta.runtime import openvino_masks
+from edgeroberta.runtime.compiled_graphs import CompiledGraphs
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.runtime.session import Ids, Logits, opened
 from edgeroberta.storage.files import GRAPH, OPENVINO
 
+logger = logging.getLogger(__name__)
+
 _ABSENT: Any = None
+#: Leaves the weights out of an exported model, which then has 1 MB instead of 31 and reads them from the
+#: bundle's file, given as ``WEIGHTS_PATH`` (2026.4).
+_WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
 
 
 class _Compiled:
@@ -49,23 +61,49 @@ class _Compiled:
 
 
 class OpenVinoSession:
-    """A session that pads to prepared lengths and prepares the others when they are first met."""
+    """A session that pads to prepared lengths, each of which is compiled when it is first met.
+
+    What a text is padded to never depends on what has been compiled: its answer is the same at any time.
+    """
 
     name = "openvino"
 
-    def __init__(self, core: Any, graph: Path, *, version: str, threads: int, lengths: Lengths) -> None:
+    def __init__(
+        self,
+        core: Any,
+        graph: Path,
+        *,
+        version: str,
+        threads: int,
+        lengths: Lengths,
+        store: _Store | None = None,
+    ) -> None:
         self._core = core
         self._graph = graph
-        self._threads = threads
+        self._settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_NUM_THREADS": str(threads),
+            # Without it, CPUs with AMX or AVX-512 BF16 round the float part to bfloat16.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
         self._lengths = lengths
+        self._store = store
         self._compiled: dict[int, _Compiled] = {}
         self._compiling = threading.Lock()
         self.version = version
         model = core.read_model(str(graph))
         self._mask_id = openvino_masks.mask_id(model)
         self._head = None if self._mask_id is None else self._compiled_for(openvino_masks.head(model))
-        for length in lengths.warm:
-            self._compile(length)
+        self._compile(lengths.usual)  # which shows whether OpenVINO takes the graph
+
+    def prepare(self) -> None:
+        """Compile the lengths that are not compiled yet and most texts have."""
+        try:
+            for length in self._lengths.warm:
+                self._compile(length)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {error}", where=self._graph.name) from error
 
     def padded_length(self, length: int) -> int:
         """Return the prepared length that an input of ``length`` tokens is padded to."""
@@ -129,26 +167,57 @@ class OpenVinoSession:
         with self._compiling:
             if length in self._compiled:
                 return self._compiled[length]
-            # Read anew each time: weights are mapped from the file, so this costs 20 ms and no memory.
-            model = opened(self._core).read_model(str(self._graph))
-            if self._mask_id is not None:
-                model = openvino_masks.encoder(model)
-            for result in model.get_results()[1:]:  # what other programs read of the graph
-                model.remove_result(result)
-            model.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
-            compiled = self._compiled_for(model)
+            store = self._store
+            model = None if store is None else store.load(opened(self._core), length, self._settings)
+            if model is None:
+                compiled = self._compiled_for(self._read(length))
+                if store is not None:
+                    store.save(compiled.model, length, self._settings)
+            else:
+                compiled = _Compiled(model)
             self._compiled[length] = compiled
             return compiled
 
+    def _read(self, length: int) -> Any:
+        # Read anew each time: weights are mapped from the file, so this costs 20 ms and no memory.
+        model = opened(self._core).read_model(str(self._graph))
+        if self._mask_id is not None:
+            model = openvino_masks.encoder(model)
+        for result in model.get_results()[1:]:  # what other programs read of the graph
+            model.remove_result(result)
+        model.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
+        return model
+
     def _compiled_for(self, model: Any) -> _Compiled:
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": str(self._threads),
-            # Without it, CPUs with AMX or AVX-512 BF16 round the float part to bfloat16.
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
+        settings = self._settings if self._store is None else {**self._settings, **_WITHOUT_WEIGHTS}
         return _Compiled(opened(self._core).compile_model(model, "CPU", settings))
+
+
+class _Store:
+    """Compiled lengths of a bundle's own files, kept from one opening to the next."""
+
+    def __init__(self, kept: CompiledGraphs, weights: Path, build: str) -> None:
+        self._kept = kept
+        self._weights = weights
+        self._build = build
+
+    def load(self, core: Any, length: int, settings: Mapping[str, str]) -> Any | None:
+        """Return the compiled model of a length; None where it is not kept, or OpenVINO refuses it."""
+        content = self._kept.read(self._key(length, settings))
+        if content is None:
+            return None
+        settings = {**settings, **_WITHOUT_WEIGHTS, "WEIGHTS_PATH": str(self._weights)}
+        try:
+            return core.import_model(io.BytesIO(content), "CPU", settings)
+        except RuntimeError as error:
+            logger.warning("OpenVINO does not take what it compiled before (%s); it compiles anew", error)
+            return None
+
+    def save(self, model: Any, length: int, settings: Mapping[str, str]) -> None:
+        self._kept.write(self._key(length, settings), model.export_model().getvalue())
+
+    def _key(self, length: int, settings: Mapping[str, str]) -> dict[str, str]:
+        return {"engine": "openvino", "build": self._build, "length": str(length), **settings}
 
 
 def load(*, purpose: str) -> Any:
@@ -170,18 +239,24 @@ def load(*, purpose: str) -> Any:
     return openvino
 
 
-def open(folder: Path, *, threads: int, lengths: Lengths) -> OpenVinoSession:
-    """Load ``openvino_model.xml`` and compile it for the lengths that most texts have.
+def open(
+    folder: Path, *, threads: int, lengths: Lengths, compiled: CompiledGraphs | None = None
+) -> OpenVinoSession:
+    """Load ``openvino_model.xml`` and compile it for the length that most texts have.
 
-    Without that file, ``model.onnx`` is read; weights beside it are mapped as those of the other are. Raises
-    UnavailableError: OpenVINO is not installed; EngineError: it refuses the graph.
+    Without that file, ``model.onnx`` is read; weights beside it are mapped as those of the other are. What is
+    compiled is kept in ``compiled``, of a bundle with files of its own: OpenVINO reads weights that were left
+    out of an exported model from no other. Raises UnavailableError: OpenVINO is not installed; EngineError:
+    it refuses the graph.
     """
     openvino = load(purpose="the engine openvino")
-    # "2026.4.1-22345-…": the part before the dash is the release.
-    version = str(openvino.__version__).split("-")[0]
+    build = str(openvino.__version__)
+    version = build.split("-")[0]  # "2026.4.1-22345-…": the part before the dash is the release
     own = folder / OPENVINO[0]
     graph = own if own.is_file() else folder / GRAPH
+    store = _Store(compiled, folder / OPENVINO[1], build) if compiled and graph == own else None
+    core = openvino.Core()
     try:
-        return OpenVinoSession(openvino.Core(), graph, version=version, threads=threads, lengths=lengths)
+        return OpenVinoSession(core, graph, version=version, threads=threads, lengths=lengths, store=store)
     except RuntimeError as error:
         raise EngineError(f"OpenVINO {version} refuses the graph: {error}", where=str(graph)) from error

@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError, UnavailableError, UsageError, did_you_mean, missing_extra
 from edgeroberta.runtime.lengths import Lengths
 from edgeroberta.storage.files import FP16_GRAPH, GRAPH, OPENVINO, TENSORRT_GRAPH
+
+if TYPE_CHECKING:
+    from edgeroberta.runtime.compiled_graphs import CompiledGraphs
 
 #: Output of a graph, float32 [masks, vocabulary], that is run for who asks for certain tokens alone.
 LOG_PROBABILITIES = "log_probabilities"
@@ -73,6 +76,7 @@ class Engine:
     install: str | None = None  # command that installs it, where that is not the extra
     #: files of another engine's that it runs in a bundle without its own; see :meth:`files_in`
     shared: tuple[str, ...] = ()
+    keeps_compiled: bool = False  # its opener takes ``compiled``, where it may keep what it compiles
 
     def files_in(self, names: Container[str]) -> tuple[str, ...]:
         """Return the files that it runs in a bundle: its own, or shared ones that stand for them."""
@@ -92,6 +96,7 @@ ENGINES = {
         OPENVINO,
         "openvino",
         shared=(GRAPH,),
+        keeps_compiled=True,
     ),
     "tensorrt": Engine("tensorrt", "tensorrt", (TENSORRT_GRAPH,), "tensorrt", _TENSORRT, on_device=True),
     "tensorrt-fp16": Engine(
@@ -195,9 +200,14 @@ def opened(engine: Any) -> Any:
     return engine
 
 
-def open_session(name: str, folder: Path, *, threads: int, lengths: Lengths) -> Session:
-    """Load a bundle's graph into an engine."""
+def open_session(
+    name: str, folder: Path, *, threads: int, lengths: Lengths, compiled: CompiledGraphs | None = None
+) -> Session:
+    """Load a bundle's graph into an engine; ``compiled``: where one that can may keep what it compiles."""
     engine = ENGINES[name]
     module: Any = importlib.import_module(f"edgeroberta.runtime.{engine.module}")
-    session: Session = getattr(module, engine.opener)(folder, threads=threads, lengths=lengths)
+    settings: dict[str, Any] = {"threads": threads, "lengths": lengths}
+    if engine.keeps_compiled:
+        settings["compiled"] = compiled
+    session: Session = getattr(module, engine.opener)(folder, **settings)
     return session

@@ -138,6 +138,7 @@ def run(runtime: Runtime, settings: Settings, ready: Callable[[str], None]) -> N
             "leave it to a proxy, a container or a firewall to say who may ask",
             settings.host,
         )
+    runtime.prepare()  # before there is a request that would wait for it
     if not asyncio.run(_run(runtime, settings, ready)):
         raise EdgeRobertaError(
             f"stopped with requests under way, after {settings.grace:g} s of grace", where="serve"

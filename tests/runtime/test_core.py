@@ -225,6 +225,31 @@ def test_a_session_that_is_closed_during_a_call_says_so(tiny_bundle, engine):
     assert str(caught.value) == "the session is closed\n  next: open the bundle again with Runtime.open"
 
 
+def test_what_openvino_compiles_is_kept_where_the_user_says(tiny_bundle, tmp_path, caplog):
+    folder = tmp_path / "compiled"
+    with Runtime.open(tiny_bundle, engine="openvino", engine_cache=folder) as first:
+        answers = first.logits(TEXTS)
+        first.prepare()
+    kept = {file: file.stat().st_mtime_ns for file in folder.iterdir()}
+    assert len(kept) > 2, "one for each length"
+    with Runtime.open(tiny_bundle, engine="openvino", engine_cache=folder) as second:
+        np.testing.assert_array_equal(second.logits(TEXTS), answers)
+    assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == kept
+
+    (tmp_path / "file").touch()
+    with Runtime.open(tiny_bundle, engine="openvino", engine_cache=tmp_path / "file") as third:
+        np.testing.assert_array_equal(third.logits(TEXTS), answers)
+    assert "cannot keep what the engine compiled" in caplog.text
+
+
+def test_onnx_runtime_keeps_nothing_and_needs_no_preparing(tiny_bundle, tmp_path):
+    with Runtime.open(tiny_bundle, engine="onnxruntime", engine_cache=tmp_path) as opened:
+        opened.prepare()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(EngineError, match="closed"):
+        opened.prepare()
+
+
 def test_a_runtime_says_what_it_is(runtime, tiny_bundle):
     assert repr(runtime) == (
         f"<Runtime {tiny_bundle} on {runtime.engine} {runtime.engine_version}, single_label_classification>"

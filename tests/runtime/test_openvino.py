@@ -10,6 +10,7 @@ import pytest
 
 from edgeroberta.errors import EngineError, UnavailableError
 from edgeroberta.runtime import openvino
+from edgeroberta.runtime.compiled_graphs import CompiledGraphs
 from edgeroberta.runtime.lengths import Lengths
 
 LENGTHS = Lengths((16,), (32, 512))
@@ -20,12 +21,22 @@ def session(tiny_bundle):
     return openvino.open(tiny_bundle, threads=1, lengths=LENGTHS)
 
 
-def test_warm_lengths_are_compiled_at_once_and_others_when_met(tiny_bundle):
-    session = openvino.open(tiny_bundle, threads=1, lengths=LENGTHS)
-    assert list(session._compiled) == [16]
-    ids = np.full((1, session.padded_length(20)), 5)
-    session.run(ids, np.ones_like(ids))
-    assert list(session._compiled) == [16, 32]
+def run_length(session, length):
+    ids = np.full((1, session.padded_length(length)), 5)
+    return session.run(ids, np.ones_like(ids))
+
+
+def test_opening_compiles_the_usual_length_and_a_text_its_own(tiny_bundle):
+    session = openvino.open(tiny_bundle, threads=1, lengths=Lengths((16, 32, 48), (512,), most=32))
+    assert list(session._compiled) == [32]
+    run_length(session, 7)
+    assert list(session._compiled) == [32, 16], "padded as it always is, whatever is compiled"
+
+
+def test_preparing_compiles_what_most_texts_have(tiny_bundle):
+    session = openvino.open(tiny_bundle, threads=1, lengths=Lengths((16, 32, 48), (512,), most=32))
+    session.prepare()
+    assert sorted(session._compiled) == [16, 32, 48]
 
 
 def test_a_batch_gives_what_its_rows_give(session):
@@ -54,6 +65,71 @@ def test_a_length_is_compiled_once_however_many_threads_meet_it(tiny_bundle):
     assert list(session._compiled) == [16, 32]
     assert len(session._compiled[32].idle) <= 8
     assert all(np.array_equal(answer, answers[0]) for answer in answers)
+
+
+def opened(bundle, folder, lengths=LENGTHS, graph="1"):
+    return openvino.open(
+        bundle, threads=1, lengths=lengths, compiled=CompiledGraphs(folder, {"openvino_model.bin": graph})
+    )
+
+
+def compilations(monkeypatch):
+    made = []
+    real = openvino.OpenVinoSession._compiled_for
+
+    def counted(self, model):
+        made.append(model)
+        return real(self, model)
+
+    monkeypatch.setattr(openvino.OpenVinoSession, "_compiled_for", counted)
+    return made
+
+
+def test_what_was_compiled_is_kept_and_gives_the_same_bits(tiny_bundle, session, tmp_path, monkeypatch):
+    first = opened(tiny_bundle, tmp_path)
+    answers = [run_length(first, length) for length in (3, 20)]
+    assert len(list(tmp_path.iterdir())) == 2
+    made = compilations(monkeypatch)
+    again = opened(tiny_bundle, tmp_path)
+    for length, answer in zip((3, 20), answers, strict=True):
+        np.testing.assert_array_equal(run_length(again, length), answer)
+    assert not made
+    np.testing.assert_array_equal(run_length(session, 3), answers[0], "as without a folder")
+
+
+def test_kept_models_leave_the_weights_in_the_bundle(tiny_bundle, tmp_path):
+    opened(tiny_bundle, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    rows = (tiny_bundle / "openvino_model.bin").read_bytes()[:1000]
+    assert len(set(rows)) > 100, "of the table of words"
+    assert rows not in kept.read_bytes()
+
+
+def test_other_weights_another_length_and_another_version_are_compiled_anew(
+    tiny_bundle, tmp_path, monkeypatch
+):
+    opened(tiny_bundle, tmp_path)
+    made = compilations(monkeypatch)
+    opened(tiny_bundle, tmp_path, graph="2")
+    assert len(made) == 1
+    opened(tiny_bundle, tmp_path, Lengths((32,), (512,)))
+    assert len(made) == 2
+    monkeypatch.setattr("openvino.__version__", "2099.1.0-1-other")
+    opened(tiny_bundle, tmp_path)
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:40] + b"x" + data[41:]])
+def test_a_damaged_file_is_compiled_anew_and_replaced(tiny_bundle, tmp_path, monkeypatch, damage):
+    answer = run_length(opened(tiny_bundle, tmp_path), 16)
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    made = compilations(monkeypatch)
+    np.testing.assert_array_equal(run_length(opened(tiny_bundle, tmp_path), 16), answer)
+    assert len(made) == 1
+    opened(tiny_bundle, tmp_path)
+    assert len(made) == 1, "the new one is used"
 
 
 def test_a_graph_that_is_none_is_refused(tmp_path):

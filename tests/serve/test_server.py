@@ -42,6 +42,13 @@ def test_what_is_under_way_is_finished_when_the_server_stops(start, gated):
     assert server.stop() is True
 
 
+def test_the_engine_is_prepared_before_the_first_request(start):
+    runtime, prepared = Runtime.fake(), []
+    runtime.session.prepare = lambda: prepared.append(True)
+    start(runtime)
+    assert prepared == [True]
+
+
 def test_health_says_that_the_server_is_stopping(start, gated):
     runtime, gate = gated
     server = start(runtime, workers=1)
