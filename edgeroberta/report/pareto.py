@@ -5,7 +5,6 @@ The drawing is an SVG file of its own, written without any other package.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
@@ -13,16 +12,17 @@ from typing import Any
 
 from edgeroberta.escaping import plain
 from edgeroberta.figures import ABSENT, CORRELATIONS, megabytes
+from edgeroberta.report.axes import LinearAxis, LogarithmicAxis, digits
 from edgeroberta.report.table import Table
 
 SCHEMA_VERSION = 2
 KIND = "edgeroberta-pareto"
 
 # Size of the drawing, and what is left around the plot for titles and numbers, in pixels.
-_WIDTH, _HEIGHT = 720, 440
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 64, 56
+_WIDTH, _HEIGHT = 720, 450
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 76, 56
 # A label's height, and a guess of the width of a character at its font size.
-_LINE, _CHARACTER = 14, 6.4
+_LINE, _CHARACTER = 14, 7.0
 # Colours of series: Okabe and Ito's, which colour-blind people can tell apart, on white and on black.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 _STYLE = """
@@ -86,17 +86,32 @@ def pareto_table(points: Sequence[ParetoPoint], *, metric: str = "accuracy") -> 
 
 
 def pareto_svg(
-    points: Sequence[ParetoPoint], *, title: str, metric: str = "accuracy", floor: float | None = None
+    points: Sequence[ParetoPoint],
+    *,
+    title: str,
+    metric: str = "accuracy",
+    floor: float | None = None,
+    latency: str = "latency, p50",
+    logarithmic: bool = False,
 ) -> str:
     """Draw points: latency to the right, the metric up, and the Pareto front as a broken line.
 
-    There is at least one point; those of a predicted latency are hollow, those off the front pale. ``floor``
-    is the least metric that was asked for, a line. The SVG file follows the reader's light or dark colours.
+    There is at least one point; those of a predicted latency are hollow, those off the front pale. The SVG
+    file follows the reader's light or dark colours.
+
+    Args:
+        points: What is drawn.
+        title: Of the drawing, and what a screen reader says of it.
+        metric: What is more the better.
+        floor: The least metric that was asked for, a line.
+        latency: What the latency is of, the title of the axis.
+        logarithmic: Equal distances to the right are equal factors; latencies are above 0 then.
     """
     values = [point.metric for point in points] + ([] if floor is None else [floor])
+    times = [point.latency_ms for point in points]
     plot = _Plot(
-        _Axis.over([0.0, *(point.latency_ms for point in points)]),
-        _Axis.over(values, least=0.01, below=0.5, most=1.0),
+        LogarithmicAxis.over(times) if logarithmic else LinearAxis.over([0.0, *times]),
+        LinearAxis.over(values, least=0.01, below=0.5, most=1.0),
     )
     series = list(dict.fromkeys(point.series for point in points))
     parts = [
@@ -106,7 +121,7 @@ def pareto_svg(
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
         _text(_LEFT, 24, title, kind="title"),
         *_legend(series),
-        *plot.axes(metric),
+        *plot.axes(latency, metric),
         *plot.floor(floor, metric),
         *plot.pareto(pareto_front(points)),
         *plot.points(points, series),
@@ -120,65 +135,33 @@ def _fastest_first(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    """A linear axis with a tick every ``step``."""
-
-    low: float
-    high: float
-    step: float
-
-    @classmethod
-    def over(
-        cls, values: Sequence[float], *, least: float = 0.0, below: float = 0.0, most: float | None = None
-    ) -> _Axis:
-        """Choose about six round ticks that hold all values.
-
-        The axis spans ``least`` or more, leaves ``below`` ticks free under the least value, and ends at
-        ``most`` unless a value is beyond.
-        """
-        span = max(max(values) - min(values), least) or 1.0
-        magnitude = 10.0 ** math.floor(math.log10(span / 5))
-        step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= span / 6)
-        low = math.floor(min(values) / step - below + 1e-9) * step
-        high = math.ceil((max(values) + step * 0.25) / step - 1e-9) * step
-        return cls(low, high if most is None else min(high, max(most, max(values))), step)
-
-    def ticks(self) -> list[float]:
-        count = int((self.high - self.low) / self.step + 1e-9)
-        return [self.low + index * self.step for index in range(count + 1)]
-
-    def part(self, value: float) -> float:
-        return (value - self.low) / (self.high - self.low)
-
-
-@dataclass(frozen=True)
 class _Plot:
     """Where things are on the drawing, by its axes."""
 
-    x: _Axis
-    y: _Axis
+    x: LinearAxis | LogarithmicAxis
+    y: LinearAxis
 
     def at(self, latency_ms: float, metric: float) -> tuple[float, float]:
         right = _LEFT + self.x.part(latency_ms) * (_WIDTH - _LEFT - _RIGHT)
         return right, _HEIGHT - _BOTTOM - self.y.part(metric) * (_HEIGHT - _TOP - _BOTTOM)
 
-    def axes(self, metric: str) -> Iterator[str]:
+    def axes(self, latency: str, metric: str) -> Iterator[str]:
         end, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
         for tick in self.y.ticks():
-            _, y = self.at(0, tick)
+            _, y = self.at(self.x.low, tick)
             yield _path("grid", f"M{_LEFT} {y:.1f}H{end}")
             yield _text(_LEFT - 8, y + 4, _value(tick, metric, self.y.step), anchor="end")
         for tick in self.x.ticks():
             x, _ = self.at(tick, 0)
             yield _path("axis", f"M{x:.1f} {bottom}v5")
-            yield _text(x, bottom + 20, f"{tick:.{_digits(self.x.step)}f}", anchor="middle")
+            yield _text(x, bottom + 20, self.x.label(tick), anchor="middle")
         yield _path("axis", f"M{_LEFT} {_TOP}V{bottom}H{end}")
-        yield _text((_LEFT + end) / 2, _HEIGHT - 14, "latency, p50 in ms", anchor="middle")
+        yield _text((_LEFT + end) / 2, _HEIGHT - 14, f"{latency} in ms", anchor="middle")
         yield _text(_LEFT - 40, _TOP - 12, metric)
 
     def floor(self, value: float | None, metric: str) -> Iterator[str]:
         if value is not None:
-            _, y = self.at(0, value)
+            _, y = self.at(self.x.low, value)
             yield _path("dashed", f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}")
             yield _text(_WIDTH - _RIGHT, y - 5, f"asked for: {_value(value, metric)}", anchor="end")
 
@@ -249,9 +232,5 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str | N
 def _value(value: float, metric: str, step: float = 0.001) -> str:
     """Write a share as a percentage, as finely as the step asks for; a correlation stays a number."""
     if metric in CORRELATIONS:
-        return f"{value:.{max(_digits(step), 2)}f}"
-    return f"{value * 100:.{_digits(step * 100)}f} %"
-
-
-def _digits(step: float) -> int:
-    return max(0, -math.floor(math.log10(step) + 1e-9))
+        return f"{value:.{max(digits(step), 2)}f}"
+    return f"{value * 100:.{digits(step * 100)}f} %"

@@ -96,3 +96,12 @@ def test_what_was_predicted_is_hollow_and_called_so():
         True,
         False,
     ]
+
+
+def test_a_logarithmic_drawing_puts_equal_factors_at_equal_distances():
+    points = [ParetoPoint(str(ms), ms, 0.8) for ms in (0.5, 1.0, 2.0)]
+    drawn = pareto_svg(points, title="x", latency="mean latency", logarithmic=True)
+    elements = list(ElementTree.fromstring(drawn))
+    at = [float(element.get("cx", "")) for element in elements if element.tag.endswith("circle")]
+    assert at[2] - at[1] == pytest.approx(at[1] - at[0], abs=0.2)
+    assert "mean latency in ms" in [element.text for element in elements]
