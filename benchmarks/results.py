@@ -37,7 +37,10 @@ class Machine(Frozen):
 
 
 class Latency(Frozen):
-    """Milliseconds per call, over all rounds; ``round_p50`` shows how much the machine wavered."""
+    """Milliseconds per call, over all rounds; those of each round show how much the machine wavered.
+
+    Results that are older than the mean have none.
+    """
 
     n: int
     warm_up: int
@@ -45,15 +48,17 @@ class Latency(Frozen):
     p90: float
     p99: float
     round_p50: tuple[float, ...]
+    mean: float | None = None
+    round_mean: tuple[float, ...] = ()
 
 
 class Row(Frozen):
     """One contestant, or one measured thing. A crash is a row with status "failed" and its error.
 
     ``ratio`` is how many times faster than the baseline row of the same group, the median over rounds
-    of p50 against p50; ``same_answers`` is the share of answers equal to the baseline's;
-    ``kept`` is the share of the baseline's metric, of each seed; ``values`` are further numbers by
-    name, in the order they are shown.
+    of p50 against p50, and ``mean_ratio`` that of mean against mean; ``same_answers`` is the share of
+    answers equal to the baseline's; ``kept`` is the share of the baseline's metric, of each seed;
+    ``values`` are further numbers by name, in the order they are shown.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Row(Frozen):
     same_answers: float | None = None
     kept: tuple[float, ...] = ()
     ratio: float | None = None
+    mean_ratio: float | None = None
     size_mb: float | None = None
     values: tuple[tuple[str, float], ...] = ()
 

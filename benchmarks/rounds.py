@@ -10,7 +10,7 @@ import os
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +37,7 @@ class Entry:
         opener: ``module:function`` that opens it there.
         arguments: JSON arguments of the opener.
         group: Rows are compared within a group, e.g. one shape.
+        error: Why it cannot be opened at all, where its environment or its model could not be made.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Entry:
     opener: str
     arguments: Mapping[str, Any]
     group: str = ""
+    error: str | None = None
 
 
 class WorkerError(Exception):
@@ -140,6 +142,9 @@ def measure(
     slices = [items[start : start + slice_size] for start in range(0, len(items), slice_size)]
     try:
         for entry in entries:
+            if entry.error is not None:
+                timings[entry.name].error = entry.error
+                continue
             try:
                 workers[entry.name] = worker = Worker(entry, threads=threads)
                 timings[entry.name].versions, timings[entry.name].size_mb = worker.versions, worker.size_mb
@@ -189,14 +194,28 @@ def latency(rounds: Sequence[Sequence[float]]) -> Latency:
         p50=p50,
         p90=p90,
         p99=p99,
-        round_p50=tuple(round(percentile(values, 50), 4) for values in rounds),
+        round_p50=tuple(round(median(values), 4) for values in rounds),
+        mean=round(statistics.fmean(pooled), 4),
+        round_mean=tuple(round(statistics.fmean(values), 4) for values in rounds),
     )
 
 
-def speed_up(baseline: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> float:
-    """How many times faster ``other`` is: the median over rounds of p50 against p50 of the same round."""
+def median(values: Sequence[float]) -> float:
+    """Return the nearest-rank median of ``values``."""
+    return percentile(values, 50)
+
+
+def speed_up(
+    baseline: Sequence[Sequence[float]],
+    other: Sequence[Sequence[float]],
+    typical: Callable[[Sequence[float]], float] = median,
+) -> float:
+    """How many times faster ``other`` is, the median over rounds.
+
+    ``typical``: what of a round is compared with that of the baseline's same round: its p50 or its mean.
+    """
     pairs = zip(baseline, other, strict=True)
-    return round(statistics.median(percentile(b, 50) / percentile(o, 50) for b, o in pairs), 3)
+    return round(statistics.median(typical(b) / typical(o) for b, o in pairs), 3)
 
 
 def rows(
@@ -231,6 +250,7 @@ def rows(
         fields.update(latency=latency(timing.rounds), size_mb=timing.size_mb or None)
         if reference.error is None:
             fields["ratio"] = speed_up(reference.rounds, timing.rounds)
+            fields["mean_ratio"] = speed_up(reference.rounds, timing.rounds, statistics.fmean)
         if labels is not None:
             fields["accuracy"] = share_equal(timing.answers, labels)
         if truth is not None and truth.error is None:

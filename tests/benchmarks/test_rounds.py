@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,16 @@ def test_a_speed_up_compares_rounds_with_each_other():
     assert rounds.speed_up(baseline, other) == 2.0
 
 
+def test_a_speed_up_of_the_mean_sees_the_slow_calls_that_the_median_does_not():
+    baseline, other = [[3.0, 3.0, 3.0]], [[1.0, 1.0, 4.0]]
+    assert rounds.speed_up(baseline, other) == 3.0
+    assert rounds.speed_up(baseline, other, statistics.fmean) == 1.5
+
+
 def test_latency_pools_all_rounds():
-    found = rounds.latency([[1.0, 2.0], [3.0, 4.0]])
-    assert (found.n, found.p50, found.p99, found.round_p50) == (4, 2.0, 4.0, (1.0, 3.0))
+    found = rounds.latency([[1.0, 2.0], [3.0, 8.0]])
+    assert (found.n, found.p50, found.p99, found.round_p50) == (4, 2.0, 8.0, (1.0, 3.0))
+    assert (found.mean, found.round_mean) == (3.5, (1.5, 5.5))
 
 
 def test_contestants_answer_all_items_in_every_round():
@@ -43,7 +51,7 @@ def test_contestants_answer_all_items_in_every_round():
         assert timing.answers == [1, 2, 3]
     table = rounds.rows(entries, timings, baseline="first", full_size="first", labels=[1, 2, 0])
     assert [row.accuracy for row in table] == [0.6667, 0.6667]
-    assert table[0].ratio == 1.0
+    assert table[0].ratio == table[0].mean_ratio == 1.0
     assert table[1].same_answers == 1.0
     assert table[1].versions == {"pytest": pytest.__version__}
     assert table[1].size_mb == 1.5
