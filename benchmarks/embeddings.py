@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from benchmarks import rounds
 from benchmarks.peers.environments import cache_folder, environment
-from benchmarks.peers.run import made
+from benchmarks.peers.forms import INSTRUCTIONS, made
 from benchmarks.pipelines import bundle_entries, named, promise, times
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta import metrics
@@ -36,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 BASELINE, PEER = "sentence-transformers", "onnx-qint8"
 _MODULE = "benchmarks.peers.embedding_contestants"
-#: What sentence-transformers is told to quantize for.
-INSTRUCTIONS = "arm64" if platform.machine() in ("aarch64", "arm64") else "avx512_vnni"
 Floats = npt.NDArray[np.float32]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from benchmarks import rounds
 from benchmarks.peers.environments import cache_folder, environment
-from benchmarks.peers.run import exported
+from benchmarks.peers.forms import exported
 from benchmarks.results import Check, Result, Row, now, this_machine, write
 from edgeroberta.data import DataSpec, Rows, load_heldout
 from edgeroberta.data.masking import MaskReader
@@ -94,6 +94,14 @@ def times(slower: Row, faster: Row) -> float:
     if slower.latency is None or faster.latency is None:
         return 0.0
     pairs = zip(slower.latency.round_p50, faster.latency.round_p50, strict=True)
+    return statistics.median(one / other for one, other in pairs)
+
+
+def mean_times(slower: Row, faster: Row) -> float:
+    """Return how many times faster one is: the median over rounds of mean against mean."""
+    if slower.latency is None or faster.latency is None:
+        return 0.0
+    pairs = zip(slower.latency.round_mean, faster.latency.round_mean, strict=True)
     return statistics.median(one / other for one, other in pairs)
 
 

@@ -17,17 +17,16 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from statistics import median
 
-from benchmarks.results import RESULTS, Check, Machine, Result, Row, load
+from benchmarks import front
+from benchmarks.layout import COLUMNS, caption, figures, markdown
+from benchmarks.results import RESULTS, Check, Result, Row, load
+from benchmarks.summaries import summary_table, tasks_table
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.report.pareto import ParetoPoint, pareto_svg
-from edgeroberta.report.table import Table
 from edgeroberta.storage.artifact import write_text
-from edgeroberta.version import __version__
 
 ROOT = Path(__file__).parent.parent
 MARKED = re.compile(
@@ -35,152 +34,6 @@ MARKED = re.compile(
     re.DOTALL,
 )
 OPENING = "<!-- results:"
-#: Drawing to the result below benchmarks/results that it shows.
-DRAWINGS = {"docs/images/pareto-front.svg": "epyc-9004-2core/smaller"}
-
-
-def _value(row: Row, name: str, times: int, digits: int) -> str:
-    """Write one of a row's own values, so many times, with so many digits; nothing where it has none."""
-    found = dict(row.values).get(name)
-    return "" if found is None else f"{found * times:.{digits}f}"
-
-
-#: Column title to the cell's text, in order; a column no row fills is left out.
-COLUMNS: dict[str, Callable[[Row], str]] = {
-    "": lambda row: row.title if row.status == "ok" else f"{row.title} (failed)",
-    "accuracy": lambda row: "" if row.accuracy is None else f"{row.accuracy * 100:.1f}",
-    "F1": lambda row: "" if row.f1 is None else f"{row.f1 * 100:.1f}",
-    "Spearman": lambda row: _value(row, "Spearman", 100, 1),
-    "mean cosine": lambda row: _value(row, "mean cosine", 1, 4),
-    "least cosine": lambda row: _value(row, "least cosine", 1, 3),
-    "agreement": lambda row: "" if row.same_answers is None else f"{row.same_answers * 100:.1f} %",
-    "kept": lambda row: spread(row.kept),
-    "p50 ms": lambda row: "" if row.latency is None else figures(row.latency.p50),
-    "p90 ms": lambda row: "" if row.latency is None else figures(row.latency.p90),
-    "p99 ms": lambda row: "" if row.latency is None else figures(row.latency.p99),
-    "speed-up": lambda row: "" if row.ratio is None else f"{row.ratio:.2f}",
-    "MB": lambda row: "" if row.size_mb is None else figures(row.size_mb),
-}
-
-#: The README's tables, by benchmark: row titles to names of rows; the first is the baseline of the speed-up.
-_RECIPES = {
-    "`int8`": "int8/onnxruntime",
-    "`int8-distill` (default)": "int8-distill/onnxruntime",
-    "`tiny`": "tiny/onnxruntime",
-}
-SUMMARIES = {
-    "smaller": {"baseline, float32": "fp32/onnxruntime", **_RECIPES},
-    "tokens": {"transformers pipeline": "transformers", "Optimum, dynamic int8": "optimum-int8", **_RECIPES},
-    "embeddings": {
-        "sentence-transformers, torch": "sentence-transformers",
-        "its `onnx-qint8`": "onnx-qint8",
-        **_RECIPES,
-    },
-}
-
-
-@dataclass(frozen=True)
-class TaskLine:
-    """A task in the README's table of tasks: of a benchmark's rows, the baseline and the int8 bundle."""
-
-    title: str
-    guide: str  # page of the task
-    metric: str
-    score: Callable[[Row], float | None]
-    baseline: str  # name of the row that the others are compared with
-    ours: str  # name of the row of the int8 bundle
-    against: str  # what the baseline is
-
-
-def _accuracy(row: Row) -> float | None:
-    return row.accuracy
-
-
-def _f1(row: Row) -> float | None:
-    return row.f1
-
-
-def _spearman(row: Row) -> float | None:
-    return dict(row.values).get("Spearman")
-
-
-_PIPELINE, _INT8 = "transformers' pipeline", "int8/onnxruntime"
-_OUTLIERS = "int8-outliers/onnxruntime"  # the recipe for answers and masked words
-#: The lines of the table of tasks, by benchmark.
-TASKS = {
-    "peers": TaskLine(
-        "labels of a text", "compress", "accuracy", _accuracy,
-        "transformers-pipeline", "edgeroberta-onnxruntime", _PIPELINE,
-    ),
-    "tokens": TaskLine("entities", "entities", "entity F1", _f1, "transformers", _INT8, _PIPELINE),
-    "question_answering": TaskLine(
-        "answers in a passage", "question-answering", "F1", _f1, "transformers", _OUTLIERS, _PIPELINE
-    ),
-    "fill_mask": TaskLine(
-        "masked words", "fill-mask", "accuracy", _accuracy, "transformers", _OUTLIERS, _PIPELINE
-    ),
-    "embeddings": TaskLine(
-        "embeddings", "embeddings", "Spearman", _spearman,
-        "sentence-transformers", _INT8, "sentence-transformers",
-    ),
-}  # fmt: skip
-
-
-def tasks_table(results: Sequence[Result]) -> str:
-    """Make the README's table of tasks: one line each, of the newest measurement on a machine."""
-    found = {result.benchmark: result for result in results}
-    lines = []
-    for name, line in TASKS.items():
-        if name not in found:
-            continue
-        rows = {row.name: row for row in found[name].rows}
-        full, ours = rows[line.baseline], rows[line.ours]
-        scores = [100 * (line.score(row) or 0.0) for row in (full, ours)]
-        lines.append(
-            [
-                f"[{line.title}](docs/guides/{line.guide}.md)",
-                f"{line.metric} {scores[0]:.1f} → {scores[1]:.1f}",
-                COLUMNS["agreement"](ours),
-                COLUMNS["p50 ms"](ours),
-                f"{_times(full, ours):.1f}× {line.against}",
-                version(found[name]),
-            ]
-        )
-    header = ["task", "float → int8", "agreement", "p50 ms", "faster than", "measured with"]
-    return (
-        markdown(header, lines)
-        + "\n"
-        + f"*{describe(results[0].machine)}; one text at a time, one thread.*\n"
-    )
-
-
-def _times(slower: Row, faster: Row) -> float:
-    """Return the median over rounds of p50 against p50."""
-    if slower.latency is None or faster.latency is None:
-        return 0.0
-    pairs = zip(slower.latency.round_p50, faster.latency.round_p50, strict=True)
-    return median(base / own for base, own in pairs)
-
-
-def spread(shares: Sequence[float]) -> str:
-    """Write the mean of some shares, and the least and the greatest where there are several."""
-    if not shares:
-        return ""
-    percents = [share * 100 for share in shares]
-    mean = f"{sum(percents) / len(percents):.1f} %"
-    return mean if len(percents) == 1 else f"{mean} ({min(percents):.1f}–{max(percents):.1f})"
-
-
-def figures(value: float) -> str:
-    """Write a number with three significant figures, thousands never shortened."""
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Lay out a Markdown table of cells that are Markdown; all columns but the first are right-aligned."""
-    return Table.of(header, lines).markdown(escape=str) + "\n"
 
 
 def rows_table(result: Result) -> str:
@@ -204,30 +57,6 @@ def latency_table(rows: Sequence[Row]) -> str:
     return markdown(kept, [[COLUMNS[name](row) or "–" for name in kept] for row in rows])
 
 
-def summary_table(result: Result) -> str:
-    """Make the README's table: few rows, one engine, speed-up over the baseline (median over rounds)."""
-    rows = {row.name: row for row in result.rows}
-    chosen = [(title, rows[name]) for title, name in SUMMARIES[result.benchmark].items() if name in rows]
-    score, size = "accuracy", "bundle MB"
-    if any(row.f1 for _, row in chosen):
-        score, size = "F1", "model MB"
-    elif any(row.values for _, row in chosen):
-        score, size = "Spearman", "model MB"
-    lines = [
-        [
-            title,
-            COLUMNS[score](row),
-            COLUMNS["agreement"](row),
-            COLUMNS["p50 ms"](row),
-            f"{_times(chosen[0][1], row):.1f}×",
-            COLUMNS["MB"](row),
-        ]
-        for title, row in chosen
-    ]
-    header = ["model", f"{score} %", "agreement", "p50 ms", "speed-up", size]
-    return markdown(header, lines) + "\n" + caption(result) + "\n"
-
-
 def values_table(rows: Sequence[Row]) -> str:
     """Lay out rows that have values of their own, one value per line."""
     cells = [dict(_numbers(row)) for row in rows]
@@ -243,30 +72,6 @@ def _numbers(row: Row) -> list[tuple[str, float]]:
     """Return what a line each is made of: the answers' shares in percent, then the row's own values."""
     shares = (("accuracy", row.accuracy), ("agreement %", row.same_answers))
     return [*((name, share * 100) for name, share in shares if share is not None), *row.values]
-
-
-def caption(result: Result) -> str:
-    """Say where, when and how a result was measured."""
-    settings = ", ".join(
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in result.settings.items()
-        if not name.endswith("digest") and isinstance(value, (str, int, float))
-    )
-    return f"*{describe(result.machine)}; {result.measured[:10]}, {version(result)}; {settings}.*"
-
-
-def version(result: Result) -> str:
-    """Say with which version a result was measured, and whether that is an older one."""
-    old = "" if result.version == __version__ else ", not measured again since"
-    return f"version {result.version}{old}"
-
-
-def describe(machine: Machine) -> str:
-    """Describe a machine in a line."""
-    telling = [
-        flag for flag in machine.flags if "vnni" in flag or "bf16" in flag or "amx" in flag or "i8mm" in flag
-    ]
-    return ", ".join([machine.cpu, f"{machine.cores} cores", *telling])
 
 
 def checks_table(results: Sequence[Result]) -> str:
@@ -353,15 +158,15 @@ def stale(root: Path, results: Path) -> dict[Path, str]:
             raise EdgeRobertaError(error.what, where=where, hint=error.hint) from error
         if wanted != text:
             found[path] = wanted
-    for name, source in DRAWINGS.items():
+    for name, (draw, source) in DRAWINGS.items():
         if (root / name).exists() and (root / name).read_text(encoding="utf-8") != (
-            wanted := drawing(load(results / f"{source}.json"))
+            wanted := draw(load(results / f"{source}.json"))
         ):
             found[root / name] = wanted
     return found
 
 
-def drawing(result: Result) -> str:
+def recipes(result: Result) -> str:
     """Draw accuracy against latency of the rows that have both, the first group's only.
 
     Rows are titled ``name, engine``; each engine is a series.
@@ -374,6 +179,13 @@ def drawing(result: Result) -> str:
             name = title.replace("`", "").partition(":")[0]
             points.append(ParetoPoint(name, row.latency.p50, row.accuracy, series=engine))
     return pareto_svg(points, title=f"{result.settings['heldout']}, one text at a time, one thread")
+
+
+#: Drawing to what draws it, and the result below benchmarks/results that it shows.
+DRAWINGS: dict[str, tuple[Callable[[Result], str], str]] = {
+    "docs/images/pareto-front.svg": (recipes, "epyc-9004-2core/smaller"),
+    "docs/images/front.svg": (front.drawing, "xeon-sapphire-rapids-2core/peers"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

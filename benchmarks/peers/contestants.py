@@ -104,6 +104,55 @@ def ctranslate2(model: str, max_length: int, threads: int) -> PipelineContestant
     )
 
 
+def cross_encoder(model: str, file_name: str, max_length: int, threads: int) -> PipelineContestant:
+    """sentence-transformers' cross-encoder, which takes a single text too, with a graph of its own."""
+    import onnxruntime
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    torch.set_num_threads(threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    kwargs = {"file_name": file_name, "provider": "CPUExecutionProvider", "session_options": options}
+    opened = CrossEncoder(model, device="cpu", backend="onnx", max_length=max_length, model_kwargs=kwargs)
+
+    def classify(text: str) -> int:
+        return int(opened.predict(text, show_progress_bar=False).argmax())
+
+    size = weights_mb(f"{model}/onnx", file_name.rpartition("/")[2])
+    packages = ("sentence-transformers", "transformers", "torch", "optimum-onnx", "onnxruntime")
+    return PipelineContestant(packages, size, classify)
+
+
+def llama_cpp(model: str, max_length: int, threads: int) -> PipelineContestant:
+    """llama.cpp with its own tokenizer and its classification head, called as its C interface is.
+
+    The wrapper's ``embed`` would read as many numbers as a hidden state has out of the few of the head.
+    """
+    import llama_cpp
+
+    file = Path(model) / "model.gguf"
+    opened = llama_cpp.Llama(
+        str(file), embedding=True, pooling_type=llama_cpp.LLAMA_POOLING_TYPE_RANK,
+        n_ctx=max_length, n_batch=max_length, n_ubatch=max_length,
+        n_threads=threads, n_threads_batch=threads, verbose=False,
+    )  # fmt: skip
+    labels = llama_cpp.llama_model_n_cls_out(opened.model)
+
+    def classify(text: str) -> int:
+        tokens = opened.tokenize(text.encode())
+        if len(tokens) > max_length:
+            tokens[max_length - 1 :] = tokens[-1:]
+        ids = (llama_cpp.llama_token * len(tokens))(*tokens)
+        if code := llama_cpp.llama_encode(opened.ctx, llama_cpp.llama_batch_get_one(ids, len(tokens))):
+            raise RuntimeError(f"llama_encode returned {code}")
+        logits = llama_cpp.llama_get_embeddings_seq(opened.ctx, 0)[:labels]
+        return logits.index(max(logits))
+
+    return PipelineContestant(("llama-cpp-python",), weights_mb(model, "model.gguf"), classify)
+
+
 def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = None) -> PipelineContestant:
     """This project's runtime on a bundle; the bundle carries its own maximum length.
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 from edgeroberta.errors import EdgeRobertaError
@@ -22,10 +25,14 @@ REQUIREMENTS = {
     "sentence-transformers": Path(__file__).parent / "requirements-sentence-transformers.txt",
     "sentence-transformers-openvino": _OPENVINO,
     "ctranslate2": Path(__file__).parent / "requirements-ctranslate2.txt",
+    "llama-cpp": Path(__file__).parent / "requirements-llama-cpp.txt",
 }
 #: What is taken out again: optimum-intel 2.2.0 demands torchvision and does not use it, and the package
 #: index's build does not import beside a torch without CUDA, so that transformers does not either.
 UNWANTED = {"optimum-intel": ("torchvision",)}
+#: Packages whose source is unpacked into the environment's folder ``source`` too, by name of the environment:
+#: llama.cpp's converter is in no wheel.
+SOURCES = {"llama-cpp": "llama-cpp-python"}
 
 
 def cache_folder() -> Path:
@@ -60,7 +67,7 @@ def environment(name: str, *, cache: Path | None = None) -> Path:
     complete = folder / "complete"
     if complete.exists():
         return interpreter
-    logger.info("creating the environment %s (once, about a minute)", folder)
+    logger.info("creating the environment %s (once; minutes where a package is compiled)", folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     # torch first: with it in place, nothing later can pull another build of it.
@@ -69,8 +76,23 @@ def environment(name: str, *, cache: Path | None = None) -> Path:
         _run([str(interpreter), "-m", "pip", "install", "--quiet", *wanted])
     if name in UNWANTED:
         _run([str(interpreter), "-m", "pip", "uninstall", "--quiet", "--yes", *UNWANTED[name]])
+    if name in SOURCES:
+        pinned = next(line for line in lines if line.startswith(f"{SOURCES[name]}=="))
+        _unpack(interpreter, pinned, SOURCES[name], folder / "source")
     complete.touch()
     return interpreter
+
+
+def _unpack(interpreter: Path, pinned: str, package: str, destination: Path) -> None:
+    """Unpack the source distribution of a pinned package; its own top folder is left out."""
+    with tempfile.TemporaryDirectory() as scratch:
+        download = [str(interpreter), "-m", "pip", "download", "--quiet", "--no-deps"]
+        _run([*download, "--no-binary", package, "--dest", scratch, pinned])
+        (archive,) = Path(scratch).glob("*.tar.gz")
+        with tarfile.open(archive) as source:
+            source.extractall(scratch, filter="data")
+        (top,) = (path for path in Path(scratch).iterdir() if path.is_dir())
+        shutil.move(top, destination)
 
 
 def _run(command: list[str]) -> None:

@@ -2,7 +2,9 @@
 
     python -m benchmarks.peers.making openvino CHECKPOINT OUTPUT MAX_LENGTH < texts.json
     python -m benchmarks.peers.making sentence_transformers CHECKPOINT OUTPUT INSTRUCTIONS
+    python -m benchmarks.peers.making cross_encoder CHECKPOINT OUTPUT INSTRUCTIONS
     python -m benchmarks.peers.making ctranslate2 CHECKPOINT OUTPUT
+    python -m benchmarks.peers.making llama_cpp CHECKPOINT OUTPUT
 
 ``texts.json`` is a list of training texts to calibrate on; ``INSTRUCTIONS`` are what int8 is for, such as
 ``avx512_vnni``.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -48,6 +51,15 @@ def sentence_transformers(checkpoint: str, output: str, instructions: str) -> No
     export_dynamic_quantized_onnx_model(model, instructions, output)
 
 
+def cross_encoder(checkpoint: str, output: str, instructions: str) -> None:
+    """The same of a model that labels texts, which sentence-transformers calls a cross-encoder."""
+    from sentence_transformers import CrossEncoder, export_dynamic_quantized_onnx_model
+
+    model = CrossEncoder(checkpoint, backend="onnx", model_kwargs={"export": True})
+    model.save_pretrained(output)
+    export_dynamic_quantized_onnx_model(model, instructions, output)
+
+
 def ctranslate2(checkpoint: str, output: str) -> None:
     """Convert the encoder to int8; the head is left to the caller."""
     from ctranslate2.converters import TransformersConverter
@@ -63,10 +75,27 @@ def ctranslate2(checkpoint: str, output: str) -> None:
         shutil.copyfile(Path(checkpoint) / name, Path(output) / name)
 
 
+def llama_cpp(checkpoint: str, output: str) -> None:
+    """Convert to a GGUF file in q8_0, with the converter that is in the package's source."""
+    converter = Path(sys.prefix) / "source" / "vendor" / "llama.cpp" / "convert_hf_to_gguf.py"
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = shutil.copytree(checkpoint, Path(scratch) / "checkpoint")
+        config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+        # Of two labels named as transformers names those without names, the converter drops both, and the
+        # head of a single output does not load then (0.3.36).
+        labels = {number: f"label {number}" for number in config["id2label"]}
+        config.update(id2label=labels, label2id={label: int(number) for number, label in labels.items()})
+        (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        command = [sys.executable, str(converter), str(copy), "--outtype", "q8_0"]
+        subprocess.run([*command, "--outfile", str(Path(output) / "model.gguf")], check=True)
+
+
 MAKERS: dict[str, Callable[..., None]] = {
     "openvino": openvino,
     "sentence_transformers": sentence_transformers,
+    "cross_encoder": cross_encoder,
     "ctranslate2": ctranslate2,
+    "llama_cpp": llama_cpp,
 }
 
 if __name__ == "__main__":

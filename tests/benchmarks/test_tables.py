@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import tables
+from benchmarks import layout, summaries, tables
 from benchmarks.results import Check, Latency, Machine, Result, Row, load, write
 from edgeroberta import __version__
 from edgeroberta.errors import EdgeRobertaError
@@ -124,20 +124,29 @@ def test_answers_stand_beside_values():
     assert "| accuracy | 50.0 |\n| agreement % | 90.0 |\n| resident MB" in found
 
 
+def test_the_mean_and_its_speed_up_are_columns_where_they_were_measured():
+    latency = LATENCY.model_copy(update={"mean": 2.345, "round_mean": (2.3, 2.4)})
+    row = Row(name="a", title="Ours", latency=latency, ratio=1.5, mean_ratio=1.25)
+    assert tables.latency_table([row]).splitlines()[::2] == [
+        "|  | mean ms | p50 ms | p90 ms | p99 ms | speed-up | of the mean |",
+        "| Ours | 2.35 | 1.23 | 12.3 | 123 | 1.50 | 1.25 |",
+    ]
+
+
 def test_a_share_of_several_seeds_is_shown_with_its_spread():
-    assert tables.spread((0.98, 0.99, 1.0)) == "99.0 % (98.0–100.0)"
-    assert tables.spread((0.98,)) == "98.0 %"
-    assert tables.spread(()) == ""
+    assert layout.spread((0.98, 0.99, 1.0)) == "99.0 % (98.0–100.0)"
+    assert layout.spread((0.98,)) == "98.0 %"
+    assert layout.spread(()) == ""
 
 
 def test_the_summary_compares_with_its_first_row_round_by_round(clone):
     half = LATENCY.model_copy(update={"round_p50": (0.6, 0.65)})
     rows = [
         Row(name=name, title="", latency=half if name == "tiny/onnxruntime" else LATENCY, accuracy=0.5)
-        for name in tables.SUMMARIES["smaller"].values()
+        for name in summaries.SUMMARIES["smaller"].values()
     ]
     made = PEERS.model_copy(update={"rows": tuple(rows), "benchmark": "smaller"})
-    lines = tables.summary_table(made).splitlines()
+    lines = summaries.summary_table(made).splitlines()
     assert lines[2] == "| baseline, float32 | 50.0 |  | 1.23 | 1.0× |  |"
     assert lines[5] == "| `tiny` | 50.0 |  | 1.23 | 2.0× |  |"
 
@@ -149,7 +158,7 @@ def test_a_drawing_is_made_anew_when_its_result_changes(clone, monkeypatch):
     )
     drawn = PEERS.model_copy(update={"rows": rows, "benchmark": "drawn", "settings": {"heldout": "dev.tsv"}})
     write(drawn, folder=clone / "benchmarks" / "results")
-    monkeypatch.setattr(tables, "DRAWINGS", {"docs/images/pareto-front.svg": "box/drawn"})
+    monkeypatch.setattr(tables, "DRAWINGS", {"docs/images/pareto-front.svg": (tables.recipes, "box/drawn")})
     file = clone / "docs" / "images" / "pareto-front.svg"
     file.parent.mkdir(parents=True)
     file.write_text("stale", encoding="utf-8")
