@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
-from edgeroberta.tasks.confidence import Calibration, top_probability
+from edgeroberta.tasks.confidence import Calibration, top_probability, top_probability_of_one
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -99,6 +99,15 @@ class WholeText:
             )
         return self._predicted(task, row, truncated)
 
+    def text_confidence(
+        self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
+    ) -> float:
+        """Rate the one row of logits, float32 [1, L], in plain floats."""
+        return self._sure(values[0].tolist(), calibration)
+
+    def _sure(self, row: list[float], calibration: Calibration) -> float:
+        raise NotImplementedError
+
     def _predicted(self, task: Labelled, row: list[float], truncated: bool) -> Prediction:
         raise NotImplementedError
 
@@ -161,6 +170,9 @@ class SingleLabel(WholeText):
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
         """Return the probability of the most probable label."""
         return top_probability(outputs.values, calibration.temperature)
+
+    def _sure(self, row: list[float], calibration: Calibration) -> float:
+        return top_probability_of_one(row, calibration.temperature)
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the label."""
@@ -234,6 +246,9 @@ class MultiLabel(WholeText):
         """Return the probability that the least certain label is as it is said to be."""
         farthest = np.abs(outputs.values.astype(np.float64)).min(axis=1)
         return np.asarray(1 / (1 + np.exp(-farthest / calibration.temperature)))
+
+    def _sure(self, row: list[float], calibration: Calibration) -> float:
+        return _sigmoid(min(map(abs, row)) / calibration.temperature)
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the labels, or ``none``."""

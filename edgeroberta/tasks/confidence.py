@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +33,14 @@ class Calibration:
             fields |= {"values": list(self.values), "spreads": list(self.spreads)}
         return fields
 
+    def spread(self, value: float) -> float:
+        """Return how far answers of about a value are off: between two values in a straight line."""
+        above = bisect_right(self.values, value)
+        if above in (0, len(self.values)):
+            return self.spreads[min(above, len(self.values) - 1)]
+        (left, right), (low, high) = self.values[above - 1 : above + 1], self.spreads[above - 1 : above + 1]
+        return low + (high - low) * (value - left) / (right - left)
+
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Calibration:
         """Read what :meth:`to_json` gave. Raises KeyError, TypeError or ValueError: it is something else."""
@@ -56,3 +66,16 @@ def top_probability(logits: npt.NDArray[np.float32], temperature: float) -> Floa
     """Return the softmax of the largest of each row's logits, float64[n] of float32 ``[n, L]``."""
     scaled = logits.astype(np.float64) / temperature
     return np.asarray(1 / np.exp(scaled - scaled.max(axis=1, keepdims=True)).sum(axis=1))
+
+
+def of_one(found: Floats | None) -> float:
+    """Return the confidence of the one text that it was asked of. Raises ValueError: there is none."""
+    if found is None:
+        raise ValueError("there is no confidence")
+    return float(found[0])
+
+
+def top_probability_of_one(logits: Sequence[float], temperature: float) -> float:
+    """Return the same of one row in plain floats, which for a handful of labels is several times quicker."""
+    top = max(logits)
+    return 1 / sum(math.exp((each - top) / temperature) for each in logits)

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from edgeroberta.tasks.confidence import Floats, top_probability
 from edgeroberta.tasks.kind import Array
 from edgeroberta.tasks.outputs import END, START, WORD, Indices, Outputs, Ragged
 from edgeroberta.tasks.schemes import TagTable, default_spans, first_units, strict_spans
@@ -33,6 +34,60 @@ def answers(found: list[EntityAnswer]) -> Array:
     return np.fromiter(found, dtype=object, count=len(found))
 
 
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """The tokens of texts that stand for characters, and the words that they make."""
+
+    values: npt.NDArray[np.float32]  # ``[tokens, L]``
+    rows: Indices  # int64 ``[words]``, the first token of each word
+    lengths: Indices  # int64 ``[words]``, tokens of each word
+    texts: Indices  # int64 ``[words]``, the text that each is of
+    places: Indices  # int64 ``[words, 3]``
+
+    @classmethod
+    def of(cls, outputs: Outputs, aggregation: str) -> _Words:
+        """Tell words apart; where nobody knows what the tokens stand for, each is one."""
+        values, texts = outputs.values, outputs.texts
+        if outputs.places is None:
+            start = np.arange(len(values)) - outputs.offsets[texts]
+            places = np.stack([start, start + 1, start], axis=1)
+            return cls(values, np.arange(len(values)), np.ones(len(values), np.int64), texts, places)
+        kept = np.flatnonzero(outputs.places[:, WORD] >= 0)
+        values, places, texts = values[kept], outputs.places[kept], texts[kept]
+        new = np.ones(len(kept), np.bool_)
+        if aggregation != "simple":
+            before = places[:-1]
+            same = (places[1:, WORD] == before[:, WORD]) | (places[1:, START] == before[:, START])
+            new[1:] = (texts[1:] != texts[:-1]) | ~same
+        rows = np.flatnonzero(new)
+        lengths = np.diff(np.append(rows, len(kept)))
+        words = np.stack([places[rows, START], places[rows + lengths - 1, END], places[rows, WORD]], axis=1)
+        return cls(values, rows, lengths, texts[rows], words)
+
+
+def certainty(outputs: Outputs, aggregation: str, temperature: float) -> Floats:
+    """Return the probability of the label of each text's least certain word, float64[n]; 1 without words.
+
+    ``temperature``: what logits are divided by. A word has the probability of what gives it its label: of its
+    first token, of the surest one, or the mean of all.
+    """
+    words = _Words.of(outputs, aggregation)
+    found = np.ones(len(outputs))
+    if not len(words.rows):
+        return found
+    if aggregation in ("simple", "first"):
+        sure = top_probability(words.values[words.rows], temperature)
+    elif aggregation == "average":
+        scaled = words.values.astype(np.float64) / temperature
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        shares = np.add.reduceat(powers / powers.sum(axis=1, keepdims=True), words.rows, axis=0)
+        sure = shares.max(axis=1) / words.lengths
+    else:
+        sure = np.maximum.reduceat(top_probability(words.values, temperature), words.rows)
+    np.minimum.at(found, words.texts, sure)
+    return found
+
+
 def tagged_words(outputs: Outputs, aggregation: str) -> Ragged:
     """Give each word its label, as :mod:`.entities` does for one text.
 
@@ -41,23 +96,10 @@ def tagged_words(outputs: Outputs, aggregation: str) -> Ragged:
     the tokens of a space and a letter, or of a letter's bytes). Returns label ids int64 [words] and their
     places.
     """
-    values, texts = outputs.values, outputs.texts
-    if outputs.places is None:
-        start = np.arange(len(values)) - outputs.offsets[texts]
-        places = np.stack([start, start + 1, start], axis=1)
-        return Ragged(_argmax(values), outputs.offsets, places)
-    kept = np.flatnonzero(outputs.places[:, WORD] >= 0)
-    values, places, texts = values[kept], outputs.places[kept], texts[kept]
-    new = np.ones(len(kept), np.bool_)
-    if aggregation != "simple":
-        before = places[:-1]
-        same = (places[1:, WORD] == before[:, WORD]) | (places[1:, START] == before[:, START])
-        new[1:] = (texts[1:] != texts[:-1]) | ~same
-    rows = np.flatnonzero(new)
-    lengths = np.diff(np.append(rows, len(kept)))
-    words = np.stack([places[rows, START], places[rows + lengths - 1, END], places[rows, WORD]], axis=1)
-    offsets = np.searchsorted(texts[rows], np.arange(len(outputs) + 1))
-    return Ragged(_word_labels(values, rows, lengths, aggregation), offsets.astype(np.int64), words)
+    words = _Words.of(outputs, aggregation)
+    offsets = np.searchsorted(words.texts, np.arange(len(outputs) + 1))
+    labels = _word_labels(words.values, words.rows, words.lengths, aggregation)
+    return Ragged(labels, offsets.astype(np.int64), words.places)
 
 
 def decoded(table: TagTable, words: Ragged) -> Array:

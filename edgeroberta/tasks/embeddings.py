@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import retrieval, statistics
-from edgeroberta.tasks.confidence import Calibration
+from edgeroberta.tasks.confidence import Calibration, of_one
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs
 from edgeroberta.tasks.problem import Unit
@@ -139,6 +139,12 @@ class Embeddings:
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
         """Return nothing: the spaces of two models have nothing to do with each other."""
         return None
+
+    def text_confidence(
+        self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
+    ) -> float:
+        """Raise ValueError: embeddings have none."""
+        return of_one(None)
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write how alike a pair is with three digits; of a single text how many dimensions there are."""

@@ -55,6 +55,10 @@ class Labelled(Protocol):
         """Cosine from which on two embeddings are the same answer; None for the usual one."""
 
     @property
+    def tolerance(self) -> float | None:
+        """By how much two values may differ and be the same answer; None for the usual part of a spread."""
+
+    @property
     def no_answer(self) -> float | None:
         """By how much no answer must score more than the best span; None where each question has one."""
 
@@ -153,9 +157,19 @@ class TaskKind(Protocol):
         """Rate texts by how much it tells that their answer changed, float64[n], the most first."""
 
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
-        """Rate how sure a model is of its answers, float64[n], more where it is surer.
+        """Rate how sure a model is of its answers, float64[n], more where it is surer, and at most 1.
 
-        None where answers of two models cannot stand for each other, as embeddings cannot.
+        All numbers of ``outputs`` are finite. None where answers of two models cannot stand for each other,
+        as embeddings cannot, or where ``calibration`` lacks what it takes.
+        """
+
+    def text_confidence(
+        self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
+    ) -> float:
+        """Return the same of one text, for what answers one at a time.
+
+        ``values``: float32 [units, L]. ``places``: int64 [units, 3] of its units; None where the unit is the
+        text. Raises ValueError: there is no confidence.
         """
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:

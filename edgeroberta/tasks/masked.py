@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
-from edgeroberta.tasks.confidence import Calibration
+from edgeroberta.tasks.confidence import Calibration, of_one, top_probability
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import START, WORD, Indices, Outputs, Ragged
 from edgeroberta.tasks.problem import Unit
@@ -183,11 +183,18 @@ class FillMask:
         return found
 
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
-        """Return how far the best two tokens of the least certain mask are apart; infinite without masks."""
-        found = np.full(len(outputs), np.inf)
-        values = outputs.values.astype(np.float64)
-        np.minimum.at(found, outputs.texts, (values[:, 0] - values[:, 1]) / calibration.temperature)
+        """Return the probability of the least certain mask's best token among the best ones; 1 without masks."""
+        found = np.ones(len(outputs))
+        # A last column, of a token that was asked for, says what is right, not how sure one is.
+        best = outputs.values[:, : min(task.num_outputs, outputs.values.shape[1]) // 2]
+        np.minimum.at(found, outputs.texts, top_probability(best, calibration.temperature))
         return found
+
+    def text_confidence(
+        self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
+    ) -> float:
+        """Rate the masks of one text, float32 [masks, 2 k]."""
+        return of_one(self.confidence(task, Outputs.pack([values]), calibration))
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write the ids of the tokens: which texts these are, only the tokenizer knows."""

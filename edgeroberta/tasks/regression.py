@@ -39,8 +39,9 @@ class Regression(WholeText):
         return outputs.values[:, 0].astype(np.float32)
 
     def agrees(self, task: Labelled, reference: Array, other: Array) -> npt.NDArray[np.bool_]:
-        """Tell where values differ by at most :func:`tolerance`."""
-        return np.asarray(np.abs(reference.astype(np.float64) - other) <= tolerance(reference))
+        """Tell where values differ by at most ``task.tolerance``, or else by :func:`tolerance`."""
+        most = tolerance(reference) if task.tolerance is None else task.tolerance
+        return np.asarray(np.abs(reference.astype(np.float64) - other) <= most)
 
     def lost(self, task: Labelled, good: Array, truth: Array) -> tuple[Array, Array, Array]:
         """Take the mean in place of the prediction."""
@@ -63,6 +64,11 @@ class Regression(WholeText):
         if not calibration.values:
             return None
         return -np.interp(outputs.values[:, 0], calibration.values, calibration.spreads)
+
+    def _sure(self, row: list[float], calibration: Calibration) -> float:
+        if not calibration.values:
+            raise ValueError("how far numbers are off was not measured")
+        return -calibration.spread(row[0])
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Return the value with three digits."""

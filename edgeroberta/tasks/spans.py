@@ -155,17 +155,21 @@ class AnswersInContext:
 
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
         """Return how far the scores of the best two answers are apart, no answer being one of them."""
-        margins = []
-        for row in range(len(outputs)):
-            values, places = outputs.part(row)
-            scaled = (values / calibration.temperature).astype(np.float32)
-            spans = found(task, scaled, places, top=2)
-            scores = sorted((each.score for each in spans.spans), reverse=True)
-            if task.no_answer is not None:
-                scores = sorted([*scores, spans.no_answer - task.no_answer], reverse=True)
-            best, second = (*scores, 0.0, 0.0)[:2]
-            margins.append(best - second)
-        return np.array(margins, np.float64)
+        rows = (self.text_confidence(task, *outputs.part(row), calibration) for row in range(len(outputs)))
+        return np.fromiter(rows, np.float64, len(outputs))
+
+    def text_confidence(
+        self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
+    ) -> float:
+        """Rate the spans of one context, float32 [tokens, 2]."""
+        # A power of the probabilities, as a temperature makes them: the order of spans stays.
+        scaled = values / np.float32(calibration.temperature)
+        spans = found(task, scaled, places, top=2)
+        scores = [each.score for each in spans.spans]
+        if task.no_answer is not None:
+            scores.append(spans.no_answer - task.no_answer)
+        second, best = sorted([0.0, 0.0, *scores])[-2:]
+        return best - second
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write ``Paris``, or ``8-13`` without the text; ``no answer`` where there is none."""

@@ -79,6 +79,9 @@ class Task:
     similarity: str | None = None
     #: cosine from which on two embeddings are the same answer; None for the usual one
     min_cosine: float | None = None
+    #: by how much two values of a regression may differ and be the same answer; None for
+    #: :func:`edgeroberta.tasks.regression.tolerance` of those that they are compared with
+    tolerance: float | None = None
     #: score by which "no answer" must be better than the best span to be given; None where each question has
     #: its answer in the context
     no_answer: float | None = None

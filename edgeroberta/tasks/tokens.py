@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
-from edgeroberta.tasks.confidence import Calibration, top_probability
-from edgeroberta.tasks.decoding import NOTHING, EntityAnswer, Span, answers, decoded, tagged_words
+from edgeroberta.tasks.confidence import Calibration, of_one
+from edgeroberta.tasks.decoding import NOTHING, EntityAnswer, Span, answers, certainty, decoded, tagged_words
 from edgeroberta.tasks.entities import TokenPrediction, read
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
-from edgeroberta.tasks.outputs import WORD, Indices, Outputs, WordTags
+from edgeroberta.tasks.outputs import Indices, Outputs, WordTags
 from edgeroberta.tasks.problem import Unit
 from edgeroberta.tasks.schemes import tag_table
 from edgeroberta.tasks.windows import merge_tokens
@@ -134,13 +134,15 @@ class TokenLabels:
         return found
 
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
-        """Return the probability of the label of the least certain token; 1 where a text has no tokens."""
-        found = np.ones(len(outputs))
-        sure = top_probability(outputs.values, calibration.temperature)
-        if outputs.places is not None:
-            sure = np.where(outputs.places[:, WORD] >= 0, sure, 1.0)
-        np.minimum.at(found, outputs.texts, sure)
-        return found
+        """Return the probability of the label of the least certain word; 1 where a text has none."""
+        return certainty(outputs, task.aggregation, calibration.temperature)
+
+    def text_confidence(
+        self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
+    ) -> float:
+        """Rate the words of one text, float32 [tokens, L]."""
+        one = Outputs.pack([values], None if places is None else [places])
+        return of_one(self.confidence(task, one, calibration))
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write ``city: Paris``, or ``city: 8-13`` without the text; ``nothing`` where there is nothing."""
