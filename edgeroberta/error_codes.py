@@ -114,6 +114,11 @@ CODES: dict[str, Code] = {
         "The first text of a pair holds the token that separates it from the second.",
         "Take it out of the text; in most models it reads `[SEP]`.",
     ),
+    "usage.no-cascade": Code(
+        2,
+        "Answers of two models cannot stand for each other, as embeddings cannot, so there is no cascade.",
+        "Compress one model; take a recipe without a cascade.",
+    ),
     "usage.question-too-long": Code(
         2,
         "A question leaves too little of the model's length to its context.",

@@ -183,7 +183,7 @@ class FillMask:
         return found
 
     def confidence(self, task: Labelled, outputs: Outputs, calibration: Calibration) -> Floats | None:
-        """Return the probability of the least certain mask's best token among the best ones; 1 without masks."""
+        """Return the probability of the best token of the least certain mask; 1 where there is no mask."""
         found = np.ones(len(outputs))
         # A last column, of a token that was asked for, says what is right, not how sure one is.
         best = outputs.values[:, : min(task.num_outputs, outputs.values.shape[1]) // 2]

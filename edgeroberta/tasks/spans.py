@@ -163,7 +163,7 @@ class AnswersInContext:
     ) -> float:
         """Rate the spans of one context, float32 [tokens, 2]."""
         # A power of the probabilities, as a temperature makes them: the order of spans stays.
-        scaled = values / np.float32(calibration.temperature)
+        scaled = np.asarray(values / calibration.temperature, np.float32)
         spans = found(task, scaled, places, top=2)
         scores = [each.score for each in spans.spans]
         if task.no_answer is not None:
