@@ -90,6 +90,7 @@ def compress(
     target: str = "cpu",
     speedup: float | None = None,
     p95: float | str | None = None,
+    p99: float | str | None = None,
     size: int | str | None = None,
     keep: float | None = None,
     host: str | None = None,
@@ -127,6 +128,7 @@ def compress(
         target: What the bundle is for, one of :func:`list_targets`.
         speedup: Budget: times faster than the baseline in float.
         p95: Budget: longest 95th percentile of a call, in seconds, or as text: ``4ms``.
+        p99: Budget: longest 99th percentile of a call, likewise.
         size: Budget: largest bundle on disk, in bytes, or as text: ``12MB``.
         keep: With a budget: share of the metric to keep, 0.98 if not given.
         host: With a budget: ``user@host`` of the device, or a configured host.
@@ -220,14 +222,14 @@ def _asked(given: Mapping[str, Any]) -> tuple[CompressionRequest, BudgetLimits |
     from edgeroberta.pipeline.compression_inputs import CompressionRequest
     from edgeroberta.search import limits
 
-    budget = limits.read(
-        given["speedup"], _measure(given["p95"], "s"), _measure(given["size"], "B"), given["keep"]
-    )
+    p95, p99 = (_measure(given[name], "s") for name in ("p95", "p99"))
+    budget = limits.read(given["speedup"], p95, p99, _measure(given["size"], "B"), given["keep"])
     if budget is None and given["host"] is not None:
         raise UsageError(
             "--host is given but no budget",
             where="--host",
-            hint="add --speedup or --p95; to measure a bundle on a device: edgeroberta bench BUNDLE --host",
+            hint="add --speedup, --p95 or --p99; to measure a bundle on a device: "
+            "edgeroberta bench BUNDLE --host",
         )
     columns = ("text", "text_pair", "label", "label_format", "eval_data", "eval_fraction", "unlabelled")
     settings = given["settings"]

@@ -11,6 +11,7 @@ from edgeroberta import api, distributed
 from edgeroberta.cli import console
 from edgeroberta.cli.options import (
     P95,
+    P99,
     AllowPickle,
     BudgetHost,
     Debug,
@@ -62,6 +63,7 @@ def compress(
     recipe: Recipe = None,
     speedup: Speedup = None,
     p95: P95 = None,
+    p99: P99 = None,
     size: Size = None,
     keep: Keep = None,
     host: BudgetHost = None,
@@ -104,6 +106,7 @@ def compress(
         target=target,
         speedup=speedup,
         p95=p95,
+        p99=p99,
         size=size,
         keep=keep,
         host=host,

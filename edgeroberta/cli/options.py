@@ -108,6 +108,7 @@ Speedup = Annotated[float | None, typer.Option(help="Budget: times faster than t
 P95 = Annotated[
     str | None, typer.Option(help="Budget: longest 95th percentile of a call: 4ms, 0.004s, 4000us.")
 ]
+P99 = Annotated[str | None, typer.Option(help="Budget: longest 99th percentile of a call, likewise.")]
 Size = Annotated[str | None, typer.Option(help="Budget: largest bundle on disk: 12MB, 800KB.")]
 Keep = Annotated[
     float | None, typer.Option(help="With a budget: share of the metric to keep, 0.98 if not given.")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edgeroberta.errors import EdgeRobertaError, UsageError
+from edgeroberta.latency.calltimes import CallTimes, Floats
 from edgeroberta.latency.interpolation import interpolate
 from edgeroberta.roberta.shape import EncoderShape, LayerShape
 from edgeroberta.runtime.lengths import choose, histogram
@@ -20,23 +20,6 @@ from edgeroberta.storage.strict import decode, loads
 
 SCHEMA_VERSION = 1
 KIND = "edgeroberta-latency"
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class LatencyPrediction:
-    """What calls with a user's texts will take, in seconds, tokenization included.
-
-    Attributes:
-        p50: Median.
-        p95: 95th percentile.
-        mean: Mean.
-    """
-
-    p50: float
-    p95: float
-    mean: float
 
 
 @dataclass(frozen=True)
@@ -150,7 +133,7 @@ class LatencyTable:
             engine = engine + self._layer(layer, padded, last=False)
         return engine + self.overhead.at(tokens)
 
-    def predict(self, shape: EncoderShape, lengths: Sequence[int]) -> LatencyPrediction:
+    def predict(self, shape: EncoderShape, lengths: Sequence[int]) -> CallTimes:
         """Predict what calls will take.
 
         Args:
@@ -158,14 +141,33 @@ class LatencyTable:
             lengths: Token counts of the user's texts.
 
         Returns:
-            Percentiles over texts and over the noise of the device.
+            Figures over texts and over the noise of the device.
 
         Raises:
             UsageError: A text is longer than was measured, or the model is of another geometry.
         """
-        return self._summarise(self.times(shape, lengths))
+        return CallTimes.of(self._noisy(self.times(shape, lengths)))
 
-    def baseline(self, lengths: Sequence[int], *, small: bool = False) -> LatencyPrediction:
+    def predict_cascade(self, first: EncoderShape, lengths: Sequence[int], escalated: float) -> CallTimes:
+        """Predict what calls will take of which a part is answered by the baseline's shape, too.
+
+        Args:
+            first: The model that is asked first.
+            lengths: Token counts of the user's texts; one is escalated as often as another.
+            escalated: Share of the texts of which it is not sure enough.
+
+        Returns:
+            Figures as of :meth:`predict`; a text that is escalated takes as long as both, and is tokenized
+            once.
+
+        Raises:
+            UsageError: As :meth:`predict`.
+        """
+        quick = self.times(first, lengths)
+        both = quick + self.times(self.shape, lengths) - self.overhead.at(np.asarray(lengths, np.float64))
+        return CallTimes.mixed([(1 - escalated, self._noisy(quick)), (escalated, self._noisy(both))])
+
+    def baseline(self, lengths: Sequence[int], *, small: bool = False) -> CallTimes:
         """Return what the unpruned baseline takes, measured in the same turns.
 
         Args:
@@ -177,7 +179,7 @@ class LatencyTable:
         """
         tokens, padded = np.asarray(lengths, np.float64), self.padded(lengths)
         engine = self._at(np.array(self.whole_small if small else self.whole_float), padded)
-        return self._summarise(engine + self.overhead.at(tokens))
+        return CallTimes.of(self._noisy(engine + self.overhead.at(tokens)))
 
     def speedup(self, shape: EncoderShape, lengths: Sequence[int]) -> float:
         """Return how many times faster a model is than the float baseline, by medians."""
@@ -229,10 +231,8 @@ class LatencyTable:
         found: Floats = np.interp(lengths, self.lengths, values)
         return found
 
-    def _summarise(self, times: Floats) -> LatencyPrediction:
-        calls = np.outer(times, self.noise).ravel()
-        p50, p95 = np.percentile(calls, (50, 95))
-        return LatencyPrediction(float(p50), float(p95), float(calls.mean()))
+    def _noisy(self, times: Floats) -> Floats:
+        return np.outer(times, self.noise).ravel()
 
     def _check(self, shape: EncoderShape) -> None:
         mine = self.shape

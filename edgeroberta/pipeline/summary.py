@@ -93,7 +93,7 @@ def _remedies(result: RunResult, *, budget: bool) -> list[str]:
     elif "prune" in made:
         lines.append("let it recover for longer: --set prune.recovery.epochs=N")
     if budget:
-        lines.append("ask for less: a lower --speedup, a higher --p95 or a larger --size")
+        lines.append("ask for less: a lower --speedup, a higher --p95 or --p99, or a larger --size")
     elif {"distill", "prune", "vocabulary"} & set(made):
         lines.append("take nothing out of the model, int8 alone: --recipe int8")
     elif "quantize" in made:

@@ -22,13 +22,15 @@ class BudgetLimits:
 
     speedup: float | None = None  # how many times faster than the baseline in float, by medians
     p95: float | None = None  # longest 95th percentile of a call, in seconds
+    p99: float | None = None  # longest 99th percentile of a call, in seconds
     bytes: int | None = None  # most bytes of the bundle's folder
     keep: float = KEEP  # smallest share of the baseline's metric
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        p95 = None if self.p95 is None else self.p95 * 1000
-        return {"speedup": self.speedup, "p95_ms": p95, "bytes": self.bytes, "keep": self.keep}
+        p95, p99 = (None if each is None else each * 1000 for each in (self.p95, self.p99))
+        times = {"p95_ms": p95, "p99_ms": p99}
+        return {"speedup": self.speedup, **times, "bytes": self.bytes, "keep": self.keep}
 
     @property
     def told(self) -> str:
@@ -36,27 +38,30 @@ class BudgetLimits:
         parts = []
         if self.speedup is not None:
             parts.append(f"{self.speedup:g}x the speed")
-        if self.p95 is not None:
-            parts.append(f"p95 of {self.p95 * 1000:g} ms")
+        for name, seconds in (("p95", self.p95), ("p99", self.p99)):
+            if seconds is not None:
+                parts.append(f"{name} of {seconds * 1000:g} ms")
         if self.bytes is not None:
             parts.append(f"{self.bytes / 1e6:g} MB")
         return f"{', '.join(parts)}, keeping {self.keep:.1%} of the metric"
 
 
-def read(speedup: float | None, p95: str | None, size: str | None, keep: float | None) -> BudgetLimits | None:
+def read(
+    speedup: float | None, p95: str | None, p99: str | None, size: str | None, keep: float | None
+) -> BudgetLimits | None:
     """Read the options of the command line.
 
-    ``speedup``: what ``--speedup`` says. ``p95``: what ``--p95`` says: ``4ms``, ``4`` (milliseconds),
+    ``speedup``: what ``--speedup`` says. ``p95``, ``p99``: what these say: ``4ms``, ``4`` (milliseconds),
     ``0.004s`` or ``4000us``. ``size``: what ``--size`` says: ``12MB`` (10^6 bytes), ``800KB``; a plain number
     is bytes. ``keep``: what ``--keep`` says. Returns the budget; None where none of speed, time and size is
     given. Raises UsageError: one of them cannot be read or is out of range, or ``--keep`` stands alone.
     """
-    if (speedup, p95, size) == (None, None, None):
+    if (speedup, p95, p99, size) == (None,) * 4:
         if keep is not None:
             raise UsageError(
                 "--keep is given but no budget",
                 where="--keep",
-                hint="add --speedup, --p95 or --size; in a recipe the setting is verify.gate.min_kept",
+                hint="add --speedup, --p95, --p99 or --size; in a recipe the setting is verify.gate.min_kept",
             )
         return None
     if speedup is not None and not 0 < speedup < float("inf"):
@@ -68,17 +73,18 @@ def read(speedup: float | None, p95: str | None, size: str | None, keep: float |
     return BudgetLimits(
         speedup=speedup,
         p95=None if p95 is None else seconds(p95),
+        p99=None if p99 is None else seconds(p99, where="--p99"),
         bytes=None if size is None else size_in_bytes(size),
         keep=KEEP if keep is None else keep,
     )
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, *, where: str = "--p95") -> float:
     """Read a time; a plain number is milliseconds."""
     found = re.fullmatch(rf"{_NUMBER}\s*(s|ms|us|µs)?", text.strip())
     value = float(found[1]) * _SECONDS[found[2] or ""] if found else 0.0
     if value <= 0:
-        raise UsageError(f"{text!r} is no time", where="--p95", hint="write 4ms, 0.004s or 4000us")
+        raise UsageError(f"{text!r} is no time", where=where, hint="write 4ms, 0.004s or 4000us")
     return value
 
 

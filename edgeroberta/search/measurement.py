@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeroberta import distributed, pipeline
 from edgeroberta.errors import EngineError
+from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.pipeline import RunResult
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
@@ -19,7 +20,7 @@ from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import Candidate
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
-from edgeroberta.search.result import FULL, MADE, LatencyPercentiles, SearchResult
+from edgeroberta.search.result import FULL, MADE, SearchResult
 from edgeroberta.search.selection import DeviceLatency
 from edgeroberta.storage.artifact import Kind
 
@@ -70,8 +71,8 @@ def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> Sea
     if not distributed.current().main:
         return None
     score = _metric(report, table.engine, metric)
-    models[made.name] = _BaselineTimes(made.result.bundle, score, made.candidate.predicted.p50)
-    times: dict[str, LatencyPercentiles] = {}
+    models[made.name] = _BaselineTimes(made.result.bundle, score, made.candidate.predicted.times.p50)
+    times: dict[str, CallTimes] = {}
     if made.host is None:
         times = search_result.time_in_turns(
             {name: model.folder for name, model in models.items()},
@@ -88,7 +89,7 @@ def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> Sea
 def _summed(
     made: DeliveredBundle,
     models: Mapping[str, _BaselineTimes],
-    times: Mapping[str, LatencyPercentiles],
+    times: Mapping[str, CallTimes],
     metric: str,
 ) -> SearchResult:
     full, mine = models[FLOAT], models[made.name]
@@ -109,20 +110,13 @@ def _summed(
     )
 
 
-def _measured(
-    full: LatencyPercentiles | None, mine: LatencyPercentiles | None, size: int
-) -> dict[str, float | None]:
+def _measured(full: CallTimes | None, mine: CallTimes | None, size: int) -> dict[str, float | None]:
     if full is None or mine is None:
-        return {"p50_ms": None, "p95_ms": None, "speedup": None, "bytes": size}
-    return {
-        "p50_ms": mine.p50 * 1000,
-        "p95_ms": mine.p95 * 1000,
-        "speedup": full.p50 / mine.p50,
-        "bytes": size,
-    }
+        return {**dict.fromkeys(("mean_ms", "p50_ms", "p95_ms", "p99_ms", "speedup")), "bytes": size}
+    return {**mine.to_json(), "speedup": full.p50 / mine.p50, "bytes": size}
 
 
-def _point(name: str, model: _BaselineTimes, found: LatencyPercentiles | None) -> ParetoPoint:
+def _point(name: str, model: _BaselineTimes, found: CallTimes | None) -> ParetoPoint:
     return ParetoPoint(
         name,
         1000 * (model.predicted if found is None else found.p50),

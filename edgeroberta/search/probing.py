@@ -100,8 +100,9 @@ def _loosely(task: Task) -> Task:
 def pick(probes: Sequence[ShortDistillation]) -> ShortDistillation:
     """Return the fastest of those tied with the best; of equally fast ones that with more agreement."""
     tied = [probe for probe in probes if probe.tied]
-    fastest = min(probe.candidate.predicted.p50 for probe in tied)
-    return next(probe for probe in tied if probe.candidate.predicted.p50 * (1 - SAME_TIME) <= fastest)
+    fastest = min(probe.candidate.predicted.times.p50 for probe in tied)
+    near = fastest / (1 - SAME_TIME)
+    return next(probe for probe in tied if probe.candidate.predicted.times.p50 <= near)
 
 
 def tie_notice(probes: Sequence[ShortDistillation], chosen: Candidate) -> str | None:

@@ -76,16 +76,18 @@ class ShapeSearch:
         smallest = self._candidate((0,), (least,)).predicted
         if smallest.meets(self._aimed):
             return
-        length = int(np.median(self.lengths))
+        times, length = smallest.times, int(np.median(self.lengths))
         outside = float(self.table.overhead.at(np.array([length], np.float64))[0])
+        tails = {"p95": times.p95 * 1000, "p99": times.p99 * 1000}
+        reached = ", ".join(f"{name} {value:.3f} ms" for name, value in tails.items())
+        possible = ", ".join(f"--{name} {value / (1 - RESERVE):.3f}ms" for name, value in tails.items())
         raise UsageError(
             f"no model meets {self.limits.told}: one layer of one head comes to {smallest.speedup:.2f}x, "
-            f"p95 {smallest.p95 * 1000:.3f} ms and {smallest.bytes / 1e6:.2f} MB; of its median "
-            f"{smallest.p50 * 1000:.3f} ms, {outside * 1000:.3f} ms are tokenizer and call",
+            f"{reached} and {smallest.bytes / 1e6:.2f} MB; of its median {times.p50 * 1000:.3f} ms, "
+            f"{outside * 1000:.3f} ms are tokenizer and call",
             where=f"budget ({self.table.engine}, {self.table.device})",
-            hint=f"ask for less: at most --speedup {smallest.speedup * (1 - RESERVE):.1f}, at least --p95 "
-            f"{smallest.p95 / (1 - RESERVE) * 1000:.3f}ms and --size "
-            f"{smallest.bytes / (1 - RESERVE) / 1e6:.1f}MB",
+            hint=f"ask for less: at most --speedup {smallest.speedup * (1 - RESERVE):.1f}, at least "
+            f"{possible} and --size {smallest.bytes / (1 - RESERVE) / 1e6:.1f}MB",
         )
 
     @property
@@ -95,6 +97,7 @@ class ShapeSearch:
         return BudgetLimits(
             speedup=None if asked.speedup is None else asked.speedup / part,
             p95=None if asked.p95 is None else asked.p95 * part,
+            p99=None if asked.p99 is None else asked.p99 * part,
             bytes=None if asked.bytes is None else int(asked.bytes * part),
             keep=asked.keep,
         )
@@ -127,8 +130,7 @@ class ShapeSearch:
             shape = replace(shape, vocab_size=vocabulary)
         found = self.table.predict(shape, self.lengths)
         predicted = PredictedResult(
-            p50=found.p50,
-            p95=found.p95,
+            times=found,
             speedup=self.table.baseline(self.lengths).p50 / found.p50,
             bytes=self.footprint.of(shape, full.vocab_size),
         )

@@ -74,7 +74,8 @@ KEYS = (
 
 OPTIONS = {
     "compress": (
-        *("--speedup", "--p95", "--size", "--keep", "--recipe", "--data", "--text", "--label", "--set"),
+        *("--speedup", "--p95", "--p99", "--size", "--keep", "--recipe", "--data", "--text", "--label"),
+        "--set",
         *("--label-format", "--eval-fraction", "--limit", "--seed", "--target", "--output", "--work"),
         *("--reference", "--host", "--text-pair", "--eval-data", "--unlabelled"),
     ),

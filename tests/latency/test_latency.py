@@ -13,6 +13,7 @@ from ssh_server import host_of
 from edgeroberta.errors import EdgeRobertaError, UsageError
 from edgeroberta.latency import grid as planning
 from edgeroberta.latency import measurement, probes
+from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.latency.grid import ProbePlan, ProbePrecision
 from edgeroberta.latency.interpolation import interpolate, monotone_fit
 from edgeroberta.latency.measurement import measure, timings_from
@@ -67,7 +68,8 @@ def test_predictions_are_exact_for_an_engine_whose_times_add_up():
     wanted = [cost(shape.layers, length) + 1e-6 * (5 + length) for length in lengths]
     assert table.times(shape, lengths) == pytest.approx(wanted)
     found = table.predict(shape, lengths)
-    assert (found.p50, found.p95) == pytest.approx(np.percentile(np.repeat(wanted, 100), (50, 95)))
+    percentiles = np.percentile(np.repeat(wanted, 100), (50, 95, 99))
+    assert (found.p50, found.p95, found.p99) == pytest.approx(percentiles)
     parts = table.fixed(20) + table.layer(shape.layers[0], 20) + table.layer(shape.layers[1], 20)
     assert parts + table.layer(shape.layers[2], 20, last=True) == pytest.approx(wanted[2])
     assert table.baseline(lengths).mean == pytest.approx(table.predict(FULL, lengths).mean)
@@ -81,6 +83,20 @@ def test_the_noise_of_the_device_moves_the_95th_percentile():
     )
     first, second = (table.predict(FULL, [20]) for table in (min_of_medians, noisy))
     assert (second.p50, second.p95) == pytest.approx((first.p50, 2 * first.p95))
+
+
+def test_a_cascade_takes_as_long_as_both_where_a_text_is_escalated():
+    """Which a fifth of the texts are: the median is the first model's, and the tail that of both."""
+    table = fit(plan_of(), timings_of(plan_of()))
+    first = replace(FULL, layers=FULL.layers[:2])
+    found = table.predict_cascade(first, [20], 0.2)
+    quick, whole = table.times(first, [20])[0], table.baseline([20], small=True).p50
+    both = quick + whole - table.overhead.call - 20 * table.overhead.token
+    assert found == CallTimes(
+        *(pytest.approx(each) for each in (quick + 0.2 * (both - quick), quick, both, both))
+    )
+    assert table.predict_cascade(first, [20], 0.02).p95 == pytest.approx(quick)
+    assert table.predict_cascade(first, [20], 0.0).p99 == pytest.approx(quick)
 
 
 def test_noise_cannot_make_a_smaller_layer_look_slower():

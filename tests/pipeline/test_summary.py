@@ -10,7 +10,7 @@ import pytest
 from edgeroberta.pipeline import RunResult, StageRun, summary
 from edgeroberta.tasks import Problem, Task
 
-BUDGET = "ask for less: a lower --speedup, a higher --p95 or a larger --size"
+BUDGET = "ask for less: a lower --speedup, a higher --p95 or --p99, or a larger --size"
 INT8 = "take nothing out of the model, int8 alone: --recipe int8"
 
 

@@ -223,6 +223,7 @@ def test_what_is_shown_of_each_model_is_the_metric_of_the_gate():
         (["--keep", "0.9"], "--keep is given but no budget"),
         (["--host", "user@board"], "--host is given but no budget"),
         (["--p95", "soon"], "'soon' is no time"),
+        (["--p99", "soon"], "'soon' is no time"),
         (["--size", "tiny"], "'tiny' is no size"),
     ],
 )

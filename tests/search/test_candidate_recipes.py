@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from edgeroberta import recipe
+from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.roberta.shape import LayerShape
 from edgeroberta.search import candidate_recipes
 from edgeroberta.search.candidates import Candidate, PredictedResult
 from edgeroberta.search.limits import BudgetLimits
 
 LAYER = LayerShape(4, 128)
-PREDICTED = PredictedResult(p50=0.001, p95=0.002, speedup=4.0, bytes=1_000_000)
+PREDICTED = PredictedResult(CallTimes(0.0012, 0.001, 0.002, 0.003), speedup=4.0, bytes=1_000_000)
 
 
 def stages(**fields: Any) -> list[str]:

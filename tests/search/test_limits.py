@@ -35,20 +35,32 @@ def test_what_is_no_size_is_refused(text):
 
 
 def test_limits_may_be_combined_and_most_of_the_metric_is_kept_by_default():
-    assert limits.read(4, "4ms", "12MB", None) == BudgetLimits(4, 0.004, 12_000_000, 0.98)
-    assert limits.read(None, None, "12MB", 0.99) == BudgetLimits(None, None, 12_000_000, 0.99)
+    everything = BudgetLimits(speedup=4, p95=0.004, p99=0.01, bytes=12_000_000, keep=0.98)
+    assert limits.read(4, "4ms", "10ms", "12MB", None) == everything
+    assert everything.told == "4x the speed, p95 of 4 ms, p99 of 10 ms, 12 MB, keeping 98.0% of the metric"
+    assert everything.to_json() == {
+        "speedup": 4, "p95_ms": 4.0, "p99_ms": 10.0, "bytes": 12_000_000, "keep": 0.98
+    }  # fmt: skip
+    assert limits.read(None, None, None, "12MB", 0.99) == BudgetLimits(bytes=12_000_000, keep=0.99)
+    assert limits.read(None, None, "10ms", None, None) == BudgetLimits(p99=0.01)
+
+
+def test_an_error_names_the_limit_that_is_no_time():
+    with pytest.raises(UsageError, match="is no time") as caught:
+        limits.read(None, "4ms", "soon", None, None)
+    assert caught.value.where == "--p99"
 
 
 def test_without_a_budget_there_are_no_limits():
-    assert limits.read(None, None, None, None) is None
+    assert limits.read(None, None, None, None, None) is None
 
 
 def test_a_share_to_keep_alone_is_no_budget():
     with pytest.raises(UsageError, match="no budget"):
-        limits.read(None, None, None, 0.99)
+        limits.read(None, None, None, None, 0.99)
 
 
 @pytest.mark.parametrize(("speedup", "keep"), [(0.0, None), (-1.0, None), (float("nan"), None), (2.0, 99.0)])
 def test_numbers_out_of_range_are_refused(speedup, keep):
     with pytest.raises(UsageError):
-        limits.read(speedup, None, None, keep)
+        limits.read(speedup, None, None, None, keep)

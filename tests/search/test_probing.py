@@ -13,6 +13,7 @@ import stage_contexts
 
 from edgeroberta import metrics
 from edgeroberta.data.rows import Rows, Splits
+from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.metrics import Interval
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
@@ -24,9 +25,14 @@ from edgeroberta.search.probing import ShortDistillation, pick, tie_notice
 from edgeroberta.targets import load
 from edgeroberta.tasks import Problem, Task
 
-SLOW = Candidate((0, 1), (), None, PredictedResult(0.0020, 0.004, 3.0, 10e6), 0.8, True)
-FAST = Candidate((0,), (), None, PredictedResult(0.0012, 0.003, 5.0, 9e6), 0.7, True)
-LIKE_SLOW = replace(SLOW, layers=(0, 1, 2), predicted=PredictedResult(0.00195, 0.004, 3.0, 10e6))
+
+def predicted(p50: float, speedup: float) -> PredictedResult:
+    return PredictedResult(CallTimes(p50, p50, 2 * p50, 3 * p50), speedup, 10e6)
+
+
+SLOW = Candidate((0, 1), (), None, predicted(0.0020, 3.0), 0.8, True)
+FAST = Candidate((0,), (), None, predicted(0.0012, 5.0), 0.7, True)
+LIKE_SLOW = replace(SLOW, layers=(0, 1, 2), predicted=predicted(0.00195, 3.0))
 BEST = ShortDistillation(SLOW, 0.95, 0.9)
 TIED, WORSE = Interval(0.01, -0.005, 0.025), Interval(0.03, 0.01, 0.05)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.metrics import Interval
 from edgeroberta.report.pareto import ParetoPoint
 from edgeroberta.roberta.shape import LayerShape
@@ -16,10 +17,12 @@ from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
 from edgeroberta.search.result import FULL, MADE, PARETO_SVG, REPORT, SearchResult, size_of
 
-PREDICTED = PredictedResult(p50=0.001, p95=0.002, speedup=4.2, bytes=10_000_000)
+PREDICTED = PredictedResult(CallTimes(0.0012, 0.001, 0.002, 0.003), speedup=4.2, bytes=10_000_000)
 CHOSEN = Candidate((0, 2), (LayerShape(3, 96), LayerShape(2, 64)), None, PREDICTED, 0.7, False)
+PREDICTED_CELLS = ["1.20", "ms", "1.00", "ms", "2.00", "ms", "3.00", "ms", "4.20x", "10.0", "MB"]
 BEHIND = Interval(0.035, 0.01, 0.06)
-MEASURED = {"p50_ms": 1.1, "p95_ms": 2.1, "speedup": 4.1, "bytes": 10_100_000.0}
+TIMES = {"mean_ms": 1.3, "p50_ms": 1.1, "p95_ms": 2.1, "p99_ms": 3.1}
+MEASURED = {**TIMES, "speedup": 4.1, "bytes": 10_100_000.0}
 
 
 def outcome(limits: BudgetLimits, **fields: Any) -> SearchResult:
@@ -46,7 +49,7 @@ def outcome(limits: BudgetLimits, **fields: Any) -> SearchResult:
 
 
 def test_a_budget_that_is_met_misses_nothing():
-    assert outcome(BudgetLimits(speedup=4, p95=0.003, bytes=11_000_000)).missed == ()
+    assert outcome(BudgetLimits(speedup=4, p95=0.003, p99=0.0032, bytes=11_000_000)).missed == ()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +57,7 @@ def test_a_budget_that_is_met_misses_nothing():
     [
         (BudgetLimits(speedup=4.2), "speedup 4.10 instead of 4.2"),
         (BudgetLimits(p95=0.002), "p95 2.10 ms instead of 2 ms"),
+        (BudgetLimits(p99=0.003), "p99 3.10 ms instead of 3 ms"),
         (BudgetLimits(bytes=10_000_000), "10.10 MB instead of 10 MB"),
     ],
 )
@@ -66,8 +70,10 @@ def test_what_was_measured_stands_beside_what_was_predicted():
         "",
         "budget: 4x the speed, keeping 98.0% of the metric",
         "chosen: 2 layers, 5 heads, 160 neurons",
+        "  mean    1.20 ms predicted, 1.30 measured",
         "  p50     1.00 ms predicted, 1.10 measured",
         "  p95     2.00 ms predicted, 2.10 measured",
+        "  p99     3.00 ms predicted, 3.10 measured",
         "  speedup 4.20 x predicted, 4.10 measured",
         "  bytes   10,000,000 bytes predicted, 10,100,000 measured",
         "  the baseline took 4.20 ms when the device was measured and 4.62 now: at that clock, "
@@ -98,9 +104,9 @@ def test_candidates_that_were_not_made_are_listed_as_predicted():
     lines = found.to_text(failed=False).splitlines()
     start = lines.index("compared by a short distillation; times and sizes of these are predicted:")
     assert [line.split() for line in lines[start + 1 : start + 4]] == [
-        ["candidate", "p50", "p95", "speedup", "size", "teacher's", "answers"],
-        [*CHOSEN.name.split(), "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "91.0%"],
-        ["1", "layer", "1.00", "ms", "2.00", "ms", "4.20x", "10.0", "MB", "87.5%"],
+        ["candidate", "mean", "p50", "p95", "p99", "speedup", "size", "teacher's", "answers"],
+        [*CHOSEN.name.split(), *PREDICTED_CELLS, "91.0%"],
+        ["1", "layer", *PREDICTED_CELLS, "87.5%"],
     ]
     written = found.to_json()["candidates"]
     assert [(each["name"], each["agreement"], each["tied"]) for each in written] == [
@@ -131,8 +137,8 @@ def test_the_pace_of_the_machine_is_told_beside_the_prediction():
 
 def test_times_of_a_device_elsewhere_are_not_judged_here():
     away = outcome(
-        BudgetLimits(speedup=9, p95=0.0001, bytes=1),
-        measured={**MEASURED, "p50_ms": None, "p95_ms": None, "speedup": None},
+        BudgetLimits(speedup=9, p95=0.0001, p99=0.0001, bytes=1),
+        measured={**MEASURED, **dict.fromkeys(TIMES), "speedup": None},
         elsewhere="user@board",
         full_now=None,
     )

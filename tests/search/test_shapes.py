@@ -50,9 +50,9 @@ def test_every_candidate_just_meets_the_budget_and_the_shallowest_is_of_whole_la
     assert [len(candidate.layers) for candidate in found] == [6, 5, 4, 3]
     assert [candidate.whole for candidate in found] == [False, False, False, True]
     for candidate in found:
-        assert candidate.predicted.p50 <= aimed * (1 + 1e-9)
+        assert candidate.predicted.times.p50 <= aimed * (1 + 1e-9)
         assert 0 < candidate.kept < 1
-    assert all(candidate.predicted.p50 > aimed * 0.93 for candidate in found[:-1])
+    assert all(candidate.predicted.times.p50 > aimed * 0.93 for candidate in found[:-1])
 
 
 def test_the_units_that_stay_are_in_the_layers_where_they_matter():
@@ -68,7 +68,7 @@ def test_there_are_no_more_candidates_than_can_be_compared():
 
 def test_all_limits_hold_at_once():
     for candidate in search(BudgetLimits(speedup=3, p95=0.002)).candidates():
-        assert candidate.predicted.p95 <= 0.002
+        assert candidate.predicted.times.p95 <= 0.002
         assert candidate.predicted.speedup >= 3
 
 
@@ -88,7 +88,8 @@ def test_a_smaller_size_takes_units_as_well():
 
 
 @pytest.mark.parametrize(
-    "limits", [BudgetLimits(speedup=300), BudgetLimits(p95=1e-5), BudgetLimits(bytes=1000)]
+    "limits",
+    [BudgetLimits(speedup=300), BudgetLimits(p95=1e-5), BudgetLimits(p99=1e-5), BudgetLimits(bytes=1000)],
 )
 def test_an_impossible_budget_is_refused_with_the_least_that_there_is(limits):
     with pytest.raises(UsageError, match="no model meets") as caught:
