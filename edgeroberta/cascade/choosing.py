@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.cascade.calibration import fit
-from edgeroberta.cascade.evidence import Asked, TierEvidence, check
+from edgeroberta.cascade.evidence import Asked, TierEvidence, check, with_tolerance
 from edgeroberta.cascade.fresh import Fresh
 from edgeroberta.cascade.path import Thresholds, path
 from edgeroberta.cascade.result import CascadeChoice, FrontPoint
 from edgeroberta.errors import UsageError
 from edgeroberta.metrics.binomial import rows_needed
-from edgeroberta.tasks import Problem, Task
-from edgeroberta.tasks.regression import tolerance
+from edgeroberta.tasks import Task
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -69,7 +67,7 @@ def choose(
     for name, share in (("agreement", agreement), ("confidence", confidence)):
         if not 0 < share < 1:
             raise UsageError(f"{name} is {share!r}", where=name, hint="a number above 0 and below 1")
-    task = _with_tolerance(task, tiers[-1])
+    task = with_tolerance(task, tiers[-1].calibration)
     last = tiers[-1].calibration
     calibrations = [fit(task, tier.calibration, last, labels) for tier in tiers[:-1]]
     known = Asked.of(task, [tier.calibration for tier in tiers], calibrations)
@@ -109,13 +107,6 @@ def _passed(fresh: Fresh, tried: Sequence[Thresholds], agreement: float) -> int:
         if not fresh.keeps(thresholds, agreement):
             return number
     return len(tried)
-
-
-def _with_tolerance(task: Task, last: TierEvidence) -> Task:
-    """Fix what counts as the same number before a fresh row is looked at."""
-    if task.problem is not Problem.REGRESSION or task.tolerance is not None:
-        return task
-    return replace(task, tolerance=tolerance(last.calibration.values[:, 0]))
 
 
 def _different(groups: Array | None, rows: int) -> Indices:

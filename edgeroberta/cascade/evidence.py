@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgeroberta.errors import UsageError
 from edgeroberta.metrics.scores import checked
 from edgeroberta.tasks import Calibration, Outputs, Problem, Task
+from edgeroberta.tasks.regression import tolerance
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -54,6 +55,16 @@ class Asked:
 def possible(task: Task) -> bool:
     """Tell whether answers of one model can stand for another's: those of embeddings cannot."""
     return task.problem is not Problem.EMBEDDING
+
+
+def with_tolerance(task: Task, last: Outputs) -> Task:
+    """Fix what counts as the same number before a fresh row is looked at.
+
+    ``last``: the last tier's outputs on the calibration rows. Other tasks stay as they are.
+    """
+    if task.problem is not Problem.REGRESSION or task.tolerance is not None:
+        return task
+    return replace(task, tolerance=tolerance(last.values[:, 0]))
 
 
 def check(task: Task, tiers: Sequence[TierEvidence], groups: Array | None) -> None:
