@@ -88,6 +88,24 @@ def certainty(outputs: Outputs, aggregation: str, temperature: float) -> Floats:
     return found
 
 
+def certainty_of_text(values: Array, places: Indices, aggregation: str, temperature: float) -> float:
+    """Return the same of one text, quicker where the first token of each word is all that counts.
+
+    ``values``: float32 ``[tokens, L]``. ``places``: int64 ``[tokens, 3]``.
+    """
+    if aggregation not in ("simple", "first"):
+        return float(certainty(Outputs.pack([values], [places]), aggregation, temperature)[0])
+    rows = []
+    known = begun = -1
+    for row, (start, _, word) in enumerate(places.tolist()):
+        if word < 0:
+            continue
+        if aggregation == "simple" or (word != known and start != begun):
+            rows.append(row)
+        known, begun = word, start
+    return float(top_probability(values[rows], temperature).min()) if rows else 1.0
+
+
 def tagged_words(outputs: Outputs, aggregation: str) -> Ragged:
     """Give each word its label, as :mod:`.entities` does for one text.
 

@@ -11,7 +11,16 @@ import numpy.typing as npt
 from edgeroberta.errors import EngineError
 from edgeroberta.tasks import statistics
 from edgeroberta.tasks.confidence import Calibration, of_one
-from edgeroberta.tasks.decoding import NOTHING, EntityAnswer, Span, answers, certainty, decoded, tagged_words
+from edgeroberta.tasks.decoding import (
+    NOTHING,
+    EntityAnswer,
+    Span,
+    answers,
+    certainty,
+    certainty_of_text,
+    decoded,
+    tagged_words,
+)
 from edgeroberta.tasks.entities import TokenPrediction, read
 from edgeroberta.tasks.kind import Array, Floats, Labelled, Metric
 from edgeroberta.tasks.outputs import Indices, Outputs, WordTags
@@ -141,8 +150,9 @@ class TokenLabels:
         self, task: Labelled, values: Array, places: Indices | None, calibration: Calibration
     ) -> float:
         """Rate the words of one text, float32 [tokens, L]."""
-        one = Outputs.pack([values], None if places is None else [places])
-        return of_one(self.confidence(task, one, calibration))
+        if places is None:
+            return of_one(self.confidence(task, Outputs.pack([values]), calibration))
+        return certainty_of_text(values, places, task.aggregation, calibration.temperature)
 
     def named(self, task: Labelled, answer: Any, text: Any = None) -> str:
         """Write ``city: Paris``, or ``city: 8-13`` without the text; ``nothing`` where there is nothing."""
