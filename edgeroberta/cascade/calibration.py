@@ -24,10 +24,10 @@ COLDEST, HOTTEST = 0.05, 20.0
 #: Rows of a value's neighbourhood in which its spread is measured, and the most such neighbourhoods.
 _ROWS_PER_SPREAD, _SPREADS = 50, 10
 #: Rows at most that a temperature is searched for by, where every try reads all answers again.
-_SEARCH_ROWS = 1000
+_SEARCH_ROWS = 500
 _BISECTIONS = 40
 #: Temperatures that are tried of answers without a derivative, then finer ones about the best.
-_TRIES = 13
+_TRIES = 9
 
 
 def fit(task: Task, outputs: Outputs, last: Outputs, labels: Any = None) -> Calibration:
