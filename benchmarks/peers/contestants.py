@@ -171,13 +171,12 @@ def edgeroberta(bundle: str, engine: str, threads: int, source: str | None = Non
         raise ImportError(f"{edgeroberta.__file__} is not of {source}")
     runtime = Runtime.open(bundle, engine=engine, threads=threads)
     index = {label: number for number, label in enumerate(runtime.labels)}
-    files = {"onnxruntime": "model.onnx*", "openvino": "openvino_model.*"}[engine]
 
     def classify(text: str) -> int:
         return index[runtime(text).label]  # type: ignore[index]
 
     packages = ("edgeroberta", engine, "tokenizers", "numpy")
-    return PipelineContestant(packages, weights_mb(bundle, files), classify)
+    return PipelineContestant(packages, bundle_mb(bundle, engine), classify)
 
 
 def in_pipeline(network: Any, tokenizer: Any, max_length: int) -> Callable[[str], int]:
@@ -191,6 +190,16 @@ def in_pipeline(network: Any, tokenizer: Any, max_length: int) -> Callable[[str]
         return int(index[pipe(text, truncation=True, max_length=max_length)[0]["label"]])
 
     return classify
+
+
+def bundle_mb(bundle: str, engine: str) -> float:
+    """Return the size of what an engine runs of a bundle in MB: of a cascade the graphs of all tiers.
+
+    Where OpenVINO has no graph of its own, it runs ONNX Runtime's.
+    """
+    own = {"onnxruntime": "model.onnx*", "openvino": "openvino_model.*"}[engine]
+    folders = [bundle, *map(str, Path(bundle).glob("tiers/*"))]
+    return round(sum(weights_mb(each, own) or weights_mb(each, "model.onnx*") for each in folders), 2)
 
 
 def weights_mb(folder: str, pattern: str) -> float:

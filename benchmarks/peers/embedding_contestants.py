@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.peers import pipeline_parts as parts
-from benchmarks.peers.contestants import weights_mb
+from benchmarks.peers.contestants import bundle_mb, weights_mb
 from benchmarks.peers.pipeline_parts import PipelineContestant
 
 Embedding = list[float]
@@ -60,7 +60,7 @@ def edgeroberta(bundle: str, engine: str, threads: int) -> PipelineContestant:
         values: Embedding = runtime(text).embedding.tolist()
         return values
 
-    return PipelineContestant(packages, weights_mb(bundle, parts.FILES[engine]), find)
+    return PipelineContestant(packages, bundle_mb(bundle, engine), find)
 
 
 def encoder(opened: Any) -> Any:

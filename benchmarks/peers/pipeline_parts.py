@@ -12,8 +12,6 @@ from typing import Any
 #: Packages that a contestant tells the versions of.
 TRANSFORMERS = ("transformers", "torch")
 OPTIMUM = ("optimum", "optimum-onnx", "transformers", "onnxruntime", "torch")
-#: Files of a bundle that an engine runs.
-FILES = {"onnxruntime": "model.onnx*", "openvino": "openvino_model.*"}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.peers import pipeline_parts as parts
-from benchmarks.peers.contestants import weights_mb
+from benchmarks.peers.contestants import bundle_mb, weights_mb
 from benchmarks.peers.pipeline_parts import PipelineContestant
 
 #: Most tokens of an answer: the pipeline's default, so that spans can be compared.
@@ -39,7 +39,7 @@ def edgeroberta(bundle: str, engine: str, threads: int) -> PipelineContestant:
         answer = runtime((item[0], item[1]))
         return answer.start, answer.end
 
-    return PipelineContestant(packages, weights_mb(bundle, parts.FILES[engine]), find)
+    return PipelineContestant(packages, bundle_mb(bundle, engine), find)
 
 
 def in_pipeline(network: Any, tokenizer: Any) -> Callable[[Question], Span]:

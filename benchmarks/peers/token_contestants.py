@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.peers import pipeline_parts as parts
-from benchmarks.peers.contestants import weights_mb
+from benchmarks.peers.contestants import bundle_mb, weights_mb
 from benchmarks.peers.pipeline_parts import PipelineContestant
 
 Entities = list[tuple[str, int, int]]
@@ -37,7 +37,7 @@ def edgeroberta(bundle: str, engine: str, threads: int) -> PipelineContestant:
     def find(text: str) -> Entities:
         return [(entity.label, entity.start, entity.end) for entity in runtime(text).entities]
 
-    return PipelineContestant(packages, weights_mb(bundle, parts.FILES[engine]), find)
+    return PipelineContestant(packages, bundle_mb(bundle, engine), find)
 
 
 def in_pipeline(network: Any, tokenizer: Any) -> Callable[[str], Entities]:

@@ -141,3 +141,18 @@ def test_llama_cpp_gets_a_long_text_cut_before_its_last_token(tmp_path, monkeypa
     assert opened.answer(opened.prepare("a bb ccc dddd")) == 1
     assert opened.answer(opened.prepare("a")) == 1
     assert asked == [[0, 1, 2, 2], [0, 1, 2]]
+
+
+def test_the_size_of_a_cascade_is_that_of_the_graphs_which_an_engine_runs(tmp_path):
+    tier = tmp_path / "tiers" / "tiny"
+    tier.mkdir(parents=True)
+    for file, megabytes in (
+        (tmp_path / "model.onnx", 1),
+        (tmp_path / "openvino_model.bin", 2),
+        (tmp_path / "tokenizer.json", 4),
+        (tier / "model.onnx", 8),
+        (tier / "model.onnx_data", 16),
+    ):
+        file.write_bytes(bytes(megabytes * 10**6))
+    assert contestants.bundle_mb(str(tmp_path), "onnxruntime") == 25
+    assert contestants.bundle_mb(str(tmp_path), "openvino") == 26
