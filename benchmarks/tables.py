@@ -147,7 +147,10 @@ def documents(root: Path) -> list[Path]:
 
 
 def stale(root: Path, results: Path) -> dict[Path, str]:
-    """Return the files whose tables are not current, with what they should say."""
+    """Return the files whose tables are not current, and the drawings, with what they should say.
+
+    A drawing that is not there yet is made as soon as its result is there.
+    """
     found = {}
     for path in documents(root):
         text = path.read_text(encoding="utf-8")
@@ -159,10 +162,11 @@ def stale(root: Path, results: Path) -> dict[Path, str]:
         if wanted != text:
             found[path] = wanted
     for name, (draw, source) in DRAWINGS.items():
-        if (root / name).exists() and (root / name).read_text(encoding="utf-8") != (
-            wanted := draw(load(results / f"{source}.json"))
-        ):
-            found[root / name] = wanted
+        drawn, result = root / name, results / f"{source}.json"
+        if drawn.exists() or result.exists():
+            wanted = draw(load(result))
+            if not drawn.exists() or drawn.read_text(encoding="utf-8") != wanted:
+                found[drawn] = wanted
     return found
 
 

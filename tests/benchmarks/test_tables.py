@@ -171,6 +171,16 @@ def test_a_drawing_is_made_anew_when_its_result_changes(clone, monkeypatch):
     assert "dev.tsv" in text
 
 
+def test_a_drawing_is_made_once_its_result_is_there(clone, monkeypatch):
+    file = clone / "docs" / "front.svg"
+    file.parent.mkdir()
+    drawings = {"docs/front.svg": (lambda result: result.benchmark, "box/peers"), "no.svg": (str, "box/none")}
+    monkeypatch.setattr(tables, "DRAWINGS", drawings)
+    assert tables.main(["--root", str(clone)]) == 0
+    assert file.read_text(encoding="utf-8") == "peers"
+    assert not (clone / "no.svg").exists()
+
+
 def test_an_unclosed_marker_is_refused(clone):
     (clone / "README.md").write_text("<!-- results: box/peers rows -->\n", encoding="utf-8")
     with pytest.raises(EdgeRobertaError, match="a results marker is malformed or not closed"):
