@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +14,13 @@ from edgeroberta import bundle_writer
 from edgeroberta.errors import EdgeRobertaError, UsageError, shown
 from edgeroberta.roberta import files, token_table
 from edgeroberta.runtime.manifest import MANIFEST_FILE, Manifest, read
-from edgeroberta.runtime.tier_facts import TIERS, CascadeFacts, TierFacts, same_task
+from edgeroberta.runtime.tier_facts import NAME, TIERS, CascadeFacts, TierFacts, mismatch
 from edgeroberta.storage import jsontext
 from edgeroberta.storage.artifact import copy_tree, replacing
 from edgeroberta.tasks import Calibration
 
 #: Beside a tier's own tokenizer: its ids of the last tier's tokens.
 TOKEN_IDS_FILE = "token_ids.npy"
-#: What folders may be called on every system.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -60,16 +57,14 @@ def write(
         The manifest. Its engines are those that all models were built for, in the order of the last one's.
 
     Raises:
-        UsageError: There are not several models, two have one name, or a name is no folder's.
-        EdgeRobertaError: The models have different tasks, or no engine in common.
+        UsageError: There are not several models, two have one name, a name is no folder's, or a threshold is
+            not finite.
+        EdgeRobertaError: The answers of one cannot stand for those of the last one, or they have no engine
+            in common.
     """
     _require_names([tier.name for tier in tiers])
     drafts = [read(tier.folder) for tier in tiers]
     *first, last = drafts
-    for tier, draft in zip(tiers, first, strict=False):
-        if not same_task(draft.task, last.task):
-            what = f"has another task than {tiers[-1].name}: their answers cannot stand for each other"
-            raise EdgeRobertaError(what, where=tier.name)
     engines = [name for name in last.engines if all(name in draft.engines for draft in first)]
     if not engines:
         built = "; ".join(
@@ -80,9 +75,7 @@ def write(
         )
     copy_tree(last.folder, output)
     facts = CascadeFacts(
-        tiers=tuple(
-            _write_tier(output, tier, draft, last.folder) for tier, draft in zip(tiers, first, strict=False)
-        ),
+        tiers=tuple(_write_tier(output, *each, last) for each in zip(tiers, first, strict=False)),
         last=tiers[-1].name,
         agreement=agreement,
         confidence=confidence,
@@ -94,19 +87,24 @@ def write(
     )
 
 
-def _write_tier(output: Path, tier: TierDraft, draft: Manifest, last: Path) -> TierFacts:
+def _write_tier(output: Path, tier: TierDraft, draft: Manifest, last: Manifest) -> TierFacts:
     """Copy a draft below ``tiers``, without the tokenizer where it is the last one's."""
+    shared = token_table.same_tokenizer(draft.folder, last.folder)
+    if (why := mismatch(draft.task, last.task, cut=not shared)) is not None:
+        raise EdgeRobertaError(f"cannot be a tier: {why}", where=tier.name)
+    if not math.isfinite(tier.threshold):
+        raise UsageError("has no threshold", where=tier.name, hint="leave a tier out that never answers")
     name = f"{TIERS}/{tier.name}"
     folder = output / name
     copy_tree(draft.folder, folder)
     token_ids = None
-    if token_table.same_tokenizer(draft.folder, last):
+    if shared:
         for file in files.TOKENIZERS:
             (folder / file).unlink(missing_ok=True)
     else:
         token_ids = f"{name}/{TOKEN_IDS_FILE}"
         with replacing(output / token_ids) as handle:
-            np.save(handle, token_table.of_cut(draft.folder, last), allow_pickle=False)
+            np.save(handle, token_table.of_cut(draft.folder, last.folder), allow_pickle=False)
     sealed = bundle_writer.seal(folder, _fields(draft.folder))
     return TierFacts(tier.name, name, sealed.digest, tier.threshold, tier.calibration, tier.share, token_ids)
 
@@ -120,7 +118,7 @@ def _require_names(names: Sequence[str]) -> None:
     if len(names) < 2:
         raise UsageError("a cascade has two tiers at least", where="tiers")
     for name in names:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise UsageError(
                 f"{shown(name)} is no name of a tier",
                 where="tiers",

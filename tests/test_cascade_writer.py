@@ -63,16 +63,15 @@ def test_the_same_drafts_give_the_same_digest_whatever_a_run_took(tmp_path):
     assert other.digest != first.digest
 
 
-def test_a_tier_that_never_answers_has_a_threshold_without_end(tmp_path):
-    made = fake_cascades.write(tmp_path / "out", thresholds=(math.inf,))
-    assert made.cascade.tiers[0].threshold == math.inf
-    assert '"threshold": null' in (tmp_path / "out" / "manifest.json").read_text()
+def test_a_tier_without_a_threshold_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no threshold"):
+        fake_cascades.write(tmp_path / "out", thresholds=(math.inf,))
 
 
 def test_engines_are_those_of_all_tiers(tmp_path):
     tiny = fake_cascades.write_draft(tmp_path / "tiny", noise=0.3, engines=("onnxruntime",))
     int8 = fake_cascades.write_draft(tmp_path / "int8", engines=("openvino", "onnxruntime"))
-    tiers = [TierDraft("tiny", tiny), TierDraft("int8", int8)]
+    tiers = [TierDraft("tiny", tiny, 0.9), TierDraft("int8", int8)]
     assert cascade_writer.write(tmp_path / "out", tiers, **PROMISE).engines == ("onnxruntime",)
     fake_bundles.seal(int8, engines=("openvino",))
     with pytest.raises(EdgeRobertaError, match=r"no engine.*tiny: onnxruntime; int8: openvino"):
@@ -84,7 +83,7 @@ def test_models_of_other_labels_are_refused(tmp_path):
     fields = fake_bundles.read_json(tiny / "manifest.json")
     fields["task"]["labels"] = ["positive", "negative"]
     fake_bundles.bundle_writer.seal(tiny, fields)
-    with pytest.raises(EdgeRobertaError, match="another task than int8"):
+    with pytest.raises(EdgeRobertaError, match="another task than the last tier"):
         cascade_writer.write(tmp_path / "out", [TierDraft("tiny", tiny), TierDraft("int8", int8)], **PROMISE)
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def load(
     bundle: str | os.PathLike[str],
     *,
-    engine: str | None = None,
+    engine: str | Sequence[str] | None = None,
+    tier: str | None = None,
     threads: int | None = None,
     max_batch: int = 32,
     aggregation: str | None = None,
@@ -39,7 +40,9 @@ def load(
 
     Args:
         bundle: The bundle's folder.
-        engine: Engine to run on; else the one that is best on this device, as far as that is known.
+        engine: Engine to run on, or one for each tier of a cascade, as a list or with commas; else what is
+            best on this device, as far as that is known.
+        tier: Name of the tier of a cascade that is to answer alone; else all of them.
         threads: Threads of the engine; else what the bundle's target says.
         max_batch: Most texts in one call of the engine.
         aggregation: How labels of tokens become entities: ``simple``, ``first``, ``average`` or ``max``; else
@@ -66,13 +69,14 @@ def load(
         EngineError: The engine refuses the graph, or gives other answers than it should.
         UnavailableError: The engine is not installed.
         UsageError: The bundle was not built for the engine, a number is not a whole one from 1 on, or there
-            is no such aggregation or way with long texts.
+            is no such tier, aggregation or way with long texts.
     """
     from edgeroberta.runtime import Runtime
 
     return Runtime.open(
         Path(bundle),
         engine=engine,
+        tier=tier,
         threads=threads,
         max_batch=max_batch,
         aggregation=aggregation,

@@ -60,6 +60,9 @@ class Encoding:
     places: Indices | None = None
     rest: tuple[Encoding, ...] = ()  # the windows after the first, in the order of the text
     overlap: int = 0  # tokens that a window has in common with the next one
+    #: what the tiers of a cascade but the last read in its place, None for those that take no such text;
+    #: empty of a bundle of one model, and where nobody has asked
+    tiers: tuple[Encoding | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +11,13 @@ import numpy as np
 
 from edgeroberta.errors import UsageError, did_you_mean
 from edgeroberta.runtime import fake_embeddings, fake_masks, fake_spans
+from edgeroberta.runtime.cascade import Cascade, Tier
 from edgeroberta.runtime.encoding import Encoding, Input
+from edgeroberta.runtime.model import Model
 from edgeroberta.runtime.session import Ids, Logits, Session
-from edgeroberta.tasks import Problem, Task
+from edgeroberta.runtime.tier_reading import TierReader
+from edgeroberta.runtime.tokenids import InputLimits
+from edgeroberta.tasks import Calibration, Problem, Task
 from edgeroberta.tasks.schemes import BEGIN, END, INSIDE, OUTSIDE_LABEL, SINGLE, tag_table
 
 # Logit of a label that is said to apply: a probability of 0.98.
@@ -26,6 +31,11 @@ class FakeParts:
     task: Task
     tokenizer: Any
     session: Session
+
+    @property
+    def model(self) -> Model:
+        """Session and task; no id pads, since the ids are numbers of inputs."""
+        return Model(self.session, self.task, InputLimits(self.tokenizer.max_length, -1, None))
 
 
 def parts(
@@ -43,6 +53,37 @@ def parts(
     tokenizer = FakeTokenizer(per_token=per_token)
     session = FakeTokenSession if per_token else FakeSession
     return FakeParts(task, tokenizer, session(task, tokenizer, answers))
+
+
+def cascade(made: FakeParts, model: Model, tiers: Mapping[str, Collection[Input]]) -> Cascade:
+    """Make a cascade whose tiers all give the same answers; see :meth:`.core.Runtime.fake`.
+
+    ``model``: of ``made``. ``tiers``: name of each to the inputs that it is sure of.
+    """
+    *first, last = tiers
+    if not first or made.task.apart:
+        what = "embeddings have no tiers" if made.task.apart else "a cascade has two tiers at least"
+        raise UsageError(what, where="tiers")
+    readers = (_FakeReader(made.tokenizer, tiers[name]) for name in first)
+    return Cascade(
+        tuple(
+            Tier(name, model, reader, -math.inf, Calibration())
+            for name, reader in zip(first, readers, strict=True)
+        ),
+        last,
+        model,
+    )
+
+
+class _FakeReader(TierReader):
+    """Reads the inputs that a tier is sure of, and no others."""
+
+    def __init__(self, tokenizer: Any, known: Collection[Input]) -> None:
+        super().__init__(tokenizer.max_length, lambda: tokenizer)
+        self._known = {tuple(tokenizer.encode_one(item).ids.tolist()) for item in known}
+
+    def read(self, encoding: Encoding, item: Input | None = None, *, places: bool = False) -> Encoding | None:
+        return encoding if tuple(encoding.ids.tolist()) in self._known else None
 
 
 class FakeTokenizer:

@@ -137,12 +137,14 @@ def check_answers(
     engine: str,
     precision: str = "int8",
     comparable: Comparable = all_of_them,
+    where: str = GOLDENS_FILE,
 ) -> float:
     """Run the golden inputs and compare.
 
     ``run_ids``: maps int64 id arrays to outputs. ``precision``: what the engine computes in;
     see :attr:`edgeroberta.runtime.session.Engine.precision`. ``comparable``: as for
-    :func:`max_abs_difference`. Raises EngineError: it is more than the goldens allow.
+    :func:`max_abs_difference`. ``where``: what an error names. Raises EngineError: it is more than the
+    goldens allow.
     """
     outputs = run_ids([np.array(ids, np.int64) for ids in goldens.ids])
     found = max_abs_difference(goldens, outputs, precision=precision, comparable=comparable)
@@ -151,7 +153,7 @@ def check_answers(
         raise EngineError(
             f"{engine} gives other answers here than where the bundle was made: "
             f"logits differ by {found:.3g}, allowed is {allowed:.3g}",
-            where=GOLDENS_FILE,
+            where=where,
             hint="open the bundle with another engine, or run: edgeroberta doctor",
         )
     return found

@@ -197,22 +197,26 @@ def _renamed(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_files(manifest: Manifest) -> None:
     """Check that every file the manifest lists is there, inside the folder, and unchanged."""
-    root = manifest.folder.resolve()
-    for name, entry in manifest.files.items():
-        file = manifest.folder / name
-        # Also catches symbolic links that lead out; those that stay inside are harmless.
-        if not file.resolve().is_relative_to(root):
-            raise BundleError(
-                "a link that leads out of the bundle",
-                where=str(file),
-                hint="copy the bundle with its links resolved: cp -rL",
-            )
-        if not file.is_file():
-            raise BundleError("a file of the bundle is missing", where=str(file), hint=_COPY_AGAIN)
-        if file.stat().st_size != entry.bytes:
-            raise damaged(file, f"{file.stat().st_size} bytes instead of {entry.bytes}")
-        if digest_file(file) != entry.sha256:
-            raise damaged(file, "its sha256 does not match the manifest")
+    for name in manifest.files:
+        check_file(manifest, name)
+
+
+def check_file(manifest: Manifest, name: str) -> None:
+    """Check one of the files that the manifest lists. Raises BundleError: it is not what it was."""
+    file, entry = manifest.folder / name, manifest.files[name]
+    # Also catches symbolic links that lead out; those that stay inside are harmless.
+    if not file.resolve().is_relative_to(manifest.folder.resolve()):
+        raise BundleError(
+            "a link that leads out of the bundle",
+            where=str(file),
+            hint="copy the bundle with its links resolved: cp -rL",
+        )
+    if not file.is_file():
+        raise BundleError("a file of the bundle is missing", where=str(file), hint=_COPY_AGAIN)
+    if file.stat().st_size != entry.bytes:
+        raise damaged(file, f"{file.stat().st_size} bytes instead of {entry.bytes}")
+    if digest_file(file) != entry.sha256:
+        raise damaged(file, "its sha256 does not match the manifest")
 
 
 def damaged(file: Path, how: str) -> BundleError:

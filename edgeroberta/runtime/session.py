@@ -153,17 +153,24 @@ def not_installed(name: str, *, purpose: str) -> UnavailableError:
     return UnavailableError(f"{purpose} needs {name}, which is not installed", hint=engine.install)
 
 
-def choose_engine(wanted: str | None, offered: Sequence[str], *, preferred: str | None = None) -> str:
-    """Choose the engine to run a bundle on.
+def choose_engine(
+    wanted: str | None,
+    offered: Sequence[str],
+    *,
+    preferred: str | None = None,
+    model: str = "the bundle",
+) -> str:
+    """Choose the engine to run a bundle on, or a tier of one.
 
     ``wanted``: the engine the user asks for; None for the first of ``offered`` that is installed.
-    ``preferred``: the engine that was found best on this device; it counts where none is wanted. Raises
-    UsageError: the bundle was not built for it; UnavailableError: it is not installed, or none is.
+    ``preferred``: the engine that was found best on this device; it counts where none is wanted. ``model``:
+    what errors call it. Raises UsageError: it was not built for the engine; UnavailableError: that is not
+    installed, or none is.
     """
     if wanted is not None and wanted not in offered:
         suggestion = did_you_mean(wanted, offered)
         raise UsageError(
-            f"the bundle was not built for {wanted!r}, only for {', '.join(offered)}"
+            f"{model} was not built for {wanted!r}, only for {', '.join(offered)}"
             + (f"; {suggestion}" if suggestion else ""),
             where="engine",
         )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-from edgeroberta.tasks import Calibration, Task
+from edgeroberta.tasks import Calibration, Problem, Task
 
 #: Folder of a bundle that holds its tiers but the last, which is the bundle itself.
 TIERS = "tiers"
+#: What tiers are called, and their folders: what every system can call a folder.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class TierFacts:
     #: tokenizer where that is the last tier's
     folder: str
     digest: str  # of that bundle, see :attr:`edgeroberta.runtime.manifest.Manifest.digest`
-    threshold: float  # least confidence with which its answer is given; infinite where it never is
+    threshold: float  # least confidence with which its answer is given
     calibration: Calibration  # what makes a confidence of its outputs
     share: float  # part of all texts that it answered where the threshold was chosen
     #: file below the bundle's folder, int32 ``[V]`` as ``.npy``: id of each of the last tier's tokens in its
@@ -31,9 +33,8 @@ class TierFacts:
     token_ids: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object; a threshold without end is null there."""
-        threshold = None if self.threshold == math.inf else self.threshold
-        return {**vars(self), "threshold": threshold, "calibration": self.calibration.to_json()}
+        """Return it as a JSON object."""
+        return {**vars(self), "calibration": self.calibration.to_json()}
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class CascadeFacts:
         tiers = tuple(_tier(each) for each in _list(fields["tiers"]))
         found = cls(
             tiers=tiers,
-            last=_text(fields["last"]),
+            last=_name(fields["last"]),
             agreement=_share(fields["agreement"]),
             confidence=_share(fields["confidence"]),
             rows=_rows(fields["rows"]),
@@ -76,34 +77,44 @@ class CascadeFacts:
         return found
 
 
-def same_task(task: Task, other: Task) -> bool:
-    """Tell whether answers of models of two tasks can stand for each other.
+def mismatch(task: Task, last: Task, *, cut: bool) -> str | None:
+    """Say why answers of a model cannot stand for the last tier's; None where they can.
 
-    Ids of tokens, and what is fitted to one model, may differ.
+    What is fitted to one model may differ: all are read as the last one's. ``cut``: whether the model has
+    fewer tokens.
     """
-    return (task.problem, task.labels, task.pair, task.num_outputs) == (
-        other.problem,
-        other.labels,
-        other.pair,
-        other.num_outputs,
-    )
+    if (task.problem, task.labels, task.pair) != (last.problem, last.labels, last.pair):
+        return "it has another task than the last tier"
+    if task.problem is Problem.EMBEDDING:
+        return "embeddings of two models cannot stand for each other"
+    if (task.num_outputs, task.mask_id) != (last.num_outputs, last.mask_id) or (
+        task.problem is Problem.MASKED and cut
+    ):
+        return "it fills masks with other tokens than the last tier"
+    return None
 
 
 def _tier(fields: Mapping[str, Any]) -> TierFacts:
-    table = fields["token_ids"]
-    folder = _text(fields["folder"])
-    parts = PurePosixPath(folder).parts
-    if len(parts) != 2 or parts[0] != TIERS or ".." in parts:
-        raise ValueError(f"the folder of a tier is {folder!r}")
+    table, name, folder = fields["token_ids"], _name(fields["name"]), _text(fields["folder"])
+    if folder != f"{TIERS}/{name}":
+        raise ValueError(f"the folder of the tier {name} is {folder!r}")
+    if table is not None and _text(table).rpartition("/")[0] != folder:
+        raise ValueError(f"a table of the tier {name} is {table!r}")
     return TierFacts(
-        name=_text(fields["name"]),
+        name=name,
         folder=folder,
         digest=_text(fields["digest"]),
-        threshold=math.inf if fields["threshold"] is None else _number(fields["threshold"]),
+        threshold=_number(fields["threshold"]),
         calibration=Calibration.from_json(fields["calibration"]),
         share=_share(fields["share"]),
-        token_ids=None if table is None else _text(table),
+        token_ids=table,
     )
+
+
+def _name(value: object) -> str:
+    if not NAME.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} is no name of a tier")
+    return str(value)
 
 
 def _list(value: object) -> list[Any]:

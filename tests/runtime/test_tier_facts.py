@@ -25,6 +25,13 @@ def test_it_is_read_as_it_was_written():
         {"tiers": [{**TIER.to_json(), "folder": "../tiny"}]},
         {"tiers": [{**TIER.to_json(), "folder": "tiers/../x"}]},
         {"tiers": [{**TIER.to_json(), "threshold": "0.9"}]},
+        {"tiers": [{**TIER.to_json(), "folder": "tiers/other"}]},
+        {"tiers": [{**TIER.to_json(), "folder": "tiers/tiny/"}]},
+        {"tiers": [{**TIER.to_json(), "name": "a/b", "folder": "tiers/a/b"}]},
+        {"tiers": [{**TIER.to_json(), "token_ids": "token_ids.npy"}]},
+        {"tiers": [{**TIER.to_json(), "token_ids": "tiers/tiny/../../token_ids.npy"}]},
+        {"tiers": [{**TIER.to_json(), "threshold": None}]},
+        {"tiers": [{**TIER.to_json(), "threshold": float("inf")}]},
         {"tiers": [{**TIER.to_json(), "share": 2}]},
     ],
 )
