@@ -2,14 +2,18 @@
 
     python -m benchmarks.footprint import
     python -m benchmarks.footprint start BUNDLE ENGINE
+    python -m benchmarks.footprint opening BUNDLE ENGINE [FOLDER]
     python -m benchmarks.footprint growth BUNDLE ENGINE TEXTS CALLS
     python -m benchmarks.footprint overhead BUNDLE ENGINE TEXTS ROUNDS
 
-TEXTS is a JSON list of strings. Nothing is imported at the top that a device program would not import.
+TEXTS is a JSON list of strings, FOLDER one in which the engine may keep what it compiles. Nothing is
+imported at the top that a device program would not import, so another version can be measured as well:
+``PYTHONPATH=CLONE python benchmarks/footprint.py opening BUNDLE openvino``.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -45,6 +49,26 @@ def start(bundle: str, engine: str) -> dict[str, float]:
         "open_and_answer_ms": milliseconds(imported),
         "with_import_ms": milliseconds(started),
     }
+
+
+def opening(bundle: str, engine: str, folder: str = "") -> dict[str, float]:
+    """Measure what opening adds to a process that has imported the engine and nothing else of ours.
+
+    Returns:
+        Milliseconds and processor time of opening; the memory it takes in MB (10^6 bytes): resident, with the
+        pages of mapped files that are read, and private, without; and the peak of the whole process.
+    """
+    importlib.import_module(engine)
+    resident, private = resident_mb("VmRSS"), resident_mb("RssAnon")
+    from edgeroberta.runtime import Runtime
+
+    kept = {"engine_cache": folder} if folder else {}
+    started, processor = time.perf_counter(), time.process_time()
+    runtime = Runtime.open(bundle, engine=engine, threads=1, **kept)
+    measured = {"open_ms": milliseconds(started), "open_cpu_ms": (time.process_time() - processor) * 1e3}
+    found = {"resident_mb": resident_mb("VmRSS") - resident, "private_mb": resident_mb("RssAnon") - private}
+    runtime.close()
+    return {**measured, **found, "peak_mb": resident_mb("VmHWM")}
 
 
 def growth(bundle: str, engine: str, texts: str, calls: str) -> dict[str, float]:
@@ -169,7 +193,7 @@ def median(values: list[float]) -> float:
 
 
 def resident_mb(field: str) -> float:
-    """Read a field of /proc/self/status: VmRSS is resident now, VmHWM its peak."""
+    """Read a field of /proc/self/status: VmRSS is resident now, RssAnon without files, VmHWM its peak."""
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -179,6 +203,7 @@ def resident_mb(field: str) -> float:
 MEASUREMENTS: dict[str, Callable[..., dict[str, float]]] = {
     "import": import_runtime,
     "start": start,
+    "opening": opening,
     "growth": growth,
     "overhead": overhead,
 }

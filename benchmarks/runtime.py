@@ -24,6 +24,7 @@ from benchmarks.texts import read
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.hardware import versions
 from edgeroberta.runtime.manifest import read as read_manifest
+from edgeroberta.runtime.session import ENGINES
 
 logger = logging.getLogger(__name__)
 
@@ -55,18 +56,30 @@ def import_row() -> Row:
 
 def engine_row(bundle: Path, engine: str, texts: Path, *, calls: int, overhead_rounds: int) -> Row:
     """Measure start, memory, growth and overhead of a bundle on one engine."""
+    kept: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as cache:
         starts = []
         for _ in range(STARTS):
             with tempfile.TemporaryDirectory() as empty:
                 starts.append(child("start", str(bundle), engine, cache=empty)["open_and_answer_ms"])
         child("start", str(bundle), engine, cache=cache)
+        openings = [child("opening", str(bundle), engine, cache=cache) for _ in range(STARTS)]
         later = [child("start", str(bundle), engine, cache=cache) for _ in range(STARTS)]
+        if ENGINES[engine].keeps_compiled:
+            with tempfile.TemporaryDirectory() as folder:
+                child("opening", str(bundle), engine, folder, cache=cache)
+                again = [child("opening", str(bundle), engine, folder, cache=cache) for _ in range(STARTS)]
+            kept = {"kept, open CPU ms": middle(again, "open_cpu_ms")}
         memory = child("growth", str(bundle), engine, str(texts), str(calls), cache=cache)
         extra = child("overhead", str(bundle), engine, str(texts), str(overhead_rounds), cache=cache)
     values = {
         "first start ms": statistics.median(starts),
         "later start ms": statistics.median(one["open_and_answer_ms"] for one in later),
+        "open ms": middle(openings, "open_ms"),
+        "open CPU ms": middle(openings, "open_cpu_ms"),
+        "open resident MB": middle(openings, "resident_mb"),
+        "open private MB": middle(openings, "private_mb"),
+        **kept,
         "resident MB": memory["resident_mb"],
         "peak MB": memory["peak_mb"],
         "growth MB": memory["growth_mb"],
@@ -77,6 +90,11 @@ def engine_row(bundle: Path, engine: str, texts: Path, *, calls: int, overhead_r
     }
     packages = versions(("edgeroberta", engine, "tokenizers", "numpy"))
     return Row(name=engine, title=f"the bundle on {engine}", versions=packages, values=rounded(values))
+
+
+def middle(found: list[dict[str, float]], name: str) -> float:
+    """Return the median of a figure over processes."""
+    return statistics.median(one[name] for one in found)
 
 
 def rounded(values: dict[str, float]) -> tuple[tuple[str, float], ...]:
