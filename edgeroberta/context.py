@@ -52,6 +52,7 @@ class RunOutline:
     task: Task  # kind of task, labels, single texts or pairs
     target: Target  # the device class the result is for
     cut_vocabulary: bool = False  # whether a stage has taken tokens out by then
+    without_layers: bool = False  # whether its graph is that of a static model
 
     def require_all_tokens(self, label: str) -> None:
         """Refuse to learn masked words with fewer tokens than validation rows and teacher have.
@@ -64,4 +65,16 @@ class RunOutline:
                 " that are gone",
                 where=label,
                 hint="put the stage vocabulary after all that train",
+            )
+
+    def require_layers(self, label: str) -> None:
+        """Refuse to write the graph of a model in place of that of a static one; RecipeError.
+
+        ``label``: name of the stage.
+        """
+        if self.without_layers:
+            raise RecipeError(
+                f"{label} would put the graph of the whole model in the place of the static one",
+                where=label,
+                hint=f"leave out {label} where the recipe has static",
             )

@@ -44,6 +44,7 @@ MODULES = {
     "vocabulary": "edgeroberta.stages.vocabulary",
     "export": "edgeroberta.stages.export",
     "quantize": "edgeroberta.stages.quantize",
+    "static": "edgeroberta.stages.static",
     "build": "edgeroberta.stages.build",
     "verify": "edgeroberta.stages.verify",
     "bundle": "edgeroberta.stages.bundle",

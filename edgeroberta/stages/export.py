@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeroberta.context import Context
+from edgeroberta.context import Context, RunOutline
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
@@ -16,7 +16,13 @@ class ExportConfig(StageConfig):
     """How to export; there is nothing to choose yet."""
 
 
-@stage("export", config=ExportConfig, reads=(Kind.CHECKPOINT,), writes=Kind.GRAPH)
+def _check(config: ExportConfig, outset: RunOutline) -> RunOutline:
+    """Refuse to write over a static model's graph."""
+    outset.require_layers("export")
+    return outset
+
+
+@stage("export", config=ExportConfig, reads=(Kind.CHECKPOINT,), writes=Kind.GRAPH, check=_check)
 def export(config: ExportConfig, context: Context) -> Mapping[str, Any]:
     """Write ``model.onnx`` in float32, with the config and tokenizer files beside it.
 

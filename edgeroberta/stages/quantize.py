@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from edgeroberta.context import Context
+from edgeroberta.context import Context, RunOutline
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
@@ -91,7 +91,15 @@ class QuantizeConfig(StageConfig):
     )
 
 
-@stage("quantize", config=QuantizeConfig, reads=(Kind.CHECKPOINT, Kind.GRAPH), writes=Kind.GRAPH)
+def _check(config: QuantizeConfig, outset: RunOutline) -> RunOutline:
+    """Refuse to write over a static model's graph, which has nothing to quantize."""
+    outset.require_layers("quantize")
+    return outset
+
+
+@stage(
+    "quantize", config=QuantizeConfig, reads=(Kind.CHECKPOINT, Kind.GRAPH), writes=Kind.GRAPH, check=_check
+)
 def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     """Write the int8 form of the exported graph.
 

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edgeroberta.roberta import static_graph
+from edgeroberta.roberta.static_graph import PAIR_FACTOR, PRIOR, StaticWeights
+from edgeroberta.runtime.lengths import Lengths
+from edgeroberta.runtime.session import open_session
+
+TOKENS = 50
+
+
+def weights_of(pairs: int = 64, labels: int = 3, rank: int | None = None) -> StaticWeights:
+    random = np.random.default_rng(0)
+    width = rank or labels
+    table = random.normal(size=(TOKENS + pairs, width + 1)).astype(np.float32)
+    table[:, -1] = np.exp(table[:, -1])
+    bias = random.normal(size=labels).astype(np.float32)
+    output = random.normal(size=(width, labels)).astype(np.float32) if rank else None
+    return StaticWeights(table, TOKENS, bias, output)
+
+
+def by_hand(weights: StaticWeights, ids: list[int]) -> np.ndarray:
+    """The answer to one text without padding, entry by entry."""
+    entries = list(ids)
+    if weights.pairs:
+        entries += [TOKENS + (a * PAIR_FACTOR + b) % weights.pairs for a, b in itertools.pairwise(ids)]
+    total = np.zeros(weights.table.shape[1], np.float64)
+    for entry in entries:
+        total += weights.table[entry]
+    mean = total[:-1] / (total[-1] + PRIOR)
+    return (mean if weights.output is None else mean @ weights.output) + weights.bias
+
+
+@pytest.mark.parametrize(
+    "weights", [weights_of(), weights_of(pairs=0), weights_of(labels=1), weights_of(labels=40, rank=32)]
+)
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_an_engine_adds_the_entries_of_tokens_and_of_pairs_and_leaves_out_padding(weights, engine, tmp_path):
+    pytest.importorskip(engine)
+    static_graph.write(weights, [tmp_path / "model.onnx"])
+    texts = [[0, 7, 9, 7, 9, 2], [0, 49, 2], [0, 2]]
+    ids, mask = np.ones((3, 8), np.int64), np.zeros((3, 8), np.int64)
+    for row, text in enumerate(texts):
+        ids[row, : len(text)], mask[row, : len(text)] = text, 1
+    session = open_session(engine, tmp_path, threads=1, lengths=Lengths((8,), ()))
+    try:
+        found = session.run(ids, mask)
+    finally:
+        session.close()
+    expected = np.stack([by_hand(weights, text) for text in texts])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_single_token_has_no_pair(tmp_path):
+    weights = weights_of()
+    static_graph.write(weights, [tmp_path / "model.onnx"])
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    one = np.array([[5]], np.int64)
+    (found,) = session.run(None, {"input_ids": one, "attention_mask": np.ones_like(one)})
+    np.testing.assert_allclose(found[0], by_hand(weights, [5]), rtol=1e-5, atol=1e-6)
+
+
+def test_the_order_of_tokens_counts_by_their_pairs_alone(tmp_path):
+    there, back = np.array([[0, 7, 9, 2]], np.int64), np.array([[0, 9, 7, 2]], np.int64)
+    answers = {}
+    for pairs in (0, 64):
+        file = tmp_path / f"{pairs}.onnx"
+        static_graph.write(weights_of(pairs), [file])
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        answers[pairs] = [
+            session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+            for ids in (there, back)
+        ]
+    np.testing.assert_allclose(*answers[0], rtol=1e-6)
+    assert np.abs(answers[64][0] - answers[64][1]).max() > 0.01
+
+
+def test_products_of_token_ids_fit_32_bits():
+    largest_vocabulary = 2_000_000
+    assert largest_vocabulary * PAIR_FACTOR + largest_vocabulary < 2**31
