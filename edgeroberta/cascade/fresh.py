@@ -50,7 +50,9 @@ class Fresh:
         return probability_of_at_most(changed, len(self), 1 - agreement) <= 1 - self.confidence
 
     def bound(self, thresholds: Thresholds) -> float:
-        """Return the largest agreement that is sure in this sense."""
+        """Return the largest agreement that is sure in this sense; the last tier's with itself is 1."""
+        if not any(value is not None for value in thresholds.values):
+            return 1.0
         return lower_bound(len(self) - self.changed(thresholds), len(self), self.confidence)
 
     def point(self, thresholds: Thresholds, *, kept: bool) -> FrontPoint:

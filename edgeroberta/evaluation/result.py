@@ -176,6 +176,9 @@ class Report:
     #: how tags of tokens mark where entities begin and end, in the data; None for other kinds of task, and in
     #: reports of version 0.4 and before
     scheme: str | None = None
+    #: of a cascade, what was chosen, on which rows, and how it did, as ``report.cascade.sections`` takes it;
+    #: None for one model. Reports of version 0.7 and before have none.
+    cascade: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()  # what makes the figures say less than they seem to
 
     @property

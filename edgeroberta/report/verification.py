@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from edgeroberta.errors import UnavailableError
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import Report
 from edgeroberta.figures import points
-from edgeroberta.report import engines_table, interval_plot, labels, rendering, stage_metrics
+from edgeroberta.report import cascade, engines_table, interval_plot, labels, rendering, stage_metrics
+from edgeroberta.report.section import Section
 from edgeroberta.report.table import ABSENT, Table
 from edgeroberta.storage import artifact
 from edgeroberta.storage.files import REPORT
@@ -26,15 +27,6 @@ FILES = JSON, MARKDOWN, PAGE = REPORT, "report.md", "report.html"
 _APART = 0.05
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading, paragraphs, and perhaps a table; the first section's heading is the report's own."""
-
-    title: str
-    sentences: tuple[str, ...] = ()
-    table: Table | None = None
 
 
 def write(report: Report, folder: Path) -> tuple[str, ...]:
@@ -75,6 +67,7 @@ def sections(report: Report) -> list[Section]:
     return [
         *summary(report),
         *_stages(report.per_stage),
+        *cascade.sections(report.cascade),
         *_flips(report),
         _invariance(report),
         *_linear_ops(report),
