@@ -43,6 +43,12 @@ def serve(
     max_batch: Annotated[int, typer.Option(min=1, help="Most texts in one request.")] = 32,
     max_bytes: Annotated[int, typer.Option(min=1, help="Most bytes in one request.")] = 1 << 20,
     timeout: Annotated[float, typer.Option(help="Seconds until a request is answered 504.")] = 10.0,
+    drift_window: Annotated[
+        int, typer.Option(min=500, help="Last texts whose shares of a cascade's tiers are compared.")
+    ] = 2000,
+    drift_alarms: Annotated[
+        float, typer.Option(help="Probability of a false warning in 200,000 texts; 0 for no warnings.")
+    ] = 0.01,
     aggregation: Aggregation = None,
     long_text: LongText = None,
     stride: Stride = None,
@@ -64,7 +70,7 @@ def serve(
     # First, so that a wrong number is said before an engine is built.
     settings = server.Settings(
         host=host, port=port, workers=workers, queue=queue, max_batch=max_batch, max_bytes=max_bytes,
-        timeout=timeout,
+        timeout=timeout, drift_window=drift_window, drift_alarms=drift_alarms,
     )  # fmt: skip
     with api.load(
         bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,

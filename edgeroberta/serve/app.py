@@ -19,6 +19,7 @@ from edgeroberta.errors import UsageError, did_you_mean
 from edgeroberta.runtime import Runtime, answers
 from edgeroberta.runtime.encoding import Input
 from edgeroberta.serve import body, head
+from edgeroberta.serve.drift import DriftMonitor
 from edgeroberta.serve.metrics import CONTENT_TYPE, Metrics
 from edgeroberta.serve.pool import FullError, Job, Pool, Result
 from edgeroberta.serve.refusal import Refusal
@@ -65,7 +66,14 @@ class Service:
             "in_flight": ("Requests taken and not answered yet.", lambda: self.in_flight),
             "connections": ("Open connections.", connections),
         }
-        self.metrics = Metrics({**self._facts, "python": platform.python_version()}, gauges)
+        self._drift: DriftMonitor | None = None
+        cascade = runtime.manifest.cascade if runtime.tiers and runtime.manifest is not None else None
+        if cascade is not None:
+            window, alarms = settings.drift_window, settings.drift_alarms
+            self._drift = DriftMonitor(cascade, window=window, false_alarms=alarms)
+            gauges |= self._drift.gauges()
+        build = {**self._facts, "python": platform.python_version()}
+        self.metrics = Metrics(build, gauges, runtime.tiers)
         handlers: dict[Any, Any] = {HTTPException: _refused, ClientDisconnect: _nobody, Exception: _failed}
         self._app = Starlette(
             routes=[
@@ -156,6 +164,10 @@ class Service:
         self.metrics.truncated.inc(sum(prediction.truncated for prediction in result.predictions))
         self.metrics.windowed.inc(sum(prediction.windows > 1 for prediction in result.predictions))
         self.metrics.count_entities(result.predictions)
+        tiers = [tier for each in result.predictions if (tier := getattr(each, "tier", None)) is not None]
+        self.metrics.count_tiers(tiers)
+        if self._drift is not None:
+            self._drift.add(tiers)
         predictions = [
             answers.to_json(item, prediction)
             for item, prediction in zip(inputs, result.predictions, strict=True)
@@ -167,6 +179,8 @@ class Service:
         status = "stopping" if self.stopping else "stuck" if self.stuck() else "ready"
         ready = status == "ready"
         found = {"live": True, "ready": ready, "status": status, **self._facts}
+        if self._drift is not None:
+            found["cascade"] = self._drift.to_json()
         return JSONResponse(found, 200 if ready else 503)
 
     async def _metrics(self, _: Request) -> Response:

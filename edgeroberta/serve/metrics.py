@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,10 +28,13 @@ disable_created_metrics()
 
 
 class Metrics:
-    """The counters of one server; two servers in a process do not share them."""
+    """The counters of one server; two servers in a process do not share them. ``tiers``: of a cascade."""
 
     def __init__(
-        self, facts: Mapping[str, str], gauges: Mapping[str, tuple[str, Callable[[], float]]]
+        self,
+        facts: Mapping[str, str],
+        gauges: Mapping[str, tuple[str, Callable[[], float]]],
+        tiers: Sequence[str] = (),
     ) -> None:
         self._registry = registry = CollectorRegistry()
         Info("edgeroberta_build", "What is served, and by what.", registry=registry).info(dict(facts))
@@ -74,6 +77,12 @@ class Metrics:
             buckets=BOUNDS,
             registry=registry,
         )
+        self._by_tier: dict[str, Counter] = {}
+        if tiers:
+            by_tier = Counter(
+                "edgeroberta_texts_by_tier", "Texts answered, by tier.", ("tier",), registry=registry
+            )
+            self._by_tier = {name: by_tier.labels(name) for name in tiers}
         for name, (meaning, value) in gauges.items():
             Gauge(f"edgeroberta_{name}", meaning, registry=registry).set_function(value)
         ProcessCollector(registry=registry)
@@ -84,6 +93,11 @@ class Metrics:
             if isinstance(answer, TokenPrediction):
                 for entity in answer.entities:
                     self._entities.labels(entity.label).inc()
+
+    def count_tiers(self, tiers: Iterable[str]) -> None:
+        """Count which tiers of a cascade answered texts."""
+        for name in tiers:
+            self._by_tier[name].inc()
 
     def render(self) -> bytes:
         """Write everything in Prometheus' text format, version 0.0.4."""

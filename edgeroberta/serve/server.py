@@ -36,6 +36,7 @@ class Server:
     def __init__(self, runtime: Runtime, settings: Settings) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = settings
+        runtime.prepare()  # before there is a request that would wait for it
         workers = settings.workers or default_workers(runtime)
         self._pool = Pool(runtime, workers=workers, queue=settings.queue)
         self._state = ServerState()
@@ -138,7 +139,6 @@ def run(runtime: Runtime, settings: Settings, ready: Callable[[str], None]) -> N
             "leave it to a proxy, a container or a firewall to say who may ask",
             settings.host,
         )
-    runtime.prepare()  # before there is a request that would wait for it
     if not asyncio.run(_run(runtime, settings, ready)):
         raise EdgeRobertaError(
             f"stopped with requests under way, after {settings.grace:g} s of grace", where="serve"

@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 
 from edgeroberta.errors import UsageError
 
+#: Fewer texts show only what is plain to see.
+LEAST_WINDOW = 500
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,6 +29,9 @@ class Settings:
     # A quarter of the 1,024 open files that most systems allow a process.
     connections: int = 256  # most connections at once
     max_head_bytes: int = 16 << 10  # most bytes of a request's line and headers together
+    # Of a cascade, see ``drift``.
+    drift_window: int = 2000  # texts that are compared with those the thresholds were chosen by
+    drift_alarms: float = 0.01  # probability of a false warning in 200,000 texts; 0 for no warnings
 
     def __post_init__(self) -> None:
         """Refuse numbers that would make a server which answers nothing."""
@@ -33,8 +39,14 @@ class Settings:
             raise UsageError(f"a port is 0 to 65535, not {self.port}", where="port")
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name not in ("host", "port", "workers") and not value > 0:
+            if field.name not in ("host", "port", "workers", "drift_alarms") and not value > 0:
                 raise UsageError(f"must be above 0, not {value}", where=field.name)
+        if self.drift_window < LEAST_WINDOW:
+            raise UsageError(
+                f"must be at least {LEAST_WINDOW}, not {self.drift_window}", where="drift_window"
+            )
+        if not 0 <= self.drift_alarms < 1:
+            raise UsageError(f"a probability is wanted, not {self.drift_alarms}", where="drift_alarms")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"must be at least 1, not {self.workers}", where="workers")
 
