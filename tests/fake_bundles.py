@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +213,7 @@ class FakeWorker:
         fails: Method name to the error it raises.
         seconds: What every call takes.
         device_clock: Has a clock of its own.
+        tiers: Names of the tiers of a cascade; ``tier_of_call`` says whose calls are, one after the other.
     """
 
     def __init__(
@@ -224,7 +225,10 @@ class FakeWorker:
         fails: dict[str, WorkerError] | None = None,
         seconds: float = 0.001,
         device_clock: bool = False,
+        tiers: tuple[str, ...] = (),
+        tier_of_call: tuple[int, ...] = (),
     ) -> None:
+        self.tiers, self.tier_of_call = tiers, tier_of_call
         self.spec, self.table, self.padded = spec, logits, padded
         self.fails, self.seconds = fails or {}, seconds
         self.device_clock = device_clock
@@ -234,11 +238,16 @@ class FakeWorker:
     def open(self) -> WorkerReady:
         self._note("open", None)
         engine = self.spec.engine or self.spec.subject
-        return WorkerReady(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB, self.device_clock)
+        return WorkerReady(engine, "1.2.3", "cpu", 30_000_000, 0.5, VOCAB, self.device_clock, self.tiers)
 
-    def time(self, calls: Any, *, limit_s: float, device: bool = False) -> TimedCalls:
-        self._note("device" if device else "time", [list(rows) for rows in calls])
-        return self._calls(len(calls), device)
+    def time(self, calls: Any, *, limit_s: float, device: bool = False, through: bool = False) -> TimedCalls:
+        self._note("device" if device else "through" if through else "time", [list(rows) for rows in calls])
+        found = self._calls(len(calls), device)
+        whole = len(self.tiers)
+        tiers = np.resize((whole - 1,) if through else self.tier_of_call, len(calls)) if whole else []
+        # A tier takes as long as the tiers before it and a call.
+        seconds = [self.seconds * (1 + tier) for tier in tiers] if whole else found.seconds
+        return replace(found, seconds=seconds, tiers=[int(tier) for tier in tiers])
 
     def time_ids(
         self, lengths: Any, *, batch: int, seed: int, limit_s: float, device: bool = False

@@ -147,7 +147,8 @@ def comparison_from(fields: Any, *, where: str) -> Comparison:
         raise EdgeRobertaError(what, where=where, code="failed.malformed")
     for row in fields["rows"] if isinstance(fields.get("rows"), list) else ():
         if isinstance(row, dict):
-            row.pop("noisy", None)  # it follows from the rest, see Row
+            for name in ("noisy", "escalated"):  # they follow from the rest, see BenchmarkRow
+                row.pop(name, None)
     return decode(Comparison, fields, where=where)
 
 

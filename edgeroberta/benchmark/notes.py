@@ -31,6 +31,7 @@ def comparison_notes(comparison: Comparison) -> list[str]:
             "engine, call by call in one process, the engine alone (of one thread its processor time); LOW "
             "is less than is usual with this processor's instructions."
         )
+    found += _cascade(comparison)
     if any(row.noisy for row in comparison.rows):
         found.append(
             f"Noisy is a row whose rounds lie more than {MOST_SPREAD:.0%} apart, or that was not steady."
@@ -65,6 +66,22 @@ def comparison_notes(comparison: Comparison) -> list[str]:
         if row.status in _FAILED and row.detail:
             found.append(f"{row.name} on {row.engine}: {row.status}: {_sentence(row.detail)}")
     return [*found, *comparison.notes]
+
+
+def _cascade(comparison: Comparison) -> list[str]:
+    """Say what the figures of a cascade are; of random ids none are told."""
+    if comparison.cascade and comparison.plan.tokens is not None:
+        return [
+            "The bundle is a cascade: how sure a model is of random ids says nothing, so its last tier alone "
+            "is timed on them. Name texts with --data to time the cascade."
+        ]
+    if not any(row.cascade for row in comparison.rows):
+        return []
+    return [
+        "Escalated is the share of the rows that the last tier answered. A tier's p50 is of the timed texts "
+        "that it answered, the tiers before it included; all in turn are texts that were sent through every "
+        "tier: what the longest way takes."
+    ]
 
 
 def _baselines(comparison: Comparison) -> list[str]:

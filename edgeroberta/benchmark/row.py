@@ -17,6 +17,7 @@ from edgeroberta.measure.clock import Latency, speed_up
 from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun
+from edgeroberta.measure.tiers import CascadeUse
 from edgeroberta.measure.validity import MOST_SPREAD
 from edgeroberta.tasks import Outputs, Task
 
@@ -61,6 +62,8 @@ class BenchmarkRow:
     mean_speed_up: float | None = None  # the same by means, in which slow texts count for what they take
     #: what int8 brings over floats of the same shape on this engine; None for floats and on a GPU
     gain: Int8Speedup | None = None
+    #: what the tiers of a cascade did; None of other models, and on random ids
+    cascade: CascadeUse | None = None
 
     @property
     def noisy(self) -> bool:
@@ -186,6 +189,7 @@ def _row(
         throttled=_throttled(entry),
         peak_bytes=entry.peak_bytes,
         cold_start_s=opened.cold_start_s if opened else None,
+        cascade=entry.cascade(plan),
     )
     return row if error else _checked(row, row_spec.gate, entry.outputs, eval_data)
 

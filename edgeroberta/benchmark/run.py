@@ -56,7 +56,8 @@ def benchmark(
     notes: list[str] = []
     found = evaluation_data.find(request, facts, notes)
     found = replace(found, task=_judged(request, found))
-    for engine in request.engines or facts.engines:
+    used = (name for asked in request.engines or facts.engines for name in asked.split("+"))
+    for engine in dict.fromkeys(used):
         if (advice := processor.advise(facts, engine)) is not None:
             notes.append(f"{engine}: {advice}.")
     plan = RepetitionPlan(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from edgeroberta.benchmark.comparison import Comparison
@@ -25,13 +25,13 @@ def markdown(comparison: Comparison) -> str:
 def tables(comparison: Comparison) -> list[Table]:
     """Lay out what was measured, and how sure its times are, with the notes below."""
     timed = [row for row in comparison.rows if row.latency]
-    found = [measured(comparison), *([Table.by(_QUALITY, timed)] if timed else [])]
+    found = [measured(comparison), *_tiers(comparison), *([Table.by(_QUALITY, timed)] if timed else [])]
     return [*found[:-1], replace(found[-1], footnotes=tuple(comparison_notes(comparison)))]
 
 
 def measured(comparison: Comparison) -> Table:
     """Lay out each row's answers, times, size, memory and energy."""
-    columns: Cells[BenchmarkRow] = [
+    columns: list[tuple[Column, Callable[[BenchmarkRow], str]]] = [
         *_NAMES,
         (Column("status", right=False), lambda row: f"{row.status}, noisy" if row.noisy else str(row.status)),
         (Column("mean", "ms"), _time("mean_ms")),
@@ -49,7 +49,34 @@ def measured(comparison: Comparison) -> Table:
         (Column("mean speed-up"), _times("mean_speed_up")),
         (Column("int8 over float"), lambda row: row.gain.cell if row.gain else ABSENT),
     ]
+    if any(row.cascade for row in comparison.rows):
+        columns += [
+            (Column("escalated", "%"), lambda row: points(row.cascade.escalated if row.cascade else None)),
+            (Column("all tiers p99", "ms"), _worst("p99_ms")),
+        ]
     return Table.by(columns, comparison.rows)
+
+
+def _tiers(comparison: Comparison) -> Iterator[Table]:
+    """Lay out what the tiers of each cascade did, with a line for texts that pass all of them."""
+    columns = (*(column for column, _ in _NAMES), Column("tier", right=False), Column("texts", "%"),
+               Column("calls"), Column("mean", "ms"), Column("p50", "ms"), Column("p99", "ms"))  # fmt: skip
+    lines: list[tuple[str, ...]] = []
+    for row in comparison.rows:
+        if (cascade := row.cascade) is None:
+            continue
+        for tier in cascade.tiers:
+            shown = (tier.name, points(tier.share), f"{tier.calls:,}", ABSENT, decimals(tier.p50_ms), ABSENT)
+            lines.append((row.name, row.engine, *shown))
+        if (worst := cascade.worst) is not None:
+            times = (decimals(worst.mean_ms), decimals(worst.p50_ms), decimals(worst.p99_ms))
+            lines.append((row.name, row.engine, "all in turn", ABSENT, f"{worst.calls:,}", *times))
+    if lines:
+        yield Table(columns, tuple(lines))
+
+
+def _worst(name: str) -> Callable[[BenchmarkRow], str]:
+    return lambda row: decimals(getattr(row.cascade and row.cascade.worst, name, None))
 
 
 def _time(name: str) -> Callable[[BenchmarkRow], str]:

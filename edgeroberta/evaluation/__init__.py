@@ -14,14 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.evaluation import flips, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
+from edgeroberta.evaluation.invariance import check_invariance
 from edgeroberta.evaluation.result import (
     EngineResult,
     GateLimits,
@@ -36,22 +35,17 @@ from edgeroberta.hardware import machine_facts
 from edgeroberta.latency import int8
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.measure import mask_answers, subjects
-from edgeroberta.measure.clock import spread
 from edgeroberta.measure.process import MeasuredModel, Worker
-from edgeroberta.measure.protocol import Inputs, RowStatus, SubjectSpec
+from edgeroberta.measure.protocol import RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
 from edgeroberta.progress import Progress
 from edgeroberta.storage.publishing import name_of
-from edgeroberta.tasks import Outputs, Task, WordTags
+from edgeroberta.tasks import Task, WordTags
 from edgeroberta.tasks.schemes import scheme_of_tags
 
 logger = logging.getLogger(__name__)
 
 Start = Callable[[SubjectSpec], MeasuredModel]
-
-#: Texts asked alone, in a batch and padded; 16 of them cover the lengths of most data.
-INVARIANCE_ROWS = 16
-PADDED = (64, 128, 512)
 
 
 @dataclass(frozen=True)
@@ -140,7 +134,7 @@ def _ask(
     try:
         run_interleaved(runs, plan, sizes, progress)
         answer_all(runs, len(rows), progress)
-        steady = {entry.name: invariance(entry, task, inputs) for entry in runs}
+        steady = {entry.name: check_invariance(entry, task, inputs) for entry in runs}
         # Last, because what goes wrong here is no fault of the bundle's.
         gains = int8.measure(runs, bundle, plan, sizes, progress)
     finally:
@@ -192,32 +186,6 @@ def worst(results: Sequence[EngineResult]) -> Judgement:
     return Judgement(found.verdict, reason, found.rows_needed)
 
 
-def invariance(entry: RepetitionRun, task: Task, inputs: Inputs) -> Invariance | None:
-    """Ask some texts alone, batched and padded, and compare.
-
-    ``entry``: an open process; a failure is kept in it. ``inputs``: all texts; a few are drawn, of lengths
-    distributed as theirs. Returns what differed, or None when the process failed.
-    """
-    chosen = spread([len(str(each)) for each in inputs], INVARIANCE_ROWS)
-    ways = ["batched", *(f"padded-{length}" for length in PADDED)]
-    found: dict[str, Outputs] = {}
-    for way in ["alone", *ways]:
-        entry.attempt(_ask_way, entry, chosen, way, found)
-    if entry.error is not None:
-        return None
-    alone = found["alone"]
-    changed = np.zeros(len(chosen), dtype=bool)
-    for way in ways:
-        changed |= ~metrics.agrees(task, alone, found[way])
-    close = {way: task.kind.comparable(outputs.values) for way, outputs in found.items()}
-    delta = max(float(np.abs(close["alone"] - close[way]).max(initial=0.0)) for way in ways)
-    return Invariance(len(chosen), tuple(ways), delta, int(changed.sum()))
-
-
-def _ask_way(entry: RepetitionRun, rows: Sequence[int], way: str, found: dict[str, Outputs]) -> None:
-    found[way] = entry.worker.outputs(rows, way=way)
-
-
 def _result(
     entry: RepetitionRun,
     plan: RepetitionPlan,
@@ -239,7 +207,8 @@ def _result(
     if steady is not None and steady.flips:
         judgement = Judgement(
             GateVerdict.FAIL,
-            f"{steady.flips} of {steady.rows} texts change their answer with their batch or padding",
+            f"{steady.flips} of {steady.rows} texts change their answer"
+            f"{'' if outputs.tiers is None else ', or its tier,'} with their batch or padding",
         )
     return EngineResult(
         engine=entry.name,

@@ -120,6 +120,7 @@ def measure(
     """
     facts = manifest.read(bundle)
     asked = {str(entry.worker.spec.engine): entry for entry in runs if _runs_int8(entry)}
+    # Of a cascade, what is opened last and lies at the top of the bundle is its last tier.
     if facts.precision != "int8" or not asked:
         return {}
     from edgeroberta.roberta.checkpoint import Checkpoint
@@ -147,7 +148,8 @@ def measure(
                     timed = entry.worker.beside(
                         Path(scratch), rows, lengths=wanted, vocab_size=vocab_size, limit_s=LIMIT_S
                     )
-                    found[engine] = judge(timed, config, engine, facts, threads=plan.threads)
+                    name = engine.rpartition(",")[2]
+                    found[engine] = judge(timed, config, name, facts, threads=plan.threads)
                 except WorkerError as error:
                     found[engine] = Int8Speedup(missing=error.what)
                 advance(1, engine)
@@ -156,7 +158,7 @@ def measure(
 
 def _runs_int8(entry: RepetitionRun) -> bool:
     spec = entry.worker.spec
-    known = ENGINES.get(spec.engine or "")
+    known = ENGINES.get((spec.engine or "").rpartition(",")[2])
     alive = entry.error is None and spec.subject == SUBJECTS["bundle"]
     return alive and known is not None and known.precision == "int8" and not known.on_device
 

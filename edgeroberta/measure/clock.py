@@ -30,6 +30,9 @@ class TimedCalls:
     #: seconds by the device's own clock, copies left out; empty where there is no such clock or it was not
     #: asked
     device: list[float] = field(default_factory=list)
+    #: number of the tier of a cascade that answered, the last of them where a call had several texts; empty
+    #: where there are no tiers
+    tiers: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,13 @@ def time_calls(
     *,
     limit_s: float = math.inf,
     watch: Stopwatch | None = None,
+    tier_of: Callable[[Any], int] | None = None,
 ) -> TimedCalls:
     """Call once per input.
 
     ``limit_s``: stop early after this many seconds, though not before :data:`LEAST_CALLS` calls. ``watch``:
-    where the model keeps the time of its parts; None when it does not.
+    where the model keeps the time of its parts; None when it does not. ``tier_of``: tells of what a call
+    returned which tier of a cascade gave it; None where there are none.
     """
     found = TimedCalls([])
     clock = time.perf_counter
@@ -179,8 +184,10 @@ def time_calls(
         if watch is not None:
             watch.reset()
         start = clock()
-        call(value)
+        answer = call(value)
         found.seconds.append(clock() - start)
+        if tier_of is not None:
+            found.tiers.append(tier_of(answer))
         if watch is not None:
             found.tokenize.append(watch.tokenize)
             found.engine.append(watch.engine)

@@ -46,8 +46,13 @@ class MeasuredModel(Protocol):
     def open(self) -> WorkerReady:
         """Open the model and answer one text."""
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> TimedCalls:
-        """Answer rows of the inputs, one call per group; ``device`` asks the device's own clock, too."""
+    def time(
+        self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False, through: bool = False
+    ) -> TimedCalls:
+        """Answer rows of the inputs, one call per group.
+
+        ``device`` asks the device's own clock, too; ``through`` sends texts through all tiers of a cascade.
+        """
 
     def time_ids(
         self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False
@@ -103,10 +108,18 @@ class Worker:
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         return WorkerReady(**self._ask(self.spec.to_json()))
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> TimedCalls:
+    def time(
+        self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False, through: bool = False
+    ) -> TimedCalls:
         """See :class:`MeasuredModel`."""
-        rows = [list(rows) for rows in calls]
-        return TimedCalls(**self._ask({"do": "time", "calls": rows, "limit_s": limit_s, "device": device}))
+        request = {
+            "do": "time",
+            "calls": [list(rows) for rows in calls],
+            "limit_s": limit_s,
+            "device": device,
+            "through": through,
+        }
+        return TimedCalls(**self._ask(request))
 
     def time_ids(
         self, lengths: Sequence[int], *, batch: int, seed: int, limit_s: float, device: bool = False

@@ -76,3 +76,4 @@ class WorkerReady:
     cold_start_s: float
     vocab_size: int  # token ids there are, for random input
     device_clock: bool = False  # True when the engine can tell its time by the device's own clock
+    tiers: Sequence[str] = ()  # names of a cascade's tiers, in the order in which they are asked

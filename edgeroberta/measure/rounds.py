@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from edgeroberta.measure import offline
+from edgeroberta.measure import offline, tiers
 from edgeroberta.measure.clock import CallShape, Latency, TimedCalls, break_down, spread, summarise
 from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.process import MeasuredModel, WorkerError
 from edgeroberta.measure.protocol import RowStatus, WorkerReady
+from edgeroberta.measure.tiers import CascadeUse
 from edgeroberta.measure.validity import Monitor, Telemetry, null_monitor
 from edgeroberta.measure.warmup import WarmUp, warm_up
 from edgeroberta.progress import Progress
@@ -29,15 +30,16 @@ from edgeroberta.tasks import Outputs
 BLOCK = 100
 
 
-#: Calls of a turn that are made again when the device has a clock of its own.
-DEVICE_CALLS = 20
+#: Calls of a turn that are made again when the device has a clock of its own, and through all tiers of a
+#: cascade.
+DEVICE_CALLS = THROUGH_CALLS = 20
 
 
 @dataclass(frozen=True)
 class RepetitionPlan:
     """What each process is asked in its turns."""
 
-    rounds: int = 5  # how many turns each gets
+    rounds: int = 5  # how many turns each gets; of none it is opened alone
     calls: int = 100  # calls in a turn, at most
     repetition_seconds: float = 10.0  # a turn ends early after this long; slow models get fewer calls
     #: calls in a window of the warm-up, see ``warmup``. They include the longest inputs, so that an engine
@@ -72,6 +74,8 @@ class RepetitionRun:
     rounds: list[TimedCalls] = field(default_factory=list)  # times of each call, per round
     #: calls timed by the device's own clock, per round; none where it has none
     device_rounds: list[TimedCalls] = field(default_factory=list)
+    #: calls through all tiers of a cascade, per round; none of other models
+    through_rounds: list[TimedCalls] = field(default_factory=list)
     seen: list[Telemetry] = field(default_factory=list)  # what the device did in each of its turns
     offline: Throughput | None = None  # how many texts it answers in a second when all are there
     seen_offline: list[Telemetry] = field(default_factory=list)  # what the device did while that was timed
@@ -99,6 +103,13 @@ class RepetitionRun:
             shape = replace(shape, warmup=self.warmed.calls, steady=self.warmed.steady)
         found = summarise([calls.seconds for calls in self.rounds], shape)
         return replace(found, breakdown=break_down(self.rounds, self.device_rounds, plan.batch))
+
+    def cascade(self, plan: RepetitionPlan) -> CascadeUse | None:
+        """Sum up what its tiers did; None where it has none, or was never timed with texts."""
+        if self.opened is None or not self.opened.tiers or not self.through_rounds:
+            return None
+        single = self.rounds if plan.batch == 1 else ()
+        return tiers.sum_up(self.opened.tiers, single, self.through_rounds, self.outputs)
 
     def energy_per_text(self, plan: RepetitionPlan) -> float | None:
         """Return joules per text over all turns; None when a turn's energy is not known."""
@@ -194,6 +205,8 @@ def warmup_groups(lengths: Sequence[int], plan: RepetitionPlan) -> list[list[int
 
 def _open(entry: RepetitionRun, plan: RepetitionPlan, lengths: Sequence[int]) -> None:
     entry.opened = entry.worker.open()
+    if not plan.rounds:
+        return
 
     def window() -> list[float]:
         if plan.tokens is None:
@@ -205,6 +218,10 @@ def _open(entry: RepetitionRun, plan: RepetitionPlan, lengths: Sequence[int]) ->
         )
         return timed.seconds
 
+    if entry.opened.tiers and plan.tokens is None:
+        # An engine may prepare a length when a tier first meets it, and the last tier sees few texts.
+        warmed = warmup_groups(lengths, plan)
+        entry.worker.time(warmed, limit_s=plan.repetition_seconds, through=True)
     entry.warmed = warm_up(window)
 
 
@@ -217,20 +234,30 @@ def _turn(
 ) -> None:
     looking = look(entry.opened.device if entry.opened else "cpu")
     with looking:
-        calls = _time(entry, plan, lengths, repetition, device=False)
+        calls = _time(entry, plan, lengths, repetition)
     entry.rounds.append(calls)
     entry.seen.append(looking.watched)
     if entry.opened is not None and entry.opened.device_clock:
         fewer = replace(plan, calls=min(plan.calls, DEVICE_CALLS))
         entry.device_rounds.append(_time(entry, fewer, lengths, repetition, device=True))
+    if entry.opened is not None and entry.opened.tiers and plan.tokens is None:
+        fewer = replace(plan, calls=min(plan.calls, THROUGH_CALLS))
+        entry.through_rounds.append(_time(entry, fewer, lengths, repetition, through=True))
 
 
 def _time(
-    entry: RepetitionRun, plan: RepetitionPlan, lengths: Sequence[int], repetition: int, *, device: bool
+    entry: RepetitionRun,
+    plan: RepetitionPlan,
+    lengths: Sequence[int],
+    repetition: int,
+    *,
+    device: bool = False,
+    through: bool = False,
 ) -> TimedCalls:
     if plan.tokens is None:
         chosen = groups(lengths, plan, repetition)
-        return entry.worker.time(chosen, limit_s=plan.repetition_seconds, device=device)
+        limit = plan.repetition_seconds
+        return entry.worker.time(chosen, limit_s=limit, device=device, through=through)
     rng = np.random.default_rng([plan.seed, repetition])
     drawn = [int(length) for length in rng.choice(plan.tokens, plan.calls)]
     return entry.worker.time_ids(

@@ -97,13 +97,7 @@ class TimedTokenizer:
 
 
 def timed(runtime: Runtime, watch: Stopwatch) -> Runtime:
-    """Return a runtime on the same session and tokenizer, with a clock before each."""
-    from edgeroberta.runtime import Runtime
-
-    return Runtime(
-        TimedSession(runtime.session, watch),
-        TimedTokenizer(runtime.tokenizer, watch),
-        runtime.task,
-        pad_token_id=runtime.pad_token_id,
-        manifest=runtime.manifest,
+    """Return a runtime on the same sessions and tokenizers, with a clock before each."""
+    return runtime.wrapped(
+        lambda session: TimedSession(session, watch), lambda tokenizer: TimedTokenizer(tokenizer, watch)
     )

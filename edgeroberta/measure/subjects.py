@@ -16,6 +16,7 @@ import numpy as np
 from edgeroberta.errors import BundleError
 from edgeroberta.measure import mask_answers
 from edgeroberta.measure.mask_answers import Targets
+from edgeroberta.measure.padding import PaddedSession
 from edgeroberta.measure.paired import PairedTimes, time_paired
 from edgeroberta.measure.protocol import Inputs, SubjectSpec
 from edgeroberta.measure.stopwatch import Stopwatch, timed
@@ -26,7 +27,6 @@ from edgeroberta.tasks import Outputs, Unit
 
 if TYPE_CHECKING:
     from edgeroberta.runtime import Runtime
-    from edgeroberta.runtime.session import Session
 
 #: What a worker opens, as ``module:function`` of a :class:`SubjectSpec`.
 SUBJECTS = {
@@ -73,40 +73,41 @@ class BundleSubject(BaselineOnnxSubject):
 
     def __init__(self, runtime: Runtime, folder: Path, *, threads: int) -> None:
         super().__init__(runtime, folder)
-        self._folder = folder
         self._threads = threads
         self.device_clock = hasattr(runtime.session, "run_timed")
+        self.tiers = runtime.tiers
+        self._first_tiers = [runtime.tier(name) for name in runtime.tiers[:-1]]
+        self._through = self._runtime.escalating()
 
     def answer(self, inputs: Inputs) -> object:
         """Answer one text, or a list of them, with labels and scores."""
         return self._runtime(inputs[0] if len(inputs) == 1 else list(inputs))
 
+    def answer_through(self, inputs: Inputs) -> object:
+        """Answer the same, but of a cascade always by the last tier, after all others."""
+        return self._through(inputs[0] if len(inputs) == 1 else list(inputs))
+
+    def tier_of(self, answer: Any) -> int:
+        """Tell which tier gave an answer, by its number; of several answers, the last that was asked."""
+        answers = answer if isinstance(answer, list) else [answer]
+        return max(self.tiers.index(each.tier) for each in answers)
+
     def padded(self, inputs: Inputs, length: int) -> Outputs:
         """Return what the model gives, each text padded to ``length`` tokens or left as it is if longer."""
-        from edgeroberta.runtime import manifest
-        from edgeroberta.runtime.lengths import Lengths
-        from edgeroberta.runtime.session import open_session
-
-        facts = manifest.read(self._folder)
-        limit = min(length, facts.max_length)
-        encodings = self._runtime.encode(list(inputs))
-        rows = [window.ids for each in encodings for window in (each, *each.rest)]
-        # The runtime decides by itself how much to pad, so the graph is asked directly; longer texts
-        # than the limit run at their own length.
-        own = sorted({limit, *(len(ids) for ids in rows if len(ids) > limit)})
-        session = open_session(
-            self.engine, self._folder, threads=facts.threads, lengths=Lengths((limit,), tuple(own[1:]))
+        shortest = min([self._runtime.max_length, *(tier.max_length for tier in self._first_tiers)])
+        padding = self._runtime.wrapped(
+            lambda session: PaddedSession(session, min(length, shortest)), lambda tokenizer: tokenizer
         )
-        try:
-            found = run_padded(session, rows, limit, facts.pad_token_id)
-            if self._numbers is not None:
-                found = replace(found, values=self._numbers.original(found.values))
-            return self._runtime.merge(found, encodings)
-        finally:
-            session.close()
+        alone = Outputs.concatenate(padding.outputs([each]) for each in inputs)
+        if self._numbers is not None:
+            alone = replace(alone, values=self._numbers.original(alone.values))
+        return alone
 
     def beside(self, inputs: Inputs, request: dict[str, Any]) -> PairedTimes:
-        """Time the engine beside the graph of a folder; see ``worker`` for the request."""
+        """Time the engine, of a cascade the last tier's, beside the graph of a folder.
+
+        See ``worker`` for the request.
+        """
         lengths = request["lengths"] or [len(each.ids) for each in self._runtime.encode(list(inputs))]
         return time_paired(
             self._runtime.session,
@@ -154,23 +155,14 @@ def open_float_onnx(spec: SubjectSpec) -> BaselineOnnxSubject:
     )
 
 
-def run_padded(session: Session, rows: Sequence[np.ndarray], length: int, pad: int) -> Outputs:
-    """Run each row, int64 [tokens], alone, padded on the right to ``length``."""
-    results = []
-    for ids in rows:
-        missing = max(0, length - len(ids))
-        padded = np.pad(ids, (0, missing), constant_values=pad)[None]
-        mask = np.pad(np.ones_like(ids), (0, missing))[None]
-        found = session.run(padded, mask)
-        results.append(found if found.ndim == 2 else found[0, : len(ids)])
-    return Outputs.pack(results)
-
-
 def runs_on(engine: str) -> str:
-    """Return what an engine runs on: ``cpu``, or the GPU's name where the machine tells it."""
+    """Return what an engine runs on: ``cpu``, or the GPU's name where the machine tells it.
+
+    ``engine``: one name, or those of the tiers of a cascade with commas.
+    """
     from edgeroberta.runtime.session import ENGINES
 
-    if not ENGINES[engine].on_device:
+    if not any(ENGINES[name].on_device for name in engine.split(",")):
         return "cpu"
     from edgeroberta.hardware import machine_facts
     from edgeroberta.targets.matching import target_facts
@@ -180,7 +172,29 @@ def runs_on(engine: str) -> str:
 
 
 def engine_bytes(folder: Path, engine: str) -> int:
-    """Return the bytes an engine loads of a bundle: its graph, external weights and the tokenizer."""
+    """Return the bytes an engine loads of a bundle: its graph, external weights and the tokenizer.
+
+    ``engine``: one name, or those of the tiers of a cascade with commas. Those of all tiers count.
+    """
+    places = [*_tier_folders(folder), folder]
+    engines = engine.split(",")
+    return sum(
+        _loaded(place, name)
+        for place, name in zip(places, engines if len(engines) > 1 else engines * len(places), strict=True)
+    )
+
+
+def _tier_folders(folder: Path) -> list[Path]:
+    """Return the folders of the tiers of a cascade but the last; of other models none."""
+    from edgeroberta.runtime import manifest
+
+    if not (folder / manifest.MANIFEST_FILE).is_file():
+        return []
+    cascade = manifest.read(folder).cascade
+    return [] if cascade is None else [folder / tier.folder for tier in cascade.tiers]
+
+
+def _loaded(folder: Path, engine: str) -> int:
     from edgeroberta.runtime.session import ENGINES
 
     present = {file.name for file in folder.iterdir()}
@@ -201,19 +215,30 @@ def vocab_size(folder: Path) -> int:
 def bundle_specs(
     folder: Path, inputs: Inputs, *, engines: Sequence[str] | None, threads: int
 ) -> list[SubjectSpec]:
-    """Say how to open a bundle on each of the engines asked for; None for all that it was built for."""
+    """Say how to open a bundle on each of the engines asked for; None for all that it was built for.
+
+    ``engines``: names; of a cascade one may be that of each tier, joined by ``+``.
+    """
     from edgeroberta.errors import UsageError, did_you_mean
     from edgeroberta.runtime import manifest
 
-    offered = manifest.read(folder).engines
-    for engine in engines or ():
+    facts = manifest.read(folder)
+    offered, tiers = facts.engines, 1 if facts.cascade is None else len(facts.cascade.names)
+    for engine in (each for asked in engines or () for each in asked.split("+")):
         if engine not in offered:
             raise UsageError(
                 f"the bundle was not built for {engine!r}, only for {', '.join(offered)}",
                 where="--engines",
                 hint=did_you_mean(engine, offered),
             )
+    for asked in engines or ():
+        if "+" in asked and asked.count("+") + 1 != tiers:
+            raise UsageError(
+                f"{asked!r} names {asked.count('+') + 1} engines of {tiers} tier{'s' if tiers > 1 else ''}",
+                where="--engines",
+                hint="one engine, or one for each tier of a cascade, joined by +",
+            )
     return [
-        SubjectSpec(SUBJECTS["bundle"], str(folder), inputs, threads=threads, engine=engine)
+        SubjectSpec(SUBJECTS["bundle"], str(folder), inputs, threads=threads, engine=engine.replace("+", ","))
         for engine in engines or offered
     ]

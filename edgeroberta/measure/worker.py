@@ -2,9 +2,10 @@
 
 Requests, each with its answer:
 
-``{"do": "time", "calls": [[0], [7], …], "limit_s": 10, "device": false}``
+``{"do": "time", "calls": [[0], [7], …], "limit_s": 10, "device": false, "through": false}``
     times of each call, see :class:`edgeroberta.measure.clock.TimedCalls`; the numbers are rows of the
-    inputs; ends early after ``limit_s``; ``device`` asks the device's own clock, too
+    inputs; ends early after ``limit_s``; ``device`` asks the device's own clock, too; ``through`` sends texts
+    through all tiers of a cascade
 ``{"do": "time_ids", "lengths": [128, 128, …], "batch": 8, "seed": 0, "limit_s": 10, "device": false}``
     the same, on random ids, a call per length
 ``{"do": "outputs", "rows": [0, 1], "way": "batched", "file": "x.npz"}``
@@ -29,7 +30,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, cast
 
@@ -48,7 +49,8 @@ class Subject(Protocol):
     """A model that is measured.
 
     It may have an attribute ``watch``, a :class:`~edgeroberta.measure.stopwatch.Stopwatch` that tells where
-    its calls' time went, and ``device_clock``, True when that can ask the device's own clock.
+    its calls' time went, and ``device_clock``, True when that can ask the device's own clock. A cascade has
+    ``tiers``, their names.
     """
 
     engine: str
@@ -69,6 +71,14 @@ class Subject(Protocol):
 
 class AnsweringSubject(Subject, Protocol):
     """A bundle: it must answer alike whatever padding a text gets, and int8 is to be worth it."""
+
+    tiers: Sequence[str]
+
+    def answer_through(self, inputs: Inputs) -> object:
+        """Answer as a user asks, but of a cascade always by the last tier, after all others."""
+
+    def tier_of(self, answer: Any) -> int:
+        """Tell which tier gave an answer, by its number."""
 
     def padded(self, inputs: Inputs, length: int) -> Outputs:
         """Return the same, each text padded to ``length`` tokens."""
@@ -120,6 +130,7 @@ def _open(spec: SubjectSpec) -> tuple[Subject, WorkerReady]:
         cold_start_s=cold,
         vocab_size=subject.vocab_size,
         device_clock=getattr(subject, "device_clock", False),
+        tiers=getattr(subject, "tiers", ()),
     )
     return subject, opened
 
@@ -128,7 +139,9 @@ def _serve(subject: Subject, spec: SubjectSpec, request: dict[str, Any]) -> dict
     do = request["do"]
     if do == "time":
         calls = [[spec.inputs[row] for row in rows] for rows in request["calls"]]
-        return _timed(subject, subject.answer, calls, request)
+        through = request.get("through", False)
+        answer = cast("AnsweringSubject", subject).answer_through if through else subject.answer
+        return _timed(subject, answer, calls, request)
     if do == "time_ids":
         rng = np.random.default_rng(request["seed"])
         # Ids below 5 are special tokens in this family of models; keep clear of them.
@@ -154,7 +167,9 @@ def _timed(
     watch: Stopwatch | None = getattr(subject, "watch", None)
     if watch is not None:
         watch.ask_device = request["device"]
-    return asdict(time_calls(call, inputs, limit_s=request["limit_s"], watch=watch))
+    tiers = getattr(subject, "tiers", ()) and request["do"] == "time"
+    tier_of = cast("AnsweringSubject", subject).tier_of if tiers else None
+    return asdict(time_calls(call, inputs, limit_s=request["limit_s"], watch=watch, tier_of=tier_of))
 
 
 def _outputs(subject: Subject, inputs: Any, way: str, targets: Any) -> Outputs:

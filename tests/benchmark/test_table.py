@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,15 @@ import fake_bundles
 import pytest
 
 from edgeroberta.benchmark import notes, table
-from edgeroberta.benchmark.comparison import Comparison
+from edgeroberta.benchmark.comparison import Comparison, fastest
+from edgeroberta.benchmark.hosts import comparison_from
 from edgeroberta.benchmark.row import BenchmarkRow, with_speed_up
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.measure.clock import Breakdown, CallShape, summarise
 from edgeroberta.measure.offline import Throughput
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.measure.rounds import RepetitionPlan
+from edgeroberta.measure.tiers import CascadeUse, TierUse, WorstCase
 from edgeroberta.measure.validity import Environment, RunValidity, Validity
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -135,7 +138,7 @@ def test_the_table_says_what_was_timed(comparison, plan, data, said):
 
 def test_a_table_is_json_with_its_circumstances(comparison):
     found = comparison.to_json()
-    assert found["schema_version"] == 3
+    assert found["schema_version"] == 4
     assert found["plan"]["repetition_seconds"] == RepetitionPlan().repetition_seconds
     assert found["rows"][2]["latency"]["warmup"] == 20
     assert found["rows"][4]["status"] == "crashed"
@@ -224,3 +227,47 @@ def test_a_row_whose_slow_texts_are_much_slower_gains_less_by_means(comparison):
     base = replace(full, latency=summarise([[0.010] * 10] * 5, SHAPE))
     _, found = with_speed_up([base, replace(ours, latency=slow_tail)])
     assert (found.speed_up, found.mean_speed_up) == pytest.approx((10, 5))
+
+
+@pytest.fixture
+def cascade(comparison) -> Comparison:
+    tiers = (TierUse("tiny", 0.7, 350, 1.1), TierUse("int8", 0.3, 150, 4.2))
+    full, ours = comparison.rows[1:3]
+    use = CascadeUse(tiers, WorstCase(4.6, 4.4, 8.25, 100))
+    return replace(comparison, rows=(full, replace(ours, cascade=use)), cascade=True)
+
+
+def test_what_the_tiers_of_a_cascade_did_stands_below_its_row(cascade):
+    titles, cells = table.measured(cascade).columns, table.measured(cascade).rows
+    shown = [dict(zip((column.title for column in titles), row, strict=True)) for row in cells]
+    assert [(row["escalated %"], row["all tiers p99 ms"]) for row in shown] == [("–", "–"), ("30.0", "8.25")]
+    assert table.tables(cascade)[1].text().splitlines() == [
+        "model   engine              tier         texts %  calls  mean ms  p50 ms  p99 ms",
+        "bundle  onnxruntime 1.31.1  tiny            70.0    350        –    1.10       –",
+        "bundle  onnxruntime 1.31.1  int8            30.0    150        –    4.20       –",
+        "bundle  onnxruntime 1.31.1  all in turn        –    100     4.60    4.40    8.25",
+    ]
+    assert any(note.startswith("Escalated is the share") for note in notes.comparison_notes(cascade))
+
+
+def test_of_random_ids_a_cascade_says_what_was_timed(cascade):
+    rows = tuple(replace(row, cascade=None) for row in cascade.rows)
+    found = replace(cascade, rows=rows, plan=RepetitionPlan(tokens=(16,)))
+    assert "escalated %" not in [column.title for column in table.measured(found).columns]
+    assert len(table.tables(found)) == 2
+    assert any("its last tier alone is timed" in note for note in notes.comparison_notes(found))
+
+
+def test_a_table_of_a_cascade_is_read_back_as_a_device_sent_it(cascade):
+    sent = json.loads(json.dumps(cascade.to_json()))
+    assert [row["escalated"] for row in sent["rows"]] == [None, 0.3]
+    assert comparison_from(sent, where="board").rows[1].cascade == cascade.rows[1].cascade
+
+
+def test_the_fastest_engine_of_a_cascade_is_that_of_the_least_mean(cascade):
+    """Its median is that of easy texts, whatever the others take."""
+    ours = cascade.rows[1]
+    other = replace(ours, engine="other", latency=replace(ours.latency, p50_ms=9.0, mean_ms=1.0))
+    assert fastest(replace(cascade, rows=(ours, other))) == other
+    single = tuple(replace(row, cascade=None) for row in (ours, other))
+    assert fastest(replace(cascade, rows=single)) == single[0]

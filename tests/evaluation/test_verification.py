@@ -12,8 +12,9 @@ from fake_bundles import FakeWorker
 
 from edgeroberta.data.rows import Rows
 from edgeroberta.errors import DataError, UnavailableError, UsageError
-from edgeroberta.evaluation import EvaluationOptions, RepetitionRun, flips, invariance, verify, worst
-from edgeroberta.evaluation.result import EngineResult, GateLimits, GateVerdict, Judgement, Report
+from edgeroberta.evaluation import EvaluationOptions, RepetitionRun, flips, verify, worst
+from edgeroberta.evaluation.invariance import check_invariance
+from edgeroberta.evaluation.result import EngineResult, GateLimits, GateVerdict, Invariance, Judgement, Report
 from edgeroberta.measure.process import WorkerError
 from edgeroberta.measure.protocol import RowStatus
 from edgeroberta.progress import Progress
@@ -167,7 +168,9 @@ def test_the_report_says_that_an_engine_is_to_be_measured_on_the_device(tmp_path
         "(here: there is no NVIDIA driver on this machine)"
     )
     text = markdown(sections(report))
-    assert "| bundle | tensorrt | – | – | – | – | – | – | – | – | – | to be measured on the device |" in text
+    assert (
+        "| bundle | tensorrt | – | – | – | – | – | – | – | – | – | – | to be measured on the device |" in text
+    )
 
 
 def test_verification_needs_at_least_one_engine(bundle):
@@ -282,5 +285,37 @@ def test_invariance_is_not_told_of_a_process_that_failed():
     error = WorkerError(RowStatus.CRASHED, "gone")
     spec = fake_bundles.SubjectSpec("fake", "", rows.inputs(), engine="fake")
     entry = RepetitionRun("fake", FakeWorker(spec, right(rows), fails={"outputs": error}))
-    assert invariance(entry, fake_bundles.TASK, rows.inputs()) is None
+    assert check_invariance(entry, fake_bundles.TASK, rows.inputs()) is None
     assert entry.error is error
+
+
+def asked_as_a_cascade(rows: Rows, ways: dict[str, list[int]]) -> Invariance:
+    """Compare the answers of a cascade whose tiers depend on the way of asking, as its logits do."""
+
+    class Cascade(FakeWorker):
+        def outputs(self, asked: Any, *, way: str = "batched") -> Outputs:
+            tiers = np.array(ways.get(way, ways["alone"]))[list(asked)]
+            values = right(rows)[list(asked)] * (1 + 10 * tiers[:, None])
+            return replace(Outputs.of_texts(values.astype(np.float32)), tiers=tiers)
+
+    spec = fake_bundles.SubjectSpec("fake", "", rows.inputs(), engine="fake")
+    entry = RepetitionRun("fake", Cascade(spec, right(rows)))
+    entry.outputs = entry.worker.outputs(range(len(rows)), way="alone")
+    return check_invariance(entry, fake_bundles.TASK, rows.inputs())
+
+
+def test_texts_of_every_tier_of_a_cascade_are_asked_again():
+    """One of a hundred is escalated, and is among those that are asked."""
+    rows = rows_of(100)
+    tiers = [0] * 100
+    tiers[57] = 1
+    found = asked_as_a_cascade(rows, {"alone": tiers})
+    assert (found.rows, found.flips, found.max_delta) == (17, 0, 0.0)
+
+
+def test_a_text_that_changes_its_tier_with_its_batch_has_changed_though_its_label_is_the_same():
+    rows = rows_of(100)
+    alone, batched = [0] * 100, [0] * 100
+    alone[57] = 1
+    found = asked_as_a_cascade(rows, {"alone": alone, "batched": batched})
+    assert (found.rows, found.flips, found.max_delta) == (17, 1, 0.0)

@@ -52,7 +52,7 @@ def test_the_order_of_turns_rotates():
     runs = []
     for name in ("one", "two", "three"):
         made, worker = entry(name)
-        worker.time = lambda calls, limit_s, device=False, name=name: order.append(name) or TimedCalls([0.1])  # type: ignore[assignment,misc]
+        worker.time = lambda calls, name=name, **_: order.append(name) or TimedCalls([0.1])  # type: ignore[assignment,misc]
         runs.append(made)
     run_interleaved(runs, RepetitionPlan(rounds=3, calls=1), LENGTHS, Progress())
     assert order[6:] == ["one", "two", "three", "two", "three", "one", "three", "one", "two"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fake_bundles
+import fake_cascades
 import fake_tables
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from edgeroberta.benchmark.payload import rows_jsonl, spec_of
 from edgeroberta.benchmark.row import mark_throttled
 from edgeroberta.benchmark.run import BenchRequest
 from edgeroberta.data import MaskReader, load_heldout
-from edgeroberta.data.rows import Rows
+from edgeroberta.data.rows import DataSpec, Rows
 from edgeroberta.errors import BundleError, EdgeRobertaError, UsageError
 from edgeroberta.hardware import machine_facts
 from edgeroberta.measure import environment
@@ -302,3 +303,15 @@ def test_what_is_no_table_is_refused(sent, complaint):
 def test_control_characters_of_a_device_do_not_reach_the_terminal():
     sent = changed(notes=["a\x1b]0;title\x07b\x1b[2Jc\u202ed\re"])
     assert comparison_from(sent, where="kitchen").notes == ("abcde",)
+
+
+def test_the_tiers_of_a_cascade_are_sent_and_measured_there(on, device, tmp_path):
+    data = fake_bundles.write_data(tmp_path / "rows.csv", 60, fake_bundles.write(tmp_path / "toy"))
+    fake_cascades.write(tmp_path / "cascade", data=data, thresholds=(0.8,))
+    request = BenchRequest(tmp_path / "cascade", DataSpec(str(data), eval_data=str(data)), rounds=1)
+    (result,) = on(request, kitchen=device)
+    assert result.error is None
+    (row,) = result.comparison.rows
+    assert [tier.name for tier in row.cascade.tiers] == ["tiny", "int8"]
+    assert 0 < row.cascade.escalated < 1
+    assert row.cascade.worst.calls == 20

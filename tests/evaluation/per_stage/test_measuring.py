@@ -45,7 +45,9 @@ class Here:
         found = self.subject
         return WorkerReady(found.engine, found.version, "cpu", found.bytes, 0.1, found.vocab_size)
 
-    def time(self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False) -> TimedCalls:
+    def time(
+        self, calls: Sequence[Sequence[int]], *, limit_s: float, device: bool = False, through: bool = False
+    ) -> TimedCalls:
         return time_calls(self.subject.answer, [[self.spec.inputs[row] for row in rows] for rows in calls])
 
     def time_ids(
