@@ -18,9 +18,11 @@ import numpy as np
 from edgeroberta.roberta.arrays import Array
 from edgeroberta.roberta.onnx_builder import GraphBuilder
 
-#: The pair (a, b) has entry ``(a * PAIR_FACTOR + b) % pairs``. The product stays below 2^31 up to 2,000,000
-#: tokens: OpenVINO computes integers of 64 bits in 32.
+#: The pair (a, b) has entry ``(a * PAIR_FACTOR + b) % pairs``.
 PAIR_FACTOR = 1031
+#: OpenVINO computes remainders of integers in float32 (2026.4.1), which holds those below this. So products
+#: are not computed in the graph but looked up, less whole multiples of ``pairs``.
+EXACT = 2**24
 #: Added to the sum of the weights, as if one more entry voted for nothing: short texts are less sure.
 PRIOR = 1.0
 
@@ -48,7 +50,9 @@ def write(weights: StaticWeights, paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def build(weights: StaticWeights) -> GraphBuilder:
-    """Make the graph."""
+    """Make the graph. Raises ValueError: it has too many entries to number them exactly on every engine."""
+    if len(weights.table) > EXACT:
+        raise ValueError(f"{len(weights.table)} entries, of {EXACT} at most")
     graph = GraphBuilder("static")
     ids = graph.input("input_ids", np.int64, ("batch", "length"))
     mask = graph.input("attention_mask", np.int64, ("batch", "length"))
@@ -80,9 +84,9 @@ def _with_pairs(graph: GraphBuilder, weights: StaticWeights, ids: str, mask: str
     last, end = graph.constant("before.last", [-1], np.int64), graph.constant("end", [2**31 - 1], np.int64)
     first = graph.node("Slice", (ids, zero, last, axis), "first")
     second = graph.node("Slice", (ids, one, end, axis), "second")
-    factor = graph.constant("pair.factor", PAIR_FACTOR, np.int64)
-    scaled = graph.node("Mul", (first, factor), "pair.scaled")
-    mixed = graph.node("Add", (scaled, second), "pair.mixed")
+    products = np.arange(weights.tokens, dtype=np.int64) * PAIR_FACTOR % weights.pairs
+    begin = graph.node("Gather", (graph.constant("pair.products", products), first), "pair.begin")
+    mixed = graph.node("Add", (begin, second), "pair.mixed")
     place = graph.node("Mod", (mixed, graph.constant("pairs", weights.pairs, np.int64)), "pair.place")
     pair = graph.node("Add", (place, graph.constant("tokens", weights.tokens, np.int64)), "pair.entry")
     entries = graph.node("Concat", (ids, pair), "entries", axis=1)

@@ -32,7 +32,7 @@ class StaticConfig(StageConfig):
     pairs: int = Field(
         2**17,
         ge=0,
-        le=2**24,
+        le=2**23,
         description="Entries that pairs of neighbouring tokens share; 0 for tokens alone.",
     )
     epochs: int = Field(4, ge=1, description="Passes over the training texts.")
