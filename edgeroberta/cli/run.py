@@ -54,8 +54,12 @@ def run(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="Engine to run on; else the fastest in bench here, or the bundle's first that is installed."
+            help="Engine to run on, or one for each tier of a cascade (openvino,onnxruntime); else the "
+            "fastest in bench here, or the bundle's first that is installed."
         ),
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Tier of a cascade that answers alone; else all do.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the engine; else what the bundle's target says.")
@@ -83,8 +87,8 @@ def run(
     """Answer texts, from the command line or a file, with a compressed model."""
     _require_inputs(texts or [], source, pair)
     with api.load(
-        bundle, engine=engine, threads=threads, aggregation=aggregation, long_text=long_text, stride=stride,
-        top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
+        bundle, engine=engine, tier=tier, threads=threads, aggregation=aggregation, long_text=long_text,
+        stride=stride, top_k=top_k, no_answer=no_answer, max_answer_tokens=max_answer_tokens,
         engine_cache=engine_cache,
     ) as runtime:  # fmt: skip
         asks = runtime.task.optimum_task == "question-answering"
@@ -186,7 +190,10 @@ def _placed(error: UsageError, source: Path | None, number: int) -> UsageError:
 
 
 def _line(item: Input, answer: Said) -> str:
-    """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``."""
+    """Lay out one answer: ``positive  0.981  great film``, ``city "Paris" 0.993  We met in Paris.``.
+
+    Of a cascade the tier that answered stands behind the text: ``positive  0.981  great film  [tiny]``.
+    """
     from edgeroberta.runtime import Embedding, MaskPrediction, Prediction, Similarity, SpanPrediction
 
     text = _shown(item if isinstance(item, str) else " | ".join(item))
@@ -201,7 +208,9 @@ def _line(item: Input, answer: Said) -> str:
     else:
         said = _labels(answer) if isinstance(answer, Prediction) else _entities(answer)
     windows = f"({answer.windows} windows)" if answer.windows > 1 else ""
-    parts = [*said, text, windows, "(cut off)" if answer.truncated else ""]
+    name: str | None = getattr(answer, "tier", None)  # embeddings have none
+    tier = "" if name is None else f"[{name}]"
+    parts = [*said, text, tier, windows, "(cut off)" if answer.truncated else ""]
     return "  ".join(part for part in parts if part)
 
 

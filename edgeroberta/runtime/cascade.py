@@ -45,7 +45,7 @@ class Tier:
     manifest: Manifest | None = None  # what its folder says; None of a fake
 
     def answers(self, values: Logits, places: Indices | None) -> bool:
-        """Tell whether its answer for one text is given; see :meth:`TaskKind.text_confidence`."""
+        """Tell whether its answer for one text is given; see :class:`edgeroberta.tasks.TaskKind`."""
         task = self.model.task
         return task.kind.text_confidence(task, values, places, self.calibration) >= self.threshold
 

@@ -184,9 +184,8 @@ class Runtime(OutputsRuntime):
             context: The text that has its answer; of several questions that of each, or one of all.
             top_k: Answers to a question, or tokens for a mask, that are told, the best first; when None, as
                 many as was said when it was opened.
-            prompt: Of an embedding model, name of what is put in front of texts, one of
-                :attr:`prompts`; of a pair, a name for each text. None for the model's default, ``""``
-                for nothing.
+            prompt: Of an embedding model, name of what is put in front of texts, one of ``prompts``; of a
+                pair, a name for each text. None for the model's default, ``""`` for nothing.
 
         Returns:
             The prediction, or a list of them in the same order.
@@ -225,7 +224,7 @@ class Runtime(OutputsRuntime):
         outputs: Outputs,
         task: Task | None = None,
     ) -> list[Prediction]:
-        """Make what a user reads of inputs, their encodings, and what :meth:`run` gave for these."""
+        """Make what a user reads of inputs, their encodings, and what ``run`` gave for these."""
         task, cascade, tiers = task or self.task, self._cascade, outputs.tiers
         found = []
         for row, (encoding, item) in enumerate(zip(encodings, inputs, strict=True)):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 
+import fake_cascades
 import pytest
 
 from edgeroberta import cli
@@ -307,3 +308,26 @@ def test_what_a_model_cannot_answer_is_named_by_its_line(tiny_bundle, tmp_path, 
     (tmp_path / "x.txt").write_text("short\n" * 299 + "word " * 600)
     assert run(tiny_bundle, "--input", tmp_path / "x.txt", "--long-text", "refuse") == 2
     assert f"error: {tmp_path / 'x.txt'}:300: the text has " in capsys.readouterr().err
+
+
+def test_the_tier_of_a_cascade_that_answered_is_told(tmp_path, capsys):
+    bundle = tmp_path / "out"
+    fake_cascades.write(bundle)
+    (tmp_path / "texts.txt").write_text("silence\nfilm plot\n" * 300)
+    assert run(bundle, "--input", tmp_path / "texts.txt", "--json") == 0
+    told = [answer["tier"] for answer in json.loads(capsys.readouterr().out)["predictions"]]
+    assert len(told) == 600
+    assert set(told) == {"tiny", "int8"}
+    assert run(bundle, "--input", tmp_path / "texts.txt") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("  ")[2] for line in lines] == [f"[{name}]" for name in told]
+    assert run(bundle, "silence", "--tier", "tiny", "--json") == 0
+    assert "tier" not in json.loads(capsys.readouterr().out)["predictions"][0]
+    assert run(bundle, "silence", "--tier", "small") == 2
+    assert "there is no tier 'small' (there are: tiny, int8)" in capsys.readouterr().err
+
+
+def test_tiers_may_have_engines_of_their_own(tmp_path, capsys):
+    fake_cascades.write(tmp_path / "out", engines=("onnxruntime", "openvino"))
+    assert run(tmp_path / "out", "film", "--engine", "openvino,onnxruntime", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == "openvino,onnxruntime"
