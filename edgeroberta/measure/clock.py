@@ -49,8 +49,7 @@ class Breakdown:
 class Latency:
     """How long calls took, with the facts that make the numbers comparable."""
 
-    mean_ms: float  # mean of all calls of all rounds, in milliseconds
-    p50_ms: float  # median of the same calls
+    p50_ms: float  # median of all calls of all rounds, in milliseconds
     p90_ms: float  # 90th percentile of the same calls (linear between the two nearest)
     p99_ms: float  # 99th percentile of the same calls
     texts_per_second: float  # texts answered divided by the time the calls took
@@ -62,6 +61,7 @@ class Latency:
     tokenized: bool  # True when calls began with texts; False when they began with random ids
     threads: int  # threads the engine was given
     round_p50_ms: tuple[float, ...]  # median of each round. Rows that took turns are compared round by round.
+    mean_ms: float = math.nan  # mean of the same calls; taken from their rate where it is not given
     #: mean of each round; empty in what versions up to 0.7 stored
     round_mean_ms: tuple[float, ...] = ()
     steady: bool = True  # False when the times still moved at the end of the warm-up
@@ -71,6 +71,11 @@ class Latency:
     p90_interval_ms: tuple[float, float] | None = None  # the same for ``p90_ms``
     p99_interval_ms: tuple[float, float] | None = None  # the same for ``p99_ms``
     breakdown: Breakdown | None = None  # where the time goes; None where the model does not tell
+
+    def __post_init__(self) -> None:
+        """Take the mean from the rate in what versions up to 0.7 stored, which are of the same calls."""
+        if math.isnan(self.mean_ms):
+            object.__setattr__(self, "mean_ms", 1000 * self.batch / self.texts_per_second)
 
     @property
     def spread(self) -> float | None:
@@ -87,8 +92,6 @@ class Latency:
         }
         if fields.get("breakdown") is not None:
             typed["breakdown"] = Breakdown(**fields["breakdown"])
-        if "mean_ms" not in fields:  # of a version up to 0.7; the mean of the calls is in their rate
-            typed["mean_ms"] = 1000 * fields["batch"] / fields["texts_per_second"]
         return cls(**{**fields, **typed})
 
 

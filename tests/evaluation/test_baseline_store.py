@@ -261,7 +261,8 @@ def test_a_reference_of_version_0_1_is_read(stored):
     fields |= {"schema_version": 1, "logits_sha256": digest_file(stored / "logits.npy")}
     for name in ("offline", "energy_mj", "throttled", "gpu"):
         del fields[name]
-    for name in ("steady", "p50_interval_ms", "p90_interval_ms", "p99_interval_ms", "breakdown"):
+    later = ("steady", "p50_interval_ms", "p90_interval_ms", "p99_interval_ms", "breakdown")
+    for name in (*later, "mean_ms", "round_mean_ms", "mean_interval_ms"):
         del fields["latency"][name]
     (stored / "reference.json").write_text(json.dumps(fields), encoding="utf-8")
     found = baseline_store.load(stored)
@@ -270,6 +271,7 @@ def test_a_reference_of_version_0_1_is_read(stored):
     assert found.outputs.per_text
     assert (found.offline, found.energy_mj, found.throttled, found.gpu) == (None, None, (), None)
     assert found.latency.steady
+    assert found.latency.mean_ms == pytest.approx(1000 / found.latency.texts_per_second)
 
 
 def test_what_the_gpu_did_is_kept_and_told(stored, tmp_path):
