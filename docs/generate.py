@@ -92,10 +92,7 @@ def stage_settings() -> str:
 def recipes() -> str:
     """The shipped recipes."""
     found = [recipe.load(name) for name in recipe.names()]
-    rows = [
-        (f"`{each.name}`", " → ".join(step.stage.name for step in each.stages), _cell(each.description))
-        for each in found
-    ]
+    rows = [(f"`{each.name}`", " → ".join(each.outline), _cell(each.description)) for each in found]
     return _table(("recipe", "stages", "what it does"), rows)
 
 

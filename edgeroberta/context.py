@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,23 @@ class Context:
     recipe_text: str = ""  # the resolved recipe as YAML, every default written out
     history: tuple[Lineage, ...] = ()  # lineage of every artifact of this run so far, the source's first
     artifacts: tuple[Artifact, ...] = ()  # those artifacts
+    #: folder for what a teacher says of all texts, shared by the stages of a run; None where each has its own
+    teacher_outputs: Path | None = None
     #: folder for what was measured of artifacts; it outlives the run, and is only to be believed of the same
     #: content
     per_stage: Path | None = None
+
+    @property
+    def told(self) -> tuple[tuple[Lineage, str | None], ...]:
+        """The history, with the tier that each step made; None for the run's own steps."""
+        tiers = chain((made.tier for made in self.artifacts), repeat(None))
+        return tuple(zip(self.history, tiers, strict=False))
+
+    @property
+    def tiers(self) -> Mapping[str, Artifact]:
+        """The drafts that a cascade is made of, by the names of its tiers, in their order."""
+        found = [made for made in self.artifacts if made.tier is not None and made.kind is Kind.DRAFT]
+        return {str(made.tier): made for made in found}
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,11 @@ CODES: dict[str, Code] = {
         "One file has pairs with scores, another one queries and passages without.",
         "Give files of one kind, and name their columns.",
     ),
+    "data.too-few-for-thresholds": Code(
+        2,
+        "There are too few rows for the thresholds of a cascade to keep what they promise.",
+        "Give more rows, or ask for a lower `cascade.agreement`.",
+    ),
     "data.no-labels": Code(
         2, "Rows to be judged on are test rows whose labels are not published.", "Name rows with labels."
     ),

@@ -41,9 +41,7 @@ def _list(*, json: bool) -> None:
     if json:
         console.out_json([each.to_json() for each in found])
         return
-    rows = [
-        (each.name, " ".join(step.stage.name for step in each.stages), each.description) for each in found
-    ]
+    rows = [(each.name, " ".join(each.outline), each.description) for each in found]
     console.out(Table.of(("recipe", "stages", "description"), rows, words=None).text())
 
 

@@ -27,7 +27,7 @@ from edgeroberta.data import (
 from edgeroberta.data.label_format import Format, LabelFormat
 from edgeroberta.data.masking import MaskReader, WrittenMasks
 from edgeroberta.data.readers import DataTable
-from edgeroberta.data.rows import DataSpec, Rows, Splits, Texts, is_searched
+from edgeroberta.data.rows import DataSpec, FreshRows, Rows, Splits, Texts, is_searched
 from edgeroberta.errors import DataError, UsageError
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.outputs import AnswerSpans, WordTags
@@ -36,6 +36,7 @@ from edgeroberta.tasks.spans import SIDES
 
 __all__ = [
     "DataSpec",
+    "FreshRows",
     "MaskReader",
     "Rows",
     "Splits",
@@ -77,6 +78,7 @@ def load_splits(
     task: Task | None,
     tell: Callable[[str], None] | None = None,
     masks: MaskReader | None = None,
+    fresh: FreshRows | None = None,
 ) -> Splits:
     """Read, check and split the user's rows.
 
@@ -86,7 +88,9 @@ def load_splits(
     labels must be, or None to infer it (:func:`infer_task`). ``tell``: called with a line for people on each
     choice that they did not make: columns that were found by their names, and parts that are not used.
     ``masks``: the model's tokenizer, of a task of masked words: its training rows are plain texts, the others
-    have masks. Raises DataError: the data cannot be read, used or split; ``where`` has the file and line;
+    have masks. ``fresh``: which rows are for the thresholds of a cascade; None where there is none. The other
+    parts are drawn before them, as without. Raises DataError: the data cannot be read, used or split;
+    ``where`` has the file and line;
     UnavailableError: a package to read the data with is missing.
     """
     parts = sources.open_parts(spec, labelled=masks is None, apart=_apart(task))
@@ -115,15 +119,21 @@ def load_splits(
         several = len(train) if isinstance(train.labels, AnswerSpans) else None
         count = splitting.validation_count(len(set(_units(train))), several)
         train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
+    aside = None
+    if fresh is not None and fresh.texts is not None:
+        aside = _given(spec, fresh.texts, (train, validation, heldout))
+        fresh.count(len(set(_units(aside))))  # which refuses too few
+    elif fresh is not None:
+        train, aside = _set_aside(train, task, fresh.count, seed=spec.seed)
     unlabelled = None
     if spec.unlabelled is not None:
-        unlabelled = streams.load(
-            spec, pair=train.pairs is not None, without=(heldout, validation), apart=train.apart
-        )
+        taken = (heldout, validation, *([aside] if aside else []))
+        unlabelled = streams.load(spec, pair=train.pairs is not None, without=taken, apart=train.apart)
     if masks is not None:
         train = masks.plain(train)
         validation, heldout = (masks.masked(each, seed=spec.seed, tell=say) for each in (validation, heldout))
-    return Splits(train, validation, heldout, unlabelled, task.labels, leaked, given.reading)
+        aside = masks.masked(aside, seed=spec.seed, tell=say) if aside else None
+    return Splits(train, validation, heldout, unlabelled, task.labels, leaked, given.reading, aside)
 
 
 def load_heldout(spec: DataSpec, task: Task, *, masks: MaskReader | None = None) -> Rows:
@@ -371,6 +381,31 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
         labelled = task.problem not in (Problem.SPANS, Problem.MASKED)
         raise _too_few(rows, "every label needs a text to train on, and " if labelled else "")
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+
+
+def _given(spec: DataSpec, file: str, taken: tuple[Rows, ...]) -> Rows:
+    """Read the texts for the thresholds of a cascade, without labels; leave those out that others have."""
+    found = streams.load(
+        replace(spec, unlabelled=file),
+        pair=taken[0].pairs is not None,
+        without=taken,
+        apart=taken[0].apart,
+    )
+    parts = list(found.chunks())
+    firsts = tuple(text for part in parts for text in part.texts)
+    seconds = tuple(text for part in parts for text in part.pairs or ()) if found.pair else None
+    return Rows(firsts, seconds, None, found.source, found.apart)
+
+
+def _set_aside(rows: Rows, task: Task, count: Callable[[int], int], *, seed: int) -> tuple[Rows, Rows]:
+    """Set rows for thresholds aside, whole documents of questions; return what stays and what was set aside.
+
+    ``count``: how many of so many different texts, or questions.
+    """
+    units = len(set(_units(rows)))
+    several = len(rows) if isinstance(rows.labels, AnswerSpans) else units
+    wanted = max(1, round(count(several) * units / several))
+    return _split(rows, task, wanted, purpose="fresh", seed=seed)
 
 
 def _split_pairs(rows: Rows, count: int, *, purpose: str, seed: int) -> tuple[Rows, Rows]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -155,20 +155,34 @@ class Splits:
     leaked: int = 0
     #: how the labels of the training rows were read, and so those of all others; None where that is not known
     reading: LabelFormat | None = None
+    #: rows that the thresholds of a cascade are chosen by, and nothing else: no model learns from them, is
+    #: calibrated on them or measured on them. None where there is no cascade
+    fresh: Rows | None = None
 
     @cached_property
     def digest(self) -> str:
         """The sha256 over all parts and the label names (hex)."""
-        return digest_value([self.training_digest, self.heldout.digest])
+        fresh = [] if self.fresh is None else [self.fresh.digest]
+        return digest_value([self.training_digest, self.heldout.digest, *fresh])
 
     @cached_property
     def training_digest(self) -> str:
-        """The sha256 over what models learn from and are chosen by: all but the held-out rows (hex)."""
+        """The sha256 over what models learn from and are chosen by (hex): no held-out and no fresh rows."""
         parts = (self.train, self.validation, self.unlabelled)
         digests = [None if part is None else part.digest for part in parts]
         # Tags of words and of spans are learned from in different ways.
         how = [tags.labelled] if isinstance(tags := self.train.labels, WordTags) else []
         return digest_value([digests, list(self.labels), *how])
+
+
+@dataclass(frozen=True)
+class FreshRows:
+    """Which rows the thresholds of a cascade are chosen by."""
+
+    #: of how many different texts, or questions, there are, how many to set aside; raises DataError where
+    #: they are too few
+    count: Callable[[int], int]
+    texts: str | None = None  # a file of such texts, or a folder; None to set training rows aside
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from edgeroberta.tasks.outputs import WordTags
 from edgeroberta.tasks.schemes import TagTable
 
 #: Which random stream each purpose draws from, so that one split does not shift another.
-STREAMS = {"heldout": 0, "validation": 1, "sample": 2}
+STREAMS = {"heldout": 0, "validation": 1, "sample": 2, "fresh": 3}
 
 #: Validation takes 5 % of the training rows: at 1,000 rows the standard error of an accuracy is
 #: already below 1.6 points (sqrt(0.25 / 1000)), enough to choose between checkpoints.

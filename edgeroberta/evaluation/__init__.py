@@ -17,7 +17,7 @@ from typing import Any
 from edgeroberta import metrics
 from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
-from edgeroberta.evaluation import flips, soundness
+from edgeroberta.evaluation import cascades, flips, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.invariance import check_invariance
@@ -89,10 +89,25 @@ def verify(
     sound = soundness.examine(task, reference.outputs, rows, options.gate, leaked=options.leaked)
     for warning in sound.warnings:
         logger.warning("%s", warning)
+    tiers = cascades.measure(
+        bundle,
+        runs,
+        rows,
+        options.gate.of(task),
+        threads=options.threads,
+        confidence=options.gate.confidence,
+        seed=options.seed,
+        start=start,
+        progress=progress,
+    )
+    broken = cascades.warnings(bundle, tiers.values())
+    for warning in broken:
+        logger.warning("%s", warning)
     results = tuple(
         replace(
             _result(entry, plan, rows, reference, options, steady[entry.name], sound),
             gain=gains.get(entry.name),
+            cascade=tiers.get(entry.name),
         )
         for entry in runs
     )
@@ -116,7 +131,7 @@ def verify(
         ),
         machine=machine_facts(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        warnings=sound.warnings,
+        warnings=(*sound.warnings, *broken),
     )
 
 

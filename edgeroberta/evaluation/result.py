@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from edgeroberta.evaluation.cascades import CascadeResult
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.hardware import MachineFacts
 from edgeroberta.latency.int8 import Int8Speedup
@@ -139,6 +140,7 @@ class EngineResult:
     gain: Int8Speedup | None = (
         None  # what int8 brings over floats on this engine; None for floats and on a GPU
     )
+    cascade: CascadeResult | None = None  # of several models: who answered what; None for one model
 
     @property
     def to_come(self) -> bool:

@@ -51,6 +51,7 @@ class SubjectSpec:
     #: true tokens of each input's masks, whose log-probabilities are wanted in the accuracy pass; None for
     #: inputs without masks
     targets: Sequence[Sequence[int]] | None = None
+    tier: str | None = None  # the tier of a cascade that is to answer alone; None for all of them
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object."""

@@ -132,6 +132,7 @@ def open_bundle(spec: SubjectSpec) -> BundleSubject:
         engine=spec.engine,
         threads=spec.threads,
         long_text=LongText.TRUNCATE if refuses else None,
+        tier=spec.tier,
     )
     return BundleSubject(runtime, folder, threads=spec.threads)
 

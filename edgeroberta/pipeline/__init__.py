@@ -10,43 +10,28 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeroberta import distributed, stages
-from edgeroberta.context import Context
 from edgeroberta.distributed import Ranks
 from edgeroberta.errors import BundleError
 from edgeroberta.evaluation import provenance
-from edgeroberta.hardware import versions
-from edgeroberta.pipeline import delivery, workspace
-from edgeroberta.pipeline.job import PipelineJob, PipelineState, name_and_key, start
+from edgeroberta.pipeline import delivery, execution, workspace
+from edgeroberta.pipeline.execution import StageRun
+from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.pipeline.workspace import Workspace
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import Recipe, RecipeStep
 from edgeroberta.runtime import manifest
-from edgeroberta.runtime.session import host_packages
-from edgeroberta.storage import artifact, jsontext
-from edgeroberta.storage.artifact import Artifact, Kind, Lineage
+from edgeroberta.storage import jsontext
+from edgeroberta.storage.artifact import Artifact, Kind
 from edgeroberta.storage.files import REPORT
 from edgeroberta.tasks import Task
-from edgeroberta.version import __version__
 
 logger = logging.getLogger(__name__)
-
-#: Packages whose versions are kept in every lineage, beside those of engines.
-_RECORDED = ("numpy", "tokenizers", "torch", "transformers", "accelerate", "onnx")
-
-
-@dataclass(frozen=True)
-class StageRun:
-    """One stage that is through."""
-
-    artifact: Artifact
-    reused: bool  # True when a former run had made it
 
 
 @dataclass(frozen=True)
@@ -114,20 +99,16 @@ def make(
         return _make(steps, job, progress, recipe_text, work)
 
 
-def plan(steps: Sequence[RecipeStep], job: PipelineJob, *, recipe_text: str = "") -> tuple[Artifact, ...]:
-    """Return the finished artifacts of the first stages, which a run would reuse; runs and writes nothing."""
+def plan(
+    steps: Sequence[RecipeStep], job: PipelineJob, *, recipe_text: str = ""
+) -> tuple[Artifact | None, ...]:
+    """Return the finished artifacts that a run would reuse; runs and writes nothing.
+
+    One entry for each stage, in the order in which they run (:func:`edgeroberta.recipe.walk`); None for those
+    that would run.
+    """
     workspace.check(job.work)
-    state = start(job)
-    reusable: list[Artifact] = []
-    for index, step in enumerate(steps):
-        name, key = name_and_key(index, step, state, job, recipe_text)
-        path = job.work / name
-        found = workspace.reusable_artifact(path, key) if path.is_dir() else None
-        if found is None:
-            break
-        reusable.append(found)
-        state = state.after(step.stage, found)
-    return tuple(reusable)
+    return tuple(execution.find(steps, job, recipe_text))
 
 
 @contextlib.contextmanager
@@ -149,75 +130,5 @@ def _make(
     work: Workspace | None,
 ) -> tuple[StageRun, ...]:
     """Run stages in a work folder that is held; ``work`` is None but for the main process."""
-    ranks = distributed.current()
-    if not ranks.main:
-        progress = Progress()
-    made: list[StageRun] = []
-    state = start(job)
-    for index, step in enumerate(steps):
-        label = f"[{index + 1}/{len(steps)}] {step.stage.name}"
-        name, key = ranks.share(name_and_key(index, step, state, job, recipe_text) if work else None)
-        found = work.find(name, key) if work else None
-        reused = ranks.share(found is not None)
-        progress.line(f"{label}: reused" if reused else label)
-        if not reused:
-            context = _context(job, state, name, progress, recipe_text)
-            found = _run(step, context, key, work, ranks)
-        done = found or artifact.load(job.work / name)
-        made.append(StageRun(done, reused))
-        state = state.after(step.stage, done)
-    return tuple(made)
-
-
-def _run(
-    step: RecipeStep, context: Context, key: str, work: Workspace | None, ranks: Ranks
-) -> Artifact | None:
-    """Run one stage; the main process, which has ``work``, returns the sealed artifact, others None."""
-    stage = step.stage
-    name = context.output.parent.name.removeprefix(workspace.PARTIAL)
-    if work:
-        work.begin(name)
-    ranks.wait()
-    started = time.monotonic()
-    notes: Mapping[str, Any] = {}
-    if work or stage.distributed:
-        notes = stage.run(step.config, context)
-    ranks.wait()
-    done = None
-    if work:
-        lineage = Lineage(
-            stage=stage.name,
-            key=key,
-            config=step.config.model_dump(mode="json"),
-            seed=context.seed,
-            inputs={kind.value: context.inputs[kind].lineage.content for kind in stage.reads},
-            versions={"edgeroberta": __version__, **versions((*_RECORDED, *host_packages()))},
-            seconds=round(time.monotonic() - started, 3),
-            notes=dict(notes),
-        )
-        done = work.finish(name, stage.writes, lineage)
-    ranks.wait()
-    return done
-
-
-def _context(
-    job: PipelineJob, state: PipelineState, name: str, progress: Progress, recipe_text: str
-) -> Context:
-    partial = job.work / f"{workspace.PARTIAL}{name}"
-    return Context(
-        output=partial / "output",
-        scratch=partial / "scratch",
-        inputs=state.inputs,
-        checkpoint=state.checkpoint,
-        baseline=state.baseline_checkpoint,
-        task=job.task,
-        data=job.data,
-        target=job.target,
-        seed=job.seed,
-        reference=job.reference,
-        progress=progress,
-        recipe_text=recipe_text,
-        history=state.history,
-        artifacts=state.artifacts,
-        per_stage=job.work / workspace.PER_STAGE,
-    )
+    shown = progress if distributed.current().main else Progress()
+    return execution.Execution(job, shown, recipe_text, work).run(steps)

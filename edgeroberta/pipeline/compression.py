@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from edgeroberta.pipeline.compression_inputs import CompressionInputs, Compressi
 from edgeroberta.pipeline.dry_run import Preview
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
-from edgeroberta.recipe import Recipe, RecipeStep
+from edgeroberta.recipe import Recipe, RecipeStep, walk
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.storage.artifact import Kind
 from edgeroberta.storage.cache import cache_dir
@@ -65,39 +66,64 @@ def preview(request: CompressionRequest) -> Preview:
     source = compression_inputs.find(request, chosen)
     teacher = _teacher_job(request, chosen, source, target)
     if teacher:
-        found = pipeline.plan((_teacher_step(),), teacher)
-        if not found:
+        (found,) = pipeline.plan((_teacher_step(),), teacher)
+        if found is None:
             facts = _job(request, source, target, output, work)
             gate_check.check(chosen, facts.task, request.metric)
             preflight.check_stages(chosen.stages, facts)
-            return Preview(chosen, facts, reused=0, fine_tunes_packaged_model=True)
-        source = replace(source, model=Checkpoint(found[-1].path))
+            nothing = (False,) * sum(1 for _ in walk(chosen.stages))
+            return Preview(chosen, facts, nothing, fine_tunes_packaged_model=True)
+        source = replace(source, model=Checkpoint(found.path))
         compression_inputs.check_reference(request, chosen, source, known=True)
     job = _job(request, source, target, output, work)
     gate_check.check(chosen, job.task, request.metric)
     told = preflight.check(chosen.stages, job, partly=True)
-    found = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
-    return Preview(chosen, job, reused=len(found), told=(*source.told, *told))
+    there = pipeline.plan(chosen.stages, job, recipe_text=chosen.text)
+    return Preview(chosen, job, tuple(each is not None for each in there), told=(*source.told, *told))
 
 
 def _check_engines(chosen: Recipe, target: Target) -> None:
     """Refuse engines that are not here, or that the bundle would not have, before hours of work."""
-    built: tuple[str, ...] = target.engines
-    for index, (stage, config) in enumerate(chosen.stages):
-        listed = getattr(config, "engines", None)
-        if listed is None:
-            continue
-        engines = target.engines if listed == "target" else tuple(listed)
-        backends.require(engines)
-        if stage.writes is Kind.DRAFT:
-            built = engines
-        for engine in engines if listed != "target" else ():
-            if engine not in built:
-                raise UsageError(
-                    f"the bundle is not built for {engine!r}, only for {', '.join(built)}",
-                    where=f"{Path(chosen.source).name}: stages[{index}].{stage.name}.engines",
-                    hint="add it to the engines of the build stage, or leave it out here",
-                )
+    built: dict[str | None, tuple[str, ...]] = {None: target.engines}  # by the tier, None for the bundle
+    for step, place, tier in walk(chosen.stages):
+        where = f"{Path(chosen.source).name}: {place}"
+        if step.tiers:
+            built[None] = _in_common({name: built[name] for name, _ in step.tiers}, where)
+        listed = getattr(step.config, "engines", None)
+        if listed is not None:
+            engines = target.engines if listed == "target" else tuple(listed)
+            backends.require(engines)
+            if step.stage.writes is Kind.DRAFT:
+                built[tier] = engines
+            if listed != "target":
+                _require_built(engines, built[tier], f"{where}.engines")
+        if (engine := getattr(step.config, "engine", None)) is not None:
+            backends.require((engine,))
+            _require_built((engine,), built[tier], f"{where}.engine")
+
+
+def _in_common(built: Mapping[str, tuple[str, ...]], where: str) -> tuple[str, ...]:
+    """Return the engines that all tiers are built for, in the order of the last one's."""
+    *_, last = built.values()
+    found = tuple(name for name in last if all(name in engines for engines in built.values()))
+    if not found:
+        told = "; ".join(f"{name}: {', '.join(engines)}" for name, engines in built.items())
+        raise UsageError(
+            f"no engine has all tiers ({told})",
+            where=where,
+            hint="give build.engines the same names in all of them, or leave it out",
+        )
+    return found
+
+
+def _require_built(engines: Sequence[str], built: Sequence[str], where: str) -> None:
+    for engine in engines:
+        if engine not in built:
+            raise UsageError(
+                f"the bundle is not built for {engine!r}, only for {', '.join(built)}",
+                where=where,
+                hint="add it to the engines of the build stage, or leave it out here",
+            )
 
 
 def _teacher_step() -> RecipeStep:

@@ -22,8 +22,8 @@ from edgeroberta.data import (
 from edgeroberta.errors import CheckpointError, UsageError
 from edgeroberta.evaluation import answer_limits
 from edgeroberta.evaluation import baseline_store as reference
-from edgeroberta.pipeline import delivery, embedding_inputs, workspace
-from edgeroberta.recipe import Recipe
+from edgeroberta.pipeline import delivery, embedding_inputs, fresh_rows, workspace
+from edgeroberta.recipe import Recipe, walk
 from edgeroberta.roberta import resolving
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import mask_token
@@ -124,7 +124,10 @@ def find(request: CompressionRequest, chosen: Recipe) -> CompressionInputs:
             task = _task(request, model, spec, own=own)
     told: list[str] = []
     masks = MaskReader.of(task, model.folder, model.max_length)
-    splits = load_splits(spec, task=task, tell=told.append, masks=masks)
+    splits = load_splits(
+        spec, task=task, tell=told.append, masks=masks, fresh=fresh_rows.wanted(chosen, task, spec)
+    )
+    told.extend(fresh_rows.told(chosen, splits))
     if request.data is not None:
         said["data"] = _recorded(replace(spec, kept=splits.reading))
     task = judging.judge(splits.train.shown(task), spec, splits.train, request.metric, told.append)
@@ -216,9 +219,10 @@ def _words_without_token(chosen: Recipe, model: Checkpoint, task: Task, data: Sp
 
 def _overlap(chosen: Recipe, model: Checkpoint, task: Task) -> int | None:
     """Return by how many tokens the windows of the bundle to be built overlap; None where texts are cut."""
-    configs = (step.config for step in chosen.stages)
-    config = next((each for each in configs if isinstance(each, build.BuildConfig)), None)
-    return None if config is None else build.overlap(config, model, task)
+    configs = [placed.step.config for placed in walk(chosen.stages)]
+    found = [each for each in configs if isinstance(each, build.BuildConfig)]
+    # Of a cascade the last tier's, which is what a bundle says of itself.
+    return build.overlap(found[-1], model, task) if found else None
 
 
 def trains_baseline(chosen: Recipe) -> bool:

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from edgeroberta.data import Splits
 from edgeroberta.notebook import Shown
 from edgeroberta.pipeline.job import PipelineJob
-from edgeroberta.recipe import Recipe
+from edgeroberta.recipe import PlacedStep, Recipe, RecipeStep, walk
+from edgeroberta.recipe.document import TIERS
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.tasks import Problem, Task
 from edgeroberta.tasks.schemes import tag_table
@@ -23,7 +24,8 @@ class Preview(Shown):
 
     recipe: Recipe  # the resolved recipe
     job: PipelineJob  # what it would run on
-    reused: int  # how many of the first stages a former run has done
+    #: whether a former run has done a stage, one entry for each of :func:`edgeroberta.recipe.walk`
+    reused: tuple[bool, ...]
     fine_tunes_packaged_model: bool = False  # the packaged default's baseline is not there yet
     told: tuple[str, ...] = ()  # what was chosen for the user, and what the check of the model has to say
 
@@ -47,22 +49,28 @@ class Preview(Shown):
             "work": str(job.work),
             "stages": [
                 {
-                    "stage": step.stage.name,
-                    "config": step.config.model_dump(mode="json"),
-                    "changed": changed(step.config),
-                    "reused": number < self.reused,
+                    "stage": placed.step.stage.name,
+                    **({"tier": placed.tier} if placed.tier else {}),
+                    "config": placed.step.config.model_dump(mode="json"),
+                    "changed": _set(placed.step),
+                    "reused": done,
                 }
-                for number, step in enumerate(self.recipe.stages)
+                for placed, done in self.placed()
             ],
         }
 
     def __str__(self) -> str:
         lines = self.facts()
-        for number, step in enumerate(self.recipe.stages):
-            settings = ", ".join(f"{name}={_value(value)}" for name, value in changed(step.config).items())
-            done = "reused" if number < self.reused else "would run"
-            lines.append(f"{step.stage.name}: {done}, {settings or 'all defaults'}")
+        for placed, done in self.placed():
+            settings = ", ".join(f"{name}={_value(value)}" for name, value in _set(placed.step).items())
+            whose = f"{placed.tier}: " if placed.tier else ""
+            what = "reused" if done else "would run"
+            lines.append(f"{whose}{placed.step.stage.name}: {what}, {settings or 'all defaults'}")
         return "\n".join(lines)
+
+    def placed(self) -> Iterator[tuple[PlacedStep, bool]]:
+        """Give every stage in the order in which they run, and whether a former run has done it."""
+        return zip(walk(self.recipe.stages), self.reused, strict=True)
 
     def facts(self) -> list[str]:
         """Return what a run would begin with, whatever its stages are, one fact a line."""
@@ -101,6 +109,11 @@ def _labels(task: Task) -> str:
     return f"{', '.join(table.types)} ({table.scheme}, {len(task.labels)} tags)"
 
 
+def _set(step: RecipeStep) -> dict[str, Any]:
+    """Return what is set of a stage; of a cascade without its tiers, whose stages are told one by one."""
+    return {name: value for name, value in changed(step.config).items() if not (step.tiers and name == TIERS)}
+
+
 def changed(config: BaseModel) -> dict[str, Any]:
     """Return the settings that are not the defaults, or have none, by dotted name."""
     return dict(_changed(config, ""))
@@ -134,6 +147,7 @@ def _rows(data: Splits) -> dict[str, int | None]:
         "validation": len(data.validation),
         "held-out": len(data.heldout),
         "unlabelled": None if data.unlabelled is None else len(data.unlabelled),
+        "for the thresholds": None if data.fresh is None else len(data.fresh),
     }
 
 

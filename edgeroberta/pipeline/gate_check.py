@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeroberta.errors import RecipeError, did_you_mean
-from edgeroberta.recipe import Recipe
+from edgeroberta.recipe import Recipe, walk
 from edgeroberta.tasks import Problem, Task
 
 #: Labels that a hint lists.
@@ -19,10 +19,10 @@ def check(chosen: Recipe, task: Task, metric: str | None = None) -> None:
 
     ``metric``: what ``--metric`` says; a gate about another is refused, too.
     """
-    for index, (stage, config) in enumerate(chosen.stages):
-        gate = getattr(config, "gate", None)
+    for step, place, _ in walk(chosen.stages):
+        gate = getattr(step.config, "gate", None)
         if gate is not None:
-            where = f"{Path(chosen.source).name}: stages[{index}].{stage.name}.gate"
+            where = f"{Path(chosen.source).name}: {place}.gate"
             _check_metric(gate.metric, task, f"{where}.metric")
             if None not in (gate.metric, metric) and gate.metric != metric:
                 raise RecipeError(

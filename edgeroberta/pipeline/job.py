@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,21 @@ class PipelineState:
             state = replace(state, baseline=made, baseline_checkpoint=state.checkpoint)
         return state
 
+    def after_tiers(self, ends: Sequence[PipelineState]) -> PipelineState:
+        """Return the state once the tiers of a cascade are made, each of which began with this state.
+
+        ``ends``: where each left off. Their artifacts are remembered; the newest of each kind stays what it
+        was.
+        """
+        made = [each for end in ends for each in end.artifacts[len(self.artifacts) :]]
+        return replace(self, artifacts=(*self.artifacts, *made))
+
+    @property
+    def tiers(self) -> dict[str, str]:
+        """The digest of each tier's draft, by the name of the tier."""
+        found = [made for made in self.artifacts if made.tier is not None and made.kind is Kind.DRAFT]
+        return {str(made.tier): made.lineage.content for made in found}
+
 
 def start(job: PipelineJob) -> PipelineState:
     """Wrap the user's model as the first artifact, where it lies."""
@@ -104,11 +119,15 @@ def start(job: PipelineJob) -> PipelineState:
 def name_and_key(
     index: int, step: RecipeStep, state: PipelineState, job: PipelineJob, recipe_text: str
 ) -> tuple[str, str]:
-    """Name the artifact that a stage will make."""
+    """Name the artifact that a stage will make.
+
+    The name of a tier is in none of both: what two tiers, or two recipes, make alike is one artifact.
+    """
     stage = step.stage
     available = {
         "data": lambda: job.data.digest,
         "training_data": lambda: job.data.training_digest,
+        "fresh_data": lambda: job.data.fresh.digest if job.data.fresh is not None else None,
         "seed": lambda: job.seed,
         "target": lambda: asdict(job.target),
         "device": lambda: _device(job.target),
@@ -119,7 +138,7 @@ def name_and_key(
     key = digest_value(
         {
             "stage": stage.name,
-            "config": _settings(step.config, stage.name),
+            "config": _settings(step.config, stage.name, without=("tiers",) if step.tiers else ()),
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
             "baseline": state.baseline.lineage.content,
             "task": job.task.to_json(),
@@ -129,6 +148,7 @@ def name_and_key(
                 for package, version in versions(_shaping(stage.writes)).items()
             },
             **{what: available[what]() for what in wanted},
+            **({"tiers": list(state.tiers.items())} if step.tiers else {}),
         }
     )
     return f"{index:02d}-{stage.name}-{key[:12]}", key
@@ -138,10 +158,13 @@ def _shaping(kind: Kind) -> tuple[str, ...]:
     return (*_SHAPING[kind], *(host_packages() if kind in _OF_ENGINES else ()))
 
 
-def _settings(config: StageConfig, where: str) -> dict[str, Any]:
-    """Return a config as JSON, with the digest of each model, file or folder in place of its name."""
-    fields = config.model_dump(mode="json")
-    for name in type(config).model_fields:
+def _settings(config: StageConfig, where: str, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a config as JSON, with the digest of each model, file or folder in place of its name.
+
+    ``without``: settings that count by what was made of them.
+    """
+    fields = config.model_dump(mode="json", exclude=set(without))
+    for name in fields:
         value = getattr(config, name)
         if isinstance(value, StageConfig):
             fields[name] = _settings(value, f"{where}.{name}")

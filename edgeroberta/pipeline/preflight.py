@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import cast
 
 from edgeroberta.context import RunOutline
+from edgeroberta.errors import RecipeError
 from edgeroberta.hardware import versions
 from edgeroberta.measure.protocol import Inputs
 from edgeroberta.parity import tokens
 from edgeroberta.pipeline.job import PipelineJob
-from edgeroberta.recipe import RecipeStep
+from edgeroberta.recipe import RecipeStep, Tier, walk
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import has_own_decoder
 from edgeroberta.runtime import token_numbers
@@ -46,7 +47,8 @@ def check(steps: Sequence[RecipeStep], job: PipelineJob, *, partly: bool = False
     rows = (("validation", job.data.validation), ("held-out", job.data.heldout))
     tokens.check_rows(job.model, [(name, part.read(), part.units) for name, part in rows])
     if job.task.problem is Problem.SPANS:
-        lengths = [getattr(step.config, "max_length", None) or job.model.max_length for step in steps]
+        configs = [placed.step.config for placed in walk(steps)]
+        lengths = [getattr(config, "max_length", None) or job.model.max_length for config in configs]
         parts = (("training", job.data.train), *rows)
         tokens.check_questions(job.model, [(name, part.inputs()) for name, part in parts], min(lengths))
     return check_reading(
@@ -63,8 +65,22 @@ def check_stages(steps: Sequence[RecipeStep], job: PipelineJob) -> None:
     cut = token_numbers.FIELD in job.model.fields  # in a run before this one
     outset = RunOutline(job.model, job.model.config.shape, job.task, job.target, cut)
     for step in steps:
-        if step.stage.check is not None:
-            outset = step.stage.check(step.config, outset)
+        for tier in step.tiers:
+            _check_tier(tier, outset)
+        outset = _checked(step, outset)
+
+
+def _check_tier(tier: Tier, outset: RunOutline) -> None:
+    try:
+        for step in tier.steps:
+            outset = _checked(step, outset)
+    except RecipeError as error:
+        where = tier.name if error.where is None else f"{tier.name}.{error.where}"
+        raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error
+
+
+def _checked(step: RecipeStep, outset: RunOutline) -> RunOutline:
+    return outset if step.stage.check is None else step.stage.check(step.config, outset)
 
 
 def check_reading(

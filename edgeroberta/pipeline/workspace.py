@@ -8,6 +8,7 @@
       02-quantize-3fa8…/              a finished artifact
       .partial-03-build-91c2…/        one that was begun: output/ is started over, scratch/ is kept
       per_stage/                      what was measured of artifacts, see evaluation/per_stage/store.py
+      teacher/                        what teachers say of all texts, see training/teacher.py
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ MARKER = "work.json"
 LOCK = "lock"
 PARTIAL = ".partial-"
 PER_STAGE = "per_stage"
+TEACHER = "teacher"
+#: Bytes of teacher outputs that are kept once a run is through, for the next one.
+MOST_KEPT = 256_000_000
 #: What a run that is killed while it writes the marker leaves.
 _TEMPORARY = re.compile(rf"\.{re.escape(MARKER)}\.[0-9a-f]{{8}}\.tmp")
 
@@ -106,10 +110,15 @@ class Workspace:
         return done
 
     def tidy(self, names: Sequence[str]) -> None:
-        """Remove what killed runs have left; unfinished stages of other recipes stay, to be resumed."""
+        """Remove what killed runs have left, and large outputs of teachers, once a run is through.
+
+        Unfinished stages of other recipes stay, to be resumed.
+        """
         for name in names:
             if self.partial(name).is_dir():
                 shutil.rmtree(self.partial(name))
+        if _size(self.path / TEACHER) > MOST_KEPT:
+            shutil.rmtree(self.path / TEACHER)
         for leftover in self.path.iterdir():
             if _TEMPORARY.fullmatch(leftover.name):
                 leftover.unlink()
@@ -153,6 +162,11 @@ def check(path: Path) -> None:
             where=str(marker),
             hint=hint,
         )
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files below a folder, 0 where there is none."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _names(path: Path) -> Iterator[Path]:

@@ -11,31 +11,45 @@ A recipe is a YAML file::
       - build: {}
       - verify: {}
       - bundle: {}
+
+A recipe with a stage ``cascade`` has *tiers*: several models, each made by stages of its own, of which a
+small one is asked first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from edgeroberta import stages
 from edgeroberta.errors import RecipeError, did_you_mean
 from edgeroberta.notebook import Shown
-from edgeroberta.recipe import validation
-from edgeroberta.recipe.validation import OverrideSource, dotted, first_problem
+from edgeroberta.recipe import document, ordering
+from edgeroberta.recipe.document import SCHEMA_VERSION, TIERS, RawRecipe, RawStage
+from edgeroberta.recipe.ordering import ORDER
+from edgeroberta.recipe.overrides import OverrideSource, apply
+from edgeroberta.recipe.validation import dotted, first_problem
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import Stage
 from edgeroberta.storage import yamltext
-from edgeroberta.storage.artifact import Kind
 
-SCHEMA_VERSION = 1
-
-#: The order in which kinds of artifact are made; a recipe never goes back.
-ORDER = (Kind.CHECKPOINT, Kind.GRAPH, Kind.DRAFT, Kind.REPORT, Kind.BUNDLE)
+__all__ = [
+    "ORDER",
+    "SCHEMA_VERSION",
+    "PlacedStep",
+    "Recipe",
+    "RecipeStep",
+    "Tier",
+    "folder",
+    "load",
+    "locate",
+    "names",
+    "walk",
+]
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -45,6 +59,33 @@ class RecipeStep(NamedTuple):
 
     stage: Stage
     config: StageConfig
+    tiers: tuple[Tier, ...] = ()  # of a cascade: what makes its models, in the order in which they are asked
+
+
+class Tier(NamedTuple):
+    """One of the models of a cascade."""
+
+    name: str  # what a prediction calls it
+    steps: tuple[RecipeStep, ...]  # the stages that make it of the model before the cascade
+
+
+class PlacedStep(NamedTuple):
+    """A stage, and where it stands in its recipe."""
+
+    step: RecipeStep
+    place: str  # such as ``stages[0].cascade.tiers[1].stages[2].quantize``
+    tier: str | None  # name of the tier that it makes; None where it is one of the recipe's own
+
+
+def walk(steps: Sequence[RecipeStep]) -> Iterator[PlacedStep]:
+    """Give every stage in the order in which they run: those of tiers before the cascade that has them."""
+    for index, step in enumerate(steps):
+        place = f"stages[{index}].{step.stage.name}"
+        for number, tier in enumerate(step.tiers):
+            for inner, each in enumerate(tier.steps):
+                inside = f"{place}.{TIERS}[{number}].stages[{inner}].{each.stage.name}"
+                yield PlacedStep(each, inside, tier.name)
+        yield PlacedStep(step, place, None)
 
 
 @dataclass(frozen=True)
@@ -57,6 +98,20 @@ class Recipe(Shown):
     source: str  # the file it was read from
     text: str  # the resolved recipe as YAML: overrides applied, every default written out
 
+    @property
+    def cascade(self) -> RecipeStep | None:
+        """The stage that joins several models; None where the recipe makes one."""
+        return next((step for step in self.stages if step.tiers), None)
+
+    @property
+    def outline(self) -> tuple[str, ...]:
+        """The name of each stage, of a cascade with its tiers: ``cascade(tiny, int8)``."""
+        tiers = [", ".join(tier.name for tier in step.tiers) for step in self.stages]
+        return tuple(
+            f"{step.stage.name}({names})" if names else step.stage.name
+            for step, names in zip(self.stages, tiers, strict=True)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return name, description and stages with their settings as a JSON object."""
         stages = [
@@ -66,17 +121,6 @@ class Recipe(Shown):
 
     def __str__(self) -> str:
         return self.text.rstrip()
-
-
-class _Document(BaseModel):
-    """The top level of a recipe file; ``stages`` are validated one by one after it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    schema_version: int = Field(ge=1)
-    name: str = Field(min_length=1)
-    description: str = ""
-    stages: list[Any] = Field(min_length=1)
 
 
 def folder() -> Path:
@@ -111,119 +155,54 @@ def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read and validate a recipe.
 
     ``overrides``: ``stage.key=value`` settings that win over the file; the value is YAML. When a stage occurs
-    twice, ``stage[1].key=value`` names the second. Returns the recipe with every default filled in. Raises
-    RecipeError: the file or an override is invalid; ``where`` is the path of the bad field.
+    twice, ``stage[1].key=value`` names the second, and ``tier.stage.key=value`` that of a tier. Returns the
+    recipe with every default filled in. Raises RecipeError: the file or an override is invalid; ``where`` is
+    the path of the bad field.
     """
     path = locate(recipe)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot be read: {error}", where=path.name) from error
-    document = _document(yamltext.parse(text, where=path.name), path.name)
-    items = [_entry(item, index, path.name) for index, item in enumerate(document.stages)]
-    origins = [validation.apply(items, override) for override in overrides]
-    steps = tuple(
-        _step(name, values, f"{path.name}: stages[{index}].{name}", origins, index)
-        for index, (name, values) in enumerate(items)
+    found = document.parse(text, path.name)
+    origins = [apply(found, override) for override in overrides]
+    steps = tuple(_step(stage, path.name, origins) for stage in found.stages)
+    ordering.check(found.stages, path.name)
+    return Recipe(found.name, found.description, steps, str(path), _resolved(found, steps))
+
+
+def _step(raw: RawStage, file: str, origins: Sequence[OverrideSource]) -> RecipeStep:
+    stage, values = stages.get(raw.name), dict(raw.values)
+    tiers = tuple(
+        Tier(tier.name, tuple(_step(each, file, origins) for each in tier.stages)) for tier in raw.tiers
     )
-    _check_order(steps, path.name)
-    return Recipe(document.name, document.description, steps, str(path), _resolved(document, steps))
-
-
-def _document(value: Any, where: str) -> _Document:
-    if not isinstance(value, Mapping):
-        raise RecipeError(
-            "a recipe is a mapping with schema_version, name, description and stages", where=where
-        )
-    version = value.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise RecipeError(
-            f"written for a newer version (schema {version}, this one reads {SCHEMA_VERSION})",
-            where=f"{where}: schema_version",
-            hint="pip install --upgrade edgeroberta",
-        )
+    if tiers:
+        values[TIERS] = [
+            {"name": tier.name, "stages": [_written(each) for each in tier.steps]} for tier in tiers
+        ]
     try:
-        return _Document.model_validate(dict(value))
-    except ValidationError as error:
-        problem = first_problem(error, _Document, value)
-        raise RecipeError(
-            problem.what, where=f"{where}: {dotted(problem.path)}", hint=problem.hint
-        ) from error
-
-
-def _entry(item: Any, index: int, where: str) -> tuple[str, dict[str, Any]]:
-    """Read one item of ``stages``: ``{name: {settings}}``, or a bare name."""
-    place = f"{where}: stages[{index}]"
-    if isinstance(item, str):
-        item = {item: None}
-    if not isinstance(item, Mapping) or len(item) != 1:
-        raise RecipeError("each stage is one name with its settings, e.g. '- export: {}'", where=place)
-    name, values = next(iter(item.items()))
-    if name not in stages.MODULES:
-        near = did_you_mean(str(name), stages.MODULES)
-        raise RecipeError(
-            f"no stage is called {name!r}",
-            where=place,
-            hint=near or f"stages: {', '.join(stages.MODULES)}",
-        )
-    if values is not None and not isinstance(values, Mapping):
-        raise RecipeError(f"settings are a mapping, got {values!r}", where=f"{place}.{name}")
-    return str(name), dict(values or {})
-
-
-def _step(
-    name: str, values: dict[str, Any], where: str, origins: Sequence[OverrideSource], index: int
-) -> RecipeStep:
-    stage = stages.get(name)
-    try:
-        return RecipeStep(stage, stage.config.model_validate(values))
+        return RecipeStep(stage, stage.config.model_validate(values), tiers)
     except ValidationError as error:
         problem = first_problem(error, stage.config, values)
+        where = f"{file}: {raw.place}"
         place = f"{where}.{dotted(problem.path)}" if problem.path else where
         for origin in origins:
-            if origin.index == index and origin.path == problem.path[: len(origin.path)]:
+            if origin.stage is raw and origin.path == problem.path[: len(origin.path)]:
                 place = origin.text
         raise RecipeError(problem.what, where=place, hint=problem.hint) from error
 
 
-def _check_order(steps: Sequence[RecipeStep], where: str) -> None:
-    """Refuse a recipe whose stages cannot follow one another."""
-    made: dict[Kind, str] = {Kind.CHECKPOINT: "the model"}
-    passed: set[str] = set()
-    for index, (stage, _) in enumerate(steps):
-        place = f"{where}: stages[{index}].{stage.name}"
-        for kind in stage.reads:
-            if kind not in made:
-                maker = next((name for name in stages.MODULES if stages.get(name).writes is kind), None)
-                raise RecipeError(
-                    f"{stage.name} needs a {kind}, and no stage before it makes one",
-                    where=place,
-                    hint=f"put '- {maker}: {{}}' before it" if maker else None,
-                )
-        for later in ORDER[ORDER.index(stage.writes) + 1 :]:
-            if later in made:
-                raise RecipeError(
-                    f"{stage.name} makes a {stage.writes}, but {made[later]} has made a {later} before it",
-                    where=place,
-                    hint=f"put {stage.name} before {made[later]}",
-                )
-        # Only training resumes from its own result; any other stage would throw away what was made of it.
-        if stage.writes is not Kind.CHECKPOINT and stage.name in passed:
-            raise RecipeError(f"{stage.name} can stand in a recipe only once", where=place)
-        passed.add(stage.name)
-        made[stage.writes] = stage.name
-    if Kind.BUNDLE not in made:
-        raise RecipeError(
-            "the recipe makes no bundle", where=f"{where}: stages", hint="end it with '- bundle: {}'"
-        )
+def _written(step: RecipeStep) -> dict[str, Any]:
+    """Return a stage as a recipe writes it, every default written out."""
+    return {step.stage.name: step.config.model_dump(mode="json")}
 
 
-def _resolved(document: _Document, steps: Sequence[RecipeStep]) -> str:
+def _resolved(found: RawRecipe, steps: Sequence[RecipeStep]) -> str:
     return yamltext.dump(
         {
             "schema_version": SCHEMA_VERSION,
-            "name": document.name,
-            "description": document.description,
-            "stages": [{stage.name: config.model_dump(mode="json")} for stage, config in steps],
+            "name": found.name,
+            "description": found.description,
+            "stages": [_written(step) for step in steps],
         }
     )

@@ -31,13 +31,13 @@ def notes(per_stage: PerStageMetrics) -> tuple[str, ...]:
         said += " ~: the repetitions differed by more than 10 %."
     return (
         said,
-        *(f"{row.stage}: not measured: {row.error}." for row in per_stage.rows if row.error is not None),
+        *(f"{row.name}: not measured: {row.error}." for row in per_stage.rows if row.error is not None),
     )
 
 
 def _cells(metric: str, row: StageRow) -> tuple[str, ...]:
     return (
-        row.stage,
+        row.name,
         score(metric, row.metric),
         _lost(metric, row.drop),
         points(row.agreement),

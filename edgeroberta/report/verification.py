@@ -211,10 +211,10 @@ def _invariance(report: Report) -> Section:
 def _linear_ops(report: Report) -> Iterator[Section]:
     if not report.linear_ops:
         return
-    words = ("linear_op", "choice", "reason")
+    words = ("tier", "linear_op", "choice", "reason")
     known = [
         name
-        for name in ("linear_op", "choice", "error", "minmax_error", "reason")
+        for name in ("tier", "linear_op", "choice", "error", "minmax_error", "reason")
         if name in report.linear_ops[0]
     ]
     table = Table.of(
@@ -228,11 +228,16 @@ def _linear_ops(report: Report) -> Iterator[Section]:
 
 def _lineage(report: Report) -> Iterator[Section]:
     rows = [
-        (step["stage"], _cell(step["config"]) or ABSENT, str(step["seed"]), f"{step['seconds']:.1f}")
+        (_step(step), _cell(step["config"]) or ABSENT, str(step["seed"]), f"{step['seconds']:.1f}")
         for step in report.lineage
     ]
     if rows:
         yield Section("How it was made", (), Table.of(("stage", "config", "seed", "seconds"), rows, words=2))
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    """Name a stage, and the tier that it made."""
+    return f"{step['tier']}: {step['stage']}" if step.get("tier") else str(step["stage"])
 
 
 def _environment(report: Report) -> Section:

@@ -36,7 +36,7 @@ class CandidateSettings:
 
 def candidate_settings(recipe: Recipe) -> CandidateSettings:
     """Take what serves all candidates from a recipe."""
-    found = {stage.name: config.model_dump(mode="json") for stage, config in recipe.stages}
+    found = {step.stage.name: step.config.model_dump(mode="json") for step in recipe.stages}
     recovery = found["distill"] if "distill" in found else found.get("prune", {}).get("recovery")
     if recovery is None or any(name in found for name in stages.TEACHER_STAGES):
         raise UsageError(

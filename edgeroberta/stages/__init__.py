@@ -46,6 +46,7 @@ MODULES = {
     "quantize": "edgeroberta.stages.quantize",
     "static": "edgeroberta.stages.static",
     "build": "edgeroberta.stages.build",
+    "cascade": "edgeroberta.stages.cascade",
     "verify": "edgeroberta.stages.verify",
     "bundle": "edgeroberta.stages.bundle",
 }

@@ -172,14 +172,17 @@ def build(config: BuildConfig, context: Context) -> Mapping[str, Any]:
 
 
 def lineage(context: Context) -> list[dict[str, Any]]:
-    """Return the run's history as a manifest carries it: without paths, and without notes, which are long."""
+    """Return the run's history as a manifest carries it: without paths, and without notes, which are long.
+
+    Steps that made a tier of a cascade say which.
+    """
     from edgeroberta.storage.publishing import without_folders
 
-    steps = [asdict(step) for step in context.history]
+    steps = [(asdict(step), {} if tier is None else {"tier": tier}) for step, tier in context.told]
     return [
         {name: value for name, value in step.items() if name != "notes"}
-        | {"config": without_folders(step["config"])}
-        for step in steps
+        | {"config": without_folders(step["config"]), **whose}
+        for step, whose in steps
     ]
 
 

@@ -14,6 +14,7 @@ from edgeroberta.context import Context
 from edgeroberta.errors import UsageError
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.per_stage import PerStageMetrics
+from edgeroberta.evaluation.result import Report
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
@@ -115,16 +116,18 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         progress=context.progress,
     )
     linear_ops = [
-        linear_op
-        for lineage in context.history
+        {**({} if tier is None else {"tier": tier}), **linear_op}
+        for lineage, tier in context.told
         if lineage.stage == "quantize"
         for linear_op in lineage.notes.get("linear_ops", ())
     ]
     lineages = [
         {**asdict(lineage), "config": without_folders(lineage.config), "notes": {}}
-        for lineage in context.history
+        | ({} if tier is None else {"tier": tier})
+        for lineage, tier in context.told
     ]
-    report.write(found.with_history(linear_ops, lineages, per_stage), context.output)
+    found = replace(found.with_history(linear_ops, lineages, per_stage), cascade=_cascade(found, context))
+    report.write(found, context.output)
     # One that was given may be of a version that kept paths.
     told = replace(full, model=name_of(full.model), data_source=name_of(full.data_source))
     baseline_store.save(told, context.output / "reference")
@@ -134,6 +137,33 @@ def verify(config: VerifyConfig, context: Context) -> Mapping[str, Any]:
         "reason": found.judgement.reason,
         "rows_needed": found.judgement.rows_needed,
     }
+
+
+def _cascade(found: Report, context: Context) -> Mapping[str, Any] | None:
+    """Return what thresholds were chosen by and came to on held-out rows; None where there are none."""
+    notes = next((lineage.notes for lineage in context.history if lineage.stage == "cascade"), None)
+    if notes is None:
+        return None
+    heldout = {
+        result.engine: {
+            "agreement": result.cascade.agreement.mean,
+            "interval": [result.cascade.agreement.low, result.cascade.agreement.high],
+            "rows": len(context.data.heldout),
+            "tiers": [
+                {
+                    "name": tier.name,
+                    "share": tier.share,
+                    "texts": tier.texts,
+                    "accuracy": tier.metric,
+                    "agreement": tier.agreement,
+                }
+                for tier in result.cascade.tiers
+            ],
+        }
+        for result in found.engines
+        if result.cascade is not None
+    }
+    return {**notes, "heldout": heldout}
 
 
 def _per_stage(context: Context, full: BaselineAnswers) -> PerStageMetrics | None:

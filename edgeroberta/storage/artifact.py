@@ -62,6 +62,8 @@ class Artifact:
     path: Path
     kind: Kind
     lineage: Lineage
+    #: the tier of a cascade that a run has it for; None for the run's own. It is not on disk
+    tier: str | None = None
 
     @cached_property
     def digest(self) -> str:

@@ -251,12 +251,11 @@ def _ask(
     """Compute the teacher's outputs and its own score on the validation rows, or find them again."""
     context = plan.context
     digest = teacher_model.source.digest
-    identity = digest_value([digest, list(wanted.layers), wanted.attention, str(wanted.precision)])
-    folder = context.scratch / "teacher" / identity[:12]
+    root = context.teacher_outputs or context.scratch / "teacher"
     outputs = teacher.compute(
         teacher_model.model,
         tokens,
-        folder=folder,
+        folder=teacher.shared_folder(root, tokens, wanted=wanted, key=digest),
         wanted=wanted,
         key=digest,
         progress=finetuning.progress_of(plan.context),

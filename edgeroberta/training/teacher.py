@@ -1,7 +1,8 @@
 """What the teacher, or a model's frozen layers, say of every text: computed once and kept over the epochs.
 
 The texts are cut into shards, each a folder that is renamed into place when it is whole: a killed run
-continues with the next shard. :mod:`.shards` reads them.
+continues with the next shard. :mod:`.shards` reads them. A folder for the outputs of a teacher is named after
+all that they depend on (:func:`shared_folder`), so that every stage of a run that wants the same finds them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from edgeroberta.hardware import versions
 from edgeroberta.progress import Progress
 from edgeroberta.roberta import heads
 from edgeroberta.roberta.heads import masked_positions
 from edgeroberta.roberta.observers import OutputRecorder, attention_width
-from edgeroberta.storage import jsontext
+from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, flush_tree, write_json
 from edgeroberta.tasks import Unit
 from edgeroberta.training import batching, npy_reader, prediction, shards
@@ -43,6 +45,8 @@ SCHEMA_VERSION = 1
 #: 114 lengths took 216 MB by the end of 100,000 texts; 15 lengths took 27 MB in the first 2,048 texts,
 #: and no more by 8,192.
 LENGTH_STEP = 8
+#: Packages whose major or minor version changes the outputs.
+_SHAPING = ("torch", "transformers")
 _PLAN = "plan.json"
 _PARTIAL, _CLAIM = ".partial-{}-{}", ".claim-{}"
 
@@ -81,10 +85,7 @@ def compute(
     """
     tokens = replace(tokens, rows=None)  # each text by itself, whatever it is a pair of
     process = prediction.accelerator()
-    outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as, wanted.logits]
-    if wanted.logits is Unit.MASK:
-        outputs += [wanted.width, wanted.temperature]
-    identity = digest_value([key, tokens.digest, outputs, shards.SHARD])
+    identity = _identity(tokens, wanted, key)
     paths, total = shards.paths(folder, len(tokens)), len(tokens)
     if process.is_main_process:
         _prepare(folder, {"schema_version": SCHEMA_VERSION, "outputs_of": identity})
@@ -114,6 +115,24 @@ def compute(
         for claim in folder.glob(_CLAIM.format("*")):
             claim.rmdir()
     return ShardedOutputs(folder, tokens, units=_units(tokens, wanted.logits))
+
+
+def shared_folder(root: Path, tokens: Tokens, *, wanted: WantedOutputs, key: str) -> Path:
+    """Return the folder below ``root`` for outputs of :func:`compute`, which no others are kept in.
+
+    Other versions of torch and transformers, and another program, compute in a folder of their own.
+    """
+    shaping = {name: version.split(".")[:2] for name, version in versions(_SHAPING).items()}
+    parts = [_identity(replace(tokens, rows=None), wanted, key), shaping, codedigest.of(__name__)]
+    return root / digest_value(parts)[:16]
+
+
+def _identity(tokens: Tokens, wanted: WantedOutputs, key: str) -> str:
+    """Digest what outputs are of, and which they are."""
+    outputs = [list(wanted.layers), wanted.attention, str(wanted.precision), wanted.kept_as, wanted.logits]
+    if wanted.logits is Unit.MASK:
+        outputs += [wanted.width, wanted.temperature]
+    return digest_value([key, tokens.digest, outputs, shards.SHARD])
 
 
 def _units(tokens: Tokens, unit: Unit | None) -> Indices | None:

@@ -99,12 +99,12 @@ def test_a_recipe_that_fine_tunes_starts_from_the_packaged_base_model(packaged, 
 
 def test_a_preview_knows_whether_the_teacher_is_there(packaged, tmp_path):
     before = compression.preview(request(tmp_path))
-    assert (before.fine_tunes_packaged_model, before.reused) == (True, 0)
+    assert (before.fine_tunes_packaged_model, sum(before.reused)) == (True, 0)
     assert not (cache_dir() / "teacher").exists()
     compression.compress(request(tmp_path), progress=Progress())
     after = compression.preview(request(tmp_path))
-    assert (after.fine_tunes_packaged_model, after.reused) == (False, 4)
-    assert compression.preview(request(tmp_path, target="intel-cpu")).reused == 0
+    assert (after.fine_tunes_packaged_model, sum(after.reused)) == (False, 4)
+    assert not any(compression.preview(request(tmp_path, target="intel-cpu")).reused)
 
 
 def test_another_limit_fine_tunes_another_teacher(packaged, tmp_path):

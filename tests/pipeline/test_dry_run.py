@@ -21,7 +21,7 @@ def preview(tmp_path, tiny_checkpoint) -> Preview:
     return Preview(
         recipe=fake_stages.recipe(tmp_path / "runs.log", build={"value": 3}),
         job=replace(fake_stages.job(tmp_path), model=Checkpoint(tiny_checkpoint)),
-        reused=2,
+        reused=(True, True, False, False, False),
     )
 
 

@@ -73,7 +73,7 @@ def test_every_line_of_a_shipped_recipe_is_commented(name):
 
 def test_the_promised_recipes_are_shipped():
     assert {"int8", "int8-distill", "distill", "fp32"} <= set(recipe.names())
-    assert {"prune-int8", "tiny"} <= set(recipe.names())
+    assert {"prune-int8", "tiny", "cascade"} <= set(recipe.names())
 
 
 def test_a_stage_without_settings_may_be_a_bare_name(tmp_path):
@@ -187,8 +187,8 @@ BAD = {
     "a stage unlike any": (
         _replaced("- build: {}", "- zzz: {}"),
         "mine.yaml: stages[3]: no stage is called 'zzz'\n"
-        "  next: stages: finetune, distill, prune, vocabulary, export, quantize, static, build, verify,"
-        " bundle",
+        "  next: stages: finetune, distill, prune, vocabulary, export, quantize, static, build, cascade,"
+        " verify, bundle",
     ),
     "two stages in one item": (
         _replaced("- export: {}", "- {export: {}, build: {}}"),
@@ -303,7 +303,7 @@ def test_a_recipe_name_unlike_any_gets_the_list():
         recipe.load("zzz")
     assert (
         caught.value.hint
-        == "shipped recipes: adapt-int8, distill, finetune-embeddings, finetune-int8, fp32, int8,"
+        == "shipped recipes: adapt-int8, cascade, distill, finetune-embeddings, finetune-int8, fp32, int8,"
         " int8-distill, int8-outliers, prune-int8, tiny"
     )
 

@@ -150,6 +150,33 @@ def test_teacher_outputs_are_computed_once_for_all_epochs(make_context, monkeypa
     assert calls == [0]
 
 
+def test_stages_that_want_the_same_of_a_teacher_share_it(make_context, tmp_path, monkeypatch):
+    """So do distillation, and recovery from pruning, of two tiers; another loss, or other texts, do not."""
+    written: list[str] = []
+    write = teacher._write_shard
+
+    def counted(path: Path, *arguments: Any) -> None:
+        written.append(path.parent.name)
+        write(path, *arguments)
+
+    monkeypatch.setattr(teacher, "_write_shard", counted)
+    shared = {"teacher_outputs": tmp_path / "teacher"}
+    hidden = {"logits": 1.0, "hard": 0.5, "hidden": 1.0}
+    first = make_context("first", **shared)
+    distill(first, layers=2, weights=hidden)
+    assert len(written) == 1
+    student = checkpoint_in(first.output)
+    recovery = {**FAST, "weights": hidden}
+    del recovery["layers"]
+    pruned = make_context("second", inputs={Kind.CHECKPOINT: student}, **shared)
+    stage_contexts.run("prune", pruned, heads=0.5, ffn=0.5, granularity=8, recovery=recovery)
+    assert len(written) == 1
+    assert not (pruned.scratch / "teacher").exists()
+    distill(make_context("third", **shared), layers=3, weights=hidden)
+    distill(make_context("fourth", unlabelled=8, **shared), layers=2, weights=hidden)
+    assert len(set(written)) == len(written) == 3
+
+
 @pytest.mark.parametrize(
     ("label", "done"), [("teacher outputs", 16), ("frozen layers' outputs", 16), ("distill", 7)]
 )

@@ -19,18 +19,26 @@ class StageRow:
     stage: str  # the stage that made it; :data:`BASELINE` for the model that all others are held to
     kind: str  # ``checkpoint``, ``graph`` or ``draft``
     metric: float | None = None  # the task's metric on the rows of :class:`PerStageMetrics`
-    drop: float | None = None  # the metric of the row before minus this one's: what the stage lost
+    #: the metric of the row before, of the same tier, minus this one's: what the stage lost
+    drop: float | None = None
     agreement: float | None = None  # share of rows with the baseline's answer
     flips: int | None = None  # number of rows without it
     #: see :func:`edgeroberta.metrics.calibration_error`; None for a regression
     calibration_error: float | None = None
-    parameters: int | None = None  # of the checkpoint; of a graph, of that it was written from
+    #: of the checkpoint; of a graph, of that it was written from; of several models, of all together
+    parameters: int | None = None
     bytes: int | None = None  # size on disk of the weights or the graph, and of ``tokenizer.json``
     engine: str | None = None  # what ran it, with its version
     p50_ms: float | None = None  # median of the fixed latency measurement, in milliseconds per text
     speed_up: float | None = None  # how many times faster than the baseline row it is, both timed in turns
     noisy: bool = False  # the turns' ratios lie more than 10 % apart: ``speed_up`` is rough
     error: str | None = None  # why it was not measured; None when it was
+    tier: str | None = None  # the tier of a cascade that the stage made; None for the run's own
+
+    @property
+    def name(self) -> str:
+        """The stage, and the tier that it made."""
+        return self.stage if self.tier is None else f"{self.tier}: {self.stage}"
 
 
 #: Name of the first row.

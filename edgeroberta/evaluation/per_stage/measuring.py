@@ -94,8 +94,9 @@ def _chosen(count: int, seed: int) -> list[int]:
 
 
 def _lost(row: StageRow, before: list[StageRow]) -> StageRow:
-    """Fill in what was lost since the last row that was measured."""
-    last = next((each.metric for each in reversed(before) if each.metric is not None), None)
+    """Fill in what was lost since the last row that was measured, of a tier since its own last one."""
+    own = [each for each in before if row.tier is None or each.tier in (None, row.tier)]
+    last = next((each.metric for each in reversed(own) if each.metric is not None), None)
     if last is None or row.metric is None:
         return row
     return replace(row, drop=last - row.metric)
@@ -114,7 +115,7 @@ class _MetricsCache:
         self.overlap = run.reference.overlap
         self.scratch = run.scratch / "per_stage"
         self.start = start
-        self.parameters: int | None = None
+        self.parameters: dict[str | None, int] = {}  # of the newest checkpoint, by tier
         self.seen: dict[str, StageMetrics] = {}
         self.first_row: StageMetrics | None = None
         self.baseline: StageModel | None = None
@@ -124,12 +125,11 @@ class _MetricsCache:
 
     def row(self, made: Artifact, *, first: bool) -> StageRow:
         """Measure one model, or find what was measured of it."""
-        row = StageRow(BASELINE if first else made.lineage.stage, made.kind.value)
+        row = StageRow(BASELINE if first else made.lineage.stage, made.kind.value, tier=made.tier)
         try:
             checkpoint = self._checkpoint(made)
-            if checkpoint is not None:
-                self.parameters = checkpoint.parameters
-            row = replace(row, parameters=self.parameters, bytes=models.size(made, checkpoint))
+            parameters = self._parameters(made, checkpoint)
+            row = replace(row, parameters=parameters, bytes=models.size(made, checkpoint))
             measured = self._measured(made, checkpoint, first=first)
         except WorkerError as error:
             return replace(row, error=f"{error.status}: {error.what}")
@@ -137,6 +137,15 @@ class _MetricsCache:
             return replace(row, error=error.what)
         numbers = {name: value for name, value in vars(measured).items() if name != "graph"}
         return replace(row, **numbers)
+
+    def _parameters(self, made: Artifact, checkpoint: Checkpoint | None) -> int | None:
+        """Count the parameters of a model; of a cascade those of all its tiers."""
+        if checkpoint is not None:
+            self.parameters[made.tier] = checkpoint.parameters
+        elif made.tier is not None and None in self.parameters:  # of the model before the cascade
+            self.parameters.setdefault(made.tier, self.parameters[None])
+        tiers = [count for tier, count in self.parameters.items() if tier is not None]
+        return sum(tiers) if tiers and made.tier is None else self.parameters.get(made.tier)
 
     def _checkpoint(self, made: Artifact) -> Checkpoint | None:
         if made.kind is not Kind.CHECKPOINT:

@@ -67,7 +67,10 @@ def _exported(checkpoint: Checkpoint, folder: Path, *, pair: bool) -> Path:
 def _draft(folder: Path) -> StageModel:
     facts = manifest.read(folder)
     engine = _engine(facts.engines)
-    return StageModel(folder, subjects.SUBJECTS["bundle"], engine, _digest(folder, engine, facts.max_length))
+    graph = _digest(folder, engine, facts.max_length)
+    if facts.cascade is not None:  # which answers by more than the graph of its last tier
+        graph = digest_value([engine, facts.digest])
+    return StageModel(folder, subjects.SUBJECTS["bundle"], engine, graph)
 
 
 def _engine(offered: tuple[str, ...]) -> str:

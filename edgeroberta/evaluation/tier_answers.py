@@ -1,0 +1,189 @@
+"""What the tiers of a cascade say, each by itself, of the rows for its thresholds; and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgeroberta import metrics
+from edgeroberta.data import Rows, Splits, texts
+from edgeroberta.measure import mask_answers, subjects
+from edgeroberta.measure.process import MeasuredModel, Worker
+from edgeroberta.measure.protocol import SubjectSpec
+from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
+from edgeroberta.progress import Progress
+from edgeroberta.runtime import manifest
+from edgeroberta.runtime.session import ENGINES, choose_engine, installed
+from edgeroberta.tasks import Calibration, Outputs, Task
+
+Start = Callable[[SubjectSpec], MeasuredModel]
+
+#: Turns in which the tiers are timed.
+ROUNDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class TierOutputs:
+    """What one tier says."""
+
+    validation: Outputs  # of the validation rows
+    fresh: Outputs  # of the fresh rows
+    seconds: float  # mean time of a text, all tiers timed in turns
+
+
+@dataclass(frozen=True, eq=False)
+class TierAnswers:
+    """What all tiers say, by their names, in the order in which they are asked."""
+
+    engine: str  # what it was asked on
+    tiers: Mapping[str, TierOutputs]
+    elsewhere: Mapping[
+        str, Mapping[str, Outputs]
+    ]  # of the fresh rows on the other engines, by engine and tier
+
+
+class ChosenTier(Protocol):
+    """What is chosen for a tier."""
+
+    @property
+    def name(self) -> str:
+        """What predictions call it."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Least confidence with which it answers; None of the last tier, and of one that is not asked."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes a confidence of its outputs; None of the last tier."""
+
+
+def ask(
+    drafts: Mapping[str, Path],
+    data: Splits,
+    *,
+    engine: str | None,
+    threads: int,
+    calls: int,
+    seed: int,
+    progress: Progress,
+    start: Start = Worker,
+) -> TierAnswers:
+    """Ask every tier about the validation and the fresh rows.
+
+    ``drafts``: bundles without a verdict, by the names of the tiers, the last one last. ``engine``: the one
+    that counts; None for the first that all were built for and that runs here. ``calls``: texts timed in each
+    turn. Raises UnavailableError: the engine is not here; WorkerError: a tier fails.
+    """
+    if data.fresh is None:
+        raise ValueError("no rows were set aside for thresholds")
+    built = [manifest.read(folder).engines for folder in drafts.values()]
+    common = [name for name in built[-1] if all(name in each for each in built)]
+    chosen = choose_engine(engine, common)
+    parts = (data.validation, data.fresh)
+    first = _asked(drafts, chosen, parts, threads, start, progress, calls=calls, seed=seed)
+    split = len(data.validation)
+    others = {
+        name: _asked(drafts, name, (data.fresh,), threads, start, progress)
+        for name in common
+        if name != chosen and installed(name) and not ENGINES[name].on_device
+    }
+    return TierAnswers(
+        chosen,
+        {
+            name: TierOutputs(found[:split], found[split:], seconds)
+            for name, (found, seconds) in first.items()
+        },
+        {engine: {name: found for name, (found, _) in each.items()} for engine, each in others.items()},
+    )
+
+
+def _asked(
+    drafts: Mapping[str, Path],
+    engine: str,
+    parts: Sequence[Rows],
+    threads: int,
+    start: Start,
+    progress: Progress,
+    *,
+    calls: int = 0,
+    seed: int = 0,
+) -> dict[str, tuple[Outputs, float]]:
+    """Return what each tier says of rows on an engine, and its mean seconds for a text; 0 without calls."""
+    inputs: Any = [text for part in parts for text in part.inputs()]
+    found = [mask_answers.targets_of(part.labels) for part in parts]
+    targets = None if None in found else [each for part in found for each in part or ()]
+    runs = []
+    for name, folder in drafts.items():
+        (spec,) = subjects.bundle_specs(folder, inputs, engines=(engine,), threads=threads)
+        way = "batched" if targets is None else "asked"
+        runs.append(RepetitionRun(name, start(replace(spec, targets=targets)), way=way))
+    plan = RepetitionPlan(rounds=ROUNDS if calls else 0, calls=calls, threads=threads, seed=seed)
+    try:
+        run_interleaved(runs, plan, [len(str(each)) for each in inputs], progress)
+        answer_all(runs, len(inputs), progress)
+    finally:
+        for run in runs:
+            run.worker.close()
+    for run in runs:
+        if run.error is not None:
+            raise run.error
+    return {run.name: (_outputs(run), _mean_seconds(run)) for run in runs}
+
+
+def _outputs(run: RepetitionRun) -> Outputs:
+    assert run.outputs is not None  # there was no error
+    return run.outputs
+
+
+def _mean_seconds(run: RepetitionRun) -> float:
+    """Return the mean time of a text: the median of the turns', as one may have been disturbed."""
+    means = [float(np.mean(calls.seconds)) for calls in run.rounds if calls.seconds]
+    return float(np.median(means)) if means else 0.0
+
+
+def answered(
+    task: Task, outputs: Sequence[Outputs], tiers: Sequence[ChosenTier]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return which tier answers each text, int64[n], by the outputs of each for all texts.
+
+    ``outputs``: one entry for each of ``tiers``, the last one last.
+    """
+    count = len(outputs[-1])
+    found = np.full(count, len(tiers) - 1, np.int64)
+    for number in reversed(range(len(tiers) - 1)):
+        tier = tiers[number]
+        if tier.threshold is None or tier.calibration is None:
+            continue
+        sure = task.kind.confidence(task, outputs[number], tier.calibration)
+        assert sure is not None  # of tasks without a confidence there is no cascade
+        found[sure >= tier.threshold] = number
+    return found
+
+
+def on_engines(
+    asked: TierAnswers, tiers: Sequence[ChosenTier], task: Task, data: Splits
+) -> dict[str, dict[str, Any]]:
+    """Tell what the thresholds come to on every engine, on the fresh rows, each text counted once.
+
+    Returns by engine ``agreement``, the share of texts with the last tier's answer on that engine, and
+    ``shares``, the part that each tier answers.
+    """
+    if data.fresh is None:
+        raise ValueError("no rows were set aside for thresholds")
+    _, once = np.unique(texts.groups(data.fresh), return_index=True)
+    by_engine = {asked.engine: {name: each.fresh for name, each in asked.tiers.items()}, **asked.elsewhere}
+    found = {}
+    for engine, outputs in by_engine.items():
+        chosen = [outputs[tier.name][once] for tier in tiers]
+        who = answered(task, chosen, tiers)
+        same = np.stack([metrics.agrees(task, chosen[-1], each) for each in chosen])
+        found[engine] = {
+            "agreement": float(same[who, np.arange(len(who))].mean()),
+            "shares": {tier.name: float((who == number).mean()) for number, tier in enumerate(tiers)},
+        }
+    return found
