@@ -1,23 +1,24 @@
 """How often a cascade keeps less than it promises: populations whose true agreement is known.
 
     python -m benchmarks.cascade_coverage [--draws 500] [--case NAME]...
-        [--tiers BUNDLE BUNDLE... --data rows.tsv [--shifted others.tsv]]
+    python -m benchmarks.cascade_coverage [--draws 500] --tiers BUNDLE BUNDLE... --data rows.tsv
+        [--shifted others.tsv]
 
 Of every population many calibration and fresh rows are drawn, thresholds are chosen by them, and the
 agreement with the last tier is looked up in the whole population. A choice that keeps less than was promised
 is wrong, and nominally comes up in 5 % at most; beside it stands what one would choose without a bound, by
-the agreement measured on the fresh rows. Populations are made up, each so that one thing is hard; and with
+the agreement measured on the fresh rows. Populations are made up, each so that one thing is hard; with
 ``--tiers``, bundles in the order in which they are asked, they are the rows of a file that no tier was
 trained on. These are also split, thresholds chosen by a part and measured on the rest; and on the rows of
-``--shifted``, texts of another kind, which shows what the promise says of such. Writes
-benchmarks/results/<machine>/cascade_coverage.json.
+``--shifted``, texts of another kind, which shows what the promise says of such. Each is kept in
+benchmarks/results/<machine>/cascade_coverage.json as soon as it is measured, beside what is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.populations import CONFIDENCE, PROMISE, Population, made_up, of_bundles
-from benchmarks.results import Check, Result, Row, now, this_machine, write
+from benchmarks.results import RESULTS, Check, Machine, Result, Row, load, now, this_machine, write
 from edgeroberta.cascade.evidence import Asked, with_tolerance
 from edgeroberta.cascade.path import Thresholds
 
@@ -133,7 +134,7 @@ def split(population: Population, draws: int, shifted: Population | None, seed: 
 def checks(rows: Sequence[Row], draws: int) -> tuple[Check, ...]:
     """Hold the most wrong choices of all populations against 5 % and the error of so many draws."""
     known = [dict(row.values) for row in rows if row.group == KNOWN]
-    wrong, hoped = (max(values[name] for values in known) for name in (WRONG, HOPED))
+    wrong, hoped = (max((values[name] for values in known), default=0.0) for name in (WRONG, HOPED))
     nominal = 1 - CONFIDENCE
     # Of a dozen populations the largest passes three standard errors by chance once in sixty times.
     error = 3 * (nominal * CONFIDENCE / draws) ** 0.5
@@ -163,35 +164,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.tiers is None) != (options.data is None):
         parser.error("--tiers and --data go together")
-    populations = [
-        each for each in made_up() if not options.case or any(part in each.name for part in options.case)
-    ]
-    rows, settings = [], {"draws": options.draws, "promise": PROMISE, "confidence": CONFIDENCE}
-    for population in populations:
-        rows.append(_told(measure(population, options.draws)))
-    if options.tiers is not None:
-        real = of_bundles(options.tiers, options.data)
-        shifted = None if options.shifted is None else of_bundles(options.tiers, options.shifted)
-        rows += [_told(measure(real, options.draws)), _told(split(real, options.draws, shifted))]
-        settings |= {"rows": options.data.name, "tiers": [bundle.name for bundle in options.tiers]}
-    if not rows:
+    if options.case and not any(part in each.name for part in options.case for each in made_up()):
         parser.error(f"no case contains {' or '.join(options.case)}")
+    machine = this_machine(options.machine)
+    for row in _measured(options):
+        print(f"{row.name}: {', '.join(f'{name} {value:.2f}' for name, value in row.values)}", flush=True)
+        keep(row, machine, options.draws)
+    return 0
+
+
+def _measured(options: argparse.Namespace) -> Iterator[Row]:
+    """Measure what was asked for: bundles where there are some, else the populations that are made up."""
+    if options.tiers is None:
+        for population in made_up():
+            if not options.case or any(part in population.name for part in options.case):
+                yield measure(population, options.draws)
+        return
+    rows = of_bundles(options.tiers, options.data)
+    shifted = None if options.shifted is None else of_bundles(options.tiers, options.shifted)
+    yield measure(rows, options.draws)
+    yield split(rows, options.draws, shifted)
+
+
+def keep(row: Row, machine: Machine, draws: int) -> None:
+    """Write a row into the result; those of others stay where they are of as many draws."""
+    path = RESULTS / machine.name / "cascade_coverage.json"
+    settings: dict[str, str | int | float | list[str]] = {
+        "draws": draws, "promise": PROMISE, "confidence": CONFIDENCE
+    }  # fmt: skip
+    former = load(path).rows if path.exists() and load(path).settings == settings else ()
+    rows = sorted((*(each for each in former if each.name != row.name), row), key=lambda each: each.group)
     write(
         Result(
             benchmark="cascade_coverage",
             measured=now(),
-            machine=this_machine(options.machine),
+            machine=machine,
             settings=settings,
             rows=tuple(rows),
-            checks=checks(rows, options.draws),
-        )
+            checks=checks(rows, draws),
+        ),
+        folder=RESULTS,
     )
-    return 0
-
-
-def _told(row: Row) -> Row:
-    print(f"{row.name}: {', '.join(f'{name} {value:.2f}' for name, value in row.values)}", flush=True)
-    return row
 
 
 if __name__ == "__main__":

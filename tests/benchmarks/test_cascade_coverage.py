@@ -71,14 +71,39 @@ def test_splits_are_measured_on_the_rest_and_on_other_texts(cliff):
     assert "other texts" not in dict(split(cliff, 1, None).values)
 
 
-def test_a_result_is_written_with_its_checks(tmp_path, monkeypatch):
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(populations, "TEXTS", 3000)
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
-    monkeypatch.setattr(cascade_coverage, "write", lambda found: results.write(found, folder=tmp_path))
-    assert cascade_coverage.main(["--draws", "2", "--case", "cliff", "--machine", "here"]) == 0
-    (found,) = [results.load(path) for path in tmp_path.rglob("*.json")]
-    assert [row.name for row in found.rows] == ["a cliff"]
-    assert len(found.checks) == 2
+    monkeypatch.setattr(cascade_coverage, "RESULTS", tmp_path)
+
+    def found():
+        (path,) = tmp_path.rglob("*.json")
+        return results.load(path)
+
+    return found
+
+
+def test_each_population_is_kept_beside_those_that_are_there(kept):
+    for case in ("cliff", "five levels"):
+        assert cascade_coverage.main(["--draws", "2", "--case", case, "--machine", "here"]) == 0
+    assert [row.name for row in kept().rows] == ["a cliff", "five levels of confidence"]
+    assert len(kept().checks) == 2
+    cascade_coverage.main(["--draws", "3", "--case", "cliff", "--machine", "here"])
+    assert [row.name for row in kept().rows] == ["a cliff"]  # of other draws than the former ones
+
+
+def test_bundles_are_asked_the_rows_of_files(kept, cliff, monkeypatch, tmp_path):
+    asked = []
+
+    def of_bundles(bundles, data):
+        asked.append((tuple(bundles), data))
+        return populations.Population(data.name, cliff.task, cliff.tiers, cliff.seconds)
+
+    monkeypatch.setattr(cascade_coverage, "of_bundles", of_bundles)
+    files = ["--tiers", "a", "b", "--data", "rows.tsv", "--shifted", "others.tsv"]
+    assert cascade_coverage.main(["--draws", "2", "--machine", "here", *files]) == 0
+    assert [data.name for _, data in asked] == ["rows.tsv", "others.tsv"]
+    assert [row.group for row in kept().rows] == [KNOWN, cascade_coverage.SPLITS]
 
 
 @pytest.mark.parametrize(
