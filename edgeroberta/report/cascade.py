@@ -12,7 +12,7 @@ from edgeroberta.report.table import Cells, Column, Table
 
 Found = Mapping[str, Any]
 
-#: Points of the front that a table has; the drawing has all.
+#: Points of the front that a table has; the drawing has all that are near what was asked.
 _SHOWN = 12
 
 

@@ -21,6 +21,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 40, 52
 #: Okabe and Ito's, which colour-blind people can tell apart, on white and on black.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73")
 _GREY = "#8c959f"
+#: How many times as many changed answers as asked for a point may have to be drawn.
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class _Plot:
 def front(choice: Found) -> str | None:
     """Draw agreement against mean time: what was measured, its lower bound, and what was asked and chosen.
 
-    ``choice``: of a :class:`edgeroberta.cascade.CascadeChoice` as JSON. Returns None where there is one point
-    only.
+    ``choice``: a :class:`edgeroberta.cascade.CascadeChoice` as JSON. Returns None where fewer than two points
+    are near what was asked.
     """
-    points = choice["front"]
+    # What is far below what was asked would only press the rest together.
+    low = 1 - _SHOWN * (1 - choice["agreement"])
+    points = [point for point in choice["front"] if point["bound"] >= low]
     if len(points) < 2:
         return None
     times = [1000 * point["seconds"] for point in points]

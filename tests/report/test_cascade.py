@@ -74,13 +74,14 @@ def test_without_held_out_rows_and_without_a_front_there_are_no_sections_of_them
     assert [section.title for section in sections(found)] == ["Cascade", "How sure the tiers are"]
 
 
-def test_drawings_show_every_point_of_the_front_and_every_bin():
+def test_drawings_show_every_point_that_is_near_what_was_asked_and_every_bin():
     found = told()
     _, _, front, sure = sections(found)
     for section in (front, sure):
         ElementTree.fromstring(section.figure)
     lines = [tag for tag in front.figure.splitlines() if tag.startswith("<polyline")]
-    points = len(found["choice"]["front"])
+    points = sum(point["bound"] >= 0.94 for point in found["choice"]["front"])
+    assert 10 < points < len(found["choice"]["front"])
     assert [tag.count(",") for tag in lines] == [2, points, points]
     assert sure.figure.count("<circle") == 20
 
