@@ -38,27 +38,48 @@ _ABSENT: Any = None
 _WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
 
 
+class _Request:
+    """A request with input arrays of its own, which each call fills.
+
+    Arrays that are given to ``infer`` become tensors anew in every call: 0.15 ms of a text's 1.9 in three
+    layers of width 384 (2026.4.1, process time, a Sapphire Rapids core under load).
+    """
+
+    def __init__(self, model: Any) -> None:
+        import openvino
+
+        self._request = model.create_infer_request()
+        self._inputs = {}
+        for port in model.inputs:
+            array = np.zeros(tuple(port.shape), port.element_type.to_dtype())
+            self._request.set_tensor(port, openvino.Tensor(array, shared_memory=True))
+            self._inputs[port.any_name] = array
+
+    def run(self, feed: Mapping[str, Any], output: int) -> Logits:
+        for name, values in feed.items():
+            np.copyto(self._inputs[name], values)  # refuses what does not fit
+        self._request.infer(share_outputs=True)
+        # A copy, since the request owns the output and will write into it again.
+        return np.array(self._request.get_output_tensor(output).data, np.float32)
+
+
 class _Compiled:
     """The graph compiled for one length, and the requests that are not in use."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
         # append and pop of a deque are atomic; there are never more requests than threads at once.
-        self.idle: deque[Any] = deque()
+        self.idle: deque[_Request] = deque()
 
     def run(self, feed: Mapping[str, Any], output: int = 0) -> Logits:
         try:
             request = self.idle.pop()
         except IndexError:
-            request = self.model.create_infer_request()
+            request = _Request(self.model)
         try:
-            # Sharing spares OpenVINO's own copies of inputs and outputs.
-            result = request.infer(feed, share_inputs=True, share_outputs=True)
-            # The request owns the output and will write into it again.
-            logits = np.array(result[output], np.float32)
+            return request.run(feed, output)
         finally:
             self.idle.append(request)
-        return logits
 
 
 class OpenVinoSession:
@@ -138,7 +159,7 @@ class OpenVinoSession:
                 one = input_ids[i : i + 1]
                 feed = {"input_ids": one, "attention_mask": attention_mask[i : i + 1]}
                 rows.append(self._filled(compiled.run(feed), one, output))
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"OpenVINO failed: {error}", where=self._graph.name) from error
         return np.concatenate(rows)
 

@@ -138,10 +138,21 @@ def test_a_graph_that_is_none_is_refused(tmp_path):
         openvino.open(tmp_path, threads=1, lengths=LENGTHS)
 
 
+def test_a_request_keeps_nothing_of_the_call_before(session):
+    long, short = np.full((1, 16), 7), np.full((1, 16), 1)
+    short[0, :3] = 9
+    mask = (short != 1).astype(np.int64)
+    first = session.run(short, mask)
+    session.run(long, np.ones_like(long))
+    np.testing.assert_array_equal(session.run(short, mask), first)
+
+
 def test_a_failing_call_is_an_engine_error(session):
     ids = np.full((1, 16), 5, np.float64)
     with pytest.raises(EngineError, match="OpenVINO failed: "):
-        session.run(ids, np.ones((2, 3), np.int64))
+        session.run(ids, np.ones((1, 16), np.int64))
+    with pytest.raises(EngineError, match="OpenVINO failed: "):
+        session.run(ids.astype(np.int64), np.ones((2, 3), np.int64))
 
 
 def test_without_the_package_the_pip_line_is_told(tiny_bundle, monkeypatch):
