@@ -7,7 +7,7 @@ What was found of a model and its rows is kept in the cache, so that a run taken
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -65,15 +65,27 @@ def check_stages(steps: Sequence[RecipeStep], job: PipelineJob) -> None:
     cut = token_numbers.FIELD in job.model.fields  # in a run before this one
     outset = RunOutline(job.model, job.model.config.shape, job.task, job.target, cut)
     for step in steps:
-        for tier in step.tiers:
-            _check_tier(tier, outset)
+        ends = {tier.name: _tier_end(tier, outset) for tier in step.tiers}
+        _require_one_vocabulary(ends, outset)
         outset = _checked(step, outset)
 
 
-def _check_tier(tier: Tier, outset: RunOutline) -> None:
+def _require_one_vocabulary(ends: Mapping[str, RunOutline], outset: RunOutline) -> None:
+    """Refuse tiers of other tokens where answers are tokens."""
+    for name, end in ends.items():
+        if end.task.problem is Problem.MASKED and end.cut_vocabulary and not outset.cut_vocabulary:
+            raise RecipeError(
+                "tiers that fill masks must have one vocabulary, and this one is to lose tokens",
+                where=f"{name}.vocabulary",
+                hint="leave the stage out of the tier, or put it before the cascade",
+            )
+
+
+def _tier_end(tier: Tier, outset: RunOutline) -> RunOutline:
     try:
         for step in tier.steps:
             outset = _checked(step, outset)
+        return outset
     except RecipeError as error:
         where = tier.name if error.where is None else f"{tier.name}.{error.where}"
         raise RecipeError(error.what, where=where, hint=error.hint, code=error.code) from error

@@ -12,7 +12,7 @@ from edgeroberta.evaluation.result import to_come
 from edgeroberta.latency.int8 import Int8Speedup
 from edgeroberta.pipeline import RunResult
 from edgeroberta.progress import duration
-from edgeroberta.report import engines_table, stage_metrics
+from edgeroberta.report import cascade_lines, engines_table, stage_metrics
 from edgeroberta.runtime import mask_token
 from edgeroberta.tasks import Problem
 
@@ -32,6 +32,7 @@ def to_json(result: RunResult) -> dict[str, Any]:
         "stages": [
             {
                 "stage": made.artifact.lineage.stage,
+                **({"tier": made.artifact.tier} if made.artifact.tier else {}),
                 "reused": made.reused,
                 "seconds": made.artifact.lineage.seconds,
             }
@@ -54,6 +55,8 @@ def to_text(result: RunResult, *, program: str = "edgeroberta", budget: bool = F
         lines += ["", *result.notes]
     if result.report:
         lines += [*_stage_metrics(result.report), "", engines_table.table(result.report).text(), ""]
+        cascade = list(cascade_lines.lines(result.report.get("cascade")))
+        lines += [*cascade, ""] if cascade else []
         lines += _verdict(result.report)
     lines += ["", f"bundle:  {bundle}"]
     if result.report:
@@ -88,6 +91,9 @@ def _remedies(result: RunResult, *, budget: bool) -> list[str]:
         return []
     made = [each.artifact.lineage.stage for each in result.stages]
     lines = []
+    if "cascade" in made:
+        lines.append("ask the last tier more often: a higher --set cascade.agreement=A")
+        lines.append("choose by texts like those held out: --set cascade.texts=FILE")
     if "distill" in made:
         lines.append("train longer, or on more texts: --set distill.epochs=N, --unlabelled FILE")
     elif "prune" in made:

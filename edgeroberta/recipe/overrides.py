@@ -52,8 +52,11 @@ def apply(recipe: RawRecipe, override: str) -> OverrideSource:
 def _find(recipe: RawRecipe, name: str, path: list[str], where: str) -> tuple[RawStage, list[str]]:
     """Return the stage that is meant, and the keys that lead to the field in it."""
     tiers = {tier.name: tier for stage in recipe.stages for tier in stage.tiers}
-    if name not in tiers:
-        return _named(list(recipe.flat()), name, where, "this recipe"), path
+    stages = list(recipe.flat())
+    # A tier may be called as a stage is; no setting is, so that what follows tells which is meant.
+    also_stage = any(stage.name == name for stage in stages)
+    if name not in tiers or (also_stage and all(stage.name != path[0] for stage in tiers[name].stages)):
+        return _named(stages, name, where, "this recipe"), path
     if len(path) < 2:
         raise RecipeError("an override of a tier is written tier.stage.key=value", where=where)
     return _named(tiers[name].stages, path[0], where, f"the tier {name!r}"), path[1:]

@@ -12,7 +12,7 @@ from edgeroberta import demo
 from edgeroberta.escaping import one_line
 from edgeroberta.evaluation.per_stage import PerStageMetrics
 from edgeroberta.evaluation.result import to_come
-from edgeroberta.report import engines_table, labels, rendering, stage_metrics
+from edgeroberta.report import cascade_lines, engines_table, labels, rendering, stage_metrics
 from edgeroberta.report.table import Table
 from edgeroberta.report.verification import counted
 from edgeroberta.roberta.heads import HEADS
@@ -77,6 +77,7 @@ def write(
         results=engines_table.table(report),
         bounds=labels.bounds(report),
         labels=labels.table(report),
+        cascade=list(cascade_lines.lines(report.get("cascade"))),
         stage_metrics=stage_metrics.table(per_stage) if per_stage and per_stage.rows else None,
         stage_note=stage_metrics.notes(per_stage)[0] if per_stage else None,
         example=f'"some {USUAL[family == "bert"]}"' if task.problem is Problem.MASKED else '"some text"',
@@ -87,9 +88,14 @@ def write(
         data=shlex.quote(one_line(Path(report["data"]["source"]).name)),
         stages=Table.of(
             ("stage", "seconds"),
-            ((stage["stage"], f"{stage['seconds']:.1f}") for stage in manifest["lineage"]),
+            ((_step(stage), f"{stage['seconds']:.1f}") for stage in manifest["lineage"]),
         ),
     )
+
+
+def _step(stage: Mapping[str, Any]) -> str:
+    """Name a stage, and the tier that it made."""
+    return f"{stage['tier']}: {stage['stage']}" if stage.get("tier") else str(stage["stage"])
 
 
 def _kind(manifest: Mapping[str, Any]) -> TaskKind:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from edgeroberta import stages
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import RecipeError
 from edgeroberta.settings import StageConfig
@@ -41,8 +40,6 @@ class TierConfig(StageConfig):
     def _is_a_name(cls, name: str) -> str:
         if not _NAME.fullmatch(name):
             raise ValueError("a name of letters, digits, - and _, at most 32")
-        if name in stages.MODULES:
-            raise ValueError("not the name of a stage, which settings are named by")
         return name
 
 

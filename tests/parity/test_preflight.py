@@ -17,7 +17,7 @@ from edgeroberta.errors import CheckpointError, RecipeError, UsageError
 from edgeroberta.parity import logits
 from edgeroberta.pipeline import preflight
 from edgeroberta.pipeline.job import PipelineJob
-from edgeroberta.recipe import RecipeStep
+from edgeroberta.recipe import RecipeStep, Tier
 from edgeroberta.roberta import graph
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.stages import get
@@ -59,6 +59,33 @@ def test_what_the_files_decide_is_refused_before_any_stage_runs(job, given, wher
     with pytest.raises(RecipeError) as caught:
         preflight.check_stages([given], job)
     assert caught.value.where == where
+
+
+def cascade(*tiers: Tier) -> RecipeStep:
+    listed = [{"name": tier.name, "stages": [{each.stage.name: {}} for each in tier.steps]} for tier in tiers]
+    found = get("cascade")
+    return RecipeStep(found, found.config.model_validate({"tiers": listed}), tiers)
+
+
+def test_every_tier_is_asked_about_the_model_before_the_cascade(job):
+    first = Tier("small", (step("distill", layers=1), step("export"), step("build")))
+    last = Tier("large", (step("prune", layers=2), step("export"), step("build")))
+    preflight.check_stages([cascade(first, last)], job)
+    wrong = Tier("large", (step("prune", layers=3), step("export"), step("build")))
+    with pytest.raises(RecipeError) as caught:
+        preflight.check_stages([cascade(first, wrong)], job)
+    assert caught.value.where == "large.prune.layers"
+
+
+def test_tiers_that_fill_masks_keep_one_vocabulary(job, make_checkpoint):
+    model = Checkpoint(make_checkpoint(problem="fill_mask"))
+    job = replace(job, model=model, task=model.task)
+    last = Tier("large", (step("export"), step("build")))
+    cut = Tier("small", (step("vocabulary"), step("export"), step("build")))
+    with pytest.raises(RecipeError, match="must have one vocabulary") as caught:
+        preflight.check_stages([cascade(cut, last)], job)
+    assert caught.value.where == "small.vocabulary"
+    preflight.check_stages([step("vocabulary"), cascade(Tier("small", last.steps), last)], job)
 
 
 def test_a_stage_is_asked_about_the_model_that_those_before_it_leave(job):

@@ -19,7 +19,7 @@ def lines(*stages: str, verdict: str = "FAIL", crashed: bool = False, budget: bo
     report: dict[str, Any] = {**fake_stages.REPORT, "judgement": {"verdict": verdict, "reason": "because"}}
     if crashed:
         report["engines"] = [{**each, "metrics": None} for each in report["engines"]]
-    made = [SimpleNamespace(lineage=SimpleNamespace(stage=name, seconds=1.0)) for name in stages]
+    made = [SimpleNamespace(lineage=SimpleNamespace(stage=name, seconds=1.0), tier=None) for name in stages]
     items = tuple(StageRun(cast("Any", each), False) for each in made)
     text = summary.to_text(RunResult(Path("out"), report, items), budget=budget).splitlines()
     start = next(number for number, line in enumerate(text) if line.startswith("next:"))
@@ -50,6 +50,14 @@ def lines(*stages: str, verdict: str = "FAIL", crashed: bool = False, budget: bo
 def test_after_a_gate_that_fails_the_next_steps_are_what_may_help(stages, budget, wanted):
     found = lines(*stages, budget=budget)
     assert found == ["see what failed, and what each stage lost: out/reports/report.html", *wanted]
+
+
+def test_a_cascade_that_fails_may_ask_its_last_tier_more_often():
+    found = lines("distill", "quantize", "cascade")
+    assert found[1:3] == [
+        "ask the last tier more often: a higher --set cascade.agreement=A",
+        "choose by texts like those held out: --set cascade.texts=FILE",
+    ]
 
 
 def test_where_no_engine_answered_no_training_is_advised():

@@ -94,13 +94,6 @@ def test_a_recipe_without_a_cascade_has_no_tiers():
         ("name: small", "nam: small", "stages[0].cascade.tiers[0].name", "this field is required", None),
         (
             "name: small",
-            "name: distill",
-            "stages[0].cascade.tiers[0].name",
-            "not the name of a stage, which settings are named by, got 'distill'",
-            None,
-        ),
-        (
-            "name: small",
             "name: a/b",
             "stages[0].cascade.tiers[0].name",
             "a name of letters, digits, - and _, at most 32, got 'a/b'",
@@ -234,3 +227,13 @@ def test_an_override_of_a_tier_is_blamed_for_what_it_sets(tmp_path):
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(tmp_path), ["large.quantize.samples=3"])
     assert caught.value.where == "--set large.quantize.samples=3"
+
+
+def test_a_tier_may_be_called_as_a_stage_is(tmp_path):
+    path = write(tmp_path, ("name: small", "name: distill"))
+    loaded = recipe.load(
+        path, ["distill.epochs=1", "distill.distill.temperature=3", "distill.quantize.samples=9"]
+    )
+    assert of(loaded, "distill", "distill").epochs == 1  # type: ignore[attr-defined]
+    assert of(loaded, "distill", "distill").temperature == 3  # type: ignore[attr-defined]
+    assert of(loaded, "distill", "quantize").samples == 9  # type: ignore[attr-defined]

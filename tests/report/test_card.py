@@ -82,6 +82,23 @@ def test_a_card_reads_as_it_should(manifest, report):
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_a_cascade_tells_its_tiers_and_its_promise(manifest, report):
+    tiers = [
+        {"name": "tiny", "threshold": 0.9, "share": 0.4},
+        {"name": "int8", "threshold": None, "share": 0.6},
+    ]
+    choice = {"kept": True, "reason": "", "rows": 1182, "agreement": 0.99, "confidence": 0.95, "tiers": tiers}
+    rows_of = {"source": "train.csv", "rows": 1200, "set_aside": True}
+    report["cascade"] = {"choice": choice, "rows_of": rows_of, "heldout": {}}
+    manifest["cascade"] = {"last": "int8"}
+    manifest["lineage"][0]["tier"] = "tiny"
+    text = card.write(manifest, report)
+    assert "## Tiers" in text
+    assert "- promise: at least 99 % of such texts get the answer of int8, with 95 % confidence" in text
+    assert "tiny: distill" in text
+    assert "Optimum and other tools open the last tier alone" in text
+
+
 def test_what_does_not_apply_is_left_out(manifest, report):
     unmeasured = asdict(PerStageMetrics("accuracy", 872, 872, 90, missing="no"))
     for per_stage in (None, unmeasured):  # of a report of version 0.2, and of one without a runtime

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from edgeroberta import cascade_writer
 from edgeroberta.data.rows import Rows
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
 from edgeroberta.evaluation.per_stage import PerStageMetrics, measuring
@@ -174,6 +176,41 @@ def test_a_smaller_model_has_fewer_parameters_and_so_has_its_graph(run, tmp_path
     full, distilled, exported = per_stage_of(made).rows
     assert distilled.parameters < full.parameters
     assert exported.parameters == distilled.parameters
+
+
+def test_the_stages_of_a_tier_are_held_to_what_that_tier_was_before(
+    run, tmp_path, make_checkpoint, tiny_checkpoint, make_bundle
+):
+    """The first stage of each tier is held to the baseline, and the cascade, last, has all parameters."""
+    small = make_checkpoint(num_hidden_layers=1, seed=1)
+    graph, draft = graph_of(tiny_checkpoint, tmp_path / "graph"), make_bundle(tiny_checkpoint)
+    last = cascade_writer.TierDraft("large", draft)
+    first = cascade_writer.TierDraft("small", make_bundle(small), 0.9)
+    cascade_writer.write(tmp_path / "both", [first, last], agreement=0.9, confidence=0.9, rows=9)
+    found = per_stage_of(
+        with_stages(
+            run,
+            replace(stage(small, "distill", Kind.CHECKPOINT), tier="small"),
+            replace(graph, tier="large"),
+            replace(stage(draft, "build", Kind.DRAFT), tier="large"),
+            stage(tmp_path / "both", "cascade", Kind.DRAFT),
+        )
+    )
+    assert [row.name for row in found.rows] == [
+        "baseline",
+        "small: distill",
+        "large: export",
+        "large: build",
+        "cascade",
+    ]
+    full, distilled, exported, built, both = found.rows
+    assert [row.error for row in found.rows] == [None] * 5
+    assert distilled.drop == pytest.approx(full.metric - distilled.metric)
+    assert exported.drop == pytest.approx(full.metric - exported.metric) == 0
+    assert both.drop == pytest.approx(built.metric - both.metric)
+    assert exported.parameters == built.parameters == full.parameters
+    assert both.parameters == full.parameters + distilled.parameters
+    assert found == PerStageMetrics.from_json(json.loads(json.dumps(dataclasses.asdict(found))))
 
 
 def test_a_checkpoint_and_its_export_are_measured_once(run, tmp_path, make_checkpoint):
