@@ -22,8 +22,9 @@ def sections(found: Found | None) -> Iterator[Section]:
     Args:
         found: As a report's JSON has it: ``engine`` that the thresholds were chosen on, ``rows_of`` (their
             ``source``, how many ``rows``, and whether they were ``set_aside`` of the training rows),
-            ``choice``, a :class:`edgeroberta.cascade.CascadeChoice` as JSON, and ``heldout``, by engine the
-            ``agreement``, its ``interval``, ``rows`` and ``tiers`` on held-out rows. None where the bundle is
+            ``choice``, a :class:`edgeroberta.cascade.CascadeChoice` as JSON, ``fresh``, by engine the
+            ``agreement`` on the fresh rows, and ``heldout``, by engine the ``agreement``, its ``interval``,
+            ``rows`` and ``tiers`` on held-out rows. None where the bundle is
             of one model and never was to be a cascade.
     """
     if found is None:
@@ -77,6 +78,13 @@ def _promise(found: Found) -> Iterator[str]:
         f"Temperatures and the order of thresholds come of {choice['calibration_rows']:,} validation rows, "
         f"the thresholds and all figures below of the fresh texts, on {found['engine']}."
     )
+    others = [
+        f"{_exact(told['agreement'])} % on {engine}"
+        for engine, told in (found.get("fresh") or {}).items()
+        if engine != found["engine"]
+    ]
+    if others:
+        yield f"With the same thresholds, agreement on these texts is {', '.join(others)}."
 
 
 def _tiers(choice: Found) -> Table:

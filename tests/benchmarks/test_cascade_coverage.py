@@ -104,6 +104,7 @@ def test_bundles_are_asked_the_rows_of_files(kept, cliff, monkeypatch, tmp_path)
     assert cascade_coverage.main(["--draws", "2", "--machine", "here", *files]) == 0
     assert [data.name for _, data in asked] == ["rows.tsv", "others.tsv"]
     assert [row.group for row in kept().rows] == [KNOWN, cascade_coverage.SPLITS]
+    assert len(kept().checks) == 3
 
 
 @pytest.mark.parametrize(

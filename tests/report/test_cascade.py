@@ -23,6 +23,7 @@ def told(fresh=2000, **options):
         "engine": "onnxruntime",
         "rows_of": {"source": "reviews.csv", "rows": fresh + 12, "set_aside": True},
         "choice": json.loads(json.dumps(choice.to_json())),
+        "fresh": {name: {"agreement": 0.991} for name in ("onnxruntime", "openvino")},
         "heldout": {
             "openvino": {"agreement": 0.9912, "interval": [0.98, 0.996], "rows": 800, "tiers": [tier]}
         },
@@ -45,6 +46,7 @@ def test_a_cascade_is_told_with_its_promise_its_rows_and_its_tiers():
     assert "99 % of all have its answer, with 95 % confidence" in words(promise)
     assert "2,012 rows set aside of the training data" in words(promise)
     assert "2,000 of them different" in words(promise)
+    assert "agreement on these texts is 99.10 % on openvino." in words(promise)
     assert len(promise.table.rows) == 3
     assert f"{0.01 / found['choice']['seconds']:.2f} times as fast" in words(promise)
     assert "99.12 (98.00 to 99.60)" in words(heldout)
