@@ -128,27 +128,39 @@ def cross_encoder(model: str, file_name: str, max_length: int, threads: int) -> 
 def llama_cpp(model: str, max_length: int, threads: int) -> PipelineContestant:
     """llama.cpp with its own tokenizer and its classification head, called as its C interface is.
 
-    The wrapper's ``embed`` would read as many numbers as a hidden state has out of the few of the head.
+    The wrapper's ``embed`` would read as many numbers as a state has out of the few of the head (0.3.36).
     """
+    import ctypes
+
     import llama_cpp
 
-    file = Path(model) / "model.gguf"
-    opened = llama_cpp.Llama(
-        str(file), embedding=True, pooling_type=llama_cpp.LLAMA_POOLING_TYPE_RANK,
-        n_ctx=max_length, n_batch=max_length, n_ubatch=max_length,
-        n_threads=threads, n_threads_batch=threads, verbose=False,
-    )  # fmt: skip
-    labels = llama_cpp.llama_model_n_cls_out(opened.model)
+    file, head = Path(model) / "model.gguf", llama_cpp.LLAMA_POOLING_TYPE_RANK
+    loading, settings = llama_cpp.llama_model_default_params(), llama_cpp.llama_context_default_params()
+    # With AMX a matmul in q8_0 ends the process (SIGSEGV in ggml_backend_amx_mul_mat, 0.3.36).
+    processor = Path("/proc/cpuinfo")
+    loading.use_extra_bufts = not (processor.exists() and "amx_int8" in processor.read_text(encoding="utf-8"))
+    settings.n_ctx = settings.n_batch = settings.n_ubatch = max_length
+    settings.n_threads = settings.n_threads_batch = threads
+    settings.embeddings, settings.pooling_type = True, head
+    network = llama_cpp.llama_model_load_from_file(str(file).encode(), loading)
+    context = llama_cpp.llama_init_from_model(network, settings)
+    vocabulary, labels = llama_cpp.llama_model_get_vocab(network), llama_cpp.llama_model_n_cls_out(network)
+    batch = llama_cpp.llama_batch_init(max_length, 0, 1)
+    for place in range(max_length):
+        batch.pos[place], batch.n_seq_id[place], batch.logits[place] = place, 1, 1
+        batch.seq_id[place][0] = 0
 
     def classify(text: str) -> int:
-        tokens = opened.tokenize(text.encode())
-        if len(tokens) > max_length:
-            tokens[max_length - 1 :] = tokens[-1:]
-        ids = (llama_cpp.llama_token * len(tokens))(*tokens)
-        if code := llama_cpp.llama_encode(opened.ctx, llama_cpp.llama_batch_get_one(ids, len(tokens))):
+        content = text.encode()
+        ids = (llama_cpp.llama_token * (len(content) + 2))()  # a byte is a token at most, and two are special
+        count = llama_cpp.llama_tokenize(vocabulary, content, len(content), ids, len(ids), True, False)
+        batch.n_tokens = min(count, max_length)
+        ids[batch.n_tokens - 1] = ids[count - 1]  # of a text that is cut the last one still is its end
+        ctypes.memmove(batch.token, ids, batch.n_tokens * ctypes.sizeof(llama_cpp.llama_token))
+        if code := llama_cpp.llama_encode(context, batch):
             raise RuntimeError(f"llama_encode returned {code}")
-        logits = llama_cpp.llama_get_embeddings_seq(opened.ctx, 0)[:labels]
-        return logits.index(max(logits))
+        logits = llama_cpp.llama_get_embeddings_seq(context, 0)[:labels]
+        return int(logits.index(max(logits)))
 
     return PipelineContestant(("llama-cpp-python",), weights_mb(model, "model.gguf"), classify)
 

@@ -4,6 +4,7 @@ import ctypes
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -111,32 +112,44 @@ def test_a_tool_that_cannot_be_made_is_a_row_that_says_why(checkpoint):
     assert "no compiler" in str(failed.error)
 
 
-class _Llama:
-    """What the wrapper of llama.cpp does of a file: it tells a text's tokens apart by spaces."""
+def _llama(asked: list[list[int]]) -> SimpleNamespace:
+    """Make what is called of llama.cpp; words are tokens, by their lengths, between 0 and 2."""
 
-    model = ctx = None
+    def tokenize(_: object, text: bytes, size: int, ids: Any, room: int, special: bool, parse: bool) -> int:
+        found = [0, *(len(word) for word in text[:size].split()), 2]
+        ids[: len(found)] = found
+        return len(found)
 
-    def __init__(self, path: str, **settings: object) -> None:
-        assert settings["n_batch"] == settings["n_ubatch"] == settings["n_ctx"] == 4
+    def batch(size: int, *_: int) -> SimpleNamespace:
+        names = ("token", "pos", "n_seq_id", "logits")
+        arrays = {name: (ctypes.c_int32 * size)() for name in names}
+        return SimpleNamespace(**arrays, seq_id=[[0] for _ in range(size)], n_tokens=0)
 
-    def tokenize(self, text: bytes) -> list[int]:
-        return [0, *(len(word) for word in text.split()), 2]
+    def encode(_: object, given: SimpleNamespace) -> int:
+        asked.append(list(given.token[: given.n_tokens]))
+        return 0
+
+    return SimpleNamespace(
+        LLAMA_POOLING_TYPE_RANK=4,
+        llama_token=ctypes.c_int32,
+        llama_model_default_params=SimpleNamespace,
+        llama_context_default_params=SimpleNamespace,
+        llama_model_load_from_file=lambda file, settings: file,
+        llama_init_from_model=lambda model, settings: settings,
+        llama_model_get_vocab=lambda model: model,
+        llama_model_n_cls_out=lambda model: 2,
+        llama_batch_init=batch,
+        llama_tokenize=tokenize,
+        llama_encode=encode,
+        # Further numbers than those of the head are not the head's.
+        llama_get_embeddings_seq=lambda context, number: [0.1, 0.7, 9.0],
+    )
 
 
 def test_llama_cpp_gets_a_long_text_cut_before_its_last_token(tmp_path, monkeypatch):
     (tmp_path / "model.gguf").write_bytes(b"")
-    asked = []
-    module = SimpleNamespace(
-        Llama=_Llama,
-        LLAMA_POOLING_TYPE_RANK=4,
-        llama_token=ctypes.c_int32,
-        llama_model_n_cls_out=lambda model: 2,
-        llama_batch_get_one=lambda ids, count: list(ids)[:count],
-        llama_encode=lambda context, batch: asked.append(batch) or 0,
-        # Further numbers than those of the head are not the head's.
-        llama_get_embeddings_seq=lambda context, number: [0.1, 0.7, 9.0],
-    )
-    monkeypatch.setitem(sys.modules, "llama_cpp", module)
+    asked: list[list[int]] = []
+    monkeypatch.setitem(sys.modules, "llama_cpp", _llama(asked))
     opened = contestants.llama_cpp(str(tmp_path), 4, 1)
     assert opened.answer(opened.prepare("a bb ccc dddd")) == 1
     assert opened.answer(opened.prepare("a")) == 1
