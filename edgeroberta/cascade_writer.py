@@ -90,7 +90,7 @@ def write(
 def _write_tier(output: Path, tier: TierDraft, draft: Manifest, last: Manifest) -> TierFacts:
     """Copy a draft below ``tiers``, without the tokenizer where it is the last one's."""
     shared = token_table.same_tokenizer(draft.folder, last.folder)
-    if (why := mismatch(draft.task, last.task, cut=not shared)) is not None:
+    if (why := mismatch(draft.task, last.task, tier.calibration, cut=not shared)) is not None:
         raise EdgeRobertaError(f"cannot be a tier: {why}", where=tier.name)
     if not math.isfinite(tier.threshold):
         raise UsageError("has no threshold", where=tier.name, hint="leave a tier out that never answers")

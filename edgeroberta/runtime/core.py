@@ -208,7 +208,7 @@ class Runtime(OutputsRuntime):
             if self._unit is Unit.MASK:
                 self._require_masks([encoding], named=False)
             if self._cascade is not None:
-                said = self._cascade.answer(inputs, encoding, places=self._unit.located)
+                said = self._cascade.answer(inputs, encoding, places=self._located)
                 return self._read(*said[:3], inputs, task, said.tier)
             if not encoding.rest:
                 found = self._model.run_one(encoding.ids)

@@ -30,6 +30,7 @@ class OutputsRuntime:
         self.pad_token_id = model.limits.pad_token_id
         self.task = model.task
         self._unit = model.task.kind.unit
+        self._located = self._unit.located
         self.max_length: int = model.limits.max_length
         models = [model] if cascade is None else [*(tier.model for tier in cascade.tiers), model]
         self._models = models
@@ -104,7 +105,7 @@ class OutputsRuntime:
         if self._unit is Unit.MASK:
             self._require_masks(encodings, named=True)
         if self._cascade is not None:
-            return self._cascade.read(inputs, encodings, places=self._unit.located)
+            return self._cascade.read(inputs, encodings, places=self._located)
         return encodings
 
     def run(self, encodings: Sequence[Encoding], targets: Sequence[Ids] | None = None) -> Outputs:
@@ -191,7 +192,7 @@ class OutputsRuntime:
 
     def _settings(self, prompt: Prompt) -> dict[str, Any]:
         """Return what a tokenizer is told beside the inputs."""
-        return {"places": self._unit.located} if prompt is None else asking.prompted(self.task, prompt)
+        return {"places": self._located} if prompt is None else asking.prompted(self.task, prompt)
 
     def _require_masks(self, encodings: Sequence[Encoding], *, named: bool) -> None:
         for model in self._models:

@@ -77,11 +77,11 @@ class CascadeFacts:
         return found
 
 
-def mismatch(task: Task, last: Task, *, cut: bool) -> str | None:
+def mismatch(task: Task, last: Task, calibration: Calibration, *, cut: bool) -> str | None:
     """Say why answers of a model cannot stand for the last tier's; None where they can.
 
-    What is fitted to one model may differ: all are read as the last one's. ``cut``: whether the model has
-    fewer tokens.
+    What is fitted to one model may differ: all are read as the last one's. ``calibration``: the model's.
+    ``cut``: whether it has fewer tokens.
     """
     if (task.problem, task.labels, task.pair) != (last.problem, last.labels, last.pair):
         return "it has another task than the last tier"
@@ -91,6 +91,8 @@ def mismatch(task: Task, last: Task, *, cut: bool) -> str | None:
         task.problem is Problem.MASKED and cut
     ):
         return "it fills masks with other tokens than the last tier"
+    if task.problem is Problem.REGRESSION and not calibration.values:
+        return "its calibration does not say how far numbers are off"
     return None
 
 

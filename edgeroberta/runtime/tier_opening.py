@@ -59,7 +59,7 @@ def _nested(facts: Manifest, tier: TierFacts) -> Manifest:
         raise damaged(where, "lists other files than the bundle")
     if tier.token_ids is not None and tier.token_ids not in listed:
         raise damaged(where, f"does not list {tier.token_ids.rpartition('/')[2]}")
-    why = mismatch(found.task, facts.task, cut=tier.token_ids is not None)
+    why = mismatch(found.task, facts.task, tier.calibration, cut=tier.token_ids is not None)
     if why is None and found.cascade is not None:
         why = "it is a cascade itself"
     if why is not None:
