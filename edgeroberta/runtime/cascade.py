@@ -132,7 +132,7 @@ class Cascade:
             found = model.run(list(own.values()), targets and [targets[row] for row in own])
             return np.fromiter(own, np.int64, len(own)), found
 
-        return _escalated(len(encodings), self.model.task, self.tiers, ask)
+        return escalated(len(encodings), self.model.task, self.tiers, ask)
 
 
 def mixed(task: Task, rules: Sequence[Rule], outputs: Sequence[Outputs]) -> Outputs:
@@ -142,7 +142,7 @@ def mixed(task: Task, rules: Sequence[Rule], outputs: Sequence[Outputs]) -> Outp
     :attr:`.tier_facts.CascadeFacts.tiers`. ``outputs``: of all tiers, for the same texts. Returns outputs
     with the number of the tier that answered each.
     """
-    return _escalated(len(outputs[0]), task, rules, lambda number, rows: (rows, outputs[number][rows]))
+    return escalated(len(outputs[0]), task, rules, lambda number, rows: (rows, outputs[number][rows]))
 
 
 def sure(task: Task, outputs: Outputs, rule: Rule) -> npt.NDArray[np.bool_]:
@@ -157,7 +157,7 @@ def sure(task: Task, outputs: Outputs, rule: Rule) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _escalated(
+def escalated(
     count: int,
     task: Task,
     rules: Sequence[Rule],
