@@ -17,7 +17,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,8 @@ def growth(bundle: str, engine: str, texts: str, calls: str) -> dict[str, float]
 def overhead(bundle: str, engine: str, texts: str, rounds: str) -> dict[str, float]:
     """Compare a call of the runtime with tokenizer plus engine called directly, text by text.
 
+    The engine of a cascade is that of each tier that the text is asked of.
+
     Returns:
         p50 in ms of the whole call, of ``tokenizers`` alone and of the engine alone, and the
         overhead: the median over texts of (call - tokenizer - engine), relative to the engine's p50.
@@ -105,8 +107,7 @@ def overhead(bundle: str, engine: str, texts: str, rounds: str) -> dict[str, flo
     tokenizer = Tokenizer.from_file(str(Path(bundle) / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(runtime.max_length)
-    bare = {"onnxruntime": bare_onnxruntime, "openvino": bare_openvino}[engine](bundle, runtime)
-    calls = [(item, bare(encoding.ids)) for item, encoding in zip(items, runtime.encode(items))]  # noqa: B905
+    calls = [(item, bare_call(parts)) for item, parts in zip(items, bare_parts(runtime, engine, items))]  # noqa: B905
     whole, tokens, engines, differences = [], [], [], []
     for number in range(int(rounds) + 1):
         for text, call in calls:
@@ -124,6 +125,22 @@ def overhead(bundle: str, engine: str, texts: str, rounds: str) -> dict[str, flo
         "engine_p50_ms": engine_p50,
         "overhead_percent": 100 * median(differences) / engine_p50,
     }
+
+
+def bare_parts(runtime: Any, engine: str, items: list[str]) -> Iterator[list[Callable[[], Any]]]:
+    """Give the bare engine calls that each text takes: one, or one of each tier that it is asked of."""
+    bare = {"onnxruntime": bare_onnxruntime, "openvino": bare_openvino}[engine]
+    models = [runtime.tier(name) for name in runtime.tiers] or [runtime]
+    make = [bare(str(model.manifest.folder), model) for model in models]
+    for item, encoding in zip(items, runtime.encode(items)):  # noqa: B905
+        asked = len(models) if not runtime.tiers else runtime.tiers.index(runtime(item).tier) + 1
+        read = [*encoding.tiers, encoding][:asked]
+        yield [one(own.ids) for one, own in zip(make, read) if own is not None]  # noqa: B905
+
+
+def bare_call(parts: list[Callable[[], Any]]) -> Callable[[], Any]:
+    """Make one call of several."""
+    return parts[0] if len(parts) == 1 else lambda: [part() for part in parts]
 
 
 def bare_onnxruntime(bundle: str, runtime: Any) -> Callable[[Any], Callable[[], Any]]:
@@ -151,6 +168,8 @@ def bare_openvino(bundle: str, runtime: Any) -> Callable[[Any], Callable[[], Any
     from edgeroberta.runtime import lengths
 
     core = openvino.Core()
+    own = Path(bundle) / "openvino_model.xml"
+    graph = own if own.is_file() else Path(bundle) / "model.onnx"  # engines may share one file of weights
     known = lengths.choose(runtime.manifest.lengths, runtime.max_length)
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -163,7 +182,7 @@ def bare_openvino(bundle: str, runtime: Any) -> Callable[[Any], Callable[[], Any
     def make(ids: Any) -> Callable[[], Any]:
         length = known.padded(len(ids))
         if length not in requests:
-            model = core.read_model(str(Path(bundle) / "openvino_model.xml"))
+            model = core.read_model(str(graph))
             model.reshape({name: [1, length] for name in ("input_ids", "attention_mask")})
             requests[length] = core.compile_model(model, "CPU", settings).create_infer_request()
         padded = np.full((1, length), 1, np.int64)

@@ -3,8 +3,9 @@
     python -m benchmarks.serve BUNDLE [--requests 200000] [--clients 4]
 
 The server and each client are processes of their own; clients keep their connection, compare every answer
-with the runtime's own, and send something malformed every twentieth time (serve_client.py). Memory is
-looked at every second, and compared between the end of the warm-up and the end. Writes
+with what the runtime gives for that text alone, to the last digit of its scores and with the tier of a
+cascade, and send something malformed every twentieth time (serve_client.py). Memory is looked at every
+second, and compared between the end of the warm-up and the end. Writes
 benchmarks/results/<machine>/serve.json.
 """
 
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,7 @@ from benchmarks.results import Check, Latency, Result, Row, now, this_machine, w
 from benchmarks.rounds import ROOT
 from edgeroberta.errors import EdgeRobertaError
 from edgeroberta.hardware import versions
-from edgeroberta.runtime import Runtime
+from edgeroberta.runtime import Runtime, answers
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +46,12 @@ WARM_UP = 10_000
 GROWTH_BAR = 4.0
 
 
-def wanted_answers(bundle: Path) -> tuple[list[tuple[str, str]], str]:
-    """Make texts and have the runtime answer them: [text, label] each, and the engine's name."""
+def wanted_answers(bundle: Path) -> tuple[list[dict[str, Any]], str]:
+    """Make texts and have the runtime answer each by itself: predictions as JSON, and the engine's name."""
     rng = np.random.default_rng(0)
     texts = [f"{' '.join(rng.choice(WORDS, size=int(rng.integers(1, 30))))} {row}" for row in range(TEXTS)]
     with Runtime.open(bundle) as runtime:
-        return [(text, str(answer.label)) for text, answer in zip(texts, runtime(texts), strict=True)], (
-            runtime.engine
-        )
+        return [answers.to_json(text, runtime(text)) for text in texts], runtime.engine
 
 
 @contextmanager
@@ -114,7 +114,8 @@ def load(
             time.sleep(0.02)
         seconds = time.monotonic() - started
         found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    totals = {name: sum(one[name] for one in found) for name in found[0] if name != "ms"}
+    totals = {name: sum(one[name] for one in found) for name in found[0] if name not in ("ms", "tiers")}
+    totals["tiers"] = dict(sum((Counter(one["tiers"]) for one in found), Counter()))
     return {"ms": [one["ms"] for one in found], "seconds": seconds, "memory": memory, **totals}
 
 
@@ -135,6 +136,7 @@ def make_row(
         "p99 ms": p99,
         "answers lost": found["lost"],
         "answers wrong": found["wrong"],
+        **{f"answered by {name} %": 100 * count / len(values) for name, count in found["tiers"].items()},
         "malformed requests": found["malformed"],
         "of these not answered as they should be": found["malformed_mistaken"],
         "resident MB after the warm-up": warm,
@@ -147,7 +149,7 @@ def make_row(
     return Row(
         name="serve",
         title="edgeroberta serve",
-        versions=versions(("edgeroberta", engine, "tokenizers", "numpy")),
+        versions=versions(("edgeroberta", *engine.split(","), "tokenizers", "numpy")),
         latency=latency,
         values=tuple((name, round(float(value), 3)) for name, value in figures.items()),
     )
@@ -178,10 +180,10 @@ def checks(row: Row) -> tuple[Check, ...]:
 
 def measure(bundle: Path, *, clients: int, requests: int, warm_up: int) -> Row:
     """Start a server, warm it up, load it, stop it."""
-    answers, engine = wanted_answers(bundle)
+    predictions, engine = wanted_answers(bundle)
     with tempfile.TemporaryDirectory() as folder, server(bundle) as (process, port):
         wanted = Path(folder) / "wanted.json"
-        wanted.write_text(json.dumps(answers), encoding="utf-8")
+        wanted.write_text(json.dumps(predictions), encoding="utf-8")
         load(process, port, wanted, clients=clients, requests=warm_up)
         warm = watch.resident_bytes(process.pid) / 1e6
         found = load(process, port, wanted, clients=clients, requests=requests)

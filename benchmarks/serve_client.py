@@ -2,8 +2,9 @@
 
     python -m benchmarks.serve_client PORT WANTED COUNT FIRST
 
-WANTED is a JSON list of [text, label]. The client keeps its connection, asks COUNT times beginning at text
-FIRST, compares every answer, and every twentieth time sends something malformed instead.
+WANTED is a JSON list of predictions, as a server gives them. The client keeps its connection, asks COUNT
+times beginning at the input of prediction FIRST, compares every answer, and every twentieth time sends
+something malformed instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import socket
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +89,17 @@ class Connection:
         return found
 
 
-def ask_all(port: int, wanted: list[tuple[str, str]], count: int, first: int) -> dict[str, Any]:
+def ask_all(port: int, wanted: list[dict[str, Any]], count: int, first: int) -> dict[str, Any]:
     """Ask ``count`` times.
 
     Returns:
-        ``ms`` of each request that was answered, and how many answers were lost, wrong, refused though
-        well-formed, and how many malformed requests there were and how many got another status.
+        ``ms`` of each request that was answered, how many each of the ``tiers`` of a cascade answered, how
+        many answers were lost, wrong, refused though well-formed, and how many malformed requests there were
+        and how many got another status.
     """
     connection = Connection(port)
-    requests = [(post(json.dumps({"text": text}).encode()), text, label) for text, label in wanted]
+    requests = [(post(json.dumps({"text": each["input"]}).encode()), each) for each in wanted]
+    tiers: Counter[str] = Counter()
     tally = dict.fromkeys(("lost", "wrong", "malformed", "malformed_mistaken"), 0)
     milliseconds = []
     for number in range(first, first + count):
@@ -104,7 +108,7 @@ def ask_all(port: int, wanted: list[tuple[str, str]], count: int, first: int) ->
             tally["malformed"] += 1
             request, status = MALFORMED[number // MALFORMED_EVERY % len(MALFORMED)]
         else:
-            request, text, label = requests[number % len(requests)]
+            request, prediction = requests[number % len(requests)]
         started = time.perf_counter()
         try:
             code, body = connection.ask(request)
@@ -117,11 +121,12 @@ def ask_all(port: int, wanted: list[tuple[str, str]], count: int, first: int) ->
             continue
         milliseconds.append((time.perf_counter() - started) * 1e3)
         answer = json.loads(body)["predictions"][0] if code == 200 else {}
-        tally["wrong"] += (answer.get("input"), answer.get("label")) != (text, label)
+        tally["wrong"] += answer != prediction
+        tiers.update([answer["tier"]] if "tier" in answer else [])
     connection.close()
-    return {"ms": [round(value, 4) for value in milliseconds], **tally}
+    return {"ms": [round(value, 4) for value in milliseconds], "tiers": tiers, **tally}
 
 
 if __name__ == "__main__":
-    pairs = [(text, label) for text, label in json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))]
-    print(json.dumps(ask_all(int(sys.argv[1]), pairs, int(sys.argv[3]), int(sys.argv[4]))))
+    predictions = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    print(json.dumps(ask_all(int(sys.argv[1]), predictions, int(sys.argv[3]), int(sys.argv[4]))))
