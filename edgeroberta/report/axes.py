@@ -29,7 +29,10 @@ class LinearAxis:
         step = next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= span / 6)
         low = math.floor(min(values) / step - below + 1e-9) * step
         high = math.ceil((max(values) + step * 0.25) / step - 1e-9) * step
-        return cls(low, high if most is None else min(high, max(most, max(values))), step)
+        if most is not None:
+            high = min(high, max(most, max(values)))
+            low = min(low, math.floor((high - span) / step + 1e-9) * step)  # all values may be at that end
+        return cls(low, high, step)
 
     def ticks(self) -> list[float]:
         """Return the values that have a tick."""

@@ -9,6 +9,7 @@ import pytest
 from cascade.population import TASK, Population
 
 from edgeroberta.cascade import choose
+from edgeroberta.report import cascade_plots
 from edgeroberta.report.cascade import sections
 from edgeroberta.report.rendering import render
 
@@ -117,3 +118,10 @@ def test_a_page_holds_the_drawings():
     )
     assert text.count("<svg") == 2
     assert "&lt;svg" not in text
+
+
+def test_a_tier_that_always_has_the_last_one_s_answer_is_drawn_too():
+    """All its shares are 1, and so is the axis' upper end."""
+    bins = [{"confidence": sure, "agreeing": 1.0, "count": 10} for sure in (0.8, 0.95)]
+    tier = {"name": "tiny", "threshold": 0.85, "reliability": bins}
+    assert cascade_plots.reliability({"tiers": [tier]}).count("<circle") == 2
