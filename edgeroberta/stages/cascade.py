@@ -125,6 +125,7 @@ def cascade(config: CascadeConfig, context: Context) -> Mapping[str, Any]:
     Returns notes: what was chosen and why, on which engine, and what comes of it on the other engines.
     """
     from edgeroberta.evaluation import tier_answers
+    from edgeroberta.runtime import manifest
     from edgeroberta.storage.publishing import name_of
 
     asked = tier_answers.ask(
@@ -136,7 +137,10 @@ def cascade(config: CascadeConfig, context: Context) -> Mapping[str, Any]:
         seed=context.seed,
         progress=context.progress,
     )
-    choice = _choose(config, context, asked)
+    # As the device reads outputs: with what was fitted to them, such as when a question has no answer.
+    *_, last = context.tiers.values()
+    task = manifest.read(last.path).task
+    choice = _choose(config, context, asked, task)
     _write(context, choice)
     for line in _told(choice, asked.engine):
         context.progress.line(line)
@@ -151,11 +155,11 @@ def cascade(config: CascadeConfig, context: Context) -> Mapping[str, Any]:
         },
         "names": [tier.name for tier in choice.tiers],
         "choice": choice.to_json(),
-        "fresh": tier_answers.on_engines(asked, choice.tiers, context.task, context.data),
+        "fresh": tier_answers.on_engines(asked, choice.tiers, task, context.data),
     }
 
 
-def _choose(config: CascadeConfig, context: Context, asked: TierAnswers) -> CascadeChoice:
+def _choose(config: CascadeConfig, context: Context, asked: TierAnswers, task: Task) -> CascadeChoice:
     from edgeroberta import cascade
     from edgeroberta.data import texts
 
@@ -163,7 +167,7 @@ def _choose(config: CascadeConfig, context: Context, asked: TierAnswers) -> Casc
     if fresh is None:
         raise ValueError("the rows of a cascade have some set aside for its thresholds")
     return cascade.choose(
-        context.task,
+        task,
         [
             cascade.TierEvidence(name, each.validation, each.fresh, each.seconds)
             for name, each in asked.tiers.items()

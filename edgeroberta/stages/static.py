@@ -89,7 +89,7 @@ def static(config: StaticConfig, context: Context) -> Mapping[str, Any]:
     """Train a static model on the teacher's logits and write it as ``model.onnx``.
 
     The newest checkpoint gives it tokenizer and embeddings. Returns notes: the metric after every epoch, the
-    entries of the table and how many of them are pairs', bytes of the graph, and the engine files written.
+    entries of the table, their numbers, and how many are pairs', bytes of the graph, and the engine files.
     """
     from edgeroberta.roberta import static_graph
     from edgeroberta.training import prediction, static_student
@@ -108,6 +108,7 @@ def static(config: StaticConfig, context: Context) -> Mapping[str, Any]:
     return {
         **notes,
         "entries": len(weights.table),
+        "parameters": weights.table.size,
         "pairs": weights.pairs,
         "bytes": sum(file.stat().st_size for file in files),
         "files": [file.name for file in files],

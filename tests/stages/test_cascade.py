@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fake_progress import Heard
 
+from edgeroberta import cascade as cascade_package
 from edgeroberta import targets
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.data.rows import Rows, Splits
@@ -123,6 +124,20 @@ def test_where_no_threshold_keeps_the_promise_the_last_tier_alone_is_the_draft(c
     assert facts.digest == manifest.read(context.artifacts[2].path).digest
     assert not notes["choice"]["kept"]
     assert any(notes["choice"]["reason"] in line for line in context.progress.lines)
+
+
+def test_outputs_are_read_as_the_device_reads_those_of_the_last_tier(context, monkeypatch):
+    """What is fitted to a model is in its draft, not in the task of the run."""
+    given: list[Task] = []
+    choose = cascade_package.choose
+
+    def seen(task: Task, *arguments: Any, **options: Any) -> Any:
+        given.append(task)
+        return choose(task, *arguments, **options)
+
+    monkeypatch.setattr(cascade_package, "choose", seen)
+    cascade(config(), replace(context, task=replace(context.task, judged_by="f1")))
+    assert given == [manifest.read(context.tiers["int8"].path).task]
 
 
 def test_copies_of_a_fresh_text_count_once(context):

@@ -26,6 +26,7 @@ from edgeroberta.measure.protocol import RowStatus, SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
+from edgeroberta.runtime import manifest
 from edgeroberta.runtime.session import installed
 from edgeroberta.storage import codedigest
 from edgeroberta.storage.artifact import Artifact, Kind, digest_value
@@ -142,10 +143,14 @@ class _MetricsCache:
         """Count the parameters of a model; of a cascade those of all its tiers."""
         if checkpoint is not None:
             self.parameters[made.tier] = checkpoint.parameters
+        elif "parameters" in made.lineage.notes:  # a graph that was not written from a checkpoint
+            self.parameters[made.tier] = int(made.lineage.notes["parameters"])
         elif made.tier is not None and None in self.parameters:  # of the model before the cascade
             self.parameters.setdefault(made.tier, self.parameters[None])
-        tiers = [count for tier, count in self.parameters.items() if tier is not None]
-        return sum(tiers) if tiers and made.tier is None else self.parameters.get(made.tier)
+        facts = manifest.read(made.path).cascade if made.kind is Kind.DRAFT and made.tier is None else None
+        if facts is None:
+            return self.parameters.get(made.tier)
+        return sum(self.parameters.get(name, 0) for name in facts.names)
 
     def _checkpoint(self, made: Artifact) -> Checkpoint | None:
         if made.kind is not Kind.CHECKPOINT:
