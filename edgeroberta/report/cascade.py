@@ -66,13 +66,14 @@ def _promise(found: Found) -> Iterator[str]:
     rows_of = found.get("rows_of")
     if rows_of is not None:
         kind = (
-            "rows set aside of the training data, which no tier has learnt from"
+            "rows set aside of the training data, which nothing in this run has learnt from"
             if rows_of["set_aside"]
             else "texts that were named as those to come"
         )
+        copies = "" if choice["rows"] == rows_of["rows"] else f", {choice['rows']:,} of them different"
         yield (
             f"The promise is of texts like those that it was measured on: {rows_of['rows']:,} {kind} "
-            f"({rows_of['source']}), {choice['rows']:,} of them different. Of other texts it says nothing."
+            f"({rows_of['source']}){copies}. Of other texts it says nothing."
         )
     yield (
         f"Temperatures and the order of thresholds come of {choice['calibration_rows']:,} validation rows, "

@@ -58,8 +58,9 @@ def test_a_cascade_is_told_with_its_promise_its_rows_and_its_tiers():
 
 def test_rows_that_were_named_as_those_to_come_are_told_as_such():
     found = told()
-    found["rows_of"]["set_aside"] = False
-    assert "named as those to come" in words(next(sections(found)))
+    found["rows_of"] = {"source": "field.txt", "rows": 2000, "set_aside": False}
+    told_rows = words(next(sections(found)))
+    assert "2,000 texts that were named as those to come (field.txt). Of other texts" in told_rows
 
 
 def test_a_promise_that_cannot_be_kept_is_told_with_what_can_be():
