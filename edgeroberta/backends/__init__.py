@@ -18,6 +18,8 @@ from edgeroberta.storage.files import GRAPH
 
 #: Graphs of a folder beside the one with a float32 body: int8 with a float16 body; float16 throughout.
 INT8_GRAPH, HALF_GRAPH = "model.tensorrt.onnx", "model.fp16.onnx"
+#: The int8 graph in ONNX Runtime's own operators, which no other engine reads.
+ORT_GRAPH = "model.onnxruntime.onnx"
 
 #: Engine name to the module of this package and its function that build for it.
 BUILDERS = {

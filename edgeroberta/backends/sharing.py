@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edgeroberta.backends import onnxruntime, source_graph
+from edgeroberta.backends import onnxruntime
 from edgeroberta.roberta.onnx_builder import SMALL, external_data
 from edgeroberta.storage.artifact import replacing, write_bytes
 from edgeroberta.storage.files import GRAPH
@@ -25,9 +25,9 @@ ALIGNMENT = 64
 
 def build(graph_dir: Path, output: Path) -> tuple[str, ...]:
     """Write ``model.onnx`` and ``model.onnx_data``; a second call, for the other engine, changes nothing."""
-    source, graph = source_graph("onnxruntime", graph_dir), output / GRAPH
+    source, graph = graph_dir / GRAPH, output / GRAPH  # not the form that ONNX Runtime alone reads
     if external_data(source).is_file():
-        return onnxruntime.build(graph_dir, output)
+        return onnxruntime.copy(source, output)
     data = external_data(graph)
     if not (graph.is_file() and data.is_file()):
         _move(source, graph, data)

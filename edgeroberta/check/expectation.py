@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
 
+#: Domain of ONNX Runtime's own operators, in which the graph writer writes int8 graphs for that engine.
+ORT_DOMAIN = "com.microsoft"
+
+
 @dataclass(frozen=True)
 class ExpectedOp:
     """A matmul with weights, or an attention, in the order of the graph."""
@@ -34,6 +38,8 @@ def read(graph: Path) -> tuple[ExpectedOp, ...]:
     found: list[ExpectedOp] = []
     scores: dict[str, NodeProto] = {}  # softmax node to the matmul that made its input
     for node in model.node:
+        if node.domain == ORT_DOMAIN:
+            found += _of_onnxruntime(node)
         if node.op_type == "Softmax":
             scores[node.name] = _upward(node.input[0], makers, "MatMul")
         if node.op_type != "MatMul":
@@ -67,6 +73,8 @@ def gelus(graph: Path) -> tuple[Gelu, ...]:
             readers.setdefault(name, []).append(node)
     found = []
     for node in model.node:
+        if (node.domain, node.op_type) == (ORT_DOMAIN, "Gelu"):
+            found.append(Gelu(node.name, f"{node.name}.erf", tanh=False))
         if node.op_type not in ("Erf", "Tanh"):
             continue
         last: NodeProto | None = node
@@ -76,6 +84,17 @@ def gelus(graph: Path) -> tuple[Gelu, ...]:
         if last is not None:
             found.append(Gelu(last.name, node.name, node.op_type == "Tanh"))
     return tuple(found)
+
+
+def _of_onnxruntime(node: NodeProto) -> list[ExpectedOp]:
+    """Read one of ONNX Runtime's own operators, each called like a node of the form for all engines."""
+    if node.op_type not in ("MatMulIntegerToFloat", "QAttention"):
+        return []
+    matmul = ExpectedOp(node.name, False, True, (node.name,))
+    if node.op_type == "MatMulIntegerToFloat":
+        return [matmul]
+    name = node.name.removesuffix(".qkv.matmul")
+    return [matmul, ExpectedOp(f"{name}.softmax", True, False, (f"{name}.scores", f"{name}.context"))]
 
 
 def norms(graph: Path) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ What a graph demands, whatever shapes its layers have:
 part of the graph     ONNX Runtime                            OpenVINO
 ====================  ======================================  =======================================
 int8 matmul           one kernel that multiplies integers     the same
-GELU (erf)            one kernel (``BiasGelu``)               part of the matmul before it
+GELU (erf)            one kernel (``BiasGelu``, ``Gelu``)     part of the matmul before it
 GELU (tanh)           nothing: it fuses no such form          part of the matmul before it
 LayerNormalization    one kernel of that name                 one ``MVN``
 attention, float      nothing: two matmuls and a softmax      one kernel (``Subgraph``)

@@ -21,7 +21,7 @@ from edgeroberta.roberta import heads
 from edgeroberta.roberta.arrays import Array, LayerNorm, Linear
 from edgeroberta.roberta.blocks import LinearOp
 from edgeroberta.roberta.config import EncoderConfig
-from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
+from edgeroberta.roberta.graph import INT8_EMULATION, ONNXRUNTIME, TENSORRT, GraphForm, build_graph
 from edgeroberta.roberta.heads import HEADS
 from edgeroberta.roberta.quantized import (
     ActivationRange,
@@ -80,7 +80,8 @@ def _write_graphs(plan: ProbePlan, probe: LatencyProbe, folder: Path, *, targets
     if probe.engine == "tensorrt":
         build_graph(weights, numbers, TENSORRT).builder.save(folder / backends.INT8_GRAPH)
     else:
-        build_graph(weights, numbers, form).builder.save(folder / GRAPH)
+        own = probe.engine == "onnxruntime" and not targets_tensorrt
+        build_graph(weights, numbers, ONNXRUNTIME if own else form).builder.save(folder / GRAPH)
 
 
 def random_weights(config: EncoderConfig, *, seed: int = 0) -> Weights:

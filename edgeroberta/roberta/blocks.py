@@ -48,7 +48,7 @@ class Blocks:
         self.body = body
         self.linear_ops: list[LinearOp] = []
         self.attentions: list[Attention] = []
-        self._tables: set[str] = set()
+        self._written: set[str] = set()
 
     def linear(
         self,
@@ -67,11 +67,26 @@ class Blocks:
         product, bias = self.product(linear_op, x, linear, smoothed=smoothed, separable=separable)
         total = self.add_bias(linear_op, product, bias if extra_bias is None else bias + extra_bias)
         choice = self.plan.matmuls.get(linear_op)
-        if choice is None or choice.outliers is None:
+        return total if choice is None else self.with_outliers(linear_op, x, total, choice)
+
+    def with_outliers(self, linear_op: str, x: str, total: str, choice: MatMulPlan) -> str:
+        """Add the product of the channels that stay float, if there are such, to an int8 matmul's total."""
+        if choice.outliers is None:
             return total
         # After the bias, which engines make a part of the int8 matmul.
         apart = self._outliers(linear_op, x, choice.outliers)
         return self.graph.node("Add", (total, apart), f"{linear_op}.total")
+
+    def whole_attention(
+        self, linear_op: str, hidden: str, joint: Linear, divisor: Array, mask: str, heads: int
+    ) -> tuple[str, Array] | None:
+        """Write an attention as one operator where there is one; None where it is to be written in parts.
+
+        ``joint``: the three projections beside each other, the query's scaled. ``divisor``: float32 [3 *
+        width] that they are divided by. ``mask``: int64 [batch, length]. Returns the attention's result,
+        float [batch, length, width], and the bias of the values, float32 [width], that is still to add.
+        """
+        return None
 
     def _outliers(self, linear_op: str, x: str, outliers: FloatChannels) -> str:
         """Write the product of the channels that stay float, [..., outputs]."""
@@ -97,12 +112,20 @@ class Blocks:
             weight = linear.weight if divisor is None else linear.weight / divisor
             inputs, bias = (x, self.floats(f"{linear_op}.weight", weight)), linear.bias
         else:
-            if choice.smoothing is not None and not smoothed:
-                factors = self.floats(f"{linear_op}.smoothing", 1 / choice.smoothing)
-                x = self.graph.node("Mul", (x, factors), f"{linear_op}.smooth")
+            x = self.smooth(linear_op, x, choice, smoothed=smoothed)
             x = self.quantize_dequantize(linear_op, x, choice.activation)
-            inputs, bias = (x, self._int8_weight(linear_op, choice, divisor)), choice.bias
+            integers = self.int8_weight(linear_op, choice, divisor)
+            weight_name = f"{linear_op}.weight.dequantize"
+            dequantized = self.graph.node("DequantizeLinear", integers, weight_name, axis=1)
+            inputs, bias = (x, dequantized), choice.bias
         return self.graph.node("MatMul", inputs, f"{linear_op}.matmul"), bias
+
+    def smooth(self, linear_op: str, x: str, choice: MatMulPlan, *, smoothed: bool) -> str:
+        """Divide a matmul's input by its smoothing, if it has one and what made the input has not."""
+        if choice.smoothing is None or smoothed:
+            return x
+        factors = self.floats(f"{linear_op}.smoothing", 1 / choice.smoothing)
+        return self.graph.node("Mul", (x, factors), f"{linear_op}.smooth")
 
     def tied_linear(self, linear_op: str, x: str, linear: Linear) -> str:
         """Write ``x @ weight + bias`` with the transposed table of word embeddings as the weight.
@@ -127,8 +150,8 @@ class Blocks:
         rows, name = self.plan.word_embeddings, "embeddings.table"
         if rows is None:
             return self.floats("embeddings.word", words)
-        if name not in self._tables:
-            self._tables.add(name)
+        if name not in self._written:
+            self._written.add(name)
             values = self.graph.constant("embeddings.word", rows.values)
             scale = self.scales("embeddings.scale.rows", rows.scale[:, 0])
             zero = self.graph.constant("embeddings.zero", np.zeros(len(rows.scale)), np.int8)
@@ -146,14 +169,14 @@ class Blocks:
         integers = self.graph.node("QuantizeLinear", (x, scale, zero), f"{linear_op}.quantize")
         return self.graph.node("DequantizeLinear", (integers, scale, zero), f"{linear_op}.dequantize")
 
-    def _int8_weight(self, linear_op: str, choice: MatMulPlan, divisor: Array | None) -> str:
+    def int8_weight(self, linear_op: str, choice: MatMulPlan, divisor: Array | None) -> tuple[str, str, str]:
+        """Add a weight int8 [inputs, outputs], its scales divided by ``divisor``, and its zero points."""
         scale = choice.weight_scale if divisor is None else choice.weight_scale / divisor
-        inputs = (
+        return (
             self.graph.constant(f"{linear_op}.weight", choice.weight),
             self.scales(f"{linear_op}.weight_scale", scale),
             self.graph.constant(f"{linear_op}.weight_zero", np.zeros(len(choice.weight_scale)), np.int8),
         )
-        return self.graph.node("DequantizeLinear", inputs, f"{linear_op}.weight.dequantize", axis=1)
 
     def layer_norm(self, name: str, norm: LayerNorm, x: str, *, epsilon: float) -> str:
         """Normalize the last axis, in float32 whatever the body is.

@@ -4,7 +4,8 @@ The shape of the graph is chosen for what engines fuse (measured, see ``docs/exp
 Q, K and V are one matmul with 1/sqrt(d) folded into Q; positions are a slice of a table, because
 inputs are right-padded; the mask is added as -10000, which half precision can hold; where the head reads
 the first token alone, the last layer computes no other; and of pairs, token types are found by the first
-separator.
+separator. For ONNX Runtime alone an int8 graph has operators of its own, see
+:mod:`edgeroberta.roberta.ort_blocks`.
 
 Inputs are ``input_ids`` and ``attention_mask``, int64 [batch, length], right-padded; the output is
 ``logits``, float32 [batch, labels], or [batch, length, labels] of a head per token. What a graph ends with
@@ -23,6 +24,7 @@ from edgeroberta.roberta.blocks import Attention, Blocks, LinearOp, onnx_type
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.heads import HEADS, EncoderTensors
 from edgeroberta.roberta.onnx_builder import OPSET, GraphBuilder
+from edgeroberta.roberta.ort_blocks import OrtBlocks
 from edgeroberta.roberta.quantized import QuantizationPlan
 from edgeroberta.roberta.weights import EncoderLayer, Weights, load_weights
 
@@ -43,6 +45,8 @@ class GraphForm:
     first_token_only: bool = True
     interchange: bool = True  # add outputs that other programs look for, where the head has such
     fixed: bool = False  # let shapes depend on those of the inputs alone, not on what is in them
+    #: write int8 matmuls and what is around them as operators of ONNX Runtime's own, for that engine alone
+    onnxruntime: bool = False
     observers: bool = False  # make the inputs of every matmul and attention graph outputs, for calibration
 
 
@@ -51,6 +55,9 @@ class GraphForm:
 TENSORRT = GraphForm(body=np.float16, first_token_only=False, interchange=False, fixed=True)
 #: The same computation in a float32 body, for ONNX Runtime on a CPU: what the int8 engine is held to.
 INT8_EMULATION = GraphForm(first_token_only=False, interchange=False)
+#: What ONNX Runtime is given of an int8 graph, where that is not the emulation graph; of a float one it
+#: fuses as much by itself.
+ONNXRUNTIME = GraphForm(onnxruntime=True)
 
 
 @dataclass(frozen=True)
@@ -82,19 +89,20 @@ class _RequestWriter:
         self.config = weights.config
         half = form.body == np.float16 and bool(plan.matmuls or plan.word_embeddings)
         self.graph = GraphBuilder("roberta", opset=HALF_SCALES_OPSET if half else OPSET)
-        self.blocks = Blocks(self.graph, plan, form.body)
+        blocks = OrtBlocks if form.onnxruntime else Blocks
+        self.blocks = blocks(self.graph, plan, form.body)
+        self._bias: str | None = None
 
     def write(self) -> Graph:
         graph = self.graph
         ids = graph.input("input_ids", np.int64, ("batch", "length"))
         mask = graph.input("attention_mask", np.int64, ("batch", "length"))
         hidden = self.embeddings(ids)
-        bias = self.attention_bias(mask)
         last = len(self.weights.layers) - 1
         first = self.form.first_token_only and HEADS[self.config.head].first_token_only
         for index, layer in enumerate(self.weights.layers):
             only_first = first and index == last
-            hidden = self.layer(f"layer.{index}", layer, hidden, bias, only_first=only_first)
+            hidden = self.layer(f"layer.{index}", layer, hidden, mask, only_first=only_first)
         encoder = EncoderTensors(ids, mask, hidden, first, self.form.interchange, self.form.fixed)
         for output in self.weights.head.write(self.blocks, encoder):
             graph.node("Cast", (output.tensor,), output.name, to=onnx_type(np.float32))
@@ -175,20 +183,20 @@ class _RequestWriter:
         return graph.node("Mul", (numbers, scale), "embeddings.words")
 
     def attention_bias(self, mask: str) -> str:
-        """Turn the mask int64 [batch, length] into float [batch, 1, 1, length]: 0 or -10000."""
+        """Turn the mask int64 [batch, length] into float [batch, 1, 1, length], once: 0 or -10000."""
+        if self._bias is not None:
+            return self._bias
         graph = self.graph
         kept = graph.node("Cast", (mask,), "mask.float", to=onnx_type(self.form.body))
         padded = graph.node("Sub", (self.blocks.scalar(1.0), kept), "mask.padded")
         scores = graph.node("Mul", (padded, self.blocks.scalar(MASKED_SCORE)), "mask.scores")
         axes = graph.constant("index.1,2", [1, 2], np.int64)
-        return graph.node("Unsqueeze", (scores, axes), "mask.bias")
+        self._bias = graph.node("Unsqueeze", (scores, axes), "mask.bias")
+        return self._bias
 
-    def layer(self, name: str, layer: EncoderLayer, hidden: str, bias: str, *, only_first: bool) -> str:
+    def layer(self, name: str, layer: EncoderLayer, hidden: str, mask: str, *, only_first: bool) -> str:
         residual = self.blocks.first_token(f"{name}.first", hidden) if only_first else hidden
-        query, key, value, value_bias = self.projections(
-            name, layer, hidden, residual if only_first else None
-        )
-        context = self.attention(name, layer, query, key, value, bias)
+        context, value_bias = self.context(name, layer, hidden, mask, residual if only_first else None)
         output = layer.attention_output
         attended = self.blocks.linear(
             f"{name}.attention.output", context, output, extra_bias=value_bias @ output.weight, smoothed=True
@@ -209,10 +217,10 @@ class _RequestWriter:
         total = self.graph.node("Add", (x, residual), f"{name}.sum")
         return self.blocks.layer_norm(f"{name}.norm", norm, total, epsilon=self.config.layer_norm_eps)
 
-    def projections(
-        self, name: str, layer: EncoderLayer, hidden: str, first: str | None
-    ) -> tuple[str, str, str, Array]:
-        """Project to query, key and value, float [batch, tokens, heads * d] each.
+    def context(
+        self, name: str, layer: EncoderLayer, hidden: str, mask: str, first: str | None
+    ) -> tuple[str, Array]:
+        """Attend, float [batch, tokens, heads * d]; returns the bias of the values beside, still to add.
 
         Only the query gets its bias here. That of the keys adds the same number to all scores of a
         query, which softmax ignores; that of the values passes through the attention unchanged,
@@ -221,27 +229,43 @@ class _RequestWriter:
 
         With ``first``, float [batch, 1, hidden], only that token gets a query.
         """
+        linear_op = f"{name}.attention"
         scale = np.float32(1 / np.sqrt(self.config.head_size))
         query = Linear(layer.query.weight * scale, layer.query.bias * scale)
-        width = query.weight.shape[1]
-        linear_op = f"{name}.attention"
-        ones = np.ones(width, np.float32)
+        ones = np.ones(query.weight.shape[1], np.float32)
         output = self.plan.matmuls.get(f"{linear_op}.output")
         values = ones if output is None or output.smoothing is None else output.smoothing
         if first is None:
-            joint = _join(query, layer.key, layer.value)
-            divisor = np.concatenate([ones, ones, values])
-            product, bias = self.blocks.product(f"{linear_op}.qkv", hidden, joint, divisor=divisor)
-            parts = (f"{linear_op}.q.product", f"{linear_op}.k", f"{linear_op}.v")
-            product, key, value = self.blocks.split(f"{linear_op}.split", product, parts, width)
-            total = self.blocks.add_bias(f"{linear_op}.q", product, bias[:width])
-            return total, key, value, bias[2 * width :]
-        joint, divisor = _join(layer.key, layer.value), np.concatenate([ones, values])
+            joint, divisor = _join(query, layer.key, layer.value), np.concatenate([ones, ones, values])
+            whole = self.blocks.whole_attention(linear_op, hidden, joint, divisor, mask, layer.heads)
+            if whole is not None:
+                return whole
+            parts, value_bias = self.projections(linear_op, hidden, joint, divisor)
+        else:
+            joint, divisor = _join(layer.key, layer.value), np.concatenate([ones, values])
+            parts, value_bias = self.first_projections(linear_op, hidden, first, query, joint, divisor)
+        return self.attention(name, layer, *parts, self.attention_bias(mask)), value_bias
+
+    def projections(
+        self, linear_op: str, hidden: str, joint: Linear, divisor: Array
+    ) -> tuple[tuple[str, str, str], Array]:
+        """Project all tokens to query, key and value, float [batch, tokens, heads * d] each."""
+        width = len(divisor) // 3
+        product, bias = self.blocks.product(f"{linear_op}.qkv", hidden, joint, divisor=divisor)
+        parts = (f"{linear_op}.q.product", f"{linear_op}.k", f"{linear_op}.v")
+        product, key, value = self.blocks.split(f"{linear_op}.split", product, parts, width)
+        total = self.blocks.add_bias(f"{linear_op}.q", product, bias[:width])
+        return (total, key, value), bias[2 * width :]
+
+    def first_projections(
+        self, linear_op: str, hidden: str, first: str, query: Linear, joint: Linear, divisor: Array
+    ) -> tuple[tuple[str, str, str], Array]:
+        """Project all tokens to key and value, and the first to a query, float [batch, 1, heads * d]."""
+        width = len(divisor) // 2
         product, bias = self.blocks.product(f"{linear_op}.kv", hidden, joint, divisor=divisor)
-        key, value = self.blocks.split(
-            f"{linear_op}.split", product, (f"{linear_op}.k", f"{linear_op}.v"), width
-        )
-        return self.blocks.linear(f"{linear_op}.query", first, query), key, value, bias[width:]
+        parts = (f"{linear_op}.k", f"{linear_op}.v")
+        key, value = self.blocks.split(f"{linear_op}.split", product, parts, width)
+        return (self.blocks.linear(f"{linear_op}.query", first, query), key, value), bias[width:]
 
     def attention(self, name: str, layer: EncoderLayer, query: str, key: str, value: str, bias: str) -> str:
         graph, linear_op = self.graph, f"{name}.attention"

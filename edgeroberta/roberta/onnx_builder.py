@@ -133,10 +133,13 @@ class GraphBuilder:
     def _model(self, initializers: Sequence[onnx.TensorProto]) -> onnx.ModelProto:
         from onnx import helper
 
+        # Operators of an engine's own have versions of their own, of which ONNX Runtime's is the first still.
+        domains = sorted({node.domain for node in self._nodes if node.domain})
+        others = [helper.make_opsetid(domain, 1) for domain in domains]
         graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, list(initializers))
         return helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", self.opset)],
+            opset_imports=[helper.make_opsetid("", self.opset), *others],
             ir_version=IR_VERSIONS[self.opset],
             producer_name="edgeroberta",
         )

@@ -105,13 +105,14 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
 
     For a target that runs TensorRT, ``model.tensorrt.onnx`` is written as well: the same plan around a
     half-precision body. ``model.onnx`` then is the int8 emulation graph on a CPU,
-    with the attentions in int8, too.
+    with the attentions in int8, too. For others with ONNX Runtime, ``model.onnxruntime.onnx`` is the same
+    plan in operators of its own.
     ``context``: the checkpoint, its float graph, and the training rows to calibrate on. Returns notes: per
     matmul what was chosen and why, and how close the int8 graph stays to the float one.
     """
     from edgeroberta import backends
     from edgeroberta.quantization.graph_config import SelectedScales
-    from edgeroberta.roberta.graph import INT8_EMULATION, TENSORRT, GraphForm, build_graph
+    from edgeroberta.roberta.graph import INT8_EMULATION, ONNXRUNTIME, TENSORRT, GraphForm, build_graph
     from edgeroberta.roberta.quantized import quantize_columns
     from edgeroberta.roberta.weights import load_weights
 
@@ -139,6 +140,8 @@ def quantize(config: QuantizeConfig, context: Context) -> Mapping[str, Any]:
     files = build_graph(weights, plan, form).builder.save(context.output / GRAPH)
     if tensorrt:
         build_graph(weights, plan, TENSORRT).builder.save(context.output / backends.INT8_GRAPH)
+    elif plan.matmuls and "onnxruntime" in context.target.engines:
+        build_graph(weights, plan, ONNXRUNTIME).builder.save(context.output / backends.ORT_GRAPH)
     context.checkpoint.copy_files(context.output)
     if not fitted.within_budget:
         context.progress.line(

@@ -80,6 +80,26 @@ def test_external_weights_travel_along(graph, output):
     assert session.run(np.full((1, 4), 5), np.ones((1, 4), np.int64)).shape == (1, 2)
 
 
+def test_external_weights_of_an_engines_own_graph_get_the_usual_name(graph, output):
+    import onnx
+
+    model = onnx.load(graph / "model.onnx")
+    own = "model.onnxruntime.onnx"
+    onnx.save(model, graph / own, save_as_external_data=True, location=f"{own}_data")
+    assert backends.build("onnxruntime", graph, output) == ("model.onnx", "model.onnx_data")
+    assert sorted(file.name for file in output.iterdir()) == ["model.onnx", "model.onnx_data"]
+    session = open_session("onnxruntime", output, threads=1, lengths=Lengths((512,), ()))
+    assert session.run(np.full((1, 4), 5), np.ones((1, 4), np.int64)).shape == (1, 2)
+
+
+def test_shared_weights_are_those_of_the_graph_that_both_engines_read(graph, output):
+    (graph / "model.onnxruntime.onnx").write_bytes(b"what OpenVINO does not read")
+    for engine in ("onnxruntime", "openvino"):
+        assert backends.build(engine, graph, output, share_weights=True) == ("model.onnx", "model.onnx_data")
+    session = open_session("openvino", output, threads=1, lengths=Lengths((16,), ()))
+    assert session.run(np.full((1, 16), 5), np.ones((1, 16), np.int64)).shape == (1, 2)
+
+
 def test_a_folder_without_graph_is_refused(output):
     for engine in ENGINES_HERE:
         with pytest.raises(EdgeRobertaError) as caught:

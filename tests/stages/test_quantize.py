@@ -96,6 +96,25 @@ def test_entities_are_compared_by_words_not_by_tokens_that_stand_for_no_text(tok
             assert places[:, 1].max() > 20
 
 
+@pytest.mark.parametrize(
+    ("engines", "own"), [(("openvino", "onnxruntime"), True), (("openvino",), False)], ids=["both", "other"]
+)
+def test_onnx_runtime_gets_the_same_plan_in_its_own_operators(context, engines, own):
+    target = dataclasses.replace(context.target, engines=engines)
+    quantize(settings(), dataclasses.replace(context, target=target))
+    file = context.output / "model.onnxruntime.onnx"
+    assert file.is_file() == own
+    if own:
+        weights = {
+            tensor.name: tensor.raw_data
+            for tensor in onnx.load(file).graph.initializer
+            if tensor.name.endswith(".weight")
+        }
+        common = onnx.load(context.output / "model.onnx").graph.initializer
+        assert weights
+        assert weights.items() <= {tensor.name: tensor.raw_data for tensor in common}.items()
+
+
 def test_a_head_per_token_is_written_for_tensorrt_with_every_attention_in_int8(token_context):
     target = dataclasses.replace(token_context.target, engines=("tensorrt", "tensorrt-fp16", "onnxruntime"))
     graph = token_context.inputs[Kind.GRAPH].path
