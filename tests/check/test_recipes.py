@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgeroberta.check import cpu, fusion, tensorrt
 from edgeroberta.data.rows import Rows, Splits
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
+from edgeroberta.recipe import RecipeStep
 from edgeroberta.roberta import surgery
 from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.loading import load_classifier, save_classifier
@@ -50,26 +52,50 @@ def rows_of(count: int, name: str) -> Rows:
     return Rows(texts, None, np.arange(count) % 2, f"{name}.csv")
 
 
-def draft(name: str, model: Path, folder: Path, target: str) -> Path:
+def _chains() -> list[str]:
+    """Every recipe, and of a cascade every tier that has layers, as ``recipe/tier``."""
+    found = []
+    for name in recipe.names():
+        cascade = recipe.load(name).cascade
+        tiers = dict(cascade.tiers) if cascade else {}
+        found += [f"{name}/{tier}" for tier, steps in tiers.items() if steps[0].stage.name != "static"]
+        found += [] if cascade else [name]
+    return found
+
+
+CHAINS = _chains()
+
+
+def steps_of(chain: str, overrides: Sequence[str] = ()) -> tuple[RecipeStep, ...]:
+    """The stages of a recipe, or of one of its tiers, up to the bundle without a verdict."""
+    name, _, tier = chain.partition("/")
+    chosen = recipe.load(name, [f"{tier}.{each}" if tier else each for each in overrides])
+    steps = dict(chosen.cascade.tiers)[tier] if chosen.cascade else chosen.stages
+    return steps[: [step.stage.writes for step in steps].index(Kind.DRAFT) + 1]
+
+
+def quantizes(chain: str) -> bool:
+    return "quantize" in {step.stage.name for step in steps_of(chain)}
+
+
+def draft(chain: str, model: Path, folder: Path, target: str) -> Path:
     """Run a recipe for a target up to the bundle without a verdict."""
-    stages = {step.stage.name for step in recipe.load(name).stages}
+    stages = {step.stage.name for step in steps_of(chain)}
     quick = [f"{stage}.{value}" for stage, values in QUICK.items() if stage in stages for value in values]
-    chosen = recipe.load(name, quick)
-    end = [step.stage.writes for step in chosen.stages].index(Kind.DRAFT) + 1
     splits = Splits(rows_of(32, "train"), rows_of(8, "validation"), rows_of(8, "heldout"), None, LABELS)
     task = Task(Problem.SINGLE_LABEL, LABELS)
     job = PipelineJob(Checkpoint(model), task, splits, targets.load(target), folder / "out", folder / "work")
-    made = pipeline.make(chosen.stages[:end], job, progress=Progress())
+    made = pipeline.make(steps_of(chain, quick), job, progress=Progress())
     return made[-1].artifact.path
 
 
 @needs_rtx
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", CHAINS)
 def test_the_graphs_of_a_recipe_build_and_fuse(name, make_checkpoint, tmp_path):
     """A recipe that is added is tested, too: with its own settings, or those of QUICK."""
     bundle = draft(name, make_checkpoint(LABELS, **SIZES), tmp_path, "jetson")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
-    quantized = "quantize" in {step.stage.name for step in recipe.load(name).stages}
+    quantized = quantizes(name)
     found = tensorrt.check(bundle, compare_fp32=False, progress=Progress())
     engines = {each.engine: each for each in found.engines}
     assert set(engines) == ({"tensorrt", "tensorrt-fp16"} if quantized else {"tensorrt-fp16"})
@@ -89,7 +115,7 @@ def test_the_graphs_of_a_recipe_build_and_fuse(name, make_checkpoint, tmp_path):
     reason="on this processor the engines are not known to do all that is demanded",
 )
 @pytest.mark.parametrize("family", ["roberta", "bert"])
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", CHAINS)
 def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(name, family, make_checkpoint, tmp_path):
     bundle = draft(name, make_checkpoint(LABELS, model_type=family, **SIZES), tmp_path, "cpu")
     layers = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"]
@@ -100,7 +126,7 @@ def test_the_cpu_engines_make_of_a_recipe_what_its_graph_demands(name, family, m
         counts = fusion.counts(each.judged)
         assert counts["GELU"] == (layers, layers)
         assert counts["LayerNormalization"] == (2 * layers + 1,) * 2
-        if "quantize" in {step.stage.name for step in recipe.load(name).stages}:
+        if quantizes(name):
             # Four per layer, of which the last has its query apart, and two of the head.
             assert counts["int8 matmul"] == (4 * layers + 3,) * 2
     assert fusion.counts(found["openvino"].judged)["attention"] == (layers, layers)
