@@ -59,6 +59,10 @@ def compress(
             candidate, limits, base, file, share=selection.engines_share_weights(job, limits)
         )
     ranks.wait()
-    result = pipeline.run(recipe.load(str(file)), job, progress=progress)
+    final = recipe.load(str(file))
+    if candidate.escalated is not None:  # whose thresholds need rows that nothing has learnt from
+        job = compression.prepare(request, final, progress=progress)
+        planned = replace(job, work=planned.work)
+    result = pipeline.run(final, job, progress=progress)
     made = DeliveredBundle(limits, candidate, probes, device, base, result, host)
     return BudgetResult(result, measurement.evaluate(made, planned, progress))

@@ -11,6 +11,7 @@ from edgeroberta import stages
 from edgeroberta.errors import UsageError
 from edgeroberta.recipe import SCHEMA_VERSION, Recipe, RecipeStep, load
 from edgeroberta.search.candidates import Candidate
+from edgeroberta.search.cascades import agreement
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.storage import yamltext
 from edgeroberta.storage.artifact import write_text
@@ -20,6 +21,8 @@ from edgeroberta.training.distill_settings import DistillSettings
 DEFAULT = "int8-distill"
 
 
+#: Names of a cascade's tiers.
+FIRST, LAST = "student", "int8"
 #: What of a gate a budget does not replace.
 _KEPT = ("confidence", "metric", "min_recall", "max_recall_drop")
 
@@ -71,18 +74,16 @@ def write(
     """Write a candidate's recipe and read it back; ``share``: let engines share weights."""
     gate = {**base.verify.get("gate", {}), "max_drop": 1.0, "min_agreement": 0.0, "min_kept": limits.keep}
     build = {**base.build, "share_weights": True} if share else dict(base.build)
+    finish = [{"export": {}}, {"quantize": dict(base.quantize)}, {"build": build}]
+    made = [*training_steps(candidate, base.recovery), *finish]
+    if candidate.escalated is not None:
+        tiers = [{"name": FIRST, "stages": made}, {"name": LAST, "stages": finish}]
+        made = [{"cascade": {"agreement": agreement(limits), "tiers": tiers}}]
     document = {
         "schema_version": SCHEMA_VERSION,
         "name": "budget",
         "description": f"{candidate.name} in int8, for {limits.told}",
-        "stages": [
-            *training_steps(candidate, base.recovery),
-            {"export": {}},
-            {"quantize": dict(base.quantize)},
-            {"build": build},
-            {"verify": {**base.verify, "gate": gate}},
-            {"bundle": {}},
-        ],
+        "stages": [*made, {"verify": {**base.verify, "gate": gate}}, {"bundle": {}}],
     }
     write_text(file, yamltext.dump(document))
     return load(str(file))

@@ -25,7 +25,12 @@ class BundleSize:
     answers: int = 0  # bytes of the baseline's answers to the held-out rows, which the bundle carries
 
     def of(self, shape: EncoderShape, full_vocabulary: int) -> float:
-        """Return the bytes of an int8 bundle.
+        """Return the bytes of an int8 bundle."""
+        tokenizer = self.tokenizer * shape.vocab_size / full_vocabulary
+        return self.model(shape) + tokenizer + self.answers
+
+    def model(self, shape: EncoderShape) -> float:
+        """Return the bytes of an int8 model and what belongs to it, without tokenizer and answers.
 
         Weights take a byte each and embeddings a byte and a float32 per row; positions and head stay float32.
         """
@@ -33,8 +38,7 @@ class BundleSize:
         words = shape.vocab_size * (shape.hidden_size + 4)
         head = heads.parameters(heads.HEADS[shape.head], shape.hidden_size, shape.labels, shape.vocab_size)
         rest = 4 * (shape.hidden_size * shape.max_positions + head)
-        tokenizer = self.tokenizer * shape.vocab_size / full_vocabulary
-        return self.copies * (layers + words + rest) + tokenizer + self.answers + OTHER_BYTES
+        return self.copies * (layers + words + rest) + OTHER_BYTES
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class PredictedResult:
     """What a model should come to."""
 
     times: CallTimes  # of undisturbed calls with the user's texts
-    speedup: float  # how many times faster than the baseline in float, by medians
+    speedup: float  # how many times faster than the baseline in float: by medians, of a cascade by means
     bytes: float  # the bundle's size
 
     def to_json(self) -> dict[str, Any]:
@@ -70,10 +74,21 @@ class Candidate:
     kept: float  # share of the importance of all heads and neurons that stays
     whole: bool  # True where nothing but whole layers goes
     everything: bool = False  # True where not even a layer goes
+    #: of a cascade, whose first tier this is: share of texts that go on to the baseline in int8
+    escalated: float | None = None
+
+    @property
+    def typical(self) -> float:
+        """Seconds of a text: the median, which noise moves less, but of a cascade the mean."""
+        return self.predicted.times.p50 if self.escalated is None else self.predicted.times.mean
 
     @property
     def name(self) -> str:
         """What it is called."""
+        return self._model if self.escalated is None else f"cascade: {self._model}, then all"
+
+    @property
+    def _model(self) -> str:
         text = f"{len(self.layers)} layer{'s' if len(self.layers) > 1 else ''}"
         if not self.whole:
             heads = sum(shape.heads for shape in self.shapes)
@@ -89,6 +104,7 @@ class Candidate:
             "vocabulary": self.vocabulary,
             "predicted": self.predicted.to_json(),
             "importance_kept": self.kept,
+            "escalated": self.escalated,
         }
 
 

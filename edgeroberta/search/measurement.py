@@ -9,18 +9,18 @@ from typing import Any
 
 from edgeroberta import distributed, pipeline
 from edgeroberta.errors import EngineError
-from edgeroberta.latency.calltimes import CallTimes
 from edgeroberta.pipeline import RunResult
 from edgeroberta.pipeline.job import PipelineJob
 from edgeroberta.progress import Progress
 from edgeroberta.report.pareto import ParetoPoint
+from edgeroberta.runtime import manifest
 from edgeroberta.search import candidate_recipes
 from edgeroberta.search import result as search_result
 from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import Candidate
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
-from edgeroberta.search.result import FULL, MADE, SearchResult
+from edgeroberta.search.result import FULL, MADE, SearchResult, TimedBundle
 from edgeroberta.search.selection import DeviceLatency
 from edgeroberta.storage.artifact import Kind
 
@@ -49,11 +49,12 @@ class DeliveredBundle:
 
 @dataclass(frozen=True)
 class _BaselineTimes:
-    """A bundle, its metric on the held-out rows, and its median in seconds by the table."""
+    """A bundle, its metric on the held-out rows, and what a text takes in seconds by the table."""
 
     folder: Path
     score: float
-    predicted: float
+    predicted: float  # median, of a cascade the mean
+    cascade: bool = False
 
 
 def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> SearchResult | None:
@@ -71,8 +72,9 @@ def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> Sea
     if not distributed.current().main:
         return None
     score = _metric(report, table.engine, metric)
-    models[made.name] = _BaselineTimes(made.result.bundle, score, made.candidate.predicted.times.p50)
-    times: dict[str, CallTimes] = {}
+    cascade = manifest.read(made.result.bundle).cascade is not None
+    models[made.name] = _BaselineTimes(made.result.bundle, score, made.candidate.typical, cascade)
+    times: dict[str, TimedBundle] = {}
     if made.host is None:
         times = search_result.time_in_turns(
             {name: model.folder for name, model in models.items()},
@@ -89,7 +91,7 @@ def evaluate(made: DeliveredBundle, job: PipelineJob, progress: Progress) -> Sea
 def _summed(
     made: DeliveredBundle,
     models: Mapping[str, _BaselineTimes],
-    times: Mapping[str, CallTimes],
+    times: Mapping[str, TimedBundle],
     metric: str,
 ) -> SearchResult:
     full, mine = models[FLOAT], models[made.name]
@@ -98,7 +100,7 @@ def _summed(
         chosen=made.candidate,
         probes=made.probes,
         predicted=made.candidate.predicted,
-        measured=_measured(times.get(FLOAT), times.get(made.name), search_result.size_of(mine.folder)),
+        measured=_measured(times.get(FLOAT), times.get(made.name), mine),
         metric=metric,
         kept=mine.score / full.score if full.score else 1.0,
         points=tuple(_point(name, model, times.get(name)) for name, model in models.items()),
@@ -106,20 +108,29 @@ def _summed(
         device=made.device.table.device,
         elsewhere=made.host,
         full_then=full.predicted * 1000,
-        full_now=times[FLOAT].p50 * 1000 if FLOAT in times else None,
+        full_now=times[FLOAT].calls.p50 * 1000 if FLOAT in times else None,
     )
 
 
-def _measured(full: CallTimes | None, mine: CallTimes | None, size: int) -> dict[str, float | None]:
+def _measured(
+    full: TimedBundle | None, mine: TimedBundle | None, model: _BaselineTimes
+) -> dict[str, float | None]:
+    size = search_result.size_of(model.folder)
     if full is None or mine is None:
-        return {**dict.fromkeys(("mean_ms", "p50_ms", "p95_ms", "p99_ms", "speedup")), "bytes": size}
-    return {**mine.to_json(), "speedup": full.p50 / mine.p50, "bytes": size}
+        names = ("mean_ms", "p50_ms", "p95_ms", "p99_ms", "speedup", "escalated")
+        return {**dict.fromkeys(names), "bytes": size}
+    by = "mean" if model.cascade else "p50"
+    speedup = getattr(full.calls, by) / getattr(mine.calls, by)
+    return {**mine.calls.to_json(), "speedup": speedup, "escalated": mine.escalated, "bytes": size}
 
 
-def _point(name: str, model: _BaselineTimes, found: CallTimes | None) -> ParetoPoint:
+def _point(name: str, model: _BaselineTimes, found: TimedBundle | None) -> ParetoPoint:
+    seconds = model.predicted
+    if found is not None:
+        seconds = found.calls.mean if model.cascade else found.calls.p50
     return ParetoPoint(
-        name,
-        1000 * (model.predicted if found is None else found.p50),
+        f"{name} (mean)" if model.cascade else name,
+        1000 * seconds,
         model.score,
         search_result.size_of(model.folder),
         FULL if name == FLOAT else MADE,

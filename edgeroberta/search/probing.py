@@ -24,6 +24,7 @@ from edgeroberta.search.candidates import Candidate
 if TYPE_CHECKING:
     from edgeroberta.data.rows import Rows
     from edgeroberta.pipeline.job import PipelineJob
+    from edgeroberta.search.cascades import CascadeSearch
     from edgeroberta.tasks import Task
 
 #: Training texts of a probe: 200 steps of 32.
@@ -64,24 +65,39 @@ class ShortDistillation:
 
 
 def rank(
-    candidates: Sequence[Candidate], base: CandidateSettings, job: PipelineJob, *, progress: Progress
+    candidates: Sequence[Candidate],
+    base: CandidateSettings,
+    job: PipelineJob,
+    *,
+    cascades: CascadeSearch | None = None,
+    progress: Progress,
 ) -> tuple[ShortDistillation, ...]:
     """Distil candidates for a while and compare them; a probe that an earlier run has made is reused.
 
-    ``base``: how they learn; one pass over :data:`TEXTS` texts here. Returns in the order of their agreement;
-    of equal ones that first which kept more importance.
+    ``base``: how they learn; one pass over :data:`TEXTS` texts here. ``cascades``: students that are compared
+    as the first tier of a cascade, if that then meets the budget. Returns in the order of their agreement; of
+    equal ones that first which kept more importance.
     """
+    students = () if cascades is None else cascades.students()
     small = replace(job, data=_sample(job))
     answers = _answers(small.model, small)
     recovery = {**base.recovery, "epochs": 1, "eval_steps": None, "augment": 0}
     found: list[tuple[ShortDistillation, Any]] = []
-    for number, candidate in enumerate(candidates, 1):
-        progress.line(f"candidate {number} of {len(candidates)}: {candidate.name}")
+    for number, candidate in enumerate((*candidates, *students)):
+        several = f"candidate {number + 1} of {len(candidates) + len(students)}"
+        asked_first = number >= len(candidates)
+        progress.line(f"{several}: {candidate.name}{' before all' if asked_first else ''}")
         steps = candidate_recipes.steps(
             candidate_recipes.training_steps(replace(candidate, vocabulary=None), recovery)
         )
         folder = pipeline.make(steps, small, progress=progress)[-1].artifact.path
         outputs = _answers(Checkpoint(folder), small)
+        if cascades is not None and asked_first:
+            joined = cascades.join(candidate, outputs, answers, small.data.validation.labels)
+            if joined is None:
+                progress.line(f"{candidate.name} would be sure of too few texts to be asked first")
+                continue
+            candidate, outputs = joined
         same = metrics.agrees(_loosely(job.task), answers, outputs)
         agreement = float(same.mean())
         found.append((ShortDistillation(candidate, agreement, _score(small, outputs)), same))
@@ -100,9 +116,8 @@ def _loosely(task: Task) -> Task:
 def pick(probes: Sequence[ShortDistillation]) -> ShortDistillation:
     """Return the fastest of those tied with the best; of equally fast ones that with more agreement."""
     tied = [probe for probe in probes if probe.tied]
-    fastest = min(probe.candidate.predicted.times.p50 for probe in tied)
-    near = fastest / (1 - SAME_TIME)
-    return next(probe for probe in tied if probe.candidate.predicted.times.p50 <= near)
+    near = min(probe.candidate.typical for probe in tied) / (1 - SAME_TIME)
+    return next(probe for probe in tied if probe.candidate.typical <= near)
 
 
 def tie_notice(probes: Sequence[ShortDistillation], chosen: Candidate) -> str | None:

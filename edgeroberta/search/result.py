@@ -113,6 +113,12 @@ class SearchResult:
             digits = 0 if unit == "bytes" else 2
             said = "not measured here" if found is None else f"{found:,.{digits}f} measured"
             lines.append(f"  {name.split('_')[0]:8}{predicted[name]:,.{digits}f} {unit} predicted, {said}")
+        if self.chosen.escalated is not None:
+            share = self.measured["escalated"]
+            absent = "not measured here" if self.elsewhere is not None else "no cascade was made"
+            said = absent if share is None else f"{share:.1%} measured"
+            lines.append(f"  on to the last tier go {self.chosen.escalated:.1%} predicted, {said}")
+            lines.append("  the speed-up of a cascade is that of the mean; its p50 is that of easy texts")
         if self.clock_ratio is not None:
             lines.append(
                 f"  the baseline took {self.full_then:.2f} ms when the device was measured and "
@@ -150,9 +156,17 @@ class SearchResult:
 FULL, MADE = "baseline", "compressed"
 
 
+@dataclass(frozen=True)
+class TimedBundle:
+    """What a bundle took."""
+
+    calls: CallTimes
+    escalated: float | None  # of a cascade, share of the calls that the last tier answered
+
+
 def time_in_turns(
     bundles: Mapping[str, Path], inputs: Inputs, *, engine: str, threads: int, progress: Progress
-) -> dict[str, CallTimes]:
+) -> dict[str, TimedBundle]:
     """Time bundles on texts in turns, each in its own process."""
     plan = RepetitionPlan(rounds=5, calls=200, threads=threads)
     runs = []
@@ -167,9 +181,14 @@ def time_in_turns(
     for entry in runs:
         if entry.error is not None:
             raise entry.error
-    return {
-        entry.name: CallTimes.of(np.concatenate([calls.seconds for calls in entry.rounds])) for entry in runs
-    }
+    return {entry.name: _timed(entry) for entry in runs}
+
+
+def _timed(entry: RepetitionRun) -> TimedBundle:
+    seconds = np.concatenate([calls.seconds for calls in entry.rounds])
+    tiers = [tier for calls in entry.rounds for tier in calls.tiers]
+    last = len(entry.opened.tiers) - 1 if entry.opened is not None else -1
+    return TimedBundle(CallTimes.of(seconds), float(np.equal(tiers, last).mean()) if tiers else None)
 
 
 def size_of(folder: Path) -> int:

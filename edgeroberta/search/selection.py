@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgeroberta.data import texts
 from edgeroberta.latency import measurement
 from edgeroberta.latency.request import LatencyRequest as TableRequest
 from edgeroberta.latency.request import sample_texts
@@ -16,6 +17,7 @@ from edgeroberta.runtime.encoding import Encoding, all_windows
 from edgeroberta.search import probing
 from edgeroberta.search.candidate_recipes import CandidateSettings
 from edgeroberta.search.candidates import BundleSize, Candidate
+from edgeroberta.search.cascades import CascadeSearch
 from edgeroberta.search.limits import BudgetLimits
 from edgeroberta.search.probing import ShortDistillation
 from edgeroberta.search.shapes import ShapeSearch, equal
@@ -83,10 +85,11 @@ def select(
         progress.line(f"the baseline in int8 meets the budget: {limits.told}")
         return (), first
     found = replace(space, importance=_importance(job, progress)).candidates()
-    if len(found) == 1:
+    cascades = CascadeSearch(space, job.task, int(texts.groups(job.data.train).max()) + 1)
+    if len(found) == 1 and not cascades.students():
         progress.line(f"one candidate meets the budget: {found[0].name}")
         return (), found[0]
-    probes = probing.rank(found, base, job, progress=progress)
+    probes = probing.rank(found, base, job, cascades=cascades, progress=progress)
     chosen = probing.pick(probes).candidate
     if (ties := probing.tie_notice(probes, chosen)) is not None:
         progress.line(ties)

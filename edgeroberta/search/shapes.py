@@ -54,7 +54,7 @@ class ShapeSearch:
         for count in range(depth, 0, -1):
             layers = choose_layers(depth, count)
             whole = self._candidate(layers, tuple(self.table.shape.layers[layer] for layer in layers))
-            if whole.predicted.meets(self._aimed):
+            if whole.predicted.meets(self.aimed):
                 found.append(whole)
                 break
             pruned = self._pruned(layers)
@@ -67,14 +67,20 @@ class ShapeSearch:
         """Return the baseline in int8, with fewer tokens if need be; None where it is too much."""
         depth = len(self.table.shape.layers)
         found = self._candidate(tuple(range(depth)), self.table.shape.layers)
-        return found if found.predicted.meets(self._aimed) else None
+        return found if found.predicted.meets(self.aimed) else None
+
+    def of_layers(self, count: int) -> Candidate:
+        """Return the model of so many whole layers, with all tokens, whether it meets the budget or not."""
+        full = self.table.shape
+        layers = choose_layers(len(full.layers), count)
+        return self._candidate(layers, tuple(full.layers[layer] for layer in layers), every_token=True)
 
     def check(self) -> None:
         """Refuse a budget that no shape meets, naming the least that there is; needs no importance."""
         whole = self.table.shape.layers[0]
         least = LayerShape(1, min(allocation.GRANULARITY, whole.intermediate))
         smallest = self._candidate((0,), (least,)).predicted
-        if smallest.meets(self._aimed):
+        if smallest.meets(self.aimed):
             return
         times, length = smallest.times, int(np.median(self.lengths))
         outside = float(self.table.overhead.at(np.array([length], np.float64))[0])
@@ -91,7 +97,7 @@ class ShapeSearch:
         )
 
     @property
-    def _aimed(self) -> BudgetLimits:
+    def aimed(self) -> BudgetLimits:
         """The budget less the reserve."""
         asked, part = self.limits, 1 - RESERVE
         return BudgetLimits(
@@ -113,7 +119,7 @@ class ShapeSearch:
             budget = low if step == 0 else (low + high) / 2
             kept = allocation.allocate(self.importance, cost, budget * (1 + 1e-9), layers=layers)
             found = self._candidate(layers, kept.shapes)
-            if found.predicted.meets(self._aimed):
+            if found.predicted.meets(self.aimed):
                 best = replace(found, kept=self._share(allocation.kept_importance(self.importance, kept)))
                 low = budget
             elif best is None:
@@ -122,10 +128,12 @@ class ShapeSearch:
                 high = budget
         return best
 
-    def _candidate(self, layers: tuple[int, ...], shapes: tuple[LayerShape, ...]) -> Candidate:
+    def _candidate(
+        self, layers: tuple[int, ...], shapes: tuple[LayerShape, ...], *, every_token: bool = False
+    ) -> Candidate:
         full = self.table.shape
         shape = replace(full, layers=shapes)
-        vocabulary = self._vocabulary(shape)
+        vocabulary = None if every_token else self._vocabulary(shape)
         if vocabulary is not None:
             shape = replace(shape, vocab_size=vocabulary)
         found = self.table.predict(shape, self.lengths)
@@ -147,7 +155,7 @@ class ShapeSearch:
 
     def _vocabulary(self, shape: EncoderShape) -> int | None:
         """Return how many tokens to keep for the size that is asked for; None for all of them."""
-        limit = self._aimed.bytes
+        limit = self.aimed.bytes
         full = shape.vocab_size
         if limit is None or self.footprint.of(shape, full) <= limit:
             return None

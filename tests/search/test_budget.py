@@ -22,7 +22,8 @@ from edgeroberta.pipeline import compression
 from edgeroberta.pipeline.compression_inputs import CompressionRequest
 from edgeroberta.progress import Progress
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.search import budget, preview, probing
+from edgeroberta.runtime import manifest
+from edgeroberta.search import budget, cascades, preview, probing
 from edgeroberta.search import measurement as evaluation
 from edgeroberta.search.limits import BudgetLimits
 
@@ -232,3 +233,41 @@ def test_options_that_make_no_budget_end_with_code_2(options, message, capsys):
         cli.main(["compress", "model", "--data", "rows.csv", *options])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_cascade_may_be_the_best_and_is_judged_by_its_mean(ask, tmp_path, monkeypatch):
+    """One that promises six of ten answers, since the tiny models have learnt nothing."""
+    monkeypatch.setattr(cascades, "AGREEMENT", 0.6)
+    monkeypatch.setattr(
+        probing, "pick", lambda probes: next(each for each in probes if each.candidate.escalated is not None)
+    )
+    rows = tmp_path / "rows.csv"
+    with rows.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["text", "label"])
+        for index in range(900):
+            words = [WORDS[index * step % 7] for step in range(1, 5 + index % 7)]
+            writer.writerow([f"{' '.join(words)} {index}", ("negative", "positive")[index % 2]])
+    asked = replace(ask, data=DataSpec(str(rows), eval_fraction=0.2), work=tmp_path / "work")
+    found = budget.compress(asked, BudgetLimits(speedup=4, keep=0.01), progress=Progress())
+    outcome = found.search_result
+    assert outcome.chosen.name.startswith("cascade: ")
+    assert [made.artifact.lineage.stage for made in found.result.stages][-3:] == [
+        "cascade",
+        "verify",
+        "bundle",
+    ]
+    facts = manifest.read(found.result.bundle).cascade
+    assert facts is not None
+    assert facts.names == ("student", "int8")
+    assert facts.agreement >= 0.6
+    full, int8, mine = outcome.points
+    assert outcome.measured["mean_ms"] == mine.latency_ms
+    assert outcome.measured["speedup"] != pytest.approx(
+        full.latency_ms / outcome.measured["p50_ms"], rel=1e-6
+    )
+    assert 0 <= outcome.measured["escalated"] <= 1
+    assert mine.name == f"{outcome.chosen.name} (mean)"
+    assert mine.bytes > int8.bytes
+    assert "on to the last tier go" in outcome.to_text(failed=False)

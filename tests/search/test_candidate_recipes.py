@@ -48,7 +48,7 @@ def test_a_budget_keeps_the_metric_the_confidence_and_the_bounds_on_recall_of_th
     made = candidate_recipes.write(
         candidate, BudgetLimits(speedup=2.0, keep=0.97), base, tmp_path / "r.yaml", share=False
     )
-    (gate,) = (config.model_dump()["gate"] for stage, config in made.stages if stage.name == "verify")
+    (gate,) = (config.model_dump()["gate"] for stage, config, _ in made.stages if stage.name == "verify")
     wanted = {
         "max_drop": 1.0,
         "min_agreement": 0.0,
