@@ -94,7 +94,8 @@ def bench(
         eval_data: Rows to measure on; else those once held out of ``data``, or all of another file.
         target: Measure on this target; this machine if not given.
         host: Measure on ``user@host`` over ssh, or a host of the configuration; several side by side.
-        engines: Engines to measure; all of the bundle's if not given.
+        engines: Engines to measure; all of the bundle's if not given. Of a cascade, ``+`` joins one for each
+            tier: ``onnxruntime+openvino``.
         reference: Folder that :func:`reference` made; the bundle's own if not given.
         model: The baseline, where it is not where it was.
         allow_pickle: Accept ``pytorch_model.bin`` of ``model`` where safetensors are missing.

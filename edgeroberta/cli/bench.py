@@ -29,7 +29,11 @@ Dtype = Annotated[
     typer.Option(help="Types, with commas, in which the baseline is timed where there is a GPU."),
 ]
 Engines = Annotated[
-    str | None, typer.Option(help="Engines to measure, with commas; all of the bundle's if not given.")
+    str | None,
+    typer.Option(
+        help="Engines to measure, with commas; all of the bundle's if not given. Of a cascade, + joins one"
+        " for each tier."
+    ),
 ]
 Reference = Annotated[
     Path | None, typer.Option(help="Folder of 'edgeroberta reference'; the bundle's own if not given.")

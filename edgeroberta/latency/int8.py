@@ -115,12 +115,12 @@ def measure(
 ) -> dict[str, Int8Speedup]:
     """Measure what int8 brings on each of a bundle's engines that runs on the processor.
 
-    ``runs``: open processes, those of a bundle and others; a failure here does not count as theirs.
-    Returns engine to what int8 brings there; empty for a bundle of floats, and without engines that ran.
+    Of a cascade that is its last tier, the model at the top of the bundle's folder. ``runs``: open processes,
+    those of a bundle and others; a failure here does not count as theirs. Returns engine to what int8 brings
+    there; empty for a bundle of floats, and without engines that ran.
     """
     facts = manifest.read(bundle)
     asked = {str(entry.worker.spec.engine): entry for entry in runs if _runs_int8(entry)}
-    # Of a cascade, what is opened last and lies at the top of the bundle is its last tier.
     if facts.precision != "int8" or not asked:
         return {}
     from edgeroberta.roberta.checkpoint import Checkpoint
