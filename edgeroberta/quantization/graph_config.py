@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,14 @@ from edgeroberta.quantization.attention import AttentionCalibration
 from edgeroberta.quantization.calibrate import TensorStatistics, collect
 from edgeroberta.quantization.int16_saturation import SaturationRisk
 from edgeroberta.quantization.scales import CalibrationResult
-from edgeroberta.roberta.quantized import ColumnQuantized, QuantizationPlan, RowQuantized
+from edgeroberta.roberta.quantized import (
+    AttentionPlan,
+    ColumnQuantized,
+    Float,
+    MatMulPlan,
+    QuantizationPlan,
+    RowQuantized,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +72,28 @@ class QuantizationConfig:
                 }
             )
         return table
+
+    def learned(
+        self,
+        matmuls: Mapping[str, MatMulPlan],
+        attentions: Mapping[str, AttentionPlan],
+        rows: Mapping[str, Float],
+    ) -> QuantizationConfig:
+        """Return the same choices with other numbers, and what the new weights can do without VNNI.
+
+        ``matmuls``, ``attentions``: the new forms by name; others stay. ``rows``: calibration rows of each of
+        these matmuls, float32 [rows, inputs].
+        """
+        plans = {
+            name: replace(each, plan=matmuls[name], learned=True) if name in matmuls else each
+            for name, each in self.matmuls.items()
+        }
+        grids = {
+            name: replace(each, plan=attentions.get(name, each.plan))
+            for name, each in self.attentions.items()
+        }
+        risks = {name: int16_saturation.examine(plan, rows[name]) for name, plan in matmuls.items()}
+        return QuantizationConfig(plans, grids, self.fp32_fallback, {**self.risks, **risks})
 
 
 def select(

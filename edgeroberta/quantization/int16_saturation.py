@@ -137,7 +137,20 @@ def quantize_safely(weight: Float) -> tuple[Int8, Float]:
     plain = np.abs(weight).max(axis=0) / np.float32(127)
     scale = np.maximum(np.maximum(plain, reach / np.float32(PAIR_LIMIT)), SMALLEST_STEP)
     scale = scale.astype(np.float32)
-    exact = _pairs(weight / scale)
+    return round_safely(weight / scale), scale
+
+
+def round_safely(steps: Float) -> Int8:
+    """Round weights in steps, float32 [inputs, outputs], to int8 whose pairs keep :data:`PAIR_LIMIT`.
+
+    Pairs that reach further unrounded are shrunk to it first, as clipping does to single weights.
+    """
+    exact = _pairs(steps)
+    for sign in (1, -1):
+        reach = np.maximum(sign * exact, 0).sum(axis=1, keepdims=True)
+        # Where the limit is met but for rounding, as by a step that was chosen for it, nothing changes.
+        far = reach > PAIR_LIMIT * np.float32(1 + 1e-5)
+        exact = np.where(far & (sign * exact > 0), exact * (PAIR_LIMIT / np.maximum(reach, 1)), exact)
     values = np.clip(np.rint(exact), -127, 127)
     # Unrounded, a pair reaches 128 at most; rounding adds up to half a step to each of its two weights.
     # So it is over by one step at most, and the weight that was rounded away from zero the most gives it.
@@ -146,8 +159,8 @@ def quantize_safely(weight: Float) -> tuple[Int8, Float]:
         gained = np.where(sign * values > 0, sign * (values - exact), -np.inf)
         chosen = np.arange(2)[None, :, None] == gained.argmax(axis=1)[:, None]
         values -= sign * (chosen & over[:, None])
-    flat = values.reshape(-1, weight.shape[1])[: len(weight)]
-    return flat.astype(np.int8), scale
+    flat: Int8 = values.reshape(-1, steps.shape[1])[: len(steps)].astype(np.int8)
+    return flat
 
 
 def _pairs(matrix: NDArray[Any]) -> NDArray[Any]:

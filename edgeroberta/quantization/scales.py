@@ -66,6 +66,7 @@ class CalibrationResult:
     seen: int  # token rows calibration saw
     free_error: float  # the error with weights that may saturate; equal to ``error`` unless they may not
     bits: float = 8.0  # bits per weight, under 8 where wider steps keep pairs from saturating
+    learned: bool = False  # whether the plan's numbers were trained since; errors are from before
 
     def describe(self) -> str:
         """Name the form in a few words, e.g. ``uint8, smoothing 0.7, clip 0.8``."""
@@ -78,6 +79,8 @@ class CalibrationResult:
             parts.append(f"{self.bits:.1f} bits")
         if self.plan.outliers is not None:
             parts.append(f"{len(self.plan.outliers.channels)} channels float")
+        if self.learned:
+            parts.append("learned")
         return ", ".join(parts)
 
     def reason(self) -> str:

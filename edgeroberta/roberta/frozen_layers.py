@@ -119,8 +119,12 @@ def first_token_only(model: PreTrainedModel) -> Iterator[None]:
         mask = attention_mask
         if mask is not None:
             mask = mask[:, :, :1] if mask.dtype is torch.bool else mask[:, :, :1].to(query.dtype)
-        dropout = inner.dropout.p if inner.training else 0.0
-        context = functional.scaled_dot_product_attention(query, key, value, mask, dropout)
+        attend = getattr(inner, "attend", None)  # products that are not plain ones, see int8_twin
+        if attend is None:
+            dropout = inner.dropout.p if inner.training else 0.0
+            context = functional.scaled_dot_product_attention(query, key, value, mask, dropout)
+        else:
+            context = attend(query, key, value, mask)
         attended = layer.attention.output(context.transpose(1, 2).flatten(2), first)
         output = layer.output(layer.intermediate(attended), attended)
         return (output,) if as_tuple else output

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.config import EncoderConfig
 from edgeroberta.roberta.families import bare
 from edgeroberta.roberta.heads import HeadWeights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,17 @@ class Weights:
     separator_id: int | None = None
 
 
-def load_weights(model: Checkpoint | Path, *, pair: bool = False) -> Weights:
+def load_weights(
+    model: Checkpoint | Path, *, pair: bool = False, trained: Mapping[str, Tensor] | None = None
+) -> Weights:
     """Load a model with its head as float32, whatever float type it is stored in.
 
-    ``pair``: whether its inputs are pairs, whose second text may be of another token type.
+    ``pair``: whether its inputs are pairs, whose second text may be of another token type. ``trained``:
+    tensors to take in place of the stored ones, by the names that they have in the files.
     """
     model = Checkpoint.of(model)
     config = model.config
-    get = _tensor_getter(model, dict(checkpoint_validation.model_shapes(config)))
+    get = _tensor_getter(model, dict(checkpoint_validation.model_shapes(config)), trained or {})
     layers = tuple(_layer(get, config, index) for index in range(config.layers))
     separator = model.separator_id if pair else None
     embeddings = _embeddings(get, config, typed=separator is not None)
@@ -111,7 +118,9 @@ class StoredTensors:
         return _norm(self.tensor, name)
 
 
-def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> Getter:
+def _tensor_getter(
+    model: Checkpoint, shapes: Mapping[str, tuple[int, ...]], trained: Mapping[str, Tensor]
+) -> Getter:
     """Return a function that reads one tensor of these by its name without the family's prefix."""
     from safetensors import SafetensorError, safe_open
 
@@ -124,7 +133,8 @@ def _tensor_getter(model: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> 
     def get(name: str) -> Array:
         for key in (f"{model.config.prefix}{name}", name):
             if key in owner:
-                tensor: Array = owner[key].get_tensor(key).float().numpy()
+                stored = trained[key] if key in trained else owner[key].get_tensor(key)
+                tensor: Array = stored.detach().cpu().float().numpy()
                 if tensor.shape != shapes[name]:
                     raise checkpoint_validation.mismatch(key, tensor.shape, shapes[name], where=str(model))
                 return tensor

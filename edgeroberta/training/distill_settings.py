@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from edgeroberta.context import Context
 from edgeroberta.settings import StageConfig
-from edgeroberta.training.hyperparameters import Hyperparameters
+from edgeroberta.training.hyperparameters import Hyperparameters, MatmulPrecision
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +70,51 @@ class DistillSettings(Hyperparameters):
         description="Changed copies of each training text, labelled by the teacher; of masked words, copies"
         " with other masks.",
     )
+
+
+class Int8DistillWeights(DistillWeights):
+    """How much each loss counts where a model learns to be itself in int8."""
+
+    hard: float = Field(default=0.0, ge=0, description="The true labels.")
+    hidden: float = Field(
+        default=1.0,
+        ge=0,
+        description="Hidden states of the teacher's layers, token by token; of the last layer what the head"
+        " reads, its first token or all.",
+    )
+
+
+class Int8DistillSettings(DistillSettings):
+    """How an int8 model learns to answer as its teacher, whose answers it has but for the rounding."""
+
+    texts: int = Field(
+        9600, ge=1, description="Training texts to learn from; with 32 of them a step, 300 steps an epoch."
+    )
+    epochs: int = Field(1, ge=1, description="Passes over these texts.")
+    learning_rate: float = Field(1e-5, gt=0, le=1, description="Highest learning rate of AdamW.")
+    weight_decay: float = Field(
+        0.0, ge=0, lt=1, description="Weight decay of matrices; biases and norms have none."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of hidden states.")
+    weights: Int8DistillWeights = Field(
+        default=Int8DistillWeights(), description="How much each loss counts."
+    )
+    eval_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps between evaluations, the best of which is kept; by default one at the"
+        " end, since the metric hardly tells such models apart.",
+    )
+    precision: MatmulPrecision = Field(
+        MatmulPrecision.FP32,
+        description="Number format of the matrix products; in bf16 they round more than the engine does.",
+    )
+
+    @model_validator(mode="after")
+    def _embeddings_stay(self) -> Int8DistillSettings:
+        if not self.freeze_embeddings:
+            raise ValueError("the embeddings are int8 already and stay: leave out freeze_embeddings: false")
+        return self
 
 
 @dataclass(frozen=True, eq=False)

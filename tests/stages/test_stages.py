@@ -19,7 +19,7 @@ CHECKPOINT, GRAPH, DRAFT, REPORT, BUNDLE = Kind
         ("prune", (CHECKPOINT,), CHECKPOINT, True),
         ("vocabulary", (CHECKPOINT,), CHECKPOINT, False),
         ("export", (CHECKPOINT,), GRAPH, False),
-        ("quantize", (CHECKPOINT, GRAPH), GRAPH, False),
+        ("quantize", (CHECKPOINT, GRAPH), GRAPH, True),
         ("build", (GRAPH,), DRAFT, False),
         ("verify", (DRAFT,), REPORT, False),
         ("bundle", (DRAFT, REPORT), BUNDLE, False),

@@ -34,7 +34,7 @@ def test_a_wheel_and_a_clone_have_the_same_digest(name, installed):
     ("file", "changed"),
     [
         ("quantization/fp32_fallback.py", {QUANTIZE}),
-        ("training/finetuning.py", {FINETUNE}),
+        ("training/finetuning.py", {QUANTIZE, FINETUNE}),
         ("storage/artifact.py", {QUANTIZE, FINETUNE, BUNDLE}),
         ("cli/compress.py", set()),
         ("progress.py", set()),
