@@ -34,8 +34,10 @@ class StaticWeights:
     #: float32 [tokens + pairs, d + 1]: votes times weight, and the weight, which is positive
     table: Array
     tokens: int  # entries that are tokens'; the others are pairs'
+    output: Array  # float32 [d, outputs], what the mean of the votes says
+    #: float32 [d, h], [h] and [h, outputs]: what one hidden layer, with ReLU, makes of it beside that
+    hidden: tuple[Array, Array, Array]
     bias: Array  # float32 [outputs], the answer to a text of no weight
-    output: Array | None = None  # float32 [d, outputs], from votes to outputs; None where they are the same
 
     @property
     def pairs(self) -> int:
@@ -68,9 +70,14 @@ def build(weights: StaticWeights) -> GraphBuilder:
     votes, weight = graph.nodes("Split", (sums, parts), "split", ("votes", "weight"), axis=1)
     total = graph.node("Add", (weight, graph.constant("prior", PRIOR, np.float32)), "total")
     mean = graph.node("Div", (votes, total), "mean")
-    if weights.output is not None:
-        mean = graph.node("MatMul", (mean, graph.constant("output", weights.output, np.float32)), "outputs")
-    graph.node("Add", (mean, graph.constant("bias", weights.bias, np.float32)), "logits")
+    said = graph.node("MatMul", (mean, graph.constant("output", weights.output, np.float32)), "said")
+    first, shift, second = (
+        graph.constant(f"hidden.{number}", part, np.float32) for number, part in enumerate(weights.hidden)
+    )
+    inner = graph.node("Add", (graph.node("MatMul", (mean, first), "inner.product"), shift), "inner")
+    more = graph.node("MatMul", (graph.node("Relu", (inner,), "inner.relu"), second), "more")
+    both = graph.node("Add", (said, more), "both")
+    graph.node("Add", (both, graph.constant("bias", weights.bias, np.float32)), "logits")
     graph.output("logits", np.float32, ("batch", len(weights.bias)))
     return graph
 

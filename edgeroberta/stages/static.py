@@ -37,7 +37,7 @@ class StaticConfig(StageConfig):
     )
     epochs: int = Field(4, ge=1, description="Passes over the training texts.")
     batch_size: int = Field(128, ge=1, description="Texts per step.")
-    learning_rate: float = Field(0.01, gt=0, le=1, description="Highest learning rate of AdamW.")
+    learning_rate: float = Field(5e-3, gt=0, le=1, description="Highest learning rate of AdamW.")
     dropout: float = Field(
         0.3,
         ge=0,

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from edgeroberta.context import Context
     from edgeroberta.training.distill_settings import DistillSettings
 
-#: Most votes of an entry; of more outputs than that, votes are mapped to them.
-RANK = 32
-#: Means of votes are multiplied by this, so that entries that learn in steps of 0.01 soon give sure answers.
+#: Fewest and most votes of an entry: the first say each output, where there are not more of these, and the
+#: hidden layer reads all of them.
+RANKS = (8, 32)
+#: Width of the hidden layer.
+HIDDEN = 32
+#: Means of votes are multiplied by this, so that entries that learn in small steps soon give sure answers.
 GAIN = 10.0
-#: The map of embeddings learns in smaller steps than the entries: each step moves all tokens at once.
+#: All else learns in smaller steps than the entries: each step moves the answers to all texts at once.
 MAP_RATE = 0.2
 #: exp() of more is not used as a weight: one token would decide any text.
 HIGHEST_SCORE = 6.0
@@ -54,7 +57,7 @@ class StaticStudent(nn.Module):
         """
         super().__init__()
         outputs = len(bias)
-        rank, width = min(outputs, RANK), embeddings.shape[1]
+        rank, width = min(max(outputs, RANKS[0]), RANKS[1]), embeddings.shape[1]
         random = torch.Generator().manual_seed(seed)
         centred = embeddings.detach().float() - embeddings.detach().float().mean(0)
         self.register_buffer("embeddings", centred / centred.std().clamp(min=1e-6), persistent=False)
@@ -62,9 +65,15 @@ class StaticStudent(nn.Module):
         self.entries = nn.Parameter(torch.zeros(self.tokens + pairs, rank + 1))
         self.map = nn.Parameter(torch.randn(width, rank + 1, generator=random) * _MAP_SPREAD)
         self.bias = nn.Parameter(bias.float().clone())
-        self.output: nn.Parameter | None = None
-        if outputs > rank:
-            self.output = nn.Parameter(torch.randn(rank, outputs, generator=random) / math.sqrt(rank))
+        spread = torch.randn(rank, outputs, generator=random) / math.sqrt(rank)
+        self.output = nn.Parameter(torch.eye(rank, outputs) if outputs <= rank else spread)
+        self.hidden = nn.ParameterList(
+            [
+                _uniform((rank, HIDDEN), rank, random),
+                _uniform((HIDDEN,), rank, random),
+                _uniform((HIDDEN, outputs), HIDDEN, random),
+            ]
+        )
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return logits, float[B, L], of right-padded texts, int64[B, S] both."""
@@ -79,7 +88,8 @@ class StaticStudent(nn.Module):
         weights = functional.dropout(_weights(found[..., -1]) * counted, self.dropout, self.training)
         votes = (found[..., :-1] * weights[..., None]).sum(1)
         mean = GAIN * votes / (weights.sum(1, keepdim=True) + PRIOR)
-        return (mean if self.output is None else mean @ self.output) + self.bias
+        first, shift, second = self.hidden
+        return mean @ self.output + functional.relu(mean @ first + shift) @ second + self.bias
 
     @torch.inference_mode()
     def weights(self) -> StaticWeights:
@@ -88,8 +98,19 @@ class StaticStudent(nn.Module):
         found[: self.tokens] += self.embeddings @ self.map
         weights = _weights(found[:, -1:])
         table = torch.cat([GAIN * found[:, :-1] * weights, weights], 1)
-        output = None if self.output is None else self.output.numpy().copy()
-        return StaticWeights(table.numpy(), self.tokens, self.bias.numpy().copy(), output)
+        first, shift, second = (part.numpy().copy() for part in self.hidden)
+        return StaticWeights(
+            table.numpy(),
+            self.tokens,
+            self.output.numpy().copy(),
+            (first, shift, second),
+            self.bias.numpy().copy(),
+        )
+
+
+def _uniform(shape: tuple[int, ...], inputs: int, random: torch.Generator) -> nn.Parameter:
+    """Begin as ``torch.nn.Linear`` does, with other random numbers."""
+    return nn.Parameter((2 * torch.rand(shape, generator=random) - 1) / math.sqrt(inputs))
 
 
 def _weights(scores: Tensor) -> Tensor:
@@ -148,7 +169,7 @@ def train(run: StaticRun) -> Mapping[str, Any]:
 
 
 def _optimizer(student: StaticStudent, rate: float) -> torch.optim.Optimizer:
-    slow = [student.map, student.bias, *([] if student.output is None else [student.output])]
+    slow = [student.map, student.bias, student.output, *student.hidden]
     groups = [
         {"params": [student.entries], "highest": rate},
         {"params": slow, "highest": rate * MAP_RATE},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -14,14 +15,14 @@ from edgeroberta.runtime.session import open_session
 TOKENS = 50
 
 
-def weights_of(pairs: int = 64, labels: int = 3, rank: int | None = None) -> StaticWeights:
+def weights_of(pairs: int = 64, labels: int = 3, width: int = 8) -> StaticWeights:
     random = np.random.default_rng(0)
-    width = rank or labels
     table = random.normal(size=(TOKENS + pairs, width + 1)).astype(np.float32)
     table[:, -1] = np.exp(table[:, -1])
     bias = random.normal(size=labels).astype(np.float32)
-    output = random.normal(size=(width, labels)).astype(np.float32) if rank else None
-    return StaticWeights(table, TOKENS, bias, output)
+    shapes = ((width, labels), (width, 5), (5,), (5, labels))
+    output, *hidden = (random.normal(size=shape).astype(np.float32) for shape in shapes)
+    return StaticWeights(table, TOKENS, output, tuple(hidden), bias)
 
 
 def by_hand(weights: StaticWeights, ids: list[int]) -> np.ndarray:
@@ -33,11 +34,12 @@ def by_hand(weights: StaticWeights, ids: list[int]) -> np.ndarray:
     for entry in entries:
         total += weights.table[entry]
     mean = total[:-1] / (total[-1] + PRIOR)
-    return (mean if weights.output is None else mean @ weights.output) + weights.bias
+    first, shift, second = weights.hidden
+    return mean @ weights.output + np.maximum(mean @ first + shift, 0) @ second + weights.bias
 
 
 @pytest.mark.parametrize(
-    "weights", [weights_of(), weights_of(pairs=0), weights_of(labels=1), weights_of(labels=40, rank=32)]
+    "weights", [weights_of(), weights_of(pairs=0), weights_of(labels=1), weights_of(labels=40, width=32)]
 )
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_an_engine_adds_the_entries_of_tokens_and_of_pairs_and_leaves_out_padding(weights, engine, tmp_path):
@@ -87,7 +89,8 @@ def test_pairs_of_a_large_vocabulary_are_told_apart_on_every_engine(engine, tmp_
     tokens, pairs = 250_000, 2**17
     table = np.ones((tokens + pairs, 2), np.float32)
     table[:, 0] = np.arange(tokens + pairs) % 997
-    weights = StaticWeights(table, tokens, np.zeros(1, np.float32))
+    one, none = np.ones((1, 1), np.float32), np.zeros(1, np.float32)
+    weights = StaticWeights(table, tokens, one, (one, none, 0 * one), none)
     static_graph.write(weights, [tmp_path / "model.onnx"])
     ids = np.random.default_rng(0).integers(0, tokens, (1, 8))
     session = open_session(engine, tmp_path, threads=1, lengths=Lengths((8,), ()))
@@ -101,6 +104,7 @@ def test_pairs_of_a_large_vocabulary_are_told_apart_on_every_engine(engine, tmp_
 
 
 def test_more_entries_than_float32_can_number_are_refused():
-    weights = StaticWeights(np.zeros((2**24 + 1, 1), np.float32), 10, np.zeros(0, np.float32))
+    weights = weights_of()
+    weights = replace(weights, table=np.zeros((2**24 + 1, 1), np.float32))
     with pytest.raises(ValueError, match="of 16777216 at most"):
         static_graph.build(weights)

@@ -157,7 +157,7 @@ def test_a_rate_that_is_too_high_is_named(make_context, monkeypatch):
     monkeypatch.setattr(static_student, "_loss", lambda run, rows: run.student.bias.sum() * float("nan"))
     with pytest.raises(EdgeRobertaError, match="no longer a finite number at step 1 of 36") as caught:
         static(make_context())
-    assert "static.learning_rate=0.0025" in str(caught.value.hint)
+    assert "static.learning_rate=0.00125" in str(caught.value.hint)
 
 
 def test_tokens_that_no_text_has_vote_as_their_embeddings_do(make_context):
