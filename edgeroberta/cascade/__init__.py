@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from edgeroberta.cascade.calibration import fit
 from edgeroberta.cascade.choosing import choose
-from edgeroberta.cascade.evidence import TierEvidence, possible
+from edgeroberta.cascade.elsewhere import measure
+from edgeroberta.cascade.evidence import TierEvidence, possible, with_tolerance
 from edgeroberta.cascade.prediction import agreeing_share
 from edgeroberta.cascade.result import CascadeChoice, FrontPoint, ReliabilityBin, TierChoice
 from edgeroberta.metrics.binomial import rows_needed
@@ -23,6 +24,8 @@ __all__ = [
     "agreeing_share",
     "choose",
     "fit",
+    "measure",
     "possible",
     "rows_needed",
+    "with_tolerance",
 ]

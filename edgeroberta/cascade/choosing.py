@@ -23,7 +23,7 @@ from edgeroberta.cascade.path import Thresholds, path
 from edgeroberta.cascade.result import CascadeChoice, FrontPoint
 from edgeroberta.errors import UsageError
 from edgeroberta.metrics.binomial import rows_needed
-from edgeroberta.tasks import Task
+from edgeroberta.tasks import Calibration, Task
 
 Array = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -67,17 +67,14 @@ def choose(
     for name, share in (("agreement", agreement), ("confidence", confidence)):
         if not 0 < share < 1:
             raise UsageError(f"{name} is {share!r}", where=name, hint="a number above 0 and below 1")
-    task = with_tolerance(task, tiers[-1].calibration)
     last = tiers[-1].calibration
+    task = with_tolerance(task, last)
     calibrations = [fit(task, tier.calibration, last, labels) for tier in tiers[:-1]]
-    known = Asked.of(task, [tier.calibration for tier in tiers], calibrations)
-    seconds = [tier.seconds for tier in tiers]
-    tried = path(known, seconds)
-
+    takes = [tier.takes_calibration for tier in tiers[:-1]]
+    known = Asked.of(task, [tier.calibration for tier in tiers], calibrations, takes)
+    tried = path(known, [tier.seconds for tier in tiers])
     rows = _different(groups, len(tiers[-1].fresh))
-    asked = Asked.of(task, [tier.fresh[rows] for tier in tiers], calibrations)
-    truth = None if fresh_labels is None else task.truth(fresh_labels[rows])
-    fresh = Fresh(task, asked, truth, seconds, confidence)
+    fresh = _fresh(task, tiers, calibrations, rows, fresh_labels, confidence)
     passed = _passed(fresh, tried, agreement)
     none = Thresholds((None,) * (len(tiers) - 1))
     chosen = tried[passed - 1] if passed else none
@@ -99,6 +96,21 @@ def choose(
         rows_needed=needed,
         front=_front(fresh, [none, *tried], passed),
     )
+
+
+def _fresh(
+    task: Task,
+    tiers: Sequence[TierEvidence],
+    calibrations: Sequence[Calibration],
+    rows: Indices,
+    labels: Any,
+    confidence: float,
+) -> Fresh:
+    """Ask the tiers about some of the fresh rows; ``labels``: of all of them, or None."""
+    takes = [None if tier.takes_fresh is None else tier.takes_fresh[rows] for tier in tiers[:-1]]
+    asked = Asked.of(task, [tier.fresh[rows] for tier in tiers], calibrations, takes)
+    truth = None if labels is None else task.truth(labels[rows])
+    return Fresh(task, asked, truth, [tier.seconds for tier in tiers], confidence)
 
 
 def _passed(fresh: Fresh, tried: Sequence[Thresholds], agreement: float) -> int:

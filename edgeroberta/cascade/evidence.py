@@ -17,6 +17,7 @@ from edgeroberta.tasks.regression import tolerance
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +28,16 @@ class TierEvidence:
     calibration: Outputs  # of rows that it was not trained on: they order the thresholds to try
     fresh: Outputs  # of rows that nothing has seen: they tell what a threshold keeps
     seconds: float  # mean time for a text
+    #: bool[rows], whether it takes each of these texts; longer ones it passes on. None where it takes all
+    takes_calibration: Bools | None = None
+    takes_fresh: Bools | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
     """What the tiers but the last say of n rows, beside the last one."""
 
-    confidence: Floats  # float64 ``[tiers - 1, n]``
+    confidence: Floats  # float64 ``[tiers - 1, n]``; -inf of texts that a tier passes on unread
     differs: npt.NDArray[np.bool_]  # ``[tiers - 1, n]``, where the answer is not the last tier's
     answers: tuple[Array, ...]  # each tier's, the last one's included, as ``task.decide`` gives them
 
@@ -41,15 +45,31 @@ class Asked:
         return self.confidence.shape[1]
 
     @classmethod
-    def of(cls, task: Task, outputs: Sequence[Outputs], calibrations: Sequence[Calibration]) -> Asked:
-        """Ask what outputs of the tiers say, the last one's last; ``calibrations`` are of all but that."""
+    def of(
+        cls,
+        task: Task,
+        outputs: Sequence[Outputs],
+        calibrations: Sequence[Calibration],
+        takes: Sequence[Bools | None] = (),
+    ) -> Asked:
+        """Ask what outputs of the tiers say, the last one's last.
+
+        ``calibrations``: of all but that. ``takes``: as :class:`TierEvidence` has it, of the same; none where
+        all take every text.
+        """
         answers = tuple(task.decide(each) for each in outputs)
-        sure = [
-            task.kind.confidence(task, each, calibration)
-            for each, calibration in zip(outputs[:-1], calibrations, strict=True)
-        ]
+        sure = np.array(
+            [
+                task.kind.confidence(task, each, calibration)
+                for each, calibration in zip(outputs[:-1], calibrations, strict=True)
+            ],
+            np.float64,
+        )
+        for number, taken in enumerate(takes):
+            if taken is not None:
+                sure[number, ~taken] = -np.inf
         differs = [~task.kind.agrees(task, answers[-1], each) for each in answers[:-1]]
-        return cls(np.array(sure, np.float64), np.array(differs, np.bool_), answers)
+        return cls(sure, np.array(differs, np.bool_), answers)
 
 
 def possible(task: Task) -> bool:
@@ -87,5 +107,10 @@ def check(task: Task, tiers: Sequence[TierEvidence], groups: Array | None) -> No
             raise UsageError(f"the tier {tier.name!r} takes {tier.seconds} seconds for a text")
         checked(task, tier.calibration, len(tiers[-1].calibration))
         checked(task, tier.fresh, len(tiers[-1].fresh))
+        for taken, outputs in ((tier.takes_calibration, tier.calibration), (tier.takes_fresh, tier.fresh)):
+            if taken is not None and len(taken) != len(outputs):
+                raise UsageError(
+                    f"the tier {tier.name!r} takes or passes on {len(taken)} of {len(outputs)} texts"
+                )
     if groups is not None and len(groups) != len(tiers[-1].fresh):
         raise UsageError(f"there are {len(groups)} groups for {len(tiers[-1].fresh)} fresh rows")

@@ -116,12 +116,16 @@ class Fresh:
         return of_answers(self.task, answers[chosen], self.truth[chosen], self.task.metric)
 
     def _reliability(self, tier: int) -> tuple[ReliabilityBin, ...]:
-        """Sort texts by how sure a tier is, into bins of about as many each."""
+        """Sort the texts that a tier takes by how sure it is, into bins of about as many each."""
         sure, same = self.asked.confidence[tier], ~self.asked.differs[tier]
+        order = np.argsort(sure, kind="stable")
+        order = order[np.isfinite(sure[order])]
+        if not len(order):
+            return ()
         right = None
         if self.truth is not None and self.task.problem is not Problem.SPANS:
             right = self.task.kind.agrees(self.task, self.truth, self.asked.answers[tier])
-        bins = np.clip(len(self) // _TEXTS_PER_BIN, 1, BINS)
+        bins = np.clip(len(order) // _TEXTS_PER_BIN, 1, BINS)
         return tuple(
             ReliabilityBin(
                 texts=len(rows),
@@ -129,5 +133,5 @@ class Fresh:
                 agreeing=float(same[rows].mean()),
                 right=None if right is None else float(right[rows].mean()),
             )
-            for rows in np.array_split(np.argsort(sure, kind="stable"), bins)
+            for rows in np.array_split(order, bins)
         )

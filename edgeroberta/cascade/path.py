@@ -42,8 +42,12 @@ def thresholds(confidence: Floats, steps: int = STEPS) -> Floats:
     """Return thresholds that let more and more texts through, float64[m] descending, m at most ``steps``.
 
     Each lies midway between two neighbouring values, so that the last digit of a confidence, which another
-    batch may change, decides nothing; the last one lies below all of them. ``confidence``: float64[n].
+    batch may change, decides nothing; the last one lies below all of them. ``confidence``: float64[n], -inf
+    of texts that no threshold lets through.
     """
+    confidence = confidence[np.isfinite(confidence)]
+    if not len(confidence):
+        return confidence
     values = np.unique(confidence)
     counts = np.ceil(np.arange(1, steps + 1) * len(confidence) / steps).astype(np.int64)
     places = np.unique(np.searchsorted(values, np.sort(confidence)[len(confidence) - counts]))[::-1]

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edgeroberta import metrics
+from edgeroberta import cascade
+from edgeroberta.cascade import CascadeChoice
 from edgeroberta.data import Rows, Splits, texts
 from edgeroberta.measure import mask_answers, subjects
 from edgeroberta.measure.process import MeasuredModel, Worker
 from edgeroberta.measure.protocol import SubjectSpec
 from edgeroberta.measure.rounds import RepetitionPlan, RepetitionRun, answer_all, run_interleaved
 from edgeroberta.progress import Progress
+from edgeroberta.roberta import token_table
 from edgeroberta.runtime import manifest
+from edgeroberta.runtime.embedding_texts import reader
+from edgeroberta.runtime.longtexts import LongText
 from edgeroberta.runtime.session import ENGINES, choose_engine, installed
-from edgeroberta.tasks import Calibration, Outputs, Task
+from edgeroberta.tasks import Outputs, Task
 
 Start = Callable[[SubjectSpec], MeasuredModel]
 
@@ -33,6 +38,9 @@ class TierOutputs:
     validation: Outputs  # of the validation rows
     fresh: Outputs  # of the fresh rows
     seconds: float  # mean time of a text, all tiers timed in turns
+    #: bool[rows], whether it takes a text in the cascade; longer ones it passes on. None where it takes all
+    takes_validation: npt.NDArray[np.bool_] | None = None
+    takes_fresh: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,22 +52,6 @@ class TierAnswers:
     elsewhere: Mapping[
         str, Mapping[str, Outputs]
     ]  # of the fresh rows on the other engines, by engine and tier
-
-
-class ChosenTier(Protocol):
-    """What is chosen for a tier."""
-
-    @property
-    def name(self) -> str:
-        """What predictions call it."""
-
-    @property
-    def threshold(self) -> float | None:
-        """Least confidence with which it answers; None of the last tier, and of one that is not asked."""
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """What makes a confidence of its outputs; None of the last tier."""
 
 
 def ask(
@@ -87,6 +79,7 @@ def ask(
     parts = (data.validation, data.fresh)
     first = _asked(drafts, chosen, parts, threads, start, progress, calls=calls, seed=seed)
     split = len(data.validation)
+    taken = _taken(drafts, parts)
     others = {
         name: _asked(drafts, name, (data.fresh,), threads, start, progress)
         for name in common
@@ -95,7 +88,7 @@ def ask(
     return TierAnswers(
         chosen,
         {
-            name: TierOutputs(found[:split], found[split:], seconds)
+            name: TierOutputs(found[:split], found[split:], seconds, *taken.get(name, ()))
             for name, (found, seconds) in first.items()
         },
         {engine: {name: found for name, (found, _) in each.items()} for engine, each in others.items()},
@@ -135,6 +128,38 @@ def _asked(
     return {run.name: (_outputs(run), _mean_seconds(run)) for run in runs}
 
 
+def _taken(drafts: Mapping[str, Path], parts: Sequence[Rows]) -> dict[str, list[npt.NDArray[np.bool_]]]:
+    """Tell which rows a tier takes, bool[rows] of each part, by the names of those that may not take all.
+
+    Asked alone, a tier cuts a text off that in a cascade it passes on: one that is longer than it takes,
+    where the last tier reads more of it. See :class:`edgeroberta.runtime.tier_reading.TierReader`.
+    """
+    *first, (_, end) = drafts.items()
+    last, inputs = manifest.read(end), [part.inputs() for part in parts]
+    found = {}
+    for name, folder in first:
+        own = manifest.read(folder)
+        same = own.max_length == last.max_length
+        if same and (last.long_text is LongText.WINDOWS or token_table.same_tokenizer(folder, end)):
+            continue
+        mine, whole = (
+            reader(each.task).open(
+                each.folder, each.max_length, pair=each.task.pair, separator=each.separator_id
+            )
+            for each in (own, last)
+        )
+        found[name] = [
+            np.array(
+                [
+                    not one.truncated or (full.truncated and len(full.ids) <= own.max_length)
+                    for one, full in zip(mine.truncated(rows), whole.truncated(rows), strict=True)
+                ]
+            )
+            for rows in inputs
+        ]
+    return found
+
+
 def _outputs(run: RepetitionRun) -> Outputs:
     assert run.outputs is not None  # there was no error
     return run.outputs
@@ -145,28 +170,7 @@ def _mean_seconds(run: RepetitionRun) -> float:
     return min((float(np.mean(calls.seconds)) for calls in run.rounds if calls.seconds), default=0.0)
 
 
-def answered(
-    task: Task, outputs: Sequence[Outputs], tiers: Sequence[ChosenTier]
-) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return which tier answers each text, int64[n], by the outputs of each for all texts.
-
-    ``outputs``: one entry for each of ``tiers``, the last one last.
-    """
-    count = len(outputs[-1])
-    found = np.full(count, len(tiers) - 1, np.int64)
-    for number in reversed(range(len(tiers) - 1)):
-        tier = tiers[number]
-        if tier.threshold is None or tier.calibration is None:
-            continue
-        sure = task.kind.confidence(task, outputs[number], tier.calibration)
-        assert sure is not None  # of tasks without a confidence there is no cascade
-        found[sure >= tier.threshold] = number
-    return found
-
-
-def on_engines(
-    asked: TierAnswers, tiers: Sequence[ChosenTier], task: Task, data: Splits
-) -> dict[str, dict[str, Any]]:
+def on_engines(asked: TierAnswers, choice: CascadeChoice, task: Task, data: Splits) -> dict[str, Any]:
     """Tell what the thresholds come to on every engine, on the fresh rows, each text counted once.
 
     Returns by engine ``agreement``, the share of texts with the last tier's answer on that engine, and
@@ -175,14 +179,13 @@ def on_engines(
     if data.fresh is None:
         raise ValueError("no rows were set aside for thresholds")
     _, once = np.unique(texts.groups(data.fresh), return_index=True)
+    tiers = [asked.tiers[tier.name] for tier in choice.tiers]
+    task = cascade.with_tolerance(task, tiers[-1].validation)
+    takes = [None if tier.takes_fresh is None else tier.takes_fresh[once] for tier in tiers[:-1]]
     by_engine = {asked.engine: {name: each.fresh for name, each in asked.tiers.items()}, **asked.elsewhere}
     found = {}
     for engine, outputs in by_engine.items():
-        chosen = [outputs[tier.name][once] for tier in tiers]
-        who = answered(task, chosen, tiers)
-        same = np.stack([metrics.agrees(task, chosen[-1], each) for each in chosen])
-        found[engine] = {
-            "agreement": float(same[who, np.arange(len(who))].mean()),
-            "shares": {tier.name: float((who == number).mean()) for number, tier in enumerate(tiers)},
-        }
+        point = cascade.measure(task, choice, [outputs[tier.name][once] for tier in choice.tiers], takes)
+        shares = {tier.name: share for tier, share in zip(choice.tiers, point.shares, strict=True)}
+        found[engine] = {"agreement": point.agreement, "shares": shares}
     return found

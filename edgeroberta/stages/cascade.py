@@ -155,7 +155,7 @@ def cascade(config: CascadeConfig, context: Context) -> Mapping[str, Any]:
         },
         "names": [tier.name for tier in choice.tiers],
         "choice": choice.to_json(),
-        "fresh": tier_answers.on_engines(asked, choice.tiers, task, context.data),
+        "fresh": tier_answers.on_engines(asked, choice, task, context.data),
     }
 
 
@@ -169,7 +169,9 @@ def _choose(config: CascadeConfig, context: Context, asked: TierAnswers, task: T
     return cascade.choose(
         task,
         [
-            cascade.TierEvidence(name, each.validation, each.fresh, each.seconds)
+            cascade.TierEvidence(
+                name, each.validation, each.fresh, each.seconds, each.takes_validation, each.takes_fresh
+            )
             for name, each in asked.tiers.items()
         ],
         labels=context.data.validation.labels,

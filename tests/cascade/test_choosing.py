@@ -195,3 +195,19 @@ def test_embeddings_have_no_cascade():
     with pytest.raises(UsageError) as refused:
         choose(task, tiers, labels=labels)
     assert refused.value.code == "usage.no-cascade"
+
+
+def test_a_tier_answers_no_text_that_it_passes_on_for_its_length():
+    """The first tier is sure and wrong of every second text, which it does not get to read."""
+    rng = np.random.default_rng(0)
+    last = logits(rng.normal(size=2000) * 3)
+    takes = np.arange(2000) % 2 == 0
+    first = logits(np.where(takes, 1, -1) * (last.values[:, 1] - last.values[:, 0]))
+    tiers = [TierEvidence("first", first, first, 1.0, takes, takes), TierEvidence("last", last, last, 9.0)]
+    found = choose(TASK, tiers, labels=None)
+    assert found.kept
+    assert (found.tiers[0].share, found.measured) == (0.5, 1.0)
+    assert sum(line.texts for line in found.tiers[0].reliability) == 1000
+    assert not choose(TASK, [replace(tiers[0], takes_fresh=None), tiers[1]], labels=None).kept
+    with pytest.raises(UsageError, match="'first' takes or passes on 3 of 2000 texts"):
+        choose(TASK, [replace(tiers[0], takes_fresh=takes[:3]), tiers[1]], labels=None)

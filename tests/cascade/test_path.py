@@ -72,6 +72,15 @@ def test_a_tier_that_is_not_asked_takes_no_time_and_answers_nothing():
     assert found.seconds(who, (1.0, 2.0, 4.0)).tolist() == [2.0, 6.0]
 
 
+def test_no_threshold_lets_a_text_through_that_a_tier_does_not_take():
+    sure = np.array([0.9, -np.inf, 0.5, 0.7])
+    found = thresholds(sure)
+    assert np.isfinite(found).all()
+    assert [int((sure >= each).sum()) for each in found] == [1, 2, 3]
+    assert len(thresholds(np.full(3, -np.inf))) == 0
+    assert path(asked((np.full(3, -np.inf), np.zeros(3))), (1.0, 4.0)) == []
+
+
 def test_a_confidence_that_is_no_number_leaves_the_text_to_the_last_tier():
     assert Thresholds((0.5,)).answering(np.array([[np.nan]])).tolist() == [1]
 

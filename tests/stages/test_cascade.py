@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.runtime import Runtime, manifest
 from edgeroberta.stages.cascade import CascadeConfig, _check, cascade
 from edgeroberta.storage.artifact import Artifact, Kind, Lineage
-from edgeroberta.tasks import Calibration, Outputs, Problem, Task
+from edgeroberta.tasks import Problem, Task
 
 TIERS = [{"name": name, "stages": [{"export": {}}, {"build": {}}]} for name in ("tiny", "int8")]
 
@@ -105,6 +105,23 @@ def test_the_draft_keeps_the_agreement_on_the_fresh_rows_and_tells_how(context):
     json.dumps(notes, allow_nan=False)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_texts_that_are_too_long_for_a_tier_are_counted_where_they_are_answered(context, tmp_path, cut):
+    short = fake_cascades.write_draft(tmp_path / "short", noise=0.2, cut=cut, max_length=18)
+    artifacts = (context.artifacts[0], draft(short, "tiny"), context.artifacts[2])
+    context = replace(context, artifacts=artifacts, history=tuple(each.lineage for each in artifacts))
+    notes = cascade(config(agreement=0.9), context)
+    found = manifest.read(context.output).cascade
+    assert found is not None
+    with Runtime.open(context.output) as runtime:
+        encodings = runtime.encode(context.data.fresh.texts)
+        answered = runtime.run(encodings).tiers == 0
+    too_long = np.array([each.tiers[0] is None for each in encodings])
+    assert 0 < too_long.sum() < len(too_long)
+    share = notes["fresh"]["onnxruntime"]["shares"]["tiny"]
+    assert found.tiers[0].share == share == answered.mean() > 0
+
+
 def test_the_draft_has_the_stages_of_its_tiers_in_its_lineage(context):
     cascade(config(agreement=0.95), context)
     told = [(step["stage"], step.get("tier")) for step in manifest.read(context.output).lineage]
@@ -161,23 +178,3 @@ def test_a_task_without_a_confidence_is_refused(context):
         _check(config(), outset)
     assert caught.value.code == "usage.no-cascade"
     assert _check(config(), replace(outset, task=context.task))
-
-
-@dataclass
-class Chosen:
-    """A tier as the choice has it."""
-
-    threshold: float | None
-    name: str = "tiny"
-    calibration: Calibration = field(default_factory=Calibration)
-
-
-def test_the_first_tier_that_is_sure_answers():
-    said = [
-        Outputs.of_texts(np.array([[margin, 0.0] for margin in margins], np.float32))
-        for margins in ((5, 0, 0), (5, 5, 0), (0, 0, 0))
-    ]
-    tiers = [Chosen(0.9), Chosen(0.9), Chosen(None)]
-    assert tier_answers.answered(fake_bundles.TASK, said, tiers).tolist() == [0, 1, 2]
-    tiers[0] = Chosen(None)
-    assert tier_answers.answered(fake_bundles.TASK, said, tiers).tolist() == [1, 1, 2]
