@@ -15,6 +15,9 @@ from edgeroberta.tasks import Task
 #: The part of the training texts that is set aside, and the most of them: 4,000 let 29 answers differ where
 #: one in a hundred may, so that twice as many would hardly let a tier answer more.
 PART, MOST = 0.1, 4000
+#: A lower promise is chosen by the rows that would be set aside for this one, so that it can be tried without
+#: other training rows, with which every model would have to be made again.
+USUAL_AGREEMENT = 0.99
 #: Of few texts, as many are set aside as it takes to show the promise where half as many answers differ as
 #: may, but no more than a fifth of them; and as many as it takes where none differs, if half are left.
 WANTED, MOST_OF_FEW, LEAST_LEFT = 0.5, 0.2, 0.5
@@ -33,7 +36,7 @@ def wanted(chosen: Recipe, task: Task, spec: DataSpec) -> FreshRows | None:
 
     def count(texts: int) -> int:
         """Return how many of so many different texts; raises DataError: they are too few for the promise."""
-        needed = _needed(config)
+        needed = _needed(config.agreement, config.confidence)
         if config.texts is not None:
             found = texts
         else:
@@ -59,15 +62,18 @@ def told(chosen: Recipe, data: Splits) -> Iterator[str]:
 
 def usual(texts: int, config: CascadeConfig) -> int:
     """Return how many of so many different training texts are set aside where nobody says otherwise."""
-    likely = cascade.rows_needed(config.agreement, config.confidence, (1 - config.agreement) * WANTED)
+    agreement = max(config.agreement, USUAL_AGREEMENT)
+    likely = cascade.rows_needed(agreement, config.confidence, (1 - agreement) * WANTED)
     found = min(MOST, max(round(texts * PART), min(likely or MOST, round(texts * MOST_OF_FEW))))
-    needed = _needed(config)
-    return max(found, needed) if needed <= texts * (1 - LEAST_LEFT) else found
+    for needed in (_needed(agreement, config.confidence), _needed(config.agreement, config.confidence)):
+        if needed <= texts * (1 - LEAST_LEFT):
+            return max(found, needed)
+    return found
 
 
-def _needed(config: CascadeConfig) -> int:
-    """Return how many rows show the promise where no answer differs."""
-    found = cascade.rows_needed(config.agreement, config.confidence)
+def _needed(agreement: float, confidence: float) -> int:
+    """Return how many rows show a promise where no answer differs."""
+    found = cascade.rows_needed(agreement, confidence)
     assert found is not None  # for no disagreement at all there always is a number
     return found
 

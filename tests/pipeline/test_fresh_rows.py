@@ -42,8 +42,18 @@ def test_a_tenth_is_set_aside_and_of_few_rows_more(texts, expected):
     assert count(texts) == expected
 
 
-def test_a_lower_promise_takes_fewer_rows():
-    assert count(700, "agreement=0.9") < 299
+@pytest.mark.parametrize("texts", [700, 3000, 9000, 100_000])
+def test_a_lower_promise_is_chosen_by_the_same_rows(texts):
+    """With other rows set aside there would be other training rows, and all models to make again."""
+    assert count(texts, "agreement=0.95") == count(texts, "agreement=0.98") == count(texts)
+
+
+def test_a_lower_promise_takes_fewer_rows_where_there_are_too_few_for_the_usual_one():
+    assert count(400, "agreement=0.963") == 80  # a fifth; 299 would leave less than half
+
+
+def test_a_higher_promise_takes_more_rows():
+    assert count(20_000, "agreement=0.995") > count(20_000)
 
 
 def test_the_recipe_may_say_how_many():

@@ -28,6 +28,9 @@ MADE = ["shrink", "export", "build", "export", "build", "cascade", "verify", "bu
 class CascadeConfig(FakeConfig):
     tiers: tuple[str, ...] = ()
 
+    def depends(self) -> tuple[str, ...]:
+        return ("fresh_data",)
+
 
 def shrink(config: FakeConfig, context: Context) -> Mapping[str, Any]:
     fake_stages.note(config.log, "shrink")
@@ -147,6 +150,17 @@ def test_a_change_in_one_tier_leaves_the_other_alone(job, tmp_path):
     assert run(job, recipe(tmp_path, shrink={"value": 1})) == [
         "shrink", "export", "build", "cascade", "verify", "bundle",
     ]  # fmt: skip
+
+
+def test_another_promise_makes_no_model_again(job, tmp_path):
+    run(job, recipe(tmp_path))
+    assert run(job, recipe(tmp_path, cascade={"value": 1}))[0] == "cascade"
+
+
+def test_other_rows_for_the_thresholds_make_no_model_again(job, tmp_path):
+    run(job, recipe(tmp_path))
+    fresh = replace(job, data=replace(job.data, fresh=job.data.train))
+    assert run(fresh, recipe(tmp_path))[0] == "cascade"
 
 
 def test_a_killed_run_continues_in_the_tier_where_it_was(job, tmp_path):
