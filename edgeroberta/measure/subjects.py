@@ -76,7 +76,6 @@ class BundleSubject(BaselineOnnxSubject):
         self._threads = threads
         self.device_clock = hasattr(runtime.session, "run_timed")
         self.tiers = runtime.tiers
-        self._first_tiers = [runtime.tier(name) for name in runtime.tiers[:-1]]
         self._through = self._runtime.escalating()
 
     def answer(self, inputs: Inputs) -> object:
@@ -94,7 +93,9 @@ class BundleSubject(BaselineOnnxSubject):
 
     def padded(self, inputs: Inputs, length: int) -> Outputs:
         """Return what the model gives, each text padded to ``length`` tokens or left as it is if longer."""
-        shortest = min([self._runtime.max_length, *(tier.max_length for tier in self._first_tiers)])
+        # Asked for here, since it opens tokenizers of tiers, which users wait for only where they are needed.
+        first = [self._runtime.tier(name).max_length for name in self.tiers[:-1]]
+        shortest = min([self._runtime.max_length, *first])
         padding = self._runtime.wrapped(
             lambda session: PaddedSession(session, min(length, shortest)), lambda tokenizer: tokenizer
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import fake_bundles
 import fake_cascades
@@ -21,6 +22,7 @@ from edgeroberta.measure.subjects import (
     open_bundle,
     runs_on,
 )
+from edgeroberta.runtime import Runtime
 from edgeroberta.runtime.session import Ids, Logits, Session
 
 TEXTS = [
@@ -49,6 +51,23 @@ def test_answers_say_which_tier_gave_them(cascade):
     assert set(outputs.tiers) == {0, 1}
     assert [cascade.tier_of(cascade.answer([text])) for text in TEXTS] == outputs.tiers.tolist()
     assert cascade.tier_of(cascade.answer(TEXTS)) == 1
+
+
+def test_a_tier_opens_its_own_tokenizer_when_a_text_needs_it(folder, cascade):
+    """As for users; ``cascade`` has checked the goldens, which need it once on a machine."""
+    with Runtime.open(folder) as runtime:
+        opened: list[Any] = []
+
+        def seen(tokenizer: Any) -> Any:
+            opened.append(tokenizer)
+            return tokenizer
+
+        subject = BundleSubject(runtime.wrapped(lambda session: session, seen), folder, threads=1)
+        opened.clear()  # of the last tier's
+        subject.answer(["The film was great."])
+        assert not opened
+        subject.answer(["It was the worst story."])
+        assert opened
 
 
 def test_a_text_is_sent_through_all_tiers_whatever_they_say(cascade):
