@@ -24,8 +24,8 @@ def sections(found: Found | None) -> Iterator[Section]:
             ``source``, how many ``rows``, and whether they were ``set_aside`` of the training rows),
             ``choice``, a :class:`edgeroberta.cascade.CascadeChoice` as JSON, ``fresh``, by engine the
             ``agreement`` on the fresh rows, and ``heldout``, by engine the ``agreement``, its ``interval``,
-            ``rows`` and ``tiers`` on held-out rows. None where the bundle is
-            of one model and never was to be a cascade.
+            ``rows`` and ``tiers`` on held-out rows, each with ``name``, ``share``, ``texts``, and
+            ``agreement`` and ``score`` on these. None where the bundle is of one model and never was to be a cascade.
     """
     if found is None:
         return
@@ -126,7 +126,7 @@ def _heldout(found: Found) -> Section | None:
         (Column("tier", right=False), lambda row: str(row[2]["name"])),
         (Column("answers", "%"), lambda row: points(row[2]["share"])),
         (Column("agreement of its answers", "%"), lambda row: _exact(row[2]["agreement"])),
-        (Column(f"{metric} of its answers"), lambda row: score(metric, row[2]["accuracy"])),
+        (Column(f"{metric} of its answers"), lambda row: score(metric, row[2]["score"])),
     ]
     sentence = (
         "The promise was not measured on these rows. Where they are texts of the same kind, their agreement "

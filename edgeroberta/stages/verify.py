@@ -154,7 +154,7 @@ def _cascade(found: Report, context: Context) -> Mapping[str, Any] | None:
                     "name": tier.name,
                     "share": tier.share,
                     "texts": tier.texts,
-                    "accuracy": tier.metric,
+                    "score": tier.metric,
                     "agreement": tier.agreement,
                 }
                 for tier in result.cascade.tiers

@@ -19,7 +19,7 @@ def told(fresh=2000, **options):
         np.random.default_rng(0), fresh=fresh
     )
     choice = choose(TASK, tiers, labels=labels, fresh_labels=fresh_labels, **options)
-    tier = {"name": "tier0", "share": 0.5, "texts": 400, "accuracy": 0.9, "agreement": 0.985}
+    tier = {"name": "tier0", "share": 0.5, "texts": 400, "score": 0.9, "agreement": 0.985}
     return {
         "engine": "onnxruntime",
         "rows_of": {"source": "reviews.csv", "rows": fresh + 12, "set_aside": True},
