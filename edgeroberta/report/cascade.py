@@ -25,7 +25,8 @@ def sections(found: Found | None) -> Iterator[Section]:
             ``choice``, a :class:`edgeroberta.cascade.CascadeChoice` as JSON, ``fresh``, by engine the
             ``agreement`` on the fresh rows, and ``heldout``, by engine the ``agreement``, its ``interval``,
             ``rows`` and ``tiers`` on held-out rows, each with ``name``, ``share``, ``texts``, and
-            ``agreement`` and ``score`` on these. None where the bundle is of one model and never was to be a cascade.
+            ``agreement`` and ``score`` on these. None where the bundle is of one model and never was to be a
+            cascade.
     """
     if found is None:
         return
