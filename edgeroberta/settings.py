@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,13 @@ class StageConfig(BaseModel):
             name if cls.FORMER.get(name) in given else cls.FORMER.get(name, name): given[name]
             for name in given
         }
+
+    @field_validator("*")
+    @classmethod
+    def _names_something(cls, value: Any, info: ValidationInfo) -> Any:
+        if value == "" and info.field_name in cls.CONTENT:
+            raise ValueError("should name something")  # as a path it would be the folder of the moment
+        return value
 
     def depends(self) -> tuple[str, ...]:
         """Return what more the result depends on with these settings than ``edgeroberta.stages.DEPENDS``."""

@@ -91,8 +91,8 @@ def _too_few(texts: int, found: int, needed: int, config: CascadeConfig, spec: D
     there = f"{found:,} texts" if config.texts is not None else f"{found:,} of {texts:,} training texts"
     shown = (1 - config.confidence) ** (1 / max(found, 1))
     return DataError(
-        f"{there} are there for the thresholds, and it takes {needed:,} to be {config.confidence:.0%}"
-        f" sure of an agreement of {config.agreement:g}",
+        f"{there} are there for the thresholds, and it takes {needed:,} to be"
+        f" {100 * config.confidence:.4g}% sure of an agreement of {config.agreement:g}",
         where=config.texts or spec.data,
         hint=f"give more rows, or ask for less: --set cascade.agreement={int(shown * 1000) / 1000:g}",
         code="data.too-few-for-thresholds",

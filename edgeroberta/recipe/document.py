@@ -124,12 +124,18 @@ def _stage(item: Any, place: str, where: str, tier: str | None) -> RawStage:
             where=f"{where}: {place}",
             hint=near or f"stages: {', '.join(stages.MODULES)}",
         )
+    if name == CASCADE and tier is not None:
+        raise RecipeError(
+            "a cascade cannot be a stage of a tier",
+            where=f"{where}: {place}",
+            hint="put its tiers among those of the recipe's own cascade",
+        )
     place = f"{place}.{name}"
     if values is not None and not isinstance(values, Mapping):
         raise RecipeError(f"settings are a mapping, got {values!r}", where=f"{where}: {place}")
     found = RawStage(str(name), dict(values or {}), place, tier)
     listed = found.values.get(TIERS)
-    if name == CASCADE and tier is None and isinstance(listed, list):  # else its settings say what is wrong
+    if name == CASCADE and isinstance(listed, list):  # else its settings say what is wrong
         found.tiers = [_tier(each, f"{place}.{TIERS}[{index}]", where) for index, each in enumerate(listed)]
     return found
 

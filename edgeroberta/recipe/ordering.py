@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgeroberta import stages
 from edgeroberta.errors import RecipeError
-from edgeroberta.recipe.document import CASCADE, RawStage, RawTier
+from edgeroberta.recipe.document import RawStage, RawTier
 from edgeroberta.storage.artifact import Kind
 
 #: The order in which kinds of artifact are made; a recipe never goes back.
@@ -38,7 +38,7 @@ def check(items: Sequence[RawStage], where: str) -> None:
 def _check_tier(tier: RawTier, where: str) -> None:
     for each in tier.stages:
         stage = stages.get(each.name)
-        if stage.writes not in OF_TIERS or each.name == CASCADE:
+        if stage.writes not in OF_TIERS:
             raise RecipeError(
                 f"{each.name} cannot be a stage of a tier",
                 where=f"{where}: {each.place}",

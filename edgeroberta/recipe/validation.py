@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -12,6 +13,9 @@ from pydantic_core import ErrorDetails
 from edgeroberta.errors import did_you_mean
 
 Path = tuple[str | int, ...]
+
+#: Characters of a value that are shown; a list of tiers has more.
+_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ def first_problem(
         if where == path and (text := _words(entry["msg"])) not in words:
             words.append(text)
     return ValidationProblem(
-        path, f"{' or '.join(words)}, got {_value_at(given, path)!r}", _table_hint(errors, paths, given)
+        path,
+        f"{' or '.join(words)}, got {_written(_value_at(given, path))}",
+        _table_hint(errors, paths, given),
     )
 
 
@@ -114,8 +120,18 @@ def _value_at(given: Any, path: Path) -> Any:
     return given
 
 
+def _written(value: Any) -> str:
+    whole = repr(value)
+    return whole if len(whole) <= _SHOWN else f"{whole[:_SHOWN]}…"
+
+
 def _words(message: str) -> str:
-    """``Input should be greater than 0`` reads ``should be greater than 0``."""
+    """``Input should be greater than 0`` reads ``should be greater than 0``.
+
+    What a config calls a tuple, a recipe's author has written as a list.
+    """
+    message = re.sub(r"^\w+ (should have .* items?) after validation", r"\1", message)
+    message = message.replace("valid tuple", "valid list")
     for start in ("Input ", "Value error, "):
         message = message.removeprefix(start)
     return message[:1].lower() + message[1:]

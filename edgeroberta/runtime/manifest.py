@@ -204,8 +204,12 @@ def check_files(manifest: Manifest) -> None:
 def check_file(manifest: Manifest, name: str) -> None:
     """Check one of the files that the manifest lists. Raises BundleError: it is not what it was."""
     file, entry = manifest.folder / name, manifest.files[name]
+    try:
+        inside = file.resolve().is_relative_to(manifest.folder.resolve())
+    except (OSError, RuntimeError) as error:  # RuntimeError before Python 3.13
+        raise damaged(file, "a link that leads to itself") from error
     # Also catches symbolic links that lead out; those that stay inside are harmless.
-    if not file.resolve().is_relative_to(manifest.folder.resolve()):
+    if not inside:
         raise BundleError(
             "a link that leads out of the bundle",
             where=str(file),

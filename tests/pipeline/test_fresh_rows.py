@@ -75,6 +75,11 @@ def test_too_few_rows_for_the_promise_are_refused_with_what_they_could_show(text
     assert (caught.value.where, caught.value.hint) == ("reviews.csv", hint)
 
 
+def test_a_confidence_is_not_rounded_up_to_certainty():
+    with pytest.raises(DataError, match=r"it takes 688 to be 99\.9% sure of an agreement of 0\.99"):
+        count(400, "confidence=0.999")
+
+
 def test_what_the_hint_says_can_be_kept():
     assert count(400, "agreement=0.963")
 

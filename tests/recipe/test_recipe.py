@@ -178,7 +178,7 @@ BAD = {
     ),
     "no stages": (
         "schema_version: 1\nname: x\nstages: []\n",
-        "mine.yaml: stages: list should have at least 1 item after validation, not 0, got []",
+        "mine.yaml: stages: should have at least 1 item, not 0, got []",
     ),
     "an unknown stage": (
         _replaced("- quantize", "- quantise"),
@@ -229,7 +229,7 @@ BAD = {
         _replaced("epochs: 3", "layers: most"),
         "mine.yaml: stages[0].distill.layers: should be 'auto' or should be a valid integer, unable to parse"
         " string as an integer or should be a valid number, unable to parse string as a number or should be a"
-        " valid tuple, got 'most'",
+        " valid list, got 'most'",
     ),
     "weights that are all nothing": (
         _replaced("hidden: 0.5", "logits: 0, hard: 0"),

@@ -148,14 +148,46 @@ def test_a_recipe_without_a_cascade_has_no_tiers():
             "each tier is a name and its stages, e.g. '- name: int8' with 'stages:' below it",
             None,
         ),
+        (
+            "[export, {quantize: {}}, build]",
+            "[export, build, {cascade: {tiers: [{name: a, stages: [export]}, b]}}]",
+            "stages[0].cascade.tiers[1].stages[2]",
+            "a cascade cannot be a stage of a tier",
+            "put its tiers among those of the recipe's own cascade",
+        ),
+        (
+            "agreement: 0.98",
+            "texts: ''",
+            "stages[0].cascade.texts",
+            "should name something, got ''",
+            None,
+        ),
     ],
 )
-def test_a_bad_tier_is_refused_with_the_path_of_the_field(tmp_path, old, new, where, what, hint):
+def test_a_bad_field_of_a_tier_is_refused_with_the_path_of_the_field(tmp_path, old, new, where, what, hint):
     with pytest.raises(RecipeError) as caught:
         recipe.load(write(tmp_path, (old, new)))
     assert (caught.value.where, caught.value.what) == (f"mine.yaml: {where}", what)
     if hint is not None:
         assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        ("int8", "should have at least 2 items, not 1, got [{"),
+        ("a, b, c, d", "should have at most 3 items, not 4, got [{"),
+        ("Int8, int8", "two tiers are called 'int8', got [{"),
+    ],
+)
+def test_a_bad_list_of_tiers_is_refused_without_all_that_it_says(tmp_path, names, what):
+    tiers = "".join(f"        - {{name: {name}, stages: [export, build]}}\n" for name in names.split(", "))
+    old = GOOD[GOOD.index("        - name: small") : GOOD.index("  - verify")]
+    with pytest.raises(RecipeError) as caught:
+        recipe.load(write(tmp_path, (old, tiers)))
+    assert caught.value.where == "mine.yaml: stages[0].cascade.tiers"
+    assert caught.value.what.startswith(what)
+    assert len(caught.value.what) < 200
 
 
 @pytest.mark.parametrize(

@@ -313,6 +313,12 @@ def test_a_link_to_a_folder_outside_is_refused(bundle, edit_manifest, tmp_path):
     assert refused(bundle).what == "a link that leads out of the bundle"
 
 
+def test_a_link_that_leads_to_itself_is_refused(bundle):
+    (bundle / "model.onnx").unlink()
+    (bundle / "model.onnx").symlink_to("model.onnx")
+    assert refused(bundle).what == "damaged: a link that leads to itself"
+
+
 def test_a_link_that_stays_inside_is_fine(bundle):
     (bundle / "model.onnx").rename(bundle / "blob")
     (bundle / "model.onnx").symlink_to("blob")
