@@ -28,6 +28,7 @@ from edgeroberta.runtime.longtexts import LongText
 from edgeroberta.runtime.manifest import Manifest
 from edgeroberta.runtime.model import Model
 from edgeroberta.runtime.session import ENGINES, open_session
+from edgeroberta.runtime.tier_facts import TIERS
 from edgeroberta.runtime.tier_opening import NestedTier
 from edgeroberta.runtime.tier_reading import TierReader
 from edgeroberta.runtime.tokenizer import TextTokenizer
@@ -204,7 +205,19 @@ def _require_files(facts: Manifest, nested: Mapping[str, NestedTier], engines: M
             needed.insert(0, TOKENIZER)
         for file in needed:
             if file not in own.files:
-                raise BundleError(f"does not list {file}", where=str(own.folder / manifest.MANIFEST_FILE))
+                raise BundleError(
+                    f"does not list {file}",
+                    where=str(own.folder / manifest.MANIFEST_FILE),
+                    hint=_tier_hint(own.folder) if file == TOKENIZER else None,
+                )
+
+
+def _tier_hint(folder: Path) -> str | None:
+    """Say how a tier is opened, whose tokenizer may lie in the bundle around it; None of other folders."""
+    folder = folder.resolve()
+    if folder.parent.name != TIERS:
+        return None
+    return f"a tier of a cascade is opened with the whole: edgeroberta run BUNDLE --tier {folder.name}"
 
 
 def _check_answers(

@@ -87,6 +87,13 @@ def test_a_file_of_a_tier_that_is_not_what_it_was_is_named(bundle, name, how):
     assert ("sha256" if how == "changed" else "missing") in error.what
 
 
+def test_the_folder_of_a_tier_is_refused_with_the_way_to_open_it(tmp_path):
+    fake_cascades.write(tmp_path / "out", cut=False)
+    error = refusal(tmp_path / "out" / NESTED)
+    assert error.what == "does not list tokenizer.json"
+    assert error.hint == "a tier of a cascade is opened with the whole: edgeroberta run BUNDLE --tier tiny"
+
+
 def test_a_file_of_a_tier_that_leads_out_of_the_bundle_is_refused(bundle, tmp_path):
     file = bundle / NESTED / "model.onnx"
     shutil.move(file, tmp_path / "elsewhere.onnx")
