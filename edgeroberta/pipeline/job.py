@@ -34,6 +34,8 @@ _SHAPING = {
     Kind.REPORT: ("torch", "transformers"),
     Kind.BUNDLE: (),
 }
+#: And those of stages that train, whatever they write.
+_OF_TRAINING = ("torch", "transformers")
 #: Kinds that the engines shape as well.
 _OF_ENGINES = (Kind.DRAFT, Kind.REPORT)
 
@@ -144,8 +146,7 @@ def name_and_key(
             "task": job.task.to_json(),
             "code": codedigest.of(stage.run.__module__),
             "versions": {
-                package: version.split(".")[:2]
-                for package, version in versions(_shaping(stage.writes)).items()
+                package: version.split(".")[:2] for package, version in versions(_shaping(stage)).items()
             },
             **{what: available[what]() for what in wanted},
             **({"tiers": list(state.tiers.items())} if step.tiers else {}),
@@ -154,8 +155,10 @@ def name_and_key(
     return f"{index:02d}-{stage.name}-{key[:12]}", key
 
 
-def _shaping(kind: Kind) -> tuple[str, ...]:
-    return (*_SHAPING[kind], *(host_packages() if kind in _OF_ENGINES else ()))
+def _shaping(stage: Stage) -> tuple[str, ...]:
+    kind = stage.writes
+    engines = host_packages() if kind in _OF_ENGINES else ()
+    return (*_SHAPING[kind], *(_OF_TRAINING if stage.distributed else ()), *engines)
 
 
 def _settings(config: StageConfig, where: str, without: Sequence[str] = ()) -> dict[str, Any]:

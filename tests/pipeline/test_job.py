@@ -7,6 +7,7 @@ from typing import Any
 
 import fake_stages
 import pytest
+from fake_stages import CHECKPOINT, GRAPH, FakeConfig
 
 from edgeroberta import pipeline, stages
 from edgeroberta.errors import CheckpointError
@@ -14,6 +15,7 @@ from edgeroberta.pipeline.job import PipelineJob, name_and_key, start
 from edgeroberta.progress import Progress
 from edgeroberta.recipe import RecipeStep
 from edgeroberta.runtime import processor
+from edgeroberta.stages import Stage
 
 
 def _run(job: PipelineJob) -> list[str]:
@@ -111,3 +113,21 @@ def test_a_teacher_named_in_the_settings_of_the_recovery_counts_by_its_content(t
     config = copy / "config.json"
     config.write_text(config.read_text().replace('"gelu"', '"relu"'))
     assert key(copy) != before
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_another_version_of_torch_makes_those_graphs_again_that_are_trained(tmp_path, monkeypatch, trains):
+    job = fake_stages.job(tmp_path)
+    stage = Stage("static", FakeConfig, fake_stages.export, (CHECKPOINT,), GRAPH, trains)
+    step, there = RecipeStep(stage, FakeConfig(log=tmp_path / "runs.log")), {}
+    monkeypatch.setattr(
+        "edgeroberta.pipeline.job.versions",
+        lambda packages: {name: there[name] for name in packages if name in there},
+    )
+
+    def key(torch: str) -> str:
+        there["torch"] = torch
+        return name_and_key(0, step, start(job), job, "")[1]
+
+    assert key("2.12.0") == key("2.12.1")
+    assert (key("2.12.0") != key("2.13.0")) is trains
