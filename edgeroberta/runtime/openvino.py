@@ -148,24 +148,24 @@ class OpenVinoSession:
         return self._run(input_ids, attention_mask, 1)
 
     def _run(self, input_ids: Ids, attention_mask: Ids, output: int) -> Logits:
+        head = self._head  # first, so that a thread which closes meanwhile leaves both parts or none
         length = input_ids.shape[1]
         try:
             compiled = self._compiled.get(length) or self._compile(length)
             if len(input_ids) == 1:
                 feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-                return self._filled(compiled.run(feed), input_ids, output)
+                return self._filled(head, compiled.run(feed), input_ids, output)
             rows = []
             for i in range(len(input_ids)):
                 one = input_ids[i : i + 1]
                 feed = {"input_ids": one, "attention_mask": attention_mask[i : i + 1]}
-                rows.append(self._filled(compiled.run(feed), one, output))
+                rows.append(self._filled(head, compiled.run(feed), one, output))
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"OpenVINO failed: {error}", where=self._graph.name) from error
         return np.concatenate(rows)
 
-    def _filled(self, found: Logits, input_ids: Ids, output: int) -> Logits:
+    def _filled(self, head: _Compiled | None, found: Logits, input_ids: Ids, output: int) -> Logits:
         """Return what the head makes of the states of a text's masks; what was found where there is none."""
-        head = self._head
         if head is None:
             return found
         states = found[:, input_ids[0] == self._mask_id]
@@ -245,7 +245,13 @@ class _Store:
             return None
 
     def save(self, model: Any, length: int, settings: Mapping[str, str]) -> None:
-        self._kept.write(self._key(length, settings), model.export_model().getvalue())
+        """Keep the compiled model of a length; a warning says so where OpenVINO does not give it away."""
+        try:
+            content = model.export_model().getvalue()
+        except RuntimeError as error:
+            logger.warning("cannot keep what OpenVINO compiled (%s); it is compiled again next time", error)
+            return
+        self._kept.write(self._key(length, settings), content)
 
     def _key(self, length: int, settings: Mapping[str, str]) -> dict[str, str]:
         return {"engine": "openvino", "build": self._build, "length": str(length), **settings}

@@ -132,6 +132,16 @@ def test_a_damaged_file_is_compiled_anew_and_replaced(tiny_bundle, tmp_path, mon
     assert len(made) == 1, "the new one is used"
 
 
+def test_what_cannot_be_kept_answers_all_the_same(tiny_bundle, session, tmp_path, monkeypatch, caplog):
+    def refuse(self):
+        raise RuntimeError("no export here")
+
+    monkeypatch.setattr("openvino.CompiledModel.export_model", refuse)
+    np.testing.assert_array_equal(run_length(opened(tiny_bundle, tmp_path), 16), run_length(session, 16))
+    assert "cannot keep what OpenVINO compiled (no export here)" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_graph_that_is_none_is_refused(tmp_path):
     (tmp_path / "openvino_model.xml").write_text("<net>")
     with pytest.raises(EngineError, match=r"openvino_model.xml: OpenVINO [\d.]+ refuses the graph: "):
