@@ -21,7 +21,6 @@ from edgeroberta.cascade.evidence import Asked, TierEvidence, check, with_tolera
 from edgeroberta.cascade.fresh import Fresh
 from edgeroberta.cascade.path import Thresholds, path
 from edgeroberta.cascade.result import CascadeChoice, FrontPoint
-from edgeroberta.errors import UsageError
 from edgeroberta.metrics.binomial import rows_needed
 from edgeroberta.tasks import Calibration, Task
 
@@ -63,16 +62,11 @@ def choose(
         UsageError: The task has no confidence, or an argument is out of range.
         EdgeRobertaError: Outputs are not finite, or of other rows than those of the other tiers.
     """
-    check(task, tiers, groups)
-    for name, share in (("agreement", agreement), ("confidence", confidence)):
-        if not 0 < share < 1:
-            raise UsageError(f"{name} is {share!r}", where=name, hint="a number above 0 and below 1")
+    check(task, tiers, groups, {"agreement": agreement, "confidence": confidence})
     last = tiers[-1].calibration
     task = with_tolerance(task, last)
     calibrations = [fit(task, tier.calibration, last, labels) for tier in tiers[:-1]]
-    takes = [tier.takes_calibration for tier in tiers[:-1]]
-    known = Asked.of(task, [tier.calibration for tier in tiers], calibrations, takes)
-    tried = path(known, [tier.seconds for tier in tiers])
+    tried = _path(task, tiers, calibrations)
     rows = _different(groups, len(tiers[-1].fresh))
     fresh = _fresh(task, tiers, calibrations, rows, fresh_labels, confidence)
     passed = _passed(fresh, tried, agreement)
@@ -96,6 +90,13 @@ def choose(
         rows_needed=needed,
         front=_front(fresh, [none, *tried], passed),
     )
+
+
+def _path(task: Task, tiers: Sequence[TierEvidence], calibrations: Sequence[Calibration]) -> list[Thresholds]:
+    """Order thresholds by what the tiers say of the calibration rows."""
+    takes = [tier.takes_calibration for tier in tiers[:-1]]
+    known = Asked.of(task, [tier.calibration for tier in tiers], calibrations, takes)
+    return path(known, [tier.seconds for tier in tiers])
 
 
 def _fresh(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,12 +87,18 @@ def with_tolerance(task: Task, last: Outputs) -> Task:
     return replace(task, tolerance=tolerance(last.values[:, 0]))
 
 
-def check(task: Task, tiers: Sequence[TierEvidence], groups: Array | None) -> None:
-    """Refuse evidence that nothing can be chosen by.
+def check(
+    task: Task, tiers: Sequence[TierEvidence], groups: Array | None, shares: Mapping[str, float]
+) -> None:
+    """Refuse evidence that nothing can be chosen by, and numbers that cannot be promised.
 
-    Raises UsageError: the task has no confidence, or tiers lack a name or a time of their own.
-    EdgeRobertaError: outputs are not finite, or not of as many rows as the others'.
+    ``shares``: by name, each above 0 and below 1. Raises UsageError: one is not, the task has no confidence,
+    or tiers lack a name or a time of their own. EdgeRobertaError: outputs are not finite, or not of as many
+    rows as the others'.
     """
+    for name, share in shares.items():
+        if not 0 < share < 1:
+            raise UsageError(f"{name} is {share!r}", where=name, hint="a number above 0 and below 1")
     if not possible(task):
         raise UsageError(
             "embeddings of two models cannot stand for each other, so there is no cascade of them",

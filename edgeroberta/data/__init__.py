@@ -90,8 +90,7 @@ def load_splits(
     ``masks``: the model's tokenizer, of a task of masked words: its training rows are plain texts, the others
     have masks. ``fresh``: which rows are for the thresholds of a cascade; None where there is none. The other
     parts are drawn before them, as without. Raises DataError: the data cannot be read, used or split;
-    ``where`` has the file and line;
-    UnavailableError: a package to read the data with is missing.
+    ``where`` has the file and line; UnavailableError: a package to read the data with is missing.
     """
     parts = sources.open_parts(spec, labelled=masks is None, apart=_apart(task))
     table = _training_table(spec, parts)
@@ -119,12 +118,7 @@ def load_splits(
         several = len(train) if isinstance(train.labels, AnswerSpans) else None
         count = splitting.validation_count(len(set(_units(train))), several)
         train, validation = _split(train, task, count, purpose="validation", seed=spec.seed)
-    aside = None
-    if fresh is not None and fresh.texts is not None:
-        aside = _given(spec, fresh.texts, (train, validation, heldout))
-        fresh.count(len(set(_units(aside))))  # which refuses too few
-    elif fresh is not None:
-        train, aside = _set_aside(train, task, fresh.count, seed=spec.seed)
+    train, aside = _for_thresholds(spec, task, fresh, train, (validation, heldout))
     unlabelled = None
     if spec.unlabelled is not None:
         taken = (heldout, validation, *([aside] if aside else []))
@@ -381,6 +375,19 @@ def _split(rows: Rows, task: Task, count: int, *, purpose: str, seed: int) -> tu
         labelled = task.problem not in (Problem.SPANS, Problem.MASKED)
         raise _too_few(rows, "every label needs a text to train on, and " if labelled else "")
     return rows.select(np.flatnonzero(~mask)), rows.select(np.flatnonzero(mask))
+
+
+def _for_thresholds(
+    spec: DataSpec, task: Task, fresh: FreshRows | None, train: Rows, taken: tuple[Rows, ...]
+) -> tuple[Rows, Rows | None]:
+    """Return what stays of the training rows, and the rows for the thresholds of a cascade, if it has any."""
+    if fresh is None:
+        return train, None
+    if fresh.texts is None:
+        return _set_aside(train, task, fresh.count, seed=spec.seed)
+    given = _given(spec, fresh.texts, (train, *taken))
+    fresh.count(len(set(_units(given))))  # which refuses too few
+    return train, given
 
 
 def _given(spec: DataSpec, file: str, taken: tuple[Rows, ...]) -> Rows:

@@ -19,6 +19,7 @@ from edgeroberta.data import Rows, texts
 from edgeroberta.errors import DataError, UnavailableError
 from edgeroberta.evaluation import cascades, flips, soundness
 from edgeroberta.evaluation.baseline_store import BaselineAnswers
+from edgeroberta.evaluation.cascades import CascadeResult
 from edgeroberta.evaluation.gate import PairedAnswers, apply_gate
 from edgeroberta.evaluation.invariance import check_invariance
 from edgeroberta.evaluation.result import (
@@ -87,21 +88,9 @@ def verify(
     plan = RepetitionPlan(rounds=3, calls=options.latency_rows, threads=options.threads, seed=options.seed)
     steady, gains = _ask(runs, bundle, plan, rows, task, progress)
     sound = soundness.examine(task, reference.outputs, rows, options.gate, leaked=options.leaked)
-    for warning in sound.warnings:
-        logger.warning("%s", warning)
-    tiers = cascades.measure(
-        bundle,
-        runs,
-        rows,
-        options.gate.of(task),
-        threads=options.threads,
-        confidence=options.gate.confidence,
-        seed=options.seed,
-        start=start,
-        progress=progress,
-    )
-    broken = cascades.warnings(bundle, tiers.values())
-    for warning in broken:
+    tiers = _ask_last_tiers(runs, bundle, rows, options, task, start, progress)
+    warnings = (*sound.warnings, *cascades.warnings(bundle, tiers.values()))
+    for warning in warnings:
         logger.warning("%s", warning)
     results = tuple(
         replace(
@@ -131,7 +120,7 @@ def verify(
         ),
         machine=machine_facts(),
         measured_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        warnings=(*sound.warnings, *broken),
+        warnings=warnings,
     )
 
 
@@ -181,6 +170,28 @@ def _baseline(reference: BaselineAnswers, rows: Rows) -> dict[str, Any]:
         "data_source": name_of(reference.data_source),
         "metrics": measured,
     }
+
+
+def _ask_last_tiers(
+    runs: Sequence[RepetitionRun],
+    bundle: Path,
+    rows: Rows,
+    options: EvaluationOptions,
+    task: Task,
+    start: Start,
+    progress: Progress,
+) -> dict[str, CascadeResult]:
+    return cascades.measure(
+        bundle,
+        runs,
+        rows,
+        options.gate.of(task),
+        threads=options.threads,
+        confidence=options.gate.confidence,
+        seed=options.seed,
+        start=start,
+        progress=progress,
+    )
 
 
 def worst(results: Sequence[EngineResult]) -> Judgement:
