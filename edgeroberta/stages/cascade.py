@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field, field_validator
 
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.errors import RecipeError
+from edgeroberta.runtime.tier_facts import NAME
 from edgeroberta.settings import StageConfig
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from edgeroberta.evaluation.tier_answers import TierAnswers
     from edgeroberta.tasks import Task
 
-#: What a folder may be called on every system, and an override can name.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 #: Texts that are timed on each tier.
 TIMED_TEXTS = 100
 
@@ -28,7 +26,7 @@ TIMED_TEXTS = 100
 class TierConfig(StageConfig):
     """One of the models."""
 
-    name: str = Field(description="What predictions call it: letters, digits, - and _, at most 32.")
+    name: str = Field(description="What predictions call it: letters, digits, - and _, at most 64.")
     stages: tuple[dict[str, dict[str, Any]], ...] = Field(
         min_length=1,
         description="The stages that make it of the model before the cascade, each with its settings; the"
@@ -38,8 +36,8 @@ class TierConfig(StageConfig):
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
-        if not _NAME.fullmatch(name):
-            raise ValueError("a name of letters, digits, - and _, at most 32")
+        if not NAME.fullmatch(name):
+            raise ValueError("a name of letters, digits, - and _, at most 64")
         return name
 
 

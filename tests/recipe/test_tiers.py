@@ -96,7 +96,7 @@ def test_a_recipe_without_a_cascade_has_no_tiers():
             "name: small",
             "name: a/b",
             "stages[0].cascade.tiers[0].name",
-            "a name of letters, digits, - and _, at most 32, got 'a/b'",
+            "a name of letters, digits, - and _, at most 64, got 'a/b'",
             None,
         ),
         (
