@@ -22,6 +22,7 @@ from edgeroberta.roberta.checkpoint import Checkpoint
 from edgeroberta.roberta.weights import has_own_decoder
 from edgeroberta.runtime import token_numbers
 from edgeroberta.runtime.tokenizer import Input
+from edgeroberta.stages.build import BuildConfig
 from edgeroberta.storage import codedigest, jsontext
 from edgeroberta.storage.artifact import digest_value, write_json
 from edgeroberta.storage.cache import cache_dir, writing
@@ -67,6 +68,7 @@ def check_stages(steps: Sequence[RecipeStep], job: PipelineJob) -> None:
     for step in steps:
         ends = {tier.name: _tier_end(tier, outset) for tier in step.tiers}
         _require_one_vocabulary(ends, outset)
+        _require_one_reading(step.tiers, outset.model.max_length)
         outset = _checked(step, outset)
 
 
@@ -79,6 +81,35 @@ def _require_one_vocabulary(ends: Mapping[str, RunOutline], outset: RunOutline) 
                 where=f"{name}.vocabulary",
                 hint="leave the stage out of the tier, or put it before the cascade",
             )
+
+
+def _require_one_reading(tiers: Sequence[Tier], limit: int) -> None:
+    """Refuse tiers that would read long texts otherwise where thresholds are chosen than in the cascade.
+
+    There a tier gets what the last one reads, in its windows. What is shorter, passes longer texts on.
+    ``limit``: tokens that the model before the cascade takes.
+    """
+    built = {tier.name: _build(tier) for tier in tiers}
+    for name, config in built.items():
+        last = built[tiers[-1].name]
+        for key in ("long_text", "stride"):
+            if getattr(config, key) != getattr(last, key):
+                raise RecipeError(
+                    f"tiers read long texts in one way, and this one has {getattr(config, key)!r} where the"
+                    f" last tier has {getattr(last, key)!r}",
+                    where=f"{name}.build.{key}",
+                    hint="give both the same",
+                )
+        if min(config.max_length or limit, limit) > min(last.max_length or limit, limit):
+            raise RecipeError(
+                "a tier gets no more of a text than the last tier reads, and this one would take more",
+                where=f"{name}.build.max_length",
+                hint=f"at most {last.max_length}, as in the last tier",
+            )
+
+
+def _build(tier: Tier) -> BuildConfig:
+    return next(step.config for step in tier.steps if isinstance(step.config, BuildConfig))
 
 
 def _tier_end(tier: Tier, outset: RunOutline) -> RunOutline:

@@ -88,6 +88,37 @@ def test_tiers_that_fill_masks_keep_one_vocabulary(job, make_checkpoint):
     preflight.check_stages([step("vocabulary"), cascade(Tier("small", last.steps), last)], job)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "where"),
+    [
+        ({"long_text": "windows"}, {}, "small.build.long_text"),
+        ({}, {"long_text": "refuse"}, "small.build.long_text"),
+        (
+            {"long_text": "windows", "stride": 4},
+            {"long_text": "windows", "stride": 8},
+            "small.build.stride",
+        ),
+        ({}, {"max_length": 32}, "small.build.max_length"),
+        ({"max_length": 64}, {"max_length": 32}, "small.build.max_length"),
+        ({"max_length": 32}, {"max_length": 64}, None),
+        ({"max_length": 32}, {}, None),
+        ({"max_length": 10_000}, {}, None),
+        ({"long_text": "windows"}, {"long_text": "windows"}, None),
+    ],
+)
+def test_tiers_read_of_long_texts_what_they_read_where_thresholds_are_chosen(job, first, last, where):
+    tiers = [
+        Tier(name, (step("export"), step("build", **settings)))
+        for name, settings in (("small", first), ("large", last))
+    ]
+    if where is None:
+        preflight.check_stages([cascade(*tiers)], job)
+        return
+    with pytest.raises(RecipeError) as caught:
+        preflight.check_stages([cascade(*tiers)], job)
+    assert caught.value.where == where
+
+
 def test_a_stage_is_asked_about_the_model_that_those_before_it_leave(job):
     preflight.check_stages([step("distill", layers=1), step("prune", layers=1)], job)
     with pytest.raises(RecipeError, match="2 layers cannot be cut from a teacher of 1"):
