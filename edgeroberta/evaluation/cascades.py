@@ -130,6 +130,6 @@ def warnings(bundle: Path, results: Iterable[CascadeResult]) -> tuple[str, ...]:
         return ()
     return (
         f"of the held-out rows {lowest.agreement.mean:.1%} have the last tier's answer, and"
-        f" {facts.agreement:.1%} were promised: the rows that the thresholds were chosen by are unlike these,"
-        " or the model had learnt from them before",
+        f" {100 * facts.agreement:.4g}% were promised: the rows that the thresholds were chosen by are unlike"
+        " these, or the model had learnt from them before",
     )

@@ -97,8 +97,8 @@ def _verdict(report: Report) -> Section:
     allowed = points(gate.allowed(report.baseline["metrics"][report.metric]))
     asked = (
         f"The gate: {_metric(report)} may fall by at most {allowed} points "
-        f"({gate.confidence:.0%} interval), and at least {gate.min_agreement:.1%} of the answers must be "
-        "those of the baseline."
+        f"({100 * gate.confidence:.4g}% interval), and at least {100 * gate.min_agreement:.4g}% of the "
+        "answers must be those of the baseline."
     )
     warnings = (f"WARNING: {warning}." for warning in report.warnings)
     gains = (result.gain.sentence(result.engine) for result in report.engines if result.gain is not None)

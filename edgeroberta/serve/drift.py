@@ -172,7 +172,7 @@ class DriftMonitor:
     def _told(self, place: int, count: int, bounds: Usual) -> str:
         tiers, window, rows = self._cascade.tiers, self._window, self._cascade.rows
         before = 1 - sum(tier.share for tier in tiers[: place + 1])
-        promise = f"{self._cascade.agreement:.1%}"
+        promise = f"{100 * self._cascade.agreement:.4g}%"  # never rounded up to all
         return (
             f"the texts have changed: {tiers[place].name} passed on {count / window:.1%} of the last "
             f"{window:,}, and {before:.1%} of the {rows:,} that the thresholds were chosen by (usual: "

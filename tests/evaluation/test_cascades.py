@@ -111,6 +111,19 @@ def test_rows_that_contradict_the_promise_are_warned_of(held):
 
     assert cascades.warnings(folder, [found(same)]) == ()
     (warning,) = cascades.warnings(folder, [found(same), found(wrong)])
-    assert warning.startswith(
-        "of the held-out rows 90.0% have the last tier's answer, and 99.0% were promised"
+    assert warning.startswith("of the held-out rows 90.0% have the last tier's answer, and 99% were promised")
+
+
+def test_a_promise_is_not_rounded_up_to_all_texts(tmp_path):
+    facts = fake_cascades.write(tmp_path / "out", agreement=0.9995).cascade
+    assert facts is not None
+    found = cascades.result(
+        facts,
+        TASK,
+        outputs([1] * 40 + [0] * 360, [0] * 400),
+        outputs([0] * 400),
+        rows(400),
+        BootstrapOptions(),
     )
+    (warning,) = cascades.warnings(tmp_path / "out", [found])
+    assert "and 99.95% were promised" in warning
