@@ -123,6 +123,16 @@ def test_no_thresholds_are_tried_where_none_saves_time():
     assert len(found.front) == 1
 
 
+def test_thresholds_that_save_no_time_on_the_fresh_rows_are_not_taken():
+    tiers, labels, _ = Population().evidence(np.random.default_rng(0), 2000, 2000)
+    unsure = replace(tiers[0], fresh=Outputs.of_texts(tiers[0].fresh.values * np.float32(1e-3)))
+    found = choose(TASK, [unsure, tiers[1]], labels=labels)
+    assert not found.kept
+    assert found.tiers[0].threshold is None
+    assert found.seconds == tiers[1].seconds
+    assert "save no time on the 2,000 fresh texts" in found.reason
+
+
 def test_a_tier_that_always_agrees_answers_everything():
     found = chosen(population=Population((0.0,)))
     assert found.kept
