@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import cast
 
@@ -94,6 +95,16 @@ def _too_few(texts: int, found: int, needed: int, config: CascadeConfig, spec: D
         f"{there} are there for the thresholds, and it takes {needed:,} to be"
         f" {100 * config.confidence:.4g}% sure of an agreement of {config.agreement:g}",
         where=config.texts or spec.data,
-        hint=f"give more rows, or ask for less: --set cascade.agreement={int(shown * 1000) / 1000:g}",
+        hint=f"{_more(texts, needed, config)}, or ask for less: --set cascade.agreement="
+        f"{int(shown * 1000) / 1000:g}",
         code="data.too-few-for-thresholds",
     )
+
+
+def _more(texts: int, needed: int, config: CascadeConfig) -> str:
+    """Say what would do for the promise where no answer differs."""
+    if config.texts is not None:
+        return f"give {needed:,} texts"
+    enough = math.ceil(needed / (1 - LEAST_LEFT))
+    rows = f"set {needed:,} aside (cascade.rows)" if texts >= enough else f"give {enough:,} training texts"
+    return f"{rows}, name {needed:,} texts without labels (--set cascade.texts=FILE)"

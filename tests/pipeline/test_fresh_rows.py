@@ -60,11 +60,14 @@ def test_the_recipe_may_say_how_many():
     assert count(7154, "rows=500") == 500
 
 
+OR_ELSE = "name 299 texts without labels (--set cascade.texts=FILE), or ask for less: "
+
+
 @pytest.mark.parametrize(
     ("texts", "settings", "hint"),
     [
-        (400, (), "give more rows, or ask for less: --set cascade.agreement=0.963"),
-        (7154, ("rows=200",), "give more rows, or ask for less: --set cascade.agreement=0.985"),
+        (400, (), f"give 598 training texts, {OR_ELSE}--set cascade.agreement=0.963"),
+        (7154, ("rows=200",), f"set 299 aside (cascade.rows), {OR_ELSE}--set cascade.agreement=0.985"),
     ],
 )
 def test_too_few_rows_for_the_promise_are_refused_with_what_they_could_show(texts, settings, hint):
@@ -82,6 +85,7 @@ def test_a_confidence_is_not_rounded_up_to_certainty():
 
 def test_what_the_hint_says_can_be_kept():
     assert count(400, "agreement=0.963")
+    assert count(598) == count(7154, "rows=299") == count(299, "texts=new.txt") == 299
 
 
 def test_half_of_the_rows_are_left_to_learn_from():
@@ -95,6 +99,7 @@ def test_texts_of_a_file_are_taken_as_they_are_and_too_few_are_refused():
         count(200, "texts=new.txt")
     assert caught.value.where == "new.txt"
     assert caught.value.what.startswith("200 texts are there")
+    assert caught.value.hint == "give 299 texts, or ask for less: --set cascade.agreement=0.985"
 
 
 def test_a_task_without_a_confidence_is_refused():
