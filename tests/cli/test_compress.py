@@ -465,7 +465,13 @@ def test_a_dry_run_as_json(tmp_path, tiny_checkpoint, data):
     assert [each["changed"] for each in found["stages"]] == [{}] * 5
     assert found["model"]["parameters"] == Checkpoint(tiny_checkpoint).parameters
     assert found["model"]["layers"] == [{"heads": 4, "intermediate": 64}] * 2
-    assert found["rows"] == {"train": 51, "validation": 3, "held-out": 6, "unlabelled": None}
+    assert found["rows"] == {
+        "train": 51,
+        "for the thresholds": None,
+        "validation": 3,
+        "held-out": 6,
+        "unlabelled": None,
+    }
     assert found["target"] == {"name": "cpu", "engines": ["onnxruntime", "openvino"], "threads": 1}
     assert found["task"]["labels"] == ["negative", "positive"]
     assert (found["output"], found["work"]) == (str(tmp_path / "out"), str(tmp_path / "out.work"))
