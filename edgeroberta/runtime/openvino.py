@@ -57,7 +57,7 @@ class _Request:
 
     def run(self, feed: Mapping[str, Any], output: int) -> Logits:
         for name, values in feed.items():
-            np.copyto(self._inputs[name], values)  # refuses what does not fit
+            np.copyto(self._inputs[name], values)
         self._request.infer(share_outputs=True)
         # A copy, since the request owns the output and will write into it again.
         return np.array(self._request.get_output_tensor(output).data, np.float32)

@@ -151,7 +151,6 @@ def cascade(config: CascadeConfig, context: Context) -> Mapping[str, Any]:
             "rows": len(fresh),
             "set_aside": config.texts is None,
         },
-        "names": [tier.name for tier in choice.tiers],
         "choice": choice.to_json(),
         "fresh": tier_answers.on_engines(asked, choice, task, context.data),
     }
