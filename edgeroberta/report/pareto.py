@@ -30,11 +30,12 @@ _STYLE = """
     .title { font-size: 15px; font-weight: bold }
     .axis { stroke: #57606a; fill: none }
     .grid { stroke: #d0d7de }
+    .leader { stroke: #57606a; stroke-width: 0.7; fill: none }
     .dashed { stroke: #57606a; stroke-dasharray: 5 4; fill: none }
     .paper { fill: #ffffff }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 }
-      .axis, .dashed { stroke: #9198a1 }
+      .axis, .dashed, .leader { stroke: #9198a1 }
       .grid { stroke: #30363d }
       .paper { fill: #0d1117 }
     }
@@ -187,6 +188,8 @@ class _Plot:
             width = len(name) * _CHARACTER
             left, down = _free(x, y, width, taken)
             taken.append((left, down, width))
+            if down != y:  # else nobody could tell whose name it is
+                yield _path("leader", f"M{x:.1f} {y:.1f}L{left if left > x else left + width:.1f} {down:.1f}")
             yield _text(left, down + 4, name)
 
 

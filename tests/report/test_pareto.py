@@ -105,3 +105,10 @@ def test_a_logarithmic_drawing_puts_equal_factors_at_equal_distances():
     at = [float(element.get("cx", "")) for element in elements if element.tag.endswith("circle")]
     assert at[2] - at[1] == pytest.approx(at[1] - at[0], abs=0.2)
     assert "mean latency in ms" in [element.text for element in elements]
+
+
+def test_a_name_that_stands_apart_is_led_to_its_point():
+    near = [ParetoPoint(name, 1.0, 0.8 + part / 1000) for part, name in enumerate(("one", "two", "three"))]
+    alone = pareto_svg([*near[:1], ParetoPoint("far", 9.0, 0.9)], title="t")
+    assert 'class="leader"' not in alone
+    assert pareto_svg([*near, ParetoPoint("far", 9.0, 0.9)], title="t").count('class="leader"') >= 1
