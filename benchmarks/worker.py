@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import io
 import json
 import os
 import sys
@@ -60,6 +61,8 @@ def serve() -> None:
     """Answer requests until standard input closes."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # engines and exporters print; the wire is ours
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # else what they print is lost where the process dies
     contestant: Contestant | None = None
     for line in sys.stdin:
         request = json.loads(line)
