@@ -14,6 +14,7 @@ from edgeroberta.tasks import Problem
 
 if TYPE_CHECKING:
     from edgeroberta.data import Splits
+    from edgeroberta.data.documents import Documents
     from edgeroberta.progress import Progress
     from edgeroberta.roberta.checkpoint import Checkpoint
     from edgeroberta.roberta.shape import EncoderShape
@@ -36,6 +37,7 @@ class Context:
     seed: int  # seed of everything random
     reference: Path | None  # folder of a stored baseline, if one was given
     progress: Progress  # where to report progress
+    corpus: Documents | None = None  # unlabelled text to pre-train on; None where none was given
     recipe_text: str = ""  # the resolved recipe as YAML, every default written out
     history: tuple[Lineage, ...] = ()  # lineage of every artifact of this run so far, the source's first
     artifacts: tuple[Artifact, ...] = ()  # those artifacts

@@ -178,6 +178,7 @@ class Execution:
             baseline=state.baseline_checkpoint,
             task=job.task,
             data=job.data,
+            corpus=job.corpus,
             target=job.target,
             seed=job.seed,
             reference=job.reference,

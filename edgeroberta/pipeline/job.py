@@ -9,6 +9,7 @@ from typing import Any
 
 from edgeroberta import stages
 from edgeroberta.data import Splits
+from edgeroberta.data.documents import Documents
 from edgeroberta.errors import CheckpointError
 from edgeroberta.hardware import versions
 from edgeroberta.recipe import RecipeStep
@@ -55,6 +56,7 @@ class PipelineJob:
     #: what the user called the model and the data; kept in the lineage
     source: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what the check of the model had to say, to be said again at the end
+    corpus: Documents | None = None  # unlabelled text to pre-train on
 
 
 @dataclass(frozen=True)
@@ -130,20 +132,21 @@ def name_and_key(
         "data": lambda: job.data.digest,
         "training_data": lambda: job.data.training_digest,
         "fresh_data": lambda: job.data.fresh.digest if job.data.fresh is not None else None,
+        "corpus": lambda: job.corpus.digest if job.corpus is not None else None,
         "seed": lambda: job.seed,
         "target": lambda: asdict(job.target),
         "device": lambda: _device(job.target),
         "reference": lambda: artifact.digest_tree(job.reference) if job.reference else None,
         "recipe": lambda: recipe_text,
     }
-    wanted = (*stages.DEPENDS[stage.writes], *step.config.depends())
+    wanted = (*stage.depends, *step.config.depends())
     key = digest_value(
         {
             "stage": stage.name,
             "config": _settings(step.config, stage.name, without=("tiers",) if step.tiers else ()),
             "inputs": {kind.value: state.inputs[kind].lineage.content for kind in stage.reads},
             "baseline": state.baseline.lineage.content,
-            "task": job.task.to_json(),
+            "task": None if stage.of_text else job.task.to_json(),
             "code": codedigest.of(stage.run.__module__),
             "versions": {
                 package: version.split(".")[:2] for package, version in versions(_shaping(stage)).items()

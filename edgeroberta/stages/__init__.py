@@ -34,6 +34,14 @@ class Stage:
     distributed: bool
     #: refuses what only the contents of files decide, before anything runs; None where nothing does
     check: StageCheck | None = None
+    #: True when it learns from unlabelled text alone: its result depends neither on labelled rows nor on the
+    #: task, so that one serves many of them
+    of_text: bool = False
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """What its result depends on beside its config and its inputs."""
+        return _OF_TEXT if self.of_text else DEPENDS[self.writes]
 
 
 #: Stage name to the module that defines it; a new stage is a module and a row here.
@@ -64,6 +72,9 @@ DEPENDS = {
     Kind.BUNDLE: ("data", "seed", "target", "reference", "recipe"),
 }
 
+#: The same of stages that learn from unlabelled text alone.
+_OF_TEXT = ("corpus", "seed")
+
 #: Stages that make the baseline when they stand first: what they write is the teacher.
 TEACHER_STAGES = ("finetune",)
 
@@ -78,11 +89,12 @@ def stage(
     writes: Kind,
     distributed: bool = False,
     check: StageCheck | None = None,
+    of_text: bool = False,
 ) -> Callable[[StageFunction], StageFunction]:
     """Register the decorated function as the stage ``name``."""
 
     def register(function: StageFunction) -> StageFunction:
-        _REGISTRY[name] = Stage(name, config, function, reads, writes, distributed, check)
+        _REGISTRY[name] = Stage(name, config, function, reads, writes, distributed, check, of_text)
         return function
 
     return register
