@@ -101,6 +101,11 @@ class Tokens:
         """Tokens of the longest text of each row, int64[rows]."""
         return self.lengths if self.rows is None else np.maximum.reduceat(self.lengths, self.rows[:-1])
 
+    def tokens_of(self, rows: Indices) -> int:
+        """Count the tokens of the texts of rows."""
+        texts = self.texts_of(rows)
+        return int((self.offsets[texts + 1] - self.offsets[texts]).sum())
+
     def texts_of(self, rows: Indices) -> Indices:
         """Return the numbers of the texts of rows, those of a row one after the other."""
         return rows if self.rows is None else packed_numbers(self.rows, rows)

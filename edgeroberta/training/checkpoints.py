@@ -23,7 +23,7 @@ from edgeroberta.storage.artifact import flush
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEPT = 2  # the newest, and the one before it in case the newest cannot be read
 _PREFIX = "step-"
 _FILE = "state.pt"
@@ -46,7 +46,10 @@ class TrainingState:
     #: one entry per evaluation: epoch, step, mean losses since the last, score
     history: list[dict[str, Any]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)  # sum of each loss since the last evaluation
-    rows: int = 0  # texts those sums run over
+    #: what each of these sums runs over: texts, or what the run counts
+    units: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0  # of the texts of all steps, padding aside
+    seconds: float = 0.0  # that all steps took, evaluations aside
 
 
 def save(folder: Path, state: TrainingState) -> None:

@@ -54,9 +54,9 @@ def train(job: TrainingJob, context: Context, *, tokenizer: Checkpoint) -> Mappi
         units=rows.units,
     )
 
-    def evaluate(model: PreTrainedModel) -> float:
+    def evaluate(model: PreTrainedModel) -> Mapping[str, float]:
         outputs = prediction.predict(model, validation, precision=settings.precision)
-        return metrics.score(task, outputs, labels)
+        return {"score": metrics.score(task, outputs, labels)}
 
     progress = progress_of(context)
     state = loop.train(TrainingRun(**vars(job), evaluate=evaluate, seed=context.seed, progress=progress))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from edgeroberta.training.batching import Indices
 from edgeroberta.training.checkpoints import TrainingState
 from edgeroberta.training.hyperparameters import learning_rate
 from edgeroberta.training.layer_cache import TextPosition
+from edgeroberta.training.prediction import ProcessBatch
 from edgeroberta.training.run import TrainingRun
 
 #: A checkpoint is due no sooner than this many times the time the last one took: at most 5 % overhead.
@@ -52,7 +55,7 @@ class Loop:
         self.folder = run.scratch / "checkpoints"
         per_step = self.settings.batch_size * self.settings.accumulation
         self.steps_per_epoch = math.ceil(run.tokens.count / per_step)
-        self.total = self.steps_per_epoch * self.settings.epochs
+        self.total = run.steps or self.steps_per_epoch * self.settings.epochs
         self.model = run.model.to(self.device)
         if self.settings.freeze_embeddings:
             self.model.base_model.embeddings.requires_grad_(False)
@@ -77,11 +80,15 @@ class Loop:
             {"params": vectors, "weight_decay": 0.0},
         ]
         fused = self.device.type in ("cpu", "cuda")
-        return torch.optim.AdamW(groups, lr=self.settings.learning_rate, eps=1e-6, fused=fused)
+        betas = (0.9, self.run.beta2)
+        return torch.optim.AdamW(groups, lr=self.settings.learning_rate, betas=betas, eps=1e-6, fused=fused)
 
     def _restore(self) -> TrainingState:
         settings = self.settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
-        key = digest_value([self.run.label, settings, self.run.seed, self.run.tokens.digest, self.run.key])
+        more = [self.run.steps, self.run.beta2]
+        key = digest_value(
+            [self.run.label, settings, self.run.seed, self.run.tokens.digest, self.run.key, *more]
+        )
         ranks = Ranks(self.accelerator.process_index, self.accelerator.num_processes)
         state = training_state.restore(self.folder, key, ranks)
         if state is None:
@@ -105,10 +112,10 @@ class Loop:
 
     def step(self) -> str:
         """Take one optimizer step, evaluate and keep a checkpoint when due, and say how it went."""
-        state, number = self.state, self.state.step
+        state, number, started = self.state, self.state.step, time.monotonic()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, number, self.total)
-        losses, rows = self._gradients(number)
+        losses, units = self._gradients(number)
         norm = self.accelerator.clip_grad_norm_(
             list(self.trainable.values()), self.settings.max_gradient_norm
         )
@@ -116,9 +123,12 @@ class Loop:
             raise self._diverged(number, losses)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        state.step, state.rows = number + 1, state.rows + rows
+        state.step = number + 1
         for name, value in losses.items():
             state.sums[name] = state.sums.get(name, 0.0) + value
+            state.units[name] = state.units.get(name, 0.0) + units[name]
+        state.tokens += sum(map(self.run.tokens.tokens_of, self._batches_of(number)))
+        state.seconds += time.monotonic() - started
         every = self.settings.eval_steps or self.steps_per_epoch
         if state.step % every == 0 or state.step == self.total:
             self._evaluate()
@@ -127,38 +137,56 @@ class Loop:
             self.settings.checkpoint_seconds, CHECKPOINT_PAUSE * self.save_seconds
         ):
             self._save()
-        return f"loss {sum(losses.values()) / rows:.4f}"
+        return f"loss {sum(value / units[name] for name, value in losses.items()):.4f}"
 
-    def _gradients(self, number: int) -> tuple[dict[str, float], int]:
-        """Run forward and backward over a step's texts; return this process's loss sums and all rows."""
+    def _gradients(self, number: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Run forward and backward over a step's texts; return sums of losses, and what they run over."""
         micro = self._batches_of(number)
-        rows = sum(len(batch) for batch in micro)
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
         random = np.random.SeedSequence([self.run.seed, number, rank])
+        parts = [self._part(batch, number) for batch in micro]
+        units = self._units(parts, sum(len(batch) for batch in micro))
         sums: dict[str, Tensor] = {}
         self.wrapped.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(random.generate_state(1, np.uint64)[0] >> 1))
-            for index, batch in enumerate(micro):
-                mine = batching.process_share(batch, rank=rank, processes=processes)
-                idle = len(mine) == 0  # fewer texts than processes: run one along, at weight 0
-                own = batch[:1] if idle else mine
-                part = prediction.to_device(self.run.tokens, own, self.device, step=number)
-                last = index == len(micro) - 1
+            for index, part in enumerate(parts):
+                last = index == len(parts) - 1
                 self.place.rows = part.texts
                 with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
                     with prediction.computing(self.dtype, self.device):
                         losses = self.run.objective(self.wrapped, part)
-                    each = {name: value.sum() * (0.0 if idle else 1.0) for name, value in losses.items()}
-                    # processes average their gradients, so each counts its own rows that much more
-                    self.accelerator.backward(torch.stack(list(each.values())).sum() * (processes / rows))
+                    each = {name: value.sum() * part.weight for name, value in losses.items()}
+                    # processes average their gradients, so each counts its own part that much more
+                    scaled = [value * (processes / units[name]) for name, value in each.items()]
+                    self.accelerator.backward(torch.stack(scaled).sum())
                 self.place.rows = None
                 for name, value in each.items():
                     sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value.detach()
         if processes > 1:
             sums = {name: self.accelerator.reduce(value, "sum") for name, value in sums.items()}
-        return {name: float(value) for name, value in sums.items()}, rows
+        return {name: float(value) for name, value in sums.items()}, {name: units[name] for name in sums}
+
+    def _part(self, batch: Indices, number: int) -> ProcessBatch:
+        """Take what this process works on of a batch."""
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        mine = batching.process_share(batch, rank=rank, processes=processes)
+        if len(mine):
+            return prediction.to_device(self.run.tokens, mine, self.device, step=number)
+        # fewer texts than processes: run one along, at weight 0
+        part = prediction.to_device(self.run.tokens, batch[:1], self.device, step=number)
+        return replace(part, weight=0.0)
+
+    def _units(self, parts: Sequence[ProcessBatch], rows: int) -> Mapping[str, float]:
+        """Tell what each loss of a step is averaged over, all processes together."""
+        if self.run.units is None:
+            return defaultdict(lambda: float(rows))
+        found = self.run.units(parts)
+        if self.accelerator.num_processes == 1:
+            return found
+        own = torch.tensor(list(found.values()), dtype=torch.float64, device=self.device)
+        return dict(zip(found, self.accelerator.reduce(own, "sum").tolist(), strict=True))
 
     def _batches_of(self, number: int) -> list[Indices]:
         epoch, position = divmod(number, self.steps_per_epoch)
@@ -175,16 +203,17 @@ class Loop:
 
     def _evaluate(self) -> None:
         state = self.state
-        score = float(self.run.evaluate(self.model))
+        found = {name: float(value) for name, value in self.run.evaluate(self.model).items()}
+        score = found["score"]
         state.history.append(
             {
                 "epoch": round(state.step / self.steps_per_epoch, 3),
                 "step": state.step,
-                "score": score,
-                **{f"loss_{name}": value / state.rows for name, value in sorted(state.sums.items())},
+                **found,
+                **{f"loss_{name}": value / state.units[name] for name, value in sorted(state.sums.items())},
             }
         )
-        state.sums, state.rows = {}, 0
+        state.sums, state.units = {}, {}
         comparable = score if math.isfinite(score) else -math.inf
         # of equal scores the later one counts: it has seen more, at a lower learning rate
         if state.best_score is None or comparable >= state.best_score:

@@ -39,6 +39,7 @@ class ProcessBatch:
     #: int64[texts], which row of the batch each text belongs to; None where each text is a row
     owners: Tensor | None = None
     step: int = 0  # number of the training step, from 0
+    weight: float = 1.0  # 0 where a process runs a text along that is another one's
 
     @property
     def texts(self) -> Indices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -44,13 +44,19 @@ class TrainingJob:
     #: the objective gives the model other token ids at every step, so that nothing that is computed of a text
     #: is of use for the next
     fresh_ids: bool = False
+    #: what each loss of one process's part of a step is averaged over, by name, summed over processes and
+    #: passes; None where that is texts. Called once a step, before the objective
+    units: Callable[[Sequence[ProcessBatch]], Mapping[str, float]] | None = None
+    steps: int | None = None  # optimizer steps; None where the epochs decide
+    beta2: float = 0.999  # how slowly AdamW's mean of squared gradients follows them
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainingRun(TrainingJob):
     """One training run: a job, what it is judged by, and where it reports."""
 
-    #: task metric of the model as it stands, higher is better; called on all processes
-    evaluate: Callable[[PreTrainedModel], float]
+    #: what the model as it stands is worth: ``score``, higher is better, and what else is to be told of it;
+    #: called on all processes
+    evaluate: Callable[[PreTrainedModel], Mapping[str, float]]
     seed: int  # seed of batches and dropout
     progress: Progress  # where to report progress

@@ -65,7 +65,7 @@ def make_run(tiny_checkpoint, tmp_path) -> Callable[..., TrainingRun]:
             model=load_classifier(tiny_checkpoint, TWO, dropout=0.1),
             tokens=tokens,
             objective=objective,
-            evaluate=lambda model: 0.5,
+            evaluate=lambda model: {"score": 0.5},
             settings=SETTINGS.model_copy(update=dict(settings or {})),
             scratch=tmp_path / name,
             seed=0,
@@ -159,7 +159,7 @@ def test_frozen_layers_under_embeddings_that_learn_are_refused():
 )
 def test_training_ends_when_the_score_has_not_risen_for_as_long_as_it_may(scores, evaluated, best, make_run):
     left = iter(scores)
-    run = make_run(settings={"epochs": 4, "patience": 2}, evaluate=lambda model: next(left))
+    run = make_run(settings={"epochs": 4, "patience": 2}, evaluate=lambda model: {"score": next(left)})
     state = train(run)
     assert len(state.history) == evaluated
     assert (state.step, state.best_step) == (3 * evaluated, best)
@@ -168,8 +168,8 @@ def test_training_ends_when_the_score_has_not_risen_for_as_long_as_it_may(scores
 def test_a_run_that_ended_early_is_not_trained_on_when_it_is_started_again(make_run):
     left = iter((0.5, 0.4))
     settings = {"patience": 1}
-    train(first := make_run(settings=settings, evaluate=lambda model: next(left)))
-    again = make_run(settings=settings, evaluate=lambda model: next(left))
+    train(first := make_run(settings=settings, evaluate=lambda model: {"score": next(left)}))
+    again = make_run(settings=settings, evaluate=lambda model: {"score": next(left)})
     state = train(again)
     assert (state.step, state.best_step) == (6, 3)
     ours, theirs = weights_of(again), weights_of(first)

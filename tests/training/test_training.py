@@ -69,7 +69,7 @@ def make_run(tiny_checkpoint, tokens, tmp_path) -> Callable[..., TrainingRun]:
             model=load_classifier(tiny_checkpoint, TWO, dropout=0.1),
             tokens=tokens,
             objective=objective,
-            evaluate=lambda model: 0.5,
+            evaluate=lambda model: {"score": 0.5},
             settings=SETTINGS,
             scratch=tmp_path / name,
             seed=0,
@@ -163,7 +163,7 @@ def run_for_subprocess(checkpoint: Path, scratch: Path) -> TrainingRun:
         model=model,
         tokens=tokens,
         objective=objective,
-        evaluate=lambda model: 0.5,
+        evaluate=lambda model: {"score": 0.5},
         settings=settings,
         scratch=scratch,
         seed=0,
@@ -284,9 +284,9 @@ def test_the_best_evaluation_decides_the_weights_and_of_equals_the_last(make_run
     seen: list[dict[str, torch.Tensor]] = []
     scores: Iterator[float] = iter([0.5, 0.9, 0.9, 0.7])
 
-    def evaluate(model: Any) -> float:
+    def evaluate(model: Any) -> dict[str, float]:
         seen.append({name: value.clone() for name, value in model.state_dict().items()})
-        return next(scores)
+        return {"score": next(scores)}
 
     settings = SETTINGS.model_copy(update={"epochs": 4})
     run = make_run(evaluate=evaluate, settings=settings)
@@ -298,15 +298,15 @@ def test_the_best_evaluation_decides_the_weights_and_of_equals_the_last(make_run
 
 
 def test_the_best_weights_survive_a_kill(make_run):
-    kill(make_run(evaluate=lambda model: 0.9), 8)
-    run = make_run(evaluate=lambda model: 0.1)
+    kill(make_run(evaluate=lambda model: {"score": 0.9}), 8)
+    run = make_run(evaluate=lambda model: {"score": 0.1})
     state = train(run)
     assert (state.best_score, state.best_step) == (0.9, 6)
 
 
 def test_a_score_that_is_not_a_number_is_never_the_best(make_run):
     scores = iter([0.2, float("nan"), 0.1])
-    assert train(make_run(evaluate=lambda model: next(scores))).best_score == 0.2
+    assert train(make_run(evaluate=lambda model: {"score": next(scores)})).best_score == 0.2
 
 
 def test_evaluations_come_every_so_many_steps_and_at_the_end(make_run):
