@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,37 @@ def load_classifier(
         )
     token_types.tell(loaded, model.separator_id if task.joins else None)
     return loaded
+
+
+def random_model(
+    model: Checkpoint,
+    task: Task,
+    dimensions: Mapping[str, int],
+    *,
+    seed: int,
+    dropout: float,
+    attention_dropout: float,
+) -> PreTrainedModel:
+    """Make a model of a task with random weights, to be trained.
+
+    ``model``: what family, tokenizer and positions are taken from. ``dimensions``: fields of its config to
+    change, such as ``hidden_size``.
+    """
+    import torch
+
+    config = transformers_config(model)
+    for name, value in dimensions.items():
+        setattr(config, name, value)
+    config.mask_token_id = task.mask_id
+    config.hidden_dropout_prob, config.attention_probs_dropout_prob = dropout, attention_dropout
+    head = heads.of_task(task, model.config.family)
+    with silence_transformers(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made: PreTrainedModel = heads.auto_class(head).from_config(
+            config, attn_implementation=_attention(training=True)
+        )
+    token_types.tell(made, None)
+    return made
 
 
 def transformers_config(checkpoint: Checkpoint | Path, **labels: Any) -> PreTrainedConfig:

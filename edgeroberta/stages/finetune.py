@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from edgeroberta.context import Context, RunOutline
 from edgeroberta.data.rows import is_searched
@@ -13,7 +13,7 @@ from edgeroberta.errors import DataError
 from edgeroberta.stages import stage
 from edgeroberta.storage.artifact import Kind, digest_value
 from edgeroberta.tasks import Problem, Unit, Word
-from edgeroberta.training.hyperparameters import Hyperparameters
+from edgeroberta.training.hyperparameters import Hyperparameters, MaskingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +28,7 @@ class ScoreLoss(Word):
     COSINE = "cosine"  #: their value: the cosine of a pair is its score, scaled to 0 … 1
 
 
-class FinetuneConfig(Hyperparameters):
+class FinetuneConfig(Hyperparameters, MaskingSettings):
     """Training of a base model on the task; all other fields are those of every training stage."""
 
     score_loss: ScoreLoss = Field(
@@ -37,18 +37,6 @@ class FinetuneConfig(Hyperparameters):
         " the scores themselves. Of queries and passages they learn to tell the right passage from the others"
         " of the batch.",
     )
-    mask_random: float = Field(
-        0.1, ge=0, le=1, description="Of masked tokens, the share that a token drawn by chance stands for."
-    )
-    mask_kept: float = Field(
-        0.1, ge=0, le=1, description="Of masked tokens, the share that stays as it is; the rest is masks."
-    )
-
-    @model_validator(mode="after")
-    def _some_masks(self) -> FinetuneConfig:
-        if self.mask_random + self.mask_kept > 1:
-            raise ValueError("mask_random and mask_kept are shares of the same tokens: at most 1 together")
-        return self
 
 
 def _check(config: FinetuneConfig, outset: RunOutline) -> RunOutline:

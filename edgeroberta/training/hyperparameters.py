@@ -27,6 +27,23 @@ class MatmulPrecision(Word):
     FP32 = "fp32"
 
 
+class MaskingSettings(StageConfig):
+    """What stands in the place of masked tokens, as BERT and RoBERTa have it."""
+
+    mask_random: float = Field(
+        0.1, ge=0, le=1, description="Of masked tokens, the share that a token drawn by chance stands for."
+    )
+    mask_kept: float = Field(
+        0.1, ge=0, le=1, description="Of masked tokens, the share that stays as it is; the rest is masks."
+    )
+
+    @model_validator(mode="after")
+    def _some_masks(self) -> MaskingSettings:
+        if self.mask_random + self.mask_kept > 1:
+            raise ValueError("mask_random and mask_kept are shares of the same tokens: at most 1 together")
+        return self
+
+
 class Hyperparameters(StageConfig):
     """What a training run is governed by.
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edgeroberta.roberta import word_beginnings
 from edgeroberta.runtime import mask_token, tokenizerfiles
 from edgeroberta.tasks import Unit
 from edgeroberta.training.batching import Indices, Tokens, packed_numbers
@@ -39,16 +40,26 @@ class TokenMasking:
     share: float = SHARE  # share of a text's ordinary tokens that are masked; at least one is
     random: float = 0.0  # share of these that become a token drawn by chance in place of the mask
     kept: float = 0.0  # share of these that stay as they are
+    #: bool[V], which tokens begin a word, where all tokens of a word are masked together; None where each is
+    #: masked by itself
+    begins: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
-        cls, model: Checkpoint, *, share: float = SHARE, random: float = 0.0, kept: float = 0.0
+        cls,
+        model: Checkpoint,
+        *,
+        share: float = SHARE,
+        random: float = 0.0,
+        kept: float = 0.0,
+        whole_words: bool = False,
     ) -> TokenMasking:
         """Mask as a model's tokenizer has it. Raises CheckpointError: it has no mask token."""
         token = mask_token.find(model.folder)
         tokenizer, _ = tokenizerfiles.read(model.folder)
         ids = set(tokenizer.get_vocab(with_added_tokens=True).values()) - token.special
-        return cls(token.id, np.array(sorted(ids), np.int64), share, random, kept)
+        begins = word_beginnings.table(model) if whole_words else None
+        return cls(token.id, np.array(sorted(ids), np.int64), share, random, kept, begins)
 
     def text(self, ids: Indices, stream: Sequence[int]) -> tuple[Indices, Indices]:
         """Mask one text.
@@ -60,12 +71,39 @@ class TokenMasking:
         found = np.searchsorted(self.ordinary, ids)
         possible = np.flatnonzero(self.ordinary[np.minimum(found, len(self.ordinary) - 1)] == ids)
         count = min(len(possible), max(1, round(self.share * len(possible))))
-        places = np.sort(random.permutation(possible)[:count])
-        fate, changed = random.random(count), ids.copy()
+        if self.begins is None:
+            places = np.sort(random.permutation(possible)[:count])
+        else:
+            places = self._words(ids, possible, count, random)
+        fate, changed = random.random(len(places)), ids.copy()
         changed[places[fate >= self.random + self.kept]] = self.mask_id
         drawn = places[fate < self.random]
         changed[drawn] = random.choice(self.ordinary, len(drawn))
         return changed, places
+
+    def _words(self, ids: Indices, possible: Indices, count: int, random: np.random.Generator) -> Indices:
+        """Draw whole words that have about ``count`` tokens together; of a longer word, its beginning.
+
+        A word begins where its token does, or behind a special token.
+        """
+        assert self.begins is not None
+        if not len(possible):
+            return possible
+        first = self.begins[ids[possible]] | np.concatenate([[True], np.diff(possible) > 1])
+        starts = np.flatnonzero(first)
+        sizes = np.diff(np.append(starts, len(possible)))
+        order = random.permutation(len(starts))
+        total = np.cumsum(sizes[order])
+        taken = max(1, int(np.searchsorted(total, count, side="right")))
+        chosen, left = list(order[:taken]), count - int(total[taken - 1])
+        for word in order[taken:]:  # the last tokens go to words that fit
+            if left <= 0:
+                break
+            if sizes[word] <= left:
+                chosen.append(word)
+                left -= int(sizes[word])
+        owner = np.cumsum(first) - 1
+        return possible[np.isin(owner, chosen)][:count]
 
     def batch(
         self, ids: Tensor, mask: Tensor, rows: Indices, *, seed: int, step: int

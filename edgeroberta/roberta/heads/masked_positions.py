@@ -37,6 +37,24 @@ def only(model: Any, positions: Tensor) -> Iterator[None]:
         handle.remove()
 
 
+@contextlib.contextmanager
+def first_states(model: Any) -> Iterator[list[Tensor]]:
+    """Keep the states of the first token of each text that a ``…ForMaskedLM`` reads, float [B, H].
+
+    Returns a list that has them once the model was called.
+    """
+    kept: list[Tensor] = []
+
+    def keep(_: nn.Module, states: tuple[Tensor, ...]) -> None:
+        kept[:] = [states[0][:, 0]]
+
+    handle = module(model).register_forward_pre_hook(keep)
+    try:
+        yield kept
+    finally:
+        handle.remove()
+
+
 def logits(model: Any, ids: Tensor, mask: Tensor, positions: Tensor, *, wrapped: Any = None) -> Tensor:
     """Run a ``…ForMaskedLM``, and return the logits at some positions, float [positions, vocabulary].
 
