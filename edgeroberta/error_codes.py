@@ -206,6 +206,11 @@ CODES: dict[str, Code] = {
         "One file has pairs with scores, another one queries and passages without.",
         "Give files of one kind, and name their columns.",
     ),
+    "data.too-few-documents": Code(
+        2,
+        "Unlabelled text has too few documents to hold any out, or to pair them.",
+        "Give more text, or say what a document is: `documents` of the stage `pretrain`.",
+    ),
     "data.too-few-for-thresholds": Code(
         2,
         "There are too few rows for the thresholds of a cascade to keep what they promise.",

@@ -14,7 +14,7 @@ from edgeroberta.errors import DataError
 
 #: Python 3.10's csv refuses NUL; decoded text has no lone surrogate that this could be mistaken for.
 _NUL = ("\0", "\udc00") if sys.version_info < (3, 11) else None
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _LONGEST = (1 << 31) - 1  # characters of a field; csv's own limit is 131,072
 
@@ -26,7 +26,7 @@ def decoded(file: BinaryIO, source: str) -> Iterator[str]:
         start = 0
         if number == 1:
             opening = raw[:2]
-            start = len(_BOM) if raw.startswith(_BOM) else 0
+            start = len(BOM) if raw.startswith(BOM) else 0
         try:
             yield raw[start:].decode("utf-8")
         except UnicodeDecodeError as error:

@@ -28,20 +28,33 @@ def checked(table: DataTable, column: str, rest: Iterable[DataTable] = ()) -> tu
         what = f"empty text in column {column!r}{count}"
         raise DataError(what, where=table.where(empty[0]), hint="fill it in, or delete the row")
     for row, cell in enumerate(cells):
-        if not isinstance(cell, str):
-            what = f"column {column!r} holds {type(cell).__name__}, not text"
-            hint = "name the text column: --text COLUMN"
-            if isinstance(cell, bytes):
-                hint = f"make it a column of strings; or {hint}"
-            raise DataError(what, where=table.where(row), hint=hint)
-        try:
-            cell.encode("utf-8")
-        except UnicodeEncodeError as error:
-            what = f"half of a surrogate pair in column {column!r}, at character {error.start}"
-            raise DataError(
-                what, where=table.where(row), hint="write the file with a tool that knows UTF-8"
-            ) from error
+        _check(cell, table, row, column)
     return tuple(cells)
+
+
+def present(table: DataTable, column: str) -> list[str]:
+    """Return the texts of a column that are not empty; refuse what is not text, or not encodable."""
+    cells = table.columns.get(column) or []
+    for row, cell in enumerate(cells):
+        if cell is not None:
+            _check(cell, table, row, column)
+    return [cell for cell in cells if cell and not cell.isspace()]
+
+
+def _check(cell: object, table: DataTable, row: int, column: str) -> None:
+    """Refuse a cell that is not text, or not encodable."""
+    if not isinstance(cell, str):
+        what = f"column {column!r} holds {type(cell).__name__}, not text"
+        hint = "name the text column: --text COLUMN"
+        if isinstance(cell, bytes):
+            hint = f"make it a column of strings; or {hint}"
+        raise DataError(what, where=table.where(row), hint=hint)
+    try:
+        cell.encode("utf-8")
+    except UnicodeEncodeError as error:
+        what = f"half of a surrogate pair in column {column!r}, at character {error.start}"
+        hint = "write the file with a tool that knows UTF-8"
+        raise DataError(what, where=table.where(row), hint=hint) from error
 
 
 def _empty(cells: list[object]) -> list[int]:
@@ -54,12 +67,12 @@ def _empty(cells: list[object]) -> list[int]:
 def keys(rows: Rows) -> list[str]:
     """Return what makes two rows copies of one text: their characters, whatever the white space and case."""
     seconds = rows.pairs or ("",) * len(rows)
-    return [f"{_key(first)}\0{_key(second)}" for first, second in zip(rows.texts, seconds, strict=True)]
+    return [f"{key(first)}\0{key(second)}" for first, second in zip(rows.texts, seconds, strict=True)]
 
 
 def contexts(rows: Rows) -> list[tuple[str, ...]]:
     """Return what makes two rows copies of one context, whatever is asked of it."""
-    return [(_key(each),) for each in rows.pairs or rows.texts]
+    return [(key(each),) for each in rows.pairs or rows.texts]
 
 
 def each_key(rows: Rows) -> list[tuple[str, ...]]:
@@ -73,15 +86,15 @@ def each_key(rows: Rows) -> list[tuple[str, ...]]:
         return contexts(rows)
     if not rows.apart:
         return [(key,) for key in keys(rows)]
-    firsts = [_key(text) for text in rows.texts]
+    firsts = [key(text) for text in rows.texts]
     if rows.pairs is None or is_searched(rows.labels):
         return [(key,) for key in firsts]
-    return [(first, _key(second)) for first, second in zip(firsts, rows.pairs, strict=True)]
+    return [(first, key(second)) for first, second in zip(firsts, rows.pairs, strict=True)]
 
 
 def numbered(column: Iterable[str]) -> npt.NDArray[np.int64]:
     """Number different texts by their first occurrence, int64[n]; white space and case aside."""
-    return _numbers(map(_key, column))
+    return _numbers(map(key, column))
 
 
 def groups(rows: Rows) -> npt.NDArray[np.int64]:
@@ -99,9 +112,9 @@ def connected(rows: Rows) -> npt.NDArray[np.int64]:
             key = above
         return key
 
-    firsts = [_key(text) for text in rows.texts]
+    firsts = [key(text) for text in rows.texts]
     for first, second in zip(firsts, rows.pairs or (), strict=True):
-        parents[root(first)] = root(_key(second))
+        parents[root(first)] = root(key(second))
     return _numbers(map(root, firsts))
 
 
@@ -110,5 +123,6 @@ def _numbers(keys: Iterable[str]) -> npt.NDArray[np.int64]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
-def _key(text: str) -> str:
+def key(text: str) -> str:
+    """Return what makes a text a copy of another: its characters, whatever the white space and case."""
     return "".join(text.casefold().split())
