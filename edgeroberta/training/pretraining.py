@@ -90,6 +90,13 @@ class NextSentence(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
+    @classmethod
+    def seeded(cls, config: Any, seed: int) -> NextSentence:
+        """Make the head of a model with this config; its weights hang on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config.hidden_size, config.hidden_dropout_prob)
+
     def forward(self, states: Tensor) -> Tensor:
         """Return logits, float[B, 2], of the states of first tokens, float[B, H]."""
         return self.answer(self.dropout(torch.tanh(self.dense(states))))
@@ -105,11 +112,7 @@ class PretrainingObjective:
     def __init__(self, model: PreTrainedModel, blocks: Blocks, draws: MaskDraws) -> None:
         self._model, self._draws = model, draws
         self._next = blocks.next_sentence
-        self.head = (
-            None
-            if self._next is None
-            else NextSentence(model.config.hidden_size, model.config.hidden_dropout_prob)
-        )
+        self.head = None if self._next is None else NextSentence.seeded(model.config, draws.seed)
         self._drawn: dict[bytes, MaskedBlocks] = {}
 
     def units(self, parts: Sequence[ProcessBatch]) -> Mapping[str, float]:

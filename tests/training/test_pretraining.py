@@ -59,9 +59,7 @@ def make_run(model, masking, tmp_path) -> Callable[..., TrainingRun]:
         per_epoch = math.ceil(len(blocks) / (settings.batch_size * settings.accumulation))
         draws = MaskDraws(masking, 0, per_epoch)
         trained = load_classifier(model, task_of(model.folder), dropout=0.0, attention_dropout=0.0)
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            objective = PretrainingObjective(trained, blocks, draws)
+        objective = PretrainingObjective(trained, blocks, draws)
         run = TrainingRun(
             label="pretrain",
             model=trained,
