@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import stage_contexts
@@ -14,12 +12,13 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from stage_contexts import TASKS, checkpoint_in, rows_of
 from transformers import AutoModelForMaskedLM
+from unlabelled import Reviews
 
 from edgeroberta import stages, targets
 from edgeroberta.context import RunOutline
 from edgeroberta.errors import CheckpointError, DataError, RecipeError
 from edgeroberta.roberta.checkpoint import Checkpoint
-from edgeroberta.storage.artifact import Kind, digest_tree, digest_value
+from edgeroberta.storage.artifact import Kind, digest_tree
 from edgeroberta.training import loop
 
 FAST = {
@@ -35,27 +34,6 @@ FAST = {
 }
 #: What of the notes tells time, which differs from run to run.
 TIMES = ("seconds", "tokens_per_second")
-
-
-@dataclass(frozen=True)
-class Reviews:
-    """Documents of sentences of which the adjective tells the noun."""
-
-    count: int = 40
-    source: str = "reviews.txt"
-
-    @property
-    def digest(self) -> str:
-        return digest_value([self.count])
-
-    def chunks(self) -> Iterator[Sequence[str]]:
-        draw, pairs = random.Random(0), {"great": "film", "dull": "story", "good": "plot", "bad": "music"}
-        made = []
-        for number in range(self.count):
-            chosen = draw.choices(list(pairs.items()), k=4)
-            sentences = [f"It has a {word} {noun} {number}." for word, noun in chosen]
-            made.append(" ".join(sentences))
-        yield made
 
 
 @pytest.fixture
