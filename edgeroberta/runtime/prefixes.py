@@ -81,7 +81,7 @@ class PrefixFinder:
             "Unigram": self._metaspace,
             "WordPiece": self._words,
         }[kind]
-        self._chinese = bool(_state(tokenizer.normalizer).get("handle_chinese_chars"))
+        self._chinese = bool(state(tokenizer.normalizer).get("handle_chinese_chars"))
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> PrefixFinder | None:
@@ -89,9 +89,9 @@ class PrefixFinder:
         added = _added(tokenizer)
         if added is None:
             return None
-        states = _state(tokenizer.normalizer), _state(tokenizer.pre_tokenizer)
+        states = state(tokenizer.normalizer), state(tokenizer.pre_tokenizer)
         if not (
-            _is_byte_level(tokenizer) or _is_metaspace(tokenizer) or wordpieces.is_berts(tokenizer, *states)
+            is_byte_level(tokenizer) or is_metaspace(tokenizer) or wordpieces.is_berts(tokenizer, *states)
         ):
             return None
         longest = max(map(len, tokenizer.get_vocab(with_added_tokens=False)))
@@ -199,11 +199,11 @@ def _added(tokenizer: Tokenizer) -> AddedTokens | None:
     return AddedTokens(found, tuple(token.content for token in tokens if token.content and token.lstrip))
 
 
-def _is_byte_level(tokenizer: Tokenizer) -> bool:
+def is_byte_level(tokenizer: Tokenizer) -> bool:
     """Tell whether it is RoBERTa's: GPT-2's pattern, then merges of bytes, all of which it knows."""
     from tokenizers import models, pre_tokenizers
 
-    model, step = tokenizer.model, _state(tokenizer.pre_tokenizer)
+    model, step = tokenizer.model, state(tokenizer.pre_tokenizer)
     if not isinstance(model, models.BPE) or tokenizer.normalizer is not None:
         return False
     if step.get("type") != "ByteLevel" or not step.get("use_regex", True):
@@ -213,11 +213,11 @@ def _is_byte_level(tokenizer: Tokenizer) -> bool:
     return all(model.token_to_id(byte) is not None for byte in pre_tokenizers.ByteLevel.alphabet())
 
 
-def _is_metaspace(tokenizer: Tokenizer) -> bool:
+def is_metaspace(tokenizer: Tokenizer) -> bool:
     """Tell whether it is XLM-R's: Unigram over words that begin at spaces."""
     from tokenizers import models
 
-    step, normalizer = _state(tokenizer.pre_tokenizer), _state(tokenizer.normalizer)
+    step, normalizer = state(tokenizer.pre_tokenizer), state(tokenizer.normalizer)
     steps = step["pretokenizers"] if step.get("type") == "Sequence" else [step]
     normalizers = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
     return (
@@ -234,7 +234,7 @@ def _is_local(normalizer: Mapping[str, Any]) -> bool:
     return normalizer["type"] in _LOCAL
 
 
-def _state(step: Any) -> Mapping[str, Any]:
+def state(step: Any) -> Mapping[str, Any]:
     """Return the settings of a normalizer or pre-tokenizer; of none, or one written in Python, nothing."""
     try:
         return dict(json.loads(step.__getstate__())) if step is not None else {}

@@ -29,6 +29,7 @@ _NAMED = ("Mr", "Mrs", "Ms", "Dr", "Prof", "St", "vs", "Gen", "Capt", "Sgt", "Lt
 _ABBREVIATIONS = {*_NAMED, *map(str.casefold, _NAMED), *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"} - {"I"}
 #: Tokens behind a mark that belong to it, as in ``?!"``.
 _MOST_FOLLOW = 4
+_CHINESE = "\u2e80"  # from here on
 _SPACE = "▁"  # how Unigram writes it
 
 
@@ -52,7 +53,8 @@ class SentenceEnds:
         words = [text.decode("utf-8", "ignore") for text in texts]
         last = [word.rstrip(_CLOSING)[-1:] or "-" for word in words]
         follows = [word != "" and not word.strip(_CLOSING + _SPACED + _SPACELESS) for word in words]
-        begins = [word[:1].isspace() or word.startswith("<") for word in words]  # text, or a tag of HTML
+        # A tag of HTML may follow a sentence, and in Chinese a character; XLM-R reads ！ as !.
+        begins = [word[:1].isspace() or word[:1] == "<" or word[:1] >= _CHINESE for word in words]
         if type(tokenizer.model).__name__ == "WordPiece":
             begins = [not (word.startswith("##") or on) for word, on in zip(words, follows, strict=True)]
         return cls(

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeroberta.errors import CheckpointError
-from edgeroberta.training.batching import packed_numbers
+from edgeroberta.training.batching import Indices, first_windows
 from edgeroberta.training.blocks import Packing
+from edgeroberta.training.sentence_ends import SentenceEnds
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Indices = npt.NDArray[np.int64]
 Ids = npt.NDArray[Any]
 #: Share of segment pairs that are shorter than the room, as BERT has them.
 _SHORT = 0.1
@@ -79,6 +79,14 @@ class Window:
     ids: Ids  # [tokens], without special tokens
     documents: Indices  # int64[documents + 1], where each begins; none is empty
     ends: npt.NDArray[np.bool_]  # bool[tokens], the last token of each sentence
+
+    @classmethod
+    def of(cls, ids: Ids, lengths: Indices, ends: SentenceEnds) -> Window:
+        """Find the sentences of documents; ``lengths``: int64[documents], tokens of each."""
+        documents = first_windows(lengths)
+        first = np.zeros(len(ids), bool)
+        first[documents[:-1]] = True
+        return cls(ids, documents, ends.of_ids(ids, first))
 
     def units(self, longest: int) -> Units:
         """Cut the documents into sentences, and sentences into parts of at most so many tokens."""
@@ -168,7 +176,7 @@ def _with_specials(
 def segment_pairs(window: Window, template: Template, length: int, random: np.random.Generator) -> Sequences:
     """Fill each sequence with two segments: of one document in a row, or the second from another one.
 
-    As in BERT (``create_pretraining_data.py``), but sentences longer than half of the room are cut before, so
+    As in BERT, but sentences longer than half of the room are cut before, so
     that nothing has to be cut off later.
     """
     room = template.room(length, paired=True)
@@ -241,10 +249,3 @@ PACKERS: dict[Packing, Packer] = {
     Packing.SEGMENT_PAIRS: segment_pairs,
     Packing.SENTENCE_PAIRS: sentence_pairs,
 }
-
-
-def mixed(ids: Ids, documents: Indices, random: np.random.Generator) -> tuple[Ids, Indices]:
-    """Put documents into random order; returns ids and where each begins, int64[documents + 1]."""
-    order = random.permutation(len(documents) - 1)
-    lengths = np.diff(documents)[order]
-    return ids[packed_numbers(documents, order)], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])

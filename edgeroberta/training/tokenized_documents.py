@@ -7,6 +7,7 @@ a hash of its text.
 from __future__ import annotations
 
 import hashlib
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgeroberta.data import texts
 from edgeroberta.data.documents import Documents
 from edgeroberta.errors import DataError
 from edgeroberta.progress import Progress
@@ -102,13 +102,7 @@ class TokenizedDocuments:
         count = max(least, round(share * len(different)))
         if len(different) < 2 * fewest:
             what = "1 document" if len(different) == 1 else f"{len(different)} different documents"
-            raise DataError(
-                f"{what}, of which none can be held out",
-                where=where,
-                hint="give more text, a document per line or blank lines between documents; documents: rows"
-                " makes each line one",
-                code="data.too-few-documents",
-            )
+            raise too_few(f"{what}, of which none can be held out", where)
         return int(different[min(count, len(different) - fewest)])
 
     def remove(self) -> None:
@@ -117,8 +111,21 @@ class TokenizedDocuments:
             (self.folder / name).unlink(missing_ok=True)
 
 
+def too_few(what: str, where: str) -> DataError:
+    """Make the error for a corpus with too few documents."""
+    return DataError(
+        what,
+        where=where,
+        hint="give more text, a document per line or blank lines between documents; documents: rows makes"
+        " each line one",
+        code="data.too-few-documents",
+    )
+
+
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(texts.key(text).encode(), digest_size=8).digest(), "little")
+    """Return the same number for copies of a text, whatever their case and white space, as far as ASCII."""
+    bare = text.casefold().encode().translate(None, string.whitespace.encode())
+    return int.from_bytes(hashlib.blake2b(bare, digest_size=8).digest(), "little")
 
 
 def _bytes(text: str) -> int:
