@@ -114,6 +114,19 @@ CODES: dict[str, Code] = {
         "The first text of a pair holds the token that separates it from the second.",
         "Take it out of the text; in most models it reads `[SEP]`.",
     ),
+    "usage.swaps": Code(
+        2,
+        "A list of terms is missing or contradicts itself, or no text has one of its terms.",
+        "Correct the list, or leave it out.",
+    ),
+    "usage.perturb": Code(
+        2, "A perturbation is not known, or changes none of the texts.", "Name another, or leave it out."
+    ),
+    "usage.changed-texts": Code(
+        2,
+        "The baseline was not asked the swapped or perturbed texts that a bundle is to be asked.",
+        "`edgeroberta reference` with the same `--swaps` and `--perturb`, then `--reference`.",
+    ),
     "usage.no-cascade": Code(
         2,
         "Answers of two models cannot stand for each other, as embeddings cannot, so there is no cascade.",
